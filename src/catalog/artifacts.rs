@@ -1,0 +1,451 @@
+//! Recording artifacts, looking them up one by one, and noting what was seen of their data.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::Catalog;
+use super::error::CatalogError;
+use super::rows::{self, columns, names};
+use crate::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::clock::Timestamp;
+use crate::key::Key;
+use crate::layout::{self, Location};
+use crate::size::Size;
+
+pub(super) const BY_ID: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM artifact AS a JOIN run ON run.id = a.run_id \
+     JOIN container ON container.id = a.container_id",
+    names!(),
+    "WHERE a.id = ?1"
+);
+pub(super) const BY_PATH: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM container JOIN artifact AS a ON a.container_id = container.id \
+     JOIN run ON run.id = a.run_id",
+    names!(),
+    "WHERE container.path = ?1 AND a.array = ?2"
+);
+pub(super) const SEE: &str = "UPDATE artifact SET state = ?2, bytes = ?3, files = ?4, \
+     written_at = ?5, sealed_at = ?6 WHERE id = ?1 AND state = ?7";
+pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
+pub(super) const REKEY: &str = "UPDATE artifact SET run_id = ?2, kind_id = ?3, iteration = ?4, \
+     dataset_id = ?5, parameters_id = ?6, origin = ?7 WHERE id = ?1";
+const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, \
+     parameters_id, container_id, array, origin, state, bytes, files, recorded_at, written_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+pub(super) const INTERN: [(&str, &str); 3] = [
+    (
+        "SELECT id FROM run WHERE name = ?1",
+        "INSERT INTO run (name) VALUES (?1)",
+    ),
+    (
+        "SELECT id FROM dataset WHERE name = ?1",
+        "INSERT INTO dataset (name) VALUES (?1)",
+    ),
+    (
+        "SELECT id FROM parameters WHERE text = ?1",
+        "INSERT INTO parameters (text) VALUES (?1)",
+    ),
+];
+pub(super) const CONTAINER: (&str, &str) = (
+    "SELECT id FROM container WHERE path = ?1",
+    "INSERT INTO container (path, run_id) VALUES (?1, ?2)",
+);
+
+/// What a record call found or made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The artifact, as it is now.
+    pub artifact: Artifact,
+    /// Whether the row is new.
+    pub is_new: bool,
+}
+
+/// What was seen of an artifact's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// When its array metadata was written.
+    pub written_at: Timestamp,
+    /// Bytes and files, where they were counted.
+    pub size: Option<Size>,
+}
+
+/// What [`Catalog::note`] is told about one artifact.
+#[derive(Debug, Clone, Copy)]
+pub struct Note {
+    /// Which one.
+    pub id: ArtifactId,
+    /// The state that it had when somebody looked; a row that has changed since is left alone.
+    pub state: State,
+    /// What was seen; none where there was no data.
+    pub seen: Option<Seen>,
+    /// Whether the writer says that the data is whole.
+    pub sealed_at: Option<Timestamp>,
+}
+
+impl Catalog {
+    /// Looks up the artifact at a place.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the row cannot be read.
+    pub fn at(&self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
+        self.read_with(|connection| self.at_on(connection, location))
+    }
+
+    pub(super) fn at_on(
+        &self,
+        connection: &Connection,
+        location: &Location,
+    ) -> Result<Option<Artifact>, CatalogError> {
+        let array = location.array.as_deref().unwrap_or_default();
+        self.one(connection, BY_PATH, params![location.container, array])
+    }
+
+    /// Looks up an artifact by its number.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the row cannot be read.
+    pub fn by_id(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
+        self.read_with(|connection| self.one(connection, BY_ID, params![id.0]))
+    }
+
+    fn one(
+        &self,
+        connection: &Connection,
+        query: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Option<Artifact>, CatalogError> {
+        let sql = |error| self.sql("looking up an artifact", error);
+        let mut statement = connection.prepare_cached(query).map_err(sql)?;
+        let mut rows = statement.query(parameters).map_err(sql)?;
+        match rows.next().map_err(sql)? {
+            Some(row) => rows::artifact(&self.path, &self.base, row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Records keys in one transaction, as `record` is told.
+    ///
+    /// # Errors
+    /// Whatever `record` returns; then nothing is recorded.
+    pub fn record<T, E: From<CatalogError>>(
+        &self,
+        now: Timestamp,
+        record: impl FnOnce(&mut Recorder<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.write("recording", |transaction| {
+            record(&mut Recorder {
+                catalog: self,
+                transaction,
+                now,
+                strings: std::array::from_fn(|_| HashMap::new()),
+                containers: HashMap::new(),
+            })
+        })
+    }
+
+    /// Notes what was seen of artifacts' data, in one transaction. Gives the number of rows that
+    /// changed.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; then nothing is noted.
+    pub fn note(&self, notes: &[Note]) -> Result<u64, CatalogError> {
+        if notes.is_empty() {
+            return Ok(0);
+        }
+        self.write("noting what was seen", |transaction| {
+            let mut changed = 0;
+            for note in notes {
+                let Some(before) = self.one(transaction, BY_ID, params![note.id.0])? else {
+                    continue;
+                };
+                if before.state == note.state {
+                    changed += u64::from(self.note_one(
+                        transaction,
+                        &before,
+                        note.seen,
+                        note.sealed_at,
+                    )?);
+                }
+            }
+            Ok(changed)
+        })
+    }
+
+    /// Writes what was seen into a row, where that changes anything.
+    ///
+    /// Data that was written anew since it was last counted has an unknown size again, and its
+    /// seal is void.
+    fn note_one(
+        &self,
+        transaction: &Transaction<'_>,
+        before: &Artifact,
+        seen: Option<Seen>,
+        sealed_at: Option<Timestamp>,
+    ) -> Result<bool, CatalogError> {
+        let (state, size, written_at, sealed_at) = match seen {
+            Some(seen) if before.written_at == Some(seen.written_at) => (
+                State::Present,
+                seen.size.or(before.size),
+                Some(seen.written_at),
+                sealed_at.or(before.sealed_at),
+            ),
+            Some(seen) => (State::Present, seen.size, Some(seen.written_at), sealed_at),
+            None if before.state == State::Reserved => return Ok(false),
+            None => (
+                State::Missing,
+                before.size,
+                before.written_at,
+                before.sealed_at,
+            ),
+        };
+        let after = Artifact {
+            state,
+            size,
+            written_at,
+            sealed_at,
+            ..before.clone()
+        };
+        if after == *before {
+            return Ok(false);
+        }
+        let sql = |error| self.sql("noting what was seen", error);
+        transaction
+            .prepare_cached(SEE)
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    before.id.0,
+                    rows::state_number(state),
+                    size.map(|size| size.bytes.0),
+                    size.map(|size| size.files),
+                    written_at.map(|time| time.0),
+                    sealed_at.map(|time| time.0),
+                    rows::state_number(before.state),
+                ])
+            })
+            .map_err(sql)
+            .map(|changed| changed > 0)
+    }
+
+    /// Deletes the row of an artifact where `remove` succeeds with its data, in one transaction.
+    ///
+    /// # Errors
+    /// Whatever `remove` returns; then the row stays.
+    pub fn delete<T, E: From<CatalogError>>(
+        &self,
+        location: &Location,
+        remove: impl FnOnce(&Artifact) -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        self.write("removing an artifact", |transaction| {
+            let Some(artifact) = self.at_on(transaction, location)? else {
+                return Ok(None);
+            };
+            transaction
+                .execute(DELETE, [artifact.id.0])
+                .map_err(|error| self.sql("removing an artifact", error))?;
+            remove(&artifact).map(Some)
+        })
+    }
+}
+
+/// Records keys within one transaction.
+pub struct Recorder<'a> {
+    catalog: &'a Catalog,
+    transaction: &'a Transaction<'a>,
+    now: Timestamp,
+    strings: [HashMap<String, i64>; 3],
+    containers: HashMap<String, i64>,
+}
+
+impl Recorder<'_> {
+    /// Records a key that a caller gave. The same key gives the same row.
+    ///
+    /// A row that a scan had read differently from the same path becomes this key's.
+    ///
+    /// # Errors
+    /// [`CatalogError::PathTaken`] where a caller had recorded another key with the same path.
+    pub fn record(&mut self, key: &Key) -> Result<Recorded, CatalogError> {
+        let location = layout::locate(key);
+        match self.catalog.at_on(self.transaction, &location)? {
+            Some(artifact) if artifact.key == *key => Ok(Recorded {
+                artifact,
+                is_new: false,
+            }),
+            Some(artifact) if artifact.origin == Origin::Scanned => {
+                self.rekey(artifact.id, key)?;
+                let artifact = Artifact {
+                    key: key.clone(),
+                    origin: Origin::Recorded,
+                    ..artifact
+                };
+                Ok(Recorded {
+                    artifact,
+                    is_new: false,
+                })
+            }
+            Some(artifact) => Err(CatalogError::PathTaken {
+                path: location.path(),
+                taken_by: artifact.key.to_string(),
+                wanted: key.to_string(),
+            }),
+            None => self.insert(key, &location, Origin::Recorded, None),
+        }
+    }
+
+    /// Takes in data that a scan found. An existing row keeps its key and learns what was seen.
+    /// The second value says whether a row was made or changed.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn adopt(&mut self, key: &Key, seen: Seen) -> Result<(Recorded, bool), CatalogError> {
+        let location = layout::locate(key);
+        match self.catalog.at_on(self.transaction, &location)? {
+            Some(artifact) => {
+                let changed =
+                    self.catalog
+                        .note_one(self.transaction, &artifact, Some(seen), None)?;
+                Ok((
+                    Recorded {
+                        artifact,
+                        is_new: false,
+                    },
+                    changed,
+                ))
+            }
+            None => {
+                let recorded = self.insert(key, &location, Origin::Scanned, Some(seen))?;
+                Ok((recorded, true))
+            }
+        }
+    }
+
+    fn insert(
+        &mut self,
+        key: &Key,
+        location: &Location,
+        origin: Origin,
+        seen: Option<Seen>,
+    ) -> Result<Recorded, CatalogError> {
+        let run = self.intern(0, key.run().as_str())?;
+        let (dataset, parameters) = self.columns(key)?;
+        let container = self.container(&location.container, run)?;
+        let state = if seen.is_some() {
+            State::Present
+        } else {
+            State::Reserved
+        };
+        let size = seen.and_then(|seen| seen.size);
+        let id = self
+            .transaction
+            .prepare_cached(INSERT)
+            .and_then(|mut statement| {
+                statement.insert(params![
+                    run,
+                    rows::kind_number(key.kind()),
+                    key.iteration(),
+                    dataset,
+                    parameters,
+                    container,
+                    location.array.as_deref().unwrap_or_default(),
+                    origin as i64,
+                    rows::state_number(state),
+                    size.map(|size| size.bytes.0),
+                    size.map(|size| size.files),
+                    self.now.0,
+                    seen.map(|seen| seen.written_at.0),
+                ])
+            })
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        let artifact = Artifact {
+            id: ArtifactId(id),
+            key: key.clone(),
+            state,
+            origin,
+            size,
+            recorded_at: self.now,
+            written_at: seen.map(|seen| seen.written_at),
+            sealed_at: None,
+            base: self.catalog.base.clone(),
+        };
+        Ok(Recorded {
+            artifact,
+            is_new: true,
+        })
+    }
+
+    fn rekey(&mut self, id: ArtifactId, key: &Key) -> Result<(), CatalogError> {
+        let run = self.intern(0, key.run().as_str())?;
+        let (dataset, parameters) = self.columns(key)?;
+        self.transaction
+            .prepare_cached(REKEY)
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    id.0,
+                    run,
+                    rows::kind_number(key.kind()),
+                    key.iteration(),
+                    dataset,
+                    parameters,
+                    Origin::Recorded as i64,
+                ])
+            })
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        Ok(())
+    }
+
+    fn columns(&mut self, key: &Key) -> Result<(Option<i64>, Option<i64>), CatalogError> {
+        let dataset = match key.dataset() {
+            Some(dataset) => Some(self.intern(1, dataset.as_str())?),
+            None => None,
+        };
+        let parameters = match key.parameters() {
+            Some(parameters) => Some(self.intern(2, parameters.as_str())?),
+            None => None,
+        };
+        Ok((dataset, parameters))
+    }
+
+    /// The number of a string in table `table` of [`INTERN`].
+    fn intern(&mut self, table: usize, text: &str) -> Result<i64, CatalogError> {
+        if let Some(&id) = self.strings[table].get(text) {
+            return Ok(id);
+        }
+        let (select, insert) = INTERN[table];
+        let id = find_or_insert(self.transaction, select, insert, params![text], text)
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        self.strings[table].insert(text.to_owned(), id);
+        Ok(id)
+    }
+
+    fn container(&mut self, path: &str, run: i64) -> Result<i64, CatalogError> {
+        if let Some(&id) = self.containers.get(path) {
+            return Ok(id);
+        }
+        let (select, insert) = CONTAINER;
+        let id = find_or_insert(self.transaction, select, insert, params![path, run], path)
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        self.containers.insert(path.to_owned(), id);
+        Ok(id)
+    }
+}
+
+fn find_or_insert(
+    transaction: &Transaction<'_>,
+    select: &str,
+    insert: &str,
+    values: impl rusqlite::Params,
+    text: &str,
+) -> rusqlite::Result<i64> {
+    let found = transaction
+        .prepare_cached(select)?
+        .query_row([text], |row| row.get(0))
+        .optional()?;
+    match found {
+        Some(id) => Ok(id),
+        None => transaction.prepare_cached(insert)?.insert(values),
+    }
+}

@@ -1,0 +1,239 @@
+//! Errors of the catalog.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::ErrorCode;
+
+/// What can go wrong with a catalog.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    /// The base directory has no registry.
+    #[error("{} has no registry", .base.display())]
+    NoRegistry {
+        /// Base directory.
+        base: PathBuf,
+    },
+    /// The registry's folder is there and its catalog is gone.
+    #[error("the catalog {} is gone", .path.display())]
+    Missing {
+        /// Catalog file.
+        path: PathBuf,
+    },
+    /// In the catalog's place stands something that is no regular file.
+    #[error("the catalog {} is {found}, not a regular file", .path.display())]
+    NotAFile {
+        /// Catalog file.
+        path: PathBuf,
+        /// What stands there.
+        found: &'static str,
+    },
+    /// The file is no SQLite database, or a broken one.
+    #[error("the catalog {} is damaged: {detail}", .path.display())]
+    Damaged {
+        /// Catalog file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
+    /// The file is an SQLite database of another program.
+    #[error("{} is an SQLite database, but no catalog of dalsegno (application id {application_id})", .path.display())]
+    Foreign {
+        /// Catalog file.
+        path: PathBuf,
+        /// What the file says it belongs to.
+        application_id: i64,
+    },
+    /// A newer version wrote the catalog.
+    #[error("the catalog {} has version {found}; this program knows versions up to {known}", .path.display())]
+    TooNew {
+        /// Catalog file.
+        path: PathBuf,
+        /// Version of the catalog.
+        found: i64,
+        /// Newest version that this program knows.
+        known: i64,
+    },
+    /// The base directory belongs to another catalog.
+    #[error("the catalog {} belongs to registry {found}, but the base directory names registry {expected}", .path.display())]
+    Mismatch {
+        /// Catalog file.
+        path: PathBuf,
+        /// Registry that the base directory names.
+        expected: String,
+        /// Registry that the catalog is.
+        found: String,
+    },
+    /// A catalog was named, and the base directory remembers another one.
+    #[error("the base directory keeps its catalog at {}, not at {}", .remembered.display(), .given.display())]
+    Elsewhere {
+        /// Where the base directory's catalog is.
+        remembered: PathBuf,
+        /// Where it was said to be.
+        given: PathBuf,
+    },
+    /// The catalog would lie on a network file system.
+    #[error("the catalog {} would lie on a network file system ({file_system}), where SQLite loses data when several hosts write", .path.display())]
+    Network {
+        /// Catalog file.
+        path: PathBuf,
+        /// Kind of the file system.
+        file_system: &'static str,
+    },
+    /// A catalog for one host was opened for writing on another one.
+    #[error("the catalog {} may be written on host {expected} only; this is {found}", .path.display())]
+    OtherHost {
+        /// Catalog file.
+        path: PathBuf,
+        /// Host that may write.
+        expected: String,
+        /// This host.
+        found: String,
+    },
+    /// Another process held the catalog for too long.
+    #[error("the catalog {} was locked for {}{}", .path.display(), humantime::format_duration(*.waited), .holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}")))]
+    LockTimeout {
+        /// Catalog file.
+        path: PathBuf,
+        /// How long was waited.
+        waited: Duration,
+        /// Who held it, where that can be seen.
+        holder: Option<String>,
+    },
+    /// A change was asked of a registry that is open for reading.
+    #[error("the catalog {} is open for reading only", .path.display())]
+    ReadOnly {
+        /// Catalog file.
+        path: PathBuf,
+    },
+    /// The process has forked since the catalog was opened.
+    #[error("the catalog {} was opened before this process was forked; SQLite cannot be used across a fork", .path.display())]
+    Forked {
+        /// Catalog file.
+        path: PathBuf,
+    },
+    /// No space for the change.
+    #[error("no space left for the catalog {}", .path.display())]
+    Full {
+        /// Catalog file.
+        path: PathBuf,
+    },
+    /// Another artifact has the path of a key.
+    #[error("{path} is recorded already, as {taken_by}; it cannot be {wanted} too")]
+    PathTaken {
+        /// Path relative to the base directory.
+        path: String,
+        /// What is recorded there.
+        taken_by: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// A row breaks the rules that every row was checked against when it was written.
+    #[error("row {id} of the catalog {} is damaged: {detail}", .path.display())]
+    Row {
+        /// Catalog file.
+        path: PathBuf,
+        /// Number of the artifact.
+        id: i64,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The registry's `config.toml` cannot be used.
+    #[error("{} cannot be used: {detail}", .path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A migration did not go through; nothing was changed.
+    #[error("the catalog {} could not be brought to version {target}", .path.display())]
+    Migration {
+        /// Catalog file.
+        path: PathBuf,
+        /// Version aimed at.
+        target: i64,
+        /// Why.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// Anything else that SQLite reports.
+    #[error("{operation} failed in the catalog {}", .path.display())]
+    Sql {
+        /// What was done.
+        operation: &'static str,
+        /// Catalog file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
+    /// A file beside the catalog could not be used.
+    #[error("{operation} {} failed", .path.display())]
+    Io {
+        /// What was done.
+        operation: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl CatalogError {
+    /// Stable code of the error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoRegistry { .. } => "no-registry",
+            Self::Missing { .. } => "catalog-missing",
+            Self::NotAFile { .. } => "catalog-not-a-file",
+            Self::Damaged { .. } => "catalog-damaged",
+            Self::Foreign { .. } => "catalog-foreign",
+            Self::TooNew { .. } => "catalog-too-new",
+            Self::Mismatch { .. } => "catalog-mismatch",
+            Self::Elsewhere { .. } => "catalog-elsewhere",
+            Self::Network { .. } => "catalog-on-network",
+            Self::OtherHost { .. } => "catalog-other-host",
+            Self::LockTimeout { .. } => "lock-timeout",
+            Self::ReadOnly { .. } => "read-only",
+            Self::Forked { .. } => "forked",
+            Self::Full { .. } => "catalog-full",
+            Self::PathTaken { .. } => "path-taken",
+            Self::Row { .. } => "catalog-row-damaged",
+            Self::Config { .. } => "config-invalid",
+            Self::Migration { .. } => "catalog-migration",
+            Self::Sql { .. } => "catalog-sql",
+            Self::Io { .. } => "catalog-io",
+        }
+    }
+
+    /// Turns what SQLite reports into the error that says what to do about it.
+    pub(crate) fn sql(operation: &'static str, path: &Path, source: rusqlite::Error) -> Self {
+        let path = path.to_owned();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
+                path,
+                detail: source.to_string(),
+            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::LockTimeout {
+                path,
+                waited: Duration::ZERO,
+                holder: None,
+            },
+            Some(ErrorCode::DiskFull) => Self::Full { path },
+            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+            _ => Self::Sql {
+                operation,
+                path,
+                source,
+            },
+        }
+    }
+
+    pub(crate) fn io(operation: &'static str, path: &Path, source: std::io::Error) -> Self {
+        Self::Io {
+            operation,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}

@@ -1,0 +1,245 @@
+//! The registry's folder in a base directory: finding it, making it, its `config.toml`.
+//!
+//! `.dalsegno` appears whole or not at all: it is made under another name, its catalog created,
+//! closed and synced, then renamed into place. Of several processes that race, one renames and
+//! the others find the folder there. So a folder without a catalog always means a loss, and
+//! never a creation that somebody is busy with.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::connection;
+use super::error::CatalogError;
+use crate::clock::Timestamp;
+use crate::config::{CatalogConfig, Config};
+use crate::name::REGISTRY_DIR;
+
+/// Name of the catalog in the registry's folder.
+pub const CATALOG_FILE: &str = "catalog.sqlite3";
+/// Name of the configuration in the registry's folder.
+pub const CONFIG_FILE: &str = "config.toml";
+
+/// A creation that was killed leaves its folder; after this long the next one removes it.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// Where a base directory keeps its registry.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The base directory, absolute.
+    pub base: PathBuf,
+    /// What `config.toml` says.
+    pub config: Config,
+}
+
+/// How a new registry keeps its catalog.
+#[derive(Debug, Clone, Default)]
+pub struct NewFolder {
+    /// Catalog file, absolute; none is the registry's folder.
+    pub catalog: Option<PathBuf>,
+    /// The one host that may write, for a network file system.
+    pub single_host: Option<String>,
+}
+
+impl Folder {
+    /// The registry's folder.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.base.join(REGISTRY_DIR)
+    }
+
+    /// The catalog file.
+    #[must_use]
+    pub fn catalog(&self) -> PathBuf {
+        self.catalog_config()
+            .and_then(|config| config.path.clone())
+            .unwrap_or_else(|| self.dir().join(CATALOG_FILE))
+    }
+
+    fn catalog_config(&self) -> Option<&CatalogConfig> {
+        self.config.catalog.as_ref()
+    }
+
+    /// Which registry the catalog must be, where the base directory remembers that.
+    #[must_use]
+    pub fn registry(&self) -> Option<&str> {
+        self.catalog_config()?.registry.as_deref()
+    }
+
+    /// The one host that may write, if it is limited.
+    #[must_use]
+    pub fn single_host(&self) -> Option<&str> {
+        self.catalog_config()?.single_host.as_deref()
+    }
+
+    /// Whether `base` has a registry's folder.
+    #[must_use]
+    pub fn exists(base: &Path) -> bool {
+        base.join(REGISTRY_DIR).is_dir()
+    }
+
+    /// Finds the registry of a base directory.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoRegistry`] where it has none, [`CatalogError::Config`] where
+    /// `config.toml` cannot be read.
+    pub fn find(base: &Path) -> Result<Self, CatalogError> {
+        if !Self::exists(base) {
+            return Err(CatalogError::NoRegistry {
+                base: base.to_owned(),
+            });
+        }
+        let path = base.join(REGISTRY_DIR).join(CONFIG_FILE);
+        let config = match std::fs::read_to_string(&path) {
+            Ok(text) => toml::from_str(&text).map_err(|error| CatalogError::Config {
+                path,
+                detail: error.to_string().trim_end().to_owned(),
+            })?,
+            Err(error) if error.kind() == ErrorKind::NotFound => Config::default(),
+            Err(error) => return Err(CatalogError::io("reading", &path, error)),
+        };
+        Ok(Self {
+            base: base.to_owned(),
+            config,
+        })
+    }
+
+    /// Makes a registry. Where another process has made one meanwhile, that one is found; the
+    /// second value says whether this call made it.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; nothing is left behind.
+    pub fn create(
+        base: &Path,
+        new: &NewFolder,
+        created_at: Timestamp,
+    ) -> Result<(Self, bool), CatalogError> {
+        remove_stale(base, created_at);
+        let io = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |error| CatalogError::io(operation, &path, error)
+        };
+        let staging = tempfile::Builder::new()
+            .prefix(&format!("{REGISTRY_DIR}.new-"))
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .tempdir_in(base)
+            .map_err(io("creating a folder in", base))?;
+        let id = uuid::Uuid::new_v4().to_string();
+        let mut config = CatalogConfig {
+            single_host: new.single_host.clone(),
+            ..Default::default()
+        };
+        let wal = new.single_host.is_none();
+        match &new.catalog {
+            None => {
+                let path = staging.path().join(CATALOG_FILE);
+                connection::create_file(&path, &id, created_at, wal)?;
+            }
+            Some(path) => {
+                create_elsewhere(path, &id, created_at, wal)?;
+                config.path = Some(path.clone());
+                config.registry = Some(registry_of(path, base)?);
+            }
+        }
+        if config != CatalogConfig::default() {
+            let path = staging.path().join(CONFIG_FILE);
+            let text = toml::to_string(&Config {
+                catalog: Some(config),
+            })
+            .map_err(|error| CatalogError::Config {
+                path: path.clone(),
+                detail: error.to_string(),
+            })?;
+            let mut file = File::create(&path).map_err(io("creating", &path))?;
+            file.write_all(text.as_bytes())
+                .and_then(|()| file.sync_all())
+                .map_err(io("writing", &path))?;
+        }
+        sync(staging.path())?;
+        let dir = base.join(REGISTRY_DIR);
+        let made = match std::fs::rename(staging.path(), &dir) {
+            Ok(()) => {
+                let _moved = staging.keep();
+                true
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+                ) =>
+            {
+                false
+            }
+            Err(error) => return Err(CatalogError::io("creating", &dir, error)),
+        };
+        sync(base)?;
+        Ok((Self::find(base)?, made))
+    }
+}
+
+/// Makes a catalog at a path of its own, unless one is there: under another name, then linked.
+fn create_elsewhere(
+    path: &Path,
+    id: &str,
+    created_at: Timestamp,
+    wal: bool,
+) -> Result<(), CatalogError> {
+    if path.symlink_metadata().is_ok() {
+        return connection::check_file(path);
+    }
+    let io = |error| CatalogError::io("creating", path, error);
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let staging = tempfile::Builder::new()
+        .prefix(&format!("{REGISTRY_DIR}.new-"))
+        .tempdir_in(parent)
+        .map_err(io)?;
+    let new = staging.path().join(CATALOG_FILE);
+    connection::create_file(&new, id, created_at, wal)?;
+    match std::fs::hard_link(&new, path) {
+        Ok(()) => sync(parent),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io(error)),
+    }
+}
+
+fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
+    let options = super::CatalogOptions {
+        read_only: true,
+        ..Default::default()
+    };
+    super::Catalog::open(path, base, options)?.registry_id()
+}
+
+fn sync(dir: &Path) -> Result<(), CatalogError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| CatalogError::io("syncing", dir, error))
+}
+
+/// Removes what creations left that were killed long ago: just the files that they make.
+fn remove_stale(base: &Path, now: Timestamp) {
+    let Ok(entries) = std::fs::read_dir(base) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_staging = name
+            .to_str()
+            .is_some_and(|name| name.starts_with(&format!("{REGISTRY_DIR}.new-")));
+        let is_stale = || {
+            let modified = entry.metadata().ok()?.modified().ok()?;
+            let modified = modified.duration_since(UNIX_EPOCH).ok()?.as_millis();
+            Timestamp(i64::try_from(modified).ok()?).age_at(now)
+        };
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_staging && is_dir && is_stale().is_some_and(|age| age > STALE) {
+            for suffix in ["", "-wal", "-shm", "-journal"] {
+                let file = entry.path().join(format!("{CATALOG_FILE}{suffix}"));
+                let _ = std::fs::remove_file(file);
+            }
+            let _ = std::fs::remove_file(entry.path().join(CONFIG_FILE));
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+}

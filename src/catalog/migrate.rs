@@ -1,0 +1,166 @@
+//! Migrations: refinery, inside the one write transaction that the caller began.
+//!
+//! As it comes, refinery commits a migration and its version row apart unless grouped, and
+//! processes that race for a new catalog collide. Both end here: refinery sees a transaction
+//! that is already open, so everything it does commits together, and `BEGIN IMMEDIATE` lets one
+//! process migrate while the others wait and then find nothing to do.
+
+use refinery_core::Migration;
+use refinery_core::traits::sync::{Migrate, Query, Transaction};
+use rusqlite::Connection;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+/// The newest version that this program knows.
+pub(crate) const NEWEST: i64 = 1;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Brings the catalog to the newest version. The caller holds a write transaction and commits.
+///
+/// # Errors
+/// Whatever refinery or SQLite reports; the caller rolls back.
+pub(crate) fn migrate(connection: &Connection) -> Result<(), BoxError> {
+    apply(connection, embedded::migrations::runner().get_migrations())
+}
+
+fn apply(connection: &Connection, migrations: &[Migration]) -> Result<(), BoxError> {
+    let (abort_divergent, abort_missing, grouped) = (true, true, true);
+    InTransaction(connection).migrate(
+        migrations,
+        abort_divergent,
+        abort_missing,
+        grouped,
+        refinery_core::Target::Latest,
+        "refinery_schema_history",
+    )?;
+    Ok(())
+}
+
+/// A connection whose transaction is the caller's business.
+struct InTransaction<'a>(&'a Connection);
+
+#[derive(Debug, thiserror::Error)]
+enum HistoryError {
+    #[error(transparent)]
+    Sql(#[from] rusqlite::Error),
+    #[error("the migration history has a time that is none: {0}")]
+    Time(#[from] time::error::Parse),
+    #[error("the migration history has a checksum that is none: {0}")]
+    Checksum(#[from] std::num::ParseIntError),
+}
+
+impl Transaction for InTransaction<'_> {
+    type Error = HistoryError;
+
+    fn execute<'a, T: Iterator<Item = &'a str>>(
+        &mut self,
+        queries: T,
+    ) -> Result<usize, HistoryError> {
+        let mut count = 0;
+        for query in queries {
+            self.0.execute_batch(query)?;
+            count += 1;
+        }
+        Ok(count)
+    }
+}
+
+impl Query<Vec<Migration>> for InTransaction<'_> {
+    fn query(&mut self, query: &str) -> Result<Vec<Migration>, HistoryError> {
+        let mut statement = self.0.prepare(query)?;
+        let mut rows = statement.query([])?;
+        let mut applied = Vec::new();
+        while let Some(row) = rows.next()? {
+            let applied_on: String = row.get(2)?;
+            let checksum: String = row.get(3)?;
+            applied.push(Migration::applied(
+                row.get(0)?,
+                row.get(1)?,
+                OffsetDateTime::parse(&applied_on, &Rfc3339)?,
+                checksum.parse()?,
+            ));
+        }
+        Ok(applied)
+    }
+}
+
+impl Migrate for InTransaction<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_version_is_the_last_migration() {
+        let newest = embedded::migrations::runner()
+            .get_migrations()
+            .iter()
+            .map(Migration::version)
+            .max();
+        assert_eq!(newest.map(i64::from), Some(NEWEST));
+    }
+
+    #[test]
+    fn a_migrated_catalog_says_its_version_and_migrates_no_more() {
+        let connection = Connection::open_in_memory().unwrap();
+        migrate(&connection).unwrap();
+        let version: i64 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, NEWEST);
+        migrate(&connection).unwrap();
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let migrations = [
+            Migration::unapplied("V1__one", "CREATE TABLE one (a);").unwrap(),
+            Migration::unapplied("V2__two", "CREATE TABLE two (a); CREATE TABLE one (a);").unwrap(),
+        ];
+        let transaction = connection.transaction().unwrap();
+        assert!(apply(&transaction, &migrations).is_err());
+        transaction.rollback().unwrap();
+        let tables: i64 = connection
+            .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(tables, 0);
+    }
+
+    #[test]
+    fn a_catalog_migrates_from_every_older_version() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let migrations = [
+            Migration::unapplied("V1__one", "CREATE TABLE one (a); PRAGMA user_version = 1;")
+                .unwrap(),
+            Migration::unapplied("V2__two", "CREATE TABLE two (a); PRAGMA user_version = 2;")
+                .unwrap(),
+        ];
+        for last in 1..=2 {
+            let transaction = connection.transaction().unwrap();
+            apply(&transaction, &migrations[..last]).unwrap();
+            transaction.commit().unwrap();
+        }
+        let version: i64 = connection
+            .query_row("PRAGMA user_version", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(version, 2);
+    }
+
+    #[test]
+    fn an_edited_migration_is_refused() {
+        let connection = Connection::open_in_memory().unwrap();
+        apply(
+            &connection,
+            &[Migration::unapplied("V1__one", "CREATE TABLE one (a);").unwrap()],
+        )
+        .unwrap();
+        let edited = Migration::unapplied("V1__one", "CREATE TABLE one (b);").unwrap();
+        assert!(apply(&connection, &[edited]).is_err());
+    }
+}

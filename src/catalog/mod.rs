@@ -1,0 +1,306 @@
+//! The catalog: all SQL of the registry.
+//!
+//! Entry type: [`Catalog`], one SQLite file. Reads take any free connection; changes go through
+//! `Catalog::write`: a turn of the write queue, `BEGIN IMMEDIATE`, the change, `COMMIT`.
+//!
+//! | file | belongs to |
+//! |---|---|
+//! | `.dalsegno/` | `folder` (made whole beside its place, then renamed into it) |
+//! | `.dalsegno/config.toml` | `folder` |
+//! | `catalog.sqlite3`, `-wal`, `-shm` | SQLite |
+//! | `catalog.sqlite3.queue`, `.turn` | `queue` |
+//!
+//! # Durability
+//! On a local disk: WAL and `synchronous=FULL`, so a commit that was acknowledged survives a
+//! power cut. [`Durability::Relaxed`] syncs at checkpoints only: a power cut may take back the
+//! last commits, whole ones, and leaves a sound catalog. For one host on a network file system:
+//! rollback journal `TRUNCATE` and `synchronous=EXTRA`.
+//!
+//! # Reading without the right to write
+//! A WAL catalog can be read by ordinary means only where its `-shm` file can be made. Where it
+//! cannot (read-only mount, folder of somebody else), it is opened `immutable`; a `-wal` file
+//! with content, as on a snapshot of a busy file system, would then go unread, so catalog and WAL
+//! are copied to a temporary folder and read there. [`Catalog::notice`] says which.
+//!
+//! # Fork
+//! SQLite's locks do not survive a fork, and a child that opens the same file again inherits the
+//! wrong belief that it has locks. So a handle that was forked refuses every call, and so does
+//! opening a catalog in a child whose parent had it open. Dropping the handle there is safe: its
+//! connections are left alone.
+//!
+//! # After a crash
+//! SQLite rolls back what was not committed. Nothing else is left behind but lock files and, from
+//! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes.
+
+mod artifacts;
+mod connection;
+mod error;
+mod folder;
+mod fork;
+mod migrate;
+mod queue;
+mod rows;
+mod select;
+mod summary;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+
+pub use artifacts::{Note, Recorded, Recorder, Seen};
+pub use error::CatalogError;
+pub use folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
+pub use queue::OnWait;
+pub use select::Selected;
+pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
+
+use connection::Access;
+use queue::WriteQueue;
+
+/// What a commit promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A commit survives a power cut.
+    #[default]
+    Full,
+    /// A power cut may take back the last commits. For bulk loads that can be repeated.
+    Relaxed,
+}
+
+/// How a catalog is opened.
+pub struct CatalogOptions {
+    /// For reading only: nothing is ever written, not even beside the catalog if that can be.
+    pub read_only: bool,
+    /// What a commit promises.
+    pub durability: Durability,
+    /// How long a change waits for its turn.
+    pub lock_timeout: Duration,
+    /// Is told who holds the catalog when a change has waited for two seconds.
+    pub on_wait: Box<OnWait>,
+    /// The kind of network file system that the catalog lies on, if it is one.
+    pub network: Option<&'static str>,
+}
+
+impl Default for CatalogOptions {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            durability: Durability::Full,
+            lock_timeout: Duration::from_secs(60),
+            on_wait: Box::new(|_| {}),
+            network: None,
+        }
+    }
+}
+
+/// An open catalog. Usable from several threads.
+pub struct Catalog {
+    path: PathBuf,
+    base: Arc<Path>,
+    options: CatalogOptions,
+    access: Access,
+    queue: WriteQueue,
+    idle: Mutex<Vec<Connection>>,
+    registration: fork::Registration,
+}
+
+/// Connections kept for later; more are closed after use.
+const MOST_IDLE: usize = 8;
+
+impl Catalog {
+    /// Opens the catalog at `path`, whose rows are relative to `base`.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the file is missing, damaged, of another program or a newer
+    /// version, or was opened before a fork. Nothing is ever created.
+    pub fn open(path: &Path, base: &Path, options: CatalogOptions) -> Result<Self, CatalogError> {
+        connection::check_file(path)?;
+        let registration = fork::Registration::new(path)?;
+        let queue = WriteQueue::new(path, options.lock_timeout);
+        let (access, first) = connection::open(path, &options)?;
+        let catalog = Self {
+            path: path.to_owned(),
+            base: base.into(),
+            options,
+            access,
+            queue,
+            idle: Mutex::new(Vec::new()),
+            registration,
+        };
+        if connection::is_behind(path, &first)? {
+            catalog.migrate(&first)?;
+        }
+        catalog.give_back(first);
+        Ok(catalog)
+    }
+
+    fn migrate(&self, connection: &Connection) -> Result<(), CatalogError> {
+        self.require_writing()?;
+        let _turn = self.queue.wait(&*self.options.on_wait)?;
+        let transaction = self.begin(connection)?;
+        if connection::is_behind(&self.path, &transaction)? {
+            migrate::migrate(&transaction).map_err(|source| CatalogError::Migration {
+                path: self.path.clone(),
+                target: migrate::NEWEST,
+                source,
+            })?;
+        }
+        transaction
+            .commit()
+            .map_err(|error| self.sql("committing a migration", error))
+    }
+
+    /// The catalog file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The base directory that the rows are relative to.
+    #[must_use]
+    pub fn base(&self) -> &Arc<Path> {
+        &self.base
+    }
+
+    /// Whether changes are refused.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        !matches!(self.access, Access::Write)
+    }
+
+    /// What a reader should know about how the catalog is read, if anything.
+    #[must_use]
+    pub fn notice(&self) -> Option<&'static str> {
+        self.access.notice()
+    }
+
+    /// The registry's own id.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the row cannot be read.
+    pub fn registry_id(&self) -> Result<String, CatalogError> {
+        self.read("reading the registry's id", |connection| {
+            connection.query_row("SELECT id FROM registry WHERE only = 1", [], |row| {
+                row.get(0)
+            })
+        })
+    }
+
+    fn require_writing(&self) -> Result<(), CatalogError> {
+        match self.access {
+            Access::Write => Ok(()),
+            _ => Err(CatalogError::ReadOnly {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    fn sql(&self, operation: &'static str, source: rusqlite::Error) -> CatalogError {
+        CatalogError::sql(operation, &self.path, source)
+    }
+
+    fn take(&self) -> Result<Connection, CatalogError> {
+        self.registration.check(&self.path)?;
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => connection::again(&self.path, &self.access, &self.options),
+        }
+    }
+
+    fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push(connection);
+        }
+    }
+
+    /// Runs a read.
+    fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, CatalogError> {
+        self.read_with(|connection| read(connection).map_err(|error| self.sql(operation, error)))
+    }
+
+    /// Runs a read that has errors of its own.
+    fn read_with<T, E: From<CatalogError>>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.take()?;
+        let result = read(&connection);
+        self.give_back(connection);
+        result
+    }
+
+    /// Runs a change in one transaction; it is committed where `change` returns `Ok`.
+    fn write<T, E: From<CatalogError>>(
+        &self,
+        operation: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.require_writing()?;
+        let connection = self.take()?;
+        let result = self.write_on(operation, &connection, change);
+        self.give_back(connection);
+        result
+    }
+
+    fn write_on<T, E: From<CatalogError>>(
+        &self,
+        operation: &'static str,
+        connection: &Connection,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _turn = self.queue.wait(&*self.options.on_wait)?;
+        let transaction = self.begin(connection)?;
+        let value = change(&transaction)?;
+        transaction
+            .commit()
+            .map_err(|error| self.sql(operation, error))?;
+        Ok(value)
+    }
+
+    /// Begins a write transaction. The turn is ours, so only other programs can be in the way.
+    fn begin<'a>(&self, connection: &'a Connection) -> Result<Transaction<'a>, CatalogError> {
+        let start = Instant::now();
+        let mut told = false;
+        loop {
+            match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+                Ok(transaction) => return Ok(transaction),
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    let waited = start.elapsed();
+                    if waited >= self.options.lock_timeout {
+                        return Err(CatalogError::LockTimeout {
+                            path: self.path.clone(),
+                            waited: self.options.lock_timeout,
+                            holder: Some("another program that has it open".to_owned()),
+                        });
+                    }
+                    if !told && waited >= queue::PATIENCE {
+                        told = true;
+                        (self.options.on_wait)("another program that has it open");
+                    }
+                }
+                Err(error) => return Err(self.sql("beginning a change", error)),
+            }
+        }
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        if self.registration.is_forked() {
+            let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
+            idle.drain(..).for_each(std::mem::forget);
+        }
+    }
+}

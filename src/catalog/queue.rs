@@ -1,0 +1,232 @@
+//! The queue in front of write transactions.
+//!
+//! SQLite's own busy handler starves writers. So whoever wants to write takes the `queue` lock,
+//! then the `turn` lock, lets `queue` go, writes, and lets `turn` go. The kernel hands locks out
+//! in order and takes them back from killed processes. Both are `flock`s on empty files beside
+//! the catalog, opened anew for every turn, so that threads queue like processes and a fork in
+//! another thread inherits nothing that outlives the unlock.
+//!
+//! Locks: `<catalog>.queue` for the moment of getting in line, `<catalog>.turn` for as long as
+//! the transaction lasts. A crash leaves two empty files.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::error::CatalogError;
+
+/// After this long, whoever waits is told who holds the lock.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Is told who holds the catalog when a writer has waited for a while.
+pub type OnWait = dyn Fn(&str) + Send + Sync;
+
+/// Hands out turns to write to one catalog.
+pub(crate) struct WriteQueue {
+    catalog: PathBuf,
+    queue: PathBuf,
+    turn: PathBuf,
+    timeout: Duration,
+}
+
+/// The right to write, until it is dropped.
+pub(crate) struct Turn {
+    lock: File,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Unlocked by name, not by closing: a child forked meanwhile may hold the same file open.
+        let _ = flock(&self.lock, FlockOperation::Unlock);
+    }
+}
+
+impl WriteQueue {
+    pub(crate) fn new(catalog: &Path, timeout: Duration) -> Self {
+        let beside = |suffix: &str| {
+            let mut name = catalog.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        Self {
+            catalog: catalog.to_owned(),
+            queue: beside(".queue"),
+            turn: beside(".turn"),
+            timeout,
+        }
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// [`CatalogError::LockTimeout`] after the queue's timeout, naming the holder.
+    pub(crate) fn wait(&self, on_wait: &OnWait) -> Result<Turn, CatalogError> {
+        let start = Instant::now();
+        let queue = Turn {
+            lock: open(&self.queue)?,
+        };
+        self.lock(&self.queue, &queue.lock, start, on_wait)?;
+        let turn = Turn {
+            lock: open(&self.turn)?,
+        };
+        self.lock(&self.turn, &turn.lock, start, on_wait)?;
+        drop(queue);
+        Ok(turn)
+    }
+
+    fn lock(
+        &self,
+        path: &Path,
+        file: &File,
+        start: Instant,
+        on_wait: &OnWait,
+    ) -> Result<(), CatalogError> {
+        let io = |errno: Errno| CatalogError::io("locking", path, errno.into());
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(()),
+            Err(Errno::WOULDBLOCK) => {}
+            Err(errno) => return Err(io(errno)),
+        }
+        // Only a waiting call keeps its place in the kernel's line, and it has no timeout: so a
+        // thread waits. One that is given up on gets the lock later and lets go at once.
+        let waiting = file
+            .try_clone()
+            .map_err(|error| CatalogError::io("locking", path, error))?;
+        let (sender, receiver) = mpsc::sync_channel(1);
+        std::thread::spawn(move || {
+            let result = loop {
+                match flock(&waiting, FlockOperation::LockExclusive) {
+                    Err(Errno::INTR) => {}
+                    result => break result,
+                }
+            };
+            if sender.send(result).is_err() {
+                let _ = flock(&waiting, FlockOperation::Unlock);
+            }
+        });
+        let mut told = false;
+        loop {
+            let waited = start.elapsed();
+            let limit = if told {
+                self.timeout
+            } else {
+                self.timeout.min(PATIENCE)
+            };
+            match receiver.recv_timeout(limit.saturating_sub(waited)) {
+                Ok(result) => return result.map_err(io),
+                Err(_) if start.elapsed() >= self.timeout => {
+                    return Err(CatalogError::LockTimeout {
+                        path: self.catalog.clone(),
+                        waited: self.timeout,
+                        holder: self.holder(),
+                    });
+                }
+                Err(_) if !told => {
+                    told = true;
+                    on_wait(
+                        &self
+                            .holder()
+                            .unwrap_or_else(|| "another process".to_owned()),
+                    );
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// The process that holds the turn, as `pid 12 (command line)`, where the kernel tells.
+    pub(crate) fn holder(&self) -> Option<String> {
+        use std::os::unix::fs::MetadataExt;
+        let inode = std::fs::metadata(&self.turn).ok()?.ino();
+        let locks = std::fs::read_to_string("/proc/locks").ok()?;
+        let pid = locks.lines().find_map(|line| holder_of(line, inode))?;
+        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let command = command.trim_end_matches('\0').replace('\0', " ");
+        Some(format!("pid {pid} ({})", command.escape_debug()))
+    }
+}
+
+/// The pid of a line of `/proc/locks`, where it is a held lock on this inode:
+/// `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`. Waiting ones have `->` behind the number.
+fn holder_of(line: &str, inode: u64) -> Option<u32> {
+    let mut words = line.split_whitespace().skip(1);
+    if words.next()? != "FLOCK" {
+        return None;
+    }
+    let mut words = words.skip(2);
+    let pid = words.next()?.parse().ok()?;
+    let place = words.next()?;
+    (place.rsplit(':').next()?.parse() == Ok(inode)).then_some(pid)
+}
+
+fn open(path: &Path) -> Result<File, CatalogError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+        .map_err(|error| CatalogError::io("opening", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn held_locks_are_told_from_waiting_ones() {
+        let line = "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF";
+        assert_eq!(holder_of(line, 5678), Some(1234));
+        assert_eq!(holder_of(line, 5679), None);
+        assert_eq!(
+            holder_of("1: -> FLOCK  ADVISORY  WRITE 99 fe:00:5678 0 EOF", 5678),
+            None
+        );
+        assert_eq!(
+            holder_of("2: POSIX  ADVISORY  WRITE 99 fe:00:5678 0 EOF", 5678),
+            None
+        );
+    }
+
+    #[test]
+    fn a_turn_that_is_held_times_out_and_names_this_process() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = WriteQueue::new(&folder.path().join("c"), Duration::ZERO);
+        let turn = queue.wait(&|_| {}).unwrap();
+        let Err(CatalogError::LockTimeout { holder, .. }) = queue.wait(&|_| {}) else {
+            panic!("a second turn was given out");
+        };
+        assert!(
+            holder
+                .unwrap()
+                .starts_with(&format!("pid {} ", std::process::id()))
+        );
+        drop(turn);
+        queue.wait(&|_| {}).unwrap();
+    }
+
+    #[test]
+    fn threads_never_hold_a_turn_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let queue = WriteQueue::new(&folder.path().join("c"), Duration::from_secs(60));
+        let held = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let turn = queue.wait(&|_| {}).unwrap();
+                        assert!(!held.swap(true, Ordering::SeqCst));
+                        assert!(held.swap(false, Ordering::SeqCst));
+                        drop(turn);
+                    }
+                });
+            }
+        });
+    }
+}

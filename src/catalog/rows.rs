@@ -1,0 +1,187 @@
+//! Rows to artifacts. A row is input: everything in it goes through the same checks as a name
+//! that a caller gives, and its path must be the one that its key has.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::Row;
+use rusqlite::types::FromSql;
+
+use super::error::CatalogError;
+use crate::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::clock::Timestamp;
+use crate::key::{Key, Kind};
+use crate::layout;
+use crate::name::NameError;
+use crate::size::{ByteCount, Size};
+
+/// The columns of [`artifact`], over the joins of [`JOINS`].
+macro_rules! columns {
+    () => {
+        "a.id, run.name, a.kind_id, a.iteration, dataset.name, parameters.text, container.path, \
+         a.array, a.state, a.origin, a.bytes, a.files, a.recorded_at, a.written_at, a.sealed_at"
+    };
+}
+pub(super) use columns;
+
+/// Joins the strings to `artifact AS a`, `run` and `container`.
+macro_rules! names {
+    () => {
+        " LEFT JOIN dataset ON dataset.id = a.dataset_id \
+         LEFT JOIN parameters ON parameters.id = a.parameters_id "
+    };
+}
+pub(super) use names;
+
+pub(super) fn kind_number(kind: Kind) -> i64 {
+    kind as i64 + 1
+}
+
+pub(super) fn kind_of(number: i64) -> Option<Kind> {
+    Kind::ALL
+        .into_iter()
+        .find(|&kind| kind_number(kind) == number)
+}
+
+pub(super) fn state_number(state: State) -> i64 {
+    state as i64
+}
+
+pub(super) fn state_of(number: i64) -> Option<State> {
+    State::ALL
+        .into_iter()
+        .find(|&state| state_number(state) == number)
+}
+
+/// A field of a row; a type that does not fit makes the row a damaged one.
+fn field<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String> {
+    row.get(index).map_err(|error| error.to_string())
+}
+
+/// Reads a row with the columns of [`columns`].
+pub(super) fn artifact(
+    catalog: &Path,
+    base: &Arc<Path>,
+    row: &Row<'_>,
+) -> Result<Artifact, CatalogError> {
+    let id: i64 = row
+        .get(0)
+        .map_err(|error| CatalogError::sql("reading an artifact", catalog, error))?;
+    read(base, id, row).map_err(|detail| CatalogError::Row {
+        path: catalog.to_owned(),
+        id,
+        detail,
+    })
+}
+
+fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
+    let key = key(row)?;
+    let place = layout::locate(&key);
+    let (container, array): (String, String) = (field(row, 6)?, field(row, 7)?);
+    if place.container != container || place.array.as_deref().unwrap_or_default() != array {
+        return Err(format!(
+            "its path is \"{}/{}\", but its key lies at \"{}\"",
+            container.escape_debug(),
+            array.escape_debug(),
+            place.path().escape_debug()
+        ));
+    }
+    let state: i64 = field(row, 8)?;
+    let origin: i64 = field(row, 9)?;
+    let (bytes, files): (Option<i64>, Option<i64>) = (field(row, 10)?, field(row, 11)?);
+    let count = |number: i64| u64::try_from(number).map_err(|error| error.to_string());
+    let size = match (bytes, files) {
+        (Some(bytes), Some(files)) => Some(Size {
+            bytes: ByteCount(count(bytes)?),
+            files: count(files)?,
+        }),
+        _ => None,
+    };
+    Ok(Artifact {
+        id: ArtifactId(id),
+        key,
+        state: state_of(state).ok_or_else(|| format!("there is no state {state}"))?,
+        origin: if origin == 0 {
+            Origin::Recorded
+        } else {
+            Origin::Scanned
+        },
+        size,
+        recorded_at: Timestamp(field(row, 12)?),
+        written_at: field::<Option<i64>>(row, 13)?.map(Timestamp),
+        sealed_at: field::<Option<i64>>(row, 14)?.map(Timestamp),
+        base: Arc::clone(base),
+    })
+}
+
+fn key(row: &Row<'_>) -> Result<Key, String> {
+    let name = |error: NameError| error.to_string();
+    let run = field::<String>(row, 1)?.parse().map_err(name)?;
+    let number: i64 = field(row, 2)?;
+    let kind = kind_of(number).ok_or_else(|| format!("there is no kind {number}"))?;
+    let iteration: Option<i64> = field(row, 3)?;
+    let dataset = match field::<Option<String>>(row, 4)? {
+        Some(text) => Some(text.parse().map_err(name)?),
+        None => None,
+    };
+    let parameters = match field::<Option<String>>(row, 5)? {
+        Some(text) => Some(text.parse().map_err(name)?),
+        None => None,
+    };
+    let key = match (kind, iteration, dataset, parameters) {
+        (Kind::Prediction, Some(iteration), Some(dataset), None) => Key::Prediction {
+            run,
+            iteration,
+            dataset,
+        },
+        (Kind::Output, Some(iteration), Some(dataset), Some(parameters)) => Key::Output {
+            run,
+            iteration,
+            dataset,
+            parameters,
+        },
+        (Kind::InputRaw, None, index, None) => Key::InputRaw { run, index },
+        (Kind::InputGt, None, index, None) => Key::InputGt { run, index },
+        (Kind::Best, None, index, Some(criterion)) => Key::Best {
+            run,
+            criterion,
+            index,
+        },
+        (Kind::Snapshot, iteration, Some(dataset), None) => Key::Snapshot {
+            run,
+            iteration,
+            dataset,
+        },
+        (Kind::SnapshotContainer, None, None, None) => Key::SnapshotContainer { run },
+        (Kind::ValidationContainer, None, None, None) => Key::ValidationContainer { run },
+        (Kind::Array, None, dataset, None) => {
+            let path: String = field(row, 6)?;
+            let container = path.rsplit('/').next().unwrap_or_default();
+            Key::Array {
+                run,
+                container: container.parse().map_err(name)?,
+                dataset,
+            }
+        }
+        (kind, ..) => return Err(format!("its columns do not fit the kind {kind}")),
+    };
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_those_of_the_first_migration() {
+        for kind in Kind::ALL {
+            let number = kind_number(kind);
+            assert_eq!(kind_of(number), Some(kind));
+            let sql = include_str!("../../migrations/V1__catalog.sql");
+            assert!(sql.contains(&format!("({number}, '{kind}')")), "{kind}");
+        }
+        assert_eq!(State::ALL.map(state_number), [0, 1, 2]);
+        assert_eq!(kind_of(0), None);
+        assert_eq!(state_of(3), None);
+    }
+}

@@ -1,0 +1,186 @@
+//! Filters to SQL, and listing.
+//!
+//! Every selection goes run by run: the outer loop is the small table of runs, the inner one the
+//! index `artifact_key`. So a selection costs as much as the runs that it names, order comes from
+//! the index but for the names within one iteration and kind, and rows stream.
+
+use std::ops::ControlFlow;
+
+use rusqlite::types::Value;
+use rusqlite::{Connection, params_from_iter};
+
+use super::Catalog;
+use super::error::CatalogError;
+use super::rows::{self, columns, names};
+use crate::artifact::{Artifact, State};
+use crate::filter::{Filter, Pattern};
+
+/// SQL and the values that are bound to it.
+pub(super) struct Query {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+const FROM: &str = concat!(
+    " FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
+     JOIN container ON container.id = a.container_id",
+    names!()
+);
+/// The same by the small index of rows that were not seen to be present.
+const FROM_UNSEEN: &str = concat!(
+    " FROM run CROSS JOIN artifact AS a INDEXED BY artifact_unseen ON a.run_id = run.id \
+     JOIN container ON container.id = a.container_id",
+    names!()
+);
+
+/// Which rows of a filter a listing gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selected {
+    /// All of them.
+    All,
+    /// Those that are not known to be present.
+    Unseen,
+}
+
+/// Conditions of a filter on `run`, `a`, `dataset` and `parameters`.
+pub(super) fn conditions(filter: &Filter) -> Query {
+    let mut query = Query {
+        sql: String::new(),
+        values: Vec::new(),
+    };
+    query.patterns("run.name", &filter.runs);
+    query.any(&filter.kinds, |query, kind| {
+        query.sql.push_str("a.kind_id = ?");
+        query.values.push(rows::kind_number(*kind).into());
+    });
+    query.any(&filter.iterations, |query, range| {
+        match (range.first, range.last) {
+            (Some(first), Some(last)) => {
+                query.sql.push_str("a.iteration BETWEEN ? AND ?");
+                query.values.extend([first.into(), last.into()]);
+            }
+            (Some(first), None) => {
+                query.sql.push_str("a.iteration >= ?");
+                query.values.push(first.into());
+            }
+            (None, Some(last)) => {
+                query.sql.push_str("a.iteration <= ?");
+                query.values.push(last.into());
+            }
+            (None, None) => query.sql.push_str("a.iteration IS NOT NULL"),
+        }
+    });
+    query.patterns("dataset.name", &filter.datasets);
+    query.patterns("parameters.text", &filter.parameters);
+    query.any(&filter.states, |query, state| {
+        query.sql.push_str("a.state = ?");
+        query.values.push(rows::state_number(*state).into());
+    });
+    if let Some(moment) = filter.older_than {
+        query
+            .sql
+            .push_str(" AND ifnull(a.written_at, a.recorded_at) < ?");
+        query.values.push(moment.0.into());
+    }
+    if let Some(bytes) = filter.min_bytes {
+        query.sql.push_str(" AND a.bytes >= ?");
+        query
+            .values
+            .push(i64::try_from(bytes).unwrap_or(i64::MAX).into());
+    }
+    query
+}
+
+impl Query {
+    /// Adds ` AND (… OR …)`, one alternative an item; nothing where there are none.
+    fn any<T>(&mut self, items: &[T], mut add: impl FnMut(&mut Self, &T)) {
+        for (index, item) in items.iter().enumerate() {
+            self.sql
+                .push_str(if index == 0 { " AND (" } else { " OR " });
+            add(self, item);
+        }
+        if !items.is_empty() {
+            self.sql.push(')');
+        }
+    }
+
+    /// A pattern matches the name that it spells, or as a glob.
+    fn patterns(&mut self, column: &'static str, patterns: &[Pattern]) {
+        self.any(patterns, |query, pattern| {
+            query.sql.push_str(column);
+            query.sql.push_str(" = ?");
+            query.values.push(pattern.as_str().to_owned().into());
+            if pattern.is_glob() {
+                query.sql.push_str(" OR ");
+                query.sql.push_str(column);
+                query.sql.push_str(" GLOB ?");
+                query.values.push(pattern.as_str().to_owned().into());
+            }
+        });
+    }
+}
+
+/// The listing of a filter, in the order run, iteration, kind, dataset, parameters, path.
+pub(super) fn listing(filter: &Filter, selected: Selected) -> Query {
+    let Query {
+        sql: conditions,
+        values,
+    } = conditions(filter);
+    let (from, unseen) = match selected {
+        Selected::All => (FROM, ""),
+        Selected::Unseen => (FROM_UNSEEN, " AND a.state <> 1"),
+    };
+    let order = match selected {
+        Selected::All => {
+            " ORDER BY run.name, a.iteration, a.kind_id, dataset.name, parameters.text, \
+             container.path, a.array"
+        }
+        Selected::Unseen => "",
+    };
+    let sql = format!(
+        "SELECT {}{from} WHERE 1{unseen}{conditions}{order}",
+        columns!()
+    );
+    Query { sql, values }
+}
+
+impl Catalog {
+    /// Gives every artifact that a filter selects to `each`, until it breaks. Rows stream.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where a row cannot be read, and whatever `each` returns.
+    pub fn list<E: From<CatalogError>>(
+        &self,
+        filter: &Filter,
+        selected: Selected,
+        mut each: impl FnMut(Artifact) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        if selected == Selected::Unseen && filter.states == [State::Present] {
+            return Ok(());
+        }
+        self.read_with(|connection| {
+            self.run_query(connection, &listing(filter, selected), |row| {
+                each(rows::artifact(&self.path, &self.base, row)?)
+            })
+        })
+    }
+
+    pub(super) fn run_query<E: From<CatalogError>>(
+        &self,
+        connection: &Connection,
+        query: &Query,
+        mut each: impl FnMut(&rusqlite::Row<'_>) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
+        let sql = |error| self.sql("listing", error);
+        let mut statement = connection.prepare_cached(&query.sql).map_err(sql)?;
+        let mut rows = statement
+            .query(params_from_iter(&query.values))
+            .map_err(sql)?;
+        while let Some(row) = rows.next().map_err(sql)? {
+            if each(row)?.is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

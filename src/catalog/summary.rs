@@ -1,0 +1,320 @@
+//! Sums over artifacts: by iteration, by run, by what takes the space.
+//!
+//! Containers are left out of every sum: what lies in them is counted already.
+
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use super::Catalog;
+use super::error::CatalogError;
+use super::rows;
+use super::select::{Query, conditions};
+use crate::clock::Timestamp;
+use crate::filter::Filter;
+use crate::key::Kind;
+use crate::size::{ByteCount, Total};
+
+/// What one iteration of a run has, counting what is present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct IterationRow {
+    /// Run.
+    pub run: String,
+    /// Iteration.
+    pub iteration: i64,
+    /// Datasets that have anything.
+    pub datasets: Vec<String>,
+    /// Datasets of the run in the selection, of any iteration.
+    pub datasets_of_run: u64,
+    /// Whether every dataset of the run has an output; where no outputs are selected, anything.
+    pub complete: bool,
+    /// Number of outputs.
+    pub outputs: u64,
+    /// Number of predictions.
+    pub predictions: u64,
+    /// Number of other arrays, such as snapshots.
+    pub others: u64,
+    /// Bytes and files.
+    #[serde(flatten)]
+    pub total: Total,
+}
+
+/// What a run has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RunRow {
+    /// Run.
+    pub run: String,
+    /// Iterations that have anything present.
+    pub iterations: u64,
+    /// Highest of them.
+    pub last_iteration: Option<i64>,
+    /// Arrays that are present.
+    pub present: u64,
+    /// Arrays whose identifier was handed out, with no data seen.
+    pub reserved: u64,
+    /// Arrays whose data is gone.
+    pub missing: u64,
+    /// When anything was last written, or recorded where no data was seen.
+    pub last_written_at: Timestamp,
+    /// Bytes and files of what is present.
+    #[serde(flatten)]
+    pub total: Total,
+}
+
+/// What [`Catalog::du`] sums by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DuGroup {
+    /// By run.
+    Run,
+    /// By kind.
+    Kind,
+    /// By run and iteration.
+    Iteration,
+    /// By dataset.
+    Dataset,
+}
+
+/// One line of disk use, of what is present.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DuRow {
+    /// Run, where sums are by run or iteration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// Kind, where sums are by kind.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<Kind>,
+    /// Iteration, where sums are by iteration; none for arrays without one.
+    pub iteration: Option<i64>,
+    /// Dataset, where sums are by dataset; none for arrays without one.
+    pub dataset: Option<String>,
+    /// Number of arrays.
+    pub arrays: u64,
+    /// Bytes and files.
+    #[serde(flatten)]
+    pub total: Total,
+}
+
+const FROM: &str = " FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
+     LEFT JOIN dataset ON dataset.id = a.dataset_id \
+     LEFT JOIN parameters ON parameters.id = a.parameters_id WHERE a.kind_id NOT IN (7, 8)";
+
+/// Sums of one group, of present rows: arrays, bytes, files, uncounted.
+const SUMS: &str = "sum(a.state = 1), \
+     ifnull(sum(a.bytes) FILTER (WHERE a.state = 1), 0), \
+     ifnull(sum(a.files) FILTER (WHERE a.state = 1), 0), \
+     count(*) FILTER (WHERE a.state = 1 AND a.bytes IS NULL)";
+
+fn grouped(filter: &Filter, columns: &str, conditions_more: &str, group: &str) -> Query {
+    let Query {
+        sql: conditions,
+        values,
+    } = conditions(filter);
+    Query {
+        sql: format!("SELECT {columns}, {SUMS}{FROM}{conditions_more}{conditions}{group}"),
+        values,
+    }
+}
+
+pub(super) fn by_iteration(filter: &Filter) -> Query {
+    grouped(
+        filter,
+        "run.name, a.iteration, a.kind_id, dataset.name",
+        " AND a.iteration IS NOT NULL",
+        " GROUP BY run.name, a.iteration, a.kind_id, a.dataset_id \
+         ORDER BY run.name, a.iteration, a.kind_id, a.dataset_id",
+    )
+}
+
+pub(super) fn by_run(filter: &Filter) -> Query {
+    grouped(
+        filter,
+        "run.name, count(DISTINCT a.iteration) FILTER (WHERE a.state = 1), \
+         max(a.iteration) FILTER (WHERE a.state = 1), sum(a.state = 0), sum(a.state = 2), \
+         max(ifnull(a.written_at, a.recorded_at))",
+        "",
+        " GROUP BY run.name ORDER BY run.name",
+    )
+}
+
+pub(super) fn by_space(filter: &Filter, group: DuGroup) -> Query {
+    let (columns, group) = match group {
+        DuGroup::Run => ("run.name, NULL, NULL, NULL", "run.name"),
+        DuGroup::Kind => ("NULL, a.kind_id, NULL, NULL", "a.kind_id"),
+        DuGroup::Iteration => ("run.name, NULL, a.iteration, NULL", "run.name, a.iteration"),
+        DuGroup::Dataset => ("NULL, NULL, NULL, dataset.name", "dataset.name"),
+    };
+    grouped(
+        filter,
+        columns,
+        " AND a.state = 1",
+        &format!(" GROUP BY {group} ORDER BY {group}"),
+    )
+}
+
+fn total(row: &rusqlite::Row<'_>, first: usize) -> rusqlite::Result<(u64, Total)> {
+    Ok((
+        row.get(first)?,
+        Total {
+            bytes: ByteCount(row.get(first + 1)?),
+            files: row.get(first + 2)?,
+            uncounted: row.get(first + 3)?,
+        },
+    ))
+}
+
+/// The iterations of one run while its groups come in.
+#[derive(Default)]
+struct RunFold {
+    run: String,
+    iterations: Vec<IterationRow>,
+    /// Datasets of the run, and of each iteration those that count for completeness.
+    datasets: BTreeSet<String>,
+    complete: Vec<BTreeSet<String>>,
+}
+
+impl RunFold {
+    fn finish(&mut self) -> Vec<IterationRow> {
+        let of_run = self.datasets.len();
+        let complete = std::mem::take(&mut self.complete);
+        let mut rows = std::mem::take(&mut self.iterations);
+        for (row, having) in rows.iter_mut().zip(complete) {
+            row.datasets_of_run = of_run as u64;
+            row.complete = having.len() == of_run;
+        }
+        self.datasets.clear();
+        rows.retain(|row| row.outputs + row.predictions + row.others > 0);
+        rows
+    }
+}
+
+impl Catalog {
+    /// Gives what each iteration has, in the order of run and iteration, one run at a time.
+    ///
+    /// # Errors
+    /// [`CatalogError`], and whatever `each` returns.
+    pub fn iterations<E: From<CatalogError>>(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(IterationRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let wants_outputs = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Output);
+        let mut fold = RunFold::default();
+        self.read_with(|connection| {
+            self.run_query(connection, &by_iteration(filter), |row| -> Result<_, E> {
+                let read = || -> rusqlite::Result<_> {
+                    let names: (String, i64, i64, Option<String>) =
+                        (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                    Ok((names, total(row, 4)?))
+                };
+                let ((run, iteration, kind, dataset), (present, sum)) =
+                    read().map_err(|error| self.sql("listing iterations", error))?;
+                if fold.run != run {
+                    fold.finish().into_iter().try_for_each(&mut each)?;
+                    fold.run.clone_from(&run);
+                }
+                if fold
+                    .iterations
+                    .last()
+                    .is_none_or(|last| last.iteration != iteration)
+                {
+                    fold.iterations.push(IterationRow {
+                        run,
+                        iteration,
+                        datasets: Vec::new(),
+                        datasets_of_run: 0,
+                        complete: false,
+                        outputs: 0,
+                        predictions: 0,
+                        others: 0,
+                        total: Total::default(),
+                    });
+                    fold.complete.push(BTreeSet::new());
+                }
+                let (Some(entry), Some(having)) =
+                    (fold.iterations.last_mut(), fold.complete.last_mut())
+                else {
+                    return Ok(ControlFlow::Continue(()));
+                };
+                let kind = rows::kind_of(kind);
+                match kind {
+                    Some(Kind::Output) => entry.outputs += present,
+                    Some(Kind::Prediction) => entry.predictions += present,
+                    _ => entry.others += present,
+                }
+                entry.total.merge(sum);
+                if let Some(dataset) = dataset {
+                    fold.datasets.insert(dataset.clone());
+                    if present > 0 {
+                        if !wants_outputs || kind == Some(Kind::Output) {
+                            having.insert(dataset.clone());
+                        }
+                        if !entry.datasets.contains(&dataset) {
+                            entry.datasets.push(dataset);
+                            entry.datasets.sort();
+                        }
+                    }
+                }
+                Ok(ControlFlow::Continue(()))
+            })
+        })?;
+        fold.finish().into_iter().try_for_each(each)
+    }
+
+    /// Gives what each run has, in the order of their names.
+    ///
+    /// # Errors
+    /// [`CatalogError`], and whatever `each` returns.
+    pub fn runs<E: From<CatalogError>>(
+        &self,
+        filter: &Filter,
+        mut each: impl FnMut(RunRow) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_with(|connection| {
+            self.run_query(connection, &by_run(filter), |row| -> Result<_, E> {
+                let read = || -> rusqlite::Result<_> {
+                    let (present, total) = total(row, 6)?;
+                    Ok(RunRow {
+                        run: row.get(0)?,
+                        iterations: row.get(1)?,
+                        last_iteration: row.get(2)?,
+                        present,
+                        reserved: row.get(3)?,
+                        missing: row.get(4)?,
+                        last_written_at: Timestamp(row.get(5)?),
+                        total,
+                    })
+                };
+                each(read().map_err(|error| self.sql("listing runs", error))?)?;
+                Ok(ControlFlow::Continue(()))
+            })
+        })
+    }
+
+    /// Gives what present arrays take, summed by `group`, largest first.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn du(&self, filter: &Filter, group: DuGroup) -> Result<Vec<DuRow>, CatalogError> {
+        let mut lines = Vec::new();
+        self.read_with(|connection| {
+            self.run_query(connection, &by_space(filter, group), |row| {
+                let read = || -> rusqlite::Result<_> {
+                    let (arrays, total) = total(row, 4)?;
+                    Ok(DuRow {
+                        run: row.get(0)?,
+                        kind: row.get::<_, Option<i64>>(1)?.and_then(rows::kind_of),
+                        iteration: row.get(2)?,
+                        dataset: row.get(3)?,
+                        arrays,
+                        total,
+                    })
+                };
+                lines.push(read().map_err(|error| self.sql("summing", error))?);
+                Ok::<_, CatalogError>(ControlFlow::Continue(()))
+            })
+        })?;
+        lines.sort_by_key(|line| std::cmp::Reverse(line.total.bytes));
+        Ok(lines)
+    }
+}

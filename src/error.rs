@@ -1,0 +1,165 @@
+//! The library's error: what, where, why, and what to do next.
+
+use std::path::PathBuf;
+
+use crate::catalog::CatalogError;
+use crate::layout::LayoutError;
+use crate::name::NameError;
+use crate::storage::StorageError;
+
+/// Whatever the registry reports.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A name breaks the rules.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// A path belongs to no key.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The catalog.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// Data on disk.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// A path or identifier lies outside the base directory.
+    #[error("{} is outside the base directory {}", .path.display(), .base.display())]
+    OutsideBase {
+        /// The path.
+        path: PathBuf,
+        /// Base directory.
+        base: PathBuf,
+    },
+    /// The registry has no such artifact.
+    #[error("{what} is not recorded")]
+    NotRecorded {
+        /// Path, key or number that was asked for.
+        what: String,
+    },
+    /// An artifact was to be sealed and has no data.
+    #[error("{} has no data to seal", .path.display())]
+    NothingWritten {
+        /// Where the data would be.
+        path: PathBuf,
+    },
+    /// Data could not be read in full.
+    #[error("{} could not be read: {detail}", .path.display())]
+    Unreadable {
+        /// What.
+        path: PathBuf,
+        /// Why.
+        detail: String,
+    },
+}
+
+impl Error {
+    /// Every code that [`Error::code`] can give.
+    pub const CODES: [&'static str; 44] = [
+        "name-empty",
+        "name-absolute",
+        "name-dot",
+        "name-dot-dot",
+        "name-nul",
+        "name-control",
+        "name-component-too-long",
+        "name-reserved",
+        "name-not-a-container",
+        "name-iteration",
+        "layout-no-container",
+        "layout-no-run",
+        "no-registry",
+        "catalog-missing",
+        "catalog-not-a-file",
+        "catalog-damaged",
+        "catalog-foreign",
+        "catalog-too-new",
+        "catalog-mismatch",
+        "catalog-elsewhere",
+        "catalog-on-network",
+        "catalog-other-host",
+        "lock-timeout",
+        "read-only",
+        "forked",
+        "catalog-full",
+        "path-taken",
+        "catalog-row-damaged",
+        "config-invalid",
+        "catalog-migration",
+        "catalog-sql",
+        "catalog-io",
+        "base-not-found",
+        "base-not-a-folder",
+        "base-not-readable",
+        "base-unusable",
+        "symlink",
+        "not-a-folder",
+        "other-device",
+        "storage-io",
+        "outside-base",
+        "not-recorded",
+        "nothing-written",
+        "unreadable",
+    ];
+
+    /// Stable code of the error, in kebab-case.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Name(error) => error.code(),
+            Self::Layout(error) => error.code(),
+            Self::Catalog(error) => error.code(),
+            Self::Storage(error) => error.code(),
+            Self::OutsideBase { .. } => "outside-base",
+            Self::NotRecorded { .. } => "not-recorded",
+            Self::NothingWritten { .. } => "nothing-written",
+            Self::Unreadable { .. } => "unreadable",
+        }
+    }
+
+    /// What to do next, where there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self.code() {
+            "no-registry" => {
+                "make one with: dalsegno --base DIR init, then: dalsegno --base DIR scan"
+            }
+            "base-not-found" => "check the path; dalsegno never makes a base directory",
+            "base-not-a-folder" => "give the folder that holds the runs",
+            "base-not-readable" => "ask its owner for the right to read it",
+            "catalog-missing" | "catalog-damaged" | "catalog-not-a-file" => {
+                "keep what is left of it, put a good copy in its place, or set .dalsegno aside and \
+                 start anew with: dalsegno init && dalsegno scan; no data is touched"
+            }
+            "catalog-foreign" => "name the right file with --catalog, or leave --catalog out",
+            "catalog-too-new" => "use a newer dalsegno; the catalog was not touched",
+            "catalog-mismatch" => {
+                "this catalog describes another base directory; check --catalog and --base"
+            }
+            "catalog-elsewhere" => "leave --catalog out, or unset DALSEGNO_CATALOG",
+            "catalog-on-network" => {
+                "put the catalog on a local disk: dalsegno init --catalog PATH; or, where all \
+                 writers run on this host: dalsegno init --single-host"
+            }
+            "catalog-other-host" => "run it there, or read only",
+            "lock-timeout" => "try again, or wait longer with --lock-timeout",
+            "read-only" => "run it where the base directory can be written",
+            "forked" => {
+                "open the registry in the child after closing it in the parent before the fork"
+            }
+            "catalog-full" => "free space on the file system of the catalog",
+            "path-taken" => "these two keys share a path; see: dalsegno show PATH",
+            "catalog-row-damaged" => "look at the row with: sqlite3 CATALOG",
+            "config-invalid" => "correct the file; the documentation lists its keys",
+            "not-recorded" => "take it in with: dalsegno scan",
+            "nothing-written" => "write the array first",
+            "symlink" => "remove what it points to at its own place",
+            "layout-no-container" => "give a path that lies in a folder ending in .zarr or .n5",
+            "layout-no-run" => "a container lies in the folder of its run",
+            "outside-base" => "give a path below the base directory",
+            _ => return None,
+        })
+    }
+}
+
+/// Result of the library.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,64 @@
+//! dalsegno is the registry of what training runs wrote.
+//!
+//! A run trains a model on volumes and, at every validation, writes arrays: predictions, outputs
+//! for each parameter set, copies of the inputs. They are zarr directories of thousands of small
+//! files. dalsegno gives each array an identifier, as DaCapo's `ArrayStore` does, keeps every
+//! identifier in a SQLite catalog beside the data, and answers from that catalog.
+//!
+//! Start with [`Registry`]: [`Registry::create`] or [`Registry::open`], then the calls of
+//! [`ArrayStore`] or [`Registry::record`], [`Registry::scan`], [`Registry::list`],
+//! [`Registry::iterations`].
+//!
+//! # Tour
+//! A module imports only from its own level or from those above it in this table.
+//!
+//! | level | modules |
+//! |---|---|
+//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`config`], [`key`], [`layout`], [`identifier`], [`artifact`], [`filter`] |
+//! | all SQL; all touching of data | [`catalog`]; [`storage`] |
+//! | the error that holds both | [`Error`] |
+//! | protocols over both | `scan`, `refresh` |
+//! | the face | [`ArrayStore`], [`Registry`] |
+//! | the command line | [`cli`] |
+//!
+//! # Files on disk
+//! | in the base directory | what | module |
+//! |---|---|---|
+//! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog | [`catalog`] |
+//! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now | [`catalog`] |
+//! | `.dalsegno/config.toml` | where the catalog is, if elsewhere | [`config`], [`catalog`] |
+//! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed | [`catalog`] |
+//! | everything else | the runs' own | [`storage`] |
+
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    not(feature = "cli"),
+    expect(rustdoc::broken_intra_doc_links, reason = "cli is left out")
+)]
+
+pub mod array_store;
+pub mod artifact;
+pub mod catalog;
+#[cfg(feature = "cli")]
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod error;
+pub mod filter;
+pub mod identifier;
+pub mod key;
+pub mod layout;
+pub mod monitor;
+pub mod name;
+mod refresh;
+mod registry;
+mod scan;
+pub mod size;
+pub mod storage;
+
+pub use array_store::ArrayStore;
+pub use error::{Error, Result};
+pub use identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+pub use refresh::{RefreshOptions, RefreshReport};
+pub use registry::{Options, Registry, Removed, Target};
+pub use scan::ScanReport;

@@ -1,0 +1,56 @@
+//! The wire between long work in the library and whoever shows its progress.
+
+use std::fmt;
+
+/// A stretch of work that may last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Walking a base directory; items are arrays found.
+    Scan,
+    /// Looking for the data of rows; items are rows.
+    Refresh,
+    /// Counting bytes and files; items are arrays.
+    Measure,
+    /// Unlinking; items are files.
+    Purge,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Scan => "scanning",
+            Self::Refresh => "refreshing",
+            Self::Measure => "measuring",
+            Self::Purge => "purging",
+        })
+    }
+}
+
+/// What has been done since the last report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Progress {
+    /// Items of the phase.
+    pub items: u64,
+    /// Files seen.
+    pub files: u64,
+    /// Bytes of those files.
+    pub bytes: u64,
+}
+
+/// Receives progress. Called from several threads at once.
+pub trait Monitor: Send + Sync {
+    /// A phase begins; `items` where their number is known.
+    fn begin(&self, _phase: Phase, _items: Option<u64>) {}
+
+    /// Work was done.
+    fn advance(&self, _progress: Progress) {}
+
+    /// The phase is over.
+    fn end(&self) {}
+}
+
+/// A monitor that shows nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Silent;
+
+impl Monitor for Silent {}

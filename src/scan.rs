@@ -1,0 +1,124 @@
+//! Scan: the way in for the trees that people already have.
+//!
+//! A scan walks the base directory in parallel and adopts every array that has no row, under the
+//! key that [`layout::read`](crate::layout::read) guesses from its path. A row that is there keeps
+//! its key and learns that its data is present. Scanning twice gives the same catalog. What cannot
+//! be read or named is a finding, and never a row.
+//!
+//! Locks: a write transaction for each batch of arrays found, none while walking. A scan that is
+//! killed has adopted whole batches; the next one goes on.
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::catalog::{Catalog, Seen};
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::key::Key;
+use crate::layout::{self, LayoutError};
+use crate::monitor::{Monitor, Phase};
+use crate::size::Total;
+use crate::storage::{self, Base, Event, Finding, FindingClass, Sight, WalkOptions};
+
+/// Arrays that one transaction takes in.
+const BATCH: usize = 4096;
+
+/// What a scan found and did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ScanReport {
+    /// Arrays found.
+    pub arrays: u64,
+    /// Arrays that had no row and have one now.
+    pub adopted: u64,
+    /// Rows that learned something: that their data is present, or its size.
+    pub updated: u64,
+    /// Bytes and files of the arrays found; uncounted without `--measure`.
+    #[serde(flatten)]
+    pub total: Total,
+    /// What was noticed and left alone, by path.
+    pub findings: Vec<Finding>,
+}
+
+/// Scans a base directory into its catalog.
+///
+/// # Errors
+/// [`Error`] of the catalog; batches that were committed stay.
+pub(crate) fn scan(
+    catalog: &Catalog,
+    base: &Base,
+    clock: &dyn Clock,
+    options: WalkOptions,
+    monitor: &dyn Monitor,
+) -> Result<ScanReport, Error> {
+    let mut report = ScanReport::default();
+    let mut batch = Vec::new();
+    monitor.begin(Phase::Scan, None);
+    let walked = storage::walk(base, options, monitor, |event| {
+        match event {
+            Event::Array(path, sight) => match read(&path) {
+                Ok(key) => {
+                    report.arrays += 1;
+                    report.total.add(sight.size);
+                    batch.push((key, sight));
+                }
+                Err(finding) => report.findings.push(finding),
+            },
+            Event::Finding(finding) => report.findings.push(finding),
+            Event::Looked(..) => {}
+        }
+        if batch.len() >= BATCH {
+            adopt(catalog, clock, &mut batch, &mut report)?;
+        }
+        Ok::<_, Error>(())
+    });
+    walked.and_then(|()| adopt(catalog, clock, &mut batch, &mut report))?;
+    monitor.end();
+    report
+        .findings
+        .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
+    Ok(report)
+}
+
+fn read(path: &PathBuf) -> Result<Key, Finding> {
+    let Some(text) = path.to_str() else {
+        return Err(Finding::new(
+            FindingClass::Unnameable,
+            path,
+            "the path is not UTF-8",
+        ));
+    };
+    layout::read(text).map_err(|error| {
+        let class = match error {
+            LayoutError::NoContainer { .. } => FindingClass::OutsideContainer,
+            LayoutError::NoRun { .. } => FindingClass::OutsideRun,
+            LayoutError::Name(_) => FindingClass::Unnameable,
+        };
+        Finding::new(class, path, error.to_string())
+    })
+}
+
+fn adopt(
+    catalog: &Catalog,
+    clock: &dyn Clock,
+    batch: &mut Vec<(Key, Sight)>,
+    report: &mut ScanReport,
+) -> Result<(), Error> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    // In the order of keys, so that the rows of a run lie together however the walk went.
+    batch.sort_by_cached_key(|(key, _)| layout::locate(key));
+    catalog.record(clock.now(), |recorder| {
+        for (key, sight) in batch.drain(..) {
+            let seen = Seen {
+                written_at: sight.written_at,
+                size: sight.size,
+            };
+            let (recorded, changed) = recorder.adopt(&key, seen)?;
+            report.adopted += u64::from(recorded.is_new);
+            report.updated += u64::from(changed && !recorded.is_new);
+        }
+        Ok(())
+    })
+}

@@ -1,0 +1,98 @@
+//! Bytes and files, together: quotas count both.
+
+use std::fmt;
+
+use bytesize::ByteSize;
+use serde::Serialize;
+
+/// A number of bytes. `Display` is for people, in binary units: `1.2 GiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
+#[serde(transparent)]
+pub struct ByteCount(pub u64);
+
+impl fmt::Display for ByteCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&ByteSize(self.0).display().iec().to_string())
+    }
+}
+
+/// What one artifact takes on disk: the sizes of its files added up, and their number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Size {
+    /// Bytes of all files; apparent size, not blocks.
+    pub bytes: ByteCount,
+    /// Number of files; folders are not counted.
+    pub files: u64,
+}
+
+impl Size {
+    /// Adds another size.
+    pub fn add(&mut self, other: Self) {
+        self.bytes.0 += other.bytes.0;
+        self.files += other.files;
+    }
+}
+
+/// What several artifacts take, where some may not have been counted.
+///
+/// A size that nobody counted is unknown, never 0: `uncounted` says how many those are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Total {
+    /// Bytes of the counted ones.
+    pub bytes: ByteCount,
+    /// Files of the counted ones.
+    pub files: u64,
+    /// Artifacts that nobody counted.
+    pub uncounted: u64,
+}
+
+impl Total {
+    /// Adds one artifact.
+    pub fn add(&mut self, size: Option<Size>) {
+        match size {
+            Some(size) => {
+                self.bytes.0 += size.bytes.0;
+                self.files += size.files;
+            }
+            None => self.uncounted += 1,
+        }
+    }
+
+    /// Adds another total.
+    pub fn merge(&mut self, other: Self) {
+        self.bytes.0 += other.bytes.0;
+        self.files += other.files;
+        self.uncounted += other.uncounted;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_print_in_binary_units() {
+        assert_eq!(ByteCount(0).to_string(), "0 B");
+        assert_eq!(ByteCount(1023).to_string(), "1023 B");
+        assert_eq!(ByteCount(1536).to_string(), "1.5 KiB");
+        assert_eq!(ByteCount(5 << 30).to_string(), "5.0 GiB");
+    }
+
+    #[test]
+    fn an_unknown_size_is_never_zero() {
+        let mut total = Total::default();
+        total.add(Some(Size {
+            bytes: ByteCount(7),
+            files: 2,
+        }));
+        total.add(None);
+        assert_eq!(
+            total,
+            Total {
+                bytes: ByteCount(7),
+                files: 2,
+                uncounted: 1
+            }
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! The base directory, held open by a descriptor.
+
+use std::io::ErrorKind;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::StorageError;
+
+/// A base directory.
+#[derive(Debug)]
+pub struct Base {
+    path: Arc<Path>,
+    fd: OwnedFd,
+}
+
+impl Base {
+    /// Opens a base directory. A relative path is made absolute; `.` and repeated slashes go,
+    /// symbolic links and `..` stay as they are, as in DaCapo's paths.
+    ///
+    /// # Errors
+    /// [`StorageError`] where it does not exist, is no folder, cannot be read, is a URL or not
+    /// UTF-8 (paths are handed out as text).
+    pub fn open(path: &Path) -> Result<Self, StorageError> {
+        let unusable = |reason| StorageError::BaseUnusable {
+            path: path.to_owned(),
+            reason,
+        };
+        let text = path.to_str().ok_or_else(|| unusable("not UTF-8"))?;
+        if text.contains("://") {
+            return Err(unusable(
+                "a URL; only local folders can be a base directory",
+            ));
+        }
+        let path = std::path::absolute(if text.is_empty() {
+            Path::new(".")
+        } else {
+            path
+        })
+        .map_err(|error| StorageError::io("finding", path, error))?;
+        let path: std::path::PathBuf = path.components().collect();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| {
+            let error = std::io::Error::from(errno);
+            match error.kind() {
+                ErrorKind::NotFound => StorageError::BaseNotFound { path: path.clone() },
+                ErrorKind::NotADirectory => StorageError::BaseNotAFolder { path: path.clone() },
+                _ => StorageError::BaseNotReadable {
+                    path: path.clone(),
+                    source: error,
+                },
+            }
+        })?;
+        Ok(Self {
+            path: path.into(),
+            fd,
+        })
+    }
+
+    /// Its absolute path.
+    #[must_use]
+    pub fn path(&self) -> &Arc<Path> {
+        &self.path
+    }
+
+    /// Whether it lies on a file system that is mounted for reading only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        rustix::fs::fstatvfs(&self.fd)
+            .is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+    }
+}
+
+impl AsFd for Base {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,67 @@
+//! What kind of file system a path lies on.
+
+use std::path::Path;
+
+use super::StorageError;
+
+/// A kind of file system, as far as it matters to a catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FsKind {
+    /// Locks and shared memory work between all who can reach it.
+    Local,
+    /// Other hosts may reach it too; the name of the kind.
+    Network(&'static str),
+}
+
+/// Numbers of `statfs` for file systems that other hosts may reach. FUSE is one of them: nobody
+/// can tell what is behind it.
+const NETWORK: [(u32, &str); 15] = [
+    (0x6969, "NFS"),
+    (0x517B, "SMB"),
+    (0xFF53_4D42, "CIFS"),
+    (0xFE53_4D42, "SMB2"),
+    (0x0BD0_0BD0, "Lustre"),
+    (0x4750_4653, "GPFS"),
+    (0x1983_0326, "BeeGFS"),
+    (0x00C3_6400, "CephFS"),
+    (0x6573_5546, "FUSE"),
+    (0x0102_1997, "9p"),
+    (0x5346_414F, "AFS"),
+    (0x6B41_4653, "AFS"),
+    (0x7375_7245, "Coda"),
+    (0x7461_636F, "OCFS2"),
+    (0x0116_1970, "GFS2"),
+];
+
+/// Tells the kind of file system that `path` lies on.
+///
+/// # Errors
+/// [`StorageError::Io`] where the system does not say.
+pub fn kind_of(path: &Path) -> Result<FsKind, StorageError> {
+    let stat = rustix::fs::statfs(path)
+        .map_err(|errno| StorageError::io("asking for the file system of", path, errno))?;
+    // The type is 32 bits wide; its C type is signed and wider on most machines.
+    Ok(classify((stat.f_type & 0xFFFF_FFFF) as u32))
+}
+
+fn classify(number: u32) -> FsKind {
+    NETWORK
+        .into_iter()
+        .find(|(known, _)| *known == number)
+        .map_or(FsKind::Local, |(_, name)| FsKind::Network(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn network_file_systems_are_told_from_local_ones() {
+        assert_eq!(classify(0x6969), FsKind::Network("NFS"));
+        assert_eq!(classify(0xFF53_4D42), FsKind::Network("CIFS"));
+        for local in [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630] {
+            assert_eq!(classify(local), FsKind::Local);
+        }
+        assert_eq!(kind_of(Path::new("/proc")).unwrap(), FsKind::Local);
+    }
+}

@@ -1,0 +1,104 @@
+//! Data on disk: everything that touches what the runs wrote.
+//!
+//! [`Base`] is the entry: a base directory, held open. Paths below it are relative, and whatever
+//! deletes walks from its descriptor without following a symbolic link.
+
+mod base;
+mod fs_kind;
+mod marker;
+mod unlink;
+mod walk;
+
+use std::path::{Path, PathBuf};
+
+pub use base::Base;
+pub use fs_kind::{FsKind, kind_of};
+pub use marker::Format;
+pub use unlink::{Gone, remove_tree};
+pub use walk::{Event, Finding, FindingClass, Look, Sight, WalkOptions, look, walk};
+
+/// What can go wrong with data on disk.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The base directory does not exist.
+    #[error("the base directory {} does not exist", .path.display())]
+    BaseNotFound {
+        /// Base directory.
+        path: PathBuf,
+    },
+    /// The base directory is a file or something else.
+    #[error("the base directory {} is not a folder", .path.display())]
+    BaseNotAFolder {
+        /// What was given.
+        path: PathBuf,
+    },
+    /// The base directory may not be read.
+    #[error("the base directory {} cannot be read", .path.display())]
+    BaseNotReadable {
+        /// Base directory.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The base directory is a URL, or its name is not UTF-8.
+    #[error("the base directory \"{}\" is {reason}", .path.to_string_lossy().escape_debug())]
+    BaseUnusable {
+        /// What was given.
+        path: PathBuf,
+        /// Why not.
+        reason: &'static str,
+    },
+    /// What is to be deleted is reached through a symbolic link, or is one.
+    #[error("{} is or lies below a symbolic link", .path.display())]
+    Symlink {
+        /// The link.
+        path: PathBuf,
+    },
+    /// What is to be deleted is no folder.
+    #[error("{} is not a folder", .path.display())]
+    NotAFolder {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// What is to be deleted reaches into another file system.
+    #[error("{} is on another file system than the base directory", .path.display())]
+    OtherDevice {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The system refused something.
+    #[error("{operation} {} failed", .path.display())]
+    Io {
+        /// What was done.
+        operation: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl StorageError {
+    /// Stable code of the error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BaseNotFound { .. } => "base-not-found",
+            Self::BaseNotAFolder { .. } => "base-not-a-folder",
+            Self::BaseNotReadable { .. } => "base-not-readable",
+            Self::BaseUnusable { .. } => "base-unusable",
+            Self::Symlink { .. } => "symlink",
+            Self::NotAFolder { .. } => "not-a-folder",
+            Self::OtherDevice { .. } => "other-device",
+            Self::Io { .. } => "storage-io",
+        }
+    }
+
+    fn io(operation: &'static str, path: &Path, source: impl Into<std::io::Error>) -> Self {
+        Self::Io {
+            operation,
+            path: path.to_owned(),
+            source: source.into(),
+        }
+    }
+}

@@ -1,0 +1,590 @@
+//! Looking at data in parallel: walking a base directory for arrays, looking for the data of
+//! known ones, counting bytes and files.
+//!
+//! One pool serves all three. Its tasks are a folder to search, a path to look at, and a folder
+//! of an array to count; each may push further ones, last in first out, so that the queue stays
+//! as small as the tree is deep. A search never descends into an array: chunk folders are called
+//! `0/0/0`, like iterations. Nothing here writes, and no symbolic link is followed by a search.
+
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use super::Base;
+use super::marker::{self, Format, Marker, MarkerError};
+use crate::clock::Timestamp;
+use crate::monitor::{Monitor, Progress};
+use crate::name;
+use crate::size::{ByteCount, Size};
+
+/// How to look.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkOptions {
+    /// Count bytes and files.
+    pub measure: bool,
+    /// Threads; waiting for the disk counts more than computing.
+    pub threads: usize,
+}
+
+impl Default for WalkOptions {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            measure: false,
+            threads: (2 * cores).clamp(4, 16),
+        }
+    }
+}
+
+/// What was seen of an array or container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sight {
+    /// Format; none for a container.
+    pub format: Option<Format>,
+    /// When its metadata, or the container's folder, was last written.
+    pub written_at: Timestamp,
+    /// Bytes and files, where they were counted.
+    pub size: Option<Size>,
+}
+
+/// Something that a walk noticed and left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind of thing.
+    pub class: FindingClass,
+    /// Path relative to the base directory; what is not UTF-8 or not printable is escaped.
+    pub path: String,
+    /// What exactly.
+    pub detail: String,
+}
+
+/// Classes of findings; their names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingClass {
+    /// A folder or file that could not be read.
+    Unreadable,
+    /// Array metadata that makes no sense.
+    DamagedMetadata,
+    /// An array whose path breaks the rules for names.
+    Unnameable,
+    /// An array that lies in no container.
+    OutsideContainer,
+    /// An array whose container lies in no run.
+    OutsideRun,
+    /// A symbolic link to a folder, not followed.
+    Symlink,
+}
+
+impl FindingClass {
+    /// The name that people and JSON use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::DamagedMetadata => "damaged-metadata",
+            Self::Unnameable => "unnameable",
+            Self::OutsideContainer => "outside-container",
+            Self::OutsideRun => "outside-run",
+            Self::Symlink => "symlink",
+        }
+    }
+}
+
+impl Finding {
+    /// Makes a finding about a path relative to the base directory.
+    #[must_use]
+    pub fn new(class: FindingClass, path: &Path, detail: impl Into<String>) -> Self {
+        Self {
+            class,
+            path: escape(path.as_os_str()),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Path as text: control characters and bytes that are not UTF-8 as `\u{…}` and `\x…`.
+fn escape(path: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in path.as_bytes().utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                text.extend(character.escape_debug());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}
+
+/// What a walk hands over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A search found an array; path relative to the base directory.
+    Array(PathBuf, Sight),
+    /// A look is done; none where there is no data. Not sent where a finding was.
+    Looked(i64, Option<Sight>),
+    /// Something was noticed.
+    Finding(Finding),
+}
+
+/// A known path to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// Number that the event carries.
+    pub id: i64,
+    /// Path relative to the base directory.
+    pub path: PathBuf,
+    /// Whether it is a container: then its folder is enough.
+    pub is_container: bool,
+}
+
+/// Searches the base directory for arrays and gives each event to `emit`, on this thread.
+///
+/// # Errors
+/// Whatever `emit` returns; the walk then ends. What cannot be read is a finding.
+pub fn walk<E>(
+    base: &Base,
+    options: WalkOptions,
+    monitor: &dyn Monitor,
+    emit: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    let root = Task::Search {
+        path: PathBuf::new(),
+        in_container: false,
+    };
+    Pool::run(base, options, monitor, vec![root], emit)
+}
+
+/// Looks for the data of known paths and gives each event to `emit`, on this thread.
+///
+/// # Errors
+/// Whatever `emit` returns; looking then ends. What cannot be read is a finding.
+pub fn look<E>(
+    base: &Base,
+    options: WalkOptions,
+    monitor: &dyn Monitor,
+    paths: Vec<Look>,
+    emit: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    let tasks = paths.into_iter().map(Task::Look).collect();
+    Pool::run(base, options, monitor, tasks, emit)
+}
+
+enum Task {
+    Search { path: PathBuf, in_container: bool },
+    Look(Look),
+    Count { path: PathBuf, count: Arc<Count> },
+}
+
+/// An array that is being counted by several tasks.
+struct Count {
+    subject: Subject,
+    sight: Sight,
+    bytes: AtomicU64,
+    files: AtomicU64,
+    open: AtomicUsize,
+    failed: AtomicBool,
+}
+
+enum Subject {
+    Found(PathBuf),
+    Known(i64),
+}
+
+struct Queue {
+    tasks: Vec<Task>,
+    /// Tasks taken and not finished.
+    running: usize,
+    stop: bool,
+}
+
+struct Pool<'a> {
+    base: &'a Base,
+    measure: bool,
+    monitor: &'a dyn Monitor,
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+/// The receiver is gone: the walk is to end.
+struct Stopped;
+
+type Sender = SyncSender<Event>;
+
+impl Pool<'_> {
+    fn run<E>(
+        base: &Base,
+        options: WalkOptions,
+        monitor: &dyn Monitor,
+        tasks: Vec<Task>,
+        mut emit: impl FnMut(Event) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let pool = Pool {
+            base,
+            measure: options.measure,
+            monitor,
+            queue: Mutex::new(Queue {
+                tasks,
+                running: 0,
+                stop: false,
+            }),
+            changed: Condvar::new(),
+        };
+        let (sender, receiver) = mpsc::sync_channel(4096);
+        std::thread::scope(|scope| {
+            for _ in 0..options.threads.max(1) {
+                let (pool, sender) = (&pool, sender.clone());
+                scope.spawn(move || pool.work(&sender));
+            }
+            drop(sender);
+            // Where `emit` fails the receiver is dropped, and sending ends every worker.
+            receiver.into_iter().try_for_each(&mut emit)
+        })
+    }
+
+    fn work(&self, sender: &Sender) {
+        let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
+        loop {
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let task = loop {
+                if queue.stop || (queue.tasks.is_empty() && queue.running == 0) {
+                    self.changed.notify_all();
+                    return;
+                }
+                if let Some(task) = queue.tasks.pop() {
+                    break task;
+                }
+                queue = self
+                    .changed
+                    .wait(queue)
+                    .unwrap_or_else(PoisonError::into_inner);
+            };
+            queue.running += 1;
+            drop(queue);
+            let mut more = Vec::new();
+            let result = self.perform(task, &mut buffer, &mut more, sender);
+            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            queue.running -= 1;
+            queue.stop |= result.is_err();
+            let wake = more.len() > 1 || queue.stop || queue.running == 0;
+            queue.tasks.append(&mut more);
+            drop(queue);
+            if wake {
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    fn perform(
+        &self,
+        task: Task,
+        buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        match task {
+            Task::Search { path, in_container } => {
+                self.search(&path, in_container, buffer, more, sender)
+            }
+            Task::Look(look) => self.look(look, more, sender),
+            Task::Count { path, count } => {
+                if let Err(error) = self.count(&path, &count, buffer, more) {
+                    count.failed.store(true, Ordering::Relaxed);
+                    self.send(sender, unreadable(&path, &error))?;
+                }
+                self.counted(&count, sender)
+            }
+        }
+    }
+
+    fn send(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
+        sender.send(event).map_err(|_| Stopped)
+    }
+
+    fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let path = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
+        };
+        openat(self.base.as_fd(), path, flags, Mode::empty())
+    }
+
+    fn search(
+        &self,
+        path: &Path,
+        in_container: bool,
+        buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        let fd = match self.open(path) {
+            Ok(fd) => fd,
+            // Gone meanwhile, or replaced: nothing of the tree that was asked about.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !path.as_os_str().is_empty() => {
+                return Ok(());
+            }
+            Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
+        };
+        let mut folders = Vec::new();
+        let mut is_marked = false;
+        let mut entries = RawDir::new(&fd, buffer);
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
+            };
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .map_or(FileType::Unknown, |stat| {
+                        FileType::from_raw_mode(stat.st_mode)
+                    }),
+                kind => kind,
+            };
+            is_marked |= !in_container && marker::is_marker(name.to_bytes());
+            let name = OsStr::from_bytes(name.to_bytes());
+            match kind {
+                FileType::Directory => folders.push(name.to_owned()),
+                FileType::Symlink if leads_to_folder(&fd, name) => {
+                    let finding = Finding::new(
+                        FindingClass::Symlink,
+                        &path.join(name),
+                        "a symbolic link to a folder is not followed",
+                    );
+                    self.send(sender, Event::Finding(finding))?;
+                }
+                _ => {}
+            }
+        }
+        if is_marked && matches!(marker::probe(fd.as_fd(), Path::new(".")), Ok(Some(_))) {
+            let finding = Finding::new(
+                FindingClass::OutsideContainer,
+                path,
+                "an array in no container: no folder on its path ends in .zarr or .n5",
+            );
+            return self.send(sender, Event::Finding(finding));
+        }
+        for folder in folders {
+            let child = path.join(&folder);
+            let text = folder.to_str().unwrap_or_default();
+            if path.as_os_str().is_empty() && name::is_registry_dir(text) {
+                continue;
+            }
+            let in_container = in_container || name::is_container_name(text);
+            let probed = if in_container {
+                marker::probe(fd.as_fd(), Path::new(&folder))
+            } else {
+                Ok(None)
+            };
+            match probed {
+                Ok(Some(marker)) => self.found(child, marker, more, sender)?,
+                Ok(None) => more.push(Task::Search {
+                    path: child,
+                    in_container,
+                }),
+                Err(error) => self.send(sender, unprobed(&child, error))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn found(
+        &self,
+        path: PathBuf,
+        marker: Marker,
+        more: &mut Vec<Task>,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        let sight = Sight {
+            format: Some(marker.format),
+            written_at: marker.written_at,
+            size: None,
+        };
+        if self.measure {
+            more.push(count(path.clone(), Subject::Found(path), sight));
+            return Ok(());
+        }
+        self.monitor.advance(Progress {
+            items: 1,
+            ..Progress::default()
+        });
+        self.send(sender, Event::Array(path, sight))
+    }
+
+    fn look(&self, look: Look, more: &mut Vec<Task>, sender: &Sender) -> Result<(), Stopped> {
+        let sight = match self.sight(&look) {
+            Ok(sight) => sight,
+            Err(error) => {
+                self.monitor.advance(Progress {
+                    items: 1,
+                    ..Progress::default()
+                });
+                return self.send(sender, unprobed(&look.path, error));
+            }
+        };
+        match sight {
+            Some(sight) if self.measure => {
+                more.push(count(look.path, Subject::Known(look.id), sight));
+                Ok(())
+            }
+            sight => {
+                self.monitor.advance(Progress {
+                    items: 1,
+                    ..Progress::default()
+                });
+                self.send(sender, Event::Looked(look.id, sight))
+            }
+        }
+    }
+
+    fn sight(&self, look: &Look) -> Result<Option<Sight>, MarkerError> {
+        if !look.is_container {
+            let marker = marker::probe(self.base.as_fd(), &look.path)?;
+            return Ok(marker.map(|marker| Sight {
+                format: Some(marker.format),
+                written_at: marker.written_at,
+                size: None,
+            }));
+        }
+        match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
+                let written_at = marker::modified(&stat);
+                Ok(Some(Sight {
+                    format: None,
+                    written_at,
+                    size: None,
+                }))
+            }
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Counts the files of one folder of an array; its folders become tasks.
+    fn count(
+        &self,
+        path: &Path,
+        count: &Arc<Count>,
+        buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
+    ) -> Result<(), std::io::Error> {
+        let fd = self.open(path)?;
+        let (mut files, mut bytes) = (0, 0);
+        let mut entries = RawDir::new(&fd, buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let mut is_folder = entry.file_type() == FileType::Directory;
+            if !is_folder {
+                let stat = match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => stat,
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => return Err(errno.into()),
+                };
+                is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+                if !is_folder {
+                    files += 1;
+                    bytes += u64::try_from(stat.st_size).unwrap_or_default();
+                }
+            }
+            if is_folder {
+                count.open.fetch_add(1, Ordering::Relaxed);
+                more.push(Task::Count {
+                    path: path.join(OsStr::from_bytes(name.to_bytes())),
+                    count: Arc::clone(count),
+                });
+            }
+        }
+        count.files.fetch_add(files, Ordering::Relaxed);
+        count.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.monitor.advance(Progress {
+            items: 0,
+            files,
+            bytes,
+        });
+        Ok(())
+    }
+
+    /// Ends one folder of an array; the last one reports the array.
+    fn counted(&self, count: &Count, sender: &Sender) -> Result<(), Stopped> {
+        if count.open.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return Ok(());
+        }
+        let size = Size {
+            bytes: ByteCount(count.bytes.load(Ordering::Relaxed)),
+            files: count.files.load(Ordering::Relaxed),
+        };
+        let size = (!count.failed.load(Ordering::Relaxed)).then_some(size);
+        let sight = Sight {
+            size,
+            ..count.sight
+        };
+        self.monitor.advance(Progress {
+            items: 1,
+            ..Progress::default()
+        });
+        self.send(
+            sender,
+            match &count.subject {
+                Subject::Found(path) => Event::Array(path.clone(), sight),
+                Subject::Known(id) => Event::Looked(*id, Some(sight)),
+            },
+        )
+    }
+}
+
+fn count(path: PathBuf, subject: Subject, sight: Sight) -> Task {
+    let count = Arc::new(Count {
+        subject,
+        sight,
+        bytes: AtomicU64::new(0),
+        files: AtomicU64::new(0),
+        open: AtomicUsize::new(1),
+        failed: AtomicBool::new(false),
+    });
+    Task::Count { path, count }
+}
+
+fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {
+    statat(folder, name, AtFlags::empty())
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Event {
+    Event::Finding(Finding::new(
+        FindingClass::Unreadable,
+        path,
+        error.to_string(),
+    ))
+}
+
+fn unprobed(path: &Path, error: MarkerError) -> Event {
+    match error {
+        MarkerError::Io(error) => unreadable(path, &error),
+        MarkerError::Damaged(detail) => {
+            Event::Finding(Finding::new(FindingClass::DamagedMetadata, path, detail))
+        }
+    }
+}
