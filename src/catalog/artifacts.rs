@@ -34,7 +34,7 @@ pub(super) const SEE: &str = "UPDATE artifact SET state = ?2, bytes = ?3, files 
 pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
 pub(super) const REKEY: &str = "UPDATE artifact SET run_id = ?2, kind_id = ?3, iteration = ?4, \
      dataset_id = ?5, parameters_id = ?6, origin = ?7 WHERE id = ?1";
-const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, \
+pub(super) const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, \
      parameters_id, container_id, array, origin, state, bytes, files, recorded_at, written_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 pub(super) const INTERN: [(&str, &str); 3] = [

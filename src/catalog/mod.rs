@@ -38,6 +38,8 @@ mod error;
 mod folder;
 mod fork;
 mod migrate;
+#[cfg(test)]
+mod plans;
 mod queue;
 mod rows;
 mod select;
@@ -105,6 +107,8 @@ pub struct Catalog {
     idle: Mutex<Vec<Connection>>,
     registration: fork::Registration,
 }
+
+const REGISTRY_ID: &str = "SELECT id FROM registry WHERE only = 1";
 
 /// Connections kept for later; more are closed after use.
 const MOST_IDLE: usize = 8;
@@ -182,9 +186,7 @@ impl Catalog {
     /// [`CatalogError`] where the row cannot be read.
     pub fn registry_id(&self) -> Result<String, CatalogError> {
         self.read("reading the registry's id", |connection| {
-            connection.query_row("SELECT id FROM registry WHERE only = 1", [], |row| {
-                row.get(0)
-            })
+            connection.query_row(REGISTRY_ID, [], |row| row.get(0))
         })
     }
 

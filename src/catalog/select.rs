@@ -49,8 +49,10 @@ pub(super) fn conditions(filter: &Filter) -> Query {
         values: Vec::new(),
     };
     query.patterns("run.name", &filter.runs);
+    // The `+` keeps one kind from being taken for a constant, which would leave the groups of
+    // `iterations` without an index in their order, and so sorted.
     query.any(&filter.kinds, |query, kind| {
-        query.sql.push_str("a.kind_id = ?");
+        query.sql.push_str("+a.kind_id = ?");
         query.values.push(rows::kind_number(*kind).into());
     });
     query.any(&filter.iterations, |query, range| {
@@ -104,14 +106,15 @@ impl Query {
         }
     }
 
-    /// A pattern matches the name that it spells, or as a glob.
+    /// A pattern matches the name that it spells, or as a glob. The `+` keeps a glob from being
+    /// looked up by parts of the index on names: rows would come unordered and be sorted.
     fn patterns(&mut self, column: &'static str, patterns: &[Pattern]) {
         self.any(patterns, |query, pattern| {
             query.sql.push_str(column);
             query.sql.push_str(" = ?");
             query.values.push(pattern.as_str().to_owned().into());
             if pattern.is_glob() {
-                query.sql.push_str(" OR ");
+                query.sql.push_str(" OR +");
                 query.sql.push_str(column);
                 query.sql.push_str(" GLOB ?");
                 query.values.push(pattern.as_str().to_owned().into());

@@ -1,0 +1,468 @@
+//! The plans of the catalog's statements: none may scan the table of artifacts, and a listing
+//! must get its order from an index, so that rows stream. Also what the schema itself promises.
+
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::select::{Query, Selected, listing};
+use super::summary::{DuGroup, by_iteration, by_run, by_space};
+use super::{artifacts, migrate};
+use crate::artifact::State;
+use crate::clock::Timestamp;
+use crate::filter::{Filter, IterationRange, Pattern};
+use crate::key::Kind;
+
+fn empty() -> Connection {
+    let connection = Connection::open_in_memory().unwrap();
+    migrate::migrate(&connection).unwrap();
+    connection
+}
+
+/// Six runs, 300 iterations each, two rows of one container an iteration, with statistics.
+fn full() -> Connection {
+    let connection = empty();
+    connection
+        .execute_batch(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+             INSERT INTO dataset (id, name) SELECT i, 'crop' || i FROM n;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20)
+             INSERT INTO parameters (id, text) SELECT i, 'threshold=0.' || i FROM n;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6)
+             INSERT INTO run (id, name) SELECT i, 'run' || i FROM n;
+             INSERT INTO container (id, run_id, path)
+             SELECT id, id, name || '/validation.zarr' FROM run;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 300)
+             INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, parameters_id,
+                 container_id, array, origin, state, bytes, files, recorded_at)
+             SELECT run.id, 1 + (dataset.id = 2), i, dataset.id, iif(dataset.id = 2, 1 + i % 20, NULL),
+                 run.id, i || '/' || dataset.name, 0, i % 20 <> 0, 10, 1, i
+             FROM run, n, dataset WHERE dataset.id <= 2;
+             ANALYZE;",
+        )
+        .unwrap();
+    let rows: i64 = connection
+        .query_row("SELECT count(*) FROM artifact", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 3600);
+    connection
+}
+
+/// The lines of a statement's plan.
+fn plan(connection: &Connection, sql: &str) -> Vec<String> {
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+        .unwrap();
+    let count = statement.parameter_count();
+    statement
+        .query_map(params_from_iter((0..count).map(|_| 1)), |row| row.get(3))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// The plan of a query with the values that are bound to it, which decide about globs.
+fn plan_of(connection: &Connection, query: &Query) -> Vec<String> {
+    let mut statement = connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {}", query.sql))
+        .unwrap();
+    statement
+        .query_map(params_from_iter(&query.values), |row| row.get(3))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect()
+}
+
+/// What a plan may not do: walk a whole table other than the small one of runs.
+fn fault(plan: &[String]) -> Option<&String> {
+    plan.iter()
+        .find(|line| line.starts_with("SCAN ") && *line != "SCAN run" && !is_run_by_index(line))
+}
+
+fn is_run_by_index(line: &str) -> bool {
+    line.starts_with("SCAN run USING")
+}
+
+fn filters() -> Vec<Filter> {
+    let pattern = |text: &str| vec![Pattern::from(text)];
+    let range = |first, last| vec![IterationRange { first, last }];
+    let all = Filter::default();
+    let run = Filter {
+        runs: pattern("run1"),
+        ..Filter::default()
+    };
+    let mut filters = vec![
+        Filter {
+            runs: pattern("run*"),
+            ..all.clone()
+        },
+        Filter {
+            runs: vec!["run1".into(), "run2".into()],
+            ..all.clone()
+        },
+    ];
+    for start in [all, run] {
+        filters.extend([
+            start.clone(),
+            Filter {
+                kinds: vec![Kind::Output],
+                ..start.clone()
+            },
+            Filter {
+                kinds: vec![Kind::Output, Kind::Prediction],
+                ..start.clone()
+            },
+            Filter {
+                iterations: vec![100.into()],
+                ..start.clone()
+            },
+            Filter {
+                iterations: range(Some(100), Some(200)),
+                ..start.clone()
+            },
+            Filter {
+                iterations: range(Some(100), None),
+                ..start.clone()
+            },
+            Filter {
+                iterations: range(None, Some(100)),
+                ..start.clone()
+            },
+            Filter {
+                iterations: range(None, None),
+                ..start.clone()
+            },
+            Filter {
+                iterations: vec![
+                    1.into(),
+                    2.into(),
+                    IterationRange {
+                        first: Some(9),
+                        last: None,
+                    },
+                ],
+                ..start.clone()
+            },
+            Filter {
+                datasets: pattern("crop1"),
+                ..start.clone()
+            },
+            Filter {
+                datasets: pattern("crop[12]"),
+                ..start.clone()
+            },
+            Filter {
+                parameters: pattern("threshold=0.5"),
+                ..start.clone()
+            },
+            Filter {
+                parameters: pattern("*"),
+                ..start.clone()
+            },
+            Filter {
+                states: vec![State::Present],
+                ..start.clone()
+            },
+            Filter {
+                states: vec![State::Reserved, State::Missing],
+                ..start.clone()
+            },
+            Filter {
+                older_than: Some(Timestamp(100)),
+                ..start.clone()
+            },
+            Filter {
+                min_bytes: Some(5),
+                ..start.clone()
+            },
+            Filter {
+                kinds: vec![Kind::Output],
+                iterations: range(Some(100), Some(200)),
+                datasets: pattern("crop2"),
+                parameters: pattern("threshold*"),
+                states: vec![State::Present],
+                older_than: Some(Timestamp(1 << 40)),
+                min_bytes: Some(1),
+                ..start
+            },
+        ]);
+    }
+    filters
+}
+
+#[test]
+fn a_scan_of_artifacts_is_seen() {
+    for connection in [empty(), full()] {
+        for sql in [
+            "SELECT id FROM artifact WHERE bytes = 1",
+            "SELECT a.id FROM artifact AS a WHERE a.state = ?1",
+            "SELECT count(*) FROM artifact_view",
+            "SELECT id FROM container",
+        ] {
+            let plan = plan(&connection, sql);
+            assert!(fault(&plan).is_some(), "{sql}\n{plan:#?}");
+        }
+    }
+}
+
+#[test]
+fn statements_about_one_artifact_search() {
+    let mut statements = vec![
+        artifacts::BY_ID,
+        artifacts::BY_PATH,
+        artifacts::SEE,
+        artifacts::DELETE,
+        artifacts::REKEY,
+        artifacts::INSERT,
+        artifacts::CONTAINER.0,
+        artifacts::CONTAINER.1,
+        super::REGISTRY_ID,
+    ];
+    for (select, insert) in artifacts::INTERN {
+        statements.extend([select, insert]);
+    }
+    for connection in [empty(), full()] {
+        for sql in &statements {
+            let plan = plan(&connection, sql);
+            assert!(
+                plan.iter().all(|line| line.starts_with("SEARCH ")),
+                "{sql}\n{plan:#?}"
+            );
+            assert_eq!(plan.is_empty(), sql.starts_with("INSERT"), "{sql}");
+        }
+    }
+}
+
+#[test]
+fn listings_search_artifacts_and_take_their_order_from_the_index() {
+    for connection in [empty(), full()] {
+        for filter in filters() {
+            for selected in [Selected::All, Selected::Unseen] {
+                let query = listing(&filter, selected);
+                let plan = plan_of(&connection, &query);
+                assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
+                assert!(
+                    !plan
+                        .iter()
+                        .any(|line| line == "USE TEMP B-TREE FOR ORDER BY"),
+                    "{}\n{plan:#?}",
+                    query.sql
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_search_artifacts() {
+    let groups = [
+        DuGroup::Run,
+        DuGroup::Kind,
+        DuGroup::Iteration,
+        DuGroup::Dataset,
+    ];
+    for connection in [empty(), full()] {
+        for filter in filters() {
+            let mut queries = vec![by_iteration(&filter), by_run(&filter)];
+            queries.extend(groups.map(|group| by_space(&filter, group)));
+            for query in queries {
+                let plan = plan_of(&connection, &query);
+                assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
+            }
+        }
+    }
+}
+
+/// Groups come in the order of the index, so the iterations of a catalog stream run by run.
+#[test]
+fn iterations_are_grouped_by_the_index() {
+    for connection in [empty(), full()] {
+        for filter in filters() {
+            let query = by_iteration(&filter);
+            let plan = plan_of(&connection, &query);
+            assert!(
+                !plan.iter().any(|line| line.starts_with("USE TEMP B-TREE")),
+                "{}\n{plan:#?}",
+                query.sql
+            );
+        }
+    }
+}
+
+#[test]
+fn a_run_and_an_iteration_are_found_by_search() {
+    let filter = Filter {
+        runs: vec!["run1".into()],
+        iterations: vec![100.into()],
+        ..Filter::default()
+    };
+    for connection in [empty(), full()] {
+        for query in [listing(&filter, Selected::All), by_iteration(&filter)] {
+            let plan = plan_of(&connection, &query);
+            let has = |start: &str, part: &str| {
+                plan.iter()
+                    .any(|line| line.starts_with(start) && line.contains(part))
+            };
+            assert!(has("SEARCH run ", "(name=?)"), "{plan:#?}");
+            assert!(
+                has("SEARCH a ", "artifact_key (run_id=? AND iteration"),
+                "{plan:#?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_view_shows_every_column_as_text() {
+    let connection = empty();
+    connection
+        .execute_batch(
+            "INSERT INTO run (id, name) VALUES (7, 'r/1');
+             INSERT INTO dataset (id, name) VALUES (3, 'crop1');
+             INSERT INTO parameters (id, text) VALUES (9, 'threshold=0.5');
+             INSERT INTO container (id, run_id, path) VALUES (1, 7, 'r/1/validation.zarr');
+             INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, parameters_id,
+                 container_id, array, origin, state, bytes, files, recorded_at, written_at,
+                 sealed_at)
+             VALUES
+                 (7, 2, 9000, 3, 9, 1, '9000/crop1/output/threshold=0.5', 0, 1, 12, 3,
+                  1700000000123, 1700000000000, 0),
+                 (7, 8, NULL, NULL, NULL, 1, '', 1, 0, NULL, NULL, 0, NULL, NULL),
+                 (7, 1, 5, 3, NULL, 1, '5/crop1/prediction', 0, 2, 1, 1, 0, NULL, NULL);",
+        )
+        .unwrap();
+    let mut statement = connection
+        .prepare(
+            "SELECT id, run, kind, iteration, dataset, parameters, container, array, path, state,
+                    origin, bytes, files, recorded_at, written_at, sealed_at
+             FROM artifact_view ORDER BY id",
+        )
+        .unwrap();
+    let rows: Vec<String> = statement
+        .query_map([], |row| {
+            let cells = (0..16).map(|index| {
+                row.get::<_, rusqlite::types::Value>(index)
+                    .map(|value| match value {
+                        rusqlite::types::Value::Null => "-".to_owned(),
+                        rusqlite::types::Value::Integer(number) => number.to_string(),
+                        rusqlite::types::Value::Text(text) => text,
+                        other => format!("{other:?}"),
+                    })
+            });
+            cells
+                .collect::<rusqlite::Result<Vec<_>>>()
+                .map(|row| row.join(" "))
+        })
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            "1 r/1 output 9000 crop1 threshold=0.5 r/1/validation.zarr \
+             9000/crop1/output/threshold=0.5 \
+             r/1/validation.zarr/9000/crop1/output/threshold=0.5 present recorded 12 3 \
+             2023-11-14T22:13:20.123Z 2023-11-14T22:13:20.000Z 1970-01-01T00:00:00.000Z",
+            "2 r/1 validation-container - - - r/1/validation.zarr - r/1/validation.zarr reserved \
+             scanned - - 1970-01-01T00:00:00.000Z - -",
+            "3 r/1 prediction 5 crop1 - r/1/validation.zarr 5/crop1/prediction \
+             r/1/validation.zarr/5/crop1/prediction missing recorded 1 1 \
+             1970-01-01T00:00:00.000Z - -",
+        ]
+    );
+}
+
+#[test]
+fn tables_are_strict() {
+    let connection = full();
+    let loose: Vec<String> = connection
+        .prepare(
+            "SELECT name FROM pragma_table_list
+             WHERE schema = 'main' AND type = 'table' AND strict = 0
+               AND name NOT LIKE 'sqlite_%' AND name <> 'refinery_schema_history'",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(loose, Vec::<String>::new());
+}
+
+#[test]
+fn the_schema_refuses_values_that_make_no_sense() {
+    let connection = full();
+    connection
+        .set_db_config(
+            rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY,
+            true,
+        )
+        .unwrap();
+    for bad in [
+        "UPDATE artifact SET state = 3 WHERE id = 1",
+        "UPDATE artifact SET state = 'present' WHERE id = 1",
+        "UPDATE artifact SET state = NULL WHERE id = 1",
+        "UPDATE artifact SET origin = 2 WHERE id = 1",
+        "UPDATE artifact SET bytes = -1 WHERE id = 1",
+        "UPDATE artifact SET files = -1 WHERE id = 1",
+        "UPDATE artifact SET bytes = 'many' WHERE id = 1",
+        "UPDATE artifact SET iteration = 1.5 WHERE id = 1",
+        "UPDATE artifact SET array = x'00' WHERE id = 1",
+        "UPDATE artifact SET array = NULL WHERE id = 1",
+        "UPDATE artifact SET recorded_at = 'now' WHERE id = 1",
+        "UPDATE artifact SET recorded_at = NULL WHERE id = 1",
+        "UPDATE artifact SET run_id = 99 WHERE id = 1",
+        "UPDATE artifact SET kind_id = 0 WHERE id = 1",
+        "UPDATE artifact SET kind_id = 10 WHERE id = 1",
+        "UPDATE artifact SET dataset_id = 99 WHERE id = 1",
+        "UPDATE artifact SET parameters_id = 99 WHERE id = 1",
+        "UPDATE artifact SET container_id = 99 WHERE id = 1",
+        "UPDATE artifact SET array = '2/crop1' WHERE id = 1",
+        "UPDATE container SET run_id = 99 WHERE id = 1",
+        "UPDATE container SET path = 'run2/validation.zarr' WHERE id = 1",
+        "UPDATE run SET name = 'run2' WHERE id = 1",
+        "UPDATE dataset SET name = 'crop2' WHERE id = 1",
+        "UPDATE parameters SET text = NULL WHERE id = 1",
+        "DELETE FROM run WHERE id = 1",
+        "INSERT INTO registry (only, id, created_at) VALUES (2, 'x', 0)",
+        "INSERT INTO registry (only, id, created_at) VALUES (1, NULL, 0)",
+    ] {
+        let result = connection.execute(bad, []);
+        assert!(result.is_err(), "{bad}");
+    }
+    // The same statements with values that do make sense are taken.
+    for good in [
+        "UPDATE artifact SET state = 2, origin = 1, bytes = 0, files = 0 WHERE id = 1",
+        "UPDATE artifact SET kind_id = 9, dataset_id = 2, array = 'new' WHERE id = 1",
+        "INSERT INTO registry (only, id, created_at) VALUES (1, 'x', 0)",
+    ] {
+        assert_eq!(connection.execute(good, []), Ok(1), "{good}");
+    }
+}
+
+#[test]
+fn an_id_is_never_given_out_twice() {
+    let connection = full();
+    let last = "SELECT max(id) FROM artifact";
+    let highest: i64 = connection.query_row(last, [], |row| row.get(0)).unwrap();
+    connection.execute(artifacts::DELETE, [highest]).unwrap();
+    connection
+        .execute(
+            artifacts::INSERT,
+            params![
+                1,
+                1,
+                9,
+                1,
+                None::<i64>,
+                1,
+                "new",
+                0,
+                0,
+                None::<i64>,
+                None::<i64>,
+                0,
+                None::<i64>
+            ],
+        )
+        .unwrap();
+    assert_eq!(connection.last_insert_rowid(), highest + 1);
+}
