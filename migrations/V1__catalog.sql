@@ -3,7 +3,7 @@
 -- Times are milliseconds since 1970-01-01 UTC, sizes are bytes.
 -- A released migration is never edited, comments included.
 
-PRAGMA application_id = 1681092455; -- 0x6433_7367, "d3sg"
+PRAGMA application_id = 1681093479; -- 0x6433_7367, "d3sg"
 PRAGMA user_version = 1;
 
 -- Which registry this is. One row.

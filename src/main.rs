@@ -1,1 +1,7 @@
-fn main() {}
+//! The program `dalsegno`: see [`dalsegno::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    dalsegno::cli::main(std::env::args_os())
+}

@@ -1,0 +1,30 @@
+//! `completions`: a script for the shell.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::args::Arguments;
+use super::context::Context;
+use super::fail::Failure;
+
+/// Print a completion script for a shell
+///
+/// For example: dalsegno completions bash > ~/.local/share/bash-completion/completions/dalsegno
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// Shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+pub(super) fn run(context: &mut Context, command: &Completions) -> Result<(), Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(
+        command.shell,
+        &mut Arguments::command(),
+        "dalsegno",
+        &mut script,
+    );
+    std::io::Write::write_all(&mut context.stdout, &script)?;
+    Ok(())
+}

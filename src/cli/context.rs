@@ -1,0 +1,253 @@
+//! What every command works with: the registry that is meant, stdout, stderr.
+
+use std::cell::Cell;
+use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
+use std::path::{Path, PathBuf};
+
+use super::args::{Global, Output};
+use super::fail::Failure;
+use super::progress::Bar;
+use crate::catalog::CatalogError;
+use crate::error::Error;
+use crate::filter::Filter;
+use crate::monitor::Monitor;
+use crate::name::REGISTRY_DIR;
+use crate::refresh::RefreshOptions;
+use crate::registry::{Options, Registry, Target};
+use crate::storage::Finding;
+
+/// Findings that are listed on stderr; more are counted.
+const MOST_FINDINGS: usize = 20;
+
+/// The form of a command's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    Table,
+    Tsv,
+    Json,
+    Jsonl,
+}
+
+pub(super) struct Context {
+    pub(super) global: Global,
+    pub(super) stdout: BufWriter<StdoutLock<'static>>,
+    /// Tables whatever stdout is.
+    force_table: bool,
+    colour_out: bool,
+    colour_err: bool,
+    terminal_err: bool,
+    said_notice: Cell<bool>,
+}
+
+impl Context {
+    pub(super) fn new(global: Global) -> Self {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let terminal_err = io::stderr().is_terminal();
+        Self {
+            global,
+            stdout: BufWriter::new(io::stdout().lock()),
+            force_table: false,
+            colour_out: !no_colour && io::stdout().is_terminal(),
+            colour_err: !no_colour && terminal_err,
+            terminal_err,
+            said_notice: Cell::new(false),
+        }
+    }
+
+    /// Sets another base directory and asks for tables, for a command that calls others.
+    pub(super) fn show_for(&mut self, base: &Path) {
+        self.global.base = Some(base.to_owned());
+        self.global.catalog = None;
+        self.force_table = true;
+    }
+
+    pub(super) fn form(&self, output: Output) -> Form {
+        if output.json {
+            Form::Json
+        } else if output.jsonl {
+            Form::Jsonl
+        } else if output.table || self.force_table || io::stdout().is_terminal() {
+            Form::Table
+        } else {
+            Form::Tsv
+        }
+    }
+
+    pub(super) fn colour(&self) -> bool {
+        self.colour_out
+    }
+
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.stdout.flush()?)
+    }
+
+    /// Writes one line to stdout.
+    pub(super) fn line(&mut self, text: &str) -> Result<(), Failure> {
+        Ok(writeln!(self.stdout, "{text}")?)
+    }
+
+    fn stderr(&self, style: &str, head: &str, text: &str) {
+        let text = escape(text);
+        let mut stderr = io::stderr().lock();
+        let _ = if self.colour_err {
+            writeln!(stderr, "\x1b[{style}m{head}\x1b[0m {text}")
+        } else {
+            writeln!(stderr, "{head} {text}")
+        };
+    }
+
+    /// Says what has been done, unless `--quiet`.
+    pub(super) fn say(&self, text: &str) {
+        if !self.global.quiet {
+            let _ = writeln!(io::stderr().lock(), "{}", escape(text));
+        }
+    }
+
+    pub(super) fn warn(&self, text: &str) {
+        if !self.global.quiet {
+            self.stderr("33", "warning:", text);
+        }
+    }
+
+    pub(super) fn error(&self, code: Option<&str>, text: &str, hint: Option<&str>) {
+        let head = code.map_or("error:".to_owned(), |code| format!("error[{code}]:"));
+        self.stderr("1;31", &head, text);
+        if let Some(hint) = hint {
+            self.stderr("36", "  next:", hint);
+        }
+    }
+
+    /// Lists findings on stderr.
+    pub(super) fn findings(&self, findings: &[Finding]) {
+        for finding in findings.iter().take(MOST_FINDINGS) {
+            self.warn(&format!(
+                "{}: {}: {}",
+                finding.class.as_str(),
+                finding.path,
+                finding.detail
+            ));
+        }
+        if findings.len() > MOST_FINDINGS {
+            let more = findings.len() - MOST_FINDINGS;
+            self.warn(&format!("and {more} more findings; --json gives them all"));
+        }
+    }
+
+    /// A progress bar, or a line now and then where stderr is no terminal.
+    pub(super) fn monitor(&self) -> Bar {
+        Bar::new(self.terminal_err, self.global.quiet)
+    }
+
+    /// The base directory that is meant.
+    pub(super) fn base(&self) -> Result<PathBuf, Failure> {
+        if let Some(base) = &self.global.base {
+            return Ok(base.clone());
+        }
+        let here = std::env::current_dir()
+            .map_err(|error| Failure::Other(format!("the current folder is gone: {error}")))?;
+        here.ancestors()
+            .find(|folder| folder.join(REGISTRY_DIR).is_dir())
+            .map(Path::to_path_buf)
+            .ok_or_else(|| CatalogError::NoRegistry { base: here.clone() }.into())
+    }
+
+    pub(super) fn options(&self) -> Options {
+        let (colour, quiet) = (self.colour_err, self.global.quiet);
+        let options = Options::new()
+            .lock_timeout(self.global.lock_timeout)
+            .on_wait(move |holder| {
+                if !quiet {
+                    let head = if colour {
+                        "\x1b[33mwaiting:\x1b[0m"
+                    } else {
+                        "waiting:"
+                    };
+                    let holder = escape(holder);
+                    let _ = writeln!(
+                        io::stderr().lock(),
+                        "{head} the catalog is locked by {holder}"
+                    );
+                }
+            });
+        match &self.global.catalog {
+            Some(catalog) => options.catalog(catalog),
+            None => options,
+        }
+    }
+
+    /// Opens the registry for a change.
+    pub(super) fn open(&self) -> Result<Registry, Failure> {
+        Ok(self.options().open(self.base()?)?)
+    }
+
+    /// Opens the registry for a question about one thing.
+    pub(super) fn open_read_only(&self) -> Result<Registry, Failure> {
+        let registry = self.options().read_only(true).open(self.base()?)?;
+        self.notice(&registry);
+        Ok(registry)
+    }
+
+    fn notice(&self, registry: &Registry) {
+        if let Some(notice) = registry.notice()
+            && !self.said_notice.replace(true)
+        {
+            self.warn(notice);
+        }
+    }
+
+    /// Opens the registry for a question about a selection, and looks for its data first where
+    /// that is wanted and the catalog can be written. The second value says whether something
+    /// could not be read.
+    pub(super) fn open_refreshed(
+        &self,
+        filter: &Filter,
+        refresh: Option<RefreshOptions>,
+    ) -> Result<(Registry, bool), Failure> {
+        let Some(refresh) = refresh else {
+            return Ok((self.open_read_only()?, false));
+        };
+        let registry = match self.options().open(self.base()?) {
+            Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
+                let registry = self.open_read_only()?;
+                if registry.notice().is_none() {
+                    self.warn("the catalog cannot be written; what is shown was not refreshed");
+                }
+                return Ok((registry, false));
+            }
+            registry => registry?,
+        };
+        let monitor = self.monitor();
+        let report = registry.refresh(filter, refresh, &monitor as &dyn Monitor)?;
+        drop(monitor);
+        self.findings(&report.findings);
+        Ok((registry, !report.findings.is_empty()))
+    }
+
+    /// What a path on the command line means: below the current folder if that is in the base
+    /// directory, else below the base directory.
+    pub(super) fn target(&self, registry: &Registry, path: &Path) -> Target {
+        let base = registry.base();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if absolute.starts_with(base) {
+            return Target::Path(absolute);
+        }
+        let real = base.canonicalize().unwrap_or_else(|_| base.to_owned());
+        match absolute.strip_prefix(&real) {
+            Ok(relative) => Target::Path(base.join(relative)),
+            Err(_) => Target::Path(path.to_owned()),
+        }
+    }
+}
+
+/// Text for a screen: control characters but the end of a line are escaped.
+pub(super) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            out.extend(character.escape_debug());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}

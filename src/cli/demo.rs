@@ -1,0 +1,189 @@
+//! `demo`: the main job, shown on a small base directory with real zarr arrays.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Parser};
+
+use super::args::Arguments;
+use super::context::Context;
+use super::fail::Failure;
+use super::zarr::{self, Version};
+
+/// Make a small base directory with real zarr arrays and show what dalsegno does with it
+///
+/// Each step is shown with the command that does it. The folder is left to play with.
+#[derive(Debug, Args)]
+pub(super) struct Demo {
+    /// Folder to make; must not exist or be empty [default: a new one in the temporary folder]
+    dir: Option<PathBuf>,
+}
+
+const DATASETS: [&str; 2] = ["val_crop7", "val_crop9"];
+const PARAMETERS: [&str; 2] = ["threshold_127", "threshold_200"];
+
+/// What the demonstration says and does, in order: a sentence, then a command.
+const STEPS: &[(&str, &[&str])] = &[
+    (
+        "Make a registry in the base directory. Nothing else is touched.",
+        &["init"],
+    ),
+    (
+        "Take in what the runs wrote, and count bytes and files.",
+        &["scan", "--measure"],
+    ),
+    ("What does each run have?", &["runs"]),
+    (
+        "Which iterations have validation outputs? (3000 lacks those of one dataset.)",
+        &["iterations", "--run", "affinities"],
+    ),
+    (
+        "Which arrays are those?",
+        &[
+            "list",
+            "--run",
+            "affinities",
+            "--kind",
+            "output",
+            "--iteration",
+            "2000..",
+        ],
+    ),
+    (
+        "Where does an array of a coming validation go? The path is DaCapo's own.",
+        &[
+            "record",
+            "output",
+            "--run",
+            "affinities",
+            "--iteration",
+            "4000",
+            "--dataset",
+            "val_crop7",
+            "--parameters",
+            "threshold_127",
+        ],
+    ),
+    (
+        "Recorded, but nothing was written yet.",
+        &["list", "--run", "affinities", "--state", "reserved"],
+    ),
+    ("What takes the space?", &["du", "--by", "kind"]),
+    (
+        "Everything about one array.",
+        &[
+            "show",
+            "--run",
+            "distances",
+            "--kind",
+            "prediction",
+            "--iteration",
+            "2000",
+            "--dataset",
+            "val_crop7",
+        ],
+    ),
+];
+
+pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> {
+    let base = folder(command.dir.as_deref())?;
+    context.line(&format!(
+        "A base directory with two runs, made for this: {}",
+        base.display()
+    ))?;
+    write_runs(&base).map_err(|error| {
+        Failure::Other(format!(
+            "writing arrays to {} failed: {error}",
+            base.display()
+        ))
+    })?;
+    context.show_for(&base);
+    for (text, words) in STEPS {
+        step(context, text, words)?;
+    }
+    let base = base.display();
+    context.line(&format!(
+        "\nIt is yours to play with: export DALSEGNO_BASE={base}"
+    ))
+}
+
+fn step(context: &mut Context, text: &str, words: &[&str]) -> Result<(), Failure> {
+    let (bold, plain) = if context.colour() {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    context.line(&format!("\n# {text}"))?;
+    context.line(&format!("{bold}$ dalsegno {}{plain}", words.join(" ")))?;
+    context.flush()?;
+    let arguments = std::iter::once("dalsegno")
+        .chain(words.iter().copied())
+        .map(OsString::from);
+    let arguments = Arguments::try_parse_from(arguments)
+        .map_err(|error| Failure::Other(format!("the step cannot be run: {error}")))?;
+    super::run(context, arguments.command)?;
+    context.flush()
+}
+
+/// The folder to use: new or empty.
+fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::Other(format!("making {} failed: {error}", path.display()))
+    };
+    let Some(path) = given else {
+        let temporary = std::env::temp_dir();
+        return tempfile::Builder::new()
+            .prefix("dalsegno-demo-")
+            .tempdir()
+            .map(tempfile::TempDir::keep)
+            .map_err(|error| failed(&temporary, error));
+    };
+    let path = std::path::absolute(path).map_err(|error| failed(path, error))?;
+    std::fs::create_dir_all(&path).map_err(|error| failed(&path, error))?;
+    let mut entries = std::fs::read_dir(&path).map_err(|error| failed(&path, error))?;
+    if entries.next().is_some() {
+        return Err(Failure::usage(
+            format!("{} is not empty", path.display()),
+            "name a folder that does not exist yet: dalsegno demo DIR",
+        ));
+    }
+    Ok(path)
+}
+
+/// Writes what two trainings with their validations write.
+fn write_runs(base: &Path) -> std::io::Result<()> {
+    for (run, version) in [("affinities", Version::V2), ("distances", Version::V3)] {
+        let validation = base.join(run).join("validation.zarr");
+        for dataset in DATASETS {
+            for copy in ["raw", "gt"] {
+                zarr::write(
+                    &validation.join("inputs").join(dataset).join(copy),
+                    version,
+                    100,
+                )?;
+            }
+        }
+        for iteration in [1000, 2000, 3000] {
+            for dataset in DATASETS {
+                let place = validation.join(iteration.to_string()).join(dataset);
+                zarr::write(&place.join("prediction"), version, iteration / 20)?;
+                if (run, iteration, dataset) == ("affinities", 3000, DATASETS[1]) {
+                    continue;
+                }
+                for parameters in PARAMETERS {
+                    let output = place.join("output").join(parameters);
+                    zarr::write(&output, version, iteration / 30)?;
+                }
+            }
+        }
+        for array in ["raw", "target", "prediction"] {
+            let snapshot = base
+                .join(run)
+                .join("snapshot.zarr")
+                .join("volumes")
+                .join(array);
+            zarr::write(&snapshot, version, 50)?;
+        }
+    }
+    Ok(())
+}

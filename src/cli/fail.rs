@@ -1,0 +1,98 @@
+//! How a command ends when it does not end well.
+
+use std::error::Error as _;
+use std::io::ErrorKind;
+
+use super::context::Context;
+use crate::error::Error;
+use crate::key::UnknownKind;
+use crate::name::NameError;
+
+/// Why a command ended.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The library reports an error.
+    Library(Box<Error>),
+    /// The call makes no sense; what, and what to type instead.
+    Usage(String, String),
+    /// Something outside the registry failed.
+    Other(String),
+    /// Some of it is done; what is not was said already.
+    Partly,
+    /// Nobody reads the output any more.
+    PipeClosed,
+}
+
+impl<E: Into<Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let error = error.into();
+        // An error of stdout travels through the library as an ordinary one.
+        Self::Library(Box::new(error))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::BrokenPipe => Self::PipeClosed,
+            _ => Self::Other(format!("writing the output failed: {error}")),
+        }
+    }
+}
+
+impl Failure {
+    pub(super) fn usage(what: impl Into<String>, instead: impl Into<String>) -> Self {
+        Self::Usage(what.into(), instead.into())
+    }
+
+    /// Says why on stderr and gives the exit code.
+    pub(super) fn report(&self, context: &Context) -> u8 {
+        match self {
+            Self::Library(error) => {
+                let mut text = error.to_string();
+                let mut source = error.source();
+                while let Some(cause) = source {
+                    text.push_str(&format!(": {cause}"));
+                    source = cause.source();
+                }
+                context.error(Some(error.code()), &text, error.hint());
+                exit_code(error.code())
+            }
+            Self::Usage(what, instead) => {
+                context.error(None, what, Some(instead));
+                2
+            }
+            Self::Other(what) => {
+                context.error(None, what, None);
+                1
+            }
+            Self::Partly => 3,
+            Self::PipeClosed => 0,
+        }
+    }
+}
+
+/// The exit code that belongs to an error code.
+fn exit_code(code: &str) -> u8 {
+    match code {
+        "no-registry" => 10,
+        "lock-timeout" => 11,
+        "catalog-missing"
+        | "catalog-not-a-file"
+        | "catalog-damaged"
+        | "catalog-foreign"
+        | "catalog-row-damaged" => 12,
+        "catalog-too-new" => 13,
+        _ => 1,
+    }
+}
+
+/// Turns a name that the rules refuse into what clap shows.
+pub(super) fn name_error(error: NameError) -> String {
+    error.to_string()
+}
+
+/// Turns an unknown kind into what clap shows.
+pub(super) fn kind_error(error: UnknownKind) -> String {
+    error.to_string()
+}

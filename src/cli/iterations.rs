@@ -1,0 +1,104 @@
+//! `iterations`: which iterations have validation outputs.
+
+use clap::Args;
+
+use super::args::Output;
+use super::context::Context;
+use super::fail::Failure;
+use super::render::{Align, Column, Record, Rows, total_cells, total_fields};
+use super::selection::Selection;
+use crate::catalog::IterationRow;
+use crate::refresh::RefreshOptions;
+
+/// Show which iterations of each run have validation outputs
+///
+/// Counts arrays that are present on disk. COMPLETE says whether every dataset of the run has an
+/// output at that iteration; where --kind leaves outputs out, whether it has anything selected.
+#[derive(Debug, Args)]
+pub(super) struct Iterations {
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not look on disk first
+    #[arg(long)]
+    no_refresh: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Record for IterationRow {
+    const NAME: &'static str = "iterations";
+    const COLUMNS: &'static [Column] = &[
+        Column("RUN", Align::Left),
+        Column("ITERATION", Align::Right),
+        Column("DATASETS", Align::Right),
+        Column("OUTPUTS", Align::Right),
+        Column("PREDICTIONS", Align::Right),
+        Column("OTHERS", Align::Right),
+        Column("SIZE", Align::Right),
+        Column("FILES", Align::Right),
+        Column("COMPLETE", Align::Left),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "run",
+        "iteration",
+        "datasets",
+        "datasets_of_run",
+        "complete",
+        "outputs",
+        "predictions",
+        "others",
+        "bytes",
+        "files",
+        "uncounted",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let [bytes, files] = total_cells(&self.total);
+        vec![
+            self.run.clone(),
+            self.iteration.to_string(),
+            format!("{}/{}", self.datasets.len(), self.datasets_of_run),
+            self.outputs.to_string(),
+            self.predictions.to_string(),
+            self.others.to_string(),
+            bytes,
+            files,
+            if self.complete { "yes" } else { "no" }.to_owned(),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let [bytes, files, uncounted] = total_fields(&self.total);
+        vec![
+            self.run.clone(),
+            self.iteration.to_string(),
+            self.datasets.len().to_string(),
+            self.datasets_of_run.to_string(),
+            self.complete.to_string(),
+            self.outputs.to_string(),
+            self.predictions.to_string(),
+            self.others.to_string(),
+            bytes,
+            files,
+            uncounted,
+        ]
+    }
+}
+
+pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Failure> {
+    let filter = command.selection.filter();
+    let refresh = (!command.no_refresh).then(RefreshOptions::default);
+    let (registry, partly) = context.open_refreshed(&filter, refresh)?;
+    let form = context.form(command.output);
+    let mut rows = Rows::new::<IterationRow>(context, form)?;
+    let mut failure = None;
+    registry.iterations(&filter, |row| {
+        if failure.is_none() {
+            failure = rows.push(&row).err();
+        }
+        Ok(())
+    })?;
+    failure.map_or(Ok(()), Err)?;
+    rows.finish("no iteration of the selection has anything on disk")?;
+    if partly { Err(Failure::Partly) } else { Ok(()) }
+}

@@ -1,0 +1,39 @@
+//! `man`: the manual pages.
+
+use std::io::Write;
+
+use clap::{Args, CommandFactory};
+
+use super::args::Arguments;
+use super::context::Context;
+use super::fail::Failure;
+
+/// Print a manual page
+///
+/// For example: dalsegno man > dalsegno.1, dalsegno man scan > dalsegno-scan.1
+#[derive(Debug, Args)]
+pub(super) struct Man {
+    /// Command; none is the page of the program
+    command: Option<String>,
+}
+
+pub(super) fn run(context: &mut Context, command: &Man) -> Result<(), Failure> {
+    let mut program = Arguments::command();
+    program.build();
+    let page = match &command.command {
+        None => program,
+        Some(name) => match program.find_subcommand(name) {
+            Some(found) => found.clone(),
+            None => {
+                return Err(Failure::usage(
+                    format!("there is no command \"{name}\""),
+                    "dalsegno --help lists the commands",
+                ));
+            }
+        },
+    };
+    let mut text = Vec::new();
+    clap_mangen::Man::new(page).render(&mut text)?;
+    context.stdout.write_all(&text)?;
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! Progress on stderr: a bar on a terminal for whatever lasts over a second, a plain line every
+//! 30 s otherwise.
+
+use std::io::Write;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::monitor::{Monitor, Phase, Progress};
+use crate::size::ByteCount;
+
+const PATIENCE: Duration = Duration::from_secs(1);
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// A progress bar, hidden until the work has lasted a second.
+pub(super) struct Bar {
+    bar: Option<ProgressBar>,
+    quiet: bool,
+    start: Instant,
+    shown: AtomicBool,
+    phase: Mutex<(Option<Phase>, Option<u64>)>,
+    items: AtomicU64,
+    files: AtomicU64,
+    bytes: AtomicU64,
+    /// Seconds since `start` when the next line or frame is due.
+    due: AtomicU64,
+}
+
+impl Bar {
+    pub(super) fn new(terminal: bool, quiet: bool) -> Self {
+        let bar = (terminal && !quiet).then(|| {
+            let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
+            let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
+            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar
+        });
+        Self {
+            bar,
+            quiet,
+            start: Instant::now(),
+            shown: AtomicBool::new(false),
+            phase: Mutex::new((None, None)),
+            items: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            due: AtomicU64::new(0),
+        }
+    }
+
+    fn text(&self) -> String {
+        let (phase, total) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut text = phase.map_or(String::new(), |phase| phase.to_string());
+        text.push_str(&format!(" {}", self.items.load(Ordering::Relaxed)));
+        if let Some(total) = total {
+            text.push_str(&format!(" of {total}"));
+        }
+        let files = self.files.load(Ordering::Relaxed);
+        if files > 0 {
+            let bytes = ByteCount(self.bytes.load(Ordering::Relaxed));
+            text.push_str(&format!(", {files} files, {bytes}"));
+        }
+        text
+    }
+
+    fn show(&self) {
+        let elapsed = self.start.elapsed();
+        let (wait, every) = match self.bar {
+            Some(_) => (PATIENCE, Duration::from_millis(100)),
+            None => (LINE_EVERY, LINE_EVERY),
+        };
+        let now = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        let due = self.due.load(Ordering::Relaxed);
+        if self.quiet || elapsed < wait || now < due {
+            return;
+        }
+        let next = now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
+        let mine = self
+            .due
+            .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
+        if mine.is_err() {
+            return;
+        }
+        match &self.bar {
+            Some(bar) => {
+                if !self.shown.swap(true, Ordering::Relaxed) {
+                    bar.set_draw_target(ProgressDrawTarget::stderr());
+                }
+                bar.set_message(self.text());
+                bar.tick();
+            }
+            None => {
+                let _ = writeln!(std::io::stderr().lock(), "{}", self.text());
+            }
+        }
+    }
+}
+
+impl Monitor for Bar {
+    fn begin(&self, phase: Phase, items: Option<u64>) {
+        *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (Some(phase), items);
+    }
+
+    fn advance(&self, progress: Progress) {
+        self.items.fetch_add(progress.items, Ordering::Relaxed);
+        self.files.fetch_add(progress.files, Ordering::Relaxed);
+        self.bytes.fetch_add(progress.bytes, Ordering::Relaxed);
+        self.show();
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_counts_items_files_and_bytes() {
+        let bar = Bar::new(false, true);
+        bar.begin(Phase::Scan, Some(7));
+        bar.advance(Progress {
+            items: 2,
+            files: 3,
+            bytes: 1536,
+        });
+        bar.advance(Progress {
+            items: 1,
+            ..Progress::default()
+        });
+        assert_eq!(bar.text(), "scanning 3 of 7, 3 files, 1.5 KiB");
+    }
+}

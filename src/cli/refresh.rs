@@ -1,0 +1,61 @@
+//! `refresh`: looks on disk for the data of a selection.
+
+use clap::Args;
+
+use super::args::Output;
+use super::context::{Context, Form};
+use super::fail::Failure;
+use super::render;
+use super::selection::Selection;
+use crate::refresh::RefreshOptions;
+
+/// Look on disk for the data of a selection and note what is there
+///
+/// Looks at rows whose data was not seen yet or was gone. Exit code 3 where something could not be
+/// read.
+#[derive(Debug, Args)]
+pub(super) struct Refresh {
+    #[command(flatten)]
+    selection: Selection,
+    /// Also rows whose data was there: it may be gone, or written anew
+    #[arg(long)]
+    all: bool,
+    /// Count bytes and files too, also of present arrays that nobody counted
+    #[arg(long)]
+    measure: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failure> {
+    let registry = context.open()?;
+    let options = RefreshOptions {
+        all: command.all,
+        measure: command.measure,
+    };
+    let monitor = context.monitor();
+    let report = registry.refresh(&command.selection.filter(), options, &monitor)?;
+    drop(monitor);
+    match context.form(command.output) {
+        Form::Json => render::document(context, "refresh", &report)?,
+        Form::Jsonl => {
+            let line = render::json(&report)?;
+            context.line(&line)?;
+        }
+        Form::Table | Form::Tsv => {
+            context.findings(&report.findings);
+            context.say(&format!(
+                "looked at {} rows: {} present, {} changed, {} findings",
+                report.looked_at,
+                report.present,
+                report.changed,
+                report.findings.len()
+            ));
+        }
+    }
+    if report.findings.is_empty() {
+        Ok(())
+    } else {
+        Err(Failure::Partly)
+    }
+}

@@ -1,0 +1,183 @@
+//! Rows to stdout: tables, TSV, JSON.
+
+mod table;
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::context::{Context, Form, escape};
+use super::fail::Failure;
+use crate::size::{ByteCount, Size, Total};
+
+use table::Table;
+
+/// Version of the JSON documents; a field that goes or changes its meaning raises it.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// A column: its name in a table, and whether it holds numbers.
+pub(super) struct Column(pub(super) &'static str, pub(super) Align);
+
+/// Where the cells of a column stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// A row: JSON by its `Serialize`, cells for tables, fields for TSV.
+pub(super) trait Record: Serialize {
+    /// The key of the rows in a JSON document.
+    const NAME: &'static str;
+    /// Columns of the table.
+    const COLUMNS: &'static [Column];
+    /// Names of the TSV fields.
+    const FIELDS: &'static [&'static str];
+
+    /// Cells of the table.
+    fn cells(&self) -> Vec<String>;
+
+    /// TSV fields, exact.
+    fn fields(&self) -> Vec<String>;
+}
+
+/// Writes rows as they come.
+pub(super) struct Rows<'a> {
+    context: &'a mut Context,
+    form: Form,
+    table: Table,
+    written: u64,
+    json_key: &'static str,
+}
+
+impl<'a> Rows<'a> {
+    pub(super) fn new<R: Record>(context: &'a mut Context, form: Form) -> Result<Self, Failure> {
+        let colour = context.colour();
+        let stdout = &mut context.stdout;
+        match form {
+            Form::Json => write!(
+                stdout,
+                "{{\n  \"schema_version\": {SCHEMA_VERSION},\n  \"{}\": [",
+                R::NAME
+            )?,
+            Form::Tsv => writeln!(stdout, "{}", R::FIELDS.join("\t"))?,
+            Form::Table | Form::Jsonl => {}
+        }
+        Ok(Self {
+            context,
+            form,
+            table: Table::new(R::COLUMNS, colour),
+            written: 0,
+            json_key: R::NAME,
+        })
+    }
+
+    pub(super) fn push<R: Record>(&mut self, row: &R) -> Result<(), Failure> {
+        debug_assert_eq!(self.json_key, R::NAME);
+        let stdout = &mut self.context.stdout;
+        match self.form {
+            Form::Table => self.table.push(row.cells(), stdout)?,
+            Form::Tsv => {
+                let fields: Vec<String> = row.fields().iter().map(|field| flat(field)).collect();
+                writeln!(stdout, "{}", fields.join("\t"))?;
+            }
+            Form::Json => {
+                let comma = if self.written == 0 { "" } else { "," };
+                write!(stdout, "{comma}\n    {}", json(row)?)?;
+            }
+            Form::Jsonl => writeln!(stdout, "{}", json(row)?)?,
+        }
+        self.written += 1;
+        Ok(())
+    }
+
+    /// Ends the rows. `nothing` is said on stderr where a table has none.
+    pub(super) fn finish(mut self, nothing: &str) -> Result<u64, Failure> {
+        let stdout = &mut self.context.stdout;
+        match self.form {
+            Form::Table => self.table.finish(stdout)?,
+            Form::Json if self.written == 0 => writeln!(stdout, "]\n}}")?,
+            Form::Json => writeln!(stdout, "\n  ]\n}}")?,
+            Form::Tsv | Form::Jsonl => {}
+        }
+        self.context.flush()?;
+        if self.form == Form::Table && self.written == 0 {
+            self.context.say(nothing);
+        }
+        Ok(self.written)
+    }
+}
+
+/// One value as a JSON document of its own, with the schema version.
+pub(super) fn document<T: Serialize>(
+    context: &mut Context,
+    key: &str,
+    value: &T,
+) -> Result<(), Failure> {
+    let mut object = serde_json::Map::new();
+    object.insert("schema_version".to_owned(), SCHEMA_VERSION.into());
+    let value = serde_json::to_value(value).map_err(not_json)?;
+    object.insert(key.to_owned(), value);
+    let text = serde_json::to_string_pretty(&object).map_err(not_json)?;
+    context.line(&text)
+}
+
+/// One value as one line of JSON.
+pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(not_json)
+}
+
+fn not_json(error: serde_json::Error) -> Failure {
+    Failure::Other(format!("the result cannot be written as JSON: {error}"))
+}
+
+/// A TSV field: no tab, no end of line.
+fn flat(text: &str) -> String {
+    escape(text).replace('\n', "\\n")
+}
+
+/// What is absent, in a table.
+pub(super) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or("-".to_owned(), |value| value.to_string())
+}
+
+/// What is absent, in TSV.
+pub(super) fn or_empty(value: Option<impl ToString>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+/// Bytes and files of one artifact for a table; `?` where nobody counted.
+pub(super) fn size_cells(size: Option<Size>) -> [String; 2] {
+    match size {
+        Some(size) => [size.bytes.to_string(), size.files.to_string()],
+        None => ["?".to_owned(), "?".to_owned()],
+    }
+}
+
+/// Bytes and files of one artifact for TSV; `?` where nobody counted.
+pub(super) fn size_fields(size: Option<Size>) -> [String; 2] {
+    match size {
+        Some(size) => [size.bytes.0.to_string(), size.files.to_string()],
+        None => ["?".to_owned(), "?".to_owned()],
+    }
+}
+
+/// Bytes and files of several artifacts for a table: `?` where nobody counted any, `+?` behind
+/// what was counted where nobody counted the rest.
+pub(super) fn total_cells(total: &Total) -> [String; 2] {
+    let known = total.files > 0 || total.bytes > ByteCount(0);
+    match (total.uncounted, known) {
+        (0, _) => [total.bytes.to_string(), total.files.to_string()],
+        (_, false) => ["?".to_owned(), "?".to_owned()],
+        (_, true) => [format!("{} +?", total.bytes), format!("{} +?", total.files)],
+    }
+}
+
+/// Bytes, files and the number of uncounted artifacts for TSV.
+pub(super) fn total_fields(total: &Total) -> [String; 3] {
+    [
+        total.bytes.0.to_string(),
+        total.files.to_string(),
+        total.uncounted.to_string(),
+    ]
+}

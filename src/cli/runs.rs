@@ -1,0 +1,102 @@
+//! `runs`: what each run has.
+
+use clap::Args;
+
+use super::args::Output;
+use super::context::Context;
+use super::fail::Failure;
+use super::render::{Align, Column, Record, Rows, or_dash, or_empty, total_cells, total_fields};
+use super::selection::Selection;
+use crate::catalog::RunRow;
+use crate::refresh::RefreshOptions;
+
+/// Show what each run has
+///
+/// Arrays that are present, reserved (recorded, no data seen) and missing (their data is gone),
+/// and what the present ones take.
+#[derive(Debug, Args)]
+pub(super) struct Runs {
+    #[command(flatten)]
+    selection: Selection,
+    /// Do not look on disk first
+    #[arg(long)]
+    no_refresh: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Record for RunRow {
+    const NAME: &'static str = "runs";
+    const COLUMNS: &'static [Column] = &[
+        Column("RUN", Align::Left),
+        Column("ITERATIONS", Align::Right),
+        Column("LAST", Align::Right),
+        Column("PRESENT", Align::Right),
+        Column("RESERVED", Align::Right),
+        Column("MISSING", Align::Right),
+        Column("SIZE", Align::Right),
+        Column("FILES", Align::Right),
+        Column("LAST WRITTEN", Align::Left),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "run",
+        "iterations",
+        "last_iteration",
+        "present",
+        "reserved",
+        "missing",
+        "bytes",
+        "files",
+        "uncounted",
+        "last_written_at",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let [bytes, files] = total_cells(&self.total);
+        vec![
+            self.run.clone(),
+            self.iterations.to_string(),
+            or_dash(self.last_iteration),
+            self.present.to_string(),
+            self.reserved.to_string(),
+            self.missing.to_string(),
+            bytes,
+            files,
+            self.last_written_at.to_string(),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let [bytes, files, uncounted] = total_fields(&self.total);
+        vec![
+            self.run.clone(),
+            self.iterations.to_string(),
+            or_empty(self.last_iteration),
+            self.present.to_string(),
+            self.reserved.to_string(),
+            self.missing.to_string(),
+            bytes,
+            files,
+            uncounted,
+            self.last_written_at.to_string(),
+        ]
+    }
+}
+
+pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> {
+    let filter = command.selection.filter();
+    let refresh = (!command.no_refresh).then(RefreshOptions::default);
+    let (registry, partly) = context.open_refreshed(&filter, refresh)?;
+    let form = context.form(command.output);
+    let mut rows = Rows::new::<RunRow>(context, form)?;
+    let mut failure = None;
+    registry.runs(&filter, |row| {
+        if failure.is_none() {
+            failure = rows.push(&row).err();
+        }
+        Ok(())
+    })?;
+    failure.map_or(Ok(()), Err)?;
+    rows.finish("no run is recorded; take in what is there with: dalsegno scan")?;
+    if partly { Err(Failure::Partly) } else { Ok(()) }
+}

@@ -1,0 +1,71 @@
+//! `scan`: takes in what lies in the base directory.
+
+use clap::Args;
+
+use super::args::Output;
+use super::context::{Context, Form};
+use super::fail::Failure;
+use super::render;
+use crate::storage::{FindingClass, WalkOptions};
+
+/// Take in every array of the base directory that has no row
+///
+/// Reads zarr v2, zarr v3 and N5. Never descends into an array, never follows a symbolic link,
+/// never changes data. What cannot be read or named is listed and left alone; exit code 3 where
+/// something could not be read. Scanning again takes in what is new.
+#[derive(Debug, Args)]
+pub(super) struct Scan {
+    /// Count bytes and files too
+    #[arg(long)]
+    measure: bool,
+    /// Threads
+    #[arg(long, value_name = "N")]
+    threads: Option<usize>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> {
+    let registry = context.open()?;
+    let defaults = WalkOptions::default();
+    let options = WalkOptions {
+        measure: command.measure,
+        threads: command.threads.unwrap_or(defaults.threads),
+    };
+    let monitor = context.monitor();
+    let report = registry.scan(options, &monitor)?;
+    drop(monitor);
+    match context.form(command.output) {
+        Form::Json => render::document(context, "scan", &report)?,
+        Form::Jsonl => {
+            let line = render::json(&report)?;
+            context.line(&line)?;
+        }
+        Form::Table | Form::Tsv => {
+            context.findings(&report.findings);
+            let size = if command.measure {
+                let [bytes, files] = render::total_cells(&report.total);
+                format!(", {bytes} in {files} files")
+            } else {
+                String::new()
+            };
+            context.say(&format!(
+                "{} arrays{size}: {} new, {} updated, {} findings",
+                report.arrays,
+                report.adopted,
+                report.updated,
+                report.findings.len()
+            ));
+        }
+    }
+    let unread = |class| {
+        matches!(
+            class,
+            FindingClass::Unreadable | FindingClass::DamagedMetadata
+        )
+    };
+    if report.findings.iter().any(|finding| unread(finding.class)) {
+        return Err(Failure::Partly);
+    }
+    Ok(())
+}

@@ -1,0 +1,70 @@
+//! The selection flags, the same for every command.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::args::duration;
+use super::fail::kind_error;
+use crate::artifact::State;
+use crate::clock::{Clock, SystemClock};
+use crate::filter::{Filter, IterationRange};
+use crate::key::Kind;
+
+/// Selects artifacts. Flags are anded, values of one flag are ored.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Selection {
+    /// Runs, by name or glob
+    #[arg(long, value_name = "GLOB", value_delimiter = None, help_heading = "Selection")]
+    run: Vec<String>,
+    /// Kinds: prediction, output, input-raw, input-gt, best, snapshot, snapshot-container,
+    /// validation-container, array
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind, help_heading = "Selection")]
+    kind: Vec<Kind>,
+    /// Iterations: N, A..B, A.. or ..B, both ends included
+    #[arg(
+        long,
+        value_name = "RANGE",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        help_heading = "Selection"
+    )]
+    iteration: Vec<IterationRange>,
+    /// Datasets or indices, by name or glob
+    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
+    dataset: Vec<String>,
+    /// Parameters or criteria, by text or glob
+    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
+    parameters: Vec<String>,
+    /// States: reserved, present, missing
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state, help_heading = "Selection")]
+    state: Vec<State>,
+    /// Written longer ago than this, such as 14d; recorded, where no data was seen
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Selection")]
+    older_than: Option<Duration>,
+}
+
+pub(super) fn kind(text: &str) -> Result<Kind, String> {
+    text.parse().map_err(kind_error)
+}
+
+fn state(text: &str) -> Result<State, String> {
+    text.parse()
+        .map_err(|error: crate::artifact::UnknownState| error.to_string())
+}
+
+impl Selection {
+    /// The filter that is meant.
+    pub(super) fn filter(&self) -> Filter {
+        Filter {
+            runs: self.run.iter().map(Into::into).collect(),
+            kinds: self.kind.clone(),
+            iterations: self.iteration.clone(),
+            datasets: self.dataset.iter().map(Into::into).collect(),
+            parameters: self.parameters.iter().map(Into::into).collect(),
+            states: self.state.clone(),
+            older_than: self.older_than.map(|age| SystemClock.now().minus(age)),
+            min_bytes: None,
+        }
+    }
+}
