@@ -16,7 +16,8 @@
 //! names may hold `/`. The guesses, in this order:
 //!
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
-//!    last one that ends in `.zarr` or `.n5`. What stands before it is the run.
+//!    last one that ends in `.zarr` or `.n5`. What stands before it is the run, so the first
+//!    component is a container only where no other is one.
 //! 2. In `validation.zarr`, below an integer: a path that ends in `/prediction` is a prediction;
 //!    else the last `/output/` parts dataset from parameters; else, with three components or
 //!    more, it is an `array`.
@@ -25,12 +26,12 @@
 //! 5. In `snapshot.zarr`, a leading integer is the iteration.
 //!
 //! So these read as something else than they were recorded as: an output with parameters
-//! `prediction` or `…/prediction`; parameters with a component `output` that has neighbours on
-//! both sides; a criterion with `/`; a best array whose path looks like an input, a prediction,
-//! an output, or starts with an integer and has three components; a snapshot without iteration
-//! whose dataset starts with an integer; names with a component that looks like a container.
-//! [`is_certain`] tells for any key whether a scan would read it back. In the catalog a recorded
-//! key always wins over a guessed one.
+//! `prediction` or `…/prediction`; parameters with a component `output` that is not their last; a
+//! criterion with `/`; a best array whose path looks like an input, or starts with an integer and
+//! has three components; a snapshot without iteration whose dataset starts with an integer and has
+//! two components; names with a component that looks like a container. [`is_certain`] tells for
+//! any key whether a scan would read it back. In the catalog a recorded key always wins over a
+//! guessed one; it finds keys by their [`place`], which is one for all keys that share a path.
 
 use crate::key::Key;
 use crate::name::{self, ContainerName, DatasetName, NameError, Parameters, RunName};
@@ -139,6 +140,16 @@ pub fn locate(key: &Key) -> Location {
     }
 }
 
+/// Gives the place of a key as its path alone tells it: keys that share a path have one place.
+///
+/// It has the same path as [`locate`]; only where a name has a component that looks like a
+/// container are container and array parted elsewhere.
+#[must_use]
+pub fn place(key: &Key) -> Location {
+    let location = locate(key);
+    split(&location.path()).unwrap_or(location)
+}
+
 /// Whether reading the key's path gives the same key again.
 #[must_use]
 pub fn is_certain(key: &Key) -> bool {
@@ -153,18 +164,20 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
     let known = |component: &str| matches!(component, VALIDATION_CONTAINER | SNAPSHOT_CONTAINER);
     let mut last_known = None;
     let mut last = None;
+    let mut outside = None;
     let mut end = 0;
-    for component in path.split('/') {
+    for (index, component) in path.split('/').enumerate() {
         end += component.len();
-        if known(component) {
+        if index == 0 {
+            outside = name::is_container_name(component).then_some(end);
+        } else if known(component) {
             last_known = Some(end);
-        }
-        if name::is_container_name(component) {
+        } else if name::is_container_name(component) {
             last = Some(end);
         }
         end += 1;
     }
-    let Some(end) = last_known.or(last) else {
+    let Some(end) = last_known.or(last).or(outside) else {
         return Err(LayoutError::NoContainer {
             path: path.to_owned(),
         });

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::array_store::ArrayStore;
-use crate::artifact::{Artifact, ArtifactId};
+use crate::artifact::{Artifact, ArtifactId, Origin};
 use crate::catalog::{
     Catalog, CatalogError, CatalogOptions, DuGroup, DuRow, Durability, Folder, IterationRow,
     NewFolder, OnWait, Recorded, RunRow, Selected,
@@ -18,7 +18,7 @@ use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::key::Key;
 use crate::layout::{self, Location};
 use crate::monitor::{Monitor, Silent};
-use crate::name::DatasetName;
+use crate::name::{DatasetName, is_container_name};
 use crate::refresh::{self, RefreshOptions, RefreshReport};
 use crate::scan::{self, ScanReport};
 use crate::storage::{self, Base, FsKind, Gone, WalkOptions};
@@ -332,8 +332,9 @@ impl Registry {
     /// # Errors
     /// [`CatalogError::PathTaken`] where another key with the same path was recorded.
     pub fn record(&self, key: &Key) -> Result<Recorded> {
-        if let Some(artifact) = self.catalog.at(&layout::locate(key))?
+        if let Some(artifact) = self.catalog.at(&layout::place(key))?
             && artifact.key == *key
+            && (artifact.origin == Origin::Recorded || self.is_read_only())
         {
             return Ok(Recorded {
                 artifact,
@@ -381,7 +382,7 @@ impl Registry {
     pub fn get(&self, target: &Target) -> Result<Option<Artifact>> {
         Ok(match target {
             Target::Key(key) => {
-                let found = self.catalog.at(&layout::locate(key))?;
+                let found = self.catalog.at(&layout::place(key))?;
                 found.filter(|artifact| artifact.key == *key)
             }
             Target::Path(path) => self.catalog.at(&self.location(path)?)?,
@@ -497,7 +498,7 @@ impl Registry {
     /// deleted; the row then stays.
     pub fn remove_artifact(&self, target: &Target) -> Result<Removed> {
         let artifact = self.get(target)?.ok_or_else(|| self.not_recorded(target))?;
-        let location = artifact.location();
+        let location = layout::place(&artifact.key);
         let removed = self
             .catalog
             .delete(&location, |artifact| -> Result<Removed> {
@@ -540,16 +541,12 @@ impl Registry {
     }
 
     fn location_of(&self, identifier: &LocalArrayIdentifier) -> Result<Location> {
-        let container = self.location(&identifier.container)?;
-        if let Some(array) = container.array {
-            let path = format!("{}/{array}", container.container);
-            return Err(layout::LayoutError::NoContainer { path }.into());
+        let container = self.location(&identifier.container)?.path();
+        if !is_container_name(container.rsplit('/').next().unwrap_or_default()) {
+            return Err(layout::LayoutError::NoContainer { path: container }.into());
         }
         let dataset: DatasetName = identifier.dataset.parse()?;
-        Ok(Location {
-            container: container.container,
-            array: Some(dataset.to_string()),
-        })
+        Ok(layout::split(&format!("{container}/{dataset}"))?)
     }
 
     fn array(&self, key: &Key) -> Result<LocalArrayIdentifier> {

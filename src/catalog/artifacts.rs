@@ -79,7 +79,8 @@ pub struct Seen {
 pub struct Note {
     /// Which one.
     pub id: ArtifactId,
-    /// The state that it had when somebody looked; a row that has changed since is left alone.
+    /// The state that it had when somebody looked; a row that has changed since is left alone,
+    /// unless it is sealed.
     pub state: State,
     /// What was seen; none where there was no data.
     pub seen: Option<Seen>,
@@ -163,7 +164,8 @@ impl Catalog {
                 let Some(before) = self.one(transaction, BY_ID, params![note.id.0])? else {
                     continue;
                 };
-                if before.state == note.state {
+                // A seal is a word about the data, whatever others saw meanwhile.
+                if before.state == note.state || note.sealed_at.is_some() {
                     changed += u64::from(self.note_one(
                         transaction,
                         &before,
@@ -264,17 +266,19 @@ pub struct Recorder<'a> {
 impl Recorder<'_> {
     /// Records a key that a caller gave. The same key gives the same row.
     ///
-    /// A row that a scan had read differently from the same path becomes this key's.
+    /// A row that a scan had read from the same path becomes this key's.
     ///
     /// # Errors
     /// [`CatalogError::PathTaken`] where a caller had recorded another key with the same path.
     pub fn record(&mut self, key: &Key) -> Result<Recorded, CatalogError> {
-        let location = layout::locate(key);
+        let location = layout::place(key);
         match self.catalog.at_on(self.transaction, &location)? {
-            Some(artifact) if artifact.key == *key => Ok(Recorded {
-                artifact,
-                is_new: false,
-            }),
+            Some(artifact) if artifact.key == *key && artifact.origin == Origin::Recorded => {
+                Ok(Recorded {
+                    artifact,
+                    is_new: false,
+                })
+            }
             Some(artifact) if artifact.origin == Origin::Scanned => {
                 self.rekey(artifact.id, key)?;
                 let artifact = Artifact {
@@ -302,7 +306,7 @@ impl Recorder<'_> {
     /// # Errors
     /// [`CatalogError`].
     pub fn adopt(&mut self, key: &Key, seen: Seen) -> Result<(Recorded, bool), CatalogError> {
-        let location = layout::locate(key);
+        let location = layout::place(key);
         match self.catalog.at_on(self.transaction, &location)? {
             Some(artifact) => {
                 let changed =

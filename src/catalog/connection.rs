@@ -13,6 +13,10 @@ use super::{CatalogOptions, Durability, migrate};
 /// `application_id` of a catalog: "d3sg". Also in the first migration.
 const APPLICATION_ID: i64 = 0x6433_7367;
 
+/// Bytes of the smallest SQLite database that holds anything: one page of the smallest size. What
+/// is shorter, SQLite takes for a new one.
+const SMALLEST: u64 = 512;
+
 /// How the catalog can be reached.
 pub(super) enum Access {
     /// Ordinary reading and writing.
@@ -40,7 +44,7 @@ impl Access {
 }
 
 /// Checks that a regular file with content stands at `path`.
-pub(super) fn check_file(path: &Path) -> Result<(), CatalogError> {
+pub(crate) fn check_file(path: &Path) -> Result<(), CatalogError> {
     let metadata = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -57,10 +61,10 @@ pub(super) fn check_file(path: &Path) -> Result<(), CatalogError> {
         "a symbolic link"
     } else if !kind.is_file() {
         "a special file"
-    } else if metadata.len() == 0 {
+    } else if metadata.len() < SMALLEST {
         return Err(CatalogError::Damaged {
             path: path.to_owned(),
-            detail: "the file is empty".to_owned(),
+            detail: format!("the file has {} bytes", metadata.len()),
         });
     } else {
         return Ok(());
@@ -77,11 +81,16 @@ pub(super) fn open(
     options: &CatalogOptions,
 ) -> Result<(Access, Connection), CatalogError> {
     if !options.read_only {
-        let connection = again(path, &Access::Write, options)?;
+        let read_only = || CatalogError::ReadOnly {
+            path: path.to_owned(),
+        };
+        let connection = match again(path, &Access::Write, options) {
+            // Without the right to write, not even the header of a WAL catalog can be read.
+            Err(CatalogError::Sql { .. }) if !can_write(path) => return Err(read_only()),
+            opened => opened?,
+        };
         if connection.is_readonly("main").unwrap_or(true) {
-            return Err(CatalogError::ReadOnly {
-                path: path.to_owned(),
-            });
+            return Err(read_only());
         }
         return Ok((Access::Write, connection));
     }
@@ -97,6 +106,12 @@ pub(super) fn open(
     };
     let connection = again(path, &access, options)?;
     Ok((access, connection))
+}
+
+/// Whether the file and the folder around it may be written.
+fn can_write(path: &Path) -> bool {
+    let may = |path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
+    may(path) && path.parent().is_none_or(may)
 }
 
 /// The WAL, where it has content.
@@ -165,6 +180,8 @@ fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Res
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
+    // Pages are input: one that makes no sense is an error, not another answer.
+    connection.pragma_update(None, "cell_size_check", true)?;
     connection.set_prepared_statement_cache_capacity(64);
     if options.network.is_some() && !options.read_only {
         connection.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |_| Ok(()))?;

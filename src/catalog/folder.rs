@@ -91,14 +91,27 @@ impl Folder {
             });
         }
         let path = base.join(REGISTRY_DIR).join(CONFIG_FILE);
-        let config = match std::fs::read_to_string(&path) {
-            Ok(text) => toml::from_str(&text).map_err(|error| CatalogError::Config {
-                path,
-                detail: error.to_string().trim_end().to_owned(),
-            })?,
+        let invalid = |detail: &str| CatalogError::Config {
+            path: path.clone(),
+            detail: detail.to_owned(),
+        };
+        let config: Config = match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end()))?
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Config::default(),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(invalid("it is not UTF-8"));
+            }
             Err(error) => return Err(CatalogError::io("reading", &path, error)),
         };
+        let catalog = config.catalog.as_ref();
+        if catalog
+            .and_then(|catalog| catalog.path.as_ref())
+            .is_some_and(|path| path.is_relative())
+        {
+            return Err(invalid("the path of the catalog is not absolute"));
+        }
         Ok(Self {
             base: base.to_owned(),
             config,

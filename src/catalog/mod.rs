@@ -58,6 +58,8 @@ pub use queue::OnWait;
 pub use select::Selected;
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
 
+pub(crate) use connection::check_file;
+
 use connection::Access;
 use queue::WriteQueue;
 

@@ -12,7 +12,7 @@ use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::clock::Timestamp;
 use crate::key::{Key, Kind};
 use crate::layout;
-use crate::name::NameError;
+use crate::name::{NameError, RunName};
 use crate::size::{ByteCount, Size};
 
 /// The columns of [`artifact`], over the joins of [`JOINS`].
@@ -76,7 +76,7 @@ pub(super) fn artifact(
 
 fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
     let key = key(row)?;
-    let place = layout::locate(&key);
+    let place = layout::place(&key);
     let (container, array): (String, String) = (field(row, 6)?, field(row, 7)?);
     if place.container != container || place.array.as_deref().unwrap_or_default() != array {
         return Err(format!(
@@ -116,7 +116,7 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
 
 fn key(row: &Row<'_>) -> Result<Key, String> {
     let name = |error: NameError| error.to_string();
-    let run = field::<String>(row, 1)?.parse().map_err(name)?;
+    let run: RunName = field::<String>(row, 1)?.parse().map_err(name)?;
     let number: i64 = field(row, 2)?;
     let kind = kind_of(number).ok_or_else(|| format!("there is no kind {number}"))?;
     let iteration: Option<i64> = field(row, 3)?;
@@ -155,8 +155,9 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
         (Kind::SnapshotContainer, None, None, None) => Key::SnapshotContainer { run },
         (Kind::ValidationContainer, None, None, None) => Key::ValidationContainer { run },
         (Kind::Array, None, dataset, None) => {
-            let path: String = field(row, 6)?;
-            let container = path.rsplit('/').next().unwrap_or_default();
+            let path = format!("{}/{}", field::<String>(row, 6)?, field::<String>(row, 7)?);
+            let in_run = path.strip_prefix(run.as_str()).unwrap_or_default();
+            let container = in_run.split('/').nth(1).unwrap_or_default();
             Key::Array {
                 run,
                 container: container.parse().map_err(name)?,

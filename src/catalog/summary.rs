@@ -23,11 +23,12 @@ pub struct IterationRow {
     pub run: String,
     /// Iteration.
     pub iteration: i64,
-    /// Datasets that have anything.
+    /// Datasets that have anything; where outputs are selected, only those that were validated
+    /// on, because what snapshots show never has an output.
     pub datasets: Vec<String>,
-    /// Datasets of the run in the selection, of any iteration.
+    /// The same of the run: every such dataset in the selection, of any iteration and state.
     pub datasets_of_run: u64,
-    /// Whether every dataset of the run has an output; where no outputs are selected, anything.
+    /// Whether each of these has an output; where no outputs are selected, anything.
     pub complete: bool,
     /// Number of outputs.
     pub outputs: u64,
@@ -180,7 +181,7 @@ impl RunFold {
         let mut rows = std::mem::take(&mut self.iterations);
         for (row, having) in rows.iter_mut().zip(complete) {
             row.datasets_of_run = of_run as u64;
-            row.complete = having.len() == of_run;
+            row.complete = of_run > 0 && having.len() == of_run;
         }
         self.datasets.clear();
         rows.retain(|row| row.outputs + row.predictions + row.others > 0);
@@ -243,7 +244,8 @@ impl Catalog {
                     _ => entry.others += present,
                 }
                 entry.total.merge(sum);
-                if let Some(dataset) = dataset {
+                let counts = !wants_outputs || kind != Some(Kind::Snapshot);
+                if let Some(dataset) = dataset.filter(|_| counts) {
                     fold.datasets.insert(dataset.clone());
                     if present > 0 {
                         if !wants_outputs || kind == Some(Kind::Output) {

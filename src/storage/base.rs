@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, statat};
 
 use super::StorageError;
 
@@ -42,7 +42,10 @@ impl Base {
         .map_err(|error| StorageError::io("finding", path, error))?;
         let path: std::path::PathBuf = path.components().collect();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let fd = rustix::fs::open(&path, flags, Mode::empty()).map_err(|errno| {
+        // A folder that may be listed and not entered opens too, but shows nothing that is in it.
+        let enter = |fd: OwnedFd| statat(&fd, ".", AtFlags::empty()).map(|_| fd);
+        let opened = rustix::fs::open(&path, flags, Mode::empty()).and_then(enter);
+        let fd = opened.map_err(|errno| {
             let error = std::io::Error::from(errno);
             match error.kind() {
                 ErrorKind::NotFound => StorageError::BaseNotFound { path: path.clone() },

@@ -1,0 +1,707 @@
+//! Opening and making a registry: every way in which it is refused, with its code, and that a
+//! refusal creates and changes nothing; read-only folders and mounts; network file systems.
+//!
+//! What needs another user, a mount or `strace` says on stderr when it is left out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+mod child;
+#[path = "child/strace.rs"]
+mod strace;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use child::{answer, assert_sound, command, outcome, prediction, say, tree, write_array};
+use dalsegno::filter::Filter;
+use dalsegno::{Options, Registry};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+const CATALOG: &str = ".dalsegno/catalog.sqlite3";
+const CONFIG: &str = ".dalsegno/config.toml";
+/// A user who owns nothing here.
+const NOBODY: u32 = 65534;
+
+/// What a child does.
+#[test]
+fn child_entry() {
+    let Ok(action) = std::env::var(child::ACTION) else {
+        return;
+    };
+    let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
+    if std::env::var_os("DALSEGNO_TEST_NOBODY").is_some() {
+        become_nobody();
+    }
+    match action.as_str() {
+        "create" => say(&outcome(Options::new().create(&base))),
+        "create-single-host" => say(&outcome(Options::new().single_host(true).create(&base))),
+        "create-elsewhere" => {
+            let catalog = base.with_file_name("catalog");
+            say(&outcome(Options::new().catalog(catalog).create(&base)));
+        }
+        "open" => report(Registry::open(&base)),
+        "open-read-only" => report(Registry::open_read_only(&base)),
+        "record" => {
+            let recorded = Registry::open(&base)
+                .and_then(|registry| registry.record(&prediction("run", 7)).map(|_| ()));
+            say(&outcome(recorded));
+        }
+        "record-and-hang" => {
+            let registry = Registry::open(&base).unwrap();
+            registry.record(&prediction("run", 2)).unwrap();
+            say("recorded");
+            let _ = std::io::stdin().read(&mut [0]);
+            registry.record(&prediction("run", 3)).unwrap();
+            say("again");
+            let _ = std::io::stdin().read(&mut [0]);
+        }
+        other => panic!("no action {other}"),
+    }
+}
+
+/// Says what opening came to: code, or `ok`, number of rows and notice.
+fn report(registry: dalsegno::Result<Registry>) {
+    let registry = match registry {
+        Ok(registry) => registry,
+        Err(error) => return say(error.code()),
+    };
+    match registry.select(&Filter::default()) {
+        Ok(rows) => say(&format!(
+            "ok, {} rows, notice: {}",
+            rows.len(),
+            registry.notice().unwrap_or("none")
+        )),
+        Err(error) => say(&format!("opened, then {}", error.code())),
+    }
+}
+
+fn become_nobody() {
+    // SAFETY: plain system calls; glibc applies them to every thread.
+    let results = unsafe {
+        [
+            libc::setgroups(0, std::ptr::null()),
+            libc::setgid(NOBODY),
+            libc::setuid(NOBODY),
+        ]
+    };
+    assert_eq!(results, [0, 0, 0]);
+}
+
+fn is_root(what: &str) -> bool {
+    // SAFETY: cannot fail.
+    let is_root = unsafe { libc::geteuid() } == 0;
+    if !is_root {
+        eprintln!("left out, because it needs root: {what}");
+    }
+    is_root
+}
+
+/// An empty folder that other users can enter.
+fn folder() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// A base directory `base` in a folder of its own, with one array, recorded.
+fn base_with_registry() -> (TempDir, PathBuf) {
+    let folder = folder();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
+    let key = prediction("run", 1);
+    write_array(&base, &key);
+    Registry::create(&base).unwrap().record(&key).unwrap();
+    (folder, base)
+}
+
+/// Runs a child and gives what it said.
+fn ask(wrapper: &[&str], action: &str, base: &Path) -> String {
+    answer(&command(wrapper, action, base).output().unwrap()).join("; ")
+}
+
+fn ask_as_nobody(action: &str, base: &Path) -> String {
+    let mut command = command(&[], action, base);
+    answer(&command.env("DALSEGNO_TEST_NOBODY", "1").output().unwrap()).join("; ")
+}
+
+fn code<T>(result: dalsegno::Result<T>) -> &'static str {
+    result.err().unwrap().code()
+}
+
+/// Opening, for writing and for reading, is refused with `code` and changes nothing in `watched`.
+fn open_is_refused(expected: &str, base: &Path, watched: &Path) {
+    let before = tree(watched);
+    assert_eq!(code(Registry::open(base)), expected, "open");
+    assert_eq!(code(Registry::open_read_only(base)), expected, "read-only");
+    assert_eq!(tree(watched), before, "{expected}");
+}
+
+/// The same, and making one there is refused too.
+fn all_is_refused(expected: &str, base: &Path, watched: &Path) {
+    open_is_refused(expected, base, watched);
+    let before = tree(watched);
+    assert_eq!(code(Registry::create(base)), expected, "create");
+    assert_eq!(tree(watched), before, "{expected}");
+}
+
+#[test]
+fn a_missing_base_directory_is_refused_and_not_made() {
+    let folder = folder();
+    let base = folder.path().join("missing");
+    all_is_refused("base-not-found", &base, folder.path());
+}
+
+#[test]
+fn a_file_as_base_directory_is_refused() {
+    let folder = folder();
+    let base = folder.path().join("file");
+    fs::write(&base, "x").unwrap();
+    all_is_refused("base-not-a-folder", &base, folder.path());
+    all_is_refused("base-not-a-folder", &base.join("below"), folder.path());
+}
+
+#[test]
+fn a_url_or_a_name_that_is_not_utf8_is_refused_as_base_directory() {
+    let folder = folder();
+    let odd = folder.path().join(OsStr::from_bytes(b"caf\xe9"));
+    fs::create_dir(&odd).unwrap();
+    all_is_refused(
+        "base-unusable",
+        Path::new("s3://bucket/runs"),
+        folder.path(),
+    );
+    all_is_refused("base-unusable", &odd, folder.path());
+    assert!(!Path::new("s3:").exists());
+}
+
+#[test]
+fn a_base_directory_that_may_not_be_read_is_refused() {
+    if !is_root("a base directory of another user") {
+        return;
+    }
+    let (folder, base) = base_with_registry();
+    for mode in [0o700, 0o711, 0o744] {
+        fs::set_permissions(&base, PermissionsExt::from_mode(mode)).unwrap();
+        let before = tree(folder.path());
+        for action in ["open", "open-read-only", "create"] {
+            assert_eq!(
+                ask_as_nobody(action, &base),
+                "base-not-readable",
+                "{action} {mode:o}"
+            );
+        }
+        assert_eq!(tree(folder.path()), before);
+    }
+}
+
+#[test]
+fn a_base_directory_without_a_registry_is_refused() {
+    let folder = folder();
+    open_is_refused("no-registry", folder.path(), folder.path());
+    fs::create_dir(folder.path().join("run")).unwrap();
+    open_is_refused("no-registry", folder.path(), folder.path());
+}
+
+#[test]
+fn a_registry_without_its_catalog_is_never_given_a_new_one() {
+    let (folder, base) = base_with_registry();
+    fs::remove_file(base.join(CATALOG)).unwrap();
+    all_is_refused("catalog-missing", &base, folder.path());
+    for entry in fs::read_dir(base.join(".dalsegno")).unwrap() {
+        fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    all_is_refused("catalog-missing", &base, folder.path());
+}
+
+#[test]
+fn a_catalog_that_is_no_database_is_refused() {
+    let (folder, base) = base_with_registry();
+    let catalog = base.join(CATALOG);
+    let good = fs::read(&catalog).unwrap();
+    let garbage: Vec<u8> = (0..20_000_u32).map(|n| (n * n >> 3) as u8).collect();
+    let contents: [&[u8]; 7] = [
+        b"",
+        b"x",
+        b"SQLite format 3\0",
+        &garbage,
+        &good[..99],
+        &good[..100],
+        &good[..2000],
+    ];
+    for content in contents {
+        fs::write(&catalog, content).unwrap();
+        all_is_refused("catalog-damaged", &base, folder.path());
+    }
+    fs::write(&catalog, &good).unwrap();
+    assert_eq!(outcome(Registry::open(&base)), "ok");
+}
+
+#[test]
+fn a_catalog_that_is_no_regular_file_is_refused() {
+    let (folder, base) = base_with_registry();
+    let catalog = base.join(CATALOG);
+    let moved = folder.path().join("moved");
+    fs::rename(&catalog, &moved).unwrap();
+
+    fs::create_dir(&catalog).unwrap();
+    all_is_refused("catalog-not-a-file", &base, folder.path());
+    fs::remove_dir(&catalog).unwrap();
+
+    for target in [moved.clone(), folder.path().join("nothing")] {
+        symlink(target, &catalog).unwrap();
+        all_is_refused("catalog-not-a-file", &base, folder.path());
+        fs::remove_file(&catalog).unwrap();
+    }
+
+    let socket = std::os::unix::net::UnixListener::bind(&catalog).unwrap();
+    assert_eq!(code(Registry::open(&base)), "catalog-not-a-file");
+    drop(socket);
+    fs::remove_file(&catalog).unwrap();
+
+    fs::rename(&moved, &catalog).unwrap();
+    assert_eq!(outcome(Registry::open(&base)), "ok");
+}
+
+#[test]
+fn a_database_of_another_program_is_refused_and_not_touched() {
+    let (folder, base) = base_with_registry();
+    let catalog = base.join(CATALOG);
+    for id in [0, 1] {
+        fs::remove_file(&catalog).unwrap();
+        Connection::open(&catalog)
+            .unwrap()
+            .execute_batch(&format!(
+                "PRAGMA application_id = {id}; PRAGMA user_version = 1;
+                 CREATE TABLE artifact (id INTEGER);"
+            ))
+            .unwrap();
+        all_is_refused("catalog-foreign", &base, folder.path());
+    }
+}
+
+#[test]
+fn a_catalog_of_a_newer_version_is_refused_and_not_touched() {
+    let (folder, base) = base_with_registry();
+    Connection::open(base.join(CATALOG))
+        .unwrap()
+        .execute_batch("PRAGMA user_version = 2")
+        .unwrap();
+    all_is_refused("catalog-too-new", &base, folder.path());
+}
+
+#[test]
+fn a_config_that_makes_no_sense_is_refused() {
+    let (folder, base) = base_with_registry();
+    let texts: [&[u8]; 6] = [
+        b"[catalog",
+        b"[catalogue]\n",
+        b"[catalog]\nfile = \"x\"\n",
+        b"[catalog]\npath = 1\n",
+        b"colour = true\n",
+        b"catalog = \"/somewhere\"\n",
+    ];
+    for text in texts {
+        fs::write(base.join(CONFIG), text).unwrap();
+        all_is_refused("config-invalid", &base, folder.path());
+    }
+    fs::write(base.join(CONFIG), b"\xff\xfe").unwrap();
+    all_is_refused("config-invalid", &base, folder.path());
+    fs::write(base.join(CONFIG), b"# nothing\n").unwrap();
+    assert_eq!(outcome(Registry::open(&base)), "ok");
+}
+
+#[test]
+fn a_relative_catalog_in_the_config_is_refused() {
+    let (folder, base) = base_with_registry();
+    fs::write(base.join(CONFIG), "[catalog]\npath = \"c.sqlite3\"\n").unwrap();
+    all_is_refused("config-invalid", &base, folder.path());
+}
+
+#[test]
+fn creating_twice_opens_what_is_there() {
+    let (folder, base) = base_with_registry();
+    let id = Registry::open(&base).unwrap().id().unwrap();
+    let before = tree(folder.path());
+    let (registry, made) = Options::new().create(&base).unwrap();
+    assert!(!made);
+    assert_eq!(registry.id().unwrap(), id);
+    assert_eq!(registry.select(&Filter::default()).unwrap().len(), 1);
+    drop(registry);
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn a_base_directory_remembers_a_catalog_elsewhere() {
+    let folder = folder();
+    let base = folder.path().join("base");
+    let catalog = folder.path().join("local/c.sqlite3");
+    fs::create_dir(&base).unwrap();
+    fs::create_dir(catalog.parent().unwrap()).unwrap();
+    let create = |path: &Path| Options::new().catalog(path).create(&base);
+    let (registry, made) = create(&catalog).unwrap();
+    assert!(made);
+    registry.record(&prediction("run", 1)).unwrap();
+    drop(registry);
+    let names = |path: &Path| -> Vec<_> {
+        let mut names: Vec<_> = fs::read_dir(path)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    };
+    assert_eq!(names(&base), [".dalsegno"]);
+    assert_eq!(names(&base.join(".dalsegno")), ["config.toml"]);
+    assert_eq!(
+        names(&folder.path().join("local")),
+        ["c.sqlite3", "c.sqlite3.queue", "c.sqlite3.turn"]
+    );
+
+    let before = tree(folder.path());
+    let registry = Registry::open(&base).unwrap();
+    assert_eq!(registry.catalog_path(), catalog);
+    assert_eq!(registry.select(&Filter::default()).unwrap().len(), 1);
+    drop(registry);
+    assert_eq!(outcome(Options::new().catalog(&catalog).open(&base)), "ok");
+    assert!(!create(&catalog).unwrap().1);
+
+    let other = folder.path().join("local/other.sqlite3");
+    assert_eq!(
+        code(Options::new().catalog(&other).open(&base)),
+        "catalog-elsewhere"
+    );
+    assert_eq!(code(create(&other)), "catalog-elsewhere");
+    assert_eq!(tree(folder.path()), before);
+
+    fs::remove_file(&catalog).unwrap();
+    all_is_refused("catalog-missing", &base, folder.path());
+    fs::remove_dir_all(folder.path().join("local")).unwrap();
+    all_is_refused("catalog-missing", &base, folder.path());
+}
+
+#[test]
+fn a_base_directory_with_its_own_catalog_refuses_another_one() {
+    let (folder, base) = base_with_registry();
+    let before = tree(folder.path());
+    let other = folder.path().join("other.sqlite3");
+    for path in [other.as_path(), &base.join(".dalsegno/other")] {
+        assert_eq!(
+            code(Options::new().catalog(path).open(&base)),
+            "catalog-elsewhere"
+        );
+        assert_eq!(
+            code(Options::new().catalog(path).create(&base)),
+            "catalog-elsewhere"
+        );
+    }
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn the_catalog_of_another_base_directory_is_refused() {
+    let folder = folder();
+    let [one, two] = ["one", "two"].map(|name| {
+        let base = folder.path().join(name);
+        fs::create_dir(&base).unwrap();
+        let catalog = folder.path().join(format!("{name}.sqlite3"));
+        Options::new().catalog(&catalog).create(&base).unwrap();
+        (base, catalog)
+    });
+    fs::copy(&two.1, &one.1).unwrap();
+    all_is_refused("catalog-mismatch", &one.0, folder.path());
+    assert_eq!(outcome(Registry::open(&two.0)), "ok");
+}
+
+#[test]
+fn a_creation_that_fails_leaves_nothing() {
+    let folder = folder();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
+    write_array(&base, &prediction("run", 1));
+    let before = tree(folder.path());
+    let elsewhere = |path: &str| {
+        let path = folder.path().join(path);
+        code(Options::new().catalog(path).create(&base))
+    };
+    assert_eq!(elsewhere("missing/c.sqlite3"), "storage-io");
+    assert_eq!(elsewhere("base/run"), "catalog-not-a-file");
+    assert_eq!(
+        elsewhere("base/run/validation.zarr/1/crop1/prediction/.zarray"),
+        "catalog-damaged"
+    );
+    assert_eq!(tree(folder.path()), before);
+
+    fs::write(base.join(".dalsegno"), "a file").unwrap();
+    let before = tree(folder.path());
+    assert_eq!(code(Registry::create(&base)), "catalog-io");
+    assert_eq!(code(Registry::open(&base)), "no-registry");
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn a_creation_without_permission_leaves_nothing() {
+    if !is_root("a base directory of another user") {
+        return;
+    }
+    let folder = folder();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
+    let before = tree(folder.path());
+    assert_eq!(ask_as_nobody("create", &base), "catalog-io");
+    assert_eq!(ask_as_nobody("open", &base), "no-registry");
+    // The catalog's folder may be written, the base directory not.
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+    assert_eq!(ask_as_nobody("create-elsewhere", &base), "catalog-io");
+    fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    assert_eq!(tree(folder.path()), before);
+}
+
+/// Leaves a catalog with a row in a WAL that was not written back, by killing its writer.
+fn leave_a_hot_wal(base: &Path) {
+    let mut writer = command(&[], "record-and-hang", base)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let stdout = BufReader::new(writer.stdout.take().unwrap());
+    assert!(stdout.lines().any(|line| line.unwrap() == "@recorded"));
+    writer.kill().unwrap();
+    writer.wait().unwrap();
+    let wal = base.join(".dalsegno/catalog.sqlite3-wal");
+    assert!(wal.metadata().unwrap().len() > 0);
+}
+
+const IMMUTABLE: &str =
+    "ok, 1 rows, notice: the catalog cannot be written here; changes by others will not be seen";
+const COPY: &str = "ok, 2 rows, notice: the catalog cannot be written here and was left with open \
+                    changes; reading a copy";
+
+#[test]
+fn a_catalog_of_another_user_can_be_read_and_not_written() {
+    if !is_root("a catalog of another user") {
+        return;
+    }
+    let (folder, base) = base_with_registry();
+    let before = tree(folder.path());
+    assert_eq!(ask_as_nobody("open-read-only", &base), IMMUTABLE);
+    assert_eq!(ask_as_nobody("open", &base), "read-only");
+    assert_eq!(ask_as_nobody("record", &base), "read-only");
+    // The file may be written, its folder not.
+    fs::set_permissions(base.join(CATALOG), PermissionsExt::from_mode(0o666)).unwrap();
+    assert_eq!(ask_as_nobody("open-read-only", &base), IMMUTABLE);
+    assert_eq!(ask_as_nobody("open", &base), "read-only");
+    fs::set_permissions(base.join(CATALOG), PermissionsExt::from_mode(0o644)).unwrap();
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn a_hot_wal_of_another_user_is_read() {
+    if !is_root("a catalog of another user") {
+        return;
+    }
+    let (folder, base) = base_with_registry();
+    leave_a_hot_wal(&base);
+    let before = tree(folder.path());
+    let answer = ask_as_nobody("open-read-only", &base);
+    assert!(answer.starts_with("ok, 2 rows"), "{answer}");
+    assert_eq!(ask_as_nobody("open", &base), "read-only");
+    assert_eq!(tree(folder.path()), before);
+
+    fs::remove_file(base.join(".dalsegno/catalog.sqlite3-shm")).unwrap();
+    let before = tree(folder.path());
+    assert_eq!(ask_as_nobody("open-read-only", &base), COPY);
+    assert_eq!(ask_as_nobody("open", &base), "read-only");
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn a_reader_without_permission_sees_what_a_writer_commits() {
+    if !is_root("a catalog of another user") {
+        return;
+    }
+    let (_folder, base) = base_with_registry();
+    let mut writer = command(&[], "record-and-hang", &base)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "@recorded"));
+    assert_eq!(
+        ask_as_nobody("open-read-only", &base),
+        "ok, 2 rows, notice: none"
+    );
+    let mut stdin = writer.stdin.take().unwrap();
+    std::io::Write::write_all(&mut stdin, b"\n").unwrap();
+    assert!(lines.any(|line| line.unwrap() == "@again"));
+    assert_eq!(
+        ask_as_nobody("open-read-only", &base),
+        "ok, 3 rows, notice: none"
+    );
+    drop(stdin);
+    assert!(writer.wait().unwrap().success());
+}
+
+/// Starts a child that has the folder of `base` mounted for reading only, and nobody else.
+const READ_ONLY_MOUNT: [&str; 6] = [
+    "unshare",
+    "-m",
+    "sh",
+    "-c",
+    "mount --bind \"$DALSEGNO_TEST_BASE\" \"$DALSEGNO_TEST_BASE\" && \
+     mount -o remount,ro,bind \"$DALSEGNO_TEST_BASE\" && exec \"$@\"",
+    "sh",
+];
+
+fn can_mount() -> bool {
+    if !is_root("a read-only mount") {
+        return false;
+    }
+    let folder = folder();
+    let works = Command::new("unshare")
+        .args(["-m", "mount", "--bind"])
+        .args([folder.path(), folder.path()])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !works {
+        eprintln!("left out, because nothing can be mounted here: a read-only mount");
+    }
+    works
+}
+
+#[test]
+fn a_read_only_mount_answers_queries() {
+    if !can_mount() {
+        return;
+    }
+    let (folder, base) = base_with_registry();
+    let before = tree(folder.path());
+    assert_eq!(ask(&READ_ONLY_MOUNT, "open-read-only", &base), IMMUTABLE);
+    assert_eq!(ask(&READ_ONLY_MOUNT, "open", &base), "read-only");
+    assert_eq!(ask(&READ_ONLY_MOUNT, "record", &base), "read-only");
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn a_read_only_mount_of_a_busy_catalog_shows_what_was_committed() {
+    if !can_mount() {
+        return;
+    }
+    let (folder, base) = base_with_registry();
+    leave_a_hot_wal(&base);
+    let before = tree(folder.path());
+    let answer = ask(&READ_ONLY_MOUNT, "open-read-only", &base);
+    assert!(answer.starts_with("ok, 2 rows"), "{answer}");
+    assert_eq!(ask(&READ_ONLY_MOUNT, "open", &base), "read-only");
+    assert_eq!(tree(folder.path()), before);
+
+    fs::remove_file(base.join(".dalsegno/catalog.sqlite3-shm")).unwrap();
+    let before = tree(folder.path());
+    assert_eq!(ask(&READ_ONLY_MOUNT, "open-read-only", &base), COPY);
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn nothing_is_made_on_a_read_only_mount() {
+    if !can_mount() {
+        return;
+    }
+    let folder = folder();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
+    assert_eq!(ask(&READ_ONLY_MOUNT, "create", &base), "catalog-io");
+    assert_eq!(ask(&READ_ONLY_MOUNT, "open", &base), "no-registry");
+    assert_eq!(fs::read_dir(&base).unwrap().count(), 0);
+}
+
+/// Starts a child to which every file system is NFS.
+const ON_NFS: [&str; 8] = [
+    "strace",
+    "-f",
+    "-qq",
+    "-o/dev/null",
+    "-e",
+    "trace=statfs",
+    "-e",
+    "inject=statfs:poke_exit=@arg2=6969000000000000",
+];
+
+#[test]
+fn a_catalog_on_a_network_file_system_is_refused() {
+    if !strace::works("a network file system") {
+        return;
+    }
+    let folder = folder();
+    let empty = folder.path().join("empty");
+    fs::create_dir(&empty).unwrap();
+    for action in ["create", "create-elsewhere"] {
+        assert_eq!(
+            ask(&ON_NFS, action, &empty),
+            "catalog-on-network",
+            "{action}"
+        );
+    }
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
+
+    let (folder, base) = base_with_registry();
+    let before = tree(folder.path());
+    for action in ["open", "create", "record"] {
+        assert_eq!(
+            ask(&ON_NFS, action, &base),
+            "catalog-on-network",
+            "{action}"
+        );
+    }
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn one_host_may_keep_a_catalog_on_a_network_file_system() {
+    if !strace::works("a network file system") {
+        return;
+    }
+    let folder = folder();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
+    assert_eq!(ask(&ON_NFS, "create-single-host", &base), "ok");
+    assert_eq!(ask(&ON_NFS, "record", &base), "ok");
+    assert_eq!(ask(&ON_NFS, "open", &base), "ok, 1 rows, notice: none");
+    // A rollback journal that is cut to nothing after each change, and no shared memory.
+    let journal = base.join(".dalsegno/catalog.sqlite3-journal");
+    assert_eq!(journal.metadata().unwrap().len(), 0);
+    for suffix in ["-wal", "-shm"] {
+        assert!(!base.join(format!("{CATALOG}{suffix}")).exists());
+    }
+    let header = fs::read(base.join(CATALOG)).unwrap();
+    assert_eq!(header[18..20], [1, 1], "the file is not for WAL");
+    assert_sound(&base.join(CATALOG));
+
+    let config = fs::read_to_string(base.join(CONFIG)).unwrap();
+    let (key, _) = config.split_once("single-host = ").unwrap();
+    fs::write(
+        base.join(CONFIG),
+        format!("{key}single-host = \"elsewhere\"\n"),
+    )
+    .unwrap();
+    let before = tree(folder.path());
+    assert_eq!(ask(&ON_NFS, "open", &base), "catalog-other-host");
+    assert_eq!(ask(&ON_NFS, "record", &base), "catalog-other-host");
+    assert_eq!(
+        ask(&ON_NFS, "open-read-only", &base),
+        "ok, 1 rows, notice: none"
+    );
+    assert_eq!(tree(folder.path()), before);
+}
