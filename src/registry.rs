@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::array_store::ArrayStore;
 use crate::artifact::{Artifact, ArtifactId, Origin};
 use crate::catalog::{
-    Catalog, CatalogError, CatalogOptions, DuGroup, DuRow, Durability, Folder, IterationRow,
+    self, Catalog, CatalogError, CatalogOptions, DuGroup, DuRow, Durability, Folder, IterationRow,
     NewFolder, OnWait, Recorded, RunRow, Selected,
 };
 use crate::clock::{Clock, SystemClock};
@@ -179,6 +179,8 @@ impl Options {
                 .into());
             }
         };
+        // First: a catalog elsewhere may have gone with the folder around it.
+        catalog::check_file(&path)?;
         let network = match storage::kind_of(path.parent().unwrap_or(Path::new("/")))? {
             FsKind::Local => None,
             FsKind::Network(file_system) => {

@@ -229,7 +229,7 @@ fn a_catalog_that_is_no_database_is_refused() {
     let (folder, base) = base_with_registry();
     let catalog = base.join(CATALOG);
     let good = fs::read(&catalog).unwrap();
-    let garbage: Vec<u8> = (0..20_000_u32).map(|n| (n * n >> 3) as u8).collect();
+    let garbage: Vec<u8> = (0..20_000_u32).map(|n| ((n * n) >> 3) as u8).collect();
     let contents: [&[u8]; 7] = [
         b"",
         b"x",

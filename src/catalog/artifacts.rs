@@ -16,8 +16,8 @@ use crate::size::Size;
 pub(super) const BY_ID: &str = concat!(
     "SELECT ",
     columns!(),
-    " FROM artifact AS a JOIN run ON run.id = a.run_id \
-     JOIN container ON container.id = a.container_id",
+    " FROM artifact AS a LEFT JOIN run ON run.id = a.run_id \
+     LEFT JOIN container ON container.id = a.container_id",
     names!(),
     "WHERE a.id = ?1"
 );
@@ -25,7 +25,7 @@ pub(super) const BY_PATH: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     JOIN run ON run.id = a.run_id",
+     LEFT JOIN run ON run.id = a.run_id",
     names!(),
     "WHERE container.path = ?1 AND a.array = ?2"
 );

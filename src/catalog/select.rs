@@ -21,15 +21,17 @@ pub(super) struct Query {
     pub(super) values: Vec<Value>,
 }
 
+/// A row whose container is unknown is damaged, and is to be told, not left out: so the join is an
+/// outer one.
 const FROM: &str = concat!(
     " FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
-     JOIN container ON container.id = a.container_id",
+     LEFT JOIN container ON container.id = a.container_id",
     names!()
 );
 /// The same by the small index of rows that were not seen to be present.
 const FROM_UNSEEN: &str = concat!(
     " FROM run CROSS JOIN artifact AS a INDEXED BY artifact_unseen ON a.run_id = run.id \
-     JOIN container ON container.id = a.container_id",
+     LEFT JOIN container ON container.id = a.container_id",
     names!()
 );
 

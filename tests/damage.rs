@@ -1,0 +1,195 @@
+//! Damaged catalogs: cut at every page, with flipped bits. What is damaged is told or answers
+//! rightly; nothing panics, and no catalog is made anew.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dalsegno::clock::{FixedClock, Timestamp};
+use dalsegno::filter::Filter;
+use dalsegno::key::Key;
+use dalsegno::{Error, Options, Registry};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+const CATALOG: &str = ".dalsegno/catalog.sqlite3";
+
+fn prediction(run: &str, iteration: i64) -> Key {
+    Key::Prediction {
+        run: run.parse().unwrap(),
+        iteration,
+        dataset: "crop1".parse().unwrap(),
+    }
+}
+
+/// A catalog of some pages: its bytes, and what it lists.
+struct Catalog {
+    folder: TempDir,
+    bytes: Vec<u8>,
+    listed: Vec<String>,
+}
+
+/// What became of the use of a damaged catalog.
+#[derive(Debug, PartialEq, Eq)]
+enum Use {
+    /// Some call gave an error.
+    Told,
+    /// Every answer was that of the whole catalog.
+    Right,
+    /// An answer was another, without an error. SQLite keeps no checksums: a bit in a size or a
+    /// state makes another size or state.
+    Wrong { quick_check_tells: bool },
+}
+
+impl Catalog {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().join("good");
+        fs::create_dir(&base).unwrap();
+        let clock = FixedClock(Timestamp(1_700_000_000_000));
+        let (registry, _) = Options::new().clock(clock).create(&base).unwrap();
+        let keys: Vec<_> = (0..400_i64)
+            .map(|n| {
+                let run = ["run/a", "run/b", "c"][n as usize % 3];
+                prediction(run, 1000 * n)
+            })
+            .collect();
+        registry.record_many(&keys).unwrap();
+        let listed = listing(&registry).unwrap();
+        assert_eq!(listed.len(), 400);
+        drop(registry);
+        Self {
+            bytes: fs::read(base.join(CATALOG)).unwrap(),
+            folder,
+            listed,
+        }
+    }
+
+    fn pages(&self) -> usize {
+        self.bytes.len() / 4096
+    }
+
+    /// Puts these bytes in the place of a catalog, opens it, lists and records.
+    fn use_damaged(&self, bytes: &[u8], name: &str) -> Use {
+        let base = self.folder.path().join(name);
+        fs::create_dir_all(base.join(".dalsegno")).unwrap();
+        let catalog = base.join(CATALOG);
+        fs::write(&catalog, bytes).unwrap();
+        let quick_check_tells = !quick_check(&catalog);
+        fs::write(&catalog, bytes).unwrap();
+        let mut told = false;
+        let mut wrong = false;
+        for read_only in [true, false] {
+            match Options::new().read_only(read_only).open(&base) {
+                Ok(registry) => {
+                    match listing(&registry) {
+                        Ok(listed) => wrong |= listed != self.listed,
+                        Err(error) => told |= is_known(&error, name),
+                    }
+                    if !read_only && let Err(error) = registry.record(&prediction("new", 1)) {
+                        told |= is_known(&error, name);
+                    }
+                }
+                Err(error) => told |= is_known(&error, name),
+            }
+        }
+        self.assert_not_anew(&base, bytes.len() as u64);
+        match (wrong, told) {
+            (true, _) => Use::Wrong { quick_check_tells },
+            (_, true) => Use::Told,
+            _ => Use::Right,
+        }
+    }
+
+    /// The catalog is the one that stood there, with whatever it had, and nothing beside it.
+    fn assert_not_anew(&self, base: &Path, length: u64) {
+        let found = base.join(CATALOG).metadata().unwrap().len();
+        assert!(found >= length, "{found} bytes of {length} are left");
+        let beside: Vec<PathBuf> = fs::read_dir(base)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
+        assert_eq!(beside, [base.join(".dalsegno")]);
+    }
+}
+
+fn is_known(error: &Error, name: &str) -> bool {
+    assert!(
+        error.code().starts_with("catalog-") || error.code() == "read-only",
+        "{name}: {error}"
+    );
+    true
+}
+
+fn quick_check(catalog: &Path) -> bool {
+    let result = Connection::open(catalog).and_then(|connection| {
+        connection.query_row("PRAGMA quick_check", [], |row| row.get::<_, String>(0))
+    });
+    result.as_deref() == Ok("ok")
+}
+
+fn listing(registry: &Registry) -> dalsegno::Result<Vec<String>> {
+    let rows = registry.select(&Filter::default())?;
+    let lines = rows
+        .iter()
+        .map(|row| format!("{} {} {} {:?}", row.id, row.key, row.state, row.origin));
+    Ok(lines.collect())
+}
+
+#[test]
+fn a_whole_catalog_is_right() {
+    let catalog = Catalog::new();
+    assert_eq!(catalog.use_damaged(&catalog.bytes, "whole"), Use::Right);
+}
+
+#[test]
+fn a_catalog_cut_at_any_page_is_told_or_right() {
+    let catalog = Catalog::new();
+    let pages = catalog.pages();
+    assert!(pages > 20, "{pages}");
+    let mut told = 0;
+    for page in 1..pages {
+        for length in [4096 * page, 4096 * page + 1000] {
+            let found = catalog.use_damaged(&catalog.bytes[..length], &format!("cut-{length}"));
+            assert!(
+                found == Use::Told || found == Use::Right,
+                "{length}: {found:?}"
+            );
+            told += usize::from(found == Use::Told);
+        }
+    }
+    assert!(told > pages, "only {told} of {} were told", 2 * pages - 2);
+}
+
+#[test]
+fn a_catalog_with_flipped_bits_never_answers_wrongly_where_sqlite_can_tell() {
+    let catalog = Catalog::new();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut next = |below: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % below as u64) as usize
+    };
+    // Every byte of the header, then bits anywhere.
+    let mut flips: Vec<(usize, u8)> = (0..100).map(|at| (at, 1 << (at % 8))).collect();
+    flips.extend((0..400).map(|_| (next(catalog.bytes.len()), 1 << next(8))));
+    let mut told = 0;
+    let mut wrong = Vec::new();
+    for (at, bit) in flips {
+        let mut damaged = catalog.bytes.clone();
+        damaged[at] ^= bit;
+        let found = catalog.use_damaged(&damaged, &format!("flip-{at}-{bit}"));
+        told += usize::from(found == Use::Told);
+        if (found
+            == Use::Wrong {
+                quick_check_tells: true,
+            })
+        {
+            wrong.push((at, bit));
+        }
+    }
+    assert!(told > 100, "only {told} were told");
+    assert!(wrong.is_empty(), "{wrong:?}");
+}
