@@ -8,7 +8,7 @@
 //! Locks: a write transaction for each batch of arrays found, none while walking. A scan that is
 //! killed has adopted whole batches; the next one goes on.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -80,7 +80,7 @@ pub(crate) fn scan(
     Ok(report)
 }
 
-fn read(path: &PathBuf) -> Result<Key, Finding> {
+fn read(path: &Path) -> Result<Key, Finding> {
     let Some(text) = path.to_str() else {
         return Err(Finding::new(
             FindingClass::Unnameable,

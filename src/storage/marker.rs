@@ -103,7 +103,7 @@ pub(super) fn is_marker(name: &[u8]) -> bool {
 
 /// When a file was last written, in milliseconds.
 pub(super) fn modified(stat: &Stat) -> Timestamp {
-    let seconds = i64::from(stat.st_mtime).saturating_mul(1000);
+    let seconds = stat.st_mtime.saturating_mul(1000);
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
     Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
 }
