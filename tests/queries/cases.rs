@@ -1,0 +1,289 @@
+//! Each part of a filter, and each sum, by cases.
+
+use dalsegno::catalog::DuGroup;
+use dalsegno::clock::Timestamp;
+use dalsegno::filter::Filter;
+use dalsegno::key::Kind;
+use dalsegno::layout;
+use dalsegno::monitor::Silent;
+use dalsegno::size::{ByteCount, Total};
+use dalsegno::storage::WalkOptions;
+use dalsegno::{RefreshOptions, Registry};
+
+use crate::common::{self, NOW, create, write_array};
+use crate::random::{Data, fill};
+
+/// A registry with rows of these paths, all present.
+fn present(paths: &[&str]) -> (tempfile::TempDir, Registry) {
+    let base = tempfile::tempdir().unwrap();
+    let rows: Vec<_> = paths
+        .iter()
+        .map(|path| (layout::read(path).unwrap(), Data::Present(NOW, None), 0))
+        .collect();
+    let (registry, _) = fill(base.path(), &rows);
+    (base, registry)
+}
+
+fn paths(registry: &Registry, filter: &Filter) -> Vec<String> {
+    let rows = registry.select(filter).unwrap();
+    rows.iter().map(|row| row.location().path()).collect()
+}
+
+#[test]
+fn a_listing_is_in_the_order_of_run_iteration_kind_dataset_parameters() {
+    let ordered = [
+        "Run/validation.zarr/9900/a/prediction",
+        "run/validation.zarr/inputs/a/raw",
+        "run/validation.zarr/inputs/gt",
+        "run/validation.zarr/a/voi",
+        "run/validation.zarr",
+        "run/validation.zarr/-1/a/prediction",
+        "run/validation.zarr/9000/a/prediction",
+        "run/validation.zarr/9000/b/prediction",
+        "run/validation.zarr/9000/a/output/q",
+        "run/validation.zarr/9000/b/output/p",
+        "run/snapshot.zarr/9000/a",
+        "run/validation.zarr/9900/a/prediction",
+        "run/validation.zarr/10000/a/prediction",
+        "run2/validation.zarr/1/a/prediction",
+    ];
+    let mut mixed = ordered.to_vec();
+    mixed.reverse();
+    mixed.swap(2, 7);
+    let (_base, registry) = present(&mixed);
+    assert_eq!(paths(&registry, &Filter::default()), ordered);
+}
+
+#[test]
+fn a_pattern_matches_the_name_that_it_spells() {
+    let (_base, registry) = present(&[
+        "[mito]/validation.zarr/1/a/prediction",
+        "m/validation.zarr/1/a/prediction",
+        "r/validation.zarr/1/[mito]/output/p[1]",
+        "r/validation.zarr/1/i/output/p1",
+        "r/validation.zarr/1/x/output/f(a=*)",
+        "r/validation.zarr/1/x/output/f(a=1)",
+    ]);
+    let by_run = |run: &str| Filter {
+        runs: vec![run.into()],
+        ..Filter::default()
+    };
+    let by_dataset = |dataset: &str| Filter {
+        datasets: vec![dataset.into()],
+        ..Filter::default()
+    };
+    let by_parameters = |parameters: &str| Filter {
+        parameters: vec![parameters.into()],
+        ..Filter::default()
+    };
+    for (filter, expected) in [
+        (by_run("[mito]"), 2), // itself, and `m`
+        (by_run("[[]mito]"), 1),
+        (by_run("m"), 1),
+        (by_run("M"), 0),
+        (by_run("r"), 4),
+        (by_run("*"), 6),
+        (by_run(""), 0),
+        (by_dataset("[mito]"), 2), // itself, and `i`
+        (by_dataset("*"), 6),
+        (by_parameters("p[1]"), 2), // itself, and `p1`
+        (by_parameters("f(a=*)"), 2),
+        (by_parameters("f(a=?)"), 2),
+        (by_parameters("*"), 4),
+    ] {
+        assert_eq!(paths(&registry, &filter).len(), expected, "{filter:?}");
+    }
+    let several = Filter {
+        runs: vec!["m".into(), "r".into()],
+        datasets: vec!["a".into(), "i".into()],
+        ..Filter::default()
+    };
+    assert_eq!(
+        paths(&registry, &several),
+        [
+            "m/validation.zarr/1/a/prediction",
+            "r/validation.zarr/1/i/output/p1"
+        ]
+    );
+}
+
+#[test]
+fn iterations_are_compared_as_numbers_with_both_ends_included() {
+    let (_base, registry) = present(&[
+        "r/validation.zarr/9000/a/prediction",
+        "r/validation.zarr/9900/a/prediction",
+        "r/validation.zarr/10000/a/prediction",
+        "r/validation.zarr/inputs/raw",
+    ]);
+    for (ranges, expected) in [
+        (vec!["9000..9900"], 2),
+        (vec!["9900.."], 2),
+        (vec!["..9000"], 1),
+        (vec!["9000", "10000"], 2),
+        (vec!["1..8999", "9901..9999"], 0),
+        (vec![], 4),
+    ] {
+        let filter = Filter {
+            iterations: ranges.iter().map(|range| range.parse().unwrap()).collect(),
+            ..Filter::default()
+        };
+        assert_eq!(paths(&registry, &filter).len(), expected, "{ranges:?}");
+    }
+}
+
+#[test]
+fn age_counts_from_writing_and_from_recording_where_nothing_was_written() {
+    let base = tempfile::tempdir().unwrap();
+    let written = |path: &str, data, recorded| (layout::read(path).unwrap(), data, recorded);
+    let old = Data::Present(Timestamp(NOW.0 - 1), None);
+    let (registry, _) = fill(
+        base.path(),
+        &[
+            written("r/validation.zarr/1/a/prediction", old, 1),
+            written(
+                "r/validation.zarr/2/a/prediction",
+                Data::Present(NOW, None),
+                0,
+            ),
+            written("r/validation.zarr/3/a/prediction", Data::Reserved, 0),
+            written("r/validation.zarr/4/a/prediction", Data::Reserved, 1),
+        ],
+    );
+    let older = |moment| {
+        let filter = Filter {
+            older_than: Some(moment),
+            ..Filter::default()
+        };
+        paths(&registry, &filter).len()
+    };
+    assert_eq!(older(Timestamp(NOW.0 - 1)), 0);
+    assert_eq!(older(NOW), 1, "recorded later than it was written");
+    assert_eq!(older(Timestamp(NOW.0 + 1)), 3);
+    assert_eq!(older(Timestamp(NOW.0 + 1_001)), 4);
+}
+
+#[test]
+fn a_size_that_nobody_counted_is_never_zero() {
+    let base = tempfile::tempdir().unwrap();
+    for array in ["1/a/prediction", "2/a/prediction", "2/a/output/p"] {
+        write_array(&base.path().join("r/validation.zarr").join(array));
+    }
+    let registry = create(base.path());
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let rows = registry.select(&Filter::default()).unwrap();
+    assert!(rows.iter().all(|row| row.size.is_none()));
+    let json = serde_json::to_value(&rows[0]).unwrap();
+    assert!(json["bytes"].is_null() && json["files"].is_null());
+    let uncounted = |number| Total {
+        uncounted: number,
+        ..Total::default()
+    };
+    let du = |group| registry.du(&Filter::default(), group).unwrap();
+    assert_eq!(du(DuGroup::Run)[0].total, uncounted(3));
+    let by_size = |min_bytes| {
+        let filter = Filter {
+            min_bytes: Some(min_bytes),
+            ..Filter::default()
+        };
+        paths(&registry, &filter).len()
+    };
+    assert_eq!(by_size(0), 0, "what is unknown is not at least 0");
+
+    let first = Filter {
+        iterations: vec![1.into()],
+        ..Filter::default()
+    };
+    let measure = RefreshOptions {
+        all: false,
+        measure: true,
+    };
+    registry.refresh(&first, measure, &Silent).unwrap();
+    let bytes: usize = common::ARRAY_FILES.iter().map(|(_, text)| text.len()).sum();
+    let mixed = Total {
+        bytes: ByteCount(bytes as u64),
+        files: 3,
+        uncounted: 2,
+    };
+    assert_eq!(du(DuGroup::Run)[0].total, mixed);
+    assert_eq!(by_size(0), 1);
+    let mut totals = Vec::new();
+    registry
+        .iterations(&Filter::default(), |row| {
+            totals.push(row.total);
+            Ok(())
+        })
+        .unwrap();
+    let counted = Total {
+        uncounted: 0,
+        ..mixed
+    };
+    assert_eq!(totals, [counted, uncounted(2)]);
+    registry
+        .runs(&Filter::default(), |row| {
+            assert_eq!(row.total, mixed);
+            Ok(())
+        })
+        .unwrap();
+}
+
+#[test]
+fn an_iteration_is_complete_where_every_validated_dataset_has_an_output() {
+    let base = tempfile::tempdir().unwrap();
+    let row = |path: &str, data| (layout::read(path).unwrap(), data, 0);
+    let present = Data::Present(NOW, None);
+    let (registry, _) = fill(
+        base.path(),
+        &[
+            row("r/validation.zarr/1/a/output/p", present),
+            row("r/validation.zarr/1/a/output/q", present),
+            row("r/validation.zarr/1/b/output/p", present),
+            row("r/validation.zarr/2/a/output/p", present),
+            row("r/validation.zarr/2/b/prediction", present),
+            row("r/validation.zarr/2/b/output/p", Data::Missing(NOW, None)),
+            row("r/validation.zarr/3/a/output/p", Data::Reserved),
+            row("r/snapshot.zarr/1/volumes/raw", present),
+            row("r/snapshot.zarr/4/volumes/raw", present),
+            row("s/snapshot.zarr/1/volumes/raw", present),
+        ],
+    );
+    let ask = |kinds: &[Kind]| {
+        let filter = Filter {
+            kinds: kinds.to_vec(),
+            ..Filter::default()
+        };
+        let mut rows = Vec::new();
+        registry
+            .iterations(&filter, |row| {
+                rows.push((row.run, row.iteration, row.datasets.join(" "), row.complete));
+                Ok(())
+            })
+            .unwrap();
+        rows
+    };
+    let line = |run: &str, iteration, datasets: &str, complete| {
+        (run.to_owned(), iteration, datasets.to_owned(), complete)
+    };
+    assert_eq!(
+        ask(&[]),
+        [
+            line("r", 1, "a b", true),
+            line("r", 2, "a b", false),
+            line("r", 4, "", false),
+            line("s", 1, "", false),
+        ],
+        "3 was only asked for, and is not there"
+    );
+    assert_eq!(
+        ask(&[Kind::Output]),
+        [line("r", 1, "a b", true), line("r", 2, "a", false)]
+    );
+    assert_eq!(ask(&[Kind::Prediction]), [line("r", 2, "b", true)]);
+    assert_eq!(
+        ask(&[Kind::Snapshot]),
+        [
+            line("r", 1, "volumes/raw", true),
+            line("r", 4, "volumes/raw", true),
+            line("s", 1, "volumes/raw", true),
+        ]
+    );
+}

@@ -1,0 +1,111 @@
+//! Queries, compared with the same questions asked of a list in memory, and case by case.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod cases;
+#[path = "../common/mod.rs"]
+mod common;
+mod model;
+mod random;
+
+use dalsegno::Registry;
+use dalsegno::artifact::{Artifact, State};
+use dalsegno::catalog::DuGroup;
+use dalsegno::clock::Timestamp;
+use dalsegno::filter::{Filter, IterationRange, Pattern};
+use dalsegno::key::Kind;
+use proptest::prelude::*;
+
+use common::NOW;
+
+fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
+    let pattern = prop::sample::select(vec![
+        "a", "ab", "[mito]", "m", "a/b", "a?c", "p[1-3]*", "p2", "run", "R*", "*", "a*", "?", "??",
+        "*b", "[a-m]", "[^m]*", "run*", "run ?", "p[1-3]", "", "A", "*[*", "[", "[]]", "\u{e9}",
+    ]);
+    prop::collection::vec(pattern.prop_map(Pattern::from), 0..3)
+}
+
+fn filter() -> impl Strategy<Value = Filter> {
+    let end = || prop::option::of(-1..4_i64);
+    let range = (end(), end()).prop_map(|(first, last)| IterationRange { first, last });
+    let names = || prop_oneof![2 => Just(Vec::new()), 1 => patterns()];
+    let some = |size| 0..size;
+    (
+        names(),
+        prop::collection::vec(prop::sample::select(Kind::ALL.to_vec()), some(3)),
+        prop_oneof![2 => Just(Vec::new()), 1 => prop::collection::vec(range, 0..3)],
+        names(),
+        names(),
+        prop::collection::vec(prop::sample::select(State::ALL.to_vec()), some(3)),
+        prop::option::of((-4..4_i64).prop_map(|n| Timestamp(NOW.0 + 1_000 * n))),
+        prop::option::weighted(
+            0.3,
+            prop::sample::select(vec![0, 1, 100, 101, 300, u64::MAX]),
+        ),
+    )
+        .prop_map(
+            |(runs, kinds, iterations, datasets, parameters, states, older_than, min_bytes)| {
+                Filter {
+                    runs,
+                    kinds,
+                    iterations,
+                    datasets,
+                    parameters,
+                    states,
+                    older_than,
+                    min_bytes,
+                }
+            },
+        )
+}
+
+fn compare(registry: &Registry, list: &[Artifact], filter: &Filter) -> Result<(), TestCaseError> {
+    let rows = registry.select(filter).unwrap();
+    prop_assert_eq!(
+        rows.iter().collect::<Vec<_>>(),
+        model::selection(filter, list)
+    );
+    let mut iterations = Vec::new();
+    registry
+        .iterations(filter, |row| {
+            iterations.push(row);
+            Ok(())
+        })
+        .unwrap();
+    prop_assert_eq!(iterations, model::iterations(filter, list));
+    let mut runs = Vec::new();
+    registry
+        .runs(filter, |row| {
+            runs.push(row);
+            Ok(())
+        })
+        .unwrap();
+    prop_assert_eq!(runs, model::runs(filter, list));
+    for group in [
+        DuGroup::Run,
+        DuGroup::Kind,
+        DuGroup::Iteration,
+        DuGroup::Dataset,
+    ] {
+        let rows = registry.du(filter, group).unwrap();
+        prop_assert_eq!(rows, model::du(filter, group, list), "{:?}", group);
+    }
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_query_answers_as_the_list_in_memory(
+        rows in random::catalog(),
+        filters in prop::collection::vec(filter(), 40),
+    ) {
+        let base = tempfile::tempdir().unwrap();
+        let (registry, list) = random::fill(base.path(), &rows);
+        compare(&registry, &list, &Filter::default())?;
+        for filter in &filters {
+            compare(&registry, &list, filter)?;
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The same questions, asked of a list of rows.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use dalsegno::artifact::{Artifact, State};
+use dalsegno::catalog::{DuGroup, DuRow, IterationRow, RunRow};
+use dalsegno::filter::{Filter, IterationRange, Pattern};
+use dalsegno::key::Kind;
+use dalsegno::size::Total;
+
+/// Shell patterns, as SQLite's GLOB: `*`, `?`, `[a-z]`, `[^a]`.
+fn glob(pattern: &[char], text: &[char]) -> bool {
+    match pattern {
+        [] => text.is_empty(),
+        ['*', rest @ ..] => (0..=text.len()).any(|at| glob(rest, &text[at..])),
+        ['?', rest @ ..] => !text.is_empty() && glob(rest, &text[1..]),
+        ['[', rest @ ..] => {
+            let Some((first, after)) = text.split_first() else {
+                return false;
+            };
+            let (inverted, rest) = match rest {
+                ['^', rest @ ..] => (true, rest),
+                rest => (false, rest),
+            };
+            // A `]` that comes first is one of the characters.
+            let from = usize::from(rest.first() == Some(&']'));
+            let Some(end) = rest.iter().skip(from).position(|&c| c == ']') else {
+                return false;
+            };
+            let (set, rest) = (&rest[..from + end], &rest[from + end + 1..]);
+            let mut found = false;
+            let mut at = 0;
+            while at < set.len() {
+                if at + 2 < set.len() && set[at + 1] == '-' {
+                    found |= (set[at]..=set[at + 2]).contains(first);
+                    at += 3;
+                } else {
+                    found |= set[at] == *first;
+                    at += 1;
+                }
+            }
+            found != inverted && glob(rest, after)
+        }
+        [c, rest @ ..] => text.first() == Some(c) && glob(rest, &text[1..]),
+    }
+}
+
+fn matches(patterns: &[Pattern], name: Option<&str>) -> bool {
+    let one = |pattern: &Pattern| {
+        let chars = |text: &str| text.chars().collect::<Vec<_>>();
+        name.is_some_and(|name| {
+            pattern.as_str() == name || glob(&chars(pattern.as_str()), &chars(name))
+        })
+    };
+    patterns.is_empty() || patterns.iter().any(one)
+}
+
+fn selects(filter: &Filter, row: &Artifact) -> bool {
+    let in_range = |range: &IterationRange| {
+        row.key.iteration().is_some_and(|iteration| {
+            range.first.is_none_or(|first| first <= iteration)
+                && range.last.is_none_or(|last| iteration <= last)
+        })
+    };
+    let of_age = |moment| row.written_at.unwrap_or(row.recorded_at) < moment;
+    let of_size = |bytes| row.size.is_some_and(|size| size.bytes.0 >= bytes);
+    matches(&filter.runs, Some(row.key.run().as_str()))
+        && (filter.kinds.is_empty() || filter.kinds.contains(&row.key.kind()))
+        && (filter.iterations.is_empty() || filter.iterations.iter().any(in_range))
+        && matches(
+            &filter.datasets,
+            row.key.dataset().map(|name| name.as_str()),
+        )
+        && matches(
+            &filter.parameters,
+            row.key.parameters().map(|name| name.as_str()),
+        )
+        && (filter.states.is_empty() || filter.states.contains(&row.state))
+        && filter.older_than.is_none_or(of_age)
+        && filter.min_bytes.is_none_or(of_size)
+}
+
+pub(crate) fn selection<'a>(filter: &Filter, model: &'a [Artifact]) -> Vec<&'a Artifact> {
+    model.iter().filter(|row| selects(filter, row)).collect()
+}
+
+fn total<'a>(rows: impl IntoIterator<Item = &'a &'a Artifact>) -> Total {
+    let mut total = Total::default();
+    rows.into_iter().for_each(|row| total.add(row.size));
+    total
+}
+
+fn is_present(row: &&&Artifact) -> bool {
+    row.state == State::Present
+}
+
+/// Rows of arrays, by a part of their key.
+fn grouped<'a, K: Ord>(
+    rows: &[&'a Artifact],
+    by: impl Fn(&Artifact) -> K,
+) -> BTreeMap<K, Vec<&'a Artifact>> {
+    let mut groups: BTreeMap<K, Vec<&Artifact>> = BTreeMap::new();
+    for row in rows.iter().filter(|row| !row.key.kind().is_container()) {
+        groups.entry(by(row)).or_default().push(row);
+    }
+    groups
+}
+
+fn dataset(row: &Artifact) -> Option<String> {
+    row.key.dataset().map(ToString::to_string)
+}
+
+fn run(row: &Artifact) -> String {
+    row.key.run().to_string()
+}
+
+pub(crate) fn iterations(filter: &Filter, model: &[Artifact]) -> Vec<IterationRow> {
+    let wants_outputs = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Output);
+    let mut rows = Vec::new();
+    for (run, of_run) in grouped(&selection(filter, model), run) {
+        let with_iteration: Vec<&Artifact> = of_run
+            .into_iter()
+            .filter(|row| row.key.iteration().is_some())
+            .collect();
+        let counts = |row: &&&Artifact| !wants_outputs || row.key.kind() != Kind::Snapshot;
+        let datasets_of_run: BTreeSet<String> = with_iteration
+            .iter()
+            .filter(counts)
+            .filter_map(|row| dataset(row))
+            .collect();
+        for (iteration, rows_of) in grouped(&with_iteration, |row| row.key.iteration().unwrap()) {
+            let present: Vec<&Artifact> = rows_of.iter().filter(is_present).copied().collect();
+            let number = |kind| present.iter().filter(|row| row.key.kind() == kind).count() as u64;
+            let (outputs, predictions) = (number(Kind::Output), number(Kind::Prediction));
+            let having: BTreeSet<String> = present
+                .iter()
+                .filter(|row| !wants_outputs || row.key.kind() == Kind::Output)
+                .filter_map(|row| dataset(row))
+                .collect();
+            let datasets: BTreeSet<String> = present
+                .iter()
+                .filter(counts)
+                .filter_map(|row| dataset(row))
+                .collect();
+            if present.is_empty() {
+                continue;
+            }
+            rows.push(IterationRow {
+                run: run.clone(),
+                iteration,
+                datasets: datasets.into_iter().collect(),
+                datasets_of_run: datasets_of_run.len() as u64,
+                complete: !datasets_of_run.is_empty() && having == datasets_of_run,
+                outputs,
+                predictions,
+                others: present.len() as u64 - outputs - predictions,
+                total: total(&present),
+            });
+        }
+    }
+    rows
+}
+
+pub(crate) fn runs(filter: &Filter, model: &[Artifact]) -> Vec<RunRow> {
+    let runs = grouped(&selection(filter, model), run);
+    let row = |(run, rows): (String, Vec<&Artifact>)| {
+        let present: Vec<&Artifact> = rows.iter().filter(is_present).copied().collect();
+        let iterations: BTreeSet<i64> = present
+            .iter()
+            .filter_map(|row| row.key.iteration())
+            .collect();
+        let number = |state| rows.iter().filter(|row| row.state == state).count() as u64;
+        RunRow {
+            run,
+            iterations: iterations.len() as u64,
+            last_iteration: iterations.last().copied(),
+            present: present.len() as u64,
+            reserved: number(State::Reserved),
+            missing: number(State::Missing),
+            last_written_at: rows
+                .iter()
+                .map(|row| row.written_at.unwrap_or(row.recorded_at))
+                .max()
+                .unwrap(),
+            total: total(&present),
+        }
+    };
+    runs.into_iter().map(row).collect()
+}
+
+/// Disk use by group, largest first; equally large ones in the order of their names.
+pub(crate) fn du(filter: &Filter, group: DuGroup, model: &[Artifact]) -> Vec<DuRow> {
+    let selection = selection(filter, model);
+    let present: Vec<&Artifact> = selection.iter().filter(is_present).copied().collect();
+    let groups = grouped(&present, |row| match group {
+        DuGroup::Run => (Some(run(row)), None, None, None),
+        DuGroup::Kind => (None, Some(row.key.kind()), None, None),
+        DuGroup::Iteration => (Some(run(row)), None, row.key.iteration(), None),
+        DuGroup::Dataset => (None, None, None, dataset(row)),
+    });
+    let mut rows: Vec<DuRow> = groups
+        .into_iter()
+        .map(|((run, kind, iteration, dataset), rows)| DuRow {
+            run,
+            kind,
+            iteration,
+            dataset,
+            arrays: rows.len() as u64,
+            total: total(&rows),
+        })
+        .collect();
+    rows.sort_by_key(|row| Reverse(row.total.bytes));
+    rows
+}

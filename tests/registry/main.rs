@@ -1,0 +1,50 @@
+//! The registry through its library: rows, states, removal, threads, forks.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod concurrent;
+mod fork;
+mod moved;
+mod read_only;
+mod record;
+mod refresh;
+mod remove;
+mod seal;
+
+use dalsegno::filter::Filter;
+use dalsegno::key::Key;
+use dalsegno::layout;
+use dalsegno::{Error, Registry};
+
+/// The key that the layout reads from a path.
+fn key(path: &str) -> Key {
+    layout::read(path).unwrap()
+}
+
+/// An output whose path a scan reads as a prediction.
+fn misread() -> Key {
+    Key::Output {
+        run: "r".parse().unwrap(),
+        iteration: 1,
+        dataset: "a".parse().unwrap(),
+        parameters: "prediction".parse().unwrap(),
+    }
+}
+
+/// Number of rows.
+fn count(registry: &Registry) -> usize {
+    registry.select(&Filter::default()).unwrap().len()
+}
+
+/// The code of the error, where there is one.
+fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
+    result.err().map(|error| error.code())
+}
+
+#[test]
+fn a_registry_can_be_shared_between_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    is_shared::<Registry>();
+    is_shared::<Error>();
+}

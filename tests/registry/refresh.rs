@@ -1,0 +1,273 @@
+//! What a refresh learns of the data, and what it leaves alone.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use dalsegno::artifact::{Artifact, State};
+use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seen};
+use dalsegno::clock::Timestamp;
+use dalsegno::filter::Filter;
+use dalsegno::key::Kind;
+use dalsegno::monitor::Silent;
+use dalsegno::storage::{FindingClass, WalkOptions};
+use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
+
+use crate::common::{NOW, create, write_array};
+use crate::key;
+
+const UNSEEN: RefreshOptions = RefreshOptions {
+    all: false,
+    measure: false,
+};
+const ALL: RefreshOptions = RefreshOptions {
+    all: true,
+    measure: false,
+};
+const MEASURE: RefreshOptions = RefreshOptions {
+    all: false,
+    measure: true,
+};
+
+fn refresh(registry: &Registry, options: RefreshOptions) -> RefreshReport {
+    registry
+        .refresh(&Filter::default(), options, &Silent)
+        .unwrap()
+}
+
+fn row(registry: &Registry, like: &Artifact) -> Artifact {
+    registry.get(&Target::Id(like.id)).unwrap().unwrap()
+}
+
+/// A registry with one array, recorded and not written.
+fn reserved(base: &Path) -> (Registry, Artifact) {
+    let registry = create(base);
+    let key = key("r/validation.zarr/1/a/prediction");
+    let row = registry.record(&key).unwrap().artifact;
+    (registry, row)
+}
+
+/// Sets the time at which an array's metadata was written.
+fn set_written(array: &Path, time: Timestamp) {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(time.0.unsigned_abs());
+    let file = fs::File::options()
+        .write(true)
+        .open(array.join(".zarray"))
+        .unwrap();
+    file.set_modified(time).unwrap();
+}
+
+#[test]
+fn a_reserved_row_is_present_once_its_metadata_is_there() {
+    let base = tempfile::tempdir().unwrap();
+    let (registry, array) = reserved(base.path());
+    let report = refresh(&registry, UNSEEN);
+    assert_eq!(
+        (report.looked_at, report.present, report.changed),
+        (1, 0, 0)
+    );
+    fs::create_dir_all(array.path()).unwrap();
+    assert_eq!(refresh(&registry, ALL).changed, 0, "a folder is no array");
+    assert_eq!(row(&registry, &array), array);
+
+    write_array(&array.path());
+    set_written(&array.path(), Timestamp(1_000));
+    let report = refresh(&registry, UNSEEN);
+    assert_eq!(
+        (report.looked_at, report.present, report.changed),
+        (1, 1, 1)
+    );
+    let present = Artifact {
+        state: State::Present,
+        written_at: Some(Timestamp(1_000)),
+        ..array.clone()
+    };
+    assert_eq!(row(&registry, &array), present);
+    let report = refresh(&registry, UNSEEN);
+    assert_eq!(
+        report.looked_at, 0,
+        "what is present is not looked at again"
+    );
+}
+
+#[test]
+fn data_that_goes_is_missing_and_data_that_comes_back_is_what_it_was() {
+    let base = tempfile::tempdir().unwrap();
+    let (registry, array) = reserved(base.path());
+    write_array(&array.path());
+    let sealed = registry.seal(&Target::Id(array.id)).unwrap();
+    let aside = base.path().join("aside");
+    fs::rename(array.path(), &aside).unwrap();
+
+    assert_eq!(refresh(&registry, UNSEEN).looked_at, 0);
+    assert_eq!(row(&registry, &array), sealed);
+    let report = refresh(&registry, ALL);
+    assert_eq!(
+        (report.looked_at, report.present, report.changed),
+        (1, 0, 1)
+    );
+    let missing = Artifact {
+        state: State::Missing,
+        ..sealed.clone()
+    };
+    assert_eq!(row(&registry, &array), missing, "size and seal are kept");
+    assert_eq!(refresh(&registry, ALL).changed, 0);
+
+    fs::rename(&aside, array.path()).unwrap();
+    let report = refresh(&registry, UNSEEN);
+    assert_eq!((report.looked_at, report.changed), (1, 1));
+    assert_eq!(row(&registry, &array), sealed);
+}
+
+#[test]
+fn data_that_is_written_anew_has_no_size_and_no_seal() {
+    let base = tempfile::tempdir().unwrap();
+    let (registry, array) = reserved(base.path());
+    write_array(&array.path());
+    set_written(&array.path(), Timestamp(1_000));
+    let sealed = registry.seal(&Target::Id(array.id)).unwrap();
+    assert!(sealed.size.is_some() && sealed.sealed_at.is_some());
+    assert_eq!(
+        refresh(&registry, ALL).changed,
+        0,
+        "nothing was written since"
+    );
+
+    fs::write(array.path().join("0/0/1"), "more").unwrap();
+    set_written(&array.path(), Timestamp(2_000));
+    assert_eq!(refresh(&registry, ALL).changed, 1);
+    let anew = Artifact {
+        size: None,
+        sealed_at: None,
+        written_at: Some(Timestamp(2_000)),
+        ..sealed.clone()
+    };
+    assert_eq!(row(&registry, &array), anew);
+
+    let report = refresh(&registry, MEASURE);
+    assert_eq!((report.looked_at, report.changed), (1, 1));
+    let counted = row(&registry, &array);
+    let (before, after) = (sealed.size.unwrap(), counted.size.unwrap());
+    assert_eq!(after.bytes.0, before.bytes.0 + 4);
+    assert_eq!(after.files, before.files + 1);
+    assert_eq!(counted.sealed_at, None);
+    assert_eq!(refresh(&registry, MEASURE).looked_at, 0, "all is counted");
+}
+
+#[test]
+fn a_scan_too_notices_what_was_written_anew() {
+    let base = tempfile::tempdir().unwrap();
+    let (registry, array) = reserved(base.path());
+    write_array(&array.path());
+    set_written(&array.path(), Timestamp(1_000));
+    registry.seal(&Target::Id(array.id)).unwrap();
+    set_written(&array.path(), Timestamp(500));
+    let report = registry.scan(WalkOptions::default(), &Silent).unwrap();
+    assert_eq!((report.adopted, report.updated), (0, 1));
+    let row = row(&registry, &array);
+    assert_eq!((row.size, row.sealed_at), (None, None));
+    assert_eq!(
+        row.written_at,
+        Some(Timestamp(500)),
+        "an older date is a new one too"
+    );
+}
+
+#[test]
+fn a_container_is_there_as_soon_as_its_folder_is() {
+    let base = tempfile::tempdir().unwrap();
+    let registry = create(base.path());
+    let container = registry.record(&key("r/snapshot.zarr")).unwrap().artifact;
+    refresh(&registry, ALL);
+    assert_eq!(row(&registry, &container).state, State::Reserved);
+    fs::create_dir_all(container.path().parent().unwrap()).unwrap();
+    fs::write(container.path(), "a file").unwrap();
+    refresh(&registry, ALL);
+    assert_eq!(row(&registry, &container).state, State::Reserved);
+    fs::remove_file(container.path()).unwrap();
+    fs::create_dir(container.path()).unwrap();
+    refresh(&registry, ALL);
+    assert_eq!(row(&registry, &container).state, State::Present);
+}
+
+#[test]
+fn only_the_selection_is_looked_at() {
+    let base = tempfile::tempdir().unwrap();
+    let registry = create(base.path());
+    for path in ["a", "b"] {
+        let key = key(&format!("{path}/validation.zarr/1/d/prediction"));
+        write_array(&registry.record(&key).unwrap().artifact.path());
+        registry
+            .record(&self::key(&format!("{path}/validation.zarr")))
+            .unwrap();
+    }
+    let filter = Filter {
+        runs: vec!["b".into()],
+        kinds: vec![Kind::Prediction],
+        ..Filter::default()
+    };
+    let report = registry.refresh(&filter, UNSEEN, &Silent).unwrap();
+    assert_eq!((report.looked_at, report.changed), (1, 1));
+    let present = Filter {
+        states: vec![State::Present],
+        ..Filter::default()
+    };
+    let rows = registry.select(&present).unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].key.run().as_str(), "b");
+}
+
+#[test]
+fn what_cannot_be_read_is_a_finding_and_its_row_stays_as_it_was() {
+    let base = tempfile::tempdir().unwrap();
+    let (registry, array) = reserved(base.path());
+    write_array(&array.path());
+    let sealed = registry.seal(&Target::Id(array.id)).unwrap();
+    fs::remove_file(array.path().join(".zarray")).unwrap();
+    fs::write(array.path().join("zarr.json"), "{").unwrap();
+    let report = refresh(&registry, ALL);
+    assert_eq!(
+        (report.looked_at, report.present, report.changed),
+        (1, 0, 0)
+    );
+    assert_eq!(report.findings.len(), 1);
+    assert_eq!(report.findings[0].class, FindingClass::DamagedMetadata);
+    assert_eq!(report.findings[0].path, "r/validation.zarr/1/a/prediction");
+    assert_eq!(row(&registry, &array), sealed);
+}
+
+#[test]
+fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
+    let base = tempfile::tempdir().unwrap();
+    let (registry, array) = reserved(base.path());
+    write_array(&array.path());
+    let sealed = registry.seal(&Target::Id(array.id)).unwrap();
+    let path = registry.catalog_path();
+    let catalog = Catalog::open(path, base.path(), CatalogOptions::default()).unwrap();
+    // What a refresh saw that looked before the seal, and that is slow to say so.
+    let seen = Seen {
+        written_at: Timestamp(1),
+        size: None,
+    };
+    for (state, seen) in [(State::Reserved, Some(seen)), (State::Missing, None)] {
+        let note = Note {
+            id: array.id,
+            state,
+            seen,
+            sealed_at: None,
+        };
+        assert_eq!(catalog.note(&[note]).unwrap(), 0);
+        assert_eq!(row(&registry, &array), sealed);
+    }
+    let gone = Note {
+        id: dalsegno::artifact::ArtifactId(array.id.0 + 1),
+        state: State::Present,
+        seen: Some(seen),
+        sealed_at: Some(NOW),
+    };
+    assert_eq!(
+        catalog.note(&[gone]).unwrap(),
+        0,
+        "a row that is gone stays gone"
+    );
+}
