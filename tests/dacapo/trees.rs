@@ -265,3 +265,47 @@ fn a_scan_says_what_it_left_alone() {
         manifest("head_zarr2")
     );
 }
+
+#[test]
+fn a_scan_reads_every_format_and_never_looks_inside_an_array() {
+    let base = tempfile::tempdir().unwrap();
+    let write = |path: &str, text: &str| {
+        let path = base.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    let (array, group) = (r#"{"node_type":"array"}"#, r#"{"node_type":"group"}"#);
+    write("r/validation.zarr/zarr.json", group);
+    write("r/validation.zarr/1/zarr.json", group);
+    write("r/validation.zarr/1/a/prediction/zarr.json", array);
+    write("r/validation.zarr/1/a/prediction/c/0/zarr.json", array);
+    write("r/x.n5/attributes.json", r#"{"n5":"2.0.0"}"#);
+    write(
+        "r/x.n5/s0/attributes.json",
+        r#"{"dimensions":[1],"dataType":"uint8"}"#,
+    );
+    write("r/whole.zarr/.zarray", "{}");
+    let nested = base.path().join("r/validation.zarr/2/a/prediction");
+    common::write_array(&nested);
+    common::write_array(&nested.join("0/0/nested"));
+    let registry = common::create(base.path());
+    let report = measure(&registry);
+    assert_eq!(report.findings, []);
+    let rows = registry.select(&Filter::default()).unwrap();
+    let found: BTreeMap<String, u64> = rows
+        .iter()
+        .map(|row| (row.location().path(), row.size.unwrap().files))
+        .collect();
+    let expected = [
+        ("r/validation.zarr/1/a/prediction", 2),
+        ("r/validation.zarr/2/a/prediction", 6),
+        ("r/whole.zarr", 1),
+        ("r/x.n5/s0", 1),
+    ];
+    assert_eq!(
+        found,
+        expected
+            .map(|(path, files)| (path.to_owned(), files))
+            .into()
+    );
+}
