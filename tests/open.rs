@@ -11,18 +11,23 @@
 )]
 
 mod child;
+#[path = "open/network.rs"]
+mod network;
+#[path = "open/read_only.rs"]
+mod read_only;
 #[path = "child/strace.rs"]
 mod strace;
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use child::{answer, assert_sound, command, outcome, prediction, say, tree, write_array};
+use child::{answer, command, outcome, prediction, say, tree, write_array};
+use dalsegno::clock::{FixedClock, Timestamp};
 use dalsegno::filter::Filter;
 use dalsegno::{Options, Registry};
 use rusqlite::Connection;
@@ -293,10 +298,14 @@ fn a_database_of_another_program_is_refused_and_not_touched() {
 #[test]
 fn a_catalog_of_a_newer_version_is_refused_and_not_touched() {
     let (folder, base) = base_with_registry();
-    Connection::open(base.join(CATALOG))
-        .unwrap()
-        .execute_batch("PRAGMA user_version = 2")
+    let catalog = Connection::open(base.join(CATALOG)).unwrap();
+    let newest: i64 = catalog
+        .query_row("PRAGMA user_version", [], |row| row.get(0))
         .unwrap();
+    catalog
+        .pragma_update(None, "user_version", newest + 1)
+        .unwrap();
+    drop(catalog);
     all_is_refused("catalog-too-new", &base, folder.path());
 }
 
@@ -450,6 +459,65 @@ fn a_creation_that_fails_leaves_nothing() {
 }
 
 #[test]
+fn what_a_killed_creation_left_goes_with_a_later_one() {
+    let folder = folder();
+    let base = folder.path().join("base");
+    let local = folder.path().join("local");
+    for folder in [&base, &local] {
+        let left = folder.join(".dalsegno.new-killed");
+        let other = folder.join(".dalsegno.new-with-something-else");
+        fs::create_dir_all(&left).unwrap();
+        fs::create_dir(&other).unwrap();
+        fs::write(left.join("catalog.sqlite3"), "").unwrap();
+        fs::write(other.join("mine"), "").unwrap();
+    }
+    let create = |base: &Path, now: SystemTime| {
+        let now = now.duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let clock = FixedClock(Timestamp(i64::try_from(now).unwrap()));
+        let catalog = local.join(base.file_name().unwrap());
+        Options::new().clock(clock).catalog(catalog).create(base)
+    };
+    let left = |folder: &Path| folder.join(".dalsegno.new-killed").exists();
+    // A young one may be somebody's who is busy with it.
+    create(&base, SystemTime::now()).unwrap();
+    assert!(left(&base) && left(&local));
+    fs::remove_dir_all(base.join(".dalsegno")).unwrap();
+    fs::remove_file(local.join("base")).unwrap();
+    create(&base, SystemTime::now() + Duration::from_secs(7200)).unwrap();
+    assert!(!left(&base) && !left(&local));
+    for folder in [&base, &local] {
+        assert!(
+            folder
+                .join(".dalsegno.new-with-something-else/mine")
+                .exists()
+        );
+    }
+}
+
+#[test]
+fn a_registry_that_the_system_does_not_show_is_not_taken_for_none() {
+    if !strace::works("an error of the disk") {
+        return;
+    }
+    let (folder, base) = base_with_registry();
+    let before = tree(folder.path());
+    let failing = format!("-P{}", base.join(".dalsegno").display());
+    let wrapper = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o/dev/null",
+        &failing,
+        "-e",
+        "inject=statx,newfstatat:error=ESTALE",
+    ];
+    for action in ["open", "open-read-only", "create"] {
+        assert_eq!(ask(&wrapper, action, &base), "catalog-io", "{action}");
+    }
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
 fn a_creation_without_permission_leaves_nothing() {
     if !is_root("a base directory of another user") {
         return;
@@ -464,244 +532,5 @@ fn a_creation_without_permission_leaves_nothing() {
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
     assert_eq!(ask_as_nobody("create-elsewhere", &base), "catalog-io");
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
-    assert_eq!(tree(folder.path()), before);
-}
-
-/// Leaves a catalog with a row in a WAL that was not written back, by killing its writer.
-fn leave_a_hot_wal(base: &Path) {
-    let mut writer = command(&[], "record-and-hang", base)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let stdout = BufReader::new(writer.stdout.take().unwrap());
-    assert!(stdout.lines().any(|line| line.unwrap() == "@recorded"));
-    writer.kill().unwrap();
-    writer.wait().unwrap();
-    let wal = base.join(".dalsegno/catalog.sqlite3-wal");
-    assert!(wal.metadata().unwrap().len() > 0);
-}
-
-const IMMUTABLE: &str =
-    "ok, 1 rows, notice: the catalog cannot be written here; changes by others will not be seen";
-const COPY: &str = "ok, 2 rows, notice: the catalog cannot be written here and was left with open \
-                    changes; reading a copy";
-
-#[test]
-fn a_catalog_of_another_user_can_be_read_and_not_written() {
-    if !is_root("a catalog of another user") {
-        return;
-    }
-    let (folder, base) = base_with_registry();
-    let before = tree(folder.path());
-    assert_eq!(ask_as_nobody("open-read-only", &base), IMMUTABLE);
-    assert_eq!(ask_as_nobody("open", &base), "read-only");
-    assert_eq!(ask_as_nobody("record", &base), "read-only");
-    // The file may be written, its folder not.
-    fs::set_permissions(base.join(CATALOG), PermissionsExt::from_mode(0o666)).unwrap();
-    assert_eq!(ask_as_nobody("open-read-only", &base), IMMUTABLE);
-    assert_eq!(ask_as_nobody("open", &base), "read-only");
-    fs::set_permissions(base.join(CATALOG), PermissionsExt::from_mode(0o644)).unwrap();
-    assert_eq!(tree(folder.path()), before);
-}
-
-#[test]
-fn a_hot_wal_of_another_user_is_read() {
-    if !is_root("a catalog of another user") {
-        return;
-    }
-    let (folder, base) = base_with_registry();
-    leave_a_hot_wal(&base);
-    let before = tree(folder.path());
-    let answer = ask_as_nobody("open-read-only", &base);
-    assert!(answer.starts_with("ok, 2 rows"), "{answer}");
-    assert_eq!(ask_as_nobody("open", &base), "read-only");
-    assert_eq!(tree(folder.path()), before);
-
-    fs::remove_file(base.join(".dalsegno/catalog.sqlite3-shm")).unwrap();
-    let before = tree(folder.path());
-    assert_eq!(ask_as_nobody("open-read-only", &base), COPY);
-    assert_eq!(ask_as_nobody("open", &base), "read-only");
-    assert_eq!(tree(folder.path()), before);
-}
-
-#[test]
-fn a_reader_without_permission_sees_what_a_writer_commits() {
-    if !is_root("a catalog of another user") {
-        return;
-    }
-    let (_folder, base) = base_with_registry();
-    let mut writer = command(&[], "record-and-hang", &base)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(writer.stdout.take().unwrap()).lines();
-    assert!(lines.any(|line| line.unwrap() == "@recorded"));
-    assert_eq!(
-        ask_as_nobody("open-read-only", &base),
-        "ok, 2 rows, notice: none"
-    );
-    let mut stdin = writer.stdin.take().unwrap();
-    std::io::Write::write_all(&mut stdin, b"\n").unwrap();
-    assert!(lines.any(|line| line.unwrap() == "@again"));
-    assert_eq!(
-        ask_as_nobody("open-read-only", &base),
-        "ok, 3 rows, notice: none"
-    );
-    drop(stdin);
-    assert!(writer.wait().unwrap().success());
-}
-
-/// Starts a child that has the folder of `base` mounted for reading only, and nobody else.
-const READ_ONLY_MOUNT: [&str; 6] = [
-    "unshare",
-    "-m",
-    "sh",
-    "-c",
-    "mount --bind \"$DALSEGNO_TEST_BASE\" \"$DALSEGNO_TEST_BASE\" && \
-     mount -o remount,ro,bind \"$DALSEGNO_TEST_BASE\" && exec \"$@\"",
-    "sh",
-];
-
-fn can_mount() -> bool {
-    if !is_root("a read-only mount") {
-        return false;
-    }
-    let folder = folder();
-    let works = Command::new("unshare")
-        .args(["-m", "mount", "--bind"])
-        .args([folder.path(), folder.path()])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !works {
-        eprintln!("left out, because nothing can be mounted here: a read-only mount");
-    }
-    works
-}
-
-#[test]
-fn a_read_only_mount_answers_queries() {
-    if !can_mount() {
-        return;
-    }
-    let (folder, base) = base_with_registry();
-    let before = tree(folder.path());
-    assert_eq!(ask(&READ_ONLY_MOUNT, "open-read-only", &base), IMMUTABLE);
-    assert_eq!(ask(&READ_ONLY_MOUNT, "open", &base), "read-only");
-    assert_eq!(ask(&READ_ONLY_MOUNT, "record", &base), "read-only");
-    assert_eq!(tree(folder.path()), before);
-}
-
-#[test]
-fn a_read_only_mount_of_a_busy_catalog_shows_what_was_committed() {
-    if !can_mount() {
-        return;
-    }
-    let (folder, base) = base_with_registry();
-    leave_a_hot_wal(&base);
-    let before = tree(folder.path());
-    let answer = ask(&READ_ONLY_MOUNT, "open-read-only", &base);
-    assert!(answer.starts_with("ok, 2 rows"), "{answer}");
-    assert_eq!(ask(&READ_ONLY_MOUNT, "open", &base), "read-only");
-    assert_eq!(tree(folder.path()), before);
-
-    fs::remove_file(base.join(".dalsegno/catalog.sqlite3-shm")).unwrap();
-    let before = tree(folder.path());
-    assert_eq!(ask(&READ_ONLY_MOUNT, "open-read-only", &base), COPY);
-    assert_eq!(tree(folder.path()), before);
-}
-
-#[test]
-fn nothing_is_made_on_a_read_only_mount() {
-    if !can_mount() {
-        return;
-    }
-    let folder = folder();
-    let base = folder.path().join("base");
-    fs::create_dir(&base).unwrap();
-    assert_eq!(ask(&READ_ONLY_MOUNT, "create", &base), "catalog-io");
-    assert_eq!(ask(&READ_ONLY_MOUNT, "open", &base), "no-registry");
-    assert_eq!(fs::read_dir(&base).unwrap().count(), 0);
-}
-
-/// Starts a child to which every file system is NFS.
-const ON_NFS: [&str; 8] = [
-    "strace",
-    "-f",
-    "-qq",
-    "-o/dev/null",
-    "-e",
-    "trace=statfs",
-    "-e",
-    "inject=statfs:poke_exit=@arg2=6969000000000000",
-];
-
-#[test]
-fn a_catalog_on_a_network_file_system_is_refused() {
-    if !strace::works("a network file system") {
-        return;
-    }
-    let folder = folder();
-    let empty = folder.path().join("empty");
-    fs::create_dir(&empty).unwrap();
-    for action in ["create", "create-elsewhere"] {
-        assert_eq!(
-            ask(&ON_NFS, action, &empty),
-            "catalog-on-network",
-            "{action}"
-        );
-    }
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-    assert_eq!(fs::read_dir(&empty).unwrap().count(), 0);
-
-    let (folder, base) = base_with_registry();
-    let before = tree(folder.path());
-    for action in ["open", "create", "record"] {
-        assert_eq!(
-            ask(&ON_NFS, action, &base),
-            "catalog-on-network",
-            "{action}"
-        );
-    }
-    assert_eq!(tree(folder.path()), before);
-}
-
-#[test]
-fn one_host_may_keep_a_catalog_on_a_network_file_system() {
-    if !strace::works("a network file system") {
-        return;
-    }
-    let folder = folder();
-    let base = folder.path().join("base");
-    fs::create_dir(&base).unwrap();
-    assert_eq!(ask(&ON_NFS, "create-single-host", &base), "ok");
-    assert_eq!(ask(&ON_NFS, "record", &base), "ok");
-    assert_eq!(ask(&ON_NFS, "open", &base), "ok, 1 rows, notice: none");
-    // A rollback journal that is cut to nothing after each change, and no shared memory.
-    let journal = base.join(".dalsegno/catalog.sqlite3-journal");
-    assert_eq!(journal.metadata().unwrap().len(), 0);
-    for suffix in ["-wal", "-shm"] {
-        assert!(!base.join(format!("{CATALOG}{suffix}")).exists());
-    }
-    let header = fs::read(base.join(CATALOG)).unwrap();
-    assert_eq!(header[18..20], [1, 1], "the file is not for WAL");
-    assert_sound(&base.join(CATALOG));
-
-    let config = fs::read_to_string(base.join(CONFIG)).unwrap();
-    let (key, _) = config.split_once("single-host = ").unwrap();
-    fs::write(
-        base.join(CONFIG),
-        format!("{key}single-host = \"elsewhere\"\n"),
-    )
-    .unwrap();
-    let before = tree(folder.path());
-    assert_eq!(ask(&ON_NFS, "open", &base), "catalog-other-host");
-    assert_eq!(ask(&ON_NFS, "record", &base), "catalog-other-host");
-    assert_eq!(
-        ask(&ON_NFS, "open-read-only", &base),
-        "ok, 1 rows, notice: none"
-    );
     assert_eq!(tree(folder.path()), before);
 }

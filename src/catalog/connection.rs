@@ -240,11 +240,8 @@ pub(super) fn create_file(
             .map_err(sql)?;
     }
     let transaction = connection.unchecked_transaction().map_err(sql)?;
-    migrate::migrate(&transaction).map_err(|source| CatalogError::Migration {
-        path: path.to_owned(),
-        target: migrate::NEWEST,
-        source,
-    })?;
+    migrate::migrate(&transaction)
+        .map_err(|error| CatalogError::migration(path, migrate::NEWEST, error))?;
     transaction
         .execute(
             "INSERT INTO registry (only, id, created_at) VALUES (1, ?1, ?2)",

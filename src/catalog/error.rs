@@ -209,6 +209,9 @@ impl CatalogError {
     /// Turns what SQLite reports into the error that says what to do about it.
     pub(crate) fn sql(operation: &'static str, path: &Path, source: rusqlite::Error) -> Self {
         let path = path.to_owned();
+        if is_full(&source) {
+            return Self::Full { path };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
                 path,
@@ -219,13 +222,33 @@ impl CatalogError {
                 waited: Duration::ZERO,
                 holder: None,
             },
-            Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
             _ => Self::Sql {
                 operation,
                 path,
                 source,
             },
+        }
+    }
+
+    /// The error of a migration that did not go through; a full disk is one here too.
+    pub(crate) fn migration(
+        path: &Path,
+        target: i64,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    ) -> Self {
+        let path = path.to_owned();
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
+        while let Some(error) = cause {
+            if error.downcast_ref().is_some_and(is_full) {
+                return Self::Full { path };
+            }
+            cause = error.source();
+        }
+        Self::Migration {
+            path,
+            target,
+            source,
         }
     }
 
@@ -236,4 +259,13 @@ impl CatalogError {
             source,
         }
     }
+}
+
+/// Whether space was lacking: for the catalog, or for the shared memory beside it, of which SQLite
+/// only says that it could not be made larger.
+fn is_full(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| {
+        error.code == ErrorCode::DiskFull
+            || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
+    })
 }

@@ -73,10 +73,20 @@ impl Folder {
         self.catalog_config()?.single_host.as_deref()
     }
 
-    /// Whether `base` has a registry's folder.
+    /// Whether `base` is seen to have a registry's folder.
     #[must_use]
     pub fn exists(base: &Path) -> bool {
-        base.join(REGISTRY_DIR).is_dir()
+        Self::look(base).unwrap_or(false)
+    }
+
+    /// Looks for a registry's folder. Where the system does not say, that is not the same as none.
+    fn look(base: &Path) -> Result<bool, CatalogError> {
+        let dir = base.join(REGISTRY_DIR);
+        match std::fs::metadata(&dir) {
+            Ok(metadata) => Ok(metadata.is_dir()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(CatalogError::io("looking for", &dir, error)),
+        }
     }
 
     /// Finds the registry of a base directory.
@@ -85,7 +95,7 @@ impl Folder {
     /// [`CatalogError::NoRegistry`] where it has none, [`CatalogError::Config`] where
     /// `config.toml` cannot be read.
     pub fn find(base: &Path) -> Result<Self, CatalogError> {
-        if !Self::exists(base) {
+        if !Self::look(base)? {
             return Err(CatalogError::NoRegistry {
                 base: base.to_owned(),
             });
@@ -203,6 +213,7 @@ fn create_elsewhere(
     }
     let io = |error| CatalogError::io("creating", path, error);
     let parent = path.parent().unwrap_or(Path::new("/"));
+    remove_stale(parent, created_at);
     let staging = tempfile::Builder::new()
         .prefix(&format!("{REGISTRY_DIR}.new-"))
         .tempdir_in(parent)
@@ -230,9 +241,10 @@ fn sync(dir: &Path) -> Result<(), CatalogError> {
         .map_err(|error| CatalogError::io("syncing", dir, error))
 }
 
-/// Removes what creations left that were killed long ago: just the files that they make.
-fn remove_stale(base: &Path, now: Timestamp) {
-    let Ok(entries) = std::fs::read_dir(base) else {
+/// Removes what creations left in a folder that were killed long ago: just the files that they
+/// make.
+fn remove_stale(folder: &Path, now: Timestamp) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
         return;
     };
     for entry in entries.flatten() {

@@ -46,7 +46,7 @@ struct InTransaction<'a>(&'a Connection);
 
 #[derive(Debug, thiserror::Error)]
 enum HistoryError {
-    #[error(transparent)]
+    #[error("SQLite refused it")]
     Sql(#[from] rusqlite::Error),
     #[error("the migration history has a time that is none: {0}")]
     Time(#[from] time::error::Parse),

@@ -147,11 +147,8 @@ impl Catalog {
         let _turn = self.queue.wait(&*self.options.on_wait)?;
         let transaction = self.begin(connection)?;
         if connection::is_behind(&self.path, &transaction)? {
-            migrate::migrate(&transaction).map_err(|source| CatalogError::Migration {
-                path: self.path.clone(),
-                target: migrate::NEWEST,
-                source,
-            })?;
+            migrate::migrate(&transaction)
+                .map_err(|error| CatalogError::migration(&self.path, migrate::NEWEST, error))?;
         }
         transaction
             .commit()

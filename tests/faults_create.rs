@@ -1,0 +1,472 @@
+//! Faults in the middle of making a registry, recording, scanning and sealing: the process is
+//! killed at every system call that changes something, and every call that may fail fails, once
+//! and for ever. Afterwards the base directory opens, its catalog is sound, a change is there whole
+//! or not at all, what was acknowledged is there, and no data has been touched.
+//!
+//! A child does the work; `strace` joins it when it is ready. What happens is first traced without
+//! a fault, to know the calls. One fault alone, with what the child said of it:
+//!
+//! ```text
+//! DALSEGNO_FAULT=create:kill:fsync:2 cargo test --test faults_create -- --nocapture
+//! ```
+//!
+//! The parts are what is done (`create`, `record`, `scan`, `seal`), the fault (`kill`, `EIO`,
+//! `ENOSPC`), and the system call with its number in its thread. Where `strace` does not work this
+//! says so and is left out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+mod child;
+#[path = "child/strace.rs"]
+mod strace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use child::{assert_sound, command, prediction, say, tree, write_array};
+use dalsegno::artifact::{Artifact, State};
+use dalsegno::filter::Filter;
+use dalsegno::key::Key;
+use dalsegno::monitor::Silent;
+use dalsegno::storage::WalkOptions;
+use dalsegno::{Error, Options, Registry, Target};
+use tempfile::TempDir;
+
+const CATALOG: &str = ".dalsegno/catalog.sqlite3";
+
+/// Calls that change something on disk, or a lock. A `?` is for machines that lack a call.
+const CHANGES: &str = "openat,write,pwrite64,fsync,fdatasync,?rename,?renameat,renameat2,?mkdir,\
+                       mkdirat,?unlink,unlinkat,?rmdir,?link,linkat,ftruncate,fallocate,\
+                       fchmod,fchown,fcntl,flock,close";
+/// Further calls that may fail.
+const READS: &str = "pread64,getdents64,statx,newfstatat";
+/// Calls that may find the disk full.
+const GROWS: [&str; 12] = [
+    "openat",
+    "write",
+    "pwrite64",
+    "ftruncate",
+    "fallocate",
+    "mkdir",
+    "mkdirat",
+    "link",
+    "linkat",
+    "rename",
+    "renameat",
+    "renameat2",
+];
+
+/// What a child does. It says `ready` and begins when its standard input ends.
+#[test]
+fn child_entry() {
+    let Ok(action) = std::env::var(child::ACTION) else {
+        return;
+    };
+    let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
+    // SAFETY: a plain system call; it lets strace in where only parents may trace.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
+    say("ready");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    let done = match action.as_str() {
+        "create" => Registry::create(&base).map(|_| "ok".to_owned()),
+        "record" => open(&base)
+            .and_then(|registry| registry.record(&key()))
+            .map(|_| "ok".to_owned()),
+        "scan" => open(&base)
+            .and_then(|registry| registry.scan(options(), &Silent))
+            .map(|report| format!("ok, {} findings", report.findings.len())),
+        "seal" => open(&base)
+            .and_then(|registry| registry.seal(&Target::Key(key())))
+            .map(|_| "ok".to_owned()),
+        other => panic!("no action {other}"),
+    };
+    say(&done.unwrap_or_else(|error| error.code().to_owned()));
+}
+
+/// Opens with less patience than usual: some faults leave locks that only the end of the process
+/// frees.
+fn open(base: &Path) -> dalsegno::Result<Registry> {
+    Options::new()
+        .lock_timeout(Duration::from_secs(1))
+        .open(base)
+}
+
+fn options() -> WalkOptions {
+    WalkOptions {
+        measure: true,
+        threads: 1,
+    }
+}
+
+/// The key that is recorded and sealed.
+fn key() -> Key {
+    prediction("run", 1)
+}
+
+fn arrays() -> [Key; 3] {
+    [key(), prediction("run", 2), prediction("other", 1)]
+}
+
+/// What a child does, and what must hold afterwards.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Create,
+    Record,
+    Scan,
+    Seal,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Kill,
+    Error(&'static str),
+}
+
+impl Case {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Record => "record",
+            Self::Scan => "scan",
+            Self::Seal => "seal",
+        }
+    }
+
+    /// Makes the base directory that the child finds.
+    fn prepare(self, base: &Path) {
+        fs::create_dir(base).unwrap();
+        for key in arrays() {
+            write_array(base, &key);
+        }
+        if self != Self::Create {
+            let registry = Registry::create(base).unwrap();
+            registry.record(&prediction("earlier", 1)).unwrap();
+            if self == Self::Seal {
+                registry.record(&key()).unwrap();
+            }
+        }
+    }
+
+    /// Checks what is left, after the child said `said`.
+    fn check(self, base: &Path, said: &[String]) {
+        let is_acknowledged = said.first().is_some_and(|said| said.starts_with("ok"));
+        if self == Self::Create {
+            if base.join(".dalsegno").exists() {
+                Registry::open(base).unwrap();
+            } else {
+                assert!(!is_acknowledged);
+                assert_eq!(Registry::open(base).err().unwrap().code(), "no-registry");
+                Registry::create(base).unwrap();
+            }
+        }
+        let registry = Registry::open(base).unwrap();
+        let mut rows = registry.select(&Filter::default()).unwrap();
+        if self != Self::Create {
+            let earlier = rows
+                .iter()
+                .position(|row| row.key == prediction("earlier", 1));
+            rows.remove(earlier.unwrap());
+        }
+        let of_key = rows.iter().find(|row| row.key == key());
+        match self {
+            Self::Create => assert!(rows.is_empty()),
+            Self::Record => {
+                assert_eq!(rows.len(), usize::from(of_key.is_some()));
+                assert!(of_key.is_some() || !is_acknowledged);
+                assert!(of_key.is_none_or(|row| row.state == State::Reserved));
+            }
+            Self::Scan => {
+                let is_whole = said.first().is_some_and(|said| said == "ok, 0 findings");
+                assert!(rows.len() == 3 || !is_whole);
+                // One transaction takes in all that was found.
+                assert!(rows.is_empty() || rows.len() == 3 || is_acknowledged);
+                for row in rows {
+                    // What could not be counted is unknown, and never another number.
+                    let is_uncounted = is_acknowledged && !is_whole && row.size.is_none();
+                    assert!(is_seen(&row) || is_uncounted, "{row:?}");
+                    assert_eq!(row.sealed_at, None);
+                }
+            }
+            Self::Seal => {
+                let row = of_key.unwrap();
+                let is_sealed = is_seen(row) && row.sealed_at.is_some();
+                let is_as_before =
+                    row.state == State::Reserved && row.size.is_none() && row.sealed_at.is_none();
+                assert!(is_sealed || (is_as_before && !is_acknowledged), "{row:?}");
+            }
+        }
+        // What was cut short can be done now.
+        registry.record(&key()).unwrap();
+        registry.seal(&Target::Key(key())).unwrap();
+        let report = registry.scan(options(), &Silent).unwrap();
+        assert_eq!((report.arrays, report.findings.len()), (3, 0));
+    }
+}
+
+/// Whether a row has all that a look at its data tells.
+fn is_seen(row: &Artifact) -> bool {
+    let size = row.size.map(|size| (size.bytes.0, size.files));
+    row.state == State::Present && row.written_at.is_some() && size == Some((7, 2))
+}
+
+/// The data in a base directory: everything but the registry's own.
+fn data(base: &Path) -> BTreeMap<String, String> {
+    let own = base.join(".dalsegno").display().to_string();
+    let mut data = tree(base);
+    data.retain(|path, _| !path.starts_with(&own));
+    data
+}
+
+/// Nothing but the data, a registry, and what a creation that was killed leaves.
+fn assert_no_leftovers(base: &Path) {
+    let names = |folder: PathBuf| -> BTreeSet<String> {
+        fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    };
+    for name in names(base.to_owned()) {
+        let is_known = ["run", "other", ".dalsegno"].contains(&name.as_str());
+        assert!(is_known || name.starts_with(".dalsegno.new-"), "{name}");
+    }
+    for name in names(base.join(".dalsegno")) {
+        assert!(name.starts_with("catalog.sqlite3"), "{name}");
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        if from.is_dir() {
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
+}
+
+/// A child under strace: what it said after `ready`, and the rest of its output.
+struct Traced {
+    said: Vec<String>,
+    stderr: String,
+}
+
+/// Runs a child with strace's options `expression` from the moment that it is ready. None where
+/// strace could not join it.
+fn trace(case: Case, base: &Path, expression: &str, output: &Path) -> Option<Traced> {
+    let mut process = command(&[], case.name(), base)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdout = BufReader::new(process.stdout.take().unwrap()).lines();
+    assert!(stdout.any(|line| line.unwrap() == "@ready"));
+    let mut strace = Command::new("strace")
+        .args([
+            "-f",
+            "-p",
+            &process.id().to_string(),
+            "-e",
+            expression,
+            "-o",
+        ])
+        .arg(output)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut messages = BufReader::new(strace.stderr.take().unwrap()).lines();
+    let has_joined = messages.any(|line| line.unwrap().contains("attached"));
+    drop(process.stdin.take());
+    let said = stdout
+        .filter_map(|line| line.unwrap().strip_prefix('@').map(str::to_owned))
+        .collect();
+    let mut stderr = String::new();
+    process
+        .stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut stderr)
+        .unwrap();
+    process.wait().unwrap();
+    messages.for_each(drop);
+    strace.wait().unwrap();
+    has_joined.then_some(Traced { said, stderr })
+}
+
+/// The calls of a trace: each name with its numbers, from 1 to the most that one thread makes.
+/// The child's own words, to file descriptor 1, are left out.
+fn calls(trace: &str) -> BTreeSet<(String, usize)> {
+    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    let mut calls = BTreeSet::new();
+    for line in trace.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else {
+            continue;
+        };
+        let Some((name, arguments)) = rest.trim_start().split_once('(') else {
+            continue;
+        };
+        if !name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        {
+            continue;
+        }
+        let count = counts.entry((thread, name)).or_default();
+        *count += 1;
+        if !(name == "write" && arguments.starts_with("1, ")) {
+            calls.insert((name.to_owned(), *count));
+        }
+    }
+    calls
+}
+
+fn sweep(case: Case, fault: Fault) {
+    let fault_name = match fault {
+        Fault::Kill => "kill",
+        Fault::Error(error) => error,
+    };
+    let what = format!("{}:{fault_name}", case.name());
+    let only = std::env::var("DALSEGNO_FAULT").ok();
+    let is_wanted = |point: &str| only.as_deref().is_none_or(|only| only.starts_with(point));
+    if !is_wanted(&format!("{what}:")) || !strace::works(&what) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let template = folder.path().join("template");
+    case.prepare(&template);
+    let base = folder.path().join("traced");
+    copy(&template, &base);
+    let output = folder.path().join("trace");
+    let expression = match fault {
+        Fault::Kill => format!("trace={CHANGES}"),
+        Fault::Error(_) => format!("trace={CHANGES},{READS}"),
+    };
+    let Some(traced) = trace(case, &base, &expression, &output) else {
+        eprintln!("left out, because strace cannot join a process here: {what}");
+        return;
+    };
+    assert!(traced.said.iter().any(|said| said.starts_with("ok")));
+    let calls = calls(&fs::read_to_string(&output).unwrap());
+    assert!(calls.len() > 20, "{what}: only {} calls", calls.len());
+
+    let mut points = 0;
+    for (call, number) in calls {
+        let point = format!("{what}:{call}:{number}");
+        let injection = match fault {
+            Fault::Kill => format!("signal=SIGKILL:when={number}"),
+            Fault::Error(_) if call == "close" => continue,
+            // A lock that cannot be let go: SQLite then waits for itself, for ten seconds.
+            Fault::Error(_) if call == "fcntl" && case != Case::Record => continue,
+            Fault::Error("ENOSPC") if !GROWS.contains(&call.as_str()) => continue,
+            // A disk that is full stays full.
+            Fault::Error("ENOSPC") => format!("error=ENOSPC:when={number}+"),
+            Fault::Error(error) => format!("error={error}:when={number}"),
+        };
+        if only.as_ref().is_none_or(|only| *only == point) {
+            points += 1;
+            let expression = format!("inject={call}:{injection}");
+            run_with(case, &template, &expression, &point, &folder);
+        }
+    }
+    assert!(points > 0, "there is no such call");
+}
+
+/// Runs a child with one fault, and checks what is left.
+fn run_with(case: Case, template: &Path, expression: &str, point: &str, folder: &TempDir) {
+    eprintln!("{point}");
+    let base = folder.path().join("base");
+    copy(template, &base);
+    let before = data(&base);
+    let traced = trace(case, &base, expression, Path::new("/dev/null")).unwrap();
+    eprintln!("  said {:?}", traced.said);
+    assert!(!traced.stderr.contains("panicked"), "{}", traced.stderr);
+    for said in &traced.said {
+        assert!(
+            said.starts_with("ok") || Error::CODES.contains(&said.as_str()),
+            "{said}"
+        );
+    }
+    // Of other calls SQLite does not tell that space was what they lacked.
+    if point.contains(":ENOSPC:pwrite64:") {
+        let codes = ["ok", "ok, 0 findings", "catalog-full"];
+        assert!(codes.contains(&traced.said[0].as_str()));
+    }
+    case.check(&base, &traced.said);
+    assert_eq!(data(&base), before, "data was touched");
+    assert_no_leftovers(&base);
+    assert_sound(&base.join(CATALOG));
+    fs::remove_dir_all(&base).unwrap();
+}
+
+#[test]
+fn creating_survives_a_kill_at_every_call() {
+    sweep(Case::Create, Fault::Kill);
+}
+
+#[test]
+fn creating_survives_an_error_of_every_call() {
+    sweep(Case::Create, Fault::Error("EIO"));
+}
+
+#[test]
+fn creating_survives_a_full_disk() {
+    sweep(Case::Create, Fault::Error("ENOSPC"));
+}
+
+#[test]
+fn recording_survives_a_kill_at_every_call() {
+    sweep(Case::Record, Fault::Kill);
+}
+
+#[test]
+fn recording_survives_an_error_of_every_call() {
+    sweep(Case::Record, Fault::Error("EIO"));
+}
+
+#[test]
+fn recording_survives_a_full_disk() {
+    sweep(Case::Record, Fault::Error("ENOSPC"));
+}
+
+#[test]
+fn scanning_survives_a_kill_at_every_call() {
+    sweep(Case::Scan, Fault::Kill);
+}
+
+#[test]
+fn scanning_survives_an_error_of_every_call() {
+    sweep(Case::Scan, Fault::Error("EIO"));
+}
+
+#[test]
+fn scanning_survives_a_full_disk() {
+    sweep(Case::Scan, Fault::Error("ENOSPC"));
+}
+
+#[test]
+fn sealing_survives_a_kill_at_every_call() {
+    sweep(Case::Seal, Fault::Kill);
+}
+
+#[test]
+fn sealing_survives_an_error_of_every_call() {
+    sweep(Case::Seal, Fault::Error("EIO"));
+}
+
+#[test]
+fn sealing_survives_a_full_disk() {
+    sweep(Case::Seal, Fault::Error("ENOSPC"));
+}
