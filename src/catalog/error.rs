@@ -91,7 +91,7 @@ pub enum CatalogError {
         found: String,
     },
     /// Another process held the catalog for too long.
-    #[error("the catalog {} was locked for {}{}", .path.display(), humantime::format_duration(*.waited), .holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}")))]
+    #[error("the catalog {} was locked{}{}", .path.display(), if .waited.is_zero() { String::new() } else { format!(" for {}", humantime::format_duration(*.waited)) }, .holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}")))]
     LockTimeout {
         /// Catalog file.
         path: PathBuf,
@@ -101,7 +101,7 @@ pub enum CatalogError {
         holder: Option<String>,
     },
     /// A change was asked of a registry that is open for reading.
-    #[error("the catalog {} is open for reading only", .path.display())]
+    #[error("the catalog {} cannot be written here", .path.display())]
     ReadOnly {
         /// Catalog file.
         path: PathBuf,

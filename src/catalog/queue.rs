@@ -146,7 +146,10 @@ impl WriteQueue {
         let pid = locks.lines().find_map(|line| holder_of(line, inode))?;
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = command.trim_end_matches('\0').replace('\0', " ");
-        Some(format!("pid {pid} ({})", command.escape_debug()))
+        Some(match command.as_str() {
+            "" => format!("pid {pid}"),
+            command => format!("pid {pid} ({})", command.escape_debug()),
+        })
     }
 }
 

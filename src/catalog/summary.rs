@@ -80,10 +80,8 @@ pub enum DuGroup {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DuRow {
     /// Run, where sums are by run or iteration.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub run: Option<String>,
     /// Kind, where sums are by kind.
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<Kind>,
     /// Iteration, where sums are by iteration; none for arrays without one.
     pub iteration: Option<i64>,

@@ -39,7 +39,8 @@ pub(super) struct Global {
         value_name = "DIR",
         env = "DALSEGNO_BASE",
         global = true,
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Everywhere"
     )]
     pub(super) base: Option<PathBuf>,
     /// Catalog file, where it is not in the base directory
@@ -48,14 +49,22 @@ pub(super) struct Global {
         value_name = "PATH",
         env = "DALSEGNO_CATALOG",
         global = true,
-        hide_env_values = true
+        hide_env_values = true,
+        help_heading = "Everywhere"
     )]
     pub(super) catalog: Option<PathBuf>,
     /// How long to wait while others write
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration, global = true)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        default_value = "60s",
+        value_parser = duration,
+        global = true,
+        help_heading = "Everywhere"
+    )]
     pub(super) lock_timeout: Duration,
     /// Say nothing on stderr but errors
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = "Everywhere")]
     pub(super) quiet: bool,
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use super::args::{Global, Output};
 use super::fail::Failure;
@@ -77,6 +77,12 @@ impl Context {
         self.colour_out
     }
 
+    /// Columns of the terminal that stdout is.
+    pub(super) fn width(&self) -> Option<usize> {
+        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+    }
+
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
         Ok(self.stdout.flush()?)
     }
@@ -138,13 +144,30 @@ impl Context {
         Bar::new(self.terminal_err, self.global.quiet)
     }
 
+    /// Text with commands in it, made to work for the base directory that was given.
+    pub(super) fn with_base(&self, text: &str) -> String {
+        let Some(base) = self.global.base.as_deref().filter(|_| !self.force_table) else {
+            return text.to_owned();
+        };
+        let base = shell_word(&base.display().to_string());
+        let call = format!("dalsegno --base {base} ");
+        text.replace("dalsegno --base DIR ", "dalsegno ")
+            .replace("mkdir DIR ", &format!("mkdir {base} "))
+            .replace(": dalsegno ", &format!(": {call}"))
+            .replace("&& dalsegno ", &format!("&& {call}"))
+    }
+
     /// The base directory that is meant.
     pub(super) fn base(&self) -> Result<PathBuf, Failure> {
         if let Some(base) = &self.global.base {
             return Ok(base.clone());
         }
-        let here = std::env::current_dir()
-            .map_err(|error| Failure::Other(format!("the current folder is gone: {error}")))?;
+        let here = std::env::current_dir().map_err(|error| {
+            Failure::Other(
+                format!("the current folder cannot be found: {error}"),
+                "go to a folder that exists, or give --base DIR",
+            )
+        })?;
         here.ancestors()
             .find(|folder| folder.join(REGISTRY_DIR).is_dir())
             .map(Path::to_path_buf)
@@ -228,14 +251,37 @@ impl Context {
     pub(super) fn target(&self, registry: &Registry, path: &Path) -> Target {
         let base = registry.base();
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        if absolute.starts_with(base) {
+        let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
+        if absolute.starts_with(base) && is_plain(&absolute) {
             return Target::Path(absolute);
         }
         let real = base.canonicalize().unwrap_or_else(|_| base.to_owned());
-        match absolute.strip_prefix(&real) {
-            Ok(relative) => Target::Path(base.join(relative)),
-            Err(_) => Target::Path(path.to_owned()),
+        // The last component stays as it is: a link is never taken for what it points to.
+        let resolved = absolute.parent().zip(absolute.file_name());
+        let resolved =
+            resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name)));
+        for place in std::iter::once(absolute).chain(resolved) {
+            if let Ok(relative) = place.strip_prefix(&real)
+                && is_plain(relative)
+            {
+                return Target::Path(base.join(relative));
+            }
         }
+        Target::Path(
+            path.components()
+                .filter(|part| *part != Component::CurDir)
+                .collect(),
+        )
+    }
+}
+
+/// A word as a shell reads it.
+fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

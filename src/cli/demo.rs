@@ -19,6 +19,9 @@ pub(super) struct Demo {
     dir: Option<PathBuf>,
 }
 
+/// What to do where the folder does not serve.
+const ELSEWHERE: &str = "name a folder that does not exist yet: dalsegno demo DIR";
+
 const DATASETS: [&str; 2] = ["val_crop7", "val_crop9"];
 const PARAMETERS: [&str; 2] = ["threshold_127", "threshold_200"];
 
@@ -92,10 +95,10 @@ pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> 
         base.display()
     ))?;
     write_runs(&base).map_err(|error| {
-        Failure::Other(format!(
-            "writing arrays to {} failed: {error}",
-            base.display()
-        ))
+        Failure::Other(
+            format!("writing arrays to {} failed: {error}", base.display()),
+            ELSEWHERE,
+        )
     })?;
     context.show_for(&base);
     for (text, words) in STEPS {
@@ -120,7 +123,7 @@ fn step(context: &mut Context, text: &str, words: &[&str]) -> Result<(), Failure
         .chain(words.iter().copied())
         .map(OsString::from);
     let arguments = Arguments::try_parse_from(arguments)
-        .map_err(|error| Failure::Other(format!("the step cannot be run: {error}")))?;
+        .map_err(|error| Failure::Other(format!("the step cannot be run: {error}"), ELSEWHERE))?;
     super::run(context, arguments.command)?;
     context.flush()
 }
@@ -128,7 +131,10 @@ fn step(context: &mut Context, text: &str, words: &[&str]) -> Result<(), Failure
 /// The folder to use: new or empty.
 fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let failed = |path: &Path, error: std::io::Error| {
-        Failure::Other(format!("making {} failed: {error}", path.display()))
+        Failure::Other(
+            format!("making {} failed: {error}", path.display()),
+            ELSEWHERE,
+        )
     };
     let Some(path) = given else {
         let temporary = std::env::temp_dir();
@@ -139,12 +145,18 @@ fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
             .map_err(|error| failed(&temporary, error));
     };
     let path = std::path::absolute(path).map_err(|error| failed(path, error))?;
+    if path.exists() && !path.is_dir() {
+        return Err(Failure::usage(
+            format!("{} is not a folder", path.display()),
+            ELSEWHERE,
+        ));
+    }
     std::fs::create_dir_all(&path).map_err(|error| failed(&path, error))?;
     let mut entries = std::fs::read_dir(&path).map_err(|error| failed(&path, error))?;
     if entries.next().is_some() {
         return Err(Failure::usage(
             format!("{} is not empty", path.display()),
-            "name a folder that does not exist yet: dalsegno demo DIR",
+            ELSEWHERE,
         ));
     }
     Ok(path)

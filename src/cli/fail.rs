@@ -15,8 +15,8 @@ pub(super) enum Failure {
     Library(Box<Error>),
     /// The call makes no sense; what, and what to type instead.
     Usage(String, String),
-    /// Something outside the registry failed.
-    Other(String),
+    /// Something outside the registry failed; what, and what to do about it.
+    Other(String, &'static str),
     /// Some of it is done; what is not was said already.
     Partly,
     /// Nobody reads the output any more.
@@ -35,7 +35,10 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::PipeClosed,
-            _ => Self::Other(format!("writing the output failed: {error}")),
+            _ => Self::Other(
+                format!("writing the output failed: {error}"),
+                "let the output go where there is space for it, and run the same command again",
+            ),
         }
     }
 }
@@ -55,21 +58,40 @@ impl Failure {
                     text.push_str(&format!(": {cause}"));
                     source = cause.source();
                 }
-                context.error(Some(error.code()), &text, error.hint());
+                context.error(Some(error.code()), &text, next(error, context).as_deref());
                 exit_code(error.code())
             }
             Self::Usage(what, instead) => {
                 context.error(None, what, Some(instead));
                 2
             }
-            Self::Other(what) => {
-                context.error(None, what, None);
+            Self::Other(what, next) => {
+                context.error(None, what, Some(next));
                 1
             }
             Self::Partly => 3,
             Self::PipeClosed => 0,
         }
     }
+}
+
+/// What to do about an error; where that is a command, it names the base directory that is meant.
+fn next(error: &Error, context: &Context) -> Option<String> {
+    let hint = match error.code() {
+        "base-not-found" => {
+            "check the path; where there is to be a new base directory: mkdir DIR && dalsegno \
+             --base DIR init"
+        }
+        "catalog-io" | "catalog-sql" | "storage-io" | "unreadable" => {
+            "mend the cause, then run the same command again"
+        }
+        "read-only" => "run it as a user who may write the catalog and the folder around it",
+        code if code.starts_with("name-") => {
+            "names are relative, without the components . and ..; see: dalsegno record --help"
+        }
+        _ => error.hint()?,
+    };
+    Some(context.with_base(hint))
 }
 
 /// The exit code that belongs to an error code.

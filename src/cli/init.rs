@@ -46,9 +46,8 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     }
     let base = registry.base().display();
     if is_new {
-        context.say(&format!(
-            "made a registry in {base}; take in what is there with: dalsegno scan"
-        ));
+        let next = context.with_base("take in what is there with: dalsegno scan");
+        context.say(&format!("made a registry in {base}; {next}"));
     } else {
         context.say(&format!("{base} has a registry already"));
     }

@@ -28,7 +28,7 @@ pub(super) struct Iterations {
 impl Record for IterationRow {
     const NAME: &'static str = "iterations";
     const COLUMNS: &'static [Column] = &[
-        Column("RUN", Align::Left),
+        Column("RUN", Align::Text),
         Column("ITERATION", Align::Right),
         Column("DATASETS", Align::Right),
         Column("OUTPUTS", Align::Right),

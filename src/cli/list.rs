@@ -37,11 +37,11 @@ pub(super) struct List {
 impl Record for Artifact {
     const NAME: &'static str = "artifacts";
     const COLUMNS: &'static [Column] = &[
-        Column("RUN", Align::Left),
+        Column("RUN", Align::Text),
         Column("ITERATION", Align::Right),
         Column("KIND", Align::Left),
-        Column("DATASET", Align::Left),
-        Column("PARAMETERS", Align::Left),
+        Column("DATASET", Align::Text),
+        Column("PARAMETERS", Align::Text),
         Column("STATE", Align::Left),
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),

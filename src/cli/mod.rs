@@ -28,6 +28,7 @@ mod show;
 mod zarr;
 
 use std::ffi::OsString;
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -43,7 +44,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version go to stdout with 0, usage errors to stderr with 2.
             let code = if error.use_stderr() { 2 } else { 0 };
-            let _ = error.print();
+            print(&error);
             return ExitCode::from(code);
         }
     };
@@ -56,6 +57,17 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure.report(&context))
         }
     }
+}
+
+/// Prints help, the version or a usage error; what was typed cannot steer the terminal.
+fn print(error: &clap::Error) {
+    let text = error.to_string();
+    let is_tame = |c: char| !c.is_control() || c == '\n';
+    let _ = if text.chars().all(is_tame) {
+        error.print()
+    } else {
+        write!(std::io::stderr().lock(), "{}", context::escape(&text))
+    };
 }
 
 fn run(context: &mut Context, command: Command) -> Result<(), Failure> {

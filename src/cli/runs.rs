@@ -5,7 +5,9 @@ use clap::Args;
 use super::args::Output;
 use super::context::Context;
 use super::fail::Failure;
-use super::render::{Align, Column, Record, Rows, or_dash, or_empty, total_cells, total_fields};
+use super::render::{
+    Align, Column, Record, Rows, or_dash, or_empty, short_time, total_cells, total_fields,
+};
 use super::selection::Selection;
 use crate::catalog::RunRow;
 use crate::refresh::RefreshOptions;
@@ -28,7 +30,7 @@ pub(super) struct Runs {
 impl Record for RunRow {
     const NAME: &'static str = "runs";
     const COLUMNS: &'static [Column] = &[
-        Column("RUN", Align::Left),
+        Column("RUN", Align::Text),
         Column("ITERATIONS", Align::Right),
         Column("LAST", Align::Right),
         Column("PRESENT", Align::Right),
@@ -36,7 +38,7 @@ impl Record for RunRow {
         Column("MISSING", Align::Right),
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
-        Column("LAST WRITTEN", Align::Left),
+        Column("WRITTEN (UTC)", Align::Left),
     ];
     const FIELDS: &'static [&'static str] = &[
         "run",
@@ -62,7 +64,7 @@ impl Record for RunRow {
             self.missing.to_string(),
             bytes,
             files,
-            self.last_written_at.to_string(),
+            short_time(self.last_written_at),
         ]
     }
 
@@ -88,6 +90,8 @@ pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> 
     let refresh = (!command.no_refresh).then(RefreshOptions::default);
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
     let form = context.form(command.output);
+    let nothing =
+        context.with_base("no run is selected; take in what is there with: dalsegno scan");
     let mut rows = Rows::new::<RunRow>(context, form)?;
     let mut failure = None;
     registry.runs(&filter, |row| {
@@ -97,6 +101,6 @@ pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> 
         Ok(())
     })?;
     failure.map_or(Ok(()), Err)?;
-    rows.finish("no run is recorded; take in what is there with: dalsegno scan")?;
+    rows.finish(&nothing)?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

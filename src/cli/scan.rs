@@ -19,8 +19,8 @@ pub(super) struct Scan {
     #[arg(long)]
     measure: bool,
     /// Threads
-    #[arg(long, value_name = "N")]
-    threads: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
     #[command(flatten)]
     output: Output,
 }
@@ -30,7 +30,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
     let defaults = WalkOptions::default();
     let options = WalkOptions {
         measure: command.measure,
-        threads: command.threads.unwrap_or(defaults.threads),
+        threads: command.threads.map_or(defaults.threads, usize::from),
     };
     let monitor = context.monitor();
     let report = registry.scan(options, &monitor)?;

@@ -5,7 +5,7 @@ use clap::Args;
 use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
-use super::render::{Rows, or_dash, size_cells};
+use super::render::{Rows, or_dash};
 use super::selection::Selection;
 use crate::artifact::{Artifact, ArtifactId, Origin};
 use crate::registry::{Registry, Target};
@@ -90,7 +90,9 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
 }
 
 fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
-    let [bytes, files] = size_cells(artifact.size);
+    let size = artifact.size.map_or("? (not counted)".to_owned(), |size| {
+        format!("{} in {} files", size.bytes, size.files)
+    });
     let origin = match artifact.origin {
         Origin::Recorded => "recorded by a caller",
         Origin::Scanned => "read from its path by a scan",
@@ -106,7 +108,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         ("array", or_dash(artifact.location().array)),
         ("path", artifact.path().display().to_string()),
         ("state", artifact.state.to_string()),
-        ("size", format!("{bytes} in {files} files")),
+        ("size", size),
         ("key", origin.to_owned()),
         ("recorded", artifact.recorded_at.to_string()),
         ("written", or_dash(artifact.written_at)),

@@ -5,9 +5,11 @@ mod table;
 use std::io::Write;
 
 use serde::Serialize;
+use serde::ser::SerializeMap;
 
 use super::context::{Context, Form, escape};
 use super::fail::Failure;
+use crate::clock::Timestamp;
 use crate::size::{ByteCount, Size, Total};
 
 use table::Table;
@@ -22,6 +24,8 @@ pub(super) struct Column(pub(super) &'static str, pub(super) Align);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
+    /// Left, and may lose its middle on a narrow terminal.
+    Text,
     Right,
 }
 
@@ -52,7 +56,7 @@ pub(super) struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     pub(super) fn new<R: Record>(context: &'a mut Context, form: Form) -> Result<Self, Failure> {
-        let colour = context.colour();
+        let (colour, width) = (context.colour(), context.width());
         let stdout = &mut context.stdout;
         match form {
             Form::Json => write!(
@@ -66,7 +70,7 @@ impl<'a> Rows<'a> {
         Ok(Self {
             context,
             form,
-            table: Table::new(R::COLUMNS, colour),
+            table: Table::new(R::COLUMNS, colour, width),
             written: 0,
             json_key: R::NAME,
         })
@@ -114,12 +118,23 @@ pub(super) fn document<T: Serialize>(
     key: &str,
     value: &T,
 ) -> Result<(), Failure> {
-    let mut object = serde_json::Map::new();
-    object.insert("schema_version".to_owned(), SCHEMA_VERSION.into());
-    let value = serde_json::to_value(value).map_err(not_json)?;
-    object.insert(key.to_owned(), value);
-    let text = serde_json::to_string_pretty(&object).map_err(not_json)?;
+    let text = serde_json::to_string_pretty(&Document { key, value }).map_err(not_json)?;
     context.line(&text)
+}
+
+/// A document whose key is known only when it is written; fields keep their order.
+struct Document<'a, T> {
+    key: &'a str,
+    value: &'a T,
+}
+
+impl<T: Serialize> Serialize for Document<'_, T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("schema_version", &SCHEMA_VERSION)?;
+        map.serialize_entry(self.key, self.value)?;
+        map.end()
+    }
 }
 
 /// One value as one line of JSON.
@@ -128,7 +143,10 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
 }
 
 fn not_json(error: serde_json::Error) -> Failure {
-    Failure::Other(format!("the result cannot be written as JSON: {error}"))
+    Failure::Other(
+        format!("the result cannot be written as JSON: {error}"),
+        "leave --json and --jsonl out",
+    )
 }
 
 /// A TSV field: no tab, no end of line.
@@ -144,6 +162,13 @@ pub(super) fn or_dash(value: Option<impl ToString>) -> String {
 /// What is absent, in TSV.
 pub(super) fn or_empty(value: Option<impl ToString>) -> String {
     value.map_or(String::new(), |value| value.to_string())
+}
+
+/// A time for a table: to the minute, in UTC.
+pub(super) fn short_time(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.get(..16)
+        .map_or(text.clone(), |text| text.replace('T', " "))
 }
 
 /// Bytes and files of one artifact for a table; `?` where nobody counted.
@@ -165,19 +190,27 @@ pub(super) fn size_fields(size: Option<Size>) -> [String; 2] {
 /// Bytes and files of several artifacts for a table: `?` where nobody counted any, `+?` behind
 /// what was counted where nobody counted the rest.
 pub(super) fn total_cells(total: &Total) -> [String; 2] {
-    let known = total.files > 0 || total.bytes > ByteCount(0);
-    match (total.uncounted, known) {
+    match (total.uncounted, is_known(total)) {
         (0, _) => [total.bytes.to_string(), total.files.to_string()],
         (_, false) => ["?".to_owned(), "?".to_owned()],
         (_, true) => [format!("{} +?", total.bytes), format!("{} +?", total.files)],
     }
 }
 
-/// Bytes, files and the number of uncounted artifacts for TSV.
+/// Bytes, files and the number of uncounted artifacts for TSV; `?` where nobody counted any.
 pub(super) fn total_fields(total: &Total) -> [String; 3] {
+    let uncounted = total.uncounted.to_string();
+    if total.uncounted > 0 && !is_known(total) {
+        return ["?".to_owned(), "?".to_owned(), uncounted];
+    }
     [
         total.bytes.0.to_string(),
         total.files.to_string(),
-        total.uncounted.to_string(),
+        uncounted,
     ]
+}
+
+/// Whether somebody counted any of it.
+fn is_known(total: &Total) -> bool {
+    total.files > 0 || total.bytes > ByteCount(0)
 }

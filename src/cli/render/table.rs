@@ -1,31 +1,45 @@
 //! Tables for a terminal: aligned, two spaces between columns, in pages, so that a listing of any
 //! length streams. A later page is never narrower than an earlier one.
+//!
+//! Where a terminal is narrower than a page, columns that say nothing on that page are left out,
+//! then long names lose their middle; each page has its own heading then. Nothing is ever cut in
+//! a pipe.
 
 use std::io::{self, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::{Align, Column};
 
 /// Rows that are aligned together.
 const PAGE: usize = 500;
 
+/// Spaces between columns.
+const GAP: usize = 2;
+
+/// Texts are not cut below this width.
+const SHORTEST: usize = 8;
+
 pub(super) struct Table {
     columns: &'static [Column],
     colour: bool,
+    /// Columns of the terminal, if it is one.
+    limit: Option<usize>,
     rows: Vec<Vec<String>>,
-    widths: Vec<u16>,
+    widths: Vec<usize>,
     any: bool,
 }
 
 impl Table {
-    pub(super) fn new(columns: &'static [Column], colour: bool) -> Self {
+    pub(super) fn new(columns: &'static [Column], colour: bool, limit: Option<usize>) -> Self {
         Self {
             columns,
             colour,
+            limit,
             rows: Vec::new(),
-            widths: vec![0; columns.len()],
+            widths: columns.iter().map(|column| column.0.width()).collect(),
             any: false,
         }
     }
@@ -47,33 +61,44 @@ impl Table {
     }
 
     fn page(&mut self, out: &mut impl Write) -> io::Result<()> {
+        let mut widths = self.widths.clone();
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = cell.width().max(*width);
+            }
+        }
+        let all: Vec<usize> = (0..self.columns.len()).collect();
+        let rows = std::mem::take(&mut self.rows);
+        let too_wide = self.limit.filter(|&limit| total(&all, &widths) > limit);
+        let heading = !self.any || too_wide.is_some();
+        let shown = match too_wide {
+            Some(limit) => self.fit(all, &mut widths, limit, &rows),
+            None => {
+                self.widths.clone_from(&widths);
+                all
+            }
+        };
         let mut table = comfy_table::Table::new();
         table
             .load_style(NOTHING)
             .set_content_arrangement(ContentArrangement::Disabled);
-        let heading = !self.any;
         if heading {
-            table.add_row(self.columns.iter().map(|column| column.0));
+            table.add_row(shown.iter().map(|&index| self.columns[index].0));
         }
-        table.add_rows(self.rows.drain(..));
-        for (index, column) in self.columns.iter().enumerate() {
-            if let Some(layout) = table.column_mut(index) {
-                layout.set_padding((0, 2));
-                layout.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(
-                    self.widths[index],
-                )));
-                if column.1 == Align::Right {
+        table.add_rows(rows.iter().map(|row| {
+            let cells = shown.iter().map(|&index| cut(&row[index], widths[index]));
+            cells.collect::<Vec<_>>()
+        }));
+        for (place, &index) in shown.iter().enumerate() {
+            if let Some(layout) = table.column_mut(place) {
+                let width = u16::try_from(widths[index] + GAP).unwrap_or(u16::MAX);
+                layout.set_padding((0, GAP as u16));
+                layout.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
+                if self.columns[index].1 == Align::Right {
                     layout.set_cell_alignment(CellAlignment::Right);
                 }
             }
         }
-        self.widths = table
-            .column_max_content_widths()
-            .iter()
-            .map(|width| width + 2)
-            .zip(&self.widths)
-            .map(|(new, &old)| new.max(old))
-            .collect();
         for (index, line) in table.lines().enumerate() {
             let line = line.trim_end();
             if heading && index == 0 && self.colour {
@@ -85,17 +110,88 @@ impl Table {
         self.any = true;
         Ok(())
     }
+
+    /// Makes a page as narrow as a terminal, if that can be: leaves out columns that say nothing,
+    /// then narrows the widest columns of text. Gives the columns that are left.
+    fn fit(
+        &self,
+        mut shown: Vec<usize>,
+        widths: &mut [usize],
+        limit: usize,
+        rows: &[Vec<String>],
+    ) -> Vec<usize> {
+        for index in (1..self.columns.len()).rev() {
+            let says_nothing = || {
+                rows.iter()
+                    .all(|row| ["-", "0"].contains(&row[index].as_str()))
+            };
+            if total(&shown, widths) > limit && says_nothing() {
+                shown.retain(|&other| other != index);
+            }
+        }
+        let mut narrow = widths.to_vec();
+        while total(&shown, &narrow) > limit {
+            let texts = shown.iter().filter(|&&index| {
+                let least = SHORTEST.max(self.columns[index].0.width());
+                self.columns[index].1 == Align::Text && narrow[index] > least
+            });
+            match texts.max_by_key(|&&index| narrow[index]) {
+                Some(&widest) => narrow[widest] -= 1,
+                // It cannot be done: then nothing is cut for it.
+                None => return shown,
+            }
+        }
+        widths.copy_from_slice(&narrow);
+        shown
+    }
+}
+
+/// Width of a line with these columns.
+fn total(shown: &[usize], widths: &[usize]) -> usize {
+    let cells: usize = shown.iter().map(|&index| widths[index]).sum();
+    cells + GAP * shown.len().saturating_sub(1)
+}
+
+/// Text of at most this width; what is longer loses its middle, since names of runs and
+/// parameters differ at their ends.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let fitting = |room: usize, characters: &mut dyn Iterator<Item = char>| {
+        let mut used = 0;
+        let mut part = Vec::new();
+        for character in characters {
+            used += character.width().unwrap_or(0);
+            if used > room {
+                break;
+            }
+            part.push(character);
+        }
+        part
+    };
+    let room = width.saturating_sub(1);
+    let head = fitting(room / 2, &mut text.chars());
+    let tail = fitting(room - room / 2, &mut text.chars().rev());
+    head.into_iter()
+        .chain(std::iter::once('…'))
+        .chain(tail.into_iter().rev())
+        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const COLUMNS: &[Column] = &[Column("RUN", Align::Left), Column("SIZE", Align::Right)];
+    const COLUMNS: &[Column] = &[
+        Column("RUN", Align::Text),
+        Column("MISSING", Align::Right),
+        Column("SIZE", Align::Right),
+    ];
 
-    fn render(rows: &[[&str; 2]]) -> String {
+    fn render(rows: &[[&str; 3]], limit: Option<usize>) -> String {
         let mut out = Vec::new();
-        let mut table = Table::new(COLUMNS, false);
+        let mut table = Table::new(COLUMNS, false, limit);
         for row in rows {
             table
                 .push(row.map(str::to_owned).to_vec(), &mut out)
@@ -108,19 +204,46 @@ mod tests {
     #[test]
     fn columns_are_aligned_and_numbers_stand_right() {
         assert_eq!(
-            render(&[["a", "1 B"], ["日本", "1023 B"]]),
-            "RUN     SIZE\na        1 B\n日本  1023 B\n"
+            render(&[["a", "0", "1 B"], ["日本", "0", "1023 B"]], None),
+            "RUN   MISSING    SIZE\na           0     1 B\n日本        0  1023 B\n"
         );
-        assert_eq!(render(&[]), "");
+        assert_eq!(render(&[], None), "");
     }
 
     #[test]
     fn later_pages_keep_the_width_of_earlier_ones() {
-        let mut rows = vec![["wide name", "1"]; PAGE];
-        rows.push(["a", "2"]);
-        let text = render(&rows);
+        let mut rows = vec![["wide name", "0", "1"]; PAGE];
+        rows.push(["a", "0", "2"]);
+        let text = render(&rows, Some(80));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), PAGE + 2);
         assert_eq!(lines[1].len(), lines[PAGE + 1].len());
+    }
+
+    #[test]
+    fn a_narrow_terminal_loses_columns_that_say_nothing_first() {
+        let rows = [["affinities", "0", "1 B"]];
+        assert_eq!(
+            render(&rows, Some(16)),
+            "RUN         SIZE\naffinities   1 B\n"
+        );
+        let rows = [["affinities", "7", "1 B"]];
+        assert_eq!(
+            render(&rows, Some(23)),
+            "RUN       MISSING  SIZE\naff…ties        7   1 B\n"
+        );
+        assert_eq!(
+            render(&rows, Some(25)),
+            "RUN         MISSING  SIZE\naffinities        7   1 B\n"
+        );
+        let too_narrow = Some(20);
+        assert_eq!(render(&rows, too_narrow), render(&rows, None));
+    }
+
+    #[test]
+    fn a_long_text_loses_its_middle() {
+        assert_eq!(cut("threshold_127", 13), "threshold_127");
+        assert_eq!(cut("threshold_127", 8), "thr…_127");
+        assert_eq!(cut("日本語の名前です", 8), "日…です");
     }
 }
