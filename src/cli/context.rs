@@ -163,7 +163,7 @@ impl Context {
             return Ok(base.clone());
         }
         let here = std::env::current_dir().map_err(|error| {
-            Failure::Other(
+            Failure::Outside(
                 format!("the current folder cannot be found: {error}"),
                 "go to a folder that exists, or give --base DIR",
             )

@@ -95,7 +95,7 @@ pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> 
         base.display()
     ))?;
     write_runs(&base).map_err(|error| {
-        Failure::Other(
+        Failure::Outside(
             format!("writing arrays to {} failed: {error}", base.display()),
             ELSEWHERE,
         )
@@ -123,7 +123,7 @@ fn step(context: &mut Context, text: &str, words: &[&str]) -> Result<(), Failure
         .chain(words.iter().copied())
         .map(OsString::from);
     let arguments = Arguments::try_parse_from(arguments)
-        .map_err(|error| Failure::Other(format!("the step cannot be run: {error}"), ELSEWHERE))?;
+        .map_err(|error| Failure::Outside(format!("the step cannot be run: {error}"), ELSEWHERE))?;
     super::run(context, arguments.command)?;
     context.flush()
 }
@@ -131,7 +131,7 @@ fn step(context: &mut Context, text: &str, words: &[&str]) -> Result<(), Failure
 /// The folder to use: new or empty.
 fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let failed = |path: &Path, error: std::io::Error| {
-        Failure::Other(
+        Failure::Outside(
             format!("making {} failed: {error}", path.display()),
             ELSEWHERE,
         )

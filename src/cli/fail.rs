@@ -15,8 +15,10 @@ pub(super) enum Failure {
     Library(Box<Error>),
     /// The call makes no sense; what, and what to type instead.
     Usage(String, String),
-    /// Something outside the registry failed; what, and what to do about it.
-    Other(String, &'static str),
+    /// Something outside the registry failed.
+    Other(String),
+    /// The same; what, and what to do about it.
+    Outside(String, &'static str),
     /// Some of it is done; what is not was said already.
     Partly,
     /// Nobody reads the output any more.
@@ -35,7 +37,7 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
             ErrorKind::BrokenPipe => Self::PipeClosed,
-            _ => Self::Other(
+            _ => Self::Outside(
                 format!("writing the output failed: {error}"),
                 "let the output go where there is space for it, and run the same command again",
             ),
@@ -65,7 +67,11 @@ impl Failure {
                 context.error(None, what, Some(instead));
                 2
             }
-            Self::Other(what, next) => {
+            Self::Other(what) => {
+                context.error(None, what, None);
+                1
+            }
+            Self::Outside(what, next) => {
                 context.error(None, what, Some(next));
                 1
             }

@@ -143,10 +143,7 @@ pub(super) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
 }
 
 fn not_json(error: serde_json::Error) -> Failure {
-    Failure::Other(
-        format!("the result cannot be written as JSON: {error}"),
-        "leave --json and --jsonl out",
-    )
+    Failure::Other(format!("the result cannot be written as JSON: {error}"))
 }
 
 /// A TSV field: no tab, no end of line.
