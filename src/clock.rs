@@ -20,6 +20,15 @@ impl Timestamp {
         )
     }
 
+    /// The moment this long after.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)),
+        )
+    }
+
     /// How long ago this was at `now`; none where it lies in the future.
     #[must_use]
     pub fn age_at(self, now: Self) -> Option<Duration> {

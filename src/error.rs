@@ -42,6 +42,58 @@ pub enum Error {
         /// Where the data would be.
         path: PathBuf,
     },
+    /// Another artifact lies in one that was to be removed.
+    #[error("{} lies in {}, which was to be removed without it", .inner.display(), .outer.display())]
+    Nested {
+        /// What was to be removed.
+        outer: PathBuf,
+        /// What lies in it.
+        inner: PathBuf,
+    },
+    /// A file system is mounted in what was to be removed.
+    #[error("a file system is mounted at {}, in what was to be removed", .path.display())]
+    MountPoint {
+        /// The mount point.
+        path: PathBuf,
+    },
+    /// There is no such removal.
+    #[error("there is no removal {id}")]
+    NoRemoval {
+        /// Its id.
+        id: String,
+    },
+    /// A removal cannot be restored any more.
+    #[error("removal {id} is {state}; it cannot be restored")]
+    NotRestorable {
+        /// Its id.
+        id: String,
+        /// What has become of it.
+        state: &'static str,
+    },
+    /// Nothing in the trash fits.
+    #[error("nothing of {what} is in the trash")]
+    NotInTrash {
+        /// What was asked for.
+        what: String,
+    },
+    /// The place of a removed artifact is taken.
+    #[error("{} is occupied; it cannot be restored there", .path.display())]
+    Occupied {
+        /// The place.
+        path: PathBuf,
+    },
+    /// The base directory has no folder for the trash.
+    #[error("{} has no folder .dalsegno to keep the trash in", .base.display())]
+    NoFolder {
+        /// Base directory.
+        base: PathBuf,
+    },
+    /// Something that cannot happen did.
+    #[error("an internal error: {detail}")]
+    Internal {
+        /// What.
+        detail: String,
+    },
     /// Data could not be read in full.
     #[error("{} could not be read: {detail}", .path.display())]
     Unreadable {
@@ -54,7 +106,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 44] = [
+    pub const CODES: [&'static str; 58] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -75,6 +127,7 @@ impl Error {
         "catalog-too-new",
         "catalog-mismatch",
         "catalog-elsewhere",
+        "catalog-taken",
         "catalog-on-network",
         "catalog-other-host",
         "lock-timeout",
@@ -94,10 +147,23 @@ impl Error {
         "symlink",
         "not-a-folder",
         "other-device",
+        "path-outside",
+        "changed-meanwhile",
+        "damaged-metadata",
+        "no-space",
+        "over-quota",
         "storage-io",
         "outside-base",
         "not-recorded",
         "nothing-written",
+        "nested-artifact",
+        "mount-point",
+        "no-removal",
+        "not-restorable",
+        "not-in-trash",
+        "occupied",
+        "no-folder",
+        "internal",
         "unreadable",
     ];
 
@@ -112,6 +178,14 @@ impl Error {
             Self::OutsideBase { .. } => "outside-base",
             Self::NotRecorded { .. } => "not-recorded",
             Self::NothingWritten { .. } => "nothing-written",
+            Self::Nested { .. } => "nested-artifact",
+            Self::MountPoint { .. } => "mount-point",
+            Self::NoRemoval { .. } => "no-removal",
+            Self::NotRestorable { .. } => "not-restorable",
+            Self::NotInTrash { .. } => "not-in-trash",
+            Self::Occupied { .. } => "occupied",
+            Self::NoFolder { .. } => "no-folder",
+            Self::Internal { .. } => "internal",
             Self::Unreadable { .. } => "unreadable",
         }
     }
@@ -135,6 +209,7 @@ impl Error {
             "catalog-mismatch" => {
                 "this catalog describes another base directory; check --catalog and --base"
             }
+            "catalog-taken" => "name a file that does not exist yet",
             "catalog-elsewhere" => "leave --catalog out, or unset DALSEGNO_CATALOG",
             "catalog-on-network" => {
                 "put the catalog on a local disk: dalsegno init --catalog PATH; or, where all \
@@ -152,6 +227,16 @@ impl Error {
             "config-invalid" => "correct the file; the documentation lists its keys",
             "not-recorded" => "take it in with: dalsegno scan",
             "nothing-written" => "write the array first",
+            "nested-artifact" => "select both, or move one of them elsewhere",
+            "mount-point" => "unmount it first",
+            "changed-meanwhile" => "look at it again and repeat the command; nothing was removed",
+            "no-removal" | "not-in-trash" => "dalsegno trash list shows what can be restored",
+            "occupied" => "move away what stands there, then restore again",
+            "no-folder" => "make it with: dalsegno init --catalog PATH",
+            "no-space" | "over-quota" => {
+                "free some space, or empty the trash with: dalsegno trash empty; nothing was changed"
+            }
+            "other-device" => "remove it at its own place; a rename cannot take it to the trash",
             "symlink" => "remove what it points to at its own place",
             "layout-no-container" => "give a path that lies in a folder ending in .zarr or .n5",
             "layout-no-run" => "a container lies in the folder of its run",

@@ -14,10 +14,10 @@
 //!
 //! | level | modules |
 //! |---|---|
-//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`config`], [`key`], [`layout`], [`identifier`], [`artifact`], [`filter`] |
+//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`config`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
-//! | protocols over both | `scan`, `refresh` |
+//! | protocols over both | `scan`, `refresh`, [`removal`], `recovery`, `restore` |
 //! | the face | [`ArrayStore`], [`Registry`] |
 //! | the command line | [`cli`] |
 //!
@@ -26,7 +26,8 @@
 //! |---|---|---|
 //! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog | [`catalog`] |
 //! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now | [`catalog`] |
-//! | `.dalsegno/config.toml` | where the catalog is, if elsewhere | [`config`], [`catalog`] |
+//! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest | [`removal`], [`storage`] |
+//! | `.dalsegno/config.toml` | where the catalog is, how long the trash keeps | [`config`], [`catalog`] |
 //! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed | [`catalog`] |
 //! | everything else | the runs' own | [`storage`] |
 
@@ -50,8 +51,12 @@ pub mod key;
 pub mod layout;
 pub mod monitor;
 pub mod name;
+mod recovery;
 mod refresh;
 mod registry;
+pub mod removal;
+pub mod removals;
+mod restore;
 mod scan;
 pub mod size;
 pub mod storage;
@@ -59,6 +64,9 @@ pub mod storage;
 pub use array_store::ArrayStore;
 pub use error::{Error, Result};
 pub use identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+pub use recovery::{Pending, Recovery};
 pub use refresh::{RefreshOptions, RefreshReport};
-pub use registry::{Options, Registry, Removed, Target};
+pub use registry::{EmptyReport, Options, Registry, RestoreTarget, Target};
+pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
+pub use restore::RestoreReport;
 pub use scan::ScanReport;

@@ -232,26 +232,6 @@ impl Catalog {
             .map_err(sql)
             .map(|changed| changed > 0)
     }
-
-    /// Deletes the row of an artifact where `remove` succeeds with its data, in one transaction.
-    ///
-    /// # Errors
-    /// Whatever `remove` returns; then the row stays.
-    pub fn delete<T, E: From<CatalogError>>(
-        &self,
-        location: &Location,
-        remove: impl FnOnce(&Artifact) -> Result<T, E>,
-    ) -> Result<Option<T>, E> {
-        self.write("removing an artifact", |transaction| {
-            let Some(artifact) = self.at_on(transaction, location)? else {
-                return Ok(None);
-            };
-            transaction
-                .execute(DELETE, [artifact.id.0])
-                .map_err(|error| self.sql("removing an artifact", error))?;
-            remove(&artifact).map(Some)
-        })
-    }
 }
 
 /// Records keys within one transaction.

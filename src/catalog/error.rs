@@ -72,6 +72,12 @@ pub enum CatalogError {
         /// Where it was said to be.
         given: PathBuf,
     },
+    /// A new registry was to take a catalog that has artifacts of another base directory.
+    #[error("the catalog {} has artifacts already; it belongs to another base directory", .path.display())]
+    Taken {
+        /// Catalog file.
+        path: PathBuf,
+    },
     /// The catalog would lie on a network file system.
     #[error("the catalog {} would lie on a network file system ({file_system}), where SQLite loses data when several hosts write", .path.display())]
     Network {
@@ -191,6 +197,7 @@ impl CatalogError {
             Self::TooNew { .. } => "catalog-too-new",
             Self::Mismatch { .. } => "catalog-mismatch",
             Self::Elsewhere { .. } => "catalog-elsewhere",
+            Self::Taken { .. } => "catalog-taken",
             Self::Network { .. } => "catalog-on-network",
             Self::OtherHost { .. } => "catalog-other-host",
             Self::LockTimeout { .. } => "lock-timeout",

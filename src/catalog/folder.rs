@@ -169,6 +169,7 @@ impl Folder {
             let path = staging.path().join(CONFIG_FILE);
             let text = toml::to_string(&Config {
                 catalog: Some(config),
+                trash: None,
             })
             .map_err(|error| CatalogError::Config {
                 path: path.clone(),
@@ -227,12 +228,20 @@ fn create_elsewhere(
     }
 }
 
+/// The id of a catalog that a new registry takes: one that was just made, by this call or by
+/// another that raced, and has nothing in it yet.
 fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
     let options = super::CatalogOptions {
         read_only: true,
         ..Default::default()
     };
-    super::Catalog::open(path, base, options)?.registry_id()
+    let catalog = super::Catalog::open(path, base, options)?;
+    if catalog.health()?.artifacts > 0 {
+        return Err(CatalogError::Taken {
+            path: path.to_owned(),
+        });
+    }
+    catalog.registry_id()
 }
 
 fn sync(dir: &Path) -> Result<(), CatalogError> {

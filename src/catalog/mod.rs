@@ -37,10 +37,13 @@ mod connection;
 mod error;
 mod folder;
 mod fork;
+mod health;
 mod migrate;
 #[cfg(test)]
 mod plans;
 mod queue;
+mod removals;
+mod reserve;
 mod rows;
 mod select;
 mod summary;
@@ -54,7 +57,9 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 pub use artifacts::{Note, Recorded, Recorder, Seen};
 pub use error::CatalogError;
 pub use folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
+pub use health::CatalogHealth;
 pub use queue::OnWait;
+pub use removals::{Change, OpenRemoval};
 pub use select::Selected;
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
 

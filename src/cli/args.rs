@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    completions, demo, du, init, iterations, list, man, record, refresh, runs, scan, seal, show,
+    completions, demo, doctor, du, init, iterations, list, man, record, refresh, restore, rm, runs,
+    scan, seal, show, trash,
 };
 
 /// The registry of what training runs wrote: which iterations have validation outputs, where
@@ -97,8 +98,12 @@ pub(super) enum Command {
     Iterations(iterations::Iterations),
     Runs(runs::Runs),
     Du(du::Du),
+    Rm(rm::Rm),
+    Restore(restore::Restore),
+    Trash(trash::Trash),
     Scan(scan::Scan),
     Refresh(refresh::Refresh),
+    Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),
     Man(man::Man),

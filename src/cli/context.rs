@@ -200,13 +200,37 @@ impl Context {
 
     /// Opens the registry for a change.
     pub(super) fn open(&self) -> Result<Registry, Failure> {
-        Ok(self.options().open(self.base()?)?)
+        let registry = self.options().open(self.base()?)?;
+        self.recovered(&registry);
+        Ok(registry)
+    }
+
+    /// Says what opening has settled.
+    fn recovered(&self, registry: &Registry) {
+        let recovery = registry.recovery();
+        for id in &recovery.undone {
+            self.say(&format!("undone after a crash: removal {id}"));
+        }
+        for id in &recovery.purged {
+            self.say(&format!("purged after a crash: removal {id}"));
+        }
+        for problem in &recovery.problems {
+            self.warn(problem);
+        }
     }
 
     /// Opens the registry for a question about one thing.
     pub(super) fn open_read_only(&self) -> Result<Registry, Failure> {
         let registry = self.options().read_only(true).open(self.base()?)?;
         self.notice(&registry);
+        let pending = registry.pending()?;
+        if !pending.unsettled.is_empty() {
+            let open = pending.unsettled.len();
+            self.warn(&format!(
+                "{open} removals are in flight or were interrupted; the next command that writes \
+                 settles them; see: dalsegno doctor"
+            ));
+        }
         Ok(registry)
     }
 
@@ -239,6 +263,7 @@ impl Context {
             }
             registry => registry?,
         };
+        self.recovered(&registry);
         let monitor = self.monitor();
         let report = registry.refresh(filter, refresh, &monitor as &dyn Monitor)?;
         drop(monitor);

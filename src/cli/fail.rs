@@ -21,6 +21,10 @@ pub(super) enum Failure {
     Outside(String, &'static str),
     /// Some of it is done; what is not was said already.
     Partly,
+    /// Something was found that is to be looked at; it was said already.
+    Findings,
+    /// The user said no.
+    Declined,
     /// Nobody reads the output any more.
     PipeClosed,
 }
@@ -76,6 +80,8 @@ impl Failure {
                 1
             }
             Self::Partly => 3,
+            Self::Findings => 4,
+            Self::Declined => 1,
             Self::PipeClosed => 0,
         }
     }

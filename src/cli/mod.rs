@@ -10,6 +10,7 @@ mod args;
 mod completions;
 mod context;
 mod demo;
+mod doctor;
 mod du;
 mod fail;
 mod init;
@@ -20,11 +21,14 @@ mod progress;
 mod record;
 mod refresh;
 mod render;
+mod restore;
+mod rm;
 mod runs;
 mod scan;
 mod seal;
 mod selection;
 mod show;
+mod trash;
 mod zarr;
 
 use std::ffi::OsString;
@@ -80,6 +84,10 @@ fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Iterations(command) => iterations::run(context, &command),
         Command::Runs(command) => runs::run(context, &command),
         Command::Du(command) => du::run(context, &command),
+        Command::Rm(command) => rm::run(context, &command),
+        Command::Restore(command) => restore::run(context, &command),
+        Command::Trash(command) => trash::run(context, &command),
+        Command::Doctor(command) => doctor::run(context, &command),
         Command::Scan(command) => scan::run(context, &command),
         Command::Refresh(command) => refresh::run(context, &command),
         Command::Demo(command) => demo::run(context, &command),

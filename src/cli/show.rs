@@ -9,6 +9,7 @@ use super::render::{Rows, or_dash};
 use super::selection::Selection;
 use crate::artifact::{Artifact, ArtifactId, Origin};
 use crate::registry::{Registry, Target};
+use crate::removal::Chosen;
 
 /// Which artifacts a command is about.
 #[derive(Debug, Args)]
@@ -31,8 +32,46 @@ impl Subjects {
         registry: &Registry,
         command: &str,
     ) -> Result<Vec<Artifact>, Failure> {
-        let filter = self.selection.filter();
-        if self.paths.is_empty() && self.id.is_empty() && filter.is_all() {
+        let mut found = Vec::new();
+        for target in self.targets(context, registry, command)? {
+            let artifact = registry.get(&target)?;
+            found.push(artifact.ok_or_else(|| registry.not_recorded(&target))?);
+        }
+        found.extend(self.selected(registry)?);
+        Ok(found)
+    }
+
+    /// Finds them for a removal: a container named by path or kind takes along what is in it.
+    pub(super) fn choose(
+        &self,
+        context: &Context,
+        registry: &Registry,
+        command: &str,
+    ) -> Result<Vec<Chosen>, Failure> {
+        let mut chosen = Vec::new();
+        for target in self.targets(context, registry, command)? {
+            chosen.extend(registry.choose(&target)?);
+        }
+        let kinds = self.selection.filter().kinds;
+        chosen.extend(self.selected(registry)?.into_iter().map(|artifact| {
+            let kind = artifact.key.kind();
+            let whole_container = kind.is_container() && kinds.contains(&kind);
+            Chosen {
+                artifact,
+                whole_container,
+            }
+        }));
+        Ok(chosen)
+    }
+
+    /// Those that are named one by one. Nothing named and nothing selected is a usage error.
+    fn targets(
+        &self,
+        context: &Context,
+        registry: &Registry,
+        command: &str,
+    ) -> Result<Vec<Target>, Failure> {
+        if self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all() {
             return Err(Failure::usage(
                 format!("nothing is selected to {command}"),
                 format!("dalsegno {command} PATH, or with flags such as --run NAME --iteration N"),
@@ -40,18 +79,16 @@ impl Subjects {
         }
         let paths = self.paths.iter().map(|path| context.target(registry, path));
         let ids = self.id.iter().map(|&id| Target::Id(ArtifactId(id)));
-        let mut found = Vec::new();
-        for target in paths.chain(ids) {
-            let artifact = registry
-                .get(&target)?
-                .ok_or_else(|| registry.not_recorded(&target))?;
-            found.push(artifact);
+        Ok(paths.chain(ids).collect())
+    }
+
+    /// Those that the selection flags select; none where there are no flags.
+    fn selected(&self, registry: &Registry) -> Result<Vec<Artifact>, Failure> {
+        let filter = self.selection.filter();
+        if filter.is_all() {
+            return Ok(Vec::new());
         }
-        if !filter.is_all() {
-            let selected = registry.select(&filter)?;
-            found.extend(selected);
-        }
-        Ok(found)
+        Ok(registry.select(&filter)?)
     }
 }
 

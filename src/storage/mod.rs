@@ -4,17 +4,25 @@
 //! deletes walks from its descriptor without following a symbolic link.
 
 mod base;
+mod contents;
 mod fs_kind;
 mod marker;
-mod unlink;
+mod place;
+mod purge;
+mod trash;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
 pub use base::Base;
+pub use contents::{Contents, contents, contents_of_item};
 pub use fs_kind::{FsKind, kind_of};
 pub use marker::Format;
-pub use unlink::{Gone, remove_tree};
+pub use purge::{PurgeReport, purge};
+pub use trash::{
+    FolderId, Item, Items, Standing, Touched, Trash, TrashFolder, drop_empty_folders, mounts_below,
+    standing,
+};
 pub use walk::{Event, Finding, FindingClass, Look, Sight, WalkOptions, look, walk};
 
 /// What can go wrong with data on disk.
@@ -66,6 +74,26 @@ pub enum StorageError {
         /// The folder.
         path: PathBuf,
     },
+    /// A path from the catalog or a manifest leads out of the base directory.
+    #[error("{} leads out of the base directory", .path.display())]
+    Outside {
+        /// The path.
+        path: PathBuf,
+    },
+    /// Something was changed by somebody else while it was being removed.
+    #[error("{} was changed by another process meanwhile", .path.display())]
+    Changed {
+        /// What.
+        path: PathBuf,
+    },
+    /// Array metadata that makes no sense.
+    #[error("{} has damaged metadata: {detail}", .path.display())]
+    DamagedMetadata {
+        /// The array.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
     /// The system refused something.
     #[error("{operation} {} failed", .path.display())]
     Io {
@@ -90,7 +118,14 @@ impl StorageError {
             Self::Symlink { .. } => "symlink",
             Self::NotAFolder { .. } => "not-a-folder",
             Self::OtherDevice { .. } => "other-device",
-            Self::Io { .. } => "storage-io",
+            Self::Outside { .. } => "path-outside",
+            Self::Changed { .. } => "changed-meanwhile",
+            Self::DamagedMetadata { .. } => "damaged-metadata",
+            Self::Io { source, .. } => match source.raw_os_error() {
+                Some(errno) if errno == rustix::io::Errno::NOSPC.raw_os_error() => "no-space",
+                Some(errno) if errno == rustix::io::Errno::DQUOT.raw_os_error() => "over-quota",
+                _ => "storage-io",
+            },
         }
     }
 

@@ -92,8 +92,8 @@ fn a_base_directory_that_was_moved_answers_as_before() {
     assert_eq!(code(registry.get(&old_path)), Some("outside-base"));
     assert!(!old.exists(), "nothing is written at the old place");
     let removed = registry.remove_artifact(&Target::Id(before[1].id)).unwrap();
-    assert!(removed.artifact.path().starts_with(&new));
-    assert!(!removed.artifact.path().exists());
+    assert!(removed.artifacts[0].path().starts_with(&new));
+    assert!(!removed.artifacts[0].path().exists());
 }
 
 #[test]

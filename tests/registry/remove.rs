@@ -5,8 +5,6 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use dalsegno::artifact::Artifact;
-use dalsegno::size::ByteCount;
-use dalsegno::storage::Gone;
 use dalsegno::{ArrayStore, LocalArrayIdentifier, Registry, Target};
 
 use crate::common::{ARRAY_FILES, create, write_array};
@@ -62,12 +60,10 @@ fn a_removed_array_takes_its_row_and_nothing_else() {
     let neighbour = scene.array.path().with_file_name("prediction2");
     write_array(&neighbour);
     let removed = scene.registry.remove_artifact(&scene.target()).unwrap();
-    assert_eq!(removed.artifact, scene.array);
-    let Gone::Deleted(size) = removed.data else {
-        panic!("there was data");
-    };
-    let bytes = ARRAY_FILES.iter().map(|(_, text)| text.len() as u64).sum();
-    assert_eq!((size.bytes, size.files), (ByteCount(bytes), 3));
+    assert_eq!(removed.artifacts, std::slice::from_ref(&scene.array));
+    let purge = removed.purge.unwrap();
+    assert!(purge.is_done);
+    assert_eq!(purge.files, 3);
     assert!(!scene.array.path().exists());
     assert!(is_whole(&neighbour));
     assert_eq!(count(&scene.registry), 0);
@@ -83,7 +79,8 @@ fn the_row_goes_where_the_data_is_gone_already() {
         let gone = if gone.is_empty() { PATH } else { gone };
         fs::remove_dir_all(base.join(gone)).unwrap();
         let removed = scene.registry.remove_artifact(&scene.target()).unwrap();
-        assert_eq!(removed.data, Gone::WasMissing, "{gone}");
+        assert_eq!(removed.moved, 0, "{gone}");
+        assert!(removed.purge.is_none(), "{gone}");
         assert_eq!(count(&scene.registry), 0);
     }
 }

@@ -1,0 +1,90 @@
+//! `restore`: brings removed artifacts back from the trash.
+
+use clap::Args;
+
+use super::args::Output;
+use super::context::{Context, Form};
+use super::fail::Failure;
+use super::render;
+use super::selection::Selection;
+use super::show;
+use crate::registry::{RestoreTarget, Target};
+use crate::restore::RestoreReport;
+
+/// Bring removed artifacts back from the trash: rows and data, as they were
+///
+/// By removal id (see: dalsegno trash list), by path, or by selection; of a place that was removed
+/// several times the last comes back. What was moved as a whole comes back as a whole.
+#[derive(Debug, Args)]
+pub(super) struct Restore {
+    /// Removal ids or paths
+    #[arg(value_name = "ID|PATH")]
+    what: Vec<String>,
+    #[command(flatten)]
+    selection: Selection,
+    /// Show what would come back; restore nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failure> {
+    let filter = command.selection.filter();
+    if command.what.is_empty() && filter.is_all() {
+        return Err(Failure::usage(
+            "nothing is selected to restore",
+            "dalsegno restore ID (dalsegno trash list shows them), or PATH, or --run NAME …",
+        ));
+    }
+    let registry = if command.dry_run {
+        context.open_read_only()?
+    } else {
+        context.open()?
+    };
+    let mut targets: Vec<RestoreTarget> = Vec::new();
+    for what in &command.what {
+        targets.push(match what.parse() {
+            Ok(id) => RestoreTarget::Removal(id),
+            Err(_) => match context.target(&registry, what.as_ref()) {
+                Target::Path(path) => RestoreTarget::Path(path),
+                _ => continue,
+            },
+        });
+    }
+    if !filter.is_all() {
+        targets.push(RestoreTarget::Filter(filter));
+    }
+    let form = context.form(command.output);
+    if command.dry_run {
+        let mut artifacts = Vec::new();
+        for target in &targets {
+            let removed = registry.restorable(target)?;
+            artifacts.extend(removed.into_iter().map(|removed| removed.artifact));
+        }
+        show::rows(context, form, &artifacts)?;
+        context.say(&format!(
+            "would restore {} artifacts; nothing was restored",
+            artifacts.len()
+        ));
+        return Ok(());
+    }
+    let mut report = RestoreReport::default();
+    for target in &targets {
+        let one = registry.restore(target)?;
+        report.removals.extend(one.removals);
+        report.artifacts.extend(one.artifacts);
+        report.moved += one.moved;
+    }
+    match form {
+        Form::Json => render::document(context, "restore", &report)?,
+        Form::Jsonl => {
+            let line = render::json(&report)?;
+            context.line(&line)?;
+        }
+        Form::Table | Form::Tsv => {}
+    }
+    let s = if report.artifacts.len() == 1 { "" } else { "s" };
+    context.say(&format!("restored {} artifact{s}", report.artifacts.len()));
+    Ok(())
+}

@@ -1,0 +1,333 @@
+//! `rm`: removes artifacts, row and data together.
+
+use std::io::{BufRead, IsTerminal, Write};
+
+use clap::Args;
+use serde::Serialize;
+
+use super::args::{Output, duration};
+use super::context::{Context, Form, escape};
+use super::fail::Failure;
+use super::render::{self, Align, Column, Record, Rows, total_cells};
+use super::show::Subjects;
+use crate::registry::Registry;
+use crate::removal::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions};
+use crate::removals::Keep;
+
+/// Names that a prompt lists; more are counted.
+const MOST_NAMES: usize = 10;
+
+/// Remove artifacts: row and data together, or neither
+///
+/// Asks first, with counts, bytes and files; --yes where there is no terminal. After a crash at any
+/// moment the artifact is there whole or gone whole. A container named by path or --kind takes
+/// along everything in it. With --trash, `dalsegno restore` brings all of it back. Exit code 3
+/// where something was skipped or could not be unlinked.
+#[derive(Debug, Args)]
+pub(super) struct Rm {
+    #[command(flatten)]
+    subjects: Subjects,
+    /// Show what would go; remove nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Why; is remembered
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Leave out what cannot be removed, rather than removing nothing
+    #[arg(long)]
+    keep_going: bool,
+    /// Keep the data in the trash until it is emptied
+    #[arg(long, conflicts_with_all = ["no_trash", "trash_for"])]
+    trash: bool,
+    /// Keep the data in the trash for this long, such as 72h
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "no_trash")]
+    trash_for: Option<std::time::Duration>,
+    /// Unlink the data at once, whatever trash.keep in config.toml says
+    #[arg(long)]
+    no_trash: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Record for PlannedItem {
+    const NAME: &'static str = "items";
+    const COLUMNS: &'static [Column] = &[
+        Column("SIZE", Align::Right),
+        Column("FILES", Align::Right),
+        Column("ARTIFACTS", Align::Right),
+        Column("PATH", Align::Left),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "path",
+        "whole_container",
+        "artifacts",
+        "bytes",
+        "files",
+        "uncounted",
+        "unknown",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let [bytes, files] = total_cells(&self.total());
+        let path = if self.is_container {
+            format!("{}/", self.path)
+        } else {
+            self.path.clone()
+        };
+        vec![bytes, files, self.artifacts.len().to_string(), path]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let [bytes, files, uncounted] = render::total_fields(&self.total());
+        vec![
+            self.path.clone(),
+            self.is_container.to_string(),
+            self.artifacts.len().to_string(),
+            bytes,
+            files,
+            uncounted,
+            self.unknown.len().to_string(),
+        ]
+    }
+}
+
+#[derive(Serialize)]
+struct PlanDocument<'a> {
+    items: &'a [PlannedItem],
+    stays: &'a [std::path::PathBuf],
+    artifacts: usize,
+    #[serde(flatten)]
+    total: crate::size::Total,
+}
+
+pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
+    let registry = if command.dry_run {
+        context.open_read_only()?
+    } else {
+        context.open()?
+    };
+    let chosen = command.subjects.choose(context, &registry, "rm")?;
+    let plan = registry.plan_removal(chosen)?;
+    let form = context.form(command.output);
+    if plan.items.is_empty() {
+        context.say("no artifact is selected; nothing is removed");
+        return match form {
+            Form::Json => render::document(context, "plan", &document(&plan)),
+            _ => Ok(()),
+        };
+    }
+    if command.dry_run {
+        return show_plan(context, &registry, &plan, form);
+    }
+    let keep = keep(command, &registry);
+    if !command.yes {
+        ask(context, &plan, keep)?;
+    }
+    let options = RemoveOptions {
+        reason: command.reason.clone(),
+        keep,
+        keep_going: command.keep_going,
+    };
+    let monitor = context.monitor();
+    let report = registry.remove_planned(&plan, &options, &monitor)?;
+    drop(monitor);
+    say(context, &report, &plan, keep, form)?;
+    let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
+    if report.skipped.is_empty() && is_unlinked {
+        Ok(())
+    } else {
+        Err(Failure::Partly)
+    }
+}
+
+fn keep(command: &Rm, registry: &Registry) -> Keep {
+    match command.trash_for {
+        Some(time) => Keep::For(time),
+        None if command.trash => Keep::UntilEmptied,
+        None if command.no_trash => Keep::No,
+        None => registry.default_keep(),
+    }
+}
+
+fn document(plan: &RemovalPlan) -> PlanDocument<'_> {
+    PlanDocument {
+        items: &plan.items,
+        stays: &plan.stays,
+        artifacts: plan.artifacts().count(),
+        total: plan.total(),
+    }
+}
+
+fn show_plan(
+    context: &mut Context,
+    registry: &Registry,
+    plan: &RemovalPlan,
+    form: Form,
+) -> Result<(), Failure> {
+    if form == Form::Json {
+        return render::document(context, "plan", &document(plan));
+    }
+    let mut rows = Rows::new::<PlannedItem>(context, form)?;
+    plan.items.iter().try_for_each(|item| rows.push(item))?;
+    rows.finish("")?;
+    for line in remarks(plan) {
+        context.say(&line);
+    }
+    context.say(&format!(
+        "would remove {}; nothing was removed",
+        summary(plan)
+    ));
+    if registry.is_read_only() && registry.notice().is_some() {
+        context.say("the base directory cannot be written here");
+    }
+    Ok(())
+}
+
+/// Counts of a plan in words.
+fn summary(plan: &RemovalPlan) -> String {
+    let [bytes, files] = total_cells(&plan.total());
+    let artifacts = plan.artifacts().count();
+    let s = if artifacts == 1 { "" } else { "s" };
+    format!("{artifacts} artifact{s}, {bytes} in {files} files")
+}
+
+/// What goes along that the registry does not know, and what stays.
+fn remarks(plan: &RemovalPlan) -> Vec<String> {
+    let mut lines = Vec::new();
+    for item in plan.items.iter().filter(|item| !item.unknown.is_empty()) {
+        lines.push(format!(
+            "{} also holds what the registry does not know:",
+            item.path
+        ));
+        lines.extend(names(
+            item.unknown.iter().map(|path| path.display().to_string()),
+        ));
+    }
+    if !plan.stays.is_empty() {
+        lines.push("these lie there too and stay:".to_owned());
+        lines.extend(names(
+            plan.stays.iter().map(|path| path.display().to_string()),
+        ));
+    }
+    lines
+}
+
+fn names(all: impl ExactSizeIterator<Item = String>) -> Vec<String> {
+    let more = all.len().saturating_sub(MOST_NAMES);
+    let mut lines: Vec<String> = all
+        .take(MOST_NAMES)
+        .map(|name| format!("  {name}"))
+        .collect();
+    if more > 0 {
+        lines.push(format!("  and {more} more"));
+    }
+    lines
+}
+
+/// Asks on the terminal whether a plan is to be carried out.
+fn ask(context: &Context, plan: &RemovalPlan, keep: Keep) -> Result<(), Failure> {
+    let mut text = String::new();
+    for line in names(plan.items.iter().map(|item| item.path.clone())) {
+        text.push_str(&format!("{line}\n"));
+    }
+    for line in remarks(plan) {
+        text.push_str(&format!("{line}\n"));
+    }
+    let whither = match keep {
+        Keep::No => "for good".to_owned(),
+        Keep::UntilEmptied => "into the trash".to_owned(),
+        Keep::For(time) => format!("into the trash for {}", humantime::format_duration(time)),
+    };
+    text.push_str(&format!("Remove {} {whither}? [y/N] ", summary(plan)));
+    confirm(
+        context,
+        &text,
+        "dalsegno rm --dry-run … to see what would go, then dalsegno rm --yes …",
+    )
+}
+
+/// Asks on the terminal; anything but yes is a no.
+pub(super) fn confirm(context: &Context, question: &str, instead: &str) -> Result<(), Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            "there is no terminal to ask on; nothing was removed",
+            instead,
+        ));
+    }
+    let mut stderr = std::io::stderr().lock();
+    write!(stderr, "{}", escape(question)).and_then(|()| stderr.flush())?;
+    drop(stderr);
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    if matches!(answer.trim(), "y" | "Y" | "yes") {
+        return Ok(());
+    }
+    context.say("nothing was removed");
+    Err(Failure::Declined)
+}
+
+fn say(
+    context: &mut Context,
+    report: &RemovalReport,
+    plan: &RemovalPlan,
+    keep: Keep,
+    form: Form,
+) -> Result<(), Failure> {
+    match form {
+        Form::Json => render::document(context, "removal", report)?,
+        Form::Jsonl => {
+            let line = render::json(report)?;
+            context.line(&line)?;
+        }
+        Form::Table | Form::Tsv => {}
+    }
+    for path in report.missing.iter().take(MOST_NAMES) {
+        context.warn(&format!(
+            "{} had no data any more; its row is gone",
+            path.display()
+        ));
+    }
+    for skipped in &report.skipped {
+        let (path, reason) = (skipped.path.display(), &skipped.reason);
+        context.warn(&format!("skipped {path}: {reason}"));
+    }
+    for line in remarks(plan).iter().filter(|_| !plan.stays.is_empty()) {
+        context.say(line);
+    }
+    let [bytes, files] = total_cells(&report.total);
+    let Some(id) = &report.removal else {
+        context.say("nothing was removed");
+        return Ok(());
+    };
+    let artifacts = report.artifacts.len();
+    let s = if artifacts == 1 { "" } else { "s" };
+    context.say(&format!(
+        "removed {artifacts} artifact{s}, {bytes} in {files} files (removal {id})"
+    ));
+    match &report.purge {
+        Some(purge) => purged(context, purge),
+        None if keep != Keep::No && report.moved > 0 => {
+            context.say(&format!("bring it back with: dalsegno restore {id}"));
+        }
+        None => {}
+    }
+    Ok(())
+}
+
+/// Says what a purge did.
+pub(super) fn purged(context: &Context, purge: &crate::storage::PurgeReport) {
+    for (path, reason) in &purge.failures {
+        context.warn(&format!("could not unlink {}: {reason}", path.display()));
+    }
+    if purge.failed > 0 {
+        context.warn(&format!(
+            "{} could not be unlinked; mend that, then: dalsegno trash empty",
+            purge.failed
+        ));
+    } else if !purge.is_done {
+        context.say("another process goes on with unlinking; see: dalsegno trash list");
+    }
+}

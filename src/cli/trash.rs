@@ -1,0 +1,183 @@
+//! `trash list` and `trash empty`.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::args::{Output, duration};
+use super::context::{Context, Form};
+use super::fail::Failure;
+use super::render::{self, Align, Column, Record, Rows, or_empty, total_cells, total_fields};
+use super::rm;
+use crate::removals::{Removal, RemovalState};
+use crate::size::Total;
+
+/// What lies in the trash, and unlinking it
+#[derive(Debug, Args)]
+pub(super) struct Trash {
+    #[command(subcommand)]
+    command: TrashCommand,
+}
+
+#[derive(Debug, Subcommand)]
+enum TrashCommand {
+    List(List),
+    Empty(Empty),
+}
+
+/// List the removals whose data is in the trash
+///
+/// What is kept can be restored; what is being purged can not.
+#[derive(Debug, Args)]
+struct List {
+    #[command(flatten)]
+    output: Output,
+}
+
+/// Unlink what is in the trash, and go on with what was interrupted
+///
+/// Exit code 3 where something could not be unlinked.
+#[derive(Debug, Args)]
+struct Empty {
+    /// Only what was removed longer ago than this, such as 72h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    older_than: Option<Duration>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Record for Removal {
+    const NAME: &'static str = "removals";
+    const COLUMNS: &'static [Column] = &[
+        Column("REMOVAL", Align::Left),
+        Column("STATE", Align::Left),
+        Column("ARTIFACTS", Align::Right),
+        Column("SIZE", Align::Right),
+        Column("FILES", Align::Right),
+        Column("BY", Align::Left),
+        Column("PURGE AFTER", Align::Left),
+        Column("REASON", Align::Left),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "removed_at",
+        "user",
+        "host",
+        "pid",
+        "reason",
+        "state",
+        "purge_after",
+        "artifacts",
+        "bytes",
+        "files",
+        "uncounted",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let [bytes, files] = total_cells(&self.total);
+        vec![
+            self.id.to_string(),
+            self.state.to_string(),
+            self.artifacts.to_string(),
+            bytes,
+            files,
+            self.actor.user.clone(),
+            self.purge_after
+                .map_or("emptied by hand".to_owned(), |time| time.to_string()),
+            self.reason.clone().unwrap_or_else(|| "-".to_owned()),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let [bytes, files, uncounted] = total_fields(&self.total);
+        vec![
+            self.id.to_string(),
+            self.removed_at.to_string(),
+            self.actor.user.clone(),
+            self.actor.host.clone(),
+            self.actor.pid.to_string(),
+            or_empty(self.reason.as_ref()),
+            self.state.to_string(),
+            or_empty(self.purge_after),
+            self.artifacts.to_string(),
+            bytes,
+            files,
+            uncounted,
+        ]
+    }
+}
+
+pub(super) fn run(context: &mut Context, command: &Trash) -> Result<(), Failure> {
+    match &command.command {
+        TrashCommand::List(list) => run_list(context, list),
+        TrashCommand::Empty(empty) => run_empty(context, empty),
+    }
+}
+
+fn run_list(context: &mut Context, command: &List) -> Result<(), Failure> {
+    let registry = context.open_read_only()?;
+    let removals = registry.trash()?;
+    let form = context.form(command.output);
+    let mut total = Total::default();
+    removals
+        .iter()
+        .for_each(|removal| total.merge(removal.total));
+    let mut rows = Rows::new::<Removal>(context, form)?;
+    removals.iter().try_for_each(|removal| rows.push(removal))?;
+    rows.finish("the trash is empty")?;
+    if form == Form::Table && !removals.is_empty() {
+        let [bytes, files] = total_cells(&total);
+        context.say(&format!(
+            "{bytes} in {files} files; unlink it with: dalsegno trash empty"
+        ));
+    }
+    Ok(())
+}
+
+fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
+    let registry = context.open()?;
+    let kept = registry
+        .trash()?
+        .into_iter()
+        .any(|removal| removal.state == RemovalState::Kept);
+    if kept && !command.yes {
+        let mut total = Total::default();
+        registry
+            .trash()?
+            .iter()
+            .for_each(|removal| total.merge(removal.total));
+        let [bytes, files] = total_cells(&total);
+        rm::confirm(
+            context,
+            &format!("Unlink what is in the trash for good ({bytes} in {files} files)? [y/N] "),
+            "dalsegno trash list to see what is there, then dalsegno trash empty --yes",
+        )?;
+    }
+    let monitor = context.monitor();
+    let report = registry.empty_trash(command.older_than, &monitor)?;
+    drop(monitor);
+    match context.form(command.output) {
+        Form::Json => render::document(context, "emptied", &report)?,
+        Form::Jsonl => {
+            let line = render::json(&report)?;
+            context.line(&line)?;
+        }
+        Form::Table | Form::Tsv => {}
+    }
+    rm::purged(context, &report.purge);
+    let s = if report.purged.len() == 1 { "" } else { "s" };
+    context.say(&format!(
+        "purged {} removal{s}: {} files, {} folders",
+        report.purged.len(),
+        report.purge.files,
+        report.purge.folders
+    ));
+    if report.purge.failed > 0 {
+        Err(Failure::Partly)
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,336 @@
+//! The registry: one base directory and its catalog, and everything that can be asked of them.
+
+mod options;
+mod removing;
+mod store;
+
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::artifact::{Artifact, ArtifactId, Origin};
+use crate::catalog::{
+    Catalog, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
+};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+use crate::key::Key;
+use crate::layout::{self, Location};
+use crate::monitor::{Monitor, Silent};
+use crate::name::{DatasetName, is_container_name};
+use crate::recovery::Recovery;
+use crate::refresh::{self, RefreshOptions, RefreshReport};
+use crate::scan::{self, ScanReport};
+use crate::storage::{Base, WalkOptions};
+
+pub use options::Options;
+pub use removing::{EmptyReport, RestoreTarget};
+
+/// How an artifact is named: by key, path or number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// By what it is.
+    Key(Key),
+    /// By its path, absolute or relative to the base directory.
+    Path(PathBuf),
+    /// By its number.
+    Id(ArtifactId),
+}
+
+/// One base directory and its catalog.
+///
+/// Usable from several threads; several handles and processes may use one base directory at
+/// once. A handle that was carried over a fork answers every call with the error `forked`.
+pub struct Registry {
+    base: Base,
+    catalog: Catalog,
+    clock: Arc<dyn Clock>,
+    has_folder: bool,
+    /// How long removed data is kept, where the configuration says so.
+    keep: Option<Duration>,
+    recovery: Recovery,
+}
+
+impl Registry {
+    /// Makes a registry in a base directory, or opens the one that is there.
+    ///
+    /// # Errors
+    /// As [`Options::create`].
+    pub fn create(base: impl AsRef<Path>) -> Result<Self> {
+        Options::new().create(base).map(|(registry, _)| registry)
+    }
+
+    /// Opens the registry of a base directory.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open(base: impl AsRef<Path>) -> Result<Self> {
+        Options::new().open(base)
+    }
+
+    /// Opens the registry of a base directory for reading only.
+    ///
+    /// # Errors
+    /// As [`Options::open`].
+    pub fn open_read_only(base: impl AsRef<Path>) -> Result<Self> {
+        Options::new().read_only(true).open(base)
+    }
+
+    /// The base directory, absolute.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        self.base.path()
+    }
+
+    /// The catalog file.
+    #[must_use]
+    pub fn catalog_path(&self) -> &Path {
+        self.catalog.path()
+    }
+
+    /// The registry's own id.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn id(&self) -> Result<String> {
+        Ok(self.catalog.registry_id()?)
+    }
+
+    /// What the catalog stands on, for people who look for a fault.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn health(&self) -> Result<CatalogHealth> {
+        Ok(self.catalog.health()?)
+    }
+
+    /// Whether changes are refused.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.catalog.is_read_only()
+    }
+
+    /// What a reader should know about how the catalog is read, if anything.
+    #[must_use]
+    pub fn notice(&self) -> Option<&'static str> {
+        self.catalog.notice()
+    }
+
+    /// Records a key. The same key gives the same artifact for ever; recording it again changes
+    /// nothing and takes no lock.
+    ///
+    /// # Errors
+    /// [`CatalogError::PathTaken`] where another key with the same path was recorded.
+    pub fn record(&self, key: &Key) -> Result<Recorded> {
+        if let Some(artifact) = self.catalog.at(&layout::place(key))?
+            && artifact.key == *key
+            && (artifact.origin == Origin::Recorded || self.is_read_only())
+        {
+            return Ok(Recorded {
+                artifact,
+                is_new: false,
+            });
+        }
+        let record = |recorder: &mut crate::catalog::Recorder<'_>| recorder.record(key);
+        Ok(self.catalog.record(self.clock.now(), record)?)
+    }
+
+    /// Records many keys in one transaction, all or none.
+    ///
+    /// # Errors
+    /// As [`Registry::record`]; then none is recorded.
+    pub fn record_many<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a Key>,
+    ) -> Result<Vec<Recorded>> {
+        self.catalog.record(self.clock.now(), |recorder| {
+            keys.into_iter()
+                .map(|key| recorder.record(key).map_err(Error::from))
+                .collect()
+        })
+    }
+
+    /// Records the array of an identifier, under the key that the layout reads from its path.
+    ///
+    /// # Errors
+    /// [`Error`] where it lies outside the base directory, is no array, or a name is refused.
+    pub fn record_identifier(&self, identifier: &LocalArrayIdentifier) -> Result<Recorded> {
+        let location = self.location_of(identifier)?;
+        if let Some(artifact) = self.catalog.at(&location)? {
+            return Ok(Recorded {
+                artifact,
+                is_new: false,
+            });
+        }
+        self.record(&layout::read(&location.path())?)
+    }
+
+    /// Gives an artifact; none where the catalog has no such row.
+    ///
+    /// # Errors
+    /// [`Error`] where a path lies outside the base directory or the catalog fails.
+    pub fn get(&self, target: &Target) -> Result<Option<Artifact>> {
+        Ok(match target {
+            Target::Key(key) => {
+                let found = self.catalog.at(&layout::place(key))?;
+                found.filter(|artifact| artifact.key == *key)
+            }
+            Target::Path(path) => self.catalog.at(&self.location(path)?)?,
+            Target::Id(id) => self.catalog.by_id(*id)?,
+        })
+    }
+
+    /// Gives every artifact of a selection to `each`, until it breaks: in the order run,
+    /// iteration, kind, dataset, parameters. Rows stream, and no lock is held that a writer
+    /// would wait for.
+    ///
+    /// # Errors
+    /// [`Error`], and whatever `each` returns.
+    pub fn list(
+        &self,
+        filter: &Filter,
+        each: impl FnMut(Artifact) -> Result<ControlFlow<()>>,
+    ) -> Result<()> {
+        self.catalog.list(filter, Selected::All, each)
+    }
+
+    /// Gives every artifact of a selection at once.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn select(&self, filter: &Filter) -> Result<Vec<Artifact>> {
+        let mut artifacts = Vec::new();
+        self.list(filter, |artifact| {
+            artifacts.push(artifact);
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(artifacts)
+    }
+
+    /// Gives what each iteration of a selection has, in the order of run and iteration.
+    ///
+    /// # Errors
+    /// [`Error`], and whatever `each` returns.
+    pub fn iterations(
+        &self,
+        filter: &Filter,
+        each: impl FnMut(IterationRow) -> Result<()>,
+    ) -> Result<()> {
+        self.catalog.iterations(filter, each)
+    }
+
+    /// Gives what each run of a selection has, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error`], and whatever `each` returns.
+    pub fn runs(&self, filter: &Filter, each: impl FnMut(RunRow) -> Result<()>) -> Result<()> {
+        self.catalog.runs(filter, each)
+    }
+
+    /// Gives what a selection takes on disk, summed, largest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn du(&self, filter: &Filter, group: DuGroup) -> Result<Vec<DuRow>> {
+        Ok(self.catalog.du(filter, group)?)
+    }
+
+    /// Notes the writer's word that an artifact is whole; counts its bytes and files.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`], [`Error::NothingWritten`], [`Error::Unreadable`].
+    pub fn seal(&self, target: &Target) -> Result<Artifact> {
+        let artifact = self.get(target)?.ok_or_else(|| self.not_recorded(target))?;
+        self.seal_many(std::slice::from_ref(&artifact), &Silent)?;
+        self.get(&Target::Id(artifact.id))?
+            .ok_or_else(|| self.not_recorded(target))
+    }
+
+    /// Seals many artifacts, all or none.
+    ///
+    /// # Errors
+    /// As [`Registry::seal`].
+    pub fn seal_many(&self, artifacts: &[Artifact], monitor: &dyn Monitor) -> Result<()> {
+        refresh::seal(
+            &self.catalog,
+            &self.base,
+            artifacts,
+            self.clock.now(),
+            monitor,
+        )
+    }
+
+    /// Looks for the data of a selection and notes what it sees.
+    ///
+    /// # Errors
+    /// [`Error`] of the catalog. What cannot be read is in the report.
+    pub fn refresh(
+        &self,
+        filter: &Filter,
+        options: RefreshOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<RefreshReport> {
+        refresh::refresh(&self.catalog, &self.base, filter, options, monitor)
+    }
+
+    /// Walks the base directory and adopts every array that has no row.
+    ///
+    /// # Errors
+    /// [`Error`] of the catalog. What cannot be read or named is in the report.
+    pub fn scan(&self, options: WalkOptions, monitor: &dyn Monitor) -> Result<ScanReport> {
+        scan::scan(&self.catalog, &self.base, &*self.clock, options, monitor)
+    }
+
+    /// The error for an artifact that the catalog does not have.
+    #[must_use]
+    pub fn not_recorded(&self, target: &Target) -> Error {
+        Error::NotRecorded {
+            what: match target {
+                Target::Key(key) => key.to_string(),
+                Target::Path(path) => path.display().to_string(),
+                Target::Id(id) => format!("artifact {id}"),
+            },
+        }
+    }
+
+    /// The place of a path below the base directory.
+    fn location(&self, path: &Path) -> Result<Location> {
+        let outside = || Error::OutsideBase {
+            path: path.to_owned(),
+            base: self.base.path().to_path_buf(),
+        };
+        let relative = match path.strip_prefix(self.base.path()) {
+            Ok(relative) => relative,
+            Err(_) if path.is_absolute() => return Err(outside()),
+            Err(_) => path,
+        };
+        let text = relative.to_str().ok_or_else(outside)?;
+        let name: DatasetName = text.parse()?;
+        Ok(layout::split(name.as_str())?)
+    }
+
+    fn location_of(&self, identifier: &LocalArrayIdentifier) -> Result<Location> {
+        let container = self.location(&identifier.container)?.path();
+        if !is_container_name(container.rsplit('/').next().unwrap_or_default()) {
+            return Err(layout::LayoutError::NoContainer { path: container }.into());
+        }
+        let dataset: DatasetName = identifier.dataset.parse()?;
+        Ok(layout::split(&format!("{container}/{dataset}"))?)
+    }
+
+    fn array(&self, key: &Key) -> Result<LocalArrayIdentifier> {
+        let artifact = self.record(key)?.artifact;
+        let Location { container, array } = artifact.location();
+        Ok(LocalArrayIdentifier {
+            container: self.base.path().join(container),
+            dataset: array.unwrap_or_default(),
+        })
+    }
+
+    fn container(&self, key: &Key) -> Result<LocalContainerIdentifier> {
+        Ok(self.record(key)?.artifact.container())
+    }
+}

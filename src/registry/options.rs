@@ -1,0 +1,244 @@
+//! How a registry is opened or made.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Registry, removing};
+use crate::catalog::{
+    self, Catalog, CatalogError, CatalogOptions, Durability, Folder, NewFolder, OnWait,
+};
+use crate::clock::{Clock, SystemClock};
+use crate::error::Result;
+use crate::recovery::{self, Recovery};
+use crate::storage::{self, Base, FsKind};
+
+/// How a registry is opened or made.
+pub struct Options {
+    catalog: Option<PathBuf>,
+    read_only: bool,
+    single_host: bool,
+    durability: Durability,
+    lock_timeout: Duration,
+    on_wait: Box<OnWait>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            catalog: None,
+            read_only: false,
+            single_host: false,
+            durability: Durability::Full,
+            lock_timeout: Duration::from_secs(60),
+            on_wait: Box::new(|_| {}),
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl Options {
+    /// The defaults: catalog in the base directory, reading and writing, full durability.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Keeps the catalog in this file, on a local disk, rather than in the base directory, which
+    /// remembers it.
+    #[must_use]
+    pub fn catalog(mut self, path: impl Into<PathBuf>) -> Self {
+        self.catalog = Some(path.into());
+        self
+    }
+
+    /// Opens for reading only. Works on a read-only mount.
+    #[must_use]
+    pub fn read_only(mut self, read_only: bool) -> Self {
+        self.read_only = read_only;
+        self
+    }
+
+    /// Makes a registry whose catalog lies on a network file system and is written on this host
+    /// only.
+    #[must_use]
+    pub fn single_host(mut self, single_host: bool) -> Self {
+        self.single_host = single_host;
+        self
+    }
+
+    /// What a commit promises.
+    #[must_use]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.durability = durability;
+        self
+    }
+
+    /// How long a change waits while others write; 60 s unless said.
+    #[must_use]
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.lock_timeout = timeout;
+        self
+    }
+
+    /// Is told who holds the catalog when a change has waited for two seconds.
+    #[must_use]
+    pub fn on_wait(mut self, on_wait: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_wait = Box::new(on_wait);
+        self
+    }
+
+    /// Where the time comes from.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Makes a registry in a base directory, or opens the one that is there. The second value
+    /// says whether it was made.
+    ///
+    /// # Errors
+    /// [`Error`] where the base directory cannot be used, or its registry not be opened. Nothing
+    /// is left behind.
+    pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
+        let base = Base::open(base.as_ref())?;
+        if Folder::exists(base.path()) {
+            return Ok((self.open_at(base)?, false));
+        }
+        let catalog = self.catalog_file()?;
+        let place = match &catalog {
+            Some(path) => path.parent().unwrap_or(Path::new("/")),
+            None => base.path(),
+        };
+        let single_host = match storage::kind_of(place)? {
+            FsKind::Network(file_system) if !self.single_host => {
+                let path = catalog.unwrap_or_else(|| base.path().join(crate::name::REGISTRY_DIR));
+                return Err(CatalogError::Network { path, file_system }.into());
+            }
+            _ => self.single_host.then(hostname),
+        };
+        let new = NewFolder {
+            catalog,
+            single_host,
+        };
+        let (_, made) = Folder::create(base.path(), &new, self.clock.now())?;
+        Ok((self.open_at(base)?, made))
+    }
+
+    /// Opens the registry of a base directory.
+    ///
+    /// # Errors
+    /// [`Error`] where there is none, or it cannot be opened. Nothing is ever created.
+    pub fn open(self, base: impl AsRef<Path>) -> Result<Registry> {
+        let base = Base::open(base.as_ref())?;
+        self.open_at(base)
+    }
+
+    fn catalog_file(&self) -> Result<Option<PathBuf>> {
+        let Some(path) = &self.catalog else {
+            return Ok(None);
+        };
+        std::path::absolute(path).map(Some).map_err(|source| {
+            CatalogError::Io {
+                operation: "finding",
+                path: path.clone(),
+                source,
+            }
+            .into()
+        })
+    }
+
+    fn open_at(self, base: Base) -> Result<Registry> {
+        let given = self.catalog_file()?;
+        let folder = match Folder::find(base.path()) {
+            Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
+            found => Some(found?),
+        };
+        let remembered = folder.as_ref().map(Folder::catalog);
+        let path = match (given, remembered) {
+            (Some(given), Some(remembered)) if given != remembered => {
+                return Err(CatalogError::Elsewhere { remembered, given }.into());
+            }
+            (Some(path), _) | (None, Some(path)) => path,
+            (None, None) => {
+                return Err(CatalogError::NoRegistry {
+                    base: base.path().to_path_buf(),
+                }
+                .into());
+            }
+        };
+        // First: a catalog elsewhere may have gone with the folder around it.
+        catalog::check_file(&path)?;
+        let network = match storage::kind_of(path.parent().unwrap_or(Path::new("/")))? {
+            FsKind::Local => None,
+            FsKind::Network(file_system) => {
+                let host = folder.as_ref().and_then(Folder::single_host);
+                self.check_host(&path, file_system, host)?;
+                Some(file_system)
+            }
+        };
+        let options = CatalogOptions {
+            read_only: self.read_only,
+            durability: self.durability,
+            lock_timeout: self.lock_timeout,
+            on_wait: self.on_wait,
+            network,
+        };
+        let catalog = Catalog::open(&path, base.path(), options)?;
+        if let Some(expected) = folder.as_ref().and_then(Folder::registry) {
+            let found = catalog.registry_id()?;
+            if found != expected {
+                let expected = expected.to_owned();
+                return Err(CatalogError::Mismatch {
+                    path,
+                    expected,
+                    found,
+                }
+                .into());
+            }
+        }
+        let keep = folder
+            .as_ref()
+            .and_then(|folder| folder.config.trash.as_ref()?.keep);
+        let mut registry = Registry {
+            base,
+            catalog,
+            clock: self.clock,
+            has_folder: folder.is_some(),
+            keep,
+            recovery: Recovery::default(),
+        };
+        if !registry.catalog.is_read_only() {
+            let now = registry.clock.now();
+            let (catalog, base) = (&registry.catalog, &registry.base);
+            registry.recovery = recovery::recover(catalog, base, &removing::actor, now)?;
+        }
+        Ok(registry)
+    }
+
+    fn check_host(&self, path: &Path, file_system: &'static str, host: Option<&str>) -> Result<()> {
+        let path = path.to_owned();
+        match host {
+            None => Err(CatalogError::Network { path, file_system }.into()),
+            Some(expected) if !self.read_only && expected != hostname() => {
+                let (expected, found) = (expected.to_owned(), hostname());
+                Err(CatalogError::OtherHost {
+                    path,
+                    expected,
+                    found,
+                }
+                .into())
+            }
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+pub(super) fn hostname() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}

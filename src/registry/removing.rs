@@ -1,0 +1,336 @@
+//! Removing, restoring, emptying the trash: the face of the protocols.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::options::hostname;
+use super::{Registry, Target};
+use crate::catalog::CatalogError;
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::layout;
+use crate::monitor::{Monitor, Silent};
+use crate::recovery::{self, Pending, Recovery};
+use crate::removal::{self, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing};
+use crate::removals::{Actor, Keep, Removal, RemovalId, RemovalState, RemovedArtifact};
+use crate::restore::{self, RestoreReport};
+use crate::storage::PurgeReport;
+
+/// Who does something here: the user, this host, this process.
+pub(super) fn actor() -> Actor {
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    Actor {
+        user: user.map_or_else(|| uid.to_string(), |user| user.name),
+        host: hostname(),
+        pid: std::process::id(),
+    }
+}
+
+/// What is to be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestoreTarget {
+    /// Everything that a removal took and that is still in the trash.
+    Removal(RemovalId),
+    /// What was last removed from this path, absolute or relative to the base directory.
+    Path(PathBuf),
+    /// Every artifact in the trash that a filter selects; the last of each place.
+    Filter(Filter),
+}
+
+/// What emptying the trash did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct EmptyReport {
+    /// Removals of which nothing is left.
+    pub purged: Vec<RemovalId>,
+    /// Removals of which something is left: it could not be unlinked, or another process purges it.
+    pub left: Vec<RemovalId>,
+    /// What was unlinked, and what could not be.
+    pub purge: PurgeReport,
+}
+
+impl Registry {
+    /// How long removed data is kept unless somebody says otherwise: `trash.keep` of `config.toml`.
+    #[must_use]
+    pub fn default_keep(&self) -> Keep {
+        self.keep.map_or(Keep::No, Keep::For)
+    }
+
+    /// What opening found to settle, and did.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        &self.recovery
+    }
+
+    /// What is left to settle. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error`] where the trash or the catalog cannot be read.
+    pub fn pending(&self) -> Result<Pending> {
+        recovery::pending(&self.catalog, &self.base, self.clock.now())
+    }
+
+    /// Gives what a removal of this target is to take. The path of a container without a row of its
+    /// own stands for every artifact in it.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`].
+    pub fn choose(&self, target: &Target) -> Result<Vec<Chosen>> {
+        if let Some(artifact) = self.get(target)? {
+            let whole_container = artifact.location().array.is_none();
+            return Ok(vec![Chosen {
+                artifact,
+                whole_container,
+            }]);
+        }
+        let mut chosen = Vec::new();
+        if let Target::Path(path) = target {
+            let place = self.location(path)?;
+            if place.array.is_none() {
+                let artifacts = self.catalog.in_container(&place.container)?;
+                chosen.extend(artifacts.into_iter().map(|artifact| {
+                    let whole_container = layout::place(&artifact.key).container == place.container;
+                    Chosen {
+                        artifact,
+                        whole_container,
+                    }
+                }));
+            }
+        }
+        if chosen.is_empty() {
+            return Err(self.not_recorded(target));
+        }
+        Ok(chosen)
+    }
+
+    /// Decides what a removal of these artifacts moves. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error`] where something that the decision depends on cannot be read.
+    pub fn plan_removal(&self, chosen: Vec<Chosen>) -> Result<RemovalPlan> {
+        removal::plan(&self.catalog, &self.base, chosen)
+    }
+
+    /// Carries a plan out: rows and data, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error`] where anything cannot be removed, but for what `keep_going` leaves out; then
+    /// everything is as before.
+    pub fn remove_planned(
+        &self,
+        plan: &RemovalPlan,
+        options: &RemoveOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<RemovalReport> {
+        if !self.has_folder {
+            return Err(Error::NoFolder {
+                base: self.base.path().to_path_buf(),
+            });
+        }
+        self.settle()?;
+        let actor = actor();
+        let on = Removing {
+            catalog: &self.catalog,
+            base: &self.base,
+            actor: &actor,
+            now: self.clock.now(),
+            monitor,
+        };
+        let mut result = removal::remove(&on, plan, options);
+        let is_full =
+            |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
+        if result.as_ref().is_err_and(is_full) && self.catalog.give_up_reserve() {
+            result = removal::remove(&on, plan, options);
+        }
+        self.catalog.keep_reserve();
+        result
+    }
+
+    /// Removes every artifact that a filter selects: rows and data, in one transaction.
+    ///
+    /// A container that the filter names by its kind takes along everything in it.
+    ///
+    /// # Errors
+    /// As [`Registry::remove_planned`].
+    pub fn remove_many(
+        &self,
+        filter: &Filter,
+        options: &RemoveOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<RemovalReport> {
+        let chosen = self.select(filter)?.into_iter().map(|artifact| {
+            let kind = artifact.key.kind();
+            let whole_container = kind.is_container() && filter.kinds.contains(&kind);
+            Chosen {
+                artifact,
+                whole_container,
+            }
+        });
+        let plan = self.plan_removal(chosen.collect())?;
+        self.remove_planned(&plan, options, monitor)
+    }
+
+    /// Removes an artifact: row and data, in one transaction.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`], and as [`Registry::remove_planned`].
+    pub fn remove_target(
+        &self,
+        target: &Target,
+        options: &RemoveOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<RemovalReport> {
+        let plan = self.plan_removal(self.choose(target)?)?;
+        self.remove_planned(&plan, options, monitor)
+    }
+
+    /// Removes an artifact; how long its data is kept, the configuration says.
+    ///
+    /// # Errors
+    /// As [`Registry::remove_target`].
+    pub fn remove_artifact(&self, target: &Target) -> Result<RemovalReport> {
+        let options = RemoveOptions {
+            keep: self.default_keep(),
+            ..RemoveOptions::default()
+        };
+        self.remove_target(target, &options, &Silent)
+    }
+
+    /// Settles what a crash of another process has left since this handle was opened.
+    fn settle(&self) -> Result<()> {
+        if self.is_read_only() {
+            let path = self.catalog.path().to_path_buf();
+            return Err(CatalogError::ReadOnly { path }.into());
+        }
+        let now = self.clock.now();
+        recovery::recover(&self.catalog, &self.base, &actor, now).map(|_| ())
+    }
+
+    /// Gives the removals whose data is in the trash, oldest first.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn trash(&self) -> Result<Vec<Removal>> {
+        Ok(self.catalog.open_removals()?)
+    }
+
+    /// Gives a removal, whatever has become of it.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub fn removal(&self, id: &RemovalId) -> Result<Option<Removal>> {
+        Ok(self.catalog.removal(id)?)
+    }
+
+    /// Gives what would be restored.
+    ///
+    /// # Errors
+    /// [`Error::NoRemoval`], [`Error::NotRestorable`], [`Error::NotInTrash`].
+    pub fn restorable(&self, target: &RestoreTarget) -> Result<Vec<RemovedArtifact>> {
+        let everything = Filter::default();
+        let filter = match target {
+            RestoreTarget::Filter(filter) => filter,
+            _ => &everything,
+        };
+        let mut kept = self.catalog.kept_artifacts(filter)?;
+        match target {
+            RestoreTarget::Removal(id) => {
+                let removal = self
+                    .removal(id)?
+                    .ok_or_else(|| Error::NoRemoval { id: id.to_string() })?;
+                if removal.state != RemovalState::Kept {
+                    let state = removal.state.as_str();
+                    return Err(Error::NotRestorable {
+                        id: id.to_string(),
+                        state,
+                    });
+                }
+                kept.retain(|removed| removed.removal == *id);
+            }
+            RestoreTarget::Path(path) => {
+                let wanted = self.location(path)?.path();
+                kept.retain(|removed| removed.artifact.location().path() == wanted);
+                last_of_each_place(&mut kept);
+            }
+            RestoreTarget::Filter(_) => last_of_each_place(&mut kept),
+        }
+        if kept.is_empty() {
+            let what = match target {
+                RestoreTarget::Removal(id) => format!("removal {id}"),
+                RestoreTarget::Path(path) => path.display().to_string(),
+                RestoreTarget::Filter(_) => "the selection".to_owned(),
+            };
+            return Err(Error::NotInTrash { what });
+        }
+        Ok(kept)
+    }
+
+    /// Brings rows and data back from the trash. What was moved as a whole comes back as a whole.
+    ///
+    /// # Errors
+    /// [`Error`] where something cannot be restored; what stands in its way is named.
+    pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
+        self.settle()?;
+        let chosen = self.restorable(target)?;
+        restore::restore(&self.catalog, &self.base, self.clock.now(), &chosen)
+    }
+
+    /// Purges what is in the trash, or of it what was removed longer ago than `older_than`, and
+    /// goes on with purges that were interrupted.
+    ///
+    /// # Errors
+    /// [`Error`] where the trash cannot be read or the catalog fails.
+    pub fn empty_trash(
+        &self,
+        older_than: Option<Duration>,
+        monitor: &dyn Monitor,
+    ) -> Result<EmptyReport> {
+        self.settle()?;
+        let now = self.clock.now();
+        let mut report = EmptyReport::default();
+        report.purge.is_done = true;
+        for removal in self.trash()? {
+            let is_old = older_than.is_none_or(|age| removal.removed_at < now.minus(age));
+            if !is_old && removal.state == RemovalState::Kept {
+                continue;
+            }
+            let is_purging = self.catalog.change("emptying the trash", |change| {
+                let Some(open) = change.removal(&removal.id)? else {
+                    return Ok(false);
+                };
+                if open.state == RemovalState::Kept {
+                    change.set_state(&removal.id, RemovalState::Purging, None)?;
+                }
+                Ok::<_, Error>(matches!(
+                    open.state,
+                    RemovalState::Kept | RemovalState::Purging
+                ))
+            })?;
+            if !is_purging {
+                continue;
+            }
+            let purge = removal::purge(&self.catalog, &self.base, &removal.id, now, None, monitor)?;
+            let list = if purge.is_done {
+                &mut report.purged
+            } else {
+                &mut report.left
+            };
+            list.push(removal.id);
+            report.purge.merge(purge);
+        }
+        Ok(report)
+    }
+}
+
+/// Where a place was removed several times, only the last can come back.
+fn last_of_each_place(kept: &mut Vec<RemovedArtifact>) {
+    kept.sort_by(|a, b| {
+        let place = |removed: &RemovedArtifact| removed.artifact.location();
+        place(a)
+            .cmp(&place(b))
+            .then_with(|| b.removal.cmp(&a.removal))
+    });
+    kept.dedup_by(|later, first| later.artifact.location() == first.artifact.location());
+}

@@ -1,0 +1,112 @@
+//! Getting to a folder below the base directory without following a symbolic link.
+//!
+//! Every component is opened from its parent's descriptor with `O_NOFOLLOW`. So a folder that is
+//! swapped for a link meanwhile is refused, and what was opened stays what it was.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, statat};
+use rustix::io::Errno;
+
+use super::{Base, StorageError};
+
+/// Opens a folder by its name, never through a symbolic link.
+pub(super) fn open_folder(
+    parent: impl AsFd,
+    name: impl rustix::path::Arg,
+) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    openat(parent, name, flags, Mode::empty())
+}
+
+/// What to do where a component does not exist.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Absent {
+    Say,
+    Make,
+}
+
+/// Opens the folder at `path` below the base directory. None where it, or a folder above it, does
+/// not exist.
+///
+/// # Errors
+/// [`StorageError`] where a component is a symbolic link or no folder, or lies on another file
+/// system than the base directory.
+pub(super) fn descend(
+    base: &Base,
+    path: &Path,
+    absent: Absent,
+) -> Result<Option<OwnedFd>, StorageError> {
+    let mut folder = open_folder(base.as_fd(), ".")
+        .map_err(|errno| StorageError::io("opening", base.path(), errno))?;
+    let device = device_of(folder.as_fd(), base.path())?;
+    let mut walked = PathBuf::new();
+    for component in path.components() {
+        walked.push(component);
+        if !matches!(component, Component::Normal(_)) {
+            return Err(StorageError::Outside {
+                path: base.path().join(path),
+            });
+        }
+        let name = component.as_os_str();
+        let mut opened = open_folder(&folder, name);
+        if opened.as_ref().is_err_and(|errno| *errno == Errno::NOENT) {
+            match absent {
+                Absent::Say => return Ok(None),
+                Absent::Make => {
+                    match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(errno) => {
+                            return Err(StorageError::io(
+                                "making",
+                                &base.path().join(&walked),
+                                errno,
+                            ));
+                        }
+                    }
+                    // The new name must be as durable as what is put into it.
+                    rustix::fs::fsync(&folder).map_err(|errno| {
+                        StorageError::io("syncing", &base.path().join(&walked), errno)
+                    })?;
+                    opened = open_folder(&folder, name);
+                }
+            }
+        }
+        folder = opened
+            .map_err(|errno| refused(folder.as_fd(), name, &base.path().join(&walked), errno))?;
+        if device_of(folder.as_fd(), &walked)? != device {
+            return Err(StorageError::OtherDevice {
+                path: base.path().join(&walked),
+            });
+        }
+    }
+    Ok(Some(folder))
+}
+
+/// Says why a folder could not be opened: what stands there instead.
+pub(super) fn refused(
+    parent: BorrowedFd<'_>,
+    name: &OsStr,
+    path: &Path,
+    errno: Errno,
+) -> StorageError {
+    let path = path.to_owned();
+    if matches!(errno, Errno::NOTDIR | Errno::LOOP) {
+        match statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map(|stat| FileType::from_raw_mode(stat.st_mode))
+        {
+            Ok(FileType::Symlink) => return StorageError::Symlink { path },
+            Ok(FileType::Directory) | Err(_) => {}
+            Ok(_) => return StorageError::NotAFolder { path },
+        }
+    }
+    StorageError::io("opening", &path, errno)
+}
+
+pub(super) fn device_of(folder: BorrowedFd<'_>, path: &Path) -> Result<u64, StorageError> {
+    fstat(folder)
+        .map(|stat| stat.st_dev)
+        .map_err(|errno| StorageError::io("reading", path, errno))
+}
