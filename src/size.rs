@@ -3,7 +3,8 @@
 use std::fmt;
 
 use bytesize::ByteSize;
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 /// A number of bytes. `Display` is for people, in binary units: `1.2 GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
@@ -35,8 +36,9 @@ impl Size {
 
 /// What several artifacts take, where some may not have been counted.
 ///
-/// A size that nobody counted is unknown, never 0: `uncounted` says how many those are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+/// A size that nobody counted is unknown, never 0: `uncounted` says how many those are. Where
+/// nobody counted any, `bytes` and `files` serialize to `null`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Total {
     /// Bytes of the counted ones.
     pub bytes: ByteCount,
@@ -58,11 +60,28 @@ impl Total {
         }
     }
 
+    /// Whether bytes and files say anything.
+    #[must_use]
+    pub fn is_known(&self) -> bool {
+        self.uncounted == 0 || self.files > 0 || self.bytes > ByteCount(0)
+    }
+
     /// Adds another total.
     pub fn merge(&mut self, other: Self) {
         self.bytes.0 += other.bytes.0;
         self.files += other.files;
         self.uncounted += other.uncounted;
+    }
+}
+
+impl Serialize for Total {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let known = self.is_known();
+        let mut out = serializer.serialize_struct("Total", 3)?;
+        out.serialize_field("bytes", &known.then_some(self.bytes))?;
+        out.serialize_field("files", &known.then_some(self.files))?;
+        out.serialize_field("uncounted", &self.uncounted)?;
+        out.end()
     }
 }
 
@@ -93,6 +112,20 @@ mod tests {
                 files: 2,
                 uncounted: 1
             }
+        );
+        let uncounted = Total {
+            uncounted: 2,
+            ..Total::default()
+        };
+        let json = |total: Total| serde_json::to_string(&total).unwrap();
+        assert_eq!(
+            json(uncounted),
+            r#"{"bytes":null,"files":null,"uncounted":2}"#
+        );
+        assert_eq!(json(total), r#"{"bytes":7,"files":2,"uncounted":1}"#);
+        assert_eq!(
+            json(Total::default()),
+            r#"{"bytes":0,"files":0,"uncounted":0}"#
         );
     }
 }

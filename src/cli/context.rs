@@ -285,6 +285,7 @@ impl Context {
         let resolved = absolute.parent().zip(absolute.file_name());
         let resolved =
             resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name)));
+        let typed = absolute.clone();
         for place in std::iter::once(absolute).chain(resolved) {
             if let Ok(relative) = place.strip_prefix(&real)
                 && is_plain(relative)
@@ -292,11 +293,18 @@ impl Context {
                 return Target::Path(base.join(relative));
             }
         }
-        Target::Path(
-            path.components()
-                .filter(|part| *part != Component::CurDir)
-                .collect(),
-        )
+        let mut tidy = PathBuf::new();
+        let start = if is_plain(path) { path } else { &typed };
+        for part in start.components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    tidy.pop();
+                }
+                part => tidy.push(part),
+            }
+        }
+        Target::Path(tidy)
     }
 }
 

@@ -5,7 +5,9 @@ use clap::{Args, ValueEnum};
 use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
-use super::render::{Align, Column, Record, Rows, or_dash, or_empty, total_cells, total_fields};
+use super::render::{
+    Align, Column, Record, Rows, or_dash, or_empty, total_cells, total_fields, total_text,
+};
 use super::selection::Selection;
 use crate::catalog::{DuGroup, DuRow};
 use crate::refresh::RefreshOptions;
@@ -103,8 +105,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing of the selection is on disk")?;
     if form == Form::Table && lines.len() > 1 {
-        let [bytes, files] = total_cells(&total);
-        context.say(&format!("total {bytes} in {files} files"));
+        context.say(&format!("total {}", total_text(&total)));
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -97,6 +97,11 @@ fn next(error: &Error, context: &Context) -> Option<String> {
         "catalog-io" | "catalog-sql" | "storage-io" | "unreadable" => {
             "mend the cause, then run the same command again"
         }
+        "base-unusable" => "give a folder of this machine, by a name in UTF-8",
+        "not-recorded" => {
+            "see what is recorded with: dalsegno list; or take in what is on disk with: dalsegno \
+             scan"
+        }
         "read-only" => "run it as a user who may write the catalog and the folder around it",
         code if code.starts_with("name-") => {
             "names are relative, without the components . and ..; see: dalsegno record --help"

@@ -35,14 +35,19 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
     let options = context.options().single_host(command.single_host);
     let (registry, is_new) = options.create(base)?;
-    if matches!(context.form(command.output), Form::Json | Form::Jsonl) {
+    let form = context.form(command.output);
+    if matches!(form, Form::Json | Form::Jsonl) {
         let made = Made {
             base: registry.base(),
             catalog: registry.catalog_path(),
             id: registry.id()?,
             is_new,
         };
-        return render::document(context, "registry", &made);
+        if form == Form::Json {
+            return render::document(context, "registry", &made);
+        }
+        let line = render::json(&made)?;
+        return context.line(&line);
     }
     let base = registry.base().display();
     if is_new {

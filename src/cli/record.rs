@@ -14,12 +14,20 @@ use crate::name::{ContainerName, DatasetName, Parameters, RunName, parse_iterati
 
 /// Record an identifier and print its path
 ///
-/// The same key always gives the same path, which is the one that DaCapo's own store gives. What
-/// each kind takes: prediction: run, iteration, dataset. output: run, iteration, dataset,
-/// parameters. input-raw, input-gt: run, [dataset: the index]. best: run, parameters: the
-/// criterion, [dataset: the index]. snapshot: run, dataset, [iteration]. snapshot-container,
-/// validation-container: run. array: run, container, dataset.
+/// The same key always gives the same path, which is the one that DaCapo's own store gives.
+///
+/// What each kind takes, beside --run:
+///
+///   prediction            --iteration N --dataset NAME
+///   output                --iteration N --dataset NAME --parameters TEXT
+///   input-raw, input-gt   [--dataset INDEX]
+///   best                  --parameters CRITERION [--dataset INDEX]
+///   snapshot              --dataset NAME [--iteration N]
+///   snapshot-container    nothing
+///   validation-container  nothing
+///   array                 --container NAME --dataset NAME
 #[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
 pub(super) struct Record {
     /// Kind of the artifact
     #[arg(value_name = "KIND", value_parser = selection::kind)]
@@ -168,7 +176,12 @@ struct Outcome {
 
 pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure> {
     let key = command.key()?;
-    let recorded = context.open()?.record(&key)?;
+    let registry = match context.open() {
+        // What is recorded already has its path where nothing can be written, too.
+        Err(Failure::Library(error)) if error.code() == "read-only" => context.open_read_only()?,
+        opened => opened?,
+    };
+    let recorded = registry.record(&key)?;
     match context.form(command.output) {
         Form::Json => {
             let outcome = Outcome {

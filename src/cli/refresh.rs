@@ -45,11 +45,11 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
         Form::Table | Form::Tsv => {
             context.findings(&report.findings);
             context.say(&format!(
-                "looked at {} rows: {} present, {} changed, {} findings",
-                report.looked_at,
+                "looked at {}: {} present, {} changed, {}",
+                render::count(report.looked_at, "row"),
                 report.present,
                 report.changed,
-                report.findings.len()
+                render::count(report.findings.len(), "finding")
             ));
         }
     }

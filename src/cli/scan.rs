@@ -44,17 +44,16 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         Form::Table | Form::Tsv => {
             context.findings(&report.findings);
             let size = if command.measure {
-                let [bytes, files] = render::total_cells(&report.total);
-                format!(", {bytes} in {files} files")
+                format!(", {}", render::total_text(&report.total))
             } else {
                 String::new()
             };
             context.say(&format!(
-                "{} arrays{size}: {} new, {} updated, {} findings",
-                report.arrays,
+                "{}{size}: {} new, {} updated, {}",
+                render::count(report.arrays, "array"),
                 report.adopted,
                 report.updated,
-                report.findings.len()
+                render::count(report.findings.len(), "finding")
             ));
         }
     }

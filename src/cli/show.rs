@@ -5,7 +5,7 @@ use clap::Args;
 use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
-use super::render::{Rows, or_dash};
+use super::render::{Rows, or_dash, size_text};
 use super::selection::Selection;
 use crate::artifact::{Artifact, ArtifactId, Origin};
 use crate::registry::{Registry, Target};
@@ -128,7 +128,7 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
 
 fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
     let size = artifact.size.map_or("? (not counted)".to_owned(), |size| {
-        format!("{} in {} files", size.bytes, size.files)
+        size_text(size.bytes, size.files)
     });
     let origin = match artifact.origin {
         Origin::Recorded => "recorded by a caller",

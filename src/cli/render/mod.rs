@@ -187,7 +187,7 @@ pub(super) fn size_fields(size: Option<Size>) -> [String; 2] {
 /// Bytes and files of several artifacts for a table: `?` where nobody counted any, `+?` behind
 /// what was counted where nobody counted the rest.
 pub(super) fn total_cells(total: &Total) -> [String; 2] {
-    match (total.uncounted, is_known(total)) {
+    match (total.uncounted, total.is_known()) {
         (0, _) => [total.bytes.to_string(), total.files.to_string()],
         (_, false) => ["?".to_owned(), "?".to_owned()],
         (_, true) => [format!("{} +?", total.bytes), format!("{} +?", total.files)],
@@ -197,7 +197,7 @@ pub(super) fn total_cells(total: &Total) -> [String; 2] {
 /// Bytes, files and the number of uncounted artifacts for TSV; `?` where nobody counted any.
 pub(super) fn total_fields(total: &Total) -> [String; 3] {
     let uncounted = total.uncounted.to_string();
-    if total.uncounted > 0 && !is_known(total) {
+    if !total.is_known() {
         return ["?".to_owned(), "?".to_owned(), uncounted];
     }
     [
@@ -207,7 +207,26 @@ pub(super) fn total_fields(total: &Total) -> [String; 3] {
     ]
 }
 
-/// Whether somebody counted any of it.
-fn is_known(total: &Total) -> bool {
-    total.files > 0 || total.bytes > ByteCount(0)
+/// A number of things.
+pub(super) fn count(number: impl TryInto<u64>, thing: &str) -> String {
+    match number.try_into() {
+        Ok(1) => format!("1 {thing}"),
+        Ok(number) => format!("{number} {thing}s"),
+        Err(_) => format!("many {thing}s"),
+    }
+}
+
+/// Bytes and files in a sentence.
+pub(super) fn size_text(bytes: ByteCount, files: u64) -> String {
+    format!("{bytes} in {}", count(files, "file"))
+}
+
+/// Bytes and files of several artifacts in a sentence.
+pub(super) fn total_text(total: &Total) -> String {
+    let text = size_text(total.bytes, total.files);
+    match (total.uncounted, total.is_known()) {
+        (0, _) => text,
+        (_, false) => "? (not counted)".to_owned(),
+        (uncounted, true) => format!("{text}, and {} not counted", count(uncounted, "array")),
+    }
 }

@@ -1,0 +1,44 @@
+//! The help of every command.
+
+use crate::assert_transcript;
+use crate::world::World;
+
+#[test]
+fn help_of_each_command_names_every_flag() {
+    let world = World::new();
+    let commands = [
+        "init",
+        "record",
+        "seal",
+        "list",
+        "show",
+        "iterations",
+        "runs",
+        "du",
+        "scan",
+        "refresh",
+        "demo",
+        "completions",
+        "man",
+    ];
+    for command in commands {
+        let text = world.transcript(&format!("{command} --help"));
+        for everywhere in ["--base", "--catalog", "--lock-timeout", "--quiet"] {
+            assert!(text.contains(everywhere), "{command} {everywhere}");
+        }
+        assert_transcript!(format!("help_{command}"), text);
+    }
+}
+
+#[test]
+fn help_without_a_command_lists_the_commands() {
+    let world = World::new();
+    assert_transcript!("help", world.transcript("--help\n-h\nlist -h"));
+    // Without a word the help is an error: nothing was done.
+    let text = world.say("", &mut world.program());
+    assert!(
+        text.contains("err| Usage: dalsegno [OPTIONS] <COMMAND>"),
+        "{text}"
+    );
+    assert!(text.ends_with("exit 2\n"), "{text}");
+}

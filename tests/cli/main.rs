@@ -1,0 +1,15 @@
+//! The command line: what each command writes to stdout and stderr, its exit code, and what it
+//! does when something is wrong. Every program runs in an environment of its own.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails by panicking"
+)]
+
+mod errors;
+mod forms;
+mod help;
+mod paths;
+mod pipes;
+mod terminal;
+mod world;

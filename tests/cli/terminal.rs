@@ -1,0 +1,109 @@
+//! What a person sees: the program on a pseudo terminal.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Winsize, tcsetwinsize};
+
+use crate::assert_transcript;
+use crate::world::World;
+
+/// Runs a line of arguments on a terminal of this many columns, and gives what the program wrote
+/// to it.
+fn on_terminal(world: &World, columns: u16, line: &str, environment: &[(&str, &str)]) -> String {
+    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&master).unwrap();
+    unlockpt(&master).unwrap();
+    let size = Winsize {
+        ws_row: 24,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(&master, size).unwrap();
+    let name = ptsname(&master, Vec::new()).unwrap();
+    let slave = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NOCTTY)
+        .open(OsStr::from_bytes(name.as_bytes()))
+        .unwrap();
+    let mut command = world.call(line);
+    command
+        .env("TERM", "xterm-256color")
+        .envs(environment.iter().copied())
+        .stdout(slave.try_clone().unwrap())
+        .stderr(slave);
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let mut master = File::from(master);
+    let mut written = Vec::new();
+    // The end of a terminal is an error once nobody has it open any more.
+    let _ = master.read_to_end(&mut written);
+    assert!(child.wait().unwrap().success());
+    String::from_utf8(written).unwrap().replace("\r\n", "\n")
+}
+
+#[test]
+fn a_terminal_gets_tables_as_wide_as_it_is() {
+    let world = World::scanned();
+    let mut text = String::new();
+    for columns in [120, 80] {
+        for line in [
+            "list --run mito --iteration 0..",
+            "iterations",
+            "runs",
+            "du --no-refresh",
+        ] {
+            text.push_str(&format!("$ dalsegno {line}\n"));
+            text.push_str(&on_terminal(&world, columns, line, &[("NO_COLOR", "1")]));
+        }
+    }
+    for line in text.lines().skip_while(|line| !line.ends_with("COMPLETE")) {
+        assert!(line.chars().count() <= 120, "{line}");
+    }
+    assert_transcript!("terminal", text);
+}
+
+#[test]
+fn no_line_of_a_table_is_wider_than_a_terminal_of_80_columns() {
+    let world = World::scanned();
+    for line in ["list", "iterations", "runs", "du --by iteration"] {
+        let text = on_terminal(&world, 80, line, &[("NO_COLOR", "1")]);
+        assert!(text.lines().count() > 2, "{text}");
+        for line in text.lines() {
+            assert!(line.chars().count() <= 80, "{line}");
+        }
+    }
+}
+
+#[test]
+fn colour_is_for_terminals_that_want_it() {
+    let world = World::scanned();
+    let coloured = on_terminal(&world, 80, "runs", &[]);
+    assert!(coloured.starts_with("\u{1b}[1mRUN"), "{coloured}");
+    let empty = on_terminal(&world, 80, "runs", &[("NO_COLOR", "")]);
+    assert_eq!(empty, coloured);
+    let plain = on_terminal(&world, 80, "runs", &[("NO_COLOR", "1")]);
+    assert!(!plain.contains('\u{1b}'), "{plain}");
+    assert_eq!(
+        coloured.replace("\u{1b}[1m", "").replace("\u{1b}[0m", ""),
+        plain
+    );
+}
+
+#[test]
+fn short_work_shows_no_progress_bar() {
+    let world = World::with_runs();
+    on_terminal(&world, 80, "init", &[]);
+    let text = on_terminal(&world, 80, "scan --measure", &[]);
+    assert_eq!(
+        text,
+        "12 arrays, 768 B in 24 files: 12 new, 0 updated, 0 findings\n"
+    );
+    assert_eq!(on_terminal(&world, 80, "scan --quiet", &[]), "");
+}

@@ -1,0 +1,243 @@
+//! A base directory, the program, and transcripts of what it says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The program under test.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_dalsegno");
+
+/// A temporary folder with a base directory `base` in it.
+pub(crate) struct World {
+    root: TempDir,
+    /// The folder, without symbolic links on its path.
+    pub(crate) dir: PathBuf,
+    /// The base directory.
+    pub(crate) base: PathBuf,
+}
+
+/// Arrays of the run `mito`, relative to its folder.
+const ARRAYS: [&str; 11] = [
+    "validation.zarr/1000/crop1/prediction",
+    "validation.zarr/1000/crop1/output/threshold_127",
+    "validation.zarr/1000/crop2/prediction",
+    "validation.zarr/1000/crop2/output/threshold_127",
+    "validation.zarr/9000/crop1/prediction",
+    "validation.zarr/9000/crop1/output/threshold_127",
+    "validation.zarr/9000/crop2/prediction",
+    "validation.zarr/inputs/crop1/raw",
+    "validation.zarr/inputs/crop1/gt",
+    "snapshot.zarr/volumes/raw",
+    "extra.zarr/mesh",
+];
+
+impl World {
+    /// An empty base directory.
+    pub(crate) fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().canonicalize().unwrap();
+        let base = dir.join("base");
+        fs::create_dir(&base).unwrap();
+        Self { root, dir, base }
+    }
+
+    /// A base directory with two runs, not taken in.
+    pub(crate) fn with_runs() -> Self {
+        let world = Self::new();
+        for array in ARRAYS {
+            world.write_array(&format!("mito/{array}"));
+        }
+        world.write_array("er/validation.zarr/500/crop1/prediction");
+        world
+    }
+
+    /// A base directory with two runs, taken in.
+    pub(crate) fn scanned() -> Self {
+        let world = Self::with_runs();
+        for call in ["init --quiet", "scan --quiet"] {
+            assert_eq!(world.transcript(call), format!("$ dalsegno {call}\n"));
+        }
+        world
+    }
+
+    /// Writes an array of two files and 60 bytes.
+    pub(crate) fn write_array(&self, path: &str) {
+        let folder = self.base.join(path);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("0.0"), [7; 4]).unwrap();
+        let metadata = br#"{"zarr_format":2,"shape":[2,2],"chunks":[2,2],"dtype":"|u1"}"#;
+        fs::write(folder.join(".zarray"), metadata).unwrap();
+    }
+
+    /// The program, to be run in the base directory, in an environment of its own.
+    pub(crate) fn program(&self) -> Command {
+        self.program_at(Path::new(PROGRAM))
+    }
+
+    fn program_at(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command
+            .current_dir(&self.base)
+            .env_clear()
+            .env("HOME", &self.dir)
+            .env("TMPDIR", &self.dir)
+            .env("TZ", "Asia/Tokyo")
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// The program, run by somebody whom the bits of folders and files bind: where the tests run
+    /// as root, that is a user without any rights.
+    pub(crate) fn program_of_a_stranger(&self) -> Command {
+        use std::os::unix::fs::PermissionsExt;
+        use std::os::unix::process::CommandExt;
+        if !rustix::process::geteuid().is_root() {
+            return self.program();
+        }
+        // The program itself may lie in a folder of root's.
+        let copy = self.dir.join("dalsegno");
+        if !copy.exists() {
+            // By another process: while this one has it open for writing, a child that another
+            // test starts has it open too, and then it cannot be run.
+            let copied = Command::new("cp").arg(PROGRAM).arg(&copy).status();
+            assert!(copied.unwrap().success());
+            fs::set_permissions(&self.dir, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let mut command = self.program_at(&copy);
+        command.uid(65534).gid(65534);
+        command
+    }
+
+    /// Runs lines of arguments and gives what a person would see, with paths, times and numbers
+    /// that change from run to run replaced.
+    pub(crate) fn transcript(&self, lines: &str) -> String {
+        let calls = lines.lines().map(str::trim).filter(|line| !line.is_empty());
+        calls
+            .map(|line| self.say(line, &mut self.call(line)))
+            .collect()
+    }
+
+    /// The program with a line of arguments.
+    pub(crate) fn call(&self, line: &str) -> Command {
+        let mut command = self.program();
+        command.args(words(line));
+        command
+    }
+
+    /// Runs a command and describes it as in [`World::transcript`].
+    pub(crate) fn say(&self, line: &str, command: &mut Command) -> String {
+        let output = command.output().unwrap();
+        let mut text = format!("$ dalsegno {line}\n");
+        for (name, stream) in [("out", &output.stdout), ("err", &output.stderr)] {
+            let stream = String::from_utf8(stream.clone()).unwrap();
+            let ended = stream.is_empty() || stream.ends_with('\n');
+            for line in stream.lines() {
+                text.push_str(format!("{name}| {line}").trim_end());
+                text.push('\n');
+            }
+            if !ended {
+                text.push_str("(no end of line)\n");
+            }
+        }
+        match output.status.code() {
+            Some(0) => {}
+            Some(code) => text.push_str(&format!("exit {code}\n")),
+            None => text.push_str(&format!("{}\n", output.status)),
+        }
+        self.hide(&text)
+    }
+
+    /// Replaces the folders of this world.
+    fn hide(&self, text: &str) -> String {
+        text.replace(self.base.to_str().unwrap(), "[BASE]")
+            .replace(self.dir.to_str().unwrap(), "[DIR]")
+            .replace(self.root.path().to_str().unwrap(), "[DIR]")
+    }
+
+    /// Everything below the base directory with what is in it; SQLite's index of a WAL and an
+    /// empty WAL, which reading alone makes, and the files of locks are left out.
+    pub(crate) fn tree(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut tree = Vec::new();
+        let mut folders = vec![self.base.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).unwrap() {
+                let path = entry.unwrap().path();
+                let kind = path.symlink_metadata().unwrap().file_type();
+                let name = path.to_str().unwrap();
+                let volatile = [".queue", ".turn", "-shm", "-wal"];
+                if volatile.iter().any(|end| name.ends_with(end)) {
+                    continue;
+                }
+                if kind.is_dir() {
+                    folders.push(path.clone());
+                    tree.push((path, Vec::new()));
+                } else if kind.is_symlink() {
+                    let target = fs::read_link(&path).unwrap();
+                    tree.push((path, target.into_os_string().into_encoded_bytes()));
+                } else {
+                    let content = fs::read(&path).unwrap();
+                    tree.push((path, content));
+                }
+            }
+        }
+        tree.sort();
+        tree
+    }
+
+    /// The catalog file.
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.base.join(".dalsegno/catalog.sqlite3")
+    }
+}
+
+/// Splits a line as a shell does; only single quotes are known.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quoted = false;
+    for character in line.chars() {
+        match character {
+            '\'' => {
+                quoted = !quoted;
+                word.get_or_insert_default();
+            }
+            ' ' if !quoted => words.extend(word.take()),
+            other => word.get_or_insert_default().push(other),
+        }
+    }
+    words.extend(word);
+    words
+}
+
+/// stdout of a command that is expected to succeed and to say nothing else.
+pub(crate) fn stdout(command: &mut Command) -> String {
+    let output: Output = command.output().unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert!(output.status.success(), "{}", output.status);
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Compares a transcript with the snapshot of this name.
+#[macro_export]
+macro_rules! assert_transcript {
+    ($name:expr, $text:expr) => {
+        insta::with_settings!({
+            filters => vec![
+                (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d{3}Z)?", "[TIME]"),
+                (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[REGISTRY]"),
+                (r"(?m)^out\| \d+\t", "out| [ID]\t"),
+                (r#""id": ?\d+"#, r#""id":[ID]"#),
+                (r"out\| id          \d+", "out| id          [ID]"),
+                (r"pid \d+( \(.*\))?", "pid [PID]"),
+                (r"dalsegno \d+\.\d+\.\d+[^\s\]]*", "dalsegno [VERSION]"),
+                (r"dalsegno-demo-\w+", "dalsegno-demo-[NAME]"),
+            ],
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, {
+            insta::assert_snapshot!($name, $text);
+        });
+    };
+}
