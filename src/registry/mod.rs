@@ -123,7 +123,8 @@ impl Registry {
     /// nothing and takes no lock.
     ///
     /// # Errors
-    /// [`CatalogError::PathTaken`] where another key with the same path was recorded.
+    /// [`CatalogError::PathTaken`](crate::catalog::CatalogError::PathTaken) where another key with
+    /// the same path was recorded.
     pub fn record(&self, key: &Key) -> Result<Recorded> {
         if let Some(artifact) = self.catalog.at(&layout::place(key))?
             && artifact.key == *key

@@ -100,7 +100,7 @@ impl Options {
     /// says whether it was made.
     ///
     /// # Errors
-    /// [`Error`] where the base directory cannot be used, or its registry not be opened. Nothing
+    /// [`Error`](crate::Error) where the base directory cannot be used, or its registry not be opened. Nothing
     /// is left behind.
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
@@ -130,7 +130,7 @@ impl Options {
     /// Opens the registry of a base directory.
     ///
     /// # Errors
-    /// [`Error`] where there is none, or it cannot be opened. Nothing is ever created.
+    /// [`Error`](crate::Error) where there is none, or it cannot be opened. Nothing is ever created.
     pub fn open(self, base: impl AsRef<Path>) -> Result<Registry> {
         let base = Base::open(base.as_ref())?;
         self.open_at(base)

@@ -1,6 +1,6 @@
 //! Removal: rows and data in one transaction.
 //!
-//! Entry: [`plan`], which decides, and [`remove`], which changes. What is to happen is a
+//! Entry: `plan`, which decides, and `remove`, which changes. What is to happen is a
 //! [`RemovalPlan`]; what happened is a [`RemovalReport`].
 //!
 //! # Protocol
@@ -35,7 +35,7 @@
 //! | after 6, before 7 ends | in the trash | rows gone | goes on with the purge |
 //! | after 7, before the note | gone | not noted | notes it |
 //!
-//! See [`recovery`](crate::recovery). A step that fails without a crash is undone at once in the
+//! See `recovery`. A step that fails without a crash is undone at once in the
 //! same way, and named.
 //!
 //! # Containers
