@@ -191,6 +191,7 @@ impl<'a> Purge<'a> {
 
     fn work<'scope>(&'scope self, scope: &'scope std::thread::Scope<'scope, '_>) {
         let mut buffer = vec![MaybeUninit::uninit(); 64 << 10];
+        let mut more = Vec::new();
         loop {
             let mut queue = self.lock();
             let task = loop {
@@ -208,23 +209,29 @@ impl<'a> Purge<'a> {
             };
             queue.running += 1;
             drop(queue);
-            let late = self
-                .deadline
-                .is_some_and(|deadline| Instant::now() >= deadline);
-            if late {
-                self.stopped.store(true, Ordering::Relaxed);
+            let mut next = Some(task);
+            while let Some(task) = next.take() {
+                if self.is_late() {
+                    self.leave(&task);
+                    continue;
+                }
+                let slow = self.perform(task, &mut buffer, &mut more);
+                // The last subfolder is entered at once, by this worker: a chain of folders never
+                // goes through the queue.
+                next = more.pop();
+                if slow || !more.is_empty() {
+                    let mut queue = self.lock();
+                    queue.tasks.append(&mut more);
+                    if slow && queue.workers < MOST_WORKERS && !queue.tasks.is_empty() {
+                        queue.workers += 1;
+                        scope.spawn(|| self.work(scope));
+                    }
+                    drop(queue);
+                    self.changed.notify_all();
+                }
             }
-            let slow = if late {
-                self.leave(task)
-            } else {
-                self.perform(task, &mut buffer)
-            };
             let mut queue = self.lock();
             queue.running -= 1;
-            if slow && queue.workers < MOST_WORKERS && !queue.tasks.is_empty() {
-                queue.workers += 1;
-                scope.spawn(|| self.work(scope));
-            }
             let idle = queue.running == 0;
             drop(queue);
             if idle {
@@ -238,25 +245,35 @@ impl<'a> Purge<'a> {
         self.changed.notify_one();
     }
 
-    /// Gives a task up: its folder stays.
-    fn leave(&self, task: Task) -> bool {
-        let (Task::List(folder) | Task::Enter(folder, ..) | Task::Unlink(folder, _)) = task;
-        folder.failed.store(true, Ordering::Relaxed);
-        self.finish(&folder);
-        false
+    /// Whether the deadline has passed.
+    fn is_late(&self) -> bool {
+        let late = self
+            .deadline
+            .is_some_and(|deadline| Instant::now() >= deadline);
+        if late {
+            self.stopped.store(true, Ordering::Relaxed);
+        }
+        late
     }
 
-    /// Does a task; says whether the disk kept it waiting.
-    fn perform(&self, task: Task, buffer: &mut [MaybeUninit<u8>]) -> bool {
+    /// Gives a task up: its folder stays.
+    fn leave(&self, task: &Task) {
+        let (Task::List(folder) | Task::Enter(folder, ..) | Task::Unlink(folder, _)) = task;
+        folder.failed.store(true, Ordering::Relaxed);
+        self.finish(folder);
+    }
+
+    /// Does a task; `more` gets the tasks that follow. Says whether the disk kept it waiting.
+    fn perform(&self, task: Task, buffer: &mut [MaybeUninit<u8>], more: &mut Vec<Task>) -> bool {
         match task {
             Task::List(folder) => {
-                let slow = self.list(&folder, buffer);
+                let slow = self.list(&folder, buffer, more);
                 self.finish(&folder);
                 slow
             }
-            Task::Enter(parent, name, rounds) => self.enter(&parent, name, rounds, buffer),
+            Task::Enter(parent, name, rounds) => self.enter(&parent, name, rounds, buffer, more),
             Task::Unlink(folder, names) => {
-                let slow = self.unlink(&folder, names);
+                let slow = self.unlink(&folder, names, more);
                 self.finish(&folder);
                 slow
             }
@@ -269,6 +286,7 @@ impl<'a> Purge<'a> {
         name: CString,
         rounds: u32,
         buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
     ) -> bool {
         let fd = match open_folder(&parent.fd, name.as_c_str()) {
             Ok(fd) => fd,
@@ -278,7 +296,7 @@ impl<'a> Purge<'a> {
             }
             // Swapped for something that is no folder since its name was read: a name to unlink.
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                let slow = self.unlink(parent, vec![(0, name)]);
+                let slow = self.unlink(parent, vec![(0, name)], more);
                 self.finish(parent);
                 return slow;
             }
@@ -302,25 +320,23 @@ impl<'a> Purge<'a> {
             failed: AtomicBool::new(false),
             rounds,
         });
-        let slow = self.list(&folder, buffer);
+        let slow = self.list(&folder, buffer, more);
         self.finish(&folder);
         slow
     }
 
     /// Reads a folder: files are unlinked in chunks, subfolders become tasks.
-    fn list(&self, folder: &Arc<Folder>, buffer: &mut [MaybeUninit<u8>]) -> bool {
+    fn list(
+        &self,
+        folder: &Arc<Folder>,
+        buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
+    ) -> bool {
         let is_root = folder.parent.is_none();
         let mut slow = false;
         let mut chunk = Vec::new();
-        // A descriptor of its own, so that a listing always starts at the first entry.
-        let listing = match open_folder(&folder.fd, ".") {
-            Ok(listing) => listing,
-            Err(errno) => {
-                self.fail(folder, c".", &errno.to_string());
-                return false;
-            }
-        };
-        let mut entries = RawDir::new(&listing, buffer);
+        // Every listing has a descriptor that was opened for it, so it starts at the first entry.
+        let mut entries = RawDir::new(&folder.fd, buffer);
         while let Some(entry) = entries.next() {
             let entry = match entry {
                 Ok(entry) => entry,
@@ -343,23 +359,28 @@ impl<'a> Purge<'a> {
                 _ => false,
             };
             if is_folder {
-                self.subfolder(folder, name.to_owned());
+                self.subfolder(folder, name.to_owned(), more);
                 continue;
             }
             chunk.push((entry.ino(), name.to_owned()));
             if chunk.len() == CHUNK {
-                slow |= self.hand_over(folder, std::mem::take(&mut chunk));
+                slow |= self.hand_over(folder, std::mem::take(&mut chunk), more);
             }
         }
-        slow | self.unlink(folder, chunk)
+        slow | self.unlink(folder, chunk, more)
     }
 
     /// Lets another worker unlink a chunk, unless enough are waiting.
-    fn hand_over(&self, folder: &Arc<Folder>, chunk: Vec<(u64, CString)>) -> bool {
+    fn hand_over(
+        &self,
+        folder: &Arc<Folder>,
+        chunk: Vec<(u64, CString)>,
+        more: &mut Vec<Task>,
+    ) -> bool {
         let mut queue = self.lock();
         if queue.tasks.len() >= MOST_WAITING {
             drop(queue);
-            return self.unlink(folder, chunk);
+            return self.unlink(folder, chunk, more);
         }
         folder.open.fetch_add(1, Ordering::Relaxed);
         queue.tasks.push(Task::Unlink(Arc::clone(folder), chunk));
@@ -368,7 +389,7 @@ impl<'a> Purge<'a> {
         false
     }
 
-    fn subfolder(&self, folder: &Arc<Folder>, name: CString) {
+    fn subfolder(&self, folder: &Arc<Folder>, name: CString, more: &mut Vec<Task>) {
         let parent = if folder.parent.is_some() && self.live.load(Ordering::Relaxed) >= self.budget
         {
             // Too many folders are open above this one: it goes up and no longer holds them.
@@ -388,7 +409,7 @@ impl<'a> Purge<'a> {
             ) {
                 Ok(()) => {
                     self.root.open.fetch_add(1, Ordering::Relaxed);
-                    self.push(Task::Enter(Arc::clone(&self.root), up, 0));
+                    more.push(Task::Enter(Arc::clone(&self.root), up, 0));
                     return;
                 }
                 Err(_) => folder,
@@ -397,10 +418,15 @@ impl<'a> Purge<'a> {
             folder
         };
         parent.open.fetch_add(1, Ordering::Relaxed);
-        self.push(Task::Enter(Arc::clone(parent), name, 0));
+        more.push(Task::Enter(Arc::clone(parent), name, 0));
     }
 
-    fn unlink(&self, folder: &Arc<Folder>, mut names: Vec<(u64, CString)>) -> bool {
+    fn unlink(
+        &self,
+        folder: &Arc<Folder>,
+        mut names: Vec<(u64, CString)>,
+        more: &mut Vec<Task>,
+    ) -> bool {
         if names.is_empty() {
             return false;
         }
@@ -411,7 +437,7 @@ impl<'a> Purge<'a> {
             match unlinkat(&folder.fd, name.as_c_str(), AtFlags::empty()) {
                 Ok(()) => files += 1,
                 Err(Errno::NOENT) => {}
-                Err(Errno::ISDIR) => self.subfolder(folder, name),
+                Err(Errno::ISDIR) => self.subfolder(folder, name, more),
                 Err(errno) => self.fail(folder, &name, &errno.to_string()),
             }
         }
@@ -425,7 +451,8 @@ impl<'a> Purge<'a> {
             files,
             bytes: 0,
         });
-        mean > SLOW
+        // In one folder unlinks wait for each other, whatever the disk does.
+        mean > SLOW && folder.open.load(Ordering::Relaxed) <= 1
     }
 
     /// Ends one piece of work on a folder; the last one takes the folder away, and so on upwards.
