@@ -233,6 +233,9 @@ pub(super) fn create_file(
     wal: bool,
 ) -> Result<(), CatalogError> {
     let sql = |error| CatalogError::sql("creating", path, error);
+    // SQLite takes an empty file for a new one. Its own would never be writable for a group, nor
+    // would the log beside it; this one is where the umask says so.
+    std::fs::File::create_new(path).map_err(|error| CatalogError::io("creating", path, error))?;
     let connection = Connection::open(path).map_err(sql)?;
     if wal {
         connection

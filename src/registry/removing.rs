@@ -199,13 +199,13 @@ impl Registry {
     }
 
     /// Settles what a crash of another process has left since this handle was opened.
-    fn settle(&self) -> Result<()> {
+    fn settle(&self) -> Result<Recovery> {
         if self.is_read_only() {
             let path = self.catalog.path().to_path_buf();
             return Err(CatalogError::ReadOnly { path }.into());
         }
         let now = self.clock.now();
-        recovery::recover(&self.catalog, &self.base, &actor, now).map(|_| ())
+        recovery::recover(&self.catalog, &self.base, &actor, now)
     }
 
     /// Gives the removals whose data is in the trash, oldest first.
@@ -287,9 +287,12 @@ impl Registry {
         older_than: Option<Duration>,
         monitor: &dyn Monitor,
     ) -> Result<EmptyReport> {
-        self.settle()?;
+        let settled = self.settle()?;
         let now = self.clock.now();
-        let mut report = EmptyReport::default();
+        let mut report = EmptyReport {
+            purged: settled.purged,
+            ..EmptyReport::default()
+        };
         report.purge.is_done = true;
         for removal in self.trash()? {
             let is_old = older_than.is_none_or(|age| removal.removed_at < now.minus(age));

@@ -184,7 +184,9 @@ pub(crate) fn remove(
     };
     for checked in &checked {
         for artifact in &checked.planned.artifacts {
-            if checked.item.is_none() && artifact.state == State::Present {
+            let planned = checked.planned;
+            let is_missing = checked.item.is_none() || planned.missing.contains(&artifact.id);
+            if is_missing && artifact.state == State::Present {
                 report.missing.push(artifact.path());
             } else if artifact.state == State::Present && !artifact.key.kind().is_container() {
                 report.total.add(artifact.size);
@@ -270,6 +272,15 @@ fn check_one(
         return Err(Error::MountPoint {
             path: on.base.path().join(mount),
         });
+    }
+    // Also where it shows the same file system: no rename leaves a mount, and what lies below the
+    // mount is not to be seen.
+    let is_above = |mount: &&PathBuf| !mount.as_os_str().is_empty() && path.starts_with(mount);
+    if let Some(mount) = mounts.iter().find(is_above) {
+        return Err(StorageError::OtherDevice {
+            path: on.base.path().join(mount),
+        }
+        .into());
     }
     match storage::standing(on.base, path)? {
         Standing::Folder(folder) => Ok(Some(folder)),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::artifact::{Artifact, State};
+use crate::artifact::{Artifact, ArtifactId, State};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::layout;
@@ -35,6 +35,9 @@ pub struct PlannedItem {
     pub unknown: Vec<PathBuf>,
     #[serde(skip)]
     pub(super) by_name: bool,
+    /// Those of the artifacts that are thought present and have no data in it.
+    #[serde(skip)]
+    pub(super) missing: Vec<ArtifactId>,
 }
 
 impl PlannedItem {
@@ -107,6 +110,7 @@ pub(crate) fn plan(
     for (container, group) in containers {
         plan_container(catalog, base, container, group, &mut plan)?;
     }
+    plan.items = fold(plan.items);
     Ok(plan)
 }
 
@@ -123,13 +127,14 @@ fn plan_container(
         let artifacts = catalog.in_container(&container)?;
         let contents = storage::contents(base, path)?;
         let unknown = unknown(&container, &contents, &artifacts);
-        let by_name = true;
+        let missing = missing(&container, &contents, &artifacts);
         plan.items.push(PlannedItem {
             path: container,
             is_container: true,
             artifacts,
             unknown,
-            by_name,
+            by_name: true,
+            missing,
         });
         return Ok(());
     }
@@ -140,12 +145,14 @@ fn plan_container(
         let stays = unknown(&container, &contents, &artifacts);
         let has_data = !contents.arrays.is_empty() || !contents.others.is_empty();
         if stays.is_empty() && has_data {
+            let missing = missing(&container, &contents, &artifacts);
             plan.items.push(PlannedItem {
                 path: container,
                 is_container: true,
                 artifacts,
                 unknown: Vec::new(),
                 by_name: false,
+                missing,
             });
             return Ok(());
         }
@@ -159,9 +166,68 @@ fn plan_container(
             artifacts: vec![artifact],
             unknown: Vec::new(),
             by_name: false,
+            missing: Vec::new(),
         });
     }
     Ok(())
+}
+
+/// Lets what lies in another item go with it: one rename takes both.
+fn fold(items: Vec<PlannedItem>) -> Vec<PlannedItem> {
+    let mut kept: BTreeMap<PathBuf, PlannedItem> = BTreeMap::new();
+    // Components compare one by one, so that an item comes before what lies in it.
+    let items: BTreeMap<PathBuf, PlannedItem> = items
+        .into_iter()
+        .map(|item| (PathBuf::from(&item.path), item))
+        .collect();
+    for (path, item) in items {
+        let outer = path
+            .ancestors()
+            .skip(1)
+            .find(|above| kept.contains_key(*above));
+        match outer.and_then(|outer| kept.get_mut(outer)) {
+            Some(outer) => {
+                let known: HashSet<i64> = outer.artifacts.iter().map(|known| known.id.0).collect();
+                let new = item.artifacts.into_iter();
+                let new = new.filter(|artifact| !known.contains(&artifact.id.0));
+                outer.artifacts.extend(new);
+                outer.missing.extend(item.missing);
+            }
+            None => {
+                kept.insert(path, item);
+            }
+        }
+    }
+    kept.into_values().collect()
+}
+
+/// Artifacts that are thought present and that a look into their container did not find.
+fn missing(
+    container: &str,
+    contents: &storage::Contents,
+    artifacts: &[Artifact],
+) -> Vec<ArtifactId> {
+    let arrays: HashSet<&Path> = contents.arrays.iter().map(PathBuf::as_path).collect();
+    let others = contents.others.iter().flat_map(|other| other.ancestors());
+    let others: HashSet<&Path> = others.collect();
+    let is_missing = |artifact: &Artifact| {
+        let Some(path) = relative(container, artifact) else {
+            return false;
+        };
+        artifact.state == State::Present
+            && !artifact.key.kind().is_container()
+            && !others.contains(path.as_path())
+            && !path.ancestors().any(|above| arrays.contains(above))
+    };
+    let missing = artifacts.iter().filter(|artifact| is_missing(artifact));
+    missing.map(|artifact| artifact.id).collect()
+}
+
+/// The path of an artifact in a container.
+fn relative(container: &str, artifact: &Artifact) -> Option<PathBuf> {
+    let path = artifact.location().path();
+    let path = path.strip_prefix(container)?.trim_start_matches('/');
+    Some(PathBuf::from(path))
 }
 
 /// What of a container's contents belongs to none of these artifacts, relative to the container.
@@ -170,18 +236,21 @@ pub(super) fn unknown(
     contents: &storage::Contents,
     artifacts: &[Artifact],
 ) -> Vec<PathBuf> {
-    let known: HashSet<PathBuf> = artifacts
+    let relative = |artifact: &Artifact| relative(container, artifact);
+    let known: HashSet<PathBuf> = artifacts.iter().filter_map(relative).collect();
+    // What lies in an array goes with it, whether or not the array's metadata is there.
+    let whole: HashSet<PathBuf> = artifacts
         .iter()
-        .map(|artifact| artifact.location().path())
-        .filter_map(|path| {
-            Some(PathBuf::from(
-                path.strip_prefix(container)?.trim_start_matches('/'),
-            ))
-        })
+        .filter(|artifact| !artifact.key.kind().is_container())
+        .filter_map(relative)
         .collect();
     let arrays = contents
         .arrays
         .iter()
         .filter(|array| !known.contains(*array));
-    arrays.chain(&contents.others).cloned().collect()
+    arrays
+        .chain(&contents.others)
+        .filter(|path| !path.ancestors().skip(1).any(|above| whole.contains(above)))
+        .cloned()
+        .collect()
 }

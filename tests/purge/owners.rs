@@ -1,0 +1,185 @@
+//! Permissions: folders that may not be written, and files of others in a shared folder.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use dalsegno::Registry;
+use dalsegno::monitor::Silent;
+use dalsegno::removals::RemovalState;
+use rustix::fs::Mode;
+use rustix::process::umask;
+
+use crate::child::{command, say, tree};
+use crate::{ARRAY, TRASH, array, assert_nothing_left, is_root, names, only, target};
+
+/// Users and a group that no machine gives to people.
+const ONE: u32 = 61_001;
+const OTHER: u32 = 61_002;
+const GROUP: u32 = 61_003;
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// Runs a child as a user; none where the user may not run the test's own program.
+fn run_as(user: u32, mut command: Command) -> Option<Output> {
+    if is_root() {
+        command.uid(user).gid(GROUP);
+    }
+    match command.output() {
+        Ok(output) => Some(output),
+        Err(error) => {
+            eprintln!("left out, because another user cannot run this program: {error}");
+            None
+        }
+    }
+}
+
+/// A folder that belongs to a user, where the test can be several.
+fn folder_of(user: u32, mode: u32) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    if is_root() {
+        chown(folder.path(), Some(user), Some(GROUP)).unwrap();
+    }
+    set_mode(folder.path(), mode);
+    folder
+}
+
+/// In a child that is not root: a folder in an array may not be written or not be read.
+pub(crate) fn remove_stuck(base: &Path, mode: &str) {
+    let mode = u32::from_str_radix(mode, 8).unwrap();
+    let registry = Registry::create(base).unwrap();
+    let path = array(&registry, ARRAY).path();
+    fs::write(base.join("r/validation.zarr/notes"), "these stay").unwrap();
+    for folder in ["0", "1", "2"] {
+        fs::create_dir_all(path.join(folder).join("inner")).unwrap();
+        for file in ["a", "b", "inner/c"] {
+            fs::write(path.join(folder).join(file), "x").unwrap();
+        }
+    }
+    set_mode(&path.join("1"), mode);
+    let report = registry.remove_artifact(&target(ARRAY)).unwrap();
+    let (id, purge) = (report.removal.unwrap(), report.purge.unwrap());
+    assert!(!purge.is_done);
+    assert!(purge.failed >= 1 && !purge.failures.is_empty(), "{purge:?}");
+    let stuck = base.join(TRASH).join(id.as_str()).join("0/1");
+    for (path, reason) in &purge.failures {
+        assert!(path.starts_with(&stuck), "{purge:?}");
+        assert!(reason.to_lowercase().contains("permission"), "{reason}");
+    }
+    // The rest went: .zarray, and what lay in the folders beside it.
+    assert!(purge.files >= 7, "{purge:?}");
+    assert_eq!(names(&base.join(TRASH).join(id.as_str()).join("0")), ["1"]);
+    assert!(!path.exists());
+    drop(registry);
+
+    let registry = Registry::open(base).unwrap();
+    assert_eq!(registry.recovery().purged, []);
+    let listed = registry.trash().unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].state, RemovalState::Purging);
+    let emptied = registry.empty_trash(None, &Silent).unwrap();
+    assert_eq!(emptied.left, std::slice::from_ref(&id));
+    assert!(!emptied.purge.is_done && emptied.purge.failed >= 1);
+
+    set_mode(&stuck, 0o755);
+    let emptied = registry.empty_trash(None, &Silent).unwrap();
+    assert_eq!(
+        (&emptied.purged, &emptied.left),
+        (&vec![id], &vec![]),
+        "{:?}",
+        emptied.purge
+    );
+    assert!(emptied.purge.is_done);
+    assert_nothing_left(&registry, &path);
+    say("well");
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_is_named_and_the_rest_goes() {
+    for mode in ["555", "000", "444"] {
+        let folder = folder_of(ONE, 0o755);
+        let child = command(&[], &format!("stuck {mode}"), folder.path());
+        let Some(output) = run_as(ONE, child) else {
+            return;
+        };
+        assert_eq!(only(&output), "well", "{mode}");
+    }
+}
+
+/// In a child: makes a registry, unless there is one, and an array, with this umask.
+pub(crate) fn make_group_array(base: &Path, mask: &str) {
+    umask(Mode::from_raw_mode(0o002));
+    let registry = Registry::create(base).unwrap();
+    registry.record(&crate::key(ARRAY)).unwrap();
+    umask(Mode::from_raw_mode(u32::from_str_radix(mask, 8).unwrap()));
+    let path = array(&registry, ARRAY).path();
+    fs::create_dir(path.join("0")).unwrap();
+    fs::write(path.join("0/chunk"), "x").unwrap();
+    say("made");
+}
+
+/// In a child that is another user: removes that array.
+pub(crate) fn remove_group_array(base: &Path, mask: &str) {
+    umask(Mode::from_raw_mode(u32::from_str_radix(mask, 8).unwrap()));
+    let said = Registry::open(base).and_then(|registry| {
+        let report = registry.remove_artifact(&target(ARRAY))?;
+        assert!(report.purge.unwrap().is_done);
+        assert_nothing_left(&registry, &base.join(ARRAY));
+        Ok(())
+    });
+    say(&match said {
+        Ok(()) => "removed".to_owned(),
+        Err(error) => format!("{} {error}", error.code()),
+    });
+}
+
+/// Makes an array as one user in a folder that a group shares, and removes it as another.
+fn group(makers_mask: &str, removers_mask: &str) -> Option<(tempfile::TempDir, String)> {
+    let folder = folder_of(ONE, 0o2775);
+    let action = format!("make {makers_mask}");
+    let made = run_as(ONE, command(&[], &action, folder.path()))?;
+    assert_eq!(only(&made), "made");
+    let action = format!("remove {removers_mask}");
+    let removed = run_as(OTHER, command(&[], &action, folder.path()))?;
+    Some((folder, only(&removed)))
+}
+
+#[test]
+fn a_group_that_shares_a_folder_removes_each_other_s_arrays() {
+    if !is_root() {
+        eprintln!("left out, because it takes two users: arrays of another owner");
+        return;
+    }
+    for mask in ["002", "022", "077"] {
+        let Some((folder, said)) = group("002", mask) else {
+            return;
+        };
+        assert_eq!(said, "removed", "umask {mask}");
+        assert_eq!(names(&folder.path().join(TRASH)), [""; 0]);
+    }
+}
+
+#[test]
+fn an_array_that_its_owner_keeps_to_himself_is_refused_and_stays() {
+    if !is_root() {
+        eprintln!("left out, because it takes two users: arrays of another owner");
+        return;
+    }
+    for mask in ["022", "077"] {
+        let Some((folder, said)) = group(mask, "002") else {
+            return;
+        };
+        assert!(said.starts_with("storage-io"), "umask {mask}: {said}");
+        assert!(said.contains("r"), "the path is named: {said}");
+        let array = folder.path().join(ARRAY);
+        assert_eq!(fs::read_to_string(array.join("0/chunk")).unwrap(), "x");
+        let registry = Registry::open(folder.path()).unwrap();
+        assert_eq!(crate::count(&registry), 1, "umask {mask}");
+        assert_eq!(names(&folder.path().join(TRASH)), [""; 0], "umask {mask}");
+        assert!(tree(&array).len() >= 4);
+    }
+}

@@ -1,0 +1,180 @@
+//! How long the trash keeps what was removed.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use dalsegno::clock::Timestamp;
+use dalsegno::monitor::Silent;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::removals::{Keep, RemovalState};
+use dalsegno::{Registry, RestoreTarget};
+
+use crate::{NOW, array, base, is_trash_empty, kept, open_at, paths, target};
+
+const ARRAY: &str = "r/validation.zarr/1/a/prediction";
+const HOUR: i64 = 3_600_000;
+
+fn hours(hours: i64) -> Timestamp {
+    Timestamp(NOW.0 + hours * HOUR)
+}
+
+fn keep_for(base: &Path, time: &str) {
+    let config = base.join(".dalsegno/config.toml");
+    fs::write(config, format!("[trash]\nkeep = \"{time}\"\n")).unwrap();
+}
+
+fn states(registry: &Registry) -> Vec<RemovalState> {
+    let removals = registry.trash().unwrap().into_iter();
+    removals.map(|removal| removal.state).collect()
+}
+
+#[test]
+fn without_a_word_nothing_is_kept() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    assert_eq!(registry.default_keep(), Keep::No);
+    let report = registry.remove_artifact(&target(ARRAY)).unwrap();
+    assert!(report.purge.unwrap().is_done);
+    assert!(is_trash_empty(folder.path()));
+    let removal = registry.removal(&report.removal.unwrap()).unwrap().unwrap();
+    assert_eq!(removal.state, RemovalState::Purged);
+}
+
+#[test]
+fn the_configuration_keeps_and_the_first_open_after_that_purges() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    drop(registry);
+    keep_for(folder.path(), "72h");
+    let registry = open_at(folder.path(), NOW);
+    assert_eq!(
+        registry.default_keep(),
+        Keep::For(Duration::from_secs(72 * 3600))
+    );
+    let report = registry.remove_artifact(&target(ARRAY)).unwrap();
+    assert!(report.purge.is_none());
+    let id = report.removal.unwrap();
+    let listed = registry.trash().unwrap();
+    assert_eq!(listed[0].purge_after, Some(hours(72)));
+    drop(registry);
+
+    let registry = open_at(folder.path(), Timestamp(hours(72).0 - 1));
+    assert_eq!(states(&registry), [RemovalState::Kept]);
+    assert!(registry.pending().unwrap().is_empty());
+    drop(registry);
+
+    let reader = dalsegno::Options::new()
+        .clock(dalsegno::clock::FixedClock(hours(72)))
+        .read_only(true)
+        .open(folder.path())
+        .unwrap();
+    assert_eq!(reader.pending().unwrap().due, std::slice::from_ref(&id));
+    assert_eq!(states(&reader), [RemovalState::Kept]);
+    drop(reader);
+
+    let registry = open_at(folder.path(), hours(72));
+    assert_eq!(registry.recovery().purged, std::slice::from_ref(&id));
+    assert_eq!(states(&registry), []);
+    assert!(is_trash_empty(folder.path()));
+    let removal = registry.removal(&id).unwrap().unwrap();
+    assert_eq!(removal.state, RemovalState::Purged);
+}
+
+#[test]
+fn what_is_kept_for_a_time_comes_back_within_it() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    drop(registry);
+    keep_for(folder.path(), "72h");
+    open_at(folder.path(), NOW)
+        .remove_artifact(&target(ARRAY))
+        .unwrap();
+    let registry = open_at(folder.path(), hours(71));
+    registry
+        .restore(&RestoreTarget::Path(ARRAY.into()))
+        .unwrap();
+    drop(registry);
+    let registry = open_at(folder.path(), hours(100));
+    assert_eq!(paths(&registry), [ARRAY]);
+    assert!(folder.path().join(ARRAY).join("0/0/0").exists());
+}
+
+#[test]
+fn what_the_caller_says_goes_before_the_configuration() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    drop(registry);
+    keep_for(folder.path(), "72h");
+    let registry = open_at(folder.path(), NOW);
+    let options = RemoveOptions {
+        keep: Keep::No,
+        ..RemoveOptions::default()
+    };
+    let report = registry.remove_target(&target(ARRAY), &options, &Silent);
+    assert!(report.unwrap().purge.unwrap().is_done);
+    assert!(is_trash_empty(folder.path()));
+}
+
+#[test]
+fn what_waits_for_the_trash_to_be_emptied_waits_for_ever() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    registry
+        .remove_target(&target(ARRAY), &kept(), &Silent)
+        .unwrap();
+    drop(registry);
+    let registry = open_at(folder.path(), hours(24 * 3650));
+    assert_eq!(states(&registry), [RemovalState::Kept]);
+    let report = registry.empty_trash(None, &Silent).unwrap();
+    assert_eq!((report.purged.len(), report.left.len()), (1, 0));
+    assert_eq!((report.purge.is_done, report.purge.files), (true, 2));
+    assert!(is_trash_empty(folder.path()));
+}
+
+#[test]
+fn emptying_takes_only_what_is_older() {
+    let folder = tempfile::tempdir().unwrap();
+    for (at, run) in [(0, "a"), (10, "b"), (20, "c")] {
+        let registry = open_at(folder.path(), hours(at));
+        let path = format!("{run}/validation.zarr/1/a/prediction");
+        array(&registry, &path);
+        registry
+            .remove_target(&target(&path), &kept(), &Silent)
+            .unwrap();
+    }
+    let registry = open_at(folder.path(), hours(30));
+    let older = |hours: u64| Some(Duration::from_secs(hours * 3600));
+    // Ten hours old is not older than ten hours.
+    for (than, left) in [(100, 3), (20, 2), (10, 1), (9, 0)] {
+        registry.empty_trash(older(than), &Silent).unwrap();
+        assert_eq!(states(&registry).len(), left, "{than}");
+    }
+    assert!(is_trash_empty(folder.path()));
+}
+
+#[test]
+fn the_manifest_tells_without_the_catalog_what_was_removed() {
+    let (folder, registry) = base();
+    let sealed = array(&registry, ARRAY);
+    let options = RemoveOptions {
+        reason: Some("no longer needed".to_owned()),
+        ..kept()
+    };
+    let report = registry
+        .remove_target(&target(ARRAY), &options, &Silent)
+        .unwrap();
+    let id = report.removal.unwrap();
+    let path = folder.path().join(crate::TRASH).join(id.as_str());
+    let text = fs::read_to_string(path.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(manifest["removal"], id.as_str());
+    assert_eq!(manifest["reason"], "no longer needed");
+    assert_eq!(manifest["pid"], std::process::id());
+    let item = &manifest["items"][0];
+    assert_eq!(item["path"], "r/validation.zarr");
+    let row = &manifest["artifacts"][0];
+    assert_eq!(row["id"], sealed.id.0);
+    assert_eq!((&row["item"], &row["files"]), (&0.into(), &2.into()));
+    assert!(path.join("0/1/a/prediction/0/0/0").exists());
+}

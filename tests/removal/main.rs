@@ -1,0 +1,95 @@
+//! What a removal takes and leaves, what a restore brings back, and how long the trash keeps it.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+#[path = "../child/mod.rs"]
+mod child;
+mod containers;
+mod keep;
+mod restore;
+
+use std::fs;
+use std::path::Path;
+
+use dalsegno::artifact::Artifact;
+use dalsegno::clock::{FixedClock, Timestamp};
+use dalsegno::filter::Filter;
+use dalsegno::key::Key;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::removals::Keep;
+use dalsegno::{Options, Registry, Target, layout};
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000);
+const TRASH: &str = ".dalsegno/trash";
+
+/// Opens the registry of a base directory, or makes one, at a moment.
+fn open_at(base: &Path, now: Timestamp) -> Registry {
+    let options = Options::new().clock(FixedClock(now));
+    options.create(base).unwrap().0
+}
+
+fn base() -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open_at(folder.path(), NOW);
+    (folder, registry)
+}
+
+fn key(path: &str) -> Key {
+    layout::read(path).unwrap()
+}
+
+/// Writes an array with some chunks at `path`.
+fn write(base: &Path, path: &str) {
+    let path = base.join(path);
+    fs::create_dir_all(path.join("0/0")).unwrap();
+    fs::write(path.join(".zarray"), "{}").unwrap();
+    fs::write(path.join("0/0/0"), "a chunk").unwrap();
+}
+
+/// Records and writes the array at `path`, and seals it.
+fn array(registry: &Registry, path: &str) -> Artifact {
+    registry.record(&key(path)).unwrap();
+    write(registry.base(), path);
+    registry.seal(&target(path)).unwrap()
+}
+
+fn target(path: &str) -> Target {
+    Target::Path(path.into())
+}
+
+fn paths(registry: &Registry) -> Vec<String> {
+    let artifacts = registry.select(&Filter::default()).unwrap();
+    let mut paths: Vec<String> = artifacts
+        .iter()
+        .map(|artifact| artifact.location().path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+fn of_run(run: &str) -> Filter {
+    Filter {
+        runs: vec![run.into()],
+        ..Filter::default()
+    }
+}
+
+fn kept() -> RemoveOptions {
+    RemoveOptions {
+        keep: Keep::UntilEmptied,
+        ..RemoveOptions::default()
+    }
+}
+
+fn is_trash_empty(base: &Path) -> bool {
+    fs::read_dir(base.join(TRASH)).map_or(0, Iterator::count) == 0
+}
+
+fn code<T>(result: dalsegno::Result<T>) -> &'static str {
+    result.err().map_or("ok", |error| error.code())
+}
