@@ -70,3 +70,8 @@ pub use registry::{EmptyReport, Options, Registry, RestoreTarget, Target};
 pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
 pub use restore::RestoreReport;
 pub use scan::ScanReport;
+
+/// The example of the README compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

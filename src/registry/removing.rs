@@ -142,6 +142,7 @@ impl Registry {
         let is_full =
             |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
         if result.as_ref().is_err_and(is_full) && self.catalog.give_up_reserve() {
+            self.settle()?;
             result = removal::remove(&on, plan, options);
         }
         self.catalog.keep_reserve();
@@ -314,6 +315,7 @@ impl Registry {
             if !is_purging {
                 continue;
             }
+            self.catalog.sync_log()?;
             let purge = removal::purge(&self.catalog, &self.base, &removal.id, now, None, monitor)?;
             let list = if purge.is_done {
                 &mut report.purged

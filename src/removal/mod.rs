@@ -143,6 +143,8 @@ struct Done {
     folder: Option<TrashFolder>,
     taken: Vec<Item>,
     touched: Touched,
+    /// All that is left is the commit.
+    is_committing: bool,
 }
 
 /// Carries a plan out.
@@ -164,6 +166,7 @@ pub(crate) fn remove(
         if !checked.is_empty() {
             take(on, change, &trash, &id, &checked, options, &mut done)?;
         }
+        done.is_committing = true;
         Ok::<_, Error>(checked)
     });
     let checked = match outcome {
@@ -197,7 +200,13 @@ pub(crate) fn remove(
     let paths: Vec<String> = done.taken.iter().map(|item| item.path.clone()).collect();
     drop_empty(on.catalog, on.base, &paths);
     if options.keep == Keep::No && done.folder.is_some() {
-        report.purge = Some(purge(on.catalog, on.base, &id, on.now, None, on.monitor)?);
+        // The removal is done: what stops the purge is for the next one, and no error of this.
+        let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
+        report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
+            failures: vec![(trash.path_of(&id), error.to_string())],
+            failed: 1,
+            ..PurgeReport::default()
+        }));
     }
     Ok(report)
 }
@@ -430,6 +439,9 @@ fn take(
 /// for writing.
 fn undo(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
     let Some(folder) = &done.folder else { return };
+    if done.is_committing && on.catalog.forget_failed_commits().is_err() {
+        return;
+    }
     let mut touched = Touched::default();
     let mut is_back = true;
     for item in done.taken.iter().rev() {
