@@ -89,13 +89,11 @@ pub(crate) fn pending(catalog: &Catalog, base: &Base, now: Timestamp) -> Result<
     for id in folders {
         let is_open = open.iter().any(|(known, _)| *known == id);
         let is_restoring = || {
-            Ok::<_, Error>(
-                trash
-                    .folder(&id)?
-                    .is_some_and(|folder| folder.is_restoring()),
-            )
+            let folder = trash.folder(&id)?;
+            folder.map_or(Ok(false), |folder| folder.is_restoring())
         };
-        if !is_open || is_restoring()? {
+        // What cannot be looked at is unsettled: settling it says why.
+        if !is_open || is_restoring().unwrap_or(true) {
             pending.unsettled.push(id);
         }
     }
@@ -124,17 +122,25 @@ pub(crate) fn recover(
 ) -> Result<Recovery, Error> {
     let mut recovery = Recovery::default();
     let pending = pending(catalog, base, now)?;
+    let mut unsettled = Vec::new();
     for id in &pending.unsettled {
         match settle(catalog, base, id, actor, now) {
             Ok(Settled::Undone) => recovery.undone.push(id.clone()),
             Ok(Settled::Nothing) => {}
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
             Err(error @ Error::Catalog(_)) => return Err(error),
-            Err(error) => recovery.problems.push(format!("removal {id}: {error}")),
+            Err(error) => {
+                unsettled.push(id);
+                recovery.problems.push(format!("removal {id}: {error}"));
+            }
         }
     }
     let deadline = Instant::now() + PURGE_AT_OPEN;
     for id in &pending.due {
+        // What may still have to come back into the trash is not purged around it.
+        if unsettled.contains(&id) {
+            continue;
+        }
         match purge_due(catalog, base, id, now, Some(deadline), &Silent) {
             Ok(true) => recovery.purged.push(id.clone()),
             Ok(false) => {}
@@ -166,6 +172,7 @@ pub(crate) fn purge_due(
     if !is_purging {
         return Ok(false);
     }
+    catalog.sync_log()?;
     if let Some(items) = items_of(base, id)? {
         let paths: Vec<String> = items.items.into_iter().map(|item| item.path).collect();
         removal::drop_empty(catalog, base, &paths);
@@ -200,6 +207,7 @@ fn settle(
     let Some(trash) = Trash::open(base)? else {
         return Ok(Settled::Nothing);
     };
+    catalog.forget_failed_commits()?;
     catalog.change("recovering", |change| {
         let Some(folder) = trash.folder(id)? else {
             return Ok(Settled::Nothing);
@@ -241,18 +249,39 @@ fn undo_removal(
             folder.path().display()
         )));
     };
+    // Looked at before anything moves: a manifest is input too.
+    let mut here = Vec::new();
+    for item in &items.items {
+        layout::split(&item.path)?;
+        if !folder.has(item.item)? {
+            continue;
+        }
+        if folder.identify(item.item)?.is_none() {
+            return Ok(Settled::Problem(format!(
+                "{}/{} is no folder; what lies beside it is left alone",
+                folder.path().display(),
+                item.item
+            )));
+        }
+        here.push(item);
+    }
     let mut touched = Touched::default();
     let mut occupied = Vec::new();
-    for item in &items.items {
-        if folder.has(item.item)? && !folder.put_back(base, item, &mut touched)? {
+    for item in here {
+        if !folder.put_back(base, item, &mut touched)? {
             occupied.push(item);
         }
     }
     touched.sync(folder)?;
     folder.sync()?;
     if occupied.is_empty() {
-        trash.drop_folder(id)?;
-        return Ok(Settled::Undone);
+        if trash.drop_folder(id)? {
+            return Ok(Settled::Undone);
+        }
+        return Ok(Settled::Problem(format!(
+            "{} has something in it that its manifest does not name; it is left alone",
+            folder.path().display()
+        )));
     }
     let reason = "undone after a crash; its old place is occupied";
     let open = OpenRemoval {
@@ -287,6 +316,9 @@ fn undo_restore(
     };
     let mut touched = Touched::default();
     let mut is_undone = false;
+    for item in &items.items {
+        layout::split(&item.path)?;
+    }
     for item in &items.items {
         if !change.is_in_trash(id, item.item)? || folder.has(item.item)? {
             continue;

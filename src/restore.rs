@@ -92,8 +92,11 @@ fn restore_one(
 ) -> Result<(), Error> {
     let folder = trash.folder(id)?;
     let mut moved = Vec::new();
+    let mut is_committing = false;
     let outcome = catalog.change("restoring", |change| {
-        bring_back(base, change, folder.as_ref(), now, id, chosen, &mut moved)
+        let artifacts = bring_back(base, change, folder.as_ref(), now, id, chosen, &mut moved)?;
+        is_committing = true;
+        Ok::<_, Error>(artifacts)
     });
     match outcome {
         Ok(artifacts) => {
@@ -101,16 +104,20 @@ fn restore_one(
             report.artifacts.extend(artifacts);
         }
         Err(error) => {
-            if let Some(folder) = &folder {
+            let can_undo = !is_committing || catalog.forget_failed_commits().is_ok();
+            if let Some(folder) = &folder
+                && can_undo
+            {
                 undo(base, folder, &moved);
             }
             return Err(error);
         }
     }
     if let Some(folder) = &folder {
-        folder.end_restoring()?;
-        if folder.items()?.is_empty() {
-            trash.drop_folder(id)?;
+        // What fails here is done by the next open for writing.
+        let is_empty = || folder.items().is_ok_and(|items| items.is_empty());
+        if folder.end_restoring().is_ok() && is_empty() {
+            let _ = trash.drop_folder(id);
         }
     }
     Ok(())

@@ -34,6 +34,7 @@
 
 mod artifacts;
 mod connection;
+mod durable;
 mod error;
 mod folder;
 mod fork;

@@ -143,7 +143,7 @@ impl Catalog {
         operation: &'static str,
         change: impl FnOnce(&Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.write(operation, |transaction| {
+        self.write_durably(operation, |transaction| {
             change(&Change {
                 catalog: self,
                 transaction,

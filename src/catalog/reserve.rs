@@ -20,14 +20,18 @@ impl Catalog {
     /// Makes the reserve where there is none. A disk without room for it has none.
     pub fn keep_reserve(&self) {
         let path = self.reserve_path();
-        if self.is_read_only() || path.exists() {
+        // One that is too short was cut off by a full disk or a kill.
+        let is_whole = |file: std::fs::Metadata| file.len() >= BYTES as u64;
+        if self.is_read_only() || path.symlink_metadata().is_ok_and(is_whole) {
             return;
         }
+        let Ok(mut file) = File::create(&path) else {
+            return;
+        };
         // Written, not only sized: blocks that are not there cannot be given back.
-        let made = File::create_new(&path).and_then(|mut file| {
-            file.write_all(&vec![0x5A; BYTES])?;
-            file.sync_all()
-        });
+        let made = file
+            .write_all(&vec![0x5A; BYTES])
+            .and_then(|()| file.sync_all());
         if made.is_err() {
             let _ = std::fs::remove_file(&path);
         }

@@ -155,6 +155,12 @@ impl Trash {
         Ok((removals, others))
     }
 
+    /// Where the folder of a removal lies.
+    #[must_use]
+    pub fn path_of(&self, id: &RemovalId) -> PathBuf {
+        self.path.join(id.as_str())
+    }
+
     /// Makes the folder of a removal.
     ///
     /// # Errors
@@ -352,9 +358,11 @@ impl TrashFolder {
     }
 
     /// Whether there is a note that items are on their way back.
-    #[must_use]
-    pub fn is_restoring(&self) -> bool {
-        statat(&self.fd, RESTORING, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn is_restoring(&self) -> Result<bool, StorageError> {
+        self.has_name(RESTORING)
     }
 
     /// Gives the names in the folder that are neither manifest nor note.
@@ -383,14 +391,14 @@ impl TrashFolder {
     /// # Errors
     /// [`StorageError::Io`].
     pub fn has(&self, item: u32) -> Result<bool, StorageError> {
-        match statat(&self.fd, item.to_string(), AtFlags::SYMLINK_NOFOLLOW) {
+        self.has_name(&item.to_string())
+    }
+
+    fn has_name(&self, name: &str) -> Result<bool, StorageError> {
+        match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
-            Err(errno) => Err(StorageError::io(
-                "reading",
-                &self.path.join(item.to_string()),
-                errno,
-            )),
+            Err(errno) => Err(StorageError::io("reading", &self.path.join(name), errno)),
         }
     }
 
@@ -501,10 +509,16 @@ pub fn drop_empty_folders(base: &Base, paths: &[String], keep: impl Fn(&str) -> 
             if path.to_str().is_none_or(&keep) {
                 break;
             }
-            let Ok(Some(folder)) = descend(base, parent, Absent::Say) else {
-                break;
+            // What is gone already went before a crash: those above it may still be there.
+            let is_gone = match descend(base, parent, Absent::Say) {
+                Ok(Some(folder)) => matches!(
+                    unlinkat(&folder, name, AtFlags::REMOVEDIR),
+                    Ok(()) | Err(Errno::NOENT)
+                ),
+                Ok(None) => true,
+                Err(_) => false,
             };
-            if unlinkat(&folder, name, AtFlags::REMOVEDIR).is_err() {
+            if !is_gone {
                 break;
             }
             path = parent;
