@@ -23,31 +23,29 @@
 
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 mod child;
+#[path = "child/fault.rs"]
+mod fault;
 #[path = "child/strace.rs"]
 mod strace;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use child::{assert_sound, command, prediction, say, tree, write_array};
+use child::{assert_sound, prediction, say, tree, write_array};
 use dalsegno::artifact::{Artifact, State};
 use dalsegno::filter::Filter;
 use dalsegno::key::Key;
 use dalsegno::monitor::Silent;
 use dalsegno::storage::WalkOptions;
 use dalsegno::{Error, Options, Registry, Target};
+use fault::{CHANGES, calls, copy, trace};
 use tempfile::TempDir;
 
 const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 
-/// Calls that change something on disk, or a lock. A `?` is for machines that lack a call.
-const CHANGES: &str = "openat,write,pwrite64,fsync,fdatasync,?rename,?renameat,renameat2,?mkdir,\
-                       mkdirat,?unlink,unlinkat,?rmdir,?link,linkat,ftruncate,fallocate,\
-                       fchmod,fchown,fcntl,flock,close";
 /// Further calls that may fail.
 const READS: &str = "pread64,getdents64,statx,newfstatat";
 /// Calls that may find the disk full.
@@ -244,95 +242,6 @@ fn assert_no_leftovers(base: &Path) {
     }
 }
 
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let from = entry.unwrap().path();
-        let to = to.join(from.file_name().unwrap());
-        if from.is_dir() {
-            copy(&from, &to);
-        } else {
-            fs::copy(&from, &to).unwrap();
-        }
-    }
-}
-
-/// A child under strace: what it said after `ready`, and the rest of its output.
-struct Traced {
-    said: Vec<String>,
-    stderr: String,
-}
-
-/// Runs a child with strace's options `expression` from the moment that it is ready. None where
-/// strace could not join it.
-fn trace(case: Case, base: &Path, expression: &str, output: &Path) -> Option<Traced> {
-    let mut process = command(&[], case.name(), base)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut stdout = BufReader::new(process.stdout.take().unwrap()).lines();
-    assert!(stdout.any(|line| line.unwrap() == "@ready"));
-    let mut strace = Command::new("strace")
-        .args([
-            "-f",
-            "-p",
-            &process.id().to_string(),
-            "-e",
-            expression,
-            "-o",
-        ])
-        .arg(output)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut messages = BufReader::new(strace.stderr.take().unwrap()).lines();
-    let has_joined = messages.any(|line| line.unwrap().contains("attached"));
-    drop(process.stdin.take());
-    let said = stdout
-        .filter_map(|line| line.unwrap().strip_prefix('@').map(str::to_owned))
-        .collect();
-    let mut stderr = String::new();
-    process
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut stderr)
-        .unwrap();
-    process.wait().unwrap();
-    messages.for_each(drop);
-    strace.wait().unwrap();
-    has_joined.then_some(Traced { said, stderr })
-}
-
-/// The calls of a trace: each name with its numbers, from 1 to the most that one thread makes.
-/// The child's own words, to file descriptor 1, are left out.
-fn calls(trace: &str) -> BTreeSet<(String, usize)> {
-    let mut counts: BTreeMap<(&str, &str), usize> = BTreeMap::new();
-    let mut calls = BTreeSet::new();
-    for line in trace.lines() {
-        let Some((thread, rest)) = line.split_once(' ') else {
-            continue;
-        };
-        let Some((name, arguments)) = rest.trim_start().split_once('(') else {
-            continue;
-        };
-        if !name
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        {
-            continue;
-        }
-        let count = counts.entry((thread, name)).or_default();
-        *count += 1;
-        if !(name == "write" && arguments.starts_with("1, ")) {
-            calls.insert((name.to_owned(), *count));
-        }
-    }
-    calls
-}
-
 fn sweep(case: Case, fault: Fault) {
     let fault_name = match fault {
         Fault::Kill => "kill",
@@ -354,7 +263,7 @@ fn sweep(case: Case, fault: Fault) {
         Fault::Kill => format!("trace={CHANGES}"),
         Fault::Error(_) => format!("trace={CHANGES},{READS}"),
     };
-    let Some(traced) = trace(case, &base, &expression, &output) else {
+    let Some(traced) = trace(case.name(), &base, &expression, &output) else {
         eprintln!("left out, because strace cannot join a process here: {what}");
         return;
     };
@@ -390,7 +299,7 @@ fn run_with(case: Case, template: &Path, expression: &str, point: &str, folder: 
     let base = folder.path().join("base");
     copy(template, &base);
     let before = data(&base);
-    let traced = trace(case, &base, expression, Path::new("/dev/null")).unwrap();
+    let traced = trace(case.name(), &base, expression, Path::new("/dev/null")).unwrap();
     eprintln!("  said {:?}", traced.said);
     assert!(!traced.stderr.contains("panicked"), "{}", traced.stderr);
     for said in &traced.said {

@@ -1,0 +1,286 @@
+//! Faults in the middle of removing, restoring, emptying the trash and recovering: the process is
+//! killed at every system call that changes something, and every such call fails, once and for
+//! ever. Afterwards, seen by code that uses nothing of the library:
+//!
+//! - before anybody opens the registry again, every file of every array is at its place or in the
+//!   trash; or it is gone, and the catalog holds the committed removal that took it;
+//! - after the next open for writing, each artifact's row and data are both there or both gone, or
+//!   wait in the trash and come back identical; a second open changes nothing;
+//! - what was acknowledged holds, and what failed is as it was;
+//! - the neighbours that nobody asked to remove, and what lies beside the base directory, are
+//!   untouched.
+//!
+//! strace tampers with the real system calls of the real program. A layer below the library would
+//! reach only what is written to go through it: not SQLite's own calls, which make up half of the
+//! protocol, and not a call that a later change makes directly.
+//!
+//! A child does the work; `strace` joins it when it is ready. What happens is first traced without
+//! a fault, to know the calls. One fault alone, with what the child said of it:
+//!
+//! ```text
+//! DALSEGNO_FAULT=remove-one:kill:renameat2:1 cargo test --test faults_remove -- --nocapture
+//! ```
+//!
+//! The parts are what is done, the fault (`kill`, an error such as `EIO`, or an error for ever such
+//! as `EIO+`), and the system call with its number in its thread. Where `strace` does not work this
+//! says so and is left out.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+mod child;
+#[path = "child/fault.rs"]
+mod fault;
+#[path = "faults_remove/observe.rs"]
+mod observe;
+#[path = "faults_remove/scene.rs"]
+mod scene;
+#[path = "child/strace.rs"]
+mod strace;
+#[path = "faults_remove/sweep.rs"]
+mod sweep;
+
+use scene::Case;
+use sweep::{Fault, sweep};
+
+/// Calls that make up the protocol, without those that only open, close and lock.
+const PROTOCOL: [&str; 12] = [
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "renameat2",
+    "mkdirat",
+    "unlinkat",
+    "unlink",
+    "ftruncate",
+    "fallocate",
+    "flock",
+];
+/// Every call that may fail. Letting a lock go is not among them: SQLite then waits for itself.
+const FAILING: [&str; 13] = [
+    "openat",
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "renameat2",
+    "mkdirat",
+    "unlinkat",
+    "unlink",
+    "ftruncate",
+    "fallocate",
+    "flock",
+];
+/// Calls that fail for ever once a disk is broken.
+const BREAKING: [&str; 5] = ["pwrite64", "fsync", "fdatasync", "renameat2", "unlinkat"];
+/// Calls that may find the disk full.
+const GROWING: [&str; 6] = [
+    "openat",
+    "write",
+    "pwrite64",
+    "ftruncate",
+    "mkdirat",
+    "renameat2",
+];
+/// Errors of a rename or an unlink that have a meaning of their own.
+const REFUSALS: [&str; 6] = ["EDQUOT", "EACCES", "EBUSY", "EXDEV", "ESTALE", "ENOTEMPTY"];
+
+/// What a child does. It says `ready` and begins when its standard input ends.
+#[test]
+fn child_entry() {
+    scene::child();
+}
+
+fn kill(case: Case) {
+    sweep(case, Fault::Kill, &PROTOCOL);
+}
+
+fn fail(case: Case) {
+    sweep(case, Fault::Once("EIO"), &FAILING);
+}
+
+fn fail_for_ever(case: Case) {
+    sweep(case, Fault::Forever("EIO"), &BREAKING);
+}
+
+#[test]
+fn a_removal_survives_a_kill_at_every_call() {
+    sweep(Case::One, Fault::Kill, &[]);
+}
+
+#[test]
+fn a_removal_survives_an_error_of_every_call() {
+    fail(Case::One);
+}
+
+#[test]
+fn a_removal_survives_a_disk_that_breaks_at_any_call() {
+    fail_for_ever(Case::One);
+}
+
+#[test]
+fn a_removal_survives_a_full_disk() {
+    sweep(Case::One, Fault::Once("ENOSPC"), &GROWING);
+}
+
+#[test]
+fn a_removal_survives_every_refusal() {
+    for error in REFUSALS {
+        sweep(Case::One, Fault::Once(error), &["renameat2", "unlinkat"]);
+    }
+}
+
+#[test]
+fn a_removal_of_many_survives_a_kill_at_every_call() {
+    kill(Case::Many);
+}
+
+#[test]
+fn a_removal_of_many_survives_an_error_of_every_call() {
+    sweep(Case::Many, Fault::Once("EIO"), &PROTOCOL);
+}
+
+#[test]
+fn a_removal_of_many_survives_a_disk_that_breaks_at_any_rename() {
+    sweep(Case::Many, Fault::Forever("EIO"), &["renameat2", "fsync"]);
+}
+
+#[test]
+fn a_removal_of_a_container_survives_a_kill_at_every_call() {
+    kill(Case::Container);
+}
+
+#[test]
+fn a_removal_of_a_container_survives_an_error_of_every_call() {
+    fail(Case::Container);
+}
+
+#[test]
+fn a_removal_into_the_trash_survives_a_kill_at_every_call() {
+    kill(Case::Kept);
+}
+
+#[test]
+fn a_removal_into_the_trash_survives_an_error_of_every_call() {
+    fail(Case::Kept);
+}
+
+#[test]
+fn a_removal_into_the_trash_survives_a_disk_that_breaks_at_any_call() {
+    fail_for_ever(Case::Kept);
+}
+
+#[test]
+fn a_removal_into_the_trash_survives_every_refusal() {
+    for error in REFUSALS {
+        sweep(Case::Kept, Fault::Once(error), &["renameat2"]);
+        sweep(Case::Kept, Fault::Forever(error), &["renameat2"]);
+    }
+}
+
+#[test]
+fn a_restore_survives_a_kill_at_every_call() {
+    kill(Case::Restore);
+}
+
+#[test]
+fn a_restore_survives_an_error_of_every_call() {
+    fail(Case::Restore);
+}
+
+#[test]
+fn a_restore_survives_a_disk_that_breaks_at_any_call() {
+    fail_for_ever(Case::Restore);
+}
+
+#[test]
+fn a_restore_survives_a_full_disk() {
+    sweep(Case::Restore, Fault::Once("ENOSPC"), &GROWING);
+}
+
+#[test]
+fn a_restore_survives_every_refusal() {
+    for error in REFUSALS {
+        sweep(Case::Restore, Fault::Once(error), &["renameat2"]);
+        sweep(Case::Restore, Fault::Forever(error), &["renameat2"]);
+    }
+}
+
+#[test]
+fn a_restore_of_one_of_two_survives_a_kill_at_every_call() {
+    kill(Case::RestoreOne);
+}
+
+#[test]
+fn a_restore_of_one_of_two_survives_an_error_of_every_call() {
+    fail(Case::RestoreOne);
+}
+
+#[test]
+fn emptying_the_trash_survives_a_kill_at_every_call() {
+    kill(Case::Empty);
+}
+
+#[test]
+fn emptying_the_trash_survives_an_error_of_every_call() {
+    fail(Case::Empty);
+}
+
+#[test]
+fn emptying_the_trash_survives_a_full_disk() {
+    sweep(Case::Empty, Fault::Once("ENOSPC"), &GROWING);
+}
+
+#[test]
+fn recovery_of_a_removal_survives_a_kill_at_every_call() {
+    kill(Case::RecoverRemoval);
+}
+
+#[test]
+fn recovery_of_a_removal_survives_an_error_of_every_call() {
+    fail(Case::RecoverRemoval);
+}
+
+#[test]
+fn recovery_of_a_removal_survives_a_disk_that_breaks_at_any_call() {
+    fail_for_ever(Case::RecoverRemoval);
+}
+
+#[test]
+fn recovery_of_a_restore_survives_a_kill_at_every_call() {
+    kill(Case::RecoverRestore);
+}
+
+#[test]
+fn recovery_of_a_restore_survives_an_error_of_every_call() {
+    fail(Case::RecoverRestore);
+}
+
+#[test]
+fn recovery_of_a_purge_survives_a_kill_at_every_call() {
+    kill(Case::RecoverPurge);
+}
+
+#[test]
+fn recovery_of_a_purge_survives_an_error_of_every_call() {
+    fail(Case::RecoverPurge);
+}
+
+#[test]
+fn recovery_of_a_note_survives_a_kill_at_every_call() {
+    kill(Case::RecoverNote);
+}
+
+#[test]
+fn recovery_of_a_note_survives_an_error_of_every_call() {
+    fail(Case::RecoverNote);
+}

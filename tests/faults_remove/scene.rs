@@ -1,0 +1,327 @@
+//! What the children do, on what, and what may come of it.
+
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dalsegno::filter::{Filter, Pattern};
+use dalsegno::key::Key;
+use dalsegno::monitor::Silent;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::removals::Keep;
+use dalsegno::{Options, Registry, RestoreTarget, Target};
+
+use crate::child::{self, prediction, say};
+use crate::fault::{copy, in_order, trace};
+use crate::observe::Where;
+
+/// What a child does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Case {
+    /// One array, which leaves empty parents, is removed and purged.
+    One,
+    /// Twenty arrays of several parents.
+    Many,
+    /// A container with everything in it, by one rename.
+    Container,
+    /// Three arrays, into the trash.
+    Kept,
+    /// Everything of a removal is restored.
+    Restore,
+    /// One of two arrays of a removal.
+    RestoreOne,
+    /// The trash, with two removals, is emptied.
+    Empty,
+    /// An open after a removal that was killed between its renames and its commit.
+    RecoverRemoval,
+    /// An open after a restore that was killed there.
+    RecoverRestore,
+    /// An open after a purge that was killed midway.
+    RecoverPurge,
+    /// An open after a removal that was killed when all was unlinked and that was not noted.
+    RecoverNote,
+}
+
+use Case::{
+    Container, Empty, Kept, Many, One, RecoverNote, RecoverPurge, RecoverRemoval, RecoverRestore,
+    Restore, RestoreOne,
+};
+
+/// Where the arrays of a case are, together, before or after it.
+pub(crate) type Places = &'static [Where];
+
+impl Case {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            One => "remove-one",
+            Many => "remove-many",
+            Container => "remove-container",
+            Kept => "remove-kept",
+            Restore => "restore",
+            RestoreOne => "restore-one",
+            Empty => "empty",
+            RecoverRemoval => "recover-removal",
+            RecoverRestore => "recover-restore",
+            RecoverPurge => "recover-purge",
+            RecoverNote => "recover-note",
+        }
+    }
+
+    fn of_name(name: &str) -> Option<Self> {
+        let all = [
+            One,
+            Many,
+            Container,
+            Kept,
+            Restore,
+            RestoreOne,
+            Empty,
+            RecoverRemoval,
+            RecoverRestore,
+            RecoverPurge,
+            RecoverNote,
+        ];
+        all.into_iter().find(|case| case.name() == name)
+    }
+
+    /// What is cut short before the case begins, and behind which call.
+    fn interrupted(self) -> Option<(Self, Behind)> {
+        Some(match self {
+            RecoverRemoval => (Kept, Behind::Last("renameat2")),
+            RecoverRestore => (Restore, Behind::Last("renameat2")),
+            RecoverPurge => (Many, Behind::Half("unlinkat")),
+            RecoverNote => (One, Behind::Last("unlinkat")),
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn is_recovery(self) -> bool {
+        self.interrupted().is_some()
+    }
+
+    /// What the case is about; everything else stays where it is.
+    pub(crate) fn targets(self) -> Vec<Key> {
+        let few = |last| (1..=last).map(|iteration| prediction("few", iteration));
+        match self {
+            One | RecoverNote => few(1).collect(),
+            Kept | RecoverRemoval => few(3).collect(),
+            Restore | RestoreOne | Empty | RecoverRestore => few(2).collect(),
+            Many | RecoverPurge => many().collect(),
+            Container => whole().collect(),
+        }
+    }
+
+    /// Where the targets are when the case begins, and where when it is done. Those of a case that
+    /// is no [`Case::is_atomic`] move one by one.
+    pub(crate) fn places(self) -> (Places, Places) {
+        const ALL: fn(Where) -> Places = |place| match place {
+            Where::Place => &[Where::Place],
+            Where::Trash => &[Where::Trash],
+            Where::Gone => &[Where::Gone],
+        };
+        match self {
+            One | Many | Container => (ALL(Where::Place), ALL(Where::Gone)),
+            Kept => (ALL(Where::Place), ALL(Where::Trash)),
+            Restore => (ALL(Where::Trash), ALL(Where::Place)),
+            RestoreOne => (ALL(Where::Trash), &[Where::Place, Where::Trash]),
+            Empty => (ALL(Where::Trash), ALL(Where::Gone)),
+            RecoverRemoval => (ALL(Where::Place), ALL(Where::Place)),
+            RecoverRestore => (ALL(Where::Trash), ALL(Where::Trash)),
+            RecoverPurge | RecoverNote => (ALL(Where::Gone), ALL(Where::Gone)),
+        }
+    }
+
+    pub(crate) fn is_atomic(self) -> bool {
+        self != Empty
+    }
+
+    /// Makes the base directory, with everything at its place, and a folder beside it.
+    pub(crate) fn write(folder: &Path) {
+        let base = folder.join("base");
+        for key in few_all().chain(many()).chain(whole()) {
+            write_array(&base.join(dalsegno::layout::locate(&key).path()));
+        }
+        for container in ["few", "many", "whole"] {
+            let group = base.join(container).join("validation.zarr/.zgroup");
+            fs::write(group, format!("{{\"of\": \"{container}\"}}")).unwrap();
+        }
+        // What the registry does not know: neighbours that nobody may touch.
+        write_array(&base.join("few/validation.zarr/2/neighbour"));
+        write_array(&base.join("many/validation.zarr/neighbour"));
+        fs::write(base.join("many/validation.zarr/notes.txt"), "precious").unwrap();
+        write_array(&folder.join("beside/validation.zarr/1/crop1/prediction"));
+        let registry = Registry::create(&base).unwrap();
+        let keys: Vec<Key> = few_all().chain(many()).chain(whole()).collect();
+        registry.record_many(&keys).unwrap();
+        let rows = registry.select(&Filter::default()).unwrap();
+        registry.seal_many(&rows, &Silent).unwrap();
+    }
+
+    /// Does what comes before the case, up to what is cut short.
+    pub(crate) fn prepare(self, folder: &Path) {
+        let base = folder.join("base");
+        let case = self.interrupted().map_or(self, |(case, _)| case);
+        let registry = Registry::open(&base).unwrap();
+        let targets = case.targets();
+        let removals: Vec<&[Key]> = match case {
+            Restore | RestoreOne => vec![&targets],
+            Empty => targets.chunks(1).collect(),
+            _ => return,
+        };
+        for keys in removals {
+            remove_keys(&registry, keys, Keep::UntilEmptied).unwrap();
+        }
+    }
+
+    /// Finds the call of the interrupted work that a child is killed at.
+    pub(crate) fn find_interruption(self, template: &Path) -> Option<String> {
+        let (case, behind) = self.interrupted()?;
+        let scratch = template.with_file_name("scratch");
+        copy(template, &scratch);
+        let output = template.with_file_name("scratch.trace");
+        let calls = "trace=renameat2,unlinkat,fsync,fdatasync,pwrite64,close";
+        trace(case.name(), &scratch.join("base"), calls, &output).unwrap();
+        let calls = in_order(&fs::read_to_string(output).unwrap());
+        fs::remove_dir_all(scratch).unwrap();
+        let (Behind::Last(name) | Behind::Half(name)) = behind;
+        let all: Vec<usize> = (0..calls.len()).filter(|&at| calls[at].0 == name).collect();
+        let (call, number) = match behind {
+            Behind::Last(_) => calls[all[all.len() - 1] + 1].clone(),
+            Behind::Half(_) => calls[all[all.len() / 2]].clone(),
+        };
+        Some(format!("inject={call}:signal=SIGKILL:when={number}"))
+    }
+
+    /// Lets a child begin what the case is to recover from, and be killed.
+    pub(crate) fn interrupt(self, base: &Path, interruption: &str) {
+        let (case, _) = self.interrupted().unwrap();
+        let traced = trace(case.name(), base, interruption, Path::new("/dev/null")).unwrap();
+        assert!(traced.said.is_empty(), "{:?}", traced.said);
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Behind {
+    /// Directly behind the last call of this name.
+    Last(&'static str),
+    /// In the middle of the calls of this name.
+    Half(&'static str),
+}
+
+fn few_all() -> impl Iterator<Item = Key> {
+    (1..=4).map(|iteration| prediction("few", iteration))
+}
+
+fn many() -> impl Iterator<Item = Key> {
+    let datasets = ["a", "b", "c", "d"].into_iter();
+    datasets.flat_map(|dataset| {
+        (1..=5).map(move |iteration| Key::Prediction {
+            run: "many".parse().unwrap(),
+            iteration,
+            dataset: dataset.parse().unwrap(),
+        })
+    })
+}
+
+fn whole() -> impl Iterator<Item = Key> {
+    (1..=3).map(|iteration| prediction("whole", iteration))
+}
+
+/// Writes an array of three files, each of which tells where it belongs.
+fn write_array(array: &Path) {
+    let chunks = array.join("0/0");
+    fs::create_dir_all(&chunks).unwrap();
+    for file in [".zarray", "0/0/0", "0/0/1"] {
+        let path = array.join(file);
+        let own = path.components().rev().take(8).collect::<PathBuf>();
+        fs::write(&path, format!("{{\"path\": {own:?}}}")).unwrap();
+    }
+    fs::set_permissions(array.join("0/0/1"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(chunks, fs::Permissions::from_mode(0o2750)).unwrap();
+}
+
+fn remove_keys(registry: &Registry, keys: &[Key], keep: Keep) -> dalsegno::Result<()> {
+    let mut chosen = Vec::new();
+    for key in keys {
+        chosen.extend(registry.choose(&Target::Key(key.clone()))?);
+    }
+    let plan = registry.plan_removal(chosen)?;
+    let options = RemoveOptions {
+        keep,
+        ..RemoveOptions::default()
+    };
+    let report = registry.remove_planned(&plan, &options, &Silent)?;
+    assert!(report.skipped.is_empty());
+    Ok(())
+}
+
+fn of_run(run: &str) -> Filter {
+    Filter {
+        runs: vec![Pattern::from(run)],
+        ..Filter::default()
+    }
+}
+
+/// The body of a child.
+pub(crate) fn child() {
+    let Ok(action) = std::env::var(child::ACTION) else {
+        return;
+    };
+    let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
+    let case = Case::of_name(&action).unwrap();
+    // SAFETY: a plain system call; it lets strace in where only parents may trace.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
+    say("ready");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    // With less patience than usual: some faults leave locks that only the end of the process
+    // frees.
+    let opened = Options::new()
+        .lock_timeout(Duration::from_secs(1))
+        .open(&base);
+    let registry = match opened {
+        Ok(registry) => registry,
+        Err(error) => return say(error.code()),
+    };
+    let done = act(case, &registry);
+    say(&done.unwrap_or_else(|error| error.code().to_owned()));
+}
+
+fn act(case: Case, registry: &Registry) -> dalsegno::Result<String> {
+    match case {
+        One | Kept => {
+            let keep = match case {
+                One => Keep::No,
+                _ => Keep::UntilEmptied,
+            };
+            remove_keys(registry, &case.targets(), keep)?;
+        }
+        Many | Container => {
+            let run = if case == Many { "many" } else { "whole" };
+            let report = registry.remove_many(&of_run(run), &RemoveOptions::default(), &Silent)?;
+            let moved = if case == Many { 20 } else { 1 };
+            assert_eq!(report.moved, moved);
+        }
+        Restore => {
+            registry.restore(&RestoreTarget::Filter(of_run("few")))?;
+        }
+        RestoreOne => {
+            let path = dalsegno::layout::locate(&prediction("few", 1)).path();
+            registry.restore(&RestoreTarget::Path(path.into()))?;
+        }
+        Empty => {
+            let report = registry.empty_trash(None, &Silent)?;
+            if !report.left.is_empty() || !report.purge.is_done {
+                return Ok("left".to_owned());
+            }
+        }
+        RecoverRemoval | RecoverRestore | RecoverPurge | RecoverNote => {
+            let is_settled = registry.recovery().problems.is_empty();
+            if !is_settled || !registry.pending()?.is_empty() {
+                return Ok("left".to_owned());
+            }
+        }
+    }
+    Ok("ok".to_owned())
+}
