@@ -15,8 +15,10 @@ use crate::name::{self, NameError};
 
 /// A pattern for names: `*` and `?` as in a shell, and `[…]` for one of several characters.
 ///
-/// `*` also matches `/`. A pattern always matches the name that it spells, so names with
-/// brackets, such as `[mito]`, select themselves without quoting.
+/// `*` also matches `/`. Where the catalog knows the name that a pattern spells, the pattern means
+/// that name and no other, so names with brackets, such as `run [a]`, select themselves alone
+/// without quoting, and a removal by name takes nothing else along. The catalog knows every name
+/// under which anything was ever recorded, also what was removed since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern(String);
 
@@ -27,7 +29,7 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether it can match other names than the one that it spells.
+    /// Whether it can match other names than the one that it spells, where that one is unknown.
     #[must_use]
     pub fn is_glob(&self) -> bool {
         self.0.contains(['*', '?', '['])

@@ -50,7 +50,7 @@ pub(super) fn conditions(filter: &Filter) -> Query {
         sql: String::new(),
         values: Vec::new(),
     };
-    query.patterns("run.name", &filter.runs);
+    query.patterns(["run", "name"], &filter.runs);
     // The `+` keeps one kind from being taken for a constant, which would leave the groups of
     // `iterations` without an index in their order, and so sorted.
     query.any(&filter.kinds, |query, kind| {
@@ -74,8 +74,8 @@ pub(super) fn conditions(filter: &Filter) -> Query {
             (None, None) => query.sql.push_str("a.iteration IS NOT NULL"),
         }
     });
-    query.patterns("dataset.name", &filter.datasets);
-    query.patterns("parameters.text", &filter.parameters);
+    query.patterns(["dataset", "name"], &filter.datasets);
+    query.patterns(["parameters", "text"], &filter.parameters);
     query.any(&filter.states, |query, state| {
         query.sql.push_str("a.state = ?");
         query.values.push(rows::state_number(*state).into());
@@ -108,18 +108,20 @@ impl Query {
         }
     }
 
-    /// A pattern matches the name that it spells, or as a glob. The `+` keeps a glob from being
-    /// looked up by parts of the index on names: rows would come unordered and be sorted.
-    fn patterns(&mut self, column: &'static str, patterns: &[Pattern]) {
+    /// A pattern matches the name that it spells; only where the catalog knows no such name, it
+    /// matches as a glob. The `+` keeps a glob from being looked up by parts of the index on names:
+    /// rows would come unordered and be sorted.
+    fn patterns(&mut self, [table, column]: [&'static str; 2], patterns: &[Pattern]) {
         self.any(patterns, |query, pattern| {
-            query.sql.push_str(column);
-            query.sql.push_str(" = ?");
-            query.values.push(pattern.as_str().to_owned().into());
+            let text = || Value::from(pattern.as_str().to_owned());
+            query.sql.push_str(&format!("{table}.{column} = ?"));
+            query.values.push(text());
             if pattern.is_glob() {
-                query.sql.push_str(" OR +");
-                query.sql.push_str(column);
-                query.sql.push_str(" GLOB ?");
-                query.values.push(pattern.as_str().to_owned().into());
+                query.sql.push_str(&format!(
+                    " OR (+{table}.{column} GLOB ? AND NOT EXISTS \
+                     (SELECT 1 FROM {table} AS spelled WHERE spelled.{column} = ?))"
+                ));
+                query.values.extend([text(), text()]);
             }
         });
     }

@@ -46,17 +46,43 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
     }
 }
 
-fn matches(patterns: &[Pattern], name: Option<&str>) -> bool {
+/// The names in some rows: of runs, of datasets, of parameters.
+type Names<'a> = [BTreeSet<&'a str>; 3];
+
+fn names_of(row: &Artifact) -> [Option<&str>; 3] {
+    [
+        Some(row.key.run().as_str()),
+        row.key.dataset().map(|name| name.as_str()),
+        row.key.parameters().map(|name| name.as_str()),
+    ]
+}
+
+fn known(model: &[Artifact]) -> Names<'_> {
+    let mut names = Names::default();
+    for row in model {
+        for (known, name) in names.iter_mut().zip(names_of(row)) {
+            known.extend(name);
+        }
+    }
+    names
+}
+
+/// A pattern that spells a known name matches that name alone.
+fn matches(patterns: &[Pattern], name: Option<&str>, known: &BTreeSet<&str>) -> bool {
     let one = |pattern: &Pattern| {
         let chars = |text: &str| text.chars().collect::<Vec<_>>();
         name.is_some_and(|name| {
-            pattern.as_str() == name || glob(&chars(pattern.as_str()), &chars(name))
+            if known.contains(pattern.as_str()) {
+                pattern.as_str() == name
+            } else {
+                glob(&chars(pattern.as_str()), &chars(name))
+            }
         })
     };
     patterns.is_empty() || patterns.iter().any(one)
 }
 
-fn selects(filter: &Filter, row: &Artifact) -> bool {
+fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
     let in_range = |range: &IterationRange| {
         row.key.iteration().is_some_and(|iteration| {
             range.first.is_none_or(|first| first <= iteration)
@@ -65,24 +91,25 @@ fn selects(filter: &Filter, row: &Artifact) -> bool {
     };
     let of_age = |moment| row.written_at.unwrap_or(row.recorded_at) < moment;
     let of_size = |bytes| row.size.is_some_and(|size| size.bytes.0 >= bytes);
-    matches(&filter.runs, Some(row.key.run().as_str()))
+    let patterns = [&filter.runs, &filter.datasets, &filter.parameters];
+    patterns
+        .into_iter()
+        .zip(names_of(row))
+        .zip(known)
+        .all(|((patterns, name), known)| matches(patterns, name, known))
         && (filter.kinds.is_empty() || filter.kinds.contains(&row.key.kind()))
         && (filter.iterations.is_empty() || filter.iterations.iter().any(in_range))
-        && matches(
-            &filter.datasets,
-            row.key.dataset().map(|name| name.as_str()),
-        )
-        && matches(
-            &filter.parameters,
-            row.key.parameters().map(|name| name.as_str()),
-        )
         && (filter.states.is_empty() || filter.states.contains(&row.state))
         && filter.older_than.is_none_or(of_age)
         && filter.min_bytes.is_none_or(of_size)
 }
 
 pub(crate) fn selection<'a>(filter: &Filter, model: &'a [Artifact]) -> Vec<&'a Artifact> {
-    model.iter().filter(|row| selects(filter, row)).collect()
+    let known = known(model);
+    model
+        .iter()
+        .filter(|row| selects(filter, row, &known))
+        .collect()
 }
 
 fn total<'a>(rows: impl IntoIterator<Item = &'a &'a Artifact>) -> Total {
