@@ -5,7 +5,7 @@ use rusqlite::{Connection, params, params_from_iter};
 
 use super::select::{Query, Selected, listing};
 use super::summary::{DuGroup, by_iteration, by_run, by_space};
-use super::{artifacts, migrate};
+use super::{artifacts, migrate, removals};
 use crate::artifact::State;
 use crate::clock::Timestamp;
 use crate::filter::{Filter, IterationRange, Pattern};
@@ -36,6 +36,16 @@ fn full() -> Connection {
              SELECT run.id, 1 + (dataset.id = 2), i, dataset.id, iif(dataset.id = 2, 1 + i % 20, NULL),
                  run.id, i || '/' || dataset.name, 0, i % 20 <> 0, 10, 1, i
              FROM run, n, dataset WHERE dataset.id <= 2;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 100)
+             INSERT INTO removal (id, removed_at, user, host, pid, state)
+             SELECT '20260101-000000-' || printf('%06x', i), i, 'u', 'h', 1, iif(i < 9, i % 2, 2)
+             FROM n;
+             INSERT INTO moved (removal_id, item, path) SELECT id, 0, 'p' FROM removal;
+             INSERT INTO removed (removal_id, artifact_id, item, run_id, kind_id, iteration,
+                 dataset_id, container_id, array, origin, state, recorded_at)
+             SELECT removal.id, 10000 + artifact.id, artifact.id % 3, run_id, kind_id, iteration,
+                 dataset_id, container_id, array, 0, 1, 0
+             FROM removal, artifact WHERE artifact.id <= 30;
              ANALYZE;",
         )
         .unwrap();
@@ -227,6 +237,72 @@ fn statements_about_one_artifact_search() {
                 "{sql}\n{plan:#?}"
             );
             assert_eq!(plan.is_empty(), sql.starts_with("INSERT"), "{sql}");
+        }
+    }
+}
+
+/// What removals ask is about one artifact, one removal, one container, or the open removals.
+#[test]
+fn statements_of_removals_search() {
+    let one = [
+        removals::INSERT_REMOVAL,
+        removals::INSERT_MOVED,
+        removals::INSERT_REMOVED,
+        removals::BRING_BACK,
+        removals::MARK_RESTORED,
+        removals::SET_STATE,
+        removals::STATE_OF,
+        removals::OPEN_STATES,
+        removals::PATH_OF_ITEM,
+        removals::OF_ITEM,
+        removals::LEFT_OF_ITEM,
+        removals::LEFT,
+        removals::COUNT_IN_CONTAINER,
+        removals::COUNT_BELOW_CONTAINER,
+        removals::IN_CONTAINER,
+        removals::BELOW_CONTAINER,
+        removals::BELOW_ARRAY,
+    ];
+    let (open, by_id) = (removals::open_removals(), removals::removal_by_id());
+    let statements = one.into_iter().chain([open.as_str(), by_id.as_str()]);
+    for sql in statements {
+        for connection in [empty(), full()] {
+            let mut plan = plan(&connection, sql);
+            // What a search found is counted.
+            plan.retain(|line| !line.starts_with("SCAN (subquery"));
+            assert_eq!(fault(&plan), None, "{sql}\n{plan:#?}");
+            assert_ne!(plan.is_empty(), !sql.contains(" VALUES ("), "{sql}");
+            for line in plan
+                .iter()
+                .filter(|line| line.contains(" removed ") || line.contains(" d "))
+            {
+                let is_bound = line.contains("PRIMARY KEY (removal_id=?")
+                    || line.contains("INDEX removed_path (container_id=?");
+                assert!(is_bound, "{sql}\n{plan:#?}");
+            }
+        }
+    }
+}
+
+/// What can be restored is found from the few open removals, whatever else is selected.
+#[test]
+fn what_can_be_restored_is_found_from_the_open_removals() {
+    for connection in [empty(), full()] {
+        for filter in filters() {
+            let query = removals::removed_query(&filter);
+            let plan = plan_of(&connection, &query);
+            assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
+            let place = |start: &str, part: &str| {
+                plan.iter()
+                    .position(|line| line.starts_with(start) && line.contains(part))
+            };
+            let removal = place("SEARCH r ", "removal_open (state=?)");
+            let removed = place("SEARCH removed ", "PRIMARY KEY (removal_id=?)");
+            assert!(
+                removal.is_some() && removal < removed,
+                "{}\n{plan:#?}",
+                query.sql
+            );
         }
     }
 }

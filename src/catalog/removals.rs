@@ -34,8 +34,7 @@ pub(super) const MARK_RESTORED: &str =
     "UPDATE removed SET restored_at = ?3 WHERE removal_id = ?1 AND artifact_id = ?2";
 pub(super) const SET_STATE: &str = "UPDATE removal SET state = ?2, ended_at = ?3 WHERE id = ?1";
 pub(super) const STATE_OF: &str = "SELECT state, purge_after FROM removal WHERE id = ?1";
-pub(super) const OPEN_STATES: &str =
-    "SELECT id, state, purge_after FROM removal WHERE state < 2 ORDER BY id";
+pub(super) const OPEN_STATES: &str = "SELECT id, state, purge_after FROM removal INDEXED BY removal_open WHERE state < 2 ORDER BY id";
 pub(super) const COUNT_IN_CONTAINER: &str = "SELECT count(*) FROM (SELECT 1 FROM container \
      CROSS JOIN artifact AS a ON a.container_id = container.id WHERE container.path = ?1 LIMIT ?2)";
 pub(super) const COUNT_BELOW_CONTAINER: &str = "SELECT count(*) FROM (SELECT 1 FROM container \
@@ -94,17 +93,26 @@ const REMOVAL_COLUMNS: &str = "SELECT r.id, r.removed_at, r.user, r.host, r.pid,
         AND d.restored_at IS NULL AND d.bytes IS NULL AND d.kind_id NOT IN (7, 8)) \
      FROM removal AS r";
 
-fn removed_query(filter: &Filter) -> Query {
+pub(super) fn open_removals() -> String {
+    format!("{REMOVAL_COLUMNS} INDEXED BY removal_open WHERE r.state < 2 ORDER BY r.id")
+}
+
+pub(super) fn removal_by_id() -> String {
+    format!("{REMOVAL_COLUMNS} WHERE r.id = ?1")
+}
+
+pub(super) fn removed_query(filter: &Filter) -> Query {
     let Query {
         sql: conditions,
         values,
     } = conditions(filter);
     let sql = format!(
         "SELECT {}, a.removal_id, a.item \
-         FROM removal AS r CROSS JOIN (SELECT removed.*, artifact_id AS id FROM removed) AS a \
+         FROM removal AS r INDEXED BY removal_open \
+           CROSS JOIN (SELECT removed.*, artifact_id AS id FROM removed) AS a \
            ON a.removal_id = r.id \
          JOIN run ON run.id = a.run_id JOIN container ON container.id = a.container_id{}\
-         WHERE r.state = 0 AND a.restored_at IS NULL{conditions} \
+         WHERE r.state < 2 AND r.state = 0 AND a.restored_at IS NULL{conditions} \
          ORDER BY r.id, container.path, a.array",
         columns!(),
         names!()
@@ -191,7 +199,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn open_removals(&self) -> Result<Vec<Removal>, CatalogError> {
-        let query = format!("{REMOVAL_COLUMNS} WHERE r.state < 2 ORDER BY r.id");
+        let query = open_removals();
         self.read("listing removals", |connection| {
             let mut statement = connection.prepare_cached(&query)?;
             statement.query_map([], removal)?.collect()
@@ -243,7 +251,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn removal(&self, id: &RemovalId) -> Result<Option<Removal>, CatalogError> {
-        let query = format!("{REMOVAL_COLUMNS} WHERE r.id = ?1");
+        let query = removal_by_id();
         self.read("reading a removal", |connection| {
             connection
                 .prepare_cached(&query)?
