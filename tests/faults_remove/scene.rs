@@ -285,7 +285,13 @@ pub(crate) fn child() {
         Err(error) => return say(error.code()),
     };
     let done = act(case, &registry);
-    say(&done.unwrap_or_else(|error| error.code().to_owned()));
+    if let Err(error) = done {
+        // After a failure the process ends without closing anything: SQLite's log stays as it is,
+        // with what a commit that failed has left in it.
+        std::mem::forget(registry);
+        return say(error.code());
+    }
+    say(&done.unwrap_or_default());
 }
 
 fn act(case: Case, registry: &Registry) -> dalsegno::Result<String> {
