@@ -26,7 +26,6 @@ use std::time::{Duration, Instant};
 use crate::catalog::{Catalog, Change, OpenRemoval};
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::layout;
 use crate::monitor::{Monitor, Silent};
 use crate::removal;
 use crate::removals::{Actor, RemovalId, RemovalState};
@@ -252,7 +251,7 @@ fn undo_removal(
     // Looked at before anything moves: a manifest is input too.
     let mut here = Vec::new();
     for item in &items.items {
-        layout::split(&item.path)?;
+        removal::place_of(&item.path)?;
         if !folder.has(item.item)? {
             continue;
         }
@@ -291,7 +290,7 @@ fn undo_removal(
     change.begin_removal(id, now, &actor(), Some(reason), &open)?;
     for item in occupied {
         change.note_move(id, item.item, &item.path)?;
-        let place = layout::split(&item.path)?;
+        let place = removal::place_of(&item.path)?;
         let artifacts = match &place.array {
             None => change.in_container(&place.container)?,
             Some(_) => change.at(&place)?.into_iter().collect(),
@@ -317,7 +316,14 @@ fn undo_restore(
     let mut touched = Touched::default();
     let mut is_undone = false;
     for item in &items.items {
-        layout::split(&item.path)?;
+        removal::place_of(&item.path)?;
+        // A note is input too: what it may take is what the catalog says was on its way back.
+        if change.path_of_item(id, item.item)?.as_ref() != Some(&item.path) {
+            return Ok(Settled::Problem(format!(
+                "{} has a note of a restore that does not fit removal {id}; it is left alone",
+                folder.path().display()
+            )));
+        }
     }
     for item in &items.items {
         if !change.is_in_trash(id, item.item)? || folder.has(item.item)? {

@@ -25,6 +25,7 @@ use crate::catalog::{Catalog, Change};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::layout;
+use crate::removal::place_of;
 use crate::removals::{RemovalId, RemovalState, RemovedArtifact};
 use crate::storage::{Base, Item, Standing, Touched, Trash, TrashFolder, standing};
 
@@ -155,6 +156,13 @@ fn bring_back(
             None => return Err(lost()),
         };
         let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
+        place_of(&path)?;
+        // Rows are input too: data comes back to where its rows say that it is.
+        let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
+        if !rows.iter().all(is_at) {
+            let detail = format!("item {number} of removal {id} was not at {path}");
+            return Err(change.damaged(detail).into());
+        }
         if standing(base, Path::new(&path))? != Standing::Nothing {
             return Err(Error::Occupied {
                 path: base.path().join(&path),

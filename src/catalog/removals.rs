@@ -330,6 +330,13 @@ impl Change<'_> {
         self.catalog.sql("changing removals", error)
     }
 
+    /// The error for rows that do not fit each other.
+    #[must_use]
+    pub fn damaged(&self, detail: String) -> CatalogError {
+        let path = self.catalog.path.clone();
+        CatalogError::Damaged { path, detail }
+    }
+
     fn run(
         &self,
         statement: &str,
@@ -478,10 +485,8 @@ impl Change<'_> {
             })
             .map_err(|error| self.sql(error))?
             .map(|(state, purge_after): (i64, Option<i64>)| {
-                let state = state_of(state).ok_or_else(|| CatalogError::Damaged {
-                    path: self.catalog.path.clone(),
-                    detail: format!("removal {id} has no state {state}"),
-                })?;
+                let state = state_of(state)
+                    .ok_or_else(|| self.damaged(format!("removal {id} has no state {state}")))?;
                 Ok(OpenRemoval {
                     state,
                     purge_after: purge_after.map(Timestamp),

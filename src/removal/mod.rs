@@ -67,8 +67,9 @@ use crate::catalog::{Catalog, Change, OpenRemoval};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::key::Key;
-use crate::layout;
+use crate::layout::{self, Location};
 use crate::monitor::{Monitor, Phase};
+use crate::name::DatasetName;
 use crate::removals::{Actor, Keep, RemovalId, RemovalState};
 use crate::size::Total;
 use crate::storage::{
@@ -459,6 +460,15 @@ fn undo(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
     if is_back {
         let _ = trash.drop_folder(id);
     }
+}
+
+/// The place of a path that a manifest, a note or a row gives: checked like any name, because
+/// somebody else may have written it.
+pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
+    let name: DatasetName = path.parse()?;
+    // No artifact has a path that reads as none.
+    layout::read(name.as_str())?;
+    Ok(layout::split(name.as_str())?)
 }
 
 /// Takes away folders below a run that are empty now, up to and including the container.
