@@ -1,5 +1,7 @@
 //! Removing, restoring, emptying the trash: the face of the protocols.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -214,7 +216,10 @@ impl Registry {
     /// # Errors
     /// [`Error`].
     pub fn trash(&self) -> Result<Vec<Removal>> {
-        Ok(self.catalog.open_removals()?)
+        let mut removals = self.catalog.open_removals()?;
+        // Ids tell the second only.
+        removals.sort_by(|a, b| (a.removed_at, &a.id).cmp(&(b.removed_at, &b.id)));
+        Ok(removals)
     }
 
     /// Gives a removal, whatever has become of it.
@@ -253,9 +258,9 @@ impl Registry {
             RestoreTarget::Path(path) => {
                 let wanted = self.location(path)?.path();
                 kept.retain(|removed| removed.artifact.location().path() == wanted);
-                last_of_each_place(&mut kept);
+                last_of_each_place(&mut kept, &self.trash()?);
             }
-            RestoreTarget::Filter(_) => last_of_each_place(&mut kept),
+            RestoreTarget::Filter(_) => last_of_each_place(&mut kept, &self.trash()?),
         }
         if kept.is_empty() {
             let what = match target {
@@ -329,13 +334,14 @@ impl Registry {
     }
 }
 
-/// Where a place was removed several times, only the last can come back.
-fn last_of_each_place(kept: &mut Vec<RemovedArtifact>) {
-    kept.sort_by(|a, b| {
-        let place = |removed: &RemovedArtifact| removed.artifact.location();
-        place(a)
-            .cmp(&place(b))
-            .then_with(|| b.removal.cmp(&a.removal))
+/// Where a place was removed several times, only the last can come back. `removals` are in the order
+/// of their time, which ids tell to the second only.
+fn last_of_each_place(kept: &mut Vec<RemovedArtifact>, removals: &[Removal]) {
+    let ranks = removals.iter().enumerate();
+    let ranks: HashMap<&RemovalId, usize> = ranks.map(|(at, removal)| (&removal.id, at)).collect();
+    kept.sort_by_key(|removed| {
+        let rank = ranks.get(&removed.removal).copied();
+        (removed.artifact.location(), Reverse(rank))
     });
     kept.dedup_by(|later, first| later.artifact.location() == first.artifact.location());
 }

@@ -117,7 +117,7 @@ fn of_several_removals_of_one_place_the_last_comes_back() {
         let folder = tempfile::tempdir().unwrap();
         let mut ids = Vec::new();
         for (round, text) in ["first", "second", "third"].iter().enumerate() {
-            let later = i64::try_from(round).unwrap() * 60_000;
+            let later = i64::try_from(round).unwrap() * 100;
             let now = dalsegno::clock::Timestamp(crate::NOW.0 + later);
             let registry = crate::open_at(folder.path(), now);
             array(&registry, ONE);
