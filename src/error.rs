@@ -63,7 +63,7 @@ pub enum Error {
         id: String,
     },
     /// A removal cannot be restored any more.
-    #[error("removal {id} is {state}; it cannot be restored")]
+    #[error("removal {id} is {state}; only a kept one can be restored")]
     NotRestorable {
         /// Its id.
         id: String,
@@ -230,7 +230,7 @@ impl Error {
             "nested-artifact" => "select both, or move one of them elsewhere",
             "mount-point" => "unmount it first",
             "changed-meanwhile" => "look at it again and repeat the command; nothing was removed",
-            "no-removal" | "not-in-trash" => "dalsegno trash list shows what can be restored",
+            "no-removal" | "not-in-trash" => "see what can be restored with: dalsegno trash list",
             "occupied" => "move away what stands there, then restore again",
             "no-folder" => "make it with: dalsegno init --catalog PATH",
             "no-space" | "over-quota" => {

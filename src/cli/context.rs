@@ -209,10 +209,14 @@ impl Context {
     fn recovered(&self, registry: &Registry) {
         let recovery = registry.recovery();
         for id in &recovery.undone {
-            self.say(&format!("undone after a crash: removal {id}"));
+            self.say(&format!(
+                "removal {id} was interrupted and is undone: everything of it is back"
+            ));
         }
         for id in &recovery.purged {
-            self.say(&format!("purged after a crash: removal {id}"));
+            self.say(&format!(
+                "what was left of removal {id} in the trash is unlinked"
+            ));
         }
         for problem in &recovery.problems {
             self.warn(problem);
@@ -225,10 +229,13 @@ impl Context {
         self.notice(&registry);
         let pending = registry.pending()?;
         if !pending.unsettled.is_empty() {
-            let open = pending.unsettled.len();
+            let what = match pending.unsettled.len() {
+                1 => "a removal is in flight or was interrupted".to_owned(),
+                open => format!("{open} removals are in flight or were interrupted"),
+            };
+            let hint = self.with_base("see: dalsegno doctor");
             self.warn(&format!(
-                "{open} removals are in flight or were interrupted; the next command that writes \
-                 settles them; see: dalsegno doctor"
+                "{what}; the next command that writes settles that; {hint}"
             ));
         }
         Ok(registry)
@@ -309,7 +316,7 @@ impl Context {
 }
 
 /// A word as a shell reads it.
-fn shell_word(text: &str) -> String {
+pub(super) fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()

@@ -89,7 +89,7 @@ pub(super) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure
         context.say("interrupted removals are settled by the next command that writes");
     }
     if !report.purging.is_empty() {
-        context.say("go on with unlinking: dalsegno trash empty");
+        context.say(&context.with_base("go on with unlinking: dalsegno trash empty"));
     }
     let is_fine = pending.is_empty() && pending.strangers.is_empty();
     if is_fine {

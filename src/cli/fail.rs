@@ -68,7 +68,7 @@ impl Failure {
                 exit_code(error.code())
             }
             Self::Usage(what, instead) => {
-                context.error(None, what, Some(instead));
+                context.error(None, what, Some(&context.with_base(instead)));
                 2
             }
             Self::Other(what) => {

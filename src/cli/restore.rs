@@ -34,7 +34,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     if command.what.is_empty() && filter.is_all() {
         return Err(Failure::usage(
             "nothing is selected to restore",
-            "dalsegno restore ID (dalsegno trash list shows them), or PATH, or --run NAME …",
+            "give an ID, a PATH, or flags such as --run NAME; see: dalsegno trash list",
         ));
     }
     let registry = if command.dry_run {
@@ -63,8 +63,9 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
             artifacts.extend(removed.into_iter().map(|removed| removed.artifact));
         }
         show::rows(context, form, &artifacts)?;
+        let s = if artifacts.len() == 1 { "" } else { "s" };
         context.say(&format!(
-            "would restore {} artifacts; nothing was restored",
+            "would restore {} artifact{s}; nothing was restored",
             artifacts.len()
         ));
         return Ok(());

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::args::{Output, duration};
 use super::context::{Context, Form, escape};
 use super::fail::Failure;
-use super::render::{self, Align, Column, Record, Rows, total_cells};
+use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::show::Subjects;
 use crate::registry::Registry;
 use crate::removal::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions};
@@ -62,7 +62,7 @@ impl Record for PlannedItem {
     ];
     const FIELDS: &'static [&'static str] = &[
         "path",
-        "whole_container",
+        "is_container",
         "artifacts",
         "bytes",
         "files",
@@ -109,7 +109,9 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     } else {
         context.open()?
     };
-    let chosen = command.subjects.choose(context, &registry, "rm")?;
+    let chosen = command
+        .subjects
+        .choose(context, &registry, "rm", "remove")?;
     let plan = registry.plan_removal(chosen)?;
     let form = context.form(command.output);
     if plan.items.is_empty() {
@@ -188,10 +190,9 @@ fn show_plan(
 
 /// Counts of a plan in words.
 fn summary(plan: &RemovalPlan) -> String {
-    let [bytes, files] = total_cells(&plan.total());
     let artifacts = plan.artifacts().count();
     let s = if artifacts == 1 { "" } else { "s" };
-    format!("{artifacts} artifact{s}, {bytes} in {files} files")
+    format!("{artifacts} artifact{s}, {}", total_text(&plan.total()))
 }
 
 /// What goes along that the registry does not know, and what stays.
@@ -245,15 +246,21 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: Keep) -> Result<(), Failure>
     confirm(
         context,
         &text,
-        "dalsegno rm --dry-run … to see what would go, then dalsegno rm --yes …",
+        "nothing was removed",
+        "see what would go with: dalsegno rm --dry-run …, then: dalsegno rm --yes …",
     )
 }
 
-/// Asks on the terminal; anything but yes is a no.
-pub(super) fn confirm(context: &Context, question: &str, instead: &str) -> Result<(), Failure> {
+/// Asks on the terminal; anything but yes is a no, and then `nothing` is said.
+pub(super) fn confirm(
+    context: &Context,
+    question: &str,
+    nothing: &str,
+    instead: &str,
+) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
-            "there is no terminal to ask on; nothing was removed",
+            format!("there is no terminal to ask on; {nothing}"),
             instead,
         ));
     }
@@ -265,7 +272,7 @@ pub(super) fn confirm(context: &Context, question: &str, instead: &str) -> Resul
     if matches!(answer.trim(), "y" | "Y" | "yes") {
         return Ok(());
     }
-    context.say("nothing was removed");
+    context.say(nothing);
     Err(Failure::Declined)
 }
 
@@ -291,13 +298,16 @@ fn say(
         ));
     }
     for skipped in &report.skipped {
-        let (path, reason) = (skipped.path.display(), &skipped.reason);
-        context.warn(&format!("skipped {path}: {reason}"));
+        let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
+        context.warn(&if reason.starts_with(&path) {
+            format!("skipped: {reason}")
+        } else {
+            format!("skipped {path}: {reason}")
+        });
     }
     for line in remarks(plan).iter().filter(|_| !plan.stays.is_empty()) {
         context.say(line);
     }
-    let [bytes, files] = total_cells(&report.total);
     let Some(id) = &report.removal else {
         context.say("nothing was removed");
         return Ok(());
@@ -305,12 +315,14 @@ fn say(
     let artifacts = report.artifacts.len();
     let s = if artifacts == 1 { "" } else { "s" };
     context.say(&format!(
-        "removed {artifacts} artifact{s}, {bytes} in {files} files (removal {id})"
+        "removed {artifacts} artifact{s}, {} (removal {id})",
+        total_text(&report.total)
     ));
     match &report.purge {
         Some(purge) => purged(context, purge),
         None if keep != Keep::No && report.moved > 0 => {
-            context.say(&format!("bring it back with: dalsegno restore {id}"));
+            let hint = format!("bring it back with: dalsegno restore {id}");
+            context.say(&context.with_base(&hint));
         }
         None => {}
     }
@@ -323,11 +335,10 @@ pub(super) fn purged(context: &Context, purge: &crate::storage::PurgeReport) {
         context.warn(&format!("could not unlink {}: {reason}", path.display()));
     }
     if purge.failed > 0 {
-        context.warn(&format!(
-            "{} could not be unlinked; mend that, then: dalsegno trash empty",
-            purge.failed
-        ));
+        let hint = context.with_base("mend that, then: dalsegno trash empty");
+        context.warn(&format!("{} could not be unlinked; {hint}", purge.failed));
     } else if !purge.is_done {
-        context.say("another process goes on with unlinking; see: dalsegno trash list");
+        let hint = context.with_base("see: dalsegno trash list");
+        context.say(&format!("another process goes on with unlinking; {hint}"));
     }
 }

@@ -33,7 +33,7 @@ impl Subjects {
         command: &str,
     ) -> Result<Vec<Artifact>, Failure> {
         let mut found = Vec::new();
-        for target in self.targets(context, registry, command)? {
+        for target in self.targets(context, registry, command, command)? {
             let artifact = registry.get(&target)?;
             found.push(artifact.ok_or_else(|| registry.not_recorded(&target))?);
         }
@@ -47,9 +47,10 @@ impl Subjects {
         context: &Context,
         registry: &Registry,
         command: &str,
+        verb: &str,
     ) -> Result<Vec<Chosen>, Failure> {
         let mut chosen = Vec::new();
-        for target in self.targets(context, registry, command)? {
+        for target in self.targets(context, registry, command, verb)? {
             chosen.extend(registry.choose(&target)?);
         }
         let kinds = self.selection.filter().kinds;
@@ -70,16 +71,25 @@ impl Subjects {
         context: &Context,
         registry: &Registry,
         command: &str,
+        verb: &str,
     ) -> Result<Vec<Target>, Failure> {
         if self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all() {
             return Err(Failure::usage(
-                format!("nothing is selected to {command}"),
+                format!("nothing is selected to {verb}"),
                 format!("dalsegno {command} PATH, or with flags such as --run NAME --iteration N"),
             ));
         }
         let paths = self.paths.iter().map(|path| context.target(registry, path));
+        let paths: Vec<Target> = paths.collect();
+        let base = registry.base();
+        if paths.iter().any(|target| matches!(target, Target::Path(path) if path.as_os_str().is_empty() || path == base)) {
+            return Err(Failure::usage(
+                "the base directory itself is no artifact",
+                "give the path of an array or of a container below it",
+            ));
+        }
         let ids = self.id.iter().map(|&id| Target::Id(ArtifactId(id)));
-        Ok(paths.chain(ids).collect())
+        Ok(paths.into_iter().chain(ids).collect())
     }
 
     /// Those that the selection flags select; none where there are no flags.

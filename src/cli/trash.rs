@@ -7,7 +7,9 @@ use clap::{Args, Subcommand};
 use super::args::{Output, duration};
 use super::context::{Context, Form};
 use super::fail::Failure;
-use super::render::{self, Align, Column, Record, Rows, or_empty, total_cells, total_fields};
+use super::render::{
+    self, Align, Column, Record, Rows, or_empty, total_cells, total_fields, total_text,
+};
 use super::rm;
 use crate::removals::{Removal, RemovalState};
 use crate::size::Total;
@@ -85,8 +87,11 @@ impl Record for Removal {
             bytes,
             files,
             self.actor.user.clone(),
-            self.purge_after
-                .map_or("emptied by hand".to_owned(), |time| time.to_string()),
+            match (self.state, self.purge_after) {
+                (RemovalState::Kept, Some(time)) => time.to_string(),
+                (RemovalState::Kept, None) => "emptied by hand".to_owned(),
+                _ => "-".to_owned(),
+            },
             self.reason.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     }
@@ -129,10 +134,8 @@ fn run_list(context: &mut Context, command: &List) -> Result<(), Failure> {
     removals.iter().try_for_each(|removal| rows.push(removal))?;
     rows.finish("the trash is empty")?;
     if form == Form::Table && !removals.is_empty() {
-        let [bytes, files] = total_cells(&total);
-        context.say(&format!(
-            "{bytes} in {files} files; unlink it with: dalsegno trash empty"
-        ));
+        let hint = context.with_base("unlink it with: dalsegno trash empty");
+        context.say(&format!("{}; {hint}", total_text(&total)));
     }
     Ok(())
 }
@@ -149,11 +152,19 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
             .trash()?
             .iter()
             .for_each(|removal| total.merge(removal.total));
-        let [bytes, files] = total_cells(&total);
+        let total = total_text(&total);
+        let what = match command.older_than {
+            Some(age) => format!(
+                "what was removed longer ago than {} (in all there is {total})",
+                humantime::format_duration(age)
+            ),
+            None => format!("what is in the trash ({total})"),
+        };
         rm::confirm(
             context,
-            &format!("Unlink what is in the trash for good ({bytes} in {files} files)? [y/N] "),
-            "dalsegno trash list to see what is there, then dalsegno trash empty --yes",
+            &format!("Unlink {what} for good? [y/N] "),
+            "nothing was unlinked",
+            "see what is there with: dalsegno trash list, then: dalsegno trash empty --yes",
         )?;
     }
     let monitor = context.monitor();

@@ -11,5 +11,7 @@ mod forms;
 mod help;
 mod paths;
 mod pipes;
+mod removal;
 mod terminal;
+mod trash;
 mod world;

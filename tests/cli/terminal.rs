@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
+use std::process::{Command, Stdio};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, OptionalActions, Winsize, tcgetattr, tcsetattr, tcsetwinsize};
 
 use crate::assert_transcript;
 use crate::world::World;
@@ -15,6 +16,26 @@ use crate::world::World;
 /// Runs a line of arguments on a terminal of this many columns, and gives what the program wrote
 /// to it.
 fn on_terminal(world: &World, columns: u16, line: &str, environment: &[(&str, &str)]) -> String {
+    let (text, code) = spoken(&mut world.call(line), columns, "", environment);
+    assert_eq!(code, Some(0), "{text}");
+    text
+}
+
+/// What a person sees who answers with `answer`, with the exit code.
+pub(crate) fn answered(world: &World, line: &str, answer: &str) -> String {
+    let mut command = world.call(line);
+    let (text, code) = spoken(&mut command, 100, answer, &[("NO_COLOR", "1")]);
+    let text = format!("$ dalsegno {line}\n{text}exit {}\n", code.unwrap());
+    world.hide(&text)
+}
+
+/// Runs a program on a terminal; stdin is the terminal where there is an answer.
+fn spoken(
+    command: &mut Command,
+    columns: u16,
+    answer: &str,
+    environment: &[(&str, &str)],
+) -> (String, Option<i32>) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
@@ -25,6 +46,10 @@ fn on_terminal(world: &World, columns: u16, line: &str, environment: &[(&str, &s
         ws_ypixel: 0,
     };
     tcsetwinsize(&master, size).unwrap();
+    // What is typed would show at a moment of its own.
+    let mut modes = tcgetattr(&master).unwrap();
+    modes.local_modes.remove(LocalModes::ECHO);
+    tcsetattr(&master, OptionalActions::Now, &modes).unwrap();
     let name = ptsname(&master, Vec::new()).unwrap();
     let slave = OpenOptions::new()
         .read(true)
@@ -32,20 +57,26 @@ fn on_terminal(world: &World, columns: u16, line: &str, environment: &[(&str, &s
         .custom_flags(libc::O_NOCTTY)
         .open(OsStr::from_bytes(name.as_bytes()))
         .unwrap();
-    let mut command = world.call(line);
+    if !answer.is_empty() {
+        command.stdin(slave.try_clone().unwrap());
+    }
     command
         .env("TERM", "xterm-256color")
         .envs(environment.iter().copied())
         .stdout(slave.try_clone().unwrap())
         .stderr(slave);
     let mut child = command.spawn().unwrap();
-    drop(command);
+    let nothing = || Stdio::null();
+    command.stdin(nothing()).stdout(nothing()).stderr(nothing());
     let mut master = File::from(master);
+    // It waits in the terminal until somebody reads.
+    master.write_all(answer.as_bytes()).unwrap();
     let mut written = Vec::new();
     // The end of a terminal is an error once nobody has it open any more.
     let _ = master.read_to_end(&mut written);
-    assert!(child.wait().unwrap().success());
-    String::from_utf8(written).unwrap().replace("\r\n", "\n")
+    let code = child.wait().unwrap().code();
+    let text = String::from_utf8(written).unwrap().replace("\r\n", "\n");
+    (text, code)
 }
 
 #[test]

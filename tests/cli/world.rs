@@ -150,7 +150,7 @@ impl World {
     }
 
     /// Replaces the folders of this world.
-    fn hide(&self, text: &str) -> String {
+    pub(crate) fn hide(&self, text: &str) -> String {
         text.replace(self.base.to_str().unwrap(), "[BASE]")
             .replace(self.dir.to_str().unwrap(), "[DIR]")
             .replace(self.root.path().to_str().unwrap(), "[DIR]")
@@ -225,6 +225,7 @@ macro_rules! assert_transcript {
     ($name:expr, $text:expr) => {
         insta::with_settings!({
             filters => vec![
+                (r"\b\d{8}-\d{6}-[0-9a-f]{6}\b", "[REMOVAL]"),
                 (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d{3}Z)?", "[TIME]"),
                 (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[REGISTRY]"),
                 (r"(?m)^out\| \d+\t", "out| [ID]\t"),
@@ -232,6 +233,14 @@ macro_rules! assert_transcript {
                 (r"out\| id          \d+", "out| id          [ID]"),
                 (r"pid \d+( \(.*\))?", "pid [PID]"),
                 (r"dalsegno \d+\.\d+\.\d+[^\s\]]*", "dalsegno [VERSION]"),
+                (r#""(user|host)": ?"[^"]*""#, r#""$1":"[WHO]""#),
+                (r#""pid": ?\d+"#, r#""pid":[PID]"#),
+                (r"(?m)^(out\| \[REMOVAL\]\t\[TIME\])\t[^\t]+\t[^\t]+\t\d+", "$1\t[WHO]\t[WHO]\t[PID]"),
+                (r"(?m)^(out\| (?:version|sqlite|base file system|catalog file system|catalog bytes)) .*", "$1 [HERE]"),
+                (r#""(version|sqlite|base_file_system|catalog_file_system)": ?"[^"]*""#, r#""$1":[HERE]"#),
+                (r#""catalog_bytes": ?\d+"#, r#""catalog_bytes":[HERE]"#),
+                (r"BY +PURGE AFTER", "BY  PURGE AFTER"),
+                (r"(?m)^(out\| \[REMOVAL\]  .*(?: \d+|\?))  [^ ]+ +(\[TIME\]|emptied|- )", "$1  [WHO]  $2"),
                 (r"dalsegno-demo-\w+", "dalsegno-demo-[NAME]"),
             ],
             prepend_module_to_snapshot => false,

@@ -1,0 +1,198 @@
+//! `rm`: what is named, asked, said and removed.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+
+use crate::assert_transcript;
+use crate::terminal::answered;
+use crate::world::{World, stdout};
+
+const ARRAY: &str = "mito/validation.zarr/1000/crop1/prediction";
+const OTHER: &str = "mito/validation.zarr/1000/crop2/prediction";
+
+/// A base directory whose arrays are counted.
+fn world() -> World {
+    let world = World::scanned();
+    world.transcript("refresh --measure --quiet");
+    world
+}
+
+/// Everything in the base directory but the folder of the registry.
+fn data(world: &World) -> Vec<(PathBuf, Vec<u8>)> {
+    let registry = world.base.join(".dalsegno");
+    let tree = world.tree().into_iter();
+    tree.filter(|(path, _)| !path.starts_with(&registry))
+        .collect()
+}
+
+/// The number of an artifact.
+fn number(world: &World, path: &str) -> String {
+    let line = stdout(&mut world.call(&format!("show {path} --jsonl")));
+    let value: serde_json::Value = serde_json::from_str(&line).unwrap();
+    value["id"].to_string()
+}
+
+#[test]
+fn rm_takes_paths_numbers_and_selections() {
+    let world = world();
+    let id = number(&world, OTHER);
+    let text = world.transcript(&format!(
+        "rm {ARRAY} --yes
+        rm {ARRAY} --yes
+        list --run mito --iteration 1000 --kind prediction --table
+        rm --id {id} --yes --json
+        rm --id 999999 --yes
+        rm --run mito --iteration 1000 --kind output --yes --table
+        rm --run mito --iteration 1000 --yes
+        rm --run mito --iteration 1000 --yes --json
+        runs --table"
+    ));
+    assert!(!world.base.join("mito/validation.zarr/1000").exists());
+    let text = text.replace(&format!("--id {id}"), "--id [ID]");
+    assert_transcript!("rm", text);
+}
+
+#[test]
+fn a_container_named_by_path_or_kind_goes_with_all_that_is_in_it() {
+    let world = world();
+    fs::write(world.base.join("mito/validation.zarr/notes.txt"), "mine").unwrap();
+    fs::write(world.base.join("mito/snapshot.zarr/notes.txt"), "mine").unwrap();
+    let text = world.transcript(
+        "rm mito/validation.zarr --dry-run --table
+        rm mito/validation.zarr --yes
+        record snapshot-container --run mito --quiet
+        rm --kind snapshot-container --yes
+        list --table",
+    );
+    assert!(!world.base.join("mito/validation.zarr").exists());
+    assert!(!world.base.join("mito/snapshot.zarr").exists());
+    assert_transcript!("rm_container", text);
+}
+
+#[test]
+fn strangers_are_named_and_stay() {
+    let world = world();
+    let note = world.base.join("mito/validation.zarr/1000/notes.txt");
+    fs::write(&note, "mine").unwrap();
+    let text = world.transcript(
+        "rm --run mito --dry-run --table
+        rm --run mito --yes",
+    );
+    assert_eq!(fs::read(note).unwrap(), b"mine");
+    assert_transcript!("rm_strangers", text);
+}
+
+#[test]
+fn a_dry_run_changes_nothing_in_any_form() {
+    let world = world();
+    let before = world.tree();
+    let text = world.transcript(
+        "rm --run mito --kind output --dry-run
+        rm --run mito --kind output -n --table
+        rm --run mito --kind output -n --json
+        rm --run mito --kind output -n --jsonl
+        rm --run nobody -n
+        rm --run nobody -n --json
+        rm er/validation.zarr -n --table",
+    );
+    assert!(world.tree() == before);
+    assert_transcript!("rm_dry_run", text);
+}
+
+#[test]
+fn rm_asks_on_a_terminal_and_only_yes_is_yes() {
+    let world = world();
+    let before = world.tree();
+    let call = "rm --run mito --iteration 1000";
+    let mut text = String::new();
+    for answer in ["n\n", "\n", "maybe\n"] {
+        text.push_str(&answered(&world, call, answer));
+        assert!(world.tree() == before);
+    }
+    text.push_str(&answered(&world, "rm --run mito", "n\n"));
+    text.push_str(&answered(&world, &format!("{call} --trash-for 72h"), "y\n"));
+    text.push_str(&answered(&world, "rm --run er --trash", "yes\n"));
+    assert!(!world.base.join(ARRAY).exists());
+    assert_transcript!("rm_prompt", text);
+}
+
+#[test]
+fn without_a_terminal_and_without_yes_nothing_is_removed() {
+    let world = world();
+    let before = world.tree();
+    let base = world.base.display();
+    let text = world.transcript(&format!(
+        "rm {ARRAY}
+        rm --run mito --base {base}
+        rm"
+    ));
+    assert!(world.tree() == before);
+    assert_transcript!("rm_no_terminal", text);
+}
+
+#[test]
+fn the_trash_is_kept_as_the_flags_say_else_as_the_configuration_says() {
+    let world = world();
+    let text = world.transcript(&format!(
+        "rm {ARRAY} --yes --trash --reason 'bad threshold'
+        rm {OTHER} --yes --trash-for 2h --json
+        rm --run er --yes --trash --no-trash
+        rm --run er --yes --trash-for soon"
+    ));
+    let config = world.base.join(".dalsegno/config.toml");
+    fs::write(config, "[trash]\nkeep = \"72h\"\n").unwrap();
+    let more = world.transcript(
+        "rm --run er --yes
+        rm --run mito --kind output --yes --no-trash
+        trash list --table
+        trash list",
+    );
+    let base = world.base.display();
+    let named = world.transcript(&format!(
+        "rm mito/extra.zarr/mesh --yes --trash --base {base}
+        trash list --table --base {base}
+        trash empty --base {base}
+        restore --run nobody --base {base}"
+    ));
+    let text = text + &more + &named;
+    assert_transcript!("rm_trash", text);
+}
+
+#[test]
+fn data_that_is_gone_and_paths_that_nobody_recorded() {
+    let world = world();
+    fs::remove_dir_all(world.base.join(ARRAY)).unwrap();
+    let text = world.transcript(&format!(
+        "rm {ARRAY} --yes
+        rm {ARRAY} --yes
+        rm mito/nothing.zarr --yes
+        rm mito/other --yes
+        rm /tmp/elsewhere.zarr --yes
+        rm . --yes
+        rm .. --yes
+        rm --run nobody --yes
+        rm --run nobody --yes --json"
+    ));
+    assert_transcript!("rm_missing", text);
+}
+
+#[test]
+fn a_symbolic_link_is_refused_unless_it_is_left_out() {
+    let world = world();
+    let (array, away) = (world.base.join(ARRAY), world.dir.join("away"));
+    fs::rename(&array, &away).unwrap();
+    symlink(&away, &array).unwrap();
+    let before = data(&world);
+    let call = "rm --run mito --iteration 1000 --kind prediction --yes";
+    let refused = world.transcript(call);
+    assert!(data(&world) == before);
+    assert_eq!(stdout(&mut world.call("trash list")).lines().count(), 1);
+    assert!(away.join(".zarray").exists());
+    let text = world.transcript(&format!(
+        "{call} --keep-going\nlist --run mito --iteration 1000 --table"
+    ));
+    assert!(away.join(".zarray").exists() && array.is_symlink());
+    assert!(!world.base.join(OTHER).exists());
+    assert_transcript!("rm_symlink", refused + &text);
+}

@@ -1,0 +1,212 @@
+//! `restore`, `trash`, `doctor`: what comes back, what is unlinked, what was interrupted.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::process::Command;
+
+use crate::assert_transcript;
+use crate::terminal::answered;
+use crate::world::{World, stdout};
+
+const ARRAY: &str = "mito/validation.zarr/1000/crop1/prediction";
+
+/// A base directory with the prediction of `er` and the outputs of `mito` in the trash.
+fn world() -> World {
+    let world = World::scanned();
+    world.transcript(
+        "refresh --measure --quiet
+        rm --run er --yes --trash --quiet
+        rm --run mito --kind output --yes --trash --quiet --reason 'to be made anew'",
+    );
+    world
+}
+
+/// The ids in the trash, oldest first: those made within one second come in any order, so by the
+/// number of artifacts.
+fn ids(world: &World) -> Vec<String> {
+    let list = stdout(&mut world.call("trash list"));
+    let mut rows: Vec<Vec<&str>> = list
+        .lines()
+        .skip(1)
+        .map(|line| line.split('\t').collect())
+        .collect();
+    rows.sort_by_key(|row| row[8].parse::<u64>().unwrap());
+    rows.iter().map(|row| row[0].to_owned()).collect()
+}
+
+#[test]
+fn restore_takes_ids_paths_and_selections() {
+    let world = world();
+    let before = world.tree();
+    let ids = ids(&world);
+    let (er, mito) = (&ids[0], &ids[1]);
+    let dry = world.transcript(&format!(
+        "restore {er} --dry-run
+        restore {mito} -n --table
+        restore --run mito -n --json"
+    ));
+    assert!(world.tree() == before);
+    let text = world.transcript(&format!(
+        "restore {er}
+        restore {er}
+        restore mito/validation.zarr/1000/crop2/output/threshold_127
+        restore --run mito --iteration 9000 --json
+        restore --run mito --jsonl
+        restore --run mito
+        trash list --table
+        list --run mito --kind output --table"
+    ));
+    assert_transcript!("restore", dry + &text);
+}
+
+#[test]
+fn what_cannot_be_restored_is_told() {
+    let world = world();
+    let er = &ids(&world)[0];
+    let place = world.base.join("er/validation.zarr/500/crop1/prediction");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("mine"), "mine").unwrap();
+    let occupied = world.transcript(&format!("restore {er}\nrestore --run er"));
+    assert_eq!(fs::read(place.join("mine")).unwrap(), b"mine");
+    fs::remove_dir_all(&place).unwrap();
+    let text = world.transcript(&format!(
+        "trash empty --yes
+        restore {er}
+        restore 20200101-000000-000000
+        restore er/validation.zarr/500/crop1/prediction
+        restore /tmp/elsewhere
+        restore"
+    ));
+    assert_transcript!("restore_refused", occupied + &text);
+}
+
+#[test]
+fn an_empty_trash_is_said_to_be_empty() {
+    let world = World::scanned();
+    let text = world.transcript(
+        "trash list
+        trash list --table
+        trash list --json
+        trash list --jsonl
+        trash empty
+        trash empty --json
+        restore --run mito",
+    );
+    assert_transcript!("trash_nothing", text);
+}
+
+#[test]
+fn emptying_the_trash_asks() {
+    let world = world();
+    let before = world.tree();
+    let mut text = world.transcript("trash empty");
+    text.push_str(&answered(&world, "trash empty", "n\n"));
+    text.push_str(&world.transcript("trash empty --older-than 1h --yes"));
+    assert!(world.tree() == before);
+    text.push_str(&world.transcript("rm mito/extra.zarr/mesh --yes --trash --quiet"));
+    text.push_str(&answered(&world, "trash empty", "y\n"));
+    text.push_str(&world.transcript("trash list --table"));
+    let trash = fs::read_dir(world.base.join(".dalsegno/trash")).unwrap();
+    assert_eq!(trash.count(), 0);
+    assert_transcript!("trash_empty", text);
+}
+
+#[test]
+fn disk_use_counts_the_trash() {
+    let world = world();
+    let text = world.transcript(
+        "du --table
+        du --by kind
+        du --by iteration --json
+        du --by dataset --jsonl
+        du --run mito --table
+        rm --run mito --yes --trash --quiet
+        du --table
+        trash empty --yes --quiet
+        du --table",
+    );
+    assert_transcript!("du_trash", text);
+}
+
+#[test]
+fn what_is_in_the_trash_and_was_never_counted_is_unknown() {
+    let world = World::scanned();
+    let text = world.transcript(
+        "rm --run er --yes --trash --quiet
+        du --no-refresh --table
+        trash list --table",
+    );
+    assert_transcript!("du_trash_uncounted", text);
+}
+
+#[test]
+fn what_cannot_be_unlinked_stays_in_the_trash_and_is_told() {
+    let world = World::scanned();
+    let inner = world.base.join(ARRAY).join("0");
+    fs::create_dir(&inner).unwrap();
+    fs::write(inner.join("0"), "x").unwrap();
+    if rustix::process::geteuid().is_root() {
+        // Whose everything is but the inner folder, can move it and cannot unlink what is in it.
+        let given = Command::new("chown")
+            .args(["-R", "65534:65534"])
+            .arg(&world.base)
+            .status();
+        assert!(given.unwrap().success());
+        chown(&inner, Some(0), Some(0)).unwrap();
+    } else {
+        fs::set_permissions(&inner, fs::Permissions::from_mode(0o555)).unwrap();
+    }
+    let mut text = String::new();
+    for line in [
+        &format!("rm {ARRAY} --yes"),
+        "trash list --table",
+        "trash empty --yes",
+        "doctor",
+    ] {
+        let mut call = world.program_of_a_stranger();
+        call.args(line.split(' '));
+        let said = world.say(line, &mut call);
+        let shown = !line.starts_with("doctor");
+        for line in said
+            .lines()
+            .filter(|line| shown || !line.starts_with("out|"))
+        {
+            text.push_str(&format!("{line}\n"));
+        }
+    }
+    let trash = world.base.join(".dalsegno/trash");
+    let mended = Command::new("chmod")
+        .args(["-R", "u+w"])
+        .arg(trash)
+        .status();
+    assert!(mended.unwrap().success());
+    text.push_str(&world.transcript("trash empty\ntrash list --table"));
+    assert_transcript!("trash_failures", text);
+}
+
+/// A crash between the renames of a removal and its commit: the catalog is as it was before, and
+/// the data lies in the trash.
+fn interrupted() -> World {
+    let world = World::scanned();
+    let catalog = world.catalog();
+    let before = fs::read(&catalog).unwrap();
+    world.transcript(&format!("rm {ARRAY} --yes --trash"));
+    fs::write(&catalog, before).unwrap();
+    world
+}
+
+#[test]
+fn readers_and_doctor_tell_of_an_interrupted_removal_and_the_next_writer_settles_it() {
+    let world = interrupted();
+    assert!(!world.base.join(ARRAY).exists());
+    let text = world.transcript(&format!(
+        "show {ARRAY} --jsonl
+        doctor
+        doctor --json
+        trash list --table
+        refresh --table
+        doctor --table"
+    ));
+    assert!(world.base.join(ARRAY).exists());
+    assert_transcript!("doctor", text);
+}
