@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Parser};
 
 use super::args::Arguments;
-use super::context::Context;
+use super::context::{Context, shell_word};
 use super::fail::Failure;
 use super::zarr::{self, Version};
 
@@ -86,6 +86,42 @@ const STEPS: &[(&str, &[&str])] = &[
             "val_crop7",
         ],
     ),
+    (
+        "Remove an old iteration, rows and data together, and keep it in the trash for now.",
+        &[
+            "rm",
+            "--run",
+            "affinities",
+            "--iteration",
+            "1000",
+            "--trash",
+            "--yes",
+            "--reason",
+            "superseded by iteration 3000",
+        ],
+    ),
+    (
+        "It is gone for every reader.",
+        &["iterations", "--run", "affinities"],
+    ),
+    (
+        "Who removed what, when and why? What lies in the trash still takes space.",
+        &["trash", "list"],
+    ),
+    (
+        "Undo: rows and data are back as they were.",
+        &["restore", "--run", "affinities", "--iteration", "1000"],
+    ),
+    (
+        "It has its validation outputs again.",
+        &["iterations", "--run", "affinities"],
+    ),
+    (
+        "Remove an iteration for good: its space is free at once.",
+        &["rm", "--run", "distances", "--iteration", "1000", "--yes"],
+    ),
+    ("What is left?", &["runs"]),
+    ("Is anything interrupted or left over?", &["doctor"]),
 ];
 
 pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> {
@@ -117,7 +153,8 @@ fn step(context: &mut Context, text: &str, words: &[&str]) -> Result<(), Failure
         ("", "")
     };
     context.line(&format!("\n# {text}"))?;
-    context.line(&format!("{bold}$ dalsegno {}{plain}", words.join(" ")))?;
+    let shown: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+    context.line(&format!("{bold}$ dalsegno {}{plain}", shown.join(" ")))?;
     context.flush()?;
     let arguments = std::iter::once("dalsegno")
         .chain(words.iter().copied())
