@@ -176,7 +176,13 @@ fn immutable_uri(path: &Path) -> String {
 }
 
 fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Result<()> {
-    connection.busy_timeout(options.lock_timeout.min(Duration::from_secs(1)))?;
+    // Writers begin again and again, to tell for whom they wait; readers wait here.
+    let wait = if options.read_only {
+        options.lock_timeout
+    } else {
+        options.lock_timeout.min(Duration::from_secs(1))
+    };
+    connection.busy_timeout(wait)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;

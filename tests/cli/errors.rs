@@ -340,3 +340,19 @@ fn who_waits_too_long_is_told_for_whom() {
         "$ dalsegno scan --quiet --lock-timeout 0s\n"
     );
 }
+
+#[test]
+fn a_reader_waits_for_a_program_that_has_the_catalog_to_itself() {
+    let world = World::scanned();
+    let other = rusqlite::Connection::open(world.catalog()).unwrap();
+    other
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;")
+        .unwrap();
+    let start = std::time::Instant::now();
+    let text = world.transcript("list --run er --no-refresh --lock-timeout 1500ms");
+    assert!(start.elapsed().as_millis() >= 1500, "{text}");
+    assert!(text.contains("locked"), "{text}");
+    drop(other);
+    let text = world.transcript("list --run er --no-refresh --table --lock-timeout 0s");
+    assert!(text.contains("prediction"), "{text}");
+}
