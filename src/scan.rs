@@ -5,8 +5,9 @@
 //! its key and learns that its data is present. Scanning twice gives the same catalog. What cannot
 //! be read or named is a finding, and never a row.
 //!
-//! Locks: a write transaction for each batch of arrays found, none while walking. A scan that is
-//! killed has adopted whole batches; the next one goes on.
+//! Locks: a write transaction for each batch of arrays found, none while walking. With the lock it
+//! looks once more whether each array is there: another process may have removed it since. A scan
+//! that is killed has adopted whole batches; the next one goes on.
 
 use std::path::Path;
 
@@ -68,11 +69,11 @@ pub(crate) fn scan(
             Event::Looked(..) => {}
         }
         if batch.len() >= BATCH {
-            adopt(catalog, clock, &mut batch, &mut report)?;
+            adopt(catalog, base, clock, &mut batch, &mut report)?;
         }
         Ok::<_, Error>(())
     });
-    walked.and_then(|()| adopt(catalog, clock, &mut batch, &mut report))?;
+    walked.and_then(|()| adopt(catalog, base, clock, &mut batch, &mut report))?;
     monitor.end();
     report
         .findings
@@ -100,6 +101,7 @@ fn read(path: &Path) -> Result<Key, Finding> {
 
 fn adopt(
     catalog: &Catalog,
+    base: &Base,
     clock: &dyn Clock,
     batch: &mut Vec<(Key, Sight)>,
     report: &mut ScanReport,
@@ -111,6 +113,10 @@ fn adopt(
     batch.sort_by_cached_key(|(key, _)| layout::locate(key));
     catalog.record(clock.now(), |recorder| {
         for (key, sight) in batch.drain(..) {
+            // Removed since it was seen: no removal is under way now, so this answer holds.
+            if base.lacks(&layout::locate(&key).path()) {
+                continue;
+            }
             let seen = Seen {
                 written_at: sight.written_at,
                 size: sight.size,

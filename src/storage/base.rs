@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, statat};
+use rustix::io::Errno;
 
 use super::StorageError;
 
@@ -66,6 +67,13 @@ impl Base {
     #[must_use]
     pub fn path(&self) -> &Arc<Path> {
         &self.path
+    }
+
+    /// Whether nothing stands at a path in it. False where that cannot be told.
+    #[must_use]
+    pub fn lacks(&self, path: &str) -> bool {
+        let found = statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW);
+        matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
 
     /// Whether it lies on a file system that is mounted for reading only.
