@@ -13,6 +13,7 @@
 //! | folder | removal being purged, or kept and due | the purge goes on, for a moment |
 //! | no folder | removal being purged | it is noted as purged |
 //! | folder | removal over | what is left of the folder is dropped |
+//! | folder with something in it | removal purged | the purge goes on: its unlinking was not yet durable when the power went |
 //!
 //! An item whose old place is occupied again stays in the trash as a kept removal, so that both
 //! are there. A folder with items and without a manifest that can be read is left alone and
@@ -29,7 +30,7 @@ use crate::error::Error;
 use crate::monitor::{Monitor, Silent};
 use crate::removal;
 use crate::removals::{Actor, RemovalId, RemovalState};
-use crate::storage::{Base, Items, Standing, Touched, Trash, TrashFolder, standing};
+use crate::storage::{Base, Item, Items, Standing, Touched, Trash, TrashFolder, standing};
 
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
 const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
@@ -120,12 +121,13 @@ pub(crate) fn recover(
     now: Timestamp,
 ) -> Result<Recovery, Error> {
     let mut recovery = Recovery::default();
-    let pending = pending(catalog, base, now)?;
+    let mut pending = pending(catalog, base, now)?;
     let mut unsettled = Vec::new();
     for id in &pending.unsettled {
         match settle(catalog, base, id, actor, now) {
             Ok(Settled::Undone) => recovery.undone.push(id.clone()),
             Ok(Settled::Nothing) => {}
+            Ok(Settled::Due) => pending.due.push(id.clone()),
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
             Err(error @ Error::Catalog(_)) => return Err(error),
             Err(error) => {
@@ -192,6 +194,8 @@ fn items_of(base: &Base, id: &RemovalId) -> Result<Option<Items>, Error> {
 enum Settled {
     Undone,
     Nothing,
+    /// It is to be purged.
+    Due,
     Problem(String),
 }
 
@@ -217,8 +221,13 @@ fn settle(
                 undo_restore(base, change, &folder, id)
             }
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
-            Some(_) => match trash.drop_folder(id)? {
+            Some(open) => match trash.drop_folder(id)? {
                 true => Ok(Settled::Nothing),
+                // Nothing syncs what a purge unlinks: a power cut brings some of it back.
+                false if open.state == RemovalState::Purged => {
+                    change.set_state(id, RemovalState::Purging, None)?;
+                    Ok(Settled::Due)
+                }
                 false => Ok(Settled::Problem(format!(
                     "{} has something in it, though removal {id} is over; it is left alone",
                     folder.path().display()
@@ -330,10 +339,18 @@ fn undo_restore(
             continue;
         }
         // Only the very folder that was on its way back: whatever else stands there is not ours.
-        if standing(base, Path::new(&item.path))? == Standing::Folder(item.folder) {
-            folder.take(base, item, &mut touched)?;
-            is_undone = true;
-        }
+        // By its inode: the device of a file system may have another number after a reboot, and
+        // it is that of the base directory, or looking had failed.
+        let found = match standing(base, Path::new(&item.path))? {
+            Standing::Folder(found) if found.inode == item.folder.inode => found,
+            _ => continue,
+        };
+        let item = Item {
+            folder: found,
+            ..item.clone()
+        };
+        folder.take(base, &item, &mut touched)?;
+        is_undone = true;
     }
     folder.sync()?;
     touched.sync(folder)?;

@@ -34,7 +34,7 @@ const MOST_SYNCS: usize = 60;
 /// What tells a folder from any other on its file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FolderId {
-    /// Device.
+    /// Device; as a number it is good until the next reboot only.
     pub device: u64,
     /// Inode.
     pub inode: u64,

@@ -178,3 +178,22 @@ fn the_manifest_tells_without_the_catalog_what_was_removed() {
     assert_eq!((&row["item"], &row["files"]), (&0.into(), &2.into()));
     assert!(path.join("0/1/a/prediction/0/0/0").exists());
 }
+
+#[test]
+fn what_a_power_cut_brings_back_of_a_purge_is_purged_again() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    let report = registry.remove_artifact(&target(ARRAY)).unwrap();
+    let id = report.removal.unwrap();
+    drop(registry);
+    // The note that it is purged was durable, the unlinking was not.
+    let item = folder.path().join(crate::TRASH).join(id.as_str()).join("0");
+    fs::create_dir_all(item.join("1/a")).unwrap();
+    fs::write(item.join("1/a/chunk"), "x").unwrap();
+    let registry = open_at(folder.path(), NOW);
+    assert_eq!(registry.recovery().problems, [""; 0]);
+    assert_eq!(registry.recovery().purged, std::slice::from_ref(&id));
+    assert!(is_trash_empty(folder.path()));
+    let removal = registry.removal(&id).unwrap().unwrap();
+    assert_eq!(removal.state, RemovalState::Purged);
+}

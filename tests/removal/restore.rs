@@ -271,3 +271,30 @@ fn parents_that_are_gone_are_made_again_and_links_are_not_followed() {
     registry.restore(&what).unwrap();
     assert!(folder.path().join(ONE).join("0/0/0").exists());
 }
+
+#[test]
+fn a_restore_that_was_cut_off_is_undone_whatever_number_the_device_has_now() {
+    let (folder, registry) = base();
+    array(&registry, ONE);
+    let before = exactly(&folder.path().join(ONE));
+    let id = remove(&registry, ONE);
+    drop(registry);
+    // As after a restore up to its commit, and a reboot that numbered the devices anew.
+    let removal = folder.path().join(crate::TRASH).join(id.as_str());
+    let text = fs::read_to_string(removal.join("manifest.json")).unwrap();
+    let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let mut item = manifest["items"][0].clone();
+    item["device"] = (item["device"].as_u64().unwrap() + 1).into();
+    let place = folder.path().join(item["path"].as_str().unwrap());
+    let note = serde_json::json!({ "items": [item] }).to_string();
+    fs::write(removal.join("restoring.json"), note).unwrap();
+    fs::rename(removal.join("0"), &place).unwrap();
+
+    let registry = crate::open_at(folder.path(), crate::NOW);
+    assert_eq!(registry.recovery().problems, [""; 0]);
+    assert_eq!(registry.recovery().undone, std::slice::from_ref(&id));
+    assert!(!place.exists());
+    assert_eq!(paths(&registry), [""; 0]);
+    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+    assert_eq!(exactly(&folder.path().join(ONE)), before);
+}

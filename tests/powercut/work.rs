@@ -1,0 +1,180 @@
+//! The workload: artifacts, each with a life that its number tells, and a line for each step done.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use dalsegno::filter::Filter;
+use dalsegno::key::Key;
+use dalsegno::monitor::Silent;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::removals::Keep;
+use dalsegno::{Registry, RestoreTarget, Target, layout};
+
+use crate::child::say;
+use crate::{Protocol, Random};
+
+/// What becomes of an artifact after it was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Life {
+    Stays,
+    /// Removed and purged.
+    Removed,
+    /// Removed and kept in the trash.
+    Kept,
+    /// Removed, kept, restored.
+    Restored,
+    /// Removed and purged with the others of its run, by one removal.
+    WithItsRun,
+}
+
+/// Artifacts of a run that go together.
+pub(crate) const PER_RUN: u64 = 5;
+/// Artifacts, after which the workload ends.
+const MOST: u64 = 600;
+
+impl Life {
+    pub(crate) fn of(number: u64) -> Self {
+        // Every fourth run goes as a whole, container and all.
+        if (number / PER_RUN) % 4 == 3 {
+            return Self::WithItsRun;
+        }
+        match number % PER_RUN {
+            0 => Self::Stays,
+            1 | 4 => Self::Removed,
+            2 => Self::Kept,
+            _ => Self::Restored,
+        }
+    }
+}
+
+/// Where an artifact lies.
+pub(crate) fn path(number: u64) -> String {
+    let run = number / PER_RUN;
+    format!("run{run}/validation.zarr/{number}/a/prediction")
+}
+
+pub(crate) fn key(number: u64) -> Key {
+    layout::read(&path(number)).unwrap()
+}
+
+/// The files of an artifact.
+pub(crate) fn files(number: u64) -> [(&'static str, String); 3] {
+    [
+        (".zarray", "{}".to_owned()),
+        ("0/0", format!("first chunk of {number}")),
+        ("0/1", format!("{number} ").repeat(1500)),
+    ]
+}
+
+/// Writes an artifact as a careful writer does: what is sealed is on the disk.
+fn write(base: &Path, number: u64) {
+    let folder = base.join(path(number));
+    fs::create_dir_all(folder.join("0")).unwrap();
+    for (file, text) in files(number) {
+        fs::write(folder.join(file), text).unwrap();
+        File::open(folder.join(file)).unwrap().sync_all().unwrap();
+    }
+    let inner = folder.join("0");
+    for folder in inner.ancestors() {
+        File::open(folder).unwrap().sync_all().unwrap();
+        if folder == base {
+            break;
+        }
+    }
+}
+
+pub(crate) fn work(base: &Path, protocol: Protocol, seed: u64) {
+    match protocol {
+        Protocol::Registry => with_the_registry(base, seed),
+        Protocol::Careless => without_syncs(base),
+    }
+}
+
+fn seal(registry: &Registry, number: u64) {
+    registry.record(&key(number)).unwrap();
+    write(registry.base(), number);
+    registry.seal(&Target::Key(key(number))).unwrap();
+    say(&format!("sealed {number}"));
+}
+
+fn with_the_registry(base: &Path, seed: u64) {
+    let mut random = Random::new(seed);
+    let registry = Registry::create(base).unwrap();
+    let keeping = |keep| RemoveOptions {
+        keep,
+        ..RemoveOptions::default()
+    };
+    for run in 0..MOST / PER_RUN {
+        let numbers = run * PER_RUN..(run + 1) * PER_RUN;
+        for number in numbers.clone() {
+            seal(&registry, number);
+        }
+        let mut order: Vec<u64> = numbers.clone().collect();
+        for at in (1..order.len()).rev() {
+            let other = usize::try_from(random.below(at as u64 + 1)).unwrap();
+            order.swap(at, other);
+        }
+        for number in order {
+            let target = Target::Key(key(number));
+            let remove = |keep| {
+                let report = registry
+                    .remove_target(&target, &keeping(keep), &Silent)
+                    .unwrap();
+                say(&format!("removed {number}"));
+                report.removal.unwrap()
+            };
+            match Life::of(number) {
+                Life::Stays => {}
+                Life::Removed => drop(remove(Keep::No)),
+                Life::Kept => drop(remove(Keep::UntilEmptied)),
+                Life::Restored => {
+                    let id = remove(Keep::UntilEmptied);
+                    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+                    say(&format!("restored {number}"));
+                }
+                Life::WithItsRun => {
+                    let filter = Filter {
+                        runs: vec![format!("run{run}").into()],
+                        ..Filter::default()
+                    };
+                    registry
+                        .remove_many(&filter, &keeping(Keep::No), &Silent)
+                        .unwrap();
+                    for number in numbers {
+                        say(&format!("removed {number}"));
+                    }
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// The control: artifacts are sealed with care, and removed in the same order as the registry
+/// does it, with nothing made durable.
+fn without_syncs(base: &Path) {
+    let registry = Registry::create(base).unwrap();
+    let catalog = rusqlite::Connection::open(registry.catalog_path()).unwrap();
+    catalog.pragma_update(None, "synchronous", "OFF").unwrap();
+    let going = |number: &u64| Life::of(*number) == Life::Removed;
+    let mut first = 0;
+    loop {
+        let numbers = first..first + 100;
+        first += 100;
+        for number in numbers.clone().filter(going) {
+            seal(&registry, number);
+        }
+        for number in numbers.filter(going) {
+            let artifact = registry.get(&Target::Key(key(number))).unwrap().unwrap();
+            catalog.execute_batch("BEGIN IMMEDIATE").unwrap();
+            catalog
+                .execute("DELETE FROM artifact WHERE id = ?1", [artifact.id.0])
+                .unwrap();
+            let aside = base.join(format!("gone-{number}"));
+            fs::rename(artifact.path(), &aside).unwrap();
+            catalog.execute_batch("COMMIT").unwrap();
+            fs::remove_dir_all(&aside).unwrap();
+            say(&format!("removed {number}"));
+        }
+    }
+}
