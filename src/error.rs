@@ -106,7 +106,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 58] = [
+    pub const CODES: [&'static str; 59] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -122,6 +122,7 @@ impl Error {
         "no-registry",
         "catalog-missing",
         "catalog-not-a-file",
+        "registry-not-a-folder",
         "catalog-damaged",
         "catalog-foreign",
         "catalog-too-new",
@@ -209,6 +210,7 @@ impl Error {
             "catalog-mismatch" => {
                 "this catalog describes another base directory; check --catalog and --base"
             }
+            "registry-not-a-folder" => "move it away; the registry's folder has this name",
             "catalog-taken" => "name a file that does not exist yet",
             "catalog-elsewhere" => "leave --catalog out, or unset DALSEGNO_CATALOG",
             "catalog-on-network" => {

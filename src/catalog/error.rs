@@ -28,6 +28,12 @@ pub enum CatalogError {
         /// What stands there.
         found: &'static str,
     },
+    /// In the place of the registry's folder stands something else.
+    #[error("{} is not a folder", .path.display())]
+    NotAFolder {
+        /// Where the registry's folder would be.
+        path: PathBuf,
+    },
     /// The file is no SQLite database, or a broken one.
     #[error("the catalog {} is damaged: {detail}", .path.display())]
     Damaged {
@@ -192,6 +198,7 @@ impl CatalogError {
             Self::NoRegistry { .. } => "no-registry",
             Self::Missing { .. } => "catalog-missing",
             Self::NotAFile { .. } => "catalog-not-a-file",
+            Self::NotAFolder { .. } => "registry-not-a-folder",
             Self::Damaged { .. } => "catalog-damaged",
             Self::Foreign { .. } => "catalog-foreign",
             Self::TooNew { .. } => "catalog-too-new",

@@ -73,19 +73,18 @@ impl Folder {
         self.catalog_config()?.single_host.as_deref()
     }
 
-    /// Whether `base` is seen to have a registry's folder.
-    #[must_use]
-    pub fn exists(base: &Path) -> bool {
-        Self::look(base).unwrap_or(false)
-    }
-
-    /// Looks for a registry's folder. Where the system does not say, that is not the same as none.
-    fn look(base: &Path) -> Result<bool, CatalogError> {
-        let dir = base.join(REGISTRY_DIR);
-        match std::fs::metadata(&dir) {
-            Ok(metadata) => Ok(metadata.is_dir()),
+    /// Whether `base` has a registry's folder.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotAFolder`] where something else stands in its place, and
+    /// [`CatalogError::Io`] where the system does not say: that is not the same as none.
+    pub fn exists(base: &Path) -> Result<bool, CatalogError> {
+        let path = base.join(REGISTRY_DIR);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Ok(true),
+            Ok(_) => Err(CatalogError::NotAFolder { path }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(CatalogError::io("looking for", &dir, error)),
+            Err(error) => Err(CatalogError::io("looking for", &path, error)),
         }
     }
 
@@ -95,7 +94,7 @@ impl Folder {
     /// [`CatalogError::NoRegistry`] where it has none, [`CatalogError::Config`] where
     /// `config.toml` cannot be read.
     pub fn find(base: &Path) -> Result<Self, CatalogError> {
-        if !Self::look(base)? {
+        if !Self::exists(base)? {
             return Err(CatalogError::NoRegistry {
                 base: base.to_owned(),
             });

@@ -104,7 +104,7 @@ impl Options {
     /// is left behind.
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
-        if Folder::exists(base.path()) {
+        if Folder::exists(base.path())? {
             return Ok((self.open_at(base)?, false));
         }
         let catalog = self.catalog_file()?;
