@@ -58,8 +58,11 @@ impl Bar {
         }
         let files = self.files.load(Ordering::Relaxed);
         if files > 0 {
-            let bytes = ByteCount(self.bytes.load(Ordering::Relaxed));
-            text.push_str(&format!(", {files} files, {bytes}"));
+            text.push_str(&format!(", {files} files"));
+        }
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        if bytes > 0 {
+            text.push_str(&format!(", {}", ByteCount(bytes)));
         }
         text
     }

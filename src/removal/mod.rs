@@ -73,7 +73,8 @@ use crate::name::DatasetName;
 use crate::removals::{Actor, Keep, RemovalId, RemovalState};
 use crate::size::Total;
 use crate::storage::{
-    self, Base, Item, PurgeReport, Standing, StorageError, Touched, Trash, TrashFolder,
+    self, Base, Item, PurgeOptions, PurgeReport, Standing, StorageError, Touched, Trash,
+    TrashFolder,
 };
 
 pub(crate) use plan::plan;
@@ -516,8 +517,14 @@ pub(crate) fn purge(
                 ..report
             });
         };
-        monitor.begin(Phase::Purge, None);
-        report = storage::purge(&folder, deadline, monitor)?;
+        let total = catalog.removal(id)?.map(|removal| removal.total);
+        let counted = total.filter(|total| total.uncounted == 0 && total.files > 0);
+        let options = PurgeOptions {
+            deadline,
+            mean_bytes: counted.map_or(0, |total| total.bytes.0 / total.files),
+        };
+        monitor.begin(Phase::Purge, counted.map(|total| total.files));
+        report = storage::purge(&folder, options, monitor)?;
         monitor.end();
         if report.is_done {
             report.is_done = trash.drop_folder(id)?;

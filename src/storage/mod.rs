@@ -18,7 +18,7 @@ pub use base::Base;
 pub use contents::{Contents, contents, contents_of_item};
 pub use fs_kind::{FsKind, kind_of};
 pub use marker::Format;
-pub use purge::{PurgeReport, purge};
+pub use purge::{PurgeOptions, PurgeReport, purge};
 pub use trash::{
     FolderId, Item, Items, Standing, Touched, Trash, TrashFolder, drop_empty_folders, mounts_below,
     standing,

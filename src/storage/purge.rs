@@ -78,15 +78,25 @@ impl PurgeReport {
     }
 }
 
+/// How to purge.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct PurgeOptions {
+    /// When to stop, done or not.
+    pub deadline: Option<Instant>,
+    /// Mean bytes of a file, for the progress: looking at each file would cost as much as
+    /// unlinking it. 0 where nobody counted.
+    pub mean_bytes: u64,
+}
+
 /// Unlinks everything in the folder of a removal but its manifest.
 ///
-/// Ends early, with `is_done` false, after `deadline` or where something could not be unlinked.
+/// Ends early, with `is_done` false, after the deadline or where something could not be unlinked.
 ///
 /// # Errors
 /// [`StorageError::Io`] where the folder itself cannot be read.
 pub fn purge(
     folder: &TrashFolder,
-    deadline: Option<Instant>,
+    options: PurgeOptions,
     monitor: &dyn Monitor,
 ) -> Result<PurgeReport, StorageError> {
     let root = open_folder(&folder.fd, ".")
@@ -110,7 +120,7 @@ pub fn purge(
         budget,
         live: AtomicUsize::new(0),
         moved: AtomicU64::new(0),
-        deadline,
+        options,
         monitor,
         queue: Mutex::new(Queue {
             tasks: Vec::new(),
@@ -175,7 +185,7 @@ struct Purge<'a> {
     budget: usize,
     live: AtomicUsize,
     moved: AtomicU64,
-    deadline: Option<Instant>,
+    options: PurgeOptions,
     monitor: &'a dyn Monitor,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -248,6 +258,7 @@ impl<'a> Purge<'a> {
     /// Whether the deadline has passed.
     fn is_late(&self) -> bool {
         let late = self
+            .options
             .deadline
             .is_some_and(|deadline| Instant::now() >= deadline);
         if late {
@@ -449,7 +460,7 @@ impl<'a> Purge<'a> {
         self.monitor.advance(Progress {
             items: files,
             files,
-            bytes: 0,
+            bytes: files * self.options.mean_bytes,
         });
         // In one folder unlinks wait for each other, whatever the disk does.
         mean > SLOW && folder.open.load(Ordering::Relaxed) <= 1
