@@ -52,12 +52,18 @@ impl Bar {
     fn text(&self) -> String {
         let (phase, total) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = phase.map_or(String::new(), |phase| phase.to_string());
-        text.push_str(&format!(" {}", self.items.load(Ordering::Relaxed)));
+        let (items, files) = (
+            self.items.load(Ordering::Relaxed),
+            self.files.load(Ordering::Relaxed),
+        );
+        text.push_str(&format!(" {items}"));
         if let Some(total) = total {
             text.push_str(&format!(" of {total}"));
         }
-        let files = self.files.load(Ordering::Relaxed);
-        if files > 0 {
+        // Where the items are the files, they are not said twice.
+        if files > 0 && files == items {
+            text.push_str(" files");
+        } else if files > 0 {
             text.push_str(&format!(", {files} files"));
         }
         let bytes = self.bytes.load(Ordering::Relaxed);
@@ -138,6 +144,11 @@ mod tests {
             items: 1,
             ..Progress::default()
         });
-        assert_eq!(bar.text(), "scanning 3 of 7, 3 files, 1.5 KiB");
+        assert_eq!(bar.text(), "scanning 3 of 7 files, 1.5 KiB");
+        bar.advance(Progress {
+            files: 1,
+            ..Progress::default()
+        });
+        assert_eq!(bar.text(), "scanning 3 of 7, 4 files, 1.5 KiB");
     }
 }
