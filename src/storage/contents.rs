@@ -62,18 +62,32 @@ fn look(container: &OwnedFd, path: &Path) -> Result<Contents, StorageError> {
         };
         // Each component was seen to be a folder; a link in its place would lead elsewhere only
         // what is read here, and the move that follows is checked by itself.
-        let folder = open_folder(container, name).map_err(reading)?;
+        let folder = match open_folder(container, name) {
+            Ok(folder) => folder,
+            // It went since its name was read, as it does where somebody else removes it.
+            Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(reading(errno)),
+        };
         let mut entries = RawDir::new(&folder, &mut buffer);
         while let Some(entry) = entries.next() {
-            let entry = entry.map_err(reading)?;
+            let entry = match entry {
+                Ok(entry) => entry,
+                // The same, while it is read.
+                Err(Errno::NOENT) => break,
+                Err(errno) => return Err(reading(errno)),
+            };
             let name = entry.file_name().to_bytes();
             if matches!(name, b"." | b"..") {
                 continue;
             }
             let kind = match entry.file_type() {
-                FileType::Unknown => statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
-                    .map(|stat| FileType::from_raw_mode(stat.st_mode))
-                    .map_err(reading)?,
+                FileType::Unknown => {
+                    match statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                        Err(Errno::NOENT) => continue,
+                        Err(errno) => return Err(reading(errno)),
+                    }
+                }
                 kind => kind,
             };
             let child = relative.join(OsStr::from_bytes(name));
@@ -100,6 +114,9 @@ fn look(container: &OwnedFd, path: &Path) -> Result<Contents, StorageError> {
 fn is_array(folder: &OwnedFd, name: &Path, path: &Path) -> Result<bool, StorageError> {
     match marker::probe(folder.as_fd(), name) {
         Ok(marker) => Ok(marker.is_some()),
+        Err(marker::MarkerError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(false)
+        }
         Err(marker::MarkerError::Io(error)) => Err(StorageError::io("reading", path, error)),
         Err(marker::MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
             path: path.to_owned(),
