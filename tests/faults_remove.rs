@@ -37,6 +37,8 @@
 mod child;
 #[path = "child/fault.rs"]
 mod fault;
+#[path = "faults_remove/full.rs"]
+mod full;
 #[path = "faults_remove/observe.rs"]
 mod observe;
 #[path = "faults_remove/scene.rs"]
@@ -97,7 +99,19 @@ const REFUSALS: [&str; 6] = ["EDQUOT", "EACCES", "EBUSY", "EXDEV", "ESTALE", "EN
 /// What a child does. It says `ready` and begins when its standard input ends.
 #[test]
 fn child_entry() {
-    scene::child();
+    if !full::child() {
+        scene::child();
+    }
+}
+
+#[test]
+fn a_removal_frees_a_disk_without_a_byte_left() {
+    full::removes_on_a_full_disk("space");
+}
+
+#[test]
+fn a_removal_frees_a_disk_without_an_inode_left() {
+    full::removes_on_a_full_disk("inodes");
 }
 
 fn kill(case: Case) {

@@ -374,7 +374,12 @@ fn a_base_directory_remembers_a_catalog_elsewhere() {
     assert_eq!(names(&base.join(".dalsegno")), ["config.toml"]);
     assert_eq!(
         names(&folder.path().join("local")),
-        ["c.sqlite3", "c.sqlite3.queue", "c.sqlite3.turn"]
+        [
+            "c.sqlite3",
+            "c.sqlite3.queue",
+            "c.sqlite3.reserve",
+            "c.sqlite3.turn"
+        ]
     );
 
     let before = tree(folder.path());

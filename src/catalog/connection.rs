@@ -87,6 +87,11 @@ pub(super) fn open(
         let connection = match again(path, &Access::Write, options) {
             // Without the right to write, not even the header of a WAL catalog can be read.
             Err(CatalogError::Sql { .. }) if !can_write(path) => return Err(read_only()),
+            // Nor without an inode for the log, of which SQLite only says that it cannot open it.
+            Err(CatalogError::Sql { .. }) if is_full(path) => {
+                let path = path.to_owned();
+                return Err(CatalogError::Full { path });
+            }
             opened => opened?,
         };
         if connection.is_readonly("main").unwrap_or(true) {
@@ -112,6 +117,13 @@ pub(super) fn open(
 fn can_write(path: &Path) -> bool {
     let may = |path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
     may(path) && path.parent().is_none_or(may)
+}
+
+/// Whether no new file fits beside the catalog.
+fn is_full(path: &Path) -> bool {
+    rustix::fs::statvfs(path.parent().unwrap_or(Path::new("/")))
+        // A file system that makes inodes as it needs them counts none at all.
+        .is_ok_and(|found| found.f_bavail == 0 || (found.f_favail == 0 && found.f_files > 0))
 }
 
 /// The WAL, where it has content.

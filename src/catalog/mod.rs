@@ -9,6 +9,7 @@
 //! | `.dalsegno/config.toml` | `folder` |
 //! | `catalog.sqlite3`, `-wal`, `-shm` | SQLite |
 //! | `catalog.sqlite3.queue`, `.turn` | `queue` |
+//! | `catalog.sqlite3.reserve` | `reserve` |
 //!
 //! # Durability
 //! On a local disk: WAL and `synchronous=FULL`, so a commit that was acknowledged survives a
@@ -131,7 +132,14 @@ impl Catalog {
         connection::check_file(path)?;
         let registration = fork::Registration::new(path)?;
         let queue = WriteQueue::new(path, options.lock_timeout);
-        let (access, first) = connection::open(path, &options)?;
+        let (access, first) = match connection::open(path, &options) {
+            Err(CatalogError::Full { .. })
+                if !options.read_only && reserve::give_up_slice(path) =>
+            {
+                connection::open(path, &options)?
+            }
+            opened => opened?,
+        };
         let catalog = Self {
             path: path.to_owned(),
             base: base.into(),

@@ -124,7 +124,11 @@ impl Options {
             single_host,
         };
         let (_, made) = Folder::create(base.path(), &new, self.clock.now())?;
-        Ok((self.open_at(base)?, made))
+        let registry = self.open_at(base)?;
+        if made {
+            registry.catalog.keep_reserve();
+        }
+        Ok((registry, made))
     }
 
     /// Opens the registry of a base directory.

@@ -1,0 +1,183 @@
+//! Full disks that are really full: a small file system in memory, filled to the last byte or the
+//! last inode. Without a byte left, removing works all the same, with what the reserve gives back, and
+//! frees space. Without an inode left it needs two, for a folder in the trash and a manifest, and
+//! a new process two more, for SQLite's log: then it changes nothing and says so.
+//!
+//! Needs the right to mount; where it is missing this says so and is left out.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use dalsegno::filter::Filter;
+use dalsegno::monitor::Silent;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::removals::Keep;
+use dalsegno::{Registry, RestoreTarget, Target};
+
+use crate::child::{answer, command, prediction, say, tree};
+use crate::scene::Case;
+
+/// What fills up: name of the action, options of the mount.
+const DISKS: [(&str, &str); 2] = [("space", "size=12m"), ("inodes", "size=64m,nr_inodes=600")];
+
+/// Whether this process is a child of these tests; then it has done its work.
+pub(crate) fn child() -> bool {
+    let action = std::env::var(crate::child::ACTION).unwrap_or_default();
+    if !DISKS.iter().any(|(name, _)| *name == action) {
+        return false;
+    }
+    let disk = PathBuf::from(std::env::var_os(crate::child::BASE).unwrap());
+    let base = disk.join("base");
+    Case::write(&disk);
+    let registry = Registry::open(&base).unwrap();
+    fill(&disk, &action);
+    if action == "inodes" {
+        without_inodes(&disk, registry);
+    } else {
+        without_bytes(&disk, registry);
+    }
+    crate::child::assert_sound(&base.join(".dalsegno/catalog.sqlite3"));
+    say("done");
+    true
+}
+
+fn target(iteration: i64) -> Target {
+    Target::Key(prediction("few", iteration))
+}
+
+fn without_inodes(disk: &Path, registry: Registry) {
+    let base = registry.base().to_owned();
+    let (files, count) = (arrays(&base), rows(&registry));
+    let is_clear = |code: &str| ["no-space", "catalog-full"].contains(&code);
+    for _ in 0..3 {
+        let removed = registry.remove_artifact(&target(1));
+        assert!(is_clear(removed.unwrap_err().code()));
+        assert_eq!((arrays(&base), rows(&registry)), (files.clone(), count));
+        fill(disk, "inodes");
+    }
+    drop(registry);
+    fill(disk, "inodes");
+    if let Err(error) = Registry::open(&base) {
+        assert!(is_clear(error.code()), "{}: {error}", error.code());
+    }
+    assert_eq!(arrays(&base), files);
+    // Four inodes are enough to begin with.
+    for number in 0..4 {
+        fs::remove_file(disk.join(format!("fill-inodes-{number}"))).unwrap();
+    }
+    let registry = Registry::open(&base).unwrap();
+    registry.remove_artifact(&target(1)).unwrap();
+    assert_eq!(rows(&registry), count - 1);
+    File::create(disk.join("room")).unwrap();
+}
+
+fn without_bytes(disk: &Path, registry: Registry) {
+    let base = registry.base().to_owned();
+    let count = rows(&registry);
+    // By a handle of its own, as the command does; closing the first one made some room.
+    drop(registry);
+    fill(disk, "space");
+    let registry = Registry::open(&base).unwrap();
+    let report = registry.remove_artifact(&target(1)).unwrap();
+    assert!(report.purge.unwrap().is_done);
+    assert_eq!(rows(&registry), count - 1);
+    drop(registry);
+
+    // Without a reserve, which such small arrays do not free the room for: all or nothing.
+    fill(disk, "space");
+    let before = arrays(&base);
+    let removed = Registry::open(&base).and_then(|registry| {
+        let kept = RemoveOptions {
+            keep: Keep::UntilEmptied,
+            ..RemoveOptions::default()
+        };
+        registry.remove_target(&target(2), &kept, &Silent)
+    });
+    fs::remove_file(disk.join("fill-space-0")).unwrap();
+    let registry = Registry::open(&base).unwrap();
+    assert_eq!(registry.recovery().problems, Vec::<String>::new());
+    match removed {
+        Ok(report) => {
+            let target = RestoreTarget::Removal(report.removal.unwrap());
+            registry.restore(&target).unwrap();
+        }
+        Err(error) => {
+            let codes = ["catalog-full", "no-space"];
+            assert!(codes.contains(&error.code()), "{error}");
+        }
+    }
+    assert_eq!((arrays(&base), rows(&registry)), (before, count - 1));
+    let all = registry.remove_many(&Filter::default(), &RemoveOptions::default(), &Silent);
+    assert!(all.unwrap().purge.unwrap().is_done);
+    // There is a reserve again.
+    let reserve = base.join(".dalsegno/catalog.sqlite3.reserve");
+    assert!(reserve.metadata().unwrap().len() > 1 << 20);
+}
+
+fn rows(registry: &Registry) -> usize {
+    registry.select(&Filter::default()).unwrap().len()
+}
+
+/// Files of the recorded arrays.
+fn arrays(base: &Path) -> BTreeMap<String, String> {
+    let mut files = tree(base);
+    files.retain(|path, line| {
+        let is_known = path.contains("/crop1/") || path.contains("/prediction/");
+        !path.contains(".dalsegno") && is_known && !line.ends_with("folder")
+    });
+    files
+}
+
+/// Fills a disk until nothing goes on it any more.
+fn fill(disk: &Path, what: &str) {
+    for number in 0.. {
+        let path = disk.join(format!("fill-{what}-{number}"));
+        if path.exists() {
+            continue;
+        }
+        let Ok(mut file) = File::create(&path) else {
+            break;
+        };
+        if what == "inodes" {
+            continue;
+        }
+        let mut block = vec![7; 1 << 16];
+        while !block.is_empty() {
+            if file.write_all(&block).is_err() {
+                block.truncate(block.len() / 2);
+            }
+        }
+        break;
+    }
+    assert!(
+        what != "inodes" || File::create(disk.join("one more")).is_err(),
+        "an inode is left"
+    );
+}
+
+fn may_mount() -> bool {
+    let works = Command::new("unshare")
+        .args(["-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !works {
+        eprintln!("left out, because nothing can be mounted here: full disks");
+    }
+    works
+}
+
+pub(crate) fn removes_on_a_full_disk(what: &str) {
+    if !may_mount() {
+        return;
+    }
+    let options = DISKS.iter().find(|(name, _)| *name == what).unwrap().1;
+    let folder = tempfile::tempdir().unwrap();
+    let mount = format!("mount -t tmpfs -o {options} tmpfs \"$DALSEGNO_TEST_BASE\" && exec \"$@\"");
+    let wrapper = ["unshare", "-m", "sh", "-c", &mount, "sh"];
+    let output = command(&wrapper, what, folder.path()).output().unwrap();
+    assert_eq!(answer(&output), ["done"], "{output:?}");
+}
