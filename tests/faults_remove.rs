@@ -49,7 +49,7 @@ mod strace;
 mod sweep;
 
 use scene::Case;
-use sweep::{Fault, sweep};
+use sweep::{Fault, calls_before_unlinking, sweep};
 
 /// Calls that make up the protocol, without those that only open, close and lock.
 const PROTOCOL: [&str; 12] = [
@@ -297,4 +297,19 @@ fn recovery_of_a_note_survives_a_kill_at_every_call() {
 #[test]
 fn recovery_of_a_note_survives_an_error_of_every_call() {
     fail(Case::RecoverNote);
+}
+
+/// Whatever a handle promises of its other changes: the commit is synced, then files go.
+#[test]
+fn nothing_is_unlinked_before_the_commit_is_durable() {
+    let Some(full) = calls_before_unlinking(false) else {
+        return;
+    };
+    let is_sync = |name: &str| name == "fsync" || name == "fdatasync";
+    let last_write = full.iter().rposition(|name| name == "pwrite64").unwrap();
+    assert!(
+        full[last_write..].iter().any(|name| is_sync(name)),
+        "{full:?}"
+    );
+    assert_eq!(calls_before_unlinking(true).unwrap(), full);
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dalsegno::catalog::Durability;
 use dalsegno::filter::{Filter, Pattern};
 use dalsegno::key::Key;
 use dalsegno::monitor::Silent;
@@ -16,6 +17,9 @@ use dalsegno::{Options, Registry, RestoreTarget, Target};
 use crate::child::{self, prediction, say};
 use crate::fault::{copy, in_order, trace};
 use crate::observe::Where;
+
+/// Before the name of a case: by a handle that promises no durability.
+pub(crate) const RELAXED: &str = "relaxed-";
 
 /// What a child does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -270,7 +274,11 @@ pub(crate) fn child() {
         return;
     };
     let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
-    let case = Case::of_name(&action).unwrap();
+    let (name, durability) = match action.strip_prefix(RELAXED) {
+        Some(name) => (name, Durability::Relaxed),
+        None => (action.as_str(), Durability::Full),
+    };
+    let case = Case::of_name(name).unwrap();
     // SAFETY: a plain system call; it lets strace in where only parents may trace.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     say("ready");
@@ -279,6 +287,7 @@ pub(crate) fn child() {
     // frees.
     let opened = Options::new()
         .lock_timeout(Duration::from_secs(1))
+        .durability(durability)
         .open(&base);
     let registry = match opened {
         Ok(registry) => registry,

@@ -8,9 +8,9 @@ use dalsegno::{Error, Registry, RestoreTarget};
 use tempfile::TempDir;
 
 use crate::child::command;
-use crate::fault::{CHANGES, calls, copy, trace};
+use crate::fault::{CHANGES, calls, copy, in_order, trace};
 use crate::observe::{Observed, Where};
-use crate::scene::Case;
+use crate::scene::{Case, RELAXED};
 use crate::strace;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -277,4 +277,24 @@ fn assert_no_empty_folders(settled: &Observed) {
             "{path} was left empty"
         );
     }
+}
+
+/// The calls from the last rename to the first unlink, by a handle that is relaxed or not.
+pub(crate) fn calls_before_unlinking(is_relaxed: bool) -> Option<Vec<String>> {
+    if !strace::works("the order of syncs and unlinks") {
+        return None;
+    }
+    let template = Template::new(Case::Many);
+    let scene = template.scene();
+    let output = template.folder.path().join("trace");
+    let prefix = if is_relaxed { RELAXED } else { "" };
+    let action = format!("{prefix}{}", Case::Many.name());
+    let names = "trace=renameat2,pwrite64,fsync,fdatasync,syncfs,unlinkat";
+    let traced = trace(&action, &scene.join("base"), names, &output)?;
+    assert_eq!(traced.said, ["ok"]);
+    let calls = in_order(&fs::read_to_string(&output).unwrap()).into_iter();
+    let calls: Vec<String> = calls.map(|(name, _)| name).collect();
+    let last = calls.iter().rposition(|name| name == "renameat2").unwrap();
+    let behind = calls[last + 1..].iter().cloned();
+    Some(behind.take_while(|name| name != "unlinkat").collect())
 }
