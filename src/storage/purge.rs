@@ -40,6 +40,9 @@ use crate::monitor::{Monitor, Progress};
 
 /// Most threads that unlink at once.
 const MOST_WORKERS: usize = 16;
+/// Most folders that are kept open at once, whatever the limit allows: a chain of 5,000 folders on
+/// tmpfs took 0.6 of the time of `rm -rf` with 64, and as long as it with 256.
+const MOST_OPEN: usize = 64;
 /// Names that are unlinked together.
 const CHUNK: usize = 1024;
 /// Chunks that may wait before a reader does its own.
@@ -105,7 +108,7 @@ pub fn purge(
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(1024);
     let budget = usize::try_from(limit / 4)
         .unwrap_or(usize::MAX)
-        .clamp(4, 256);
+        .clamp(4, MOST_OPEN);
     let root = Arc::new(Folder {
         parent: None,
         name: CString::default(),
