@@ -86,7 +86,7 @@ pub enum Origin {
 /// An artifact: an array or a container that the catalog has a row for.
 ///
 /// Serializes to the fields `id run kind iteration dataset parameters container array path state
-/// bytes files recorded_at written_at sealed_at`; absent is `null`, paths are absolute, times
+/// bytes files recorded_at written_at sealed_at pins`; absent is `null`, paths are absolute, times
 /// RFC 3339 in UTC, sizes bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
@@ -106,6 +106,10 @@ pub struct Artifact {
     pub written_at: Option<Timestamp>,
     /// When its writer said that it is whole; none where it never did.
     pub sealed_at: Option<Timestamp>,
+    /// Number of the user whose its data is; none where nobody looked.
+    pub owner: Option<u32>,
+    /// Names of the pins that bind it, in their order.
+    pub pins: Vec<String>,
     /// Base directory that it lies in, absolute.
     pub base: std::sync::Arc<Path>,
 }
@@ -149,7 +153,7 @@ impl Serialize for Artifact {
         let path = array
             .as_ref()
             .map_or_else(|| container.clone(), |array| container.join(array));
-        let mut out = serializer.serialize_struct("Artifact", 15)?;
+        let mut out = serializer.serialize_struct("Artifact", 16)?;
         out.serialize_field("id", &self.id)?;
         out.serialize_field("run", self.key.run())?;
         out.serialize_field("kind", &self.key.kind())?;
@@ -165,6 +169,7 @@ impl Serialize for Artifact {
         out.serialize_field("recorded_at", &self.recorded_at)?;
         out.serialize_field("written_at", &self.written_at)?;
         out.serialize_field("sealed_at", &self.sealed_at)?;
+        out.serialize_field("pins", &self.pins)?;
         out.end()
     }
 }

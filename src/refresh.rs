@@ -149,6 +149,7 @@ fn note(artifact: &Artifact, sight: Option<Sight>, sealed_at: Option<Timestamp>)
         seen: sight.map(|sight| Seen {
             written_at: sight.written_at,
             size: sight.size,
+            owner: sight.owner,
         }),
         sealed_at,
     }

@@ -120,6 +120,7 @@ fn adopt(
             let seen = Seen {
                 written_at: sight.written_at,
                 size: sight.size,
+                owner: sight.owner,
             };
             let (recorded, changed) = recorder.adopt(&key, seen)?;
             report.adopted += u64::from(recorded.is_new);

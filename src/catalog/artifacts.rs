@@ -30,13 +30,14 @@ pub(super) const BY_PATH: &str = concat!(
     "WHERE container.path = ?1 AND a.array = ?2"
 );
 pub(super) const SEE: &str = "UPDATE artifact SET state = ?2, bytes = ?3, files = ?4, \
-     written_at = ?5, sealed_at = ?6 WHERE id = ?1 AND state = ?7";
+     written_at = ?5, sealed_at = ?6, owner = ?8 WHERE id = ?1 AND state = ?7";
 pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
 pub(super) const REKEY: &str = "UPDATE artifact SET run_id = ?2, kind_id = ?3, iteration = ?4, \
      dataset_id = ?5, parameters_id = ?6, origin = ?7 WHERE id = ?1";
 pub(super) const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, \
-     parameters_id, container_id, array, origin, state, bytes, files, recorded_at, written_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+     parameters_id, container_id, array, origin, state, bytes, files, recorded_at, written_at, \
+     owner) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
 pub(super) const INTERN: [(&str, &str); 3] = [
     (
         "SELECT id FROM run WHERE name = ?1",
@@ -72,6 +73,8 @@ pub struct Seen {
     pub written_at: Timestamp,
     /// Bytes and files, where they were counted.
     pub size: Option<Size>,
+    /// Number of the user whose the data is.
+    pub owner: Option<u32>,
 }
 
 /// What [`Catalog::note`] is told about one artifact.
@@ -124,7 +127,7 @@ impl Catalog {
         let mut statement = connection.prepare_cached(query).map_err(sql)?;
         let mut rows = statement.query(parameters).map_err(sql)?;
         match rows.next().map_err(sql)? {
-            Some(row) => rows::artifact(&self.path, &self.base, row).map(Some),
+            Some(row) => self.artifact_of(connection, row).map(Some),
             None => Ok(None),
         }
     }
@@ -145,6 +148,7 @@ impl Catalog {
                 now,
                 strings: std::array::from_fn(|_| HashMap::new()),
                 containers: HashMap::new(),
+                has_pins: None,
             })
         })
     }
@@ -205,7 +209,9 @@ impl Catalog {
                 before.sealed_at,
             ),
         };
+        let owner = seen.and_then(|seen| seen.owner).or(before.owner);
         let after = Artifact {
+            owner,
             state,
             size,
             written_at,
@@ -227,6 +233,7 @@ impl Catalog {
                     written_at.map(|time| time.0),
                     sealed_at.map(|time| time.0),
                     rows::state_number(before.state),
+                    owner,
                 ])
             })
             .map_err(sql)
@@ -241,6 +248,8 @@ pub struct Recorder<'a> {
     now: Timestamp,
     strings: [HashMap<String, i64>; 3],
     containers: HashMap<String, i64>,
+    /// Whether the catalog has any pin; none before anybody asked.
+    has_pins: Option<bool>,
 }
 
 impl Recorder<'_> {
@@ -341,6 +350,7 @@ impl Recorder<'_> {
                     size.map(|size| size.files),
                     self.now.0,
                     seen.map(|seen| seen.written_at.0),
+                    seen.and_then(|seen| seen.owner),
                 ])
             })
             .map_err(|error| self.catalog.sql("recording", error))?;
@@ -353,12 +363,28 @@ impl Recorder<'_> {
             recorded_at: self.now,
             written_at: seen.map(|seen| seen.written_at),
             sealed_at: None,
+            owner: seen.and_then(|seen| seen.owner),
+            pins: self.pins_of_new(ArtifactId(id), key)?,
             base: self.catalog.base.clone(),
         };
         Ok(Recorded {
             artifact,
             is_new: true,
         })
+    }
+
+    /// The pins that bind a new row: those on its run or iteration.
+    fn pins_of_new(&mut self, id: ArtifactId, key: &Key) -> Result<Vec<String>, CatalogError> {
+        let has_pins = match self.has_pins {
+            Some(has_pins) => has_pins,
+            None => *self
+                .has_pins
+                .insert(self.catalog.has_pins_on(self.transaction)?),
+        };
+        match has_pins {
+            true => self.catalog.pins_of(self.transaction, id, key),
+            false => Ok(Vec::new()),
+        }
     }
 
     fn rekey(&mut self, id: ArtifactId, key: &Key) -> Result<(), CatalogError> {

@@ -41,6 +41,7 @@ mod folder;
 mod fork;
 mod health;
 mod migrate;
+mod pins;
 #[cfg(test)]
 mod plans;
 mod queue;

@@ -487,7 +487,7 @@ fn the_schema_refuses_values_that_make_no_sense() {
         "UPDATE artifact SET recorded_at = NULL WHERE id = 1",
         "UPDATE artifact SET run_id = 99 WHERE id = 1",
         "UPDATE artifact SET kind_id = 0 WHERE id = 1",
-        "UPDATE artifact SET kind_id = 10 WHERE id = 1",
+        "UPDATE artifact SET kind_id = 11 WHERE id = 1",
         "UPDATE artifact SET dataset_id = 99 WHERE id = 1",
         "UPDATE artifact SET parameters_id = 99 WHERE id = 1",
         "UPDATE artifact SET container_id = 99 WHERE id = 1",

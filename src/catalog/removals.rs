@@ -20,15 +20,15 @@ pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 pub(super) const INSERT_REMOVED: &str = "INSERT INTO removed (removal_id, artifact_id, item, \
      run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
-     bytes, files, recorded_at, written_at, sealed_at) \
+     bytes, files, recorded_at, written_at, sealed_at, owner) \
      SELECT ?1, id, ?3, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
-     array, origin, state, bytes, files, recorded_at, written_at, sealed_at \
+     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner \
      FROM artifact WHERE id = ?2";
 pub(super) const BRING_BACK: &str = "INSERT INTO artifact (id, run_id, kind_id, iteration, \
      dataset_id, parameters_id, container_id, array, origin, state, bytes, files, recorded_at, \
-     written_at, sealed_at) \
+     written_at, sealed_at, owner) \
      SELECT artifact_id, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
-     array, origin, state, bytes, files, recorded_at, written_at, sealed_at \
+     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner \
      FROM removed WHERE removal_id = ?1 AND artifact_id = ?2";
 pub(super) const MARK_RESTORED: &str =
     "UPDATE removed SET restored_at = ?3 WHERE removal_id = ?1 AND artifact_id = ?2";
@@ -189,7 +189,7 @@ impl Catalog {
         let mut rows = statement.query(parameters).map_err(sql)?;
         let mut found = Vec::new();
         while let Some(row) = rows.next().map_err(sql)? {
-            found.push(rows::artifact(&self.path, &self.base, row)?);
+            found.push(self.artifact_of(connection, row)?);
         }
         Ok(found)
     }
@@ -268,9 +268,9 @@ impl Catalog {
         let mut found = Vec::new();
         self.read_with(|connection| {
             self.run_query(connection, &removed_query(filter), |row| {
-                let artifact = rows::artifact(&self.path, &self.base, row)?;
+                let artifact = self.artifact_of(connection, row)?;
                 let fields = || -> rusqlite::Result<(String, Option<u32>)> {
-                    Ok((row.get(15)?, row.get(16)?))
+                    Ok((row.get(rows::COLUMNS)?, row.get(rows::COLUMNS + 1)?))
                 };
                 let (removal, item) =
                     fields().map_err(|error| self.sql("listing removals", error))?;

@@ -15,14 +15,18 @@ use crate::layout;
 use crate::name::{NameError, RunName};
 use crate::size::{ByteCount, Size};
 
-/// The columns of [`artifact`], over the joins of [`JOINS`].
+/// The columns of [`artifact`], over the joins of [`names`]. The last is asked once a statement.
 macro_rules! columns {
     () => {
         "a.id, run.name, a.kind_id, a.iteration, dataset.name, parameters.text, container.path, \
-         a.array, a.state, a.origin, a.bytes, a.files, a.recorded_at, a.written_at, a.sealed_at"
+         a.array, a.state, a.origin, a.bytes, a.files, a.recorded_at, a.written_at, a.sealed_at, \
+         a.owner, EXISTS (SELECT 1 FROM pin)"
     };
 }
 pub(super) use columns;
+
+/// Number of the columns of [`columns`]; those of a query's own follow.
+pub(super) const COLUMNS: usize = 17;
 
 /// Joins the strings to `artifact AS a`, `run` and `container`.
 macro_rules! names {
@@ -110,8 +114,15 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
         recorded_at: Timestamp(field(row, 12)?),
         written_at: field::<Option<i64>>(row, 13)?.map(Timestamp),
         sealed_at: field::<Option<i64>>(row, 14)?.map(Timestamp),
+        owner: field(row, 15)?,
+        pins: Vec::new(),
         base: Arc::clone(base),
     })
+}
+
+/// Whether the catalog has any pin, so that a row may be bound by one.
+pub(super) fn may_be_pinned(row: &Row<'_>) -> rusqlite::Result<bool> {
+    row.get(16)
 }
 
 fn key(row: &Row<'_>) -> Result<Key, String> {

@@ -167,7 +167,7 @@ impl Catalog {
         }
         self.read_with(|connection| {
             self.run_query(connection, &listing(filter, selected), |row| {
-                each(rows::artifact(&self.path, &self.base, row)?)
+                each(self.artifact_of(connection, row)?)
             })
         })
     }

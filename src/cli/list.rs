@@ -62,6 +62,7 @@ impl Record for Artifact {
         "recorded_at",
         "written_at",
         "sealed_at",
+        "pins",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -96,6 +97,7 @@ impl Record for Artifact {
             self.recorded_at.to_string(),
             or_empty(self.written_at),
             or_empty(self.sealed_at),
+            self.pins.join(","),
         ]
     }
 }

@@ -40,6 +40,7 @@ const MOST_BYTES: u64 = 16 << 20;
 pub(super) struct Marker {
     pub(super) format: Format,
     pub(super) written_at: Timestamp,
+    pub(super) owner: u32,
 }
 
 /// Why a folder's metadata could not be read.
@@ -90,6 +91,7 @@ pub(super) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
             return Ok(Some(Marker {
                 format,
                 written_at: modified(&stat),
+                owner: stat.st_uid,
             }));
         }
     }

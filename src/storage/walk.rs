@@ -54,6 +54,8 @@ pub struct Sight {
     pub written_at: Timestamp,
     /// Bytes and files, where they were counted.
     pub size: Option<Size>,
+    /// Number of the user whose the metadata, or the container's folder, is.
+    pub owner: Option<u32>,
 }
 
 /// Something that a walk noticed and left alone.
@@ -418,6 +420,7 @@ impl Pool<'_> {
             format: Some(marker.format),
             written_at: marker.written_at,
             size: None,
+            owner: Some(marker.owner),
         };
         if self.measure {
             more.push(count(path.clone(), Subject::Found(path), sight));
@@ -463,6 +466,7 @@ impl Pool<'_> {
                 format: Some(marker.format),
                 written_at: marker.written_at,
                 size: None,
+                owner: Some(marker.owner),
             }));
         }
         match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
@@ -472,6 +476,7 @@ impl Pool<'_> {
                     format: None,
                     written_at,
                     size: None,
+                    owner: Some(stat.st_uid),
                 }))
             }
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
