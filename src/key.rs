@@ -33,11 +33,13 @@ pub enum Kind {
     ValidationContainer,
     /// An array that the layout knows no better name for.
     Array,
+    /// A checkpoint of the training: one file. Only selected where the kind is named.
+    Checkpoint,
 }
 
 impl Kind {
     /// Every kind, in the order of the catalog's numbers.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Prediction,
         Self::Output,
         Self::InputRaw,
@@ -47,6 +49,7 @@ impl Kind {
         Self::SnapshotContainer,
         Self::ValidationContainer,
         Self::Array,
+        Self::Checkpoint,
     ];
 
     /// The name that people and JSON use.
@@ -62,6 +65,7 @@ impl Kind {
             Self::SnapshotContainer => "snapshot-container",
             Self::ValidationContainer => "validation-container",
             Self::Array => "array",
+            Self::Checkpoint => "checkpoint",
         }
     }
 
@@ -69,6 +73,12 @@ impl Kind {
     #[must_use]
     pub fn is_container(self) -> bool {
         matches!(self, Self::SnapshotContainer | Self::ValidationContainer)
+    }
+
+    /// Whether an artifact of this kind is one regular file rather than a folder.
+    #[must_use]
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::Checkpoint)
     }
 }
 
@@ -175,6 +185,13 @@ pub enum Key {
         /// Path in the container; none for a container that is an array itself.
         dataset: Option<DatasetName>,
     },
+    /// A file that DaCapo's `WeightsStore` writes.
+    Checkpoint {
+        /// Run.
+        run: RunName,
+        /// Iteration that the weights are of.
+        iteration: i64,
+    },
 }
 
 impl Key {
@@ -190,7 +207,8 @@ impl Key {
             | Self::Snapshot { run, .. }
             | Self::SnapshotContainer { run }
             | Self::ValidationContainer { run }
-            | Self::Array { run, .. } => run,
+            | Self::Array { run, .. }
+            | Self::Checkpoint { run, .. } => run,
         }
     }
 
@@ -207,6 +225,7 @@ impl Key {
             Self::SnapshotContainer { .. } => Kind::SnapshotContainer,
             Self::ValidationContainer { .. } => Kind::ValidationContainer,
             Self::Array { .. } => Kind::Array,
+            Self::Checkpoint { .. } => Kind::Checkpoint,
         }
     }
 
@@ -214,7 +233,9 @@ impl Key {
     #[must_use]
     pub fn iteration(&self) -> Option<i64> {
         match self {
-            Self::Prediction { iteration, .. } | Self::Output { iteration, .. } => Some(*iteration),
+            Self::Prediction { iteration, .. }
+            | Self::Output { iteration, .. }
+            | Self::Checkpoint { iteration, .. } => Some(*iteration),
             Self::Snapshot { iteration, .. } => *iteration,
             _ => None,
         }
@@ -231,7 +252,9 @@ impl Key {
             | Self::InputGt { index, .. }
             | Self::Best { index, .. } => index.as_ref(),
             Self::Array { dataset, .. } => dataset.as_ref(),
-            Self::SnapshotContainer { .. } | Self::ValidationContainer { .. } => None,
+            Self::SnapshotContainer { .. }
+            | Self::ValidationContainer { .. }
+            | Self::Checkpoint { .. } => None,
         }
     }
 

@@ -10,6 +10,10 @@
 //! | `best` | `{run}/validation.zarr` | `[{index}/]{criterion}` |
 //! | `snapshot` | `{run}/snapshot.zarr` | `[{iteration}/]{dataset}` |
 //! | `array` | `{run}/{container}` | `{dataset}`, or the container itself |
+//! | `checkpoint` | `{run}/checkpoints` | `iterations/{iteration}` |
+//!
+//! A checkpoint is one file in no container; the folder `checkpoints`, in which DaCapo keeps its
+//! links to the best ones too, stands in the container's place.
 //!
 //! # What a path cannot tell
 //! Writing is exact: a key has one path. Reading is a guess where two keys share a path, because
@@ -17,7 +21,8 @@
 //!
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
 //!    last one that ends in `.zarr` or `.n5`. What stands before it is the run, so the first
-//!    component is a container only where no other is one.
+//!    component is a container only where no other is one, and where the path does not end in
+//!    `/checkpoints/iterations/` and an integer: then it is a checkpoint.
 //! 2. In `validation.zarr`, below an integer: a path that ends in `/prediction` is a prediction;
 //!    else the last `/output/` parts dataset from parameters; else, with three components or
 //!    more, it is an `array`.
@@ -29,8 +34,9 @@
 //! `prediction` or `…/prediction`; parameters with a component `output` that is not their last; a
 //! criterion with `/`; a best array whose path looks like an input, or starts with an integer and
 //! has three components; a snapshot without iteration whose dataset starts with an integer and has
-//! two components; names with a component that looks like a container. [`is_certain`] tells for
-//! any key whether a scan would read it back. In the catalog a recorded key always wins over a
+//! two components; names with a component that looks like a container; a checkpoint of a run with
+//! such a component that is not its first. [`is_certain`] tells for any key whether a scan would
+//! read it back. In the catalog a recorded key always wins over a
 //! guessed one; it finds keys by their [`place`], which is one for all keys that share a path.
 
 use crate::key::Key;
@@ -40,11 +46,15 @@ use crate::name::{self, ContainerName, DatasetName, NameError, Parameters, RunNa
 pub const VALIDATION_CONTAINER: &str = "validation.zarr";
 /// Container of a run's snapshots.
 pub const SNAPSHOT_CONTAINER: &str = "snapshot.zarr";
+/// Folder of a run's checkpoints and of the links to the best ones.
+pub const CHECKPOINTS_FOLDER: &str = "checkpoints";
+/// Folder of the checkpoints themselves in [`CHECKPOINTS_FOLDER`].
+pub const CHECKPOINT_ITERATIONS: &str = "iterations";
 
 /// Where an artifact lies, relative to the base directory.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
-    /// The container, components joined by `/`.
+    /// The container, components joined by `/`; for a checkpoint the folder in its place.
     pub container: String,
     /// Path in the container; none where the artifact is the container itself.
     pub array: Option<String>,
@@ -137,6 +147,10 @@ pub fn locate(key: &Key) -> Location {
             container.as_str(),
             dataset.as_ref().map(ToString::to_string),
         ),
+        Key::Checkpoint { iteration, .. } => in_container(
+            CHECKPOINTS_FOLDER,
+            Some(format!("{CHECKPOINT_ITERATIONS}/{iteration}")),
+        ),
     }
 }
 
@@ -156,7 +170,8 @@ pub fn is_certain(key: &Key) -> bool {
     read(&locate(key).path()).as_ref() == Ok(key)
 }
 
-/// Splits a path relative to the base directory at its container.
+/// Splits a path relative to the base directory at its container, or at the folder that stands in
+/// its place for a checkpoint.
 ///
 /// # Errors
 /// [`LayoutError::NoContainer`] where no component is one.
@@ -177,7 +192,8 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
         }
         end += 1;
     }
-    let Some(end) = last_known.or(last).or(outside) else {
+    let checkpoints = || checkpoints_end(path);
+    let Some(end) = last_known.or(last).or_else(checkpoints).or(outside) else {
         return Err(LayoutError::NoContainer {
             path: path.to_owned(),
         });
@@ -187,6 +203,29 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
         container: path[..end].to_owned(),
         array: (!array.is_empty()).then(|| array.to_owned()),
     })
+}
+
+/// Whether a folder, relative to the base directory, is one that a scan looks for checkpoints in.
+#[must_use]
+pub fn holds_checkpoints(folder: &str) -> bool {
+    matches!(split(&format!("{folder}/0")), Ok(place) if is_checkpoints(&place.container))
+}
+
+fn is_checkpoints(container: &str) -> bool {
+    container
+        .rsplit_once('/')
+        .is_some_and(|(_, last)| last == CHECKPOINTS_FOLDER)
+}
+
+/// Where the folder `checkpoints` ends in the path of a checkpoint; none for any other path.
+fn checkpoints_end(path: &str) -> Option<usize> {
+    let (folder, iteration) = path.rsplit_once('/')?;
+    name::parse_iteration(iteration).ok()?;
+    let (checkpoints, iterations) = folder.rsplit_once('/')?;
+    let (run, last) = checkpoints.rsplit_once('/')?;
+    let is_one =
+        iterations == CHECKPOINT_ITERATIONS && last == CHECKPOINTS_FOLDER && !run.is_empty();
+    is_one.then_some(checkpoints.len())
 }
 
 /// Reads the key of a path relative to the base directory, as a scan does.
@@ -210,6 +249,11 @@ pub fn read(path: &str) -> Result<Key, LayoutError> {
         (SNAPSHOT_CONTAINER, None) => Ok(Key::SnapshotContainer { run }),
         (VALIDATION_CONTAINER, Some(array)) => read_validation(run, array),
         (SNAPSHOT_CONTAINER, Some(array)) => read_snapshot(run, array),
+        (CHECKPOINTS_FOLDER, Some(array)) => {
+            let (_, iteration) = array.as_str().rsplit_once('/').unwrap_or_default();
+            let iteration = name::parse_iteration(iteration)?;
+            Ok(Key::Checkpoint { run, iteration })
+        }
         (other, dataset) => Ok(Key::Array {
             run,
             container: other.parse::<ContainerName>()?,
@@ -364,6 +408,30 @@ mod tests {
             ("r/other.n5/a/b", "array r - a/b -"),
             ("r/other.zarr", "array r - - -"),
             ("r/data/x", "layout-no-container"),
+            ("r/checkpoints/iterations/5", "checkpoint r 5 - -"),
+            ("a/b/checkpoints/iterations/-5", "checkpoint a/b -5 - -"),
+            ("r.zarr/checkpoints/iterations/5", "checkpoint r.zarr 5 - -"),
+            (
+                "checkpoints/iterations/1/checkpoints/iterations/2",
+                "checkpoint checkpoints/iterations/1 2 - -",
+            ),
+            (
+                "a/r.zarr/checkpoints/iterations/5",
+                "array a - checkpoints/iterations/5 -",
+            ),
+            (
+                "r/validation.zarr/checkpoints/iterations/5",
+                "best r - checkpoints/iterations 5",
+            ),
+            ("r/checkpoints/iterations/007", "layout-no-container"),
+            ("r/checkpoints/iterations/5.tmp", "layout-no-container"),
+            ("r/checkpoints/iterations", "layout-no-container"),
+            ("r/checkpoints/5", "layout-no-container"),
+            ("r/checkpoints/validation/loss", "layout-no-container"),
+            ("r/x/iterations/5", "layout-no-container"),
+            ("checkpoints/iterations/5", "layout-no-container"),
+            ("r.zarr/checkpoints/iterations/05", "layout-no-run"),
+            (".dalsegno/checkpoints/iterations/5", "name-reserved"),
             ("validation.zarr/1/d/prediction", "layout-no-run"),
             ("r/.zarr/x", "layout-no-container"),
             (".dalsegno/trash/validation.zarr/x", "name-reserved"),

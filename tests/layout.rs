@@ -83,7 +83,7 @@ fn key<C: Strategy<Value = String> + 'static>(
     let dataset = name::<DatasetName>(component());
     let parameters = name::<Parameters>(component());
     let iteration = prop_oneof![-5..20_i64, any::<i64>()];
-    let some = (any::<bool>(), any::<bool>(), 0..9_usize);
+    let some = (any::<bool>(), any::<bool>(), 0..10_usize);
     (run, dataset, parameters, iteration, container, some).prop_map(
         |(run, dataset, parameters, iteration, container, (has_dataset, has_iteration, kind))| {
             let index = has_dataset.then(|| dataset.clone());
@@ -113,6 +113,7 @@ fn key<C: Strategy<Value = String> + 'static>(
                 },
                 6 => Key::SnapshotContainer { run },
                 7 => Key::ValidationContainer { run },
+                8 => Key::Checkpoint { run, iteration },
                 _ => Key::Array {
                     run,
                     container,

@@ -175,6 +175,7 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
                 dataset,
             }
         }
+        (Kind::Checkpoint, Some(iteration), None, None) => Key::Checkpoint { run, iteration },
         (kind, ..) => return Err(format!("its columns do not fit the kind {kind}")),
     };
     Ok(key)
@@ -185,11 +186,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_those_of_the_first_migration() {
+    fn numbers_are_those_of_the_migrations() {
         for kind in Kind::ALL {
             let number = kind_number(kind);
             assert_eq!(kind_of(number), Some(kind));
-            let sql = include_str!("../../migrations/V1__catalog.sql");
+            let sql = concat!(
+                include_str!("../../migrations/V1__catalog.sql"),
+                include_str!("../../migrations/V3__retention.sql")
+            );
             assert!(sql.contains(&format!("({number}, '{kind}')")), "{kind}");
         }
         assert_eq!(State::ALL.map(state_number), [0, 1, 2]);

@@ -26,6 +26,7 @@ use crate::name::{ContainerName, DatasetName, Parameters, RunName, parse_iterati
 ///   snapshot-container    nothing
 ///   validation-container  nothing
 ///   array                 --container NAME --dataset NAME
+///   checkpoint            --iteration N
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub(super) struct Record {
@@ -90,6 +91,7 @@ fn takes(kind: Kind) -> [Takes; 4] {
         Kind::Snapshot => [Maybe, Must, No, No],
         Kind::SnapshotContainer | Kind::ValidationContainer => [No, No, No, No],
         Kind::Array => [No, Must, No, Must],
+        Kind::Checkpoint => [Must, No, No, No],
     }
 }
 
@@ -144,6 +146,7 @@ impl Record {
                 container,
                 dataset,
             }),
+            (Kind::Checkpoint, Some(iteration), ..) => Ok(Key::Checkpoint { run, iteration }),
             (kind, ..) => Err(self.usage(&format!("{kind} cannot be recorded so"))),
         }
     }

@@ -18,7 +18,7 @@ pub(super) struct Selection {
     #[arg(long, value_name = "GLOB", value_delimiter = None, help_heading = "Selection")]
     run: Vec<String>,
     /// Kinds: prediction, output, input-raw, input-gt, best, snapshot, snapshot-container,
-    /// validation-container, array
+    /// validation-container, array, checkpoint; without, every kind but checkpoint
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind, help_heading = "Selection")]
     kind: Vec<Kind>,
     /// Iterations: N, A..B, A.. or ..B, both ends included
