@@ -122,6 +122,10 @@ pub struct Filter {
     pub states: Vec<State>,
     /// Written before this moment, or recorded before it where no data was seen.
     pub older_than: Option<Timestamp>,
+    /// Only what a pin of the catalog binds.
+    pub pinned: bool,
+    /// Numbers of the users whose the data is; where nobody looked, nobody's.
+    pub owners: Vec<u32>,
     /// At least this many bytes; artifacts of unknown size are not selected.
     pub min_bytes: Option<u64>,
 }

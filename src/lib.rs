@@ -14,7 +14,7 @@
 //!
 //! | level | modules |
 //! |---|---|
-//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`config`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`] |
+//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`config`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`pins`], [`scores`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
 //! | protocols over both | `scan`, `refresh`, [`removal`], `recovery`, `restore` |
@@ -51,6 +51,7 @@ pub mod key;
 pub mod layout;
 pub mod monitor;
 pub mod name;
+pub mod pins;
 mod recovery;
 mod refresh;
 mod registry;
@@ -58,6 +59,7 @@ pub mod removal;
 pub mod removals;
 mod restore;
 mod scan;
+pub mod scores;
 pub mod size;
 pub mod storage;
 

@@ -38,7 +38,7 @@ pub(super) const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteratio
      parameters_id, container_id, array, origin, state, bytes, files, recorded_at, written_at, \
      owner) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-pub(super) const INTERN: [(&str, &str); 3] = [
+pub(super) const INTERN: [(&str, &str); 4] = [
     (
         "SELECT id FROM run WHERE name = ?1",
         "INSERT INTO run (name) VALUES (?1)",
@@ -50,6 +50,10 @@ pub(super) const INTERN: [(&str, &str); 3] = [
     (
         "SELECT id FROM parameters WHERE text = ?1",
         "INSERT INTO parameters (text) VALUES (?1)",
+    ),
+    (
+        "SELECT id FROM metric WHERE name = ?1",
+        "INSERT INTO metric (name) VALUES (?1)",
     ),
 ];
 pub(super) const CONTAINER: (&str, &str) = (
@@ -243,10 +247,10 @@ impl Catalog {
 
 /// Records keys within one transaction.
 pub struct Recorder<'a> {
-    catalog: &'a Catalog,
-    transaction: &'a Transaction<'a>,
-    now: Timestamp,
-    strings: [HashMap<String, i64>; 3],
+    pub(super) catalog: &'a Catalog,
+    pub(super) transaction: &'a Transaction<'a>,
+    pub(super) now: Timestamp,
+    strings: [HashMap<String, i64>; 4],
     containers: HashMap<String, i64>,
     /// Whether the catalog has any pin; none before anybody asked.
     has_pins: Option<bool>,
@@ -420,7 +424,7 @@ impl Recorder<'_> {
     }
 
     /// The number of a string in table `table` of [`INTERN`].
-    fn intern(&mut self, table: usize, text: &str) -> Result<i64, CatalogError> {
+    pub(super) fn intern(&mut self, table: usize, text: &str) -> Result<i64, CatalogError> {
         if let Some(&id) = self.strings[table].get(text) {
             return Ok(id);
         }

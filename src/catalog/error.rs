@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
+use crate::pins::PinError;
+
 /// What can go wrong with a catalog.
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -168,6 +170,9 @@ pub enum CatalogError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A pin.
+    #[error(transparent)]
+    Pin(#[from] PinError),
     /// Anything else that SQLite reports.
     #[error("{operation} failed in the catalog {}", .path.display())]
     Sql {
@@ -215,6 +220,7 @@ impl CatalogError {
             Self::Row { .. } => "catalog-row-damaged",
             Self::Config { .. } => "config-invalid",
             Self::Migration { .. } => "catalog-migration",
+            Self::Pin(error) => error.code(),
             Self::Sql { .. } => "catalog-sql",
             Self::Io { .. } => "catalog-io",
         }

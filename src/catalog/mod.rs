@@ -48,6 +48,7 @@ mod queue;
 mod removals;
 mod reserve;
 mod rows;
+mod scores;
 mod select;
 mod summary;
 
@@ -61,8 +62,10 @@ pub use artifacts::{Note, Recorded, Recorder, Seen};
 pub use error::CatalogError;
 pub use folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
 pub use health::CatalogHealth;
+pub use pins::{Bound, PinChange};
 pub use queue::OnWait;
 pub use removals::{Change, OpenRemoval};
+pub use scores::ScoreQuery;
 pub use select::Selected;
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
 

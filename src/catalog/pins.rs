@@ -1,12 +1,17 @@
-//! Pins in the catalog: what binds an artifact.
+//! Pins in the catalog: what binds an artifact, and changing it.
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 
 use super::Catalog;
 use super::error::CatalogError;
 use super::rows;
+use super::select::Query;
 use crate::artifact::{Artifact, ArtifactId};
+use crate::clock::Timestamp;
+use crate::filter::{Filter, IterationRange};
 use crate::key::Key;
+use crate::pins::{Pin, PinError, PinName, PinScope};
+use crate::removals::Actor;
 
 /// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration.
 pub(super) const PINS_OF: &str = "SELECT pin.name FROM pinned \
@@ -15,6 +20,53 @@ pub(super) const PINS_OF: &str = "SELECT pin.name FROM pinned \
      JOIN pin ON pin.id = s.pin_id WHERE run.name = ?2 \
      AND (s.first IS NULL OR ?3 >= s.first) AND (s.last IS NULL OR ?3 <= s.last) ORDER BY 1";
 pub(super) const HAS_PINS: &str = "SELECT EXISTS (SELECT 1 FROM pin)";
+pub(super) const PIN_BY_NAME: &str = "SELECT id, reason FROM pin WHERE name = ?1";
+pub(super) const INSERT_PIN: &str = "INSERT INTO pin (name, reason, pinned_at, user, host, pid) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const BIND_SCOPE: &str =
+    "INSERT OR IGNORE INTO pin_scope (pin_id, run_id, first, last) VALUES (?1, ?2, ?3, ?4)";
+pub(super) const BIND_ARTIFACT: &str = "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) \
+     SELECT id, ?2 FROM artifact WHERE id = ?1";
+pub(super) const COUNT_IN_SCOPE: &str = "SELECT count(*) FROM artifact WHERE run_id = ?1 \
+     AND (?2 IS NULL OR iteration >= ?2) AND (?3 IS NULL OR iteration <= ?3)";
+pub(super) const LET_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 AND run_id = ?2 \
+     AND (?3 IS NULL OR first >= ?3) AND (?4 IS NULL OR last <= ?4)";
+pub(super) const LET_ARTIFACT_GO: &str =
+    "DELETE FROM pinned WHERE artifact_id = ?1 AND pin_id = ?2";
+pub(super) const LET_ALL_GO: [&str; 3] = [
+    "DELETE FROM pin_scope WHERE pin_id = ?1",
+    "DELETE FROM pinned WHERE pin_id = ?1",
+    "DELETE FROM pin WHERE id = ?1",
+];
+pub(super) const BINDS_ANYTHING: &str = "SELECT EXISTS (SELECT 1 FROM pin_scope WHERE pin_id = ?1) \
+     OR EXISTS (SELECT 1 FROM pinned WHERE pin_id = ?1)";
+pub(super) const PINS: &str = "SELECT pin.id, name, reason, pinned_at, user, host, pid, \
+     (SELECT count(*) FROM pinned WHERE pinned.pin_id = pin.id) FROM pin ORDER BY name";
+pub(super) const SCOPES: &str = "SELECT run.name, s.first, s.last FROM pin_scope AS s \
+     JOIN run ON run.id = s.run_id WHERE s.pin_id = ?1 ORDER BY run.name, s.first, s.last";
+
+/// What a pin is to bind, or to let go.
+#[derive(Debug, Clone, Copy)]
+pub enum Bound<'a> {
+    /// The runs of a filter, or its iterations of them, with what is recorded there later. Its
+    /// other parts are not looked at.
+    Scopes(&'a Filter),
+    /// These artifacts.
+    Artifacts(&'a [ArtifactId]),
+    /// Everything that the pin binds.
+    Everything,
+}
+
+/// What a change of a pin did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PinChange {
+    /// Whether the pin was made, or is gone.
+    pub whole: bool,
+    /// Runs and iterations that are bound, or not any more.
+    pub scopes: Vec<PinScope>,
+    /// Artifacts in these scopes at the moment, and artifacts bound one by one.
+    pub artifacts: u64,
+}
 
 impl Catalog {
     /// Reads a row with the columns of [`rows::columns`], with its pins.
@@ -55,5 +107,290 @@ impl Catalog {
             .prepare_cached(HAS_PINS)
             .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
             .map_err(|error| self.sql("reading pins", error))
+    }
+
+    /// Gives every pin, by name.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn pins(&self) -> Result<Vec<Pin>, CatalogError> {
+        self.read("listing pins", |connection| {
+            let mut scopes = connection.prepare_cached(SCOPES)?;
+            let mut statement = connection.prepare_cached(PINS)?;
+            let mut rows = statement.query([])?;
+            let mut pins = Vec::new();
+            while let Some(row) = rows.next()? {
+                let scopes = scopes.query_map([row.get::<_, i64>(0)?], |row| {
+                    Ok(PinScope {
+                        run: row.get(0)?,
+                        first: row.get(1)?,
+                        last: row.get(2)?,
+                    })
+                })?;
+                pins.push(Pin {
+                    name: name(row, 1)?,
+                    reason: row.get(2)?,
+                    pinned_at: Timestamp(row.get(3)?),
+                    actor: Actor {
+                        user: row.get(4)?,
+                        host: row.get(5)?,
+                        pid: row.get(6)?,
+                    },
+                    scopes: scopes.collect::<Result<_, _>>()?,
+                    artifacts: row.get(7)?,
+                });
+            }
+            Ok(pins)
+        })
+    }
+
+    /// Makes a pin, or lets the one of this name bind more.
+    ///
+    /// # Errors
+    /// [`PinError::WithoutReason`], [`PinError::Taken`] where the pin is there for
+    /// another reason, [`PinError::BindsNothing`].
+    pub fn pin(
+        &self,
+        name: &PinName,
+        reason: Option<&str>,
+        what: Bound<'_>,
+        now: Timestamp,
+        actor: &Actor,
+    ) -> Result<PinChange, CatalogError> {
+        self.write_durably("pinning", |transaction| {
+            let on = Pinning::new(self, transaction);
+            let (pin, whole) = match on.by_name(name)? {
+                Some((pin, known)) => match reason {
+                    Some(reason) if reason != known => {
+                        let name = name.to_string();
+                        return Err(PinError::Taken {
+                            name,
+                            reason: known,
+                        }
+                        .into());
+                    }
+                    _ => (pin, false),
+                },
+                None => {
+                    let reason = reason.filter(|reason| !reason.trim().is_empty());
+                    let reason = reason.ok_or_else(|| PinError::WithoutReason {
+                        name: name.to_string(),
+                    })?;
+                    (on.insert(name, reason, now, actor)?, true)
+                }
+            };
+            let mut change = PinChange {
+                whole,
+                ..PinChange::default()
+            };
+            match what {
+                Bound::Scopes(filter) => {
+                    for (run, id) in on.runs(filter)? {
+                        let is_spelled = filter.runs.iter().any(|known| known.as_str() == run);
+                        for scope in scopes_of(&run, &filter.iterations) {
+                            let count = on.count(id, &scope)?;
+                            if count > 0 || is_spelled {
+                                on.execute(BIND_SCOPE, params![pin, id, scope.first, scope.last])?;
+                                change.artifacts += count;
+                                change.scopes.push(scope);
+                            }
+                        }
+                    }
+                }
+                Bound::Artifacts(ids) => {
+                    for id in ids {
+                        on.execute(BIND_ARTIFACT, params![id.0, pin])?;
+                        change.artifacts += 1;
+                    }
+                }
+                Bound::Everything => {}
+            }
+            if change.scopes.is_empty() && change.artifacts == 0 {
+                let name = name.to_string();
+                return Err(PinError::BindsNothing { name }.into());
+            }
+            Ok(change)
+        })
+    }
+
+    /// Lets a pin bind less. A pin that binds nothing any more is gone.
+    ///
+    /// # Errors
+    /// [`PinError::Unknown`].
+    pub fn unpin(&self, name: &PinName, what: Bound<'_>) -> Result<PinChange, CatalogError> {
+        self.write_durably("unpinning", |transaction| {
+            let on = Pinning::new(self, transaction);
+            let Some((pin, _)) = on.by_name(name)? else {
+                let name = name.to_string();
+                return Err(PinError::Unknown { name }.into());
+            };
+            let mut change = PinChange::default();
+            match what {
+                Bound::Scopes(filter) => {
+                    for (run, id) in on.runs(filter)? {
+                        for scope in scopes_of(&run, &filter.iterations) {
+                            let gone = on
+                                .execute(LET_SCOPE_GO, params![pin, id, scope.first, scope.last])?;
+                            if gone > 0 {
+                                change.artifacts += on.count(id, &scope)?;
+                                change.scopes.push(scope);
+                            }
+                        }
+                    }
+                }
+                Bound::Artifacts(ids) => {
+                    for id in ids {
+                        change.artifacts += on.execute(LET_ARTIFACT_GO, params![id.0, pin])?;
+                    }
+                }
+                Bound::Everything => {
+                    for scope in on.scopes(pin)? {
+                        let id = on.run(&scope.run)?;
+                        change.artifacts += id.map_or(Ok(0), |id| on.count(id, &scope))?;
+                        change.scopes.push(scope);
+                    }
+                    on.execute(LET_ALL_GO[0], [pin])?;
+                    change.artifacts += on.execute(LET_ALL_GO[1], [pin])?;
+                }
+            }
+            if !on.binds_anything(pin)? {
+                on.execute(LET_ALL_GO[2], [pin])?;
+                change.whole = true;
+            }
+            Ok(change)
+        })
+    }
+}
+
+fn name(row: &Row<'_>, index: usize) -> rusqlite::Result<PinName> {
+    let text: String = row.get(index)?;
+    text.parse().map_err(|error: crate::pins::NotAPinName| {
+        rusqlite::Error::FromSqlConversionFailure(
+            index,
+            rusqlite::types::Type::Text,
+            error.to_string().into(),
+        )
+    })
+}
+
+/// A scope for each range of iterations, or one for the whole run.
+fn scopes_of(run: &str, iterations: &[IterationRange]) -> Vec<PinScope> {
+    match iterations {
+        [] => vec![PinScope::new(run, None)],
+        ranges => {
+            let scope = |range| PinScope::new(run, Some(range));
+            ranges.iter().copied().map(scope).collect()
+        }
+    }
+}
+
+/// The statements about pins within one transaction.
+struct Pinning<'a> {
+    catalog: &'a Catalog,
+    transaction: &'a Transaction<'a>,
+}
+
+impl<'a> Pinning<'a> {
+    fn new(catalog: &'a Catalog, transaction: &'a Transaction<'a>) -> Self {
+        Self {
+            catalog,
+            transaction,
+        }
+    }
+
+    fn sql(&self, error: rusqlite::Error) -> CatalogError {
+        self.catalog.sql("changing pins", error)
+    }
+
+    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<u64, CatalogError> {
+        self.transaction
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(values))
+            .map(|changed| changed as u64)
+            .map_err(|error| self.sql(error))
+    }
+
+    fn one<T: rusqlite::types::FromSql>(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Option<T>, CatalogError> {
+        self.transaction
+            .prepare_cached(sql)
+            .and_then(|mut statement| statement.query_row(values, |row| row.get(0)).optional())
+            .map_err(|error| self.sql(error))
+    }
+
+    fn by_name(&self, name: &PinName) -> Result<Option<(i64, String)>, CatalogError> {
+        self.transaction
+            .prepare_cached(PIN_BY_NAME)
+            .and_then(|mut statement| {
+                statement
+                    .query_row([name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
+            .map_err(|error| self.sql(error))
+    }
+
+    fn insert(
+        &self,
+        name: &PinName,
+        reason: &str,
+        now: Timestamp,
+        actor: &Actor,
+    ) -> Result<i64, CatalogError> {
+        let values = params![
+            name.as_str(),
+            reason,
+            now.0,
+            actor.user,
+            actor.host,
+            actor.pid
+        ];
+        self.execute(INSERT_PIN, values)?;
+        Ok(self.transaction.last_insert_rowid())
+    }
+
+    /// The runs that a filter names, of all that the catalog has ever had.
+    fn runs(&self, filter: &Filter) -> Result<Vec<(String, i64)>, CatalogError> {
+        let Query { sql, values } = Query::runs(&filter.runs);
+        let read = || -> rusqlite::Result<Vec<(String, i64)>> {
+            self.transaction
+                .prepare_cached(&sql)?
+                .query_map(params_from_iter(&values), |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?
+                .collect()
+        };
+        read().map_err(|error| self.sql(error))
+    }
+
+    fn run(&self, name: &str) -> Result<Option<i64>, CatalogError> {
+        self.one(super::artifacts::INTERN[0].0, [name])
+    }
+
+    fn scopes(&self, pin: i64) -> Result<Vec<PinScope>, CatalogError> {
+        let read = || -> rusqlite::Result<Vec<PinScope>> {
+            self.transaction
+                .prepare_cached(SCOPES)?
+                .query_map([pin], |row| {
+                    Ok(PinScope {
+                        run: row.get(0)?,
+                        first: row.get(1)?,
+                        last: row.get(2)?,
+                    })
+                })?
+                .collect()
+        };
+        read().map_err(|error| self.sql(error))
+    }
+
+    fn count(&self, run: i64, scope: &PinScope) -> Result<u64, CatalogError> {
+        let count = self.one(COUNT_IN_SCOPE, params![run, scope.first, scope.last])?;
+        Ok(count.unwrap_or_default())
+    }
+
+    fn binds_anything(&self, pin: i64) -> Result<bool, CatalogError> {
+        Ok(self.one(BINDS_ANYTHING, [pin])?.unwrap_or_default())
     }
 }

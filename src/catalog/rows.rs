@@ -58,7 +58,7 @@ pub(super) fn state_of(number: i64) -> Option<State> {
 }
 
 /// A field of a row; a type that does not fit makes the row a damaged one.
-fn field<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String> {
+pub(super) fn field<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String> {
     row.get(index).map_err(|error| error.to_string())
 }
 

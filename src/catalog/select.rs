@@ -44,38 +44,28 @@ pub enum Selected {
     Unseen,
 }
 
+/// Rows that any pin binds. The first part leads to the runs that have such rows, so that the
+/// others are not gone through.
+const PINNED: &str = " AND run.id IN (SELECT run_id FROM pin_scope UNION \
+     SELECT bound.run_id FROM pinned JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
+     AND (EXISTS (SELECT 1 FROM pinned WHERE pinned.artifact_id = a.id) \
+       OR EXISTS (SELECT 1 FROM pin_scope AS s WHERE s.run_id = a.run_id \
+         AND (s.first IS NULL OR a.iteration >= s.first) \
+         AND (s.last IS NULL OR a.iteration <= s.last)))";
+
 /// Conditions of a filter on `run`, `a`, `dataset` and `parameters`.
 pub(super) fn conditions(filter: &Filter) -> Query {
     let mut query = Query {
         sql: String::new(),
         values: Vec::new(),
     };
-    query.patterns(["run", "name"], &filter.runs);
+    query.names(filter);
     // The `+` keeps one kind from being taken for a constant, which would leave the groups of
     // `iterations` without an index in their order, and so sorted.
     query.any(&filter.kinds, |query, kind| {
         query.sql.push_str("+a.kind_id = ?");
         query.values.push(rows::kind_number(*kind).into());
     });
-    query.any(&filter.iterations, |query, range| {
-        match (range.first, range.last) {
-            (Some(first), Some(last)) => {
-                query.sql.push_str("a.iteration BETWEEN ? AND ?");
-                query.values.extend([first.into(), last.into()]);
-            }
-            (Some(first), None) => {
-                query.sql.push_str("a.iteration >= ?");
-                query.values.push(first.into());
-            }
-            (None, Some(last)) => {
-                query.sql.push_str("a.iteration <= ?");
-                query.values.push(last.into());
-            }
-            (None, None) => query.sql.push_str("a.iteration IS NOT NULL"),
-        }
-    });
-    query.patterns(["dataset", "name"], &filter.datasets);
-    query.patterns(["parameters", "text"], &filter.parameters);
     query.any(&filter.states, |query, state| {
         query.sql.push_str("a.state = ?");
         query.values.push(rows::state_number(*state).into());
@@ -85,6 +75,13 @@ pub(super) fn conditions(filter: &Filter) -> Query {
             .sql
             .push_str(" AND ifnull(a.written_at, a.recorded_at) < ?");
         query.values.push(moment.0.into());
+    }
+    query.any(&filter.owners, |query, owner| {
+        query.sql.push_str("a.owner = ?");
+        query.values.push(i64::from(*owner).into());
+    });
+    if filter.pinned {
+        query.sql.push_str(PINNED);
     }
     if let Some(bytes) = filter.min_bytes {
         query.sql.push_str(" AND a.bytes >= ?");
@@ -96,6 +93,41 @@ pub(super) fn conditions(filter: &Filter) -> Query {
 }
 
 impl Query {
+    /// Names and numbers of the runs that patterns name; of every run where there are none.
+    pub(super) fn runs(patterns: &[Pattern]) -> Self {
+        let mut query = Self {
+            sql: "SELECT run.name, run.id FROM run WHERE 1".to_owned(),
+            values: Vec::new(),
+        };
+        query.patterns(["run", "name"], patterns);
+        query.sql.push_str(" ORDER BY run.name");
+        query
+    }
+
+    /// Conditions of a filter on the names and the iteration of an artifact, or of a score.
+    pub(super) fn names(&mut self, filter: &Filter) {
+        self.patterns(["run", "name"], &filter.runs);
+        self.any(&filter.iterations, |query, range| {
+            match (range.first, range.last) {
+                (Some(first), Some(last)) => {
+                    query.sql.push_str("a.iteration BETWEEN ? AND ?");
+                    query.values.extend([first.into(), last.into()]);
+                }
+                (Some(first), None) => {
+                    query.sql.push_str("a.iteration >= ?");
+                    query.values.push(first.into());
+                }
+                (None, Some(last)) => {
+                    query.sql.push_str("a.iteration <= ?");
+                    query.values.push(last.into());
+                }
+                (None, None) => query.sql.push_str("a.iteration IS NOT NULL"),
+            }
+        });
+        self.patterns(["dataset", "name"], &filter.datasets);
+        self.patterns(["parameters", "text"], &filter.parameters);
+    }
+
     /// Adds ` AND (… OR …)`, one alternative an item; nothing where there are none.
     fn any<T>(&mut self, items: &[T], mut add: impl FnMut(&mut Self, &T)) {
         for (index, item) in items.iter().enumerate() {
@@ -111,7 +143,7 @@ impl Query {
     /// A pattern matches the name that it spells; only where the catalog knows no such name, it
     /// matches as a glob. The `+` keeps a glob from being looked up by parts of the index on names:
     /// rows would come unordered and be sorted.
-    fn patterns(&mut self, [table, column]: [&'static str; 2], patterns: &[Pattern]) {
+    pub(super) fn patterns(&mut self, [table, column]: [&'static str; 2], patterns: &[Pattern]) {
         self.any(patterns, |query, pattern| {
             let text = || Value::from(pattern.as_str().to_owned());
             query.sql.push_str(&format!("{table}.{column} = ?"));

@@ -1,0 +1,163 @@
+//! Scores in the catalog: what was measured of iterations.
+
+use std::ops::ControlFlow;
+
+use rusqlite::types::Value;
+use rusqlite::{Row, params};
+
+use super::artifacts::Recorder;
+use super::error::CatalogError;
+use super::select::Query;
+use super::{Catalog, rows};
+use crate::filter::{Filter, Pattern};
+use crate::scores::Score;
+
+pub(super) const PUT: &str = "INSERT INTO score \
+     (run_id, metric_id, iteration, dataset_id, parameters_id, value, scored_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
+     ON CONFLICT (run_id, metric_id, iteration, ifnull(dataset_id, 0), ifnull(parameters_id, 0)) \
+     DO UPDATE SET value = excluded.value, scored_at = excluded.scored_at \
+     WHERE value IS NOT excluded.value";
+pub(super) const TAKE: &str = "DELETE FROM score WHERE run_id = ?1 AND metric_id = ?2 \
+     AND iteration = ?3 AND ifnull(dataset_id, 0) = ifnull(?4, 0) \
+     AND ifnull(parameters_id, 0) = ifnull(?5, 0)";
+pub(super) const AT: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
+     WHERE run_id = ?1 AND iteration = ?2)";
+
+/// Which scores a listing gives. The parts are anded; the values of one part are ored; an empty
+/// part selects all.
+#[derive(Debug, Clone, Default)]
+pub struct ScoreQuery<'a> {
+    /// Runs, iterations, datasets and parameters; its other parts are not looked at. A score of
+    /// every dataset or parameter set is selected only where that part is empty.
+    pub of: Filter,
+    /// Metrics.
+    pub metrics: &'a [Pattern],
+}
+
+pub(super) fn listing(query: &ScoreQuery<'_>) -> Query {
+    let mut built = Query {
+        sql: "SELECT run.name, a.iteration, dataset.name, parameters.text, metric.name, a.value \
+              FROM run CROSS JOIN score AS a ON a.run_id = run.id \
+              JOIN metric ON metric.id = a.metric_id \
+              LEFT JOIN dataset ON dataset.id = a.dataset_id \
+              LEFT JOIN parameters ON parameters.id = a.parameters_id WHERE 1"
+            .to_owned(),
+        values: Vec::new(),
+    };
+    built.names(&query.of);
+    built.patterns(["metric", "name"], query.metrics);
+    built
+        .sql
+        .push_str(" ORDER BY run.name, a.iteration, dataset.name, parameters.text, metric.name");
+    built
+}
+
+impl Recorder<'_> {
+    /// Notes a score; it takes the place of one of the same metric and place. Says whether any
+    /// artifact is recorded at its run and iteration.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn score(&mut self, score: &Score) -> Result<bool, CatalogError> {
+        let [run, metric, dataset, parameters] = self.score_columns(score)?;
+        // SQLite has no NaN: it stands there as NULL.
+        let value = (!score.value.is_nan()).then_some(score.value);
+        let now = self.now.0;
+        self.transaction
+            .prepare_cached(PUT)
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    run,
+                    metric,
+                    score.iteration,
+                    dataset,
+                    parameters,
+                    value,
+                    now
+                ])
+            })
+            .and_then(|_| {
+                self.transaction
+                    .prepare_cached(AT)?
+                    .query_row(params![run, score.iteration], |row| row.get(0))
+            })
+            .map_err(|error| self.catalog.sql("noting a score", error))
+    }
+
+    /// Takes a score away, whatever its value. Says whether it was there.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn unscore(&mut self, score: &Score) -> Result<bool, CatalogError> {
+        let [run, metric, dataset, parameters] = self.score_columns(score)?;
+        self.transaction
+            .prepare_cached(TAKE)
+            .and_then(|mut statement| {
+                statement.execute(params![run, metric, score.iteration, dataset, parameters])
+            })
+            .map(|gone| gone > 0)
+            .map_err(|error| self.catalog.sql("taking a score away", error))
+    }
+
+    /// Numbers of run, metric, dataset and parameters.
+    fn score_columns(&mut self, score: &Score) -> Result<[Value; 4], CatalogError> {
+        let run = self.intern(0, score.run.as_str())?.into();
+        let metric = self.intern(3, score.metric.as_str())?.into();
+        let dataset = match &score.dataset {
+            Some(dataset) => self.intern(1, dataset.as_str())?.into(),
+            None => Value::Null,
+        };
+        let parameters = match &score.parameters {
+            Some(parameters) => self.intern(2, parameters.as_str())?.into(),
+            None => Value::Null,
+        };
+        Ok([run, metric, dataset, parameters])
+    }
+}
+
+impl Catalog {
+    /// Gives scores to `each`, in the order run, iteration, dataset, parameters, metric. Rows
+    /// stream.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where a row cannot be read, and whatever `each` returns.
+    pub fn scores<E: From<CatalogError>>(
+        &self,
+        query: &ScoreQuery<'_>,
+        mut each: impl FnMut(Score) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_with(|connection| {
+            self.run_query(connection, &listing(query), |row| -> Result<_, E> {
+                each(self.score_of(row)?)?;
+                Ok(ControlFlow::Continue(()))
+            })
+        })
+    }
+
+    fn score_of(&self, row: &Row<'_>) -> Result<Score, CatalogError> {
+        let read = || -> Result<Score, String> {
+            let run: String = rows::field(row, 0)?;
+            let dataset: Option<String> = rows::field(row, 2)?;
+            let parameters: Option<String> = rows::field(row, 3)?;
+            let metric: String = rows::field(row, 4)?;
+            let name = |error: crate::name::NameError| error.to_string();
+            Ok(Score {
+                run: run.parse().map_err(name)?,
+                iteration: rows::field(row, 1)?,
+                dataset: dataset.map(|text| text.parse().map_err(name)).transpose()?,
+                parameters: parameters
+                    .map(|text| text.parse().map_err(name))
+                    .transpose()?,
+                metric: metric
+                    .parse()
+                    .map_err(|error: crate::scores::NotAMetricName| error.to_string())?,
+                value: rows::field::<Option<f64>>(row, 5)?.unwrap_or(f64::NAN),
+            })
+        };
+        read().map_err(|detail| CatalogError::Damaged {
+            path: self.path.clone(),
+            detail: format!("a score cannot be read: {detail}"),
+        })
+    }
+}
