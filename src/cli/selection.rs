@@ -42,6 +42,26 @@ pub(super) struct Selection {
     /// Written longer ago than this, such as 14d; recorded, where no data was seen
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Selection")]
     older_than: Option<Duration>,
+    /// Only what a pin binds
+    #[arg(long, help_heading = "Selection")]
+    pinned: bool,
+    /// Whose the data is, by user name or number
+    #[arg(long, value_name = "USER", value_delimiter = ',', value_parser = owner, help_heading = "Selection")]
+    owner: Vec<u32>,
+}
+
+/// Reads a user's name or number.
+fn owner(text: &str) -> Result<u32, String> {
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    match nix::unistd::User::from_name(text) {
+        Ok(Some(user)) => Ok(user.uid.as_raw()),
+        Ok(None) => Err("there is no such user on this machine; give the number".to_owned()),
+        Err(error) => Err(format!(
+            "the user cannot be looked up: {error}; give the number"
+        )),
+    }
 }
 
 pub(super) fn kind(text: &str) -> Result<Kind, String> {
@@ -64,6 +84,8 @@ impl Selection {
             parameters: self.parameters.iter().map(Into::into).collect(),
             states: self.state.clone(),
             older_than: self.older_than.map(|age| SystemClock.now().minus(age)),
+            pinned: self.pinned,
+            owners: self.owner.clone(),
             min_bytes: None,
         }
     }

@@ -4,6 +4,7 @@
 //! deletes walks from its descriptor without following a symbolic link.
 
 mod base;
+mod best;
 mod contents;
 mod fs_kind;
 mod marker;
@@ -15,6 +16,7 @@ mod walk;
 use std::path::{Path, PathBuf};
 
 pub use base::Base;
+pub use best::{BestLink, best_links};
 pub use contents::{Contents, contents, contents_of_item};
 pub use fs_kind::{FsKind, kind_of};
 pub use marker::Format;
@@ -94,6 +96,14 @@ pub enum StorageError {
         /// What is wrong with it.
         detail: String,
     },
+    /// What stands in the place of a best link does not say its iteration.
+    #[error("{} does not say which iteration is the best: {detail}", .path.display())]
+    BestLink {
+        /// The link or file.
+        path: PathBuf,
+        /// What was found.
+        detail: String,
+    },
     /// The system refused something.
     #[error("{operation} {} failed", .path.display())]
     Io {
@@ -121,6 +131,7 @@ impl StorageError {
             Self::Outside { .. } => "path-outside",
             Self::Changed { .. } => "changed-meanwhile",
             Self::DamagedMetadata { .. } => "damaged-metadata",
+            Self::BestLink { .. } => "best-link",
             Self::Io { source, .. } => match source.raw_os_error() {
                 Some(errno) if errno == rustix::io::Errno::NOSPC.raw_os_error() => "no-space",
                 Some(errno) if errno == rustix::io::Errno::DQUOT.raw_os_error() => "over-quota",
