@@ -14,7 +14,7 @@
 //!
 //! | level | modules |
 //! |---|---|
-//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`config`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`pins`], [`scores`] |
+//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`pins`], [`scores`], [`retention`], [`config`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
 //! | protocols over both | `scan`, `refresh`, [`removal`], `recovery`, `restore` |
@@ -58,6 +58,7 @@ mod registry;
 pub mod removal;
 pub mod removals;
 mod restore;
+pub mod retention;
 mod scan;
 pub mod scores;
 pub mod size;
@@ -68,7 +69,7 @@ pub use error::{Error, Result};
 pub use identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 pub use recovery::{Pending, Recovery};
 pub use refresh::{RefreshOptions, RefreshReport};
-pub use registry::{EmptyReport, Options, Registry, RestoreTarget, Target};
+pub use registry::{EmptyReport, Options, PinTarget, Registry, RestoreTarget, Target};
 pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
 pub use restore::RestoreReport;
 pub use scan::ScanReport;

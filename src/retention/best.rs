@@ -1,0 +1,322 @@
+//! The ranking of `keep-best`.
+//!
+//! What is ranked is the score entry, in rankings of one group each. An artifact's own score is
+//! the most specific one that fits its dataset and parameters. Where it has no parameters, the
+//! best of the finer scores stands for it; where it has no dataset either, there is a ranking for
+//! each dataset, and the artifact stands as well as in the best of them.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::inventory::{Row, RowScore};
+use super::policy::{Best, Goal};
+use crate::key::Kind;
+use crate::name::RunName;
+
+/// How an artifact stands with `keep-best`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Standing<'a> {
+    /// The rule is not for its kind.
+    Apart,
+    /// It has no iteration, so no score.
+    NoIteration,
+    /// Its metric is unknown.
+    Unknown,
+    /// Its metric is not a number.
+    NotANumber,
+    /// It has a place.
+    Ranked(Place<'a>),
+    /// It goes with ranked artifacts: the kind of one that is among the best, if there is one.
+    Along(Option<Kind>),
+}
+
+/// A place in a ranking.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Place<'a> {
+    /// From 1 on.
+    pub(super) nth: u64,
+    /// Number of ranked scores.
+    pub(super) of: u64,
+    /// The score.
+    pub(super) value: f64,
+    /// Dataset of the ranking, where the artifact itself has none.
+    pub(super) dataset: Option<&'a str>,
+}
+
+/// A score that may be shared by several artifacts.
+#[derive(Debug, Clone, Copy)]
+struct Entry<'a> {
+    dataset: Option<&'a str>,
+    parameters: Option<&'a str>,
+    value: f64,
+}
+
+/// The scores of one iteration of one run.
+#[derive(Default)]
+struct Scores<'a> {
+    lists: Vec<&'a Arc<[RowScore]>>,
+    entries: BTreeMap<(Option<&'a str>, Option<&'a str>), Entry<'a>>,
+    /// For each dataset the best of its scores that have parameters.
+    finest: BTreeMap<Option<&'a str>, Entry<'a>>,
+}
+
+/// A place that is to be given: an artifact with a score, in a ranking.
+struct Candidate<'a> {
+    ranking: Option<&'a str>,
+    iteration: i64,
+    entry: Entry<'a>,
+    row: usize,
+}
+
+/// Orders the better value first and NaN last.
+fn by_value(goal: Goal, a: f64, b: f64) -> Ordering {
+    match (a.is_nan(), b.is_nan()) {
+        (false, false) => {
+            let rising = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
+            match goal {
+                Goal::Min => rising,
+                Goal::Max => rising.reverse(),
+            }
+        }
+        (a, b) => a.cmp(&b),
+    }
+}
+
+impl<'a> Scores<'a> {
+    fn add(&mut self, list: &'a Arc<[RowScore]>, goal: Goal) {
+        if self
+            .lists
+            .last()
+            .is_some_and(|last| Arc::ptr_eq(last, list))
+        {
+            return;
+        }
+        self.lists.push(list);
+        for score in list.iter() {
+            let entry = Entry {
+                dataset: score.dataset.as_deref(),
+                parameters: score.parameters.as_deref(),
+                value: score.value,
+            };
+            self.entries
+                .entry((entry.dataset, entry.parameters))
+                .and_modify(|known| {
+                    if by_value(goal, entry.value, known.value).is_lt() {
+                        *known = entry;
+                    }
+                })
+                .or_insert(entry);
+            if entry.parameters.is_some() {
+                let finest = self.finest.entry(entry.dataset).or_insert(entry);
+                let order = by_value(goal, entry.value, finest.value)
+                    .then(entry.parameters.cmp(&finest.parameters));
+                if order.is_lt() {
+                    *finest = entry;
+                }
+            }
+        }
+    }
+
+    fn entry(&self, dataset: Option<&str>, parameters: Option<&str>) -> Option<Entry<'a>> {
+        self.entries.get(&(dataset, parameters)).copied()
+    }
+
+    /// Gives the scores of an artifact, each with the dataset of its ranking.
+    fn of(&self, row: &Row, mut give: impl FnMut(Option<&'a str>, Entry<'a>)) {
+        let key = &row.artifact.key;
+        let dataset = key.dataset().map(|dataset| dataset.as_str());
+        let parameters = key.parameters().map(|parameters| parameters.as_str());
+        let own = [
+            (dataset, parameters),
+            (dataset, None),
+            (None, parameters),
+            (None, None),
+        ]
+        .into_iter()
+        .find_map(|(dataset, parameters)| self.entry(dataset, parameters));
+        if let Some(own) = own {
+            return give(None, own);
+        }
+        if parameters.is_some() {
+            return;
+        }
+        if dataset.is_some() {
+            if let Some(entry) = self.finest.get(&dataset).or_else(|| self.finest.get(&None)) {
+                give(None, *entry);
+            }
+            return;
+        }
+        let mut last = None;
+        for &(dataset, _) in self.entries.keys() {
+            if last == Some(dataset) {
+                continue;
+            }
+            last = Some(dataset);
+            let entry = self.entry(dataset, None);
+            if let Some(entry) = entry.or_else(|| self.finest.get(&dataset).copied()) {
+                give(dataset, entry);
+            }
+        }
+    }
+
+    /// Whether there is a score that an artifact of this dataset can have.
+    fn knows(&self, dataset: Option<&str>) -> bool {
+        let has = |dataset| {
+            let mut from = self.entries.range((dataset, None)..);
+            from.next().is_some_and(|((first, _), _)| *first == dataset)
+        };
+        match dataset {
+            Some(dataset) => has(Some(dataset)) || has(None),
+            None => !self.entries.is_empty(),
+        }
+    }
+}
+
+/// Finds how every artifact stands. `groups` are ranges of `rows`; `named` are the kinds that the
+/// selection names.
+pub(super) fn standings<'a>(
+    best: &Best,
+    named: &[Kind],
+    rows: &[&'a Row],
+    groups: &[Range<usize>],
+) -> Vec<Standing<'a>> {
+    let goal = best.metric.goal;
+    let is_ranked = |kind: Kind| match named {
+        [] => kind == Kind::Output,
+        named => named.contains(&kind),
+    };
+    let goes_along = |kind: Kind| best.with.contains(&kind) && !is_ranked(kind);
+    let mut scores: HashMap<(&RunName, i64), Scores<'a>> = HashMap::new();
+    for &row in rows {
+        let key = &row.artifact.key;
+        if let Some(iteration) = key.iteration()
+            && (is_ranked(key.kind()) || goes_along(key.kind()))
+        {
+            scores
+                .entry((key.run(), iteration))
+                .or_default()
+                .add(&row.scores, goal);
+        }
+    }
+    let mut standings = vec![Standing::Apart; rows.len()];
+    for group in groups {
+        let Some(first) = rows.get(group.start) else {
+            continue;
+        };
+        if !is_ranked(first.artifact.key.kind()) {
+            continue;
+        }
+        let mut candidates = Vec::new();
+        for at in group.clone() {
+            let key = &rows[at].artifact.key;
+            let Some(iteration) = key.iteration() else {
+                standings[at] = Standing::NoIteration;
+                continue;
+            };
+            standings[at] = Standing::Unknown;
+            if let Some(scores) = scores.get(&(key.run(), iteration)) {
+                scores.of(rows[at], |ranking, entry| {
+                    candidates.push(Candidate {
+                        ranking,
+                        iteration,
+                        entry,
+                        row: at,
+                    });
+                });
+            }
+        }
+        rank(goal, &mut candidates, &mut standings);
+    }
+    let kept = kept(best, rows, &standings);
+    for (at, row) in rows.iter().enumerate() {
+        let key = &row.artifact.key;
+        if !goes_along(key.kind()) {
+            continue;
+        }
+        let Some(iteration) = key.iteration() else {
+            standings[at] = Standing::NoIteration;
+            continue;
+        };
+        let place = (key.run(), iteration);
+        let dataset = key.dataset().map(|dataset| dataset.as_str());
+        let is_known = scores
+            .get(&place)
+            .is_some_and(|scores| scores.knows(dataset));
+        standings[at] = if is_known {
+            let kinds = kept.get(&place);
+            Standing::Along(kinds.and_then(|kinds| match dataset {
+                Some(_) => kinds.get(&dataset).or_else(|| kinds.get(&None)).copied(),
+                None => kinds.values().next().copied(),
+            }))
+        } else {
+            Standing::Unknown
+        };
+    }
+    standings
+}
+
+/// Gives out the places of a group's rankings.
+fn rank<'a>(goal: Goal, candidates: &mut [Candidate<'a>], standings: &mut [Standing<'a>]) {
+    candidates.sort_by(|a, b| {
+        a.ranking
+            .cmp(&b.ranking)
+            .then_with(|| by_value(goal, a.entry.value, b.entry.value))
+            .then_with(|| b.iteration.cmp(&a.iteration))
+            .then_with(|| a.entry.parameters.cmp(&b.entry.parameters))
+            .then_with(|| a.entry.dataset.cmp(&b.entry.dataset))
+    });
+    let unit = |candidate: &Candidate<'a>| {
+        let Entry {
+            dataset,
+            parameters,
+            ..
+        } = candidate.entry;
+        (candidate.iteration, parameters, dataset)
+    };
+    for ranking in candidates.chunk_by(|a, b| a.ranking == b.ranking) {
+        let numbers = ranking.partition_point(|candidate| !candidate.entry.value.is_nan());
+        let (numbers, rest) = ranking.split_at(numbers);
+        let units = || numbers.chunk_by(|a, b| unit(a) == unit(b));
+        let of = units().count() as u64;
+        for (nth, shared) in (1..).zip(units()) {
+            for candidate in shared {
+                let standing = &mut standings[candidate.row];
+                if !matches!(standing, Standing::Ranked(place) if place.nth <= nth) {
+                    *standing = Standing::Ranked(Place {
+                        nth,
+                        of,
+                        value: candidate.entry.value,
+                        dataset: candidate.ranking,
+                    });
+                }
+            }
+        }
+        for candidate in rest {
+            let standing = &mut standings[candidate.row];
+            if *standing == Standing::Unknown {
+                *standing = Standing::NotANumber;
+            }
+        }
+    }
+}
+
+type KeptKinds<'a> = HashMap<(&'a RunName, i64), BTreeMap<Option<&'a str>, Kind>>;
+
+/// Where ranked artifacts are among the best: their kinds by run, iteration and dataset.
+fn kept<'a>(best: &Best, rows: &[&'a Row], standings: &[Standing<'a>]) -> KeptKinds<'a> {
+    let mut kept = KeptKinds::new();
+    for (row, standing) in rows.iter().zip(standings) {
+        let key = &row.artifact.key;
+        if let (Standing::Ranked(place), Some(iteration)) = (standing, key.iteration())
+            && place.nth <= best.count
+        {
+            kept.entry((key.run(), iteration))
+                .or_default()
+                .entry(key.dataset().map(|dataset| dataset.as_str()))
+                .or_insert(key.kind());
+        }
+    }
+    kept
+}

@@ -1,0 +1,128 @@
+//! Limits on what is left: the common accounting of plans for artifacts and for runs.
+
+use std::sync::Arc;
+
+use super::inventory::{size_of, takes_space};
+use super::plan::{PlanError, Reason};
+use super::policy::Limit;
+use crate::artifact::Artifact;
+use crate::size::{ByteCount, Size};
+
+/// What is left at one point of removing, and the limits that it is to meet.
+pub(super) struct Budget {
+    limits: Vec<Bound>,
+    bytes: u64,
+    files: u64,
+    free: u64,
+}
+
+struct Bound {
+    rule: &'static str,
+    value: u64,
+    setting: Arc<str>,
+}
+
+impl Budget {
+    /// Starts with everything still there; none where the policy has no limit.
+    ///
+    /// # Errors
+    /// [`PlanError::Unmeasured`] and [`PlanError::FreeUnknown`]: nothing unknown is taken as 0.
+    pub(super) fn new<'a>(
+        limit: &Limit,
+        artifacts: impl Iterator<Item = &'a Artifact>,
+        free_bytes: Option<u64>,
+    ) -> Result<Option<Self>, PlanError> {
+        let limits: Vec<Bound> = limit
+            .settings()
+            .into_iter()
+            .map(|(rule, value, setting)| Bound {
+                rule,
+                value,
+                setting: setting.into(),
+            })
+            .collect();
+        if limits.is_empty() {
+            return Ok(None);
+        }
+        if limit.min_free.is_some() && free_bytes.is_none() {
+            return Err(PlanError::FreeUnknown);
+        }
+        let mut budget = Self {
+            limits,
+            bytes: 0,
+            files: 0,
+            free: free_bytes.unwrap_or_default(),
+        };
+        let mut unmeasured = Vec::new();
+        for artifact in artifacts {
+            if artifact.size.is_none() && takes_space(artifact) {
+                unmeasured.push(artifact.path());
+            }
+            let size = size_of(artifact);
+            budget.bytes = budget.bytes.saturating_add(size.bytes.0);
+            budget.files = budget.files.saturating_add(size.files);
+        }
+        if unmeasured.is_empty() {
+            Ok(Some(budget))
+        } else {
+            unmeasured.sort();
+            Err(PlanError::Unmeasured { paths: unmeasured })
+        }
+    }
+
+    /// Why something must go now; empty where every limit is met.
+    pub(super) fn needs(&self) -> Vec<Reason> {
+        self.over()
+            .map(|bound| Reason {
+                rule: bound.rule,
+                setting: Some(Arc::clone(&bound.setting)),
+                detail: format!("oldest first; {} with it", self.state(bound.rule)),
+            })
+            .collect()
+    }
+
+    /// Takes a size off what is left.
+    pub(super) fn remove(&mut self, size: Size) {
+        self.bytes = self.bytes.saturating_sub(size.bytes.0);
+        self.files = self.files.saturating_sub(size.files);
+        self.free = self.free.saturating_add(size.bytes.0);
+    }
+
+    /// The limits that are not met, in words.
+    pub(super) fn unmet(&self) -> Vec<String> {
+        self.over()
+            .map(|bound| {
+                let left = match bound.rule {
+                    "max-size" => format!(
+                        "{} would still be there, kept by rules",
+                        ByteCount(self.bytes)
+                    ),
+                    "max-files" => {
+                        format!("{} files would still be there, kept by rules", self.files)
+                    }
+                    _ => format!(
+                        "only {} would be free, the rest is kept by rules",
+                        ByteCount(self.free)
+                    ),
+                };
+                format!("{} {}: {left}", bound.rule, bound.setting)
+            })
+            .collect()
+    }
+
+    fn over(&self) -> impl Iterator<Item = &Bound> {
+        self.limits.iter().filter(|bound| match bound.rule {
+            "max-size" => self.bytes > bound.value,
+            "max-files" => self.files > bound.value,
+            _ => self.free < bound.value,
+        })
+    }
+
+    fn state(&self, rule: &str) -> String {
+        match rule {
+            "max-size" => format!("{} are left", ByteCount(self.bytes)),
+            "max-files" => format!("{} files are left", self.files),
+            _ => format!("{} are free", ByteCount(self.free)),
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! Retention: what may go, what stays, and why. `policy × inventory × now → plan`.
+//!
+//! A [`Policy`] is one rule set, an [`Inventory`] the artifacts that the caller selected, with
+//! what the rules must know of them. [`plan`] gives a [`Plan`]: a line for each artifact, each
+//! with its reasons. [`explain`] tells of one artifact what every rule says, [`plan_runs`] decides
+//! on whole runs. Nothing here removes anything: a plan is a value.
+//!
+//! # The order of decisions
+//! 1. What must stay is found first: pinned artifacts, targets of best links, what was recorded or
+//!    written within [`RECENT`], what is dated in the future, and all that the policy cannot
+//!    decide, because an iteration or a metric is unknown.
+//! 2. Keep rules are ored. They look at the selected artifacts of one group: run, kind, dataset.
+//! 3. Without limits everything else goes. With limits, only as much of it as they need, the
+//!    oldest first.
+//! 4. A plan that would empty a group is refused, unless the policy allows it.
+//!
+//! # Invariants
+//! - Every line has a reason, a kept one all of them. Names of rules are stable: [`RULES`].
+//! - The order of the inventory changes nothing.
+//! - Without limits, one run never changes what is decided on another.
+//! - An unknown size is never taken as 0, and NaN is never among the best.
+
+mod best;
+mod budget;
+mod inventory;
+mod plan;
+mod planner;
+mod policy;
+mod rules;
+mod runs;
+
+pub use inventory::{GroupKey, Inventory, Row, RowScore, RunInventory, RunRows};
+pub use plan::{Decision, Line, Plan, PlanError, Reason, Sum, Totals};
+pub use planner::{Explanation, Verdict, explain, plan};
+pub use policy::{Best, Goal, Keep, Limit, Metric, Policy, PolicyError, RunPolicy, Select};
+pub use rules::{RECENT, RULES};
+pub use runs::plan_runs;

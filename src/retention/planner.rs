@@ -1,0 +1,299 @@
+//! Plans for artifacts.
+//!
+//! The rows are sorted once, so that each group is a range of them; what the rules must know of
+//! each row is found per group. [`plan`] and [`explain`] ask the same rules.
+
+use std::fmt;
+use std::ops::Range;
+
+use serde::Serialize;
+
+use super::best::{self, Standing};
+use super::budget::Budget;
+use super::inventory::{GroupKey, Inventory, Row, in_order, oldest_first, size_of, time_of};
+use super::plan::{Decision, Line, Plan, PlanError, Reason};
+use super::policy::Policy;
+use super::rules::{Facts, Rule, guards};
+use crate::artifact::{ArtifactId, State};
+use crate::clock::Timestamp;
+
+/// Plans what stays and what goes.
+///
+/// # Errors
+/// [`PlanError::Policy`] for a policy that makes no sense, [`PlanError::Unmeasured`] and
+/// [`PlanError::FreeUnknown`] where a limit cannot be held, [`PlanError::EmptiesGroup`] where all
+/// of a group would go.
+pub fn plan(policy: &Policy, inventory: &Inventory, now: Timestamp) -> Result<Plan, PlanError> {
+    Planner::new(policy, inventory, now)?.plan()
+}
+
+/// Explains what becomes of one artifact; none where the inventory does not have it.
+///
+/// # Errors
+/// As [`plan`].
+pub fn explain(
+    policy: &Policy,
+    inventory: &Inventory,
+    now: Timestamp,
+    id: ArtifactId,
+) -> Result<Option<Explanation>, PlanError> {
+    let planner = Planner::new(policy, inventory, now)?;
+    let plan = planner.plan()?;
+    Ok(planner.explain(plan, id))
+}
+
+/// What becomes of an artifact, and what every rule of the policy says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Explanation {
+    /// Its line of the plan.
+    #[serde(flatten)]
+    pub line: Line,
+    /// What each rule and limit of the policy says.
+    pub verdicts: Vec<Verdict>,
+    /// Its group.
+    pub group: GroupKey,
+    /// How many of the group stay.
+    pub group_kept: u64,
+    /// How many of the group go.
+    pub group_removed: u64,
+}
+
+/// What a rule says. `Display` writes `keep-last 3: no, it is the 5th newest of 9 iterations`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Verdict {
+    /// Name of the rule or limit.
+    pub rule: &'static str,
+    /// What the policy says after the name.
+    pub setting: String,
+    /// Whether the rule keeps the artifact; of a limit, whether it lets it stay.
+    pub keeps: bool,
+    /// Why, in words.
+    pub detail: String,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let answer = if self.keeps { "yes" } else { "no" };
+        write!(
+            f,
+            "{} {}: {answer}, {}",
+            self.rule, self.setting, self.detail
+        )
+    }
+}
+
+struct Planner<'a> {
+    policy: &'a Policy,
+    inventory: &'a Inventory,
+    now: Timestamp,
+    rules: Vec<Rule<'a>>,
+    /// In the order of the plan.
+    facts: Vec<Facts<'a>>,
+    groups: Vec<Range<usize>>,
+}
+
+impl<'a> Planner<'a> {
+    fn new(
+        policy: &'a Policy,
+        inventory: &'a Inventory,
+        now: Timestamp,
+    ) -> Result<Self, PlanError> {
+        policy.check()?;
+        let mut rows: Vec<&Row> = inventory
+            .rows
+            .iter()
+            .filter(|row| row.artifact.state == State::Present)
+            .collect();
+        rows.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
+        let mut groups = Vec::new();
+        let mut start = 0;
+        for range in rows.chunk_by(|a, b| same_group(a, b)) {
+            groups.push(start..start + range.len());
+            start += range.len();
+        }
+        let standings = match &policy.keep.best {
+            Some(best) => best::standings(best, &policy.select.kinds, &rows, &groups),
+            None => vec![Standing::Apart; rows.len()],
+        };
+        let mut places = Vec::with_capacity(rows.len());
+        for group in &groups {
+            // Rows without an iteration stand first.
+            let iterations = || {
+                rows[group.clone()]
+                    .chunk_by(|a, b| a.artifact.key.iteration() == b.artifact.key.iteration())
+            };
+            let of = iterations()
+                .filter(|rows| rows[0].artifact.key.iteration().is_some())
+                .count() as u64;
+            let mut nth = 0;
+            for rows in iterations() {
+                nth += u64::from(rows[0].artifact.key.iteration().is_some());
+                places.extend(std::iter::repeat_n((nth, of), rows.len()));
+            }
+        }
+        let facts = rows
+            .into_iter()
+            .zip(places)
+            .zip(standings)
+            .map(|((row, (nth, of)), standing)| Facts {
+                row,
+                nth,
+                of,
+                age: time_of(&row.artifact).age_at(now),
+                standing,
+            })
+            .collect();
+        Ok(Self {
+            policy,
+            inventory,
+            now,
+            rules: Rule::all(&policy.keep),
+            facts,
+            groups,
+        })
+    }
+
+    fn plan(&self) -> Result<Plan, PlanError> {
+        let artifacts = self.facts.iter().map(|facts| &facts.row.artifact);
+        let budget = Budget::new(&self.policy.limit, artifacts, self.inventory.free_bytes)?;
+        let mut lines: Vec<Line> = self.facts.iter().map(|facts| self.kept(facts)).collect();
+        let mut open: Vec<usize> = (0..lines.len())
+            .filter(|&at| lines[at].reasons.is_empty())
+            .collect();
+        let mut unmet = Vec::new();
+        match budget {
+            None => {
+                for at in open {
+                    lines[at].decision = Decision::Remove;
+                    lines[at].reasons = vec![self.not_kept(&self.facts[at])];
+                }
+            }
+            Some(mut budget) => {
+                open.sort_by(|&a, &b| oldest_first(&lines[a].artifact, &lines[b].artifact));
+                for at in open {
+                    let line = &mut lines[at];
+                    let needs = budget.needs();
+                    if needs.is_empty() {
+                        line.reasons = vec![Reason::new(
+                            "within-budget",
+                            "no rule keeps it, and the limits are met with it",
+                        )];
+                    } else {
+                        budget.remove(size_of(&line.artifact));
+                        line.decision = Decision::Remove;
+                        line.reasons = needs;
+                    }
+                }
+                unmet = budget.unmet();
+            }
+        }
+        if !self.policy.allow_empty_group {
+            self.check_groups(&lines)?;
+        }
+        Ok(Plan { lines, unmet })
+    }
+
+    /// The line of an artifact with all that keeps it; without reasons where nothing does.
+    fn kept(&self, facts: &Facts<'a>) -> Line {
+        let mut reasons = guards(self.policy, facts, self.now);
+        for rule in &self.rules {
+            if let (true, finding) = rule.judge(facts) {
+                reasons.push(rule.reason(&finding));
+            }
+        }
+        Line {
+            decision: Decision::Keep,
+            reasons,
+            age: facts.age,
+            artifact: facts.row.artifact.clone(),
+        }
+    }
+
+    fn not_kept(&self, facts: &Facts<'a>) -> Reason {
+        let mut detail = String::from("no rule keeps it");
+        for (at, rule) in self.rules.iter().enumerate() {
+            detail += if at == 0 { ": " } else { ", " };
+            detail += &rule.judge(facts).1.to_string();
+        }
+        Reason::new("not-kept", detail)
+    }
+
+    fn check_groups(&self, lines: &[Line]) -> Result<(), PlanError> {
+        let mut emptied = Vec::new();
+        for group in &self.groups {
+            let lines = &lines[group.clone()];
+            if lines.iter().any(|line| line.decision == Decision::Keep) {
+                continue;
+            }
+            let key = GroupKey::from(&lines[0].artifact.key);
+            let in_all = self.inventory.groups.get(&key).copied();
+            if in_all.is_none_or(|in_all| in_all <= lines.len() as u64) {
+                emptied.push(key);
+            }
+        }
+        if emptied.is_empty() {
+            Ok(())
+        } else {
+            Err(PlanError::EmptiesGroup { groups: emptied })
+        }
+    }
+
+    fn explain(&self, mut plan: Plan, id: ArtifactId) -> Option<Explanation> {
+        let at = plan.lines.iter().position(|line| line.artifact.id == id)?;
+        let group = self.groups.iter().find(|group| group.contains(&at))?;
+        let in_group = &plan.lines[group.clone()];
+        let removed = in_group
+            .iter()
+            .filter(|line| line.decision == Decision::Remove)
+            .count();
+        let group_kept = (in_group.len() - removed) as u64;
+        let line = plan.lines.swap_remove(at);
+        let mut verdicts: Vec<Verdict> = self
+            .rules
+            .iter()
+            .map(|rule| {
+                let (keeps, finding) = rule.judge(&self.facts[at]);
+                Verdict {
+                    rule: rule.name,
+                    setting: rule.setting.to_string(),
+                    keeps,
+                    detail: finding.sentence(),
+                }
+            })
+            .collect();
+        for (rule, _, setting) in self.policy.limit.settings() {
+            let (keeps, detail) = limit_verdict(&line, rule);
+            verdicts.push(Verdict {
+                rule,
+                setting,
+                keeps,
+                detail,
+            });
+        }
+        Some(Explanation {
+            group: GroupKey::from(&line.artifact.key),
+            line,
+            verdicts,
+            group_kept,
+            group_removed: removed as u64,
+        })
+    }
+}
+
+fn limit_verdict(line: &Line, rule: &str) -> (bool, String) {
+    let own = line.reasons.iter().find(|reason| reason.rule == rule);
+    let detail = match (line.decision, own) {
+        (_, Some(reason)) => return (false, reason.detail.clone()),
+        (Decision::Remove, None) => "it is met with it",
+        (Decision::Keep, None) => match line.reasons.as_slice() {
+            [only] if only.rule == "within-budget" => "it is met with it",
+            _ => "limits take nothing that a rule keeps",
+        },
+    };
+    (true, detail.to_owned())
+}
+
+fn same_group(a: &Row, b: &Row) -> bool {
+    let (a, b) = (&a.artifact.key, &b.artifact.key);
+    a.run() == b.run() && a.kind() == b.kind() && a.dataset() == b.dataset()
+}

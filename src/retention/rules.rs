@@ -1,0 +1,413 @@
+//! The rules, each for one artifact: whether it keeps it, and what it found.
+//!
+//! Plans and explanations are both written from the same [`Finding`]s.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::best::Standing;
+use super::inventory::Row;
+use super::plan::Reason;
+use super::policy::{Keep, Metric, Policy, divisible, listed};
+use crate::artifact::{Artifact, Origin};
+use crate::clock::Timestamp;
+use crate::key::Kind;
+
+/// What was recorded or written within this long stays: its writer may still be at work.
+pub const RECENT: Duration = Duration::from_secs(3600);
+
+/// The name of every rule that a [`Reason`] can give.
+pub const RULES: [&str; 19] = [
+    "keep-last",
+    "keep-first",
+    "keep-every",
+    "keep-iterations",
+    "keep-within",
+    "keep-best",
+    "older-than",
+    "pinned",
+    "best-link",
+    "recent",
+    "future",
+    "no-metric",
+    "no-iteration",
+    "no-rule",
+    "within-budget",
+    "not-kept",
+    "max-size",
+    "max-files",
+    "min-free",
+];
+
+/// A keep rule of a policy.
+pub(super) struct Rule<'a> {
+    pub(super) name: &'static str,
+    pub(super) setting: Arc<str>,
+    test: Test<'a>,
+}
+
+enum Test<'a> {
+    Last(u64),
+    First(u64),
+    Every(u64),
+    Iterations(BTreeSet<i64>),
+    Within(Duration),
+    Best { count: u64, metric: &'a Metric },
+}
+
+/// What the rules must know of an artifact.
+pub(super) struct Facts<'a> {
+    pub(super) row: &'a Row,
+    /// Place of its iteration among those of its group, from the lowest, from 1 on.
+    pub(super) nth: u64,
+    /// Number of iterations of its group.
+    pub(super) of: u64,
+    /// How long ago it was written, else recorded; none in the future.
+    pub(super) age: Option<Duration>,
+    /// How it stands with `keep-best`, where the policy has that rule.
+    pub(super) standing: Standing<'a>,
+}
+
+/// What a rule found about an artifact.
+pub(super) enum Finding<'a> {
+    /// A place among others.
+    Nth {
+        nth: u64,
+        of: u64,
+        end: &'static str,
+        what: &'static str,
+    },
+    /// Whether its iteration is divisible.
+    Divisible { iteration: i64, by: u64, is: bool },
+    /// Whether its iteration is named.
+    Named { iteration: i64, is: bool },
+    /// How old it is.
+    Aged {
+        verb: &'static str,
+        age: Option<Duration>,
+    },
+    /// How it stands with `keep-best`.
+    Best {
+        standing: Standing<'a>,
+        metric: &'a str,
+        kind: Kind,
+        iteration: Option<i64>,
+    },
+    /// It has no iteration to look at.
+    NoIteration,
+}
+
+impl<'a> Rule<'a> {
+    /// The keep rules of a policy.
+    pub(super) fn all(keep: &'a Keep) -> Vec<Self> {
+        let mut rules = Vec::new();
+        let mut push = |name, setting: String, test| {
+            rules.push(Self {
+                name,
+                setting: setting.into(),
+                test,
+            });
+        };
+        if let Some(count) = keep.last {
+            push("keep-last", count.to_string(), Test::Last(count));
+        }
+        if let Some(count) = keep.first {
+            push("keep-first", count.to_string(), Test::First(count));
+        }
+        if let Some(every) = keep.every {
+            push("keep-every", every.to_string(), Test::Every(every));
+        }
+        if !keep.iterations.is_empty() {
+            let iterations = keep.iterations.iter().copied().collect();
+            push(
+                "keep-iterations",
+                listed(&keep.iterations),
+                Test::Iterations(iterations),
+            );
+        }
+        if let Some(within) = keep.within {
+            let setting = humantime::format_duration(within).to_string();
+            push("keep-within", setting, Test::Within(within));
+        }
+        if let Some(best) = &keep.best {
+            let (count, metric) = (best.count, &best.metric);
+            push(
+                "keep-best",
+                format!("{count} {metric}"),
+                Test::Best { count, metric },
+            );
+        }
+        rules
+    }
+
+    /// Says whether the rule keeps an artifact, and what it found.
+    pub(super) fn judge(&self, facts: &Facts<'a>) -> (bool, Finding<'a>) {
+        let artifact = &facts.row.artifact;
+        let Facts { nth, of, .. } = *facts;
+        let iteration = match (&self.test, artifact.key.iteration()) {
+            (Test::Within(within), _) => {
+                let keeps = facts.age.is_some_and(|age| age <= *within);
+                return (keeps, aged(artifact, facts.age));
+            }
+            (_, None) => return (false, Finding::NoIteration),
+            (_, Some(iteration)) => iteration,
+        };
+        let place = |nth, end| Finding::Nth {
+            nth,
+            of,
+            end,
+            what: "iteration",
+        };
+        match &self.test {
+            Test::Last(count) => {
+                let nth = of.saturating_sub(nth) + 1;
+                (nth <= *count, place(nth, "newest"))
+            }
+            Test::First(count) => (nth <= *count, place(nth, "oldest")),
+            Test::Every(every) => {
+                let is = divisible(iteration, *every);
+                let by = *every;
+                (is, Finding::Divisible { iteration, by, is })
+            }
+            Test::Iterations(named) => {
+                let is = named.contains(&iteration);
+                (is, Finding::Named { iteration, is })
+            }
+            Test::Within(_) => (false, aged(artifact, facts.age)),
+            Test::Best { count, metric } => {
+                let keeps = match facts.standing {
+                    Standing::Ranked(place) => place.nth <= *count,
+                    Standing::Along(kept) => kept.is_some(),
+                    _ => false,
+                };
+                let finding = Finding::Best {
+                    standing: facts.standing,
+                    metric: &metric.name,
+                    kind: artifact.key.kind(),
+                    iteration: Some(iteration),
+                };
+                (keeps, finding)
+            }
+        }
+    }
+
+    /// The rule as a reason.
+    pub(super) fn reason(&self, finding: &Finding<'_>) -> Reason {
+        Reason {
+            rule: self.name,
+            setting: Some(Arc::clone(&self.setting)),
+            detail: finding.to_string(),
+        }
+    }
+}
+
+/// Why an artifact stays whatever the keep rules say.
+pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<Reason> {
+    let artifact = &facts.row.artifact;
+    let kind = artifact.key.kind();
+    let mut reasons = bound(facts.row);
+    reasons.extend(in_use(artifact, now));
+    if artifact.key.iteration().is_none() {
+        reasons.push(Reason::new(
+            "no-iteration",
+            Finding::NoIteration.to_string(),
+        ));
+    }
+    if let Some(best) = &policy.keep.best {
+        if facts.standing == Standing::Unknown {
+            let name = &best.metric.name;
+            reasons.push(Reason::new("no-metric", format!("its {name} is unknown")));
+        }
+        if facts.standing == Standing::Apart && policy.keep.is_only_best() {
+            let detail = format!("the policy has no keep rule for kind {kind}");
+            reasons.push(Reason::new("no-rule", detail));
+        }
+    }
+    reasons
+}
+
+/// The pins and best links of an artifact.
+pub(super) fn bound(row: &Row) -> Vec<Reason> {
+    let pins = row.artifact.pins.iter().map(|pin| ("pinned", pin));
+    let links = row.best_links.iter().map(|link| ("best-link", link));
+    pins.chain(links)
+        .map(|(rule, name)| Reason::new(rule, name))
+        .collect()
+}
+
+/// Why somebody may be at work on an artifact: it is recent, or dated in the future.
+pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
+    let recorded = ("recorded", artifact.recorded_at);
+    let written = artifact.written_at.map(|at| ("written", at));
+    let is_recent = |at: Timestamp| now.minus(RECENT) <= at && at <= now;
+    // A scan records old data just now; only what a caller records is new.
+    let said = (artifact.origin == Origin::Recorded).then_some(recorded);
+    let mut reasons = Vec::new();
+    if let Some((verb, at)) = written
+        .into_iter()
+        .chain(said)
+        .find(|(_, at)| is_recent(*at))
+    {
+        let age = at.age_at(now);
+        reasons.push(Reason::new(
+            "recent",
+            Finding::Aged { verb, age }.to_string(),
+        ));
+    }
+    let mut times = written.into_iter().chain([recorded]);
+    if let Some((verb, at)) = times.find(|(_, at)| *at > now) {
+        reasons.push(Reason::new("future", format!("{verb} at {at}")));
+    }
+    reasons
+}
+
+fn aged<'a>(artifact: &Artifact, age: Option<Duration>) -> Finding<'a> {
+    let verb = match artifact.written_at {
+        Some(_) => "written",
+        None => "recorded",
+    };
+    Finding::Aged { verb, age }
+}
+
+impl Finding<'_> {
+    /// The finding as the rest of a sentence about the artifact.
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            Self::Nth { .. }
+            | Self::Best {
+                standing: Standing::Ranked(_),
+                ..
+            } => format!("it is the {self}"),
+            Self::Aged { age: Some(_), .. } => format!("it was {self}"),
+            _ => self.to_string(),
+        }
+    }
+}
+
+impl fmt::Display for Finding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nth { nth, of, end, what } => {
+                let plural = if *of == 1 { "" } else { "s" };
+                write!(f, "{}{end} of {of} {what}{plural}", Nth(*nth))
+            }
+            Self::Divisible { iteration, by, is } => {
+                let not = if *is { "" } else { "not " };
+                write!(f, "{iteration} is {not}divisible by {by}")
+            }
+            Self::Named { iteration, is } => {
+                let not = if *is { "" } else { "not " };
+                write!(f, "iteration {iteration} is {not}named")
+            }
+            Self::Aged {
+                verb,
+                age: Some(age),
+            } => write!(f, "{verb} {} ago", span(*age)),
+            Self::Aged { verb, age: None } => write!(f, "it is {verb} in the future"),
+            Self::NoIteration => f.write_str("it has no iteration"),
+            Self::Best {
+                standing,
+                metric,
+                kind,
+                iteration,
+            } => match standing {
+                Standing::Apart => write!(f, "it is not for kind {kind}"),
+                Standing::NoIteration => f.write_str("it has no iteration"),
+                Standing::Unknown => write!(f, "its {metric} is unknown"),
+                Standing::NotANumber => write!(f, "its {metric} is not a number"),
+                Standing::Ranked(place) => {
+                    let (nth, of) = (Nth(place.nth), place.of);
+                    write!(f, "{nth}best of {of}, {metric} {}", Value(place.value))?;
+                    match place.dataset {
+                        Some(dataset) => write!(f, " on {dataset}"),
+                        None => Ok(()),
+                    }
+                }
+                Standing::Along(kept) => {
+                    let iteration = iteration.unwrap_or_default();
+                    match kept {
+                        Some(kind) => {
+                            write!(f, "an artifact of kind {kind} of iteration {iteration} is")?;
+                        }
+                        None => write!(f, "nothing of iteration {iteration} is")?,
+                    }
+                    f.write_str(" among the best")
+                }
+            },
+        }
+    }
+}
+
+/// An ordinal before a superlative: `2nd `, and nothing for the first.
+struct Nth(u64);
+
+impl fmt::Display for Nth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let suffix = match (self.0 % 10, self.0 % 100) {
+            _ if self.0 == 1 => return Ok(()),
+            (1, teen) if teen != 11 => "st",
+            (2, teen) if teen != 12 => "nd",
+            (3, teen) if teen != 13 => "rd",
+            _ => "th",
+        };
+        write!(f, "{}{suffix} ", self.0)
+    }
+}
+
+/// A score: with an exponent where it is very large or small.
+struct Value(f64);
+
+impl fmt::Display for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = self.0.abs();
+        if size.is_finite() && size != 0.0 && !(1e-5..1e16).contains(&size) {
+            write!(f, "{:e}", self.0)
+        } else {
+            write!(f, "{}", self.0)
+        }
+    }
+}
+
+/// A length of time in words, to the hour from a day on, to the minute from an hour on.
+pub(super) fn span(age: Duration) -> String {
+    let seconds = age.as_secs();
+    let unit = match seconds {
+        ..3600 => 1,
+        3600..86_400 => 60,
+        _ => 3600,
+    };
+    humantime::format_duration(Duration::from_secs(seconds - seconds % unit)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ordinals_and_values_read_as_people_write_them() {
+        let text = |n| Nth(n).to_string();
+        assert_eq!(
+            [1, 2, 3, 4, 11, 12, 13, 21, 22, 103, 111].map(text),
+            [
+                "", "2nd ", "3rd ", "4th ", "11th ", "12th ", "13th ", "21st ", "22nd ", "103rd ",
+                "111th "
+            ]
+        );
+        let value = |value| Value(value).to_string();
+        assert_eq!(
+            [0.51, 0.0, -3.0, 1e300, 1e-9, f64::NEG_INFINITY].map(value),
+            ["0.51", "0", "-3", "1e300", "1e-9", "-inf"]
+        );
+    }
+
+    #[test]
+    fn spans_leave_out_what_nobody_wants_to_know() {
+        let span = |seconds| span(Duration::from_secs(seconds));
+        assert_eq!(
+            [0, 59, 3599, 3661, 86_400 + 3600 + 60 + 1].map(span),
+            ["0s", "59s", "59m 59s", "1h 1m", "1day 1h"]
+        );
+    }
+}

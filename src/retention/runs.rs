@@ -1,0 +1,189 @@
+//! Plans for whole runs.
+//!
+//! A run goes as a whole or stays as a whole, but for artifacts that are pinned or shown by a best
+//! link: they stay, and the rest of their run may go.
+
+use std::time::Duration;
+
+use super::budget::Budget;
+use super::inventory::{Row, RunInventory, RunRows, in_order, size_of, time_of};
+use super::plan::{Decision, Line, Plan, PlanError, Reason};
+use super::policy::RunPolicy;
+use super::rules::{Finding, bound, in_use, span};
+use crate::clock::Timestamp;
+
+/// Plans which runs stay and which go.
+///
+/// # Errors
+/// [`PlanError::Policy`] for a policy that makes no sense, [`PlanError::Unmeasured`] and
+/// [`PlanError::FreeUnknown`] where a limit cannot be held, [`PlanError::EveryRun`] where nothing
+/// would be left of all runs.
+pub fn plan_runs(
+    policy: &RunPolicy,
+    inventory: &RunInventory,
+    now: Timestamp,
+) -> Result<Plan, PlanError> {
+    policy.check()?;
+    let artifacts = || inventory.runs.iter().flat_map(|run| &run.rows);
+    let budget = Budget::new(
+        &policy.limit,
+        artifacts().map(|row| &row.artifact),
+        inventory.free_bytes,
+    )?;
+    let mut runs: Vec<&RunRows> = inventory.runs.iter().collect();
+    runs.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| b.run.cmp(&a.run)));
+    let of = runs.len() as u64;
+    let mut judged: Vec<Judged<'_>> = (1..)
+        .zip(runs)
+        .map(|(nth, run)| Judged::new(policy, run, (nth, of), now))
+        .collect();
+    let mut unmet = Vec::new();
+    match budget {
+        None => {
+            for run in judged.iter_mut().filter(|run| run.is_open()) {
+                run.decision = Decision::Remove;
+                run.reasons = vec![run.not_kept()];
+            }
+        }
+        Some(mut budget) => {
+            for run in judged.iter_mut().rev().filter(|run| run.is_open()) {
+                run.reasons = budget.needs();
+                if run.reasons.is_empty() {
+                    let detail = "no rule keeps its run, and the limits are met with it";
+                    run.reasons = vec![Reason::new("within-budget", detail)];
+                    continue;
+                }
+                run.decision = Decision::Remove;
+                for row in run.rows.iter().filter(|row| bound(row).is_empty()) {
+                    budget.remove(size_of(&row.artifact));
+                }
+            }
+            unmet = budget.unmet();
+        }
+    }
+    let mut lines: Vec<Line> = judged
+        .iter()
+        .flat_map(|run| run.rows.iter().map(|row| run.line(row, now)))
+        .collect();
+    let is_kept = |line: &Line| line.decision == Decision::Keep;
+    if !policy.allow_empty_group && !lines.is_empty() && !lines.iter().any(is_kept) {
+        let runs = judged.iter().filter(|run| !run.rows.is_empty()).count();
+        return Err(PlanError::EveryRun { runs });
+    }
+    lines.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
+    Ok(Plan { lines, unmet })
+}
+
+/// A run, and what was found about it.
+struct Judged<'a> {
+    rows: Vec<&'a Row>,
+    decision: Decision,
+    /// Why it stays or goes; empty while neither is decided.
+    reasons: Vec<Reason>,
+    /// What rules found that do not keep it.
+    missed: Vec<String>,
+}
+
+impl<'a> Judged<'a> {
+    fn new(policy: &RunPolicy, run: &'a RunRows, (nth, of): (u64, u64), now: Timestamp) -> Self {
+        let mut rows: Vec<&Row> = run.rows.iter().collect();
+        rows.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
+        let mut judged = Self {
+            reasons: run_in_use(&rows, run.newest, now),
+            rows,
+            decision: Decision::Keep,
+            missed: Vec::new(),
+        };
+        let age = run.newest.age_at(now);
+        let words = |time| humantime::format_duration(time).to_string();
+        let aged = match age {
+            Some(age) => format!("its newest artifact is {} old", span(age)),
+            None => "its newest artifact is dated in the future".to_owned(),
+        };
+        let is_within = |time: Duration| age.is_none_or(|age| age <= time);
+        if let Some(older_than) = policy.older_than {
+            judged.take(
+                "older-than",
+                words(older_than),
+                is_within(older_than),
+                &aged,
+            );
+        }
+        if let Some(last) = policy.last {
+            let place = Finding::Nth {
+                nth,
+                of,
+                end: "newest",
+                what: "run",
+            };
+            judged.take(
+                "keep-last",
+                last.to_string(),
+                nth <= last,
+                &place.to_string(),
+            );
+        }
+        if let Some(within) = policy.within {
+            judged.take("keep-within", words(within), is_within(within), &aged);
+        }
+        judged
+    }
+
+    fn take(&mut self, rule: &'static str, setting: String, keeps: bool, detail: &str) {
+        if keeps {
+            self.reasons.push(Reason {
+                rule,
+                setting: Some(setting.into()),
+                detail: detail.to_owned(),
+            });
+        } else if !self.missed.iter().any(|missed| missed == detail) {
+            self.missed.push(detail.to_owned());
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    fn not_kept(&self) -> Reason {
+        let detail = format!("no rule keeps its run: {}", self.missed.join(", "));
+        Reason::new("not-kept", detail)
+    }
+
+    fn line(&self, row: &Row, now: Timestamp) -> Line {
+        let mut reasons = bound(row);
+        let decision = if reasons.is_empty() {
+            self.decision
+        } else {
+            Decision::Keep
+        };
+        if decision == self.decision {
+            reasons.extend(self.reasons.iter().cloned());
+        }
+        Line {
+            decision,
+            reasons,
+            age: time_of(&row.artifact).age_at(now),
+            artifact: row.artifact.clone(),
+        }
+    }
+}
+
+/// Why somebody may be at work on a run: one of its artifacts is recent or in the future.
+fn run_in_use(rows: &[&Row], newest: Timestamp, now: Timestamp) -> Vec<Reason> {
+    let mut reasons: Vec<Reason> = Vec::new();
+    for row in rows {
+        for reason in in_use(&row.artifact, now) {
+            if !reasons.iter().any(|known| known.rule == reason.rule) {
+                let path = row.artifact.location().path();
+                let detail = format!("its run is in use: {path} {}", reason.detail);
+                reasons.push(Reason::new(reason.rule, detail));
+            }
+        }
+    }
+    if newest > now && !reasons.iter().any(|known| known.rule == "future") {
+        let detail = format!("its run is in use: its newest artifact is of {newest}");
+        reasons.push(Reason::new("future", detail));
+    }
+    reasons
+}
