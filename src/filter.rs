@@ -105,12 +105,13 @@ impl fmt::Display for IterationRange {
     }
 }
 
-/// A selection of artifacts; the default selects every one.
+/// A selection of artifacts; the default selects every one but checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Runs.
     pub runs: Vec<Pattern>,
-    /// Kinds.
+    /// Kinds. Checkpoints are selected only where they are named here: an empty list selects every
+    /// other kind.
     pub kinds: Vec<Kind>,
     /// Iterations; artifacts without one are selected only where this is empty.
     pub iterations: Vec<IterationRange>,
@@ -131,7 +132,7 @@ pub struct Filter {
 }
 
 impl Filter {
-    /// Whether it selects every artifact.
+    /// Whether it names nothing, and so selects every artifact but checkpoints.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::default()

@@ -72,7 +72,7 @@ pub use refresh::{RefreshOptions, RefreshReport};
 pub use registry::{EmptyReport, Options, PinTarget, Registry, RestoreTarget, Target};
 pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
 pub use restore::RestoreReport;
-pub use scan::ScanReport;
+pub use scan::{ScanOptions, ScanReport};
 
 /// The example of the README compiles and runs.
 #[cfg(doctest)]

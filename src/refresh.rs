@@ -17,8 +17,9 @@ use crate::catalog::{Catalog, Note, Seen, Selected};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::key::Kind;
 use crate::monitor::{Monitor, Phase};
-use crate::storage::{self, Base, Event, Finding, Look, Sight, WalkOptions};
+use crate::storage::{self, Base, Event, Finding, Look, Sight, Subject, WalkOptions};
 
 /// Rows that are looked at together.
 const BATCH: usize = 16_384;
@@ -124,7 +125,7 @@ fn look_at(
                 }
             }
             Event::Finding(finding) => report.findings.push(finding),
-            Event::Array(..) => {}
+            Event::Found(..) => {}
         }
         Ok::<_, Error>(())
     })?;
@@ -138,7 +139,17 @@ fn look(artifact: &Artifact) -> Look {
     Look {
         id: artifact.id.0,
         path: artifact.location().path().into(),
-        is_container: artifact.key.kind().is_container(),
+        subject: subject(artifact.key.kind()),
+    }
+}
+
+fn subject(kind: Kind) -> Subject {
+    if kind.is_container() {
+        Subject::Container
+    } else if kind.is_file() {
+        Subject::File
+    } else {
+        Subject::Array
     }
 }
 
@@ -202,7 +213,7 @@ pub(crate) fn seal(
                         detail: finding.detail,
                     });
                 }
-                Event::Array(..) => {}
+                Event::Found(..) => {}
             }
             Ok(())
         },

@@ -1,7 +1,8 @@
 //! Scan: the way in for the trees that people already have.
 //!
 //! A scan walks the base directory in parallel and adopts every array that has no row, under the
-//! key that [`layout::read`](crate::layout::read) guesses from its path. A row that is there keeps
+//! key that [`layout::read`](crate::layout::read) guesses from its path; checkpoints too where that
+//! kind is asked for. A row that is there keeps
 //! its key and learns that its data is present. Scanning twice gives the same catalog. What cannot
 //! be read or named is a finding, and never a row.
 //!
@@ -16,7 +17,7 @@ use serde::Serialize;
 use crate::catalog::{Catalog, Seen};
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::key::Key;
+use crate::key::{Key, Kind};
 use crate::layout::{self, LayoutError};
 use crate::monitor::{Monitor, Phase};
 use crate::size::Total;
@@ -25,16 +26,54 @@ use crate::storage::{self, Base, Event, Finding, FindingClass, Sight, WalkOption
 /// Arrays that one transaction takes in.
 const BATCH: usize = 4096;
 
+/// What to scan for, and how.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// Kinds to take in, as the layout reads them; empty for every kind but checkpoint.
+    pub kinds: Vec<Kind>,
+    /// How to walk. What to search for follows from the kinds.
+    pub walk: WalkOptions,
+}
+
+impl From<WalkOptions> for ScanOptions {
+    fn from(walk: WalkOptions) -> Self {
+        Self {
+            kinds: Vec::new(),
+            walk,
+        }
+    }
+}
+
+impl ScanOptions {
+    /// Whether this kind is to be taken in.
+    #[must_use]
+    pub fn wants(&self, kind: Kind) -> bool {
+        if self.kinds.is_empty() {
+            kind != Kind::Checkpoint
+        } else {
+            self.kinds.contains(&kind)
+        }
+    }
+
+    /// Whether anything but checkpoints is to be taken in.
+    #[must_use]
+    pub fn wants_arrays(&self) -> bool {
+        self.kinds.is_empty() || self.kinds.iter().any(|kind| !kind.is_file())
+    }
+}
+
 /// What a scan found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct ScanReport {
     /// Arrays found.
     pub arrays: u64,
-    /// Arrays that had no row and have one now.
+    /// Checkpoints found.
+    pub checkpoints: u64,
+    /// Arrays and checkpoints that had no row and have one now.
     pub adopted: u64,
     /// Rows that learned something: that their data is present, or its size.
     pub updated: u64,
-    /// Bytes and files of the arrays found; uncounted without `--measure`.
+    /// Bytes and files of what was found; arrays are uncounted without `--measure`.
     #[serde(flatten)]
     pub total: Total,
     /// What was noticed and left alone, by path.
@@ -49,17 +88,25 @@ pub(crate) fn scan(
     catalog: &Catalog,
     base: &Base,
     clock: &dyn Clock,
-    options: WalkOptions,
+    options: &ScanOptions,
     monitor: &dyn Monitor,
 ) -> Result<ScanReport, Error> {
     let mut report = ScanReport::default();
     let mut batch = Vec::new();
     monitor.begin(Phase::Scan, None);
-    let walked = storage::walk(base, options, monitor, |event| {
+    let walk = WalkOptions {
+        arrays: options.wants_arrays(),
+        checkpoints: options.wants(Kind::Checkpoint),
+        ..options.walk
+    };
+    let walked = storage::walk(base, walk, monitor, |event| {
         match event {
-            Event::Array(path, sight) => match read(&path) {
+            Event::Found(path, sight) => match read(&path) {
+                Ok(key) if !options.wants(key.kind()) => {}
                 Ok(key) => {
-                    report.arrays += 1;
+                    let is_file = key.kind().is_file();
+                    report.arrays += u64::from(!is_file);
+                    report.checkpoints += u64::from(is_file);
                     report.total.add(sight.size);
                     batch.push((key, sight));
                 }

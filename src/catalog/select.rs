@@ -14,6 +14,7 @@ use super::error::CatalogError;
 use super::rows::{self, columns, names};
 use crate::artifact::{Artifact, State};
 use crate::filter::{Filter, Pattern};
+use crate::key::Kind;
 
 /// SQL and the values that are bound to it.
 pub(super) struct Query {
@@ -66,6 +67,12 @@ pub(super) fn conditions(filter: &Filter) -> Query {
         query.sql.push_str("+a.kind_id = ?");
         query.values.push(rows::kind_number(*kind).into());
     });
+    if filter.kinds.is_empty() {
+        query.sql.push_str(" AND a.kind_id <> ?");
+        query
+            .values
+            .push(rows::kind_number(Kind::Checkpoint).into());
+    }
     query.any(&filter.states, |query, state| {
         query.sql.push_str("a.state = ?");
         query.values.push(rows::state_number(*state).into());

@@ -6,16 +6,22 @@ use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render;
+use super::selection;
+use crate::key::Kind;
+use crate::scan::ScanOptions;
 use crate::storage::{FindingClass, WalkOptions};
 
-/// Take in every array of the base directory that has no row
+/// Take in every array of the base directory that has no row, and checkpoints on request
 ///
 /// Reads zarr v2, zarr v3 and N5. Never descends into an array, never follows a symbolic link,
 /// never changes data. What cannot be read or named is listed and left alone; exit code 3 where
 /// something could not be read. Scanning again takes in what is new.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Count bytes and files too
+    /// Kinds to take in, as their paths are read; without, every kind but checkpoint
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = selection::kind)]
+    kind: Vec<Kind>,
+    /// Count bytes and files too; those of checkpoints always are
     #[arg(long)]
     measure: bool,
     /// Threads
@@ -28,10 +34,15 @@ pub(super) struct Scan {
 pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> {
     let registry = context.open()?;
     let defaults = WalkOptions::default();
-    let options = WalkOptions {
-        measure: command.measure,
-        threads: command.threads.map_or(defaults.threads, usize::from),
+    let options = ScanOptions {
+        kinds: command.kind.clone(),
+        walk: WalkOptions {
+            measure: command.measure,
+            threads: command.threads.map_or(defaults.threads, usize::from),
+            ..defaults
+        },
     };
+    let (arrays, checkpoints) = (options.wants_arrays(), options.wants(Kind::Checkpoint));
     let monitor = context.monitor();
     let report = registry.scan(options, &monitor)?;
     drop(monitor);
@@ -43,14 +54,21 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         }
         Form::Table | Form::Tsv => {
             context.findings(&report.findings);
-            let size = if command.measure {
+            let mut found = Vec::new();
+            if arrays {
+                found.push(render::count(report.arrays, "array"));
+            }
+            if checkpoints {
+                found.push(render::count(report.checkpoints, "checkpoint"));
+            }
+            let size = if command.measure || !arrays {
                 format!(", {}", render::total_text(&report.total))
             } else {
                 String::new()
             };
             context.say(&format!(
                 "{}{size}: {} new, {} updated, {}",
-                render::count(report.arrays, "array"),
+                found.join(", "),
                 report.adopted,
                 report.updated,
                 render::count(report.findings.len(), "finding")

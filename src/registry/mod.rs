@@ -23,8 +23,8 @@ use crate::monitor::{Monitor, Silent};
 use crate::name::{DatasetName, is_container_name};
 use crate::recovery::Recovery;
 use crate::refresh::{self, RefreshOptions, RefreshReport};
-use crate::scan::{self, ScanReport};
-use crate::storage::{Base, WalkOptions};
+use crate::scan::{self, ScanOptions, ScanReport};
+use crate::storage::Base;
 
 pub use options::Options;
 pub use removing::{EmptyReport, RestoreTarget};
@@ -277,12 +277,18 @@ impl Registry {
         refresh::refresh(&self.catalog, &self.base, filter, options, monitor)
     }
 
-    /// Walks the base directory and adopts every array that has no row.
+    /// Walks the base directory and adopts every array that has no row; checkpoints too where the
+    /// options name their kind.
     ///
     /// # Errors
     /// [`Error`] of the catalog. What cannot be read or named is in the report.
-    pub fn scan(&self, options: WalkOptions, monitor: &dyn Monitor) -> Result<ScanReport> {
-        scan::scan(&self.catalog, &self.base, &*self.clock, options, monitor)
+    pub fn scan(
+        &self,
+        options: impl Into<ScanOptions>,
+        monitor: &dyn Monitor,
+    ) -> Result<ScanReport> {
+        let options = options.into();
+        scan::scan(&self.catalog, &self.base, &*self.clock, &options, monitor)
     }
 
     /// The error for an artifact that the catalog does not have.

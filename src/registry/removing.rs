@@ -12,6 +12,7 @@ use super::{Registry, Target};
 use crate::catalog::CatalogError;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::key::Kind;
 use crate::layout;
 use crate::monitor::{Monitor, Silent};
 use crate::recovery::{self, Pending, Recovery};
@@ -235,7 +236,10 @@ impl Registry {
     /// # Errors
     /// [`Error::NoRemoval`], [`Error::NotRestorable`], [`Error::NotInTrash`].
     pub fn restorable(&self, target: &RestoreTarget) -> Result<Vec<RemovedArtifact>> {
-        let everything = Filter::default();
+        let everything = Filter {
+            kinds: Kind::ALL.to_vec(),
+            ..Filter::default()
+        };
         let filter = match target {
             RestoreTarget::Filter(filter) => filter,
             _ => &everything,

@@ -6,6 +6,7 @@
 mod base;
 mod best;
 mod contents;
+mod finding;
 mod fs_kind;
 mod marker;
 mod place;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 pub use base::Base;
 pub use best::{BestLink, best_links};
 pub use contents::{Contents, contents, contents_of_item};
+pub use finding::{Finding, FindingClass};
 pub use fs_kind::{FsKind, kind_of};
 pub use marker::Format;
 pub use purge::{PurgeOptions, PurgeReport, purge};
@@ -25,7 +27,7 @@ pub use trash::{
     FolderId, Item, Items, Standing, Touched, Trash, TrashFolder, drop_empty_folders, mounts_below,
     standing,
 };
-pub use walk::{Event, Finding, FindingClass, Look, Sight, WalkOptions, look, walk};
+pub use walk::{Event, Look, Sight, Subject, WalkOptions, look, walk};
 
 /// What can go wrong with data on disk.
 #[derive(Debug, thiserror::Error)]

@@ -1,5 +1,5 @@
-//! Looking at data in parallel: walking a base directory for arrays, looking for the data of
-//! known ones, counting bytes and files.
+//! Looking at data in parallel: walking a base directory for arrays and checkpoints, looking for
+//! the data of known ones, counting bytes and files.
 //!
 //! One pool serves all three. Its tasks are a folder to search, a path to look at, and a folder
 //! of an array to count; each may push further ones, last in first out, so that the queue stays
@@ -15,16 +15,16 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, openat, statat};
 use rustix::io::Errno;
-use serde::Serialize;
 
 use super::Base;
+use super::finding::{Finding, FindingClass};
 use super::marker::{self, Format, Marker, MarkerError};
 use crate::clock::Timestamp;
 use crate::monitor::{Monitor, Progress};
-use crate::name;
 use crate::size::{ByteCount, Size};
+use crate::{layout, name};
 
 /// How to look.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +33,10 @@ pub struct WalkOptions {
     pub measure: bool,
     /// Threads; waiting for the disk counts more than computing.
     pub threads: usize,
+    /// Search for arrays; without, no container is searched.
+    pub arrays: bool,
+    /// Search for checkpoints.
+    pub checkpoints: bool,
 }
 
 impl Default for WalkOptions {
@@ -41,102 +45,56 @@ impl Default for WalkOptions {
         Self {
             measure: false,
             threads: (2 * cores).clamp(4, 16),
+            arrays: true,
+            checkpoints: false,
         }
     }
 }
 
-/// What was seen of an array or container.
+/// What was seen of an array, container or checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sight {
-    /// Format; none for a container.
+    /// Format; none for a container or a file.
     pub format: Option<Format>,
-    /// When its metadata, or the container's folder, was last written.
+    /// When its metadata, the container's folder, or the file was last written.
     pub written_at: Timestamp,
-    /// Bytes and files, where they were counted.
+    /// Bytes and files, where they were counted; those of a file always are.
     pub size: Option<Size>,
-    /// Number of the user whose the metadata, or the container's folder, is.
+    /// Number of the user whose the metadata, the container's folder, or the file is.
     pub owner: Option<u32>,
 }
 
-/// Something that a walk noticed and left alone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// What kind of thing.
-    pub class: FindingClass,
-    /// Path relative to the base directory; what is not UTF-8 or not printable is escaped.
-    pub path: String,
-    /// What exactly.
-    pub detail: String,
-}
-
-/// Classes of findings; their names are stable.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum FindingClass {
-    /// A folder or file that could not be read.
-    Unreadable,
-    /// Array metadata that makes no sense.
-    DamagedMetadata,
-    /// An array whose path breaks the rules for names.
-    Unnameable,
-    /// An array that lies in no container.
-    OutsideContainer,
-    /// An array whose container lies in no run.
-    OutsideRun,
-    /// A symbolic link to a folder, not followed.
-    Symlink,
-}
-
-impl FindingClass {
-    /// The name that people and JSON use.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreadable => "unreadable",
-            Self::DamagedMetadata => "damaged-metadata",
-            Self::Unnameable => "unnameable",
-            Self::OutsideContainer => "outside-container",
-            Self::OutsideRun => "outside-run",
-            Self::Symlink => "symlink",
-        }
-    }
-}
-
-impl Finding {
-    /// Makes a finding about a path relative to the base directory.
-    #[must_use]
-    pub fn new(class: FindingClass, path: &Path, detail: impl Into<String>) -> Self {
+impl Sight {
+    fn of_array(marker: Marker) -> Self {
         Self {
-            class,
-            path: escape(path.as_os_str()),
-            detail: detail.into(),
+            format: Some(marker.format),
+            written_at: marker.written_at,
+            size: None,
+            owner: Some(marker.owner),
         }
     }
-}
 
-/// Path as text: control characters and bytes that are not UTF-8 as `\u{…}` and `\x…`.
-fn escape(path: &OsStr) -> String {
-    let mut text = String::new();
-    for chunk in path.as_bytes().utf8_chunks() {
-        for character in chunk.valid().chars() {
-            if character.is_control() {
-                text.extend(character.escape_debug());
-            } else {
-                text.push(character);
-            }
-        }
-        for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02x}"));
-        }
+    /// What is seen of a container or a file; none where something else stands in its place.
+    fn of(stat: &Stat, expected: FileType) -> Option<Self> {
+        let found = FileType::from_raw_mode(stat.st_mode);
+        let size = (expected == FileType::RegularFile).then(|| Size {
+            bytes: ByteCount(u64::try_from(stat.st_size).unwrap_or_default()),
+            files: 1,
+        });
+        (found == expected).then(|| Self {
+            format: None,
+            written_at: marker::modified(stat),
+            size,
+            owner: Some(stat.st_uid),
+        })
     }
-    text
 }
 
 /// What a walk hands over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A search found an array; path relative to the base directory.
-    Array(PathBuf, Sight),
+    /// A search found an array or a checkpoint; path relative to the base directory.
+    Found(PathBuf, Sight),
     /// A look is done; none where there is no data. Not sent where a finding was.
     Looked(i64, Option<Sight>),
     /// Something was noticed.
@@ -150,11 +108,22 @@ pub struct Look {
     pub id: i64,
     /// Path relative to the base directory.
     pub path: PathBuf,
-    /// Whether it is a container: then its folder is enough.
-    pub is_container: bool,
+    /// What is to be there.
+    pub subject: Subject,
 }
 
-/// Searches the base directory for arrays and gives each event to `emit`, on this thread.
+/// What data a look is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject {
+    /// A folder with array metadata.
+    Array,
+    /// A folder.
+    Container,
+    /// A regular file.
+    File,
+}
+
+/// Searches the base directory for arrays, or checkpoints, and gives each event to `emit`, on this thread.
 ///
 /// # Errors
 /// Whatever `emit` returns; the walk then ends. What cannot be read is a finding.
@@ -194,7 +163,7 @@ enum Task {
 
 /// An array that is being counted by several tasks.
 struct Count {
-    subject: Subject,
+    counted: Counted,
     sight: Sight,
     bytes: AtomicU64,
     files: AtomicU64,
@@ -202,7 +171,7 @@ struct Count {
     failed: AtomicBool,
 }
 
-enum Subject {
+enum Counted {
     Found(PathBuf),
     Known(i64),
 }
@@ -216,7 +185,7 @@ struct Queue {
 
 struct Pool<'a> {
     base: &'a Base,
-    measure: bool,
+    options: WalkOptions,
     monitor: &'a dyn Monitor,
     queue: Mutex<Queue>,
     changed: Condvar,
@@ -237,7 +206,7 @@ impl Pool<'_> {
     ) -> Result<(), E> {
         let pool = Pool {
             base,
-            measure: options.measure,
+            options,
             monitor,
             queue: Mutex::new(Queue {
                 tasks,
@@ -345,6 +314,8 @@ impl Pool<'_> {
         };
         let mut folders = Vec::new();
         let mut is_marked = false;
+        let is_of_checkpoints =
+            self.options.checkpoints && path.to_str().is_some_and(layout::holds_checkpoints);
         let mut entries = RawDir::new(&fd, buffer);
         while let Some(entry) = entries.next() {
             let entry = match entry {
@@ -366,6 +337,9 @@ impl Pool<'_> {
             let name = OsStr::from_bytes(name.to_bytes());
             match kind {
                 FileType::Directory => folders.push(name.to_owned()),
+                FileType::RegularFile if is_of_checkpoints => {
+                    self.checkpoint(&fd, path, name, sender)?;
+                }
                 FileType::Symlink if leads_to_folder(&fd, name) => {
                     let finding = Finding::new(
                         FindingClass::Symlink,
@@ -392,7 +366,12 @@ impl Pool<'_> {
                 continue;
             }
             let in_container = in_container || name::is_container_name(text);
-            let probed = if in_container {
+            // Below the first level a container has no checkpoints in it, for the layout.
+            let is_first = path.as_os_str().is_empty();
+            if !self.options.arrays && !is_first && name::is_container_name(text) {
+                continue;
+            }
+            let probed = if in_container && self.options.arrays {
                 marker::probe(fd.as_fd(), Path::new(&folder))
             } else {
                 Ok(None)
@@ -409,6 +388,29 @@ impl Pool<'_> {
         Ok(())
     }
 
+    /// Hands over a file where its name is that of a checkpoint.
+    fn checkpoint(
+        &self,
+        folder: &OwnedFd,
+        path: &Path,
+        name: &OsStr,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        let text = name.to_str().unwrap_or_default();
+        if name::parse_iteration(text).is_err() {
+            return Ok(());
+        }
+        let path = path.join(name);
+        match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => match Sight::of(&stat, FileType::RegularFile) {
+                Some(sight) => self.done(sender, Event::Found(path, sight)),
+                None => Ok(()),
+            },
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => self.send(sender, unreadable(&path, &errno.into())),
+        }
+    }
+
     fn found(
         &self,
         path: PathBuf,
@@ -416,70 +418,49 @@ impl Pool<'_> {
         more: &mut Vec<Task>,
         sender: &Sender,
     ) -> Result<(), Stopped> {
-        let sight = Sight {
-            format: Some(marker.format),
-            written_at: marker.written_at,
-            size: None,
-            owner: Some(marker.owner),
-        };
-        if self.measure {
-            more.push(count(path.clone(), Subject::Found(path), sight));
+        let sight = Sight::of_array(marker);
+        if self.options.measure {
+            more.push(count(path.clone(), Counted::Found(path), sight));
             return Ok(());
         }
+        self.done(sender, Event::Found(path, sight))
+    }
+
+    /// Sends the event of an item that is done.
+    fn done(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
         self.monitor.advance(Progress {
             items: 1,
             ..Progress::default()
         });
-        self.send(sender, Event::Array(path, sight))
+        self.send(sender, event)
     }
 
     fn look(&self, look: Look, more: &mut Vec<Task>, sender: &Sender) -> Result<(), Stopped> {
         let sight = match self.sight(&look) {
             Ok(sight) => sight,
-            Err(error) => {
-                self.monitor.advance(Progress {
-                    items: 1,
-                    ..Progress::default()
-                });
-                return self.send(sender, unprobed(&look.path, error));
-            }
+            Err(error) => return self.done(sender, unprobed(&look.path, error)),
         };
         match sight {
-            Some(sight) if self.measure => {
-                more.push(count(look.path, Subject::Known(look.id), sight));
+            Some(sight) if self.options.measure && sight.size.is_none() => {
+                more.push(count(look.path, Counted::Known(look.id), sight));
                 Ok(())
             }
-            sight => {
-                self.monitor.advance(Progress {
-                    items: 1,
-                    ..Progress::default()
-                });
-                self.send(sender, Event::Looked(look.id, sight))
-            }
+            sight => self.done(sender, Event::Looked(look.id, sight)),
         }
     }
 
     fn sight(&self, look: &Look) -> Result<Option<Sight>, MarkerError> {
-        if !look.is_container {
-            let marker = marker::probe(self.base.as_fd(), &look.path)?;
-            return Ok(marker.map(|marker| Sight {
-                format: Some(marker.format),
-                written_at: marker.written_at,
-                size: None,
-                owner: Some(marker.owner),
-            }));
-        }
-        match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::Directory => {
-                let written_at = marker::modified(&stat);
-                Ok(Some(Sight {
-                    format: None,
-                    written_at,
-                    size: None,
-                    owner: Some(stat.st_uid),
-                }))
+        let expected = match look.subject {
+            Subject::Array => {
+                let marker = marker::probe(self.base.as_fd(), &look.path)?;
+                return Ok(marker.map(Sight::of_array));
             }
-            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Subject::Container => FileType::Directory,
+            Subject::File => FileType::RegularFile,
+        };
+        match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Sight::of(&stat, expected)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(errno.into()),
         }
     }
@@ -546,23 +527,19 @@ impl Pool<'_> {
             size,
             ..count.sight
         };
-        self.monitor.advance(Progress {
-            items: 1,
-            ..Progress::default()
-        });
-        self.send(
+        self.done(
             sender,
-            match &count.subject {
-                Subject::Found(path) => Event::Array(path.clone(), sight),
-                Subject::Known(id) => Event::Looked(*id, Some(sight)),
+            match &count.counted {
+                Counted::Found(path) => Event::Found(path.clone(), sight),
+                Counted::Known(id) => Event::Looked(*id, Some(sight)),
             },
         )
     }
 }
 
-fn count(path: PathBuf, subject: Subject, sight: Sight) -> Task {
+fn count(path: PathBuf, counted: Counted, sight: Sight) -> Task {
     let count = Arc::new(Count {
-        subject,
+        counted,
         sight,
         bytes: AtomicU64::new(0),
         files: AtomicU64::new(0),

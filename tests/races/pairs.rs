@@ -229,8 +229,8 @@ fn a_scan_does_not_bring_back_what_is_removed_meanwhile() {
         let scanner = scope.spawn(|| {
             let scanner = Registry::open(folder.path()).unwrap();
             let options = WalkOptions {
-                measure: false,
                 threads: 2,
+                ..WalkOptions::default()
             };
             let mut scans = 0;
             while !done.load(Ordering::Relaxed) {

@@ -1,0 +1,81 @@
+//! What a walk noticed and left alone.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use serde::Serialize;
+
+/// Something that a walk noticed and left alone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// What kind of thing.
+    pub class: FindingClass,
+    /// Path relative to the base directory; what is not UTF-8 or not printable is escaped.
+    pub path: String,
+    /// What exactly.
+    pub detail: String,
+}
+
+/// Classes of findings; their names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FindingClass {
+    /// A folder or file that could not be read.
+    Unreadable,
+    /// Array metadata that makes no sense.
+    DamagedMetadata,
+    /// An array whose path breaks the rules for names.
+    Unnameable,
+    /// An array that lies in no container.
+    OutsideContainer,
+    /// An array whose container lies in no run.
+    OutsideRun,
+    /// A symbolic link to a folder, not followed.
+    Symlink,
+}
+
+impl FindingClass {
+    /// The name that people and JSON use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreadable => "unreadable",
+            Self::DamagedMetadata => "damaged-metadata",
+            Self::Unnameable => "unnameable",
+            Self::OutsideContainer => "outside-container",
+            Self::OutsideRun => "outside-run",
+            Self::Symlink => "symlink",
+        }
+    }
+}
+
+impl Finding {
+    /// Makes a finding about a path relative to the base directory.
+    #[must_use]
+    pub fn new(class: FindingClass, path: &Path, detail: impl Into<String>) -> Self {
+        Self {
+            class,
+            path: escape(path.as_os_str()),
+            detail: detail.into(),
+        }
+    }
+}
+
+/// Path as text: control characters and bytes that are not UTF-8 as `\u{…}` and `\x…`.
+fn escape(path: &OsStr) -> String {
+    let mut text = String::new();
+    for chunk in path.as_bytes().utf8_chunks() {
+        for character in chunk.valid().chars() {
+            if character.is_control() {
+                text.extend(character.escape_debug());
+            } else {
+                text.push(character);
+            }
+        }
+        for byte in chunk.invalid() {
+            text.push_str(&format!("\\x{byte:02x}"));
+        }
+    }
+    text
+}

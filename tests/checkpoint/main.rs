@@ -1,0 +1,71 @@
+//! Checkpoints: one file each, taken in, listed and removed only where their kind is named.
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
+#[path = "../common/mod.rs"]
+mod common;
+mod scan;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dalsegno::filter::Filter;
+use dalsegno::key::Kind;
+use dalsegno::monitor::Silent;
+use dalsegno::storage::WalkOptions;
+use dalsegno::{Registry, ScanOptions, ScanReport, Target};
+use tempfile::TempDir;
+
+/// Unpacks a base directory that DaCapo wrote.
+fn unpack(tree: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let archive = fs::File::open(data.join(format!("{tree}.tar.gz"))).unwrap();
+    let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
+    archive.unpack(folder.path()).unwrap();
+    let base = folder.path().join("base");
+    (folder, base)
+}
+
+fn base() -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = common::create(folder.path());
+    (folder, registry)
+}
+
+/// Writes a checkpoint and gives its path relative to the base directory.
+fn write(base: &Path, run: &str, iteration: i64) -> String {
+    let path = format!("{run}/checkpoints/iterations/{iteration}");
+    fs::create_dir_all(base.join(&path).parent().unwrap()).unwrap();
+    fs::write(base.join(&path), format!("weights of {iteration}")).unwrap();
+    path
+}
+
+fn scan(registry: &Registry, kinds: &[Kind]) -> ScanReport {
+    let options = ScanOptions {
+        kinds: kinds.to_vec(),
+        walk: WalkOptions::default(),
+    };
+    registry.scan(options, &Silent).unwrap()
+}
+
+fn of_kinds(kinds: &[Kind]) -> Filter {
+    Filter {
+        kinds: kinds.to_vec(),
+        ..Filter::default()
+    }
+}
+
+fn paths(registry: &Registry, kinds: &[Kind]) -> Vec<String> {
+    let rows = registry.select(&of_kinds(kinds)).unwrap();
+    let mut paths: Vec<String> = rows.iter().map(|row| row.location().path()).collect();
+    paths.sort();
+    paths
+}
+
+fn target(path: &str) -> Target {
+    Target::Path(path.into())
+}
+
+fn code<T>(result: dalsegno::Result<T>) -> &'static str {
+    result.err().map_or("ok", |error| error.code())
+}
