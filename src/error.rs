@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use crate::catalog::CatalogError;
+use crate::clock::Timestamp;
 use crate::layout::LayoutError;
 use crate::name::NameError;
+use crate::retention::PlanError;
 use crate::storage::StorageError;
 
 /// Whatever the registry reports.
@@ -88,6 +90,55 @@ pub enum Error {
         /// Base directory.
         base: PathBuf,
     },
+    /// A pin binds what was to be removed.
+    #[error("{} is pinned: {pins}", .path.display())]
+    Pinned {
+        /// What was to be removed.
+        path: PathBuf,
+        /// Names of the pins.
+        pins: String,
+    },
+    /// A best link of DaCapo binds what was to be removed.
+    #[error("{} belongs to a best iteration: {link}", .path.display())]
+    BestLinked {
+        /// What was to be removed.
+        path: PathBuf,
+        /// Name of the link, below the run's checkpoints.
+        link: String,
+    },
+    /// Something is not as it was when its removal was planned.
+    #[error("{} was {what} since it was planned", .path.display())]
+    ChangedSince {
+        /// What was to be removed.
+        path: PathBuf,
+        /// What became of it.
+        what: &'static str,
+    },
+    /// There is no plan of what may go.
+    #[error(transparent)]
+    Retention(#[from] PlanError),
+    /// A kept plan cannot be read.
+    #[error("this is no plan that can be carried out: {detail}")]
+    Plan {
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A plan belongs to another registry.
+    #[error("plan {id} was made for another registry, {registry}")]
+    PlanElsewhere {
+        /// Id of the plan.
+        id: String,
+        /// Id of that registry.
+        registry: String,
+    },
+    /// Something was restored since a plan was made.
+    #[error("artifacts were restored at {restored_at}, after plan {id} was made")]
+    PlanOutdated {
+        /// Id of the plan.
+        id: String,
+        /// When the last restore was.
+        restored_at: Timestamp,
+    },
     /// Something that cannot happen did.
     #[error("an internal error: {detail}")]
     Internal {
@@ -106,7 +157,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 59] = [
+    pub const CODES: [&'static str; 78] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -139,6 +190,11 @@ impl Error {
         "catalog-row-damaged",
         "config-invalid",
         "catalog-migration",
+        "pin-name",
+        "no-pin",
+        "pin-taken",
+        "pin-without-reason",
+        "pin-binds-nothing",
         "catalog-sql",
         "catalog-io",
         "base-not-found",
@@ -151,6 +207,7 @@ impl Error {
         "path-outside",
         "changed-meanwhile",
         "damaged-metadata",
+        "best-link",
         "no-space",
         "over-quota",
         "storage-io",
@@ -164,6 +221,19 @@ impl Error {
         "not-in-trash",
         "occupied",
         "no-folder",
+        "pinned",
+        "best-linked",
+        "changed-since-plan",
+        "policy-empty",
+        "policy-zero",
+        "policy-useless-rule",
+        "policy-metric",
+        "plan-empties-group",
+        "plan-unmeasured",
+        "plan-free-unknown",
+        "plan-invalid",
+        "plan-elsewhere",
+        "plan-outdated",
         "internal",
         "unreadable",
     ];
@@ -186,6 +256,13 @@ impl Error {
             Self::NotInTrash { .. } => "not-in-trash",
             Self::Occupied { .. } => "occupied",
             Self::NoFolder { .. } => "no-folder",
+            Self::Pinned { .. } => "pinned",
+            Self::BestLinked { .. } => "best-linked",
+            Self::ChangedSince { .. } => "changed-since-plan",
+            Self::Retention(error) => error.code(),
+            Self::Plan { .. } => "plan-invalid",
+            Self::PlanElsewhere { .. } => "plan-elsewhere",
+            Self::PlanOutdated { .. } => "plan-outdated",
             Self::Internal { .. } => "internal",
             Self::Unreadable { .. } => "unreadable",
         }
@@ -232,6 +309,24 @@ impl Error {
             "nested-artifact" => "select both, or move one of them elsewhere",
             "mount-point" => "unmount it first",
             "changed-meanwhile" => "look at it again and repeat the command; nothing was removed",
+            "pinned" => {
+                "let it go with: dalsegno unpin NAME, or remove it all the same with --force-pinned"
+            }
+            "best-linked" => {
+                "remove it all the same with --ignore-best-links; the link itself is DaCapo's"
+            }
+            "best-link" => "mend or move it, or leave best links aside with --ignore-best-links",
+            "changed-since-plan" | "plan-outdated" => {
+                "make a new plan, and look at it: dalsegno gc … --plan-out FILE"
+            }
+            "plan-invalid" => "give a file that dalsegno gc --plan-out wrote",
+            "plan-elsewhere" => "give the base directory that the plan was made for with --base",
+            "plan-empties-group" => "keep something of it, or allow that with --allow-empty-group",
+            "plan-unmeasured" => "measure them with: dalsegno refresh --measure",
+            "no-pin" => "see which there are with: dalsegno pin --list",
+            "pin-taken" => "leave --reason out to let it bind more, or take another name",
+            "pin-without-reason" => "say why with --reason TEXT",
+            "pin-binds-nothing" => "see what is recorded with: dalsegno list",
             "no-removal" | "not-in-trash" => "see what can be restored with: dalsegno trash list",
             "occupied" => "move away what stands there, then restore again",
             "no-folder" => "make it with: dalsegno init --catalog PATH",

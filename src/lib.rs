@@ -17,7 +17,7 @@
 //! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`pins`], [`scores`], [`retention`], [`config`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
-//! | protocols over both | `scan`, `refresh`, [`removal`], `recovery`, `restore` |
+//! | protocols over both | `scan`, `refresh`, [`removal`], [`gc`], `recovery`, `restore` |
 //! | the face | [`ArrayStore`], [`Registry`] |
 //! | the command line | [`cli`] |
 //!
@@ -46,6 +46,7 @@ pub mod clock;
 pub mod config;
 pub mod error;
 pub mod filter;
+pub mod gc;
 pub mod identifier;
 pub mod key;
 pub mod layout;

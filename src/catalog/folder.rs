@@ -168,7 +168,7 @@ impl Folder {
             let path = staging.path().join(CONFIG_FILE);
             let text = toml::to_string(&Config {
                 catalog: Some(config),
-                trash: None,
+                ..Config::default()
             })
             .map_err(|error| CatalogError::Config {
                 path: path.clone(),

@@ -34,6 +34,7 @@
 //! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes.
 
 mod artifacts;
+mod change;
 mod connection;
 mod durable;
 mod error;

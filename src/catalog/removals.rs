@@ -8,10 +8,9 @@ use super::Catalog;
 use super::error::CatalogError;
 use super::rows::{self, columns, names};
 use super::select::{Query, conditions};
-use crate::artifact::{Artifact, ArtifactId};
+use crate::artifact::Artifact;
 use crate::clock::Timestamp;
 use crate::filter::Filter;
-use crate::layout::Location;
 use crate::removals::{Actor, Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::size::{ByteCount, Total};
 
@@ -53,6 +52,8 @@ pub(super) const OF_ITEM: &str = concat!(
 );
 pub(super) const LEFT_OF_ITEM: &str = "SELECT count(*) FROM removed \
      WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL";
+pub(super) const RESTORES: &str =
+    "SELECT count(*), max(restored_at) FROM removed WHERE restored_at IS NOT NULL";
 pub(super) const LEFT: &str = "SELECT count(*) FROM removed \
      WHERE removal_id = ?1 AND item IS NOT NULL AND restored_at IS NULL";
 /// Other artifacts at a path or below it. `?1` a container, `?2` and `?3` the bounds of what lies
@@ -120,7 +121,7 @@ pub(super) fn removed_query(filter: &Filter) -> Query {
     Query { sql, values }
 }
 
-fn state_of(number: i64) -> Option<RemovalState> {
+pub(super) fn state_of(number: i64) -> Option<RemovalState> {
     RemovalState::ALL
         .into_iter()
         .find(|&state| state as i64 == number)
@@ -137,8 +138,8 @@ pub struct OpenRemoval {
 
 /// A change of removals, within one transaction.
 pub struct Change<'a> {
-    catalog: &'a Catalog,
-    transaction: &'a Transaction<'a>,
+    pub(super) catalog: &'a Catalog,
+    pub(super) transaction: &'a Transaction<'a>,
 }
 
 impl Catalog {
@@ -167,7 +168,7 @@ impl Catalog {
         self.read_with(|connection| self.in_container_on(connection, container))
     }
 
-    fn in_container_on(
+    pub(super) fn in_container_on(
         &self,
         connection: &rusqlite::Connection,
         container: &str,
@@ -178,7 +179,7 @@ impl Catalog {
         Ok(found)
     }
 
-    fn many(
+    pub(super) fn many(
         &self,
         connection: &rusqlite::Connection,
         query: &str,
@@ -260,6 +261,19 @@ impl Catalog {
         })
     }
 
+    /// How many artifacts were ever restored, and when the last was.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn restores(&self) -> Result<(u64, Option<Timestamp>), CatalogError> {
+        self.read("counting restores", |connection| {
+            connection.prepare_cached(RESTORES)?.query_row([], |row| {
+                let last: Option<i64> = row.get(1)?;
+                Ok((row.get(0)?, last.map(Timestamp)))
+            })
+        })
+    }
+
     /// Gives the artifacts of kept removals that a filter selects and that are not restored.
     ///
     /// # Errors
@@ -321,252 +335,6 @@ fn removal(row: &Row<'_>) -> rusqlite::Result<Removal> {
 }
 
 /// Bounds of the paths below a path: `p/` up to, not including, `p0`, the next character.
-fn below(path: &str) -> (String, String) {
+pub(super) fn below(path: &str) -> (String, String) {
     (format!("{path}/"), format!("{path}0"))
-}
-
-impl Change<'_> {
-    fn sql(&self, error: rusqlite::Error) -> CatalogError {
-        self.catalog.sql("changing removals", error)
-    }
-
-    /// The error for rows that do not fit each other.
-    #[must_use]
-    pub fn damaged(&self, detail: String) -> CatalogError {
-        let path = self.catalog.path.clone();
-        CatalogError::Damaged { path, detail }
-    }
-
-    fn run(
-        &self,
-        statement: &str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<usize, CatalogError> {
-        self.transaction
-            .prepare_cached(statement)
-            .and_then(|mut statement| statement.execute(parameters))
-            .map_err(|error| self.sql(error))
-    }
-
-    /// Gives the artifact with this number.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
-        let sql = super::artifacts::BY_ID;
-        Ok(self
-            .catalog
-            .many(self.transaction, sql, params![id.0])?
-            .pop())
-    }
-
-    /// Gives the artifact at a place.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn at(&self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
-        self.catalog.at_on(self.transaction, location)
-    }
-
-    /// Gives the artifacts of a container, itself included, and of containers in it.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn in_container(&self, container: &str) -> Result<Vec<Artifact>, CatalogError> {
-        self.catalog.in_container_on(self.transaction, container)
-    }
-
-    /// Gives the artifacts that lie below an array.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn below_array(&self, container: &str, array: &str) -> Result<Vec<Artifact>, CatalogError> {
-        let (first, end) = below(array);
-        let mut found = self.catalog.many(
-            self.transaction,
-            BELOW_ARRAY,
-            params![container, first, end],
-        )?;
-        let (first, end) = below(&format!("{container}/{array}"));
-        found.extend(
-            self.catalog
-                .many(self.transaction, BELOW_CONTAINER, params![first, end])?,
-        );
-        Ok(found)
-    }
-
-    /// Notes a removal.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn begin_removal(
-        &self,
-        id: &RemovalId,
-        now: Timestamp,
-        actor: &Actor,
-        reason: Option<&str>,
-        open: &OpenRemoval,
-    ) -> Result<(), CatalogError> {
-        let state = open.state as i64;
-        let purge_after = open.purge_after.map(|time| time.0);
-        self.run(
-            INSERT_REMOVAL,
-            params![
-                id.as_str(),
-                now.0,
-                actor.user,
-                actor.host,
-                actor.pid,
-                reason,
-                state,
-                purge_after
-            ],
-        )?;
-        Ok(())
-    }
-
-    /// Takes the row of an artifact into a removal.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn remove(
-        &self,
-        id: &RemovalId,
-        artifact: ArtifactId,
-        item: Option<u32>,
-    ) -> Result<(), CatalogError> {
-        self.remember(id, artifact, item)?;
-        self.run(super::artifacts::DELETE, [artifact.0])?;
-        Ok(())
-    }
-
-    /// Copies the row of an artifact into a removal; the artifact stays.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn remember(
-        &self,
-        id: &RemovalId,
-        artifact: ArtifactId,
-        item: Option<u32>,
-    ) -> Result<(), CatalogError> {
-        self.run(INSERT_REMOVED, params![id.as_str(), artifact.0, item])?;
-        Ok(())
-    }
-
-    /// Brings the row of an artifact back, unless it is there.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn bring_back(
-        &self,
-        id: &RemovalId,
-        artifact: ArtifactId,
-        now: Timestamp,
-    ) -> Result<(), CatalogError> {
-        if self.artifact(artifact)?.is_none() {
-            self.run(BRING_BACK, params![id.as_str(), artifact.0])?;
-        }
-        self.run(MARK_RESTORED, params![id.as_str(), artifact.0, now.0])?;
-        Ok(())
-    }
-
-    /// What stands for a removal; none where the catalog has no such one.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn removal(&self, id: &RemovalId) -> Result<Option<OpenRemoval>, CatalogError> {
-        self.transaction
-            .prepare_cached(STATE_OF)
-            .and_then(|mut statement| {
-                statement
-                    .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()
-            })
-            .map_err(|error| self.sql(error))?
-            .map(|(state, purge_after): (i64, Option<i64>)| {
-                let state = state_of(state)
-                    .ok_or_else(|| self.damaged(format!("removal {id} has no state {state}")))?;
-                Ok(OpenRemoval {
-                    state,
-                    purge_after: purge_after.map(Timestamp),
-                })
-            })
-            .transpose()
-    }
-
-    /// Number of a removal's artifacts that have data in the trash.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn left(&self, id: &RemovalId) -> Result<u64, CatalogError> {
-        self.transaction
-            .prepare_cached(LEFT)
-            .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)))
-            .map_err(|error| self.sql(error))
-    }
-
-    /// Notes what a removal moves.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn note_move(&self, id: &RemovalId, item: u32, path: &str) -> Result<(), CatalogError> {
-        self.run(INSERT_MOVED, params![id.as_str(), item, path])?;
-        Ok(())
-    }
-
-    /// Where an item was, relative to the base directory.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn path_of_item(&self, id: &RemovalId, item: u32) -> Result<Option<String>, CatalogError> {
-        self.transaction
-            .prepare_cached(PATH_OF_ITEM)
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![id.as_str(), item], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(|error| self.sql(error))
-    }
-
-    /// Gives the artifacts of an item that are not restored.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn of_item(&self, id: &RemovalId, item: u32) -> Result<Vec<Artifact>, CatalogError> {
-        self.catalog
-            .many(self.transaction, OF_ITEM, params![id.as_str(), item])
-    }
-
-    /// Whether the catalog says that an item lies in the trash.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn is_in_trash(&self, id: &RemovalId, item: u32) -> Result<bool, CatalogError> {
-        self.transaction
-            .prepare_cached(LEFT_OF_ITEM)
-            .and_then(|mut statement| {
-                statement.query_row(params![id.as_str(), item], |row| row.get::<_, u64>(0))
-            })
-            .map(|left| left > 0)
-            .map_err(|error| self.sql(error))
-    }
-
-    /// Notes what has become of a removal's data.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn set_state(
-        &self,
-        id: &RemovalId,
-        state: RemovalState,
-        ended_at: Option<Timestamp>,
-    ) -> Result<(), CatalogError> {
-        self.run(
-            SET_STATE,
-            params![id.as_str(), state as i64, ended_at.map(|time| time.0)],
-        )?;
-        Ok(())
-    }
 }

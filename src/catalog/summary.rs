@@ -2,7 +2,7 @@
 //!
 //! Containers are left out of every sum: what lies in them is counted already.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use serde::Serialize;
@@ -14,6 +14,8 @@ use super::select::{Query, conditions};
 use crate::clock::Timestamp;
 use crate::filter::Filter;
 use crate::key::Kind;
+use crate::name::NameError;
+use crate::retention::GroupKey;
 use crate::size::{ByteCount, Total};
 
 /// What one iteration of a run has, counting what is present.
@@ -148,6 +150,15 @@ pub(super) fn by_space(filter: &Filter, group: DuGroup) -> Query {
         columns,
         " AND a.state = 1",
         &format!(" GROUP BY {group} ORDER BY {group}"),
+    )
+}
+
+pub(super) fn by_group(filter: &Filter) -> Query {
+    grouped(
+        filter,
+        "run.name, a.kind_id, dataset.name",
+        " AND a.state = 1",
+        " GROUP BY run.name, a.kind_id, dataset.name",
     )
 }
 
@@ -289,6 +300,37 @@ impl Catalog {
                 Ok(ControlFlow::Continue(()))
             })
         })
+    }
+
+    /// Gives the number of present arrays of each run, kind and dataset.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn groups(&self, filter: &Filter) -> Result<BTreeMap<GroupKey, u64>, CatalogError> {
+        let mut groups = BTreeMap::new();
+        self.read_with(|connection| {
+            self.run_query(connection, &by_group(filter), |row| {
+                let read = || -> Result<_, String> {
+                    let run: String = rows::field(row, 0)?;
+                    let kind: i64 = rows::field(row, 1)?;
+                    let dataset: Option<String> = rows::field(row, 2)?;
+                    let name = |error: NameError| error.to_string();
+                    let group = GroupKey {
+                        run: run.parse().map_err(name)?,
+                        kind: rows::kind_of(kind).ok_or_else(|| format!("no kind {kind}"))?,
+                        dataset: dataset.map(|text| text.parse().map_err(name)).transpose()?,
+                    };
+                    Ok((group, rows::field(row, 3)?))
+                };
+                let (group, count) = read().map_err(|detail| CatalogError::Damaged {
+                    path: self.path.clone(),
+                    detail,
+                })?;
+                groups.insert(group, count);
+                Ok::<_, CatalogError>(ControlFlow::Continue(()))
+            })
+        })?;
+        Ok(groups)
     }
 
     /// Gives what present arrays take, summed by `group`, largest first.

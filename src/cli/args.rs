@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    completions, demo, doctor, du, init, iterations, list, man, record, refresh, restore, rm, runs,
-    scan, seal, show, trash,
+    completions, demo, doctor, du, gc, init, iterations, list, man, record, refresh, restore, rm,
+    runs, scan, seal, show, trash,
 };
 
 /// The registry of what training runs wrote: which iterations have validation outputs, where
@@ -99,6 +99,7 @@ pub(super) enum Command {
     Runs(runs::Runs),
     Du(du::Du),
     Rm(rm::Rm),
+    Gc(gc::Gc),
     Restore(restore::Restore),
     Trash(trash::Trash),
     Scan(scan::Scan),

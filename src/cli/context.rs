@@ -249,6 +249,28 @@ impl Context {
         }
     }
 
+    /// Opens the registry so that it can be refreshed, where that is wanted and it can be written;
+    /// else for reading only.
+    pub(super) fn open_to_refresh(&self, refresh: bool) -> Result<Registry, Failure> {
+        if !refresh {
+            return self.open_read_only();
+        }
+        match self.options().open(self.base()?) {
+            Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
+                let registry = self.open_read_only()?;
+                if registry.notice().is_none() {
+                    self.warn("the catalog cannot be written; what is shown was not refreshed");
+                }
+                Ok(registry)
+            }
+            registry => {
+                let registry = registry?;
+                self.recovered(&registry);
+                Ok(registry)
+            }
+        }
+    }
+
     /// Opens the registry for a question about a selection, and looks for its data first where
     /// that is wanted and the catalog can be written. The second value says whether something
     /// could not be read.
@@ -260,17 +282,10 @@ impl Context {
         let Some(refresh) = refresh else {
             return Ok((self.open_read_only()?, false));
         };
-        let registry = match self.options().open(self.base()?) {
-            Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
-                let registry = self.open_read_only()?;
-                if registry.notice().is_none() {
-                    self.warn("the catalog cannot be written; what is shown was not refreshed");
-                }
-                return Ok((registry, false));
-            }
-            registry => registry?,
-        };
-        self.recovered(&registry);
+        let registry = self.open_to_refresh(true)?;
+        if registry.is_read_only() {
+            return Ok((registry, false));
+        }
         let monitor = self.monitor();
         let report = registry.refresh(filter, refresh, &monitor as &dyn Monitor)?;
         drop(monitor);

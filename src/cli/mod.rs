@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod du;
 mod fail;
+mod gc;
 mod init;
 mod iterations;
 mod list;
@@ -85,6 +86,7 @@ fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Runs(command) => runs::run(context, &command),
         Command::Du(command) => du::run(context, &command),
         Command::Rm(command) => rm::run(context, &command),
+        Command::Gc(command) => gc::run(context, &command),
         Command::Restore(command) => restore::run(context, &command),
         Command::Trash(command) => trash::run(context, &command),
         Command::Doctor(command) => doctor::run(context, &command),

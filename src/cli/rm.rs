@@ -11,7 +11,7 @@ use super::fail::Failure;
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::show::Subjects;
 use crate::registry::Registry;
-use crate::removal::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions};
+use crate::removal::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::removals::Keep;
 
 /// Names that a prompt lists; more are counted.
@@ -39,6 +39,21 @@ pub(super) struct Rm {
     /// Leave out what cannot be removed, rather than removing nothing
     #[arg(long)]
     keep_going: bool,
+    /// Also what a pin or a best link of DaCapo binds
+    #[arg(long)]
+    force_pinned: bool,
+    /// Also what a best link of DaCapo binds, the iterations that its checkpoints call best
+    #[arg(long)]
+    ignore_best_links: bool,
+    #[command(flatten)]
+    trash: TrashFlags,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What becomes of removed data.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct TrashFlags {
     /// Keep the data in the trash until it is emptied
     #[arg(long, conflicts_with_all = ["no_trash", "trash_for"])]
     trash: bool,
@@ -48,8 +63,18 @@ pub(super) struct Rm {
     /// Unlink the data at once, whatever trash.keep in config.toml says
     #[arg(long)]
     no_trash: bool,
-    #[command(flatten)]
-    output: Output,
+}
+
+impl TrashFlags {
+    /// How long the data can be restored: as the flags say, else as the configuration does.
+    pub(super) fn keep(self, registry: &Registry) -> Keep {
+        match self.trash_for {
+            Some(time) => Keep::For(time),
+            None if self.trash => Keep::UntilEmptied,
+            None if self.no_trash => Keep::No,
+            None => registry.default_keep(),
+        }
+    }
 }
 
 impl Record for PlannedItem {
@@ -124,7 +149,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     if command.dry_run {
         return show_plan(context, &registry, &plan, form);
     }
-    let keep = keep(command, &registry);
+    let keep = command.trash.keep(&registry);
     if !command.yes {
         ask(context, &plan, keep)?;
     }
@@ -132,6 +157,9 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         reason: command.reason.clone(),
         keep,
         keep_going: command.keep_going,
+        force_pinned: command.force_pinned,
+        ignore_best_links: command.ignore_best_links,
+        unchanged: false,
     };
     let monitor = context.monitor();
     let report = registry.remove_planned(&plan, &options, &monitor)?;
@@ -142,15 +170,6 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         Ok(())
     } else {
         Err(Failure::Partly)
-    }
-}
-
-fn keep(command: &Rm, registry: &Registry) -> Keep {
-    match command.trash_for {
-        Some(time) => Keep::For(time),
-        None if command.trash => Keep::UntilEmptied,
-        None if command.no_trash => Keep::No,
-        None => registry.default_keep(),
     }
 }
 
@@ -237,11 +256,7 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: Keep) -> Result<(), Failure>
     for line in remarks(plan) {
         text.push_str(&format!("{line}\n"));
     }
-    let whither = match keep {
-        Keep::No => "for good".to_owned(),
-        Keep::UntilEmptied => "into the trash".to_owned(),
-        Keep::For(time) => format!("into the trash for {}", humantime::format_duration(time)),
-    };
+    let whither = whither(keep);
     text.push_str(&format!("Remove {} {whither}? [y/N] ", summary(plan)));
     confirm(
         context,
@@ -249,6 +264,15 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: Keep) -> Result<(), Failure>
         "nothing was removed",
         "see what would go with: dalsegno rm --dry-run …, then: dalsegno rm --yes …",
     )
+}
+
+/// Where removed data goes, in words.
+pub(super) fn whither(keep: Keep) -> String {
+    match keep {
+        Keep::No => "for good".to_owned(),
+        Keep::UntilEmptied => "into the trash".to_owned(),
+        Keep::For(time) => format!("into the trash for {}", humantime::format_duration(time)),
+    }
 }
 
 /// Asks on the terminal; anything but yes is a no, and then `nothing` is said.
@@ -297,14 +321,7 @@ fn say(
             path.display()
         ));
     }
-    for skipped in &report.skipped {
-        let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
-        context.warn(&if reason.starts_with(&path) {
-            format!("skipped: {reason}")
-        } else {
-            format!("skipped {path}: {reason}")
-        });
-    }
+    skipped(context, &report.skipped);
     for line in remarks(plan).iter().filter(|_| !plan.stays.is_empty()) {
         context.say(line);
     }
@@ -327,6 +344,18 @@ fn say(
         None => {}
     }
     Ok(())
+}
+
+/// Says what was left out.
+pub(super) fn skipped(context: &Context, skipped: &[Skipped]) {
+    for skipped in skipped {
+        let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
+        context.warn(&if reason.starts_with(&path) {
+            format!("skipped: {reason}")
+        } else {
+            format!("skipped {path}: {reason}")
+        });
+    }
 }
 
 /// Says what a purge did.

@@ -74,6 +74,11 @@ fn state(text: &str) -> Result<State, String> {
 }
 
 impl Selection {
+    /// The age that `--older-than` gives.
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.older_than
+    }
+
     /// The filter that is meant.
     pub(super) fn filter(&self) -> Filter {
         Filter {

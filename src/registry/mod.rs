@@ -1,9 +1,12 @@
 //! The registry: one base directory and its catalog, and everything that can be asked of them.
 
+mod gc;
 mod options;
+mod pinning;
 mod removing;
 mod store;
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,6 +17,7 @@ use crate::catalog::{
     Catalog, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
 };
 use crate::clock::Clock;
+use crate::config::NamedPolicy;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
@@ -27,6 +31,7 @@ use crate::scan::{self, ScanOptions, ScanReport};
 use crate::storage::Base;
 
 pub use options::Options;
+pub use pinning::PinTarget;
 pub use removing::{EmptyReport, RestoreTarget};
 
 /// How an artifact is named: by key, path or number.
@@ -52,6 +57,8 @@ pub struct Registry {
     /// How long removed data is kept, where the configuration says so.
     keep: Option<Duration>,
     recovery: Recovery,
+    /// The policies that the configuration names.
+    policies: BTreeMap<String, NamedPolicy>,
 }
 
 impl Registry {

@@ -213,6 +213,10 @@ impl Options {
             has_folder: folder.is_some(),
             keep,
             recovery: Recovery::default(),
+            policies: folder
+                .as_ref()
+                .map(|folder| folder.config.policy.clone())
+                .unwrap_or_default(),
         };
         if !registry.catalog.is_read_only() {
             let now = registry.clock.now();

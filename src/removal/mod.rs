@@ -6,7 +6,7 @@
 //! # Protocol
 //! ```text
 //! 1  wait for the turn to write, BEGIN IMMEDIATE
-//! 2  check every artifact: its row is as planned; a real folder stands at its path, reached
+//! 2  check every artifact: its row is as planned and nothing binds it; a real folder stands at its path, reached
 //!    without a symbolic link, on the file system of the trash, with nothing mounted in it, and
 //!    no other artifact lies in it
 //! 3  write trash/<removal>/manifest.json; sync it, its folder, and the trash
@@ -55,6 +55,7 @@
 //! # Locks
 //! The write lock from 1 to 6. A purge holds a lock on its folder in the trash.
 
+mod bound;
 mod plan;
 
 use std::collections::HashSet;
@@ -77,6 +78,7 @@ use crate::storage::{
     TrashFolder,
 };
 
+pub(crate) use bound::Binding;
 pub(crate) use plan::plan;
 use plan::unknown;
 pub use plan::{Chosen, PlannedItem, RemovalPlan};
@@ -90,6 +92,12 @@ pub struct RemoveOptions {
     pub keep: Keep,
     /// Leave out what cannot be removed, rather than removing nothing.
     pub keep_going: bool,
+    /// Remove also what a pin or a best link binds.
+    pub force_pinned: bool,
+    /// Remove also what a best link of DaCapo binds.
+    pub ignore_best_links: bool,
+    /// Refuse what was written or recorded anew since it was planned.
+    pub unchanged: bool,
 }
 
 /// An artifact that was left out of a removal.
@@ -226,8 +234,9 @@ fn check<'a>(
     let mounts = storage::mounts_below(on.base)?;
     let going: HashSet<i64> = plan.artifacts().map(|artifact| artifact.id.0).collect();
     let mut checked = Vec::with_capacity(plan.items.len());
+    let mut binding = Binding::new(on.base, options);
     for planned in &plan.items {
-        match check_one(on, change, planned, &going, &mounts) {
+        match check_one(on, change, planned, &going, &mounts, &mut binding) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
                 let item = standing.map(|folder| Item {
@@ -256,16 +265,20 @@ fn check_one(
     planned: &PlannedItem,
     going: &HashSet<i64>,
     mounts: &[PathBuf],
+    binding: &mut Binding<'_>,
 ) -> Result<Option<storage::FolderId>, Error> {
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
-        let now = change.artifact(artifact.id)?;
-        if now.is_none_or(|now| now.key != artifact.key) {
-            return Err(Error::NotRecorded {
-                what: artifact.path().display().to_string(),
-            });
+        match change.artifact(artifact.id)? {
+            Some(now) if now.key == artifact.key => binding.check(artifact, &now)?,
+            _ => {
+                return Err(Error::NotRecorded {
+                    what: artifact.path().display().to_string(),
+                });
+            }
         }
     }
+    binding.check_unknown(change, planned)?;
     let place = layout::split(&planned.path)?;
     let inside = match (&place.array, planned.is_container) {
         (None, true) => change.in_container(&place.container)?,

@@ -13,6 +13,7 @@ mod place;
 mod purge;
 mod trash;
 mod walk;
+mod written;
 
 use std::path::{Path, PathBuf};
 
@@ -28,6 +29,7 @@ pub use trash::{
     standing,
 };
 pub use walk::{Event, Look, Sight, Subject, WalkOptions, look, walk};
+pub use written::{free_bytes, written_at};
 
 /// What can go wrong with data on disk.
 #[derive(Debug, thiserror::Error)]

@@ -248,6 +248,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
     let seen = Seen {
         written_at: Timestamp(1),
         size: None,
+        owner: None,
     };
     for (state, seen) in [(State::Reserved, Some(seen)), (State::Missing, None)] {
         let note = Note {

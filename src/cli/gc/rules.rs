@@ -1,0 +1,295 @@
+//! The rules of `gc` on the command line.
+
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Args;
+
+use crate::cli::args::duration;
+use crate::cli::fail::Failure;
+use crate::cli::selection::kind;
+use crate::filter::Filter;
+use crate::gc::{GcRequest, GcRules};
+use crate::key::Kind;
+use crate::name;
+use crate::registry::Registry;
+use crate::retention::{Best, Keep, Limit, Metric, Policy, RunPolicy, Select};
+
+/// What stays, and how much.
+#[derive(Debug, Clone, Args)]
+pub(super) struct Rules {
+    /// Keep the N highest iterations
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    keep_last: Option<u64>,
+    /// Keep the N lowest iterations
+    #[arg(
+        long,
+        value_name = "N",
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    keep_first: Option<u64>,
+    /// Keep iterations that are divisible by K
+    #[arg(
+        long,
+        value_name = "K",
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    keep_every: Option<u64>,
+    /// Keep these iterations
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        value_parser = name::parse_iteration,
+        allow_hyphen_values = true,
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    keep_iterations: Vec<i64>,
+    /// Keep what was written within this time, such as 14d
+    #[arg(
+        long,
+        value_name = "TIME",
+        value_parser = duration,
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    keep_within: Option<Duration>,
+    /// Keep the N best by a metric: outputs, or the kinds that --kind names
+    #[arg(
+        long,
+        value_name = "N",
+        requires = "metric",
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    keep_best: Option<u64>,
+    /// The metric of --keep-best, such as voi:min or f1:max [max unless said]
+    #[arg(
+        long,
+        value_name = "NAME[:min|max]",
+        requires = "keep_best",
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    metric: Option<Metric>,
+    /// Keep also what belongs to the best outputs: prediction, checkpoint
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_delimiter = ',',
+        value_parser = kind,
+        requires = "keep_best",
+        help_heading = "Rules that keep; what any of them keeps stays"
+    )]
+    best_with: Vec<Kind>,
+    /// Let at most this much stay, such as 500GB
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
+    max_size: Option<u64>,
+    /// Let at most this many files stay
+    #[arg(long, value_name = "N", help_heading = "Limits")]
+    max_files: Option<u64>,
+    /// Make this much space on the file system, such as 1TB
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
+    min_free: Option<u64>,
+    /// By a policy of .dalsegno/config.toml
+    #[arg(long, value_name = "NAME", help_heading = "Policy")]
+    policy: Option<String>,
+    /// Whole runs, by their newest artifacts: with --older-than, --keep-last, --keep-within, limits
+    #[arg(long, conflicts_with = "policy", help_heading = "Policy")]
+    runs: bool,
+    /// Let a plan take all that a run has of a kind and dataset
+    #[arg(long, help_heading = "Policy")]
+    allow_empty_group: bool,
+    /// Let best links of DaCapo's checkpoints keep nothing
+    #[arg(long, help_heading = "Policy")]
+    ignore_best_links: bool,
+}
+
+/// Reads a number of bytes such as `500GB` or `1TiB`.
+fn size(text: &str) -> Result<u64, String> {
+    text.parse::<ByteSize>()
+        .map(|size| size.as_u64())
+        .map_err(|error| format!("{error}; write 500GB, 1.5TiB, or a number of bytes"))
+}
+
+impl Rules {
+    /// Whether there is any rule.
+    pub(super) fn any(&self) -> bool {
+        let flags = [self.runs, self.allow_empty_group, self.ignore_best_links];
+        self.policy.is_some() || self.words().is_some() || flags.contains(&true)
+    }
+
+    fn keep(&self) -> Keep {
+        let best = self.keep_best.zip(self.metric.clone());
+        Keep {
+            last: self.keep_last,
+            first: self.keep_first,
+            every: self.keep_every,
+            iterations: self.keep_iterations.clone(),
+            within: self.keep_within,
+            best: best.map(|(count, metric)| Best {
+                count,
+                metric,
+                with: self.best_with.clone(),
+            }),
+        }
+    }
+
+    fn limit(&self) -> Limit {
+        Limit {
+            max_bytes: self.max_size,
+            max_files: self.max_files,
+            min_free: self.min_free,
+        }
+    }
+
+    /// The rules as flags, for people; none where there are none.
+    fn words(&self) -> Option<String> {
+        let mut words = Vec::new();
+        let mut say = |flag: &str, value: Option<String>| {
+            if let Some(value) = value {
+                words.push(format!("{flag} {value}"));
+            }
+        };
+        let text = |number: Option<u64>| number.map(|number| number.to_string());
+        let size = |size: Option<u64>| size.map(|size| ByteSize(size).to_string());
+        say("keep-last", text(self.keep_last));
+        say("keep-first", text(self.keep_first));
+        say("keep-every", text(self.keep_every));
+        let iterations: Vec<String> = self
+            .keep_iterations
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let iterations = (!iterations.is_empty()).then(|| iterations.join(","));
+        say("keep-iterations", iterations);
+        let within = self.keep_within.map(humantime::format_duration);
+        say("keep-within", within.map(|within| within.to_string()));
+        if let (Some(count), Some(metric)) = (self.keep_best, &self.metric) {
+            say("keep-best", Some(format!("{count} {metric}")));
+        }
+        say("max-size", size(self.max_size));
+        say("max-files", text(self.max_files));
+        say("min-free", size(self.min_free));
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+
+    /// What is asked for: the rules, on what the filter selects.
+    pub(super) fn read(
+        &self,
+        filter: &Filter,
+        older_than: Option<Duration>,
+        registry: &Registry,
+    ) -> Result<GcRequest, Failure> {
+        let mut words = Vec::new();
+        if self.runs {
+            words.push("whole runs".to_owned());
+        }
+        if let Some(age) = older_than {
+            words.push(format!("older-than {}", humantime::format_duration(age)));
+        }
+        words.extend(self.words());
+        let of = Filter {
+            runs: filter.runs.clone(),
+            datasets: filter.datasets.clone(),
+            parameters: filter.parameters.clone(),
+            owners: filter.owners.clone(),
+            ..Filter::default()
+        };
+        let rules = if let Some(name) = &self.policy {
+            self.named(name, filter, older_than, registry, &mut words)?
+        } else if self.runs {
+            GcRules::Runs(self.for_runs(filter, older_than)?)
+        } else {
+            GcRules::Policy(Policy {
+                select: Select {
+                    older_than,
+                    iterations: filter.iterations.clone(),
+                    kinds: filter.kinds.clone(),
+                },
+                keep: self.keep(),
+                limit: self.limit(),
+                allow_empty_group: self.allow_empty_group,
+            })
+        };
+        let kinds = match rules {
+            GcRules::Runs(_) => filter.kinds.clone(),
+            _ => Vec::new(),
+        };
+        Ok(GcRequest {
+            of: Filter { kinds, ..of },
+            rules,
+            ignore_best_links: self.ignore_best_links,
+            words: words.join(", "),
+        })
+    }
+
+    fn named(
+        &self,
+        name: &str,
+        filter: &Filter,
+        older_than: Option<Duration>,
+        registry: &Registry,
+        words: &mut Vec<String>,
+    ) -> Result<GcRules, Failure> {
+        let has_rules = self.words().is_some() || self.allow_empty_group;
+        if has_rules || older_than.is_some() || !filter.iterations.is_empty() {
+            return Err(Failure::usage(
+                "--policy brings its own rules",
+                "dalsegno gc --policy NAME, with --run, --kind, --dataset or --parameters to ask \
+                 about less",
+            ));
+        }
+        let Some(policy) = registry.policies().get(name) else {
+            let known: Vec<&str> = registry.policies().keys().map(String::as_str).collect();
+            let known = match known.as_slice() {
+                [] => "there is none yet".to_owned(),
+                known => format!("policies are {}", known.join(", ")),
+            };
+            return Err(Failure::usage(
+                format!("there is no policy {name}; {known}"),
+                format!("write it into .dalsegno/config.toml as [policy.{name}]"),
+            ));
+        };
+        let mut policy = policy.clone();
+        if !filter.kinds.is_empty() {
+            policy.kinds.retain(|(kind, _)| filter.kinds.contains(kind));
+            if policy.kinds.is_empty() {
+                return Err(Failure::usage(
+                    format!("the policy {name} has no rules for these kinds"),
+                    format!("dalsegno gc --policy {name}"),
+                ));
+            }
+        }
+        words.push(format!("policy {name}"));
+        Ok(GcRules::Named(policy))
+    }
+
+    fn for_runs(
+        &self,
+        filter: &Filter,
+        older_than: Option<Duration>,
+    ) -> Result<RunPolicy, Failure> {
+        let others = [
+            ("--keep-first", self.keep_first.is_some()),
+            ("--keep-every", self.keep_every.is_some()),
+            ("--keep-iterations", !self.keep_iterations.is_empty()),
+            ("--keep-best", self.keep_best.is_some()),
+            ("--iteration", !filter.iterations.is_empty()),
+        ];
+        if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
+            return Err(Failure::usage(
+                format!("{flag} is about iterations, and --runs about whole runs"),
+                "dalsegno gc --runs with --older-than, --keep-last, --keep-within or a limit",
+            ));
+        }
+        Ok(RunPolicy {
+            older_than,
+            last: self.keep_last,
+            within: self.keep_within,
+            limit: self.limit(),
+            allow_empty_group: self.allow_empty_group,
+        })
+    }
+}

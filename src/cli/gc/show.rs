@@ -1,0 +1,251 @@
+//! A plan on the screen.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{line_at, relative};
+use crate::cli::args::Output;
+use crate::cli::context::{Context, Form, escape};
+use crate::cli::fail::Failure;
+use crate::cli::render::{
+    self, Align, Column, Record, Rows, count, or_dash, or_empty, size_cells, size_fields,
+    total_text,
+};
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::gc::{GcPlan, GcRequest};
+use crate::registry::{Registry, Target};
+use crate::retention::{Decision, Explanation, Line, Plan, Sum, Totals};
+
+impl Record for Line {
+    const NAME: &'static str = "lines";
+    const COLUMNS: &'static [Column] = &[
+        Column("RUN", Align::Text),
+        Column("ITERATION", Align::Right),
+        Column("KIND", Align::Left),
+        Column("DATASET", Align::Text),
+        Column("PARAMETERS", Align::Text),
+        Column("AGE", Align::Right),
+        Column("SIZE", Align::Right),
+        Column("FILES", Align::Right),
+        Column("DECISION", Align::Left),
+        Column("REASONS", Align::Text),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "run",
+        "iteration",
+        "kind",
+        "dataset",
+        "parameters",
+        "age_seconds",
+        "bytes",
+        "files",
+        "decision",
+        "reasons",
+        "id",
+        "path",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let key = &self.artifact.key;
+        let [bytes, files] = size_cells(self.artifact.size);
+        vec![
+            key.run().to_string(),
+            or_dash(key.iteration()),
+            key.kind().to_string(),
+            or_dash(key.dataset()),
+            or_dash(key.parameters()),
+            or_dash(self.age.map(age)),
+            bytes,
+            files,
+            word(self.decision).to_owned(),
+            reasons(self),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let key = &self.artifact.key;
+        let [bytes, files] = size_fields(self.artifact.size);
+        vec![
+            key.run().to_string(),
+            or_empty(key.iteration()),
+            key.kind().to_string(),
+            or_empty(key.dataset()),
+            or_empty(key.parameters()),
+            or_empty(self.age.map(|age| age.as_secs())),
+            bytes,
+            files,
+            word(self.decision).to_owned(),
+            reasons(self),
+            self.artifact.id.to_string(),
+            self.artifact.path().display().to_string(),
+        ]
+    }
+}
+
+fn word(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Keep => "keep",
+        Decision::Remove => "remove",
+    }
+}
+
+fn reasons(line: &Line) -> String {
+    let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
+    reasons.join("; ")
+}
+
+/// An age to the largest unit that says enough: `3d`, `5h`, `12m`.
+fn age(age: std::time::Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    id: &'a str,
+    registry: &'a str,
+    made_at: Timestamp,
+    policy: &'a str,
+    lines: &'a [Line],
+    unmet: &'a [String],
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+/// Shows a plan: its lines, then what stays and what goes.
+pub(super) fn plan(context: &mut Context, plan: &GcPlan, output: Output) -> Result<(), Failure> {
+    let totals = plan.plan.totals();
+    let form = context.form(output);
+    if form == Form::Json {
+        let document = Document {
+            id: &plan.file.id,
+            registry: &plan.file.registry,
+            made_at: plan.file.made_at,
+            policy: &plan.file.policy,
+            lines: &plan.plan.lines,
+            unmet: &plan.plan.unmet,
+            totals,
+        };
+        return render::document(context, "plan", &document);
+    }
+    lines(context, &plan.plan, form)?;
+    for unmet in &plan.plan.unmet {
+        context.warn(unmet);
+    }
+    if !plan.plan.lines.is_empty() {
+        let text = |sum: &Sum| {
+            format!(
+                "{}, {}",
+                count(sum.artifacts, "artifact"),
+                total_text(&sum.size)
+            )
+        };
+        context.say(&format!("would keep   {}", text(&totals.kept)));
+        context.say(&format!("would remove {}", text(&totals.removed)));
+        context.say(&format!("plan {} by {}", plan.file.id, plan.file.policy));
+    }
+    Ok(())
+}
+
+/// Shows the lines of a plan.
+pub(super) fn lines(context: &mut Context, plan: &Plan, form: Form) -> Result<(), Failure> {
+    let mut rows = Rows::new::<Line>(context, form)?;
+    plan.lines.iter().try_for_each(|line| rows.push(line))?;
+    rows.finish("nothing that is present is selected")
+        .map(|_| ())
+}
+
+/// Says of one artifact what every rule says.
+pub(super) fn explain(
+    context: &mut Context,
+    registry: &Registry,
+    request: &GcRequest,
+    path: &Path,
+    output: Output,
+) -> Result<(), Failure> {
+    let path = relative(context, registry, path)?;
+    let target = Target::Path(path.clone());
+    let artifact = registry.get(&target)?;
+    let artifact = artifact.ok_or_else(|| registry.not_recorded(&target))?;
+    let explanation = match registry.explain_gc(request, artifact.id)? {
+        Some(explanation) => Some(explanation),
+        None => of_plan(registry, request, &path)?,
+    };
+    let form = context.form(output);
+    let Some(told) = explanation else {
+        context.say(&format!(
+            "{} is not selected, or not present: it stays",
+            artifact.path().display()
+        ));
+        return match form {
+            Form::Json => render::document(context, "explanation", &None::<Explanation>),
+            _ => Ok(()),
+        };
+    };
+    match form {
+        Form::Json => return render::document(context, "explanation", &told),
+        Form::Jsonl => {
+            let line = render::json(&told)?;
+            return context.line(&line);
+        }
+        Form::Table | Form::Tsv => {}
+    }
+    let mut lines = vec![
+        format!("{}", artifact.path().display()),
+        format!("decision    {}", word(told.line.decision)),
+    ];
+    let heads = std::iter::once("because     ").chain(std::iter::repeat("            "));
+    lines.extend(
+        told.line
+            .reasons
+            .iter()
+            .zip(heads)
+            .map(|(reason, head)| format!("{head}{reason}")),
+    );
+    let heads = std::iter::once("rules       ").chain(std::iter::repeat("            "));
+    lines.extend(
+        told.verdicts
+            .iter()
+            .zip(heads)
+            .map(|(verdict, head)| format!("{head}{verdict}")),
+    );
+    lines.push(format!(
+        "group       {}: {} kept, {} removed",
+        told.group, told.group_kept, told.group_removed
+    ));
+    lines
+        .iter()
+        .try_for_each(|line| context.line(&escape(line)))
+}
+
+/// What a plan for whole runs says of an artifact.
+fn of_plan(
+    registry: &Registry,
+    request: &GcRequest,
+    path: &Path,
+) -> Result<Option<Explanation>, Error> {
+    let plan = registry.plan_gc(request)?.plan;
+    let Some(line) = line_at(&plan, path) else {
+        return Ok(None);
+    };
+    let run = line.artifact.key.run();
+    let of_run = plan
+        .lines
+        .iter()
+        .filter(|line| line.artifact.key.run() == run);
+    let removed = of_run.clone().filter(|line| crate::gc::goes(line)).count();
+    Ok(Some(Explanation {
+        verdicts: Vec::new(),
+        group: (&line.artifact.key).into(),
+        group_kept: (of_run.count() - removed) as u64,
+        group_removed: removed as u64,
+        line: line.clone(),
+    }))
+}

@@ -1,0 +1,132 @@
+//! Pins and scores: what is to stay, and what was measured.
+
+use super::Registry;
+use super::removing::actor;
+use crate::artifact::{Artifact, ArtifactId};
+use crate::catalog::{Bound, PinChange, ScoreQuery};
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::pins::{Pin, PinName};
+use crate::scores::Score;
+
+/// What a pin is to bind, or to let go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PinTarget {
+    /// What a filter selects. Where it names runs or iterations and nothing else, those are bound,
+    /// with whatever is recorded there later; else the artifacts that it selects now.
+    Filter(Filter),
+    /// These artifacts.
+    Artifacts(Vec<Artifact>),
+}
+
+/// The part of a filter that makes a scope: a scope binds every kind.
+fn as_scope(filter: &Filter) -> Option<Filter> {
+    let scope = Filter {
+        runs: filter.runs.clone(),
+        iterations: filter.iterations.clone(),
+        ..Filter::default()
+    };
+    (scope == *filter && !scope.is_all()).then_some(scope)
+}
+
+fn ids(artifacts: &[Artifact]) -> Vec<ArtifactId> {
+    artifacts.iter().map(|artifact| artifact.id).collect()
+}
+
+impl Registry {
+    /// Makes a pin, or lets the one of this name bind more. What a pin binds is removed by nothing,
+    /// unless pins are overridden by name.
+    ///
+    /// # Errors
+    /// [`PinError`](crate::pins::PinError) where a new pin has no reason, the pin is there for
+    /// another reason, or nothing is selected.
+    pub fn pin(
+        &self,
+        name: &PinName,
+        reason: Option<&str>,
+        target: &PinTarget,
+    ) -> Result<PinChange> {
+        let (now, actor) = (self.clock.now(), actor());
+        let pin = |what: Bound<'_>| self.catalog.pin(name, reason, what, now, &actor);
+        Ok(match target {
+            PinTarget::Filter(filter) => match as_scope(filter) {
+                Some(scope) => pin(Bound::Scopes(&scope))?,
+                None => pin(Bound::Artifacts(&ids(&self.select(filter)?)))?,
+            },
+            PinTarget::Artifacts(artifacts) => pin(Bound::Artifacts(&ids(artifacts)))?,
+        })
+    }
+
+    /// Takes a pin away, or lets it bind less: then the runs and iterations that lie in those that
+    /// the filter names, and the artifacts of the target. A pin that binds nothing any more is
+    /// gone.
+    ///
+    /// # Errors
+    /// [`PinError::Unknown`](crate::pins::PinError::Unknown).
+    pub fn unpin(&self, name: &PinName, target: Option<&PinTarget>) -> Result<PinChange> {
+        let artifacts = match target {
+            None => return Ok(self.catalog.unpin(name, Bound::Everything)?),
+            Some(PinTarget::Artifacts(artifacts)) => ids(artifacts),
+            Some(PinTarget::Filter(filter)) => ids(&self.select(filter)?),
+        };
+        let mut change = PinChange::default();
+        if let Some(PinTarget::Filter(filter)) = target
+            && let Some(scope) = as_scope(filter)
+        {
+            change = self.catalog.unpin(name, Bound::Scopes(&scope))?;
+        }
+        if !change.whole {
+            let one_by_one = self.catalog.unpin(name, Bound::Artifacts(&artifacts))?;
+            change.whole = one_by_one.whole;
+            change.artifacts += one_by_one.artifacts;
+        }
+        Ok(change)
+    }
+
+    /// Gives every pin, by name.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn pins(&self) -> Result<Vec<Pin>> {
+        Ok(self.catalog.pins()?)
+    }
+
+    /// Notes what was measured, in one transaction, all or none. A score takes the place of one of
+    /// the same metric, run, iteration, dataset and parameters. Gives, for each, whether any
+    /// artifact is recorded at its run and iteration: what is not may be a slip of the pen.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn score(&self, scores: &[Score]) -> Result<Vec<bool>> {
+        self.catalog.record(self.clock.now(), |recorder| {
+            scores
+                .iter()
+                .map(|score| recorder.score(score).map_err(Error::from))
+                .collect()
+        })
+    }
+
+    /// Takes scores away, whatever their values. Gives the number of those that were there.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn unscore(&self, scores: &[Score]) -> Result<u64> {
+        self.catalog.record(self.clock.now(), |recorder| {
+            scores.iter().try_fold(0, |gone, score| {
+                Ok::<_, Error>(gone + u64::from(recorder.unscore(score)?))
+            })
+        })
+    }
+
+    /// Gives scores to `each`, in the order run, iteration, dataset, parameters, metric.
+    ///
+    /// # Errors
+    /// [`Error`], and whatever `each` returns.
+    pub fn scores(
+        &self,
+        query: &ScoreQuery<'_>,
+        each: impl FnMut(Score) -> Result<()>,
+    ) -> Result<()> {
+        self.catalog.scores(query, each)
+    }
+}
