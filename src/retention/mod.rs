@@ -32,6 +32,7 @@ mod runs;
 pub use inventory::{GroupKey, Inventory, Row, RowScore, RunInventory, RunRows};
 pub use plan::{Decision, Line, Plan, PlanError, Reason, Sum, Totals};
 pub use planner::{Explanation, Verdict, explain, plan};
+pub(crate) use policy::length;
 pub use policy::{Best, Goal, Keep, Limit, Metric, Policy, PolicyError, RunPolicy, Select};
 pub use rules::{RECENT, RULES};
 pub use runs::plan_runs;

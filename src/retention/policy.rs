@@ -169,7 +169,7 @@ pub enum PolicyError {
     #[error(
         "keep-within {} keeps nothing: only what is older than {} is selected; give a longer time, \
          or leave it out",
-        humantime::format_duration(*.within), humantime::format_duration(*.older_than)
+        length(*.within), length(*.older_than)
     )]
     WithinNotSelected {
         /// What is kept.
@@ -399,6 +399,23 @@ fn contains(range: &IterationRange, iteration: i64) -> bool {
         && range.last.is_none_or(|last| iteration <= last)
 }
 
+/// A length of time as people write it, such as `90d` or `1d 12h`. Reads back as it was.
+pub(crate) fn length(time: Duration) -> String {
+    let mut seconds = time.as_secs();
+    let mut parts = Vec::new();
+    for (unit, of_unit) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
+        if seconds >= of_unit {
+            parts.push(format!("{}{unit}", seconds / of_unit));
+            seconds %= of_unit;
+        }
+    }
+    let rest = Duration::from_nanos(time.subsec_nanos().into());
+    if !rest.is_zero() || parts.is_empty() {
+        parts.push(humantime::format_duration(rest).to_string());
+    }
+    parts.join(" ")
+}
+
 /// Values in words, with commas.
 pub(super) fn listed<T: fmt::Display>(values: &[T]) -> String {
     values
@@ -498,6 +515,22 @@ mod tests {
                 message.starts_with(&format!("\"{}\"", text.escape_debug())),
                 "{message}"
             );
+        }
+    }
+
+    #[test]
+    fn lengths_of_time_read_back_as_they_were() {
+        let cases = [
+            (0, "0s"),
+            (1, "1ns"),
+            (90 * 86_400_000_000_000, "90d"),
+            (129_605_000_000_000, "1d 12h 5s"),
+            (60_001_000_000, "1m 1ms"),
+        ];
+        for (nanoseconds, text) in cases {
+            let time = Duration::from_nanos(nanoseconds);
+            assert_eq!(length(time), text);
+            assert_eq!(humantime::parse_duration(text), Ok(time));
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::inventory::{Row, RunInventory, RunRows, in_order, size_of, time_of};
 use super::plan::{Decision, Line, Plan, PlanError, Reason};
-use super::policy::RunPolicy;
+use super::policy::{RunPolicy, length};
 use super::rules::{Finding, bound, in_use, span};
 use crate::clock::Timestamp;
 
@@ -95,7 +95,6 @@ impl<'a> Judged<'a> {
             missed: Vec::new(),
         };
         let age = run.newest.age_at(now);
-        let words = |time| humantime::format_duration(time).to_string();
         let aged = match age {
             Some(age) => format!("its newest artifact is {} old", span(age)),
             None => "its newest artifact is dated in the future".to_owned(),
@@ -104,7 +103,7 @@ impl<'a> Judged<'a> {
         if let Some(older_than) = policy.older_than {
             judged.take(
                 "older-than",
-                words(older_than),
+                length(older_than),
                 is_within(older_than),
                 &aged,
             );
@@ -124,7 +123,7 @@ impl<'a> Judged<'a> {
             );
         }
         if let Some(within) = policy.within {
-            judged.take("keep-within", words(within), is_within(within), &aged);
+            judged.take("keep-within", length(within), is_within(within), &aged);
         }
         judged
     }

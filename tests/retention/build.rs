@@ -1,0 +1,166 @@
+//! Artifacts, inventories and policies for tests, and plans as text.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use dalsegno::artifact::{Artifact, ArtifactId, Origin, State};
+use dalsegno::clock::Timestamp;
+use dalsegno::key::{Key, Kind};
+use dalsegno::retention::{
+    Best, Decision, Inventory, Keep, Line, Plan, PlanError, Policy, Row, RowScore, plan,
+};
+use dalsegno::size::{ByteCount, Size};
+
+pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
+
+pub(crate) const HOUR: Duration = Duration::from_secs(3600);
+pub(crate) const DAY: Duration = Duration::from_secs(24 * 3600);
+
+pub(crate) fn ago(time: Duration) -> Timestamp {
+    NOW.minus(time)
+}
+
+/// An artifact of 100 bytes and 10 files that a scan found, written 30 days ago.
+pub(crate) fn artifact(id: i64, key: Key) -> Artifact {
+    Artifact {
+        id: ArtifactId(id),
+        key,
+        state: State::Present,
+        origin: Origin::Scanned,
+        size: Some(Size {
+            bytes: ByteCount(100),
+            files: 10,
+        }),
+        recorded_at: ago(30 * DAY),
+        written_at: Some(ago(30 * DAY)),
+        sealed_at: None,
+        owner: None,
+        pins: Vec::new(),
+        base: Arc::from(Path::new("/base")),
+    }
+}
+
+pub(crate) fn row(id: i64, key: Key) -> Row {
+    artifact(id, key).into()
+}
+
+pub(crate) fn prediction(iteration: i64) -> Key {
+    prediction_of("run", iteration, "crop7")
+}
+
+pub(crate) fn prediction_of(run: &str, iteration: i64, dataset: &str) -> Key {
+    Key::Prediction {
+        run: run.parse().unwrap(),
+        iteration,
+        dataset: dataset.parse().unwrap(),
+    }
+}
+
+pub(crate) fn output(iteration: i64, parameters: &str) -> Key {
+    output_of(iteration, "crop7", parameters)
+}
+
+pub(crate) fn output_of(iteration: i64, dataset: &str, parameters: &str) -> Key {
+    Key::Output {
+        run: "run".parse().unwrap(),
+        iteration,
+        dataset: dataset.parse().unwrap(),
+        parameters: parameters.parse().unwrap(),
+    }
+}
+
+pub(crate) fn checkpoint(iteration: i64) -> Key {
+    Key::Checkpoint {
+        run: "run".parse().unwrap(),
+        iteration,
+    }
+}
+
+/// Predictions of these iterations, with ids from 1 on.
+pub(crate) fn predictions(iterations: &[i64]) -> Vec<Row> {
+    (1..)
+        .zip(iterations)
+        .map(|(id, iteration)| row(id, prediction(*iteration)))
+        .collect()
+}
+
+pub(crate) fn inventory(rows: Vec<Row>) -> Inventory {
+    Inventory {
+        rows,
+        ..Inventory::default()
+    }
+}
+
+/// A policy with keep rules only, that may empty groups.
+pub(crate) fn keeping(keep: Keep) -> Policy {
+    Policy {
+        keep,
+        allow_empty_group: true,
+        ..Policy::default()
+    }
+}
+
+pub(crate) fn keep_last(count: u64) -> Keep {
+    Keep {
+        last: Some(count),
+        ..Keep::default()
+    }
+}
+
+pub(crate) fn keep_best(count: u64, metric: &str, with: &[Kind]) -> Keep {
+    Keep {
+        best: Some(Best {
+            count,
+            metric: metric.parse().unwrap(),
+            with: with.to_vec(),
+        }),
+        ..Keep::default()
+    }
+}
+
+pub(crate) fn score(dataset: Option<&str>, parameters: Option<&str>, value: f64) -> RowScore {
+    RowScore {
+        dataset: dataset.map(str::to_owned),
+        parameters: parameters.map(str::to_owned),
+        value,
+    }
+}
+
+/// A row with scores.
+pub(crate) fn scored(id: i64, key: Key, scores: &[RowScore]) -> Row {
+    Row {
+        scores: scores.into(),
+        ..row(id, key)
+    }
+}
+
+pub(crate) fn planned(policy: &Policy, rows: Vec<Row>) -> Plan {
+    try_plan(policy, rows).unwrap()
+}
+
+pub(crate) fn try_plan(policy: &Policy, rows: Vec<Row>) -> Result<Plan, PlanError> {
+    plan(policy, &inventory(rows), NOW)
+}
+
+pub(crate) fn text_of(line: &Line) -> String {
+    let decision = match line.decision {
+        Decision::Keep => "keep",
+        Decision::Remove => "remove",
+    };
+    let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
+    format!("{} {decision} | {}", line.artifact.id, reasons.join(" | "))
+}
+
+/// A plan as text, a line each: `id decision | reason | reason`.
+pub(crate) fn text(plan: &Plan) -> Vec<String> {
+    plan.lines.iter().map(text_of).collect()
+}
+
+pub(crate) fn removed(plan: &Plan) -> Vec<i64> {
+    plan.removed().map(|line| line.artifact.id.0).collect()
+}
+
+pub(crate) fn kept(plan: &Plan) -> Vec<i64> {
+    plan.kept().map(|line| line.artifact.id.0).collect()
+}

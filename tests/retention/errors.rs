@@ -1,0 +1,320 @@
+//! What is refused, and in which words.
+
+use std::collections::BTreeMap;
+
+use dalsegno::key::Kind;
+use dalsegno::retention::{
+    Best, Goal, GroupKey, Inventory, Keep, Limit, Metric, PlanError, Policy, PolicyError,
+    RunPolicy, Select, plan,
+};
+
+use crate::build::*;
+
+fn refused(policy: &Policy, code: &str, words: &str) -> PolicyError {
+    let error = policy.check().unwrap_err();
+    assert_eq!(error.code(), code, "{error}");
+    assert!(error.to_string().contains(words), "{error}");
+    let planned = try_plan(policy, predictions(&[1])).unwrap_err();
+    assert_eq!(planned.code(), code);
+    assert_eq!(planned, PlanError::Policy(error.clone()));
+    error
+}
+
+fn limiting(limit: Limit) -> Policy {
+    Policy {
+        limit,
+        ..Policy::default()
+    }
+}
+
+#[test]
+fn a_policy_without_rules_is_refused() {
+    let policy = Policy {
+        select: Select {
+            older_than: Some(DAY),
+            ..Select::default()
+        },
+        ..Policy::default()
+    };
+    refused(
+        &policy,
+        "policy-empty",
+        "older-than, iterations and kinds only select",
+    );
+}
+
+#[test]
+fn zero_is_refused() {
+    let none = Keep::default;
+    let keeps = [
+        ("keep-last 0 keeps nothing", keep_last(0)),
+        (
+            "keep-first 0 keeps nothing",
+            Keep {
+                first: Some(0),
+                ..none()
+            },
+        ),
+        (
+            "keep-every 0 means nothing",
+            Keep {
+                every: Some(0),
+                ..none()
+            },
+        ),
+        (
+            "keep-within 0 keeps nothing",
+            Keep {
+                within: Some(0 * DAY),
+                ..none()
+            },
+        ),
+        ("keep-best 0 keeps nothing", keep_best(0, "voi:min", &[])),
+    ];
+    for (words, keep) in keeps {
+        refused(&keeping(keep), "policy-zero", words);
+    }
+    let zero = Some(0);
+    let limits = [
+        (
+            "max-size 0 would leave nothing",
+            Limit {
+                max_bytes: zero,
+                ..Limit::default()
+            },
+        ),
+        (
+            "max-files 0 would leave nothing",
+            Limit {
+                max_files: zero,
+                ..Limit::default()
+            },
+        ),
+        (
+            "min-free 0 means nothing",
+            Limit {
+                min_free: zero,
+                ..Limit::default()
+            },
+        ),
+    ];
+    for (words, limit) in limits {
+        refused(&limiting(limit), "policy-zero", words);
+    }
+}
+
+#[test]
+fn a_rule_that_decides_nothing_is_refused() {
+    let useless = "policy-useless-rule";
+    let every = |every, iterations: &[i64]| {
+        keeping(Keep {
+            every: Some(every),
+            iterations: iterations.to_vec(),
+            ..Keep::default()
+        })
+    };
+    let error = refused(
+        &every(1, &[]),
+        useless,
+        "keep-every 1 keeps every iteration",
+    );
+    assert_eq!(error, PolicyError::EveryIteration);
+    refused(
+        &every(1000, &[500, -2000]),
+        useless,
+        "keep-iterations -2000 changes nothing: keep-every 1000 keeps it",
+    );
+    let named = |iterations: &[i64]| {
+        keeping(Keep {
+            iterations: iterations.to_vec(),
+            ..Keep::default()
+        })
+    };
+    refused(&named(&[5, 6, 5]), useless, "names 5 twice");
+    let selected = Policy {
+        select: Select {
+            iterations: vec!["1..4".parse().unwrap(), "9..".parse().unwrap()],
+            ..Select::default()
+        },
+        ..named(&[9, 4, 5])
+    };
+    refused(
+        &selected,
+        useless,
+        "keep-iterations 5 keeps nothing: only the iterations 1..4, 9.. are selected",
+    );
+    let within = |within, older_than| Policy {
+        select: Select {
+            older_than: Some(older_than),
+            ..Select::default()
+        },
+        ..keeping(Keep {
+            within: Some(within),
+            ..Keep::default()
+        })
+    };
+    refused(&within(DAY, DAY), useless, "keep-within 1d keeps nothing");
+    assert_eq!(within(2 * DAY, DAY).check(), Ok(()));
+}
+
+#[test]
+fn a_kind_that_goes_with_nothing_is_refused() {
+    for kind in Kind::ALL {
+        let policy = keeping(keep_best(1, "voi:min", &[kind]));
+        if matches!(kind, Kind::Prediction | Kind::Checkpoint) {
+            assert_eq!(policy.check(), Ok(()));
+        } else {
+            let error = refused(&policy, "policy-useless-rule", "keeps nothing");
+            assert_eq!(error, PolicyError::WithApart { kind });
+        }
+    }
+    let policy = Policy {
+        select: Select {
+            kinds: vec![Kind::Output, Kind::Prediction],
+            ..Select::default()
+        },
+        ..keeping(keep_best(1, "voi:min", &[Kind::Prediction]))
+    };
+    refused(&policy, "policy-useless-rule", "ranked by its own scores");
+}
+
+#[test]
+fn a_metric_without_a_name_is_refused() {
+    for name in ["", "a:b", "a\nb"] {
+        let policy = keeping(Keep {
+            best: Some(Best {
+                count: 1,
+                metric: Metric {
+                    name: name.to_owned(),
+                    goal: Goal::Min,
+                },
+                with: Vec::new(),
+            }),
+            ..Keep::default()
+        });
+        refused(&policy, "policy-metric", "is no metric");
+    }
+}
+
+#[test]
+fn a_policy_for_runs_is_checked_too() {
+    let none = RunPolicy::default;
+    let cases = [
+        (none(), "policy-empty", "no rule"),
+        (
+            RunPolicy {
+                older_than: Some(0 * DAY),
+                ..none()
+            },
+            "policy-zero",
+            "older-than 0",
+        ),
+        (
+            RunPolicy {
+                last: Some(0),
+                ..none()
+            },
+            "policy-zero",
+            "keep-last 0",
+        ),
+        (
+            RunPolicy {
+                within: Some(0 * DAY),
+                ..none()
+            },
+            "policy-zero",
+            "keep-within 0",
+        ),
+        (
+            RunPolicy {
+                limit: Limit {
+                    max_files: Some(0),
+                    ..Limit::default()
+                },
+                ..none()
+            },
+            "policy-zero",
+            "max-files 0",
+        ),
+        (
+            RunPolicy {
+                older_than: Some(DAY),
+                within: Some(DAY),
+                ..none()
+            },
+            "policy-useless-rule",
+            "keep-within 1d",
+        ),
+    ];
+    for (policy, code, words) in cases {
+        let error = policy.check().unwrap_err();
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn a_group_is_emptied_only_where_that_is_allowed() {
+    let strict = Policy {
+        allow_empty_group: false,
+        ..keeping(Keep {
+            iterations: vec![99],
+            ..Keep::default()
+        })
+    };
+    let rows = || predictions(&[1, 2]);
+    let error = try_plan(&strict, rows()).unwrap_err();
+    assert_eq!(error.code(), "plan-empties-group");
+    let group = GroupKey::from(&prediction(1));
+    assert_eq!(
+        error,
+        PlanError::EmptiesGroup {
+            groups: vec![group.clone()]
+        }
+    );
+    assert_eq!(
+        error.to_string(),
+        "nothing would be left of prediction of run, dataset crop7"
+    );
+    // Others of the group were not selected and stay.
+    let part = Inventory {
+        groups: BTreeMap::from([(group.clone(), 3)]),
+        ..inventory(rows())
+    };
+    assert_eq!(removed(&plan(&strict, &part, NOW).unwrap()), [1, 2]);
+    let all = Inventory {
+        groups: BTreeMap::from([(group, 2)]),
+        ..inventory(rows())
+    };
+    assert!(plan(&strict, &all, NOW).is_err());
+    let allowed = Policy {
+        allow_empty_group: true,
+        ..strict
+    };
+    assert_eq!(removed(&plan(&allowed, &all, NOW).unwrap()), [1, 2]);
+}
+
+#[test]
+fn a_limit_needs_to_know_every_size() {
+    let policy = limiting(Limit {
+        max_bytes: Some(1),
+        ..Limit::default()
+    });
+    let mut rows = predictions(&[1, 2]);
+    rows[1].artifact.size = None;
+    rows[1].artifact.pins = vec!["a-pin".to_owned()];
+    let error = try_plan(&policy, rows).unwrap_err();
+    assert_eq!(error.code(), "plan-unmeasured");
+    assert_eq!(
+        error.to_string(),
+        "the size is unknown of /base/run/validation.zarr/2/crop7/prediction; a limit cannot be \
+         held without it"
+    );
+    let policy = limiting(Limit {
+        min_free: Some(1),
+        ..Limit::default()
+    });
+    let error = try_plan(&policy, predictions(&[1])).unwrap_err();
+    assert_eq!(error, PlanError::FreeUnknown);
+    assert_eq!(error.code(), "plan-free-unknown");
+}

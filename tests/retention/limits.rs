@@ -1,0 +1,77 @@
+//! Limits that cannot be met.
+
+use dalsegno::retention::{Inventory, Keep, Limit, Policy, plan};
+
+use crate::build::*;
+
+#[test]
+fn a_plan_says_which_limits_it_does_not_meet() {
+    let policy = Policy {
+        keep: keep_last(2),
+        limit: Limit {
+            max_bytes: Some(150),
+            max_files: Some(15),
+            min_free: Some(1 << 20),
+        },
+        ..Policy::default()
+    };
+    let inventory = Inventory {
+        free_bytes: Some(924),
+        ..inventory(predictions(&[1, 2, 3]))
+    };
+    let plan = plan(&policy, &inventory, NOW).unwrap();
+    assert_eq!(removed(&plan), [1]);
+    assert_eq!(
+        plan.unmet,
+        [
+            "max-size 150 B: 200 B would still be there, kept by rules",
+            "max-files 15: 20 files would still be there, kept by rules",
+            "min-free 1.0 MiB: only 1.0 KiB would be free, the rest is kept by rules",
+        ]
+    );
+}
+
+#[test]
+fn ties_in_age_go_by_iteration_then_by_path() {
+    let rows = vec![
+        row(1, prediction(10_000)),
+        row(2, prediction_of("b", 9000, "x")),
+        row(3, prediction_of("a", 9000, "x")),
+    ];
+    let removed_by = |max_files| {
+        let policy = Policy {
+            limit: Limit {
+                max_files: Some(max_files),
+                ..Limit::default()
+            },
+            allow_empty_group: true,
+            ..Policy::default()
+        };
+        removed(&planned(&policy, rows.clone()))
+    };
+    assert_eq!(removed_by(20), [3]);
+    assert_eq!(removed_by(10), [3, 2]);
+    assert_eq!(removed_by(9), [3, 2, 1]);
+}
+
+#[test]
+fn containers_need_no_size() {
+    let container = dalsegno::key::Key::ValidationContainer {
+        run: "run".parse().unwrap(),
+    };
+    let mut rows = predictions(&[1]);
+    let mut container = row(2, container);
+    container.artifact.size = None;
+    rows.push(container);
+    let policy = Policy {
+        keep: Keep::default(),
+        limit: Limit {
+            max_bytes: Some(100),
+            ..Limit::default()
+        },
+        ..Policy::default()
+    };
+    let plan = planned(&policy, rows);
+    assert_eq!(kept(&plan), [1, 2]);
+    assert_eq!(plan.totals().kept.size.uncounted, 0);
+}
