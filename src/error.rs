@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::layout::LayoutError;
 use crate::name::NameError;
 use crate::retention::PlanError;
+use crate::scores::ImportError;
 use crate::storage::StorageError;
 
 /// Whatever the registry reports.
@@ -117,6 +118,9 @@ pub enum Error {
     /// There is no plan of what may go.
     #[error(transparent)]
     Retention(#[from] PlanError),
+    /// Scores cannot be read.
+    #[error(transparent)]
+    Scores(#[from] ImportError),
     /// A kept plan cannot be read.
     #[error("this is no plan that can be carried out: {detail}")]
     Plan {
@@ -157,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 78] = [
+    pub const CODES: [&'static str; 79] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -231,6 +235,7 @@ impl Error {
         "plan-empties-group",
         "plan-unmeasured",
         "plan-free-unknown",
+        "scores-invalid",
         "plan-invalid",
         "plan-elsewhere",
         "plan-outdated",
@@ -260,6 +265,7 @@ impl Error {
             Self::BestLinked { .. } => "best-linked",
             Self::ChangedSince { .. } => "changed-since-plan",
             Self::Retention(error) => error.code(),
+            Self::Scores(error) => error.code(),
             Self::Plan { .. } => "plan-invalid",
             Self::PlanElsewhere { .. } => "plan-elsewhere",
             Self::PlanOutdated { .. } => "plan-outdated",
@@ -319,6 +325,7 @@ impl Error {
             "changed-since-plan" | "plan-outdated" => {
                 "make a new plan, and look at it: dalsegno gc … --plan-out FILE"
             }
+            "scores-invalid" => "correct the line; nothing was noted",
             "plan-invalid" => "give a file that dalsegno gc --plan-out wrote",
             "plan-elsewhere" => "give the base directory that the plan was made for with --base",
             "plan-empties-group" => "keep something of it, or allow that with --allow-empty-group",

@@ -52,21 +52,6 @@ pub enum GcRules {
     Runs(RunPolicy),
 }
 
-impl GcRules {
-    /// Whether sizes must be known.
-    #[must_use]
-    pub fn has_limit(&self) -> bool {
-        match self {
-            Self::Policy(policy) => !policy.limit.is_empty(),
-            Self::Named(named) => named
-                .kinds
-                .iter()
-                .any(|(_, policy)| !policy.limit.is_empty()),
-            Self::Runs(policy) => !policy.limit.is_empty(),
-        }
-    }
-}
-
 /// A question for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GcRequest {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    completions, demo, doctor, du, gc, init, iterations, list, man, record, refresh, restore, rm,
-    runs, scan, seal, show, trash,
+    completions, demo, doctor, du, gc, init, iterations, list, man, pin, record, refresh, restore,
+    rm, runs, scan, score, seal, show, trash,
 };
 
 /// The registry of what training runs wrote: which iterations have validation outputs, where
@@ -99,6 +99,9 @@ pub(super) enum Command {
     Runs(runs::Runs),
     Du(du::Du),
     Rm(rm::Rm),
+    Pin(pin::PinCommand),
+    Unpin(pin::UnpinCommand),
+    Score(score::ScoreCommand),
     Gc(gc::Gc),
     Restore(restore::Restore),
     Trash(trash::Trash),

@@ -23,6 +23,8 @@ pub(super) enum Failure {
     Partly,
     /// Something was found that is to be looked at; it was said already.
     Findings,
+    /// It failed, and that was said already.
+    Said,
     /// The user said no.
     Declined,
     /// Nobody reads the output any more.
@@ -81,7 +83,7 @@ impl Failure {
             }
             Self::Partly => 3,
             Self::Findings => 4,
-            Self::Declined => 1,
+            Self::Said | Self::Declined => 1,
             Self::PipeClosed => 0,
         }
     }

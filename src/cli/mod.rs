@@ -18,6 +18,7 @@ mod init;
 mod iterations;
 mod list;
 mod man;
+mod pin;
 mod progress;
 mod record;
 mod refresh;
@@ -26,6 +27,7 @@ mod restore;
 mod rm;
 mod runs;
 mod scan;
+mod score;
 mod seal;
 mod selection;
 mod show;
@@ -86,6 +88,9 @@ fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Runs(command) => runs::run(context, &command),
         Command::Du(command) => du::run(context, &command),
         Command::Rm(command) => rm::run(context, &command),
+        Command::Pin(command) => pin::run(context, &command),
+        Command::Unpin(command) => pin::run_unpin(context, &command),
+        Command::Score(command) => score::run(context, &command),
         Command::Gc(command) => gc::run(context, &command),
         Command::Restore(command) => restore::run(context, &command),
         Command::Trash(command) => trash::run(context, &command),

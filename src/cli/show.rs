@@ -8,6 +8,7 @@ use super::fail::Failure;
 use super::render::{Rows, or_dash, size_text};
 use super::selection::Selection;
 use crate::artifact::{Artifact, ArtifactId, Origin};
+use crate::filter::Filter;
 use crate::registry::{Registry, Target};
 use crate::removal::Chosen;
 
@@ -63,6 +64,18 @@ impl Subjects {
             }
         }));
         Ok(chosen)
+    }
+
+    /// Whether nothing is named and nothing selected.
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all()
+    }
+
+    /// The selection, where nothing is named besides.
+    pub(super) fn only_selection(&self) -> Option<Filter> {
+        let filter = self.selection.filter();
+        let is_alone = self.paths.is_empty() && self.id.is_empty() && !filter.is_all();
+        is_alone.then_some(filter)
     }
 
     /// Those that are named one by one. Nothing named and nothing selected is a usage error.
@@ -140,6 +153,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
     let size = artifact.size.map_or("? (not counted)".to_owned(), |size| {
         size_text(size.bytes, size.files)
     });
+    let pins = (!artifact.pins.is_empty()).then(|| artifact.pins.join(", "));
     let origin = match artifact.origin {
         Origin::Recorded => "recorded by a caller",
         Origin::Scanned => "read from its path by a scan",
@@ -160,6 +174,8 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         ("recorded", artifact.recorded_at.to_string()),
         ("written", or_dash(artifact.written_at)),
         ("sealed", or_dash(artifact.sealed_at)),
+        ("owner", artifact.owner.map_or("?".to_owned(), user_name)),
+        ("pins", or_dash(pins)),
     ]
 }
 
@@ -174,4 +190,13 @@ pub(super) fn rows(
         .iter()
         .try_for_each(|artifact| rows.push(artifact))?;
     rows.finish("no artifact is selected").map(|_| ())
+}
+
+/// The name of a user, or the number where it has none.
+pub(super) fn user_name(number: u32) -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(number));
+    match user {
+        Ok(Some(user)) => user.name,
+        _ => number.to_string(),
+    }
 }

@@ -83,6 +83,15 @@ impl Registry {
         Ok(change)
     }
 
+    /// Gives a container's artifact and everything that is recorded in it.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn in_container(&self, artifact: &Artifact) -> Result<Vec<Artifact>> {
+        let container = crate::layout::place(&artifact.key).container;
+        Ok(self.catalog.in_container(&container)?)
+    }
+
     /// Gives every pin, by name.
     ///
     /// # Errors

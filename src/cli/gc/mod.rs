@@ -24,7 +24,7 @@ use rules::Rules;
 
 /// Plan what may go, with a reason for every artifact, and carry the plan out
 ///
-/// Without --apply nothing is removed. Flags of the selection say what may go at all; what a rule
+/// Without --apply nothing is removed. Looks on disk first, and counts what nobody counted. Flags of the selection say what may go at all; what a rule
 /// keeps stays; with a limit, only as much of the rest goes as the limit needs, the oldest first.
 /// Rules compare the iterations of one run, kind and dataset. Pinned artifacts, the iterations that
 /// DaCapo's checkpoints call best, and what was recorded or written within the last hour always
@@ -140,13 +140,11 @@ fn open(
             measure: false,
         };
         look(&filter, all)?;
-        if request.rules.has_limit() {
-            let uncounted = RefreshOptions {
-                all: false,
-                measure: true,
-            };
-            look(&filter, uncounted)?;
-        }
+        let uncounted = RefreshOptions {
+            all: false,
+            measure: true,
+        };
+        look(&filter, uncounted)?;
     }
     Ok((registry, request, partly))
 }

@@ -1,11 +1,15 @@
 //! Scores as values: what was measured of an iteration.
 
+mod import;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
 use crate::name::{DatasetName, Parameters, RunName};
+
+pub use import::{ImportError, read};
 
 /// The name of a metric, such as `voi`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
