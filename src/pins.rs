@@ -133,7 +133,13 @@ impl fmt::Display for PinScope {
         let (first, last) = (self.first, self.last);
         match (first, last) {
             (None, None) => write!(f, "{}", self.run),
-            _ => write!(f, "{} {}", self.run, IterationRange { first, last }),
+            (Some(one), Some(last)) if one == last => write!(f, "{}, iteration {one}", self.run),
+            _ => write!(
+                f,
+                "{}, iterations {}",
+                self.run,
+                IterationRange { first, last }
+            ),
         }
     }
 }

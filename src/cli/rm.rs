@@ -13,6 +13,7 @@ use super::show::Subjects;
 use crate::registry::Registry;
 use crate::removal::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::removals::Keep;
+use crate::retention::length;
 
 /// Names that a prompt lists; more are counted.
 const MOST_NAMES: usize = 10;
@@ -271,7 +272,7 @@ pub(super) fn whither(keep: Keep) -> String {
     match keep {
         Keep::No => "for good".to_owned(),
         Keep::UntilEmptied => "into the trash".to_owned(),
-        Keep::For(time) => format!("into the trash for {}", humantime::format_duration(time)),
+        Keep::For(time) => format!("into the trash for {}", length(time)),
     }
 }
 

@@ -12,6 +12,7 @@ use super::render::{
 };
 use super::rm;
 use crate::removals::{Removal, RemovalState};
+use crate::retention::length;
 use crate::size::Total;
 
 /// What lies in the trash, and unlinking it
@@ -156,7 +157,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
         let what = match command.older_than {
             Some(age) => format!(
                 "what was removed longer ago than {} (in all there is {total})",
-                humantime::format_duration(age)
+                length(age)
             ),
             None => format!("what is in the trash ({total})"),
         };

@@ -13,7 +13,7 @@ use crate::gc::{GcRequest, GcRules};
 use crate::key::Kind;
 use crate::name;
 use crate::registry::Registry;
-use crate::retention::{Best, Keep, Limit, Metric, Policy, RunPolicy, Select};
+use crate::retention::{Best, Keep, Limit, Metric, Policy, RunPolicy, Select, length};
 
 /// What stays, and how much.
 #[derive(Debug, Clone, Args)]
@@ -164,8 +164,7 @@ impl Rules {
             .collect();
         let iterations = (!iterations.is_empty()).then(|| iterations.join(","));
         say("keep-iterations", iterations);
-        let within = self.keep_within.map(humantime::format_duration);
-        say("keep-within", within.map(|within| within.to_string()));
+        say("keep-within", self.keep_within.map(length));
         if let (Some(count), Some(metric)) = (self.keep_best, &self.metric) {
             say("keep-best", Some(format!("{count} {metric}")));
         }
@@ -187,7 +186,7 @@ impl Rules {
             words.push("whole runs".to_owned());
         }
         if let Some(age) = older_than {
-            words.push(format!("older-than {}", humantime::format_duration(age)));
+            words.push(format!("older-than {}", length(age)));
         }
         words.extend(self.words());
         let of = Filter {
