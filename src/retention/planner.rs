@@ -16,6 +16,7 @@ use super::policy::Policy;
 use super::rules::{Facts, Rule, guards};
 use crate::artifact::{ArtifactId, State};
 use crate::clock::Timestamp;
+use crate::key::Kind;
 
 /// Plans what stays and what goes.
 ///
@@ -131,6 +132,10 @@ impl<'a> Planner<'a> {
                 places.extend(std::iter::repeat_n((nth, of), rows.len()));
             }
         }
+        let named = &policy.select.kinds;
+        let with = policy.keep.best.as_ref().map_or(&[][..], |best| &best.with);
+        let is_guest =
+            |kind: Kind| !named.is_empty() && !named.contains(&kind) && with.contains(&kind);
         let facts = rows
             .into_iter()
             .zip(places)
@@ -141,6 +146,7 @@ impl<'a> Planner<'a> {
                 of,
                 age: time_of(&row.artifact).age_at(now),
                 standing,
+                is_guest: is_guest(row.artifact.key.kind()),
             })
             .collect();
         Ok(Self {
@@ -154,38 +160,40 @@ impl<'a> Planner<'a> {
     }
 
     fn plan(&self) -> Result<Plan, PlanError> {
-        let artifacts = self.facts.iter().map(|facts| &facts.row.artifact);
+        let own = self.facts.iter().filter(|facts| !facts.is_guest);
+        let artifacts = own.map(|facts| &facts.row.artifact);
         let budget = Budget::new(&self.policy.limit, artifacts, self.inventory.free_bytes)?;
         let mut lines: Vec<Line> = self.facts.iter().map(|facts| self.kept(facts)).collect();
         let mut open: Vec<usize> = (0..lines.len())
             .filter(|&at| lines[at].reasons.is_empty())
             .collect();
         let mut unmet = Vec::new();
-        match budget {
-            None => {
-                for at in open {
-                    lines[at].decision = Decision::Remove;
-                    lines[at].reasons = vec![self.not_kept(&self.facts[at])];
+        open.retain(|&at| {
+            let facts = &self.facts[at];
+            let goes = budget.is_none() || facts.is_guest;
+            if goes {
+                lines[at].decision = Decision::Remove;
+                lines[at].reasons = vec![self.not_kept(facts)];
+            }
+            !goes
+        });
+        if let Some(mut budget) = budget {
+            open.sort_by(|&a, &b| oldest_first(&lines[a].artifact, &lines[b].artifact));
+            for at in open {
+                let line = &mut lines[at];
+                let needs = budget.needs();
+                if needs.is_empty() {
+                    line.reasons = vec![Reason::new(
+                        "within-budget",
+                        "no rule keeps it, and the limits are met with it",
+                    )];
+                } else {
+                    budget.remove(size_of(&line.artifact));
+                    line.decision = Decision::Remove;
+                    line.reasons = needs;
                 }
             }
-            Some(mut budget) => {
-                open.sort_by(|&a, &b| oldest_first(&lines[a].artifact, &lines[b].artifact));
-                for at in open {
-                    let line = &mut lines[at];
-                    let needs = budget.needs();
-                    if needs.is_empty() {
-                        line.reasons = vec![Reason::new(
-                            "within-budget",
-                            "no rule keeps it, and the limits are met with it",
-                        )];
-                    } else {
-                        budget.remove(size_of(&line.artifact));
-                        line.decision = Decision::Remove;
-                        line.reasons = needs;
-                    }
-                }
-                unmet = budget.unmet();
-            }
+            unmet = budget.unmet();
         }
         if !self.policy.allow_empty_group {
             self.check_groups(&lines)?;
@@ -193,10 +201,14 @@ impl<'a> Planner<'a> {
         Ok(Plan { lines, unmet })
     }
 
+    fn rules_for(&self, facts: &Facts<'a>) -> impl Iterator<Item = &Rule<'a>> {
+        self.rules.iter().filter(|rule| rule.is_for(facts))
+    }
+
     /// The line of an artifact with all that keeps it; without reasons where nothing does.
     fn kept(&self, facts: &Facts<'a>) -> Line {
         let mut reasons = guards(self.policy, facts, self.now);
-        for rule in &self.rules {
+        for rule in self.rules_for(facts) {
             if let (true, finding) = rule.judge(facts) {
                 reasons.push(rule.reason(&finding));
             }
@@ -211,7 +223,7 @@ impl<'a> Planner<'a> {
 
     fn not_kept(&self, facts: &Facts<'a>) -> Reason {
         let mut detail = String::from("no rule keeps it");
-        for (at, rule) in self.rules.iter().enumerate() {
+        for (at, rule) in self.rules_for(facts).enumerate() {
             detail += if at == 0 { ": " } else { ", " };
             detail += &rule.judge(facts).1.to_string();
         }
@@ -221,6 +233,9 @@ impl<'a> Planner<'a> {
     fn check_groups(&self, lines: &[Line]) -> Result<(), PlanError> {
         let mut emptied = Vec::new();
         for group in &self.groups {
+            if self.facts[group.start].is_guest {
+                continue;
+            }
             let lines = &lines[group.clone()];
             if lines.iter().any(|line| line.decision == Decision::Keep) {
                 continue;
@@ -248,11 +263,11 @@ impl<'a> Planner<'a> {
             .count();
         let group_kept = (in_group.len() - removed) as u64;
         let line = plan.lines.swap_remove(at);
+        let facts = &self.facts[at];
         let mut verdicts: Vec<Verdict> = self
-            .rules
-            .iter()
+            .rules_for(facts)
             .map(|rule| {
-                let (keeps, finding) = rule.judge(&self.facts[at]);
+                let (keeps, finding) = rule.judge(facts);
                 Verdict {
                     rule: rule.name,
                     setting: rule.setting.to_string(),
@@ -261,7 +276,11 @@ impl<'a> Planner<'a> {
                 }
             })
             .collect();
-        for (rule, _, setting) in self.policy.limit.settings() {
+        let limits = match facts.is_guest {
+            true => Vec::new(),
+            false => self.policy.limit.settings(),
+        };
+        for (rule, _, setting) in limits {
             let (keeps, detail) = limit_verdict(&line, rule);
             verdicts.push(Verdict {
                 rule,

@@ -64,7 +64,9 @@ pub struct Best {
     pub count: u64,
     /// What they are the best by.
     pub metric: Metric,
-    /// Kinds that stay with the ranked artifacts that stay: predictions, checkpoints.
+    /// Kinds that stay with the ranked artifacts that stay: predictions, checkpoints. Where the
+    /// selection names kinds, no other rule of the policy is about these, nor any limit, and plans
+    /// may empty their groups: merge the plan with that of their own policy.
     pub with: Vec<Kind>,
 }
 

@@ -68,6 +68,9 @@ pub(super) struct Facts<'a> {
     pub(super) age: Option<Duration>,
     /// How it stands with `keep-best`, where the policy has that rule.
     pub(super) standing: Standing<'a>,
+    /// Whether it is here only to go along with what `keep-best` keeps: kinds are named, and its
+    /// own is not. Then its own policy decides on it, and no other rule or limit of this one does.
+    pub(super) is_guest: bool,
 }
 
 /// What a rule found about an artifact.
@@ -139,6 +142,11 @@ impl<'a> Rule<'a> {
             );
         }
         rules
+    }
+
+    /// Whether the rule has a say about an artifact.
+    pub(super) fn is_for(&self, facts: &Facts<'_>) -> bool {
+        !facts.is_guest || matches!(self.test, Test::Best { .. })
     }
 
     /// Says whether the rule keeps an artifact, and what it found.

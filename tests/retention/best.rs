@@ -1,7 +1,8 @@
 //! What `keep-best` ranks, and by which score.
 
+use dalsegno::artifact::ArtifactId;
 use dalsegno::key::Kind;
-use dalsegno::retention::{Policy, Row, RowScore, Select};
+use dalsegno::retention::{Keep, Limit, Plan, Policy, Row, RowScore, Select, explain};
 
 use crate::build::*;
 
@@ -209,7 +210,7 @@ fn named_kinds_are_ranked_instead_of_outputs() {
 }
 
 #[test]
-fn a_million_scores_of_shared_iterations_take_no_time_to_speak_of() {
+fn many_artifacts_may_share_many_scores() {
     let names: Vec<String> = (0..300).map(|n| format!("p{n}")).collect();
     let mut rows = Vec::new();
     for iteration in 0..100 {
@@ -230,4 +231,55 @@ fn a_million_scores_of_shared_iterations_take_no_time_to_speak_of() {
         plan.kept()
             .all(|line| line.artifact.key.iteration() == Some(99))
     );
+}
+
+/// With kinds named, what goes along has rules of its own elsewhere: the other rules, the limits
+/// and the refusal to empty a group are about the named kinds.
+#[test]
+fn kinds_that_are_not_named_are_only_taken_along() {
+    let policy = Policy {
+        keep: Keep {
+            every: Some(2),
+            ..keep_best(1, "voi:min", &[Kind::Prediction])
+        },
+        limit: Limit {
+            max_bytes: Some(300),
+            ..Limit::default()
+        },
+        ..selecting(&[Kind::Output], Policy::default())
+    };
+    let scores = |n: i64| [score(None, None, n as f64)];
+    let mut rows: Vec<Row> = (1..=3)
+        .flat_map(|n| {
+            [
+                scored(n, output(n, "a"), &scores(n)),
+                scored(10 + n, prediction(n), &scores(n)),
+            ]
+        })
+        .collect();
+    rows[1].artifact.size = None;
+    let along = planned(&policy, rows.clone());
+    assert_eq!(
+        text(&along),
+        [
+            "11 keep | keep-best 1 voi:min: an artifact of kind output of iteration 1 is among the \
+             best",
+            "12 remove | not-kept: no rule keeps it: nothing of iteration 2 is among the best",
+            "13 remove | not-kept: no rule keeps it: nothing of iteration 3 is among the best",
+            "1 keep | keep-best 1 voi:min: best of 3, voi 1",
+            "2 keep | keep-every 2: 2 is divisible by 2",
+            "3 keep | within-budget: no rule keeps it, and the limits are met with it",
+        ]
+    );
+    let own = selecting(&[Kind::Prediction], keeping(keep_last(1)));
+    let predictions: Vec<Row> = rows.iter().skip(1).step_by(2).cloned().collect();
+    let merged = Plan::merge([along, planned(&own, predictions)]);
+    assert_eq!(removed(&merged), [12]);
+    // The prediction of the best was removed before; that is for its own policy to judge.
+    rows.remove(1);
+    assert_eq!(removed(&planned(&policy, rows.clone())), [12, 13]);
+    let explained = explain(&policy, &inventory(rows), NOW, ArtifactId(12)).unwrap();
+    let verdicts = explained.unwrap().verdicts;
+    assert_eq!(verdicts.len(), 1);
+    assert_eq!(verdicts[0].rule, "keep-best");
 }

@@ -1,6 +1,7 @@
 //! What is refused, and in which words.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dalsegno::key::Kind;
 use dalsegno::retention::{
@@ -65,7 +66,7 @@ fn zero_is_refused() {
         (
             "keep-within 0 keeps nothing",
             Keep {
-                within: Some(0 * DAY),
+                within: Some(Duration::ZERO),
                 ..none()
             },
         ),
@@ -203,7 +204,7 @@ fn a_policy_for_runs_is_checked_too() {
         (none(), "policy-empty", "no rule"),
         (
             RunPolicy {
-                older_than: Some(0 * DAY),
+                older_than: Some(Duration::ZERO),
                 ..none()
             },
             "policy-zero",
@@ -219,7 +220,7 @@ fn a_policy_for_runs_is_checked_too() {
         ),
         (
             RunPolicy {
-                within: Some(0 * DAY),
+                within: Some(Duration::ZERO),
                 ..none()
             },
             "policy-zero",

@@ -110,14 +110,13 @@ fn a_run_that_somebody_works_on_stays_whole() {
         ..RunPolicy::default()
     };
     let plan = plan_of(&policy, runs);
-    for at in 6..9 {
+    for line in &plan[6..9] {
         assert!(
-            plan[at].ends_with(
+            line.ends_with(
                 "keep | recent: its run is in use: old/validation.zarr/1/x/prediction written 30m \
                  ago"
             ),
-            "{}",
-            plan[at]
+            "{line}"
         );
     }
     let mut runs = three();
