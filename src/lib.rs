@@ -27,7 +27,7 @@
 //! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog | [`catalog`] |
 //! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now | [`catalog`] |
 //! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest | [`removal`], [`storage`] |
-//! | `.dalsegno/config.toml` | where the catalog is, how long the trash keeps | [`config`], [`catalog`] |
+//! | `.dalsegno/config.toml` | where the catalog is, how long the trash keeps, policies | [`config`], [`catalog`] |
 //! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed | [`catalog`] |
 //! | everything else | the runs' own | [`storage`] |
 
