@@ -29,7 +29,8 @@ const BATCH: usize = 16_384;
 pub struct RefreshOptions {
     /// Also rows that are known to be present: they may have gone.
     pub all: bool,
-    /// Count bytes and files of what it looks at, and of present rows that nobody counted.
+    /// Count bytes and files of what it looks at, and of present rows that nobody counted or whose
+    /// owner is unknown.
     pub measure: bool,
 }
 
@@ -68,7 +69,9 @@ pub(crate) fn refresh(
     catalog.list(filter, selected, |artifact| {
         let wanted = options.all
             || artifact.state != State::Present
-            || (options.measure && artifact.size.is_none() && !artifact.key.kind().is_container());
+            || (options.measure
+                && (artifact.size.is_none() || artifact.owner.is_none())
+                && !artifact.key.kind().is_container());
         if wanted {
             batch.push(artifact);
         }
