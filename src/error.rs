@@ -161,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 79] = [
+    pub const CODES: [&'static str; 80] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -207,6 +207,7 @@ impl Error {
         "base-unusable",
         "symlink",
         "not-a-folder",
+        "not-a-file",
         "other-device",
         "path-outside",
         "changed-meanwhile",
@@ -342,7 +343,9 @@ impl Error {
             }
             "other-device" => "remove it at its own place; a rename cannot take it to the trash",
             "symlink" => "remove what it points to at its own place",
-            "layout-no-container" => "give a path that lies in a folder ending in .zarr or .n5",
+            "layout-no-container" => {
+                "give a path that lies in a folder ending in .zarr or .n5, or that of a checkpoint"
+            }
             "layout-no-run" => "a container lies in the folder of its run",
             "outside-base" => "give a path below the base directory",
             _ => return None,

@@ -61,6 +61,12 @@ pub struct Location {
 }
 
 impl Location {
+    /// Whether it is the place of a checkpoint, so that its container is none.
+    #[must_use]
+    pub fn is_checkpoint(&self) -> bool {
+        self.array.is_some() && is_checkpoints(&self.container)
+    }
+
     /// Path below the base directory.
     #[must_use]
     pub fn path(&self) -> String {
@@ -208,7 +214,7 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
 /// Whether a folder, relative to the base directory, is one that a scan looks for checkpoints in.
 #[must_use]
 pub fn holds_checkpoints(folder: &str) -> bool {
-    matches!(split(&format!("{folder}/0")), Ok(place) if is_checkpoints(&place.container))
+    split(&format!("{folder}/0")).is_ok_and(|place| place.is_checkpoint())
 }
 
 fn is_checkpoints(container: &str) -> bool {

@@ -30,7 +30,7 @@ use crate::error::Error;
 use crate::monitor::{Monitor, Silent};
 use crate::removal;
 use crate::removals::{Actor, RemovalId, RemovalState};
-use crate::storage::{Base, Item, Items, Standing, Touched, Trash, TrashFolder, standing};
+use crate::storage::{Base, Form, Item, Items, Standing, Touched, Trash, TrashFolder, standing};
 
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
 const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
@@ -175,8 +175,7 @@ pub(crate) fn purge_due(
     }
     catalog.sync_log()?;
     if let Some(items) = items_of(base, id)? {
-        let paths: Vec<String> = items.items.into_iter().map(|item| item.path).collect();
-        removal::drop_empty(catalog, base, &paths);
+        removal::drop_empty(catalog, base, &items.items);
     }
     Ok(removal::purge(catalog, base, id, now, deadline, monitor)?.is_done)
 }
@@ -264,9 +263,13 @@ fn undo_removal(
         if !folder.has(item.item)? {
             continue;
         }
-        if folder.identify(item.item)?.is_none() {
+        if folder.identify(item.item, item.form)?.is_none() {
+            let form = match item.form {
+                Form::Folder => "folder",
+                Form::File => "regular file",
+            };
             return Ok(Settled::Problem(format!(
-                "{}/{} is no folder; what lies beside it is left alone",
+                "{}/{} is no {form}; what lies beside it is left alone",
                 folder.path().display(),
                 item.item
             )));
@@ -338,15 +341,15 @@ fn undo_restore(
         if !change.is_in_trash(id, item.item)? || folder.has(item.item)? {
             continue;
         }
-        // Only the very folder that was on its way back: whatever else stands there is not ours.
+        // Only the very thing that was on its way back: whatever else stands there is not ours.
         // By its inode: the device of a file system may have another number after a reboot, and
         // it is that of the base directory, or looking had failed.
-        let found = match standing(base, Path::new(&item.path))? {
-            Standing::Folder(found) if found.inode == item.folder.inode => found,
+        let found = match standing(base, Path::new(&item.path), item.form)? {
+            Standing::Entry(found) if found.inode == item.entry.inode => found,
             _ => continue,
         };
         let item = Item {
-            folder: found,
+            entry: found,
             ..item.clone()
         };
         folder.take(base, &item, &mut touched)?;

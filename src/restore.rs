@@ -27,7 +27,7 @@ use crate::error::Error;
 use crate::layout;
 use crate::removal::place_of;
 use crate::removals::{RemovalId, RemovalState, RemovedArtifact};
-use crate::storage::{Base, Item, Standing, Touched, Trash, TrashFolder, standing};
+use crate::storage::{Base, Form, Item, Standing, Touched, Trash, TrashFolder, standing};
 
 /// What a restore brought back.
 #[derive(Debug, Default, Serialize)]
@@ -151,19 +151,20 @@ fn bring_back(
         let lost = || Error::NotInTrash {
             what: format!("item {number} of removal {id}"),
         };
-        let folder_id = match folder {
-            Some(folder) => folder.identify(number)?.ok_or_else(lost)?,
-            None => return Err(lost()),
-        };
         let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
         place_of(&path)?;
+        let form = form_of(&rows, &path);
+        let entry = match folder {
+            Some(folder) => folder.identify(number, form)?.ok_or_else(lost)?,
+            None => return Err(lost()),
+        };
         // Rows are input too: data comes back to where its rows say that it is.
         let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
         if !rows.iter().all(is_at) {
             let detail = format!("item {number} of removal {id} was not at {path}");
             return Err(change.damaged(detail).into());
         }
-        if standing(base, Path::new(&path))? != Standing::Nothing {
+        if standing(base, Path::new(&path), form)? != Standing::Nothing {
             return Err(Error::Occupied {
                 path: base.path().join(&path),
             });
@@ -171,7 +172,8 @@ fn bring_back(
         items.push(Item {
             item: number,
             path,
-            folder: folder_id,
+            form,
+            entry,
         });
         artifacts.extend(rows);
     }
@@ -210,6 +212,18 @@ fn bring_back(
     touched.sync(folder)?;
     folder.sync()?;
     Ok(artifacts)
+}
+
+/// Whether what was moved from a path is a folder or a file: that is for the row at that path to
+/// say, and where nothing is known but the path, for the layout.
+fn form_of(rows: &[Artifact], path: &str) -> Form {
+    let is_file = match rows {
+        [] => layout::read(path).is_ok_and(|key| key.kind().is_file()),
+        rows => rows
+            .iter()
+            .any(|row| row.key.kind().is_file() && row.location().path() == path),
+    };
+    if is_file { Form::File } else { Form::Folder }
 }
 
 /// Moves back into the trash what had gone already. What cannot be moved now is moved by the next

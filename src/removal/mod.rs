@@ -44,6 +44,10 @@
 //! the trash and nobody can add to it by its path; where the second look differs, everything is
 //! put back. A container that was named itself takes along what the registry does not know of.
 //!
+//! # Checkpoints
+//! A checkpoint is one file and goes by itself, whatever else goes: the folders that it stands in
+//! hold DaCapo's links to the best ones too, and stay even where they are empty.
+//!
 //! # What is assumed of the file system
 //! - A rename within one file system is atomic for other processes, and after a crash the folder
 //!   stands at the old place or at the new one. ext4, XFS and btrfs hold to that. A file system
@@ -74,7 +78,7 @@ use crate::name::DatasetName;
 use crate::removals::{Actor, Keep, RemovalId, RemovalState};
 use crate::size::Total;
 use crate::storage::{
-    self, Base, Item, PurgeOptions, PurgeReport, Standing, StorageError, Touched, Trash,
+    self, Base, Form, Item, PurgeOptions, PurgeReport, Standing, StorageError, Touched, Trash,
     TrashFolder,
 };
 
@@ -207,8 +211,7 @@ pub(crate) fn remove(
             report.artifacts.push(artifact.clone());
         }
     }
-    let paths: Vec<String> = done.taken.iter().map(|item| item.path.clone()).collect();
-    drop_empty(on.catalog, on.base, &paths);
+    drop_empty(on.catalog, on.base, &done.taken);
     if options.keep == Keep::No && done.folder.is_some() {
         // The removal is done: what stops the purge is for the next one, and no error of this.
         let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
@@ -239,10 +242,11 @@ fn check<'a>(
         match check_one(on, change, planned, &going, &mounts, &mut binding) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
-                let item = standing.map(|folder| Item {
+                let item = standing.map(|entry| Item {
                     item: number,
                     path: planned.path.clone(),
-                    folder,
+                    form: planned.form,
+                    entry,
                 });
                 checked.push(Checked { planned, item });
             }
@@ -266,7 +270,7 @@ fn check_one(
     going: &HashSet<i64>,
     mounts: &[PathBuf],
     binding: &mut Binding<'_>,
-) -> Result<Option<storage::FolderId>, Error> {
+) -> Result<Option<storage::EntryId>, Error> {
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
         match change.artifact(artifact.id)? {
@@ -306,8 +310,8 @@ fn check_one(
         }
         .into());
     }
-    match storage::standing(on.base, path)? {
-        Standing::Folder(folder) => Ok(Some(folder)),
+    match storage::standing(on.base, path, planned.form)? {
+        Standing::Entry(entry) => Ok(Some(entry)),
         Standing::Nothing => Ok(None),
     }
 }
@@ -485,17 +489,21 @@ pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
     Ok(layout::split(name.as_str())?)
 }
 
-/// Takes away folders below a run that are empty now, up to and including the container.
-pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, paths: &[String]) {
-    let mut parents: Vec<String> = paths
+/// Takes away folders below a run that are empty now, up to and including the container. The
+/// folders that a file was in stay.
+pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, items: &[Item]) {
+    let mut parents: Vec<String> = items
         .iter()
-        .filter_map(|path| Some(path.rsplit_once('/')?.0.to_owned()))
+        .filter(|item| item.form == Form::Folder)
+        .filter_map(|item| Some(item.path.rsplit_once('/')?.0.to_owned()))
         .collect();
     parents.sort_unstable();
     parents.dedup();
     // The deepest first, so that a folder that held only empty ones goes with them.
     parents.reverse();
     storage::drop_empty_folders(base, &parents, |path| match layout::split(path) {
+        // A run may be called like a checkpoint.
+        Ok(place) if place.is_checkpoint() => true,
         Ok(place) => place.array.is_none() && !matches!(catalog.at(&place), Ok(None)),
         Err(_) => true,
     });

@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::layout;
 use crate::size::Total;
-use crate::storage::{self, Base};
+use crate::storage::{self, Base, Form};
 
 /// An artifact that was chosen for removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub struct Chosen {
     pub whole_container: bool,
 }
 
-/// A folder that a removal moves.
+/// A folder, or the file of a checkpoint, that a removal moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedItem {
     /// Its path, relative to the base directory.
@@ -33,6 +33,9 @@ pub struct PlannedItem {
     pub artifacts: Vec<Artifact>,
     /// What lies in it that the registry does not know: only where the container was named.
     pub unknown: Vec<PathBuf>,
+    /// Whether it is moved as a folder or as a file.
+    #[serde(skip)]
+    pub(super) form: Form,
     #[serde(skip)]
     pub(super) by_name: bool,
     /// Those of the artifacts that are thought present and have no data in it.
@@ -61,7 +64,7 @@ fn total_of<'a>(artifacts: impl IntoIterator<Item = &'a Artifact>) -> Total {
 /// What a removal would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RemovalPlan {
-    /// Folders to move.
+    /// What is to be moved.
     pub items: Vec<PlannedItem>,
     /// What lies in the containers besides and stays, relative to the base directory.
     pub stays: Vec<PathBuf>,
@@ -90,7 +93,13 @@ pub(crate) fn plan(
     chosen: Vec<Chosen>,
 ) -> Result<RemovalPlan, Error> {
     let mut containers: BTreeMap<String, BTreeMap<String, Chosen>> = BTreeMap::new();
+    let mut plan = RemovalPlan::default();
     for chosen in chosen {
+        // Even where all of a container goes that the catalog knows of, a file goes by itself.
+        if chosen.artifact.key.kind().is_file() {
+            plan.items.push(alone(chosen.artifact));
+            continue;
+        }
         let place = layout::place(&chosen.artifact.key);
         let group = containers.entry(place.container).or_default();
         let array = place.array.unwrap_or_default();
@@ -106,7 +115,6 @@ pub(crate) fn plan(
             },
         );
     }
-    let mut plan = RemovalPlan::default();
     for (container, group) in containers {
         plan_container(catalog, base, container, group, &mut plan)?;
     }
@@ -133,6 +141,7 @@ fn plan_container(
             is_container: true,
             artifacts,
             unknown,
+            form: Form::Folder,
             by_name: true,
             missing,
         });
@@ -151,6 +160,7 @@ fn plan_container(
                 is_container: true,
                 artifacts,
                 unknown: Vec::new(),
+                form: Form::Folder,
                 by_name: false,
                 missing,
             });
@@ -160,16 +170,27 @@ fn plan_container(
             .extend(stays.into_iter().map(|stays| path.join(stays)));
     }
     for artifact in artifacts {
-        plan.items.push(PlannedItem {
-            path: artifact.location().path(),
-            is_container: artifact.key.kind().is_container(),
-            artifacts: vec![artifact],
-            unknown: Vec::new(),
-            by_name: false,
-            missing: Vec::new(),
-        });
+        plan.items.push(alone(artifact));
     }
     Ok(())
+}
+
+/// The item of an artifact that goes by itself.
+fn alone(artifact: Artifact) -> PlannedItem {
+    let kind = artifact.key.kind();
+    PlannedItem {
+        path: artifact.location().path(),
+        is_container: kind.is_container(),
+        artifacts: vec![artifact],
+        unknown: Vec::new(),
+        form: if kind.is_file() {
+            Form::File
+        } else {
+            Form::Folder
+        },
+        by_name: false,
+        missing: Vec::new(),
+    }
 }
 
 /// Lets what lies in another item go with it: one rename takes both.
@@ -244,12 +265,21 @@ pub(super) fn unknown(
         .filter(|artifact| !artifact.key.kind().is_container())
         .filter_map(relative)
         .collect();
+    let files: HashSet<PathBuf> = artifacts
+        .iter()
+        .filter(|artifact| artifact.key.kind().is_file())
+        .filter_map(relative)
+        .collect();
     let arrays = contents
         .arrays
         .iter()
         .filter(|array| !known.contains(*array));
+    let others = contents
+        .others
+        .iter()
+        .filter(|other| !files.contains(*other));
     arrays
-        .chain(&contents.others)
+        .chain(others)
         .filter(|path| !path.ancestors().skip(1).any(|above| whole.contains(above)))
         .cloned()
         .collect()

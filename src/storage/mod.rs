@@ -6,9 +6,11 @@
 mod base;
 mod best;
 mod contents;
+mod entry;
 mod finding;
 mod fs_kind;
 mod marker;
+mod mounts;
 mod place;
 mod purge;
 mod trash;
@@ -20,14 +22,13 @@ use std::path::{Path, PathBuf};
 pub use base::Base;
 pub use best::{BestLink, best_links};
 pub use contents::{Contents, contents, contents_of_item};
+pub use entry::{EntryId, Form, Standing, standing};
 pub use finding::{Finding, FindingClass};
 pub use fs_kind::{FsKind, kind_of};
 pub use marker::Format;
+pub use mounts::mounts_below;
 pub use purge::{PurgeOptions, PurgeReport, purge};
-pub use trash::{
-    FolderId, Item, Items, Standing, Touched, Trash, TrashFolder, drop_empty_folders, mounts_below,
-    standing,
-};
+pub use trash::{Item, Items, Touched, Trash, TrashFolder, drop_empty_folders};
 pub use walk::{Event, Look, Sight, Subject, WalkOptions, look, walk};
 pub use written::{free_bytes, written_at};
 
@@ -71,6 +72,12 @@ pub enum StorageError {
     /// What is to be deleted is no folder.
     #[error("{} is not a folder", .path.display())]
     NotAFolder {
+        /// What stands there.
+        path: PathBuf,
+    },
+    /// What is to be deleted is no regular file.
+    #[error("{} is not a regular file", .path.display())]
+    NotAFile {
         /// What stands there.
         path: PathBuf,
     },
@@ -131,6 +138,7 @@ impl StorageError {
             Self::BaseUnusable { .. } => "base-unusable",
             Self::Symlink { .. } => "symlink",
             Self::NotAFolder { .. } => "not-a-folder",
+            Self::NotAFile { .. } => "not-a-file",
             Self::OtherDevice { .. } => "other-device",
             Self::Outside { .. } => "path-outside",
             Self::Changed { .. } => "changed-meanwhile",

@@ -3,7 +3,7 @@
 //! `.dalsegno/trash/<removal>/manifest.json` says what lies in `<removal>/<number>` and where it
 //! was. `<removal>/restoring.json` stands there while items are on their way back. Every move is
 //! a rename between descriptors that were opened without following a link, and is checked
-//! afterwards: what arrived must be the folder that was looked at.
+//! afterwards: what arrived must be the folder or file that was looked at.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -17,6 +17,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::entry::{self, EntryId, Form, split};
 use super::place::{Absent, descend, device_of, open_folder, refused};
 use super::{Base, StorageError};
 use crate::name::REGISTRY_DIR;
@@ -31,25 +32,19 @@ pub(super) const RESTORING: &str = "restoring.json";
 /// Above this many folders one `syncfs` is cheaper than a sync of each.
 const MOST_SYNCS: usize = 60;
 
-/// What tells a folder from any other on its file system.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FolderId {
-    /// Device; as a number it is good until the next reboot only.
-    pub device: u64,
-    /// Inode.
-    pub inode: u64,
-}
-
-/// One moved folder in a manifest.
+/// One moved folder or file in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Item {
     /// Its name in the trash.
     pub item: u32,
     /// Its place, relative to the base directory.
     pub path: String,
-    /// Which folder it is.
+    /// What is moved. Where a manifest does not say, it is a folder.
+    #[serde(default, skip_serializing_if = "Form::is_folder")]
+    pub form: Form,
+    /// Which folder or file it is.
     #[serde(flatten)]
-    pub folder: FolderId,
+    pub entry: EntryId,
 }
 
 /// The items of a manifest; the rest of it is for people.
@@ -223,43 +218,6 @@ pub struct TrashFolder {
     pub(super) path: PathBuf,
 }
 
-/// What stands at the place of something that is to be removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// A folder.
-    Folder(FolderId),
-    /// Nothing.
-    Nothing,
-}
-
-/// Looks at what stands at `path`, relative to the base directory.
-///
-/// # Errors
-/// [`StorageError`] where it is reached through a symbolic link, is no folder, or lies on another
-/// file system than the base directory.
-pub fn standing(base: &Base, path: &Path) -> Result<Standing, StorageError> {
-    let Some(folder) = descend(base, path, Absent::Say)? else {
-        return Ok(Standing::Nothing);
-    };
-    id_of(&folder, &base.path().join(path)).map(Standing::Folder)
-}
-
-fn id_of(folder: &OwnedFd, path: &Path) -> Result<FolderId, StorageError> {
-    rustix::fs::fstat(folder)
-        .map(|stat| FolderId {
-            device: stat.st_dev,
-            inode: stat.st_ino,
-        })
-        .map_err(|errno| StorageError::io("reading", path, errno))
-}
-
-fn split(path: &Path) -> (&Path, &std::ffi::OsStr) {
-    (
-        path.parent().unwrap_or(Path::new("")),
-        path.file_name().unwrap_or_default(),
-    )
-}
-
 impl TrashFolder {
     /// Where it lies.
     #[must_use]
@@ -402,24 +360,20 @@ impl TrashFolder {
         }
     }
 
-    /// Identifies an item; none where it is not here or no folder.
+    /// Identifies an item; none where nothing of this form is here.
     ///
     /// # Errors
     /// [`StorageError::Io`].
-    pub fn identify(&self, item: u32) -> Result<Option<FolderId>, StorageError> {
-        let path = self.path.join(item.to_string());
-        match open_folder(&self.fd, item.to_string()) {
-            Ok(folder) => id_of(&folder, &path).map(Some),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-            Err(errno) => Err(StorageError::io("opening", &path, errno)),
-        }
+    pub fn identify(&self, item: u32, form: Form) -> Result<Option<EntryId>, StorageError> {
+        let name = item.to_string();
+        entry::identify(&self.fd, &name, form, &self.path.join(&name))
     }
 
-    /// Moves a folder into the trash.
+    /// Moves a folder or file into the trash.
     ///
     /// # Errors
-    /// [`StorageError`] where it is not the folder that was looked at, or cannot be moved; it
-    /// then stands where it stood.
+    /// [`StorageError`] where it is not what was looked at, or cannot be moved; it then stands
+    /// where it stood.
     pub fn take(
         &self,
         base: &Base,
@@ -440,7 +394,7 @@ impl TrashFolder {
             },
         )?;
         touched.note(parent, &folder)?;
-        if self.identify(item.item)? == Some(item.folder) {
+        if self.identify(item.item, item.form)? == Some(item.entry) {
             return Ok(());
         }
         // Somebody swapped it between looking and moving: it goes back unseen.
@@ -524,45 +478,6 @@ pub fn drop_empty_folders(base: &Base, paths: &[String], keep: impl Fn(&str) -> 
             path = parent;
         }
     }
-}
-
-/// Mount points at or below any of `paths`, relative to the base directory.
-///
-/// # Errors
-/// [`StorageError::Io`] where the system's list of mounts cannot be read.
-pub fn mounts_below(base: &Base) -> Result<Vec<PathBuf>, StorageError> {
-    let list = Path::new("/proc/self/mountinfo");
-    let text = match std::fs::read_to_string(list) {
-        Ok(text) => text,
-        // Without /proc nobody can tell; the purge still refuses another device.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(StorageError::io("reading", list, error)),
-    };
-    let real = base
-        .path()
-        .canonicalize()
-        .map_err(|error| StorageError::io("finding", base.path(), error))?;
-    let points = text
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(unescape_mount);
-    Ok(points
-        .filter_map(|point| point.strip_prefix(&real).map(Path::to_path_buf).ok())
-        .collect())
-}
-
-/// Undoes the octal escapes of `/proc/self/mountinfo`: space, tab, end of line, backslash.
-fn unescape_mount(text: &str) -> PathBuf {
-    let mut text = text.to_owned();
-    for (escaped, plain) in [
-        ("\\040", " "),
-        ("\\011", "\t"),
-        ("\\012", "\n"),
-        ("\\134", "\\"),
-    ] {
-        text = text.replace(escaped, plain);
-    }
-    text.into()
 }
 
 /// Whether a folder or anything of this type may be in a container besides its arrays: zarr's own

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dalsegno::catalog::Durability;
 use dalsegno::filter::{Filter, Pattern};
-use dalsegno::key::Key;
+use dalsegno::key::{Key, Kind};
 use dalsegno::monitor::Silent;
 use dalsegno::removal::RemoveOptions;
 use dalsegno::removals::Keep;
@@ -30,11 +30,11 @@ pub(crate) enum Case {
     Many,
     /// A container with everything in it, by one rename.
     Container,
-    /// Three arrays, into the trash.
+    /// Two arrays and a checkpoint, into the trash.
     Kept,
     /// Everything of a removal is restored.
     Restore,
-    /// One of two arrays of a removal.
+    /// An array, but not the checkpoint, of a removal.
     RestoreOne,
     /// The trash, with two removals, is emptied.
     Empty,
@@ -108,10 +108,11 @@ impl Case {
     /// What the case is about; everything else stays where it is.
     pub(crate) fn targets(self) -> Vec<Key> {
         let few = |last| (1..=last).map(|iteration| prediction("few", iteration));
+        let with_weights = |last| few(last).chain([checkpoint(1)]);
         match self {
             One | RecoverNote => few(1).collect(),
-            Kept | RecoverRemoval => few(3).collect(),
-            Restore | RestoreOne | Empty | RecoverRestore => few(2).collect(),
+            Kept | RecoverRemoval => with_weights(2).collect(),
+            Restore | RestoreOne | Empty | RecoverRestore => with_weights(1).collect(),
             Many | RecoverPurge => many().collect(),
             Container => whole().collect(),
         }
@@ -145,7 +146,14 @@ impl Case {
     pub(crate) fn write(folder: &Path) {
         let base = folder.join("base");
         for key in few_all().chain(many()).chain(whole()) {
-            write_array(&base.join(dalsegno::layout::locate(&key).path()));
+            let path = base.join(dalsegno::layout::locate(&key).path());
+            if key.kind() == Kind::Checkpoint {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, format!("weights of {path:?}")).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+            } else {
+                write_array(&path);
+            }
         }
         for container in ["few", "many", "whole"] {
             let group = base.join(container).join("validation.zarr/.zgroup");
@@ -159,7 +167,11 @@ impl Case {
         let registry = Registry::create(&base).unwrap();
         let keys: Vec<Key> = few_all().chain(many()).chain(whole()).collect();
         registry.record_many(&keys).unwrap();
-        let rows = registry.select(&Filter::default()).unwrap();
+        let everything = Filter {
+            kinds: Kind::ALL.to_vec(),
+            ..Filter::default()
+        };
+        let rows = registry.select(&everything).unwrap();
         registry.seal_many(&rows, &Silent).unwrap();
     }
 
@@ -215,7 +227,15 @@ enum Behind {
 }
 
 fn few_all() -> impl Iterator<Item = Key> {
-    (1..=4).map(|iteration| prediction("few", iteration))
+    let arrays = (1..=4).map(|iteration| prediction("few", iteration));
+    arrays.chain([checkpoint(1), checkpoint(2)])
+}
+
+fn checkpoint(iteration: i64) -> Key {
+    Key::Checkpoint {
+        run: "few".parse().unwrap(),
+        iteration,
+    }
 }
 
 fn many() -> impl Iterator<Item = Key> {
@@ -264,6 +284,7 @@ fn remove_keys(registry: &Registry, keys: &[Key], keep: Keep) -> dalsegno::Resul
 fn of_run(run: &str) -> Filter {
     Filter {
         runs: vec![Pattern::from(run)],
+        kinds: Kind::ALL.to_vec(),
         ..Filter::default()
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use dalsegno::clock::{FixedClock, Timestamp};
 use dalsegno::filter::Filter;
+use dalsegno::key::Kind;
 use dalsegno::monitor::Silent;
 use dalsegno::removal::RemoveOptions;
 use dalsegno::removals::Keep;
@@ -19,9 +20,11 @@ use crate::disk::{Row, Seen};
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const RUNS: usize = 2;
 const ARRAYS: usize = 4;
+/// Number of a run's checkpoint, behind its arrays.
+const CHECKPOINT: usize = ARRAYS;
 const ID: &str = "20261122-163000-";
 
-/// An array: run and number in it.
+/// An array or checkpoint: run and number in it.
 type Array = (usize, usize);
 
 #[derive(Debug, Clone)]
@@ -49,7 +52,8 @@ pub(crate) enum Step {
 }
 
 pub(crate) fn step() -> impl Strategy<Value = Step> {
-    let array = || (0..RUNS, 0..ARRAYS);
+    let array = || (0..RUNS, 0..=CHECKPOINT);
+    let only_array = (0..RUNS, 0..ARRAYS);
     prop_oneof![
         3 => array().prop_map(Step::Record),
         5 => array().prop_map(Step::Write),
@@ -58,7 +62,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::Refresh),
         4 => (array(), any::<bool>()).prop_map(|(array, kept)| Step::Remove(array, kept)),
         2 => (0..RUNS, any::<bool>()).prop_map(|(run, kept)| Step::RemoveRun(run, kept)),
-        1 => (array(), any::<bool>(), any::<bool>())
+        1 => (only_array, any::<bool>(), any::<bool>())
             .prop_map(|(array, kept, going)| Step::RemoveAround(array, kept, going)),
         3 => array().prop_map(Step::RestorePath),
         2 => any::<usize>().prop_map(Step::RestoreRemoval),
@@ -96,11 +100,37 @@ pub(crate) struct World {
 }
 
 fn path_of((run, number): Array) -> String {
+    if number == CHECKPOINT {
+        return format!("run{run}/checkpoints/iterations/7");
+    }
     format!(
         "run{run}/validation.zarr/{}/crop{}/prediction",
         number / 2,
         number % 2
     )
+}
+
+/// The path of a file in an array; that of a checkpoint has no name in it.
+fn inside(folder: &str, file: &str) -> String {
+    if file.is_empty() {
+        folder.to_owned()
+    } else {
+        format!("{folder}/{file}")
+    }
+}
+
+/// What a manifest says of an item.
+fn item(number: usize, array: Array, found: &fs::Metadata) -> serde_json::Value {
+    let mut item = serde_json::json!({
+        "item": number,
+        "path": path_of(array),
+        "device": found.dev(),
+        "inode": found.ino(),
+    });
+    if array.1 == CHECKPOINT {
+        item["form"] = "file".into();
+    }
+    item
 }
 
 fn target(array: Array) -> Target {
@@ -161,7 +191,11 @@ impl World {
             Step::Write(array) => self.write(*array),
             Step::Lose(array) => {
                 if self.data.remove(array).is_some() {
-                    fs::remove_dir_all(self.base.join(path_of(*array))).unwrap();
+                    let path = self.base.join(path_of(*array));
+                    match array.1 {
+                        CHECKPOINT => fs::remove_file(path).unwrap(),
+                        _ => fs::remove_dir_all(path).unwrap(),
+                    }
                 }
             }
             Step::Seal(array) => self.seal(*array),
@@ -204,9 +238,8 @@ impl World {
         }
         for (array, files) in &self.data {
             for (file, text) in files {
-                model
-                    .files
-                    .insert(format!("{}/{file}", path_of(*array)), text.clone());
+                let path = inside(&path_of(*array), file);
+                model.files.insert(path, text.clone());
             }
         }
         for run in 0..RUNS {
@@ -220,7 +253,7 @@ impl World {
                 files.extend(
                     of_item
                         .iter()
-                        .map(|(file, text)| (format!("{item}/{file}"), text.clone())),
+                        .map(|(file, text)| (inside(&item.to_string(), file), text.clone())),
                 );
             }
             model.trash.insert(id.clone(), files);
@@ -247,13 +280,17 @@ impl World {
         if self.data.contains_key(&array) {
             return;
         }
-        let folder = self.base.join(path_of(array));
-        fs::create_dir_all(folder.join("0/0")).unwrap();
+        let names: &[&str] = match array.1 {
+            CHECKPOINT => &[""],
+            _ => &[".zarray", "0/0/0"],
+        };
         let mut files = BTreeMap::new();
-        for file in [".zarray", "0/0/0"] {
+        for &file in names {
             self.next_text += 1;
             let text = format!("{{\"n\":{:04}}}", self.next_text);
-            fs::write(folder.join(file), &text).unwrap();
+            let path = self.base.join(inside(&path_of(array), file));
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, &text).unwrap();
             files.insert(file.to_owned(), text);
         }
         self.data.insert(array, files);
@@ -283,8 +320,12 @@ impl World {
             all: true,
             measure: true,
         };
+        let everything = Filter {
+            kinds: Kind::ALL.to_vec(),
+            ..Filter::default()
+        };
         self.registry()
-            .refresh(&Filter::default(), options, &Silent)
+            .refresh(&everything, options, &Silent)
             .unwrap();
         for (array, (id, state, bytes, files, sealed)) in self.rows.clone() {
             let row = if self.data.contains_key(&array) {
@@ -323,7 +364,9 @@ impl World {
         for array in had_data {
             let path = format!("{}/", path_of(array));
             let left = seen.empty.iter().find(|empty| path.starts_with(*empty));
-            assert_eq!(left, None, "was left empty");
+            // The folders of checkpoints are DaCapo's.
+            let is_checkpoint = array.1 == CHECKPOINT;
+            assert_eq!(left.is_some(), is_checkpoint, "{left:?} was left empty");
         }
     }
 
@@ -343,7 +386,7 @@ impl World {
         self.removed(report.removal.unwrap().to_string(), &[array], kept);
     }
 
-    /// Removes a run; with an obstacle, a file stands where one of its arrays should be.
+    /// Removes a run but its checkpoint; with an obstacle, a file stands where one of its arrays should be.
     fn remove_run(&mut self, run: usize, kept: bool, obstacle: Option<Array>, going: bool) {
         let obstacle = obstacle
             .filter(|array| self.rows.contains_key(array) && !self.data.contains_key(array));
@@ -459,14 +502,9 @@ impl World {
             .collect();
         let items: Vec<_> = (0..)
             .zip(&arrays)
-            .map(|(item, array)| {
+            .map(|(number, array)| {
                 let found = self.base.join(path_of(**array)).metadata().unwrap();
-                serde_json::json!({
-                    "item": item,
-                    "path": path_of(**array),
-                    "device": found.dev(),
-                    "inode": found.ino(),
-                })
+                item(number, **array, &found)
             })
             .collect();
         let manifest = serde_json::json!({ "version": 1, "items": items }).to_string();
@@ -499,20 +537,15 @@ impl World {
         let mut items = Vec::new();
         for (array, kept) in artifacts {
             let place = self.base.join(path_of(*array));
-            let Some((item, _)) = &kept.item else {
+            let Some((number, _)) = &kept.item else {
                 continue;
             };
             if place.exists() {
                 continue;
             }
-            let from = folder.join(item.to_string());
+            let from = folder.join(number.to_string());
             let found = from.metadata().unwrap();
-            items.push(serde_json::json!({
-                "item": item,
-                "path": path_of(*array),
-                "device": found.dev(),
-                "inode": found.ino(),
-            }));
+            items.push(item(*number, *array, &found));
             if items.len() < 3 {
                 fs::create_dir_all(place.parent().unwrap()).unwrap();
                 fs::rename(from, place).unwrap();
@@ -540,7 +573,7 @@ impl World {
         let items = artifacts.values().filter_map(|kept| kept.item.as_ref());
         let all = items.flat_map(|(item, of_item)| of_item.keys().map(move |file| (item, file)));
         for (item, file) in all.take(files) {
-            fs::remove_file(folder.join(item.to_string()).join(file)).unwrap();
+            fs::remove_file(folder.join(inside(&item.to_string(), file))).unwrap();
         }
         self.over.insert(id, 2);
         self.reopen();

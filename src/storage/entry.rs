@@ -1,0 +1,129 @@
+//! What is moved to the trash and back: a folder, or the one file of a checkpoint, and what tells
+//! it from any other.
+//!
+//! Nothing is ever reached through a symbolic link, and a link itself is neither.
+
+use std::ffi::OsStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::place::{Absent, descend, device_of, open_folder};
+use super::{Base, StorageError};
+
+/// What tells a folder or file from any other on its file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EntryId {
+    /// Device; as a number it is good until the next reboot only.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+}
+
+/// Whether something is moved as a folder or as a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Form {
+    /// A folder with everything in it.
+    #[default]
+    Folder,
+    /// A regular file, whatever other names it has.
+    File,
+}
+
+impl Form {
+    /// Whether it is a folder.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        *self == Self::Folder
+    }
+}
+
+/// What stands at the place of something that is to be removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// A folder or a file, as was asked.
+    Entry(EntryId),
+    /// Nothing.
+    Nothing,
+}
+
+/// Looks at what stands at `path`, relative to the base directory.
+///
+/// # Errors
+/// [`StorageError`] where it is reached through a symbolic link, is not of this form, or lies on
+/// another file system than the base directory.
+pub fn standing(base: &Base, path: &Path, form: Form) -> Result<Standing, StorageError> {
+    let full = base.path().join(path);
+    if form == Form::Folder {
+        return match descend(base, path, Absent::Say)? {
+            Some(folder) => id_of(&folder, &full).map(Standing::Entry),
+            None => Ok(Standing::Nothing),
+        };
+    }
+    let (parent, name) = split(path);
+    let Some(folder) = descend(base, parent, Absent::Say)? else {
+        return Ok(Standing::Nothing);
+    };
+    let stat = match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT) => return Ok(Standing::Nothing),
+        Err(errno) => return Err(StorageError::io("reading", &full, errno)),
+    };
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile if stat.st_dev != device_of(folder.as_fd(), &full)? => {
+            Err(StorageError::OtherDevice { path: full })
+        }
+        FileType::RegularFile => Ok(Standing::Entry(of_stat(&stat))),
+        FileType::Symlink => Err(StorageError::Symlink { path: full }),
+        _ => Err(StorageError::NotAFile { path: full }),
+    }
+}
+
+/// Identifies what has a name in a folder; none where there is nothing of this form.
+pub(super) fn identify(
+    folder: &OwnedFd,
+    name: &str,
+    form: Form,
+    path: &Path,
+) -> Result<Option<EntryId>, StorageError> {
+    match form {
+        Form::Folder => match open_folder(folder, name) {
+            Ok(folder) => id_of(&folder, path).map(Some),
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+            Err(errno) => Err(StorageError::io("opening", path, errno)),
+        },
+        Form::File => match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => {
+                let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+                Ok(is_file.then(|| of_stat(&stat)))
+            }
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(StorageError::io("reading", path, errno)),
+        },
+    }
+}
+
+fn id_of(folder: &OwnedFd, path: &Path) -> Result<EntryId, StorageError> {
+    fstat(folder)
+        .map(|stat| of_stat(&stat))
+        .map_err(|errno| StorageError::io("reading", path, errno))
+}
+
+fn of_stat(stat: &Stat) -> EntryId {
+    EntryId {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+    }
+}
+
+/// Folder and name of a path.
+pub(super) fn split(path: &Path) -> (&Path, &OsStr) {
+    (
+        path.parent().unwrap_or(Path::new("")),
+        path.file_name().unwrap_or_default(),
+    )
+}
