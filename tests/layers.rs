@@ -275,8 +275,14 @@ fn files_are_touched_only_in_storage_and_catalog() {
         "OpenOptions",
         "tempfile",
     ];
-    // The demonstration writes arrays of its own.
-    let allowed = ["storage", "catalog", "cli/demo.rs", "cli/zarr.rs"];
+    // The demonstration writes arrays of its own; plans and scores are files that a user names.
+    let allowed = [
+        "storage",
+        "catalog",
+        "cli/demo.rs",
+        "cli/zarr.rs",
+        "cli/files.rs",
+    ];
     assert_eq!(files_with(&words, &allowed), Vec::<String>::new());
 }
 
@@ -316,11 +322,11 @@ fn values_know_neither_disk_nor_environment() {
     let values: Vec<String> = places()
         .into_iter()
         .filter(|(_, place)| place.level == 0)
-        .map(|(module, _)| format!("{module}.rs"))
+        .map(|(module, _)| module)
         .collect();
     let words = ["std::env", "std::fs", "std::process", "rustix", "std::io"];
     for source in sources() {
-        if values.contains(&source.path) {
+        if values.iter().any(|value| value == source.module()) {
             for word in words {
                 assert!(!source.code.contains(word), "src/{}: {word}", source.path);
             }

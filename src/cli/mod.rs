@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod du;
 mod fail;
+mod files;
 mod gc;
 mod init;
 mod iterations;

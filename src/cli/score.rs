@@ -1,13 +1,13 @@
 //! `score`: what was measured of iterations, for `gc --keep-best`.
 
-use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use super::args::Output;
 use super::context::{Context, Form, shell_word};
 use super::fail::Failure;
+use super::files;
 use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty};
 use crate::catalog::ScoreQuery;
 use crate::filter::{Filter, IterationRange, Pattern};
@@ -208,25 +208,9 @@ fn note(
     }
 }
 
-fn import(context: &mut Context, command: &ScoreCommand, path: &PathBuf) -> Result<(), Failure> {
-    let mut text = String::new();
-    let is_stdin = path.as_os_str() == "-";
-    let read = if is_stdin {
-        std::io::stdin().lock().read_to_string(&mut text)
-    } else {
-        std::fs::File::open(path).and_then(|mut file| file.read_to_string(&mut text))
-    };
-    let name = if is_stdin {
-        "standard input".to_owned()
-    } else {
-        path.display().to_string()
-    };
-    read.map_err(|error| {
-        Failure::Outside(
-            format!("{name} cannot be read: {error}"),
-            "give a file in UTF-8, CSV or JSON lines",
-        )
-    })?;
+fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<(), Failure> {
+    let text = files::read(path, "give a file in UTF-8, CSV or JSON lines")?;
+    let name = files::name(path);
     let scores = scores::read(&text).map_err(|error| {
         let in_file = format!("{name}, line {}", error.line);
         context.error(

@@ -3,7 +3,7 @@
 mod rules;
 mod show;
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -11,6 +11,7 @@ use clap::Args;
 use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
+use super::files;
 use super::render::{self, count, total_text};
 use super::rm::{self, TrashFlags};
 use super::selection::Selection;
@@ -159,19 +160,7 @@ fn keep(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
     };
     let mut text = plan.file.text()?;
     text.push('\n');
-    let written = std::fs::File::create_new(path).and_then(|mut file| {
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.sync_all())
-    });
-    written.map_err(|error| {
-        Failure::Outside(
-            format!(
-                "the plan could not be written to {}: {error}",
-                path.display()
-            ),
-            "name a new file in a folder that can be written",
-        )
-    })?;
+    files::write_new(path, &text)?;
     let word = super::context::shell_word(&path.display().to_string());
     let hint = context.with_base(&format!("carry it out with: dalsegno gc --apply {word}"));
     context.say(&format!("nothing was removed; {hint}"));
@@ -179,12 +168,7 @@ fn keep(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
 }
 
 fn apply_file(context: &mut Context, command: &Gc, path: &Path) -> Result<(), Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::Outside(
-            format!("the plan {} cannot be read: {error}", path.display()),
-            "give a file that dalsegno gc --plan-out wrote",
-        )
-    })?;
+    let text = files::read(path, "give a file that dalsegno gc --plan-out wrote")?;
     let plan = PlanFile::parse(&text)?;
     let registry = context.open()?;
     carry_out(context, command, &registry, &plan)

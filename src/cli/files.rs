@@ -1,0 +1,47 @@
+//! Files that a user names on the command line: plans and scores.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+
+use super::fail::Failure;
+
+/// How a file is called in a message.
+pub(super) fn name(path: &Path) -> String {
+    if path.as_os_str() == "-" {
+        "standard input".to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// Reads a file as text; `-` is standard input. `instead` says what to give where that fails.
+pub(super) fn read(path: &Path, instead: &'static str) -> Result<String, Failure> {
+    let mut text = String::new();
+    let read = if path.as_os_str() == "-" {
+        std::io::stdin().lock().read_to_string(&mut text)
+    } else {
+        File::open(path).and_then(|mut file| file.read_to_string(&mut text))
+    };
+    match read {
+        Ok(_) => Ok(text),
+        Err(error) => Err(Failure::Outside(
+            format!("{} cannot be read: {error}", name(path)),
+            instead,
+        )),
+    }
+}
+
+/// Writes a new file; one that is there is left alone.
+pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    let written = File::create_new(path).and_then(|mut file| {
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+    });
+    written.map_err(|error| {
+        Failure::Outside(
+            format!("{} could not be written: {error}", path.display()),
+            "name a new file in a folder that can be written",
+        )
+    })
+}
