@@ -4,7 +4,7 @@
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::select::{Query, Selected, listing};
-use super::summary::{DuGroup, by_iteration, by_run, by_space};
+use super::summary::{DuGroup, by_group, by_iteration, by_run, by_space};
 use super::{artifacts, migrate, removals};
 use crate::artifact::State;
 use crate::clock::Timestamp;
@@ -62,11 +62,10 @@ fn plan(connection: &Connection, sql: &str) -> Vec<String> {
         .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
         .unwrap();
     let count = statement.parameter_count();
-    statement
+    let lines = statement
         .query_map(params_from_iter((0..count).map(|_| 1)), |row| row.get(3))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+        .unwrap();
+    asked_each_row(lines.map(Result::unwrap))
 }
 
 /// The plan of a query with the values that are bound to it, which decide about globs.
@@ -74,11 +73,26 @@ fn plan_of(connection: &Connection, query: &Query) -> Vec<String> {
     let mut statement = connection
         .prepare(&format!("EXPLAIN QUERY PLAN {}", query.sql))
         .unwrap();
-    statement
+    let lines = statement
         .query_map(params_from_iter(&query.values), |row| row.get(3))
-        .unwrap()
-        .map(Result::unwrap)
-        .collect()
+        .unwrap();
+    asked_each_row(lines.map(Result::unwrap))
+}
+
+/// A plan without the question whether there is any pin: it is asked once a statement, and the
+/// first row that it meets answers it.
+fn asked_each_row(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut plan: Vec<String> = Vec::new();
+    for line in lines {
+        let asks = |head: &String| head.starts_with("SCALAR SUBQUERY");
+        if line == "SCAN pin USING COVERING INDEX sqlite_autoindex_pin_1"
+            && plan.pop_if(|head| asks(head)).is_some()
+        {
+            continue;
+        }
+        plan.push(line);
+    }
+    plan
 }
 
 /// What a plan may not do: walk a whole table other than the small one of runs.
@@ -181,6 +195,10 @@ fn filters() -> Vec<Filter> {
             },
             Filter {
                 min_bytes: Some(5),
+                ..start.clone()
+            },
+            Filter {
+                owners: vec![0, 1000],
                 ..start.clone()
             },
             Filter {
@@ -334,10 +352,11 @@ fn sums_search_artifacts() {
         DuGroup::Kind,
         DuGroup::Iteration,
         DuGroup::Dataset,
+        DuGroup::Owner,
     ];
     for connection in [empty(), full()] {
         for filter in filters() {
-            let mut queries = vec![by_iteration(&filter), by_run(&filter)];
+            let mut queries = vec![by_iteration(&filter), by_run(&filter), by_group(&filter)];
             queries.extend(groups.map(|group| by_space(&filter, group)));
             for query in queries {
                 let plan = plan_of(&connection, &query);
@@ -536,6 +555,7 @@ fn an_id_is_never_given_out_twice() {
                 None::<i64>,
                 None::<i64>,
                 0,
+                None::<i64>,
                 None::<i64>
             ],
         )

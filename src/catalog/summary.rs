@@ -76,9 +76,11 @@ pub enum DuGroup {
     Iteration,
     /// By dataset.
     Dataset,
+    /// By the user whose the data is.
+    Owner,
 }
 
-/// One line of disk use, of what is present.
+/// One line of disk use: what is present, and apart from it what is reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DuRow {
     /// Run, where sums are by run or iteration.
@@ -89,9 +91,13 @@ pub struct DuRow {
     pub iteration: Option<i64>,
     /// Dataset, where sums are by dataset; none for arrays without one.
     pub dataset: Option<String>,
-    /// Number of arrays.
+    /// Number of the user whose the data is, where sums are by owner; none where nobody looked.
+    pub owner: Option<u32>,
+    /// Number of arrays that are present.
     pub arrays: u64,
-    /// Bytes and files.
+    /// Number of arrays whose identifier was handed out, with no data seen; not in `arrays`.
+    pub reserved: u64,
+    /// Bytes and files of what is present.
     #[serde(flatten)]
     pub total: Total,
 }
@@ -139,16 +145,20 @@ pub(super) fn by_run(filter: &Filter) -> Query {
 }
 
 pub(super) fn by_space(filter: &Filter, group: DuGroup) -> Query {
-    let (columns, group) = match group {
-        DuGroup::Run => ("run.name, NULL, NULL, NULL", "run.name"),
-        DuGroup::Kind => ("NULL, a.kind_id, NULL, NULL", "a.kind_id"),
-        DuGroup::Iteration => ("run.name, NULL, a.iteration, NULL", "run.name, a.iteration"),
-        DuGroup::Dataset => ("NULL, NULL, NULL, dataset.name", "dataset.name"),
+    let group = match group {
+        DuGroup::Run => ["run.name", "", "", "", ""],
+        DuGroup::Kind => ["", "a.kind_id", "", "", ""],
+        DuGroup::Iteration => ["run.name", "", "a.iteration", "", ""],
+        DuGroup::Dataset => ["", "", "", "dataset.name", ""],
+        DuGroup::Owner => ["", "", "", "", "a.owner"],
     };
+    let columns = group.map(|column| if column.is_empty() { "NULL" } else { column });
+    let group: Vec<&str> = group.into_iter().filter(|part| !part.is_empty()).collect();
+    let group = group.join(", ");
     grouped(
         filter,
-        columns,
-        " AND a.state = 1",
+        &format!("{}, sum(a.state = 0)", columns.join(", ")),
+        " AND a.state <> 2",
         &format!(" GROUP BY {group} ORDER BY {group}"),
     )
 }
@@ -333,7 +343,10 @@ impl Catalog {
         Ok(groups)
     }
 
-    /// Gives what present arrays take, summed by `group`, largest first.
+    /// Gives what present arrays take, summed by `group`, largest first; equally large ones in the
+    /// order of run and iteration, kind, name or number, what has none of it before the others.
+    ///
+    /// A group where everything is reserved has a row too, with no array in it.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -342,13 +355,15 @@ impl Catalog {
         self.read_with(|connection| {
             self.run_query(connection, &by_space(filter, group), |row| {
                 let read = || -> rusqlite::Result<_> {
-                    let (arrays, total) = total(row, 4)?;
+                    let (arrays, total) = total(row, 6)?;
                     Ok(DuRow {
                         run: row.get(0)?,
                         kind: row.get::<_, Option<i64>>(1)?.and_then(rows::kind_of),
                         iteration: row.get(2)?,
                         dataset: row.get(3)?,
+                        owner: row.get(4)?,
                         arrays,
+                        reserved: row.get(5)?,
                         total,
                     })
                 };

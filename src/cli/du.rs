@@ -1,25 +1,28 @@
 //! `du`: what a selection takes on disk.
 
 use clap::{Args, ValueEnum};
+use nix::unistd::{Uid, User};
 use serde::Serialize;
 
 use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render::{
-    Align, Column, Record, Rows, or_dash, or_empty, total_cells, total_fields, total_text,
+    Align, Column, Ink, Record, Rows, or_dash, or_empty, total_cells, total_fields, total_text,
 };
 use super::selection::Selection;
 use crate::catalog::{DuGroup, DuRow};
+use crate::key::Kind;
 use crate::refresh::RefreshOptions;
 use crate::removals::Removal;
-use crate::size::Total;
+use crate::size::{ByteCount, Total};
 
 /// Show what a selection takes on disk, largest first
 ///
 /// Arrays that nobody counted are counted first, which walks their folders; --no-refresh shows
-/// what the catalog knows. Containers are left out: what lies in them is counted already. Without
-/// a selection, what is in the trash is a line of its own: it takes space until it is unlinked.
+/// what the catalog knows. Containers are left out: what lies in them is counted already. What is
+/// recorded with nothing written yet is a line of its own, and takes nothing. Without a selection,
+/// what is in the trash is a line of its own too: it takes space until it is unlinked.
 #[derive(Debug, Args)]
 pub(super) struct Du {
     /// Sum by
@@ -40,33 +43,133 @@ enum By {
     Kind,
     Iteration,
     Dataset,
+    Owner,
 }
 
-/// A line: what a group of arrays takes, or the trash.
-#[derive(Serialize)]
+impl From<By> for DuGroup {
+    fn from(by: By) -> Self {
+        match by {
+            By::Run => Self::Run,
+            By::Kind => Self::Kind,
+            By::Iteration => Self::Iteration,
+            By::Dataset => Self::Dataset,
+            By::Owner => Self::Owner,
+        }
+    }
+}
+
+/// What a line is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    Present,
+    Trash,
+    Reserved,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Present => "present",
+            Self::Trash => "trash",
+            Self::Reserved => "reserved",
+        }
+    }
+}
+
+/// A line: what a group of arrays takes, the trash, or what is reserved.
+#[derive(Debug, Serialize)]
 struct Usage {
-    #[serde(flatten)]
-    row: DuRow,
+    run: Option<String>,
+    kind: Option<Kind>,
+    iteration: Option<i64>,
+    dataset: Option<String>,
+    /// Name of the user; none where sums are not by owner, nobody looked, or the user has no name.
+    owner: Option<String>,
+    uid: Option<u32>,
+    arrays: u64,
+    /// None where nobody counted any, and of what is reserved.
+    bytes: Option<ByteCount>,
+    files: Option<u64>,
+    uncounted: u64,
+    state: State,
     trash: bool,
+    #[serde(skip)]
+    total: Total,
+    #[serde(skip)]
+    by_owner: bool,
+    #[serde(skip)]
+    bar: String,
 }
 
 impl Usage {
-    /// What is in the trash, kept or being unlinked; none where it is empty.
-    fn of_trash(removals: &[Removal]) -> Option<Self> {
-        let mut row = DuRow {
+    /// A line about no group.
+    fn new(state: State, arrays: u64, total: Total) -> Self {
+        let is_known = state != State::Reserved && total.is_known();
+        Self {
             run: None,
             kind: None,
             iteration: None,
             dataset: None,
-            arrays: 0,
-            total: Total::default(),
-        };
-        for removal in removals {
-            row.arrays += removal.artifacts;
-            row.total.merge(removal.total);
+            owner: None,
+            uid: None,
+            arrays,
+            bytes: is_known.then_some(total.bytes),
+            files: is_known.then_some(total.files),
+            uncounted: total.uncounted,
+            state,
+            trash: state == State::Trash,
+            total,
+            by_owner: false,
+            bar: String::new(),
         }
-        (!removals.is_empty()).then_some(Self { row, trash: true })
     }
+
+    fn of_group(row: DuRow, by: By) -> Self {
+        Self {
+            run: row.run,
+            kind: row.kind,
+            iteration: row.iteration,
+            dataset: row.dataset,
+            owner: row.owner.and_then(user_name),
+            uid: row.owner,
+            by_owner: by == By::Owner,
+            ..Self::new(State::Present, row.arrays, row.total)
+        }
+    }
+
+    /// What is in the trash, kept or being unlinked; none where it is empty.
+    fn of_trash(removals: &[Removal]) -> Option<Self> {
+        let mut arrays = 0;
+        let mut total = Total::default();
+        for removal in removals {
+            arrays += removal.artifacts;
+            total.merge(removal.total);
+        }
+        (!removals.is_empty()).then(|| Self::new(State::Trash, arrays, total))
+    }
+
+    fn what(&self) -> String {
+        match (self.state, &self.run, self.kind, self.iteration) {
+            (State::Trash, ..) => "in the trash".to_owned(),
+            (State::Reserved, ..) => "reserved, nothing written".to_owned(),
+            (_, Some(run), _, Some(iteration)) => format!("{run}  iteration {iteration}"),
+            (_, Some(run), ..) => run.clone(),
+            (_, None, Some(kind), _) => kind.to_string(),
+            _ if self.by_owner => match (&self.owner, self.uid) {
+                (Some(name), _) => name.clone(),
+                (None, Some(number)) => number.to_string(),
+                (None, None) => "?".to_owned(),
+            },
+            _ => or_dash(self.dataset.as_ref()),
+        }
+    }
+}
+
+/// The name of a user; none where this machine knows none.
+fn user_name(number: u32) -> Option<String> {
+    let user = User::from_uid(Uid::from_raw(number)).ok()?;
+    user.map(|user| user.name)
 }
 
 impl Record for Usage {
@@ -75,6 +178,7 @@ impl Record for Usage {
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
         Column("ARRAYS", Align::Right),
+        Column("", Align::Bar),
         Column("WHAT", Align::Left),
     ];
     const FIELDS: &'static [&'static str] = &[
@@ -82,38 +186,42 @@ impl Record for Usage {
         "kind",
         "iteration",
         "dataset",
+        "owner",
+        "uid",
         "arrays",
         "bytes",
         "files",
         "uncounted",
+        "state",
         "trash",
     ];
 
     fn cells(&self) -> Vec<String> {
-        let row = &self.row;
-        let [bytes, files] = total_cells(&row.total);
-        let what = match (&row.run, row.kind, row.iteration) {
-            _ if self.trash => "in the trash".to_owned(),
-            (Some(run), _, Some(iteration)) => format!("{run}  iteration {iteration}"),
-            (Some(run), ..) => run.clone(),
-            (None, Some(kind), _) => kind.to_string(),
-            (None, None, _) => or_dash(row.dataset.as_ref()),
+        let [bytes, files] = match self.state {
+            State::Reserved => ["-".to_owned(), "-".to_owned()],
+            State::Present | State::Trash => total_cells(&self.total),
         };
-        vec![bytes, files, row.arrays.to_string(), what]
+        let arrays = self.arrays.to_string();
+        vec![bytes, files, arrays, self.bar.clone(), self.what()]
     }
 
     fn fields(&self) -> Vec<String> {
-        let row = &self.row;
-        let [bytes, files, uncounted] = total_fields(&row.total);
+        let [bytes, files, uncounted] = match self.state {
+            State::Reserved => [String::new(), String::new(), "0".to_owned()],
+            State::Present | State::Trash => total_fields(&self.total),
+        };
         vec![
-            or_empty(row.run.as_ref()),
-            or_empty(row.kind),
-            or_empty(row.iteration),
-            or_empty(row.dataset.as_ref()),
-            row.arrays.to_string(),
+            or_empty(self.run.as_ref()),
+            or_empty(self.kind),
+            or_empty(self.iteration),
+            or_empty(self.dataset.as_ref()),
+            or_empty(self.owner.as_ref()),
+            or_empty(self.uid),
+            self.arrays.to_string(),
             bytes,
             files,
             uncounted,
+            self.state.as_str().to_owned(),
             self.trash.to_string(),
         ]
     }
@@ -126,25 +234,56 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         all: false,
     });
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
-    let group = match command.by {
-        By::Run => DuGroup::Run,
-        By::Kind => DuGroup::Kind,
-        By::Iteration => DuGroup::Iteration,
-        By::Dataset => DuGroup::Dataset,
-    };
-    let lines = registry.du(&filter, group)?.into_iter();
-    let mut lines: Vec<Usage> = lines.map(|row| Usage { row, trash: false }).collect();
+    let mut lines = Vec::new();
+    let mut reserved = 0;
+    for row in registry.du(&filter, command.by.into())? {
+        reserved += row.reserved;
+        if row.arrays > 0 {
+            lines.push(Usage::of_group(row, command.by));
+        }
+    }
     if filter.is_all() {
         lines.extend(Usage::of_trash(&registry.trash()?));
     }
+    let total = sum(&lines);
+    // One bar alone would be as long as any.
+    if lines.len() > 1 {
+        draw(&mut lines);
+    }
+    if reserved > 0 {
+        let reserved = Usage::new(State::Reserved, reserved, Total::default());
+        lines.push(reserved);
+    }
     let form = context.form(command.output);
-    let mut total = Total::default();
-    lines.iter().for_each(|line| total.merge(line.row.total));
     let mut rows = Rows::new::<Usage>(context, form)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing of the selection is on disk")?;
-    if form == Form::Table && lines.len() > 1 {
-        context.say(&format!("total {}", total_text(&total)));
+    if let Some(total) = total.filter(|_| form == Form::Table) {
+        context.say(&total);
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
+}
+
+/// What lines add up to, in a sentence; nothing where there is one line or none.
+fn sum(lines: &[Usage]) -> Option<String> {
+    let mut total = Total::default();
+    lines.iter().for_each(|line| total.merge(line.total));
+    let mut text = format!("total {}", total_text(&total));
+    if let Some(line) = lines.iter().find(|line| line.trash) {
+        text.push_str(&format!(
+            "; of that {} in the trash",
+            total_text(&line.total)
+        ));
+    }
+    (lines.len() > 1).then_some(text)
+}
+
+/// Gives each line its bar.
+fn draw(lines: &mut [Usage]) {
+    let ink = Ink::of_environment();
+    let bytes = |line: &Usage| line.total.bytes.0;
+    let longest = lines.iter().map(bytes).max().unwrap_or(0);
+    for line in lines {
+        line.bar = ink.bar(bytes(line), longest);
+    }
 }

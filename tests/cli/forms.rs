@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use nix::unistd::{Uid, User};
 use serde_json::Value;
 
 use crate::assert_transcript;
@@ -157,6 +158,61 @@ fn du_sums_what_is_present() {
         du --run nobody --table",
     );
     assert_transcript!("du", text);
+}
+
+#[test]
+fn du_shows_what_is_reserved_apart() {
+    let world = World::scanned();
+    for iteration in [600, 700] {
+        world.transcript(&format!(
+            "record prediction --run er --iteration {iteration} --dataset crop1"
+        ));
+    }
+    world.transcript("record prediction --run new --iteration 1 --dataset crop1");
+    world.transcript("rm --run mito --iteration 1000 --trash --yes");
+    let text = world.transcript(
+        "du --table
+        du
+        du --jsonl
+        du --run er --table
+        du --run er --by iteration --table
+        du --run new --table
+        du --run new --json
+        du --state present --table
+        du --state reserved --by kind --table",
+    );
+    assert_transcript!("du_reserved", text);
+}
+
+#[test]
+fn du_names_the_users_whose_the_data_is() {
+    let world = World::scanned();
+    let me = User::from_uid(Uid::effective()).unwrap().unwrap();
+    let known = world.transcript("du --by owner --table\ndu --by owner\ndu --by owner --jsonl");
+    let (name, number) = (&me.name, me.uid);
+    let known = known
+        .replace(&format!("  {name}\n"), "  [ME]\n")
+        .replace(&format!("\t{name}\t{number}\t"), "\t[ME]\t[UID]\t")
+        .replace(
+            &format!("\"owner\":\"{name}\",\"uid\":{number},"),
+            "\"owner\":\"[ME]\",\"uid\":[UID],",
+        );
+    let catalog = rusqlite::Connection::open(world.catalog()).unwrap();
+    let set = |owner: Option<u32>, run: &str| {
+        let sql =
+            "UPDATE artifact SET owner = ?1 WHERE run_id = (SELECT id FROM run WHERE name = ?2)";
+        catalog.execute(sql, rusqlite::params![owner, run]).unwrap();
+    };
+    set(None, "mito");
+    // Nobody has this number.
+    set(Some(4_294_900_000), "er");
+    let unknown = world.transcript(
+        "du --by owner --no-refresh --table
+        du --by owner --no-refresh
+        du --by owner --no-refresh --jsonl
+        du --by run --owner 4294900000 --no-refresh --table",
+    );
+    assert_transcript!("du_owner", known + &unknown);
 }
 
 #[test]

@@ -113,6 +113,30 @@ fn no_line_of_a_table_is_wider_than_a_terminal_of_80_columns() {
 }
 
 #[test]
+fn du_draws_bars_where_there_is_room() {
+    let world = World::scanned();
+    world.transcript("record prediction --run er --iteration 600 --dataset crop1");
+    world.transcript("rm --run mito --iteration 1000 --dataset crop2 --trash --yes");
+    let mut text = String::new();
+    let utf8 = ("LANG", "en_US.UTF-8");
+    for (columns, line, locale) in [
+        (80, "du", utf8),
+        (80, "du", ("LC_ALL", "C")),
+        (80, "du --by dataset", utf8),
+        (69, "du", utf8),
+        (68, "du", utf8),
+        (80, "du --run er", utf8),
+        (80, "du --by run --no-refresh --quiet", utf8),
+        (80, "du --jsonl", utf8),
+    ] {
+        let environment = [("NO_COLOR", "1"), locale];
+        text.push_str(&format!("$ {}={} dalsegno {line}\n", locale.0, locale.1));
+        text.push_str(&on_terminal(&world, columns, line, &environment));
+    }
+    assert_transcript!("terminal_bars", text);
+}
+
+#[test]
 fn colour_is_for_terminals_that_want_it() {
     let world = World::scanned();
     let coloured = on_terminal(&world, 80, "runs", &[]);

@@ -1,17 +1,20 @@
 //! Each part of a filter, and each sum, by cases.
 
-use dalsegno::catalog::DuGroup;
+use std::os::unix::fs::MetadataExt;
+
+use dalsegno::artifact::State;
+use dalsegno::catalog::{DuGroup, DuRow};
 use dalsegno::clock::Timestamp;
 use dalsegno::filter::Filter;
 use dalsegno::key::Kind;
 use dalsegno::layout;
 use dalsegno::monitor::Silent;
-use dalsegno::size::{ByteCount, Total};
+use dalsegno::size::{ByteCount, Size, Total};
 use dalsegno::storage::WalkOptions;
 use dalsegno::{RefreshOptions, Registry};
 
 use crate::common::{self, NOW, create, write_array};
-use crate::random::{Data, fill};
+use crate::random::{Data, fill, fill_owned};
 
 /// A registry with rows of these paths, all present.
 fn present(paths: &[&str]) -> (tempfile::TempDir, Registry) {
@@ -227,6 +230,81 @@ fn a_size_that_nobody_counted_is_never_zero() {
             Ok(())
         })
         .unwrap();
+}
+
+#[test]
+fn space_is_summed_by_the_user_whose_the_data_is() {
+    let base = tempfile::tempdir().unwrap();
+    let row = |path: &str, bytes, owner| {
+        let size = Size {
+            bytes: ByteCount(bytes),
+            files: 1,
+        };
+        let data = Data::Present(NOW, Some(size));
+        (layout::read(path).unwrap(), data, 0, owner)
+    };
+    let mut rows = vec![
+        row("r/validation.zarr/1/a/prediction", 5, Some(7)),
+        row("s/validation.zarr/1/a/prediction", 6, Some(7)),
+        row("r/validation.zarr/2/a/prediction", 20, Some(u32::MAX)),
+        row("r/validation.zarr/3/a/prediction", 11, None),
+        row("r/validation.zarr", 100, Some(7)),
+    ];
+    let reserved = layout::read("r/validation.zarr/4/a/prediction").unwrap();
+    rows.push((reserved, Data::Reserved, 0, None));
+    let (registry, _) = fill_owned(base.path(), &rows);
+    let du = |filter: &Filter| {
+        let rows = registry.du(filter, DuGroup::Owner).unwrap();
+        let line = |row: &DuRow| (row.owner, row.arrays, row.total.bytes.0, row.reserved);
+        rows.iter().map(line).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        du(&Filter::default()),
+        [
+            (Some(u32::MAX), 1, 20, 0),
+            (None, 1, 11, 1),
+            (Some(7), 2, 11, 0),
+        ]
+    );
+    let mine = Filter {
+        owners: vec![7],
+        ..Filter::default()
+    };
+    assert_eq!(du(&mine), [(Some(7), 2, 11, 0)]);
+    let reserved = Filter {
+        states: vec![State::Reserved],
+        ..Filter::default()
+    };
+    assert_eq!(du(&reserved), [(None, 0, 0, 1)]);
+}
+
+/// A row from before owners were noted has a size and no owner.
+#[test]
+fn whoever_counts_learns_whose_the_data_is() {
+    let base = tempfile::tempdir().unwrap();
+    let array = "r/validation.zarr/1/a/prediction";
+    write_array(&base.path().join(array));
+    let registry = create(base.path());
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let sqlite = rusqlite::Connection::open(registry.catalog_path()).unwrap();
+    sqlite
+        .execute("UPDATE artifact SET owner = NULL, bytes = 1, files = 1", [])
+        .unwrap();
+    let owner = || registry.select(&Filter::default()).unwrap()[0].owner;
+    assert_eq!(owner(), None);
+    let refresh = |measure| {
+        let options = RefreshOptions {
+            all: false,
+            measure,
+        };
+        let report = registry.refresh(&Filter::default(), options, &Silent);
+        report.unwrap().looked_at
+    };
+    assert_eq!((refresh(false), owner()), (0, None));
+    assert_eq!(refresh(true), 1);
+    let written = std::fs::metadata(base.path().join(array).join(".zarray")).unwrap();
+    assert_eq!(owner(), Some(written.uid()));
+    assert_eq!(refresh(true), 0, "it is known now");
 }
 
 #[test]

@@ -42,9 +42,23 @@ fn filter() -> impl Strategy<Value = Filter> {
             0.3,
             prop::sample::select(vec![0, 1, 100, 101, 300, u64::MAX]),
         ),
+        prop_oneof![
+            3 => Just(Vec::new()),
+            1 => prop::collection::vec(prop::sample::select(vec![0, 7, u32::MAX]), 1..3),
+        ],
     )
         .prop_map(
-            |(runs, kinds, iterations, datasets, parameters, states, older_than, min_bytes)| {
+            |(
+                runs,
+                kinds,
+                iterations,
+                datasets,
+                parameters,
+                states,
+                older_than,
+                min_bytes,
+                owners,
+            )| {
                 Filter {
                     runs,
                     kinds,
@@ -54,6 +68,8 @@ fn filter() -> impl Strategy<Value = Filter> {
                     states,
                     older_than,
                     min_bytes,
+                    owners,
+                    ..Filter::default()
                 }
             },
         )
@@ -86,6 +102,7 @@ fn compare(registry: &Registry, list: &[Artifact], filter: &Filter) -> Result<()
         DuGroup::Kind,
         DuGroup::Iteration,
         DuGroup::Dataset,
+        DuGroup::Owner,
     ] {
         let rows = registry.du(filter, group).unwrap();
         prop_assert_eq!(rows, model::du(filter, group, list), "{:?}", group);
@@ -102,7 +119,7 @@ proptest! {
         filters in prop::collection::vec(filter(), 40),
     ) {
         let base = tempfile::tempdir().unwrap();
-        let (registry, list) = random::fill(base.path(), &rows);
+        let (registry, list) = random::fill_owned(base.path(), &rows);
         compare(&registry, &list, &Filter::default())?;
         for filter in &filters {
             compare(&registry, &list, filter)?;

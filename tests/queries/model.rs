@@ -91,13 +91,22 @@ fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
     };
     let of_age = |moment| row.written_at.unwrap_or(row.recorded_at) < moment;
     let of_size = |bytes| row.size.is_some_and(|size| size.bytes.0 >= bytes);
+    // Checkpoints are selected only where their kind is named.
+    let is_of_kind = match filter.kinds.as_slice() {
+        [] => row.key.kind() != Kind::Checkpoint,
+        kinds => kinds.contains(&row.key.kind()),
+    };
     let patterns = [&filter.runs, &filter.datasets, &filter.parameters];
     patterns
         .into_iter()
         .zip(names_of(row))
         .zip(known)
         .all(|((patterns, name), known)| matches(patterns, name, known))
-        && (filter.kinds.is_empty() || filter.kinds.contains(&row.key.kind()))
+        && is_of_kind
+        && (filter.owners.is_empty()
+            || row
+                .owner
+                .is_some_and(|owner| filter.owners.contains(&owner)))
         && (filter.iterations.is_empty() || filter.iterations.iter().any(in_range))
         && (filter.states.is_empty() || filter.states.contains(&row.state))
         && filter.older_than.is_none_or(of_age)
@@ -218,25 +227,29 @@ pub(crate) fn runs(filter: &Filter, model: &[Artifact]) -> Vec<RunRow> {
 
 /// Disk use by group, largest first; equally large ones in the order of their names.
 pub(crate) fn du(filter: &Filter, group: DuGroup, model: &[Artifact]) -> Vec<DuRow> {
-    let selection = selection(filter, model);
-    let present: Vec<&Artifact> = selection.iter().filter(is_present).copied().collect();
-    let groups = grouped(&present, |row| match group {
-        DuGroup::Run => (Some(run(row)), None, None, None),
-        DuGroup::Kind => (None, Some(row.key.kind()), None, None),
-        DuGroup::Iteration => (Some(run(row)), None, row.key.iteration(), None),
-        DuGroup::Dataset => (None, None, None, dataset(row)),
+    let mut selection = selection(filter, model);
+    selection.retain(|row| row.state != State::Missing);
+    let groups = grouped(&selection, |row| match group {
+        DuGroup::Run => (Some(run(row)), None, None, None, None),
+        DuGroup::Kind => (None, Some(row.key.kind()), None, None, None),
+        DuGroup::Iteration => (Some(run(row)), None, row.key.iteration(), None, None),
+        DuGroup::Dataset => (None, None, None, dataset(row), None),
+        DuGroup::Owner => (None, None, None, None, row.owner),
     });
-    let mut rows: Vec<DuRow> = groups
-        .into_iter()
-        .map(|((run, kind, iteration, dataset), rows)| DuRow {
+    let row = |((run, kind, iteration, dataset, owner), rows): (_, Vec<&Artifact>)| {
+        let present: Vec<&Artifact> = rows.iter().filter(is_present).copied().collect();
+        DuRow {
             run,
             kind,
             iteration,
             dataset,
-            arrays: rows.len() as u64,
-            total: total(&rows),
-        })
-        .collect();
+            owner,
+            arrays: present.len() as u64,
+            reserved: (rows.len() - present.len()) as u64,
+            total: total(&present),
+        }
+    };
+    let mut rows: Vec<DuRow> = groups.into_iter().map(row).collect();
     rows.sort_by_key(|row| Reverse(row.total.bytes));
     rows
 }

@@ -33,7 +33,7 @@ fn names() -> impl Strategy<Value = &'static str> {
 }
 
 fn key() -> impl Strategy<Value = Key> {
-    (runs(), names(), names(), -1..4_i64, 0..12_usize).prop_map(|(run, name, other, n, kind)| {
+    (runs(), names(), names(), -1..4_i64, 0..13_usize).prop_map(|(run, name, other, n, kind)| {
         let path = match kind {
             0..=2 => format!("{run}/validation.zarr/{n}/{name}/output/{other}"),
             3..=4 => format!("{run}/validation.zarr/{n}/{name}/prediction"),
@@ -43,6 +43,7 @@ fn key() -> impl Strategy<Value = Key> {
             8 => format!("{run}/snapshot.zarr/{n}/{name}"),
             9 => format!("{run}/snapshot.zarr/{name}"),
             10 => format!("{run}/validation.zarr"),
+            11 => format!("{run}/checkpoints/iterations/{}", n.max(0)),
             _ => format!("{run}/other.n5/{name}"),
         };
         layout::read(&path).unwrap()
@@ -62,19 +63,32 @@ fn data() -> impl Strategy<Value = Data> {
     ]
 }
 
-pub(crate) fn catalog() -> impl Strategy<Value = Vec<(Key, Data, i64)>> {
-    prop::collection::vec((key(), data(), 0..3_i64), 0..40)
+/// A row: its key, what is known of its data, when it was recorded, and whose the data is.
+pub(crate) type Owned = (Key, Data, i64, Option<u32>);
+
+pub(crate) fn catalog() -> impl Strategy<Value = Vec<Owned>> {
+    let owner = prop::sample::select(vec![None, Some(0), Some(7), Some(u32::MAX)]);
+    prop::collection::vec((key(), data(), 0..3_i64, owner), 0..40)
+}
+
+/// Makes a registry as [`fill_owned`] does, where nobody looked whose the data is.
+pub(crate) fn fill(base: &Path, rows: &[(Key, Data, i64)]) -> (Registry, Vec<Artifact>) {
+    let rows = rows.iter().cloned();
+    let owned: Vec<Owned> = rows
+        .map(|(key, data, recorded)| (key, data, recorded, None))
+        .collect();
+    fill_owned(base, &owned)
 }
 
 /// Makes a registry whose catalog has these rows, and gives the rows in the order of listings.
 ///
 /// A key that comes again gives the same row, so what comes first stays.
-pub(crate) fn fill(base: &Path, rows: &[(Key, Data, i64)]) -> (Registry, Vec<Artifact>) {
+pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact>) {
     let registry = create(base);
     let catalog = Catalog::open(registry.catalog_path(), base, CatalogOptions::default()).unwrap();
     let mut paths = BTreeSet::new();
     let mut model = Vec::new();
-    for (key, data, recorded) in rows {
+    for (key, data, recorded, owner) in rows {
         if !paths.insert(layout::locate(key).path()) {
             continue;
         }
@@ -94,9 +108,14 @@ pub(crate) fn fill(base: &Path, rows: &[(Key, Data, i64)]) -> (Registry, Vec<Art
             assert_eq!(catalog.note(&[note]).unwrap(), 1);
         };
         if let Data::Present(written_at, size) | Data::Missing(written_at, size) = *data {
-            note(State::Reserved, Some(Seen { written_at, size }));
-            (artifact.state, artifact.written_at, artifact.size) =
-                (State::Present, Some(written_at), size);
+            let seen = Seen {
+                written_at,
+                size,
+                owner: *owner,
+            };
+            note(State::Reserved, Some(seen));
+            (artifact.state, artifact.written_at) = (State::Present, Some(written_at));
+            (artifact.size, artifact.owner) = (size, *owner);
         }
         if let Data::Missing(..) = data {
             note(State::Present, None);

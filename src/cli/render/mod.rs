@@ -1,5 +1,6 @@
 //! Rows to stdout: tables, TSV, JSON.
 
+mod bar;
 mod table;
 
 use std::io::Write;
@@ -14,6 +15,8 @@ use crate::size::{ByteCount, Size, Total};
 
 use table::Table;
 
+pub(super) use bar::Ink;
+
 /// Version of the JSON documents; a field that goes or changes its meaning raises it.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
@@ -27,6 +30,8 @@ pub(super) enum Align {
     /// Left, and may lose its middle on a narrow terminal.
     Text,
     Right,
+    /// Left, only on a terminal, and not on a narrow one.
+    Bar,
 }
 
 /// A row: JSON by its `Serialize`, cells for tables, fields for TSV.

@@ -1,9 +1,9 @@
 //! Tables for a terminal: aligned, two spaces between columns, in pages, so that a listing of any
 //! length streams. A later page is never narrower than an earlier one.
 //!
-//! Where a terminal is narrower than a page, columns that say nothing on that page are left out,
-//! then long names lose their middle; each page has its own heading then. Nothing is ever cut in
-//! a pipe.
+//! Where a terminal is narrower than a page, bars are left out, then columns that say nothing on
+//! that page, then long names lose their middle; each page has its own heading then. Nothing is
+//! ever cut in a pipe, and no bar is drawn there.
 
 use std::io::{self, Write};
 
@@ -67,7 +67,10 @@ impl Table {
                 *width = cell.width().max(*width);
             }
         }
-        let all: Vec<usize> = (0..self.columns.len()).collect();
+        let drawn = |&index: &usize| {
+            self.columns[index].1 != Align::Bar || (self.limit.is_some() && widths[index] > 0)
+        };
+        let all: Vec<usize> = (0..self.columns.len()).filter(drawn).collect();
         let rows = std::mem::take(&mut self.rows);
         let too_wide = self.limit.filter(|&limit| total(&all, &widths) > limit);
         let heading = !self.any || too_wide.is_some();
@@ -111,8 +114,8 @@ impl Table {
         Ok(())
     }
 
-    /// Makes a page as narrow as a terminal, if that can be: leaves out columns that say nothing,
-    /// then narrows the widest columns of text. Gives the columns that are left.
+    /// Makes a page as narrow as a terminal, if that can be: leaves out bars, then columns that say
+    /// nothing, then narrows the widest columns of text. Gives the columns that are left.
     fn fit(
         &self,
         mut shown: Vec<usize>,
@@ -120,6 +123,7 @@ impl Table {
         limit: usize,
         rows: &[Vec<String>],
     ) -> Vec<usize> {
+        shown.retain(|&index| self.columns[index].1 != Align::Bar);
         for index in (1..self.columns.len()).rev() {
             let says_nothing = || {
                 rows.iter()
@@ -238,6 +242,39 @@ mod tests {
         );
         let too_narrow = Some(20);
         assert_eq!(render(&rows, too_narrow), render(&rows, None));
+    }
+
+    #[test]
+    fn bars_are_for_terminals_and_leave_a_narrow_one_first() {
+        const BARS: &[Column] = &[
+            Column("MISSING", Align::Right),
+            Column("", Align::Bar),
+            Column("RUN", Align::Left),
+        ];
+        let render = |rows: &[[&str; 3]], limit| {
+            let mut out = Vec::new();
+            let mut table = Table::new(BARS, false, limit);
+            for row in rows {
+                table
+                    .push(row.map(str::to_owned).to_vec(), &mut out)
+                    .unwrap();
+            }
+            table.finish(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let rows = [["0", "####", "a"], ["0", "", "b"]];
+        let without = "MISSING  RUN\n      0  a\n      0  b\n";
+        assert_eq!(render(&rows, None), without);
+        assert_eq!(
+            render(&rows, Some(18)),
+            "MISSING        RUN\n      0  ####  a\n      0        b\n"
+        );
+        assert_eq!(render(&rows, Some(17)), without);
+        assert_eq!(
+            render(&[["0", "", "a"], ["0", "", "b"]], Some(80)),
+            without,
+            "bars of nothing take no place"
+        );
     }
 
     #[test]
