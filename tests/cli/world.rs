@@ -226,6 +226,7 @@ macro_rules! assert_transcript {
         insta::with_settings!({
             filters => vec![
                 (r"\b\d{8}-\d{6}-[0-9a-f]{6}\b", "[REMOVAL]"),
+                (r"(?m)^(out\| owner +)\S+$", "$1[USER]"),
                 (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d{3}Z)?", "[TIME]"),
                 (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[REGISTRY]"),
                 (r"(?m)^out\| \d+\t", "out| [ID]\t"),
