@@ -103,6 +103,7 @@ fn options() -> WalkOptions {
     WalkOptions {
         measure: true,
         threads: 1,
+        ..WalkOptions::default()
     }
 }
 

@@ -80,6 +80,7 @@ fn a_reserved_row_is_present_once_its_metadata_is_there() {
     let present = Artifact {
         state: State::Present,
         written_at: Some(Timestamp(1_000)),
+        owner: Some(rustix::process::geteuid().as_raw()),
         ..array.clone()
     };
     assert_eq!(row(&registry, &array), present);
