@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use clap::{Args, Parser};
 
@@ -9,6 +10,7 @@ use super::args::Arguments;
 use super::context::{Context, shell_word};
 use super::fail::Failure;
 use super::zarr::{self, Version};
+use crate::clock::{Clock, SystemClock};
 
 /// Make a small base directory with real zarr arrays and show what dalsegno does with it
 ///
@@ -25,103 +27,160 @@ const ELSEWHERE: &str = "name a folder that does not exist yet: dalsegno demo DI
 const DATASETS: [&str; 2] = ["val_crop7", "val_crop9"];
 const PARAMETERS: [&str; 2] = ["threshold_127", "threshold_200"];
 
-/// What the demonstration says and does, in order: a sentence, then a command.
-const STEPS: &[(&str, &[&str])] = &[
+/// A sentence, and the commands that follow from it.
+type Step = (&'static str, &'static [&'static [&'static str]]);
+
+/// What the demonstration says and does, in order.
+const STEPS: &[Step] = &[
     (
         "Make a registry in the base directory. Nothing else is touched.",
-        &["init"],
+        &[&["init"]],
     ),
     (
         "Take in what the runs wrote, and count bytes and files.",
-        &["scan", "--measure"],
+        &[&["scan", "--measure"]],
     ),
-    ("What does each run have?", &["runs"]),
+    ("What does each run have?", &[&["runs"]]),
     (
-        "Which iterations have validation outputs? (3000 lacks those of one dataset.)",
-        &["iterations", "--run", "affinities"],
+        "Which iterations have validation outputs? (4000 lacks those of one dataset.)",
+        &[&["iterations", "--run", "affinities"]],
     ),
     (
-        "Which arrays are those?",
-        &[
+        "Which arrays are those of the last one?",
+        &[&[
             "list",
             "--run",
             "affinities",
             "--kind",
             "output",
             "--iteration",
-            "2000..",
-        ],
+            "4000..",
+        ]],
     ),
     (
         "Where does an array of a coming validation go? The path is DaCapo's own.",
-        &[
+        &[&[
             "record",
-            "output",
+            "prediction",
             "--run",
             "affinities",
             "--iteration",
-            "4000",
+            "5000",
             "--dataset",
             "val_crop7",
-            "--parameters",
-            "threshold_127",
+        ]],
+    ),
+    (
+        "Tell how good each iteration was: variation of information, less is better.",
+        &[
+            &[
+                "score",
+                "--run",
+                "affinities",
+                "--iteration",
+                "1000",
+                "voi=0.52",
+            ],
+            &[
+                "score",
+                "--run",
+                "affinities",
+                "--iteration",
+                "2000",
+                "voi=0.38",
+            ],
+            &[
+                "score",
+                "--run",
+                "affinities",
+                "--iteration",
+                "3000",
+                "voi=0.31",
+            ],
+            &[
+                "score",
+                "--run",
+                "affinities",
+                "--iteration",
+                "4000",
+                "voi=0.33",
+            ],
         ],
     ),
     (
-        "Recorded, but nothing was written yet.",
-        &["list", "--run", "affinities", "--state", "reserved"],
-    ),
-    ("What takes the space?", &["du", "--by", "kind"]),
-    (
-        "Everything about one array.",
-        &[
-            "show",
-            "--run",
-            "distances",
-            "--kind",
-            "prediction",
-            "--iteration",
-            "2000",
-            "--dataset",
-            "val_crop7",
-        ],
-    ),
-    (
-        "Remove an old iteration, rows and data together, and keep it in the trash for now.",
-        &[
-            "rm",
+        "What a paper shows must stay, whatever anybody removes.",
+        &[&[
+            "pin",
+            "figure-3",
             "--run",
             "affinities",
             "--iteration",
             "1000",
+            "--reason",
+            "shown in figure 3",
+        ]],
+    ),
+    (
+        "Which predictions may go, if the newest and the best stay? This only plans.",
+        &[&[
+            "gc",
+            "--run",
+            "affinities",
+            "--kind",
+            "prediction",
+            "--keep-last",
+            "1",
+            "--keep-best",
+            "1",
+            "--metric",
+            "voi:min",
+        ]],
+    ),
+    (
+        "Carry it out, rows and data together, and keep the data in the trash for now.",
+        &[&[
+            "gc",
+            "--run",
+            "affinities",
+            "--kind",
+            "prediction",
+            "--keep-last",
+            "1",
+            "--keep-best",
+            "1",
+            "--metric",
+            "voi:min",
+            "--apply",
             "--trash",
             "--yes",
             "--reason",
-            "superseded by iteration 3000",
-        ],
+            "neither best nor newest",
+        ]],
     ),
     (
-        "It is gone for every reader.",
-        &["iterations", "--run", "affinities"],
+        "They are gone for every reader.",
+        &[&["iterations", "--run", "affinities"]],
     ),
     (
-        "Who removed what, when and why? What lies in the trash still takes space.",
-        &["trash", "list"],
+        "Who removed what, and why? The number of a removal begins with its time.",
+        &[&["trash", "list"]],
+    ),
+    (
+        "What takes the space? The trash does too, until it is emptied.",
+        &[&["du", "--by", "kind"]],
     ),
     (
         "Undo: rows and data are back as they were.",
-        &["restore", "--run", "affinities", "--iteration", "1000"],
-    ),
-    (
-        "It has its validation outputs again.",
-        &["iterations", "--run", "affinities"],
+        &[&["restore", "--run", "affinities", "--iteration", "2000"]],
     ),
     (
         "Remove an iteration for good: its space is free at once.",
-        &["rm", "--run", "distances", "--iteration", "1000", "--yes"],
+        &[&["rm", "--run", "distances", "--iteration", "1000", "--yes"]],
     ),
-    ("What is left?", &["runs"]),
-    ("Is anything interrupted or left over?", &["doctor"]),
+    (
+        "What is left of that run?",
+        &[&["iterations", "--run", "distances"]],
+    ),
 ];
 
 pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> {
@@ -137,8 +196,11 @@ pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> 
         )
     })?;
     context.show_for(&base);
-    for (text, words) in STEPS {
-        step(context, text, words)?;
+    for (text, commands) in STEPS {
+        context.line(&format!("\n# {text}"))?;
+        for words in *commands {
+            step(context, words)?;
+        }
     }
     let base = base.display();
     context.line(&format!(
@@ -146,13 +208,13 @@ pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> 
     ))
 }
 
-fn step(context: &mut Context, text: &str, words: &[&str]) -> Result<(), Failure> {
+/// Shows a command, and does what it says.
+fn step(context: &mut Context, words: &[&str]) -> Result<(), Failure> {
     let (bold, plain) = if context.colour() {
         ("\x1b[1m", "\x1b[0m")
     } else {
         ("", "")
     };
-    context.line(&format!("\n# {text}"))?;
     let shown: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
     context.line(&format!("{bold}$ dalsegno {}{plain}", shown.join(" ")))?;
     context.flush()?;
@@ -199,40 +261,47 @@ fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-/// Writes what two trainings with their validations write.
+/// Writes what two trainings with their validations write, each iteration dated some weeks back:
+/// what was written just now always stays.
 fn write_runs(base: &Path) -> std::io::Result<()> {
-    for (run, version) in [("affinities", Version::V2), ("distances", Version::V3)] {
+    let runs = [
+        ("affinities", Version::V2, 4000),
+        ("distances", Version::V3, 3000),
+    ];
+    for (run, version, last) in runs {
         let validation = base.join(run).join("validation.zarr");
         for dataset in DATASETS {
             for copy in ["raw", "gt"] {
-                zarr::write(
-                    &validation.join("inputs").join(dataset).join(copy),
-                    version,
-                    100,
-                )?;
+                let input = validation.join("inputs").join(dataset).join(copy);
+                zarr::write(&input, version, 100, written(0))?;
             }
         }
-        for iteration in [1000, 2000, 3000] {
+        for iteration in (1000..=last).step_by(1000) {
+            let date = written(iteration);
             for dataset in DATASETS {
                 let place = validation.join(iteration.to_string()).join(dataset);
-                zarr::write(&place.join("prediction"), version, iteration / 20)?;
-                if (run, iteration, dataset) == ("affinities", 3000, DATASETS[1]) {
+                zarr::write(&place.join("prediction"), version, iteration / 20, date)?;
+                if (iteration, dataset) == (4000, DATASETS[1]) {
                     continue;
                 }
                 for parameters in PARAMETERS {
                     let output = place.join("output").join(parameters);
-                    zarr::write(&output, version, iteration / 30)?;
+                    zarr::write(&output, version, iteration / 30, date)?;
                 }
             }
         }
         for array in ["raw", "target", "prediction"] {
-            let snapshot = base
-                .join(run)
-                .join("snapshot.zarr")
-                .join("volumes")
-                .join(array);
-            zarr::write(&snapshot, version, 50)?;
+            let snapshots = base.join(run).join("snapshot.zarr").join("volumes");
+            zarr::write(&snapshots.join(array), version, 50, written(last))?;
         }
     }
     Ok(())
+}
+
+/// When an iteration was written: a training of 1000 iterations a week, a week ago.
+fn written(iteration: usize) -> SystemTime {
+    let days = 35_u64.saturating_sub(iteration as u64 * 7 / 1000);
+    let age = Duration::from_secs(days * 24 * 60 * 60);
+    let moment = SystemClock.now().minus(age);
+    SystemTime::UNIX_EPOCH + Duration::from_millis(moment.0.unsigned_abs())
 }

@@ -2,8 +2,9 @@
 //! of the format.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use serde_json::json;
 
@@ -19,8 +20,13 @@ pub(super) enum Version {
 }
 
 /// Writes a volume of SHAPE³ voxels at `path`; `level` moves its threshold, so that volumes
-/// differ.
-pub(super) fn write(path: &Path, version: Version, level: usize) -> io::Result<()> {
+/// differ. Its metadata is dated `written`, which is when an array counts as written.
+pub(super) fn write(
+    path: &Path,
+    version: Version,
+    level: usize,
+    written: SystemTime,
+) -> io::Result<()> {
     fs::create_dir_all(path)?;
     let (shape, chunk) = ([SHAPE; 3], [CHUNK; 3]);
     let steps = SHAPE / CHUNK;
@@ -42,14 +48,14 @@ pub(super) fn write(path: &Path, version: Version, level: usize) -> io::Result<(
         fs::write(folder.join(name), bytes)?;
     }
     // Metadata last: an array with metadata is one that was written.
-    match version {
+    let (name, metadata) = match version {
         Version::V2 => {
             let metadata = json!({
                 "zarr_format": 2, "shape": shape, "chunks": chunk, "dtype": "|u1", "order": "C",
                 "fill_value": 0, "compressor": null, "filters": null,
             });
             fs::write(path.join(".zattrs"), "{}")?;
-            fs::write(path.join(".zarray"), format!("{metadata:#}"))
+            (".zarray", metadata)
         }
         Version::V3 => {
             let metadata = json!({
@@ -58,9 +64,12 @@ pub(super) fn write(path: &Path, version: Version, level: usize) -> io::Result<(
                 "chunk_key_encoding": {"name": "default", "configuration": {"separator": "/"}},
                 "fill_value": 0, "codecs": [{"name": "bytes"}], "attributes": {},
             });
-            fs::write(path.join("zarr.json"), format!("{metadata:#}"))
+            ("zarr.json", metadata)
         }
-    }
+    };
+    let mut file = fs::File::create(path.join(name))?;
+    write!(file, "{metadata:#}")?;
+    file.set_modified(written)
 }
 
 /// A chunk of a ball with a soft edge.
