@@ -27,7 +27,8 @@ pub(super) struct Column(pub(super) &'static str, pub(super) Align);
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
-    /// Left, and may lose its middle on a narrow terminal.
+    /// Left, and may lose its middle on a narrow terminal; as the last column, goes on lines of
+    /// its own there.
     Text,
     Right,
     /// Left, only on a terminal, and not on a narrow one.

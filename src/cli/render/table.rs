@@ -2,8 +2,9 @@
 //! length streams. A later page is never narrower than an earlier one.
 //!
 //! Where a terminal is narrower than a page, bars are left out, then columns that say nothing on
-//! that page, then long names lose their middle; each page has its own heading then. Nothing is
-//! ever cut in a pipe, and no bar is drawn there.
+//! that page, then the text of a last column, which is a sentence, goes on in lines of its own, then
+//! long names lose their middle; each page has its own heading then. Nothing is ever cut in a pipe,
+//! and no bar is drawn there.
 
 use std::io::{self, Write};
 
@@ -21,6 +22,12 @@ const GAP: usize = 2;
 
 /// Texts are not cut below this width.
 const SHORTEST: usize = 8;
+
+/// A sentence goes on in its column where that is at least so wide, else below its row.
+const SENTENCE: usize = 30;
+
+/// How far a sentence below its row stands in.
+const INDENT: usize = 4;
 
 pub(super) struct Table {
     columns: &'static [Column],
@@ -74,13 +81,14 @@ impl Table {
         let rows = std::mem::take(&mut self.rows);
         let too_wide = self.limit.filter(|&limit| total(&all, &widths) > limit);
         let heading = !self.any || too_wide.is_some();
-        let shown = match too_wide {
+        let (shown, sentence) = match too_wide {
             Some(limit) => self.fit(all, &mut widths, limit, &rows),
             None => {
                 self.widths.clone_from(&widths);
-                all
+                (all, None)
             }
         };
+        let width = total(&shown, &widths);
         let mut table = comfy_table::Table::new();
         table
             .load_style(NOTHING)
@@ -102,12 +110,35 @@ impl Table {
                 }
             }
         }
-        for (index, line) in table.lines().enumerate() {
-            let line = line.trim_end();
-            if heading && index == 0 && self.colour {
+        let mut lines = table.lines();
+        let head = if heading { lines.next() } else { None };
+        if let Some(line) = head {
+            let name = sentence.as_ref().filter(|sentence| sentence.beside);
+            let name = name.map_or("", |sentence| self.columns[sentence.index].0);
+            let line = beside(&line, width, name);
+            if self.colour {
                 writeln!(out, "\x1b[1m{line}\x1b[0m")?;
             } else {
                 writeln!(out, "{line}")?;
+            }
+        }
+        for (line, row) in lines.zip(&rows) {
+            let Some(sentence) = &sentence else {
+                writeln!(out, "{}", line.trim_end())?;
+                continue;
+            };
+            let mut parts = wrap(&row[sentence.index], sentence.room).into_iter();
+            if sentence.beside {
+                let part = parts.next().unwrap_or_default();
+                writeln!(out, "{}", beside(&line, width, &part))?;
+                for part in parts {
+                    writeln!(out, "{}", beside("", width, &part))?;
+                }
+            } else {
+                writeln!(out, "{}", line.trim_end())?;
+                for part in parts.filter(|part| part != "-") {
+                    writeln!(out, "{:INDENT$}{part}", "")?;
+                }
             }
         }
         self.any = true;
@@ -115,14 +146,15 @@ impl Table {
     }
 
     /// Makes a page as narrow as a terminal, if that can be: leaves out bars, then columns that say
-    /// nothing, then narrows the widest columns of text. Gives the columns that are left.
+    /// nothing, takes a sentence out of the columns, then narrows the widest columns of text. Gives
+    /// the columns that are left, and the sentence.
     fn fit(
         &self,
         mut shown: Vec<usize>,
         widths: &mut [usize],
         limit: usize,
         rows: &[Vec<String>],
-    ) -> Vec<usize> {
+    ) -> (Vec<usize>, Option<Sentence>) {
         shown.retain(|&index| self.columns[index].1 != Align::Bar);
         for index in (1..self.columns.len()).rev() {
             let says_nothing = || {
@@ -133,6 +165,7 @@ impl Table {
                 shown.retain(|&other| other != index);
             }
         }
+        let sentence = self.sentence(&mut shown, widths, limit);
         let mut narrow = widths.to_vec();
         while total(&shown, &narrow) > limit {
             let texts = shown.iter().filter(|&&index| {
@@ -142,12 +175,68 @@ impl Table {
             match texts.max_by_key(|&&index| narrow[index]) {
                 Some(&widest) => narrow[widest] -= 1,
                 // It cannot be done: then nothing is cut for it.
-                None => return shown,
+                None => return (shown, sentence),
             }
         }
         widths.copy_from_slice(&narrow);
-        shown
+        (shown, sentence)
     }
+
+    /// Takes a sentence out of the columns of a page that is too wide.
+    fn sentence(&self, shown: &mut Vec<usize>, widths: &[usize], limit: usize) -> Option<Sentence> {
+        let last = self.columns.len().checked_sub(1)?;
+        let is_one = shown.len() > 1 && shown.last() == Some(&last);
+        if total(shown, widths) <= limit || !is_one || self.columns[last].1 != Align::Text {
+            return None;
+        }
+        shown.pop();
+        let left = limit.saturating_sub(total(shown, widths) + GAP);
+        let beside = left >= SENTENCE;
+        Some(Sentence {
+            index: last,
+            beside,
+            room: if beside {
+                left
+            } else {
+                limit.saturating_sub(INDENT).max(SHORTEST)
+            },
+        })
+    }
+}
+
+/// A last column that is told in lines.
+struct Sentence {
+    index: usize,
+    /// Whether its lines stand in a column; else they stand below the row.
+    beside: bool,
+    /// Width of its lines.
+    room: usize,
+}
+
+/// A line of `width` with a text behind it.
+fn beside(line: &str, width: usize, text: &str) -> String {
+    let line = line.trim_end();
+    let gap = if text.is_empty() {
+        0
+    } else {
+        GAP + width.saturating_sub(line.width())
+    };
+    format!("{line}{:gap$}{text}", "")
+}
+
+/// Text in lines of at most this width; a word that is wider is never cut.
+fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// Width of a line with these columns.
@@ -274,6 +363,52 @@ mod tests {
             render(&[["0", "", "a"], ["0", "", "b"]], Some(80)),
             without,
             "bars of nothing take no place"
+        );
+    }
+
+    #[test]
+    fn a_sentence_has_lines_of_its_own_where_a_terminal_is_narrow() {
+        const REASONS: &[Column] = &[
+            Column("RUN", Align::Text),
+            Column("SIZE", Align::Right),
+            Column("REASONS", Align::Text),
+        ];
+        let render = |limit| {
+            let mut out = Vec::new();
+            let mut table = Table::new(REASONS, false, limit);
+            let long = "no rule keeps it: 3rd newest of 4 iterations";
+            for row in [["affinities", "1 B", long], ["b", "2 B", "-"]] {
+                table
+                    .push(row.map(str::to_owned).to_vec(), &mut out)
+                    .unwrap();
+            }
+            table.finish(&mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        let whole = "RUN         SIZE  REASONS\n\
+            affinities   1 B  no rule keeps it: 3rd newest of 4 iterations\n\
+            b            2 B  -\n";
+        assert_eq!(render(None), whole);
+        assert_eq!(render(Some(62)), whole);
+        assert_eq!(
+            render(Some(48)),
+            "RUN         SIZE  REASONS\n\
+            affinities   1 B  no rule keeps it: 3rd newest\n\
+            \x20                 of 4 iterations\n\
+            b            2 B  -\n"
+        );
+        assert_eq!(
+            render(Some(47)),
+            "RUN         SIZE\n\
+            affinities   1 B\n\
+            \x20   no rule keeps it: 3rd newest of 4\n\
+            \x20   iterations\n\
+            b            2 B\n"
+        );
+        assert_eq!(
+            render(Some(15)).lines().next(),
+            Some("RUN        SIZE"),
+            "then names lose their middle"
         );
     }
 
