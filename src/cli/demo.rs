@@ -174,8 +174,8 @@ const STEPS: &[Step] = &[
         &[&["restore", "--run", "affinities", "--iteration", "2000"]],
     ),
     (
-        "Remove an iteration for good: its space is free at once.",
-        &[&["rm", "--run", "distances", "--iteration", "1000", "--yes"]],
+        "Remove older iterations for good: their space is free at once.",
+        &[&["rm", "--run", "distances", "--iteration", "..2000", "--yes"]],
     ),
     (
         "What is left of that run?",

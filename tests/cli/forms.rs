@@ -284,7 +284,7 @@ fn demo_shows_each_step() {
     let text = world.transcript("demo ../demo\ndemo\ndemo ../demo");
     assert_transcript!("demo", text);
     let again = stdout(world.program().args(["--base", "../demo", "list", "-0"]));
-    assert_eq!(again.matches('\0').count(), 49);
+    assert_eq!(again.matches('\0').count(), 43);
 }
 
 #[test]
