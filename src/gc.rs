@@ -14,7 +14,7 @@
 //! removals and no lock is held for long. A container that goes whole is never divided, because
 //! one rename takes it; else a batch has at most a thousand artifacts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -27,9 +27,9 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::key::{Key, Kind};
 use crate::layout;
-use crate::removal::{Binding, Chosen, RemovalReport, RemoveOptions, Skipped};
+use crate::removal::{Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::removals::{Keep, RemovalId};
-use crate::retention::{Decision, Line, Plan, Policy, RunPolicy};
+use crate::retention::{Decision, Line, Plan, Policy, Reason, RunPolicy};
 use crate::size::{ByteCount, Size, Total};
 use crate::storage::{Base, PurgeReport};
 
@@ -346,6 +346,10 @@ pub(crate) fn batches(
             .is_some_and(|chosen| chosen.artifact.key.kind() == Kind::Checkpoint);
         let is_whole =
             !is_files && catalog.count_in_container(&container, chosen.len() + 1)? == chosen.len();
+        let chosen = match is_whole {
+            true => chosen,
+            false => without_container(catalog, &container, chosen, skipped)?,
+        };
         if is_whole {
             batch.extend(chosen);
         } else {
@@ -368,6 +372,109 @@ pub(crate) fn batches(
     Ok(batches)
 }
 
+/// What of a container can go where something that is recorded in it stays: not the container.
+fn without_container(
+    catalog: &Catalog,
+    container: &str,
+    chosen: Vec<Chosen>,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Vec<Chosen>, Error> {
+    let is_container = |chosen: &Chosen| chosen.artifact.key.kind().is_container();
+    let (outer, inner): (Vec<Chosen>, Vec<Chosen>) = chosen.into_iter().partition(is_container);
+    if outer.is_empty() {
+        return Ok(inner);
+    }
+    let goes: HashSet<ArtifactId> = inner
+        .iter()
+        .chain(&outer)
+        .map(|chosen| chosen.artifact.id)
+        .collect();
+    let recorded = catalog.in_container(container)?;
+    let stays = recorded.iter().find(|known| !goes.contains(&known.id));
+    for outer in outer {
+        let path = outer.artifact.path();
+        let inner = stays.map_or_else(|| path.clone(), Artifact::path);
+        let error = Error::Nested { outer: path, inner };
+        skipped.push(Skipped {
+            path: outer.artifact.path(),
+            code: error.code(),
+            reason: error.to_string(),
+        });
+    }
+    Ok(inner)
+}
+
+/// Takes out of a batch the containers that hold what the registry does not know: the removal that
+/// was planned for it says what that is.
+pub(crate) fn leave_occupied(
+    base: &Base,
+    removal: &RemovalPlan,
+    batch: &mut Vec<Chosen>,
+    skipped: &mut Vec<Skipped>,
+) -> bool {
+    let before = batch.len();
+    batch.retain(|chosen| {
+        let path = chosen.artifact.location().path();
+        let stranger = removal.stays.iter().find(|stays| stays.starts_with(&path));
+        let Some(stranger) = stranger.filter(|_| chosen.artifact.key.kind().is_container()) else {
+            return true;
+        };
+        let error = Error::Nested {
+            outer: chosen.artifact.path(),
+            inner: base.path().join(stranger),
+        };
+        skipped.push(Skipped {
+            path: chosen.artifact.path(),
+            code: error.code(),
+            reason: format!("{error}; the registry does not know it"),
+        });
+        false
+    });
+    batch.len() < before
+}
+
+/// Lets the containers of a plan stay in which something that is recorded stays.
+///
+/// # Errors
+/// [`Error`] of the catalog.
+pub(crate) fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
+    let container = |line: &Line| layout::place(&line.artifact.key).container;
+    let mut going: HashMap<String, usize> = HashMap::new();
+    let mut staying: HashMap<String, Vec<Reason>> = HashMap::new();
+    for line in &plan.lines {
+        match line.decision {
+            Decision::Remove => *going.entry(container(line)).or_default() += 1,
+            Decision::Keep => {
+                let reasons = staying.entry(container(line)).or_default();
+                for reason in &line.reasons {
+                    if !reasons.contains(reason) {
+                        reasons.push(reason.clone());
+                    }
+                }
+            }
+        }
+    }
+    for line in &mut plan.lines {
+        if line.decision == Decision::Keep || !line.artifact.key.kind().is_container() {
+            continue;
+        }
+        let path = container(line);
+        let count = going.get(&path).copied().unwrap_or_default();
+        let reasons = match staying.remove(&path) {
+            Some(reasons) => reasons,
+            None if catalog.count_in_container(&path, count + 1)? > count => vec![Reason {
+                rule: "no-rule",
+                setting: None,
+                detail: "something is recorded in it that was not selected".to_owned(),
+            }],
+            None => continue,
+        };
+        line.decision = Decision::Keep;
+        line.reasons = reasons;
+    }
+    Ok(())
+}
+
 /// Refuses an artifact that is not as it was planned.
 fn still(catalog: &Catalog, binding: &mut Binding<'_>, planned: &Artifact) -> Result<(), Error> {
     match catalog.by_id(planned.id)? {
@@ -381,8 +488,9 @@ fn still(catalog: &Catalog, binding: &mut Binding<'_>, planned: &Artifact) -> Re
                 path: planned.path(),
                 what: "recorded anew",
             }),
-            None => Err(Error::NotRecorded {
-                what: planned.path().display().to_string(),
+            None => Err(Error::ChangedSince {
+                path: planned.path(),
+                what: "removed",
             }),
         },
     }

@@ -2,10 +2,10 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 
-use super::Catalog;
 use super::error::CatalogError;
 use super::rows;
 use super::select::Query;
+use super::{Catalog, Change};
 use crate::artifact::{Artifact, ArtifactId};
 use crate::clock::Timestamp;
 use crate::filter::{Filter, IterationRange};
@@ -27,6 +27,10 @@ pub(super) const BIND_SCOPE: &str =
     "INSERT OR IGNORE INTO pin_scope (pin_id, run_id, first, last) VALUES (?1, ?2, ?3, ?4)";
 pub(super) const BIND_ARTIFACT: &str = "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) \
      SELECT id, ?2 FROM artifact WHERE id = ?1";
+/// Whether a pin binds an artifact that is recorded, by its number.
+pub(super) const IS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
+     JOIN pinned ON pinned.artifact_id = artifact.id \
+     WHERE artifact.id = ?1 AND pinned.pin_id = ?2)";
 pub(super) const COUNT_IN_SCOPE: &str = "SELECT count(*) FROM artifact WHERE run_id = ?1 \
      AND (?2 IS NULL OR iteration >= ?2) AND (?3 IS NULL OR iteration <= ?3)";
 pub(super) const LET_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 AND run_id = ?2 \
@@ -200,7 +204,9 @@ impl Catalog {
                 Bound::Artifacts(ids) => {
                     for id in ids {
                         on.execute(BIND_ARTIFACT, params![id.0, pin])?;
-                        change.artifacts += 1;
+                        // It may have been removed since it was looked up.
+                        let is_bound = on.one(IS_BOUND, params![id.0, pin])?;
+                        change.artifacts += u64::from(is_bound.unwrap_or(false));
                     }
                 }
                 Bound::Everything => {}
@@ -259,6 +265,16 @@ impl Catalog {
             }
             Ok(change)
         })
+    }
+}
+
+impl Change<'_> {
+    /// Whether there is any pin.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn has_pins(&self) -> Result<bool, CatalogError> {
+        self.catalog.has_pins_on(self.transaction)
     }
 }
 

@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use rusqlite::types::Value;
 use rusqlite::{Row, params};
 
-use super::artifacts::Recorder;
+use super::artifacts::{INTERN, Recorder};
 use super::error::CatalogError;
 use super::select::Query;
 use super::{Catalog, rows};
 use crate::filter::{Filter, Pattern};
+use crate::name::{DatasetName, Parameters};
 use crate::scores::Score;
 
 pub(super) const PUT: &str = "INSERT INTO score \
@@ -90,6 +91,24 @@ impl Recorder<'_> {
     /// # Errors
     /// [`CatalogError`].
     pub fn unscore(&mut self, score: &Score) -> Result<bool, CatalogError> {
+        // Names that the catalog does not know are not taken in: there is no score under them.
+        let names = [
+            Some(score.run.as_str()),
+            score.dataset.as_ref().map(DatasetName::as_str),
+            score.parameters.as_ref().map(Parameters::as_str),
+            Some(score.metric.as_str()),
+        ];
+        for (name, (select, _)) in names.into_iter().zip(INTERN) {
+            let Some(name) = name else { continue };
+            let is_known = self
+                .transaction
+                .prepare_cached(select)
+                .and_then(|mut statement| statement.exists([name]))
+                .map_err(|error| self.catalog.sql("taking a score away", error))?;
+            if !is_known {
+                return Ok(false);
+            }
+        }
         let [run, metric, dataset, parameters] = self.score_columns(score)?;
         self.transaction
             .prepare_cached(TAKE)

@@ -104,13 +104,14 @@ fn target(
     context: &Context,
     registry: &Registry,
     subjects: &Subjects,
-    command: &str,
+    verb: &str,
 ) -> Result<PinTarget, Failure> {
     if let Some(filter) = subjects.only_selection() {
         return Ok(PinTarget::Filter(filter));
     }
     let mut artifacts = Vec::new();
-    for chosen in subjects.choose(context, registry, command, command)? {
+    let command = format!("{verb} NAME");
+    for chosen in subjects.choose(context, registry, &command, verb)? {
         if chosen.whole_container {
             artifacts.extend(registry.in_container(&chosen.artifact)?);
         } else {
@@ -133,7 +134,7 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
         return rows.finish("nothing is pinned").map(|_| ());
     };
     let registry = context.open()?;
-    let target = target(context, &registry, &command.subjects, "pin NAME")?;
+    let target = target(context, &registry, &command.subjects, "pin")?;
     let change = registry.pin(name, command.reason.as_deref(), &target)?;
     let later = if change.scopes.is_empty() {
         String::new()
@@ -157,7 +158,7 @@ pub(super) fn run_unpin(context: &mut Context, command: &UnpinCommand) -> Result
     let name = &command.name;
     let target = match command.subjects.is_empty() {
         true => None,
-        false => Some(target(context, &registry, &command.subjects, "unpin NAME")?),
+        false => Some(target(context, &registry, &command.subjects, "unpin")?),
     };
     let change = registry.unpin(name, target.as_ref())?;
     if change.whole {
@@ -201,7 +202,7 @@ fn still_bound(
     if bound > 0 {
         let hint = context.with_base("see: dalsegno pin --list");
         context.warn(&format!(
-            "{} of these stay bound by the runs or iterations that {name} binds; {hint}",
+            "{name} still binds {} of these, by the runs or iterations that it binds; {hint}",
             count(bound, "artifact")
         ));
     }

@@ -112,8 +112,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
         let missing = scores.len() as u64 - gone;
         context.say(&format!("took {} away", count(gone, "score")));
         if missing > 0 {
-            let missing = count(missing, "score");
-            context.warn(&format!("{missing} of these were not there"));
+            context.warn(&format!("nothing is noted under {missing} of these names"));
         }
         return match form {
             Form::Json => render::document(context, "removed", &gone),

@@ -80,7 +80,9 @@ impl Registry {
             GcRules::Runs(policy) => {
                 policy.check()?;
                 let inventory = self.run_inventory(request)?;
-                retention::plan_runs(policy, &inventory, now)?
+                let mut plan = retention::plan_runs(policy, &inventory, now)?;
+                gc::hold_containers(&self.catalog, &mut plan)?;
+                plan
             }
         };
         let random = uuid::Uuid::new_v4().as_fields().0;
@@ -335,8 +337,11 @@ impl Registry {
             &removing,
             &mut report.skipped,
         )?;
-        for chosen in batches {
-            let removal = self.plan_removal(chosen)?;
+        for mut chosen in batches {
+            let mut removal = self.plan_removal(chosen.clone())?;
+            if gc::leave_occupied(&self.base, &removal, &mut chosen, &mut report.skipped) {
+                removal = self.plan_removal(chosen)?;
+            }
             report.add(self.remove_planned(&removal, &removing, monitor)?);
             each(&report);
         }

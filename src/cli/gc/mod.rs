@@ -246,12 +246,16 @@ fn carry_out(
             "{missing} had no data any more; the rows are gone"
         ));
     }
-    context.say(&format!(
-        "removed {}, {} ({})",
-        count(report.artifacts, "artifact"),
-        total_text(&report.total),
-        count(report.removals.len(), "removal")
-    ));
+    if report.removals.is_empty() {
+        context.say("nothing was removed");
+    } else {
+        context.say(&format!(
+            "removed {}, {} ({})",
+            count(report.artifacts, "artifact"),
+            total_text(&report.total),
+            count(report.removals.len(), "removal")
+        ));
+    }
     match &report.purge {
         Some(purge) => rm::purged(context, purge),
         None if !report.removals.is_empty() => {

@@ -22,6 +22,7 @@ pub(super) struct Rules {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         help_heading = "Rules that keep; what any of them keeps stays"
     )]
     keep_last: Option<u64>,
@@ -29,6 +30,7 @@ pub(super) struct Rules {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         help_heading = "Rules that keep; what any of them keeps stays"
     )]
     keep_first: Option<u64>,
@@ -36,6 +38,7 @@ pub(super) struct Rules {
     #[arg(
         long,
         value_name = "K",
+        allow_negative_numbers = true,
         help_heading = "Rules that keep; what any of them keeps stays"
     )]
     keep_every: Option<u64>,
@@ -61,6 +64,7 @@ pub(super) struct Rules {
     #[arg(
         long,
         value_name = "N",
+        allow_negative_numbers = true,
         requires = "metric",
         help_heading = "Rules that keep; what any of them keeps stays"
     )]
@@ -87,7 +91,12 @@ pub(super) struct Rules {
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
     max_size: Option<u64>,
     /// Let at most this many files stay
-    #[arg(long, value_name = "N", help_heading = "Limits")]
+    #[arg(
+        long,
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Limits"
+    )]
     max_files: Option<u64>,
     /// Make this much space on the file system, such as 1TB
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
