@@ -47,8 +47,8 @@ pub enum Selected {
 
 /// Rows that any pin binds. The first part leads to the runs that have such rows, so that the
 /// others are not gone through.
-const PINNED: &str = " AND run.id IN (SELECT run_id FROM pin_scope UNION \
-     SELECT bound.run_id FROM pinned JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
+const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
+     SELECT bound.run_id FROM pinned CROSS JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
      AND (EXISTS (SELECT 1 FROM pinned WHERE pinned.artifact_id = a.id) \
        OR EXISTS (SELECT 1 FROM pin_scope AS s WHERE s.run_id = a.run_id \
          AND (s.first IS NULL OR a.iteration >= s.first) \

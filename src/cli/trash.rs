@@ -62,7 +62,7 @@ impl Record for Removal {
         Column("FILES", Align::Right),
         Column("BY", Align::Left),
         Column("PURGE AFTER", Align::Left),
-        Column("REASON", Align::Left),
+        Column("REASON", Align::Text),
     ];
     const FIELDS: &'static [&'static str] = &[
         "id",

@@ -152,7 +152,6 @@ fn groups_are_counted_by_search() {
 
 /// What is pinned is found from the pins: runs without any are not gone through.
 #[test]
-#[ignore = "`list --pinned` walks every artifact: PINNED of select.rs needs `pinned CROSS JOIN artifact`"]
 fn what_is_pinned_is_found_from_the_runs_that_have_pins() {
     for connection in [empty(), pinned()] {
         let filter = Filter {
