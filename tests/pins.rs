@@ -1,0 +1,26 @@
+//! What is pinned, and what the checkpoints of DaCapo call best, is removed by nothing.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+#[path = "pins/best.rs"]
+mod best;
+#[path = "pins/binds.rs"]
+mod binds;
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+mod child;
+#[path = "pins/containers.rs"]
+mod containers;
+#[path = "pins/model.rs"]
+mod model;
+#[path = "gc/scene.rs"]
+mod scene;
+#[path = "pins/scores.rs"]
+mod scores;
+
+#[test]
+fn child_entry() {
+    binds::child();
+}

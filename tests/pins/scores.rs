@@ -1,0 +1,163 @@
+//! Scores are noted, replaced, listed and taken away.
+
+use dalsegno::catalog::ScoreQuery;
+use dalsegno::filter::{Filter, Pattern};
+use dalsegno::scores::{self, Score};
+use dalsegno::{PinTarget, Registry};
+
+use crate::scene::{base, key, of_run};
+
+fn score(run: &str, iteration: i64, dataset: Option<&str>, metric: &str, value: f64) -> Score {
+    Score {
+        run: run.parse().unwrap(),
+        iteration,
+        dataset: dataset.map(|name| name.parse().unwrap()),
+        parameters: None,
+        metric: metric.parse().unwrap(),
+        value,
+    }
+}
+
+fn listed(registry: &Registry, of: Filter, metrics: &[Pattern]) -> Vec<String> {
+    let mut lines = Vec::new();
+    registry
+        .scores(&ScoreQuery { of, metrics }, |score| {
+            let dataset = score
+                .dataset
+                .map_or("-".to_owned(), |name| name.to_string());
+            lines.push(format!(
+                "{}|{}|{dataset}|{}={}",
+                score.run, score.iteration, score.metric, score.value
+            ));
+            Ok(())
+        })
+        .unwrap();
+    lines
+}
+
+fn all(registry: &Registry) -> Vec<String> {
+    listed(registry, Filter::default(), &[])
+}
+
+#[test]
+fn a_score_takes_the_place_of_the_one_before() {
+    let (_folder, registry) = base();
+    registry.score(&[score("r", 1, None, "voi", 0.5)]).unwrap();
+    registry
+        .score(&[score("r", 1, Some("d"), "voi", 0.4)])
+        .unwrap();
+    registry.score(&[score("r", 1, None, "voi", 0.25)]).unwrap();
+    assert_eq!(all(&registry), ["r|1|-|voi=0.25", "r|1|d|voi=0.4"]);
+    // Also with what is no number, and back.
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.0] {
+        registry
+            .score(&[score("r", 1, None, "voi", value)])
+            .unwrap();
+        assert_eq!(all(&registry)[0], format!("r|1|-|voi={value}"));
+    }
+}
+
+#[test]
+fn a_score_is_taken_away_by_its_name_and_place() {
+    let (_folder, registry) = base();
+    let scores = [
+        score("r", 1, None, "voi", 0.5),
+        score("r", 1, Some("d"), "voi", f64::NAN),
+    ];
+    registry.score(&scores).unwrap();
+    assert_eq!(
+        registry.unscore(&[score("r", 1, None, "f1", 0.5)]).unwrap(),
+        0
+    );
+    assert_eq!(
+        registry
+            .unscore(&[score("r", 2, None, "voi", 0.5)])
+            .unwrap(),
+        0
+    );
+    assert_eq!(registry.unscore(&scores[1..]).unwrap(), 1);
+    assert_eq!(all(&registry), ["r|1|-|voi=0.5"]);
+    assert_eq!(registry.unscore(&scores).unwrap(), 1);
+    assert_eq!(all(&registry), [""; 0]);
+}
+
+/// A run that is only asked about stays unknown, so that a pin on a slip of the pen is refused.
+#[test]
+fn taking_a_score_away_makes_no_run_known() {
+    let (_folder, registry) = base();
+    registry
+        .unscore(&[score("typo", 1, None, "voi", 0.5)])
+        .unwrap();
+    let scope = PinTarget::Filter(of_run("typo"));
+    let error = registry.pin(&"a".parse().unwrap(), Some("x"), &scope);
+    assert_eq!(error.unwrap_err().code(), "pin-binds-nothing");
+}
+
+#[test]
+fn noting_says_whether_anything_is_recorded_there() {
+    let (_folder, registry) = base();
+    registry
+        .record(&key("r/validation.zarr/1/d/prediction"))
+        .unwrap();
+    let scores = [
+        score("r", 1, None, "voi", 0.5),
+        score("r", 2, None, "voi", 0.5),
+        score("q", 1, None, "voi", 0.5),
+    ];
+    assert_eq!(registry.score(&scores).unwrap(), [true, false, false]);
+}
+
+#[test]
+fn scores_are_listed_in_order_and_by_name() {
+    let (_folder, registry) = base();
+    let scores = [
+        score("b", 10_000, None, "voi", 1.0),
+        score("b", 9000, None, "voi", 1.0),
+        score("b", 9900, Some("x"), "f1", 1.0),
+        score("a", -5, None, "voi split", 1.0),
+    ];
+    registry.score(&scores).unwrap();
+    let order = [
+        "a|-5|-|voi split=1",
+        "b|9000|-|voi=1",
+        "b|9900|x|f1=1",
+        "b|10000|-|voi=1",
+    ];
+    assert_eq!(all(&registry), order);
+    assert_eq!(listed(&registry, of_run("a"), &[]), order[..1]);
+    assert_eq!(
+        listed(&registry, Filter::default(), &["voi".into()]).len(),
+        2
+    );
+    assert_eq!(
+        listed(&registry, Filter::default(), &["voi*".into()]).len(),
+        3
+    );
+    let of = Filter {
+        datasets: vec!["x".into()],
+        ..Filter::default()
+    };
+    assert_eq!(listed(&registry, of, &[]), order[2..3]);
+}
+
+#[test]
+fn names_with_spaces_commas_and_slashes_come_through() {
+    let (_folder, registry) = base();
+    let csv = "run,iteration,dataset,parameters,metric,value\n\
+               \"my run, the 2nd/a\",5,\"crop 1, left/b\",\"P(x=1, y=\"\"2\"\")\",f1/2,0.5\n";
+    let scores = scores::read(csv).unwrap();
+    registry.score(&scores).unwrap();
+    let mut found = Vec::new();
+    registry
+        .scores(&ScoreQuery::default(), |score| {
+            found.push(score);
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(found, scores);
+    assert_eq!(found[0].run.as_str(), "my run, the 2nd/a");
+    assert_eq!(
+        found[0].parameters.as_ref().unwrap().as_str(),
+        "P(x=1, y=\"2\")"
+    );
+}
