@@ -124,6 +124,7 @@ impl Record for PlannedItem {
 struct PlanDocument<'a> {
     items: &'a [PlannedItem],
     stays: &'a [std::path::PathBuf],
+    bound: &'a [Skipped],
     artifacts: usize,
     #[serde(flatten)]
     total: crate::size::Total,
@@ -143,17 +144,11 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     if plan.items.is_empty() {
         context.say("no artifact is selected; nothing is removed");
         return match form {
-            Form::Json => render::document(context, "plan", &document(&plan)),
+            Form::Json => render::document(context, "plan", &document(&plan, &[])),
             _ => Ok(()),
         };
     }
-    if command.dry_run {
-        return show_plan(context, &registry, &plan, form);
-    }
     let keep = command.trash.keep(&registry);
-    if !command.yes {
-        ask(context, &plan, keep)?;
-    }
     let options = RemoveOptions {
         reason: command.reason.clone(),
         keep,
@@ -162,6 +157,13 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         ignore_best_links: command.ignore_best_links,
         unchanged: false,
     };
+    if command.dry_run {
+        let bound = registry.bound(&plan, &options)?;
+        return show_plan(context, &registry, &plan, &bound, form);
+    }
+    if !command.yes {
+        ask(context, &plan, keep)?;
+    }
     let monitor = context.monitor();
     let report = registry.remove_planned(&plan, &options, &monitor)?;
     drop(monitor);
@@ -174,10 +176,11 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     }
 }
 
-fn document(plan: &RemovalPlan) -> PlanDocument<'_> {
+fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> PlanDocument<'a> {
     PlanDocument {
         items: &plan.items,
         stays: &plan.stays,
+        bound,
         artifacts: plan.artifacts().count(),
         total: plan.total(),
     }
@@ -187,10 +190,11 @@ fn show_plan(
     context: &mut Context,
     registry: &Registry,
     plan: &RemovalPlan,
+    bound: &[Skipped],
     form: Form,
 ) -> Result<(), Failure> {
     if form == Form::Json {
-        return render::document(context, "plan", &document(plan));
+        return render::document(context, "plan", &document(plan, bound));
     }
     let mut rows = Rows::new::<PlannedItem>(context, form)?;
     plan.items.iter().try_for_each(|item| rows.push(item))?;
@@ -198,10 +202,21 @@ fn show_plan(
     for line in remarks(plan) {
         context.say(&line);
     }
-    context.say(&format!(
-        "would remove {}; nothing was removed",
-        summary(plan)
-    ));
+    for bound in bound.iter().take(MOST_NAMES) {
+        context.warn(&bound.reason);
+    }
+    if bound.is_empty() {
+        context.say(&format!(
+            "would remove {}; nothing was removed",
+            summary(plan)
+        ));
+    } else {
+        context.say(&format!(
+            "{} of {} must stay, so rm refuses; --keep-going leaves them out; nothing was removed",
+            bound.len(),
+            summary(plan)
+        ));
+    }
     if registry.is_read_only() && registry.notice().is_some() {
         context.say("the base directory cannot be written here");
     }

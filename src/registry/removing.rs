@@ -16,7 +16,9 @@ use crate::key::Kind;
 use crate::layout;
 use crate::monitor::{Monitor, Silent};
 use crate::recovery::{self, Pending, Recovery};
-use crate::removal::{self, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing};
+use crate::removal::{
+    self, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing, Skipped,
+};
 use crate::removals::{Actor, Keep, Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::restore::{self, RestoreReport};
 use crate::storage::PurgeReport;
@@ -114,6 +116,34 @@ impl Registry {
     /// [`Error`] where something that the decision depends on cannot be read.
     pub fn plan_removal(&self, chosen: Vec<Chosen>) -> Result<RemovalPlan> {
         removal::plan(&self.catalog, &self.base, chosen)
+    }
+
+    /// Gives what of a plan a pin or a best link binds, so that carrying it out would refuse or skip
+    /// it. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error`] where a best link cannot be read.
+    pub fn bound(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<Vec<Skipped>> {
+        let options = RemoveOptions {
+            unchanged: false,
+            ..options.clone()
+        };
+        let mut binding = Binding::new(&self.base, &options);
+        let mut bound = Vec::new();
+        for artifact in plan.artifacts() {
+            match binding.check(artifact, artifact) {
+                Ok(()) => {}
+                Err(error @ (Error::Pinned { .. } | Error::BestLinked { .. })) => {
+                    bound.push(Skipped {
+                        path: artifact.path(),
+                        code: error.code(),
+                        reason: error.to_string(),
+                    });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(bound)
     }
 
     /// Carries a plan out: rows and data, in one transaction.

@@ -84,6 +84,20 @@ fn strangers_are_named_and_stay() {
 }
 
 #[test]
+fn a_dry_run_says_what_must_stay() {
+    let world = world();
+    let before = data(&world);
+    let text = world.transcript(
+        "pin figure-3 --reason shown --run mito --iteration 9000
+        rm --run mito --kind prediction --dry-run --table
+        rm --run mito --kind prediction --dry-run --table --force-pinned
+        rm --run mito --iteration 9000 --dataset crop2 --dry-run --json",
+    );
+    assert_transcript!("rm_dry_run_pinned", text);
+    assert_eq!(data(&world), before);
+}
+
+#[test]
 fn a_dry_run_changes_nothing_in_any_form() {
     let world = world();
     let before = world.tree();
