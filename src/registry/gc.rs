@@ -149,13 +149,21 @@ impl Registry {
                 Ok(retention::explain(policy, &inventory, now, id)?)
             }
             GcRules::Named(named) => {
+                let mut told: Option<Explanation> = None;
                 for (_, policy) in &named.kinds {
                     let inventory = self.named_inventory(request, named, policy)?;
-                    if let Some(told) = retention::explain(policy, &inventory, now, id)? {
-                        return Ok(Some(told));
+                    let next = retention::explain(policy, &inventory, now, id)?;
+                    match (&mut told, next) {
+                        (Some(told), Some(next)) => told.verdicts.extend(next.verdicts),
+                        (None, next) => told = next,
+                        (Some(_), None) => {}
                     }
                 }
-                Ok(None)
+                // What one kind's rules let go, another's may keep along with its best.
+                if let Some(told) = &mut told {
+                    told.decide_by(&self.plan_named(request, named)?);
+                }
+                Ok(told)
             }
             GcRules::Runs(_) => Ok(None),
         }

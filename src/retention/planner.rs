@@ -59,6 +59,21 @@ pub struct Explanation {
     pub group_removed: u64,
 }
 
+impl Explanation {
+    /// Takes the decision, its reasons and the group's numbers from a plan that was merged of
+    /// several.
+    pub(crate) fn decide_by(&mut self, plan: &Plan) {
+        let of_group = |line: &&Line| GroupKey::from(&line.artifact.key) == self.group;
+        let removed = plan.removed().filter(of_group).count();
+        let kept = plan.kept().filter(of_group).count();
+        (self.group_kept, self.group_removed) = (kept as u64, removed as u64);
+        let id = self.line.artifact.id;
+        if let Some(line) = plan.lines.iter().find(|line| line.artifact.id == id) {
+            self.line = line.clone();
+        }
+    }
+}
+
 /// What a rule says. `Display` writes `keep-last 3: no, it is the 5th newest of 9 iterations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verdict {
