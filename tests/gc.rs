@@ -1,0 +1,30 @@
+//! Plans of what may go, and carrying them out.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+#[path = "gc/apply.rs"]
+mod apply;
+#[path = "gc/batches.rs"]
+mod batches;
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+mod child;
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+#[path = "child/fault.rs"]
+mod fault;
+#[path = "gc/files.rs"]
+mod files;
+#[path = "gc/runs.rs"]
+mod runs;
+#[path = "gc/scene.rs"]
+mod scene;
+#[path = "child/strace.rs"]
+mod strace;
+
+#[test]
+fn child_entry() {
+    batches::child();
+}

@@ -1,0 +1,388 @@
+//! A plan is carried out as it was shown, but for what changed since.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use dalsegno::filter::Filter;
+use dalsegno::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
+use dalsegno::key::Kind;
+use dalsegno::monitor::Silent;
+use dalsegno::removals::Keep;
+use dalsegno::retention::{self, Limit, Policy, Select};
+use dalsegno::{Registry, RestoreTarget};
+
+use crate::child::tree;
+use crate::scene::{
+    NOW, base, date, days, get, key, of_kinds, of_run, paths, pin, prediction, scan, target,
+    write_aged, write_checkpoint,
+};
+
+pub(crate) fn keep_last(count: u64) -> GcRequest {
+    GcRequest {
+        of: Filter::default(),
+        rules: GcRules::Policy(Policy {
+            keep: retention::Keep {
+                last: Some(count),
+                ..retention::Keep::default()
+            },
+            ..Policy::default()
+        }),
+        ignore_best_links: false,
+        words: format!("keep-last {count}"),
+    }
+}
+
+/// Two runs, iterations 9000, 9900 and 10000 of each, and what else lies there.
+pub(crate) fn runs() -> (tempfile::TempDir, Registry) {
+    let (folder, registry) = base();
+    let base = folder.path();
+    for run in ["mito", "er"] {
+        for (age, iteration) in [(70, 9000), (60, 9900), (50, 10_000)] {
+            for array in ["prediction", "output/a=1", "output/a=2"] {
+                let path = format!("{run}/validation.zarr/{iteration}/crop1/{array}");
+                write_aged(base, &path, days(age));
+            }
+            write_checkpoint(base, run, iteration, days(age));
+        }
+        write_aged(base, &format!("{run}/snapshot.zarr/volumes/raw"), days(60));
+        fs::write(base.join(run).join("config.yaml"), "a: 1").unwrap();
+        fs::write(base.join(run).join("validation.zarr/.zgroup"), "{}").unwrap();
+    }
+    scan(&registry);
+    (folder, registry)
+}
+
+pub(crate) fn removed(plan: &GcPlan) -> Vec<String> {
+    let mut paths: Vec<String> = plan
+        .plan
+        .removed()
+        .map(|line| line.artifact.location().path())
+        .collect();
+    paths.sort();
+    paths
+}
+
+pub(crate) fn apply(registry: &Registry, plan: &PlanFile, keep: Keep) -> GcReport {
+    let options = GcOptions { reason: None, keep };
+    registry.apply_gc(plan, &options, &Silent, |_| {}).unwrap()
+}
+
+/// The data below a base directory, without the folder of the registry.
+pub(crate) fn data(base: &Path) -> BTreeMap<String, String> {
+    let registry = base.join(".dalsegno");
+    let registry = registry.to_str().unwrap();
+    let mut tree = tree(base);
+    tree.retain(|path, _| !path.starts_with(registry));
+    tree
+}
+
+/// Code and reason of all that was skipped, by path relative to the base directory.
+pub(crate) fn skipped(registry: &Registry, report: &GcReport) -> Vec<String> {
+    let mut lines: Vec<String> = report
+        .skipped
+        .iter()
+        .map(|skipped| {
+            let path = skipped.path.strip_prefix(registry.base()).unwrap();
+            let base = format!("{}/", registry.base().display());
+            let reason = skipped.reason.replace(&base, "");
+            format!("{} {}: {reason}", path.display(), skipped.code)
+        })
+        .collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn making_a_plan_changes_nothing() {
+    let (folder, registry) = runs();
+    let before = tree(folder.path());
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    assert_eq!(removed(&plan).len(), 12);
+    assert_eq!(tree(folder.path()), before);
+}
+
+#[test]
+fn a_plan_removes_what_it_shows_and_nothing_else() {
+    let (folder, registry) = runs();
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    // Iterations are integers: 9000 < 9900 < 10000.
+    let gone = removed(&plan);
+    assert!(
+        gone.iter()
+            .all(|path| path.contains("/9000/") || path.contains("/9900/"))
+    );
+    let rows = registry.select(&of_kinds(&Kind::ALL)).unwrap();
+    let before = data(folder.path());
+
+    let report = apply(&registry, &plan.file, Keep::No);
+    assert_eq!((report.artifacts, report.removals.len()), (12, 1));
+    assert_eq!((report.total.bytes.0, report.total.files), (12 * 9, 24));
+    assert_eq!(report.total.bytes, plan.plan.totals().removed.size.bytes);
+    assert!(report.skipped.is_empty());
+
+    let is_gone = |path: &str| {
+        let path = Path::new(path).strip_prefix(folder.path()).unwrap();
+        let mut above = path.ancestors();
+        // The arrays, and the folders that held nothing but them.
+        above.any(|path| {
+            let path = path.to_str().unwrap();
+            gone.iter().any(|gone| gone == path)
+                || path.ends_with("/9000")
+                || path.ends_with("/9900")
+        }) && !path.to_str().unwrap().contains("checkpoints")
+    };
+    let expected: BTreeMap<String, String> = before
+        .into_iter()
+        .filter(|(path, _)| !is_gone(path))
+        .collect();
+    assert_eq!(data(folder.path()), expected);
+    let left: Vec<_> = rows
+        .into_iter()
+        .filter(|row| !gone.contains(&row.location().path()))
+        .collect();
+    assert_eq!(registry.select(&of_kinds(&Kind::ALL)).unwrap(), left);
+    assert_eq!(
+        fs::read_dir(folder.path().join(".dalsegno/trash"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+type Change = fn(&Registry);
+
+/// What happens to the prediction of iteration 9000 since the plan, and what is said of it.
+const CHANGES: [(Change, &str); 9] = [
+    (
+        |registry| pin(registry, "late", &prediction(9000)),
+        "pinned: @ is pinned: late",
+    ),
+    (
+        |registry| {
+            let metadata = registry.base().join(prediction(9000)).join(".zarray");
+            date(&metadata, NOW.minus(days(3)));
+        },
+        "changed-since-plan: @ was rewritten since it was planned",
+    ),
+    (
+        |registry| {
+            let metadata = registry.base().join(prediction(9000)).join(".zarray");
+            date(&metadata, NOW.minus(days(3)));
+            scan(registry);
+        },
+        "changed-since-plan: @ was rewritten since it was planned",
+    ),
+    (
+        |registry| {
+            registry.seal(&target(&prediction(9000))).unwrap();
+        },
+        "changed-since-plan: @ was sealed since it was planned",
+    ),
+    (
+        |registry| {
+            registry
+                .remove_artifact(&target(&prediction(9000)))
+                .unwrap();
+        },
+        "changed-since-plan: @ was removed since it was planned",
+    ),
+    (
+        |registry| {
+            registry
+                .remove_artifact(&target(&prediction(9000)))
+                .unwrap();
+            registry.record(&key(&prediction(9000))).unwrap();
+        },
+        "changed-since-plan: @ was recorded anew since it was planned",
+    ),
+    (
+        |registry| {
+            registry
+                .remove_artifact(&target(&prediction(9000)))
+                .unwrap();
+            write_aged(registry.base(), &prediction(9000), days(70));
+            scan(registry);
+        },
+        "changed-since-plan: @ was recorded anew since it was planned",
+    ),
+    (
+        |registry| {
+            registry.record(&key(&prediction(9000))).unwrap();
+        },
+        "changed-since-plan: @ was recorded anew since it was planned",
+    ),
+    (
+        |registry| {
+            // It is the folder of another run that is linked to.
+            let note = registry.base().join("mito/checkpoints/crop1");
+            fs::create_dir_all(&note).unwrap();
+            fs::write(note.join("voi.json"), r#"{"iteration": 9000}"#).unwrap();
+        },
+        "best-linked: @ belongs to a best iteration: crop1/voi",
+    ),
+];
+
+#[test]
+fn what_changed_since_the_plan_stays_and_is_reported() {
+    for (change, says) in CHANGES {
+        let (folder, registry) = runs();
+        let plan = registry.plan_gc(&keep_last(1)).unwrap();
+        change(&registry);
+        let stood = folder.path().join(prediction(9000)).exists();
+        let row = registry.get(&target(&prediction(9000))).unwrap();
+        let report = apply(&registry, &plan.file, Keep::No);
+        let told = skipped(&registry, &report);
+        let path = prediction(9000);
+        let expected = format!("{path} {}", says.replace('@', &path));
+        assert!(told.contains(&expected), "{told:?}");
+        // Everything of an iteration that is best stays; else only this one.
+        let others = if says.starts_with("best") { 2 } else { 0 };
+        assert_eq!(told.len(), 1 + others, "{told:?}");
+        assert_eq!(report.artifacts as usize, 12 - told.len(), "{says}");
+        assert_eq!(folder.path().join(prediction(9000)).exists(), stood);
+        assert_eq!(registry.get(&target(&prediction(9000))).unwrap(), row);
+    }
+}
+
+#[test]
+fn a_best_link_that_cannot_be_read_since_keeps_all_of_its_run() {
+    let (folder, registry) = runs();
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    let best = folder.path().join("mito/checkpoints/crop1");
+    fs::create_dir_all(&best).unwrap();
+    fs::write(best.join("voi.json"), "{").unwrap();
+    let report = apply(&registry, &plan.file, Keep::No);
+    let told = skipped(&registry, &report);
+    assert_eq!((told.len(), report.artifacts), (6, 6));
+    assert!(
+        told.iter().all(|line| line.starts_with("mito/")
+            && line.contains(" best-link: ")
+            && line.contains("crop1/voi.json")),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn the_row_of_data_that_is_missing_since_goes_and_that_is_told() {
+    let (folder, registry) = runs();
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    fs::remove_dir_all(folder.path().join(prediction(9000))).unwrap();
+    let report = apply(&registry, &plan.file, Keep::No);
+    assert_eq!((report.artifacts, report.missing), (12, 1));
+    assert_eq!(report.total.bytes.0, 11 * 9);
+    assert!(report.skipped.is_empty());
+    assert!(!paths(&registry).contains(&prediction(9000)));
+}
+
+#[test]
+fn what_went_to_the_trash_comes_back_as_it_was() {
+    let (folder, registry) = runs();
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    let (before, rows) = (
+        data(folder.path()),
+        registry.select(&of_kinds(&Kind::ALL)).unwrap(),
+    );
+    let report = apply(&registry, &plan.file, Keep::UntilEmptied);
+    assert!(report.purge.is_none());
+    let reason = registry.trash().unwrap()[0].reason.clone().unwrap();
+    assert_eq!(reason, format!("gc, plan {}: keep-last 1", plan.file.id));
+    for removal in report.removals {
+        registry.restore(&RestoreTarget::Removal(removal)).unwrap();
+    }
+    assert_eq!(data(folder.path()), before);
+    assert_eq!(registry.select(&of_kinds(&Kind::ALL)).unwrap(), rows);
+}
+
+#[test]
+fn a_container_of_which_everything_goes_is_moved_by_one_rename() {
+    let (folder, registry) = runs();
+    let GcRequest {
+        rules: GcRules::Policy(mut policy),
+        ..
+    } = keep_last(1)
+    else {
+        panic!("a policy was made");
+    };
+    policy.keep = retention::Keep::default();
+    policy.limit.max_files = Some(1);
+    policy.allow_empty_group = true;
+    let request = GcRequest {
+        of: of_run("mito"),
+        rules: GcRules::Policy(policy),
+        ..keep_last(1)
+    };
+    let plan = registry.plan_gc(&request).unwrap();
+    assert_eq!(removed(&plan).len(), 9);
+    let report = apply(&registry, &plan.file, Keep::UntilEmptied);
+    let [removal] = report.removals.as_slice() else {
+        panic!("{:?}", report.removals);
+    };
+    let folder = folder.path();
+    let trash = folder.join(".dalsegno/trash").join(removal.as_str());
+    let mut items: Vec<String> = fs::read_dir(trash)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    items.sort();
+    assert_eq!(items, ["0", "manifest.json"]);
+    assert!(!folder.join("mito/validation.zarr").exists());
+}
+
+#[test]
+fn a_limit_on_bytes_is_refused_while_sizes_are_unknown() {
+    let (folder, registry) = runs();
+    write_aged(folder.path(), &prediction(8000), days(80));
+    let options = dalsegno::ScanOptions::default();
+    registry.scan(options, &Silent).unwrap();
+    let request = |limit| GcRequest {
+        rules: GcRules::Policy(Policy {
+            limit,
+            select: Select::default(),
+            ..Policy::default()
+        }),
+        ..keep_last(1)
+    };
+    for limit in [
+        Limit {
+            max_bytes: Some(100),
+            ..Limit::default()
+        },
+        Limit {
+            max_files: Some(10),
+            ..Limit::default()
+        },
+        Limit {
+            min_free: Some(u64::MAX),
+            ..Limit::default()
+        },
+    ] {
+        let error = registry.plan_gc(&request(limit)).unwrap_err();
+        assert_eq!(error.code(), "plan-unmeasured");
+    }
+    assert!(get(&registry, &prediction(8000)).size.is_none());
+    scan(&registry);
+    let limit = Limit {
+        max_files: Some(40),
+        ..Limit::default()
+    };
+    let plan = registry.plan_gc(&request(limit)).unwrap();
+    // The oldest goes first: 21 arrays of two files, and one may go.
+    assert_eq!(removed(&plan), [prediction(8000)]);
+}
+
+#[test]
+fn what_was_written_within_the_hour_stays_whatever_the_rules() {
+    let (folder, registry) = base();
+    for (iteration, age) in [(1, 7200), (2, 3599), (3, 3600), (4, 3601), (9, 7200)] {
+        write_aged(
+            folder.path(),
+            &prediction(iteration),
+            Duration::from_secs(age),
+        );
+    }
+    scan(&registry);
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    assert_eq!(removed(&plan), [prediction(1), prediction(4)]);
+}
