@@ -45,7 +45,11 @@ pub(super) const LET_ALL_GO: [&str; 3] = [
 pub(super) const BINDS_ANYTHING: &str = "SELECT EXISTS (SELECT 1 FROM pin_scope WHERE pin_id = ?1) \
      OR EXISTS (SELECT 1 FROM pinned WHERE pin_id = ?1)";
 pub(super) const PINS: &str = "SELECT pin.id, name, reason, pinned_at, user, host, pid, \
-     (SELECT count(*) FROM pinned WHERE pinned.pin_id = pin.id) FROM pin ORDER BY name";
+     (SELECT count(*) FROM pinned CROSS JOIN artifact ON artifact.id = pinned.artifact_id \
+      WHERE pinned.pin_id = pin.id) FROM pin ORDER BY name";
+/// Artifacts that a pin binds one by one and that are recorded: what was removed by force is not.
+pub(super) const COUNT_ONE_BY_ONE: &str = "SELECT count(*) FROM pinned \
+     CROSS JOIN artifact ON artifact.id = pinned.artifact_id WHERE pinned.pin_id = ?1";
 pub(super) const SCOPES: &str = "SELECT run.name, s.first, s.last FROM pin_scope AS s \
      JOIN run ON run.id = s.run_id WHERE s.pin_id = ?1 ORDER BY run.name, s.first, s.last";
 
@@ -255,8 +259,9 @@ impl Catalog {
                         change.artifacts += id.map_or(Ok(0), |id| on.count(id, &scope))?;
                         change.scopes.push(scope);
                     }
+                    change.artifacts += on.one(COUNT_ONE_BY_ONE, [pin])?.unwrap_or(0);
                     on.execute(LET_ALL_GO[0], [pin])?;
-                    change.artifacts += on.execute(LET_ALL_GO[1], [pin])?;
+                    on.execute(LET_ALL_GO[1], [pin])?;
                 }
             }
             if !on.binds_anything(pin)? {

@@ -93,7 +93,8 @@ impl Record for Pin {
 /// What a pin binds, in words.
 fn binds(pin: &Pin) -> String {
     let mut words: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
-    if pin.artifacts > 0 {
+    // What it bound may have been removed by force, and may come back.
+    if pin.artifacts > 0 || words.is_empty() {
         words.push(count(pin.artifacts, "artifact"));
     }
     words.join("; ")

@@ -125,7 +125,10 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
 impl ScoreCommand {
     /// The scores that are meant: one run and iteration, and something to note of it.
     fn scores(&self) -> Result<Vec<Score>, Failure> {
-        let example = "dalsegno score --run R --iteration N voi=0.31";
+        let example = match self.remove {
+            true => "dalsegno score --run R --iteration N --remove voi",
+            false => "dalsegno score --run R --iteration N voi=0.31",
+        };
         let usage = |what: String| Failure::usage(what, example);
         let run = self.run.as_ref();
         let run = run.ok_or_else(|| usage("--run is missing".to_owned()))?;
@@ -254,8 +257,14 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
+    let is_all = query.of.is_all() && metrics.is_empty();
     let call = format!(
-        "no score is noted; note one with: dalsegno score --run {} --iteration N voi=0.31",
+        "{}; note one with: dalsegno score --run {} --iteration N voi=0.31",
+        if is_all {
+            "no score is noted"
+        } else {
+            "no score that is noted is selected"
+        },
         command.run.as_deref().map_or("R".to_owned(), shell_word)
     );
     rows.finish(&call).map(|_| ())

@@ -9,8 +9,10 @@
 mod checkpoints;
 mod errors;
 mod forms;
+mod gc;
 mod help;
 mod paths;
+mod pins;
 mod pipes;
 mod removal;
 mod terminal;

@@ -46,6 +46,7 @@ fn statements_of_pins_search() {
         pins::BIND_ARTIFACT,
         pins::IS_BOUND,
         pins::COUNT_IN_SCOPE,
+        pins::COUNT_ONE_BY_ONE,
         pins::LET_SCOPE_GO,
         pins::LET_ARTIFACT_GO,
         pins::BINDS_ANYTHING,

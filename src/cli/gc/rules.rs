@@ -119,7 +119,7 @@ pub(super) struct Rules {
 fn size(text: &str) -> Result<u64, String> {
     text.parse::<ByteSize>()
         .map(|size| size.as_u64())
-        .map_err(|error| format!("{error}; write 500GB, 1.5TiB, or a number of bytes"))
+        .map_err(|_| "it is no size; write 500GB, 1.5TiB, or a number of bytes".to_owned())
 }
 
 impl Rules {
