@@ -16,7 +16,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::gc::{GcPlan, GcRequest};
 use crate::registry::{Registry, Target};
-use crate::retention::{Decision, Explanation, Line, Plan, Sum, Totals};
+use crate::retention::{Decision, Explanation, GroupKey, Line, Plan, Sum, Totals};
 
 impl Record for Line {
     const NAME: &'static str = "lines";
@@ -235,16 +235,20 @@ fn of_plan(
     let Some(line) = line_at(&plan, path) else {
         return Ok(None);
     };
-    let run = line.artifact.key.run();
-    let of_run = plan
+    let group = GroupKey::from(&line.artifact.key);
+    let of_group = plan
         .lines
         .iter()
-        .filter(|line| line.artifact.key.run() == run);
-    let removed = of_run.clone().filter(|line| crate::gc::goes(line)).count();
+        .filter(|line| GroupKey::from(&line.artifact.key) == group);
+    let removed = of_group
+        .clone()
+        .filter(|line| crate::gc::goes(line))
+        .count();
+    let kept = of_group.count() - removed;
     Ok(Some(Explanation {
         verdicts: Vec::new(),
-        group: (&line.artifact.key).into(),
-        group_kept: (of_run.count() - removed) as u64,
+        group,
+        group_kept: kept as u64,
         group_removed: removed as u64,
         line: line.clone(),
     }))
