@@ -18,3 +18,5 @@ mod properties;
 mod rules;
 #[path = "retention/runs.rs"]
 mod runs;
+#[path = "retention/times.rs"]
+mod times;

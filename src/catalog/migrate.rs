@@ -163,4 +163,37 @@ mod tests {
         let edited = Migration::unapplied("V1__one", "CREATE TABLE one (b);").unwrap();
         assert!(apply(&connection, &[edited]).is_err());
     }
+
+    #[test]
+    fn rows_of_every_older_version_come_along() {
+        let runner = embedded::migrations::runner();
+        let mut migrations = runner.get_migrations().clone();
+        migrations.sort();
+        for version in 1..migrations.len() {
+            let connection = Connection::open_in_memory().unwrap();
+            apply(&connection, &migrations[..version]).unwrap();
+            connection
+                .execute_batch(
+                    "INSERT INTO run (id, name) VALUES (1, 'r');
+                     INSERT INTO dataset (id, name) VALUES (1, 'd');
+                     INSERT INTO container (id, run_id, path) VALUES (1, 1, 'r/validation.zarr');
+                     INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, container_id,
+                         array, origin, state, bytes, files, recorded_at)
+                     VALUES (1, 1, 1000, 1, 1, '1000/d/prediction', 0, 1, 7, 2, 0)",
+                )
+                .unwrap();
+            migrate(&connection).unwrap();
+            let row: (String, i64, Option<i64>) = connection
+                .query_row("SELECT path, bytes, owner FROM artifact_view", [], |row| {
+                    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+                })
+                .unwrap();
+            let path = "r/validation.zarr/1000/d/prediction".to_owned();
+            assert_eq!(row, (path, 7, None), "from version {version}");
+            let check: String = connection
+                .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(check, "ok");
+        }
+    }
 }

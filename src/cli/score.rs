@@ -150,9 +150,9 @@ impl ScoreCommand {
         let score = |text: &String| -> Result<Score, Failure> {
             let (metric, value) = match (text.split_once('='), self.remove) {
                 (Some((metric, value)), false) => {
-                    let number = value.trim().parse();
-                    let bad = |_| usage(format!("{text}: \"{value}\" is no number"));
-                    (metric.trim(), number.map_err(bad)?)
+                    let number = scores::parse_value(value);
+                    let bad = || usage(format!("{text}: \"{value}\" is no number"));
+                    (metric.trim(), number.ok_or_else(bad)?)
                 }
                 (None, false) => return Err(usage(format!("{text} has no value"))),
                 (None, true) => (text.as_str(), f64::NAN),

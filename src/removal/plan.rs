@@ -169,8 +169,14 @@ fn plan_container(
         plan.stays
             .extend(stays.into_iter().map(|stays| path.join(stays)));
     }
+    // The container itself stays with what stays in it, where nobody named it.
+    let is_there = !base.lacks(&container);
     for artifact in artifacts {
-        plan.items.push(alone(artifact));
+        if !(is_there && artifact.key.kind().is_container()) {
+            plan.items.push(alone(artifact));
+        } else if !is_all {
+            plan.stays.push(path.to_path_buf());
+        }
     }
     Ok(())
 }

@@ -108,6 +108,8 @@ pub struct Plan {
     pub lines: Vec<Line>,
     /// Limits that are not met although all that may go does, in words.
     pub unmet: Vec<String>,
+    /// What is to be looked at before the plan is carried out, in words.
+    pub notices: Vec<String>,
 }
 
 impl Plan {
@@ -143,8 +145,9 @@ impl Plan {
     #[must_use]
     pub fn merge(plans: impl IntoIterator<Item = Self>) -> Self {
         let mut lines: BTreeMap<_, Line> = BTreeMap::new();
-        let mut unmet = Vec::new();
+        let (mut unmet, mut notices) = (Vec::new(), Vec::new());
         for plan in plans {
+            notices.extend(plan.notices);
             for text in plan.unmet {
                 if !unmet.contains(&text) {
                     unmet.push(text);
@@ -168,7 +171,11 @@ impl Plan {
         }
         let mut lines: Vec<Line> = lines.into_values().collect();
         lines.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
-        Self { lines, unmet }
+        Self {
+            lines,
+            unmet,
+            notices,
+        }
     }
 }
 

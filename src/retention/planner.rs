@@ -213,7 +213,44 @@ impl<'a> Planner<'a> {
         if !self.policy.allow_empty_group {
             self.check_groups(&lines)?;
         }
-        Ok(Plan { lines, unmet })
+        let notices = self.notices(&lines);
+        Ok(Plan {
+            lines,
+            unmet,
+            notices,
+        })
+    }
+
+    /// Groups that lose something which was written after their highest iteration: the name of a
+    /// run that was used again begins at low iterations.
+    fn notices(&self, lines: &[Line]) -> Vec<String> {
+        if self.policy.keep.last.is_none() {
+            return Vec::new();
+        }
+        let mut notices = Vec::new();
+        for group in &self.groups {
+            let lines = &lines[group.clone()];
+            let highest = lines.last().and_then(|line| line.artifact.key.iteration());
+            let times = lines
+                .iter()
+                .filter(|line| line.artifact.key.iteration() == highest)
+                .map(|line| time_of(&line.artifact));
+            let removed = lines
+                .iter()
+                .filter(|line| line.decision == Decision::Remove)
+                .max_by_key(|line| time_of(&line.artifact));
+            if let (Some(highest), Some(last), Some(removed)) = (highest, times.max(), removed)
+                && time_of(&removed.artifact) > last
+                && let Some(iteration) = removed.artifact.key.iteration()
+            {
+                notices.push(format!(
+                    "{}: iteration {iteration}, which would go, was written after iteration \
+                     {highest}, the highest; was the run's name used again?",
+                    GroupKey::from(&removed.artifact.key)
+                ));
+            }
+        }
+        notices
     }
 
     fn rules_for(&self, facts: &Facts<'a>) -> impl Iterator<Item = &Rule<'a>> {

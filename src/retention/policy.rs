@@ -130,7 +130,7 @@ pub enum PolicyError {
     )]
     EmptyRuns,
     /// A number is 0.
-    #[error("{rule} 0 {why}; leave it out, or give a number from 1 on")]
+    #[error("{rule} 0 {why}; leave it out, or give more")]
     Zero {
         /// The rule.
         rule: &'static str,

@@ -71,7 +71,11 @@ pub fn plan_runs(
         return Err(PlanError::EveryRun { runs });
     }
     lines.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
-    Ok(Plan { lines, unmet })
+    Ok(Plan {
+        lines,
+        unmet,
+        notices: Vec::new(),
+    })
 }
 
 /// A run, and what was found about it.

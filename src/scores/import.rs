@@ -74,10 +74,12 @@ fn read_json_lines(text: &str) -> Result<Vec<Score>, ImportError> {
 
 fn read_csv(text: &str) -> Result<Vec<Score>, ImportError> {
     let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
+        .trim(csv::Trim::Headers)
         .from_reader(text.as_bytes());
     let fail = |error: csv::Error| ImportError {
-        line: error.position().map_or(1, csv::Position::line),
+        line: error
+            .position()
+            .map_or(1, |position| line_at(text, position)),
         detail: error.to_string(),
     };
     let heading = reader.headers().map_err(fail)?.clone();
@@ -99,16 +101,27 @@ fn read_csv(text: &str) -> Result<Vec<Score>, ImportError> {
     let mut scores = Vec::new();
     for record in reader.records() {
         let record = record.map_err(fail)?;
-        let line = record.position().map_or(0, csv::Position::line);
+        let line = record
+            .position()
+            .map_or(0, |position| line_at(text, position));
         let cells = heading.iter().zip(record.iter());
         scores.extend(read_line(cells).map_err(|detail| ImportError { line, detail })?);
     }
     Ok(scores)
 }
 
+/// The line of a text that a record begins on. The reader's own number leaves empty lines out.
+fn line_at(text: &str, position: &csv::Position) -> u64 {
+    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
+    let empty = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
+    let lines = |text: &str| text.bytes().filter(|&byte| byte == b'\n').count() as u64;
+    1 + lines(before) + lines(&rest[..empty])
+}
+
 /// The scores of one line: names of columns, and what stands there.
 fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<Score>, String> {
-    let cells: Vec<(&str, &str)> = cells.filter(|(_, cell)| !cell.is_empty()).collect();
+    let cells: Vec<(&str, &str)> = cells.filter(|(_, cell)| !cell.trim().is_empty()).collect();
     let cell = |name: &str| {
         let found = cells.iter().find(|(column, _)| *column == name);
         found.map(|(_, cell)| *cell)
@@ -118,7 +131,7 @@ fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<
         .ok_or("run is missing")?
         .parse()
         .map_err(|error| bad("run", &error))?;
-    let iteration = name::parse_iteration(cell("iteration").ok_or("iteration is missing")?)
+    let iteration = name::parse_iteration(cell("iteration").ok_or("iteration is missing")?.trim())
         .map_err(|error| bad("iteration", &error))?;
     let dataset: Option<DatasetName> = cell("dataset")
         .map(str::parse)
@@ -130,9 +143,8 @@ fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<
         .map_err(|error| bad("parameters", &error))?;
     let score = |metric: &str, value: &str| -> Result<Score, String> {
         let metric: MetricName = metric.parse().map_err(|error| bad("metric", &error))?;
-        let value = value
-            .parse()
-            .map_err(|_| format!("{metric}: \"{}\" is no number", value.escape_debug()))?;
+        let value = super::parse_value(value)
+            .ok_or_else(|| format!("{metric}: \"{}\" is no number", value.escape_debug()))?;
         Ok(Score {
             run: run.clone(),
             iteration,
@@ -232,6 +244,15 @@ mod tests {
                 "line 2: voi: \"high\" is no number",
             ),
             ("run,iteration,voi\nr,1\n", "line 2: "),
+            (
+                "run,iteration,voi\nr,1,2\n\n\r\nr,x,2\n",
+                "line 5: iteration: ",
+            ),
+            (
+                "run,iteration,voi\nr,1,1e400\n",
+                "line 2: voi: \"1e400\" is no number",
+            ),
+            ("run,iteration,voi\n\nr,1,2,3\n", "line 3: "),
             ("run,iteration,a:b\nr,1,2\n", "line 2: metric: "),
             (
                 "{\"run\":\"r\",\"iteration\":1,\"voi\":[1]}",

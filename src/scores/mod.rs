@@ -73,6 +73,16 @@ pub struct Score {
     pub value: f64,
 }
 
+/// Reads a value: a number, `nan`, `inf` or `-inf`. None where it is none of these, or a number that
+/// is too large to be told from an infinite one.
+#[must_use]
+pub fn parse_value(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let value: f64 = text.parse().ok()?;
+    let is_named = text.to_ascii_lowercase().contains("inf");
+    (!value.is_infinite() || is_named).then_some(value)
+}
+
 fn value<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if value.is_finite() {
         serializer.serialize_f64(*value)

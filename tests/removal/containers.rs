@@ -362,3 +362,37 @@ fn one_that_cannot_go_holds_up_all_unless_it_may_be_left_out() {
         "in its place"
     );
 }
+
+#[test]
+fn a_recorded_container_stays_with_what_stays_in_it() {
+    let (folder, registry) = run();
+    registry.record(&key(CONTAINER)).unwrap();
+    let stranger = folder.path().join(CONTAINER).join("1/notes.txt");
+    fs::write(&stranger, "mine").unwrap();
+    // A run is removed: its arrays go; the container, which nobody named, is not empty.
+    let plan = plan_run(&registry);
+    assert_eq!(plan.stays, [PathBuf::from(CONTAINER).join("1/notes.txt")]);
+    assert_eq!(remove_run(&registry).artifacts.len(), 3);
+    assert_eq!(paths(&registry), [CONTAINER]);
+    assert_eq!(fs::read_to_string(&stranger).unwrap(), "mine");
+    // The same where something that is recorded stays.
+    for path in [ONE, TWO] {
+        array(&registry, path);
+    }
+    let some = Filter {
+        kinds: vec![Kind::Prediction, Kind::ValidationContainer],
+        ..of_run("r")
+    };
+    let chosen = registry.select(&some).unwrap().into_iter();
+    let chosen = chosen.map(|artifact| dalsegno::Chosen {
+        artifact,
+        whole_container: false,
+    });
+    let plan = registry.plan_removal(chosen.collect()).unwrap();
+    assert_eq!(items(&plan), [ONE]);
+    assert_eq!(plan.stays, [PathBuf::from(CONTAINER)]);
+    // Without the stranger all of it goes.
+    fs::remove_file(&stranger).unwrap();
+    assert_eq!(remove_run(&registry).moved, 1);
+    assert_eq!(paths(&registry), [""; 0]);
+}

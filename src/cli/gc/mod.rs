@@ -184,8 +184,8 @@ fn apply(
     if form == Form::Table && std::io::stdout().is_terminal() && !command.yes {
         show::lines(context, &plan.plan, form)?;
     }
-    for unmet in &plan.plan.unmet {
-        context.warn(unmet);
+    for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
+        context.warn(remark);
     }
     carry_out(context, command, registry, &plan.file)
 }

@@ -6,9 +6,10 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use crate::cli::args::duration;
+use crate::cli::context::shell_word;
 use crate::cli::fail::Failure;
 use crate::cli::selection::kind;
-use crate::filter::Filter;
+use crate::filter::{Filter, Pattern};
 use crate::gc::{GcRequest, GcRules};
 use crate::key::Kind;
 use crate::name;
@@ -113,6 +114,36 @@ pub(super) struct Rules {
     /// Let best links of DaCapo's checkpoints keep nothing
     #[arg(long, help_heading = "Policy")]
     ignore_best_links: bool,
+}
+
+/// What a selection says besides, for people: `of run a*, kind output`.
+fn selection_words(filter: &Filter) -> Option<String> {
+    let mut words = Vec::new();
+    let mut say = |flag: &str, values: Vec<String>| {
+        if !values.is_empty() {
+            words.push(format!("{flag} {}", values.join(" ")));
+        }
+    };
+    let patterns = |patterns: &[Pattern]| -> Vec<String> {
+        let quoted = |pattern: &Pattern| shell_word(pattern.as_str());
+        patterns.iter().map(quoted).collect()
+    };
+    say("run", patterns(&filter.runs));
+    say(
+        "kind",
+        filter.kinds.iter().map(ToString::to_string).collect(),
+    );
+    say(
+        "iteration",
+        filter.iterations.iter().map(ToString::to_string).collect(),
+    );
+    say("dataset", patterns(&filter.datasets));
+    say("parameters", patterns(&filter.parameters));
+    say(
+        "owner",
+        filter.owners.iter().map(ToString::to_string).collect(),
+    );
+    (!words.is_empty()).then(|| format!("of {}", words.join(", ")))
 }
 
 /// Reads a number of bytes such as `500GB` or `1TiB`.
@@ -221,6 +252,7 @@ impl Rules {
                 allow_empty_group: self.allow_empty_group,
             })
         };
+        words.extend(selection_words(filter));
         let kinds = match rules {
             GcRules::Runs(_) => filter.kinds.clone(),
             _ => Vec::new(),

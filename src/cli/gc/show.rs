@@ -115,6 +115,7 @@ struct Document<'a> {
     policy: &'a str,
     lines: &'a [Line],
     unmet: &'a [String],
+    notices: &'a [String],
     #[serde(flatten)]
     totals: Totals,
 }
@@ -131,13 +132,14 @@ pub(super) fn plan(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
             policy: &plan.file.policy,
             lines: &plan.plan.lines,
             unmet: &plan.plan.unmet,
+            notices: &plan.plan.notices,
             totals,
         };
         return render::document(context, "plan", &document);
     }
     lines(context, &plan.plan, form)?;
-    for unmet in &plan.plan.unmet {
-        context.warn(unmet);
+    for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
+        context.warn(remark);
     }
     if !plan.plan.lines.is_empty() {
         let text = |sum: &Sum| {

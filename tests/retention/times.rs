@@ -1,0 +1,81 @@
+//! Times that help nobody: equal, reversed, zero, in the future, and of a run's name used again.
+
+use dalsegno::clock::Timestamp;
+use dalsegno::retention::{Keep, Limit, Policy, Row};
+
+use crate::build::*;
+
+/// Predictions of these iterations, each written at its time.
+fn written(iterations: &[(i64, Timestamp)]) -> Vec<Row> {
+    let numbers: Vec<i64> = iterations.iter().map(|(iteration, _)| *iteration).collect();
+    let mut rows = predictions(&numbers);
+    for (row, (_, time)) in rows.iter_mut().zip(iterations) {
+        row.artifact.written_at = Some(*time);
+        row.artifact.recorded_at = *time;
+    }
+    rows
+}
+
+#[test]
+fn the_last_are_the_highest_integers_whatever_the_times() {
+    let old = |days: u32| ago(days * DAY);
+    for times in [
+        [old(9), old(9), old(9)],
+        [old(7), old(8), old(9)],
+        [Timestamp(0), Timestamp(0), Timestamp(0)],
+        [Timestamp(-1), Timestamp(0), Timestamp(i64::MIN)],
+    ] {
+        let [a, b, c] = times;
+        let rows = written(&[(10_000, a), (9000, b), (9900, c)]);
+        let plan = planned(&keeping(keep_last(1)), rows);
+        assert_eq!(kept(&plan), [1], "{times:?}");
+        assert_eq!(removed(&plan), [2, 3], "{times:?}");
+    }
+}
+
+#[test]
+fn what_is_dated_in_the_future_stays() {
+    let rows = written(&[(1, NOW.plus(DAY)), (2, ago(DAY)), (3, Timestamp(i64::MAX))]);
+    let plan = planned(&keeping(keep_last(1)), rows);
+    assert_eq!(kept(&plan), [1, 3]);
+    assert_eq!(removed(&plan), [2]);
+}
+
+#[test]
+fn equal_times_are_told_apart_by_iteration_where_a_limit_takes_the_oldest() {
+    let rows = written(&[(10_000, ago(DAY)), (9000, ago(DAY)), (9900, ago(DAY))]);
+    let policy = Policy {
+        limit: Limit {
+            max_files: Some(10),
+            ..Limit::default()
+        },
+        ..Policy::default()
+    };
+    let plan = planned(&policy, rows);
+    assert_eq!(kept(&plan), [1]);
+}
+
+#[test]
+fn a_run_whose_name_was_used_again_is_told() {
+    let again = || {
+        written(&[
+            (9000, ago(90 * DAY)),
+            (10_000, ago(80 * DAY)),
+            (100, ago(3 * DAY)),
+            (200, ago(2 * DAY)),
+        ])
+    };
+    let plan = planned(&keeping(keep_last(1)), again());
+    assert_eq!(removed(&plan), [3, 4, 1]);
+    let said = "prediction of run, dataset crop7: iteration 200, which would go, was written after \
+                iteration 10000, the highest; was the run's name used again?";
+    assert_eq!(plan.notices, [said]);
+    // What keeps the new ones leaves nothing to be told, and order as usual neither.
+    let keep = Keep {
+        within: Some(7 * DAY),
+        ..keep_last(1)
+    };
+    assert_eq!(planned(&keeping(keep), again()).notices, [""; 0]);
+    let usual = written(&[(1, ago(3 * DAY)), (2, ago(2 * DAY))]);
+    assert_eq!(planned(&keeping(keep_last(1)), usual).notices, [""; 0]);
+}
