@@ -54,6 +54,7 @@ fn transcript(world: &World, lines: &str) -> String {
     ageless(&world.transcript(lines))
 }
 
+/// An age stands between a blank and a comma or blank: digits in an id do not.
 fn ageless(text: &str) -> String {
     let mut out = String::new();
     let mut number = String::new();
@@ -62,7 +63,9 @@ fn ageless(text: &str) -> String {
             number.push(character);
             continue;
         }
-        let is_age = matches!(number.parse(), Ok(4_000_000..20_000_000_u64));
+        let is_age = matches!(number.parse(), Ok(4_000_000..20_000_000_u64))
+            && out.ends_with([' ', '\t'])
+            && [',', '\t', '\n'].contains(&character);
         out.push_str(if is_age { "[AGE]" } else { &number });
         number.clear();
         out.push(character);
