@@ -64,7 +64,7 @@ fn ageless(text: &str) -> String {
             continue;
         }
         let is_age = matches!(number.parse(), Ok(4_000_000..20_000_000_u64))
-            && out.ends_with([' ', '\t'])
+            && out.ends_with([' ', '\t', ':'])
             && [',', '\t', '\n'].contains(&character);
         out.push_str(if is_age { "[AGE]" } else { &number });
         number.clear();
