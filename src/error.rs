@@ -161,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 80] = [
+    pub const CODES: [&'static str; 85] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -199,6 +199,11 @@ impl Error {
         "pin-taken",
         "pin-without-reason",
         "pin-binds-nothing",
+        "no-operation",
+        "not-undoable",
+        "undone-already",
+        "undo-too-late",
+        "changed-since-operation",
         "catalog-sql",
         "catalog-io",
         "base-not-found",
@@ -335,6 +340,13 @@ impl Error {
             "pin-taken" => "leave --reason out to let it bind more, or take another name",
             "pin-without-reason" => "say why with --reason TEXT",
             "pin-binds-nothing" => "see what is recorded with: dalsegno list",
+            "no-operation" => "see which there are with: dalsegno history",
+            "not-undoable" | "undone-already" | "undo-too-late" => {
+                "see what it did with: dalsegno history show N"
+            }
+            "changed-since-operation" => {
+                "see what changed it with: dalsegno history; undo the later operation first"
+            }
             "no-removal" | "not-in-trash" => "see what can be restored with: dalsegno trash list",
             "occupied" => "move away what stands there, then restore again",
             "no-folder" => "make it with: dalsegno init --catalog PATH",

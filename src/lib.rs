@@ -14,7 +14,7 @@
 //!
 //! | level | modules |
 //! |---|---|
-//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`pins`], [`scores`], [`retention`], [`config`] |
+//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`history`], [`pins`], [`scores`], [`retention`], [`config`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
 //! | protocols over both | `scan`, `refresh`, [`removal`], [`gc`], `recovery`, `restore` |
@@ -47,6 +47,7 @@ pub mod config;
 pub mod error;
 pub mod filter;
 pub mod gc;
+pub mod history;
 pub mod identifier;
 pub mod key;
 pub mod layout;
@@ -70,7 +71,9 @@ pub use error::{Error, Result};
 pub use identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 pub use recovery::{Pending, Recovery};
 pub use refresh::{RefreshOptions, RefreshReport};
-pub use registry::{EmptyReport, Options, PinTarget, Registry, RestoreTarget, Target};
+pub use registry::{
+    EmptyReport, Gone, Options, PinTarget, Registry, RestoreTarget, Target, UndoReport,
+};
 pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
 pub use restore::RestoreReport;
 pub use scan::{ScanOptions, ScanReport};

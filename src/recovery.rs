@@ -27,6 +27,7 @@ use std::time::{Duration, Instant};
 use crate::catalog::{Catalog, Change, OpenRemoval};
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::history::{Action, Doing};
 use crate::monitor::{Monitor, Silent};
 use crate::removal;
 use crate::removals::{Actor, RemovalId, RemovalState};
@@ -161,7 +162,7 @@ pub(crate) fn purge_due(
     deadline: Option<Instant>,
     monitor: &dyn Monitor,
 ) -> Result<bool, Error> {
-    let is_purging = catalog.change("beginning a purge", |change| {
+    let is_purging = catalog.change(Doing::new(Action::Purge, now), |change| {
         let Some(open) = change.removal(id)? else {
             return Ok(false);
         };
@@ -210,7 +211,7 @@ fn settle(
         return Ok(Settled::Nothing);
     };
     catalog.forget_failed_commits()?;
-    catalog.change("recovering", |change| {
+    catalog.change(Doing::new(Action::Recover, now), |change| {
         let Some(folder) = trash.folder(id)? else {
             return Ok(Settled::Nothing);
         };

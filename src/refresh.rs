@@ -17,6 +17,7 @@ use crate::catalog::{Catalog, Note, Seen, Selected};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::filter::Filter;
+use crate::history::{Action, Doing};
 use crate::key::Kind;
 use crate::monitor::{Monitor, Phase};
 use crate::storage::{self, Base, Event, Finding, Look, Sight, Subject, WalkOptions};
@@ -56,6 +57,7 @@ pub(crate) fn refresh(
     base: &Base,
     filter: &Filter,
     options: RefreshOptions,
+    now: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<RefreshReport, Error> {
     let mut report = RefreshReport::default();
@@ -81,6 +83,7 @@ pub(crate) fn refresh(
                 base,
                 &mut batch,
                 options.measure,
+                now,
                 monitor,
                 &mut report,
             )?;
@@ -92,6 +95,7 @@ pub(crate) fn refresh(
         base,
         &mut batch,
         options.measure,
+        now,
         monitor,
         &mut report,
     )?;
@@ -105,6 +109,7 @@ fn look_at(
     base: &Base,
     batch: &mut Vec<Artifact>,
     measure: bool,
+    now: Timestamp,
     monitor: &dyn Monitor,
     report: &mut RefreshReport,
 ) -> Result<(), Error> {
@@ -133,7 +138,7 @@ fn look_at(
         Ok::<_, Error>(())
     })?;
     notes.retain(|note| note.seen.is_some() || note.state != State::Reserved);
-    report.changed += catalog.note(&notes)?;
+    report.changed += catalog.note(Doing::new(Action::Refresh, now), &notes)?;
     batch.clear();
     Ok(())
 }
@@ -222,6 +227,6 @@ pub(crate) fn seal(
         },
     )?;
     monitor.end();
-    catalog.note(&notes)?;
+    catalog.note(Doing::new(Action::Seal, now), &notes)?;
     Ok(())
 }

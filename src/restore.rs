@@ -24,6 +24,7 @@ use crate::artifact::Artifact;
 use crate::catalog::{Catalog, Change};
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::history::Doing;
 use crate::layout;
 use crate::removal::place_of;
 use crate::removals::{RemovalId, RemovalState, RemovedArtifact};
@@ -48,7 +49,7 @@ pub struct RestoreReport {
 pub(crate) fn restore(
     catalog: &Catalog,
     base: &Base,
-    now: Timestamp,
+    doing: Doing<'_>,
     chosen: &[RemovedArtifact],
 ) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
@@ -68,7 +69,7 @@ pub(crate) fn restore(
         None => Trash::make(base)?,
     };
     for (id, of_removal) in removals {
-        restore_one(catalog, base, &trash, now, id, of_removal, &mut report)?;
+        restore_one(catalog, base, &trash, doing, id, of_removal, &mut report)?;
         report.removals.push(id.clone());
     }
     Ok(report)
@@ -86,7 +87,7 @@ fn restore_one(
     catalog: &Catalog,
     base: &Base,
     trash: &Trash,
-    now: Timestamp,
+    doing: Doing<'_>,
     id: &RemovalId,
     chosen: Chosen,
     report: &mut RestoreReport,
@@ -94,8 +95,16 @@ fn restore_one(
     let folder = trash.folder(id)?;
     let mut moved = Vec::new();
     let mut is_committing = false;
-    let outcome = catalog.change("restoring", |change| {
-        let artifacts = bring_back(base, change, folder.as_ref(), now, id, chosen, &mut moved)?;
+    let outcome = catalog.change(doing, |change| {
+        let artifacts = bring_back(
+            base,
+            change,
+            folder.as_ref(),
+            doing.at,
+            id,
+            chosen,
+            &mut moved,
+        )?;
         is_committing = true;
         Ok::<_, Error>(artifacts)
     });

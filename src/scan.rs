@@ -17,6 +17,7 @@ use serde::Serialize;
 use crate::catalog::{Catalog, Seen};
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::history::{Action, Doing};
 use crate::key::{Key, Kind};
 use crate::layout::{self, LayoutError};
 use crate::monitor::{Monitor, Phase};
@@ -158,7 +159,7 @@ fn adopt(
     }
     // In the order of keys, so that the rows of a run lie together however the walk went.
     batch.sort_by_cached_key(|(key, _)| layout::locate(key));
-    catalog.record(clock.now(), |recorder| {
+    catalog.record(Doing::new(Action::Scan, clock.now()), |recorder| {
         for (key, sight) in batch.drain(..) {
             // Removed since it was seen: no removal is under way now, so this answer holds.
             if base.lacks(&layout::locate(&key).path()) {

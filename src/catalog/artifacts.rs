@@ -6,9 +6,11 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::Catalog;
 use super::error::CatalogError;
+use super::journal::Journal;
 use super::rows::{self, columns, names};
 use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::clock::Timestamp;
+use crate::history::{Doing, Side};
 use crate::key::Key;
 use crate::layout::{self, Location};
 use crate::size::Size;
@@ -142,14 +144,15 @@ impl Catalog {
     /// Whatever `record` returns; then nothing is recorded.
     pub fn record<T, E: From<CatalogError>>(
         &self,
-        now: Timestamp,
+        doing: Doing<'_>,
         record: impl FnOnce(&mut Recorder<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.write("recording", |transaction| {
+        self.operate(doing, false, |journal| {
             record(&mut Recorder {
                 catalog: self,
-                transaction,
-                now,
+                transaction: journal.transaction,
+                journal,
+                now: doing.at,
                 strings: std::array::from_fn(|_| HashMap::new()),
                 containers: HashMap::new(),
                 has_pins: None,
@@ -162,24 +165,20 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`]; then nothing is noted.
-    pub fn note(&self, notes: &[Note]) -> Result<u64, CatalogError> {
+    pub fn note(&self, doing: Doing<'_>, notes: &[Note]) -> Result<u64, CatalogError> {
         if notes.is_empty() {
             return Ok(0);
         }
-        self.write("noting what was seen", |transaction| {
+        self.operate(doing, false, |journal| {
             let mut changed = 0;
             for note in notes {
-                let Some(before) = self.one(transaction, BY_ID, params![note.id.0])? else {
+                let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {
                     continue;
                 };
                 // A seal is a word about the data, whatever others saw meanwhile.
                 if before.state == note.state || note.sealed_at.is_some() {
-                    changed += u64::from(self.note_one(
-                        transaction,
-                        &before,
-                        note.seen,
-                        note.sealed_at,
-                    )?);
+                    changed +=
+                        u64::from(self.note_one(journal, &before, note.seen, note.sealed_at)?);
                 }
             }
             Ok(changed)
@@ -192,7 +191,7 @@ impl Catalog {
     /// seal is void.
     fn note_one(
         &self,
-        transaction: &Transaction<'_>,
+        journal: &Journal<'_>,
         before: &Artifact,
         seen: Option<Seen>,
         sealed_at: Option<Timestamp>,
@@ -226,7 +225,9 @@ impl Catalog {
             return Ok(false);
         }
         let sql = |error| self.sql("noting what was seen", error);
-        transaction
+        journal.image(Side::Before, before)?;
+        let changed = journal
+            .transaction
             .prepare_cached(SEE)
             .and_then(|mut statement| {
                 statement.execute(params![
@@ -240,8 +241,9 @@ impl Catalog {
                     owner,
                 ])
             })
-            .map_err(sql)
-            .map(|changed| changed > 0)
+            .map_err(sql)?;
+        journal.image(Side::After, &after)?;
+        Ok(changed > 0)
     }
 }
 
@@ -249,6 +251,7 @@ impl Catalog {
 pub struct Recorder<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) transaction: &'a Transaction<'a>,
+    pub(super) journal: &'a Journal<'a>,
     pub(super) now: Timestamp,
     strings: [HashMap<String, i64>; 4],
     containers: HashMap<String, i64>,
@@ -273,12 +276,14 @@ impl Recorder<'_> {
                 })
             }
             Some(artifact) if artifact.origin == Origin::Scanned => {
+                self.journal.image(Side::Before, &artifact)?;
                 self.rekey(artifact.id, key)?;
                 let artifact = Artifact {
                     key: key.clone(),
                     origin: Origin::Recorded,
                     ..artifact
                 };
+                self.journal.image(Side::After, &artifact)?;
                 Ok(Recorded {
                     artifact,
                     is_new: false,
@@ -302,9 +307,9 @@ impl Recorder<'_> {
         let location = layout::place(key);
         match self.catalog.at_on(self.transaction, &location)? {
             Some(artifact) => {
-                let changed =
-                    self.catalog
-                        .note_one(self.transaction, &artifact, Some(seen), None)?;
+                let changed = self
+                    .catalog
+                    .note_one(self.journal, &artifact, Some(seen), None)?;
                 Ok((
                     Recorded {
                         artifact,
@@ -371,6 +376,7 @@ impl Recorder<'_> {
             pins: self.pins_of_new(ArtifactId(id), key)?,
             base: self.catalog.base.clone(),
         };
+        self.journal.image(Side::After, &artifact)?;
         Ok(Recorded {
             artifact,
             is_new: true,

@@ -1,6 +1,7 @@
 //! Changes of removals, within one transaction.
 
 use rusqlite::{OptionalExtension, params};
+use serde_json::json;
 
 use super::error::CatalogError;
 use super::removals::{
@@ -10,6 +11,7 @@ use super::removals::{
 };
 use crate::artifact::{Artifact, ArtifactId};
 use crate::clock::Timestamp;
+use crate::history::Side;
 use crate::key::Key;
 use crate::layout::Location;
 use crate::removals::{Actor, RemovalId, RemovalState};
@@ -106,6 +108,11 @@ impl Change<'_> {
         reason: Option<&str>,
         open: &OpenRemoval,
     ) -> Result<(), CatalogError> {
+        self.journal.detail(json!({
+            "removal": id,
+            "state": open.state,
+            "purge_after": open.purge_after,
+        }));
         let state = open.state as i64;
         let purge_after = open.purge_after.map(|time| time.0);
         self.run(
@@ -134,6 +141,10 @@ impl Change<'_> {
         artifact: ArtifactId,
         item: Option<u32>,
     ) -> Result<(), CatalogError> {
+        // As its row is, not as it was planned.
+        if let Some(artifact) = self.artifact(artifact)? {
+            self.journal.image(Side::Before, &artifact)?;
+        }
         self.remember(id, artifact, item)?;
         self.run(super::artifacts::DELETE, [artifact.0])?;
         Ok(())
@@ -165,6 +176,9 @@ impl Change<'_> {
     ) -> Result<(), CatalogError> {
         if self.artifact(artifact)?.is_none() {
             self.run(BRING_BACK, params![id.as_str(), artifact.0])?;
+            if let Some(artifact) = self.artifact(artifact)? {
+                self.journal.image(Side::After, &artifact)?;
+            }
         }
         self.run(MARK_RESTORED, params![id.as_str(), artifact.0, now.0])?;
         Ok(())
@@ -262,6 +276,8 @@ impl Change<'_> {
         state: RemovalState,
         ended_at: Option<Timestamp>,
     ) -> Result<(), CatalogError> {
+        self.journal
+            .detail(json!({ "removal": id, "state": state }));
         self.run(
             SET_STATE,
             params![id.as_str(), state as i64, ended_at.map(|time| time.0)],

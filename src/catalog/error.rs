@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
+use crate::history::UndoError;
 use crate::pins::PinError;
 
 /// What can go wrong with a catalog.
@@ -173,6 +174,9 @@ pub enum CatalogError {
     /// A pin.
     #[error(transparent)]
     Pin(#[from] PinError),
+    /// An operation cannot be undone.
+    #[error(transparent)]
+    Undo(#[from] UndoError),
     /// Anything else that SQLite reports.
     #[error("{operation} failed in the catalog {}", .path.display())]
     Sql {
@@ -221,6 +225,7 @@ impl CatalogError {
             Self::Config { .. } => "config-invalid",
             Self::Migration { .. } => "catalog-migration",
             Self::Pin(error) => error.code(),
+            Self::Undo(error) => error.code(),
             Self::Sql { .. } => "catalog-sql",
             Self::Io { .. } => "catalog-io",
         }

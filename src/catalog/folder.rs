@@ -234,7 +234,7 @@ fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
         read_only: true,
         ..Default::default()
     };
-    let catalog = super::Catalog::open(path, base, options)?;
+    let catalog = super::Catalog::open(path, base, None, options)?;
     if catalog.health()?.artifacts > 0 {
         return Err(CatalogError::Taken {
             path: path.to_owned(),

@@ -41,6 +41,8 @@ mod error;
 mod folder;
 mod fork;
 mod health;
+mod history;
+mod journal;
 mod migrate;
 mod pins;
 #[cfg(test)]
@@ -52,11 +54,13 @@ mod rows;
 mod scores;
 mod select;
 mod summary;
+mod undo;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::history::Agent;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 pub use artifacts::{Note, Recorded, Recorder, Seen};
@@ -120,6 +124,10 @@ pub struct Catalog {
     queue: WriteQueue,
     idle: Mutex<Vec<Connection>>,
     registration: fork::Registration,
+    /// Who changes it; none opens it for reading only.
+    agent: Option<Agent>,
+    /// Number of the agent's row, once it is committed.
+    agent_id: Mutex<Option<i64>>,
 }
 
 const REGISTRY_ID: &str = "SELECT id FROM registry WHERE only = 1";
@@ -128,12 +136,19 @@ const REGISTRY_ID: &str = "SELECT id FROM registry WHERE only = 1";
 const MOST_IDLE: usize = 8;
 
 impl Catalog {
-    /// Opens the catalog at `path`, whose rows are relative to `base`.
+    /// Opens the catalog at `path`, whose rows are relative to `base`. `agent` is who changes it: without one
+    /// it is open for reading only.
     ///
     /// # Errors
     /// [`CatalogError`] where the file is missing, damaged, of another program or a newer
     /// version, or was opened before a fork. Nothing is ever created.
-    pub fn open(path: &Path, base: &Path, options: CatalogOptions) -> Result<Self, CatalogError> {
+    pub fn open(
+        path: &Path,
+        base: &Path,
+        agent: Option<Agent>,
+        mut options: CatalogOptions,
+    ) -> Result<Self, CatalogError> {
+        options.read_only |= agent.is_none();
         connection::check_file(path)?;
         let registration = fork::Registration::new(path)?;
         let queue = WriteQueue::new(path, options.lock_timeout);
@@ -153,6 +168,8 @@ impl Catalog {
             queue,
             idle: Mutex::new(Vec::new()),
             registration,
+            agent,
+            agent_id: Mutex::new(None),
         };
         if connection::is_behind(path, &first)? {
             catalog.migrate(&first)?;
@@ -215,6 +232,14 @@ impl Catalog {
                 path: self.path.clone(),
             }),
         }
+    }
+
+    fn agent_id(&self) -> Option<i64> {
+        *self.agent_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember_agent(&self, id: Option<i64>) {
+        *self.agent_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
     }
 
     fn sql(&self, operation: &'static str, source: rusqlite::Error) -> CatalogError {

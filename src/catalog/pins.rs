@@ -1,6 +1,8 @@
 //! Pins in the catalog: what binds an artifact, and changing it.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
+use serde::Serialize;
+use serde_json::json;
 
 use super::error::CatalogError;
 use super::rows;
@@ -9,6 +11,7 @@ use super::{Catalog, Change};
 use crate::artifact::{Artifact, ArtifactId};
 use crate::clock::Timestamp;
 use crate::filter::{Filter, IterationRange};
+use crate::history::{Action, Doing};
 use crate::key::Key;
 use crate::pins::{Pin, PinError, PinName, PinScope};
 use crate::removals::Actor;
@@ -34,7 +37,9 @@ pub(super) const IS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
 pub(super) const COUNT_IN_SCOPE: &str = "SELECT count(*) FROM artifact WHERE run_id = ?1 \
      AND (?2 IS NULL OR iteration >= ?2) AND (?3 IS NULL OR iteration <= ?3)";
 pub(super) const LET_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 AND run_id = ?2 \
-     AND (?3 IS NULL OR first >= ?3) AND (?4 IS NULL OR last <= ?4)";
+     AND (?3 IS NULL OR first >= ?3) AND (?4 IS NULL OR last <= ?4) RETURNING first, last";
+pub(super) const ARTIFACTS: &str =
+    "SELECT artifact_id FROM pinned WHERE pin_id = ?1 ORDER BY artifact_id";
 pub(super) const LET_ARTIFACT_GO: &str =
     "DELETE FROM pinned WHERE artifact_id = ?1 AND pin_id = ?2";
 pub(super) const LET_ALL_GO: [&str; 3] = [
@@ -66,7 +71,7 @@ pub enum Bound<'a> {
 }
 
 /// What a change of a pin did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct PinChange {
     /// Whether the pin was made, or is gone.
     pub whole: bool,
@@ -163,10 +168,15 @@ impl Catalog {
         reason: Option<&str>,
         what: Bound<'_>,
         now: Timestamp,
-        actor: &Actor,
     ) -> Result<PinChange, CatalogError> {
-        self.write_durably("pinning", |transaction| {
-            let on = Pinning::new(self, transaction);
+        let doing = Doing {
+            action: Action::Pin,
+            at: now,
+            reason,
+        };
+        self.operate(doing, true, |journal| {
+            let on = Pinning::new(self, journal.transaction);
+            let actor = &journal.who.actor;
             let (pin, whole) = match on.by_name(name)? {
                 Some((pin, known)) => match reason {
                     Some(reason) if reason != known => {
@@ -191,6 +201,8 @@ impl Catalog {
                 whole,
                 ..PinChange::default()
             };
+            // What is new, so that it can be undone.
+            let (mut scopes, mut artifacts) = (Vec::new(), Vec::new());
             match what {
                 Bound::Scopes(filter) => {
                     for (run, id) in on.runs(filter)? {
@@ -198,7 +210,10 @@ impl Catalog {
                         for scope in scopes_of(&run, &filter.iterations) {
                             let count = on.count(id, &scope)?;
                             if count > 0 || is_spelled {
-                                on.execute(BIND_SCOPE, params![pin, id, scope.first, scope.last])?;
+                                let values = params![pin, id, scope.first, scope.last];
+                                if on.execute(BIND_SCOPE, values)? > 0 {
+                                    scopes.push(scope.clone());
+                                }
                                 change.artifacts += count;
                                 change.scopes.push(scope);
                             }
@@ -207,7 +222,9 @@ impl Catalog {
                 }
                 Bound::Artifacts(ids) => {
                     for id in ids {
-                        on.execute(BIND_ARTIFACT, params![id.0, pin])?;
+                        if on.execute(BIND_ARTIFACT, params![id.0, pin])? > 0 {
+                            artifacts.push(id.0);
+                        }
                         // It may have been removed since it was looked up.
                         let is_bound = on.one(IS_BOUND, params![id.0, pin])?;
                         change.artifacts += u64::from(is_bound.unwrap_or(false));
@@ -219,54 +236,81 @@ impl Catalog {
                 let name = name.to_string();
                 return Err(PinError::BindsNothing { name }.into());
             }
+            if whole || !scopes.is_empty() || !artifacts.is_empty() {
+                let detail = json!({
+                    "pin": name, "new": whole, "scopes": scopes, "artifacts": artifacts,
+                });
+                journal.detail(detail);
+            }
             Ok(change)
         })
     }
 
-    /// Lets a pin bind less. A pin that binds nothing any more is gone.
+    /// Lets a pin bind less, all of `what` in one transaction. A pin that binds nothing any more is
+    /// gone.
     ///
     /// # Errors
     /// [`PinError::Unknown`].
-    pub fn unpin(&self, name: &PinName, what: Bound<'_>) -> Result<PinChange, CatalogError> {
-        self.write_durably("unpinning", |transaction| {
-            let on = Pinning::new(self, transaction);
-            let Some((pin, _)) = on.by_name(name)? else {
+    pub fn unpin(
+        &self,
+        name: &PinName,
+        what: &[Bound<'_>],
+        now: Timestamp,
+    ) -> Result<PinChange, CatalogError> {
+        self.operate(Doing::new(Action::Unpin, now), true, |journal| {
+            let on = Pinning::new(self, journal.transaction);
+            let Some((pin, reason)) = on.by_name(name)? else {
                 let name = name.to_string();
                 return Err(PinError::Unknown { name }.into());
             };
             let mut change = PinChange::default();
-            match what {
-                Bound::Scopes(filter) => {
-                    for (run, id) in on.runs(filter)? {
-                        for scope in scopes_of(&run, &filter.iterations) {
-                            let gone = on
-                                .execute(LET_SCOPE_GO, params![pin, id, scope.first, scope.last])?;
-                            if gone > 0 {
-                                change.artifacts += on.count(id, &scope)?;
-                                change.scopes.push(scope);
+            let (mut scopes, mut artifacts) = (Vec::new(), Vec::new());
+            for part in what {
+                match *part {
+                    Bound::Scopes(filter) => {
+                        for (run, id) in on.runs(filter)? {
+                            for scope in scopes_of(&run, &filter.iterations) {
+                                let gone = on.let_scope_go(pin, id, &scope)?;
+                                if !gone.is_empty() {
+                                    scopes.extend(gone);
+                                    change.artifacts += on.count(id, &scope)?;
+                                    change.scopes.push(scope);
+                                }
                             }
                         }
                     }
-                }
-                Bound::Artifacts(ids) => {
-                    for id in ids {
-                        change.artifacts += on.execute(LET_ARTIFACT_GO, params![id.0, pin])?;
+                    Bound::Artifacts(ids) => {
+                        for id in ids {
+                            if on.execute(LET_ARTIFACT_GO, params![id.0, pin])? > 0 {
+                                artifacts.push(id.0);
+                                change.artifacts += 1;
+                            }
+                        }
                     }
-                }
-                Bound::Everything => {
-                    for scope in on.scopes(pin)? {
-                        let id = on.run(&scope.run)?;
-                        change.artifacts += id.map_or(Ok(0), |id| on.count(id, &scope))?;
-                        change.scopes.push(scope);
+                    Bound::Everything => {
+                        for scope in on.scopes(pin)? {
+                            let id = on.run(&scope.run)?;
+                            change.artifacts += id.map_or(Ok(0), |id| on.count(id, &scope))?;
+                            change.scopes.push(scope);
+                        }
+                        scopes.clone_from(&change.scopes);
+                        artifacts = on.artifacts(pin)?;
+                        change.artifacts += on.one(COUNT_ONE_BY_ONE, [pin])?.unwrap_or(0);
+                        on.execute(LET_ALL_GO[0], [pin])?;
+                        on.execute(LET_ALL_GO[1], [pin])?;
                     }
-                    change.artifacts += on.one(COUNT_ONE_BY_ONE, [pin])?.unwrap_or(0);
-                    on.execute(LET_ALL_GO[0], [pin])?;
-                    on.execute(LET_ALL_GO[1], [pin])?;
                 }
             }
             if !on.binds_anything(pin)? {
                 on.execute(LET_ALL_GO[2], [pin])?;
                 change.whole = true;
+            }
+            if change.whole || !scopes.is_empty() || !artifacts.is_empty() {
+                let detail = json!({
+                    "pin": name, "gone": change.whole, "reason": reason, "scopes": scopes,
+                    "artifacts": artifacts,
+                });
+                journal.detail(detail);
             }
             Ok(change)
         })
@@ -306,24 +350,28 @@ fn scopes_of(run: &str, iterations: &[IterationRange]) -> Vec<PinScope> {
 }
 
 /// The statements about pins within one transaction.
-struct Pinning<'a> {
+pub(super) struct Pinning<'a> {
     catalog: &'a Catalog,
     transaction: &'a Transaction<'a>,
 }
 
 impl<'a> Pinning<'a> {
-    fn new(catalog: &'a Catalog, transaction: &'a Transaction<'a>) -> Self {
+    pub(super) fn new(catalog: &'a Catalog, transaction: &'a Transaction<'a>) -> Self {
         Self {
             catalog,
             transaction,
         }
     }
 
-    fn sql(&self, error: rusqlite::Error) -> CatalogError {
+    pub(super) fn sql(&self, error: rusqlite::Error) -> CatalogError {
         self.catalog.sql("changing pins", error)
     }
 
-    fn execute(&self, sql: &str, values: impl rusqlite::Params) -> Result<u64, CatalogError> {
+    pub(super) fn execute(
+        &self,
+        sql: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<u64, CatalogError> {
         self.transaction
             .prepare_cached(sql)
             .and_then(|mut statement| statement.execute(values))
@@ -331,7 +379,7 @@ impl<'a> Pinning<'a> {
             .map_err(|error| self.sql(error))
     }
 
-    fn one<T: rusqlite::types::FromSql>(
+    pub(super) fn one<T: rusqlite::types::FromSql>(
         &self,
         sql: &str,
         values: impl rusqlite::Params,
@@ -342,7 +390,7 @@ impl<'a> Pinning<'a> {
             .map_err(|error| self.sql(error))
     }
 
-    fn by_name(&self, name: &PinName) -> Result<Option<(i64, String)>, CatalogError> {
+    pub(super) fn by_name(&self, name: &PinName) -> Result<Option<(i64, String)>, CatalogError> {
         self.transaction
             .prepare_cached(PIN_BY_NAME)
             .and_then(|mut statement| {
@@ -353,7 +401,7 @@ impl<'a> Pinning<'a> {
             .map_err(|error| self.sql(error))
     }
 
-    fn insert(
+    pub(super) fn insert(
         &self,
         name: &PinName,
         reason: &str,
@@ -386,7 +434,7 @@ impl<'a> Pinning<'a> {
         read().map_err(|error| self.sql(error))
     }
 
-    fn run(&self, name: &str) -> Result<Option<i64>, CatalogError> {
+    pub(super) fn run(&self, name: &str) -> Result<Option<i64>, CatalogError> {
         self.one(super::artifacts::INTERN[0].0, [name])
     }
 
@@ -406,12 +454,46 @@ impl<'a> Pinning<'a> {
         read().map_err(|error| self.sql(error))
     }
 
-    fn count(&self, run: i64, scope: &PinScope) -> Result<u64, CatalogError> {
+    /// Lets the scopes go that lie in one; gives them.
+    fn let_scope_go(
+        &self,
+        pin: i64,
+        run: i64,
+        scope: &PinScope,
+    ) -> Result<Vec<PinScope>, CatalogError> {
+        let read = || -> rusqlite::Result<Vec<PinScope>> {
+            let values = params![pin, run, scope.first, scope.last];
+            self.transaction
+                .prepare_cached(LET_SCOPE_GO)?
+                .query_map(values, |row| {
+                    Ok(PinScope {
+                        run: scope.run.clone(),
+                        first: row.get(0)?,
+                        last: row.get(1)?,
+                    })
+                })?
+                .collect()
+        };
+        read().map_err(|error| self.sql(error))
+    }
+
+    /// Numbers of the artifacts that a pin binds one by one.
+    fn artifacts(&self, pin: i64) -> Result<Vec<i64>, CatalogError> {
+        let read = || -> rusqlite::Result<Vec<i64>> {
+            self.transaction
+                .prepare_cached(ARTIFACTS)?
+                .query_map([pin], |row| row.get(0))?
+                .collect()
+        };
+        read().map_err(|error| self.sql(error))
+    }
+
+    pub(super) fn count(&self, run: i64, scope: &PinScope) -> Result<u64, CatalogError> {
         let count = self.one(COUNT_IN_SCOPE, params![run, scope.first, scope.last])?;
         Ok(count.unwrap_or_default())
     }
 
-    fn binds_anything(&self, pin: i64) -> Result<bool, CatalogError> {
+    pub(super) fn binds_anything(&self, pin: i64) -> Result<bool, CatalogError> {
         Ok(self.one(BINDS_ANYTHING, [pin])?.unwrap_or_default())
     }
 }

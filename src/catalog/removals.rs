@@ -6,11 +6,14 @@ use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use super::Catalog;
 use super::error::CatalogError;
+use super::journal::Journal;
 use super::rows::{self, columns, names};
 use super::select::{Query, conditions};
 use crate::artifact::Artifact;
 use crate::clock::Timestamp;
 use crate::filter::Filter;
+use crate::history::Doing;
+use crate::layout::Location;
 use crate::removals::{Actor, Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::size::{ByteCount, Total};
 
@@ -82,6 +85,16 @@ pub(super) const IN_CONTAINER: &str = concat!(
     names!(),
     "WHERE container.path = ?1"
 );
+/// What was removed from a place and is not restored.
+pub(super) const REMOVED_FROM: &str = concat!(
+    "SELECT ",
+    columns!(),
+    ", a.removal_id, a.item FROM container \
+     CROSS JOIN (SELECT removed.*, artifact_id AS id FROM removed) AS a \
+     ON a.container_id = container.id JOIN run ON run.id = a.run_id",
+    names!(),
+    "WHERE container.path = ?1 AND a.array = ?2 AND a.restored_at IS NULL"
+);
 const REMOVAL_COLUMNS: &str = "SELECT r.id, r.removed_at, r.user, r.host, r.pid, r.reason, \
      r.state, r.purge_after, \
      (SELECT count(*) FROM removed AS d WHERE d.removal_id = r.id AND d.item IS NOT NULL \
@@ -140,6 +153,7 @@ pub struct OpenRemoval {
 pub struct Change<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) transaction: &'a Transaction<'a>,
+    pub(super) journal: &'a Journal<'a>,
 }
 
 impl Catalog {
@@ -149,13 +163,14 @@ impl Catalog {
     /// Whatever `change` returns, and [`CatalogError`]; then nothing is changed.
     pub fn change<T, E: From<CatalogError>>(
         &self,
-        operation: &'static str,
+        doing: Doing<'_>,
         change: impl FnOnce(&Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.write_durably(operation, |transaction| {
+        self.operate(doing, true, |journal| {
             change(&Change {
                 catalog: self,
-                transaction,
+                transaction: journal.transaction,
+                journal,
             })
         })
     }
@@ -279,9 +294,25 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn kept_artifacts(&self, filter: &Filter) -> Result<Vec<RemovedArtifact>, CatalogError> {
+        self.removed(&removed_query(filter))
+    }
+
+    /// Gives what was removed from a place and is not restored.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn removed_from(&self, place: &Location) -> Result<Vec<RemovedArtifact>, CatalogError> {
+        let array = place.array.clone().unwrap_or_default();
+        self.removed(&Query {
+            sql: REMOVED_FROM.to_owned(),
+            values: vec![place.container.clone().into(), array.into()],
+        })
+    }
+
+    fn removed(&self, query: &Query) -> Result<Vec<RemovedArtifact>, CatalogError> {
         let mut found = Vec::new();
         self.read_with(|connection| {
-            self.run_query(connection, &removed_query(filter), |row| {
+            self.run_query(connection, query, |row| {
                 let artifact = self.artifact_of(connection, row)?;
                 let fields = || -> rusqlite::Result<(String, Option<u32>)> {
                     Ok((row.get(rows::COLUMNS)?, row.get(rows::COLUMNS + 1)?))

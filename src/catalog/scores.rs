@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
-use rusqlite::{Row, params};
+use rusqlite::{OptionalExtension, Row, params};
+use serde_json::json;
 
 use super::artifacts::{INTERN, Recorder};
 use super::error::CatalogError;
@@ -20,6 +21,9 @@ pub(super) const PUT: &str = "INSERT INTO score \
      DO UPDATE SET value = excluded.value, scored_at = excluded.scored_at \
      WHERE value IS NOT excluded.value";
 pub(super) const TAKE: &str = "DELETE FROM score WHERE run_id = ?1 AND metric_id = ?2 \
+     AND iteration = ?3 AND ifnull(dataset_id, 0) = ifnull(?4, 0) \
+     AND ifnull(parameters_id, 0) = ifnull(?5, 0)";
+pub(super) const VALUE: &str = "SELECT value FROM score WHERE run_id = ?1 AND metric_id = ?2 \
      AND iteration = ?3 AND ifnull(dataset_id, 0) = ifnull(?4, 0) \
      AND ifnull(parameters_id, 0) = ifnull(?5, 0)";
 pub(super) const AT: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
@@ -65,6 +69,10 @@ impl Recorder<'_> {
         // SQLite has no NaN: it stands there as NULL.
         let value = (!score.value.is_nan()).then_some(score.value);
         let now = self.now.0;
+        let before = self.value(params![run, metric, score.iteration, dataset, parameters])?;
+        if before != Some(value) {
+            self.note_score(score, before, Some(value));
+        }
         self.transaction
             .prepare_cached(PUT)
             .and_then(|mut statement| {
@@ -110,6 +118,10 @@ impl Recorder<'_> {
             }
         }
         let [run, metric, dataset, parameters] = self.score_columns(score)?;
+        let before = self.value(params![run, metric, score.iteration, dataset, parameters])?;
+        if before.is_some() {
+            self.note_score(score, before, None);
+        }
         self.transaction
             .prepare_cached(TAKE)
             .and_then(|mut statement| {
@@ -117,6 +129,30 @@ impl Recorder<'_> {
             })
             .map(|gone| gone > 0)
             .map_err(|error| self.catalog.sql("taking a score away", error))
+    }
+
+    /// The value at a place: none where there is no score, `Some(None)` where it is not a number.
+    fn value(&self, place: impl rusqlite::Params) -> Result<Option<Option<f64>>, CatalogError> {
+        self.transaction
+            .prepare_cached(VALUE)
+            .and_then(|mut statement| statement.query_row(place, |row| row.get(0)).optional())
+            .map_err(|error| self.catalog.sql("noting a score", error))
+    }
+
+    /// The value of a score, as the history has it; null where it is not noted.
+    pub(super) fn score_now(&mut self, score: &Score) -> Result<serde_json::Value, CatalogError> {
+        let [run, metric, dataset, parameters] = self.score_columns(score)?;
+        let now = self.value(params![run, metric, score.iteration, dataset, parameters])?;
+        Ok(in_json(now))
+    }
+
+    /// Notes a score's value before and after.
+    fn note_score(&self, score: &Score, before: Option<Option<f64>>, after: Option<Option<f64>>) {
+        self.journal.detail(json!({
+            "run": score.run, "iteration": score.iteration, "dataset": score.dataset,
+            "parameters": score.parameters, "metric": score.metric,
+            "before": in_json(before), "after": in_json(after),
+        }));
     }
 
     /// Numbers of run, metric, dataset and parameters.
@@ -132,6 +168,15 @@ impl Recorder<'_> {
             None => Value::Null,
         };
         Ok([run, metric, dataset, parameters])
+    }
+}
+
+/// A value as JSON; numbers that JSON does not have are text.
+fn in_json(value: Option<Option<f64>>) -> serde_json::Value {
+    match value {
+        None => serde_json::Value::Null,
+        Some(Some(value)) if value.is_finite() => value.into(),
+        Some(value) => value.unwrap_or(f64::NAN).to_string().into(),
     }
 }
 

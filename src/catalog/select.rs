@@ -136,7 +136,7 @@ impl Query {
     }
 
     /// Adds ` AND (… OR …)`, one alternative an item; nothing where there are none.
-    fn any<T>(&mut self, items: &[T], mut add: impl FnMut(&mut Self, &T)) {
+    pub(super) fn any<T>(&mut self, items: &[T], mut add: impl FnMut(&mut Self, &T)) {
         for (index, item) in items.iter().enumerate() {
             self.sql
                 .push_str(if index == 0 { " AND (" } else { " OR " });

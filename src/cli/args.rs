@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    completions, demo, doctor, du, gc, init, iterations, list, man, pin, record, refresh, restore,
-    rm, runs, scan, score, seal, show, trash,
+    completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, record, refresh,
+    restore, rm, runs, scan, score, seal, show, trash,
 };
 
 /// The registry of what training runs wrote: which iterations have validation outputs, where
@@ -103,6 +103,8 @@ pub(super) enum Command {
     Unpin(pin::UnpinCommand),
     Score(score::ScoreCommand),
     Gc(Box<gc::Gc>),
+    History(Box<history::History>),
+    Undo(history::Undo),
     Restore(restore::Restore),
     Trash(trash::Trash),
     Scan(scan::Scan),

@@ -181,6 +181,10 @@ const STEPS: &[Step] = &[
         "What is left of that run?",
         &[&["iterations", "--run", "distances"]],
     ),
+    (
+        "Who did all that? Every change is an operation; `dalsegno history show 1` tells all of one.",
+        &[&["history"]],
+    ),
 ];
 
 pub(super) fn run(context: &mut Context, command: &Demo) -> Result<(), Failure> {

@@ -10,6 +10,7 @@ use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render;
 use crate::catalog::CatalogHealth;
+use crate::history::Hash;
 use crate::storage::{FsKind, kind_of};
 
 /// Show what a registry stands on, and what is pending
@@ -33,6 +34,8 @@ struct Report<'a> {
     registry: String,
     #[serde(flatten)]
     health: CatalogHealth,
+    operations: i64,
+    history_head: Hash,
     notice: Option<&'static str>,
     interrupted: Vec<String>,
     purging: Vec<String>,
@@ -59,6 +62,7 @@ pub(super) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure
         ids.iter().map(ToString::to_string).collect()
     };
     let purging = text(&pending.due);
+    let (operations, history_head) = registry.history_head()?;
     let catalog = registry.catalog_path();
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
@@ -69,6 +73,8 @@ pub(super) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure
         catalog_file_system: file_system(catalog.parent().unwrap_or(Path::new("/"))),
         registry: registry.id()?,
         health: registry.health()?,
+        operations,
+        history_head,
         notice: registry.notice(),
         interrupted: text(&pending.unsettled),
         kept: kept.filter(|id| !purging.contains(id)).collect(),

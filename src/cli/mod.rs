@@ -15,6 +15,7 @@ mod du;
 mod fail;
 mod files;
 mod gc;
+mod history;
 mod init;
 mod iterations;
 mod list;
@@ -93,6 +94,8 @@ fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Unpin(command) => pin::run_unpin(context, &command),
         Command::Score(command) => score::run(context, &command),
         Command::Gc(command) => gc::run(context, &command),
+        Command::History(command) => history::run(context, &command),
+        Command::Undo(command) => history::run_undo(context, &command),
         Command::Restore(command) => restore::run(context, &command),
         Command::Trash(command) => trash::run(context, &command),
         Command::Doctor(command) => doctor::run(context, &command),

@@ -5,6 +5,7 @@ use clap::Args;
 use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
+use super::history::Shown;
 use super::render::{Rows, or_dash, size_text};
 use super::selection::Selection;
 use crate::artifact::{Artifact, ArtifactId, Origin};
@@ -26,6 +27,25 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
+    /// Finds them; where a path is recorded no more, what was removed from it last.
+    fn find_ever(&self, context: &Context, registry: &Registry) -> Result<Vec<Shown>, Failure> {
+        let mut found = Vec::new();
+        for target in self.targets(context, registry, "show", "show")? {
+            let gone = match (registry.get(&target)?, &target) {
+                (Some(artifact), _) => {
+                    found.push(Shown::Here(artifact));
+                    continue;
+                }
+                (None, Target::Path(path)) => registry.gone_from(path)?.into_iter().next(),
+                (None, _) => None,
+            };
+            let gone = gone.ok_or_else(|| registry.not_recorded(&target))?;
+            found.push(Shown::Gone(Box::new(gone)));
+        }
+        found.extend(self.selected(registry)?.into_iter().map(Shown::Here));
+        Ok(found)
+    }
+
     /// Finds them. A path or number that is not recorded is an error.
     pub(super) fn find(
         &self,
@@ -116,6 +136,9 @@ impl Subjects {
 }
 
 /// Show everything about some artifacts
+///
+/// Of a path that is recorded no more, it shows what was removed from it last, by whom, why, and
+/// whether it can come back.
 #[derive(Debug, Args)]
 pub(super) struct Show {
     #[command(flatten)]
@@ -126,26 +149,30 @@ pub(super) struct Show {
 
 pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
-    let artifacts = command.subjects.find(context, &registry, "show")?;
+    let shown = command.subjects.find_ever(context, &registry)?;
     let form = context.form(command.output);
     if form == Form::Table {
-        for (index, artifact) in artifacts.iter().enumerate() {
+        for (index, shown) in shown.iter().enumerate() {
             if index > 0 {
                 context.line("")?;
             }
-            for (name, value) in describe(artifact) {
+            let mut lines = describe(shown.artifact());
+            if let Shown::Gone(_) = shown {
+                let state = lines.iter_mut().filter(|(name, _)| *name == "state");
+                state.for_each(|(_, value)| *value = format!("removed; it was {value}"));
+            }
+            lines.extend(shown.lines(context));
+            for (name, value) in lines {
                 context.line(&format!("{name:<12}{}", super::context::escape(&value)))?;
             }
         }
-        if artifacts.is_empty() {
+        if shown.is_empty() {
             context.say("no artifact is selected");
         }
         return Ok(());
     }
-    let mut rows = Rows::new::<Artifact>(context, form)?;
-    artifacts
-        .iter()
-        .try_for_each(|artifact| rows.push(artifact))?;
+    let mut rows = Rows::new::<Shown>(context, form)?;
+    shown.iter().try_for_each(|shown| rows.push(shown))?;
     rows.finish("").map(|_| ())
 }
 

@@ -1,6 +1,7 @@
 //! The registry: one base directory and its catalog, and everything that can be asked of them.
 
 mod gc;
+mod history;
 mod options;
 mod pinning;
 mod removing;
@@ -20,6 +21,7 @@ use crate::clock::Clock;
 use crate::config::NamedPolicy;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::history::{Action, Doing};
 use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::key::Key;
 use crate::layout::{self, Location};
@@ -30,6 +32,7 @@ use crate::refresh::{self, RefreshOptions, RefreshReport};
 use crate::scan::{self, ScanOptions, ScanReport};
 use crate::storage::Base;
 
+pub use history::{Gone, UndoReport};
 pub use options::Options;
 pub use pinning::PinTarget;
 pub use removing::{EmptyReport, RestoreTarget};
@@ -143,7 +146,8 @@ impl Registry {
             });
         }
         let record = |recorder: &mut crate::catalog::Recorder<'_>| recorder.record(key);
-        Ok(self.catalog.record(self.clock.now(), record)?)
+        let doing = Doing::new(Action::Record, self.clock.now());
+        Ok(self.catalog.record(doing, record)?)
     }
 
     /// Records many keys in one transaction, all or none.
@@ -154,11 +158,12 @@ impl Registry {
         &self,
         keys: impl IntoIterator<Item = &'a Key>,
     ) -> Result<Vec<Recorded>> {
-        self.catalog.record(self.clock.now(), |recorder| {
-            keys.into_iter()
-                .map(|key| recorder.record(key).map_err(Error::from))
-                .collect()
-        })
+        self.catalog
+            .record(Doing::new(Action::Record, self.clock.now()), |recorder| {
+                keys.into_iter()
+                    .map(|key| recorder.record(key).map_err(Error::from))
+                    .collect()
+            })
     }
 
     /// Records the array of an identifier, under the key that the layout reads from its path.
@@ -281,7 +286,8 @@ impl Registry {
         options: RefreshOptions,
         monitor: &dyn Monitor,
     ) -> Result<RefreshReport> {
-        refresh::refresh(&self.catalog, &self.base, filter, options, monitor)
+        let now = self.clock.now();
+        refresh::refresh(&self.catalog, &self.base, filter, options, now, monitor)
     }
 
     /// Walks the base directory and adopts every array that has no row; checkpoints too where the

@@ -190,7 +190,7 @@ impl Options {
             on_wait: self.on_wait,
             network,
         };
-        let catalog = Catalog::open(&path, base.path(), options)?;
+        let catalog = Catalog::open(&path, base.path(), Some(removing::agent()), options)?;
         if let Some(expected) = folder.as_ref().and_then(Folder::registry) {
             let found = catalog.registry_id()?;
             if found != expected {

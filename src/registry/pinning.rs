@@ -1,11 +1,11 @@
 //! Pins and scores: what is to stay, and what was measured.
 
 use super::Registry;
-use super::removing::actor;
 use crate::artifact::{Artifact, ArtifactId};
 use crate::catalog::{Bound, PinChange, ScoreQuery};
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::history::{Action, Doing};
 use crate::pins::{Pin, PinName};
 use crate::scores::Score;
 
@@ -46,8 +46,8 @@ impl Registry {
         reason: Option<&str>,
         target: &PinTarget,
     ) -> Result<PinChange> {
-        let (now, actor) = (self.clock.now(), actor());
-        let pin = |what: Bound<'_>| self.catalog.pin(name, reason, what, now, &actor);
+        let now = self.clock.now();
+        let pin = |what: Bound<'_>| self.catalog.pin(name, reason, what, now);
         Ok(match target {
             PinTarget::Filter(filter) => match as_scope(filter) {
                 Some(scope) => pin(Bound::Scopes(&scope))?,
@@ -64,23 +64,17 @@ impl Registry {
     /// # Errors
     /// [`PinError::Unknown`](crate::pins::PinError::Unknown).
     pub fn unpin(&self, name: &PinName, target: Option<&PinTarget>) -> Result<PinChange> {
-        let artifacts = match target {
-            None => return Ok(self.catalog.unpin(name, Bound::Everything)?),
-            Some(PinTarget::Artifacts(artifacts)) => ids(artifacts),
-            Some(PinTarget::Filter(filter)) => ids(&self.select(filter)?),
+        let unpin = |what: &[Bound<'_>]| self.catalog.unpin(name, what, self.clock.now());
+        let (scope, artifacts) = match target {
+            None => return Ok(unpin(&[Bound::Everything])?),
+            Some(PinTarget::Artifacts(artifacts)) => (None, ids(artifacts)),
+            Some(PinTarget::Filter(filter)) => (as_scope(filter), ids(&self.select(filter)?)),
         };
-        let mut change = PinChange::default();
-        if let Some(PinTarget::Filter(filter)) = target
-            && let Some(scope) = as_scope(filter)
-        {
-            change = self.catalog.unpin(name, Bound::Scopes(&scope))?;
-        }
-        if !change.whole {
-            let one_by_one = self.catalog.unpin(name, Bound::Artifacts(&artifacts))?;
-            change.whole = one_by_one.whole;
-            change.artifacts += one_by_one.artifacts;
-        }
-        Ok(change)
+        let artifacts = Bound::Artifacts(&artifacts);
+        Ok(match &scope {
+            Some(scope) => unpin(&[Bound::Scopes(scope), artifacts])?,
+            None => unpin(&[artifacts])?,
+        })
     }
 
     /// Gives a container's artifact and everything that is recorded in it.
@@ -107,7 +101,8 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`].
     pub fn score(&self, scores: &[Score]) -> Result<Vec<bool>> {
-        self.catalog.record(self.clock.now(), |recorder| {
+        let doing = Doing::new(Action::Score, self.clock.now());
+        self.catalog.record(doing, |recorder| {
             scores
                 .iter()
                 .map(|score| recorder.score(score).map_err(Error::from))
@@ -120,7 +115,8 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`].
     pub fn unscore(&self, scores: &[Score]) -> Result<u64> {
-        self.catalog.record(self.clock.now(), |recorder| {
+        let doing = Doing::new(Action::Unscore, self.clock.now());
+        self.catalog.record(doing, |recorder| {
             scores.iter().try_fold(0, |gone, score| {
                 Ok::<_, Error>(gone + u64::from(recorder.unscore(score)?))
             })

@@ -12,6 +12,7 @@ use super::{Registry, Target};
 use crate::catalog::CatalogError;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
+use crate::history::{Action, Agent, Doing};
 use crate::key::Kind;
 use crate::layout;
 use crate::monitor::{Monitor, Silent};
@@ -31,6 +32,23 @@ pub(super) fn actor() -> Actor {
         user: user.map_or_else(|| uid.to_string(), |user| user.name),
         host: hostname(),
         pid: std::process::id(),
+    }
+}
+
+/// Variables of the batch systems that say which job this is.
+const JOBS: [&str; 3] = ["SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID"];
+
+/// The same, for the history: also the command line and the batch job.
+pub(super) fn agent() -> Agent {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let job = JOBS.iter().find_map(|name| std::env::var(name).ok());
+    Agent {
+        actor: actor(),
+        command: (!words.is_empty()).then(|| words.join(" ")),
+        job: job.filter(|job| !job.is_empty()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }
 
@@ -233,7 +251,7 @@ impl Registry {
     }
 
     /// Settles what a crash of another process has left since this handle was opened.
-    fn settle(&self) -> Result<Recovery> {
+    pub(super) fn settle(&self) -> Result<Recovery> {
         if self.is_read_only() {
             let path = self.catalog.path().to_path_buf();
             return Err(CatalogError::ReadOnly { path }.into());
@@ -313,8 +331,21 @@ impl Registry {
     /// [`Error`] where something cannot be restored; what stands in its way is named.
     pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
         self.settle()?;
+        self.restore_for(target, None)
+    }
+
+    pub(super) fn restore_for(
+        &self,
+        target: &RestoreTarget,
+        reason: Option<&str>,
+    ) -> Result<RestoreReport> {
         let chosen = self.restorable(target)?;
-        restore::restore(&self.catalog, &self.base, self.clock.now(), &chosen)
+        let doing = Doing {
+            action: Action::Restore,
+            at: self.clock.now(),
+            reason,
+        };
+        restore::restore(&self.catalog, &self.base, doing, &chosen)
     }
 
     /// Purges what is in the trash, or of it what was removed longer ago than `older_than`, and
@@ -339,18 +370,20 @@ impl Registry {
             if !is_old && removal.state == RemovalState::Kept {
                 continue;
             }
-            let is_purging = self.catalog.change("emptying the trash", |change| {
-                let Some(open) = change.removal(&removal.id)? else {
-                    return Ok(false);
-                };
-                if open.state == RemovalState::Kept {
-                    change.set_state(&removal.id, RemovalState::Purging, None)?;
-                }
-                Ok::<_, Error>(matches!(
-                    open.state,
-                    RemovalState::Kept | RemovalState::Purging
-                ))
-            })?;
+            let is_purging = self
+                .catalog
+                .change(Doing::new(Action::Purge, now), |change| {
+                    let Some(open) = change.removal(&removal.id)? else {
+                        return Ok(false);
+                    };
+                    if open.state == RemovalState::Kept {
+                        change.set_state(&removal.id, RemovalState::Purging, None)?;
+                    }
+                    Ok::<_, Error>(matches!(
+                        open.state,
+                        RemovalState::Kept | RemovalState::Purging
+                    ))
+                })?;
             if !is_purging {
                 continue;
             }

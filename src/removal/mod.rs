@@ -71,6 +71,7 @@ use crate::artifact::{Artifact, State};
 use crate::catalog::{Catalog, Change, OpenRemoval};
 use crate::clock::Timestamp;
 use crate::error::Error;
+use crate::history::{Action, Doing};
 use crate::key::Key;
 use crate::layout::{self, Location};
 use crate::monitor::{Monitor, Phase};
@@ -175,7 +176,12 @@ pub(crate) fn remove(
     let trash = Trash::make(on.base)?;
     let mut done = Done::default();
     let mut skipped = Vec::new();
-    let outcome = on.catalog.change("removing", |change| {
+    let doing = Doing {
+        action: Action::Remove,
+        at: on.now,
+        reason: options.reason.as_deref(),
+    };
+    let outcome = on.catalog.change(doing, |change| {
         let checked = check(on, change, plan, options, &mut skipped)?;
         if !checked.is_empty() {
             take(on, change, &trash, &id, &checked, options, &mut done)?;
@@ -553,7 +559,7 @@ pub(crate) fn purge(
         drop(lock);
     }
     if report.is_done {
-        catalog.change("noting a purge", |change| {
+        catalog.change(Doing::new(Action::Purge, now), |change| {
             change
                 .set_state(id, RemovalState::Purged, Some(now))
                 .map_err(Error::from)

@@ -11,6 +11,7 @@ mod errors;
 mod forms;
 mod gc;
 mod help;
+mod history;
 mod paths;
 mod pins;
 mod pipes;

@@ -66,7 +66,10 @@ pub(crate) fn removed(plan: &GcPlan) -> Vec<String> {
 
 pub(crate) fn apply(registry: &Registry, plan: &PlanFile, keep: Keep) -> GcReport {
     let options = GcOptions { reason: None, keep };
-    registry.apply_gc(plan, &options, &Silent, |_| {}).unwrap()
+    let report = registry.apply_gc(plan, &options, &Silent, |_| {}).unwrap();
+    // The history has the rows as they were, not as the plan knew them.
+    assert_eq!(registry.check_history(None).unwrap().broken, None);
+    report
 }
 
 /// The data below a base directory, without the folder of the registry.

@@ -221,6 +221,7 @@ impl World {
         let registry = open(&self.base);
         assert_eq!(registry.recovery().problems, Vec::<String>::new());
         assert!(registry.pending().unwrap().is_empty());
+        assert_eq!(registry.check_history(None).unwrap().broken, None);
         self.registry = Some(registry);
         self.compare();
     }

@@ -1,6 +1,8 @@
 //! Queries, compared with the same questions asked of a list in memory, and case by case.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+#[path = "../common/agent.rs"]
+mod agent;
 mod cases;
 #[path = "../common/mod.rs"]
 mod common;

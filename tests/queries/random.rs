@@ -7,11 +7,13 @@ use dalsegno::Registry;
 use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seen};
 use dalsegno::clock::Timestamp;
+use dalsegno::history::{Action, Doing};
 use dalsegno::key::Key;
 use dalsegno::layout;
 use dalsegno::size::{ByteCount, Size};
 use proptest::prelude::*;
 
+use crate::agent::agent;
 use crate::common::{NOW, create};
 
 /// What is known of an artifact's data.
@@ -85,7 +87,13 @@ pub(crate) fn fill(base: &Path, rows: &[(Key, Data, i64)]) -> (Registry, Vec<Art
 /// A key that comes again gives the same row, so what comes first stays.
 pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact>) {
     let registry = create(base);
-    let catalog = Catalog::open(registry.catalog_path(), base, CatalogOptions::default()).unwrap();
+    let catalog = Catalog::open(
+        registry.catalog_path(),
+        base,
+        Some(agent()),
+        CatalogOptions::default(),
+    )
+    .unwrap();
     let mut paths = BTreeSet::new();
     let mut model = Vec::new();
     for (key, data, recorded, owner) in rows {
@@ -94,7 +102,9 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
         }
         let recorded_at = Timestamp(NOW.0 + 1_000 * recorded);
         let mut artifact = catalog
-            .record(recorded_at, |recorder| recorder.record(key))
+            .record(Doing::new(Action::Record, recorded_at), |recorder| {
+                recorder.record(key)
+            })
             .unwrap()
             .artifact;
         let id = artifact.id;
@@ -105,7 +115,12 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
                 seen,
                 sealed_at: None,
             };
-            assert_eq!(catalog.note(&[note]).unwrap(), 1);
+            assert_eq!(
+                catalog
+                    .note(Doing::new(Action::Refresh, NOW), &[note])
+                    .unwrap(),
+                1
+            );
         };
         if let Data::Present(written_at, size) | Data::Missing(written_at, size) = *data {
             let seen = Seen {

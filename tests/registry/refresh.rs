@@ -8,11 +8,13 @@ use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seen};
 use dalsegno::clock::Timestamp;
 use dalsegno::filter::Filter;
+use dalsegno::history::{Action, Doing};
 use dalsegno::key::Kind;
 use dalsegno::monitor::Silent;
 use dalsegno::storage::{FindingClass, WalkOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
+use crate::agent::agent;
 use crate::common::{NOW, create, write_array};
 use crate::key;
 
@@ -244,7 +246,8 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
     write_array(&array.path());
     let sealed = registry.seal(&Target::Id(array.id)).unwrap();
     let path = registry.catalog_path();
-    let catalog = Catalog::open(path, base.path(), CatalogOptions::default()).unwrap();
+    let catalog =
+        Catalog::open(path, base.path(), Some(agent()), CatalogOptions::default()).unwrap();
     // What a refresh saw that looked before the seal, and that is slow to say so.
     let seen = Seen {
         written_at: Timestamp(1),
@@ -258,7 +261,12 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
             seen,
             sealed_at: None,
         };
-        assert_eq!(catalog.note(&[note]).unwrap(), 0);
+        assert_eq!(
+            catalog
+                .note(Doing::new(Action::Refresh, NOW), &[note])
+                .unwrap(),
+            0
+        );
         assert_eq!(row(&registry, &array), sealed);
     }
     let gone = Note {
@@ -268,7 +276,9 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         sealed_at: Some(NOW),
     };
     assert_eq!(
-        catalog.note(&[gone]).unwrap(),
+        catalog
+            .note(Doing::new(Action::Refresh, NOW), &[gone])
+            .unwrap(),
         0,
         "a row that is gone stays gone"
     );

@@ -1,0 +1,270 @@
+//! Writing history: no change without it, in the transaction of the change.
+//!
+//! Every change of the catalog goes through `Catalog::operate`, which hands out a [`Journal`]. What
+//! is noted there becomes one row of `operation`, with an image of each artifact before and after.
+//! A change that notes nothing has changed nothing, and leaves no row.
+//!
+//! # The chain
+//! The hash of an operation is the SHA-256 over the hash of the operation before it, a SHA-256 over
+//! its images, and its own fields. Images and fields are hashed as lines of JSON with names rather
+//! than numbers of rows, so that a name that is changed in its table does not go unnoticed.
+
+use std::cell::{Cell, RefCell};
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::Catalog;
+use super::error::CatalogError;
+use crate::artifact::{Artifact, Origin, State};
+use crate::history::{Agent, Doing, Hash, Side};
+use crate::key::Key;
+
+pub(super) const HEAD: &str = "SELECT id, hash FROM operation ORDER BY id DESC LIMIT 1";
+pub(super) const INSERT_AGENT: &str = "INSERT INTO agent (user, host, pid, command, job, version) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+pub(super) const INSERT_OPERATION: &str = "INSERT INTO operation \
+     (id, at, agent_id, action, reason, detail, images, hash) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub(super) const INSERT_IMAGE: &str = "INSERT INTO image (operation_id, number, artifact_id, side, \
+     run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
+     bytes, files, recorded_at, written_at, sealed_at, owner) \
+     SELECT ?1, ?2, id, ?3, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
+     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner \
+     FROM artifact WHERE id = ?4";
+
+/// What one change notes of itself.
+pub(super) struct Journal<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) transaction: &'a Transaction<'a>,
+    doing: Doing<'a>,
+    pub(super) who: &'a Agent,
+    agent: &'a Cell<Option<i64>>,
+    /// Number of this operation, and the hash of the one before it.
+    after: (i64, Hash),
+    images: Cell<u64>,
+    hasher: RefCell<Sha256>,
+    detail: RefCell<Vec<serde_json::Value>>,
+}
+
+impl Catalog {
+    /// Runs a change in one transaction, with its history; both are committed where `change`
+    /// returns `Ok`. `durably`: whatever the handle promises, the commit survives a power cut.
+    pub(super) fn operate<T, E: From<CatalogError>>(
+        &self,
+        doing: Doing<'_>,
+        durably: bool,
+        change: impl FnOnce(&Journal<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let who = self.agent.as_ref().ok_or_else(|| CatalogError::ReadOnly {
+            path: self.path.clone(),
+        })?;
+        let agent = Cell::new(self.agent_id());
+        let label = doing.action.doing();
+        let operate = |transaction: &Transaction<'_>| -> Result<T, E> {
+            let journal = Journal {
+                catalog: self,
+                transaction,
+                doing,
+                who,
+                agent: &agent,
+                after: self.head_on(transaction)?,
+                images: Cell::new(0),
+                hasher: RefCell::new(Sha256::new()),
+                detail: RefCell::default(),
+            };
+            let value = change(&journal)?;
+            journal.finish()?;
+            Ok(value)
+        };
+        let value = if durably {
+            self.write_durably(label, operate)
+        } else {
+            self.write(label, operate)
+        }?;
+        // Only what was committed is there the next time.
+        self.remember_agent(agent.get());
+        Ok(value)
+    }
+
+    /// Number of the next operation, and the hash of the last.
+    pub(super) fn head_on(&self, connection: &Connection) -> Result<(i64, Hash), CatalogError> {
+        let last: Option<(i64, [u8; 32])> = connection
+            .prepare_cached(HEAD)
+            .and_then(|mut statement| {
+                statement
+                    .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
+            .map_err(|error| self.sql("reading history", error))?;
+        Ok(last.map_or((1, Hash::NONE), |(id, hash)| (id + 1, Hash(hash))))
+    }
+}
+
+impl Journal<'_> {
+    fn sql(&self, error: rusqlite::Error) -> CatalogError {
+        self.catalog.sql("writing history", error)
+    }
+
+    /// Notes an artifact as its row is now: before it is changed, or after.
+    pub(super) fn image(&self, side: Side, artifact: &Artifact) -> Result<(), CatalogError> {
+        let number = self.images.get();
+        self.transaction
+            .prepare_cached(INSERT_IMAGE)
+            .and_then(|mut statement| {
+                statement.execute(params![self.after.0, number, side as i64, artifact.id.0])
+            })
+            .map_err(|error| self.sql(error))?;
+        self.images.set(number + 1);
+        line_of_image(&mut self.hasher.borrow_mut(), side, artifact);
+        Ok(())
+    }
+
+    /// Notes what the images do not say.
+    pub(super) fn detail(&self, detail: serde_json::Value) {
+        self.detail.borrow_mut().push(detail);
+    }
+
+    fn finish(self) -> Result<(), CatalogError> {
+        let mut detail = self.detail.take();
+        let detail = match detail.len() {
+            0 if self.images.get() == 0 => return Ok(()),
+            0 => None,
+            1 => detail.pop(),
+            _ => Some(serde_json::Value::Array(detail)),
+        };
+        let agent = match self.agent.get() {
+            Some(agent) => agent,
+            None => {
+                let agent = self.insert_agent()?;
+                self.agent.set(Some(agent));
+                agent
+            }
+        };
+        let (id, before) = self.after;
+        let detail = detail.map(|detail| detail.to_string());
+        let images: [u8; 32] = self.hasher.into_inner().finalize().into();
+        let hash = hash_of(
+            &before,
+            &images,
+            &Fields {
+                id,
+                at: self.doing.at.0,
+                agent: self.who,
+                action: self.doing.action.as_str(),
+                reason: self.doing.reason,
+                detail: detail.as_deref(),
+                images: self.images.get(),
+            },
+        );
+        let sql = |error| self.catalog.sql("writing history", error);
+        self.transaction
+            .prepare_cached(INSERT_OPERATION)
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    id,
+                    self.doing.at.0,
+                    agent,
+                    self.doing.action.as_str(),
+                    self.doing.reason,
+                    detail,
+                    self.images.get(),
+                    hash.0
+                ])
+            })
+            .map_err(sql)?;
+        Ok(())
+    }
+
+    fn insert_agent(&self) -> Result<i64, CatalogError> {
+        let agent = self.who;
+        self.transaction
+            .prepare_cached(INSERT_AGENT)
+            .and_then(|mut statement| {
+                statement.insert(params![
+                    agent.actor.user,
+                    agent.actor.host,
+                    agent.actor.pid,
+                    agent.command,
+                    agent.job,
+                    agent.version
+                ])
+            })
+            .map_err(|error| self.sql(error))
+    }
+}
+
+/// The fields of an operation that are hashed.
+#[derive(Serialize)]
+pub(super) struct Fields<'a> {
+    pub(super) id: i64,
+    pub(super) at: i64,
+    pub(super) agent: &'a Agent,
+    pub(super) action: &'a str,
+    pub(super) reason: Option<&'a str>,
+    pub(super) detail: Option<&'a str>,
+    pub(super) images: u64,
+}
+
+#[derive(Serialize)]
+struct ImageLine<'a> {
+    side: Side,
+    id: i64,
+    key: &'a Key,
+    origin: Origin,
+    state: State,
+    bytes: Option<u64>,
+    files: Option<u64>,
+    recorded_at: i64,
+    written_at: Option<i64>,
+    sealed_at: Option<i64>,
+    owner: Option<u32>,
+}
+
+/// Feeds a hash with a value as a line of JSON.
+struct Feed<'a>(&'a mut Sha256);
+
+impl std::io::Write for Feed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn feed(hasher: &mut Sha256, value: &impl Serialize) {
+    // Neither the values nor the hash can fail; a line that was cut would not verify.
+    let _ = serde_json::to_writer(Feed(hasher), value);
+    hasher.update(b"\n");
+}
+
+/// Feeds the hash of an operation's images with one of them.
+pub(super) fn line_of_image(hasher: &mut Sha256, side: Side, artifact: &Artifact) {
+    let line = ImageLine {
+        side,
+        id: artifact.id.0,
+        key: &artifact.key,
+        origin: artifact.origin,
+        state: artifact.state,
+        bytes: artifact.size.map(|size| size.bytes.0),
+        files: artifact.size.map(|size| size.files),
+        recorded_at: artifact.recorded_at.0,
+        written_at: artifact.written_at.map(|time| time.0),
+        sealed_at: artifact.sealed_at.map(|time| time.0),
+        owner: artifact.owner,
+    };
+    feed(hasher, &line);
+}
+
+/// The hash of an operation.
+pub(super) fn hash_of(before: &Hash, images: &[u8; 32], fields: &Fields<'_>) -> Hash {
+    let mut hasher = Sha256::new();
+    hasher.update(before.0);
+    hasher.update(images);
+    feed(&mut hasher, fields);
+    Hash(hasher.finalize().into())
+}

@@ -1,0 +1,94 @@
+//! `history export`: every operation with every artifact before and after.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+
+use clap::{Args, ValueEnum};
+
+use super::super::context::Context;
+use super::super::fail::Failure;
+use super::super::render::{self, Record, or_empty};
+use super::one::{Whole, origin};
+use crate::artifact::Artifact;
+use crate::history::{Image, Operation, Side};
+
+/// Write every operation with every artifact before and after to stdout, the oldest first
+///
+/// jsonl has a line an operation; csv a line an artifact before or after, and one for an operation
+/// without any.
+#[derive(Debug, Args)]
+pub(super) struct Export {
+    /// Format
+    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Jsonl,
+    Csv,
+}
+
+/// What an image has besides the fields of an artifact elsewhere.
+const MORE: [&str; 2] = ["origin", "owner"];
+
+pub(super) fn run(context: &mut Context, command: &Export) -> Result<(), Failure> {
+    let registry = context.open_read_only()?;
+    let out = &mut context.stdout;
+    if command.format == Format::Csv {
+        let artifact = Artifact::FIELDS
+            .iter()
+            .map(|name| format!("artifact_{name}"));
+        let names = Operation::FIELDS.iter().map(ToString::to_string);
+        let side = std::iter::once("side".to_owned());
+        row(out, names.chain(side).chain(artifact))?;
+    }
+    let mut failure = None;
+    registry.whole_history(|operation, images| {
+        let written = match command.format {
+            Format::Jsonl => jsonl(out, &operation, &images),
+            Format::Csv => csv(out, &operation, &images),
+        };
+        Ok(match written {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+    })?;
+    failure.map_or(Ok(()), Err)
+}
+
+fn jsonl(out: &mut impl Write, operation: &Operation, images: &[Image]) -> Result<(), Failure> {
+    let line = render::json(&Whole { operation, images })?;
+    Ok(writeln!(out, "{line}")?)
+}
+
+fn csv(out: &mut impl Write, operation: &Operation, images: &[Image]) -> Result<(), Failure> {
+    let fields = operation.fields();
+    if images.is_empty() {
+        let empty = vec![String::new(); Artifact::FIELDS.len() + MORE.len() + 1];
+        return row(out, fields.into_iter().chain(empty));
+    }
+    for image in images {
+        let side = match image.side {
+            Side::Before => "before",
+            Side::After => "after",
+        };
+        let side = std::iter::once(side.to_owned());
+        let artifact = image.artifact.fields().into_iter().chain([
+            origin(&image.artifact).to_owned(),
+            or_empty(image.artifact.owner),
+        ]);
+        row(out, fields.iter().cloned().chain(side).chain(artifact))?;
+    }
+    Ok(())
+}
+
+fn row(out: &mut impl Write, fields: impl Iterator<Item = String>) -> Result<(), Failure> {
+    let mut writer = csv::Writer::from_writer(out);
+    let written = writer.write_record(fields.map(String::into_bytes));
+    written.map_err(std::io::Error::from)?;
+    Ok(writer.flush()?)
+}

@@ -1,0 +1,151 @@
+//! `history show`: everything about one operation.
+
+use clap::Args;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::super::args::Output;
+use super::super::context::{Context, Form, escape};
+use super::super::fail::Failure;
+use super::super::render::{self, or_dash};
+use crate::artifact::{Artifact, Origin};
+use crate::history::{Image, Operation, Side};
+
+/// Show everything about an operation: who, when, why, and each artifact before and after
+#[derive(Debug, Args)]
+pub(super) struct Show {
+    /// Number of the operation
+    #[arg(value_name = "OP")]
+    operation: i64,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// An operation with its images, as JSON.
+#[derive(Serialize)]
+pub(super) struct Whole<'a> {
+    #[serde(flatten)]
+    pub(super) operation: &'a Operation,
+    pub(super) images: &'a [Image],
+}
+
+pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> {
+    let registry = context.open_read_only()?;
+    let (operation, images) = registry.operation(command.operation)?;
+    let whole = Whole {
+        operation: &operation,
+        images: &images,
+    };
+    match context.form(command.output) {
+        Form::Json => return render::document(context, "operation", &whole),
+        Form::Jsonl => {
+            let line = render::json(&whole)?;
+            return context.line(&line);
+        }
+        Form::Table | Form::Tsv => {}
+    }
+    for (name, value) in describe(&operation) {
+        context.line(&format!("{name:<12}{}", escape(&value)))?;
+    }
+    for (before, after) in pairs(&images) {
+        let Some(artifact) = after.or(before) else {
+            continue;
+        };
+        context.line("")?;
+        let path = artifact.location().path();
+        let head = format!("artifact {}", artifact.id);
+        context.line(&format!("{head:<12}{}", escape(&path)))?;
+        for line in changes(before, after)? {
+            context.line(&format!("  {}", escape(&line)))?;
+        }
+    }
+    Ok(())
+}
+
+fn describe(operation: &Operation) -> Vec<(&'static str, String)> {
+    let actor = &operation.agent.actor;
+    vec![
+        ("operation", operation.id.to_string()),
+        ("time", operation.at.to_string()),
+        ("action", operation.action.to_string()),
+        (
+            "who",
+            format!("{}@{}, pid {}", actor.user, actor.host, actor.pid),
+        ),
+        ("command", or_dash(operation.agent.command.as_ref())),
+        ("job", or_dash(operation.agent.job.as_ref())),
+        ("version", format!("dalsegno {}", operation.agent.version)),
+        ("reason", or_dash(operation.reason.as_ref())),
+        ("detail", or_dash(operation.detail.as_ref())),
+        ("artifacts", operation.artifacts.to_string()),
+        ("hash", operation.hash.to_string()),
+    ]
+}
+
+/// Images by artifact: before and after. They stand in the order of the changes.
+fn pairs(images: &[Image]) -> Vec<(Option<&Artifact>, Option<&Artifact>)> {
+    let mut pairs: Vec<(Option<&Artifact>, Option<&Artifact>)> = Vec::new();
+    for image in images {
+        let artifact = &image.artifact;
+        match (image.side, pairs.last_mut()) {
+            (Side::Before, _) => pairs.push((Some(artifact), None)),
+            (Side::After, Some((Some(before), after @ None))) if before.id == artifact.id => {
+                *after = Some(artifact);
+            }
+            (Side::After, _) => pairs.push((None, Some(artifact))),
+        }
+    }
+    pairs
+}
+
+/// What a change did to an artifact: a line a field.
+fn changes(before: Option<&Artifact>, after: Option<&Artifact>) -> Result<Vec<String>, Failure> {
+    let [before, after] = match (before, after) {
+        (Some(before), Some(after)) => [fields(before)?, fields(after)?],
+        (Some(gone), None) => return whole(gone, "-"),
+        (None, Some(new)) => return whole(new, "+"),
+        (None, None) => return Ok(Vec::new()),
+    };
+    let changed = before.iter().zip(&after).filter(|(old, new)| old != new);
+    Ok(changed
+        .map(|((name, old), (_, new))| format!("{name} {old} → {new}"))
+        .collect())
+}
+
+/// Every field of an artifact that has something to say.
+fn whole(artifact: &Artifact, sign: &str) -> Result<Vec<String>, Failure> {
+    let fields = fields(artifact)?.into_iter();
+    let told = fields.filter(|(_, value)| value != "-");
+    Ok(told
+        .map(|(name, value)| format!("{sign} {name} {value}"))
+        .collect())
+}
+
+/// The fields of an artifact as text; `-` where there is none.
+fn fields(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
+    let value = serde_json::to_value(artifact)
+        .map_err(|error| Failure::Other(format!("an artifact cannot be shown: {error}")))?;
+    // What follows from the key or is no part of the row.
+    let left_out = ["id", "container", "array", "path", "pins"];
+    let text = |value: &Value| match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let fields = value.as_object().into_iter().flatten();
+    let mut fields: Vec<(String, String)> = fields
+        .filter(|(name, _)| !left_out.contains(&name.as_str()))
+        .map(|(name, value)| (name.clone(), text(value)))
+        .collect();
+    fields.push(("origin".to_owned(), origin(artifact).to_owned()));
+    fields.push(("owner".to_owned(), or_dash(artifact.owner)));
+    Ok(fields)
+}
+
+/// Where the key of an artifact comes from.
+pub(super) fn origin(artifact: &Artifact) -> &'static str {
+    match artifact.origin {
+        Origin::Recorded => "recorded",
+        Origin::Scanned => "scanned",
+    }
+}

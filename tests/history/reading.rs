@@ -1,0 +1,181 @@
+//! Questions: selections, what is gone, catalogs from before there was history, reading only.
+
+use std::fs;
+use std::ops::ControlFlow;
+
+use dalsegno::filter::Filter;
+use dalsegno::history::{Action, Hash, HistoryFilter};
+use dalsegno::monitor::Silent;
+use dalsegno::{Options, PinTarget, Registry};
+use rusqlite::Connection;
+
+use crate::{
+    ARRAY, CATALOG, NOW, OTHER, array, base, get, history, key, open, remove, score, selected,
+    target,
+};
+
+fn ids(registry: &Registry, filter: &HistoryFilter) -> Vec<i64> {
+    let operations = selected(registry, filter);
+    operations.iter().map(|operation| operation.id).collect()
+}
+
+#[test]
+fn selections_are_anded_and_the_newest_come_first() {
+    let (_folder, registry) = base();
+    let artifact = array(&registry, ARRAY); // 1 record, 2 seal
+    registry.record(&key("er/extra.zarr/mesh")).unwrap(); // 3
+    registry.score(&[score(1000, "voi", 0.5)]).unwrap(); // 4
+    let name = "p".parse().unwrap();
+    let one = PinTarget::Artifacts(vec![artifact.clone()]);
+    registry.pin(&name, Some("why"), &one).unwrap(); // 5
+    registry.unpin(&name, None).unwrap(); // 6
+    remove(&registry, ARRAY); // 7
+    let all = HistoryFilter::default();
+    assert_eq!(ids(&registry, &all), [7, 6, 5, 4, 3, 2, 1]);
+    let run = |name: &str| HistoryFilter {
+        runs: vec![name.into()],
+        ..all.clone()
+    };
+    assert_eq!(ids(&registry, &run("er")), [3]);
+    assert_eq!(ids(&registry, &run("mito")), [7, 4, 2, 1]);
+    assert_eq!(ids(&registry, &run("m*")), [7, 4, 2, 1]);
+    assert_eq!(ids(&registry, &run("nobody")), Vec::<i64>::new());
+    let of = HistoryFilter {
+        artifacts: vec![artifact.id],
+        ..all.clone()
+    };
+    assert_eq!(ids(&registry, &of), [7, 6, 5, 2, 1]);
+    let of = HistoryFilter {
+        actions: vec![Action::Record, Action::Remove],
+        ..of
+    };
+    assert_eq!(ids(&registry, &of), [7, 1]);
+    let user = |user: &str| HistoryFilter {
+        users: vec![user.to_owned()],
+        ..all.clone()
+    };
+    let me = &history(&registry)[0].agent.actor.user;
+    assert_eq!(ids(&registry, &user(me)).len(), 7);
+    assert_eq!(ids(&registry, &user("nobody at all")), Vec::<i64>::new());
+    let time = |since: i64, until: i64| HistoryFilter {
+        since: Some(dalsegno::clock::Timestamp(NOW.0 + since)),
+        until: Some(dalsegno::clock::Timestamp(NOW.0 + until)),
+        ..all.clone()
+    };
+    assert_eq!(ids(&registry, &time(0, 0)).len(), 7);
+    assert_eq!(ids(&registry, &time(1, 2)).len(), 0);
+    assert_eq!(ids(&registry, &time(-2, -1)).len(), 0);
+    let most = HistoryFilter {
+        most: Some(2),
+        ..all
+    };
+    assert_eq!(ids(&registry, &most), [7, 6]);
+}
+
+#[test]
+fn what_is_gone_still_answers() {
+    let (_folder, registry) = base();
+    let first = array(&registry, ARRAY);
+    remove(&registry, ARRAY);
+    let second = array(&registry, ARRAY);
+    remove(&registry, ARRAY);
+    assert_ne!(first.id, second.id);
+    let path = ARRAY.as_ref();
+    assert_eq!(
+        registry.artifacts_ever_at(path).unwrap(),
+        [first.id, second.id]
+    );
+    let gone = registry.gone_from(path).unwrap();
+    assert_eq!(gone.len(), 2);
+    assert_eq!(gone[0].removed.artifact, second);
+    assert_eq!(gone[0].removal.reason.as_deref(), Some("superseded"));
+    assert!(gone[0].can_be_restored());
+    registry.empty_trash(None, &Silent).unwrap();
+    let gone = registry.gone_from(path).unwrap();
+    assert!(gone.iter().all(|gone| !gone.can_be_restored()));
+    assert_eq!(gone[0].removed.artifact.size, second.size);
+    assert!(
+        registry
+            .artifacts_ever_at(OTHER.as_ref())
+            .unwrap()
+            .is_empty()
+    );
+    assert!(registry.gone_from(OTHER.as_ref()).unwrap().is_empty());
+}
+
+#[test]
+fn the_whole_history_comes_with_its_images_the_oldest_first() {
+    let (_folder, registry) = base();
+    array(&registry, ARRAY);
+    remove(&registry, ARRAY);
+    let mut seen = Vec::new();
+    registry
+        .whole_history(|operation, images| {
+            seen.push((operation, images));
+            Ok(ControlFlow::Continue(()))
+        })
+        .unwrap();
+    let single = (1..=3).map(|id| registry.operation(id).unwrap());
+    assert_eq!(seen, single.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_new_registry_has_no_history_and_that_is_whole() {
+    let (_folder, registry) = base();
+    assert_eq!(registry.history_head().unwrap(), (0, Hash::NONE));
+    let report = registry.check_history(Some(Hash::NONE)).unwrap();
+    assert!(report.is_whole() && report.operations == 0);
+}
+
+#[test]
+fn reading_only_answers_and_undoes_nothing() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    remove(&registry, ARRAY);
+    let expected = history(&registry);
+    drop(registry);
+    let reader = Options::new().read_only(true).open(folder.path()).unwrap();
+    assert_eq!(history(&reader), expected);
+    assert!(reader.check_history(None).unwrap().is_whole());
+    assert_eq!(reader.gone_from(ARRAY.as_ref()).unwrap().len(), 1);
+    assert_eq!(crate::code(reader.undo(3)), "read-only");
+}
+
+/// A catalog as version 3 left it: what history added is taken out of one.
+fn as_version_3(base: &std::path::Path) {
+    let connection = Connection::open(base.join(CATALOG)).unwrap();
+    connection
+        .pragma_update(None, "foreign_keys", false)
+        .unwrap();
+    connection
+        .execute_batch(
+            "DROP VIEW history_view; DROP TABLE image; DROP TABLE operation; DROP TABLE agent;
+             DELETE FROM refinery_schema_history WHERE version = 4;
+             PRAGMA user_version = 3;",
+        )
+        .unwrap();
+}
+
+#[test]
+fn a_catalog_from_before_starts_with_an_empty_history() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    array(&registry, OTHER);
+    remove(&registry, OTHER);
+    drop(registry);
+    as_version_3(folder.path());
+    let registry = open(folder.path());
+    assert_eq!(registry.history_head().unwrap(), (0, Hash::NONE));
+    assert!(registry.check_history(None).unwrap().is_whole());
+    // What was removed before is answered from the removal.
+    assert_eq!(registry.gone_from(OTHER.as_ref()).unwrap().len(), 1);
+    registry.record(&key("er/extra.zarr/mesh")).unwrap();
+    remove(&registry, ARRAY);
+    let actions: Vec<Action> = history(&registry).iter().map(|o| o.action).collect();
+    assert_eq!(actions, [Action::Record, Action::Remove]);
+    registry.undo(2).unwrap();
+    get(&registry, ARRAY);
+    assert_eq!(registry.select(&Filter::default()).unwrap().len(), 2);
+    assert!(fs::exists(folder.path().join(ARRAY)).unwrap());
+    assert!(registry.get(&target(OTHER)).unwrap().is_none());
+}

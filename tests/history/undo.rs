@@ -1,0 +1,282 @@
+//! Undoing: removals, pins, scores; and what cannot be undone.
+
+use std::fs;
+
+use dalsegno::catalog::ScoreQuery;
+use dalsegno::filter::Filter;
+use dalsegno::history::Action;
+use dalsegno::monitor::Silent;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::storage::WalkOptions;
+use dalsegno::{PinTarget, RefreshOptions, Registry};
+
+use crate::{
+    ARRAY, OTHER, after, array, base, code, get, history, key, made, one, remove, score, target,
+    write,
+};
+
+fn last(registry: &Registry) -> i64 {
+    registry.history_head().unwrap().0
+}
+
+fn reason(id: i64) -> Option<String> {
+    Some(format!("undo of operation {id}"))
+}
+
+#[test]
+fn a_removal_comes_back_whole() {
+    let (folder, registry) = base();
+    let artifact = array(&registry, ARRAY);
+    remove(&registry, ARRAY);
+    let id = last(&registry);
+    let (operation, images) = one(&registry, Action::Restore, || {
+        let report = registry.undo(id).unwrap();
+        assert_eq!(report.artifacts, std::slice::from_ref(&artifact));
+    });
+    assert_eq!(operation.reason, reason(id));
+    assert_eq!(images, [after(&artifact)]);
+    assert_eq!(get(&registry, ARRAY), artifact);
+    assert_eq!(
+        fs::read(folder.path().join(ARRAY).join("0.0")).unwrap(),
+        b"a chunk"
+    );
+    assert!(
+        made(&registry, || assert_eq!(
+            code(registry.undo(id)),
+            "undone-already"
+        ))
+        .is_empty()
+    );
+    // The next removal of the same path is another operation.
+    remove(&registry, ARRAY);
+    assert_eq!(code(registry.undo(id)), "undone-already");
+    registry.undo(last(&registry)).unwrap();
+}
+
+#[test]
+fn a_removal_that_is_unlinked_or_whose_place_is_taken_stays() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    let options = RemoveOptions::default();
+    registry
+        .remove_target(&target(ARRAY), &options, &Silent)
+        .unwrap();
+    let id = last(&registry) - 1;
+    assert_eq!(code(registry.undo(id)), "undo-too-late");
+    array(&registry, OTHER);
+    remove(&registry, OTHER);
+    let id = last(&registry);
+    write(folder.path(), OTHER);
+    assert!(
+        made(&registry, || assert_eq!(
+            code(registry.undo(id)),
+            "occupied"
+        ))
+        .is_empty()
+    );
+    fs::remove_dir_all(folder.path().join("mito/validation.zarr")).unwrap();
+    registry.undo(id).unwrap();
+}
+
+#[test]
+fn operations_of_other_kinds_are_never_undone() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    write(folder.path(), OTHER);
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    write(folder.path(), "er/extra.zarr/mesh");
+    registry.record(&key("er/extra.zarr/mesh")).unwrap();
+    registry
+        .refresh(&Filter::default(), RefreshOptions::default(), &Silent)
+        .unwrap();
+    remove(&registry, ARRAY);
+    registry.undo(last(&registry)).unwrap();
+    remove(&registry, ARRAY);
+    registry.empty_trash(None, &Silent).unwrap();
+    let mut refused = std::collections::BTreeSet::new();
+    for operation in history(&registry) {
+        if code(registry.undo(operation.id)) == "not-undoable" {
+            refused.insert(operation.action);
+        }
+    }
+    let never = [
+        Action::Record,
+        Action::Scan,
+        Action::Refresh,
+        Action::Seal,
+        Action::Restore,
+        Action::Purge,
+    ];
+    assert_eq!(refused, never.into());
+    assert_eq!(code(registry.undo(0)), "no-operation");
+    assert_eq!(code(registry.undo(-1)), "no-operation");
+}
+
+fn of_run(iteration: Option<i64>) -> PinTarget {
+    PinTarget::Filter(Filter {
+        runs: vec!["mito".into()],
+        iterations: iteration.into_iter().map(Into::into).collect(),
+        ..Filter::default()
+    })
+}
+
+#[test]
+fn a_pin_lets_go_what_the_operation_bound_and_no_more() {
+    let (_folder, registry) = base();
+    let first = array(&registry, ARRAY);
+    let second = array(&registry, OTHER);
+    let name = "p".parse().unwrap();
+    let artifacts = |all: &[&dalsegno::artifact::Artifact]| {
+        PinTarget::Artifacts(all.iter().map(|&artifact| artifact.clone()).collect())
+    };
+    registry
+        .pin(&name, Some("why"), &artifacts(&[&first]))
+        .unwrap();
+    registry
+        .pin(&name, None, &artifacts(&[&first, &second]))
+        .unwrap();
+    let more = last(&registry);
+    let (operation, _) = one(&registry, Action::Unpin, || {
+        let report = registry.undo(more).unwrap();
+        assert_eq!(report.pin.unwrap().artifacts, 1);
+    });
+    assert_eq!(operation.reason, reason(more));
+    assert_eq!(get(&registry, ARRAY).pins, ["p"]);
+    assert!(get(&registry, OTHER).pins.is_empty());
+    assert_eq!(code(registry.undo(more)), "undone-already");
+    // The undo is undone, and then the pin itself, which is gone then.
+    registry.undo(last(&registry)).unwrap();
+    assert_eq!(get(&registry, OTHER).pins, ["p"]);
+    registry.unpin(&name, None).unwrap();
+    assert!(registry.pins().unwrap().is_empty());
+    // A pin of the same name that somebody made anew is not this operation's.
+    registry
+        .pin(&name, Some("other"), &artifacts(&[&first]))
+        .unwrap();
+    assert_eq!(code(registry.undo(more - 1)), "undone-already");
+    assert_eq!(get(&registry, ARRAY).pins, ["p"]);
+}
+
+#[test]
+fn what_was_unpinned_is_bound_again() {
+    let (_folder, registry) = base();
+    let artifact = array(&registry, ARRAY);
+    let name = "p".parse().unwrap();
+    registry
+        .pin(&name, Some("why"), &of_run(Some(1000)))
+        .unwrap();
+    registry.pin(&name, None, &of_run(None)).unwrap();
+    registry
+        .pin(&name, None, &PinTarget::Artifacts(vec![artifact]))
+        .unwrap();
+    let pins = registry.pins().unwrap();
+    registry.unpin(&name, None).unwrap();
+    let gone = last(&registry);
+    let (operation, _) = one(&registry, Action::Pin, || {
+        let report = registry.undo(gone).unwrap();
+        assert!(report.pin.unwrap().whole);
+    });
+    assert_eq!(operation.reason, reason(gone));
+    assert_eq!(registry.pins().unwrap(), pins);
+    assert_eq!(code(registry.undo(gone)), "undone-already");
+    // Undoing that undo takes away the same again.
+    registry.undo(last(&registry)).unwrap();
+    assert!(registry.pins().unwrap().is_empty());
+    registry.pin(&name, Some("other"), &of_run(None)).unwrap();
+    assert_eq!(code(registry.undo(gone)), "pin-taken");
+    assert!(registry.check_history(None).unwrap().is_whole());
+}
+
+/// What was unpinned and then removed is bound when it comes back.
+#[test]
+fn what_was_unpinned_and_removed_is_bound_when_it_comes_back() {
+    let (_folder, registry) = base();
+    let artifact = array(&registry, ARRAY);
+    let name = "p".parse().unwrap();
+    let one = PinTarget::Artifacts(vec![artifact]);
+    registry.pin(&name, Some("why"), &one).unwrap();
+    registry.unpin(&name, None).unwrap();
+    remove(&registry, ARRAY);
+    let removed = last(&registry);
+    registry.undo(removed - 1).unwrap();
+    registry.undo(removed).unwrap();
+    assert_eq!(get(&registry, ARRAY).pins, ["p"]);
+}
+
+fn scores(registry: &Registry) -> Vec<(i64, String)> {
+    let mut all = Vec::new();
+    registry
+        .scores(&ScoreQuery::default(), |score| {
+            all.push((score.iteration, format!("{} {}", score.metric, score.value)));
+            Ok(())
+        })
+        .unwrap();
+    all
+}
+
+#[test]
+fn scores_are_what_they_were() {
+    let (_folder, registry) = base();
+    // A value whose shortest decimal is long: it comes back to the bit.
+    let odd = 0.1 + 0.2;
+    registry
+        .score(&[score(1, "voi", odd), score(2, "voi", f64::INFINITY)])
+        .unwrap();
+    let before = scores(&registry);
+    let new = [
+        score(1, "voi", f64::NAN),
+        score(2, "voi", 7.0),
+        score(2, "voi", 1e300),
+        score(3, "voi", 9.0),
+    ];
+    registry.score(&new).unwrap();
+    let id = last(&registry);
+    let (operation, _) = one(&registry, Action::Score, || {
+        assert_eq!(registry.undo(id).unwrap().scores, 3);
+    });
+    assert_eq!(operation.reason, reason(id));
+    assert_eq!(scores(&registry), before);
+    assert_eq!(code(registry.undo(id)), "undone-already");
+    let redo = last(&registry);
+    registry.undo(redo).unwrap();
+    assert_eq!(scores(&registry).len(), 3);
+    registry.undo(last(&registry)).unwrap();
+    assert_eq!(scores(&registry), before);
+
+    registry.unscore(&[score(1, "voi", 0.0)]).unwrap();
+    let id = last(&registry);
+    one(&registry, Action::Score, || {
+        drop(registry.undo(id).unwrap())
+    });
+    assert_eq!(scores(&registry), before);
+    let first = 1;
+    // Everything of it was changed since and changed back: it is the last that counts.
+    one(&registry, Action::Unscore, || {
+        drop(registry.undo(first).unwrap())
+    });
+    assert!(scores(&registry).is_empty());
+}
+
+#[test]
+fn a_score_that_changed_since_is_named_and_nothing_is_changed() {
+    let (_folder, registry) = base();
+    registry
+        .score(&[score(1, "voi", 1.0), score(2, "voi", 1.0)])
+        .unwrap();
+    registry.score(&[score(2, "voi", 2.0)]).unwrap();
+    let before = scores(&registry);
+    let none = made(&registry, || {
+        let error = registry.undo(1).unwrap_err();
+        assert_eq!(error.code(), "changed-since-operation");
+        let text = error.to_string();
+        assert!(
+            text.contains("the score voi of mito, iteration 2"),
+            "{text}"
+        );
+    });
+    assert!(none.is_empty());
+    assert_eq!(scores(&registry), before);
+    registry.undo(2).unwrap();
+    registry.undo(1).unwrap();
+    assert!(scores(&registry).is_empty());
+}
