@@ -17,7 +17,7 @@
 //! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`history`], [`pins`], [`scores`], [`retention`], [`config`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
-//! | protocols over both | `scan`, `refresh`, [`removal`], [`gc`], `recovery`, `restore` |
+//! | protocols over both | `scan`, `refresh`, [`removal`], [`gc`], `recovery`, `restore`, [`verify`] |
 //! | the face | [`ArrayStore`], [`Registry`] |
 //! | the command line | [`cli`] |
 //!
@@ -65,6 +65,7 @@ mod scan;
 pub mod scores;
 pub mod size;
 pub mod storage;
+pub mod verify;
 
 pub use array_store::ArrayStore;
 pub use error::{Error, Result};
@@ -77,6 +78,7 @@ pub use registry::{
 pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
 pub use restore::RestoreReport;
 pub use scan::{ScanOptions, ScanReport};
+pub use verify::{RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
 
 /// The example of the README compiles and runs.
 #[cfg(doctest)]

@@ -13,6 +13,10 @@ pub enum Phase {
     Measure,
     /// Unlinking; items are files.
     Purge,
+    /// Checking the catalog's file and its history; nothing is counted.
+    Check,
+    /// Comparing rows with the disk; items are rows.
+    Verify,
 }
 
 impl fmt::Display for Phase {
@@ -22,6 +26,8 @@ impl fmt::Display for Phase {
             Self::Refresh => "refreshing",
             Self::Measure => "measuring",
             Self::Purge => "purging",
+            Self::Check => "checking the catalog",
+            Self::Verify => "comparing",
         })
     }
 }

@@ -110,7 +110,7 @@ fn is_due(open: &OpenRemoval, now: Timestamp) -> bool {
     open.state == RemovalState::Purging || open.purge_after.is_some_and(|time| time <= now)
 }
 
-/// Settles what is pending.
+/// Settles what is pending; `reason` is for the history.
 ///
 /// # Errors
 /// [`Error`] where the catalog fails, or the trash cannot be read. What cannot be settled is in
@@ -120,12 +120,13 @@ pub(crate) fn recover(
     base: &Base,
     actor: &dyn Fn() -> Actor,
     now: Timestamp,
+    reason: Option<&str>,
 ) -> Result<Recovery, Error> {
     let mut recovery = Recovery::default();
     let mut pending = pending(catalog, base, now)?;
     let mut unsettled = Vec::new();
     for id in &pending.unsettled {
-        match settle(catalog, base, id, actor, now) {
+        match settle(catalog, base, id, actor, now, reason) {
             Ok(Settled::Undone) => recovery.undone.push(id.clone()),
             Ok(Settled::Nothing) => {}
             Ok(Settled::Due) => pending.due.push(id.clone()),
@@ -206,12 +207,17 @@ fn settle(
     id: &RemovalId,
     actor: &dyn Fn() -> Actor,
     now: Timestamp,
+    reason: Option<&str>,
 ) -> Result<Settled, Error> {
     let Some(trash) = Trash::open(base)? else {
         return Ok(Settled::Nothing);
     };
     catalog.forget_failed_commits()?;
-    catalog.change(Doing::new(Action::Recover, now), |change| {
+    let doing = Doing {
+        reason,
+        ..Doing::new(Action::Recover, now)
+    };
+    catalog.change(doing, |change| {
         let Some(folder) = trash.folder(id)? else {
             return Ok(Settled::Nothing);
         };

@@ -143,7 +143,8 @@ fn look_at(
     Ok(())
 }
 
-fn look(artifact: &Artifact) -> Look {
+/// How to look for the data of an artifact.
+pub(crate) fn look(artifact: &Artifact) -> Look {
     Look {
         id: artifact.id.0,
         path: artifact.location().path().into(),
@@ -151,7 +152,8 @@ fn look(artifact: &Artifact) -> Look {
     }
 }
 
-fn subject(kind: Kind) -> Subject {
+/// What data of a kind is.
+pub(crate) fn subject(kind: Kind) -> Subject {
     if kind.is_container() {
         Subject::Container
     } else if kind.is_file() {

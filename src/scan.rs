@@ -129,7 +129,8 @@ pub(crate) fn scan(
     Ok(report)
 }
 
-fn read(path: &Path) -> Result<Key, Finding> {
+/// Reads the key of a path that a walk found.
+pub(crate) fn read(path: &Path) -> Result<Key, Finding> {
     let Some(text) = path.to_str() else {
         return Err(Finding::new(
             FindingClass::Unnameable,

@@ -188,7 +188,7 @@ impl Catalog {
     /// Writes what was seen into a row, where that changes anything.
     ///
     /// Data that was written anew since it was last counted has an unknown size again, and its
-    /// seal is void.
+    /// seal is void; so is the seal of what has another size than it was sealed with.
     fn note_one(
         &self,
         journal: &Journal<'_>,
@@ -197,12 +197,18 @@ impl Catalog {
         sealed_at: Option<Timestamp>,
     ) -> Result<bool, CatalogError> {
         let (state, size, written_at, sealed_at) = match seen {
-            Some(seen) if before.written_at == Some(seen.written_at) => (
-                State::Present,
-                seen.size.or(before.size),
-                Some(seen.written_at),
-                sealed_at.or(before.sealed_at),
-            ),
+            Some(seen) if before.written_at == Some(seen.written_at) => {
+                let is_another = before
+                    .size
+                    .is_some_and(|size| seen.size.unwrap_or(size) != size);
+                let kept = before.sealed_at.filter(|_| !is_another);
+                (
+                    State::Present,
+                    seen.size.or(before.size),
+                    Some(seen.written_at),
+                    sealed_at.or(kept),
+                )
+            }
             Some(seen) => (State::Present, seen.size, Some(seen.written_at), sealed_at),
             None if before.state == State::Reserved => return Ok(false),
             None => (
@@ -323,6 +329,23 @@ impl Recorder<'_> {
                 Ok((recorded, true))
             }
         }
+    }
+
+    /// Gives the artifact with this number, as it is in this transaction.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the row cannot be read.
+    pub fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
+        self.catalog.one(self.transaction, BY_ID, params![id.0])
+    }
+
+    /// Writes what was seen into a row that was read in this transaction. Says whether that
+    /// changed anything.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn see(&self, before: &Artifact, seen: Option<Seen>) -> Result<bool, CatalogError> {
+        self.catalog.note_one(self.journal, before, seen, None)
     }
 
     fn insert(

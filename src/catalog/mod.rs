@@ -35,6 +35,7 @@
 
 mod artifacts;
 mod change;
+mod check;
 mod connection;
 mod durable;
 mod error;
@@ -64,6 +65,7 @@ use crate::history::Agent;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 pub use artifacts::{Note, Recorded, Recorder, Seen};
+pub use check::{FileCheck, KeptItem, RowRead};
 pub use error::CatalogError;
 pub use folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
 pub use health::CatalogHealth;

@@ -1,6 +1,7 @@
 //! The plans of the catalog's statements: none may scan the table of artifacts, and a listing
 //! must get its order from an index, so that rows stream. Also what the schema itself promises.
 
+mod check;
 mod history;
 mod retention;
 

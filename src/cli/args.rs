@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::{
     completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, record, refresh,
-    restore, rm, runs, scan, score, seal, show, trash,
+    restore, rm, runs, scan, score, seal, show, trash, verify,
 };
 
 /// The registry of what training runs wrote: which iterations have validation outputs, where
@@ -109,6 +109,7 @@ pub(super) enum Command {
     Trash(trash::Trash),
     Scan(scan::Scan),
     Refresh(refresh::Refresh),
+    Verify(Box<verify::Verify>),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),

@@ -34,6 +34,7 @@ mod seal;
 mod selection;
 mod show;
 mod trash;
+mod verify;
 mod zarr;
 
 use std::ffi::OsString;
@@ -101,6 +102,7 @@ fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Doctor(command) => doctor::run(context, &command),
         Command::Scan(command) => scan::run(context, &command),
         Command::Refresh(command) => refresh::run(context, &command),
+        Command::Verify(command) => verify::run(context, &command),
         Command::Demo(command) => demo::run(context, &command),
         Command::Completions(command) => completions::run(context, &command),
         Command::Man(command) => man::run(context, &command),

@@ -6,6 +6,7 @@ mod options;
 mod pinning;
 mod removing;
 mod store;
+mod verifying;
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -221,7 +221,7 @@ impl Options {
         if !registry.catalog.is_read_only() {
             let now = registry.clock.now();
             let (catalog, base) = (&registry.catalog, &registry.base);
-            registry.recovery = recovery::recover(catalog, base, &removing::actor, now)?;
+            registry.recovery = recovery::recover(catalog, base, &removing::actor, now, None)?;
         }
         Ok(registry)
     }

@@ -257,7 +257,7 @@ impl Registry {
             return Err(CatalogError::ReadOnly { path }.into());
         }
         let now = self.clock.now();
-        recovery::recover(&self.catalog, &self.base, &actor, now)
+        recovery::recover(&self.catalog, &self.base, &actor, now, None)
     }
 
     /// Gives the removals whose data is in the trash, oldest first.

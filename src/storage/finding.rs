@@ -62,8 +62,9 @@ impl Finding {
     }
 }
 
-/// Path as text: control characters and bytes that are not UTF-8 as `\u{…}` and `\x…`.
-fn escape(path: &OsStr) -> String {
+/// Gives a path as text: control characters and bytes that are not UTF-8 as `\u{…}` and `\x…`.
+#[must_use]
+pub fn escape(path: &OsStr) -> String {
     let mut text = String::new();
     for chunk in path.as_bytes().utf8_chunks() {
         for character in chunk.valid().chars() {

@@ -41,6 +41,7 @@ pub(super) struct Marker {
     pub(super) format: Format,
     pub(super) written_at: Timestamp,
     pub(super) owner: u32,
+    pub(super) bytes: u64,
 }
 
 /// Why a folder's metadata could not be read.
@@ -92,6 +93,7 @@ pub(super) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
                 format,
                 written_at: modified(&stat),
                 owner: stat.st_uid,
+                bytes: u64::try_from(stat.st_size).unwrap_or_default(),
             }));
         }
     }

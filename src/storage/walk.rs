@@ -15,13 +15,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
 use rustix::io::Errno;
 
 use super::Base;
 use super::finding::{Finding, FindingClass};
-use super::marker::{self, Format, Marker, MarkerError};
-use crate::clock::Timestamp;
+use super::marker::{self, Marker, MarkerError};
+use super::sight::{Event, Look, Sight, Subject};
 use crate::monitor::{Monitor, Progress};
 use crate::size::{ByteCount, Size};
 use crate::{layout, name};
@@ -37,6 +37,8 @@ pub struct WalkOptions {
     pub arrays: bool,
     /// Search for checkpoints.
     pub checkpoints: bool,
+    /// Tell of a known array whether a symbolic link stands in its place; costs a call an array.
+    pub links: bool,
 }
 
 impl Default for WalkOptions {
@@ -47,80 +49,9 @@ impl Default for WalkOptions {
             threads: (2 * cores).clamp(4, 16),
             arrays: true,
             checkpoints: false,
+            links: false,
         }
     }
-}
-
-/// What was seen of an array, container or checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Sight {
-    /// Format; none for a container or a file.
-    pub format: Option<Format>,
-    /// When its metadata, the container's folder, or the file was last written.
-    pub written_at: Timestamp,
-    /// Bytes and files, where they were counted; those of a file always are.
-    pub size: Option<Size>,
-    /// Number of the user whose the metadata, the container's folder, or the file is.
-    pub owner: Option<u32>,
-}
-
-impl Sight {
-    fn of_array(marker: Marker) -> Self {
-        Self {
-            format: Some(marker.format),
-            written_at: marker.written_at,
-            size: None,
-            owner: Some(marker.owner),
-        }
-    }
-
-    /// What is seen of a container or a file; none where something else stands in its place.
-    fn of(stat: &Stat, expected: FileType) -> Option<Self> {
-        let found = FileType::from_raw_mode(stat.st_mode);
-        let size = (expected == FileType::RegularFile).then(|| Size {
-            bytes: ByteCount(u64::try_from(stat.st_size).unwrap_or_default()),
-            files: 1,
-        });
-        (found == expected).then(|| Self {
-            format: None,
-            written_at: marker::modified(stat),
-            size,
-            owner: Some(stat.st_uid),
-        })
-    }
-}
-
-/// What a walk hands over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
-    /// A search found an array or a checkpoint; path relative to the base directory.
-    Found(PathBuf, Sight),
-    /// A look is done; none where there is no data. Not sent where a finding was.
-    Looked(i64, Option<Sight>),
-    /// Something was noticed.
-    Finding(Finding),
-}
-
-/// A known path to look at.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Look {
-    /// Number that the event carries.
-    pub id: i64,
-    /// Path relative to the base directory.
-    pub path: PathBuf,
-    /// What is to be there.
-    pub subject: Subject,
-}
-
-/// What data a look is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
-    /// A folder with array metadata.
-    Array,
-    /// A folder.
-    Container,
-    /// A regular file.
-    File,
 }
 
 /// Searches the base directory for arrays, or checkpoints, and gives each event to `emit`, on this thread.
@@ -133,11 +64,35 @@ pub fn walk<E>(
     monitor: &dyn Monitor,
     emit: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
-    let root = Task::Search {
-        path: PathBuf::new(),
-        in_container: false,
+    walk_from(base, &[PathBuf::new()], options, monitor, emit)
+}
+
+/// Searches folders of the base directory as [`walk`] does; one that is not there has nothing in it.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_from<E>(
+    base: &Base,
+    starts: &[PathBuf],
+    options: WalkOptions,
+    monitor: &dyn Monitor,
+    emit: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    let names_container = |path: &PathBuf| {
+        let mut names = path.iter().filter_map(OsStr::to_str);
+        names.any(name::is_container_name)
     };
-    Pool::run(base, options, monitor, vec![root], emit)
+    let search = |path: &PathBuf| Task::Search {
+        path: path.clone(),
+        in_container: names_container(path),
+    };
+    Pool::run(
+        base,
+        options,
+        monitor,
+        starts.iter().map(search).collect(),
+        emit,
+    )
 }
 
 /// Looks for the data of known paths and gives each event to `emit`, on this thread.
@@ -453,7 +408,19 @@ impl Pool<'_> {
         let expected = match look.subject {
             Subject::Array => {
                 let marker = marker::probe(self.base.as_fd(), &look.path)?;
-                return Ok(marker.map(Sight::of_array));
+                let mut sight = marker.map(Sight::of_array);
+                if let Some(sight) = sight.as_mut().filter(|_| self.options.links) {
+                    match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => {
+                            let kind = FileType::from_raw_mode(stat.st_mode);
+                            sight.is_link = kind == FileType::Symlink;
+                        }
+                        // It went since its metadata was looked at.
+                        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+                        Err(errno) => return Err(errno.into()),
+                    }
+                }
+                return Ok(sight);
             }
             Subject::Container => FileType::Directory,
             Subject::File => FileType::RegularFile,

@@ -28,6 +28,7 @@ fn help_of_each_command_names_every_flag() {
         "trash empty",
         "scan",
         "refresh",
+        "verify",
         "doctor",
         "demo",
         "completions",

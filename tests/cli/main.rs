@@ -18,4 +18,5 @@ mod pipes;
 mod removal;
 mod terminal;
 mod trash;
+mod verify;
 mod world;

@@ -1,0 +1,119 @@
+//! What stands at the place of data that was not found there.
+
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, RawDir, statat};
+use rustix::io::Errno;
+
+use super::marker::{self, MarkerError};
+use super::place::open_folder;
+use super::trash::is_group_metadata;
+use super::{Base, StorageError};
+
+/// What stands at a place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instead {
+    /// Nothing.
+    Nothing,
+    /// A folder with nothing in it but folders, metadata of groups, and arrays.
+    Folder,
+    /// A folder with files in it that belong to no array.
+    Chunks,
+    /// A regular file.
+    File,
+    /// A symbolic link.
+    Symlink,
+    /// A socket, a device, a named pipe.
+    Special,
+}
+
+/// Looks at what stands at `path`, relative to the base directory. A folder is searched for the
+/// first file in it that belongs to no array.
+///
+/// # Errors
+/// [`StorageError`] where something cannot be read: it is never taken for "nothing there".
+pub fn instead(base: &Base, path: &Path) -> Result<Instead, StorageError> {
+    let full = base.path().join(path);
+    let stat = match statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => stat,
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Instead::Nothing),
+        Err(errno) => return Err(StorageError::io("reading", &full, errno)),
+    };
+    Ok(match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => match open_folder(base.as_fd(), path) {
+            Ok(folder) if holds_chunks(&folder, &full)? => Instead::Chunks,
+            Ok(_) => Instead::Folder,
+            // It went, or became something else, since it was looked at.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Instead::Nothing,
+            Err(errno) => return Err(StorageError::io("opening", &full, errno)),
+        },
+        FileType::RegularFile => Instead::File,
+        FileType::Symlink => Instead::Symlink,
+        _ => Instead::Special,
+    })
+}
+
+/// Bytes of the metadata of the array at `path`; none where there is no array.
+///
+/// # Errors
+/// [`StorageError`] where that cannot be read.
+pub fn metadata_bytes(base: &Base, path: &Path) -> Result<Option<u64>, StorageError> {
+    let full = || base.path().join(path);
+    match marker::probe(base.as_fd(), path) {
+        Ok(marker) => Ok(marker.map(|marker| marker.bytes)),
+        Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
+        Err(MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
+            path: full(),
+            detail,
+        }),
+    }
+}
+
+fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {
+    let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
+    let mut folders = vec![PathBuf::from(".")];
+    while let Some(relative) = folders.pop() {
+        let full = path.join(&relative);
+        let reading = |errno: Errno| StorageError::io("reading", &full, errno);
+        let folder = match open_folder(top, &relative) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
+            Err(errno) => return Err(reading(errno)),
+        };
+        let mut entries = RawDir::new(&folder, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry.map_err(reading)?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    let stat = statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
+                    FileType::from_raw_mode(stat.map_err(reading)?.st_mode)
+                }
+                kind => kind,
+            };
+            let name = OsStr::from_bytes(name);
+            if kind != FileType::Directory {
+                if !is_group_metadata(name.as_bytes(), kind) {
+                    return Ok(true);
+                }
+                continue;
+            }
+            match marker::probe(folder.as_fd(), Path::new(name)) {
+                Ok(None) => folders.push(relative.join(name)),
+                // An array of its own, whatever its metadata says.
+                Ok(Some(_)) | Err(MarkerError::Damaged(_)) => {}
+                Err(MarkerError::Io(error)) => {
+                    return Err(StorageError::io("reading", &full.join(name), error));
+                }
+            }
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,242 @@
+//! From rows to the disk.
+
+use std::path::Path;
+
+use super::{BATCH, InFlight, Repair, Verify, VerifyClass, VerifyFinding};
+use crate::artifact::{Artifact, ArtifactId, State};
+use crate::catalog::{CatalogError, RowRead};
+use crate::error::Error;
+use crate::layout;
+use crate::monitor::Phase;
+use crate::refresh;
+use crate::storage::{self, Base, Instead, Sight, StorageError};
+
+impl Verify<'_> {
+    /// Compares every row of the selection with what is on disk. Reserved rows say nothing that
+    /// could be wrong.
+    pub(super) fn check_rows(&mut self) -> Result<(), Error> {
+        let (catalog, filter) = (self.catalog, self.filter);
+        self.monitor.begin(Phase::Verify, None);
+        let mut batch = Vec::new();
+        catalog.each_row(filter, |row| {
+            self.report.rows += 1;
+            match row {
+                RowRead::Damaged { id, path, detail } => self.damaged_row(id, &path, detail)?,
+                RowRead::Whole(artifact) => {
+                    self.lost.count(&artifact);
+                    if artifact.state != State::Reserved {
+                        batch.push(*artifact);
+                    }
+                }
+            }
+            if batch.len() >= BATCH {
+                self.compare(&mut batch)?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.compare(&mut batch)?;
+        self.monitor.end();
+        Ok(())
+    }
+
+    fn damaged_row(&mut self, id: ArtifactId, path: &str, detail: String) -> Result<(), Error> {
+        let other = match layout::split(&plain(path)) {
+            Ok(place) => self.catalog.at(&place),
+            Err(_) => Ok(None),
+        };
+        let (class, detail) = match other {
+            Ok(Some(other)) if other.id != id => (
+                VerifyClass::TwoRowsOnePath,
+                format!("the path is that of artifact {} too", other.id),
+            ),
+            Ok(_) | Err(CatalogError::Row { .. }) => (VerifyClass::RowDamaged, detail),
+            Err(error) => return Err(error.into()),
+        };
+        self.find(VerifyFinding {
+            class,
+            path: storage::escape(path.as_ref()),
+            artifact: Some(id),
+            detail,
+            repair: None,
+        });
+        Ok(())
+    }
+
+    /// Looks at a batch of rows, and once more at those that look wrong.
+    fn compare(&mut self, batch: &mut Vec<Artifact>) -> Result<(), Error> {
+        let rows = std::mem::take(batch);
+        let measured = rows.iter().filter(|row| self.measures(row)).count();
+        self.report.measured += measured as u64;
+        let suspects: Vec<ArtifactId> = self
+            .judge_all(&rows)
+            .into_iter()
+            .map(|(artifact, _)| artifact.id)
+            .collect();
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        // In this order: what was removed or brought back meanwhile is seen by one of the three.
+        let in_flight = InFlight::read(self.catalog, self.base, self.now)?;
+        let mut again = Vec::new();
+        for id in suspects {
+            match self.catalog.by_id(id) {
+                Ok(row) => again.extend(row),
+                Err(CatalogError::Row { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        again.retain(|artifact| !in_flight.covers(&artifact.location().path()));
+        for (artifact, finding) in self.judge_all(&again) {
+            if finding.class == VerifyClass::RowWithoutData {
+                self.lost.add(artifact);
+            }
+            self.find(finding);
+        }
+        Ok(())
+    }
+
+    fn judge_all<'b>(&mut self, rows: &'b [Artifact]) -> Vec<(&'b Artifact, VerifyFinding)> {
+        let mut findings = Vec::new();
+        for measure in [false, true] {
+            let rows: Vec<&Artifact> = rows
+                .iter()
+                .filter(|artifact| self.measures(artifact) == measure)
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let looks = rows
+                .iter()
+                .map(|artifact| refresh::look(artifact))
+                .collect();
+            let sights = self.look(looks, measure);
+            for artifact in rows {
+                let sight = match sights.get(&artifact.id.0) {
+                    Some(sight) => sight,
+                    // It went while it was looked at.
+                    None if self.base.lacks(&artifact.location().path()) => &None,
+                    None => continue,
+                };
+                match judge(self.base, artifact, *sight) {
+                    Ok(finding) => {
+                        findings.extend(finding.map(|finding| (artifact, finding)));
+                    }
+                    Err(error) => self.unreadable(&artifact.location().path(), &error),
+                }
+            }
+        }
+        findings
+    }
+}
+
+/// What is wrong between a row and what was seen of its data.
+pub(super) fn judge(
+    base: &Base,
+    artifact: &Artifact,
+    sight: Option<Sight>,
+) -> Result<Option<VerifyFinding>, StorageError> {
+    let path = artifact.location().path();
+    let found = match (artifact.state, sight) {
+        (State::Reserved, _) => None,
+        (_, Some(sight)) if sight.is_link => Some((
+            VerifyClass::WrongType,
+            "a symbolic link stands in its place; what it leads to cannot be removed".to_owned(),
+            (artifact.state == State::Missing).then_some(Repair::MarkPresent),
+        )),
+        (State::Missing, Some(_)) => Some((
+            VerifyClass::DataIsBack,
+            "the row says that it is gone".to_owned(),
+            Some(Repair::MarkPresent),
+        )),
+        (State::Present, Some(sight)) => {
+            changed(artifact, sight).map(|(class, detail)| (class, detail, Some(Repair::NoteAnew)))
+        }
+        (state, None) => {
+            let repair = (state == State::Present).then_some(Repair::MarkMissing);
+            let is_file = artifact.key.kind().is_file();
+            match storage::instead(base, Path::new(&path))? {
+                Instead::Nothing => gone(state, "nothing is at its path"),
+                Instead::Folder if !is_file => {
+                    gone(state, "only a folder without data is at its path")
+                }
+                // It came while this looked.
+                Instead::File if is_file => None,
+                Instead::Chunks if !is_file => Some((
+                    VerifyClass::NoMetadata,
+                    "files without array metadata; no program reads them as an array".to_owned(),
+                    repair,
+                )),
+                instead => Some((
+                    VerifyClass::WrongType,
+                    format!("{} stands in its place", what(instead)),
+                    repair,
+                )),
+            }
+        }
+    };
+    Ok(found.map(|(class, detail, repair)| VerifyFinding {
+        class,
+        path,
+        artifact: Some(artifact.id),
+        detail,
+        repair,
+    }))
+}
+
+fn gone(state: State, detail: &str) -> Option<(VerifyClass, String, Option<Repair>)> {
+    (state == State::Present).then(|| {
+        let repair = Some(Repair::MarkMissing);
+        (VerifyClass::RowWithoutData, detail.to_owned(), repair)
+    })
+}
+
+fn what(instead: Instead) -> &'static str {
+    match instead {
+        Instead::Nothing => "nothing",
+        Instead::Folder | Instead::Chunks => "a folder",
+        Instead::File => "a file",
+        Instead::Symlink => "a symbolic link",
+        Instead::Special => "a special file",
+    }
+}
+
+fn changed(artifact: &Artifact, sight: Sight) -> Option<(VerifyClass, String)> {
+    // A container's folder changes with whatever lies in it.
+    if artifact.key.kind().is_container() {
+        return None;
+    }
+    let sealed = match artifact.sealed_at {
+        Some(time) => format!("sealed at {time}: "),
+        None => String::new(),
+    };
+    if let Some(noted) = artifact.written_at
+        && noted != sight.written_at
+    {
+        return Some((
+            VerifyClass::Rewritten,
+            format!("{sealed}written at {}, noted was {noted}", sight.written_at),
+        ));
+    }
+    let (counted, seen) = (artifact.size?, sight.size?);
+    if counted == seen {
+        return None;
+    }
+    let class = match counted.files == seen.files {
+        true => VerifyClass::ChangedSize,
+        false => VerifyClass::ChangedFiles,
+    };
+    let text = |size: crate::size::Size| {
+        let s = if size.files == 1 { "" } else { "s" };
+        format!("{} file{s}, {} bytes", size.files, size.bytes.0)
+    };
+    Some((
+        class,
+        format!("{sealed}{}; counted were {}", text(seen), text(counted)),
+    ))
+}
+
+/// A path without what says nothing in it.
+fn plain(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    parts.collect::<Vec<_>>().join("/")
+}

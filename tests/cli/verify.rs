@@ -1,0 +1,57 @@
+//! `verify`: what is shown, said and mended.
+
+use std::fs;
+
+use crate::assert_transcript;
+use crate::world::World;
+
+/// A counted base directory in which several things went wrong.
+fn damaged() -> World {
+    let world = World::scanned();
+    world.transcript(
+        "refresh --measure --quiet
+        seal mito/validation.zarr/1000/crop1/prediction --quiet",
+    );
+    let path = |path: &str| world.base.join(path);
+    fs::remove_file(path("mito/validation.zarr/1000/crop1/prediction/0.0")).unwrap();
+    fs::remove_dir_all(path("mito/snapshot.zarr/volumes/raw")).unwrap();
+    fs::remove_file(path("mito/extra.zarr/mesh/.zarray")).unwrap();
+    fs::rename(path("er"), path("er_old")).unwrap();
+    world
+}
+
+#[test]
+fn verify_agrees_where_nothing_is_wrong() {
+    let world = World::scanned();
+    let before = world.tree();
+    let text = world.transcript(
+        "verify
+        verify --table
+        verify --json
+        verify --jsonl
+        verify --repair --run er --quick",
+    );
+    assert!(world.tree() == before);
+    assert_transcript!("verify_agrees", text);
+}
+
+#[test]
+fn verify_lists_what_is_wrong_and_repair_mends_it() {
+    let world = damaged();
+    let before = world.tree();
+    let text = world.transcript(
+        "verify --table
+        verify --run er
+        verify --run mito --kind snapshot --jsonl
+        verify --quick --quiet --run mito
+        verify --json",
+    );
+    assert!(world.tree() == before);
+    let mended = world.transcript(
+        "verify --repair --table
+        verify --table
+        verify --quiet --measure --quick",
+    );
+    // The times of files are those of the test.
+    assert_transcript!("verify", text + &mended);
+}

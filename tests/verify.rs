@@ -1,0 +1,186 @@
+//! Verify and repair: every class by hand on a small tree, random damage, others at work meanwhile.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
+#[path = "verify/classes.rs"]
+mod classes;
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+mod common;
+#[path = "verify/limits.rs"]
+mod limits;
+#[path = "verify/meanwhile.rs"]
+mod meanwhile;
+#[path = "verify/random.rs"]
+mod random;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use dalsegno::artifact::State;
+use dalsegno::filter::Filter;
+use dalsegno::key::Kind;
+use dalsegno::monitor::Silent;
+use dalsegno::storage::WalkOptions;
+use dalsegno::{Registry, Target, VerifyFinding, VerifyOptions, VerifyReport, verify::REASON};
+use tempfile::TempDir;
+
+/// Arrays of the run `a`, relative to its folder.
+const ARRAYS: [&str; 4] = [
+    "validation.zarr/1/crop/prediction",
+    "validation.zarr/1/crop/output/t",
+    "validation.zarr/2/crop/prediction",
+    "snapshot.zarr/raw",
+];
+const SEALED: &str = "a/validation.zarr/1/crop/prediction";
+const CATALOG: &str = ".dalsegno/catalog.sqlite3";
+
+struct World {
+    folder: TempDir,
+    registry: Registry,
+}
+
+impl World {
+    /// Run `a` with four counted arrays of six files, one of them sealed; run `b` with one array.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for array in ARRAYS {
+            write(&folder.path().join("a").join(array));
+        }
+        write(&folder.path().join("b/validation.zarr/9/other/prediction"));
+        let registry = common::create(folder.path());
+        let options = WalkOptions {
+            measure: true,
+            ..WalkOptions::default()
+        };
+        registry.scan(options, &Silent).unwrap();
+        registry.seal(&Target::Path(SEALED.into())).unwrap();
+        Self { folder, registry }
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.folder.path().join(path)
+    }
+
+    fn verify(&self) -> VerifyReport {
+        self.verify_with(&Filter::default(), VerifyOptions::default())
+    }
+
+    /// Verifies, and checks that this changed nothing.
+    fn verify_with(&self, filter: &Filter, options: VerifyOptions) -> VerifyReport {
+        let before = (tree(self.folder.path()), self.operations());
+        let report = self.registry.verify(filter, options, &Silent).unwrap();
+        assert_eq!(before, (tree(self.folder.path()), self.operations()));
+        report
+    }
+
+    /// Repairs, and checks that data is as it was and that the history says why.
+    fn repair(&self, findings: &[VerifyFinding]) -> dalsegno::RepairReport {
+        let (before, operations) = (tree(self.folder.path()), self.operations());
+        let report = self.registry.repair(findings, &Silent).unwrap();
+        assert_eq!(before, tree(self.folder.path()));
+        let most = self.operations() - operations;
+        self.assert_told(most);
+        report
+    }
+
+    /// The last changes say why they were made.
+    fn assert_told(&self, most: u64) {
+        let connection = rusqlite::Connection::open(self.path(CATALOG)).unwrap();
+        let mut statement = connection
+            .prepare("SELECT reason FROM operation ORDER BY id DESC LIMIT ?1")
+            .unwrap();
+        let reasons: Vec<Option<String>> = statement
+            .query_map([most], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
+        let is_told = |reason: &Option<String>| reason.as_deref() == Some(REASON);
+        assert!(reasons.iter().all(is_told), "{reasons:?}");
+    }
+
+    fn operations(&self) -> u64 {
+        let connection = rusqlite::Connection::open(self.path(CATALOG)).unwrap();
+        let count = "SELECT count(*) FROM operation";
+        connection.query_row(count, [], |row| row.get(0)).unwrap()
+    }
+
+    /// What each row says, by path.
+    fn states(&self) -> BTreeMap<String, State> {
+        let rows = self.registry.select(&Filter {
+            kinds: Kind::ALL.to_vec(),
+            ..Filter::default()
+        });
+        let rows = rows.unwrap().into_iter();
+        rows.map(|row| (row.location().path(), row.state)).collect()
+    }
+
+    /// Present rows are those whose metadata stands on disk, and no array is without a row.
+    fn assert_agrees(&self) {
+        let mut on_disk: Vec<String> = tree(self.folder.path())
+            .into_keys()
+            .filter_map(|path| match path.strip_suffix("/.zarray") {
+                Some(array) => Some(array.to_owned()),
+                None => path.contains("/checkpoints/iterations/").then_some(path),
+            })
+            .collect();
+        on_disk.sort();
+        let states = self.states();
+        let present = states.iter().filter(|(_, state)| **state == State::Present);
+        let present: Vec<String> = present.map(|(path, _)| path.clone()).collect();
+        assert_eq!(present, on_disk);
+    }
+
+    fn sql(&self, sql: &str) {
+        let connection = rusqlite::Connection::open(self.path(CATALOG)).unwrap();
+        connection
+            .execute_batch(&format!("PRAGMA foreign_keys = off; {sql}"))
+            .unwrap();
+    }
+}
+
+/// An array of metadata and five chunks.
+fn write(path: &Path) {
+    fs::create_dir_all(path).unwrap();
+    fs::write(path.join(".zarray"), r#"{"zarr_format":2}"#).unwrap();
+    for chunk in 0..5 {
+        fs::write(path.join(format!("0.{chunk}")), "chunk").unwrap();
+    }
+}
+
+/// Everything that is not the catalog's, with what tells whether it was changed.
+fn tree(base: &Path) -> BTreeMap<String, (u64, i64, u64)> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![base.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path
+                .strip_prefix(base)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned();
+            let stat = path.symlink_metadata().unwrap();
+            if stat.is_dir() {
+                folders.push(path);
+            }
+            let is_registry = name.starts_with(".dalsegno") && !name.contains("/trash/");
+            if !is_registry {
+                let time = stat.mtime() * 1_000_000_000 + stat.mtime_nsec();
+                found.insert(name, (stat.ino(), time, stat.size()));
+            }
+        }
+    }
+    found
+}
+
+/// Findings as lines: class, path, what a repair does.
+fn lines(findings: &[VerifyFinding]) -> Vec<String> {
+    let line = |found: &VerifyFinding| {
+        let repair = found.repair.map_or("-", |repair| repair.as_str());
+        format!("{} {} [{repair}]", found.class, found.path)
+    };
+    findings.iter().map(line).collect()
+}
