@@ -26,6 +26,7 @@
 //! |---|---|---|
 //! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog | [`catalog`] |
 //! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now | [`catalog`] |
+//! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal | [`catalog::backup`] |
 //! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest | [`removal`], [`storage`] |
 //! | `.dalsegno/config.toml` | where the catalog is, how long the trash keeps, policies | [`config`], [`catalog`] |
 //! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed | [`catalog`] |

@@ -17,6 +17,8 @@ pub enum Phase {
     Check,
     /// Comparing rows with the disk; items are rows.
     Verify,
+    /// Copying the catalog; nothing is counted.
+    Backup,
 }
 
 impl fmt::Display for Phase {
@@ -28,6 +30,7 @@ impl fmt::Display for Phase {
             Self::Purge => "purging",
             Self::Check => "checking the catalog",
             Self::Verify => "comparing",
+            Self::Backup => "backing up the catalog",
         })
     }
 }

@@ -10,6 +10,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::backup::BACKUPS_DIR;
 use super::connection;
 use super::error::CatalogError;
 use crate::clock::Timestamp;
@@ -55,6 +56,12 @@ impl Folder {
         self.catalog_config()
             .and_then(|config| config.path.clone())
             .unwrap_or_else(|| self.dir().join(CATALOG_FILE))
+    }
+
+    /// The folder of the catalog's backups: here also where the catalog lies elsewhere.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.dir().join(BACKUPS_DIR)
     }
 
     fn catalog_config(&self) -> Option<&CatalogConfig> {

@@ -10,6 +10,7 @@
 //! | `catalog.sqlite3`, `-wal`, `-shm` | SQLite |
 //! | `catalog.sqlite3.queue`, `.turn` | `queue` |
 //! | `catalog.sqlite3.reserve` | `reserve` |
+//! | `.dalsegno/backups/`, or `<catalog>.backups/` | `backup` |
 //!
 //! # Durability
 //! On a local disk: WAL and `synchronous=FULL`, so a commit that was acknowledged survives a
@@ -34,6 +35,7 @@
 //! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes.
 
 mod artifacts;
+pub mod backup;
 mod change;
 mod check;
 mod connection;
@@ -61,6 +63,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::clock::{Clock, SystemClock};
 use crate::history::Agent;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
@@ -103,6 +106,10 @@ pub struct CatalogOptions {
     pub on_wait: Box<OnWait>,
     /// The kind of network file system that the catalog lies on, if it is one.
     pub network: Option<&'static str>,
+    /// Folder of the backups; none is `<catalog>.backups/`.
+    pub backups: Option<PathBuf>,
+    /// What dates the backup before a migration.
+    pub clock: Arc<dyn Clock>,
 }
 
 impl Default for CatalogOptions {
@@ -113,6 +120,8 @@ impl Default for CatalogOptions {
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
             network: None,
+            backups: None,
+            clock: Arc::new(SystemClock),
         }
     }
 }
@@ -121,6 +130,7 @@ impl Default for CatalogOptions {
 pub struct Catalog {
     path: PathBuf,
     base: Arc<Path>,
+    backups: PathBuf,
     options: CatalogOptions,
     access: Access,
     queue: WriteQueue,
@@ -162,9 +172,15 @@ impl Catalog {
             }
             opened => opened?,
         };
+        let backups = options.backups.take().unwrap_or_else(|| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".backups");
+            name.into()
+        });
         let catalog = Self {
             path: path.to_owned(),
             base: base.into(),
+            backups,
             options,
             access,
             queue,

@@ -189,6 +189,8 @@ impl Options {
             lock_timeout: self.lock_timeout,
             on_wait: self.on_wait,
             network,
+            backups: folder.as_ref().map(Folder::backups),
+            clock: Arc::clone(&self.clock),
         };
         let catalog = Catalog::open(&path, base.path(), Some(removing::agent()), options)?;
         if let Some(expected) = folder.as_ref().and_then(Folder::registry) {

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 use super::{empty, full, plan, plan_of};
 use crate::artifact::ArtifactId;
-use crate::catalog::{history, journal, removals, undo};
+use crate::catalog::{backup, history, journal, removals, undo};
 use crate::clock::Timestamp;
 use crate::history::{Action, HistoryFilter};
 
@@ -46,6 +46,7 @@ fn fault(plan: &[String]) -> Option<&String> {
 fn writing_history_searches() {
     let statements = [
         journal::HEAD,
+        backup::LAST_OPERATION,
         journal::INSERT_AGENT,
         journal::INSERT_OPERATION,
         journal::INSERT_IMAGE,

@@ -1,0 +1,580 @@
+//! Backups of the catalog: whole copies in a folder beside the data, of which three are kept.
+//!
+//! Entry: [`list`], [`check`], [`copy`]; one is made by [`Catalog::back_up_daily`] before a
+//! removal, and before every migration.
+//!
+//! Backups lie in `.dalsegno/backups/` of the base directory, also where the catalog lies elsewhere:
+//! a local disk that is lost is what they are for. Where a base directory has no `.dalsegno`, they
+//! lie in `<catalog>.backups/`.
+//!
+//! | file in the folder | what |
+//! |---|---|
+//! | `YYYYMMDDTHHMMSSZ.sqlite3` | a backup, named by its time in UTC |
+//! | `new-*.sqlite3` | one that is being made, or whose making was killed |
+//! | `lock` | who makes one |
+//!
+//! Everything else there is somebody's, and is left alone.
+//!
+//! # Making one
+//! The open catalog is copied page by page, in one read transaction, to `new-*.sqlite3`, which is
+//! synced and checked, and then renamed. So what has a backup's name is whole. Only when the folder
+//! is synced too, older ones go: what the new one equals byte for byte, then those dated in the
+//! future (their clock was wrong, and this one holds what they hold), then the oldest. Pages are
+//! copied as they are. So where the copy is damaged the catalog is: then the copy goes, the older
+//! ones stay, and the error says that the catalog is damaged.
+//!
+//! A backup is in rollback-journal mode, so that nothing lies beside it, and has the permissions of
+//! the catalog. It is opened `immutable`: reading it makes no file.
+//!
+//! # Locks
+//! An exclusive `flock` on `lock`, for as long as a backup is made. A removal that does not get it
+//! goes on without, because somebody makes one just then. A migration waits for it, and holds the
+//! turn to write meanwhile; whoever holds the lock waits for no turn.
+//!
+//! # After a crash
+//! A `new-*.sqlite3` may be left. The next one that makes a backup removes it: with the lock in
+//! hand, nobody else is at work on it.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, NaiveDateTime};
+use rusqlite::backup::StepResult;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use super::connection::{self, Access};
+use super::error::CatalogError;
+use super::{Catalog, CatalogOptions, REGISTRY_ID};
+use crate::clock::Timestamp;
+use crate::monitor::{Monitor, Phase};
+
+/// Name of the folder of backups in the registry's folder.
+pub const BACKUPS_DIR: &str = "backups";
+
+/// How many are kept.
+const KEPT: usize = 3;
+/// A removal makes one where none is younger.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const EXTENSION: &str = ".sqlite3";
+const TEMPORARY: &str = "new-";
+const LOCK: &str = "lock";
+/// How often one that waits looks again.
+const AGAIN: Duration = Duration::from_millis(10);
+/// The version of the tables that brought the history.
+const WITH_HISTORY: i64 = 4;
+
+pub(super) const LAST_OPERATION: &str = "SELECT id, at FROM operation ORDER BY id DESC LIMIT 1";
+
+/// A backup of a catalog.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Backup {
+    /// The file.
+    pub path: PathBuf,
+    /// When it was made, to the second, by the clock of the registry.
+    pub at: Timestamp,
+}
+
+/// The last operation of a catalog's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LastOperation {
+    /// Its number.
+    pub number: i64,
+    /// When it was done.
+    pub at: Timestamp,
+}
+
+/// What a sound catalog or backup holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// Id of the registry.
+    pub registry: String,
+    /// Version of the tables.
+    pub schema: i64,
+    /// Number of artifacts.
+    pub artifacts: u64,
+    /// The last operation; none where the tables are older than the history, or nothing was done.
+    pub last: Option<LastOperation>,
+}
+
+/// Gives the backups in a folder, newest first by their names. What has no backup's name, or is no
+/// regular file, is left out; a folder that is not there has none.
+///
+/// # Errors
+/// [`CatalogError::Io`] where the folder cannot be read.
+pub fn list(folder: &Path) -> Result<Vec<Backup>, CatalogError> {
+    let io = |error| CatalogError::io("listing the backups in", folder, error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(io(error)),
+    };
+    let mut backups = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(io)?;
+        let Some(at) = entry.file_name().to_str().and_then(time_of) else {
+            continue;
+        };
+        if entry.file_type().map_err(io)?.is_file() {
+            let path = entry.path();
+            backups.push(Backup { path, at });
+        }
+    }
+    backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+    Ok(backups)
+}
+
+/// Checks a backup, and tells what it holds. It is read as a file that nobody changes, so this is
+/// not for a catalog that is in use; nothing is made beside it.
+///
+/// # Errors
+/// [`CatalogError`] where it is missing, damaged, of another program or of a newer version.
+pub fn check(path: &Path) -> Result<Checked, CatalogError> {
+    examine(path, &open(path)?)
+}
+
+/// Copies a backup to a path where nothing stands, whole and synced. The copy is in
+/// rollback-journal mode and has the permissions of `from`, which is read as a file that nobody
+/// changes.
+///
+/// # Errors
+/// [`CatalogError`]; then nothing stands at `to` but what stood there before.
+pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
+    let patience = CatalogOptions::default().lock_timeout;
+    copy_open(&open(from)?, from, to, patience)?;
+    sync(to.parent().unwrap_or(Path::new("/")))
+}
+
+/// Opens a backup for reading.
+fn open(path: &Path) -> Result<Connection, CatalogError> {
+    connection::check_file(path)?;
+    let options = CatalogOptions {
+        read_only: true,
+        ..CatalogOptions::default()
+    };
+    connection::again(path, &Access::Immutable, &options)
+}
+
+/// Checks the file behind a connection, and tells what it holds.
+fn examine(path: &Path, connection: &Connection) -> Result<Checked, CatalogError> {
+    let sql = |error| CatalogError::sql("checking", path, error);
+    let damaged = |detail| CatalogError::Damaged {
+        path: path.to_owned(),
+        detail,
+    };
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(sql)?;
+    if verdict != "ok" {
+        return Err(damaged(verdict));
+    }
+    let schema = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(sql)?;
+    let registry: Option<String> = connection
+        .query_row(REGISTRY_ID, [], |row| row.get(0))
+        .optional()
+        .map_err(sql)?;
+    let artifacts = connection
+        .query_row("SELECT count(*) FROM artifact", [], |row| row.get(0))
+        .map_err(sql)?;
+    let last = if schema < WITH_HISTORY {
+        None
+    } else {
+        connection
+            .query_row(LAST_OPERATION, [], |row| {
+                Ok(LastOperation {
+                    number: row.get(0)?,
+                    at: Timestamp(row.get(1)?),
+                })
+            })
+            .optional()
+            .map_err(sql)?
+    };
+    Ok(Checked {
+        registry: registry.ok_or_else(|| damaged("it names no registry".to_owned()))?,
+        schema,
+        artifacts,
+        last,
+    })
+}
+
+/// Copies the catalog `of`, open in `from`, to a path where nothing stands. The folder around it
+/// is not synced.
+fn copy_open(
+    from: &Connection,
+    of: &Path,
+    to: &Path,
+    patience: Duration,
+) -> Result<(), CatalogError> {
+    let io = |error| CatalogError::io("copying the catalog to", to, error);
+    let permissions = fs::metadata(of)
+        .map_err(|error| CatalogError::io("reading", of, error))?
+        .permissions();
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(to)
+        .map_err(io)?;
+    let copied = file
+        .set_permissions(permissions)
+        .map_err(io)
+        .and_then(|()| make_room(from, of, &file, to))
+        .and_then(|()| copy_pages(from, of, to, patience))
+        // Bytes 18 and 19 of a database say how it is written and read: 1 is a rollback journal, 2
+        // a WAL. All pages are in the file, so it needs none, and nobody has it open.
+        .and_then(|()| file.write_all_at(&[1, 1], 18).map_err(io))
+        .and_then(|()| file.sync_all().map_err(io));
+    if copied.is_err() {
+        let _ = fs::remove_file(to);
+    }
+    copied
+}
+
+/// Takes the space that a copy needs, so that a disk or quota without it is told as such, and at
+/// once. SQLite takes a file without length for a new one, so the length stays.
+fn make_room(from: &Connection, of: &Path, file: &File, to: &Path) -> Result<(), CatalogError> {
+    let pragma = |name| {
+        from.pragma_query_value(None, name, |row| row.get::<_, u64>(0))
+            .map_err(|error| CatalogError::sql("reading the header", of, error))
+    };
+    let bytes = pragma("page_count")?.saturating_mul(pragma("page_size")?);
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
+        Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+            Err(CatalogError::io("copying the catalog to", to, errno.into()))
+        }
+        // Not every file system can; then the copy itself shows whether there is room.
+        _ => Ok(()),
+    }
+}
+
+fn copy_pages(
+    from: &Connection,
+    of: &Path,
+    to: &Path,
+    patience: Duration,
+) -> Result<(), CatalogError> {
+    let error = |error: rusqlite::Error| match error.sqlite_error_code() {
+        // Only what is read can be damaged, and only what is written be out of space.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            CatalogError::sql("copying", of, error)
+        }
+        Some(ErrorCode::DiskFull) => {
+            CatalogError::io("copying the catalog to", to, ErrorKind::StorageFull.into())
+        }
+        _ => CatalogError::Sql {
+            operation: "copying",
+            path: of.to_owned(),
+            source: error,
+        },
+    };
+    let write = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let mut into = Connection::open_with_flags(to, write).map_err(error)?;
+    // A copy that fails is removed, and one that does not is synced as a whole.
+    into.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))
+        .map_err(error)?;
+    into.pragma_update(None, "synchronous", "OFF")
+        .map_err(error)?;
+    let start = Instant::now();
+    let backup = rusqlite::backup::Backup::new(from, &mut into).map_err(error)?;
+    // All pages in one step: in several, every change in between would begin the copy anew.
+    while backup.step(-1).map_err(error)? != StepResult::Done {
+        if start.elapsed() >= patience {
+            return Err(CatalogError::LockTimeout {
+                path: of.to_owned(),
+                waited: patience,
+                holder: None,
+            });
+        }
+        std::thread::sleep(AGAIN);
+    }
+    drop(backup);
+    into.close().map_err(|(_, source)| error(source))
+}
+
+/// The lock of a folder of backups, until it is dropped.
+struct Held(File);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        // By name: a child that was forked meanwhile may hold the same file open.
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
+}
+
+impl Catalog {
+    /// The folder of its backups.
+    #[must_use]
+    pub fn backups(&self) -> &Path {
+        &self.backups
+    }
+
+    /// Makes a backup, unless one is younger than a day or somebody makes one just now. Takes no
+    /// turn to write: others read and write meanwhile.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] where the catalog is: the backups that there are stay. Any other
+    /// where it could not be made.
+    pub fn back_up_daily(
+        &self,
+        now: Timestamp,
+        monitor: &dyn Monitor,
+    ) -> Result<Option<Backup>, CatalogError> {
+        self.require_writing()?;
+        if self.has_recent(now)? {
+            return Ok(None);
+        }
+        make_folder(&self.backups)?;
+        let Some(held) = self.lock_backups(Duration::ZERO)? else {
+            return Ok(None);
+        };
+        // Another may have made it in between.
+        if self.has_recent(now)? {
+            return Ok(None);
+        }
+        monitor.begin(Phase::Backup, None);
+        let made = self
+            .take()
+            .and_then(|connection| {
+                let made = self.make(&connection, now, &held);
+                self.give_back(connection);
+                made
+            })
+            .map(Some);
+        monitor.end();
+        made
+    }
+
+    /// Whether a backup is younger than a day. One that is dated in the future has no age.
+    fn has_recent(&self, now: Timestamp) -> Result<bool, CatalogError> {
+        let is_recent = |backup: &Backup| backup.at.age_at(now).is_some_and(|age| age < DAY);
+        Ok(list(&self.backups)?.iter().any(is_recent))
+    }
+
+    /// Takes the lock; none where another has it for longer than `patience`.
+    fn lock_backups(&self, patience: Duration) -> Result<Option<Held>, CatalogError> {
+        let path = self.backups.join(LOCK);
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .map_err(|error| CatalogError::io("opening", &path, error))?;
+        let start = Instant::now();
+        loop {
+            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(Held(file))),
+                Err(Errno::INTR) => {}
+                Err(Errno::WOULDBLOCK) if start.elapsed() >= patience => return Ok(None),
+                Err(Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
+                Err(errno) => return Err(CatalogError::io("locking", &path, errno.into())),
+            }
+        }
+    }
+
+    /// Makes a backup of what `connection` reads.
+    fn make(
+        &self,
+        connection: &Connection,
+        now: Timestamp,
+        _held: &Held,
+    ) -> Result<Backup, CatalogError> {
+        remove_leftovers(&self.backups);
+        let name = format!("{TEMPORARY}{}{EXTENSION}", uuid::Uuid::new_v4().simple());
+        let new = self.backups.join(name);
+        copy_open(connection, &self.path, &new, self.options.lock_timeout)?;
+        let made = check(&new)
+            .map_err(|error| self.why(connection, error))
+            .and_then(|_| self.name_it(&new, now));
+        if made.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        made
+    }
+
+    /// Why a copy is not sound: nearly always because the catalog is not.
+    fn why(&self, connection: &Connection, error: CatalogError) -> CatalogError {
+        let detail = match &error {
+            CatalogError::Damaged { detail, .. } => detail.clone(),
+            CatalogError::Foreign { .. } | CatalogError::TooNew { .. } => error.to_string(),
+            _ => return error,
+        };
+        match examine(&self.path, connection) {
+            Ok(_) => {
+                let detail = format!("the copy does not hold what was written to it: {detail}");
+                let error = std::io::Error::new(ErrorKind::InvalidData, detail);
+                CatalogError::io("writing a backup to", &self.backups, error)
+            }
+            Err(_) => CatalogError::Damaged {
+                path: self.path.clone(),
+                detail,
+            },
+        }
+    }
+
+    /// Gives a sound copy its name, and lets go what is one too many.
+    fn name_it(&self, new: &Path, now: Timestamp) -> Result<Backup, CatalogError> {
+        let older = list(&self.backups)?;
+        let equal = match older.first() {
+            Some(newest) if is_equal(&newest.path, new) => Some(newest.clone()),
+            _ => None,
+        };
+        let made = free_name(&self.backups, now);
+        fs::rename(new, &made.path)
+            .map_err(|error| CatalogError::io("naming the backup", &made.path, error))?;
+        sync(&self.backups)?;
+        let mut others: Vec<Backup> = older
+            .into_iter()
+            .filter(|backup| Some(backup) != equal.as_ref())
+            .collect();
+        // The first ones stay: the newest that are not dated in the future, then the newest.
+        others.sort_by_key(|backup| backup.at > made.at);
+        for backup in equal.iter().chain(others.iter().skip(KEPT - 1)) {
+            // One that stays for now is one too many for the next one as well.
+            let _ = fs::remove_file(&backup.path);
+        }
+        Ok(made)
+    }
+}
+
+/// The first name from `now` on that nothing has.
+fn free_name(folder: &Path, now: Timestamp) -> Backup {
+    let mut at = now;
+    loop {
+        let path = folder.join(name_of(at));
+        if path.symlink_metadata().is_err() {
+            let at = Timestamp(at.0.div_euclid(1000).saturating_mul(1000));
+            return Backup { path, at };
+        }
+        at = at.plus(Duration::from_secs(1));
+    }
+}
+
+/// Makes the folder of backups, unless it is there.
+fn make_folder(folder: &Path) -> Result<(), CatalogError> {
+    let io = |error| CatalogError::io("creating", folder, error);
+    match fs::create_dir(folder) {
+        Ok(()) => sync(folder.parent().unwrap_or(Path::new("/"))),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            // A link could lead anywhere.
+            match folder.symlink_metadata().map_err(io)?.is_dir() {
+                true => Ok(()),
+                false => Err(CatalogError::NotAFolder {
+                    path: folder.to_owned(),
+                }),
+            }
+        }
+        Err(error) => Err(io(error)),
+    }
+}
+
+/// Removes copies that somebody was killed over. Whoever makes one holds the lock, as we do.
+fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let random = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(TEMPORARY)?.strip_suffix(EXTENSION));
+        let is_ours = random.is_some_and(|random| {
+            random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
+        });
+        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// Whether two files hold the same; false where that cannot be read.
+fn is_equal(one: &Path, other: &Path) -> bool {
+    let compare = || -> std::io::Result<bool> {
+        let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+        let mut left = one.metadata()?.len();
+        if left != other.metadata()?.len() {
+            return Ok(false);
+        }
+        let (mut first, mut second) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        while left > 0 {
+            let part = first.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            one.read_exact(&mut first[..part])?;
+            other.read_exact(&mut second[..part])?;
+            if first[..part] != second[..part] {
+                return Ok(false);
+            }
+            left -= part as u64;
+        }
+        Ok(true)
+    };
+    compare().unwrap_or(false)
+}
+
+fn sync(folder: &Path) -> Result<(), CatalogError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| CatalogError::io("syncing", folder, error))
+}
+
+const FORMAT: &str = "%Y%m%dT%H%M%SZ";
+
+/// The name of a backup. Years that do not have four digits, which only a clock that is wrong
+/// gives, become the nearest that do.
+fn name_of(at: Timestamp) -> String {
+    let (first, last) = (-62_167_219_200_000, 253_402_300_799_000);
+    let time = DateTime::from_timestamp_millis(at.0.clamp(first, last)).unwrap_or_default();
+    format!("{}{EXTENSION}", time.format(FORMAT))
+}
+
+/// The time of a backup's name.
+fn time_of(name: &str) -> Option<Timestamp> {
+    let stem = name.strip_suffix(EXTENSION)?;
+    let time = NaiveDateTime::parse_from_str(stem, FORMAT).ok()?;
+    let at = Timestamp(time.and_utc().timestamp_millis());
+    // Reading is more lenient than writing.
+    (name_of(at) == name).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_times_belong_together() {
+        let at = Timestamp(1_700_000_000_123);
+        assert_eq!(name_of(at), "20231114T221320Z.sqlite3");
+        assert_eq!(time_of(&name_of(at)), Some(Timestamp(1_700_000_000_000)));
+        for at in [i64::MIN, -1, 0, i64::MAX] {
+            let name = name_of(Timestamp(at));
+            assert_eq!(name.len(), "20231114T221320Z.sqlite3".len(), "{name}");
+            assert_eq!(name_of(time_of(&name).unwrap()), name);
+        }
+    }
+
+    #[test]
+    fn other_names_are_no_backups() {
+        for name in [
+            "",
+            "lock",
+            ".sqlite3",
+            "20231114T221320Z",
+            "20231114T221320Z.sqlite3-journal",
+            "20231114T221320Z.sqlite3~",
+            "20231114T221320.sqlite3",
+            "2023-11-14T22:13:20Z.sqlite3",
+            "20231314T221320Z.sqlite3",
+            "20231114T221360Z.sqlite3",
+            "+20231114T221320Z.sqlite3",
+            " 20231114T221320Z.sqlite3",
+            "new-20231114T221320Z.sqlite3",
+        ] {
+            assert_eq!(time_of(name), None, "{name}");
+        }
+    }
+}
