@@ -29,6 +29,13 @@ impl Timestamp {
         )
     }
 
+    /// The moment to the second as `20231114T221320Z`, for the name of a file.
+    #[must_use]
+    pub fn compact(self) -> String {
+        let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
+        time.format("%Y%m%dT%H%M%SZ").to_string()
+    }
+
     /// How long ago this was at `now`; none where it lies in the future.
     #[must_use]
     pub fn age_at(self, now: Self) -> Option<Duration> {

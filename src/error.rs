@@ -161,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 85] = [
+    pub const CODES: [&'static str; 87] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -187,6 +187,8 @@ impl Error {
         "catalog-on-network",
         "catalog-other-host",
         "lock-timeout",
+        "catalog-replaced",
+        "catalog-sound",
         "read-only",
         "forked",
         "catalog-full",
@@ -290,9 +292,16 @@ impl Error {
             "base-not-found" => "check the path; dalsegno never makes a base directory",
             "base-not-a-folder" => "give the folder that holds the runs",
             "base-not-readable" => "ask its owner for the right to read it",
-            "catalog-missing" | "catalog-damaged" | "catalog-not-a-file" => {
-                "keep what is left of it, put a good copy in its place, or set .dalsegno aside and \
-                 start anew with: dalsegno init && dalsegno scan; no data is touched"
+            "catalog-missing"
+            | "catalog-damaged"
+            | "catalog-not-a-file"
+            | "catalog-row-damaged" => {
+                "set it aside and make a new one, from the newest good backup and what is on disk, with: \
+                 dalsegno rebuild"
+            }
+            "catalog-replaced" => "open the registry again; what was asked for was not done",
+            "catalog-sound" => {
+                "compare it with the disk with: dalsegno verify; rebuild it all the same with --force"
             }
             "catalog-foreign" => "name the right file with --catalog, or leave --catalog out",
             "catalog-too-new" => "use a newer dalsegno; the catalog was not touched",
@@ -314,7 +323,6 @@ impl Error {
             }
             "catalog-full" => "free space on the file system of the catalog",
             "path-taken" => "these two keys share a path; see: dalsegno show PATH",
-            "catalog-row-damaged" => "look at the row with: sqlite3 CATALOG",
             "config-invalid" => "correct the file; the documentation lists its keys",
             "not-recorded" => "take it in with: dalsegno scan",
             "nothing-written" => "write the array first",

@@ -52,11 +52,13 @@ pub enum Action {
     Score,
     /// Takes scores away.
     Unscore,
+    /// Makes the catalog anew.
+    Rebuild,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Record,
         Self::Scan,
         Self::Refresh,
@@ -69,6 +71,7 @@ impl Action {
         Self::Unpin,
         Self::Score,
         Self::Unscore,
+        Self::Rebuild,
     ];
 
     /// What it does, in words for an error.
@@ -87,6 +90,7 @@ impl Action {
             Self::Unpin => "unpinning",
             Self::Score => "noting scores",
             Self::Unscore => "taking scores away",
+            Self::Rebuild => "rebuilding",
         }
     }
 
@@ -106,6 +110,7 @@ impl Action {
             Self::Unpin => "unpin",
             Self::Score => "score",
             Self::Unscore => "unscore",
+            Self::Rebuild => "rebuild",
         }
     }
 }

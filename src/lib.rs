@@ -17,7 +17,7 @@
 //! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`history`], [`pins`], [`scores`], [`retention`], [`config`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
-//! | protocols over both | `scan`, `refresh`, [`removal`], [`gc`], `recovery`, `restore`, [`verify`] |
+//! | protocols over both | `scan`, `refresh`, [`removal`], [`gc`], `recovery`, `restore`, [`verify`], `rebuild` |
 //! | the face | [`ArrayStore`], [`Registry`] |
 //! | the command line | [`cli`] |
 //!
@@ -27,6 +27,7 @@
 //! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog | [`catalog`] |
 //! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now | [`catalog`] |
 //! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal | [`catalog::backup`] |
+//! | `.dalsegno/catalog.sqlite3.damaged-*` | what a rebuild set aside | [`catalog`] |
 //! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest | [`removal`], [`storage`] |
 //! | `.dalsegno/config.toml` | where the catalog is, how long the trash keeps, policies | [`config`], [`catalog`] |
 //! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed | [`catalog`] |
@@ -55,6 +56,7 @@ pub mod layout;
 pub mod monitor;
 pub mod name;
 pub mod pins;
+mod rebuild;
 mod recovery;
 mod refresh;
 mod registry;
@@ -71,6 +73,7 @@ pub mod verify;
 pub use array_store::ArrayStore;
 pub use error::{Error, Result};
 pub use identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+pub use rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};
 pub use recovery::{Pending, Recovery};
 pub use refresh::{RefreshOptions, RefreshReport};
 pub use registry::{

@@ -8,6 +8,7 @@
 //! | in the trash | in the catalog | so |
 //! |---|---|---|
 //! | folder | no removal | a removal was killed before its commit: every item goes back |
+//! | folder whose unlinking has begun | no removal | another catalog removed it: it is reported |
 //! | folder with a note `restoring.json` | removal kept, item not restored | a restore was killed before its commit: the item goes into the trash again |
 //! | the same | item restored, or removal over | the note is dropped |
 //! | folder | removal being purged, or kept and due | the purge goes on, for a moment |
@@ -263,6 +264,12 @@ fn undo_removal(
             folder.path().display()
         )));
     };
+    if folder.is_purging()? {
+        return Ok(Settled::Problem(format!(
+            "the catalog does not know {}, whose unlinking has begun; it is left alone",
+            folder.path().display()
+        )));
+    }
     // Looked at before anything moves: a manifest is input too.
     let mut here = Vec::new();
     for item in &items.items {

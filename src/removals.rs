@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::artifact::Artifact;
 use crate::clock::Timestamp;
@@ -98,7 +98,7 @@ impl fmt::Display for RemovalState {
 }
 
 /// Who does something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Actor {
     /// User name, or number where it has none.
     pub user: String,

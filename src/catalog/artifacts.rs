@@ -148,15 +148,7 @@ impl Catalog {
         record: impl FnOnce(&mut Recorder<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.operate(doing, false, |journal| {
-            record(&mut Recorder {
-                catalog: self,
-                transaction: journal.transaction,
-                journal,
-                now: doing.at,
-                strings: std::array::from_fn(|_| HashMap::new()),
-                containers: HashMap::new(),
-                has_pins: None,
-            })
+            record(&mut Recorder::new(journal, doing.at))
         })
     }
 
@@ -263,6 +255,20 @@ pub struct Recorder<'a> {
     containers: HashMap<String, i64>,
     /// Whether the catalog has any pin; none before anybody asked.
     has_pins: Option<bool>,
+}
+
+impl<'a> Recorder<'a> {
+    pub(super) fn new(journal: &'a Journal<'a>, now: Timestamp) -> Self {
+        Self {
+            catalog: journal.catalog,
+            transaction: journal.transaction,
+            journal,
+            now,
+            strings: std::array::from_fn(|_| HashMap::new()),
+            containers: HashMap::new(),
+            has_pins: None,
+        }
+    }
 }
 
 impl Recorder<'_> {
@@ -440,7 +446,10 @@ impl Recorder<'_> {
         Ok(())
     }
 
-    fn columns(&mut self, key: &Key) -> Result<(Option<i64>, Option<i64>), CatalogError> {
+    pub(super) fn columns(
+        &mut self,
+        key: &Key,
+    ) -> Result<(Option<i64>, Option<i64>), CatalogError> {
         let dataset = match key.dataset() {
             Some(dataset) => Some(self.intern(1, dataset.as_str())?),
             None => None,
@@ -464,7 +473,7 @@ impl Recorder<'_> {
         Ok(id)
     }
 
-    fn container(&mut self, path: &str, run: i64) -> Result<i64, CatalogError> {
+    pub(super) fn container(&mut self, path: &str, run: i64) -> Result<i64, CatalogError> {
         if let Some(&id) = self.containers.get(path) {
             return Ok(id);
         }

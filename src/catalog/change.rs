@@ -266,6 +266,11 @@ impl Change<'_> {
             .map_err(|error| self.sql(error))
     }
 
+    /// Notes what the images do not say.
+    pub fn note(&self, detail: serde_json::Value) {
+        self.journal.detail(detail);
+    }
+
     /// Notes what has become of a removal's data.
     ///
     /// # Errors

@@ -115,6 +115,18 @@ pub enum CatalogError {
         /// Who held it, where that can be seen.
         holder: Option<String>,
     },
+    /// Another file stands in the catalog's place since it was opened.
+    #[error("the catalog {} was replaced or taken away since it was opened", .path.display())]
+    Replaced {
+        /// Catalog file.
+        path: PathBuf,
+    },
+    /// A rebuild of a catalog that nothing is wrong with.
+    #[error("the catalog {} is sound; nothing is rebuilt", .path.display())]
+    Sound {
+        /// Catalog file.
+        path: PathBuf,
+    },
     /// A change was asked of a registry that is open for reading.
     #[error("the catalog {} cannot be written here", .path.display())]
     ReadOnly {
@@ -217,6 +229,8 @@ impl CatalogError {
             Self::Network { .. } => "catalog-on-network",
             Self::OtherHost { .. } => "catalog-other-host",
             Self::LockTimeout { .. } => "lock-timeout",
+            Self::Replaced { .. } => "catalog-replaced",
+            Self::Sound { .. } => "catalog-sound",
             Self::ReadOnly { .. } => "read-only",
             Self::Forked { .. } => "forked",
             Self::Full { .. } => "catalog-full",
@@ -228,6 +242,20 @@ impl CatalogError {
             Self::Undo(error) => error.code(),
             Self::Sql { .. } => "catalog-sql",
             Self::Io { .. } => "catalog-io",
+        }
+    }
+
+    /// Whether it says that the catalog is damaged or gone, so that a rebuild would help.
+    pub(crate) fn is_damage(&self) -> bool {
+        match self {
+            Self::Missing { .. }
+            | Self::NotAFile { .. }
+            | Self::Damaged { .. }
+            | Self::Foreign { .. }
+            | Self::Row { .. } => true,
+            // A table or column that is not there.
+            Self::Sql { source, .. } => source.sqlite_error_code() == Some(ErrorCode::Unknown),
+            _ => false,
         }
     }
 

@@ -40,6 +40,11 @@ impl Registration {
         Ok(Self { file, pid })
     }
 
+    /// Whether the file that the handle was opened for still stands at its path.
+    pub(super) fn is_at(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
+    }
+
     pub(super) fn is_forked(&self) -> bool {
         self.pid != std::process::id()
     }

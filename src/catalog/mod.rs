@@ -11,6 +11,7 @@
 //! | `catalog.sqlite3.queue`, `.turn` | `queue` |
 //! | `catalog.sqlite3.reserve` | `reserve` |
 //! | `.dalsegno/backups/`, or `<catalog>.backups/` | `backup` |
+//! | `catalog.sqlite3.rebuild`, `.damaged-*` | `replace` |
 //!
 //! # Durability
 //! On a local disk: WAL and `synchronous=FULL`, so a commit that was acknowledged survives a
@@ -52,11 +53,13 @@ mod pins;
 mod plans;
 mod queue;
 mod removals;
+mod replace;
 mod reserve;
 mod rows;
 mod scores;
 mod select;
 mod summary;
+mod take_in;
 mod undo;
 
 use std::path::{Path, PathBuf};
@@ -75,6 +78,7 @@ pub use health::CatalogHealth;
 pub use pins::{Bound, PinChange};
 pub use queue::OnWait;
 pub use removals::{Change, OpenRemoval};
+pub use replace::{Replacing, damage_of, registry_of};
 pub use scores::ScoreQuery;
 pub use select::Selected;
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
@@ -324,6 +328,13 @@ impl Catalog {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let _turn = self.queue.wait(&*self.options.on_wait)?;
+        // Whoever replaces the file holds the turn.
+        if !self.registration.is_at(&self.path) {
+            return Err(CatalogError::Replaced {
+                path: self.path.clone(),
+            }
+            .into());
+        }
         let transaction = self.begin(connection)?;
         let value = change(&transaction)?;
         transaction

@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use super::{
-    completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, record, refresh,
-    restore, rm, runs, scan, score, seal, show, trash, verify,
+    completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, rebuild, record,
+    refresh, restore, rm, runs, scan, score, seal, show, trash, verify,
 };
 
 /// The registry of what training runs wrote: which iterations have validation outputs, where
@@ -110,6 +110,7 @@ pub(super) enum Command {
     Scan(scan::Scan),
     Refresh(refresh::Refresh),
     Verify(Box<verify::Verify>),
+    Rebuild(rebuild::Rebuild),
     Doctor(doctor::Doctor),
     Demo(demo::Demo),
     Completions(completions::Completions),

@@ -206,7 +206,7 @@ impl Context {
     }
 
     /// Says what opening has settled.
-    fn recovered(&self, registry: &Registry) {
+    pub(super) fn recovered(&self, registry: &Registry) {
         let recovery = registry.recovery();
         for id in &recovery.undone {
             self.say(&format!(

@@ -22,6 +22,7 @@ mod list;
 mod man;
 mod pin;
 mod progress;
+mod rebuild;
 mod record;
 mod refresh;
 mod render;
@@ -103,6 +104,7 @@ fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
         Command::Scan(command) => scan::run(context, &command),
         Command::Refresh(command) => refresh::run(context, &command),
         Command::Verify(command) => verify::run(context, &command),
+        Command::Rebuild(command) => rebuild::run(context, &command),
         Command::Demo(command) => demo::run(context, &command),
         Command::Completions(command) => completions::run(context, &command),
         Command::Man(command) => man::run(context, &command),

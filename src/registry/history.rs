@@ -221,6 +221,7 @@ fn why_never(action: Action) -> &'static str {
         Action::Restore => "remove the artifacts again with dalsegno rm",
         Action::Purge => "what is unlinked is gone",
         Action::Recover => "it settled what a crash had left",
+        Action::Rebuild => "it noted what the trash and the disk hold",
         Action::Remove | Action::Pin | Action::Unpin | Action::Score | Action::Unscore => "",
     }
 }

@@ -4,6 +4,7 @@ mod gc;
 mod history;
 mod options;
 mod pinning;
+mod rebuilding;
 mod removing;
 mod store;
 mod verifying;

@@ -13,15 +13,25 @@ use crate::error::Result;
 use crate::recovery::{self, Recovery};
 use crate::storage::{self, Base, FsKind};
 
+/// Where the catalog of a base directory is.
+pub(super) struct Place {
+    /// The catalog file.
+    pub(super) path: PathBuf,
+    /// The registry's folder; none where a catalog was named for a base directory without one.
+    pub(super) folder: Option<Folder>,
+    /// The network file system that the catalog lies on.
+    pub(super) network: Option<&'static str>,
+}
+
 /// How a registry is opened or made.
 pub struct Options {
     catalog: Option<PathBuf>,
-    read_only: bool,
+    pub(super) read_only: bool,
     single_host: bool,
     durability: Durability,
-    lock_timeout: Duration,
-    on_wait: Box<OnWait>,
-    clock: Arc<dyn Clock>,
+    pub(super) lock_timeout: Duration,
+    pub(super) on_wait: Box<OnWait>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Default for Options {
@@ -154,7 +164,8 @@ impl Options {
         })
     }
 
-    fn open_at(self, base: Base) -> Result<Registry> {
+    /// Where the catalog of a base directory is.
+    pub(super) fn place_of(&self, base: &Base) -> Result<Place> {
         let given = self.catalog_file()?;
         let folder = match Folder::find(base.path()) {
             Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
@@ -173,16 +184,34 @@ impl Options {
                 .into());
             }
         };
-        // First: a catalog elsewhere may have gone with the folder around it.
-        catalog::check_file(&path)?;
-        let network = match storage::kind_of(path.parent().unwrap_or(Path::new("/")))? {
-            FsKind::Local => None,
-            FsKind::Network(file_system) => {
+        let network = match storage::kind_of(path.parent().unwrap_or(Path::new("/"))) {
+            Ok(FsKind::Local) => None,
+            Ok(FsKind::Network(file_system)) => {
                 let host = folder.as_ref().and_then(Folder::single_host);
                 self.check_host(&path, file_system, host)?;
                 Some(file_system)
             }
+            // A catalog elsewhere may have gone with the folder around it.
+            Err(error) => {
+                return Err(catalog::check_file(&path)
+                    .err()
+                    .map_or(error.into(), Into::into));
+            }
         };
+        Ok(Place {
+            path,
+            folder,
+            network,
+        })
+    }
+
+    pub(super) fn open_at(self, base: Base) -> Result<Registry> {
+        let Place {
+            path,
+            folder,
+            network,
+        } = self.place_of(&base)?;
+        catalog::check_file(&path)?;
         let options = CatalogOptions {
             read_only: self.read_only,
             durability: self.durability,

@@ -14,8 +14,8 @@
 //! 5  rename each folder to trash/<removal>/<number>; sync that folder, then every folder that
 //!    something was taken from (one sync a folder; above some sixty, one for the file system)
 //! 6  COMMIT, synced
-//! 7  take away folders that are empty now; unlink trash/<removal>, outside any transaction and
-//!    in parallel; note that it is purged
+//! 7  take away folders that are empty now; rename the manifest to purging.json; unlink
+//!    trash/<removal>, outside any transaction and in parallel; note that it is purged
 //! ```
 //! A rename takes microseconds and unlinking minutes, so no lock is held while unlinking, and an
 //! array of any size is gone for every reader at once. With the trash kept, step 7 waits.
@@ -60,6 +60,7 @@
 //! The write lock from 1 to 6. A purge holds a lock on its folder in the trash.
 
 mod bound;
+pub(crate) mod manifest;
 mod plan;
 
 use std::collections::HashSet;
@@ -72,7 +73,6 @@ use crate::catalog::{Catalog, Change, OpenRemoval};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::history::{Action, Doing};
-use crate::key::Key;
 use crate::layout::{self, Location};
 use crate::monitor::{Monitor, Phase};
 use crate::name::DatasetName;
@@ -322,73 +322,6 @@ fn check_one(
     }
 }
 
-/// The manifest: what recovery needs, and the whole rows for people.
-#[derive(Serialize)]
-struct Manifest<'a> {
-    version: u32,
-    removal: &'a RemovalId,
-    removed_at: Timestamp,
-    #[serde(flatten)]
-    actor: &'a Actor,
-    reason: Option<&'a str>,
-    items: Vec<&'a Item>,
-    artifacts: Vec<ManifestRow<'a>>,
-}
-
-#[derive(Serialize)]
-struct ManifestRow<'a> {
-    item: Option<u32>,
-    id: i64,
-    #[serde(flatten)]
-    key: &'a Key,
-    state: State,
-    bytes: Option<u64>,
-    files: Option<u64>,
-    recorded_at: Timestamp,
-    written_at: Option<Timestamp>,
-    sealed_at: Option<Timestamp>,
-}
-
-fn manifest(
-    on: &Removing<'_>,
-    id: &RemovalId,
-    checked: &[Checked<'_>],
-    reason: Option<&str>,
-) -> Result<Vec<u8>, Error> {
-    let rows = checked.iter().flat_map(|checked| {
-        checked
-            .planned
-            .artifacts
-            .iter()
-            .map(|artifact| ManifestRow {
-                item: checked.item.as_ref().map(|item| item.item),
-                id: artifact.id.0,
-                key: &artifact.key,
-                state: artifact.state,
-                bytes: artifact.size.map(|size| size.bytes.0),
-                files: artifact.size.map(|size| size.files),
-                recorded_at: artifact.recorded_at,
-                written_at: artifact.written_at,
-                sealed_at: artifact.sealed_at,
-            })
-    });
-    let manifest = Manifest {
-        version: 1,
-        removal: id,
-        removed_at: on.now,
-        actor: on.actor,
-        reason,
-        items: checked
-            .iter()
-            .filter_map(|checked| checked.item.as_ref())
-            .collect(),
-        artifacts: rows.collect(),
-    };
-    serde_json::to_vec(&manifest).map_err(|error| Error::Internal {
-        detail: error.to_string(),
-    })
-}
-
 /// Steps 3 to 5.
 fn take(
     on: &Removing<'_>,
@@ -404,7 +337,7 @@ fn take(
     let folder = if has_data {
         let folder = done.folder.insert(trash.make_folder(id)?);
         folder.check_device(on.base)?;
-        folder.write_manifest(&manifest(on, id, checked, reason)?)?;
+        folder.write_manifest(&manifest::text(on, id, checked, reason)?)?;
         trash.sync()?;
         Some(&*folder)
     } else {
@@ -550,6 +483,7 @@ pub(crate) fn purge(
             deadline,
             mean_bytes: counted.map_or(0, |total| total.bytes.0 / total.files),
         };
+        folder.begin_purge()?;
         monitor.begin(Phase::Purge, counted.map(|total| total.files));
         report = storage::purge(&folder, options, monitor)?;
         monitor.end();

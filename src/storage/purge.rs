@@ -35,7 +35,7 @@ use serde::Serialize;
 
 use super::StorageError;
 use super::place::{device_of, open_folder};
-use super::trash::{MANIFEST, RESTORING, TrashFolder};
+use super::trash::{NOTES, TrashFolder};
 use crate::monitor::{Monitor, Progress};
 
 /// Most threads that unlink at once.
@@ -362,7 +362,7 @@ impl<'a> Purge<'a> {
             let name = entry.file_name();
             let bytes = name.to_bytes();
             if matches!(bytes, b"." | b"..")
-                || (is_root && [MANIFEST.as_bytes(), RESTORING.as_bytes()].contains(&bytes))
+                || (is_root && NOTES.iter().any(|note| note.as_bytes() == bytes))
             {
                 continue;
             }

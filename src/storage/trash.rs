@@ -1,7 +1,8 @@
 //! The trash: where removed data waits, under numbers, until it is purged or put back.
 //!
 //! `.dalsegno/trash/<removal>/manifest.json` says what lies in `<removal>/<number>` and where it
-//! was. `<removal>/restoring.json` stands there while items are on their way back. Every move is
+//! was; it is called `purging.json` once unlinking has begun, so that nobody takes what is left for
+//! whole. `<removal>/restoring.json` stands there while items are on their way back. Every move is
 //! a rename between descriptors that were opened without following a link, and is checked
 //! afterwards: what arrived must be the folder or file that was looked at.
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{
     AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fsync, mkdirat, openat,
-    renameat_with, statat, syncfs, unlinkat,
+    renameat, renameat_with, statat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
@@ -25,9 +26,13 @@ use crate::removals::RemovalId;
 
 const TRASH: &str = "trash";
 /// Name of the manifest in a removal's folder.
-pub(super) const MANIFEST: &str = "manifest.json";
+const MANIFEST: &str = "manifest.json";
+/// Name of the manifest once unlinking has begun.
+const PURGING: &str = "purging.json";
 /// Name of the note that items are on their way back.
-pub(super) const RESTORING: &str = "restoring.json";
+const RESTORING: &str = "restoring.json";
+/// What is no data in a removal's folder.
+pub(super) const NOTES: [&str; 3] = [MANIFEST, PURGING, RESTORING];
 
 /// Above this many folders one `syncfs` is cheaper than a sync of each.
 const MOST_SYNCS: usize = 60;
@@ -201,8 +206,10 @@ impl Trash {
         if !folder.items()?.is_empty() {
             return Ok(false);
         }
-        folder.unlink(RESTORING)?;
-        folder.unlink(MANIFEST)?;
+        // The manifest goes last, so that a folder that stays says what it is.
+        for name in NOTES.into_iter().rev() {
+            folder.unlink(name)?;
+        }
         match unlinkat(&self.fd, id.as_str(), AtFlags::REMOVEDIR) {
             Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
@@ -302,8 +309,41 @@ impl TrashFolder {
     /// # Errors
     /// [`StorageError::Io`].
     pub fn manifest(&self) -> Result<Option<Items>, StorageError> {
-        let text = self.read(MANIFEST)?;
+        let text = self.manifest_text()?;
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+    }
+
+    /// Reads the manifest as it stands; none where there is none.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn manifest_text(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        match self.read(MANIFEST)? {
+            None => self.read(PURGING),
+            text => Ok(text),
+        }
+    }
+
+    /// Notes that unlinking begins.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn begin_purge(&self) -> Result<(), StorageError> {
+        match renameat(&self.fd, MANIFEST, &self.fd, PURGING) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => {
+                let path = self.path.join(MANIFEST);
+                Err(StorageError::io("renaming", &path, errno))
+            }
+        }
+    }
+
+    /// Whether unlinking has begun.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn is_purging(&self) -> Result<bool, StorageError> {
+        self.has_name(PURGING)
     }
 
     /// Reads which items are on their way back; none where there are none.
@@ -337,7 +377,7 @@ impl TrashFolder {
                 .file_name()
                 .to_string_lossy()
                 .into_owned();
-            if !matches!(name.as_str(), "." | ".." | MANIFEST | RESTORING) {
+            if !matches!(name.as_str(), "." | "..") && !NOTES.contains(&name.as_str()) {
                 items.push(name);
             }
         }

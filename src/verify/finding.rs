@@ -110,8 +110,7 @@ impl VerifyClass {
     pub fn next(self) -> &'static str {
         match self {
             Self::CatalogDamaged | Self::RowDamaged | Self::TwoRowsOnePath => {
-                "put a good copy of the catalog in its place, or set .dalsegno aside and start anew with: \
-                 dalsegno init && dalsegno scan; no data is touched"
+                "make it anew from the newest good backup and what is on disk with: dalsegno rebuild"
             }
             Self::HistoryBroken => {
                 "keep a copy of the catalog and ask who changed it; nothing can make history whole"

@@ -1,0 +1,237 @@
+//! Putting another catalog in the place of one that is damaged or gone.
+//!
+//! The new one is made whole beside it, as `<catalog>.rebuild`, with the turn to write held all the
+//! while, so that nobody changes what it is made from. Then the old files get names of their own,
+//! the catalog first, so that it is gone rather than without its log; and the new one is renamed
+//! into its place. Handles that have the old file open go on reading it and refuse to write.
+//!
+//! Locks: the turn, from [`Replacing::begin`] on. A crash before the last rename leaves no catalog
+//! or the old one, and files that the next rebuild removes; nothing of the old one is ever deleted.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::connection::{self, create_file};
+use super::error::CatalogError;
+use super::queue::{OnWait, Turn, WriteQueue};
+use super::{Catalog, CatalogOptions, RowRead, backup, migrate};
+use crate::clock::Timestamp;
+use crate::filter::Filter;
+use crate::key::Kind;
+
+/// What SQLite keeps beside a database.
+const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
+/// What an open catalog makes beside itself.
+const LOCKS: [&str; 2] = [".queue", ".turn"];
+
+/// A catalog that is being replaced, with the turn to write.
+pub struct Replacing {
+    path: PathBuf,
+    staging: PathBuf,
+    _turn: Turn,
+}
+
+fn with(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(suffix);
+    name.into()
+}
+
+/// Says what is wrong with a catalog; none where it is sound.
+///
+/// # Errors
+/// [`CatalogError`] where that cannot be said: it cannot be read here, or a newer version wrote it.
+pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
+    match look(path, base) {
+        Err(error) if error.is_damage() => Ok(Some(error.to_string())),
+        found => found,
+    }
+}
+
+fn look(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
+    connection::check_file(path)?;
+    let options = || CatalogOptions {
+        read_only: true,
+        ..CatalogOptions::default()
+    };
+    let (_, connection) = connection::open(path, &options())?;
+    if connection::is_behind(path, &connection)? {
+        return quick_check(path, &connection);
+    }
+    drop(connection);
+    let catalog = Catalog::open(path, base, None, options())?;
+    let check = catalog.check_integrity(true)?;
+    if let Some(detail) = check.damage.into_iter().chain(check.dangling).next() {
+        return Ok(Some(detail));
+    }
+    let everything = Filter {
+        kinds: Kind::ALL.to_vec(),
+        ..Filter::default()
+    };
+    let mut damaged = None;
+    catalog.each_row(&everything, |row| {
+        if let RowRead::Damaged { id, detail, .. } = row {
+            damaged.get_or_insert(format!("artifact {id}: {detail}"));
+        }
+        Ok::<_, CatalogError>(())
+    })?;
+    Ok(damaged)
+}
+
+fn quick_check(path: &Path, connection: &Connection) -> Result<Option<String>, CatalogError> {
+    let sql = |error| CatalogError::sql("checking", path, error);
+    let found: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(sql)?;
+    Ok((found != "ok").then_some(found))
+}
+
+/// Reads the id of the registry out of a catalog that may be damaged, where that works.
+#[must_use]
+pub fn registry_of(path: &Path) -> Option<String> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    connection::check_file(path).ok()?;
+    let connection = Connection::open_with_flags(path, flags).ok()?;
+    let id: String = connection
+        .query_row(super::REGISTRY_ID, [], |row| row.get(0))
+        .ok()?;
+    uuid::Uuid::parse_str(&id).ok().map(|_| id)
+}
+
+impl Replacing {
+    /// Takes the turn to write, and removes what a killed rebuild has left.
+    ///
+    /// # Errors
+    /// [`CatalogError::LockTimeout`]; [`CatalogError::Io`] where the folder of the catalog is gone
+    /// or cannot be written.
+    pub fn begin(
+        path: &Path,
+        timeout: std::time::Duration,
+        on_wait: &OnWait,
+    ) -> Result<Self, CatalogError> {
+        let turn = WriteQueue::new(path, timeout).wait(on_wait)?;
+        let replacing = Self {
+            path: path.to_owned(),
+            staging: with(path, ".rebuild"),
+            _turn: turn,
+        };
+        replacing.clear()?;
+        Ok(replacing)
+    }
+
+    /// Where the new catalog is made.
+    #[must_use]
+    pub fn staging(&self) -> &Path {
+        &self.staging
+    }
+
+    /// Removes the new catalog and all that stands beside it.
+    fn clear(&self) -> Result<(), CatalogError> {
+        let suffixes = BESIDE.into_iter().chain(LOCKS).chain([""]);
+        for path in suffixes.map(|suffix| with(&self.staging, suffix)) {
+            match std::fs::remove_file(&path) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(CatalogError::io("removing", &path, error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins the new catalog as the copy of a backup, in the newest version.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn stage_copy(&self, backup: &Path, wal: bool) -> Result<(), CatalogError> {
+        backup::copy(backup, &self.staging)?;
+        let sql = |error| CatalogError::sql("rebuilding", &self.staging, error);
+        let connection = self.open()?;
+        if wal {
+            connection
+                .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+                .map_err(sql)?;
+        }
+        let transaction = connection.unchecked_transaction().map_err(sql)?;
+        if connection::is_behind(&self.staging, &transaction)? {
+            migrate::migrate(&transaction)
+                .map_err(|error| CatalogError::migration(backup, migrate::NEWEST, error))?;
+        }
+        transaction.commit().map_err(sql)?;
+        connection.close().map_err(|(_, error)| sql(error))
+    }
+
+    /// Begins the new catalog empty.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn stage_new(
+        &self,
+        registry: &str,
+        created_at: Timestamp,
+        wal: bool,
+    ) -> Result<(), CatalogError> {
+        create_file(&self.staging, registry, created_at, wal)
+    }
+
+    fn open(&self) -> Result<Connection, CatalogError> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        Connection::open_with_flags(&self.staging, flags)
+            .map_err(|error| CatalogError::sql("rebuilding", &self.staging, error))
+    }
+
+    /// Puts the new catalog, which nobody has open any more, in the place of the old one. Gives
+    /// where the old one is now; none where there was none.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; the old one then stands where it stood, or beside that.
+    pub fn install(self, now: Timestamp) -> Result<Option<PathBuf>, CatalogError> {
+        let sql = |error| CatalogError::sql("rebuilding", &self.staging, error);
+        let connection = self.open()?;
+        if let Some(detail) = quick_check(&self.staging, &connection)? {
+            let path = self.staging.clone();
+            return Err(CatalogError::Damaged { path, detail });
+        }
+        // The last to close it takes the log in.
+        connection.close().map_err(|(_, error)| sql(error))?;
+        let io = |error| CatalogError::io("rebuilding", &self.path, error);
+        File::open(&self.staging)
+            .and_then(|file| file.sync_all())
+            .map_err(io)?;
+        let aside = self.free_name(now);
+        let mut was_there = false;
+        for suffix in [""].into_iter().chain(BESIDE) {
+            match std::fs::rename(with(&self.path, suffix), with(&aside, suffix)) {
+                Ok(()) => was_there = true,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(io(error)),
+            }
+        }
+        std::fs::rename(&self.staging, &self.path).map_err(io)?;
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(io)?;
+        self.clear()?;
+        Ok(was_there.then_some(aside))
+    }
+
+    /// A name beside the catalog that nothing has, nor anything that SQLite would take with it.
+    fn free_name(&self, now: Timestamp) -> PathBuf {
+        let at = now.compact();
+        let taken = |name: &Path| {
+            let mut suffixes = [""].into_iter().chain(BESIDE);
+            suffixes.any(|suffix| with(name, suffix).symlink_metadata().is_ok())
+        };
+        let mut name = with(&self.path, &format!(".damaged-{at}"));
+        let mut number = 2;
+        while taken(&name) {
+            name = with(&self.path, &format!(".damaged-{at}-{number}"));
+            number += 1;
+        }
+        name
+    }
+}

@@ -1,0 +1,158 @@
+//! `rebuild`: a new catalog in the place of one that is damaged or gone.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::Output;
+use super::context::{Context, Form};
+use super::fail::Failure;
+use super::render;
+use super::selection;
+use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::key::Kind;
+use crate::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
+use crate::scan::ScanOptions;
+use crate::storage::{FindingClass, WalkOptions};
+
+/// Make the catalog anew, where it is damaged or gone
+///
+/// Takes the newest backup that is sound, enters what was moved to the trash since, and brings it up
+/// to what is on disk: rows whose data is gone are marked missing, arrays without a row are taken
+/// in. Where there is no backup, it is made from the disk and the trash alone.
+///
+/// What only the catalog knew since the backup is lost: pins, scores, history, parameters of
+/// identifiers without data. The command says from when they are. The old catalog is set aside
+/// beside the new one, and never deleted. No data is touched but for what an interrupted removal or
+/// restore had under way, as at every open for writing.
+///
+/// Nobody else can write meanwhile. Exit code 3 where something could not be read or settled.
+#[derive(Debug, Args)]
+pub(super) struct Rebuild {
+    /// Begin with this backup, rather than with the newest good one
+    #[arg(long, value_name = "FILE", conflicts_with = "from_disk")]
+    from: Option<PathBuf>,
+    /// Take no backup: make it from the disk and the trash alone
+    #[arg(long)]
+    from_disk: bool,
+    /// Rebuild a catalog that nothing is wrong with, too
+    #[arg(long)]
+    force: bool,
+    /// Kinds to take in, as their paths are read; without, every kind, and checkpoints where the
+    /// backup has some
+    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = selection::kind)]
+    kind: Vec<Kind>,
+    /// Count bytes and files too
+    #[arg(long)]
+    measure: bool,
+    /// Threads
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failure> {
+    let defaults = WalkOptions::default();
+    let options = RebuildOptions {
+        from: match (&command.from, command.from_disk) {
+            (Some(path), _) => RebuildFrom::Backup(path.clone()),
+            (None, true) => RebuildFrom::Disk,
+            (None, false) => RebuildFrom::Newest,
+        },
+        force: command.force,
+        scan: ScanOptions {
+            kinds: command.kind.clone(),
+            walk: WalkOptions {
+                measure: command.measure,
+                threads: command.threads.map_or(defaults.threads, usize::from),
+                ..defaults
+            },
+        },
+    };
+    let monitor = context.monitor();
+    let (registry, report) = context
+        .options()
+        .rebuild(context.base()?, &options, &monitor)?;
+    drop(monitor);
+    context.recovered(&registry);
+    match context.form(command.output) {
+        Form::Json => render::document(context, "rebuild", &report)?,
+        Form::Jsonl => {
+            let line = render::json(&report)?;
+            context.line(&line)?;
+        }
+        Form::Table | Form::Tsv => tell(context, &report),
+    }
+    let unread = |class| {
+        matches!(
+            class,
+            FindingClass::Unreadable | FindingClass::DamagedMetadata
+        )
+    };
+    let mut findings = report.scan.findings.iter();
+    if findings.any(|finding| unread(finding.class)) || !report.problems.is_empty() {
+        return Err(Failure::Partly);
+    }
+    Ok(())
+}
+
+fn tell(context: &Context, report: &RebuildReport) {
+    context.findings(&report.scan.findings);
+    for problem in &report.problems {
+        context.warn(problem);
+    }
+    for refused in &report.refused {
+        let path = refused.path.display();
+        context.warn(&format!("backup {path} was left out: {}", refused.reason));
+    }
+    context.say(&format!("rebuilt, because {}", report.cause));
+    if let Some(path) = &report.set_aside {
+        context.say(&format!(
+            "the old catalog is set aside as {}",
+            path.display()
+        ));
+    }
+    match &report.backup {
+        Some(backup) => context.say(&format!(
+            "pins, scores and history are those of the backup from {}{}: {}",
+            backup.at,
+            age(backup.at, SystemClock.now()),
+            backup.path.display()
+        )),
+        None => context.say(
+            "made from the disk and the trash alone: pins, scores and history from before are lost",
+        ),
+    }
+    let scan = &report.scan;
+    let checkpoints = match scan.checkpoints {
+        0 => String::new(),
+        some => format!(" and {}", render::count(some, "checkpoint")),
+    };
+    context.say(&format!(
+        "on disk: {}{checkpoints}, {} not known to it; {} missing",
+        render::count(scan.arrays, "array"),
+        scan.adopted,
+        render::count(report.missing, "row")
+    ));
+    if !report.removals.is_empty() {
+        let many = render::count(report.removals.len(), "removal");
+        context.say(&context.with_base(&format!(
+            "{many} in the trash entered, to be restored or let go: dalsegno trash list"
+        )));
+    }
+    context.say(&context.with_base("compare it with the disk with: dalsegno verify"));
+}
+
+/// How long before `now`, to the hour or minute.
+fn age(at: Timestamp, now: Timestamp) -> String {
+    let Some(age) = at.age_at(now) else {
+        return String::new();
+    };
+    let unit = if age.as_secs() >= 7200 { 3600 } else { 60 };
+    let age = std::time::Duration::from_secs(age.as_secs() / unit * unit);
+    match age.is_zero() {
+        true => String::new(),
+        false => format!(" ({} ago)", humantime::format_duration(age)),
+    }
+}

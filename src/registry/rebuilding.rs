@@ -1,0 +1,54 @@
+//! Rebuilding the catalog: the face of the protocol.
+
+use std::path::Path;
+
+use super::options::Options;
+use super::{Registry, removing};
+use crate::catalog::{CatalogError, Replacing};
+use crate::error::Result;
+use crate::monitor::Monitor;
+use crate::rebuild::{RebuildOptions, RebuildReport, Rebuilding};
+use crate::storage::Base;
+
+impl Options {
+    /// Makes the catalog of a base directory anew, where it is damaged or gone: from the newest
+    /// backup that is sound, the trash, and the disk. The old one is set aside, never deleted.
+    /// What only the catalog knew since the backup is lost: pins, scores, history.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sound`] where nothing is wrong with it; [`CatalogError::NoRegistry`] where
+    /// the base directory has no registry's folder; [`Error`](crate::Error) where the new catalog cannot be made.
+    /// The old one then stands where it stood, or, set aside, beside it.
+    pub fn rebuild(
+        self,
+        base: impl AsRef<Path>,
+        options: &RebuildOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<(Registry, RebuildReport)> {
+        let base = Base::open(base.as_ref())?;
+        let place = self.place_of(&base)?;
+        let Some(folder) = &place.folder else {
+            let base = base.path().to_path_buf();
+            return Err(CatalogError::NoRegistry { base }.into());
+        };
+        if self.read_only {
+            let path = place.path.clone();
+            return Err(CatalogError::ReadOnly { path }.into());
+        }
+        let rebuilding = Rebuilding {
+            base: &base,
+            path: &place.path,
+            backups: &folder.backups(),
+            registry: folder.registry(),
+            network: place.network,
+            agent: removing::agent(),
+            actor: &removing::actor,
+            clock: &*self.clock,
+            options,
+            monitor,
+        };
+        let replacing = Replacing::begin(&place.path, self.lock_timeout, &*self.on_wait)?;
+        let report = rebuilding.rebuild(replacing)?;
+        Ok((self.open_at(base)?, report))
+    }
+}
