@@ -75,7 +75,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// How a command writes its data.
-#[derive(Debug, Clone, Copy, Default, Args)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Args)]
 pub(super) struct Output {
     /// One JSON document
     #[arg(long, conflicts_with_all = ["jsonl", "table"], help_heading = "Output")]

@@ -46,6 +46,26 @@ fn the_last_operations_come_first() {
 }
 
 #[test]
+fn options_of_every_command_may_stand_before_a_subcommand() {
+    let world = world();
+    let plain = stdout(&mut world.call("history head --json"));
+    let base = world.base.display();
+    let before = stdout(&mut world.call(&format!("history --base {base} --quiet head --json")));
+    assert_eq!(before, plain);
+    for line in [
+        "history --run mito head",
+        "history --json head",
+        "history x head",
+    ] {
+        assert_eq!(
+            world.call(line).output().unwrap().status.code(),
+            Some(2),
+            "{line}"
+        );
+    }
+}
+
+#[test]
 fn what_is_gone_says_what_it_was() {
     let world = world();
     let gone = "er/validation.zarr/500/crop1/prediction";

@@ -29,10 +29,17 @@ const MOST: u64 = 50;
 /// Every change is an operation with a number. A PATH also answers for what was removed there long
 /// ago. On a terminal the last 50 are shown.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(subcommand_precedence_over_arg = true)]
 pub(super) struct History {
     #[command(subcommand)]
     command: Option<HistoryCommand>,
+    #[command(flatten)]
+    list: List,
+}
+
+/// Which operations are listed, and how.
+#[derive(Debug, Default, PartialEq, Args)]
+struct List {
     /// Operations on the artifacts that are or were at these paths
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -43,7 +50,7 @@ pub(super) struct History {
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     run: Vec<String>,
     /// What was done: record, scan, refresh, seal, remove, restore, purge, recover, pin, unpin,
-    /// score, unscore
+    /// score, unscore, rebuild
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action, help_heading = "Selection")]
     action: Vec<Action>,
     /// Who did it, by user name
@@ -178,16 +185,25 @@ impl Record for Operation {
 }
 
 pub(super) fn run(context: &mut Context, command: &History) -> Result<(), Failure> {
-    match &command.command {
-        None => list(context, command),
-        Some(HistoryCommand::Show(show)) => one::run(context, show),
-        Some(HistoryCommand::Head(head)) => run_head(context, head),
-        Some(HistoryCommand::Verify(verify)) => run_verify(context, verify),
-        Some(HistoryCommand::Export(export)) => export::run(context, export),
+    let Some(subcommand) = &command.command else {
+        return list(context, &command.list);
+    };
+    // Options that every command has may stand anywhere.
+    if command.list != List::default() {
+        return Err(Failure::usage(
+            "a selection and the output of history stand before a subcommand",
+            "leave them out, or give them behind it; see: dalsegno history --help",
+        ));
+    }
+    match subcommand {
+        HistoryCommand::Show(show) => one::run(context, show),
+        HistoryCommand::Head(head) => run_head(context, head),
+        HistoryCommand::Verify(verify) => run_verify(context, verify),
+        HistoryCommand::Export(export) => export::run(context, export),
     }
 }
 
-fn list(context: &mut Context, command: &History) -> Result<(), Failure> {
+fn list(context: &mut Context, command: &List) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let form = context.form(command.output);
     let mut artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();
