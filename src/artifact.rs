@@ -8,6 +8,7 @@ use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::clock::Timestamp;
+use crate::content::ContentHash;
 use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::key::Key;
 use crate::layout::{self, Location};
@@ -86,8 +87,8 @@ pub enum Origin {
 /// An artifact: an array or a container that the catalog has a row for.
 ///
 /// Serializes to the fields `id run kind iteration dataset parameters container array path state
-/// bytes files recorded_at written_at sealed_at pins`; absent is `null`, paths are absolute, times
-/// RFC 3339 in UTC, sizes bytes.
+/// bytes files recorded_at written_at sealed_at content_hash pins`; absent is `null`, paths are absolute,
+/// times RFC 3339 in UTC, sizes bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Artifact {
     /// Number in the catalog.
@@ -106,6 +107,8 @@ pub struct Artifact {
     pub written_at: Option<Timestamp>,
     /// When its writer said that it is whole; none where it never did.
     pub sealed_at: Option<Timestamp>,
+    /// What its data was when it was sealed; none where it is not sealed, or sealed without a hash.
+    pub content_hash: Option<ContentHash>,
     /// Number of the user whose its data is; none where nobody looked.
     pub owner: Option<u32>,
     /// Names of the pins that bind it, in their order.
@@ -153,7 +156,7 @@ impl Serialize for Artifact {
         let path = array
             .as_ref()
             .map_or_else(|| container.clone(), |array| container.join(array));
-        let mut out = serializer.serialize_struct("Artifact", 16)?;
+        let mut out = serializer.serialize_struct("Artifact", 17)?;
         out.serialize_field("id", &self.id)?;
         out.serialize_field("run", self.key.run())?;
         out.serialize_field("kind", &self.key.kind())?;
@@ -169,6 +172,7 @@ impl Serialize for Artifact {
         out.serialize_field("recorded_at", &self.recorded_at)?;
         out.serialize_field("written_at", &self.written_at)?;
         out.serialize_field("sealed_at", &self.sealed_at)?;
+        out.serialize_field("content_hash", &self.content_hash)?;
         out.serialize_field("pins", &self.pins)?;
         out.end()
     }

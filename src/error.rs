@@ -328,7 +328,7 @@ impl Error {
             "nothing-written" => "write the array first",
             "nested-artifact" => "select both, or move one of them elsewhere",
             "mount-point" => "unmount it first",
-            "changed-meanwhile" => "look at it again and repeat the command; nothing was removed",
+            "changed-meanwhile" => "look at it again and repeat the command; nothing was done",
             "pinned" => {
                 "let it go with: dalsegno unpin NAME, or remove it all the same with --force-pinned"
             }

@@ -23,6 +23,7 @@ use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::catalog::Catalog;
 use crate::clock::Timestamp;
 use crate::config::NamedPolicy;
+use crate::content::ContentHash;
 use crate::error::Error;
 use crate::filter::Filter;
 use crate::key::{Key, Kind};
@@ -112,6 +113,8 @@ pub struct PlanItem {
     recorded_at: Timestamp,
     written_at: Option<Timestamp>,
     sealed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_hash: Option<ContentHash>,
     /// Why it goes.
     pub reasons: Vec<String>,
 }
@@ -129,6 +132,7 @@ impl PlanItem {
             recorded_at: artifact.recorded_at,
             written_at: artifact.written_at,
             sealed_at: artifact.sealed_at,
+            content_hash: artifact.content_hash,
             reasons: line.reasons.iter().map(ToString::to_string).collect(),
         }
     }
@@ -148,6 +152,7 @@ impl PlanItem {
             recorded_at: self.recorded_at,
             written_at: self.written_at,
             sealed_at: self.sealed_at,
+            content_hash: self.content_hash,
             owner: None,
             pins: Vec::new(),
             base: base.path().clone(),

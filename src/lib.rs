@@ -14,10 +14,10 @@
 //!
 //! | level | modules |
 //! |---|---|
-//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`artifact`], [`removals`], [`filter`], [`history`], [`pins`], [`scores`], [`retention`], [`config`] |
+//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`content`], [`artifact`], [`removals`], [`filter`], [`history`], [`pins`], [`scores`], [`retention`], [`config`] |
 //! | all SQL; all touching of data | [`catalog`]; [`storage`] |
 //! | the error that holds both | [`Error`] |
-//! | protocols over both | `scan`, `refresh`, [`removal`], [`gc`], `recovery`, `restore`, [`verify`], `rebuild` |
+//! | protocols over both | `scan`, `refresh`, `seal`, [`removal`], [`gc`], `recovery`, `restore`, [`verify`], `rebuild` |
 //! | the face | [`ArrayStore`], [`Registry`] |
 //! | the command line | [`cli`] |
 //!
@@ -46,6 +46,7 @@ pub mod catalog;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod content;
 pub mod error;
 pub mod filter;
 pub mod gc;
@@ -66,6 +67,7 @@ mod restore;
 pub mod retention;
 mod scan;
 pub mod scores;
+mod seal;
 pub mod size;
 pub mod storage;
 pub mod verify;
@@ -82,6 +84,7 @@ pub use registry::{
 pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
 pub use restore::RestoreReport;
 pub use scan::{ScanOptions, ScanReport};
+pub use seal::SealOptions;
 pub use verify::{RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
 
 /// The example of the README compiles and runs.

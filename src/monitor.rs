@@ -11,6 +11,8 @@ pub enum Phase {
     Refresh,
     /// Counting bytes and files; items are arrays.
     Measure,
+    /// Reading data in full; items are arrays.
+    Read,
     /// Unlinking; items are files.
     Purge,
     /// Checking the catalog's file and its history; nothing is counted.
@@ -27,6 +29,7 @@ impl fmt::Display for Phase {
             Self::Scan => "scanning",
             Self::Refresh => "refreshing",
             Self::Measure => "measuring",
+            Self::Read => "reading",
             Self::Purge => "purging",
             Self::Check => "checking the catalog",
             Self::Verify => "comparing",

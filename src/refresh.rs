@@ -1,4 +1,4 @@
-//! Refresh and seal: what the catalog knows of its artifacts' data.
+//! Refresh: what the catalog knows of its artifacts' data.
 //!
 //! DaCapo asks for identifiers and never says that it wrote. A refresh looks at the rows of a
 //! selection that are not known to be present, in parallel, one `statx` a row, and notes what it
@@ -13,7 +13,7 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use crate::artifact::{Artifact, State};
-use crate::catalog::{Catalog, Note, Seen, Selected};
+use crate::catalog::{Catalog, Note, Seal, Seen, Selected};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::filter::Filter;
@@ -163,7 +163,8 @@ pub(crate) fn subject(kind: Kind) -> Subject {
     }
 }
 
-fn note(artifact: &Artifact, sight: Option<Sight>, sealed_at: Option<Timestamp>) -> Note {
+/// What is to be noted of an artifact whose data was looked for.
+pub(crate) fn note(artifact: &Artifact, sight: Option<Sight>, seal: Option<Seal>) -> Note {
     Note {
         id: artifact.id,
         state: artifact.state,
@@ -172,63 +173,6 @@ fn note(artifact: &Artifact, sight: Option<Sight>, sealed_at: Option<Timestamp>)
             size: sight.size,
             owner: sight.owner,
         }),
-        sealed_at,
+        seal,
     }
-}
-
-/// Notes the writer's word that artifacts are whole, and counts their bytes and files.
-///
-/// # Errors
-/// [`Error::NothingWritten`] where one has no data, [`Error::Unreadable`] where something below
-/// one cannot be read; then none is sealed.
-pub(crate) fn seal(
-    catalog: &Catalog,
-    base: &Base,
-    artifacts: &[Artifact],
-    now: Timestamp,
-    monitor: &dyn Monitor,
-) -> Result<(), Error> {
-    let by_id: HashMap<i64, &Artifact> = artifacts
-        .iter()
-        .map(|artifact| (artifact.id.0, artifact))
-        .collect();
-    let options = WalkOptions {
-        measure: true,
-        ..WalkOptions::default()
-    };
-    let mut notes = Vec::new();
-    monitor.begin(Phase::Measure, Some(artifacts.len() as u64));
-    storage::look(
-        base,
-        options,
-        monitor,
-        artifacts.iter().map(look).collect(),
-        |event| {
-            match event {
-                Event::Looked(id, sight) => {
-                    let Some(artifact) = by_id.get(&id) else {
-                        return Ok(());
-                    };
-                    if sight.is_none() {
-                        return Err(Error::NothingWritten {
-                            path: artifact.path(),
-                        });
-                    }
-                    notes.push(note(artifact, sight, Some(now)));
-                }
-                Event::Finding(finding) => {
-                    let path = base.path().join(&finding.path);
-                    return Err(Error::Unreadable {
-                        path,
-                        detail: finding.detail,
-                    });
-                }
-                Event::Found(..) => {}
-            }
-            Ok(())
-        },
-    )?;
-    monitor.end();
-    catalog.note(Doing::new(Action::Seal, now), &notes)?;
-    Ok(())
 }

@@ -6,6 +6,8 @@
 mod classes;
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 mod common;
+#[path = "verify/contents.rs"]
+mod contents;
 #[path = "verify/limits.rs"]
 mod limits;
 #[path = "verify/meanwhile.rs"]

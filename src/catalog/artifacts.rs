@@ -10,6 +10,7 @@ use super::journal::Journal;
 use super::rows::{self, columns, names};
 use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::clock::Timestamp;
+use crate::content::ContentHash;
 use crate::history::{Doing, Side};
 use crate::key::Key;
 use crate::layout::{self, Location};
@@ -32,7 +33,7 @@ pub(super) const BY_PATH: &str = concat!(
     "WHERE container.path = ?1 AND a.array = ?2"
 );
 pub(super) const SEE: &str = "UPDATE artifact SET state = ?2, bytes = ?3, files = ?4, \
-     written_at = ?5, sealed_at = ?6, owner = ?8 WHERE id = ?1 AND state = ?7";
+     written_at = ?5, sealed_at = ?6, owner = ?8, content = ?9 WHERE id = ?1 AND state = ?7";
 pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
 pub(super) const REKEY: &str = "UPDATE artifact SET run_id = ?2, kind_id = ?3, iteration = ?4, \
      dataset_id = ?5, parameters_id = ?6, origin = ?7 WHERE id = ?1";
@@ -94,7 +95,27 @@ pub struct Note {
     /// What was seen; none where there was no data.
     pub seen: Option<Seen>,
     /// Whether the writer says that the data is whole.
-    pub sealed_at: Option<Timestamp>,
+    pub seal: Option<Seal>,
+}
+
+/// The writer's word that data is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// When it was said.
+    pub at: Timestamp,
+    /// What the data was then, where it was read.
+    pub content: Option<ContentHash>,
+}
+
+/// What becomes of the seal of a row whose data was seen.
+#[derive(Clone, Copy)]
+enum Word {
+    /// It holds while the data is as it was sealed.
+    Kept,
+    /// It is void, however little changed.
+    Void,
+    /// It is said anew.
+    Said(Seal),
 }
 
 impl Catalog {
@@ -168,9 +189,9 @@ impl Catalog {
                     continue;
                 };
                 // A seal is a word about the data, whatever others saw meanwhile.
-                if before.state == note.state || note.sealed_at.is_some() {
-                    changed +=
-                        u64::from(self.note_one(journal, &before, note.seen, note.sealed_at)?);
+                if before.state == note.state || note.seal.is_some() {
+                    let word = note.seal.map_or(Word::Kept, Word::Said);
+                    changed += u64::from(self.note_one(journal, &before, note.seen, word)?);
                 }
             }
             Ok(changed)
@@ -180,35 +201,48 @@ impl Catalog {
     /// Writes what was seen into a row, where that changes anything.
     ///
     /// Data that was written anew since it was last counted has an unknown size again, and its
-    /// seal is void; so is the seal of what has another size than it was sealed with.
+    /// seal is void; so is the seal of what has another size than it was sealed with. The content
+    /// hash is part of the seal.
     fn note_one(
         &self,
         journal: &Journal<'_>,
         before: &Artifact,
         seen: Option<Seen>,
-        sealed_at: Option<Timestamp>,
+        word: Word,
     ) -> Result<bool, CatalogError> {
-        let (state, size, written_at, sealed_at) = match seen {
+        let held = before.sealed_at.map(|at| Seal {
+            at,
+            content: before.content_hash,
+        });
+        let given = |kept: Option<Seal>| match word {
+            Word::Kept => kept,
+            Word::Void => None,
+            Word::Said(seal) => Some(seal),
+        };
+        let (state, size, written_at, seal) = match seen {
             Some(seen) if before.written_at == Some(seen.written_at) => {
                 let is_another = before
                     .size
                     .is_some_and(|size| seen.size.unwrap_or(size) != size);
-                let kept = before.sealed_at.filter(|_| !is_another);
                 (
                     State::Present,
                     seen.size.or(before.size),
                     Some(seen.written_at),
-                    sealed_at.or(kept),
+                    given(held.filter(|_| !is_another)),
                 )
             }
-            Some(seen) => (State::Present, seen.size, Some(seen.written_at), sealed_at),
-            None if before.state == State::Reserved => return Ok(false),
-            None => (
-                State::Missing,
-                before.size,
-                before.written_at,
-                before.sealed_at,
+            Some(seen) => (
+                State::Present,
+                seen.size,
+                Some(seen.written_at),
+                given(None),
             ),
+            None if before.state == State::Reserved => return Ok(false),
+            None => (State::Missing, before.size, before.written_at, held),
+        };
+        let (sealed_at, content_hash) = match seal {
+            Some(seal) => (Some(seal.at), seal.content),
+            None => (None, None),
         };
         let owner = seen.and_then(|seen| seen.owner).or(before.owner);
         let after = Artifact {
@@ -217,6 +251,7 @@ impl Catalog {
             size,
             written_at,
             sealed_at,
+            content_hash,
             ..before.clone()
         };
         if after == *before {
@@ -237,6 +272,7 @@ impl Catalog {
                     sealed_at.map(|time| time.0),
                     rows::state_number(before.state),
                     owner,
+                    content_hash.map(|hash| hash.0),
                 ])
             })
             .map_err(sql)?;
@@ -319,9 +355,9 @@ impl Recorder<'_> {
         let location = layout::place(key);
         match self.catalog.at_on(self.transaction, &location)? {
             Some(artifact) => {
-                let changed = self
-                    .catalog
-                    .note_one(self.journal, &artifact, Some(seen), None)?;
+                let changed =
+                    self.catalog
+                        .note_one(self.journal, &artifact, Some(seen), Word::Kept)?;
                 Ok((
                     Recorded {
                         artifact,
@@ -351,7 +387,18 @@ impl Recorder<'_> {
     /// # Errors
     /// [`CatalogError`].
     pub fn see(&self, before: &Artifact, seen: Option<Seen>) -> Result<bool, CatalogError> {
-        self.catalog.note_one(self.journal, before, seen, None)
+        self.catalog
+            .note_one(self.journal, before, seen, Word::Kept)
+    }
+
+    /// The same, and the row is sealed no more: its contents are not as they were sealed, whatever
+    /// sizes and times say.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn see_changed(&self, before: &Artifact, seen: Option<Seen>) -> Result<bool, CatalogError> {
+        self.catalog
+            .note_one(self.journal, before, seen, Word::Void)
     }
 
     fn insert(
@@ -401,6 +448,7 @@ impl Recorder<'_> {
             recorded_at: self.now,
             written_at: seen.map(|seen| seen.written_at),
             sealed_at: None,
+            content_hash: None,
             owner: seen.and_then(|seen| seen.owner),
             pins: self.pins_of_new(ArtifactId(id), key)?,
             base: self.catalog.base.clone(),

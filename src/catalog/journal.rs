@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::Catalog;
 use super::error::CatalogError;
 use crate::artifact::{Artifact, Origin, State};
+use crate::content::ContentHash;
 use crate::history::{Agent, Doing, Hash, Side};
 use crate::key::Key;
 
@@ -29,9 +30,9 @@ pub(super) const INSERT_OPERATION: &str = "INSERT INTO operation \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 pub(super) const INSERT_IMAGE: &str = "INSERT INTO image (operation_id, number, artifact_id, side, \
      run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
-     bytes, files, recorded_at, written_at, sealed_at, owner) \
+     bytes, files, recorded_at, written_at, sealed_at, owner, content) \
      SELECT ?1, ?2, id, ?3, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
-     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner \
+     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner, content \
      FROM artifact WHERE id = ?4";
 
 /// What one change notes of itself.
@@ -220,6 +221,9 @@ struct ImageLine<'a> {
     written_at: Option<i64>,
     sealed_at: Option<i64>,
     owner: Option<u32>,
+    /// Left out where there is none: the lines of before there were any stay as they were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<ContentHash>,
 }
 
 /// Feeds a hash with a value as a line of JSON.
@@ -256,6 +260,7 @@ pub(super) fn line_of_image(hasher: &mut Sha256, side: Side, artifact: &Artifact
         written_at: artifact.written_at.map(|time| time.0),
         sealed_at: artifact.sealed_at.map(|time| time.0),
         owner: artifact.owner,
+        content: artifact.content_hash,
     };
     feed(hasher, &line);
 }

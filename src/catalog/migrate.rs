@@ -16,7 +16,7 @@ mod embedded {
 }
 
 /// The newest version that this program knows.
-pub(crate) const NEWEST: i64 = 4;
+pub(crate) const NEWEST: i64 = 5;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -70,7 +70,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::history::Agent;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
-pub use artifacts::{Note, Recorded, Recorder, Seen};
+pub use artifacts::{Note, Recorded, Recorder, Seal, Seen};
 pub use check::{FileCheck, KeptItem, RowRead};
 pub use error::CatalogError;
 pub use folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};

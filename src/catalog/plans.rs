@@ -420,24 +420,26 @@ fn the_view_shows_every_column_as_text() {
              INSERT INTO container (id, run_id, path) VALUES (1, 7, 'r/1/validation.zarr');
              INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, parameters_id,
                  container_id, array, origin, state, bytes, files, recorded_at, written_at,
-                 sealed_at)
+                 sealed_at, content)
              VALUES
                  (7, 2, 9000, 3, 9, 1, '9000/crop1/output/threshold=0.5', 0, 1, 12, 3,
-                  1700000000123, 1700000000000, 0),
-                 (7, 8, NULL, NULL, NULL, 1, '', 1, 0, NULL, NULL, 0, NULL, NULL),
-                 (7, 1, 5, 3, NULL, 1, '5/crop1/prediction', 0, 2, 1, 1, 0, NULL, NULL);",
+                  1700000000123, 1700000000000, 0,
+                  unhex(replace(hex(zeroblob(32)), '00', 'c7'))),
+                 (7, 8, NULL, NULL, NULL, 1, '', 1, 0, NULL, NULL, 0, NULL, NULL, NULL),
+                 (7, 1, 5, 3, NULL, 1, '5/crop1/prediction', 0, 2, 1, 1, 0, NULL, NULL, NULL);",
         )
         .unwrap();
     let mut statement = connection
         .prepare(
             "SELECT id, run, kind, iteration, dataset, parameters, container, array, path, state,
-                    origin, bytes, files, recorded_at, written_at, sealed_at
+                    origin, bytes, files, recorded_at, written_at, sealed_at,
+                    content_hash
              FROM artifact_view ORDER BY id",
         )
         .unwrap();
     let rows: Vec<String> = statement
         .query_map([], |row| {
-            let cells = (0..16).map(|index| {
+            let cells = (0..17).map(|index| {
                 row.get::<_, rusqlite::types::Value>(index)
                     .map(|value| match value {
                         rusqlite::types::Value::Null => "-".to_owned(),
@@ -459,12 +461,13 @@ fn the_view_shows_every_column_as_text() {
             "1 r/1 output 9000 crop1 threshold=0.5 r/1/validation.zarr \
              9000/crop1/output/threshold=0.5 \
              r/1/validation.zarr/9000/crop1/output/threshold=0.5 present recorded 12 3 \
-             2023-11-14T22:13:20.123Z 2023-11-14T22:13:20.000Z 1970-01-01T00:00:00.000Z",
+             2023-11-14T22:13:20.123Z 2023-11-14T22:13:20.000Z 1970-01-01T00:00:00.000Z \
+             c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7c7",
             "2 r/1 validation-container - - - r/1/validation.zarr - r/1/validation.zarr reserved \
-             scanned - - 1970-01-01T00:00:00.000Z - -",
+             scanned - - 1970-01-01T00:00:00.000Z - - -",
             "3 r/1 prediction 5 crop1 - r/1/validation.zarr 5/crop1/prediction \
              r/1/validation.zarr/5/crop1/prediction missing recorded 1 1 \
-             1970-01-01T00:00:00.000Z - -",
+             1970-01-01T00:00:00.000Z - - -",
         ]
     );
 }

@@ -22,15 +22,15 @@ pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 pub(super) const INSERT_REMOVED: &str = "INSERT INTO removed (removal_id, artifact_id, item, \
      run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
-     bytes, files, recorded_at, written_at, sealed_at, owner) \
+     bytes, files, recorded_at, written_at, sealed_at, owner, content) \
      SELECT ?1, id, ?3, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
-     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner \
+     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner, content \
      FROM artifact WHERE id = ?2";
 pub(super) const BRING_BACK: &str = "INSERT INTO artifact (id, run_id, kind_id, iteration, \
      dataset_id, parameters_id, container_id, array, origin, state, bytes, files, recorded_at, \
-     written_at, sealed_at, owner) \
+     written_at, sealed_at, owner, content) \
      SELECT artifact_id, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
-     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner \
+     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner, content \
      FROM removed WHERE removal_id = ?1 AND artifact_id = ?2";
 pub(super) const MARK_RESTORED: &str =
     "UPDATE removed SET restored_at = ?3 WHERE removal_id = ?1 AND artifact_id = ?2";

@@ -10,6 +10,7 @@ use rusqlite::types::FromSql;
 use super::error::CatalogError;
 use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::clock::Timestamp;
+use crate::content::ContentHash;
 use crate::key::{Key, Kind};
 use crate::layout;
 use crate::name::{NameError, RunName};
@@ -20,13 +21,13 @@ macro_rules! columns {
     () => {
         "a.id, run.name, a.kind_id, a.iteration, dataset.name, parameters.text, container.path, \
          a.array, a.state, a.origin, a.bytes, a.files, a.recorded_at, a.written_at, a.sealed_at, \
-         a.owner, EXISTS (SELECT 1 FROM pin)"
+         a.owner, a.content, EXISTS (SELECT 1 FROM pin)"
     };
 }
 pub(super) use columns;
 
 /// Number of the columns of [`columns`]; those of a query's own follow.
-pub(super) const COLUMNS: usize = 17;
+pub(super) const COLUMNS: usize = 18;
 
 /// Joins the strings to `artifact AS a`, `run` and `container`.
 macro_rules! names {
@@ -114,6 +115,7 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
         recorded_at: Timestamp(field(row, 12)?),
         written_at: field::<Option<i64>>(row, 13)?.map(Timestamp),
         sealed_at: field::<Option<i64>>(row, 14)?.map(Timestamp),
+        content_hash: field::<Option<[u8; 32]>>(row, 16)?.map(ContentHash),
         owner: field(row, 15)?,
         pins: Vec::new(),
         base: Arc::clone(base),
@@ -122,7 +124,7 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
 
 /// Whether the catalog has any pin, so that a row may be bound by one.
 pub(super) fn may_be_pinned(row: &Row<'_>) -> rusqlite::Result<bool> {
-    row.get(16)
+    row.get(17)
 }
 
 fn key(row: &Row<'_>) -> Result<Key, String> {

@@ -13,8 +13,8 @@ use crate::removals::RemovalId;
 
 pub(super) const INSERT_AS: &str = "INSERT INTO artifact (id, run_id, kind_id, iteration, \
      dataset_id, parameters_id, container_id, array, origin, state, bytes, files, recorded_at, \
-     written_at, sealed_at, owner) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+     written_at, sealed_at, owner, content) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
 pub(super) const MARK_ITEM_RESTORED: &str = "UPDATE removed SET restored_at = ?3 \
      WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL";
 
@@ -56,6 +56,7 @@ impl Change<'_> {
                     was.written_at.map(|time| time.0),
                     was.sealed_at.map(|time| time.0),
                     was.owner,
+                    was.content_hash.map(|hash| hash.0),
                 ])
             })
             .map_err(|error| self.catalog.sql("taking in a row", error))?;

@@ -62,6 +62,7 @@ impl Record for Artifact {
         "recorded_at",
         "written_at",
         "sealed_at",
+        "content_hash",
         "pins",
     ];
 
@@ -97,6 +98,7 @@ impl Record for Artifact {
             self.recorded_at.to_string(),
             or_empty(self.written_at),
             or_empty(self.sealed_at),
+            or_empty(self.content_hash),
             self.pins.join(","),
         ]
     }

@@ -109,6 +109,9 @@ impl Bar {
 impl Monitor for Bar {
     fn begin(&self, phase: Phase, items: Option<u64>) {
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (Some(phase), items);
+        for count in [&self.items, &self.files, &self.bytes] {
+            count.store(0, Ordering::Relaxed);
+        }
     }
 
     fn advance(&self, progress: Progress) {
@@ -150,5 +153,7 @@ mod tests {
             ..Progress::default()
         });
         assert_eq!(bar.text(), "scanning 3 of 7, 4 files, 1.5 KiB");
+        bar.begin(Phase::Measure, None);
+        assert_eq!(bar.text(), "measuring 0");
     }
 }

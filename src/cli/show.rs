@@ -33,7 +33,7 @@ impl Subjects {
         for target in self.targets(context, registry, "show", "show")? {
             let gone = match (registry.get(&target)?, &target) {
                 (Some(artifact), _) => {
-                    found.push(Shown::Here(artifact));
+                    found.push(Shown::Here(Box::new(artifact)));
                     continue;
                 }
                 (None, Target::Path(path)) => registry.gone_from(path)?.into_iter().next(),
@@ -42,7 +42,8 @@ impl Subjects {
             let gone = gone.ok_or_else(|| registry.not_recorded(&target))?;
             found.push(Shown::Gone(Box::new(gone)));
         }
-        found.extend(self.selected(registry)?.into_iter().map(Shown::Here));
+        let selected = self.selected(registry)?.into_iter();
+        found.extend(selected.map(|artifact| Shown::Here(Box::new(artifact))));
         Ok(found)
     }
 
@@ -201,6 +202,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         ("recorded", artifact.recorded_at.to_string()),
         ("written", or_dash(artifact.written_at)),
         ("sealed", or_dash(artifact.sealed_at)),
+        ("contents", or_dash(artifact.content_hash)),
         ("owner", artifact.owner.map_or("?".to_owned(), user_name)),
         ("pins", or_dash(pins)),
     ]

@@ -19,7 +19,8 @@ use crate::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyRep
 /// was written, the size of checkpoints; data on disk that no row has; the trash; the catalog's
 /// file and its history. Sizes of sealed arrays are compared too, which walks through them: that
 /// finds missing chunks, which a zarr reads as fill values, silently. Sizes of other arrays that
-/// were ever counted are compared with --measure.
+/// were ever counted are compared with --measure. With --read-data the data of arrays that were sealed
+/// with --hash is read, and its contents are compared too: that finds what has the same size.
 ///
 /// Changes nothing without --repair, and never touches data. The selection says which rows are
 /// compared; data without a row is looked for below the runs, and of the kinds, that it names. What
@@ -35,6 +36,9 @@ pub(super) struct Verify {
     /// Compare the sizes of all arrays that were ever counted, not of sealed ones only
     #[arg(long, conflicts_with = "quick")]
     measure: bool,
+    /// Read all data that was sealed with a hash, and compare its contents
+    #[arg(long, conflicts_with = "quick")]
+    read_data: bool,
     /// Walk through no array, and leave the history alone
     #[arg(long)]
     quick: bool,
@@ -121,6 +125,8 @@ impl Record for Line<'_> {
 struct Document<'a> {
     rows: u64,
     measured: u64,
+    read: u64,
+    unhashed: u64,
     arrays: u64,
     checkpoints: u64,
     operations: Option<u64>,
@@ -134,6 +140,7 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
     let registry = open(context, command.repair)?;
     let options = VerifyOptions {
         measure: command.measure,
+        read_data: command.read_data,
         quick: command.quick,
         indices: command.indices,
         threads: command.threads.map(usize::from),
@@ -153,7 +160,7 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
         repaired: repaired.map(|repaired| index < repaired),
     });
     let lines: Vec<Line<'_>> = lines.collect();
-    show(context, command.output, &report, lines)?;
+    show(context, command, &report, lines)?;
     let left = all - repaired.unwrap_or_default();
     match repaired {
         Some(repaired) => context.say(&format!(
@@ -161,7 +168,15 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
             render::count(repaired, "finding")
         )),
         None if report.findings.iter().any(|found| found.repair.is_some()) => {
-            context.say(&context.with_base("mend the catalog with: dalsegno verify --repair"));
+            // What was found by a closer look is found again by one only.
+            let closer = [
+                (command.measure, " --measure"),
+                (command.read_data, " --read-data"),
+            ];
+            let closer = closer.into_iter().filter(|(is_set, _)| *is_set);
+            let closer: String = closer.map(|(_, flag)| flag).collect();
+            let hint = format!("mend the catalog with: dalsegno verify{closer} --repair");
+            context.say(&context.with_base(&hint));
         }
         None => {}
     }
@@ -181,15 +196,17 @@ fn open(context: &Context, repair: bool) -> Result<Registry, Failure> {
 
 fn show(
     context: &mut Context,
-    output: Output,
+    command: &Verify,
     report: &VerifyReport,
     lines: Vec<Line<'_>>,
 ) -> Result<(), Failure> {
-    let form = context.form(output);
+    let form = context.form(command.output);
     if form == Form::Json {
         let document = Document {
             rows: report.rows,
             measured: report.measured,
+            read: report.read,
+            unhashed: report.unhashed,
             arrays: report.arrays,
             checkpoints: report.checkpoints,
             operations: report.operations,
@@ -213,6 +230,13 @@ fn show(
     if report.checkpoints > 0 {
         let count = render::count(report.checkpoints, "checkpoint");
         looked.push(format!("{count} on disk"));
+    }
+    if command.read_data {
+        let mut read = format!("{} of them read in full", report.read);
+        if report.unhashed > 0 {
+            read.push_str(&format!(", {} sealed without a hash", report.unhashed));
+        }
+        looked.insert(1, read);
     }
     let counts: Vec<String> = report
         .counts()

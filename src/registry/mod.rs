@@ -32,6 +32,7 @@ use crate::name::{DatasetName, is_container_name};
 use crate::recovery::Recovery;
 use crate::refresh::{self, RefreshOptions, RefreshReport};
 use crate::scan::{self, ScanOptions, ScanReport};
+use crate::seal::{self, SealOptions};
 use crate::storage::Base;
 
 pub use history::{Gone, UndoReport};
@@ -253,29 +254,32 @@ impl Registry {
         Ok(self.catalog.du(filter, group)?)
     }
 
-    /// Notes the writer's word that an artifact is whole; counts its bytes and files.
+    /// Notes the writer's word that an artifact is whole; counts its bytes and files. A content
+    /// hash that it had is dropped: [`Registry::seal_many`] takes a new one.
     ///
     /// # Errors
     /// [`Error::NotRecorded`], [`Error::NothingWritten`], [`Error::Unreadable`].
     pub fn seal(&self, target: &Target) -> Result<Artifact> {
         let artifact = self.get(target)?.ok_or_else(|| self.not_recorded(target))?;
-        self.seal_many(std::slice::from_ref(&artifact), &Silent)?;
+        let artifacts = std::slice::from_ref(&artifact);
+        self.seal_many(artifacts, SealOptions::default(), &Silent)?;
         self.get(&Target::Id(artifact.id))?
             .ok_or_else(|| self.not_recorded(target))
     }
 
-    /// Seals many artifacts, all or none.
+    /// Seals many artifacts, all or none; with their content hashes where the options say so.
     ///
     /// # Errors
-    /// As [`Registry::seal`].
-    pub fn seal_many(&self, artifacts: &[Artifact], monitor: &dyn Monitor) -> Result<()> {
-        refresh::seal(
-            &self.catalog,
-            &self.base,
-            artifacts,
-            self.clock.now(),
-            monitor,
-        )
+    /// As [`Registry::seal`], and [`StorageError::Changed`](crate::storage::StorageError::Changed)
+    /// where data changed while it was read.
+    pub fn seal_many(
+        &self,
+        artifacts: &[Artifact],
+        options: SealOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<()> {
+        let now = self.clock.now();
+        seal::seal(&self.catalog, &self.base, artifacts, options, now, monitor)
     }
 
     /// Looks for the data of a selection and notes what it sees.

@@ -7,6 +7,7 @@ use super::{Checked, Removing};
 use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::catalog::Catalog;
 use crate::clock::Timestamp;
+use crate::content::ContentHash;
 use crate::error::Error;
 use crate::key::Key;
 use crate::removals::{Actor, RemovalId};
@@ -38,6 +39,7 @@ struct Row<'a> {
     recorded_at: Timestamp,
     written_at: Option<Timestamp>,
     sealed_at: Option<Timestamp>,
+    content_hash: Option<ContentHash>,
     owner: Option<u32>,
 }
 
@@ -73,6 +75,7 @@ pub(crate) struct TakenRow {
     recorded_at: Timestamp,
     written_at: Option<Timestamp>,
     sealed_at: Option<Timestamp>,
+    content_hash: Option<ContentHash>,
     owner: Option<u32>,
 }
 
@@ -92,6 +95,7 @@ impl TakenRow {
             recorded_at: self.recorded_at,
             written_at: self.written_at,
             sealed_at: self.sealed_at,
+            content_hash: self.content_hash,
             owner: self.owner,
             pins: Vec::new(),
             base: catalog.base().clone(),
@@ -123,6 +127,7 @@ pub(super) fn text(
             recorded_at: artifact.recorded_at,
             written_at: artifact.written_at,
             sealed_at: artifact.sealed_at,
+            content_hash: artifact.content_hash,
             owner: artifact.owner,
         })
     });

@@ -9,10 +9,12 @@ mod contents;
 mod entry;
 mod finding;
 mod fs_kind;
+mod hash;
 mod instead;
 mod marker;
 mod mounts;
 mod place;
+mod pool;
 mod purge;
 mod sight;
 mod trash;
@@ -27,6 +29,7 @@ pub use contents::{Contents, contents, contents_of_item};
 pub use entry::{EntryId, Form, Standing, standing};
 pub use finding::{Finding, FindingClass, escape};
 pub use fs_kind::{FsKind, kind_of};
+pub use hash::{Content, ReadError, hash};
 pub use instead::{Instead, instead, metadata_bytes};
 pub use marker::Format;
 pub use mounts::mounts_below;
@@ -97,7 +100,7 @@ pub enum StorageError {
         /// The path.
         path: PathBuf,
     },
-    /// Something was changed by somebody else while it was being removed.
+    /// Something was changed by somebody else while it was being removed, or read to be sealed.
     #[error("{} was changed by another process meanwhile", .path.display())]
     Changed {
         /// What.

@@ -2,18 +2,17 @@
 //! the data of known ones, counting bytes and files.
 //!
 //! One pool serves all three. Its tasks are a folder to search, a path to look at, and a folder
-//! of an array to count; each may push further ones, last in first out, so that the queue stays
-//! as small as the tree is deep. A search never descends into an array: chunk folders are called
-//! `0/0/0`, like iterations. Nothing here writes, and no symbolic link is followed by a search.
+//! of an array to count; each may leave further ones. A search never descends into an array: chunk
+//! folders are called `0/0/0`, like iterations. Nothing here writes, and no symbolic link is
+//! followed by a search.
 
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
 use rustix::io::Errno;
@@ -21,6 +20,7 @@ use rustix::io::Errno;
 use super::Base;
 use super::finding::{Finding, FindingClass};
 use super::marker::{self, Marker, MarkerError};
+use super::pool::{self, Stopped};
 use super::sight::{Event, Look, Sight, Subject};
 use crate::monitor::{Monitor, Progress};
 use crate::size::{ByteCount, Size};
@@ -43,10 +43,9 @@ pub struct WalkOptions {
 
 impl Default for WalkOptions {
     fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             measure: false,
-            threads: (2 * cores).clamp(4, 16),
+            threads: pool::default_threads(),
             arrays: true,
             checkpoints: false,
             links: false,
@@ -86,7 +85,7 @@ pub fn walk_from<E>(
         path: path.clone(),
         in_container: names_container(path),
     };
-    Pool::run(
+    Walk::run(
         base,
         options,
         monitor,
@@ -107,7 +106,7 @@ pub fn look<E>(
     emit: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
     let tasks = paths.into_iter().map(Task::Look).collect();
-    Pool::run(base, options, monitor, tasks, emit)
+    Walk::run(base, options, monitor, tasks, emit)
 }
 
 enum Task {
@@ -131,88 +130,34 @@ enum Counted {
     Known(i64),
 }
 
-struct Queue {
-    tasks: Vec<Task>,
-    /// Tasks taken and not finished.
-    running: usize,
-    stop: bool,
-}
-
-struct Pool<'a> {
+struct Walk<'a> {
     base: &'a Base,
     options: WalkOptions,
     monitor: &'a dyn Monitor,
-    queue: Mutex<Queue>,
-    changed: Condvar,
 }
 
-/// The receiver is gone: the walk is to end.
-struct Stopped;
+type Sender = pool::Sender<Event>;
 
-type Sender = SyncSender<Event>;
-
-impl Pool<'_> {
+impl Walk<'_> {
     fn run<E>(
         base: &Base,
         options: WalkOptions,
         monitor: &dyn Monitor,
         tasks: Vec<Task>,
-        mut emit: impl FnMut(Event) -> Result<(), E>,
+        emit: impl FnMut(Event) -> Result<(), E>,
     ) -> Result<(), E> {
-        let pool = Pool {
+        let walk = Walk {
             base,
             options,
             monitor,
-            queue: Mutex::new(Queue {
-                tasks,
-                running: 0,
-                stop: false,
-            }),
-            changed: Condvar::new(),
         };
-        let (sender, receiver) = mpsc::sync_channel(4096);
-        std::thread::scope(|scope| {
-            for _ in 0..options.threads.max(1) {
-                let (pool, sender) = (&pool, sender.clone());
-                scope.spawn(move || pool.work(&sender));
-            }
-            drop(sender);
-            // Where `emit` fails the receiver is dropped, and sending ends every worker.
-            receiver.into_iter().try_for_each(&mut emit)
-        })
-    }
-
-    fn work(&self, sender: &Sender) {
-        let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
-        loop {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let task = loop {
-                if queue.stop || (queue.tasks.is_empty() && queue.running == 0) {
-                    self.changed.notify_all();
-                    return;
-                }
-                if let Some(task) = queue.tasks.pop() {
-                    break task;
-                }
-                queue = self
-                    .changed
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-            };
-            queue.running += 1;
-            drop(queue);
-            let mut more = Vec::new();
-            let result = self.perform(task, &mut buffer, &mut more, sender);
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-            queue.running -= 1;
-            queue.stop |= result.is_err();
-            let wake = more.len() > 1 || queue.stop || queue.running == 0;
-            queue.tasks.append(&mut more);
-            drop(queue);
-            if wake {
-                self.changed.notify_all();
-            }
-        }
+        pool::run(
+            options.threads,
+            tasks,
+            || vec![MaybeUninit::uninit(); 32 << 10],
+            |task, buffer: &mut Vec<_>, more, sender| walk.perform(task, buffer, more, sender),
+            emit,
+        )
     }
 
     fn perform(

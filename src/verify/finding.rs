@@ -43,6 +43,8 @@ pub enum VerifyClass {
     ChangedFiles,
     /// The number of files is what was counted, their bytes are not.
     ChangedSize,
+    /// Files and bytes are as many as were sealed, and their contents are not what was sealed.
+    ChangedContent,
     /// The metadata was written anew since it was noted.
     Rewritten,
     /// A removal or restore in flight, or one that was interrupted.
@@ -57,7 +59,7 @@ pub enum VerifyClass {
 
 impl VerifyClass {
     /// Every class, in the order of a report.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CatalogDamaged,
         Self::HistoryBroken,
         Self::RowDamaged,
@@ -72,6 +74,7 @@ impl VerifyClass {
         Self::WrongType,
         Self::ChangedFiles,
         Self::ChangedSize,
+        Self::ChangedContent,
         Self::Rewritten,
         Self::TrashUnsettled,
         Self::TrashLeftover,
@@ -97,6 +100,7 @@ impl VerifyClass {
             Self::WrongType => "wrong-type",
             Self::ChangedFiles => "changed-files",
             Self::ChangedSize => "changed-size",
+            Self::ChangedContent => "changed-content",
             Self::Rewritten => "rewritten",
             Self::TrashUnsettled => "trash-unsettled",
             Self::TrashLeftover => "trash-leftover",
@@ -123,6 +127,9 @@ impl VerifyClass {
             }
             Self::ChangedFiles | Self::ChangedSize => {
                 "write it again, or bring it back from a copy; then: dalsegno seal PATH"
+            }
+            Self::ChangedContent => {
+                "write it again, or bring it back from a copy; then: dalsegno seal --hash PATH"
             }
             Self::NoMetadata => {
                 "bring the metadata back from a copy, or let what is left go with: dalsegno rm PATH"
@@ -243,6 +250,10 @@ pub struct VerifyReport {
     pub rows: u64,
     /// Rows whose bytes and files were compared by a walk.
     pub measured: u64,
+    /// Rows whose data was read, to compare its contents.
+    pub read: u64,
+    /// Sealed rows that have no content hash to compare; 0 where contents were not compared.
+    pub unhashed: u64,
     /// Arrays found on disk.
     pub arrays: u64,
     /// Checkpoints found on disk.

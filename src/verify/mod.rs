@@ -26,17 +26,19 @@ mod trash;
 mod tree;
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::artifact::Artifact;
+use crate::artifact::{Artifact, State};
 use crate::catalog::Catalog;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::filter::Filter;
-use crate::monitor::{Monitor, Phase};
+use crate::monitor::{Monitor, Phase, Progress};
 use crate::recovery;
+use crate::refresh;
 use crate::storage::{
-    self, Base, Event, Finding, FindingClass, Look, Sight, StorageError, Trash, WalkOptions,
+    self, Base, Content, Event, Finding, FindingClass, Look, ReadError, Sight, StorageError, Trash,
+    WalkOptions,
 };
 
 pub use finding::{Repair, VerifyClass, VerifyFinding, VerifyReport};
@@ -46,7 +48,7 @@ pub use repair::{REASON, RepairReport};
 /// Rows, or arrays found, that are looked at together.
 const BATCH: usize = 4096;
 
-/// How closely to look.
+/// How closely to look. `quick` wins over `measure` and `read_data`.
 ///
 /// Always: whether data is there, of the right type, and when its metadata was written; the size of
 /// a checkpoint; the catalog's file; the trash.
@@ -54,6 +56,9 @@ const BATCH: usize = 4096;
 pub struct VerifyOptions {
     /// Compare the size of every array that was ever counted; without, of the sealed ones only.
     pub measure: bool,
+    /// Read the data of the sealed rows that have a content hash, where its size is as it was
+    /// counted, and compare the hashes.
+    pub read_data: bool,
     /// Compare no size that takes a walk through an array, and leave the history alone.
     pub quick: bool,
     /// Let SQLite compare rows with indices too, which reads the whole file more than once.
@@ -262,6 +267,47 @@ impl Verify<'_> {
         let Ok(()) = looked;
         noticed.into_iter().for_each(|finding| self.notice(finding));
         sights
+    }
+
+    /// Reads data; gives what could be read, or what of it has changed meanwhile. What is not in the
+    /// result could not be read, and is a finding.
+    fn read(&mut self, rows: &[&Artifact]) -> HashMap<i64, Result<Content, PathBuf>> {
+        let looks = rows
+            .iter()
+            .map(|artifact| refresh::look(artifact))
+            .collect();
+        let (mut contents, mut noticed) = (HashMap::new(), Vec::new());
+        if rows.is_empty() {
+            return contents;
+        }
+        let (threads, monitor) = (self.options.threads, self.monitor);
+        monitor.begin(Phase::Read, Some(rows.len() as u64));
+        let read = storage::hash(self.base, threads, monitor, looks, |id, content| {
+            monitor.advance(Progress {
+                items: 1,
+                ..Progress::default()
+            });
+            match content {
+                Ok(content) => drop(contents.insert(id, Ok(content))),
+                Err(ReadError::Changed(path)) => drop(contents.insert(id, Err(path))),
+                Err(ReadError::Unreadable(path, detail)) => {
+                    noticed.push(Finding::new(FindingClass::Unreadable, &path, detail));
+                }
+            }
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let Ok(()) = read;
+        monitor.begin(Phase::Verify, None);
+        noticed.into_iter().for_each(|finding| self.notice(finding));
+        contents
+    }
+
+    /// Whether the contents of an artifact are to be compared, where its size is as counted.
+    fn reads(&self, artifact: &Artifact) -> bool {
+        self.options.read_data
+            && !self.options.quick
+            && artifact.state == State::Present
+            && artifact.content_hash.is_some()
     }
 
     /// Whether the size of an artifact's data is to be compared by a walk through it.

@@ -22,7 +22,7 @@ use crate::recovery;
 use crate::refresh;
 use crate::removals::Actor;
 use crate::scan;
-use crate::storage::{self, Base, Event, Look, Sight, Trash, WalkOptions};
+use crate::storage::{self, Base, Content, Event, Look, ReadError, Sight, Trash, WalkOptions};
 
 /// The reason that the history gives for what a repair does.
 pub const REASON: &str = "verify --repair";
@@ -127,6 +127,15 @@ fn place(found: &VerifyFinding) -> Place {
     (found.class, found.path.clone(), found.artifact)
 }
 
+/// A row that findings are about.
+struct Wrong {
+    row: Artifact,
+    /// Whether its size is to be counted.
+    measured: bool,
+    /// Whether its contents are to be read.
+    contents: bool,
+}
+
 struct Mending<'a> {
     catalog: &'a Catalog,
     base: &'a Base,
@@ -169,7 +178,7 @@ impl Mending<'_> {
 
     /// Writes into rows what is seen of their data; gives what was mended.
     fn rows(&self, findings: &[&VerifyFinding]) -> Result<Vec<Place>, Error> {
-        let mut rows: BTreeMap<ArtifactId, (Artifact, bool)> = BTreeMap::new();
+        let mut rows: BTreeMap<ArtifactId, Wrong> = BTreeMap::new();
         let mut mended = Vec::new();
         for found in findings {
             let Some(id) = found.artifact else {
@@ -180,7 +189,13 @@ impl Mending<'_> {
                     let measured = found.repair == Some(Repair::NoteAnew)
                         && row.size.is_some()
                         && !row.key.kind().is_container();
-                    rows.entry(id).or_insert((row, false)).1 |= measured;
+                    let wrong = rows.entry(id).or_insert(Wrong {
+                        row,
+                        measured: false,
+                        contents: false,
+                    });
+                    wrong.measured |= measured;
+                    wrong.contents |= found.class == VerifyClass::ChangedContent;
                 }
                 // It was removed since, or is what nobody can write to.
                 Ok(_) => mended.push(place(found)),
@@ -190,19 +205,26 @@ impl Mending<'_> {
         }
         let mut sights = HashMap::new();
         for measure in [false, true] {
-            let rows = rows.values().filter(|(_, measured)| *measured == measure);
-            let looks: Vec<Look> = rows.map(|(row, _)| refresh::look(row)).collect();
+            let rows = rows.values().filter(|wrong| wrong.measured == measure);
+            let looks: Vec<Look> = rows.map(|wrong| refresh::look(&wrong.row)).collect();
             if !looks.is_empty() {
                 sights.extend(self.look(looks, measure));
             }
         }
+        let contents = self.read(&rows, &sights);
         let written = self
             .catalog
             .record(self.doing(Action::Refresh), |recorder| {
                 let mut written = BTreeSet::new();
-                for (id, (row, measured)) in &rows {
+                for (id, Wrong { row, measured, .. }) in &rows {
                     let Some(&sight) = sights.get(&id.0) else {
                         continue;
+                    };
+                    let is_another = match contents.get(&id.0) {
+                        Some(Ok(content)) => row.content_hash != Some(content.hash),
+                        // What was not read in full is not judged.
+                        Some(Err(_)) => continue,
+                        None => false,
                     };
                     // Counting may have failed half-way; what was not counted is not noted.
                     let is_counted = !measured || sight.is_none_or(|sight| sight.size.is_some());
@@ -211,7 +233,10 @@ impl Mending<'_> {
                         && recorder.artifact(*id)?.as_ref() == Some(row)
                         && self.still(&path, row.key.kind(), sight)
                     {
-                        recorder.see(row, sight.map(seen))?;
+                        match is_another {
+                            true => recorder.see_changed(row, sight.map(seen))?,
+                            false => recorder.see(row, sight.map(seen))?,
+                        };
                         written.insert(*id);
                     }
                 }
@@ -224,6 +249,30 @@ impl Mending<'_> {
         };
         mended.extend(findings.iter().filter(is_written).map(|found| place(found)));
         Ok(mended)
+    }
+
+    /// Reads the data of rows whose contents are said to have changed, and whose size has not. That
+    /// takes long, so it is done before the transaction, which looks at the time only.
+    fn read(
+        &self,
+        rows: &BTreeMap<ArtifactId, Wrong>,
+        sights: &HashMap<i64, Option<Sight>>,
+    ) -> HashMap<i64, Result<Content, ReadError>> {
+        let is_to_read = |wrong: &&Wrong| {
+            let sight = sights.get(&wrong.row.id.0).copied().flatten();
+            wrong.contents
+                && wrong.row.content_hash.is_some()
+                && sight.is_some_and(|sight| sight.size == wrong.row.size)
+        };
+        let looks = rows.values().filter(is_to_read);
+        let looks = looks.map(|wrong| refresh::look(&wrong.row)).collect();
+        let mut contents = HashMap::new();
+        let read = storage::hash(self.base, None, self.monitor, looks, |id, content| {
+            contents.insert(id, content);
+            Ok::<_, std::convert::Infallible>(())
+        });
+        let Ok(()) = read;
+        contents
     }
 
     /// Makes rows for data, as a scan does; gives what was mended.

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::layout;
 use crate::monitor::Phase;
 use crate::refresh;
-use crate::storage::{self, Base, Instead, Sight, StorageError};
+use crate::storage::{self, Base, Content, Instead, Sight, StorageError};
 
 impl Verify<'_> {
     /// Compares every row of the selection with what is on disk. Reserved rows say nothing that
@@ -67,11 +67,14 @@ impl Verify<'_> {
         let rows = std::mem::take(batch);
         let measured = rows.iter().filter(|row| self.measures(row)).count();
         self.report.measured += measured as u64;
-        let suspects: Vec<ArtifactId> = self
-            .judge_all(&rows)
-            .into_iter()
-            .map(|(artifact, _)| artifact.id)
-            .collect();
+        if self.options.read_data {
+            let unhashed = rows.iter().filter(|row| is_unhashed(row)).count();
+            self.report.unhashed += unhashed as u64;
+        }
+        let (found, read) = self.judge_all(&rows, false);
+        self.report.read += read;
+        let suspects: Vec<ArtifactId> =
+            found.into_iter().map(|(artifact, _)| artifact.id).collect();
         if suspects.is_empty() {
             return Ok(());
         }
@@ -86,7 +89,7 @@ impl Verify<'_> {
             }
         }
         again.retain(|artifact| !in_flight.covers(&artifact.location().path()));
-        for (artifact, finding) in self.judge_all(&again) {
+        for (artifact, finding) in self.judge_all(&again, true).0 {
             if finding.class == VerifyClass::RowWithoutData {
                 self.lost.add(artifact);
             }
@@ -95,8 +98,15 @@ impl Verify<'_> {
         Ok(())
     }
 
-    fn judge_all<'b>(&mut self, rows: &'b [Artifact]) -> Vec<(&'b Artifact, VerifyFinding)> {
+    /// Judges rows by what is on disk; gives how many were read in full, too. `again`: whoever
+    /// writes to data that is read has had time to end.
+    fn judge_all<'b>(
+        &mut self,
+        rows: &'b [Artifact],
+        again: bool,
+    ) -> (Vec<(&'b Artifact, VerifyFinding)>, u64) {
         let mut findings = Vec::new();
+        let mut to_read: Vec<&Artifact> = Vec::new();
         for measure in [false, true] {
             let rows: Vec<&Artifact> = rows
                 .iter()
@@ -118,15 +128,70 @@ impl Verify<'_> {
                     None => continue,
                 };
                 match judge(self.base, artifact, *sight) {
-                    Ok(finding) => {
-                        findings.extend(finding.map(|finding| (artifact, finding)));
+                    Ok(Some(finding)) => findings.push((artifact, finding)),
+                    Ok(None) if sight.is_some_and(|sight| sight.size.is_some()) => {
+                        to_read.push(artifact);
                     }
+                    Ok(None) => {}
                     Err(error) => self.unreadable(&artifact.location().path(), &error),
                 }
             }
         }
-        findings
+        to_read.retain(|artifact| self.reads(artifact));
+        let contents = self.read(&to_read);
+        for artifact in to_read {
+            let content = match contents.get(&artifact.id.0) {
+                Some(Err(path)) if again => {
+                    // A writer is at work: nothing can be said, and that is not left unsaid.
+                    if !self.base.lacks(&artifact.location().path()) {
+                        self.find(VerifyFinding {
+                            class: VerifyClass::Unreadable,
+                            path: storage::escape(path.as_os_str()),
+                            artifact: None,
+                            detail: "it changed while it was read, twice".to_owned(),
+                            repair: None,
+                        });
+                    }
+                    continue;
+                }
+                Some(content) => content.as_ref().ok(),
+                None => continue,
+            };
+            if let Some(finding) = changed_content(artifact, content) {
+                findings.push((artifact, finding));
+            }
+        }
+        let read = contents.values().filter(|content| content.is_ok()).count();
+        (findings, read as u64)
     }
+}
+
+/// Whether a row is sealed and could have a content hash, and has none.
+fn is_unhashed(artifact: &Artifact) -> bool {
+    artifact.state == State::Present
+        && artifact.sealed_at.is_some()
+        && artifact.content_hash.is_none()
+        && !artifact.key.kind().is_container()
+}
+
+/// What is wrong between a sealed row and its data, of which no more is known where it changed
+/// while it was read.
+fn changed_content(artifact: &Artifact, content: Option<&Content>) -> Option<VerifyFinding> {
+    let (sealed, sealed_at) = (artifact.content_hash?, artifact.sealed_at?);
+    if content.is_some_and(|content| content.hash == sealed) {
+        return None;
+    }
+    let found = content.map_or("something else".to_owned(), |found| found.hash.to_string());
+    let detail = format!(
+        "sealed at {sealed_at}: as many files and bytes, and other contents: {found}; sealed was {sealed}"
+    );
+    Some(VerifyFinding {
+        class: VerifyClass::ChangedContent,
+        path: artifact.location().path(),
+        artifact: Some(artifact.id),
+        detail,
+        repair: Some(Repair::NoteAnew),
+    })
 }
 
 /// What is wrong between a row and what was seen of its data.

@@ -307,7 +307,7 @@ fn manual_pages_and_completions_are_printed() {
 }
 
 /// The fields of an artifact, in order.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "id",
     "run",
     "kind",
@@ -323,6 +323,7 @@ const FIELDS: [&str; 16] = [
     "recorded_at",
     "written_at",
     "sealed_at",
+    "content_hash",
     "pins",
 ];
 

@@ -55,3 +55,38 @@ fn verify_lists_what_is_wrong_and_repair_mends_it() {
     // The times of files are those of the test.
     assert_transcript!("verify", text + &mended);
 }
+
+/// A hash is asked for, compared and dropped.
+#[test]
+fn contents_are_sealed_and_compared() {
+    let world = World::scanned();
+    let array = "mito/validation.zarr/1000/crop1/prediction";
+    let sealed = world.transcript(&format!(
+        "seal --hash {array} --json
+        seal --hash --run mito --iteration 9000 --table
+        show {array} --table
+        list --run mito --iteration 1000 --dataset crop1 --jsonl
+        seal mito/snapshot.zarr/volumes/raw --quiet
+        verify --read-data
+        verify --read-data --json
+        verify --read-data --quick"
+    ));
+    // As many bytes, and the time of the metadata is as it was.
+    fs::write(world.base.join(array).join("0.0"), [8; 4]).unwrap();
+    let found = world.transcript(
+        "verify
+        verify --read-data --table
+        verify --read-data --jsonl --quiet
+        verify --read-data --repair
+        verify --read-data --run mito --iteration 1000",
+    );
+    let containers = world.transcript(
+        "record validation-container --run mito
+        seal --hash --kind validation-container
+        seal --hash mito/validation.zarr
+        seal --hash mito/validation.zarr mito/extra.zarr/mesh --table
+        seal --hash --run none
+        seal --hash --threads 0 --run mito",
+    );
+    assert_transcript!("contents", sealed + &found + &containers);
+}

@@ -110,7 +110,7 @@ impl Observed {
         };
         each(
             "SELECT path, concat_ws('|', id, run, kind, iteration, dataset, parameters, state,
-                 origin, bytes, files, recorded_at, written_at, sealed_at) FROM artifact_view",
+                 origin, bytes, files, recorded_at, written_at, sealed_at, content_hash) FROM artifact_view",
             &mut |row| {
                 let old = self.rows.insert(row.get(0).unwrap(), row.get(1).unwrap());
                 assert_eq!(old, None, "two rows of one path");

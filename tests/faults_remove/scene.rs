@@ -12,7 +12,7 @@ use dalsegno::key::{Key, Kind};
 use dalsegno::monitor::Silent;
 use dalsegno::removal::RemoveOptions;
 use dalsegno::removals::Keep;
-use dalsegno::{Options, Registry, RestoreTarget, Target};
+use dalsegno::{Options, Registry, RestoreTarget, SealOptions, Target};
 
 use crate::child::{self, prediction, say};
 use crate::fault::{copy, in_order, trace};
@@ -172,7 +172,9 @@ impl Case {
             ..Filter::default()
         };
         let rows = registry.select(&everything).unwrap();
-        registry.seal_many(&rows, &Silent).unwrap();
+        registry
+            .seal_many(&rows, SealOptions::default(), &Silent)
+            .unwrap();
     }
 
     /// Does what comes before the case, up to what is cut short.

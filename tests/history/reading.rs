@@ -150,7 +150,10 @@ fn as_version_3(base: &std::path::Path) {
     connection
         .execute_batch(
             "DROP VIEW history_view; DROP TABLE image; DROP TABLE operation; DROP TABLE agent;
-             DELETE FROM refinery_schema_history WHERE version = 4;
+             ALTER TABLE removed DROP COLUMN content;
+             DROP VIEW artifact_view; ALTER TABLE artifact DROP COLUMN content;
+             CREATE VIEW artifact_view AS SELECT id FROM artifact;
+             DELETE FROM refinery_schema_history WHERE version >= 4;
              PRAGMA user_version = 3;",
         )
         .unwrap();

@@ -113,7 +113,7 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
                 id,
                 state,
                 seen,
-                sealed_at: None,
+                seal: None,
             };
             assert_eq!(
                 catalog

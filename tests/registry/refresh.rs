@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use dalsegno::artifact::{Artifact, State};
-use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seen};
+use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seal, Seen};
 use dalsegno::clock::Timestamp;
 use dalsegno::filter::Filter;
 use dalsegno::history::{Action, Doing};
@@ -259,7 +259,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
             id: array.id,
             state,
             seen,
-            sealed_at: None,
+            seal: None,
         };
         assert_eq!(
             catalog
@@ -273,7 +273,10 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         id: dalsegno::artifact::ArtifactId(array.id.0 + 1),
         state: State::Present,
         seen: Some(seen),
-        sealed_at: Some(NOW),
+        seal: Some(Seal {
+            at: NOW,
+            content: None,
+        }),
     };
     assert_eq!(
         catalog

@@ -6,7 +6,7 @@ use dalsegno::artifact::State;
 use dalsegno::filter::Filter;
 use dalsegno::monitor::Silent;
 use dalsegno::size::{ByteCount, Size};
-use dalsegno::{RefreshOptions, Target};
+use dalsegno::{RefreshOptions, SealOptions, Target};
 
 use crate::common::{ARRAY_FILES, NOW, create, write_array};
 use crate::{code, key};
@@ -105,11 +105,13 @@ fn many_are_sealed_together_or_not_at_all() {
     let recorded = registry.record_many(&keys).unwrap();
     let rows: Vec<_> = recorded.into_iter().map(|one| one.artifact).collect();
     write_array(&rows[0].path());
-    let result = registry.seal_many(&rows, &Silent);
+    let result = registry.seal_many(&rows, SealOptions::default(), &Silent);
     assert_eq!(code(result), Some("nothing-written"));
     assert_eq!(registry.select(&Filter::default()).unwrap(), rows);
     write_array(&rows[1].path());
-    registry.seal_many(&rows, &Silent).unwrap();
+    registry
+        .seal_many(&rows, SealOptions::default(), &Silent)
+        .unwrap();
     let sealed = registry.select(&Filter::default()).unwrap();
     assert!(sealed.iter().all(|row| row.sealed_at == Some(NOW)));
 }
@@ -128,7 +130,11 @@ fn a_seal_holds_though_somebody_else_saw_the_data_first() {
         .unwrap();
     assert_eq!(report.changed, 1);
     registry
-        .seal_many(std::slice::from_ref(&reserved), &Silent)
+        .seal_many(
+            std::slice::from_ref(&reserved),
+            SealOptions::default(),
+            &Silent,
+        )
         .unwrap();
     let row = registry.get(&Target::Id(reserved.id)).unwrap().unwrap();
     assert_eq!(row.sealed_at, Some(NOW));

@@ -35,6 +35,7 @@ pub(crate) fn artifact(id: i64, key: Key) -> Artifact {
         recorded_at: ago(30 * DAY),
         written_at: Some(ago(30 * DAY)),
         sealed_at: None,
+        content_hash: None,
         owner: None,
         pins: Vec::new(),
         base: Arc::from(Path::new("/base")),

@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use dalsegno::VerifyClass;
 use dalsegno::monitor::Silent;
 use dalsegno::removal::RemoveOptions;
 use dalsegno::removals::Keep;
 use dalsegno::verify::Repair;
+use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;
 
@@ -28,6 +28,7 @@ const DEFAULT: Case = Case {
     damage: |_| {},
     options: VerifyOptions {
         measure: false,
+        read_data: false,
         quick: false,
         indices: false,
         threads: None,
@@ -239,6 +240,26 @@ const CASES: &[Case] = &[
         ..DEFAULT
     },
     Case {
+        name: "a chunk that was replaced by one of the same size",
+        class: VerifyClass::ChangedContent,
+        damage: |world| {
+            let target = Target::Path(SEALED.into());
+            let row = world.registry.get(&target).unwrap().unwrap();
+            let options = SealOptions {
+                hash: true,
+                threads: None,
+            };
+            world.registry.seal_many(&[row], options, &Silent).unwrap();
+            fs::write(world.path(SEALED).join("0.3"), "CHUNK").unwrap();
+        },
+        options: VerifyOptions {
+            read_data: true,
+            ..DEFAULT.options
+        },
+        found: &["changed-content a/validation.zarr/1/crop/prediction [note-anew]"],
+        ..DEFAULT
+    },
+    Case {
         name: "a run folder that was copied",
         class: VerifyClass::Copied,
         damage: |world| cp(world, "b", "b_copy"),
@@ -259,10 +280,10 @@ const CASES: &[Case] = &[
             world.sql(&format!(
                 "INSERT INTO artifact (id, run_id, kind_id, iteration, dataset_id, parameters_id,
                      container_id, array, origin, state, bytes, files, recorded_at, written_at,
-                     sealed_at, owner)
+                     sealed_at, owner, content)
                  SELECT artifact_id, run_id, kind_id, iteration, dataset_id, parameters_id,
                      container_id, array, origin, state, bytes, files, recorded_at, written_at,
-                     sealed_at, owner FROM removed;
+                     sealed_at, owner, content FROM removed;
                  DELETE FROM removed; DELETE FROM moved; DELETE FROM removal WHERE id = '{id}'"
             ));
         },

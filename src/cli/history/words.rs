@@ -160,7 +160,7 @@ fn way_back(gone: &Gone) -> String {
 
 /// An artifact for `show`: one that is there, or one that was removed.
 pub(in super::super) enum Shown {
-    Here(Artifact),
+    Here(Box<Artifact>),
     Gone(Box<Gone>),
 }
 

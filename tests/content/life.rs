@@ -1,0 +1,167 @@
+//! A hash lives and dies with its seal.
+
+use std::fs;
+
+use dalsegno::RefreshOptions;
+use dalsegno::filter::Filter;
+use dalsegno::history::Side;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::removals::Keep;
+
+use super::*;
+
+fn refresh(registry: &Registry, measure: bool) {
+    let options = RefreshOptions { all: true, measure };
+    registry
+        .refresh(&Filter::default(), options, &Silent)
+        .unwrap();
+}
+
+#[test]
+fn a_seal_has_a_hash_only_where_one_was_asked_for() {
+    let (_folder, registry) = base();
+    let row = write(&registry, ARRAY);
+    let plain = seal(&registry, ARRAY, SealOptions::default()).unwrap();
+    assert_eq!(plain.content_hash, None);
+    let sealed = seal(&registry, ARRAY, HASHED).unwrap();
+    assert_eq!(sealed.content_hash, Some(by_definition(&row.path())));
+    assert_eq!(
+        sealed,
+        Artifact {
+            content_hash: sealed.content_hash,
+            ..plain.clone()
+        }
+    );
+    // Again, with and without.
+    assert_eq!(seal(&registry, ARRAY, HASHED).unwrap(), sealed);
+    fs::write(row.path().join("0/0/0"), "yy").unwrap();
+    let other = hashed(&registry, ARRAY);
+    assert_ne!(Some(other), sealed.content_hash);
+    assert_eq!(registry.seal(&target(ARRAY)).unwrap(), plain);
+}
+
+#[test]
+fn what_voids_the_seal_voids_the_hash() {
+    let (_folder, registry) = base();
+    let row = write(&registry, ARRAY);
+    let sealed = seal(&registry, ARRAY, HASHED).unwrap();
+    refresh(&registry, true);
+    assert_eq!(get(&registry, ARRAY), sealed);
+    // More bytes.
+    fs::write(row.path().join("0/0/0"), "yyy").unwrap();
+    refresh(&registry, false);
+    assert_eq!(get(&registry, ARRAY), sealed);
+    refresh(&registry, true);
+    let voided = get(&registry, ARRAY);
+    assert_eq!((voided.sealed_at, voided.content_hash), (None, None));
+    // Written anew.
+    hashed(&registry, ARRAY);
+    let file = fs::File::options()
+        .append(true)
+        .open(row.path().join(".zarray"));
+    let times = fs::FileTimes::new().set_modified(std::time::UNIX_EPOCH);
+    file.unwrap().set_times(times).unwrap();
+    refresh(&registry, false);
+    let voided = get(&registry, ARRAY);
+    assert_eq!((voided.sealed_at, voided.content_hash), (None, None));
+}
+
+#[test]
+fn what_went_and_came_back_is_as_it_was_sealed() {
+    let (folder, registry) = base();
+    let row = write(&registry, ARRAY);
+    let sealed = seal(&registry, ARRAY, HASHED).unwrap();
+    let aside = folder.path().join("aside");
+    fs::rename(row.path(), &aside).unwrap();
+    refresh(&registry, false);
+    assert_eq!(get(&registry, ARRAY).content_hash, sealed.content_hash);
+    fs::rename(&aside, row.path()).unwrap();
+    refresh(&registry, false);
+    assert_eq!(get(&registry, ARRAY), sealed);
+}
+
+#[test]
+fn a_removal_gives_the_hash_back() {
+    let (folder, registry) = base();
+    write(&registry, ARRAY);
+    let sealed = seal(&registry, ARRAY, HASHED).unwrap();
+    let hash = sealed.content_hash.unwrap().to_string();
+    let remove = || {
+        let options = RemoveOptions {
+            keep: Keep::UntilEmptied,
+            ..RemoveOptions::default()
+        };
+        registry
+            .remove_target(&target(ARRAY), &options, &Silent)
+            .unwrap();
+    };
+    remove();
+    // The trash says it without the catalog, and the history with it.
+    let trash = fs::read_dir(folder.path().join(".dalsegno/trash")).unwrap();
+    let manifests: Vec<String> = trash
+        .map(|removal| fs::read_to_string(removal.unwrap().path().join("manifest.json")).unwrap())
+        .collect();
+    assert_eq!(manifests.len(), 1);
+    assert!(manifests[0].contains(&format!("\"content_hash\":\"{hash}\"")));
+    let gone = registry.gone_from(ARRAY.as_ref()).unwrap();
+    assert_eq!(gone[0].removed.artifact.content_hash, sealed.content_hash);
+    let (id, _) = registry.history_head().unwrap();
+    registry.undo(id).unwrap();
+    assert_eq!(get(&registry, ARRAY), sealed);
+    remove();
+    registry
+        .restore(&dalsegno::RestoreTarget::Path(ARRAY.into()))
+        .unwrap();
+    assert_eq!(get(&registry, ARRAY), sealed);
+    assert!(registry.check_history(None).unwrap().is_whole());
+}
+
+#[test]
+fn history_keeps_every_hash() {
+    let (_folder, registry) = base();
+    let row = write(&registry, ARRAY);
+    let first = hashed(&registry, ARRAY);
+    fs::write(row.path().join("0/0/0"), "yy").unwrap();
+    let second = hashed(&registry, ARRAY);
+    let (id, _) = registry.history_head().unwrap();
+    let (_, images) = registry.operation(id).unwrap();
+    let hashes: Vec<_> = images
+        .iter()
+        .map(|image| (image.side, image.artifact.content_hash))
+        .collect();
+    assert_eq!(
+        hashes,
+        [(Side::Before, Some(first)), (Side::After, Some(second))]
+    );
+}
+
+#[test]
+fn a_container_is_sealed_without_a_hash_beside_its_arrays() {
+    let (_folder, registry) = base();
+    write(&registry, ARRAY);
+    let container = "r/validation.zarr";
+    registry.record(&key(container)).unwrap();
+    let rows = [get(&registry, container), get(&registry, ARRAY)];
+    registry.seal_many(&rows, HASHED, &Silent).unwrap();
+    let sealed = get(&registry, container);
+    assert_eq!(
+        (sealed.sealed_at, sealed.content_hash),
+        (Some(common::NOW), None)
+    );
+    assert!(get(&registry, ARRAY).content_hash.is_some());
+}
+
+#[test]
+fn a_row_whose_hash_is_none_is_a_damaged_one() {
+    let (folder, registry) = base();
+    write(&registry, ARRAY);
+    hashed(&registry, ARRAY);
+    let path = folder.path().join(".dalsegno/catalog.sqlite3");
+    let connection = rusqlite::Connection::open(path).unwrap();
+    let refused = connection.execute("UPDATE artifact SET content = x'00'", []);
+    assert!(refused.is_err());
+    connection
+        .execute_batch("PRAGMA ignore_check_constraints = on; UPDATE artifact SET content = x'00'")
+        .unwrap();
+    assert_eq!(code(registry.get(&target(ARRAY))), "catalog-row-damaged");
+}
