@@ -161,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 87] = [
+    pub const CODES: [&'static str; 88] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -195,6 +195,7 @@ impl Error {
         "path-taken",
         "catalog-row-damaged",
         "config-invalid",
+        "no-backup",
         "catalog-migration",
         "pin-name",
         "no-pin",
@@ -323,6 +324,10 @@ impl Error {
             }
             "catalog-full" => "free space on the file system of the catalog",
             "path-taken" => "these two keys share a path; see: dalsegno show PATH",
+            "no-backup" => {
+                "free space there for a copy of the catalog, or mend what is in the way, then run \
+                 the same command again; nothing was changed"
+            }
             "config-invalid" => "correct the file; the documentation lists its keys",
             "not-recorded" => "take it in with: dalsegno scan",
             "nothing-written" => "write the array first",

@@ -28,7 +28,9 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::key::{Key, Kind};
 use crate::layout;
-use crate::removal::{Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
+use crate::removal::{
+    BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
+};
 use crate::removals::{Keep, RemovalId};
 use crate::retention::{Decision, Line, Plan, Policy, Reason, RunPolicy};
 use crate::size::{ByteCount, Size, Total};
@@ -271,6 +273,8 @@ pub struct GcReport {
     pub skipped: Vec<Skipped>,
     /// What the purges did; none where the data is kept in the trash.
     pub purge: Option<PurgeReport>,
+    /// Why the catalog could not be backed up before, where that was due.
+    pub backup_failed: Option<BackupFailure>,
 }
 
 impl GcReport {

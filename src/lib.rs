@@ -81,7 +81,7 @@ pub use refresh::{RefreshOptions, RefreshReport};
 pub use registry::{
     EmptyReport, Gone, Options, PinTarget, Registry, RestoreTarget, Target, UndoReport,
 };
-pub use removal::{Chosen, RemovalPlan, RemovalReport, RemoveOptions};
+pub use removal::{BackupFailure, Chosen, RemovalPlan, RemovalReport, RemoveOptions};
 pub use restore::RestoreReport;
 pub use scan::{ScanOptions, ScanReport};
 pub use seal::SealOptions;

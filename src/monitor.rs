@@ -21,6 +21,8 @@ pub enum Phase {
     Verify,
     /// Copying the catalog; nothing is counted.
     Backup,
+    /// Bringing a catalog to a newer version; nothing is counted.
+    Migrate,
 }
 
 impl fmt::Display for Phase {
@@ -34,6 +36,7 @@ impl fmt::Display for Phase {
             Self::Check => "checking the catalog",
             Self::Verify => "comparing",
             Self::Backup => "backing up the catalog",
+            Self::Migrate => "migrating the catalog",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Faults in the middle of making a registry, recording, scanning and sealing: the process is
+//! Faults in the middle of making a registry, migrating, recording, scanning and sealing: the process is
 //! killed at every system call that changes something, and every call that may fail fails, once
 //! and for ever. Afterwards the base directory opens, its catalog is sound, a change is there whole
 //! or not at all, what was acknowledged is there, and no data has been touched.
@@ -10,7 +10,7 @@
 //! DALSEGNO_FAULT=create:kill:fsync:2 cargo test --test faults_create -- --nocapture
 //! ```
 //!
-//! The parts are what is done (`create`, `record`, `scan`, `seal`), the fault (`kill`, `EIO`,
+//! The parts are what is done (`create`, `migrate`, `record`, `scan`, `seal`), the fault (`kill`, `EIO`,
 //! `ENOSPC`), and the system call with its number in its thread. Where `strace` does not work this
 //! says so and is left out.
 
@@ -36,6 +36,7 @@ use std::time::Duration;
 
 use child::{assert_sound, prediction, say, tree, write_array};
 use dalsegno::artifact::{Artifact, State};
+use dalsegno::catalog::backup;
 use dalsegno::filter::Filter;
 use dalsegno::key::Key;
 use dalsegno::monitor::Silent;
@@ -77,6 +78,7 @@ fn child_entry() {
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let done = match action.as_str() {
         "create" => Registry::create(&base).map(|_| "ok".to_owned()),
+        "migrate" => open(&base).map(|_| "ok".to_owned()),
         "record" => open(&base)
             .and_then(|registry| registry.record(&key()))
             .map(|_| "ok".to_owned()),
@@ -120,6 +122,7 @@ fn arrays() -> [Key; 3] {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Create,
+    Migrate,
     Record,
     Scan,
     Seal,
@@ -135,6 +138,7 @@ impl Case {
     fn name(self) -> &'static str {
         match self {
             Self::Create => "create",
+            Self::Migrate => "migrate",
             Self::Record => "record",
             Self::Scan => "scan",
             Self::Seal => "seal",
@@ -143,6 +147,9 @@ impl Case {
 
     /// Makes the base directory that the child finds.
     fn prepare(self, base: &Path) {
+        if self == Self::Migrate {
+            return unpack_older(base);
+        }
         fs::create_dir(base).unwrap();
         for key in arrays() {
             write_array(base, &key);
@@ -159,6 +166,9 @@ impl Case {
     /// Checks what is left, after the child said `said`.
     fn check(self, base: &Path, said: &[String]) {
         let is_acknowledged = said.first().is_some_and(|said| said.starts_with("ok"));
+        if self == Self::Migrate {
+            return check_migrated(base, is_acknowledged);
+        }
         if self == Self::Create {
             if base.join(".dalsegno").exists() {
                 Registry::open(base).unwrap();
@@ -178,7 +188,7 @@ impl Case {
         }
         let of_key = rows.iter().find(|row| row.key == key());
         match self {
-            Self::Create => assert!(rows.is_empty()),
+            Self::Create | Self::Migrate => assert!(rows.is_empty()),
             Self::Record => {
                 assert_eq!(rows.len(), usize::from(of_key.is_some()));
                 assert!(of_key.is_some() || !is_acknowledged);
@@ -212,6 +222,45 @@ impl Case {
     }
 }
 
+/// The version that the catalog to be migrated has.
+const OLDER: i64 = 3;
+
+/// Makes a base directory with a catalog of that version.
+fn unpack_older(base: &Path) {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let archive = fs::File::open(data.join(format!("catalog_v{OLDER}.tar.gz"))).unwrap();
+    let unpacked = base.with_extension("unpacked");
+    tar::Archive::new(flate2::read::GzDecoder::new(archive))
+        .unpack(&unpacked)
+        .unwrap();
+    fs::rename(unpacked.join("base"), base).unwrap();
+    fs::remove_dir(unpacked).unwrap();
+}
+
+/// The catalog is of one version or the other, and never of the newer one without a backup.
+fn check_migrated(base: &Path, is_acknowledged: bool) {
+    let version: i64 = rusqlite::Connection::open(base.join(CATALOG))
+        .unwrap()
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .unwrap();
+    assert!(version > OLDER || !is_acknowledged);
+    let backups = || {
+        let found = backup::list(&base.join(".dalsegno/backups")).unwrap();
+        for found in &found {
+            assert_eq!(backup::check(&found.path).unwrap().schema, OLDER);
+            assert_sound(&found.path);
+        }
+        found.len()
+    };
+    assert!(version == OLDER || backups() > 0);
+    let registry = Registry::open(base).unwrap();
+    assert_eq!(registry.select(&Filter::default()).unwrap().len(), 9);
+    assert!(registry.check_history(None).unwrap().is_whole());
+    // One that was made before the fault equals the next.
+    assert_eq!(backups(), 1);
+    registry.record(&key()).unwrap();
+}
+
 /// Whether a row has all that a look at its data tells.
 fn is_seen(row: &Artifact) -> bool {
     let size = row.size.map(|size| (size.bytes.0, size.files));
@@ -226,7 +275,7 @@ fn data(base: &Path) -> BTreeMap<String, String> {
     data
 }
 
-/// Nothing but the data, a registry, and what a creation that was killed leaves.
+/// Nothing but the data, a registry, and what a creation or a backup that was killed leaves.
 fn assert_no_leftovers(base: &Path) {
     let names = |folder: PathBuf| -> BTreeSet<String> {
         fs::read_dir(folder)
@@ -235,11 +284,12 @@ fn assert_no_leftovers(base: &Path) {
             .collect()
     };
     for name in names(base.to_owned()) {
-        let is_known = ["run", "other", ".dalsegno"].contains(&name.as_str());
+        let is_known = ["run", "other", "er", "mito", ".dalsegno"].contains(&name.as_str());
         assert!(is_known || name.starts_with(".dalsegno.new-"), "{name}");
     }
     for name in names(base.join(".dalsegno")) {
-        assert!(name.starts_with("catalog.sqlite3"), "{name}");
+        let is_known = ["trash", "backups"].contains(&name.as_str());
+        assert!(is_known || name.starts_with("catalog.sqlite3"), "{name}");
     }
 }
 
@@ -311,7 +361,7 @@ fn run_with(case: Case, template: &Path, expression: &str, point: &str, folder: 
     }
     // Of other calls SQLite does not tell that space was what they lacked.
     if point.contains(":ENOSPC:pwrite64:") {
-        let codes = ["ok", "ok, 0 findings", "catalog-full"];
+        let codes = ["ok", "ok, 0 findings", "catalog-full", "no-backup"];
         assert!(codes.contains(&traced.said[0].as_str()));
     }
     case.check(&base, &traced.said);
@@ -334,6 +384,21 @@ fn creating_survives_an_error_of_every_call() {
 #[test]
 fn creating_survives_a_full_disk() {
     sweep(Case::Create, Fault::Error("ENOSPC"));
+}
+
+#[test]
+fn migrating_survives_a_kill_at_every_call() {
+    sweep(Case::Migrate, Fault::Kill);
+}
+
+#[test]
+fn migrating_survives_an_error_of_every_call() {
+    sweep(Case::Migrate, Fault::Error("EIO"));
+}
+
+#[test]
+fn migrating_survives_a_full_disk() {
+    sweep(Case::Migrate, Fault::Error("ENOSPC"));
 }
 
 #[test]

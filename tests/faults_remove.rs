@@ -6,6 +6,7 @@
 //!   trash; or it is gone, and the catalog holds the committed removal that took it;
 //! - after the next open for writing, each artifact's row and data are both there or both gone, or
 //!   wait in the trash and come back identical; a second open changes nothing;
+//! - every backup of the catalog is sound, and no older one goes before a new one is there;
 //! - what was acknowledged holds, and what failed is as it was;
 //! - the neighbours that nobody asked to remove, and what lies beside the base directory, are
 //!   untouched.
@@ -93,6 +94,17 @@ const GROWING: [&str; 6] = [
     "mkdirat",
     "renameat2",
 ];
+/// Calls of a backup that may fail, or find the disk full.
+const BACKING_UP: [&str; 8] = [
+    "openat",
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "fallocate",
+    "rename",
+    "renameat2",
+];
 /// Errors of a rename or an unlink that have a meaning of their own.
 const REFUSALS: [&str; 6] = ["EDQUOT", "EACCES", "EBUSY", "EXDEV", "ESTALE", "ENOTEMPTY"];
 
@@ -129,6 +141,21 @@ fn fail_for_ever(case: Case) {
 #[test]
 fn a_removal_survives_a_kill_at_every_call() {
     sweep(Case::One, Fault::Kill, &[]);
+}
+
+#[test]
+fn a_removal_with_a_backup_survives_a_kill_at_every_call() {
+    sweep(Case::BackedUp, Fault::Kill, &[]);
+}
+
+#[test]
+fn a_removal_with_a_backup_survives_an_error_of_every_call() {
+    sweep(Case::BackedUp, Fault::Once("EIO"), &BACKING_UP);
+}
+
+#[test]
+fn a_removal_with_a_backup_survives_a_full_disk_at_every_call() {
+    sweep(Case::BackedUp, Fault::Once("ENOSPC"), &BACKING_UP);
 }
 
 #[test]

@@ -173,6 +173,16 @@ pub enum CatalogError {
         /// What is wrong with it.
         detail: String,
     },
+    /// No backup could be made, so an older catalog was not migrated; it was not touched.
+    #[error("the catalog {} has an older version and is migrated only after a backup, which could not be made in {}", .path.display(), .folder.display())]
+    NoBackup {
+        /// Catalog file.
+        path: PathBuf,
+        /// Where backups lie.
+        folder: PathBuf,
+        /// Why.
+        source: Box<CatalogError>,
+    },
     /// A migration did not go through; nothing was changed.
     #[error("the catalog {} could not be brought to version {target}", .path.display())]
     Migration {
@@ -237,6 +247,7 @@ impl CatalogError {
             Self::PathTaken { .. } => "path-taken",
             Self::Row { .. } => "catalog-row-damaged",
             Self::Config { .. } => "config-invalid",
+            Self::NoBackup { .. } => "no-backup",
             Self::Migration { .. } => "catalog-migration",
             Self::Pin(error) => error.code(),
             Self::Undo(error) => error.code(),

@@ -33,7 +33,8 @@
 //!
 //! # After a crash
 //! SQLite rolls back what was not committed. Nothing else is left behind but lock files and, from
-//! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes.
+//! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes, and from
+//! a backup that was killed, a file that the next backup removes.
 
 mod artifacts;
 pub mod backup;
@@ -68,6 +69,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SystemClock};
 use crate::history::Agent;
+use crate::monitor::{Monitor, Phase, Silent};
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
 
 pub use artifacts::{Note, Recorded, Recorder, Seal, Seen};
@@ -110,10 +112,14 @@ pub struct CatalogOptions {
     pub on_wait: Box<OnWait>,
     /// The kind of network file system that the catalog lies on, if it is one.
     pub network: Option<&'static str>,
+    /// All its writers run on one host, and it keeps a rollback journal.
+    pub single_host: bool,
     /// Folder of the backups; none is `<catalog>.backups/`.
     pub backups: Option<PathBuf>,
     /// What dates the backup before a migration.
     pub clock: Arc<dyn Clock>,
+    /// Is told of a migration and of the backup before it.
+    pub monitor: Arc<dyn Monitor>,
 }
 
 impl Default for CatalogOptions {
@@ -124,8 +130,10 @@ impl Default for CatalogOptions {
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
             network: None,
+            single_host: false,
             backups: None,
             clock: Arc::new(SystemClock),
+            monitor: Arc::new(Silent),
         }
     }
 }
@@ -176,6 +184,8 @@ impl Catalog {
             }
             opened => opened?,
         };
+        // Only opening shows anything by it; what it shows is to go away then.
+        let monitor = std::mem::replace(&mut options.monitor, Arc::new(Silent));
         let backups = options.backups.take().unwrap_or_else(|| {
             let mut name = path.as_os_str().to_owned();
             name.push(".backups");
@@ -193,19 +203,38 @@ impl Catalog {
             agent,
             agent_id: Mutex::new(None),
         };
+        catalog.keep_wal(&first);
         if connection::is_behind(path, &first)? {
-            catalog.migrate(&first)?;
+            catalog.migrate(&first, &*monitor)?;
         }
         catalog.give_back(first);
         Ok(catalog)
     }
 
-    fn migrate(&self, connection: &Connection) -> Result<(), CatalogError> {
+    /// Gives a catalog its WAL back: a backup that was put in its place has none. Where others have
+    /// it open meanwhile it stays as it is, which is slower and as safe.
+    fn keep_wal(&self, connection: &Connection) {
+        if self.is_read_only() || self.options.network.is_some() || self.options.single_host {
+            return;
+        }
+        let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
+        if mode.is_ok_and(|mode: String| mode != "wal") {
+            let _ = connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()));
+        }
+    }
+
+    fn migrate(&self, connection: &Connection, monitor: &dyn Monitor) -> Result<(), CatalogError> {
         self.require_writing()?;
         let _turn = self.queue.wait(&*self.options.on_wait)?;
+        // Of those that open it at once, one backs it up and migrates it.
+        if !connection::is_behind(&self.path, connection)? {
+            return Ok(());
+        }
+        self.back_up_before_migration(connection, monitor)?;
         let transaction = self.begin(connection)?;
         if connection::is_behind(&self.path, &transaction)? {
-            migrate::migrate(&transaction)
+            let migrate = || migrate::migrate(&transaction);
+            backup::ticking(monitor, Phase::Migrate, migrate)
                 .map_err(|error| CatalogError::migration(&self.path, migrate::NEWEST, error))?;
         }
         transaction

@@ -178,6 +178,7 @@ impl Context {
         let (colour, quiet) = (self.colour_err, self.global.quiet);
         let options = Options::new()
             .lock_timeout(self.global.lock_timeout)
+            .monitor(self.monitor())
             .on_wait(move |holder| {
                 if !quiet {
                     let head = if colour {

@@ -10,6 +10,8 @@ use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render;
 use crate::catalog::CatalogHealth;
+use crate::catalog::backup::Backup;
+use crate::clock::Timestamp;
 use crate::history::Hash;
 use crate::storage::{FsKind, kind_of};
 
@@ -41,6 +43,14 @@ struct Report<'a> {
     purging: Vec<String>,
     kept: Vec<String>,
     strangers_in_trash: Vec<String>,
+    backups: Vec<BackupLine>,
+}
+
+/// A backup of the catalog: its file's name, and when it was made.
+#[derive(Serialize)]
+struct BackupLine {
+    name: String,
+    at: Timestamp,
 }
 
 fn file_system(path: &Path) -> String {
@@ -48,6 +58,14 @@ fn file_system(path: &Path) -> String {
         Ok(FsKind::Local) => "local".to_owned(),
         Ok(FsKind::Network(name)) => format!("network ({name})"),
         Err(error) => format!("unknown: {error}"),
+    }
+}
+
+fn line_of(backup: &Backup) -> BackupLine {
+    let name = backup.path.file_name().unwrap_or_default();
+    BackupLine {
+        name: name.to_string_lossy().into_owned(),
+        at: backup.at,
     }
 }
 
@@ -80,6 +98,7 @@ pub(super) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure
         kept: kept.filter(|id| !purging.contains(id)).collect(),
         purging,
         strangers_in_trash: pending.strangers.clone(),
+        backups: registry.backups()?.iter().map(line_of).collect(),
     };
     let json = serde_json::to_value(&report)
         .map_err(|error| Failure::Other(format!("the report cannot be written: {error}")))?;
@@ -118,6 +137,8 @@ fn lines(context: &mut Context, json: &serde_json::Value) -> Result<(), Failure>
             serde_json::Value::Array(all) if all.is_empty() => vec!["none".to_owned()],
             serde_json::Value::Array(all) => all
                 .iter()
+                // A backup is shown by its name, which is its time.
+                .map(|value| value.get("name").unwrap_or(value))
                 .map(|value| value.as_str().unwrap_or_default().to_owned())
                 .collect(),
             other => vec![other.to_string()],

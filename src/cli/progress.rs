@@ -56,7 +56,10 @@ impl Bar {
             self.items.load(Ordering::Relaxed),
             self.files.load(Ordering::Relaxed),
         );
-        text.push_str(&format!(" {items}"));
+        // Some phases count nothing.
+        if items > 0 || files > 0 || total.is_some() {
+            text.push_str(&format!(" {items}"));
+        }
         if let Some(total) = total {
             text.push_str(&format!(" of {total}"));
         }
@@ -133,6 +136,14 @@ impl Drop for Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_phase_that_counts_nothing_shows_no_number() {
+        let bar = Bar::new(false, true);
+        bar.begin(Phase::Backup, None);
+        bar.advance(Progress::default());
+        assert_eq!(bar.text(), "backing up the catalog");
+    }
 
     #[test]
     fn progress_counts_items_files_and_bytes() {

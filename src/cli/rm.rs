@@ -11,7 +11,9 @@ use super::fail::Failure;
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::show::Subjects;
 use crate::registry::Registry;
-use crate::removal::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
+use crate::removal::{
+    BackupFailure, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
+};
 use crate::removals::Keep;
 use crate::retention::length;
 
@@ -331,6 +333,9 @@ fn say(
         }
         Form::Table | Form::Tsv => {}
     }
+    if let Some(failure) = &report.backup_failed {
+        no_backup(context, failure);
+    }
     for path in report.missing.iter().take(MOST_NAMES) {
         context.warn(&format!(
             "{} had no data any more; its row is gone",
@@ -360,6 +365,14 @@ fn say(
         None => {}
     }
     Ok(())
+}
+
+/// Says that a removal went on without a backup.
+pub(super) fn no_backup(context: &Context, failure: &BackupFailure) {
+    context.warn(&format!(
+        "the catalog could not be backed up before: {}",
+        failure.reason
+    ));
 }
 
 /// Says what was left out.

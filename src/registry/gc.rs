@@ -345,12 +345,17 @@ impl Registry {
             &removing,
             &mut report.skipped,
         )?;
+        let mut batches = batches.into_iter().peekable();
+        if batches.peek().is_some() {
+            // Once: one that cannot be made costs as much for every batch.
+            report.backup_failed = self.back_up_first(monitor)?;
+        }
         for mut chosen in batches {
             let mut removal = self.plan_removal(chosen.clone())?;
             if gc::leave_occupied(&self.base, &removal, &mut chosen, &mut report.skipped) {
                 removal = self.plan_removal(chosen)?;
             }
-            report.add(self.remove_planned(&removal, &removing, monitor)?);
+            report.add(self.remove_backed_up(&removal, &removing, monitor)?);
             each(&report);
         }
         Ok(report)

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::artifact::{Artifact, ArtifactId, Origin};
+use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
     Catalog, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
 };
@@ -118,6 +119,24 @@ impl Registry {
     /// [`Error::Catalog`].
     pub fn health(&self) -> Result<CatalogHealth> {
         Ok(self.catalog.health()?)
+    }
+
+    /// The backups of the catalog, newest first.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] where their folder cannot be read.
+    pub fn backups(&self) -> Result<Vec<Backup>> {
+        Ok(backup::list(self.catalog.backups())?)
+    }
+
+    /// Makes a backup of the catalog, unless one is younger than a day or another process makes one
+    /// just now; then none is given. A removal does so by itself.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`]: `catalog-damaged` where the catalog is; any other where the backup could
+    /// not be made.
+    pub fn back_up(&self, monitor: &dyn Monitor) -> Result<Option<Backup>> {
+        Ok(self.catalog.back_up_daily(self.clock.now(), monitor)?)
     }
 
     /// Whether changes are refused.

@@ -10,6 +10,7 @@ use crate::catalog::{
 };
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
+use crate::monitor::{Monitor, Silent};
 use crate::recovery::{self, Recovery};
 use crate::storage::{self, Base, FsKind};
 
@@ -32,6 +33,7 @@ pub struct Options {
     pub(super) lock_timeout: Duration,
     pub(super) on_wait: Box<OnWait>,
     pub(super) clock: Arc<dyn Clock>,
+    monitor: Arc<dyn Monitor>,
 }
 
 impl Default for Options {
@@ -44,6 +46,7 @@ impl Default for Options {
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
             clock: Arc::new(SystemClock),
+            monitor: Arc::new(Silent),
         }
     }
 }
@@ -103,6 +106,13 @@ impl Options {
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Is told of a migration and of the backup before it, which opening an older catalog brings.
+    #[must_use]
+    pub fn monitor(mut self, monitor: impl Monitor + 'static) -> Self {
+        self.monitor = Arc::new(monitor);
         self
     }
 
@@ -218,8 +228,10 @@ impl Options {
             lock_timeout: self.lock_timeout,
             on_wait: self.on_wait,
             network,
+            single_host: folder.as_ref().is_some_and(|f| f.single_host().is_some()),
             backups: folder.as_ref().map(Folder::backups),
             clock: Arc::clone(&self.clock),
+            monitor: self.monitor,
         };
         let catalog = Catalog::open(&path, base.path(), Some(removing::agent()), options)?;
         if let Some(expected) = folder.as_ref().and_then(Folder::registry) {

@@ -18,7 +18,8 @@ use crate::layout;
 use crate::monitor::{Monitor, Silent};
 use crate::recovery::{self, Pending, Recovery};
 use crate::removal::{
-    self, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing, Skipped,
+    self, BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing,
+    Skipped,
 };
 use crate::removals::{Actor, Keep, Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::restore::{self, RestoreReport};
@@ -164,22 +165,63 @@ impl Registry {
         Ok(bound)
     }
 
-    /// Carries a plan out: rows and data, in one transaction.
+    /// Carries a plan out: rows and data, in one transaction. The catalog is backed up before,
+    /// where no backup is younger than a day; without space for that the removal goes on, and the
+    /// report says so.
     ///
     /// # Errors
     /// [`Error`] where anything cannot be removed, but for what `keep_going` leaves out; then
-    /// everything is as before.
+    /// everything is as before. Also where the backup finds the catalog damaged.
     pub fn remove_planned(
         &self,
         plan: &RemovalPlan,
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
-        if !self.has_folder {
-            return Err(Error::NoFolder {
-                base: self.base.path().to_path_buf(),
-            });
+        let backup_failed = match plan.items.is_empty() {
+            true => None,
+            false => self.back_up_first(monitor)?,
+        };
+        let mut report = self.remove_backed_up(plan, options, monitor)?;
+        report.backup_failed = backup_failed;
+        Ok(report)
+    }
+
+    /// Makes the backup that is due before a removal. What went wrong with it is no error, unless
+    /// the catalog is damaged or cannot be changed at all.
+    pub(super) fn back_up_first(&self, monitor: &dyn Monitor) -> Result<Option<BackupFailure>> {
+        self.require_folder()?;
+        match self.catalog.back_up_daily(self.clock.now(), monitor) {
+            Ok(_) => Ok(None),
+            Err(
+                error @ (CatalogError::Damaged { .. }
+                | CatalogError::ReadOnly { .. }
+                | CatalogError::Forked { .. }),
+            ) => Err(error.into()),
+            Err(error) => Ok(Some(BackupFailure {
+                code: error.code(),
+                reason: with_causes(&error),
+            })),
         }
+    }
+
+    fn require_folder(&self) -> Result<()> {
+        if self.has_folder {
+            return Ok(());
+        }
+        Err(Error::NoFolder {
+            base: self.base.path().to_path_buf(),
+        })
+    }
+
+    /// The same, without a backup.
+    pub(super) fn remove_backed_up(
+        &self,
+        plan: &RemovalPlan,
+        options: &RemoveOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<RemovalReport> {
+        self.require_folder()?;
         self.settle()?;
         let actor = actor();
         let on = Removing {
@@ -399,6 +441,17 @@ impl Registry {
         }
         Ok(report)
     }
+}
+
+/// An error with its causes.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
 }
 
 /// Where a place was removed several times, only the last can come back. `removals` are in the order

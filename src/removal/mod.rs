@@ -116,6 +116,15 @@ pub struct Skipped {
     pub reason: String,
 }
 
+/// Why the catalog could not be backed up before a removal, which went on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BackupFailure {
+    /// Stable code of the error.
+    pub code: &'static str,
+    /// Why.
+    pub reason: String,
+}
+
 /// What a removal did.
 #[derive(Debug, Serialize)]
 pub struct RemovalReport {
@@ -134,6 +143,8 @@ pub struct RemovalReport {
     pub total: Total,
     /// What the purge did; none where the data is kept in the trash.
     pub purge: Option<PurgeReport>,
+    /// Why the catalog could not be backed up before, where that was due.
+    pub backup_failed: Option<BackupFailure>,
 }
 
 /// Everything that a removal works with.
@@ -204,6 +215,7 @@ pub(crate) fn remove(
         moved: done.taken.len() as u64,
         total: Total::default(),
         purge: None,
+        backup_failed: None,
     };
     for checked in &checked {
         for artifact in &checked.planned.artifacts {

@@ -226,6 +226,7 @@ macro_rules! assert_transcript {
         insta::with_settings!({
             filters => vec![
                 (r"\b\d{8}-\d{6}-[0-9a-f]{6}\b", "[REMOVAL]"),
+                (r"\b\d{8}T\d{6}Z\.sqlite3", "[BACKUP]"),
                 (r"(?m)^(out\| owner +)\S+$", "$1[USER]"),
                 (r"\b[0-9a-f]{64}\b", "[HASH]"),
                 (r"WHO +ACTION", "WHO  ACTION"),

@@ -1,7 +1,8 @@
 //! Full disks that are really full: a small file system in memory, filled to the last byte or the
 //! last inode. Without a byte left, removing works all the same, with what the reserve gives back, and
 //! frees space. Without an inode left it needs two, for a folder in the trash and a manifest, and
-//! a new process two more, for SQLite's log: then it changes nothing and says so.
+//! a new process two more, for SQLite's log: then it changes nothing and says so. No backup takes the
+//! room that a removal needs.
 //!
 //! Needs the right to mount; where it is missing this says so and is left out.
 
@@ -69,7 +70,10 @@ fn without_inodes(disk: &Path, registry: Registry) {
         fs::remove_file(disk.join(format!("fill-inodes-{number}"))).unwrap();
     }
     let registry = Registry::open(&base).unwrap();
-    registry.remove_artifact(&target(1)).unwrap();
+    let report = registry.remove_artifact(&target(1)).unwrap();
+    // A backup would have taken them.
+    assert_eq!(report.backup_failed.unwrap().code, "catalog-io");
+    assert_eq!(registry.backups().unwrap(), []);
     assert_eq!(rows(&registry), count - 1);
     File::create(disk.join("room")).unwrap();
 }
@@ -83,6 +87,14 @@ fn without_bytes(disk: &Path, registry: Registry) {
     let registry = Registry::open(&base).unwrap();
     let report = registry.remove_artifact(&target(1)).unwrap();
     assert!(report.purge.unwrap().is_done);
+    assert!(
+        report
+            .backup_failed
+            .unwrap()
+            .reason
+            .contains("No space left")
+    );
+    assert_eq!(registry.backups().unwrap(), []);
     assert_eq!(rows(&registry), count - 1);
     drop(registry);
 

@@ -67,7 +67,9 @@ impl Observed {
             } else {
                 format!("{folder}/{name}")
             };
-            if path.starts_with("base/.dalsegno/catalog.sqlite3") {
+            if path.starts_with("base/.dalsegno/catalog.sqlite3")
+                || path.starts_with("base/.dalsegno/backups/")
+            {
                 continue;
             }
             let metadata = entry.metadata().unwrap();

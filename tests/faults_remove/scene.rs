@@ -26,6 +26,8 @@ pub(crate) const RELAXED: &str = "relaxed-";
 pub(crate) enum Case {
     /// One array, which leaves empty parents, is removed and purged.
     One,
+    /// The same, with the catalog backed up before, where three older backups are.
+    BackedUp,
     /// Twenty arrays of several parents.
     Many,
     /// A container with everything in it, by one rename.
@@ -49,8 +51,8 @@ pub(crate) enum Case {
 }
 
 use Case::{
-    Container, Empty, Kept, Many, One, RecoverNote, RecoverPurge, RecoverRemoval, RecoverRestore,
-    Restore, RestoreOne,
+    BackedUp, Container, Empty, Kept, Many, One, RecoverNote, RecoverPurge, RecoverRemoval,
+    RecoverRestore, Restore, RestoreOne,
 };
 
 /// Where the arrays of a case are, together, before or after it.
@@ -60,6 +62,7 @@ impl Case {
     pub(crate) fn name(self) -> &'static str {
         match self {
             One => "remove-one",
+            BackedUp => "remove-backed-up",
             Many => "remove-many",
             Container => "remove-container",
             Kept => "remove-kept",
@@ -76,6 +79,7 @@ impl Case {
     fn of_name(name: &str) -> Option<Self> {
         let all = [
             One,
+            BackedUp,
             Many,
             Container,
             Kept,
@@ -110,7 +114,7 @@ impl Case {
         let few = |last| (1..=last).map(|iteration| prediction("few", iteration));
         let with_weights = |last| few(last).chain([checkpoint(1)]);
         match self {
-            One | RecoverNote => few(1).collect(),
+            One | BackedUp | RecoverNote => few(1).collect(),
             Kept | RecoverRemoval => with_weights(2).collect(),
             Restore | RestoreOne | Empty | RecoverRestore => with_weights(1).collect(),
             Many | RecoverPurge => many().collect(),
@@ -127,7 +131,7 @@ impl Case {
             Where::Gone => &[Where::Gone],
         };
         match self {
-            One | Many | Container => (ALL(Where::Place), ALL(Where::Gone)),
+            One | BackedUp | Many | Container => (ALL(Where::Place), ALL(Where::Gone)),
             Kept => (ALL(Where::Place), ALL(Where::Trash)),
             Restore => (ALL(Where::Trash), ALL(Where::Place)),
             RestoreOne => (ALL(Where::Trash), &[Where::Place, Where::Trash]),
@@ -177,6 +181,12 @@ impl Case {
             .unwrap();
     }
 
+    /// Makes the backup of today, so that no removal does.
+    pub(crate) fn back_up(folder: &Path) {
+        let registry = Registry::open(folder.join("base")).unwrap();
+        registry.back_up(&Silent).unwrap().unwrap();
+    }
+
     /// Does what comes before the case, up to what is cut short.
     pub(crate) fn prepare(self, folder: &Path) {
         let base = folder.join("base");
@@ -186,6 +196,7 @@ impl Case {
         let removals: Vec<&[Key]> = match case {
             Restore | RestoreOne => vec![&targets],
             Empty => targets.chunks(1).collect(),
+            BackedUp => return age_the_backup(&registry),
             _ => return,
         };
         for keys in removals {
@@ -218,6 +229,27 @@ impl Case {
         let traced = trace(case.name(), base, interruption, Path::new("/dev/null")).unwrap();
         assert!(traced.said.is_empty(), "{:?}", traced.said);
     }
+}
+
+/// Names of the older backups of [`BackedUp`].
+pub(crate) const OLDER: [&str; 3] = [
+    "20200103T000000Z.sqlite3",
+    "20200102T000000Z.sqlite3",
+    "20200101T000000Z.sqlite3",
+];
+
+/// Puts three old backups, which differ, in the place of the new one, and what a killed one left.
+fn age_the_backup(registry: &Registry) {
+    let new = registry.backups().unwrap().remove(0).path;
+    for (number, name) in OLDER.iter().enumerate() {
+        let older = new.with_file_name(name);
+        fs::copy(&new, &older).unwrap();
+        let older = rusqlite::Connection::open(older).unwrap();
+        let sql = "UPDATE registry SET created_at = ?1";
+        older.execute(sql, [number]).unwrap();
+    }
+    let left = new.with_file_name(format!("new-{}.sqlite3", "0".repeat(32)));
+    fs::rename(new, left).unwrap();
 }
 
 #[derive(Clone, Copy)]
@@ -328,10 +360,10 @@ pub(crate) fn child() {
 
 fn act(case: Case, registry: &Registry) -> dalsegno::Result<String> {
     match case {
-        One | Kept => {
+        One | BackedUp | Kept => {
             let keep = match case {
-                One => Keep::No,
-                _ => Keep::UntilEmptied,
+                Kept => Keep::UntilEmptied,
+                _ => Keep::No,
             };
             remove_keys(registry, &case.targets(), keep)?;
         }

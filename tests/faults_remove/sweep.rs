@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use dalsegno::catalog::backup;
 use dalsegno::{Error, Registry, RestoreTarget};
 use tempfile::TempDir;
 
 use crate::child::command;
 use crate::fault::{CHANGES, calls, copy, in_order, trace};
 use crate::observe::{Observed, Where};
-use crate::scene::{Case, RELAXED};
+use crate::scene::{Case, OLDER, RELAXED};
 use crate::strace;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -60,6 +61,7 @@ impl Template {
         let folder = scratch();
         let scene = folder.path().join("template");
         Case::write(&scene);
+        Case::back_up(&scene);
         let original = Observed::of(&scene);
         case.prepare(&scene);
         Self {
@@ -159,6 +161,9 @@ impl Template {
                 let place = left.place(&self.original, path);
                 assert!(before.contains(&place), "{path} is left at {place:?}");
             }
+        }
+        if self.case == Case::BackedUp {
+            check_backups(&base, fault, said);
         }
         let registry = Registry::open(&base).unwrap();
         assert_eq!(registry.recovery().problems, Vec::<String>::new());
@@ -266,6 +271,40 @@ fn recover_by_two(base: &Path) {
         let said = crate::child::answer(&output);
         // One may see what the other is about to finish.
         assert!(matches!(said[1].as_str(), "ok" | "left"), "{said:?}");
+    }
+}
+
+/// Every backup is sound, and none of the older ones went before a new one was there.
+fn check_backups(base: &Path, fault: Fault, said: &[String]) {
+    let folder = base.join(".dalsegno/backups");
+    let mut names = Vec::new();
+    for found in backup::list(&folder).unwrap() {
+        backup::check(&found.path).unwrap();
+        crate::child::assert_sound(&found.path);
+        names.push(found.path.file_name().unwrap().to_str().unwrap().to_owned());
+    }
+    let older: Vec<&String> = names
+        .iter()
+        .filter(|name| name.starts_with("2020"))
+        .collect();
+    if names.len() == older.len() {
+        assert_eq!(older, OLDER);
+    } else {
+        assert!(
+            older.starts_with(&[&OLDER[0].to_owned(), &OLDER[1].to_owned()]),
+            "{names:?}"
+        );
+    }
+    // Of several files one is made at a time, and what is left of one goes with the next.
+    let all = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name());
+    let unnamed = all
+        .filter(|name| name.to_str().unwrap().starts_with("new-"))
+        .count();
+    assert!(unnamed <= 2, "{unnamed} are left");
+    if fault == Fault::Kill && said.first().is_some_and(|said| said == "ok") {
+        assert_eq!((unnamed, names.len()), (0, 3));
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dalsegno::monitor::{Monitor, Phase, Progress};
+use dalsegno::monitor::{Monitor, Phase, Progress, Silent};
 use dalsegno::removal::RemoveOptions;
 use dalsegno::removals::RemovalState;
 use dalsegno::{Registry, RestoreTarget};
@@ -45,6 +45,7 @@ impl Monitor for Die {
 /// In a child: removes the array and dies after so many files.
 pub(crate) fn remove_and_die(base: &Path, after: u64) {
     let registry = Registry::open(base).unwrap();
+    registry.back_up(&Silent).unwrap();
     let die = Die {
         after,
         unlinked: AtomicU64::new(0),

@@ -239,6 +239,9 @@ fn carry_out(
     }
     let report = result?;
     tell(context, &report, form)?;
+    if let Some(failure) = &report.backup_failed {
+        rm::no_backup(context, failure);
+    }
     rm::skipped(context, &report.skipped);
     if report.missing > 0 {
         let missing = count(report.missing, "artifact");

@@ -35,24 +35,29 @@
 //! A `new-*.sqlite3` may be left. The next one that makes a backup removes it: with the lock in
 //! hand, nobody else is at work on it.
 
+mod copy;
+
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::FileExt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime};
-use rusqlite::backup::StepResult;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
-use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
+use rusqlite::Connection;
+use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::connection::{self, Access};
+use super::Catalog;
 use super::error::CatalogError;
-use super::{Catalog, CatalogOptions, REGISTRY_ID};
 use crate::clock::Timestamp;
-use crate::monitor::{Monitor, Phase};
+use crate::monitor::{Monitor, Phase, Progress};
+
+#[cfg(test)]
+pub(super) use copy::LAST_OPERATION;
+pub use copy::{Checked, LastOperation, check, copy};
+use copy::{copy_open, examine, is_equal, size};
 
 /// Name of the folder of backups in the registry's folder.
 pub const BACKUPS_DIR: &str = "backups";
@@ -61,16 +66,16 @@ pub const BACKUPS_DIR: &str = "backups";
 const KEPT: usize = 3;
 /// A removal makes one where none is younger.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes and inodes that a backup before a removal leaves free.
+const ROOM: u64 = 8 << 20;
+const INODES: u64 = 32;
 const EXTENSION: &str = ".sqlite3";
 const TEMPORARY: &str = "new-";
 const LOCK: &str = "lock";
 /// How often one that waits looks again.
 const AGAIN: Duration = Duration::from_millis(10);
-/// The version of the tables that brought the history.
-const WITH_HISTORY: i64 = 4;
-
-pub(super) const LAST_OPERATION: &str = "SELECT id, at FROM operation ORDER BY id DESC LIMIT 1";
-
+/// How often a monitor is told that the work goes on.
+const TICK: Duration = Duration::from_millis(100);
 /// A backup of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Backup {
@@ -78,28 +83,6 @@ pub struct Backup {
     pub path: PathBuf,
     /// When it was made, to the second, by the clock of the registry.
     pub at: Timestamp,
-}
-
-/// The last operation of a catalog's history.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct LastOperation {
-    /// Its number.
-    pub number: i64,
-    /// When it was done.
-    pub at: Timestamp,
-}
-
-/// What a sound catalog or backup holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Checked {
-    /// Id of the registry.
-    pub registry: String,
-    /// Version of the tables.
-    pub schema: i64,
-    /// Number of artifacts.
-    pub artifacts: u64,
-    /// The last operation; none where the tables are older than the history, or nothing was done.
-    pub last: Option<LastOperation>,
 }
 
 /// Gives the backups in a folder, newest first by their names. What has no backup's name, or is no
@@ -127,174 +110,6 @@ pub fn list(folder: &Path) -> Result<Vec<Backup>, CatalogError> {
     }
     backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
     Ok(backups)
-}
-
-/// Checks a backup, and tells what it holds. It is read as a file that nobody changes, so this is
-/// not for a catalog that is in use; nothing is made beside it.
-///
-/// # Errors
-/// [`CatalogError`] where it is missing, damaged, of another program or of a newer version.
-pub fn check(path: &Path) -> Result<Checked, CatalogError> {
-    examine(path, &open(path)?)
-}
-
-/// Copies a backup to a path where nothing stands, whole and synced. The copy is in
-/// rollback-journal mode and has the permissions of `from`, which is read as a file that nobody
-/// changes.
-///
-/// # Errors
-/// [`CatalogError`]; then nothing stands at `to` but what stood there before.
-pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
-    let patience = CatalogOptions::default().lock_timeout;
-    copy_open(&open(from)?, from, to, patience)?;
-    sync(to.parent().unwrap_or(Path::new("/")))
-}
-
-/// Opens a backup for reading.
-fn open(path: &Path) -> Result<Connection, CatalogError> {
-    connection::check_file(path)?;
-    let options = CatalogOptions {
-        read_only: true,
-        ..CatalogOptions::default()
-    };
-    connection::again(path, &Access::Immutable, &options)
-}
-
-/// Checks the file behind a connection, and tells what it holds.
-fn examine(path: &Path, connection: &Connection) -> Result<Checked, CatalogError> {
-    let sql = |error| CatalogError::sql("checking", path, error);
-    let damaged = |detail| CatalogError::Damaged {
-        path: path.to_owned(),
-        detail,
-    };
-    let verdict: String = connection
-        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
-        .map_err(sql)?;
-    if verdict != "ok" {
-        return Err(damaged(verdict));
-    }
-    let schema = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(sql)?;
-    let registry: Option<String> = connection
-        .query_row(REGISTRY_ID, [], |row| row.get(0))
-        .optional()
-        .map_err(sql)?;
-    let artifacts = connection
-        .query_row("SELECT count(*) FROM artifact", [], |row| row.get(0))
-        .map_err(sql)?;
-    let last = if schema < WITH_HISTORY {
-        None
-    } else {
-        connection
-            .query_row(LAST_OPERATION, [], |row| {
-                Ok(LastOperation {
-                    number: row.get(0)?,
-                    at: Timestamp(row.get(1)?),
-                })
-            })
-            .optional()
-            .map_err(sql)?
-    };
-    Ok(Checked {
-        registry: registry.ok_or_else(|| damaged("it names no registry".to_owned()))?,
-        schema,
-        artifacts,
-        last,
-    })
-}
-
-/// Copies the catalog `of`, open in `from`, to a path where nothing stands. The folder around it
-/// is not synced.
-fn copy_open(
-    from: &Connection,
-    of: &Path,
-    to: &Path,
-    patience: Duration,
-) -> Result<(), CatalogError> {
-    let io = |error| CatalogError::io("copying the catalog to", to, error);
-    let permissions = fs::metadata(of)
-        .map_err(|error| CatalogError::io("reading", of, error))?
-        .permissions();
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(to)
-        .map_err(io)?;
-    let copied = file
-        .set_permissions(permissions)
-        .map_err(io)
-        .and_then(|()| make_room(from, of, &file, to))
-        .and_then(|()| copy_pages(from, of, to, patience))
-        // Bytes 18 and 19 of a database say how it is written and read: 1 is a rollback journal, 2
-        // a WAL. All pages are in the file, so it needs none, and nobody has it open.
-        .and_then(|()| file.write_all_at(&[1, 1], 18).map_err(io))
-        .and_then(|()| file.sync_all().map_err(io));
-    if copied.is_err() {
-        let _ = fs::remove_file(to);
-    }
-    copied
-}
-
-/// Takes the space that a copy needs, so that a disk or quota without it is told as such, and at
-/// once. SQLite takes a file without length for a new one, so the length stays.
-fn make_room(from: &Connection, of: &Path, file: &File, to: &Path) -> Result<(), CatalogError> {
-    let pragma = |name| {
-        from.pragma_query_value(None, name, |row| row.get::<_, u64>(0))
-            .map_err(|error| CatalogError::sql("reading the header", of, error))
-    };
-    let bytes = pragma("page_count")?.saturating_mul(pragma("page_size")?);
-    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, bytes) {
-        Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
-            Err(CatalogError::io("copying the catalog to", to, errno.into()))
-        }
-        // Not every file system can; then the copy itself shows whether there is room.
-        _ => Ok(()),
-    }
-}
-
-fn copy_pages(
-    from: &Connection,
-    of: &Path,
-    to: &Path,
-    patience: Duration,
-) -> Result<(), CatalogError> {
-    let error = |error: rusqlite::Error| match error.sqlite_error_code() {
-        // Only what is read can be damaged, and only what is written be out of space.
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            CatalogError::sql("copying", of, error)
-        }
-        Some(ErrorCode::DiskFull) => {
-            CatalogError::io("copying the catalog to", to, ErrorKind::StorageFull.into())
-        }
-        _ => CatalogError::Sql {
-            operation: "copying",
-            path: of.to_owned(),
-            source: error,
-        },
-    };
-    let write = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let mut into = Connection::open_with_flags(to, write).map_err(error)?;
-    // A copy that fails is removed, and one that does not is synced as a whole.
-    into.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))
-        .map_err(error)?;
-    into.pragma_update(None, "synchronous", "OFF")
-        .map_err(error)?;
-    let start = Instant::now();
-    let backup = rusqlite::backup::Backup::new(from, &mut into).map_err(error)?;
-    // All pages in one step: in several, every change in between would begin the copy anew.
-    while backup.step(-1).map_err(error)? != StepResult::Done {
-        if start.elapsed() >= patience {
-            return Err(CatalogError::LockTimeout {
-                path: of.to_owned(),
-                waited: patience,
-                holder: None,
-            });
-        }
-        std::thread::sleep(AGAIN);
-    }
-    drop(backup);
-    into.close().map_err(|(_, source)| error(source))
 }
 
 /// The lock of a folder of backups, until it is dropped.
@@ -329,6 +144,19 @@ impl Catalog {
         if self.has_recent(now)? {
             return Ok(None);
         }
+        let connection = self.take()?;
+        let made = self.back_up_now(&connection, now, monitor);
+        self.give_back(connection);
+        made
+    }
+
+    fn back_up_now(
+        &self,
+        connection: &Connection,
+        now: Timestamp,
+        monitor: &dyn Monitor,
+    ) -> Result<Option<Backup>, CatalogError> {
+        self.leave_room(connection)?;
         make_folder(&self.backups)?;
         let Some(held) = self.lock_backups(Duration::ZERO)? else {
             return Ok(None);
@@ -337,17 +165,57 @@ impl Catalog {
         if self.has_recent(now)? {
             return Ok(None);
         }
-        monitor.begin(Phase::Backup, None);
-        let made = self
-            .take()
-            .and_then(|connection| {
-                let made = self.make(&connection, now, &held);
-                self.give_back(connection);
-                made
-            })
-            .map(Some);
-        monitor.end();
-        made
+        ticking(monitor, Phase::Backup, || {
+            self.make(connection, now, &held).map(Some)
+        })
+    }
+
+    /// Refuses a backup that would take the last room, which the removal behind it needs. Quotas
+    /// are not seen here.
+    fn leave_room(&self, connection: &Connection) -> Result<(), CatalogError> {
+        let folder = self.backups.parent().unwrap_or(Path::new("/"));
+        let Ok(found) = rustix::fs::statvfs(folder) else {
+            return Ok(());
+        };
+        let needed = size(connection, &self.path)?.saturating_add(ROOM);
+        let lacks_bytes = found.f_bavail.saturating_mul(found.f_frsize) < needed;
+        // A file system that makes inodes as it needs them counts none at all.
+        let lacks_inodes = found.f_files > 0 && found.f_favail < INODES;
+        if lacks_bytes || lacks_inodes {
+            let error = Errno::NOSPC.into();
+            return Err(CatalogError::io("backing up to", &self.backups, error));
+        }
+        Ok(())
+    }
+
+    /// Makes the backup without which nothing is migrated. The caller holds the turn to write, and
+    /// has no transaction open.
+    pub(super) fn back_up_before_migration(
+        &self,
+        connection: &Connection,
+        monitor: &dyn Monitor,
+    ) -> Result<Backup, CatalogError> {
+        let patience = self.options.lock_timeout;
+        let make = || {
+            make_folder(&self.backups)?;
+            let Some(held) = self.lock_backups(patience)? else {
+                return Err(CatalogError::LockTimeout {
+                    path: self.path.clone(),
+                    waited: patience,
+                    holder: Some("a process that makes a backup of it".to_owned()),
+                });
+            };
+            let now = self.options.clock.now();
+            ticking(monitor, Phase::Backup, || self.make(connection, now, &held))
+        };
+        make().map_err(|error| match error {
+            CatalogError::Damaged { .. } | CatalogError::LockTimeout { .. } => error,
+            _ => CatalogError::NoBackup {
+                path: self.path.clone(),
+                folder: self.backups.clone(),
+                source: Box::new(error),
+            },
+        })
     }
 
     /// Whether a backup is younger than a day. One that is dated in the future has no age.
@@ -443,6 +311,25 @@ impl Catalog {
     }
 }
 
+/// Runs a phase that counts nothing, and lets the monitor see every now and then that it goes on.
+pub(super) fn ticking<T>(monitor: &dyn Monitor, phase: Phase, work: impl FnOnce() -> T) -> T {
+    monitor.begin(phase, None);
+    let done = std::thread::scope(|scope| {
+        let (working, is_done) = mpsc::channel::<()>();
+        // Where there can be no thread, nobody is told.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
+            while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                monitor.advance(Progress::default());
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    });
+    monitor.end();
+    done
+}
+
 /// The first name from `now` on that nothing has.
 fn free_name(folder: &Path, now: Timestamp) -> Backup {
     let mut at = now;
@@ -491,29 +378,6 @@ fn remove_leftovers(folder: &Path) {
             let _ = fs::remove_file(entry.path());
         }
     }
-}
-
-/// Whether two files hold the same; false where that cannot be read.
-fn is_equal(one: &Path, other: &Path) -> bool {
-    let compare = || -> std::io::Result<bool> {
-        let (mut one, mut other) = (File::open(one)?, File::open(other)?);
-        let mut left = one.metadata()?.len();
-        if left != other.metadata()?.len() {
-            return Ok(false);
-        }
-        let (mut first, mut second) = (vec![0; 1 << 16], vec![0; 1 << 16]);
-        while left > 0 {
-            let part = first.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-            one.read_exact(&mut first[..part])?;
-            other.read_exact(&mut second[..part])?;
-            if first[..part] != second[..part] {
-                return Ok(false);
-            }
-            left -= part as u64;
-        }
-        Ok(true)
-    };
-    compare().unwrap_or(false)
 }
 
 fn sync(folder: &Path) -> Result<(), CatalogError> {

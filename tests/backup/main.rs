@@ -1,0 +1,125 @@
+//! Backups of the catalog: when one is made, what it holds, which are kept; that nothing is
+//! migrated without one, and that a full disk can be freed without one. Also catalogs as older
+//! versions wrote them.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+#[path = "../child/mod.rs"]
+mod child;
+mod copies;
+mod daily;
+mod damage;
+mod frozen;
+mod migration;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use dalsegno::artifact::Artifact;
+use dalsegno::catalog::backup::{self, Backup};
+use dalsegno::clock::{FixedClock, Timestamp};
+use dalsegno::{Options, Registry, RemovalReport, Target, layout};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_123);
+/// The name of a backup of that moment.
+const NAME: &str = "20231114T221320Z.sqlite3";
+const HOUR: Duration = Duration::from_secs(3600);
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const CATALOG: &str = ".dalsegno/catalog.sqlite3";
+const BACKUPS: &str = ".dalsegno/backups";
+const ARRAY: &str = "mito/validation.zarr/1000/crop1/prediction";
+
+/// What a child does.
+#[test]
+fn child_entry() {
+    let Ok(action) = std::env::var(child::ACTION) else {
+        return;
+    };
+    let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
+    match action.as_str() {
+        "open" => child::say(&child::outcome(Registry::open(&base))),
+        other => panic!("no action {other}"),
+    }
+}
+
+fn at(now: Timestamp) -> Options {
+    Options::new().clock(FixedClock(now))
+}
+
+/// Opens the registry of a base directory, or makes one, at a moment.
+fn open(base: &Path, now: Timestamp) -> Registry {
+    at(now).create(base).unwrap().0
+}
+
+/// A base directory with as many arrays, of iterations from 1000 on.
+fn base(arrays: usize) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = open(folder.path(), NOW);
+    for number in 1..=arrays {
+        array(&registry, &path(number));
+    }
+    folder
+}
+
+fn path(number: usize) -> String {
+    format!("mito/validation.zarr/{number}000/crop1/prediction")
+}
+
+/// Records, writes and seals an array.
+fn array(registry: &Registry, path: &str) -> Artifact {
+    registry.record(&layout::read(path).unwrap()).unwrap();
+    let folder = registry.base().join(path);
+    fs::create_dir_all(folder.join("0/0")).unwrap();
+    fs::write(folder.join(".zarray"), "{}").unwrap();
+    fs::write(folder.join("0/0/0"), "a chunk").unwrap();
+    registry.seal(&target(path)).unwrap()
+}
+
+fn target(path: &str) -> Target {
+    Target::Path(path.into())
+}
+
+/// Removes an array at a moment, by a handle of its own.
+fn remove_at(base: &Path, number: usize, now: Timestamp) -> dalsegno::Result<RemovalReport> {
+    open(base, now).remove_artifact(&target(&path(number)))
+}
+
+fn backups(base: &Path) -> Vec<Backup> {
+    backup::list(&base.join(BACKUPS)).unwrap()
+}
+
+/// Every name in the folder of backups.
+fn names(base: &Path) -> Vec<String> {
+    names_in(&base.join(BACKUPS))
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+fn sql(catalog: &Path, sql: &str) {
+    let connection = Connection::open(catalog).unwrap();
+    connection.execute_batch(sql).unwrap();
+}
+
+fn ask(catalog: &Path, sql: &str) -> String {
+    let connection = Connection::open(catalog).unwrap();
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn code<T>(result: dalsegno::Result<T>) -> &'static str {
+    result.err().map_or("ok", |error| error.code())
+}
