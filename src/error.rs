@@ -304,10 +304,14 @@ impl Error {
             "catalog-sound" => {
                 "compare it with the disk with: dalsegno verify; rebuild it all the same with --force"
             }
-            "catalog-foreign" => "name the right file with --catalog, or leave --catalog out",
+            "catalog-foreign" => {
+                "name the right file with --catalog; where it stands in the place of the catalog, set it \
+                 aside and make a new one with: dalsegno rebuild"
+            }
             "catalog-too-new" => "use a newer dalsegno; the catalog was not touched",
             "catalog-mismatch" => {
-                "this catalog describes another base directory; check --catalog and --base"
+                "this catalog describes another base directory; check --catalog and --base; where it \
+                 stands in the place of the right one, move it away, then: dalsegno rebuild"
             }
             "registry-not-a-folder" => "move it away; the registry's folder has this name",
             "catalog-taken" => "name a file that does not exist yet",
@@ -367,7 +371,13 @@ impl Error {
                 "free some space, or empty the trash with: dalsegno trash empty; nothing was changed"
             }
             "other-device" => "remove it at its own place; a rename cannot take it to the trash",
-            "symlink" => "remove what it points to at its own place",
+            "not-a-folder" | "not-a-file" => {
+                "look at what stands there, and move it away; see: dalsegno verify"
+            }
+            "path-outside" => {
+                "somebody changed the catalog or a manifest; see: dalsegno verify; no data is touched"
+            }
+            "symlink" => "remove what it points to at its own place; see also: dalsegno verify",
             "layout-no-container" => {
                 "give a path that lies in a folder ending in .zarr or .n5, or that of a checkpoint"
             }

@@ -153,9 +153,19 @@ impl Catalog {
         let sql = |error| self.sql("looking up an artifact", error);
         let mut statement = connection.prepare_cached(query).map_err(sql)?;
         let mut rows = statement.query(parameters).map_err(sql)?;
+        let Some(row) = rows.next().map_err(sql)? else {
+            return Ok(None);
+        };
+        let artifact = self.artifact_of(connection, row)?;
+        // An index sees to it that there is no other, where it is there. What binds one of two binds
+        // their data, and which of them is meant nobody can tell.
         match rows.next().map_err(sql)? {
-            Some(row) => self.artifact_of(connection, row).map(Some),
-            None => Ok(None),
+            None => Ok(Some(artifact)),
+            Some(_) => Err(CatalogError::Row {
+                path: self.path.clone(),
+                id: artifact.id.0,
+                detail: "another row has its path".to_owned(),
+            }),
         }
     }
 

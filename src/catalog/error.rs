@@ -277,9 +277,21 @@ impl CatalogError {
             return Self::Full { path };
         }
         match source.sqlite_error_code() {
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged {
+            // Statements and tables are ours: one that does not compile finds tables that are not
+            // as they were made.
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
+                Self::Damaged {
+                    path,
+                    detail: source.to_string(),
+                }
+            }
+            _ if makes_no_sense(&source) => Self::Damaged {
                 path,
                 detail: source.to_string(),
+            },
+            _ if names_nothing(&source) => Self::Damaged {
+                path,
+                detail: "a row names another that is not there".to_owned(),
             },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::LockTimeout {
                 path,
@@ -323,6 +335,27 @@ impl CatalogError {
             source,
         }
     }
+}
+
+/// Whether a row has a value that nobody here writes.
+fn makes_no_sense(error: &rusqlite::Error) -> bool {
+    use rusqlite::Error as Sql;
+    matches!(
+        error,
+        Sql::FromSqlConversionFailure(..)
+            | Sql::IntegralValueOutOfRange(..)
+            | Sql::InvalidColumnType(..)
+            | Sql::Utf8Error(..)
+            | Sql::QueryReturnedNoRows
+    )
+}
+
+/// Whether a row names another that is not there. What is written is copied from rows, or was made in
+/// the same transaction.
+fn names_nothing(error: &rusqlite::Error) -> bool {
+    error
+        .sqlite_error()
+        .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
 }
 
 /// Whether space was lacking: for the catalog, or for the shared memory beside it, of which SQLite

@@ -164,6 +164,9 @@ impl Folder {
             None => {
                 let path = staging.path().join(CATALOG_FILE);
                 connection::create_file(&path, &id, created_at, wal)?;
+                // The catalog of another base directory, put here by mistake, may have rows for the
+                // very same paths, without the pins that bind them here.
+                config.registry = Some(id);
             }
             Some(path) => {
                 create_elsewhere(path, &id, created_at, wal)?;
@@ -171,21 +174,19 @@ impl Folder {
                 config.registry = Some(registry_of(path, base)?);
             }
         }
-        if config != CatalogConfig::default() {
-            let path = staging.path().join(CONFIG_FILE);
-            let text = toml::to_string(&Config {
-                catalog: Some(config),
-                ..Config::default()
-            })
-            .map_err(|error| CatalogError::Config {
-                path: path.clone(),
-                detail: error.to_string(),
-            })?;
-            let mut file = File::create(&path).map_err(io("creating", &path))?;
-            file.write_all(text.as_bytes())
-                .and_then(|()| file.sync_all())
-                .map_err(io("writing", &path))?;
-        }
+        let path = staging.path().join(CONFIG_FILE);
+        let text = toml::to_string(&Config {
+            catalog: Some(config),
+            ..Config::default()
+        })
+        .map_err(|error| CatalogError::Config {
+            path: path.clone(),
+            detail: error.to_string(),
+        })?;
+        let mut file = File::create(&path).map_err(io("creating", &path))?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(io("writing", &path))?;
         sync(staging.path())?;
         let dir = base.join(REGISTRY_DIR);
         let made = match std::fs::rename(staging.path(), &dir) {
@@ -242,7 +243,7 @@ fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
         ..Default::default()
     };
     let catalog = super::Catalog::open(path, base, None, options)?;
-    if catalog.health()?.artifacts > 0 {
+    if catalog.counts()?.artifacts > 0 {
         return Err(CatalogError::Taken {
             path: path.to_owned(),
         });

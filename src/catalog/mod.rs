@@ -70,13 +70,13 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, SystemClock};
 use crate::history::Agent;
 use crate::monitor::{Monitor, Phase, Silent};
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use artifacts::{Note, Recorded, Recorder, Seal, Seen};
 pub use check::{FileCheck, KeptItem, RowRead};
 pub use error::CatalogError;
 pub use folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
-pub use health::CatalogHealth;
+pub use health::{CatalogCounts, CatalogFiles, CatalogHealth};
 pub use pins::{Bound, PinChange};
 pub use queue::OnWait;
 pub use removals::{Change, OpenRemoval};
@@ -271,8 +271,13 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] where the row cannot be read.
     pub fn registry_id(&self) -> Result<String, CatalogError> {
-        self.read("reading the registry's id", |connection| {
-            connection.query_row(REGISTRY_ID, [], |row| row.get(0))
+        let id = self.read("reading the registry's id", |connection| {
+            let id = connection.query_row(REGISTRY_ID, [], |row| row.get(0));
+            id.optional()
+        })?;
+        id.ok_or_else(|| CatalogError::Damaged {
+            path: self.path.clone(),
+            detail: "it does not say which registry it is".to_owned(),
         })
     }
 

@@ -16,13 +16,15 @@ use crate::key::Key;
 use crate::pins::{Pin, PinError, PinName, PinScope};
 use crate::removals::Actor;
 
-/// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration.
+/// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration. One
+/// whose row is not there binds all the same, so the joins are outer ones.
 pub(super) const PINS_OF: &str = "SELECT pin.name FROM pinned \
-     JOIN pin ON pin.id = pinned.pin_id WHERE pinned.artifact_id = ?1 \
+     LEFT JOIN pin ON pin.id = pinned.pin_id WHERE pinned.artifact_id = ?1 \
      UNION SELECT pin.name FROM run JOIN pin_scope AS s ON s.run_id = run.id \
-     JOIN pin ON pin.id = s.pin_id WHERE run.name = ?2 \
+     LEFT JOIN pin ON pin.id = s.pin_id WHERE run.name = ?2 \
      AND (s.first IS NULL OR ?3 >= s.first) AND (s.last IS NULL OR ?3 <= s.last) ORDER BY 1";
-pub(super) const HAS_PINS: &str = "SELECT EXISTS (SELECT 1 FROM pin)";
+pub(super) const HAS_PINS: &str = "SELECT EXISTS (SELECT 1 FROM pinned) \
+     OR EXISTS (SELECT 1 FROM pin_scope)";
 pub(super) const PIN_BY_NAME: &str = "SELECT id, reason FROM pin WHERE name = ?1";
 pub(super) const INSERT_PIN: &str = "INSERT INTO pin (name, reason, pinned_at, user, host, pid) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
@@ -103,7 +105,7 @@ impl Catalog {
         id: ArtifactId,
         key: &Key,
     ) -> Result<Vec<String>, CatalogError> {
-        let read = || -> rusqlite::Result<Vec<String>> {
+        let read = || -> rusqlite::Result<Option<Vec<String>>> {
             let mut statement = connection.prepare_cached(PINS_OF)?;
             let names = statement
                 .query_map(params![id.0, key.run().as_str(), key.iteration()], |row| {
@@ -111,7 +113,12 @@ impl Catalog {
                 })?;
             names.collect()
         };
-        read().map_err(|error| self.sql("reading pins", error))
+        let names = read().map_err(|error| self.sql("reading pins", error))?;
+        names.ok_or_else(|| CatalogError::Row {
+            path: self.path.clone(),
+            id: id.0,
+            detail: "a pin binds it that is not there".to_owned(),
+        })
     }
 
     /// Whether there is any pin.

@@ -50,7 +50,7 @@ pub(super) const OF_ITEM: &str = concat!(
     columns!(),
     " FROM (SELECT removed.*, artifact_id AS id FROM removed \
         WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL) AS a \
-     JOIN run ON run.id = a.run_id JOIN container ON container.id = a.container_id",
+     LEFT JOIN run ON run.id = a.run_id LEFT JOIN container ON container.id = a.container_id",
     names!()
 );
 pub(super) const LEFT_OF_ITEM: &str = "SELECT count(*) FROM removed \
@@ -65,7 +65,7 @@ pub(super) const BELOW_ARRAY: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     JOIN run ON run.id = a.run_id",
+     LEFT JOIN run ON run.id = a.run_id",
     names!(),
     "WHERE container.path = ?1 AND a.array >= ?2 AND a.array < ?3"
 );
@@ -73,7 +73,7 @@ pub(super) const BELOW_CONTAINER: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     JOIN run ON run.id = a.run_id",
+     LEFT JOIN run ON run.id = a.run_id",
     names!(),
     "WHERE container.path >= ?1 AND container.path < ?2"
 );
@@ -81,7 +81,7 @@ pub(super) const IN_CONTAINER: &str = concat!(
     "SELECT ",
     columns!(),
     " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     JOIN run ON run.id = a.run_id",
+     LEFT JOIN run ON run.id = a.run_id",
     names!(),
     "WHERE container.path = ?1"
 );
@@ -91,7 +91,7 @@ pub(super) const REMOVED_FROM: &str = concat!(
     columns!(),
     ", a.removal_id, a.item FROM container \
      CROSS JOIN (SELECT removed.*, artifact_id AS id FROM removed) AS a \
-     ON a.container_id = container.id JOIN run ON run.id = a.run_id",
+     ON a.container_id = container.id LEFT JOIN run ON run.id = a.run_id",
     names!(),
     "WHERE container.path = ?1 AND a.array = ?2 AND a.restored_at IS NULL"
 );
@@ -125,7 +125,8 @@ pub(super) fn removed_query(filter: &Filter) -> Query {
          FROM removal AS r INDEXED BY removal_open \
            CROSS JOIN (SELECT removed.*, artifact_id AS id FROM removed) AS a \
            ON a.removal_id = r.id \
-         JOIN run ON run.id = a.run_id JOIN container ON container.id = a.container_id{}\
+         LEFT JOIN run ON run.id = a.run_id \
+         LEFT JOIN container ON container.id = a.container_id{}\
          WHERE r.state < 2 AND r.state = 0 AND a.restored_at IS NULL{conditions} \
          ORDER BY r.id, container.path, a.array",
         columns!(),

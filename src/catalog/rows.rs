@@ -21,7 +21,8 @@ macro_rules! columns {
     () => {
         "a.id, run.name, a.kind_id, a.iteration, dataset.name, parameters.text, container.path, \
          a.array, a.state, a.origin, a.bytes, a.files, a.recorded_at, a.written_at, a.sealed_at, \
-         a.owner, a.content, EXISTS (SELECT 1 FROM pin)"
+         a.owner, a.content, EXISTS (SELECT 1 FROM pinned) \
+         OR EXISTS (SELECT 1 FROM pin_scope)"
     };
 }
 pub(super) use columns;
@@ -122,7 +123,7 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
     })
 }
 
-/// Whether the catalog has any pin, so that a row may be bound by one.
+/// Whether the catalog has anything that a pin binds, so that a row may be bound by one.
 pub(super) fn may_be_pinned(row: &Row<'_>) -> rusqlite::Result<bool> {
     row.get(17)
 }

@@ -1,49 +1,120 @@
-//! `doctor`: what a person needs to know about a registry that behaves oddly.
+//! `doctor`: what a person needs to know about a registry that behaves oddly, and what a bug report
+//! needs. It reads only, and reports also where the registry cannot be opened.
 
-use std::path::Path;
+mod machine;
+mod redact;
+mod show;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
 
 use super::args::Output;
 use super::context::{Context, Form};
-use super::fail::Failure;
+use super::fail::{self, Failure};
 use super::render;
-use crate::catalog::CatalogHealth;
-use crate::catalog::backup::Backup;
+use crate::catalog::backup::{self, Backup};
+use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, Folder};
 use crate::clock::Timestamp;
+use crate::error::Error;
 use crate::history::Hash;
-use crate::storage::{FsKind, kind_of};
+use crate::name::REGISTRY_DIR;
+use crate::registry::Registry;
+use crate::size::Total;
+use crate::storage::FileSystem;
+
+use machine::{Machine, Program, User};
+
+/// A report does not wait for others as long as a change does.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Show what a registry stands on, and what is pending
 ///
-/// File systems, journal mode, who holds the lock, interrupted removals, leftovers in the trash.
-/// Changes nothing. Exit code 4 where something is to be settled.
+/// Everything that a bug report needs: the program, the machine, file systems and their free space,
+/// the catalog, counts, who holds the lock, interrupted removals, leftovers in the trash. Where the
+/// registry cannot be opened, the error is part of the report, and the exit code is that of the
+/// error. Changes nothing. Exit code 4 where something is to be settled.
+///
+/// No passwords, command lines, or other variables of the environment than DALSEGNO_*, TERM, LANG
+/// and NO_COLOR are in it. Paths, names of policies, and the name of this host are: --redact
+/// replaces the base directory, the catalog, the home directory, user and host.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
+    /// Replace paths, user and host by words such as [BASE]
+    #[arg(long)]
+    redact: bool,
     #[command(flatten)]
     output: Output,
 }
 
+/// One part of the report a group; what cannot be told is null.
 #[derive(Serialize)]
-struct Report<'a> {
-    version: &'static str,
-    sqlite: &'static str,
-    base: &'a Path,
-    base_file_system: String,
-    catalog: &'a Path,
-    catalog_file_system: String,
-    registry: String,
+struct Report {
+    program: Program,
+    machine: Machine,
+    user: User,
+    environment: BTreeMap<String, String>,
+    base: Option<Place>,
+    catalog: Option<Catalog>,
+    config: Option<Config>,
+    registry: Option<Opened>,
+    pending: Option<Pending>,
+    error: Option<Problem>,
+}
+
+/// A folder, and what it lies on.
+#[derive(Serialize)]
+struct Place {
+    path: PathBuf,
+    file_system: FileSystem,
+}
+
+#[derive(Serialize)]
+struct Catalog {
+    path: PathBuf,
+    #[serde(flatten)]
+    files: CatalogFiles,
+    file_system: FileSystem,
+    backups: Vec<BackupLine>,
+}
+
+/// Keys of `config.toml` that are set. None of them holds a secret.
+#[derive(Default, Serialize)]
+struct Config {
+    #[serde(rename = "catalog.path")]
+    catalog: Option<PathBuf>,
+    #[serde(rename = "catalog.registry")]
+    registry: Option<String>,
+    #[serde(rename = "catalog.single-host")]
+    single_host: Option<String>,
+    #[serde(rename = "trash.keep")]
+    keep: Option<String>,
+    policies: Vec<String>,
+}
+
+/// What only an open registry tells.
+#[derive(Serialize)]
+struct Opened {
+    id: String,
+    notice: Option<&'static str>,
     #[serde(flatten)]
     health: CatalogHealth,
+    counts: CatalogCounts,
     operations: i64,
     history_head: Hash,
-    notice: Option<&'static str>,
+    /// Bytes and files of what removals keep in the trash, as far as they were counted.
+    trash: Total,
+}
+
+#[derive(Default, Serialize)]
+struct Pending {
     interrupted: Vec<String>,
     purging: Vec<String>,
     kept: Vec<String>,
     strangers_in_trash: Vec<String>,
-    backups: Vec<BackupLine>,
 }
 
 /// A backup of the catalog: its file's name, and when it was made.
@@ -53,12 +124,12 @@ struct BackupLine {
     at: Timestamp,
 }
 
-fn file_system(path: &Path) -> String {
-    match kind_of(path) {
-        Ok(FsKind::Local) => "local".to_owned(),
-        Ok(FsKind::Network(name)) => format!("network ({name})"),
-        Err(error) => format!("unknown: {error}"),
-    }
+/// Why there is no more to tell.
+#[derive(Serialize)]
+struct Problem {
+    code: &'static str,
+    message: String,
+    next: Option<String>,
 }
 
 fn line_of(backup: &Backup) -> BackupLine {
@@ -70,82 +141,155 @@ fn line_of(backup: &Backup) -> BackupLine {
 }
 
 pub(super) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure> {
-    let registry = context.options().read_only(true).open(context.base()?)?;
+    let mut failure = None;
+    let base = context.base().map_err(|error| failure = Some(error)).ok();
+    // Without a registry the folder that one is looked for in says more than none.
+    let base = base.or_else(|| std::env::current_dir().ok());
+    let base = base.and_then(|base| std::path::absolute(base).ok());
+    let (mut registry, mut pending) = (None, None);
+    if let (Some(base), None) = (&base, &failure) {
+        let patience = PATIENCE.min(context.global.lock_timeout);
+        let options = context.options().lock_timeout(patience).read_only(true);
+        // What was told before something failed stays in the report.
+        let told = options.open(base).and_then(|open| {
+            pending = Some(pending_of(&open)?);
+            registry = Some(opened(&open)?);
+            Ok(())
+        });
+        failure = told.map_err(Failure::from).err();
+    }
+    let report = Report {
+        program: Program::of_this(),
+        machine: Machine::of_this(),
+        user: User::of_this(),
+        environment: machine::environment(),
+        catalog: base.as_deref().and_then(|base| catalog(context, base)),
+        config: base.as_deref().and_then(config),
+        base: base.map(|path| Place {
+            file_system: FileSystem::of(&path),
+            path,
+        }),
+        registry,
+        pending,
+        error: failure.as_ref().map(|failure| problem(context, failure)),
+    };
+    write(context, command, &report)?;
+    let pending = report.pending.unwrap_or_default();
+    if !pending.interrupted.is_empty() {
+        context.say("interrupted removals are settled by the next command that writes");
+    }
+    if !pending.purging.is_empty() {
+        context.say(&context.with_base("go on with unlinking: dalsegno trash empty"));
+    }
+    let lists = [
+        &pending.interrupted,
+        &pending.purging,
+        &pending.strangers_in_trash,
+    ];
+    match failure {
+        Some(failure) => Err(failure),
+        None if lists.iter().all(|list| list.is_empty()) => Ok(()),
+        None => Err(Failure::Findings),
+    }
+}
+
+fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(), Failure> {
+    let mut json = serde_json::to_value(report)
+        .map_err(|error| Failure::Other(format!("the report cannot be written: {error}")))?;
+    if command.redact {
+        redact::redact(&mut json);
+    }
+    match context.form(command.output) {
+        Form::Json => render::document(context, "doctor", &json),
+        Form::Jsonl => {
+            let line = render::json(&json)?;
+            context.line(&line)
+        }
+        Form::Table | Form::Tsv => show::lines(context, &json),
+    }
+}
+
+/// The catalog that is meant, seen from outside.
+fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
+    let given = context.global.catalog.as_deref();
+    let given = given.and_then(|path| std::path::absolute(path).ok());
+    let found = Folder::find(base).ok().map(|folder| folder.catalog());
+    let folder = base.join(REGISTRY_DIR);
+    let backups = Folder::find(base).ok().map(|folder| folder.backups());
+    let backups = backups.and_then(|folder| backup::list(&folder).ok());
+    let path = given
+        .or(found)
+        .or_else(|| folder.exists().then(|| folder.join(CATALOG_FILE)))?;
+    Some(Catalog {
+        files: CatalogFiles::of(&path),
+        file_system: FileSystem::of(path.parent().unwrap_or(Path::new("/"))),
+        backups: backups.iter().flatten().map(line_of).collect(),
+        path,
+    })
+}
+
+fn config(base: &Path) -> Option<Config> {
+    let config = Folder::find(base).ok()?.config;
+    let catalog = config.catalog.unwrap_or_default();
+    let keep = config.trash.and_then(|trash| trash.keep);
+    Some(Config {
+        catalog: catalog.path,
+        registry: catalog.registry,
+        single_host: catalog.single_host,
+        keep: keep.map(|keep| humantime::format_duration(keep).to_string()),
+        policies: config.policy.into_keys().collect(),
+    })
+}
+
+fn opened(registry: &Registry) -> Result<Opened, Error> {
+    let (operations, history_head) = registry.history_head()?;
+    let mut trash = Total::default();
+    for removal in registry.trash()? {
+        trash.merge(removal.total);
+    }
+    Ok(Opened {
+        id: registry.id()?,
+        notice: registry.notice(),
+        health: registry.health()?,
+        counts: registry.counts()?,
+        operations,
+        history_head,
+        trash,
+    })
+}
+
+fn pending_of(registry: &Registry) -> Result<Pending, Error> {
     let pending = registry.pending()?;
-    let kept = registry
-        .trash()?
-        .into_iter()
-        .map(|removal| removal.id.to_string());
     let text = |ids: &[crate::removals::RemovalId]| -> Vec<String> {
         ids.iter().map(ToString::to_string).collect()
     };
     let purging = text(&pending.due);
-    let (operations, history_head) = registry.history_head()?;
-    let catalog = registry.catalog_path();
-    let report = Report {
-        version: env!("CARGO_PKG_VERSION"),
-        sqlite: CatalogHealth::sqlite_version(),
-        base: registry.base(),
-        base_file_system: file_system(registry.base()),
-        catalog,
-        catalog_file_system: file_system(catalog.parent().unwrap_or(Path::new("/"))),
-        registry: registry.id()?,
-        health: registry.health()?,
-        operations,
-        history_head,
-        notice: registry.notice(),
+    let kept = registry.trash()?.into_iter();
+    let kept = kept.map(|removal| removal.id.to_string());
+    Ok(Pending {
         interrupted: text(&pending.unsettled),
         kept: kept.filter(|id| !purging.contains(id)).collect(),
         purging,
-        strangers_in_trash: pending.strangers.clone(),
-        backups: registry.backups()?.iter().map(line_of).collect(),
-    };
-    let json = serde_json::to_value(&report)
-        .map_err(|error| Failure::Other(format!("the report cannot be written: {error}")))?;
-    match context.form(command.output) {
-        Form::Json => render::document(context, "doctor", &json)?,
-        Form::Jsonl => {
-            let line = render::json(&json)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => lines(context, &json)?,
-    }
-    if !pending.unsettled.is_empty() {
-        context.say("interrupted removals are settled by the next command that writes");
-    }
-    if !report.purging.is_empty() {
-        context.say(&context.with_base("go on with unlinking: dalsegno trash empty"));
-    }
-    let is_fine = pending.is_empty() && pending.strangers.is_empty();
-    if is_fine {
-        Ok(())
-    } else {
-        Err(Failure::Findings)
-    }
+        strangers_in_trash: pending.strangers,
+    })
 }
 
-/// One line a field; lists with a line an entry.
-fn lines(context: &mut Context, json: &serde_json::Value) -> Result<(), Failure> {
-    let Some(fields) = json.as_object() else {
-        return Ok(());
-    };
-    for (name, value) in fields {
-        let name = name.replace('_', " ");
-        let values: Vec<String> = match value {
-            serde_json::Value::Null => vec!["-".to_owned()],
-            serde_json::Value::String(text) => vec![text.clone()],
-            serde_json::Value::Array(all) if all.is_empty() => vec!["none".to_owned()],
-            serde_json::Value::Array(all) => all
-                .iter()
-                // A backup is shown by its name, which is its time.
-                .map(|value| value.get("name").unwrap_or(value))
-                .map(|value| value.as_str().unwrap_or_default().to_owned())
-                .collect(),
-            other => vec![other.to_string()],
-        };
-        for value in values {
-            context.line(&format!("{name:<22}{}", super::context::escape(&value)))?;
-        }
+fn problem(context: &Context, failure: &Failure) -> Problem {
+    match failure {
+        Failure::Library(error) => Problem {
+            code: error.code(),
+            message: fail::with_causes(error),
+            next: fail::next(error, context),
+        },
+        Failure::Outside(message, next) => Problem {
+            code: "outside",
+            message: message.clone(),
+            next: Some((*next).to_owned()),
+        },
+        _ => Problem {
+            code: "internal",
+            message: "the report is not complete".to_owned(),
+            next: None,
+        },
     }
-    Ok(())
 }

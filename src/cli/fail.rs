@@ -60,13 +60,8 @@ impl Failure {
     pub(super) fn report(&self, context: &Context) -> u8 {
         match self {
             Self::Library(error) => {
-                let mut text = error.to_string();
-                let mut source = error.source();
-                while let Some(cause) = source {
-                    text.push_str(&format!(": {cause}"));
-                    source = cause.source();
-                }
-                context.error(Some(error.code()), &text, next(error, context).as_deref());
+                let next = next(error, context);
+                context.error(Some(error.code()), &with_causes(error), next.as_deref());
                 exit_code(error.code())
             }
             Self::Usage(what, instead) => {
@@ -89,8 +84,19 @@ impl Failure {
     }
 }
 
+/// An error and what caused it, on one line.
+pub(super) fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
 /// What to do about an error; where that is a command, it names the base directory that is meant.
-fn next(error: &Error, context: &Context) -> Option<String> {
+pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
     let hint = match error.code() {
         "base-not-found" => {
             "check the path; where there is to be a new base directory: mkdir DIR && dalsegno \
@@ -122,6 +128,7 @@ fn exit_code(code: &str) -> u8 {
         | "catalog-not-a-file"
         | "catalog-damaged"
         | "catalog-foreign"
+        | "catalog-mismatch"
         | "catalog-row-damaged" => 12,
         "catalog-too-new" => 13,
         // The call makes no sense.

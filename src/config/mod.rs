@@ -48,7 +48,7 @@ pub struct CatalogConfig {
     /// The catalog file, absolute; none is `.dalsegno/catalog.sqlite3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Which registry the file at `path` must be.
+    /// Which registry the catalog must be.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
     /// The one host that may write; the catalog then works on a network file system.

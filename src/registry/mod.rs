@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::artifact::{Artifact, ArtifactId, Origin};
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
-    Catalog, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
+    Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
 };
 use crate::clock::Clock;
 use crate::config::NamedPolicy;
@@ -137,6 +137,14 @@ impl Registry {
     /// not be made.
     pub fn back_up(&self, monitor: &dyn Monitor) -> Result<Option<Backup>> {
         Ok(self.catalog.back_up_daily(self.clock.now(), monitor)?)
+    }
+
+    /// How much the catalog has of each thing.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn counts(&self) -> Result<CatalogCounts> {
+        Ok(self.catalog.counts()?)
     }
 
     /// Whether changes are refused.

@@ -434,10 +434,17 @@ fn undo(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
 /// The place of a path that a manifest, a note or a row gives: checked like any name, because
 /// somebody else may have written it.
 pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
-    let name: DatasetName = path.parse()?;
-    // No artifact has a path that reads as none.
-    layout::read(name.as_str())?;
-    Ok(layout::split(name.as_str())?)
+    let place = || -> Result<Location, Error> {
+        let name: DatasetName = path.parse()?;
+        // No artifact has a path that reads as none.
+        layout::read(name.as_str())?;
+        Ok(layout::split(name.as_str())?)
+    };
+    // Nobody typed it: what is wrong with a name is no matter of names.
+    place().map_err(|_| {
+        let path = storage::escape(path.as_ref()).into();
+        StorageError::Outside { path }.into()
+    })
 }
 
 /// Takes away folders below a run that are empty now, up to and including the container. The

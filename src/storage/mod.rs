@@ -7,6 +7,7 @@ mod base;
 mod best;
 mod contents;
 mod entry;
+mod file_system;
 mod finding;
 mod fs_kind;
 mod hash;
@@ -27,6 +28,7 @@ pub use base::Base;
 pub use best::{BestLink, best_links};
 pub use contents::{Contents, contents, contents_of_item};
 pub use entry::{EntryId, Form, Standing, standing};
+pub use file_system::{FileSystem, umask};
 pub use finding::{Finding, FindingClass, escape};
 pub use fs_kind::{FsKind, kind_of};
 pub use hash::{Content, ReadError, hash};
@@ -94,8 +96,9 @@ pub enum StorageError {
         /// The folder.
         path: PathBuf,
     },
-    /// A path from the catalog or a manifest leads out of the base directory.
-    #[error("{} leads out of the base directory", .path.display())]
+    /// A path from the catalog or a manifest leads out of the base directory, or is none that an
+    /// artifact can have.
+    #[error("{} is no path of an artifact below the base directory", .path.display())]
     Outside {
         /// The path.
         path: PathBuf,

@@ -30,7 +30,7 @@ pub fn mounts_below(base: &Base) -> Result<Vec<PathBuf>, StorageError> {
 }
 
 /// Undoes the octal escapes of `/proc/self/mountinfo`: space, tab, end of line, backslash.
-fn unescape_mount(text: &str) -> PathBuf {
+pub(super) fn unescape_mount(text: &str) -> PathBuf {
     let mut text = text.to_owned();
     for (escaped, plain) in [
         ("\\040", " "),

@@ -6,6 +6,7 @@ use super::{BATCH, InFlight, Repair, Verify, VerifyClass, VerifyFinding};
 use crate::artifact::{Artifact, ArtifactId, State};
 use crate::catalog::{CatalogError, RowRead};
 use crate::error::Error;
+use crate::key::Key;
 use crate::layout;
 use crate::monitor::Phase;
 use crate::refresh;
@@ -18,11 +19,25 @@ impl Verify<'_> {
         let (catalog, filter) = (self.catalog, self.filter);
         self.monitor.begin(Phase::Verify, None);
         let mut batch = Vec::new();
+        let mut last: Option<(Key, ArtifactId)> = None;
         catalog.each_row(filter, |row| {
             self.report.rows += 1;
             match row {
                 RowRead::Damaged { id, path, detail } => self.damaged_row(id, &path, detail)?,
                 RowRead::Whole(artifact) => {
+                    // Rows of one key follow upon each other.
+                    if let Some((key, other)) = &last
+                        && *key == artifact.key
+                    {
+                        self.find(VerifyFinding {
+                            class: VerifyClass::TwoRowsOnePath,
+                            path: artifact.location().path(),
+                            artifact: Some(artifact.id),
+                            detail: format!("the path is that of artifact {other} too"),
+                            repair: None,
+                        });
+                    }
+                    last = Some((artifact.key.clone(), artifact.id));
                     self.lost.count(&artifact);
                     if artifact.state != State::Reserved {
                         batch.push(*artifact);

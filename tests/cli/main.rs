@@ -7,6 +7,7 @@
 )]
 
 mod checkpoints;
+mod doctor;
 mod errors;
 mod forms;
 mod gc;

@@ -75,7 +75,7 @@ fn a_catalog_of_another_base_directory_is_refused() {
     fs::copy(world.catalog(), other.dir.join("catalog.sqlite3")).unwrap();
     let text = other.transcript("list");
     assert!(text.contains("error[catalog-mismatch]"), "{text}");
-    assert!(text.ends_with("exit 1\n"), "{text}");
+    assert!(text.ends_with("exit 12\n"), "{text}");
 }
 
 /// The path that `show` gives for one that is typed in a folder.

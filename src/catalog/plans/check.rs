@@ -1,7 +1,24 @@
 //! The plans of what a check of the catalog asks row by row.
 
-use super::super::check;
+use super::super::{check, health};
 use super::*;
+
+/// What is counted is walked once, by an index where the table is large.
+#[test]
+fn counts_walk_the_smallest_index() {
+    for connection in [empty(), full()] {
+        let unseen = plan(&connection, health::UNSEEN);
+        assert!(
+            unseen.iter().all(|line| line.contains("artifact_unseen")),
+            "{unseen:#?}"
+        );
+        let all = plan(&connection, health::ARTIFACTS);
+        assert!(all[0].contains("COVERING INDEX"), "{all:#?}");
+        for sql in [health::RUNS, health::REMOVALS, health::PINS, health::SCORES] {
+            assert_eq!(plan(&connection, sql).len(), 1, "{sql}");
+        }
+    }
+}
 
 #[test]
 fn statements_of_a_check_search() {

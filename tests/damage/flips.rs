@@ -1,8 +1,6 @@
-//! Damaged catalogs: cut at every page, with flipped bits. Nothing panics, and no catalog is made
-//! anew. A cut is told, or the answers are right. SQLite keeps no checksums, so a flipped bit can
-//! change an answer; then the database's own check of rows against indices tells.
-
-#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+//! Reading and recording in a catalog that is cut or has flipped bits. A cut is told, or the answers
+//! are right. SQLite keeps no checksums, so a flipped bit can change an answer; then the database's
+//! own check of rows against indices tells.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -45,7 +43,7 @@ enum Use {
 
 impl Catalog {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = crate::scene::scratch();
         let base = folder.path().join("good");
         fs::create_dir(&base).unwrap();
         let clock = FixedClock(Timestamp(1_700_000_000_000));

@@ -1,0 +1,150 @@
+//! The report for people: groups under headings, within 80 columns.
+
+use serde_json::Value;
+
+use crate::cli::context::{Context, escape};
+use crate::cli::fail::Failure;
+use crate::size::ByteCount;
+
+/// Columns of a report; it is pasted into mails and issues.
+const WIDTH: usize = 80;
+/// Where values begin.
+const VALUES: usize = 24;
+
+/// Writes a group a field of the report.
+pub(super) fn lines(context: &mut Context, report: &Value) -> Result<(), Failure> {
+    let groups = report.as_object().into_iter().flatten();
+    for (index, (name, group)) in groups.enumerate() {
+        if index > 0 {
+            context.line("")?;
+        }
+        context.line(&capital(name))?;
+        match group {
+            Value::Null if name == "error" => put(context, "", "none")?,
+            Value::Null => put(context, "", "not known: see the error below")?,
+            Value::Object(fields) if fields.is_empty() => put(context, "", "nothing is set")?,
+            Value::Object(fields) => fields_of(context, "", fields)?,
+            Value::Array(values) if values.is_empty() => put(context, "", "none")?,
+            Value::Array(values) => {
+                for value in values {
+                    match value {
+                        Value::Object(fields) => fields_of(context, "", fields)?,
+                        value => put(context, "", &text(value))?,
+                    }
+                }
+            }
+            value => put(context, "", &text(value))?,
+        }
+    }
+    Ok(())
+}
+
+fn fields_of(
+    context: &mut Context,
+    before: &str,
+    fields: &serde_json::Map<String, Value>,
+) -> Result<(), Failure> {
+    for (name, value) in fields {
+        let name = format!("{before}{}", name.replace('_', " "));
+        match value {
+            Value::Object(inner) if name == "file system" => file_system(context, inner)?,
+            Value::Object(inner) if name == "counts" => fields_of(context, "", inner)?,
+            Value::Object(inner) => fields_of(context, &format!("{name} "), inner)?,
+            Value::Array(all) if all.is_empty() => put(context, &name, "none")?,
+            Value::Array(all) => {
+                // What has a name is shown by it.
+                let named = all.iter().map(|value| value.get("name").unwrap_or(value));
+                let all: Vec<String> = named.map(text).collect();
+                put(context, &name, &all.join(", "))?;
+            }
+            value if name.ends_with("bytes") && value.is_u64() => {
+                let bytes = value.as_u64().unwrap_or_default();
+                put(context, &name, &format!("{bytes} ({})", ByteCount(bytes)))?;
+            }
+            value => put(context, &name, &text(value))?,
+        }
+    }
+    Ok(())
+}
+
+/// A file system in three lines.
+fn file_system(
+    context: &mut Context,
+    fields: &serde_json::Map<String, Value>,
+) -> Result<(), Failure> {
+    let of = |name: &str| fields.get(name).map_or_else(|| "-".to_owned(), text);
+    let number = |name: &str| fields.get(name).and_then(Value::as_u64);
+    let is = |name: &str| fields.get(name).and_then(Value::as_bool) == Some(true);
+    let mut words = vec![of("type")];
+    words.push(match fields.get("network").and_then(Value::as_str) {
+        Some(network) => format!("network ({network})"),
+        None => "local".to_owned(),
+    });
+    if let Some(options) = fields.get("options").and_then(Value::as_array) {
+        words.extend(options.iter().map(text));
+    }
+    if is("is_read_only") {
+        words.push("mounted read-only".to_owned());
+    }
+    let is_there = fields.get("problem").is_none_or(Value::is_null);
+    if is_there && !is("may_write") {
+        words.push("this user may not write here".to_owned());
+    }
+    words.extend(
+        fields
+            .get("problem")
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+    );
+    put(context, "file system", &words.join(", "))?;
+    if let (Some(free), Some(all)) = (number("free_bytes"), number("bytes")) {
+        let text = format!("{} of {}", ByteCount(free), ByteCount(all));
+        put(context, "free space", &text)?;
+    }
+    if let (Some(free), Some(all)) = (number("free_inodes"), number("inodes")) {
+        put(context, "free inodes", &format!("{free} of {all}"))?;
+    }
+    Ok(())
+}
+
+fn text(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn capital(name: &str) -> String {
+    let name = name.replace('_', " ");
+    let (first, rest) = name.split_at(name.chars().next().map_or(0, char::len_utf8));
+    format!("{}{rest}", first.to_uppercase())
+}
+
+/// A name and a value, the value on as many lines as it takes. A word that fits on no line, such as
+/// a path, stays whole, so that it can be copied.
+fn put(context: &mut Context, name: &str, value: &str) -> Result<(), Failure> {
+    let value = escape(value);
+    let indent = if name.is_empty() { 2 } else { VALUES };
+    let mut line = format!("  {}", escape(name));
+    let mut column = indent;
+    for word in value.split([' ', '\n']) {
+        let fits = |from: usize| from + word.chars().count() <= WIDTH;
+        let here = column.max(line.chars().count() + 1);
+        if !line.trim().is_empty() && !fits(here) {
+            context.line(line.trim_end())?;
+            line.clear();
+            column = if fits(indent) { indent } else { 4 };
+        }
+        let here = match line.trim().is_empty() {
+            true => column,
+            false => column.max(line.chars().count() + 1),
+        };
+        line.push_str(&" ".repeat(here.saturating_sub(line.chars().count())));
+        line.push_str(word);
+        column = 0;
+    }
+    context.line(line.trim_end())
+}

@@ -1,0 +1,166 @@
+//! What is to be known of a file system by people who look for a fault.
+
+use std::path::Path;
+
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+use serde::Serialize;
+
+use super::fs_kind::{FsKind, kind_of};
+use super::mounts::unescape_mount;
+
+/// Options of a mount that change what is safe or what is seen. Others may hold names of users and
+/// hosts, and say nothing here.
+const OPTIONS: [&str; 15] = [
+    "ro",
+    "sync",
+    "soft",
+    "softerr",
+    "hard",
+    "nolock",
+    "nobrl",
+    "nobarrier",
+    "barrier",
+    "local_lock",
+    "vers",
+    "cache",
+    "data",
+    "errors",
+    "actimeo",
+];
+
+/// A file system, and what the user may do at a path on it. What the system does not tell is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileSystem {
+    /// Its type, such as `ext4` or `nfs4`.
+    #[serde(rename = "type")]
+    pub name: Option<String>,
+    /// The kind of network file system that it is, by `statfs`; none is a local one.
+    pub network: Option<&'static str>,
+    /// Options of its mount that matter.
+    pub options: Vec<String>,
+    /// Whether nobody can write there.
+    pub is_read_only: Option<bool>,
+    /// Whether this user may write at the path.
+    pub may_write: bool,
+    /// Bytes in all.
+    pub bytes: Option<u64>,
+    /// Bytes that an ordinary user can still write.
+    pub free_bytes: Option<u64>,
+    /// Inodes in all; 0 where they are made as they are needed.
+    pub inodes: Option<u64>,
+    /// Inodes that an ordinary user can still use.
+    pub free_inodes: Option<u64>,
+    /// Why the system does not tell, where it does not.
+    pub problem: Option<String>,
+}
+
+impl FileSystem {
+    /// Asks about the file system that `path` lies on. Reads no data.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let (network, problem) = match kind_of(path) {
+            Ok(FsKind::Local) => (None, None),
+            Ok(FsKind::Network(name)) => (Some(name), None),
+            Err(error) => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                (None, Some(cause.unwrap_or_else(|| error.to_string())))
+            }
+        };
+        let stat = statvfs(path).ok();
+        let stat = stat.as_ref();
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let (name, options) = mount_of(&mounts, &real).unzip();
+        Self {
+            name,
+            network,
+            options: options.unwrap_or_default(),
+            is_read_only: stat.map(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY)),
+            may_write: access(path, Access::WRITE_OK).is_ok(),
+            bytes: stat.map(|stat| stat.f_blocks.saturating_mul(stat.f_frsize)),
+            free_bytes: stat.map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize)),
+            inodes: stat.map(|stat| stat.f_files),
+            free_inodes: stat.map(|stat| stat.f_favail),
+            problem,
+        }
+    }
+}
+
+/// Type and options of the mount that a path lies on: the one that leads farthest, and of several
+/// at one place the last.
+fn mount_of(mounts: &str, path: &Path) -> Option<(String, Vec<String>)> {
+    let lines = mounts.lines().filter_map(|line| {
+        let (place, kind) = line.split_once(" - ")?;
+        let point = unescape_mount(place.split(' ').nth(4)?);
+        let own = place.split(' ').nth(5)?;
+        let depth = point.components().count();
+        path.starts_with(&point).then_some((depth, own, kind))
+    });
+    let (_, own, kind) = lines.max_by_key(|(depth, ..)| *depth)?;
+    let mut words = kind.split(' ');
+    let name = words.next()?.to_owned();
+    let all = own
+        .split(',')
+        .chain(words.nth(1).unwrap_or_default().split(','));
+    let mut options: Vec<String> = Vec::new();
+    for option in all {
+        let key = option.split('=').next().unwrap_or_default();
+        if OPTIONS.contains(&key) && !options.iter().any(|known| known == option) {
+            options.push(option.to_owned());
+        }
+    }
+    Some((name, options))
+}
+
+/// The umask of this process; none where the system does not tell.
+#[must_use]
+pub fn umask() -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))?;
+    Some(line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MOUNTS: &str = "\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw,errors=remount-ro
+30 22 0:40 / /data\\040two rw,nosuid - nfs4 host:/export rw,vers=4.2,soft,addr=10.0.0.1,clientaddr=1
+31 30 0:41 / /data\\040two/in rw - tmpfs tmpfs rw,size=1k
+32 30 0:42 / /data\\040two/in ro,noatime - cifs //host/share ro,username=somebody,nobrl
+";
+
+    #[test]
+    fn the_mount_of_a_path_is_the_deepest_and_the_last() {
+        let of = |path: &str| mount_of(MOUNTS, Path::new(path)).unwrap();
+        let texts = |options: &[&str]| -> Vec<String> {
+            options.iter().map(|&option| option.to_owned()).collect()
+        };
+        assert_eq!(
+            of("/home/x"),
+            ("ext4".to_owned(), texts(&["errors=remount-ro"]))
+        );
+        assert_eq!(
+            of("/data two/x"),
+            ("nfs4".to_owned(), texts(&["vers=4.2", "soft"]))
+        );
+        assert_eq!(
+            of("/data two/in/x"),
+            ("cifs".to_owned(), texts(&["ro", "nobrl"]))
+        );
+        assert_eq!(of("/data two more"), of("/"));
+    }
+
+    #[test]
+    fn a_path_that_is_not_there_has_a_problem_and_no_size() {
+        let found = FileSystem::of(Path::new("/proc/nothing/here"));
+        assert!(found.problem.is_some());
+        assert!(!found.may_write);
+        assert_eq!(found.bytes, None);
+        let found = FileSystem::of(Path::new("/proc"));
+        assert_eq!(found.name.as_deref(), Some("proc"));
+    }
+}

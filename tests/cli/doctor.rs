@@ -1,0 +1,243 @@
+//! `doctor`: a report that serves where the registry cannot be opened, too.
+
+use std::fs;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// The report in JSON, the exit code, and what was said on stderr.
+fn report(command: &mut Command) -> (Value, i32, String) {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.args(["doctor", "--json"]).output().unwrap();
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    let document: Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!(document["schema_version"], 1);
+    (document["doctor"].clone(), status.code().unwrap(), stderr)
+}
+
+/// What is in every report, whatever became of the registry.
+fn assert_machine(report: &Value) {
+    for place in [
+        "/program/version",
+        "/program/target",
+        "/program/profile",
+        "/program/sqlite",
+        "/machine/system",
+        "/machine/kernel",
+        "/machine/architecture",
+        "/user/umask",
+        "/base/path",
+    ] {
+        let text = report.pointer(place).and_then(Value::as_str);
+        assert!(text.is_some_and(|text| !text.is_empty()), "{place}");
+    }
+    let options = report["program"]["sqlite_options"].as_array().unwrap();
+    assert!(options.iter().any(|option| option == "THREADSAFE=1"));
+}
+
+/// Every report has these groups, in this order.
+const GROUPS: [&str; 10] = [
+    "program",
+    "machine",
+    "user",
+    "environment",
+    "base",
+    "catalog",
+    "config",
+    "registry",
+    "pending",
+    "error",
+];
+
+#[test]
+fn a_healthy_registry_is_told_whole() {
+    let world = World::scanned();
+    world.transcript("pin paper --run er --reason 'figure 3'");
+    let config = world.base.join(".dalsegno/config.toml");
+    let mut text = fs::read_to_string(&config).unwrap();
+    text.push_str("[trash]\nkeep = \"72h\"\n[policy.default.prediction]\nkeep-last = 3\n");
+    fs::write(&config, text).unwrap();
+    let (report, exit, stderr) = report(world.program().env("DALSEGNO_TOKEN_OF_MINE", "x"));
+    assert_eq!((exit, stderr.as_str()), (0, ""));
+    assert_machine(&report);
+    let names: Vec<&String> = report.as_object().unwrap().keys().collect();
+    assert!(
+        GROUPS
+            .iter()
+            .all(|group| names.iter().any(|name| name == group))
+    );
+    for (place, expected) in [
+        ("/registry/counts/artifacts", Value::from(12)),
+        ("/registry/counts/present", Value::from(12)),
+        ("/registry/counts/runs", Value::from(2)),
+        ("/registry/counts/pins", Value::from(1)),
+        ("/registry/journal_mode", "wal".into()),
+        ("/registry/synchronous", "full".into()),
+        ("/registry/page_size", Value::from(4096)),
+        ("/registry/operations", Value::from(2)),
+        ("/registry/trash/bytes", Value::from(0)),
+        ("/registry/lock_holder", Value::Null),
+        ("/catalog/stands", "a file".into()),
+        ("/config/trash.keep", "3days".into()),
+        ("/config/policies/0", "default".into()),
+        ("/base/file_system/may_write", true.into()),
+        ("/base/file_system/is_read_only", false.into()),
+        ("/base/file_system/network", Value::Null),
+        ("/error", Value::Null),
+    ] {
+        assert_eq!(report.pointer(place), Some(&expected), "{place}");
+    }
+    let system = &report["base"]["file_system"];
+    assert!(system["free_bytes"].as_u64().unwrap() <= system["bytes"].as_u64().unwrap());
+    assert!(system["type"].is_string());
+    assert_eq!(
+        report["config"]["catalog.registry"],
+        report["registry"]["id"]
+    );
+}
+
+#[test]
+fn of_the_environment_only_what_matters_is_told() {
+    let world = World::scanned();
+    let mut program = world.program();
+    program
+        .env("LANG", "C.UTF-8")
+        .env("AWS_SECRET_ACCESS_KEY", "hidden-1")
+        .env("WANDB_API_KEY", "hidden-2")
+        .env("TERMINAL", "hidden-3");
+    let (report, ..) = report(&mut program);
+    assert_eq!(
+        report["environment"],
+        serde_json::json!({"LANG": "C.UTF-8"})
+    );
+    assert!(!report.to_string().contains("hidden"));
+}
+
+#[test]
+fn where_the_registry_cannot_be_opened_the_error_is_part_of_the_report() {
+    type Damage = fn(&World);
+    let cases: [(&str, i32, Damage); 6] = [
+        ("catalog-damaged", 12, |world| {
+            fs::write(world.catalog(), vec![7; 9000]).unwrap();
+        }),
+        ("catalog-missing", 12, |world| {
+            fs::remove_file(world.catalog()).unwrap()
+        }),
+        ("catalog-not-a-file", 12, |world| {
+            fs::remove_file(world.catalog()).unwrap();
+            fs::create_dir(world.catalog()).unwrap();
+        }),
+        ("catalog-too-new", 13, |world| {
+            let catalog = rusqlite::Connection::open(world.catalog()).unwrap();
+            catalog.pragma_update(None, "user_version", 99).unwrap();
+        }),
+        ("config-invalid", 1, |world| {
+            fs::write(world.base.join(".dalsegno/config.toml"), "no toml").unwrap();
+        }),
+        ("no-registry", 10, |world| {
+            fs::rename(world.base.join(".dalsegno"), world.dir.join("aside")).unwrap();
+        }),
+    ];
+    for (code, exit, damage) in cases {
+        let world = World::scanned();
+        damage(&world);
+        let before = world.tree();
+        let (report, found, stderr) = report(&mut world.program());
+        assert_eq!(found, exit, "{code}: {stderr}");
+        assert_machine(&report);
+        assert_eq!(report["error"]["code"], code);
+        assert!(report["error"]["message"].is_string());
+        assert!(report["error"]["next"].is_string(), "{code}");
+        assert!(stderr.contains(&format!("error[{code}]: ")), "{stderr}");
+        assert_eq!(report["registry"], Value::Null);
+        // Where there is a catalog, or is to be one, it is told what stands there.
+        assert_eq!(
+            report["catalog"].is_object(),
+            code != "no-registry",
+            "{code}"
+        );
+        let text = world.transcript("doctor --table");
+        assert!(
+            text.contains(&format!("out|   code                  {code}\n")),
+            "{text}"
+        );
+        assert!(world.tree() == before, "{code}: something changed");
+    }
+}
+
+#[test]
+fn a_registry_that_others_hold_is_told_as_locked() {
+    let world = World::scanned();
+    let holder = rusqlite::Connection::open(world.catalog()).unwrap();
+    holder
+        .execute_batch("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; PRAGMA user_version")
+        .unwrap();
+    holder.execute("CREATE TABLE held (x)", []).unwrap();
+    let mut program = world.program();
+    let (report, exit, _) = report(program.args(["--lock-timeout", "100ms"]));
+    assert_eq!(
+        (exit, &report["error"]["code"]),
+        (11, &"lock-timeout".into())
+    );
+    assert_machine(&report);
+}
+
+#[test]
+fn a_registry_that_cannot_be_written_says_so() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::scanned();
+    let folder = world.base.join(".dalsegno");
+    let readable = |mode| fs::Permissions::from_mode(mode);
+    for entry in fs::read_dir(&folder).unwrap() {
+        fs::set_permissions(entry.unwrap().path(), readable(0o444)).unwrap();
+    }
+    fs::set_permissions(&folder, readable(0o555)).unwrap();
+    let (report, exit, _) = report(&mut world.program_of_a_stranger());
+    fs::set_permissions(&folder, readable(0o755)).unwrap();
+    assert_eq!(exit, 0);
+    assert_eq!(report["catalog"]["file_system"]["may_write"], false);
+    let notice = report["registry"]["notice"].as_str().unwrap();
+    assert!(notice.contains("cannot be written here"), "{notice}");
+    assert_eq!(report["registry"]["counts"]["artifacts"], 12);
+}
+
+#[test]
+fn a_redacted_report_has_no_paths_of_its_user() {
+    let world = World::scanned();
+    let mut program = world.program();
+    let output = program
+        .env("USER", "somebody")
+        .env("DALSEGNO_BASE", &world.base)
+        .args(["doctor", "--redact", "--json"])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("[BASE]/.dalsegno/catalog.sqlite3"), "{text}");
+    let host = rustix::system::uname();
+    for secret in [
+        world.dir.to_str().unwrap(),
+        host.nodename().to_str().unwrap(),
+    ] {
+        assert!(!text.contains(&format!("\"{secret}")), "{secret}: {text}");
+    }
+}
+
+#[test]
+fn a_table_fits_eighty_columns_but_for_what_is_one_word() {
+    let world = World::scanned();
+    let text = world.transcript("doctor");
+    for group in GROUPS {
+        let heading = format!("out| {}{}\n", group[..1].to_uppercase(), &group[1..]);
+        assert!(text.contains(&heading), "{heading}");
+    }
+    for line in text.lines().filter_map(|line| line.strip_prefix("out| ")) {
+        let is_one_word = line.split_whitespace().count() == 1;
+        assert!(line.chars().count() <= 80 || is_one_word, "{line}");
+    }
+}

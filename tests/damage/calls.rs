@@ -1,0 +1,214 @@
+//! What is done to a damaged registry, and what may come of it.
+
+use std::path::Path;
+
+use dalsegno::filter::Filter;
+use dalsegno::gc::{GcOptions, GcRequest, GcRules};
+use dalsegno::monitor::Silent;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::retention::{self, Policy};
+use dalsegno::{Error, RefreshOptions, RestoreTarget, Result, Target, VerifyOptions};
+
+use crate::scene::{
+    self, CONTAINER, GC_PATHS, GC_RUN, NOW, Scene, Standing, TRASHED, VICTIM, listed,
+};
+
+/// A command. `rebuild` is to be one of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    /// Refreshes and lists.
+    List,
+    /// Removes an array.
+    Remove,
+    /// Removes a container with all that lies in it.
+    RemoveContainer,
+    /// Makes a plan.
+    Gc,
+    /// Makes a plan and carries it out.
+    GcApply,
+    /// Compares both ways.
+    Verify,
+    /// The same, and mends what was found.
+    Repair,
+    /// Brings back what is in the trash.
+    Restore,
+    /// Unlinks what is in the trash.
+    Empty,
+}
+
+use Call::{Empty, Gc, GcApply, List, Remove, RemoveContainer, Repair, Restore, Verify};
+
+pub(crate) const CALLS: [Call; 9] = [
+    List,
+    Remove,
+    RemoveContainer,
+    Gc,
+    GcApply,
+    Verify,
+    Repair,
+    Restore,
+    Empty,
+];
+
+/// What a call answered.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    /// Paths of the artifacts that it says are gone.
+    pub(crate) gone: Vec<String>,
+    /// What else it tells: rows, findings.
+    pub(crate) told: Vec<String>,
+}
+
+impl Call {
+    /// Does it to a base directory.
+    pub(crate) fn run(self, base: &Path) -> Result<Answer> {
+        let registry = scene::open(base, NOW, false)?;
+        let mut answer = Answer::default();
+        match self {
+            List => {
+                let options = RefreshOptions::default();
+                registry.refresh(&Filter::default(), options, &Silent)?;
+                answer.told = listed(&registry)?;
+            }
+            Remove | RemoveContainer => {
+                let path = if self == Remove { VICTIM } else { CONTAINER };
+                let options = RemoveOptions::default();
+                let target = Target::Path(path.into());
+                let report = registry.remove_target(&target, &options, &Silent)?;
+                if report.moved > 0 {
+                    answer.gone.push(path.to_owned());
+                }
+            }
+            Gc | GcApply => {
+                registry.refresh(&Filter::default(), RefreshOptions::default(), &Silent)?;
+                let plan = registry.plan_gc(&keep_last())?;
+                let lines = plan.plan.removed();
+                answer.told = lines.map(|line| line.artifact.location().path()).collect();
+                if self == GcApply {
+                    let options = GcOptions::default();
+                    let report = registry.apply_gc(&plan.file, &options, &Silent, |_| {})?;
+                    let stays = |path: &String| {
+                        let is_skipped = |skipped: &dalsegno::removal::Skipped| {
+                            skipped.path == registry.base().join(path)
+                        };
+                        report.skipped.iter().any(is_skipped)
+                    };
+                    answer.gone = answer.told.clone();
+                    answer.gone.retain(|path| !stays(path));
+                    assert_eq!(report.artifacts as usize, answer.gone.len());
+                }
+            }
+            Verify | Repair => {
+                let options = VerifyOptions {
+                    indices: true,
+                    ..VerifyOptions::default()
+                };
+                let report = registry.verify(&Filter::default(), options, &Silent)?;
+                let findings = report.findings.iter();
+                answer.told = findings.map(|found| found.class.to_string()).collect();
+                if self == Repair {
+                    registry.repair(&report.findings, &Silent)?;
+                }
+            }
+            Restore => {
+                registry.restore(&RestoreTarget::Path(TRASHED.into()))?;
+            }
+            Empty => {
+                let report = registry.empty_trash(None, &Silent)?;
+                if report.purge.files > 0 {
+                    answer.gone.push(TRASHED.to_owned());
+                }
+            }
+        }
+        Ok(answer)
+    }
+
+    /// The paths that the call may say are gone.
+    fn may_remove(self) -> Vec<&'static str> {
+        match self {
+            Remove => vec![VICTIM],
+            RemoveContainer => vec![CONTAINER],
+            GcApply => GC_PATHS.to_vec(),
+            Empty => vec![TRASHED],
+            _ => Vec::new(),
+        }
+    }
+}
+
+/// Keeps the last iteration of one run.
+fn keep_last() -> GcRequest {
+    GcRequest {
+        of: Filter {
+            runs: vec![GC_RUN.into()],
+            ..Filter::default()
+        },
+        rules: GcRules::Policy(Policy {
+            keep: retention::Keep {
+                last: Some(1),
+                ..retention::Keep::default()
+            },
+            ..Policy::default()
+        }),
+        ignore_best_links: false,
+        words: "keep-last 1".to_owned(),
+    }
+}
+
+/// A person can act on it: the code is known, and a next step is there.
+pub(crate) fn assert_clear(error: &Error, name: &str) {
+    let (code, hint) = (error.code(), error.hint());
+    assert!(Error::CODES.contains(&code), "{name}: {code}: {error}");
+    // What to do about the machine only the program says.
+    let is_of_machine = matches!(code, "catalog-io" | "storage-io");
+    let is_next = hint.is_some_and(|hint| hint.contains("dalsegno") || hint.contains("--"));
+    assert!(
+        is_next || is_of_machine,
+        "{name}: {code}: {error}: {hint:?}"
+    );
+    assert_ne!(code, "internal", "{name}: {error}");
+}
+
+/// Does this damage to a scene, then a call; checks what holds after whatever damage, and gives the
+/// answer.
+pub(crate) fn meet(name: &str, damage: &dyn Fn(&Path), call: Call) -> Result<Answer> {
+    let scene = Scene::with(damage);
+    let stood = Standing::of(&scene.base().join(scene::CATALOG));
+    let name = format!("{name}, {call:?}");
+    let answer = answer_of(&name, &scene, call);
+    scene.assert_not_anew(&stood, &name);
+    answer
+}
+
+/// The same in a scene with damage, whatever becomes of the catalog.
+pub(crate) fn answer_of(name: &str, scene: &Scene, call: Call) -> Result<Answer> {
+    let answer = call.run(&scene.base());
+    match &answer {
+        Ok(answer) => {
+            let may = call.may_remove();
+            let is_asked = |gone: &String| may.contains(&gone.as_str());
+            assert!(answer.gone.iter().all(is_asked), "{name}: {answer:?}");
+            scene.assert_nothing_lost(&answer.gone, name);
+        }
+        Err(error) => {
+            assert_clear(error, name);
+            scene.assert_nothing_lost(&[], name);
+        }
+    }
+    answer
+}
+
+/// The code of an answer; `ok` where there was no error.
+pub(crate) fn code(answer: &Result<Answer>) -> &'static str {
+    answer.as_ref().map_or_else(Error::code, |_| "ok")
+}
+
+#[test]
+fn without_damage_every_call_is_answered_as_asked() {
+    for call in CALLS {
+        let answer = meet("none", &|_| {}, call).unwrap();
+        assert_eq!(answer.gone, call.may_remove(), "{call:?}");
+        if matches!(call, Verify | Repair) {
+            assert_eq!(answer.told, Vec::<String>::new());
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! A base directory with a small real tree, what lies beside it, and what must be left of both.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, FileTimes};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::time::{Duration, SystemTime};
+
+use dalsegno::clock::{FixedClock, Timestamp};
+use dalsegno::filter::Filter;
+use dalsegno::key::Key;
+use dalsegno::monitor::Silent;
+use dalsegno::removal::RemoveOptions;
+use dalsegno::removals::Keep;
+use dalsegno::storage::WalkOptions;
+use dalsegno::{Options, PinTarget, Registry, Target};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+/// When everything was written and recorded.
+pub(crate) const THEN: Timestamp = Timestamp(1_700_000_000_000);
+/// When the commands are run: ten days later, so that a `gc` takes nothing for new.
+pub(crate) const NOW: Timestamp = Timestamp(1_700_864_000_000);
+
+/// What `rm` is to remove.
+pub(crate) const VICTIM: &str = "a/validation.zarr/1/crop/prediction";
+/// A container that `rm` is to remove with all that lies in it.
+pub(crate) const CONTAINER: &str = "a/snapshot.zarr";
+/// What a pin binds.
+pub(crate) const PINNED: &str = "b/validation.zarr/2/crop/prediction";
+/// What lies in the trash.
+pub(crate) const TRASHED: &str = "c/validation.zarr/5/crop/prediction";
+/// The run of which `gc` keeps the last iteration and what is pinned.
+pub(crate) const GC_RUN: &str = "b";
+/// What `gc` removes of it.
+pub(crate) const GC_PATHS: [&str; 2] = [
+    "b/validation.zarr/1/crop/prediction",
+    "b/validation.zarr/3/crop/prediction",
+];
+
+pub(crate) const CATALOG: &str = ".dalsegno/catalog.sqlite3";
+
+const ARRAYS: [&str; 12] = [
+    VICTIM,
+    "a/validation.zarr/1/crop/output/t",
+    "a/validation.zarr/2/crop/prediction",
+    "a/validation.zarr/inputs/crop/raw",
+    "a/snapshot.zarr/volumes/raw",
+    "a/snapshot.zarr/volumes/gt",
+    GC_PATHS[0],
+    PINNED,
+    GC_PATHS[1],
+    "b/validation.zarr/4/crop/prediction",
+    TRASHED,
+    "c/validation.zarr/6/crop/prediction",
+];
+
+/// Every file: path below the scene, and content. The catalog's own are left out.
+pub(crate) type Files = BTreeMap<String, Vec<u8>>;
+
+/// A folder with a base directory and what lies beside it.
+pub(crate) struct Scene {
+    folder: TempDir,
+    pub(crate) before: Files,
+}
+
+/// Where the kernel keeps files in memory, that is quicker; what is tested does not depend on it.
+pub(crate) fn scratch() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    tempfile::tempdir_in(memory)
+        .or_else(|_| tempfile::tempdir())
+        .unwrap()
+}
+
+fn template() -> &'static Path {
+    static TEMPLATE: OnceLock<TempDir> = OnceLock::new();
+    let template = TEMPLATE.get_or_init(|| {
+        let folder = scratch();
+        write_scene(folder.path());
+        folder
+    });
+    template.path()
+}
+
+fn write_scene(folder: &Path) {
+    let base = folder.join("base");
+    for array in ARRAYS {
+        write_array(&base.join(array));
+    }
+    for (path, text) in [
+        ("base/a/validation.zarr/.zgroup", "{}"),
+        ("base/a/notes.txt", "precious"),
+        ("beside/file", "not of the base directory"),
+    ] {
+        fs::create_dir_all(folder.join(path).parent().unwrap()).unwrap();
+        fs::write(folder.join(path), text).unwrap();
+    }
+    write_array(&folder.join("beside/validation.zarr/1/crop/prediction"));
+    let registry = open(&base, THEN, true).unwrap();
+    let options = WalkOptions {
+        measure: true,
+        ..WalkOptions::default()
+    };
+    registry.scan(options, &Silent).unwrap();
+    registry.seal(&Target::Path(VICTIM.into())).unwrap();
+    // Pages enough that a cut leaves something: identifiers that were handed out.
+    let keys: Vec<Key> = (0..400).map(|iteration| key("bulk", iteration)).collect();
+    registry.record_many(&keys).unwrap();
+    let pinned = registry.get(&Target::Path(PINNED.into())).unwrap();
+    let target = PinTarget::Artifacts(vec![pinned.unwrap()]);
+    let name = "paper".parse().unwrap();
+    registry.pin(&name, Some("figure 3"), &target).unwrap();
+    let options = RemoveOptions {
+        keep: Keep::UntilEmptied,
+        ..RemoveOptions::default()
+    };
+    let trashed = Target::Path(TRASHED.into());
+    registry.remove_target(&trashed, &options, &Silent).unwrap();
+}
+
+/// Opens the registry of a base directory, or makes one, at a moment.
+pub(crate) fn open(base: &Path, now: Timestamp, make: bool) -> dalsegno::Result<Registry> {
+    let options = Options::new()
+        .lock_timeout(Duration::from_secs(5))
+        .clock(FixedClock(now));
+    match make {
+        true => options.create(base).map(|(registry, _)| registry),
+        false => options.open(base),
+    }
+}
+
+pub(crate) fn key(run: &str, iteration: i64) -> Key {
+    Key::Prediction {
+        run: run.parse().unwrap(),
+        iteration,
+        dataset: "crop".parse().unwrap(),
+    }
+}
+
+/// Writes an array of four files, each of which says where it belongs, all of them old.
+pub(crate) fn write_array(array: &Path) {
+    fs::create_dir_all(array.join("0")).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_millis(THEN.0 as u64);
+    for name in [".zarray", ".zattrs", "0/0", "0/1"] {
+        let path = array.join(name);
+        let own: PathBuf = path.components().rev().take(8).collect();
+        let text = format!("{{\"zarr_format\":2,\"path\":{own:?}}}");
+        fs::write(&path, text).unwrap();
+        let times = FileTimes::new().set_modified(time);
+        File::open(&path).unwrap().set_times(times).unwrap();
+    }
+}
+
+/// Copies a folder; times stay, since they tell whether an array was written anew. The reserve of a
+/// catalog, which nobody reads, gets its length only.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        let metadata = from.metadata().unwrap();
+        if metadata.is_dir() {
+            copy(&from, &to);
+        } else if from.extension().is_some_and(|end| end == "reserve") {
+            let reserve = File::create(&to).unwrap();
+            reserve.set_len(metadata.len()).unwrap();
+        } else {
+            fs::copy(&from, &to).unwrap();
+            let times = FileTimes::new().set_modified(metadata.modified().unwrap());
+            File::open(&to).unwrap().set_times(times).unwrap();
+        }
+    }
+}
+
+impl Scene {
+    /// A copy of the scene, with this damage done to its base directory.
+    pub(crate) fn with(damage: &dyn Fn(&Path)) -> Self {
+        let folder = scratch();
+        copy(template(), folder.path());
+        damage(&folder.path().join("base"));
+        let before = files(folder.path());
+        Self { folder, before }
+    }
+
+    pub(crate) fn base(&self) -> PathBuf {
+        self.folder.path().join("base")
+    }
+
+    /// What is left is what was there, but for these artifacts, all of which are gone. What lies in
+    /// the trash may have gone back to its place: that is what a recovery does where the catalog
+    /// does not know of a removal any more.
+    pub(crate) fn assert_nothing_lost(&self, gone: &[String], name: &str) {
+        let after = files(self.folder.path());
+        let back = |path: &str| {
+            let rest = path.strip_prefix("base/.dalsegno/trash/")?;
+            let (_, rest) = rest.split_once("/0/")?;
+            Some(format!("base/{TRASHED}/{rest}"))
+        };
+        let is_gone = |path: &str| {
+            let path = back(path).unwrap_or_else(|| path.to_owned());
+            gone.iter()
+                .any(|gone| path.starts_with(&format!("base/{gone}/")))
+        };
+        let mut known: Vec<String> = Vec::new();
+        for (path, content) in &self.before {
+            let found = after.get(path).map(|found| (path.clone(), found));
+            let moved = || back(path).and_then(|back| Some((back.clone(), after.get(&back)?)));
+            match found.or_else(moved) {
+                Some((at, found)) => {
+                    assert!(!is_gone(path), "{name}: {path} was to be gone");
+                    assert!(found == content, "{name}: {path} has another content");
+                    known.push(at);
+                }
+                // The manifest goes with the last item of its removal.
+                None if path.ends_with("/manifest.json") => {}
+                None => assert!(is_gone(path), "{name}: {path} is lost"),
+            }
+        }
+        let mut new = after.keys().filter(|path| !known.contains(path));
+        assert_eq!(new.next(), None, "{name}: a new file");
+    }
+
+    /// In the place of the catalog stands what stood there; nothing is beside it that is no part of
+    /// a registry.
+    pub(crate) fn assert_not_anew(&self, stood: &Standing, name: &str) {
+        let stands = Standing::of(&self.base().join(CATALOG));
+        let fits = match (stood, &stands) {
+            // A change may make it larger, and a checkpoint never cuts it.
+            (Standing::File(before), Standing::File(after)) => after >= before,
+            (before, after) => before == after,
+        };
+        assert!(fits, "{name}: {stood:?} became {stands:?}");
+        for entry in fs::read_dir(self.base()).unwrap() {
+            let entry = entry.unwrap().file_name().into_string().unwrap();
+            assert!(!entry.starts_with(".dalsegno."), "{name}: {entry}");
+        }
+    }
+}
+
+/// What stands in the place of a catalog.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Nothing,
+    File(u64),
+    Folder,
+    Link(PathBuf),
+}
+
+impl Standing {
+    pub(crate) fn of(path: &Path) -> Self {
+        let Ok(metadata) = path.symlink_metadata() else {
+            return Self::Nothing;
+        };
+        if metadata.is_dir() {
+            Self::Folder
+        } else if metadata.is_symlink() {
+            Self::Link(fs::read_link(path).unwrap())
+        } else {
+            Self::File(metadata.len())
+        }
+    }
+}
+
+/// Every file below a folder but those beside the catalog; of a symbolic link, what it says.
+pub(crate) fn files(folder: &Path) -> Files {
+    let mut files = Files::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(at) = folders.pop() {
+        for entry in fs::read_dir(&at).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap();
+            let kind = path.symlink_metadata().unwrap().file_type();
+            if kind.is_dir() {
+                folders.push(path);
+            } else if kind.is_symlink() {
+                let target = fs::read_link(&path).unwrap();
+                files.insert(
+                    name.to_owned(),
+                    target.into_os_string().into_encoded_bytes(),
+                );
+            } else if !name.starts_with(&format!("base/{CATALOG}")) {
+                files.insert(name.to_owned(), fs::read(&path).unwrap());
+            }
+        }
+    }
+    files
+}
+
+/// Changes the catalog of a base directory as somebody with `sqlite3` might.
+pub(crate) fn sql(base: &Path, sql: &str) {
+    let connection = Connection::open(base.join(CATALOG)).unwrap();
+    let off = "PRAGMA foreign_keys = off; PRAGMA ignore_check_constraints = on;";
+    connection.execute_batch(&format!("{off}{sql}")).unwrap();
+}
+
+/// Paths of the rows that the library gives.
+pub(crate) fn listed(registry: &Registry) -> dalsegno::Result<Vec<String>> {
+    let rows = registry.select(&Filter::default())?.into_iter();
+    Ok(rows.map(|row| row.location().path()).collect())
+}
