@@ -30,9 +30,12 @@ impl Pattern {
     }
 
     /// Whether it can match other names than the one that it spells, where that one is unknown.
+    ///
+    /// Never with a NUL, which no name has: SQLite reads a glob up to the first, so that `run*`
+    /// and whatever comes after a NUL would match like `run*`.
     #[must_use]
     pub fn is_glob(&self) -> bool {
-        self.0.contains(['*', '?', '['])
+        self.0.contains(['*', '?', '[']) && !self.0.contains('\0')
     }
 }
 

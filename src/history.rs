@@ -189,7 +189,8 @@ impl FromStr for Hash {
 
     fn from_str(text: &str) -> Result<Self, NotAHash> {
         let bad = || NotAHash(text.to_owned());
-        if text.len() != 64 || !text.is_ascii() {
+        // The digits are looked at here: `from_str_radix` takes a sign too.
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(bad());
         }
         let mut bytes = [0; 32];
@@ -409,7 +410,7 @@ mod tests {
         assert!("rm".parse::<Action>().is_err());
         let hash = Hash(std::array::from_fn(|at| at as u8 * 7));
         assert_eq!(hash.to_string().parse(), Ok(hash));
-        for text in ["", "0", &"g".repeat(64), &"é".repeat(32)] {
+        for text in ["", "0", &"g".repeat(64), &"é".repeat(32), &"+0".repeat(32)] {
             assert!(text.parse::<Hash>().is_err(), "{text}");
         }
     }

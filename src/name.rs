@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 /// The registry's own folder in a base directory.
 pub const REGISTRY_DIR: &str = ".dalsegno";
 
+/// What follows [`REGISTRY_DIR`] in the name of a folder that is being made.
+const NEW: &str = ".new-";
+
 /// The longest component of a name, in bytes: the limit of Linux file systems.
 pub const MAX_COMPONENT: usize = 255;
 
@@ -272,7 +275,11 @@ pub fn is_registry_dir(component: &str) -> bool {
         Some(head) => (head, &component[REGISTRY_DIR.len()..]),
         None => return false,
     };
-    head.eq_ignore_ascii_case(REGISTRY_DIR) && (tail.is_empty() || tail.starts_with(".new-"))
+    let is_new = |tail: &str| {
+        tail.get(..NEW.len())
+            .is_some_and(|mark| mark.eq_ignore_ascii_case(NEW))
+    };
+    head.eq_ignore_ascii_case(REGISTRY_DIR) && (tail.is_empty() || is_new(tail))
 }
 
 /// Whether a folder of this name is a container.
@@ -343,6 +350,7 @@ mod tests {
             ".dalsegno/trash",
             ".DALSEGNO/x",
             ".dalsegno.new-ab12",
+            ".Dalsegno.NEW-ab12/x",
         ] {
             assert_eq!(
                 name.parse::<RunName>().unwrap_err().code(),

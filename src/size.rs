@@ -27,10 +27,10 @@ pub struct Size {
 }
 
 impl Size {
-    /// Adds another size.
+    /// Adds another size, up to the highest number.
     pub fn add(&mut self, other: Self) {
-        self.bytes.0 += other.bytes.0;
-        self.files += other.files;
+        self.bytes.0 = self.bytes.0.saturating_add(other.bytes.0);
+        self.files = self.files.saturating_add(other.files);
     }
 }
 
@@ -49,12 +49,13 @@ pub struct Total {
 }
 
 impl Total {
-    /// Adds one artifact.
+    /// Adds one artifact, up to the highest number: sizes are read from files and rows, which
+    /// may say anything.
     pub fn add(&mut self, size: Option<Size>) {
         match size {
             Some(size) => {
-                self.bytes.0 += size.bytes.0;
-                self.files += size.files;
+                self.bytes.0 = self.bytes.0.saturating_add(size.bytes.0);
+                self.files = self.files.saturating_add(size.files);
             }
             None => self.uncounted += 1,
         }
@@ -66,11 +67,11 @@ impl Total {
         self.uncounted == 0 || self.files > 0 || self.bytes > ByteCount(0)
     }
 
-    /// Adds another total.
+    /// Adds another total, up to the highest number.
     pub fn merge(&mut self, other: Self) {
-        self.bytes.0 += other.bytes.0;
-        self.files += other.files;
-        self.uncounted += other.uncounted;
+        self.bytes.0 = self.bytes.0.saturating_add(other.bytes.0);
+        self.files = self.files.saturating_add(other.files);
+        self.uncounted = self.uncounted.saturating_add(other.uncounted);
     }
 }
 
@@ -95,6 +96,22 @@ mod tests {
         assert_eq!(ByteCount(1023).to_string(), "1023 B");
         assert_eq!(ByteCount(1536).to_string(), "1.5 KiB");
         assert_eq!(ByteCount(5 << 30).to_string(), "5.0 GiB");
+    }
+
+    #[test]
+    fn sums_end_at_the_highest_number() {
+        let most = Size {
+            bytes: ByteCount(u64::MAX),
+            files: u64::MAX,
+        };
+        let mut size = most;
+        size.add(most);
+        assert_eq!(size, most);
+        let mut total = Total::default();
+        total.add(Some(most));
+        total.add(Some(most));
+        total.merge(total);
+        assert_eq!((total.bytes, total.files), (most.bytes, most.files));
     }
 
     #[test]

@@ -12,6 +12,8 @@ unset DALSEGNO_BASE DALSEGNO_CATALOG
 target="${CARGO_TARGET_DIR:-target}"
 mkdir -p "$target"
 target="$(cd "$target" && pwd)"
+# Of the crate in fuzz/ too, which shares what it can.
+export CARGO_TARGET_DIR="$target"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 trap 'echo "FAILED: $step" >&2' ERR
@@ -50,6 +52,12 @@ cargo clippy --locked --all-targets --all-features -- -D warnings
 
 begin "cargo clippy, the library without the command line"
 cargo clippy --locked --no-default-features --lib -- -D warnings
+
+begin "cargo clippy, the checks of the fuzz targets"
+# What they check is run by cargo test, on the inputs that are kept; fuzz/run.sh looks for more.
+cargo fmt --check --manifest-path fuzz/Cargo.toml
+cargo clippy --locked --manifest-path fuzz/Cargo.toml --no-default-features --all-targets \
+    -- -D warnings
 
 begin "cargo test"
 cargo test --locked --all-features --no-fail-fast

@@ -113,6 +113,34 @@ fn a_pattern_that_spells_a_known_name_matches_that_name_alone() {
     );
 }
 
+/// SQLite reads a glob up to a NUL, so that whatever comes before it would match alone.
+#[test]
+fn a_pattern_with_a_nul_matches_nothing() {
+    let path = "run/validation.zarr/1/a/prediction";
+    let (_base, registry) = present(&[path]);
+    for pattern in ["r*\0", "*\0x", "run\0", "[r]un\0*", "?un\0"] {
+        let by_run = Filter {
+            runs: vec![pattern.into()],
+            ..Filter::default()
+        };
+        assert_eq!(
+            paths(&registry, &by_run),
+            Vec::<String>::new(),
+            "{pattern:?}"
+        );
+        let by_dataset = Filter {
+            datasets: vec![pattern.replace("un", "").replace('r', "a").into()],
+            ..Filter::default()
+        };
+        assert_eq!(paths(&registry, &by_dataset), Vec::<String>::new());
+    }
+    let whole = Filter {
+        runs: vec!["r*".into()],
+        ..Filter::default()
+    };
+    assert_eq!(paths(&registry, &whole), [path]);
+}
+
 #[test]
 fn iterations_are_compared_as_numbers_with_both_ends_included() {
     let (_base, registry) = present(&[
