@@ -237,6 +237,7 @@ fn all() -> Filter {
 
 const VERIFY: VerifyOptions = VerifyOptions {
     measure: true,
+    read_data: true,
     quick: false,
     indices: true,
     threads: Some(1),

@@ -89,7 +89,7 @@ impl Rows {
                     id,
                     state,
                     seen,
-                    sealed_at: None,
+                    seal: None,
                 };
                 let doing = Doing::new(Action::Refresh, NOW);
                 catalog.note(doing, &[noted]).unwrap();

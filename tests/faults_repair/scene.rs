@@ -19,6 +19,7 @@ pub(crate) const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 
 pub(crate) const COMPLETE: VerifyOptions = VerifyOptions {
     measure: true,
+    read_data: true,
     quick: false,
     indices: true,
     threads: Some(2),
