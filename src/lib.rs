@@ -29,7 +29,7 @@
 //! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal | [`catalog::backup`] |
 //! | `.dalsegno/catalog.sqlite3.damaged-*` | what a rebuild set aside | [`catalog`] |
 //! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest | [`removal`], [`storage`] |
-//! | `.dalsegno/config.toml` | where the catalog is, how long the trash keeps, policies | [`config`], [`catalog`] |
+//! | `.dalsegno/config.toml` | which registry this is, where the catalog is, how long the trash keeps, policies | [`config`], [`catalog`] |
 //! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed | [`catalog`] |
 //! | everything else | the runs' own | [`storage`] |
 

@@ -288,7 +288,7 @@ fn assert_no_leftovers(base: &Path) {
         assert!(is_known || name.starts_with(".dalsegno.new-"), "{name}");
     }
     for name in names(base.join(".dalsegno")) {
-        let is_known = ["trash", "backups"].contains(&name.as_str());
+        let is_known = ["trash", "backups", "config.toml"].contains(&name.as_str());
         assert!(is_known || name.starts_with("catalog.sqlite3"), "{name}");
     }
 }

@@ -38,8 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// registry cannot be opened, the error is part of the report, and the exit code is that of the
 /// error. Changes nothing. Exit code 4 where something is to be settled.
 ///
-/// No passwords, command lines, or other variables of the environment than DALSEGNO_*, TERM, LANG
-/// and NO_COLOR are in it. Paths, names of policies, and the name of this host are: --redact
+/// No passwords and no command lines are in it, and of the environment only DALSEGNO_BASE,
+/// DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. Paths, names of policies, and the name of this host are: --redact
 /// replaces the base directory, the catalog, the home directory, user and host.
 #[derive(Debug, Args)]
 pub(super) struct Doctor {

@@ -63,7 +63,7 @@ fn a_healthy_registry_is_told_whole() {
     let mut text = fs::read_to_string(&config).unwrap();
     text.push_str("[trash]\nkeep = \"72h\"\n[policy.default.prediction]\nkeep-last = 3\n");
     fs::write(&config, text).unwrap();
-    let (report, exit, stderr) = report(world.program().env("DALSEGNO_TOKEN_OF_MINE", "x"));
+    let (report, exit, stderr) = report(&mut world.program());
     assert_eq!((exit, stderr.as_str()), (0, ""));
     assert_machine(&report);
     let names: Vec<&String> = report.as_object().unwrap().keys().collect();
@@ -110,12 +110,11 @@ fn of_the_environment_only_what_matters_is_told() {
         .env("LANG", "C.UTF-8")
         .env("AWS_SECRET_ACCESS_KEY", "hidden-1")
         .env("WANDB_API_KEY", "hidden-2")
-        .env("TERMINAL", "hidden-3");
+        .env("DALSEGNO_TOKEN_OF_MINE", "hidden-3")
+        .env("TERMINAL", "hidden-4");
     let (report, ..) = report(&mut program);
-    assert_eq!(
-        report["environment"],
-        serde_json::json!({"LANG": "C.UTF-8"})
-    );
+    let expected = serde_json::json!({"DALSEGNO_TOKEN_OF_MINE": "(set)", "LANG": "C.UTF-8"});
+    assert_eq!(report["environment"], expected);
     assert!(!report.to_string().contains("hidden"));
 }
 

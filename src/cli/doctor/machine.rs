@@ -9,8 +9,14 @@ use serde::Serialize;
 use crate::catalog::CatalogHealth;
 use crate::storage;
 
-/// Variables that change what the program does or how it prints, besides its own.
-const VARIABLES: [&str; 3] = ["TERM", "LANG", "NO_COLOR"];
+/// Variables that change what the program does or how it prints.
+const VARIABLES: [&str; 5] = [
+    "DALSEGNO_BASE",
+    "DALSEGNO_CATALOG",
+    "TERM",
+    "LANG",
+    "NO_COLOR",
+];
 
 #[derive(Serialize)]
 pub(super) struct Program {
@@ -93,13 +99,17 @@ impl User {
     }
 }
 
-/// Variables of the environment that matter, by name. All others stay where they are: some hold
-/// secrets.
+/// Variables of the environment that matter, by name. Of others that are called like the program's
+/// own it is told that they are set. All the rest stays where it is: some of it is secret.
 pub(super) fn environment() -> BTreeMap<String, String> {
-    let is_ours = |name: &str| name.starts_with("DALSEGNO_") || VARIABLES.contains(&name);
     let all = std::env::vars_os().filter_map(|(name, value)| {
-        let name = name.into_string().ok().filter(|name| is_ours(name))?;
-        Some((name, value.to_string_lossy().into_owned()))
+        let name = name.into_string().ok()?;
+        if VARIABLES.contains(&name.as_str()) {
+            Some((name, value.to_string_lossy().into_owned()))
+        } else {
+            let is_like_ours = name.starts_with("DALSEGNO_");
+            is_like_ours.then(|| (name, "(set)".to_owned()))
+        }
     });
     all.collect()
 }
