@@ -17,7 +17,11 @@ fn corpus() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus")
 }
 
-/// Runs a check on every input of its target. Which one it was, stands before the panic.
+/// Runs a check on every input of its target.
+#[expect(
+    clippy::print_stdout,
+    reason = "shown where the test fails: the input that it failed on comes last"
+)]
 fn replay(target: &str) {
     let (_, check) = fuzz::TARGETS
         .into_iter()
@@ -28,7 +32,7 @@ fn replay(target: &str) {
         .map(|entry| entry.unwrap().path())
         .collect();
     inputs.sort();
-    assert!(inputs.len() > 0, "{target} has hardly any input");
+    assert!(inputs.len() > 3, "{target} has hardly any input");
     check(&[]);
     for input in inputs {
         println!("{}", input.display());
