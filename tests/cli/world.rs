@@ -251,6 +251,7 @@ macro_rules! assert_transcript {
                 (r#""(user|host)": ?"[^"]*""#, r#""$1":"[WHO]""#),
                 (r#""pid": ?\d+"#, r#""pid":[PID]"#),
                 (r"(?m)^(out\| \[REMOVAL\]\t\[TIME\])\t[^\t]+\t[^\t]+\t\d+", "$1\t[WHO]\t[WHO]\t[PID]"),
+                (r"(?m)^(out\| version) .*", "$1 [HERE]"),
                 (r#""version": ?"[^"]*""#, r#""version":[HERE]"#),
                 (r"BY +PURGE AFTER", "BY  PURGE AFTER"),
                 (r"(?m)^(out\| \[REMOVAL\]  .*(?: \d+|\?))  [^ ]+ +(\[TIME\]|emptied|- )", "$1  [WHO]  $2"),
