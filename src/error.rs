@@ -161,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 88] = [
+    pub const CODES: [&'static str; 90] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -189,6 +189,8 @@ impl Error {
         "lock-timeout",
         "catalog-replaced",
         "catalog-sound",
+        "catalog-folder-missing",
+        "not-a-backup",
         "read-only",
         "forked",
         "catalog-full",
@@ -304,9 +306,16 @@ impl Error {
             "catalog-sound" => {
                 "compare it with the disk with: dalsegno verify; rebuild it all the same with --force"
             }
+            "catalog-folder-missing" => {
+                "mount its disk, or make the folder, or name another file in .dalsegno/config.toml; \
+                 then: dalsegno rebuild"
+            }
+            "not-a-backup" => {
+                "copy it whole with: sqlite3 FILE \".backup COPY\"; then begin with the copy"
+            }
             "catalog-foreign" => {
-                "name the right file with --catalog; where it stands in the place of the catalog, set it \
-                 aside and make a new one with: dalsegno rebuild"
+                "name the right file with --catalog, or leave --catalog out; where something took its \
+                 place in .dalsegno: dalsegno rebuild"
             }
             "catalog-too-new" => "use a newer dalsegno; the catalog was not touched",
             "catalog-mismatch" => {

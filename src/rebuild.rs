@@ -14,7 +14,17 @@
 //! A folder in the trash that the backup does not know is a removal that was made since, or one
 //! that a crash interrupted before its commit; without the catalog nothing tells them apart. So it
 //! is entered as kept, where everything in it can be restored. Where its unlinking had begun it was
-//! committed, because nothing is unlinked before, and the purge goes on.
+//! committed, because nothing is unlinked before, and the purge goes on. What its manifest names and
+//! what stands at its old place, by its inode, was never moved or was restored: its row is made as
+//! the manifest has it. A manifest is input: one that makes no sense is named, and nothing of it is
+//! entered or moved.
+//!
+//! An item that the backup knows as kept leaves its folder by a restore alone, as long as its
+//! unlinking has not begun. So one that is not there was restored, and its row comes back as it was
+//! where something stands at its place. Of a folder that is gone nothing tells whether it was
+//! restored or unlinked; what stands at an old place is taken for restored. That can be data that was
+//! written anew: then its row has the old number and pins, and comparing it with the disk makes its
+//! size unknown and its seal void.
 //!
 //! # After a crash
 //! Until 5 the old catalog stands where it stood; then there is none for a moment. The next rebuild
@@ -39,13 +49,13 @@ use crate::error::Error;
 use crate::filter::Filter;
 use crate::history::{Action, Agent, Doing};
 use crate::key::Kind;
-use crate::monitor::Monitor;
+use crate::monitor::{Monitor, Phase};
 use crate::recovery;
 use crate::refresh::{self, RefreshOptions};
-use crate::removal::{self, manifest};
+use crate::removal::manifest;
 use crate::removals::{Actor, RemovalId, RemovalState};
 use crate::scan::{self, ScanOptions, ScanReport};
-use crate::storage::{Base, Trash, TrashFolder};
+use crate::storage::{Base, Item, Standing, Trash, TrashFolder, standing};
 
 /// What a rebuild begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -94,6 +104,10 @@ pub struct RebuildReport {
     pub refused: Vec<RefusedBackup>,
     /// Removals in the trash that the backup did not know.
     pub removals: Vec<RemovalId>,
+    /// Removals that a crash had interrupted and whose data is back in its place.
+    pub undone: Vec<RemovalId>,
+    /// Removals whose unlinking had begun, and is done.
+    pub purged: Vec<RemovalId>,
     /// What could not be settled, as text.
     pub problems: Vec<String>,
     /// Artifacts of the new catalog.
@@ -131,14 +145,6 @@ impl Rebuilding<'_> {
     /// [`CatalogError::Sound`] where there is nothing to rebuild; [`Error`] where the new catalog
     /// cannot be made. The old one then stands where it stood.
     pub(crate) fn rebuild(&self, replacing: Replacing) -> Result<RebuildReport, Error> {
-        let cause = match catalog::damage_of(self.path, self.base.path())? {
-            Some(cause) => cause,
-            None if self.options.force => "it was sound".to_owned(),
-            None => {
-                let path = self.path.to_owned();
-                return Err(CatalogError::Sound { path }.into());
-            }
-        };
         let known = catalog::registry_of(self.path);
         if let (Some(expected), Some(found)) = (self.registry, &known)
             && expected != found
@@ -151,8 +157,29 @@ impl Rebuilding<'_> {
             }
             .into());
         }
+        self.monitor.begin(Phase::Check, None);
+        let found = catalog::damage_of(self.path, self.base.path());
+        self.monitor.end();
+        let cause = match found {
+            // Where the catalog has a place of its own, somebody else may use that.
+            Err(error @ CatalogError::Foreign { .. }) if self.registry.is_some() => {
+                return Err(error.into());
+            }
+            Err(error) if error.is_damage() => in_words(&error.into()),
+            // A sector that cannot be read, above all.
+            Err(error) if self.options.force && error.is_unreadable() => in_words(&error.into()),
+            Err(error) => return Err(error.into()),
+            Ok(Some(cause)) => format!("the catalog {} is damaged: {cause}", self.path.display()),
+            Ok(None) if self.options.force => "it was asked for, though it is sound".to_owned(),
+            Ok(None) => {
+                let path = self.path.to_owned();
+                return Err(CatalogError::Sound { path }.into());
+            }
+        };
         let mut refused = Vec::new();
-        let backup = self.choose(&mut refused)?;
+        self.monitor.begin(Phase::Check, None);
+        let backup = self.choose(known.as_deref(), &mut refused)?;
+        self.monitor.end();
         let wal = self.network.is_none();
         match &backup {
             Some(backup) => replacing.stage_copy(&backup.path, wal)?,
@@ -177,16 +204,23 @@ impl Rebuilding<'_> {
             backup,
             refused,
             removals: Vec::new(),
+            undone: Vec::new(),
+            purged: Vec::new(),
             problems: Vec::new(),
             artifacts: 0,
             present: 0,
             missing: 0,
             scan: ScanReport::default(),
         };
-        self.settle_trash(&catalog, &mut report)?;
+        let left_alone = self.settle_trash(&catalog, &mut report)?;
         let now = self.clock.now();
         let recovery = recovery::recover(&catalog, self.base, self.actor, now, Some("rebuild"))?;
-        report.problems.extend(recovery.problems);
+        report.undone = recovery.undone;
+        report.purged = recovery.purged;
+        let is_new = |problem: &String| !left_alone.iter().any(|id| problem.contains(id.as_str()));
+        report
+            .problems
+            .extend(recovery.problems.into_iter().filter(is_new));
         self.compare(&catalog, &mut report)?;
         catalog.change(self.doing(), |change| {
             change.note(json!({
@@ -207,12 +241,21 @@ impl Rebuilding<'_> {
     }
 
     /// The backup to begin with.
-    fn choose(&self, refused: &mut Vec<RefusedBackup>) -> Result<Option<Backup>, Error> {
+    fn choose(
+        &self,
+        known: Option<&str>,
+        refused: &mut Vec<RefusedBackup>,
+    ) -> Result<Option<Backup>, Error> {
         match &self.options.from {
             RebuildFrom::Disk => Ok(None),
             RebuildFrom::Backup(path) => {
+                // It is read as it is, without its log.
+                if catalog::has_log(path) {
+                    return Err(CatalogError::NotABackup { path: path.clone() }.into());
+                }
+                // It may be from anywhere, so what is left of the old catalog has a say too.
+                let last = check(path, self.registry.or(known))?;
                 // Where its name does not say when it was made, it is as old as what it knows.
-                let last = self.check(path)?;
                 let listed = path.parent().map(backup::list).transpose()?;
                 let listed = listed.into_iter().flatten();
                 let mut named = listed.filter(|backup| backup.path == *path);
@@ -222,11 +265,11 @@ impl Rebuilding<'_> {
             }
             RebuildFrom::Newest => {
                 for backup in backup::list(self.backups)? {
-                    match self.check(&backup.path) {
+                    match check(&backup.path, self.registry) {
                         Ok(_) => return Ok(Some(backup)),
                         Err(error) => refused.push(RefusedBackup {
                             path: backup.path,
-                            reason: error.to_string(),
+                            reason: in_words(&error.into()),
                         }),
                     }
                 }
@@ -235,21 +278,14 @@ impl Rebuilding<'_> {
         }
     }
 
-    /// Checks that a backup is sound and of this registry; gives when its last change was.
-    fn check(&self, path: &Path) -> Result<Option<Timestamp>, CatalogError> {
-        let checked = backup::check(path)?;
-        match self.registry {
-            Some(expected) if expected != checked.registry => Err(CatalogError::Mismatch {
-                path: path.to_owned(),
-                expected: expected.to_owned(),
-                found: checked.registry,
-            }),
-            _ => Ok(checked.last.map(|last| last.at)),
-        }
-    }
-
-    /// Makes the removals of the catalog agree with what is in the trash.
-    fn settle_trash(&self, catalog: &Catalog, report: &mut RebuildReport) -> Result<(), Error> {
+    /// Makes the removals of the catalog agree with what is in the trash. Gives those that are left
+    /// alone.
+    fn settle_trash(
+        &self,
+        catalog: &Catalog,
+        report: &mut RebuildReport,
+    ) -> Result<Vec<RemovalId>, Error> {
+        let mut left_alone = Vec::new();
         let trash = Trash::open(self.base)?;
         let folders = match &trash {
             Some(trash) => trash.list()?.0,
@@ -260,41 +296,76 @@ impl Rebuilding<'_> {
             kept.entry(item.removal.clone()).or_default().push(item);
             Ok::<_, Error>(())
         })?;
+        let unread = |id: &RemovalId, error: Error| match error {
+            error @ Error::Catalog(_) => Err(error),
+            error => Ok(format!(
+                "removal {id}: {}; it is left alone",
+                in_words(&error)
+            )),
+        };
         for (id, items) in &kept {
-            let folder = match &trash {
-                Some(trash) => trash.folder(id)?,
-                None => None,
-            };
-            catalog.change(self.doing(), |change| {
-                self.settle_kept(change, id, items, folder.as_ref())
-            })?;
+            let folder = trash.as_ref().map_or(Ok(None), |trash| trash.folder(id));
+            let settled = folder.map_err(Error::from).and_then(|folder| {
+                catalog.change(self.doing(), |change| {
+                    self.settle_kept(change, id, items, folder.as_ref())
+                })
+            });
+            if let Err(error) = settled {
+                report.problems.push(unread(id, error)?);
+                left_alone.push(id.clone());
+            }
         }
-        let Some(trash) = trash else { return Ok(()) };
+        let Some(trash) = trash else {
+            return Ok(left_alone);
+        };
         for id in folders {
             if catalog.removal(&id)?.is_some() {
                 continue;
             }
-            let Some(folder) = trash.folder(&id)? else {
-                continue;
+            let entered = trash
+                .folder(&id)
+                .map_err(Error::from)
+                .and_then(|folder| match folder {
+                    None => Ok(Entered::ByRecovery),
+                    Some(folder) => catalog.change(self.doing(), |change| {
+                        self.enter(catalog, change, &id, &folder)
+                    }),
+                });
+            let entered = match entered {
+                Ok(entered) => entered,
+                Err(error) => {
+                    report.problems.push(unread(&id, error)?);
+                    left_alone.push(id);
+                    continue;
+                }
             };
-            let entered = catalog.change(self.doing(), |change| {
-                self.enter(catalog, change, &id, &folder)
-            })?;
+            let path = trash.path_of(&id);
+            let path = path.display();
             match entered {
-                Entered::Yes => report.removals.push(id),
-                // What a crash left before anything was moved; recovery takes it away.
-                Entered::Empty => {}
-                Entered::No(why) => report.problems.push(format!(
-                    "{}: {why}; it is left alone",
-                    folder.path().display()
-                )),
+                Entered::Yes { strangers } => {
+                    if !strangers.is_empty() {
+                        let names = strangers.join(", ").escape_debug().to_string();
+                        report.problems.push(format!(
+                            "{path} holds what its manifest does not name: {names}; look at it before \
+                             the trash is emptied"
+                        ));
+                    }
+                    report.removals.push(id);
+                }
+                Entered::ByRecovery => {}
+                Entered::No(why) => {
+                    report
+                        .problems
+                        .push(format!("{path}: {why}; it is left alone"));
+                    left_alone.push(id);
+                }
             }
         }
-        Ok(())
+        Ok(left_alone)
     }
 
-    /// Notes what of a kept removal is not in the trash any more: restored since the backup where
-    /// something stands in its place, else purged.
+    /// Notes what of a kept removal is not in the trash any more, and brings back the rows of what
+    /// was restored.
     fn settle_kept(
         &self,
         change: &Change<'_>,
@@ -303,20 +374,31 @@ impl Rebuilding<'_> {
         folder: Option<&TrashFolder>,
     ) -> Result<(), Error> {
         let now = self.clock.now();
+        let is_purging = folder.map_or(Ok(false), TrashFolder::is_purging)?;
         for item in items {
             let is_here = match folder {
                 Some(folder) => folder.has(item.item)?,
                 None => false,
             };
-            if !is_here && !self.base.lacks(&item.path) {
-                change.forget_item(id, item.item, now)?;
+            let is_gone = self.base.lacks(&item.path);
+            // Of what unlinking took, nothing is restored.
+            if is_here || (is_gone && (is_purging || folder.is_none())) {
+                continue;
             }
+            if !is_gone {
+                for row in change.of_item(id, item.item)? {
+                    if change.at(&row.location())?.is_none() {
+                        change.bring_back(id, row.id, now)?;
+                    }
+                }
+            }
+            change.forget_item(id, item.item, now)?;
         }
         if change.left(id)? == 0 {
             change.set_state(id, RemovalState::Restored, Some(now))?;
         } else if folder.is_none() {
             change.set_state(id, RemovalState::Purged, Some(now))?;
-        } else if folder.map_or(Ok(false), TrashFolder::is_purging)? {
+        } else if is_purging {
             change.set_state(id, RemovalState::Purging, None)?;
         }
         Ok(())
@@ -330,56 +412,85 @@ impl Rebuilding<'_> {
         id: &RemovalId,
         folder: &TrashFolder,
     ) -> Result<Entered, Error> {
-        if folder.items()?.is_empty() && !folder.is_purging()? {
-            return Ok(Entered::Empty);
-        }
+        let is_purging = folder.is_purging()?;
+        let mut strangers = folder.items()?;
         let text = folder.manifest_text()?;
         let Some(taken) = text.as_deref().and_then(manifest::read) else {
-            return Ok(Entered::No("its manifest cannot be read".to_owned()));
+            // What says nothing of rows is settled by its items alone, and what is empty is dropped.
+            let has_items = !is_purging && folder.manifest()?.is_some();
+            return Ok(match strangers.is_empty() || has_items {
+                true => Entered::ByRecovery,
+                false => Entered::No("its manifest cannot be read".to_owned()),
+            });
         };
-        // All of it is looked at before anything is entered: a manifest is input.
-        let mut entries = Vec::new();
+        // All of it is looked at before anything is entered.
+        if let Some(fault) = taken.fault() {
+            return Ok(Entered::No(format!("its manifest makes no sense: {fault}")));
+        }
+        let mut fates = BTreeMap::new();
         for item in &taken.items {
-            let below = format!("{}/", item.path);
-            if let Err(error) = removal::place_of(&item.path) {
-                return Ok(Entered::No(error.to_string()));
+            strangers.retain(|name| *name != item.item.to_string());
+            let is_here = folder.identify(item.item, item.form)?.is_some();
+            if !is_here && folder.has(item.item)? {
+                let what = format!("item {} is not what was moved", item.item);
+                return Ok(Entered::No(what));
             }
-            for row in taken
-                .artifacts
-                .iter()
-                .filter(|row| row.item == Some(item.item))
-            {
-                let was = row.artifact(catalog);
-                let path = was.location().path();
-                if path != item.path && !path.starts_with(&below) {
-                    return Ok(Entered::No(format!("{path} does not lie in {}", item.path)));
+            let fate = if is_here || (is_purging && self.base.lacks(&item.path)) {
+                Fate::Removed
+            } else if self.stands(item) {
+                Fate::InPlace
+            } else {
+                Fate::Unknown
+            };
+            fates.insert(item.item, fate);
+        }
+        let now = self.clock.now();
+        let is_removed = fates.values().any(|fate| *fate == Fate::Removed);
+        if is_removed {
+            let state = match is_purging {
+                true => RemovalState::Purging,
+                false => RemovalState::Kept,
+            };
+            let open = OpenRemoval {
+                state,
+                purge_after: None,
+            };
+            let reason = taken.reason.as_deref();
+            change.begin_removal(id, taken.removed_at, &taken.actor, reason, &open)?;
+            for item in &taken.items {
+                change.note_move(id, item.item, &item.path)?;
+            }
+        }
+        for row in &taken.artifacts {
+            let was = row.artifact(catalog);
+            let fate = match row.item.and_then(|item| fates.get(&item)) {
+                Some(fate) => *fate,
+                // It had no data, and went with those that had.
+                None if is_removed && self.base.lacks(&was.location().path()) => Fate::Removed,
+                None => Fate::Unknown,
+            };
+            match fate {
+                Fate::Removed => {
+                    let row_of = change.take_in(&was, now)?;
+                    change.remove(id, row_of.id, row.item)?;
                 }
-                entries.push((item.item, was));
+                Fate::InPlace if !is_purging => drop(change.take_in(&was, now)?),
+                Fate::InPlace | Fate::Unknown => {}
             }
         }
-        let is_purging = folder.is_purging()?;
-        let state = match is_purging {
-            true => RemovalState::Purging,
-            false => RemovalState::Kept,
-        };
-        let open = OpenRemoval {
-            state,
-            purge_after: None,
-        };
-        let (at, actor, reason) = (taken.removed_at, &taken.actor, taken.reason.as_deref());
-        change.begin_removal(id, at, actor, reason, &open)?;
-        for item in &taken.items {
-            // Of an interrupted removal some were never moved; an unlinked one is gone.
-            if !is_purging && folder.identify(item.item, item.form)?.is_none() {
-                continue;
-            }
-            change.note_move(id, item.item, &item.path)?;
-            for (_, was) in entries.iter().filter(|(number, _)| *number == item.item) {
-                let row = change.take_in(was, self.clock.now())?;
-                change.remove(id, row.id, Some(item.item))?;
-            }
-        }
-        Ok(Entered::Yes)
+        Ok(match is_removed {
+            true if is_purging => Entered::Yes {
+                strangers: Vec::new(),
+            },
+            true => Entered::Yes { strangers },
+            false => Entered::ByRecovery,
+        })
+    }
+
+    /// Whether the very thing that a manifest names stands at its old place.
+    fn stands(&self, item: &Item) -> bool {
+        let found = standing(self.base, Path::new(&item.path), item.form);
+        matches!(found, Ok(Standing::Entry(found)) if found.inode == item.entry.inode)
     }
 
     /// Brings the rows up to what the disk has.
@@ -424,8 +535,47 @@ impl Rebuilding<'_> {
     }
 }
 
+/// Checks that a backup is sound and of this registry; gives when its last change was.
+fn check(path: &Path, registry: Option<&str>) -> Result<Option<Timestamp>, CatalogError> {
+    let checked = backup::check(path)?;
+    match registry {
+        Some(expected) if expected != checked.registry => Err(CatalogError::Mismatch {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found: checked.registry,
+        }),
+        _ => Ok(checked.last.map(|last| last.at)),
+    }
+}
+
+/// An error in words, with what caused it.
+fn in_words(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// What has become of an item of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is in the trash, or unlinked.
+    Removed,
+    /// It was never moved, or is restored.
+    InPlace,
+    /// Neither: it went some other way.
+    Unknown,
+}
+
+/// What has become of a folder in the trash.
 enum Entered {
-    Yes,
-    Empty,
+    /// It is a removal of the catalog; what lies in it besides.
+    Yes { strangers: Vec<String> },
+    /// Nothing was removed: recovery drops it, or puts back what it holds.
+    ByRecovery,
+    /// It is left alone; why.
     No(String),
 }

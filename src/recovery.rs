@@ -271,6 +271,14 @@ fn undo_removal(
         )));
     }
     // Looked at before anything moves: a manifest is input too.
+    let taken = folder.manifest_text()?;
+    let taken = taken.as_deref().and_then(removal::manifest::read);
+    if let Some(fault) = taken.and_then(|taken| taken.fault()) {
+        return Ok(Settled::Problem(format!(
+            "{} has a manifest that makes no sense: {fault}; it is left alone",
+            folder.path().display()
+        )));
+    }
     let mut here = Vec::new();
     for item in &items.items {
         removal::place_of(&item.path)?;

@@ -121,6 +121,18 @@ pub enum CatalogError {
         /// Catalog file.
         path: PathBuf,
     },
+    /// The folder that a catalog of its own place lies in is gone.
+    #[error("the folder {} that the catalog lay in is gone", .path.display())]
+    NoFolder {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// What is to be begun with has a log beside it, so it is no backup.
+    #[error("{} has a log beside it that holds some of it: it is no backup", .path.display())]
+    NotABackup {
+        /// The file.
+        path: PathBuf,
+    },
     /// A rebuild of a catalog that nothing is wrong with.
     #[error("the catalog {} is sound; nothing is rebuilt", .path.display())]
     Sound {
@@ -241,6 +253,8 @@ impl CatalogError {
             Self::LockTimeout { .. } => "lock-timeout",
             Self::Replaced { .. } => "catalog-replaced",
             Self::Sound { .. } => "catalog-sound",
+            Self::NoFolder { .. } => "catalog-folder-missing",
+            Self::NotABackup { .. } => "not-a-backup",
             Self::ReadOnly { .. } => "read-only",
             Self::Forked { .. } => "forked",
             Self::Full { .. } => "catalog-full",
@@ -268,6 +282,15 @@ impl CatalogError {
             Self::Sql { source, .. } => source.sqlite_error_code() == Some(ErrorCode::Unknown),
             _ => false,
         }
+    }
+
+    /// Whether it says that the catalog cannot be read, though its system lets us.
+    pub(crate) fn is_unreadable(&self) -> bool {
+        let code = match self {
+            Self::Sql { source, .. } => source.sqlite_error_code(),
+            _ => None,
+        };
+        code == Some(ErrorCode::SystemIoFailure)
     }
 
     /// Turns what SQLite reports into the error that says what to do about it.

@@ -80,7 +80,7 @@ pub use health::{CatalogCounts, CatalogFiles, CatalogHealth};
 pub use pins::{Bound, PinChange};
 pub use queue::OnWait;
 pub use removals::{Change, OpenRemoval};
-pub use replace::{Replacing, damage_of, registry_of};
+pub use replace::{Replacing, damage_of, has_log, registry_of};
 pub use scores::ScoreQuery;
 pub use select::Selected;
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
@@ -226,6 +226,7 @@ impl Catalog {
     fn migrate(&self, connection: &Connection, monitor: &dyn Monitor) -> Result<(), CatalogError> {
         self.require_writing()?;
         let _turn = self.queue.wait(&*self.options.on_wait)?;
+        self.require_its_file()?;
         // Of those that open it at once, one backs it up and migrates it.
         if !connection::is_behind(&self.path, connection)? {
             return Ok(());
@@ -290,6 +291,18 @@ impl Catalog {
         }
     }
 
+    /// Refuses where another file stands in the catalog's place: a change would be lost, and a new
+    /// connection would read another catalog than the others of this handle. Whoever replaces the
+    /// file holds the turn.
+    fn require_its_file(&self) -> Result<(), CatalogError> {
+        match self.registration.is_at(&self.path) {
+            true => Ok(()),
+            false => Err(CatalogError::Replaced {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
     fn agent_id(&self) -> Option<i64> {
         *self.agent_id.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -311,7 +324,10 @@ impl Catalog {
             .pop();
         match idle {
             Some(connection) => Ok(connection),
-            None => connection::again(&self.path, &self.access, &self.options),
+            None => {
+                self.require_its_file()?;
+                connection::again(&self.path, &self.access, &self.options)
+            }
         }
     }
 
@@ -362,13 +378,7 @@ impl Catalog {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let _turn = self.queue.wait(&*self.options.on_wait)?;
-        // Whoever replaces the file holds the turn.
-        if !self.registration.is_at(&self.path) {
-            return Err(CatalogError::Replaced {
-                path: self.path.clone(),
-            }
-            .into());
-        }
+        self.require_its_file()?;
         let transaction = self.begin(connection)?;
         let value = change(&transaction)?;
         transaction

@@ -3,6 +3,7 @@
 
 mod check;
 mod history;
+mod rebuild;
 mod retention;
 
 use rusqlite::{Connection, params, params_from_iter};

@@ -2,15 +2,21 @@
 //!
 //! The new one is made whole beside it, as `<catalog>.rebuild`, with the turn to write held all the
 //! while, so that nobody changes what it is made from. Then the old files get names of their own,
-//! the catalog first, so that it is gone rather than without its log; and the new one is renamed
-//! into its place. Handles that have the old file open go on reading it and refuse to write.
+//! and the new one is renamed into its place. Handles that have the old file open go on reading it
+//! and refuse to write.
+//!
+//! What lies beside the old catalog, above all its log, is linked to its new name before the catalog
+//! is renamed, and loses its old name afterwards. So a crash in between never parts a catalog from
+//! its log: at worst the log has a second name. Where a file system has no links, it is renamed.
 //!
 //! Locks: the turn, from [`Replacing::begin`] on. A crash before the last rename leaves no catalog
 //! or the old one, and files that the next rebuild removes; nothing of the old one is ever deleted.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -28,6 +34,8 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What an open catalog makes beside itself.
 const LOCKS: [&str; 2] = [".queue", ".turn"];
 
+const SCHEMA: &str = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL";
+
 /// A catalog that is being replaced, with the turn to write.
 pub struct Replacing {
     path: PathBuf,
@@ -44,15 +52,9 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
 /// Says what is wrong with a catalog; none where it is sound.
 ///
 /// # Errors
-/// [`CatalogError`] where that cannot be said: it cannot be read here, or a newer version wrote it.
+/// [`CatalogError`] where it is not there or not to be read at all, cannot be read here, or a newer
+/// version wrote it.
 pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
-    match look(path, base) {
-        Err(error) if error.is_damage() => Ok(Some(error.to_string())),
-        found => found,
-    }
-}
-
-fn look(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
     connection::check_file(path)?;
     let options = || CatalogOptions {
         read_only: true,
@@ -61,6 +63,9 @@ fn look(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
     let (_, connection) = connection::open(path, &options())?;
     if connection::is_behind(path, &connection)? {
         return quick_check(path, &connection);
+    }
+    if let Some(detail) = missing_from_schema(path, &connection)? {
+        return Ok(Some(detail));
     }
     drop(connection);
     let catalog = Catalog::open(path, base, None, options())?;
@@ -82,12 +87,47 @@ fn look(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
     Ok(damaged)
 }
 
+/// Says which table, index, view or trigger is not there, or is another than the migrations make:
+/// reading may do without it for a while.
+fn missing_from_schema(
+    path: &Path,
+    connection: &Connection,
+) -> Result<Option<String>, CatalogError> {
+    let sql = |error| CatalogError::sql("checking", path, error);
+    let made = Connection::open_in_memory().map_err(sql)?;
+    migrate::migrate(&made)
+        .map_err(|error| CatalogError::migration(path, migrate::NEWEST, error))?;
+    let found = schema(connection).map_err(sql)?;
+    let missing = schema(&made)
+        .map_err(sql)?
+        .into_iter()
+        .find(|object| !found.contains(object));
+    Ok(missing.map(|(kind, name, _)| format!("its {kind} {name} is missing or was changed")))
+}
+
+fn schema(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String, String)>> {
+    let mut statement = connection.prepare(SCHEMA)?;
+    statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect()
+}
+
 fn quick_check(path: &Path, connection: &Connection) -> Result<Option<String>, CatalogError> {
     let sql = |error| CatalogError::sql("checking", path, error);
     let found: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(sql)?;
     Ok((found != "ok").then_some(found))
+}
+
+/// Whether a log or journal with content lies beside a database.
+#[must_use]
+pub fn has_log(path: &Path) -> bool {
+    [BESIDE[0], BESIDE[2]].into_iter().any(|suffix| {
+        with(path, suffix)
+            .symlink_metadata()
+            .is_ok_and(|found| found.len() > 0)
+    })
 }
 
 /// Reads the id of the registry out of a catalog that may be damaged, where that works.
@@ -142,6 +182,16 @@ impl Replacing {
         Ok(())
     }
 
+    /// Gives the new catalog the permissions of the old one, so that whoever could use that can use
+    /// this.
+    fn take_permissions(&self) -> Result<(), CatalogError> {
+        match self.path.symlink_metadata() {
+            Ok(old) if old.is_file() => std::fs::set_permissions(&self.staging, old.permissions())
+                .map_err(|error| CatalogError::io("rebuilding", &self.staging, error)),
+            _ => Ok(()),
+        }
+    }
+
     /// Begins the new catalog as the copy of a backup, in the newest version.
     ///
     /// # Errors
@@ -174,7 +224,8 @@ impl Replacing {
         created_at: Timestamp,
         wal: bool,
     ) -> Result<(), CatalogError> {
-        create_file(&self.staging, registry, created_at, wal)
+        create_file(&self.staging, registry, created_at, wal)?;
+        self.take_permissions()
     }
 
     fn open(&self) -> Result<Connection, CatalogError> {
@@ -195,28 +246,45 @@ impl Replacing {
             let path = self.staging.clone();
             return Err(CatalogError::Damaged { path, detail });
         }
-        // The last to close it takes the log in.
+        take_log_in(&connection).map_err(sql)?;
         connection.close().map_err(|(_, error)| sql(error))?;
         let io = |error| CatalogError::io("rebuilding", &self.path, error);
         File::open(&self.staging)
             .and_then(|file| file.sync_all())
             .map_err(io)?;
         let aside = self.free_name(now);
-        let mut was_there = false;
-        for suffix in [""].into_iter().chain(BESIDE) {
-            match std::fs::rename(with(&self.path, suffix), with(&aside, suffix)) {
-                Ok(()) => was_there = true,
+        let is_there = |suffix| with(&self.path, suffix).symlink_metadata().is_ok();
+        let old: Vec<&str> = [""]
+            .into_iter()
+            .chain(BESIDE)
+            .filter(|s| is_there(s))
+            .collect();
+        for suffix in old.iter().filter(|suffix| !suffix.is_empty()) {
+            // Where that cannot be, it is renamed below.
+            let _ = std::fs::hard_link(with(&self.path, suffix), with(&aside, suffix));
+        }
+        self.sync_folder().map_err(io)?;
+        for suffix in &old {
+            let (from, to) = (with(&self.path, suffix), with(&aside, suffix));
+            // Two names of one file: then a rename does nothing.
+            let moved = match suffix.is_empty() || !is_same(&from, &to) {
+                true => std::fs::rename(&from, &to),
+                false => std::fs::remove_file(&from),
+            };
+            match moved {
+                Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(io(error)),
             }
         }
         std::fs::rename(&self.staging, &self.path).map_err(io)?;
+        self.sync_folder().map_err(io)?;
+        Ok(old.first().map(|suffix| with(&aside, suffix)))
+    }
+
+    fn sync_folder(&self) -> std::io::Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(io)?;
-        self.clear()?;
-        Ok(was_there.then_some(aside))
+        File::open(folder).and_then(|folder| folder.sync_all())
     }
 
     /// A name beside the catalog that nothing has, nor anything that SQLite would take with it.
@@ -233,5 +301,36 @@ impl Replacing {
             number += 1;
         }
         name
+    }
+}
+
+impl Drop for Replacing {
+    fn drop(&mut self) {
+        // What is left of a new catalog that did not come to be takes space; the next rebuild tries
+        // again to remove it.
+        let _ = self.clear();
+    }
+}
+
+/// Whether two names are those of one file.
+fn is_same(one: &Path, other: &Path) -> bool {
+    let id = |path: &Path| {
+        let found = path.symlink_metadata().ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    id(one).is_some_and(|found| id(other) == Some(found))
+}
+
+/// Writes the log into the file. Closing does that too, and does not tell where it fails.
+fn take_log_in(connection: &Connection) -> rusqlite::Result<()> {
+    // In the mode of a network file system there is no log, and nothing is done.
+    let busy: i64 =
+        connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    match busy {
+        0 => Ok(()),
+        _ => Err(rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+            Some("somebody else has the new catalog open".to_owned()),
+        )),
     }
 }

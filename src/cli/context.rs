@@ -14,6 +14,7 @@ use crate::monitor::Monitor;
 use crate::name::REGISTRY_DIR;
 use crate::refresh::RefreshOptions;
 use crate::registry::{Options, Registry, Target};
+use crate::removals::RemovalId;
 use crate::storage::Finding;
 
 /// Findings that are listed on stderr; more are counted.
@@ -209,18 +210,23 @@ impl Context {
     /// Says what opening has settled.
     pub(super) fn recovered(&self, registry: &Registry) {
         let recovery = registry.recovery();
-        for id in &recovery.undone {
+        self.settled(&recovery.undone, &recovery.purged);
+        for problem in &recovery.problems {
+            self.warn(problem);
+        }
+    }
+
+    /// Says what became of removals that a crash had interrupted.
+    pub(super) fn settled(&self, undone: &[RemovalId], purged: &[RemovalId]) {
+        for id in undone {
             self.say(&format!(
                 "removal {id} was interrupted and is undone: everything of it is back"
             ));
         }
-        for id in &recovery.purged {
+        for id in purged {
             self.say(&format!(
                 "what was left of removal {id} in the trash is unlinked"
             ));
-        }
-        for problem in &recovery.problems {
-            self.warn(problem);
         }
     }
 

@@ -129,6 +129,7 @@ fn exit_code(code: &str) -> u8 {
         | "catalog-damaged"
         | "catalog-foreign"
         | "catalog-mismatch"
+        | "catalog-folder-missing"
         | "catalog-row-damaged" => 12,
         "catalog-too-new" => 13,
         // The call makes no sense.

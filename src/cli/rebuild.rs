@@ -9,7 +9,9 @@ use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render;
 use super::selection;
+use crate::catalog::CatalogError;
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::error::Error;
 use crate::key::Kind;
 use crate::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
 use crate::scan::ScanOptions;
@@ -35,7 +37,7 @@ pub(super) struct Rebuild {
     /// Take no backup: make it from the disk and the trash alone
     #[arg(long)]
     from_disk: bool,
-    /// Rebuild a catalog that nothing is wrong with, too
+    /// Rebuild also where nothing is wrong with the catalog, or the disk cannot read it
     #[arg(long)]
     force: bool,
     /// Kinds to take in, as their paths are read; without, every kind, and checkpoints where the
@@ -56,7 +58,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     let defaults = WalkOptions::default();
     let options = RebuildOptions {
         from: match (&command.from, command.from_disk) {
-            (Some(path), _) => RebuildFrom::Backup(path.clone()),
+            (Some(path), _) => RebuildFrom::Backup(std::path::absolute(path)?),
             (None, true) => RebuildFrom::Disk,
             (None, false) => RebuildFrom::Newest,
         },
@@ -71,11 +73,12 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
         },
     };
     let monitor = context.monitor();
-    let (registry, report) = context
+    let rebuilt = context
         .options()
-        .rebuild(context.base()?, &options, &monitor)?;
+        .rebuild(context.base()?, &options, &monitor);
     drop(monitor);
-    context.recovered(&registry);
+    let (registry, report) = rebuilt.map_err(|error| of_backup(error, &options.from))?;
+    drop(registry);
     match context.form(command.output) {
         Form::Json => render::document(context, "rebuild", &report)?,
         Form::Jsonl => {
@@ -97,6 +100,29 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     Ok(())
 }
 
+/// What to do where it is the named backup that is no good: the hints of a catalog do not fit it.
+fn of_backup(error: Error, from: &RebuildFrom) -> Failure {
+    let path = match &error {
+        Error::Catalog(
+            CatalogError::Missing { path }
+            | CatalogError::NotAFile { path, .. }
+            | CatalogError::Damaged { path, .. }
+            | CatalogError::Foreign { path, .. }
+            | CatalogError::TooNew { path, .. }
+            | CatalogError::Mismatch { path, .. },
+        ) => path,
+        _ => return error.into(),
+    };
+    match from {
+        RebuildFrom::Backup(backup) if backup == path => Failure::Outside(
+            format!("that is no backup to begin with: {error}"),
+            "name another with --from, or leave --from out for the newest good one; nothing was \
+             changed",
+        ),
+        _ => error.into(),
+    }
+}
+
 fn tell(context: &Context, report: &RebuildReport) {
     context.findings(&report.scan.findings);
     for problem in &report.problems {
@@ -106,7 +132,7 @@ fn tell(context: &Context, report: &RebuildReport) {
         let path = refused.path.display();
         context.warn(&format!("backup {path} was left out: {}", refused.reason));
     }
-    context.say(&format!("rebuilt, because {}", report.cause));
+    context.say(&format!("rebuilt: {}", report.cause));
     if let Some(path) = &report.set_aside {
         context.say(&format!(
             "the old catalog is set aside as {}",
@@ -120,21 +146,40 @@ fn tell(context: &Context, report: &RebuildReport) {
             age(backup.at, SystemClock.now()),
             backup.path.display()
         )),
-        None => context.say(
-            "made from the disk and the trash alone: pins, scores and history from before are lost",
-        ),
+        None => {
+            context.say(
+                "made from the disk and the trash alone: pins, scores and history from before are lost",
+            );
+            context.say(
+                &context.with_base(
+                    "pin again what must stay, before anything is removed: dalsegno pin",
+                ),
+            );
+            if report.scan.checkpoints == 0 {
+                context.say(&context.with_base(
+                    "if it had checkpoints, take them in with: dalsegno scan --kind checkpoint",
+                ));
+            }
+        }
     }
     let scan = &report.scan;
     let checkpoints = match scan.checkpoints {
         0 => String::new(),
         some => format!(" and {}", render::count(some, "checkpoint")),
     };
+    let taken_in = match report.backup {
+        Some(_) => format!("{} of them new to the backup", scan.adopted),
+        None => format!("{} taken in", scan.adopted),
+    };
+    let missing = match report.missing {
+        0 => String::new(),
+        some => format!("; {} without data", render::count(some, "row")),
+    };
     context.say(&format!(
-        "on disk: {}{checkpoints}, {} not known to it; {} missing",
+        "on disk: {}{checkpoints}, {taken_in}{missing}",
         render::count(scan.arrays, "array"),
-        scan.adopted,
-        render::count(report.missing, "row")
     ));
+    context.settled(&report.undone, &report.purged);
     if !report.removals.is_empty() {
         let many = render::count(report.removals.len(), "removal");
         context.say(&context.with_base(&format!(

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::options::Options;
 use super::{Registry, removing};
 use crate::catalog::{CatalogError, Replacing};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::monitor::Monitor;
 use crate::rebuild::{RebuildOptions, RebuildReport, Rebuilding};
 use crate::storage::Base;
@@ -17,8 +17,9 @@ impl Options {
     ///
     /// # Errors
     /// [`CatalogError::Sound`] where nothing is wrong with it; [`CatalogError::NoRegistry`] where
-    /// the base directory has no registry's folder; [`Error`](crate::Error) where the new catalog cannot be made.
-    /// The old one then stands where it stood, or, set aside, beside it.
+    /// the base directory has no registry's folder; [`CatalogError::NoFolder`] where the folder of a
+    /// catalog elsewhere is gone; [`Error`] where the new catalog cannot be made. The old one then
+    /// stands where it stood, or, set aside, beside it.
     pub fn rebuild(
         self,
         base: impl AsRef<Path>,
@@ -26,7 +27,15 @@ impl Options {
         monitor: &dyn Monitor,
     ) -> Result<(Registry, RebuildReport)> {
         let base = Base::open(base.as_ref())?;
-        let place = self.place_of(&base)?;
+        let place = match self.place_of(&base) {
+            // Its folder went with it. To make that could be to write below the place where a disk
+            // is to be mounted.
+            Err(Error::Catalog(CatalogError::Missing { path })) => {
+                let path = path.parent().unwrap_or(&path).to_owned();
+                return Err(CatalogError::NoFolder { path }.into());
+            }
+            place => place?,
+        };
         let Some(folder) = &place.folder else {
             let base = base.path().to_path_buf();
             return Err(CatalogError::NoRegistry { base }.into());
@@ -48,7 +57,12 @@ impl Options {
             monitor,
         };
         let replacing = Replacing::begin(&place.path, self.lock_timeout, &*self.on_wait)?;
-        let report = rebuilding.rebuild(replacing)?;
-        Ok((self.open_at(base)?, report))
+        let mut report = rebuilding.rebuild(replacing)?;
+        let registry = self.open_at(base)?;
+        registry.catalog.keep_reserve();
+        let recovery = registry.recovery();
+        report.undone.extend_from_slice(&recovery.undone);
+        report.purged.extend_from_slice(&recovery.purged);
+        Ok((registry, report))
     }
 }

@@ -1,6 +1,9 @@
 //! The manifest in a removal's folder: what recovery needs, and the whole rows, so that the trash
 //! can be read without the catalog.
 
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Checked, Removing};
@@ -10,6 +13,7 @@ use crate::clock::Timestamp;
 use crate::content::ContentHash;
 use crate::error::Error;
 use crate::key::Key;
+use crate::layout;
 use crate::removals::{Actor, RemovalId};
 use crate::size::{ByteCount, Size};
 use crate::storage::Item;
@@ -103,9 +107,49 @@ impl TakenRow {
     }
 }
 
-/// Reads a manifest; none where it makes no sense.
+/// Reads a manifest; none where it cannot be read.
 pub(crate) fn read(text: &[u8]) -> Option<Taken> {
     serde_json::from_slice(text).ok()
+}
+
+impl Taken {
+    /// Why this cannot be the manifest of a removal; none where it can. A manifest is input: somebody
+    /// else may have written it.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let mut paths = HashMap::new();
+        for item in &self.items {
+            if let Err(error) = super::place_of(&item.path) {
+                return Some(error.to_string());
+            }
+            if paths.insert(item.item, &item.path).is_some() {
+                return Some(format!("item {} stands in it twice", item.item));
+            }
+        }
+        let (mut places, mut ids) = (HashSet::new(), HashSet::new());
+        for row in &self.artifacts {
+            let path = layout::place(&row.key).path();
+            if let Some(item) = row.item {
+                let Some(at) = paths.get(&item) else {
+                    return Some(format!("{path} lies in item {item}, which is none"));
+                };
+                if !Path::new(&path).starts_with(at) {
+                    return Some(format!("{path} does not lie in {at}"));
+                }
+            }
+            let counts = [row.bytes, row.files];
+            if counts
+                .into_iter()
+                .flatten()
+                .any(|count| i64::try_from(count).is_err())
+            {
+                return Some(format!("the size of {path} is none"));
+            }
+            if !ids.insert(row.id) || !places.insert(path.clone()) {
+                return Some(format!("{path} stands in it twice"));
+            }
+        }
+        None
+    }
 }
 
 /// Writes the manifest of a removal.

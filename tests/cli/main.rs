@@ -16,6 +16,7 @@ mod history;
 mod paths;
 mod pins;
 mod pipes;
+mod rebuild;
 mod removal;
 mod terminal;
 mod trash;

@@ -241,6 +241,7 @@ macro_rules! assert_transcript {
                 (r"command     \S*dalsegno", "command     dalsegno"),
                 (r#""command": ?"[^" ]*dalsegno"#, r#""command":"dalsegno"#),
                 (r"(?m)^(out\| \d+,[^,]+,[a-z]+),[^,]+,[^,]+,\d+,[^ ]*dalsegno", "$1,[WHO],[WHO],[PID],dalsegno"),
+                (r"\.damaged-\d{8}T\d{6}Z(-\d+)?", ".damaged-[TIME]"),
                 (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d{3}Z)?", "[TIME]"),
                 (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[REGISTRY]"),
                 (r"(?m)^out\| \d+\t", "out| [ID]\t"),

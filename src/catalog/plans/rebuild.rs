@@ -1,0 +1,37 @@
+//! The plans of what a rebuild asks of each row that the trash remembers.
+
+use super::super::take_in;
+use super::*;
+
+#[test]
+fn statements_of_a_rebuild_search() {
+    for connection in [empty(), full()] {
+        for (sql, lines) in [
+            (take_in::INSERT_AS, &[][..]),
+            (
+                take_in::UPDATE_AS,
+                &["SEARCH artifact USING INTEGER PRIMARY KEY"][..],
+            ),
+            (
+                take_in::MARK_ITEM_RESTORED,
+                &["SEARCH removed USING PRIMARY KEY (removal_id=?"][..],
+            ),
+            (
+                take_in::IS_KEPT,
+                &[
+                    "SEARCH r USING COVERING INDEX removal_open (state<?)",
+                    "SEARCH d USING PRIMARY KEY (removal_id=? AND artifact_id=?)",
+                ][..],
+            ),
+        ] {
+            let mut plan = plan(&connection, sql);
+            plan.retain(|line| line != "SCAN CONSTANT ROW");
+            assert_eq!(fault(&plan), None, "{sql}\n{plan:#?}");
+            for line in lines {
+                let has = plan.iter().any(|found| found.starts_with(line));
+                assert!(has, "{sql}\n{plan:#?}");
+            }
+            assert!(!plan.is_empty() || lines.is_empty(), "{sql}");
+        }
+    }
+}

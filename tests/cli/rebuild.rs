@@ -1,0 +1,67 @@
+//! `rebuild`: what whoever has lost a catalog is told.
+
+use std::fs;
+
+use crate::assert_transcript;
+use crate::world::World;
+
+fn lose(world: &World) {
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = fs::remove_file(format!("{}{suffix}", world.catalog().display()));
+    }
+}
+
+#[test]
+fn a_lost_catalog_is_made_anew_from_the_disk() {
+    let world = World::scanned();
+    let sound = world.transcript("rebuild");
+    lose(&world);
+    let text = world.transcript(
+        "list
+        rebuild
+        list --run er
+        verify --quick",
+    );
+    assert_transcript!("rebuild_gone", sound + &text);
+}
+
+#[test]
+fn a_damaged_catalog_is_made_anew_from_a_backup_and_the_trash() {
+    let world = World::scanned();
+    let backups = world.base.join(".dalsegno/backups");
+    fs::create_dir_all(&backups).unwrap();
+    let newest = "20991231T235959Z.sqlite3";
+    fs::write(backups.join(newest), "damaged").unwrap();
+    fs::copy(world.catalog(), backups.join("20991231T235958Z.sqlite3")).unwrap();
+    world.transcript("rm mito/validation.zarr/1000/crop1/prediction --trash --yes --quiet");
+    world.write_array("er/validation.zarr/600/crop1/prediction");
+    fs::remove_dir_all(world.base.join("er/validation.zarr/500")).unwrap();
+    lose(&world);
+    fs::write(world.catalog(), "damaged").unwrap();
+    let text = world.transcript(
+        "rebuild
+        list --run er
+        trash list --table
+        restore mito/validation.zarr/1000/crop1/prediction
+        rebuild --force --from-disk --jsonl
+        rebuild --force --from .dalsegno/backups/20991231T235959Z.sqlite3
+        rebuild --from FILE --from-disk",
+    );
+    assert_transcript!("rebuild_backup", text);
+}
+
+#[test]
+fn what_is_left_alone_in_the_trash_is_named_and_the_exit_code_tells() {
+    let world = World::scanned();
+    world.transcript("rm mito/validation.zarr/1000/crop1/prediction --trash --yes --quiet");
+    let trash = fs::read_dir(world.base.join(".dalsegno/trash")).unwrap();
+    for removal in trash {
+        fs::write(removal.unwrap().path().join("manifest.json"), "{").unwrap();
+    }
+    lose(&world);
+    let text = world.transcript(
+        "rebuild --from-disk --json
+        rebuild --from-disk --force",
+    );
+    assert_transcript!("rebuild_left_alone", text);
+}
