@@ -161,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 90] = [
+    pub const CODES: [&'static str; 91] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -181,6 +181,7 @@ impl Error {
         "catalog-damaged",
         "catalog-foreign",
         "catalog-too-new",
+        "catalog-behind",
         "catalog-mismatch",
         "catalog-elsewhere",
         "catalog-taken",
@@ -318,6 +319,9 @@ impl Error {
                  place in .dalsegno: dalsegno rebuild"
             }
             "catalog-too-new" => "use a newer dalsegno; the catalog was not touched",
+            "catalog-behind" => {
+                "bring it there as a user who may write it: dalsegno refresh; a backup is made first"
+            }
             "catalog-mismatch" => {
                 "this catalog describes another base directory; check --catalog and --base; where it \
                  stands in the place of the right one, move it away, then: dalsegno rebuild"

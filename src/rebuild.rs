@@ -55,7 +55,7 @@ use crate::refresh::{self, RefreshOptions};
 use crate::removal::manifest;
 use crate::removals::{Actor, RemovalId, RemovalState};
 use crate::scan::{self, ScanOptions, ScanReport};
-use crate::storage::{Base, Item, Standing, Trash, TrashFolder, standing};
+use crate::storage::{Base, Item, Standing, StorageError, Trash, TrashFolder, standing};
 
 /// What a rebuild begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -129,6 +129,8 @@ pub(crate) struct Rebuilding<'a> {
     pub(crate) backups: &'a Path,
     /// Which registry it must be, where that is known.
     pub(crate) registry: Option<&'a str>,
+    /// Whether the catalog lies at a place of its own, outside the registry's folder.
+    pub(crate) is_elsewhere: bool,
     /// The network file system that the catalog lies on.
     pub(crate) network: Option<&'static str>,
     pub(crate) agent: Agent,
@@ -162,7 +164,7 @@ impl Rebuilding<'_> {
         self.monitor.end();
         let cause = match found {
             // Where the catalog has a place of its own, somebody else may use that.
-            Err(error @ CatalogError::Foreign { .. }) if self.registry.is_some() => {
+            Err(error @ CatalogError::Foreign { .. }) if self.is_elsewhere => {
                 return Err(error.into());
             }
             Err(error) if error.is_damage() => in_words(&error.into()),
@@ -296,24 +298,14 @@ impl Rebuilding<'_> {
             kept.entry(item.removal.clone()).or_default().push(item);
             Ok::<_, Error>(())
         })?;
-        let unread = |id: &RemovalId, error: Error| match error {
-            error @ Error::Catalog(_) => Err(error),
-            error => Ok(format!(
-                "removal {id}: {}; it is left alone",
-                in_words(&error)
-            )),
-        };
         for (id, items) in &kept {
-            let folder = trash.as_ref().map_or(Ok(None), |trash| trash.folder(id));
-            let settled = folder.map_err(Error::from).and_then(|folder| {
-                catalog.change(self.doing(), |change| {
-                    self.settle_kept(change, id, items, folder.as_ref())
-                })
-            });
-            if let Err(error) = settled {
-                report.problems.push(unread(id, error)?);
-                left_alone.push(id.clone());
-            }
+            let folder = match &trash {
+                Some(trash) => trash.folder(id)?,
+                None => None,
+            };
+            catalog.change(self.doing(), |change| {
+                self.settle_kept(change, id, items, folder.as_ref())
+            })?;
         }
         let Some(trash) = trash else {
             return Ok(left_alone);
@@ -322,22 +314,18 @@ impl Rebuilding<'_> {
             if catalog.removal(&id)?.is_some() {
                 continue;
             }
-            let entered = trash
-                .folder(&id)
-                .map_err(Error::from)
-                .and_then(|folder| match folder {
-                    None => Ok(Entered::ByRecovery),
-                    Some(folder) => catalog.change(self.doing(), |change| {
-                        self.enter(catalog, change, &id, &folder)
-                    }),
-                });
+            let folder = trash.folder(&id).map_err(Error::from);
+            let entered = folder.and_then(|folder| match folder {
+                None => Ok(Entered::ByRecovery),
+                Some(folder) => catalog.change(self.doing(), |change| {
+                    self.enter(catalog, change, &id, &folder)
+                }),
+            });
             let entered = match entered {
-                Ok(entered) => entered,
-                Err(error) => {
-                    report.problems.push(unread(&id, error)?);
-                    left_alone.push(id);
-                    continue;
-                }
+                Err(error) if is_of_another_type(&error) => Entered::No(in_words(&error)),
+                // A later open may read it, and take it for a removal that was interrupted: so that
+                // ends the rebuild.
+                entered => entered?,
             };
             let path = trash.path_of(&id);
             let path = path.display();
@@ -571,6 +559,17 @@ enum Fate {
 }
 
 /// What has become of a folder in the trash.
+/// Whether something of another type stands where a folder or file is meant, which no later look
+/// changes.
+fn is_of_another_type(error: &Error) -> bool {
+    match error {
+        Error::Storage(StorageError::Io { source, .. }) => {
+            source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        }
+        error => matches!(error.code(), "not-a-folder" | "not-a-file" | "symlink"),
+    }
+}
+
 enum Entered {
     /// It is a removal of the catalog; what lies in it besides.
     Yes { strangers: Vec<String> },

@@ -7,10 +7,12 @@ use rusqlite::{Connection, params};
 
 use super::Catalog;
 use super::error::CatalogError;
+use super::removals;
 use super::rows;
 use super::select::{Selected, listing};
 use crate::artifact::{Artifact, ArtifactId};
 use crate::filter::{Filter, Pattern};
+use crate::layout;
 use crate::removals::RemovalId;
 
 /// Messages that one check gives at most.
@@ -25,6 +27,9 @@ pub(super) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
      WHERE r.state < 2 AND r.state = 0 AND EXISTS (SELECT 1 FROM removed AS d \
        WHERE d.removal_id = m.removal_id AND d.item = m.item AND d.restored_at IS NULL) \
      ORDER BY m.removal_id, m.item";
+
+/// Every removal, with what has become of it.
+pub(super) const REMOVALS: &str = "SELECT id, state FROM removal";
 
 /// A row, or what can be told of one that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,8 +136,39 @@ impl Catalog {
                 })?;
                 rows.take(MOST).collect()
             })?;
+            found.dangling.extend(self.damaged_removals()?);
         }
         Ok(found)
+    }
+
+    /// Removals that break the rules that every one was checked against when it was written.
+    fn damaged_removals(&self) -> Result<Vec<String>, CatalogError> {
+        self.read("checking the catalog", |connection| {
+            let mut damaged = Vec::new();
+            let mut statement = connection.prepare(REMOVALS)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let (id, state): (String, i64) = (row.get(0)?, row.get(1)?);
+                if let Err(error) = id.parse::<RemovalId>() {
+                    damaged.push(format!("a removal: {error}"));
+                } else if removals::state_of(state).is_none() {
+                    damaged.push(format!("removal {id} has no state {state}"));
+                }
+            }
+            let mut statement = connection.prepare(KEPT_ITEMS)?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                let (id, path): (String, String) = (row.get(0)?, row.get(2)?);
+                if layout::read(&path).is_err() {
+                    let path = path.escape_debug();
+                    damaged.push(format!(
+                        "removal {id} took \"{path}\", which no artifact has"
+                    ));
+                }
+            }
+            damaged.truncate(MOST);
+            Ok(damaged)
+        })
     }
 
     /// Whether patterns name a run; none names every run. A pattern means what it means in a

@@ -245,6 +245,15 @@ pub(super) fn is_behind(path: &Path, connection: &Connection) -> Result<bool, Ca
     Ok(pragma(path, connection, "user_version")? < migrate::NEWEST)
 }
 
+/// The error for a catalog that is to be migrated and cannot be.
+pub(super) fn behind(path: &Path, connection: &Connection) -> Result<CatalogError, CatalogError> {
+    Ok(CatalogError::Behind {
+        path: path.to_owned(),
+        found: pragma(path, connection, "user_version")?,
+        known: migrate::NEWEST,
+    })
+}
+
 /// Makes a new catalog file, whole and synced, at a path where nothing stands.
 pub(super) fn create_file(
     path: &Path,

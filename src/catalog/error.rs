@@ -63,6 +63,16 @@ pub enum CatalogError {
         /// Newest version that this program knows.
         known: i64,
     },
+    /// An older version wrote the catalog, and it is open for reading only.
+    #[error("the catalog {} has version {found}; this program reads version {known}, and brings it there when it opens it for writing", .path.display())]
+    Behind {
+        /// Catalog file.
+        path: PathBuf,
+        /// Version of the catalog.
+        found: i64,
+        /// Version that this program reads.
+        known: i64,
+    },
     /// The base directory belongs to another catalog.
     #[error("the catalog {} belongs to registry {found}, but the base directory names registry {expected}", .path.display())]
     Mismatch {
@@ -245,6 +255,7 @@ impl CatalogError {
             Self::Damaged { .. } => "catalog-damaged",
             Self::Foreign { .. } => "catalog-foreign",
             Self::TooNew { .. } => "catalog-too-new",
+            Self::Behind { .. } => "catalog-behind",
             Self::Mismatch { .. } => "catalog-mismatch",
             Self::Elsewhere { .. } => "catalog-elsewhere",
             Self::Taken { .. } => "catalog-taken",

@@ -224,7 +224,9 @@ impl Catalog {
     }
 
     fn migrate(&self, connection: &Connection, monitor: &dyn Monitor) -> Result<(), CatalogError> {
-        self.require_writing()?;
+        if self.is_read_only() {
+            return Err(connection::behind(&self.path, connection)?);
+        }
         let _turn = self.queue.wait(&*self.options.on_wait)?;
         self.require_its_file()?;
         // Of those that open it at once, one backs it up and migrates it.

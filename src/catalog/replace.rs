@@ -62,7 +62,8 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
     };
     let (_, connection) = connection::open(path, &options())?;
     if connection::is_behind(path, &connection)? {
-        return quick_check(path, &connection);
+        let found = quick_check(path, &connection)?;
+        return Ok(found.or_else(|| names_no_registry(path)));
     }
     if let Some(detail) = missing_from_schema(path, &connection)? {
         return Ok(Some(detail));
@@ -70,7 +71,8 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
     drop(connection);
     let catalog = Catalog::open(path, base, None, options())?;
     let check = catalog.check_integrity(true)?;
-    if let Some(detail) = check.damage.into_iter().chain(check.dangling).next() {
+    let mut damage = check.damage.into_iter().chain(check.dangling);
+    if let Some(detail) = damage.next().or_else(|| names_no_registry(path)) {
         return Ok(Some(detail));
     }
     let everything = Filter {
@@ -118,6 +120,11 @@ fn quick_check(path: &Path, connection: &Connection) -> Result<Option<String>, C
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(sql)?;
     Ok((found != "ok").then_some(found))
+}
+
+fn names_no_registry(path: &Path) -> Option<String> {
+    let detail = || "it does not say which registry it is".to_owned();
+    registry_of(path).is_none().then(detail)
 }
 
 /// Whether a log or journal with content lies beside a database.

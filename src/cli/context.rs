@@ -232,7 +232,19 @@ impl Context {
 
     /// Opens the registry for a question about one thing.
     pub(super) fn open_read_only(&self) -> Result<Registry, Failure> {
-        let registry = self.options().read_only(true).open(self.base()?)?;
+        let base = self.base()?;
+        let reading = || self.options().read_only(true).open(&base);
+        let registry = match reading() {
+            // After an upgrade, whoever may brings it up, even with a question.
+            Err(error @ Error::Catalog(CatalogError::Behind { .. })) => {
+                match self.options().open(&base) {
+                    Err(Error::Catalog(CatalogError::ReadOnly { .. })) => return Err(error.into()),
+                    migrated => self.recovered(&migrated?),
+                }
+                reading()?
+            }
+            opened => opened?,
+        };
         self.notice(&registry);
         let pending = registry.pending()?;
         if !pending.unsettled.is_empty() {

@@ -49,6 +49,7 @@ impl Options {
             path: &place.path,
             backups: &folder.backups(),
             registry: folder.registry(),
+            is_elsewhere: !place.path.starts_with(folder.dir()),
             network: place.network,
             agent: removing::agent(),
             actor: &removing::actor,

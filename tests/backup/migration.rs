@@ -81,7 +81,7 @@ fn without_a_backup_nothing_is_migrated() {
 #[test]
 fn a_reader_of_an_older_catalog_makes_no_backup() {
     let (_folder, base) = unpack(2);
-    assert_eq!(code(at(NOW).read_only(true).open(&base)), "read-only");
+    assert_eq!(code(at(NOW).read_only(true).open(&base)), "catalog-behind");
     assert!(!base.join(BACKUPS).exists());
 }
 

@@ -13,7 +13,7 @@ use crate::scene::{
     self, CONTAINER, GC_PATHS, GC_RUN, NOW, Scene, Standing, TRASHED, VICTIM, listed,
 };
 
-/// A command. `rebuild` is to be one of them.
+/// A command. What a rebuild does is in `rebuild`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     /// Refreshes and lists.

@@ -193,8 +193,8 @@ fn a_catalog_cut_at_any_page_costs_no_data_whatever_is_called() {
     );
 }
 
-#[test]
-fn flipped_bytes_cost_no_data_whatever_is_called() {
+/// Catalogs with flipped bytes: one byte, or a run of them as of a bad sector.
+pub(crate) fn flips(rounds: usize) -> Vec<(String, Vec<u8>)> {
     let bytes = fs::read(catalog(&Scene::with(&|_| {}).base())).unwrap();
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
     let mut next = |below: usize| {
@@ -203,17 +203,24 @@ fn flipped_bytes_cost_no_data_whatever_is_called() {
         state ^= state << 17;
         (state % below as u64) as usize
     };
-    let mut told = 0;
-    for round in 0..40 {
-        // One byte, or a run of them as of a bad sector.
+    let flip = |round: usize| {
         let (at, length) = (next(bytes.len()), [1, 1, 64, 512][round % 4]);
         let mut damaged = bytes.clone();
         for byte in damaged.iter_mut().skip(at).take(length) {
             *byte ^= 1 + next(255) as u8;
         }
+        (format!("{length} bytes at {at}"), damaged)
+    };
+    (0..rounds).map(flip).collect()
+}
+
+#[test]
+fn flipped_bytes_cost_no_data_whatever_is_called() {
+    let mut told = 0;
+    for (round, (name, damaged)) in flips(40).into_iter().enumerate() {
         let damage = |base: &Path| fs::write(catalog(base), &damaged).unwrap();
         for call in [CALLS[round % CALLS.len()], Call::GcApply, Call::Verify] {
-            let answer = meet(&format!("{length} bytes at {at}"), &damage, call);
+            let answer = meet(&name, &damage, call);
             told += usize::from(answer.is_err());
         }
     }

@@ -16,5 +16,6 @@ mod data;
 mod file;
 mod flips;
 mod program;
+mod rebuild;
 mod rows;
 mod scene;

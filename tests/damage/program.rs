@@ -6,7 +6,6 @@ use std::process::{Command, Output, Stdio};
 use crate::file::{CASES, catalog};
 use crate::scene::{CATALOG, GC_RUN, Scene, Standing, VICTIM, sql};
 
-/// `rebuild` is to be one of them.
 const CALLS: [&[&str]; 6] = [
     &["list"],
     &["rm", "--yes", VICTIM],

@@ -14,9 +14,9 @@ const NESTED: &str = "array = 'volumes/raw'";
 /// The row of something that `gc` looks at.
 const OF_GC: &str = "run_id = (SELECT id FROM run WHERE name = 'b') AND iteration = 1";
 
-struct Case {
-    name: &'static str,
-    sql: String,
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    pub(crate) sql: String,
     /// Calls that must not be answered as if all was well: `(call, codes)`.
     refused: &'static [(Call, &'static [&'static str])],
     /// Classes that a verification finds, among others.
@@ -25,7 +25,7 @@ struct Case {
 
 const ROW_DAMAGED: &[&str] = &["catalog-row-damaged"];
 
-fn cases() -> Vec<Case> {
+pub(crate) fn cases() -> Vec<Case> {
     let update = |set: &str, row: &str| format!("UPDATE artifact SET {set} WHERE {row}");
     let case = |name, sql, refused, found| Case {
         name,
@@ -160,7 +160,7 @@ fn cases() -> Vec<Case> {
             "a moved path outside of the base directory",
             "UPDATE moved SET path = '../beside/validation.zarr/9'".to_owned(),
             &[(Call::Restore, &["path-outside", "catalog-row-damaged", "name-dot-dot"])],
-            &[],
+            &["catalog-damaged"],
         ),
         case(
             "a removal that is no id",
@@ -168,13 +168,13 @@ fn cases() -> Vec<Case> {
              UPDATE moved SET removal_id = '../../..'; UPDATE removed SET removal_id = '../../..'"
                 .to_owned(),
             &[],
-            &[],
+            &["catalog-damaged"],
         ),
         case(
             "an unknown state of a removal",
             "UPDATE removal SET state = -5".to_owned(),
             &[],
-            &[],
+            &["catalog-damaged"],
         ),
         case(
             "a removed row with an unknown run",

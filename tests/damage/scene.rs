@@ -40,7 +40,8 @@ pub(crate) const GC_PATHS: [&str; 2] = [
 
 pub(crate) const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 
-const ARRAYS: [&str; 12] = [
+/// Every array of the tree.
+pub(crate) const ARRAYS: [&str; 12] = [
     VICTIM,
     "a/validation.zarr/1/crop/output/t",
     "a/validation.zarr/2/crop/prediction",
@@ -272,18 +273,22 @@ pub(crate) fn files(folder: &Path) -> Files {
             let kind = path.symlink_metadata().unwrap().file_type();
             if kind.is_dir() {
                 folders.push(path);
+            } else if is_catalogs_own(name) {
+                // What stands there is looked at by itself.
             } else if kind.is_symlink() {
-                let target = fs::read_link(&path).unwrap();
-                files.insert(
-                    name.to_owned(),
-                    target.into_os_string().into_encoded_bytes(),
-                );
-            } else if !name.starts_with(&format!("base/{CATALOG}")) {
+                let target = fs::read_link(&path).unwrap().into_os_string();
+                files.insert(name.to_owned(), target.into_encoded_bytes());
+            } else {
                 files.insert(name.to_owned(), fs::read(&path).unwrap());
             }
         }
     }
     files
+}
+
+/// Whether a file is the catalog, beside it, or a backup of it.
+fn is_catalogs_own(name: &str) -> bool {
+    name.starts_with(&format!("base/{CATALOG}")) || name.starts_with("base/.dalsegno/backups/")
 }
 
 /// Changes the catalog of a base directory as somebody with `sqlite3` might.

@@ -211,9 +211,13 @@ fn a_backup_of_an_older_version_is_brought_up_to_date() {
     ] {
         connection.execute_batch(sql).unwrap();
     }
+    let id = scene.open().id().unwrap();
+    connection
+        .execute("INSERT INTO registry VALUES (1, ?1, 5)", [id])
+        .unwrap();
     connection
         .execute_batch(
-            "INSERT INTO registry VALUES (1, '00000000-0000-4000-8000-000000000000', 5); \
+            "\
              INSERT INTO run VALUES (1, 'run'); INSERT INTO dataset VALUES (1, 'a'); \
              INSERT INTO container VALUES (1, 1, 'run/validation.zarr'); \
              INSERT INTO artifact (id, run_id, kind_id, iteration, dataset_id, container_id, array, \

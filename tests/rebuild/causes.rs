@@ -129,7 +129,7 @@ const CAUSES: [Cause; 16] = [
                 "PRAGMA foreign_keys = OFF; DROP TABLE artifact",
             );
         },
-        "catalog-sql",
+        "catalog-damaged",
     ),
     (
         "no table of operations",

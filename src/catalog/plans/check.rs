@@ -14,7 +14,13 @@ fn counts_walk_the_smallest_index() {
         );
         let all = plan(&connection, health::ARTIFACTS);
         assert!(all[0].contains("COVERING INDEX"), "{all:#?}");
-        for sql in [health::RUNS, health::REMOVALS, health::PINS, health::SCORES] {
+        for sql in [
+            health::RUNS,
+            health::REMOVALS,
+            health::PINS,
+            health::SCORES,
+            check::REMOVALS,
+        ] {
             assert_eq!(plan(&connection, sql).len(), 1, "{sql}");
         }
     }

@@ -1,0 +1,127 @@
+//! A rebuild after every kind of damage: what the disk and the backup can tell is there again, and
+//! nothing is lost.
+
+use std::fs;
+use std::path::Path;
+
+use dalsegno::clock::FixedClock;
+use dalsegno::filter::Filter;
+use dalsegno::monitor::Silent;
+use dalsegno::{
+    Options, RebuildOptions, RebuildReport, RestoreTarget, Result, Target, VerifyOptions,
+};
+
+use crate::file::{CASES, catalog, flips};
+use crate::rows;
+use crate::scene::{ARRAYS, NOW, PINNED, Scene, Standing, TRASHED, VICTIM, open};
+
+fn rebuild(base: &Path, force: bool) -> Result<RebuildReport> {
+    let options = RebuildOptions {
+        force,
+        ..RebuildOptions::default()
+    };
+    let made = Options::new()
+        .clock(FixedClock(NOW))
+        .rebuild(base, &options, &Silent);
+    made.map(|(_, report)| report)
+}
+
+/// Everything is as it was: the tree, the rows of it, pins, seals and what can be restored.
+fn assert_whole(scene: &Scene, name: &str) {
+    scene.assert_nothing_lost(&[], name);
+    let registry = open(&scene.base(), NOW, false).unwrap();
+    let options = VerifyOptions {
+        indices: true,
+        measure: true,
+        ..VerifyOptions::default()
+    };
+    let everything = Filter::default();
+    let report = registry.verify(&everything, options, &Silent).unwrap();
+    assert!(report.is_complete, "{name}");
+    assert_eq!(report.findings, [], "{name}");
+    for path in ARRAYS.into_iter().filter(|path| *path != TRASHED) {
+        let row = registry.get(&Target::Path(path.into())).unwrap();
+        assert!(row.is_some(), "{name}: {path}");
+    }
+    let row = |path: &str| registry.get(&Target::Path(path.into())).unwrap().unwrap();
+    assert_eq!(row(PINNED).pins, ["paper"], "{name}");
+    assert!(row(VICTIM).sealed_at.is_some(), "{name}");
+    let target = RestoreTarget::Path(TRASHED.into());
+    assert_eq!(registry.restorable(&target).unwrap().len(), 1, "{name}");
+}
+
+/// Does this damage to a scene and rebuilds it; gives the code of the error, or `ok`.
+fn rebuilt(name: &str, damage: &dyn Fn(&Path)) -> &'static str {
+    let scene = Scene::with(damage);
+    let stood = Standing::of(&catalog(&scene.base()));
+    match rebuild(&scene.base(), false) {
+        Ok(report) => {
+            assert_whole(&scene, name);
+            let aside = report.set_aside.map(|path| Standing::of(&path));
+            assert_eq!(aside.unwrap_or(Standing::Nothing), stood, "{name}");
+            assert!(report.backup.is_some(), "{name}");
+            assert_eq!(report.problems, [""; 0], "{name}");
+            "ok"
+        }
+        Err(error) => {
+            crate::calls::assert_clear(&error, name);
+            scene.assert_nothing_lost(&[], name);
+            scene.assert_not_anew(&stood, name);
+            error.code()
+        }
+    }
+}
+
+#[test]
+fn what_is_no_catalog_is_set_aside_but_for_what_is_somebody_elses() {
+    for case in CASES {
+        let expected = match case.code {
+            code @ ("catalog-too-new" | "catalog-mismatch") => code,
+            _ => "ok",
+        };
+        assert_eq!(rebuilt(case.name, &case.damage), expected, "{}", case.name);
+    }
+}
+
+#[test]
+fn a_catalog_cut_at_any_page_is_rebuilt() {
+    let bytes = fs::read(catalog(&Scene::with(&|_| {}).base())).unwrap();
+    for page in 1..bytes.len() / 4096 {
+        let cut = |base: &Path| fs::write(catalog(base), &bytes[..4096 * page]).unwrap();
+        assert_eq!(rebuilt(&format!("cut at page {page}"), &cut), "ok");
+    }
+}
+
+#[test]
+fn a_catalog_with_flipped_bytes_is_rebuilt_or_sound() {
+    let mut rebuilds = 0;
+    for (name, damaged) in flips(24) {
+        let damage = |base: &Path| fs::write(catalog(base), &damaged).unwrap();
+        match rebuilt(&name, &damage) {
+            "ok" => rebuilds += 1,
+            // Nothing that SQLite or the rules of rows could tell: values alone, or free space. Of a
+            // flipped version or id, that it is another's.
+            code => assert!(
+                ["catalog-sound", "catalog-too-new", "catalog-mismatch"].contains(&code),
+                "{name}: {code}"
+            ),
+        }
+    }
+    assert!(rebuilds > 5, "only {rebuilds} were damaged");
+}
+
+#[test]
+fn rows_that_break_the_rules_go_with_the_old_catalog() {
+    for case in rows::cases() {
+        let damage = |base: &Path| crate::scene::sql(base, &case.sql);
+        assert_eq!(rebuilt(case.name, &damage), "ok", "{}", case.name);
+    }
+}
+
+#[test]
+fn a_sound_catalog_is_left_alone_unless_forced() {
+    assert_eq!(rebuilt("none", &|_| {}), "catalog-sound");
+    let scene = Scene::with(&|_| {});
+    rebuild(&scene.base(), true).unwrap();
+    assert_whole(&scene, "forced");
+}
