@@ -170,6 +170,26 @@ pub fn place(key: &Key) -> Location {
     split(&location.path()).unwrap_or(location)
 }
 
+/// Whether a key has this place, as [`place`] gives it.
+#[must_use]
+pub fn is_place(key: &Key, container: &str, array: &str) -> bool {
+    let located = locate(key);
+    let is_located =
+        located.container == container && located.array.as_deref().unwrap_or_default() == array;
+    // Names part it elsewhere only where one has what ends a container, or that of checkpoints.
+    let may_part = |text: &str| {
+        [".zarr", ".n5", CHECKPOINTS_FOLDER]
+            .iter()
+            .any(|end| text.contains(end))
+    };
+    let is_plain = !key.kind().is_file() && !may_part(array) && !may_part(key.run().as_str());
+    if is_located && is_plain {
+        return true;
+    }
+    let place = place(key);
+    place.container == container && place.array.as_deref().unwrap_or_default() == array
+}
+
 /// Whether reading the key's path gives the same key again.
 #[must_use]
 pub fn is_certain(key: &Key) -> bool {

@@ -13,7 +13,7 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 /// The registry's own folder in a base directory.
 pub const REGISTRY_DIR: &str = ".dalsegno";
@@ -130,10 +130,12 @@ fn normalise(what: &'static str, text: &str) -> Result<String, NameError> {
     if text.is_empty() {
         return Err(NameError::Empty { what });
     }
-    if text.contains('\0') {
+    // Names are nearly always ASCII, where bytes tell.
+    let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if !is_plain && text.contains('\0') {
         return Err(NameError::Nul { what, name: name() });
     }
-    if text.chars().any(char::is_control) {
+    if !is_plain && text.chars().any(char::is_control) {
         return Err(NameError::Control { what, name: name() });
     }
     if text.starts_with('/') {
@@ -165,9 +167,15 @@ fn normalise(what: &'static str, text: &str) -> Result<String, NameError> {
 macro_rules! name_type {
     ($(#[$doc:meta])* $type:ident, $what:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(into = "String", try_from = "String")]
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $type(String);
+
+        impl Serialize for $type {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.0)
+            }
+        }
 
         impl $type {
             /// The name as text.

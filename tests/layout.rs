@@ -208,6 +208,15 @@ proptest! {
     }
 
     #[test]
+    fn a_key_has_its_own_place_and_no_other(key in any_key(), other in any_key()) {
+        for place in [layout::place(&key), layout::locate(&key), layout::place(&other)] {
+            let array = place.array.clone().unwrap_or_default();
+            let is_its_own = layout::is_place(&key, &place.container, &array);
+            prop_assert_eq!(is_its_own, place == layout::place(&key));
+        }
+    }
+
+    #[test]
     fn keys_survive_json(key in any_key()) {
         let json = serde_json::to_string(&key).unwrap();
         prop_assert_eq!(serde_json::from_str::<Key>(&json).unwrap(), key);

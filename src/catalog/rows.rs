@@ -64,6 +64,18 @@ pub(super) fn field<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String
     row.get(index).map_err(|error| error.to_string())
 }
 
+/// A text of a row, where it stands.
+fn text<'row>(row: &'row Row<'_>, index: usize) -> Result<&'row str, String> {
+    let value = row.get_ref(index).map_err(|error| error.to_string())?;
+    value.as_str().map_err(|error| error.to_string())
+}
+
+/// A text of a row that may be absent.
+fn text_or_none<'row>(row: &'row Row<'_>, index: usize) -> Result<Option<&'row str>, String> {
+    let value = row.get_ref(index).map_err(|error| error.to_string())?;
+    value.as_str_or_null().map_err(|error| error.to_string())
+}
+
 /// Reads a row with the columns of [`columns`].
 pub(super) fn artifact(
     catalog: &Path,
@@ -82,14 +94,13 @@ pub(super) fn artifact(
 
 fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
     let key = key(row)?;
-    let place = layout::place(&key);
-    let (container, array): (String, String) = (field(row, 6)?, field(row, 7)?);
-    if place.container != container || place.array.as_deref().unwrap_or_default() != array {
+    let (container, array) = (text(row, 6)?, text(row, 7)?);
+    if !layout::is_place(&key, container, array) {
         return Err(format!(
             "its path is \"{}/{}\", but its key lies at \"{}\"",
             container.escape_debug(),
             array.escape_debug(),
-            place.path().escape_debug()
+            layout::place(&key).path().escape_debug()
         ));
     }
     let state: i64 = field(row, 8)?;
@@ -130,15 +141,15 @@ pub(super) fn may_be_pinned(row: &Row<'_>) -> rusqlite::Result<bool> {
 
 fn key(row: &Row<'_>) -> Result<Key, String> {
     let name = |error: NameError| error.to_string();
-    let run: RunName = field::<String>(row, 1)?.parse().map_err(name)?;
+    let run: RunName = text(row, 1)?.parse().map_err(name)?;
     let number: i64 = field(row, 2)?;
     let kind = kind_of(number).ok_or_else(|| format!("there is no kind {number}"))?;
     let iteration: Option<i64> = field(row, 3)?;
-    let dataset = match field::<Option<String>>(row, 4)? {
+    let dataset = match text_or_none(row, 4)? {
         Some(text) => Some(text.parse().map_err(name)?),
         None => None,
     };
-    let parameters = match field::<Option<String>>(row, 5)? {
+    let parameters = match text_or_none(row, 5)? {
         Some(text) => Some(text.parse().map_err(name)?),
         None => None,
     };
@@ -169,7 +180,7 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
         (Kind::SnapshotContainer, None, None, None) => Key::SnapshotContainer { run },
         (Kind::ValidationContainer, None, None, None) => Key::ValidationContainer { run },
         (Kind::Array, None, dataset, None) => {
-            let path = format!("{}/{}", field::<String>(row, 6)?, field::<String>(row, 7)?);
+            let path = format!("{}/{}", text(row, 6)?, text(row, 7)?);
             let in_run = path.strip_prefix(run.as_str()).unwrap_or_default();
             let container = in_run.split('/').nth(1).unwrap_or_default();
             Key::Array {
