@@ -1,0 +1,139 @@
+//! Rows about unlinking: `trash empty` against what removes trees otherwise.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Bench;
+use crate::measure::{Done, Result, Side, compare, timed};
+use crate::report::{Aim, Row};
+use crate::trees::{self, Shape, Site};
+
+/// Where the tree stands that is an artifact, below the base directory.
+const ARRAY: &str = "run/validation.zarr/1000/crop/prediction";
+
+/// Moves a tree into the trash of a registry that is made for it.
+pub(crate) fn throw_away(bench: &Bench, base: &Path, catalog: Option<&Path>) -> Result<()> {
+    let dalsegno = || {
+        let mut command = bench.dalsegno(base);
+        if let Some(catalog) = catalog {
+            command.arg("--catalog").arg(catalog);
+        }
+        command
+    };
+    if !base.join(".dalsegno").exists() {
+        timed(dalsegno().arg("init"))?;
+    }
+    timed(dalsegno().args(["scan", "--quiet"]))?;
+    timed(dalsegno().args(["rm", "--run", "run", "--trash", "--yes", "--quiet"]))?;
+    if base.join(ARRAY).exists() {
+        return Err("the tree is not in the trash".into());
+    }
+    Ok(())
+}
+
+pub(crate) fn array(base: &Path) -> PathBuf {
+    base.join(ARRAY)
+}
+
+/// Folders of removals whose data is still there.
+pub(crate) fn left_in_trash(base: &Path) -> Result<usize> {
+    Ok(fs::read_dir(base.join(".dalsegno/trash"))?.count())
+}
+
+fn settle(path: &Path, cold: bool) -> Result<()> {
+    trees::sync(path)?;
+    if cold && !trees::cool() {
+        return Err("caches cannot be dropped".into());
+    }
+    Ok(())
+}
+
+fn ours(bench: &Bench, base: &Path, shape: Shape, files: usize, cold: bool) -> Result<Done> {
+    shape.grow(&array(base), files)?;
+    throw_away(bench, base, None)?;
+    settle(base, cold)?;
+    let time = timed(
+        bench
+            .dalsegno(base)
+            .args(["trash", "empty", "--yes", "--quiet"]),
+    )?;
+    match left_in_trash(base)? {
+        0 => Ok(Done::new(time, 1, 0)),
+        left => Err(format!("{left} removals are left").into()),
+    }
+}
+
+fn theirs(words: &[&str], tree: &Path, shape: Shape, files: usize, cold: bool) -> Result<Done> {
+    shape.grow(tree, files)?;
+    settle(tree, cold)?;
+    let mut command = Command::new(words[0]);
+    for word in &words[1..] {
+        match *word {
+            "TREE" => command.arg(tree),
+            word => command.arg(word),
+        };
+    }
+    let time = timed(&mut command)?;
+    Ok(Done::new(time, 1, u64::from(tree.exists())))
+}
+
+fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
+    let mut others = vec![
+        ("rm -rf", vec!["rm", "-rf", "TREE"]),
+        ("find -delete", vec!["find", "TREE", "-delete"]),
+    ];
+    if bench.tool("rmz").is_some() {
+        others.push(("rmz", vec!["rmz", "TREE"]));
+    }
+    let (base, tree) = (site.folder.join("base"), site.folder.join("tree"));
+    for cold in [false, true] {
+        if cold && !site.has_cold {
+            continue;
+        }
+        // What takes long is done for fewer shapes in `quick`: caches that are dropped, and a disk
+        // that others use too.
+        let most = match (bench.full, cold, site.is_shared) {
+            (true, ..) | (false, false, false) => Shape::ALL.len(),
+            (false, false, true) => 2,
+            (false, true, _) => 1,
+        };
+        let shapes = &Shape::ALL[..most];
+        for &shape in shapes {
+            if bench.is_late("purge") {
+                return Ok(());
+            }
+            let shared: &Bench = bench;
+            let mut sides = vec![Side::new("dalsegno", |_| {
+                ours(shared, &base, shape, files, cold)
+            })];
+            for (name, words) in &others {
+                sides.push(Side::new(*name, |_| {
+                    theirs(words, &tree, shape, files, cold)
+                }));
+            }
+            let stats = compare(bench.size(3, 5), sides)?;
+            let state = if cold { "cold" } else { "warm" };
+            let best =
+                (1..stats.len()).min_by(|a, b| stats[*a].median.total_cmp(&stats[*b].median));
+            let best = best.ok_or("nobody to compare with")?;
+            bench.push(Row::new(
+                "purge",
+                format!("{files} files, {}, {}, {state}", shape.name(), site.name),
+                format!("best of {}: {}", others.len(), others[best - 1].0),
+                stats[0],
+                Some(stats[best]),
+                Some(Aim::Ratio(1.0)),
+            ));
+        }
+    }
+    Ok(())
+}
+
+pub(crate) fn run(bench: &mut Bench) -> Result<()> {
+    let files = bench.size(20_000, 100_000);
+    for site in trees::sites(bench, "purge")? {
+        on(bench, &site, files)?;
+    }
+    Ok(())
+}
