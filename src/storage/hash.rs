@@ -253,7 +253,7 @@ impl Reading<'_> {
                 let id = look.id;
                 match self.begin(look) {
                     Ok(begun) => begun,
-                    Err(failure) => return sender.send((id, Err(failure))).map_err(|_| Stopped),
+                    Err(failure) => return sender.send((id, Err(failure))),
                 }
             }
             Task::Piece(whole, piece) => (whole, piece),
@@ -270,7 +270,7 @@ impl Reading<'_> {
             return Ok(());
         }
         let content = whole.content();
-        sender.send((whole.id, content)).map_err(|_| Stopped)
+        sender.send((whole.id, content))
     }
 
     /// Opens an artifact, as a look does, and gives its first piece.

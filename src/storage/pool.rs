@@ -1,21 +1,57 @@
 //! Threads that share a stack of tasks, each of which may leave further ones.
 //!
 //! Last in, first out: what a task leaves is done before what was there, so the stack stays as
-//! small as the tree is deep. Results go to the thread that called, and where it fails, all end.
+//! small as the tree is deep. Results go to the thread that called, many at a time, and where it
+//! fails, all end.
 
+use std::cell::RefCell;
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Whoever takes the results has ended: the work is to end.
 pub(super) struct Stopped;
 
+/// Results that are sent together: to wake who takes them costs more than to find one.
+const TOGETHER: usize = 128;
+
 /// Takes results; waits where they are not taken fast enough.
-pub(super) type Sender<V> = SyncSender<V>;
+pub(super) struct Sender<V> {
+    sender: SyncSender<Vec<V>>,
+    kept: RefCell<Vec<V>>,
+}
+
+impl<V> Sender<V> {
+    /// Takes a result.
+    ///
+    /// # Errors
+    /// [`Stopped`] where nobody takes results any more.
+    pub(super) fn send(&self, result: V) -> Result<(), Stopped> {
+        let mut kept = self.kept.borrow_mut();
+        kept.push(result);
+        match kept.len() {
+            TOGETHER.. => self
+                .sender
+                .send(std::mem::take(&mut *kept))
+                .map_err(|_| Stopped),
+            _ => Ok(()),
+        }
+    }
+
+    fn flush(&self) -> Result<(), Stopped> {
+        let kept = self.kept.take();
+        match kept.is_empty() {
+            true => Ok(()),
+            false => self.sender.send(kept).map_err(|_| Stopped),
+        }
+    }
+}
 
 struct Stack<T> {
     tasks: Vec<T>,
     /// Tasks taken and not finished.
     running: usize,
+    /// Threads without a task.
+    idle: usize,
     stop: bool,
 }
 
@@ -47,55 +83,80 @@ pub(super) fn run<T: Send, S, V: Send, E>(
         stack: Mutex::new(Stack {
             tasks,
             running: 0,
+            idle: 0,
             stop: false,
         }),
         changed: Condvar::new(),
     };
-    let (sender, receiver) = mpsc::sync_channel(4096);
+    let (sender, receiver) = mpsc::sync_channel(32);
     std::thread::scope(|scope| {
         for _ in 0..threads.max(1) {
             let (pool, scratch, perform, sender) = (&pool, &scratch, &perform, sender.clone());
             scope.spawn(move || {
                 let mut scratch = scratch();
-                pool.work(|task, more| perform(task, &mut scratch, more, &sender));
+                let sender = Sender {
+                    sender,
+                    kept: RefCell::default(),
+                };
+                pool.work(&sender, |task, more| {
+                    perform(task, &mut scratch, more, &sender)
+                });
             });
         }
         drop(sender);
         // Where `emit` fails the receiver is dropped, and sending ends every worker.
-        receiver.into_iter().try_for_each(&mut emit)
+        receiver.into_iter().flatten().try_for_each(&mut emit)
     })
 }
 
 impl<T> Pool<T> {
-    fn work(&self, mut perform: impl FnMut(T, &mut Vec<T>) -> Result<(), Stopped>) {
+    fn lock(&self) -> MutexGuard<'_, Stack<T>> {
+        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn work<V>(
+        &self,
+        sender: &Sender<V>,
+        mut perform: impl FnMut(T, &mut Vec<T>) -> Result<(), Stopped>,
+    ) {
+        let mut more = Vec::new();
+        let mut stack = self.lock();
         loop {
-            let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
-            let task = loop {
-                if stack.stop || (stack.tasks.is_empty() && stack.running == 0) {
-                    self.changed.notify_all();
-                    return;
-                }
-                if let Some(task) = stack.tasks.pop() {
-                    break task;
-                }
+            let is_over =
+                |stack: &Stack<T>| stack.stop || (stack.tasks.is_empty() && stack.running == 0);
+            if stack.tasks.is_empty() && !is_over(&stack) {
+                // Whoever has nothing to do keeps no result back.
+                drop(stack);
+                let is_stopped = sender.flush().is_err();
+                stack = self.lock();
+                stack.stop |= is_stopped;
+            }
+            while stack.tasks.is_empty() && !is_over(&stack) {
+                stack.idle += 1;
                 stack = self
                     .changed
                     .wait(stack)
                     .unwrap_or_else(PoisonError::into_inner);
+                stack.idle -= 1;
+            }
+            let task = match stack.tasks.pop() {
+                Some(task) if !stack.stop => task,
+                _ => break,
             };
             stack.running += 1;
             drop(stack);
-            let mut more = Vec::new();
             let result = perform(task, &mut more);
-            let mut stack = self.stack.lock().unwrap_or_else(PoisonError::into_inner);
+            stack = self.lock();
             stack.running -= 1;
             stack.stop |= result.is_err();
-            let wake = more.len() > 1 || stack.stop || stack.running == 0;
+            // This thread goes on with one of them.
+            let others = more.len().saturating_sub(1).min(stack.idle);
             stack.tasks.append(&mut more);
-            drop(stack);
-            if wake {
-                self.changed.notify_all();
-            }
+            (0..others).for_each(|_| self.changed.notify_one());
         }
+        self.changed.notify_all();
+        drop(stack);
+        // Who does not take it has ended the work.
+        let _ = sender.flush();
     }
 }

@@ -183,7 +183,7 @@ impl Walk<'_> {
     }
 
     fn send(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
-        sender.send(event).map_err(|_| Stopped)
+        sender.send(event)
     }
 
     fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {

@@ -41,7 +41,12 @@ impl Seen {
             let entry = entry.unwrap();
             let name = entry.file_name().into_string().unwrap();
             let path = format!("{folder}{name}");
-            if path.starts_with(".dalsegno/catalog.sqlite3") {
+            let catalogs = [
+                ".dalsegno/catalog.sqlite3",
+                ".dalsegno/backups",
+                ".dalsegno/config.toml",
+            ];
+            if catalogs.iter().any(|own| path.starts_with(own)) {
                 continue;
             }
             if entry.file_type().unwrap().is_dir() {
@@ -58,7 +63,7 @@ impl Seen {
                 .strip_prefix(TRASH)
                 .map(|rest| rest.split_once('/').unwrap())
             {
-                Some((_, "manifest.json")) => {}
+                Some((_, "manifest.json" | "purging.json")) => {}
                 Some((id, inside)) => {
                     let of_removal = self.trash.entry(id.to_owned()).or_default();
                     of_removal.insert(inside.to_owned(), text);
