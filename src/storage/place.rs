@@ -1,13 +1,16 @@
 //! Getting to a folder below the base directory without following a symbolic link.
 //!
 //! Every component is opened from its parent's descriptor with `O_NOFOLLOW`. So a folder that is
-//! swapped for a link meanwhile is refused, and what was opened stays what it was.
+//! swapped for a link meanwhile is refused, and what was opened stays what it was. Where the kernel
+//! can do the same in one call (`openat2`), it does; whatever it refuses is walked, to say why.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, mkdirat, openat, statat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat,
+};
 use rustix::io::Errno;
 
 use super::{Base, StorageError};
@@ -39,6 +42,9 @@ pub(super) fn descend(
     path: &Path,
     absent: Absent,
 ) -> Result<Option<OwnedFd>, StorageError> {
+    if let Some(folder) = descend_at_once(base, path) {
+        return Ok(Some(folder));
+    }
     let mut folder = open_folder(base.as_fd(), ".")
         .map_err(|errno| StorageError::io("opening", base.path(), errno))?;
     let device = device_of(folder.as_fd(), base.path())?;
@@ -83,6 +89,20 @@ pub(super) fn descend(
         }
     }
     Ok(Some(folder))
+}
+
+/// Opens the folder at `path` in one call; none where that does not work, for whatever reason.
+fn descend_at_once(base: &Base, path: &Path) -> Option<OwnedFd> {
+    let is_plain = |component| matches!(component, Component::Normal(_));
+    if path.as_os_str().is_empty() || !path.components().all(is_plain) {
+        return None;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    let folder = openat2(base.as_fd(), path, flags, Mode::empty(), resolve).ok()?;
+    // A subvolume has a device of its own and is no mount.
+    let device = |fd: BorrowedFd<'_>| fstat(fd).ok().map(|stat| stat.st_dev);
+    (device(folder.as_fd())? == device(base.as_fd())?).then_some(folder)
 }
 
 /// Says why a folder could not be opened: what stands there instead.
