@@ -1,6 +1,6 @@
 //! The library's error: what, where, why, and what to do next.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::catalog::CatalogError;
 use crate::clock::Timestamp;
@@ -161,7 +161,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 91] = [
+    pub const CODES: [&'static str; 93] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -188,6 +188,7 @@ impl Error {
         "catalog-on-network",
         "catalog-other-host",
         "lock-timeout",
+        "interrupted",
         "catalog-replaced",
         "catalog-sound",
         "catalog-folder-missing",
@@ -224,6 +225,7 @@ impl Error {
         "changed-meanwhile",
         "damaged-metadata",
         "best-link",
+        "walk-interrupted",
         "no-space",
         "over-quota",
         "storage-io",
@@ -283,6 +285,37 @@ impl Error {
             Self::PlanOutdated { .. } => "plan-outdated",
             Self::Internal { .. } => "internal",
             Self::Unreadable { .. } => "unreadable",
+        }
+    }
+
+    /// What it is about, where that is a path: absolute, or relative to the base directory.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Layout(error) => error.path().map(Path::new),
+            Self::Catalog(error) => error.path(),
+            Self::Storage(error) => Some(error.path()),
+            Self::OutsideBase { path, .. }
+            | Self::NothingWritten { path }
+            | Self::Nested { outer: path, .. }
+            | Self::MountPoint { path }
+            | Self::Occupied { path }
+            | Self::NoFolder { base: path }
+            | Self::Pinned { path, .. }
+            | Self::BestLinked { path, .. }
+            | Self::ChangedSince { path, .. }
+            | Self::Unreadable { path, .. } => Some(path),
+            Self::Name(_)
+            | Self::NotRecorded { .. }
+            | Self::NoRemoval { .. }
+            | Self::NotRestorable { .. }
+            | Self::NotInTrash { .. }
+            | Self::Retention(_)
+            | Self::Scores(_)
+            | Self::Plan { .. }
+            | Self::PlanElsewhere { .. }
+            | Self::PlanOutdated { .. }
+            | Self::Internal { .. } => None,
         }
     }
 

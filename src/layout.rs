@@ -107,6 +107,15 @@ impl LayoutError {
             Self::Name(error) => error.code(),
         }
     }
+
+    /// The path that belongs to no key.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::NoContainer { path } | Self::NoRun { path } => Some(path),
+            Self::Name(_) => None,
+        }
+    }
 }
 
 /// Gives the place of a key.

@@ -1,6 +1,7 @@
 //! The wire between long work in the library and whoever shows its progress.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// A stretch of work that may last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,17 @@ pub trait Monitor: Send + Sync {
 
     /// The phase is over.
     fn end(&self) {}
+
+    /// Whether the work is to end at its next boundary, with an error whose code ends in
+    /// `interrupted`. Asked often.
+    fn is_cancelled(&self) -> bool {
+        false
+    }
 }
+
+/// Says whether the call that the asking thread is in is to end: asked while it waits for its turn
+/// to write, and now and then while it reads the catalog.
+pub type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A monitor that shows nothing.
 #[derive(Debug, Clone, Copy, Default)]

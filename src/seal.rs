@@ -10,8 +10,8 @@
 
 use std::collections::HashMap;
 
-use crate::artifact::Artifact;
-use crate::catalog::{Catalog, Seal};
+use crate::artifact::{Artifact, State};
+use crate::catalog::{Catalog, Seal, Seen};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::history::{Action, Doing};
@@ -77,6 +77,44 @@ pub(crate) fn seal(
     }
     catalog.note(Doing::new(Action::Seal, now), &notes)?;
     Ok(())
+}
+
+/// Takes the writer's word back, of what is present. Gives the number of rows that changed.
+///
+/// # Errors
+/// [`Error`] of the catalog; then none is unsealed.
+pub(crate) fn unseal(
+    catalog: &Catalog,
+    artifacts: &[Artifact],
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let sealed: Vec<_> = artifacts
+        .iter()
+        .filter(|artifact| artifact.sealed_at.is_some())
+        .collect();
+    if sealed.is_empty() {
+        return Ok(0);
+    }
+    let doing = Doing {
+        reason: Some("to be written again"),
+        ..Doing::new(Action::Seal, now)
+    };
+    catalog.record(doing, |recorder| {
+        let mut changed = 0;
+        for artifact in sealed {
+            let row = recorder.artifact(artifact.id)?;
+            let Some(row) = row.filter(|row| row.state == State::Present) else {
+                continue;
+            };
+            let seen = row.written_at.map(|written_at| Seen {
+                written_at,
+                size: row.size,
+                owner: row.owner,
+            });
+            changed += u64::from(recorder.see_changed(&row, seen)?);
+        }
+        Ok(changed)
+    })
 }
 
 struct Sealing<'a> {

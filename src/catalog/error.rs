@@ -125,6 +125,12 @@ pub enum CatalogError {
         /// Who held it, where that can be seen.
         holder: Option<String>,
     },
+    /// Whoever asked did not want to wait any longer.
+    #[error("interrupted while working with the catalog {}", .path.display())]
+    Interrupted {
+        /// Catalog file.
+        path: PathBuf,
+    },
     /// Another file stands in the catalog's place since it was opened.
     #[error("the catalog {} was replaced or taken away since it was opened", .path.display())]
     Replaced {
@@ -262,6 +268,7 @@ impl CatalogError {
             Self::Network { .. } => "catalog-on-network",
             Self::OtherHost { .. } => "catalog-other-host",
             Self::LockTimeout { .. } => "lock-timeout",
+            Self::Interrupted { .. } => "interrupted",
             Self::Replaced { .. } => "catalog-replaced",
             Self::Sound { .. } => "catalog-sound",
             Self::NoFolder { .. } => "catalog-folder-missing",
@@ -279,6 +286,43 @@ impl CatalogError {
             Self::Sql { .. } => "catalog-sql",
             Self::Io { .. } => "catalog-io",
         }
+    }
+
+    /// What it is about: the catalog's file, unless it says something else.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        Some(match self {
+            Self::NoRegistry { base } => base,
+            Self::Elsewhere { given, .. } => given,
+            Self::PathTaken { path, .. } => Path::new(path),
+            Self::Pin(_) | Self::Undo(_) => return None,
+            Self::Missing { path }
+            | Self::NotAFile { path, .. }
+            | Self::NotAFolder { path }
+            | Self::Damaged { path, .. }
+            | Self::Foreign { path, .. }
+            | Self::TooNew { path, .. }
+            | Self::Behind { path, .. }
+            | Self::NoFolder { path }
+            | Self::NotABackup { path }
+            | Self::Mismatch { path, .. }
+            | Self::Taken { path }
+            | Self::Network { path, .. }
+            | Self::OtherHost { path, .. }
+            | Self::LockTimeout { path, .. }
+            | Self::Interrupted { path }
+            | Self::Replaced { path }
+            | Self::Sound { path }
+            | Self::ReadOnly { path }
+            | Self::Forked { path }
+            | Self::Full { path }
+            | Self::Row { path, .. }
+            | Self::Config { path, .. }
+            | Self::NoBackup { path, .. }
+            | Self::Migration { path, .. }
+            | Self::Sql { path, .. }
+            | Self::Io { path, .. } => path,
+        })
     }
 
     /// Whether it says that the catalog is damaged or gone, so that a rebuild would help.
@@ -333,6 +377,7 @@ impl CatalogError {
                 holder: None,
             },
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
+            Some(ErrorCode::OperationInterrupted) => Self::Interrupted { path },
             _ => Self::Sql {
                 operation,
                 path,

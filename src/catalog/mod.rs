@@ -69,7 +69,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SystemClock};
 use crate::history::Agent;
-use crate::monitor::{Monitor, Phase, Silent};
+use crate::monitor::{Interrupt, Monitor, Phase, Silent};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use artifacts::{Note, Recorded, Recorder, Seal, Seen};
@@ -110,6 +110,8 @@ pub struct CatalogOptions {
     pub lock_timeout: Duration,
     /// Is told who holds the catalog when a change has waited for two seconds.
     pub on_wait: Box<OnWait>,
+    /// Ends reads and the wait for a turn. A change that has begun is never ended by it.
+    pub interrupt: Option<Interrupt>,
     /// The kind of network file system that the catalog lies on, if it is one.
     pub network: Option<&'static str>,
     /// All its writers run on one host, and it keeps a rollback journal.
@@ -129,6 +131,7 @@ impl Default for CatalogOptions {
             durability: Durability::Full,
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
+            interrupt: None,
             network: None,
             single_host: false,
             backups: None,
@@ -156,6 +159,9 @@ pub struct Catalog {
 
 const REGISTRY_ID: &str = "SELECT id FROM registry WHERE only = 1";
 
+/// Instructions of SQLite between two questions whether a read is to end.
+const STEPS: std::ffi::c_int = 10_000;
+
 /// Connections kept for later; more are closed after use.
 const MOST_IDLE: usize = 8;
 
@@ -175,7 +181,8 @@ impl Catalog {
         options.read_only |= agent.is_none();
         connection::check_file(path)?;
         let registration = fork::Registration::new(path)?;
-        let queue = WriteQueue::new(path, options.lock_timeout);
+        let queue =
+            WriteQueue::new(path, options.lock_timeout).interrupted_by(options.interrupt.clone());
         let (access, first) = match connection::open(path, &options) {
             Err(CatalogError::Full { .. })
                 if !options.read_only && reserve::give_up_slice(path) =>
@@ -354,10 +361,27 @@ impl Catalog {
         &self,
         read: impl FnOnce(&Connection) -> Result<T, E>,
     ) -> Result<T, E> {
-        let connection = self.take()?;
+        let mut connection = self.take()?;
+        let is_armed = self.arm(&mut connection)?;
         let result = read(&connection);
+        if is_armed {
+            // What cannot be disarmed might end a change: it is not used again.
+            let disarmed = connection.progress_handler(0, None::<fn() -> bool>);
+            disarmed.map_err(|error| self.sql("reading", error))?;
+        }
         self.give_back(connection);
         result
+    }
+
+    /// Lets a read be interrupted, where the options say by what.
+    fn arm(&self, connection: &mut Connection) -> Result<bool, CatalogError> {
+        let Some(interrupt) = self.options.interrupt.clone() else {
+            return Ok(false);
+        };
+        connection
+            .progress_handler(STEPS, Some(move || interrupt()))
+            .map_err(|error| self.sql("reading", error))?;
+        Ok(true)
     }
 
     /// Runs a change in one transaction; it is committed where `change` returns `Ok`.
@@ -397,6 +421,10 @@ impl Catalog {
             match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
                 Ok(transaction) => return Ok(transaction),
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    if self.options.interrupt.as_ref().is_some_and(|ends| ends()) {
+                        let path = self.path.clone();
+                        return Err(CatalogError::Interrupted { path });
+                    }
                     let waited = start.elapsed();
                     if waited >= self.options.lock_timeout {
                         return Err(CatalogError::LockTimeout {

@@ -18,9 +18,13 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
 use super::error::CatalogError;
+use crate::monitor::Interrupt;
 
 /// After this long, whoever waits is told who holds the lock.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often a waiting writer asks whether it is to go on waiting.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// Is told who holds the catalog when a writer has waited for a while.
 pub type OnWait = dyn Fn(&str) + Send + Sync;
@@ -31,6 +35,7 @@ pub(crate) struct WriteQueue {
     queue: PathBuf,
     turn: PathBuf,
     timeout: Duration,
+    interrupt: Option<Interrupt>,
 }
 
 /// The right to write, until it is dropped.
@@ -57,13 +62,21 @@ impl WriteQueue {
             queue: beside(".queue"),
             turn: beside(".turn"),
             timeout,
+            interrupt: None,
         }
+    }
+
+    /// Waits no longer than this allows.
+    pub(crate) fn interrupted_by(mut self, interrupt: Option<Interrupt>) -> Self {
+        self.interrupt = interrupt;
+        self
     }
 
     /// Waits for a turn.
     ///
     /// # Errors
-    /// [`CatalogError::LockTimeout`] after the queue's timeout, naming the holder.
+    /// [`CatalogError::LockTimeout`] after the queue's timeout, naming the holder;
+    /// [`CatalogError::Interrupted`].
     pub(crate) fn wait(&self, on_wait: &OnWait) -> Result<Turn, CatalogError> {
         let start = Instant::now();
         let queue = Turn {
@@ -116,8 +129,17 @@ impl WriteQueue {
             } else {
                 self.timeout.min(PATIENCE)
             };
-            match receiver.recv_timeout(limit.saturating_sub(waited)) {
+            let mut patience = limit.saturating_sub(waited);
+            if let Some(interrupt) = &self.interrupt {
+                if interrupt() {
+                    let path = self.catalog.clone();
+                    return Err(CatalogError::Interrupted { path });
+                }
+                patience = patience.min(GLANCE);
+            }
+            match receiver.recv_timeout(patience) {
                 Ok(result) => return result.map_err(io),
+                Err(_) if start.elapsed() < limit => {}
                 Err(_) if start.elapsed() >= self.timeout => {
                     return Err(CatalogError::LockTimeout {
                         path: self.catalog.clone(),

@@ -211,6 +211,19 @@ impl Catalog {
         })
     }
 
+    /// Gives the names of the runs that patterns name, sorted; every run's where there are none.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where they cannot be read.
+    pub fn run_names(&self, patterns: &[Pattern]) -> Result<Vec<String>, CatalogError> {
+        let Query { sql, values } = Query::runs(patterns);
+        self.read("listing runs", |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let names = statement.query_map(params_from_iter(&values), |row| row.get(0))?;
+            names.collect()
+        })
+    }
+
     pub(super) fn run_query<E: From<CatalogError>>(
         &self,
         connection: &Connection,

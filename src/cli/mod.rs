@@ -50,22 +50,27 @@ use fail::Failure;
 
 /// Runs the program with these arguments, the first one its name, and gives its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(status(arguments))
+}
+
+/// Does the same for a host that ends the process itself, such as Python.
+pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to stdout with 0, usage errors to stderr with 2.
             let code = if error.use_stderr() { 2 } else { 0 };
             print(&error);
-            return ExitCode::from(code);
+            return code;
         }
     };
     let mut context = Context::new(arguments.global);
     let result = run(&mut context, arguments.command).and_then(|()| context.flush());
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(failure) => {
             let _ = context.flush();
-            ExitCode::from(failure.report(&context))
+            failure.report(&context)
         }
     }
 }

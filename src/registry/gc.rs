@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Registry;
 use crate::artifact::{Artifact, ArtifactId, State};
-use crate::catalog::ScoreQuery;
+use crate::catalog::{CatalogError, ScoreQuery};
 use crate::config::NamedPolicy;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Pattern};
@@ -324,7 +324,7 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::PlanElsewhere`], [`Error::PlanOutdated`]; and [`Error`] where a batch fails as a
-    /// whole: then it is as before, and the batches before it are done.
+    /// whole, or the monitor cancels: then it is as before, and the batches before it are done.
     pub fn apply_gc(
         &self,
         plan: &PlanFile,
@@ -351,6 +351,10 @@ impl Registry {
             report.backup_failed = self.back_up_first(monitor)?;
         }
         for mut chosen in batches {
+            if monitor.is_cancelled() {
+                let path = self.catalog.path().to_path_buf();
+                return Err(CatalogError::Interrupted { path }.into());
+            }
             let mut removal = self.plan_removal(chosen.clone())?;
             if gc::leave_occupied(&self.base, &removal, &mut chosen, &mut report.skipped) {
                 removal = self.plan_removal(chosen)?;

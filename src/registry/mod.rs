@@ -23,7 +23,7 @@ use crate::catalog::{
 use crate::clock::Clock;
 use crate::config::NamedPolicy;
 use crate::error::{Error, Result};
-use crate::filter::Filter;
+use crate::filter::{Filter, Pattern};
 use crate::history::{Action, Doing};
 use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::key::Key;
@@ -253,6 +253,15 @@ impl Registry {
         Ok(artifacts)
     }
 
+    /// Gives the names of the runs that patterns name, sorted; every run's where there are none. A run
+    /// that has nothing any more is among them.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn run_names(&self, runs: &[Pattern]) -> Result<Vec<String>> {
+        Ok(self.catalog.run_names(runs)?)
+    }
+
     /// Gives what each iteration of a selection has, in the order of run and iteration.
     ///
     /// # Errors
@@ -307,6 +316,15 @@ impl Registry {
     ) -> Result<()> {
         let now = self.clock.now();
         seal::seal(&self.catalog, &self.base, artifacts, options, now, monitor)
+    }
+
+    /// Takes a writer's word back: what is to be written again is not whole until it is sealed
+    /// anew. Gives the number of artifacts that were sealed.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`].
+    pub fn unseal(&self, artifacts: &[Artifact]) -> Result<u64> {
+        seal::unseal(&self.catalog, artifacts, self.clock.now())
     }
 
     /// Looks for the data of a selection and notes what it sees.

@@ -10,7 +10,7 @@ use crate::catalog::{
 };
 use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
-use crate::monitor::{Monitor, Silent};
+use crate::monitor::{Interrupt, Monitor, Silent};
 use crate::recovery::{self, Recovery};
 use crate::storage::{self, Base, FsKind};
 
@@ -32,6 +32,7 @@ pub struct Options {
     durability: Durability,
     pub(super) lock_timeout: Duration,
     pub(super) on_wait: Box<OnWait>,
+    interrupt: Option<Interrupt>,
     pub(super) clock: Arc<dyn Clock>,
     monitor: Arc<dyn Monitor>,
 }
@@ -45,6 +46,7 @@ impl Default for Options {
             durability: Durability::Full,
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
+            interrupt: None,
             clock: Arc::new(SystemClock),
             monitor: Arc::new(Silent),
         }
@@ -99,6 +101,16 @@ impl Options {
     #[must_use]
     pub fn on_wait(mut self, on_wait: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_wait = Box::new(on_wait);
+        self
+    }
+
+    /// Is asked, on the thread of a call, whether that call is to end: while it waits for its turn to
+    /// write, and now and then while it reads the catalog. What it ends has the error
+    /// `interrupted` and has changed nothing; a change that has begun is not ended. For work on the
+    /// data, see [`Monitor::is_cancelled`](crate::monitor::Monitor::is_cancelled).
+    #[must_use]
+    pub fn interrupt(mut self, interrupt: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.interrupt = Some(Arc::new(interrupt));
         self
     }
 
@@ -227,6 +239,7 @@ impl Options {
             durability: self.durability,
             lock_timeout: self.lock_timeout,
             on_wait: self.on_wait,
+            interrupt: self.interrupt,
             network,
             single_host: folder.as_ref().is_some_and(|f| f.single_host().is_some()),
             backups: folder.as_ref().map(Folder::backups),

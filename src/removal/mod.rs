@@ -69,7 +69,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::artifact::{Artifact, State};
-use crate::catalog::{Catalog, Change, OpenRemoval};
+use crate::catalog::{Catalog, CatalogError, Change, OpenRemoval};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::history::{Action, Doing};
@@ -243,7 +243,7 @@ pub(crate) fn remove(
 }
 
 /// Step 2: looks at every artifact of the plan; with `keep_going`, those that cannot be removed
-/// are left out.
+/// are left out. Whoever gives up while this looks has removed nothing.
 fn check<'a>(
     on: &Removing<'_>,
     change: &Change<'_>,
@@ -257,6 +257,11 @@ fn check<'a>(
     let mut checked = Vec::with_capacity(plan.items.len());
     let mut binding = Binding::new(on.base, options);
     for planned in &plan.items {
+        // The last moment: from the first rename on it is carried through.
+        if on.monitor.is_cancelled() {
+            let path = on.catalog.path().to_path_buf();
+            return Err(CatalogError::Interrupted { path }.into());
+        }
         match check_one(on, change, planned, &going, &mounts, &mut binding) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);

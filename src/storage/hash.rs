@@ -23,10 +23,10 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::Base;
 use super::place::open_folder;
 use super::pool::{self, Stopped};
 use super::sight::{Look, Subject};
+use super::{Base, StorageError};
 use crate::content::{ContentHash, Entry, EntryKind};
 use crate::monitor::{Monitor, Progress};
 use crate::size::{ByteCount, Size};
@@ -61,8 +61,9 @@ pub enum ReadError {
 /// this thread. The monitor is told of files and bytes.
 ///
 /// # Errors
-/// Whatever `emit` returns; reading then ends.
-pub fn hash<E>(
+/// Whatever `emit` returns; reading then ends. [`StorageError::Interrupted`] where the monitor
+/// cancels.
+pub fn hash<E: From<StorageError>>(
     base: &Base,
     threads: Option<usize>,
     monitor: &dyn Monitor,
@@ -78,9 +79,19 @@ pub fn hash<E>(
         threads.unwrap_or_else(pool::default_threads),
         looks.into_iter().rev().map(Task::Whole).collect(),
         buffers,
-        |task, buffers: &mut Buffers, more, sender| reading.perform(task, buffers, more, sender),
+        |task, buffers: &mut Buffers, more, sender| {
+            if monitor.is_cancelled() {
+                return Err(Stopped);
+            }
+            reading.perform(task, buffers, more, sender)
+        },
         |(id, content)| emit(id, content),
-    )
+    )?;
+    if monitor.is_cancelled() {
+        let path = base.path().to_path_buf();
+        return Err(StorageError::Interrupted { path }.into());
+    }
+    Ok(())
 }
 
 struct Reading<'a> {

@@ -125,6 +125,12 @@ pub enum StorageError {
         /// What was found.
         detail: String,
     },
+    /// Whoever asked for it did not want to wait any longer.
+    #[error("interrupted while looking at the data below {}", .path.display())]
+    Interrupted {
+        /// Base directory.
+        path: PathBuf,
+    },
     /// The system refused something.
     #[error("{operation} {} failed", .path.display())]
     Io {
@@ -154,11 +160,33 @@ impl StorageError {
             Self::Changed { .. } => "changed-meanwhile",
             Self::DamagedMetadata { .. } => "damaged-metadata",
             Self::BestLink { .. } => "best-link",
+            Self::Interrupted { .. } => "walk-interrupted",
             Self::Io { source, .. } => match source.raw_os_error() {
                 Some(errno) if errno == rustix::io::Errno::NOSPC.raw_os_error() => "no-space",
                 Some(errno) if errno == rustix::io::Errno::DQUOT.raw_os_error() => "over-quota",
                 _ => "storage-io",
             },
+        }
+    }
+
+    /// What it is about.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::BaseNotFound { path }
+            | Self::BaseNotAFolder { path }
+            | Self::BaseNotReadable { path, .. }
+            | Self::BaseUnusable { path, .. }
+            | Self::Symlink { path }
+            | Self::NotAFolder { path }
+            | Self::NotAFile { path }
+            | Self::OtherDevice { path }
+            | Self::Outside { path }
+            | Self::Changed { path }
+            | Self::DamagedMetadata { path, .. }
+            | Self::BestLink { path, .. }
+            | Self::Interrupted { path }
+            | Self::Io { path, .. } => path,
         }
     }
 

@@ -93,7 +93,8 @@ pub struct PurgeOptions {
 
 /// Unlinks everything in the folder of a removal but its manifest.
 ///
-/// Ends early, with `is_done` false, after the deadline or where something could not be unlinked.
+/// Ends early, with `is_done` false, after the deadline, where the monitor cancels, or where
+/// something could not be unlinked.
 ///
 /// # Errors
 /// [`StorageError::Io`] where the folder itself cannot be read.
@@ -258,12 +259,13 @@ impl<'a> Purge<'a> {
         self.changed.notify_one();
     }
 
-    /// Whether the deadline has passed.
+    /// Whether the deadline has passed, or nobody wants to wait any longer.
     fn is_late(&self) -> bool {
-        let late = self
-            .options
-            .deadline
-            .is_some_and(|deadline| Instant::now() >= deadline);
+        let late = self.monitor.is_cancelled()
+            || self
+                .options
+                .deadline
+                .is_some_and(|deadline| Instant::now() >= deadline);
         if late {
             self.stopped.store(true, Ordering::Relaxed);
         }

@@ -17,11 +17,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
 use rustix::io::Errno;
 
-use super::Base;
 use super::finding::{Finding, FindingClass};
 use super::marker::{self, Marker, MarkerError};
 use super::pool::{self, Stopped};
 use super::sight::{Event, Look, Sight, Subject};
+use super::{Base, StorageError};
 use crate::monitor::{Monitor, Progress};
 use crate::size::{ByteCount, Size};
 use crate::{layout, name};
@@ -56,8 +56,9 @@ impl Default for WalkOptions {
 /// Searches the base directory for arrays, or checkpoints, and gives each event to `emit`, on this thread.
 ///
 /// # Errors
-/// Whatever `emit` returns; the walk then ends. What cannot be read is a finding.
-pub fn walk<E>(
+/// Whatever `emit` returns; the walk then ends. [`StorageError::Interrupted`] where the monitor
+/// cancels. What cannot be read is a finding.
+pub fn walk<E: From<StorageError>>(
     base: &Base,
     options: WalkOptions,
     monitor: &dyn Monitor,
@@ -70,7 +71,7 @@ pub fn walk<E>(
 ///
 /// # Errors
 /// As [`walk`].
-pub fn walk_from<E>(
+pub fn walk_from<E: From<StorageError>>(
     base: &Base,
     starts: &[PathBuf],
     options: WalkOptions,
@@ -97,8 +98,8 @@ pub fn walk_from<E>(
 /// Looks for the data of known paths and gives each event to `emit`, on this thread.
 ///
 /// # Errors
-/// Whatever `emit` returns; looking then ends. What cannot be read is a finding.
-pub fn look<E>(
+/// As [`walk`].
+pub fn look<E: From<StorageError>>(
     base: &Base,
     options: WalkOptions,
     monitor: &dyn Monitor,
@@ -139,7 +140,7 @@ struct Walk<'a> {
 type Sender = pool::Sender<Event>;
 
 impl Walk<'_> {
-    fn run<E>(
+    fn run<E: From<StorageError>>(
         base: &Base,
         options: WalkOptions,
         monitor: &dyn Monitor,
@@ -155,9 +156,20 @@ impl Walk<'_> {
             options.threads,
             tasks,
             || vec![MaybeUninit::uninit(); 32 << 10],
-            |task, buffer: &mut Vec<_>, more, sender| walk.perform(task, buffer, more, sender),
+            |task, buffer: &mut Vec<_>, more, sender| {
+                if monitor.is_cancelled() {
+                    return Err(Stopped);
+                }
+                walk.perform(task, buffer, more, sender)
+            },
             emit,
-        )
+        )?;
+        // A walk that was cut short looks like one that found less: nobody may take it for whole.
+        if monitor.is_cancelled() {
+            let path = base.path().to_path_buf();
+            return Err(StorageError::Interrupted { path }.into());
+        }
+        Ok(())
     }
 
     fn perform(

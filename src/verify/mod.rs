@@ -253,36 +253,42 @@ impl Verify<'_> {
     }
 
     /// Looks at paths. What is not in the result could not be read, and is a finding or a notice.
-    fn look(&mut self, looks: Vec<Look>, measure: bool) -> HashMap<i64, Option<Sight>> {
+    fn look(
+        &mut self,
+        looks: Vec<Look>,
+        measure: bool,
+    ) -> Result<HashMap<i64, Option<Sight>>, Error> {
         let options = self.walk_options(measure);
         let (mut sights, mut noticed) = (HashMap::new(), Vec::new());
-        let looked = storage::look(self.base, options, self.monitor, looks, |event| {
+        storage::look(self.base, options, self.monitor, looks, |event| {
             match event {
                 Event::Looked(id, sight) => drop(sights.insert(id, sight)),
                 Event::Finding(finding) => noticed.push(finding),
                 Event::Found(..) => {}
             }
-            Ok::<_, std::convert::Infallible>(())
-        });
-        let Ok(()) = looked;
+            Ok::<_, Error>(())
+        })?;
         noticed.into_iter().for_each(|finding| self.notice(finding));
-        sights
+        Ok(sights)
     }
 
     /// Reads data; gives what could be read, or what of it has changed meanwhile. What is not in the
     /// result could not be read, and is a finding.
-    fn read(&mut self, rows: &[&Artifact]) -> HashMap<i64, Result<Content, PathBuf>> {
+    fn read(
+        &mut self,
+        rows: &[&Artifact],
+    ) -> Result<HashMap<i64, Result<Content, PathBuf>>, Error> {
         let looks = rows
             .iter()
             .map(|artifact| refresh::look(artifact))
             .collect();
         let (mut contents, mut noticed) = (HashMap::new(), Vec::new());
         if rows.is_empty() {
-            return contents;
+            return Ok(contents);
         }
         let (threads, monitor) = (self.options.threads, self.monitor);
         monitor.begin(Phase::Read, Some(rows.len() as u64));
-        let read = storage::hash(self.base, threads, monitor, looks, |id, content| {
+        storage::hash(self.base, threads, monitor, looks, |id, content| {
             monitor.advance(Progress {
                 items: 1,
                 ..Progress::default()
@@ -294,12 +300,11 @@ impl Verify<'_> {
                     noticed.push(Finding::new(FindingClass::Unreadable, &path, detail));
                 }
             }
-            Ok::<_, std::convert::Infallible>(())
-        });
-        let Ok(()) = read;
+            Ok::<_, Error>(())
+        })?;
         monitor.begin(Phase::Verify, None);
         noticed.into_iter().for_each(|finding| self.notice(finding));
-        contents
+        Ok(contents)
     }
 
     /// Whether the contents of an artifact are to be compared, where its size is as counted.

@@ -151,20 +151,19 @@ impl Mending<'_> {
         }
     }
 
-    fn look(&self, looks: Vec<Look>, measure: bool) -> HashMap<i64, Option<Sight>> {
+    fn look(&self, looks: Vec<Look>, measure: bool) -> Result<HashMap<i64, Option<Sight>>, Error> {
         let options = WalkOptions {
             measure,
             ..WalkOptions::default()
         };
         let mut sights = HashMap::new();
-        let looked = storage::look(self.base, options, self.monitor, looks, |event| {
+        storage::look(self.base, options, self.monitor, looks, |event| {
             if let Event::Looked(id, sight) = event {
                 sights.insert(id, sight);
             }
-            Ok::<_, std::convert::Infallible>(())
-        });
-        let Ok(()) = looked;
-        sights
+            Ok::<_, Error>(())
+        })?;
+        Ok(sights)
     }
 
     /// Whether what was seen is still so.
@@ -208,10 +207,10 @@ impl Mending<'_> {
             let rows = rows.values().filter(|wrong| wrong.measured == measure);
             let looks: Vec<Look> = rows.map(|wrong| refresh::look(&wrong.row)).collect();
             if !looks.is_empty() {
-                sights.extend(self.look(looks, measure));
+                sights.extend(self.look(looks, measure)?);
             }
         }
-        let contents = self.read(&rows, &sights);
+        let contents = self.read(&rows, &sights)?;
         let written = self
             .catalog
             .record(self.doing(Action::Refresh), |recorder| {
@@ -257,7 +256,7 @@ impl Mending<'_> {
         &self,
         rows: &BTreeMap<ArtifactId, Wrong>,
         sights: &HashMap<i64, Option<Sight>>,
-    ) -> HashMap<i64, Result<Content, ReadError>> {
+    ) -> Result<HashMap<i64, Result<Content, ReadError>>, Error> {
         let is_to_read = |wrong: &&Wrong| {
             let sight = sights.get(&wrong.row.id.0).copied().flatten();
             wrong.contents
@@ -267,12 +266,11 @@ impl Mending<'_> {
         let looks = rows.values().filter(is_to_read);
         let looks = looks.map(|wrong| refresh::look(&wrong.row)).collect();
         let mut contents = HashMap::new();
-        let read = storage::hash(self.base, None, self.monitor, looks, |id, content| {
+        storage::hash(self.base, None, self.monitor, looks, |id, content| {
             contents.insert(id, content);
-            Ok::<_, std::convert::Infallible>(())
-        });
-        let Ok(()) = read;
-        contents
+            Ok::<_, Error>(())
+        })?;
+        Ok(contents)
     }
 
     /// Makes rows for data, as a scan does; gives what was mended.
@@ -286,7 +284,7 @@ impl Mending<'_> {
         // In the order of paths, as a scan takes them in.
         keys.sort_by_cached_key(|(_, key)| layout::locate(key));
         let looks = (0..).zip(&keys).map(|(id, (_, key))| tree::look(id, key));
-        let sights = self.look(looks.collect(), false);
+        let sights = self.look(looks.collect(), false)?;
         self.catalog.record(self.doing(Action::Scan), |recorder| {
             let mut mended = Vec::new();
             for (id, (found, key)) in (0..).zip(&keys) {

@@ -12,6 +12,9 @@ use crate::monitor::Phase;
 use crate::refresh;
 use crate::storage::{self, Base, Content, Instead, Sight, StorageError};
 
+/// What is wrong with rows, and how many of them were read in full.
+type Judged<'a> = (Vec<(&'a Artifact, VerifyFinding)>, u64);
+
 impl Verify<'_> {
     /// Compares every row of the selection with what is on disk. Reserved rows say nothing that
     /// could be wrong.
@@ -86,7 +89,7 @@ impl Verify<'_> {
             let unhashed = rows.iter().filter(|row| is_unhashed(row)).count();
             self.report.unhashed += unhashed as u64;
         }
-        let (found, read) = self.judge_all(&rows, false);
+        let (found, read) = self.judge_all(&rows, false)?;
         self.report.read += read;
         let suspects: Vec<ArtifactId> =
             found.into_iter().map(|(artifact, _)| artifact.id).collect();
@@ -104,7 +107,7 @@ impl Verify<'_> {
             }
         }
         again.retain(|artifact| !in_flight.covers(&artifact.location().path()));
-        for (artifact, finding) in self.judge_all(&again, true).0 {
+        for (artifact, finding) in self.judge_all(&again, true)?.0 {
             if finding.class == VerifyClass::RowWithoutData {
                 self.lost.add(artifact);
             }
@@ -115,11 +118,7 @@ impl Verify<'_> {
 
     /// Judges rows by what is on disk; gives how many were read in full, too. `again`: whoever
     /// writes to data that is read has had time to end.
-    fn judge_all<'b>(
-        &mut self,
-        rows: &'b [Artifact],
-        again: bool,
-    ) -> (Vec<(&'b Artifact, VerifyFinding)>, u64) {
+    fn judge_all<'b>(&mut self, rows: &'b [Artifact], again: bool) -> Result<Judged<'b>, Error> {
         let mut findings = Vec::new();
         let mut to_read: Vec<&Artifact> = Vec::new();
         for measure in [false, true] {
@@ -134,7 +133,7 @@ impl Verify<'_> {
                 .iter()
                 .map(|artifact| refresh::look(artifact))
                 .collect();
-            let sights = self.look(looks, measure);
+            let sights = self.look(looks, measure)?;
             for artifact in rows {
                 let sight = match sights.get(&artifact.id.0) {
                     Some(sight) => sight,
@@ -153,7 +152,7 @@ impl Verify<'_> {
             }
         }
         to_read.retain(|artifact| self.reads(artifact));
-        let contents = self.read(&to_read);
+        let contents = self.read(&to_read)?;
         for artifact in to_read {
             let content = match contents.get(&artifact.id.0) {
                 Some(Err(path)) if again => {
@@ -177,7 +176,7 @@ impl Verify<'_> {
             }
         }
         let read = contents.values().filter(|content| content.is_ok()).count();
-        (findings, read as u64)
+        Ok((findings, read as u64))
     }
 }
 

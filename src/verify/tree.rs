@@ -96,7 +96,7 @@ impl Verify<'_> {
             }
         }
         let looks = (0..).zip(&again).map(|(id, key)| look(id, key)).collect();
-        let sights = self.look(looks, false);
+        let sights = self.look(looks, false)?;
         for (id, key) in (0..).zip(&again) {
             let Some(Some(sight)) = sights.get(&id) else {
                 continue;

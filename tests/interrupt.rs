@@ -1,0 +1,234 @@
+//! Whoever does not want to wait any longer is let go, and nothing is half done.
+#![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use dalsegno::artifact::Artifact;
+use dalsegno::filter::Filter;
+use dalsegno::key::Key;
+use dalsegno::monitor::{Monitor, Phase, Progress, Silent};
+use dalsegno::removals::Keep;
+use dalsegno::storage::WalkOptions;
+use dalsegno::{
+    Options, RefreshOptions, Registry, RemoveOptions, Target, VerifyOptions, VerifyReport,
+};
+
+/// Cancels after some steps.
+#[derive(Default)]
+struct Impatient {
+    steps: AtomicU64,
+    after: u64,
+}
+
+impl Impatient {
+    fn after(after: u64) -> Self {
+        Self {
+            after,
+            ..Self::default()
+        }
+    }
+}
+
+impl Monitor for Impatient {
+    fn advance(&self, _: Progress) {
+        self.steps.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.steps.load(Ordering::SeqCst) >= self.after
+    }
+}
+
+/// Cancels as soon as unlinking begins.
+#[derive(Default)]
+struct AtPurge(AtomicBool);
+
+impl Monitor for AtPurge {
+    fn begin(&self, phase: Phase, _: Option<u64>) {
+        self.0.store(phase == Phase::Purge, Ordering::SeqCst);
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::SeqCst)
+    }
+}
+
+fn write_arrays(base: &Path, count: u32) {
+    for number in 0..count {
+        let array = base.join(format!("r/validation.zarr/{number}/d/prediction"));
+        common::write_array(&array);
+    }
+}
+
+fn prediction(run: &str, iteration: i64, dataset: &str) -> Key {
+    Key::Prediction {
+        run: run.parse().unwrap(),
+        iteration,
+        dataset: dataset.parse().unwrap(),
+    }
+}
+
+fn rows(registry: &Registry) -> usize {
+    registry.select(&Filter::default()).unwrap().len()
+}
+
+#[test]
+fn a_cancelled_scan_fails_and_the_next_one_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    write_arrays(folder.path(), 50);
+    let registry = common::create(folder.path());
+    let error = registry
+        .scan(WalkOptions::default(), &Impatient::after(5))
+        .unwrap_err();
+    assert_eq!(error.code(), "walk-interrupted");
+    assert_eq!(error.path().unwrap(), registry.base());
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    assert_eq!(rows(&registry), 50);
+}
+
+#[test]
+fn a_cancelled_look_takes_nothing_for_missing() {
+    let folder = tempfile::tempdir().unwrap();
+    write_arrays(folder.path(), 50);
+    let registry = common::create(folder.path());
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let before = registry.select(&Filter::default()).unwrap();
+    let all = Filter::default();
+    let options = RefreshOptions {
+        all: true,
+        measure: true,
+    };
+    for after in [0, 1, 7] {
+        let refreshed = registry.refresh(&all, options, &Impatient::after(after));
+        assert_eq!(refreshed.unwrap_err().code(), "walk-interrupted");
+        let verified: Result<VerifyReport, _> =
+            registry.verify(&all, VerifyOptions::default(), &Impatient::after(after));
+        assert_eq!(verified.unwrap_err().code(), "walk-interrupted");
+    }
+    assert_eq!(registry.select(&all).unwrap(), before);
+}
+
+#[test]
+fn a_removal_that_is_given_up_before_anything_moved_removes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    write_arrays(folder.path(), 5);
+    let registry = common::create(folder.path());
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let before = registry.select(&Filter::default()).unwrap();
+    let options = RemoveOptions {
+        keep_going: true,
+        ..RemoveOptions::default()
+    };
+    let error = registry
+        .remove_many(&Filter::default(), &options, &Impatient::after(0))
+        .unwrap_err();
+    assert_eq!(error.code(), "interrupted");
+    assert_eq!(registry.select(&Filter::default()).unwrap(), before);
+    assert!(before.iter().all(|artifact| artifact.path().exists()));
+    assert_eq!(registry.trash().unwrap(), []);
+}
+
+#[test]
+fn a_cancelled_purge_leaves_a_removal_that_the_next_one_finishes() {
+    let folder = tempfile::tempdir().unwrap();
+    write_arrays(folder.path(), 1);
+    let array = folder.path().join("r/validation.zarr/0/d/prediction");
+    for number in 0..2000 {
+        fs::write(array.join(format!("{number}.0.0")), "chunk").unwrap();
+    }
+    let registry = common::create(folder.path());
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let options = RemoveOptions {
+        keep: Keep::No,
+        ..RemoveOptions::default()
+    };
+    let report = registry
+        .remove_target(&Target::Path(array.clone()), &options, &AtPurge::default())
+        .unwrap();
+    assert!(!array.exists(), "it is removed");
+    assert!(!report.purge.unwrap().is_done);
+    assert_eq!(rows(&registry), 0);
+    let emptied = registry.empty_trash(None, &Silent).unwrap();
+    assert!(emptied.purge.is_done);
+    assert_eq!(registry.trash().unwrap(), []);
+}
+
+#[test]
+fn a_writer_that_is_interrupted_leaves_the_line_and_has_written_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    common::create(folder.path());
+    let ends = Arc::new(AtomicBool::new(false));
+    let registry = Options::new()
+        .lock_timeout(Duration::from_secs(600))
+        .interrupt({
+            let ends = Arc::clone(&ends);
+            move || ends.load(Ordering::SeqCst)
+        })
+        .open(folder.path())
+        .unwrap();
+    let turn = fs::File::create(folder.path().join(".dalsegno/catalog.sqlite3.turn")).unwrap();
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let key = prediction("r", 1, "d");
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| registry.record(&key));
+        ends.store(true, Ordering::SeqCst);
+        let error = waiting.join().unwrap().unwrap_err();
+        assert_eq!(error.code(), "interrupted");
+    });
+    let listed = registry.select(&Filter::default());
+    ends.store(false, Ordering::SeqCst);
+    // A read of a few rows is over before anybody asks.
+    assert_eq!(listed.unwrap(), []);
+    rustix::fs::flock(&turn, rustix::fs::FlockOperation::Unlock).unwrap();
+    registry.record(&key).unwrap();
+    assert_eq!(rows(&registry), 1);
+}
+
+#[test]
+fn what_is_unsealed_keeps_its_data_and_is_not_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    write_arrays(folder.path(), 1);
+    let registry = common::create(folder.path());
+    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let target = Target::Key(prediction("r", 0, "d"));
+    let sealed = registry.seal(&target).unwrap();
+    let chosen = [sealed.clone()];
+    assert_eq!(registry.unseal(&chosen).unwrap(), 1);
+    let unsealed = registry.get(&target).unwrap().unwrap();
+    assert_eq!(
+        unsealed,
+        Artifact {
+            sealed_at: None,
+            ..sealed
+        }
+    );
+    assert_eq!(registry.unseal(&chosen).unwrap(), 0);
+}
+
+#[test]
+fn a_long_read_is_interrupted() {
+    let folder = tempfile::tempdir().unwrap();
+    let ends = Arc::new(AtomicBool::new(false));
+    let (registry, _) = Options::new()
+        .interrupt({
+            let ends = Arc::clone(&ends);
+            move || ends.load(Ordering::SeqCst)
+        })
+        .create(folder.path())
+        .unwrap();
+    let keys: Vec<_> = (0..2000).map(|at| prediction("r", at, "d")).collect();
+    registry.record_many(&keys).unwrap();
+    ends.store(true, Ordering::SeqCst);
+    let error = registry.select(&Filter::default()).unwrap_err();
+    assert_eq!(error.code(), "interrupted");
+    ends.store(false, Ordering::SeqCst);
+    assert_eq!(rows(&registry), 2000);
+    assert_eq!(registry.run_names(&[]).unwrap(), ["r"]);
+    assert_eq!(registry.run_names(&["x*".into()]).unwrap(), [""; 0]);
+}
