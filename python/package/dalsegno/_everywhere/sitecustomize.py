@@ -1,0 +1,48 @@
+"""Read by every Python process whose environment dalsegno.dacapo.install(everywhere=True) prepared.
+
+Waits for DaCapo to be imported, and costs nothing where it never is. Then whatever other
+``sitecustomize`` there is has its turn.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+from types import ModuleType
+from typing import Any, Optional
+
+SEAM = "dacapo.store.create_store"
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Finder:
+    """Finds the seam as others would, and plugs the store in when it has been executed."""
+
+    @classmethod
+    def find_spec(
+        cls, name: str, path: Any = None, target: Optional[ModuleType] = None
+    ) -> Optional[importlib.machinery.ModuleSpec]:
+        if name != SEAM:
+            return None
+        sys.meta_path.remove(cls)
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                execute(module)
+                import dalsegno.dacapo
+
+                dalsegno.dacapo.plug(module)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+if os.environ.get("DALSEGNO_DACAPO") == "1":
+    sys.meta_path.insert(0, Finder)
+
+_others = [path for path in sys.path if os.path.abspath(path or os.curdir) != HERE]
+_other = importlib.machinery.PathFinder.find_spec("sitecustomize", _others)
+if _other is not None and _other.loader is not None:
+    _other.loader.exec_module(importlib.util.module_from_spec(_other))

@@ -1,0 +1,299 @@
+"""The native half: plain arguments in, objects and dictionaries out."""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, final
+
+__all__ = [
+    "__version__",
+    "Registry",
+    "Plan",
+    "Artifact",
+    "LocalArrayIdentifier",
+    "LocalContainerIdentifier",
+    "_artifact",
+    "_plan_gc",
+    "_apply",
+    "_main",
+    "_rebuild",
+    "parse_duration",
+    "parse_size",
+    "error_codes",
+    "_before_fork",
+    "_after_fork_in_parent",
+    "_after_fork_in_child",
+]
+
+__version__: str
+
+_Told = Callable[[str, int | None, int, int, int], object]
+_Columns = tuple[str, str, str | None, str | None, str | None, str | None]
+_Measured = tuple[str, str, str | None, str | None, str, float]
+_Target = Artifact | int | str | os.PathLike[str]
+
+@final
+class LocalArrayIdentifier:
+    """An array: a container and the dataset in it. ``str()`` gives ``{container}/{dataset}``."""
+
+    def __new__(cls, container: str | os.PathLike[str], dataset: str) -> LocalArrayIdentifier: ...
+    @property
+    def container(self) -> Path:
+        """Path of the zarr or N5 container."""
+    @property
+    def dataset(self) -> str:
+        """Path of the array in the container, components joined by ``/``."""
+    @property
+    def path(self) -> Path:
+        """Path of the array's folder."""
+    def __fspath__(self) -> str: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __lt__(self, other: LocalArrayIdentifier, /) -> bool: ...
+    def __le__(self, other: LocalArrayIdentifier, /) -> bool: ...
+    def __gt__(self, other: LocalArrayIdentifier, /) -> bool: ...
+    def __ge__(self, other: LocalArrayIdentifier, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class LocalContainerIdentifier:
+    """A container: a zarr or N5 folder that holds arrays. ``str()`` gives its path."""
+
+    def __new__(cls, container: str | os.PathLike[str]) -> LocalContainerIdentifier: ...
+    @property
+    def container(self) -> Path:
+        """Path of the container."""
+    @property
+    def path(self) -> Path:
+        """The same."""
+    def array_identifier(self, dataset: str) -> LocalArrayIdentifier:
+        """Give the identifier of an array in this container. Nothing is checked or recorded."""
+    def __fspath__(self) -> str: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __lt__(self, other: LocalContainerIdentifier, /) -> bool: ...
+    def __le__(self, other: LocalContainerIdentifier, /) -> bool: ...
+    def __gt__(self, other: LocalContainerIdentifier, /) -> bool: ...
+    def __ge__(self, other: LocalContainerIdentifier, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Artifact:
+    """An artifact: an array or a container that the catalog has a row for. A value: it says what was
+    known when it was asked for."""
+
+    @property
+    def id(self) -> int:
+        """Number in the catalog; never given out twice."""
+    @property
+    def run(self) -> str:
+        """Name of the run."""
+    @property
+    def kind(self) -> str:
+        """Kind, such as ``output``."""
+    @property
+    def iteration(self) -> int | None:
+        """Iteration, where the kind has one."""
+    @property
+    def dataset(self) -> str | None:
+        """Dataset, or index of inputs and best arrays."""
+    @property
+    def parameters(self) -> str | None:
+        """Parameters, or criterion of a best array."""
+    @property
+    def container(self) -> LocalContainerIdentifier:
+        """Its container, or itself."""
+    @property
+    def identifier(self) -> LocalArrayIdentifier | None:
+        """Identifier of the array; ``None`` where it is a container."""
+    @property
+    def path(self) -> Path:
+        """Absolute path of its folder."""
+    @property
+    def state(self) -> str:
+        """``reserved``, ``present`` or ``missing``."""
+    @property
+    def origin(self) -> str:
+        """``recorded``: a caller said its key; ``scanned``: its path did."""
+    @property
+    def bytes(self) -> int | None:
+        """Bytes as last counted; ``None`` where nobody counted."""
+    @property
+    def files(self) -> int | None:
+        """Files as last counted; ``None`` where nobody counted."""
+    @property
+    def recorded_at(self) -> datetime:
+        """When the catalog first had it; UTC."""
+    @property
+    def written_at(self) -> datetime | None:
+        """When its metadata was last seen to be written; UTC."""
+    @property
+    def sealed_at(self) -> datetime | None:
+        """When its writer said that it is whole; UTC."""
+    @property
+    def content_hash(self) -> str | None:
+        """Hash of its contents, where it was sealed with one."""
+    @property
+    def owner(self) -> int | None:
+        """Number of the user whose its data is; ``None`` where nobody looked."""
+    @property
+    def pins(self) -> tuple[str, ...]:
+        """Names of the pins that bind it."""
+    def to_dict(self) -> dict[str, Any]:
+        """Give the fields that ``dalsegno list --json`` has."""
+    def __fspath__(self) -> str: ...
+    def __hash__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __reduce__(self) -> tuple[Any, ...]: ...
+
+@final
+class Plan:
+    """A plan: what stays, what goes, and why."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def policy(self) -> str: ...
+    @property
+    def unmet(self) -> list[str]: ...
+    @property
+    def notices(self) -> list[str]: ...
+    def lines(self) -> list[dict[str, Any]]: ...
+    def totals(self) -> dict[str, Any]: ...
+    def text(self) -> str: ...
+
+@final
+class Registry:
+    """One base directory and its catalog; :class:`dalsegno.Registry` is its face."""
+
+    def __new__(
+        cls,
+        base: str | os.PathLike[str],
+        create: bool,
+        read_only: bool,
+        catalog: str | os.PathLike[str] | None,
+        single_host: bool,
+        lock_timeout: float,
+    ) -> Registry: ...
+    @property
+    def base(self) -> Path: ...
+    @property
+    def catalog_path(self) -> Path: ...
+    @property
+    def is_read_only(self) -> bool: ...
+    @property
+    def notice(self) -> str | None: ...
+    @property
+    def was_made(self) -> bool: ...
+    @property
+    def closed(self) -> bool: ...
+    @property
+    def recovery(self) -> tuple[list[str], list[str], list[str]]: ...
+    def close(self) -> None: ...
+    def id(self) -> str: ...
+    def policies(self) -> list[str]: ...
+    def record(self, key: _Columns) -> Artifact: ...
+    def record_many(self, keys: Sequence[_Columns]) -> list[Artifact]: ...
+    def record_identifier(
+        self, container: str | os.PathLike[str], dataset: str
+    ) -> Artifact: ...
+    def get(self, target: _Target) -> Artifact | None: ...
+    def run_names(self, runs: Sequence[str]) -> list[str]: ...
+    def select(self, selection: dict[str, Any]) -> list[Artifact]: ...
+    def iterations(self, selection: dict[str, Any]) -> list[dict[str, Any]]: ...
+    def runs(self, selection: dict[str, Any]) -> list[dict[str, Any]]: ...
+    def du(self, selection: dict[str, Any], by: str) -> list[dict[str, Any]]: ...
+    def refresh(
+        self, selection: dict[str, Any], all: bool, measure: bool, progress: _Told | None
+    ) -> dict[str, Any]: ...
+    def seal(
+        self, chosen: Sequence[Artifact], hash: bool, progress: _Told | None
+    ) -> list[Artifact]: ...
+    def unseal(self, chosen: Sequence[Artifact]) -> int: ...
+    def scan(
+        self, kind: Sequence[str], measure: bool, threads: int | None, progress: _Told | None
+    ) -> dict[str, Any]: ...
+    def verify(
+        self, selection: dict[str, Any], how: dict[str, Any], progress: _Told | None
+    ) -> tuple[dict[str, Any], dict[str, Any] | None]: ...
+    def remove(
+        self,
+        targets: Sequence[_Target] | None,
+        selection: dict[str, Any] | None,
+        how: dict[str, Any],
+        progress: _Told | None,
+    ) -> dict[str, Any]: ...
+    def restore(
+        self,
+        removal: str | None,
+        path: str | os.PathLike[str] | None,
+        selection: dict[str, Any] | None,
+    ) -> dict[str, Any]: ...
+    def trash(self) -> list[dict[str, Any]]: ...
+    def removal(self, id: str) -> dict[str, Any] | None: ...
+    def empty_trash(
+        self, older_than: float | None, progress: _Told | None
+    ) -> dict[str, Any]: ...
+    def pin(
+        self,
+        name: str,
+        reason: str | None,
+        selection: dict[str, Any] | None,
+        chosen: Sequence[Artifact] | None,
+    ) -> dict[str, Any]: ...
+    def unpin(
+        self,
+        name: str,
+        selection: dict[str, Any] | None,
+        chosen: Sequence[Artifact] | None,
+    ) -> dict[str, Any]: ...
+    def pins(self) -> list[dict[str, Any]]: ...
+    def score(self, scores: Sequence[_Measured]) -> list[bool]: ...
+    def unscore(self, scores: Sequence[_Measured]) -> int: ...
+    def scores(
+        self, selection: dict[str, Any], metric: Sequence[str]
+    ) -> list[tuple[str, int, str | None, str | None, str, float]]: ...
+    def history(self, which: dict[str, Any]) -> list[dict[str, Any]]: ...
+    def operation(self, id: int) -> tuple[dict[str, Any], list[tuple[str, Artifact]]]: ...
+    def check_history(self, noted: str | None) -> dict[str, Any]: ...
+    def undo(self, id: int) -> dict[str, Any]: ...
+
+def error_codes() -> list[str]:
+    """Give every code that an error can have."""
+
+def parse_duration(text: str) -> float:
+    """Read a length of time such as ``14d``; gives seconds."""
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes such as ``500GB``."""
+
+def _artifact(parts: tuple[Any, ...]) -> Artifact: ...
+def _plan_gc(
+    registry: Registry,
+    rules: dict[str, Any],
+    selection: dict[str, Any],
+    refresh: bool,
+    progress: _Told | None,
+) -> Plan: ...
+def _apply(
+    registry: Registry,
+    plan: str,
+    reason: str | None,
+    keep: bool | float | None,
+    progress: _Told | None,
+) -> dict[str, Any]: ...
+def _rebuild(
+    base: str | os.PathLike[str],
+    catalog: str | os.PathLike[str] | None,
+    force: bool,
+    lock_timeout: float,
+    progress: _Told | None,
+) -> dict[str, Any]: ...
+def _main(arguments: Sequence[str]) -> int: ...
+def _before_fork() -> None: ...
+def _after_fork_in_parent() -> None: ...
+def _after_fork_in_child() -> None: ...

@@ -1,0 +1,256 @@
+"""DaCapo with a registry: a drop-in for its ``LocalArrayStore``.
+
+    >>> import dalsegno.dacapo
+    >>> dalsegno.dacapo.install()
+
+From then on DaCapo's trainings, validations and viewers of this process take their arrays from
+:class:`ArrayStore`, which gives the same paths and records each of them. ``install(everywhere=True)``
+reaches child processes too. Importing this module takes no DaCapo; using it does.
+
+DaCapo never says that it wrote, so ``list`` and ``iterations`` of the registry look on disk first.
+Arrays of snapshots it names by itself, below a container: :meth:`dalsegno.Registry.scan` takes them in.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Dict, Optional, Tuple, Type, Union
+
+from ._arguments import Age, Text, text
+from .errors import LayoutNoContainerError, NotAFolderError, NotRecordedError, SymlinkError
+from .registry import Registry
+
+__all__ = ["ArrayStore", "install", "uninstall"]
+
+logger = logging.getLogger(__name__)
+
+SEAM = "dacapo.store.create_store"
+"""The module of DaCapo whose ``LocalArrayStore`` everything of DaCapo uses."""
+
+_VARIABLE = "DALSEGNO_DACAPO"
+_STARTUP = str(Path(__file__).parent / "_everywhere")
+
+_real_classes: Dict[Type[Any], Type[Any]] = {}
+
+
+def _dacapo(module: str) -> ModuleType:
+    """Import a module of DaCapo.
+
+    Raises:
+        ImportError: DaCapo is not installed, or cannot be imported; says so.
+    """
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"dalsegno.dacapo is for use with DaCapo, and {module} cannot be imported: {error}; "
+            "install DaCapo, or use dalsegno.Registry, which needs none",
+            name=error.name,
+        ) from error
+
+
+class ArrayStore:
+    """A store of arrays as DaCapo takes it: gives DaCapo's own identifiers, and records them.
+
+    It is an instance of DaCapo's ``ArrayStore``. Several may be alive at once, also while data loaders
+    fork; it pickles as its base directory.
+
+    Args:
+        basedir: The base directory, as a text, a ``Path`` or a ``UPath``; ``~`` and relative ones are
+            resolved at once. It is made where it is not there, and so is its registry.
+        lock_timeout: How long a change waits while others write; seconds, or as in ``"90s"``.
+
+    Raises:
+        ImportError: DaCapo is not installed.
+        BaseUnusableError: The base directory is a URL.
+    """
+
+    def __new__(cls, basedir: Text, lock_timeout: Age = 60.0) -> ArrayStore:
+        made: ArrayStore = object.__new__(_real(cls))
+        return made
+
+    def __init__(self, basedir: Text, lock_timeout: Age = 60.0) -> None:
+        path = os.path.expanduser(text(basedir, what="a base directory", numbers=False)) or os.curdir
+        if "://" not in path:
+            os.makedirs(path, exist_ok=True)
+        self.registry = Registry(path, create=True, lock_timeout=lock_timeout)
+        """The registry behind the store."""
+        self._upath: Any = importlib.import_module("upath").UPath
+        self._types = _dacapo("dacapo.store.array_store")
+        self.basedir = self._upath(self.registry.base)
+        """The base directory, absolute, as a ``UPath``."""
+        self._lock_timeout = lock_timeout
+
+    def __reduce__(self) -> Tuple[Any, ...]:
+        # The class that is public: the one that is a subclass of DaCapo's is made again.
+        public = next(kind for kind, real in _real_classes.items() if real is type(self))
+        return public, (str(self.basedir), self._lock_timeout)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.basedir)!r})"
+
+    def _array(self, identifier: Any) -> Any:
+        container = self._upath(identifier.container)
+        return self._types.LocalArrayIdentifier(container, identifier.dataset)
+
+    def _container(self, identifier: Any) -> Any:
+        return self._types.LocalContainerIdentifier(self._upath(identifier.container))
+
+    def validation_prediction_array(
+        self, run_name: Text, iteration: Union[int, str], dataset: Text
+    ) -> Any:
+        """Give the array of a validation's raw prediction; a ``Dataset`` gives its ``str()``."""
+        found = self.registry.validation_prediction_array(run_name, iteration, dataset)
+        return self._array(found)
+
+    def validation_output_array(
+        self, run_name: Text, iteration: Union[int, str], parameters: Text, dataset: Text
+    ) -> Any:
+        """Give the array of a validation's output; objects give their ``str()``."""
+        found = self.registry.validation_output_array(run_name, iteration, parameters, dataset)
+        return self._array(found)
+
+    def validation_input_arrays(
+        self, run_name: Text, index: Optional[Text] = None
+    ) -> Tuple[Any, Any]:
+        """Give the arrays of a validation's raw input and ground truth."""
+        raw, gt = self.registry.validation_input_arrays(run_name, index)
+        return self._array(raw), self._array(gt)
+
+    def best_validation_array(
+        self, run_name: Text, criterion: Text, index: Optional[Text] = None
+    ) -> Any:
+        """Give the array of the best output by a criterion."""
+        return self._array(self.registry.best_validation_array(run_name, criterion, index))
+
+    def snapshot_container(self, run_name: Text) -> Any:
+        """Give the container of a run's snapshots."""
+        return self._container(self.registry.snapshot_container(run_name))
+
+    def validation_container(self, run_name: Text) -> Any:
+        """Give the container of a run's validations."""
+        return self._container(self.registry.validation_container(run_name))
+
+    def refresh(self, run_name: Optional[Text] = None) -> None:
+        """Note what was written: one call after a validation. Arrays that are written again count as
+        written anew."""
+        if run_name is None:
+            self.registry.refresh(all=True)
+        else:
+            self.registry.refresh(all=True, run=run_name)
+
+    def remove(self, array_identifier: Any) -> None:
+        """Remove an array: row and data.
+
+        As in DaCapo, what is not there is a warning in the log, and so is what is no folder. Unlike
+        DaCapo, what is no array, lies outside the base directory or is reached through a symbolic
+        link is refused, and nothing is deleted.
+
+        Raises:
+            TypeError: The identifier's dataset is no text.
+            Error: It is refused; see :meth:`dalsegno.Registry.remove`.
+        """
+        container, dataset = array_identifier.container, array_identifier.dataset
+        if not isinstance(dataset, str):
+            raise TypeError(f"a dataset is a text, not {dataset!r}")
+        asked = f"Asked to remove dataset {dataset} in container {container}"
+        path = Path.cwd() / os.fspath(container) / dataset
+        if Path(os.fspath(container)).suffix not in (".zarr", ".n5"):
+            raise LayoutNoContainerError(f"{container} is no container of arrays", path=path)
+        try:
+            removed = self.registry.remove(array_identifier)
+        except NotRecordedError:
+            if not path.exists():
+                logger.warning("%s, but it doesn't exist.", asked)
+                return
+            if not path.is_dir():
+                logger.warning("%s, but it is not a directory. Will not delete.", asked)
+                return
+            if not _is_array(path):
+                raise
+            base = self.registry.base
+            if Path(os.path.realpath(path)) != base.resolve() / path.relative_to(base):
+                raise SymlinkError(f"{path} is or lies below a symbolic link", path=path) from None
+            self.registry.record_identifier(array_identifier)
+            removed = self.registry.remove(array_identifier)
+        except NotAFolderError:
+            logger.warning("%s, but it is not a directory. Will not delete.", asked)
+            return
+        if removed.moved == 0:
+            logger.warning("%s, but it doesn't exist.", asked)
+
+
+def _is_array(path: Path) -> bool:
+    """Whether a folder holds array metadata: zarr v2, zarr v3 or N5."""
+    if (path / ".zarray").is_file():
+        return True
+    for name, key, value in (("zarr.json", "node_type", "array"), ("attributes.json", "", None)):
+        try:
+            metadata = json.loads((path / name).read_text())
+        except (OSError, ValueError):
+            continue
+        if isinstance(metadata, dict):
+            return metadata.get(key) == value if key else "dimensions" in metadata
+    return False
+
+
+def _real(cls: Type[ArrayStore]) -> Type[Any]:
+    """The class of the objects: a subclass of ours and of DaCapo's."""
+    if cls in _real_classes.values():
+        return cls
+    real = _real_classes.get(cls)
+    theirs = _dacapo("dacapo.store.array_store").ArrayStore
+    if real is None or not issubclass(real, theirs):
+        name, module = cls.__name__, cls.__module__
+        real = type(theirs)(name, (cls, theirs), {"__module__": module, "__doc__": cls.__doc__})
+        _real_classes[cls] = real
+    return real
+
+
+def install(*, everywhere: bool = False) -> None:
+    """Let DaCapo use :class:`ArrayStore` in this process; twice is as once.
+
+    Args:
+        everywhere: In child processes too, however they are started with this environment: the
+            variables ``PYTHONPATH`` and ``DALSEGNO_DACAPO`` tell them.
+
+    Raises:
+        ImportError: DaCapo is not installed.
+    """
+    plug(_dacapo(SEAM))
+    if everywhere:
+        paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+        others = [path for path in paths if path and path != _STARTUP]
+        os.environ["PYTHONPATH"] = os.pathsep.join([_STARTUP, *others])
+        os.environ[_VARIABLE] = "1"
+
+
+def plug(seam: ModuleType) -> None:
+    """Put the store into the seam; remembers what was there."""
+    if not hasattr(seam, "_dalsegno_replaced"):
+        seam._dalsegno_replaced = seam.LocalArrayStore  # type: ignore[attr-defined]
+    seam.LocalArrayStore = ArrayStore  # type: ignore[attr-defined]
+
+
+def uninstall() -> None:
+    """Give DaCapo its own store back, here and in child processes started from now on.
+
+    Raises:
+        ImportError: DaCapo is not installed.
+    """
+    seam = _dacapo(SEAM)
+    if hasattr(seam, "_dalsegno_replaced"):
+        seam.LocalArrayStore = seam._dalsegno_replaced  # type: ignore[attr-defined]
+        del seam._dalsegno_replaced
+    os.environ.pop(_VARIABLE, None)
+    paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    others = [path for path in paths if path and path != _STARTUP]
+    if others:
+        os.environ["PYTHONPATH"] = os.pathsep.join(others)
+    else:
+        os.environ.pop("PYTHONPATH", None)

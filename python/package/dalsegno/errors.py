@@ -1,0 +1,616 @@
+"""What can go wrong: a class for each code of the library, all of them below :class:`Error`.
+
+An error says what happened (``str(error)``), by which stable code (``error.code``), where
+(``error.path``) and what to do next (``error.hint``, also a note of the traceback). The name of a
+class is that of its code: ``no-registry`` is :class:`NoRegistryError`. Besides, it is one of
+Python's own exceptions where one fits, such as ``FileNotFoundError``.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+from pathlib import Path
+from typing import Any, ClassVar, Optional
+
+
+class Error(Exception):
+    """Whatever the registry reports."""
+
+    code: ClassVar[str] = ""
+
+    path: Optional[Path]
+    """What it is about, where that is a path: absolute, or relative to the base directory."""
+
+    hint: Optional[str]
+    """What to do next, where there is something to say; commands are those of the command line."""
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        path: Optional[os.PathLike[str] | str] = None,
+        hint: Optional[str] = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = None if path is None else Path(path)
+        self.hint = hint
+        if hint is not None and hasattr(self, "add_note"):
+            self.add_note(f"hint: {hint}")
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make, (self.code, self.message, self.path, self.hint)
+
+
+def _make(code: str, message: str, path: Optional[Path], hint: Optional[str]) -> Error:
+    """Make the error of a code."""
+    known = _CLASSES.get(code)
+    if known is not None:
+        return known(message, path=path, hint=hint)
+    unknown: type[Error] = type("Error", (Error,), {"code": code, "__module__": __name__})
+    return unknown(message, path=path, hint=hint)
+
+
+class NameEmptyError(Error, ValueError):
+    """A name is empty."""
+
+    code = "name-empty"
+
+
+class NameAbsoluteError(Error, ValueError):
+    """A name begins with a slash."""
+
+    code = "name-absolute"
+
+
+class NameDotError(Error, ValueError):
+    """A name has a component .."""
+
+    code = "name-dot"
+
+
+class NameDotDotError(Error, ValueError):
+    """A name has a component ..."""
+
+    code = "name-dot-dot"
+
+
+class NameNulError(Error, ValueError):
+    """A name holds a NUL character."""
+
+    code = "name-nul"
+
+
+class NameControlError(Error, ValueError):
+    """A name holds a control character."""
+
+    code = "name-control"
+
+
+class NameComponentTooLongError(Error, ValueError):
+    """A component of a name has more than 255 bytes."""
+
+    code = "name-component-too-long"
+
+
+class NameReservedError(Error, ValueError):
+    """A name lies in the registry's own folder."""
+
+    code = "name-reserved"
+
+
+class NameNotAContainerError(Error, ValueError):
+    """A container's name does not end in .zarr or .n5."""
+
+    code = "name-not-a-container"
+
+
+class NameIterationError(Error, ValueError):
+    """An iteration is no integer."""
+
+    code = "name-iteration"
+
+
+class LayoutNoContainerError(Error, ValueError):
+    """A path lies in no container."""
+
+    code = "layout-no-container"
+
+
+class LayoutNoRunError(Error, ValueError):
+    """A container lies outside any run."""
+
+    code = "layout-no-run"
+
+
+class NoRegistryError(Error, FileNotFoundError):
+    """The base directory has no registry."""
+
+    code = "no-registry"
+
+
+class CatalogMissingError(Error, FileNotFoundError):
+    """The catalog is gone."""
+
+    code = "catalog-missing"
+
+
+class CatalogNotAFileError(Error, OSError):
+    """In the catalog's place stands no regular file."""
+
+    code = "catalog-not-a-file"
+
+
+class RegistryNotAFolderError(Error, NotADirectoryError):
+    """In the place of the registry's folder stands something else."""
+
+    code = "registry-not-a-folder"
+
+
+class CatalogDamagedError(Error):
+    """The catalog is damaged."""
+
+    code = "catalog-damaged"
+
+
+class CatalogForeignError(Error):
+    """The file is a database of another program."""
+
+    code = "catalog-foreign"
+
+
+class CatalogTooNewError(Error):
+    """A newer version wrote the catalog."""
+
+    code = "catalog-too-new"
+
+
+class CatalogMismatchError(Error):
+    """The catalog describes another base directory."""
+
+    code = "catalog-mismatch"
+
+
+class CatalogElsewhereError(Error):
+    """The base directory keeps its catalog elsewhere."""
+
+    code = "catalog-elsewhere"
+
+
+class CatalogTakenError(Error, FileExistsError):
+    """The catalog has artifacts of another base directory."""
+
+    code = "catalog-taken"
+
+
+class CatalogOnNetworkError(Error, RuntimeError):
+    """The catalog would lie on a network file system."""
+
+    code = "catalog-on-network"
+
+
+class CatalogOtherHostError(Error, PermissionError):
+    """The catalog may be written on another host only."""
+
+    code = "catalog-other-host"
+
+
+class LockTimeoutError(Error, TimeoutError):
+    """Another process held the catalog for too long."""
+
+    code = "lock-timeout"
+
+
+class InterruptedError(Error, builtins.InterruptedError):
+    """A call was given up while it worked with the catalog."""
+
+    code = "interrupted"
+
+
+class CatalogReplacedError(Error):
+    """The catalog was replaced since it was opened."""
+
+    code = "catalog-replaced"
+
+
+class CatalogSoundError(Error):
+    """Nothing is wrong with the catalog."""
+
+    code = "catalog-sound"
+
+
+class ReadOnlyError(Error, PermissionError):
+    """The registry cannot be written."""
+
+    code = "read-only"
+
+
+class ForkedError(Error, RuntimeError):
+    """The registry was at work when this process was forked off."""
+
+    code = "forked"
+
+
+class CatalogFullError(Error, OSError):
+    """No space is left for the catalog."""
+
+    code = "catalog-full"
+
+
+class PathTakenError(Error, FileExistsError):
+    """Another artifact has this path."""
+
+    code = "path-taken"
+
+
+class CatalogRowDamagedError(Error):
+    """A row of the catalog is damaged."""
+
+    code = "catalog-row-damaged"
+
+
+class ConfigInvalidError(Error, ValueError):
+    """config.toml cannot be used."""
+
+    code = "config-invalid"
+
+
+class NoBackupError(Error, RuntimeError):
+    """The backup before a change could not be made."""
+
+    code = "no-backup"
+
+
+class CatalogMigrationError(Error, RuntimeError):
+    """The catalog could not be brought to this version."""
+
+    code = "catalog-migration"
+
+
+class PinNameError(Error, ValueError):
+    """A text cannot name a pin."""
+
+    code = "pin-name"
+
+
+class NoPinError(Error, LookupError):
+    """There is no such pin."""
+
+    code = "no-pin"
+
+
+class PinTakenError(Error):
+    """A pin of this name is there for another reason."""
+
+    code = "pin-taken"
+
+
+class PinWithoutReasonError(Error, ValueError):
+    """A new pin has no reason."""
+
+    code = "pin-without-reason"
+
+
+class PinBindsNothingError(Error, ValueError):
+    """Nothing is selected that the pin could bind."""
+
+    code = "pin-binds-nothing"
+
+
+class NoOperationError(Error, LookupError):
+    """There is no such operation."""
+
+    code = "no-operation"
+
+
+class NotUndoableError(Error, RuntimeError):
+    """Operations of this kind are never undone."""
+
+    code = "not-undoable"
+
+
+class UndoneAlreadyError(Error, RuntimeError):
+    """Nothing of the operation is left to undo."""
+
+    code = "undone-already"
+
+
+class UndoTooLateError(Error, RuntimeError):
+    """What the operation removed is gone for good."""
+
+    code = "undo-too-late"
+
+
+class ChangedSinceOperationError(Error, RuntimeError):
+    """What the operation changed was changed again."""
+
+    code = "changed-since-operation"
+
+
+class CatalogSqlError(Error):
+    """SQLite reported a failure."""
+
+    code = "catalog-sql"
+
+
+class CatalogIoError(Error, OSError):
+    """A file beside the catalog could not be used."""
+
+    code = "catalog-io"
+
+
+class BaseNotFoundError(Error, FileNotFoundError):
+    """The base directory does not exist."""
+
+    code = "base-not-found"
+
+
+class BaseNotAFolderError(Error, NotADirectoryError):
+    """The base directory is not a folder."""
+
+    code = "base-not-a-folder"
+
+
+class BaseNotReadableError(Error, PermissionError):
+    """The base directory may not be read."""
+
+    code = "base-not-readable"
+
+
+class BaseUnusableError(Error, ValueError):
+    """The base directory is a URL, or its name is not UTF-8."""
+
+    code = "base-unusable"
+
+
+class SymlinkError(Error, OSError):
+    """What is to be removed is or lies below a symbolic link."""
+
+    code = "symlink"
+
+
+class NotAFolderError(Error, NotADirectoryError):
+    """What is to be removed is not a folder."""
+
+    code = "not-a-folder"
+
+
+class NotAFileError(Error, OSError):
+    """What is to be removed is not a regular file."""
+
+    code = "not-a-file"
+
+
+class OtherDeviceError(Error, OSError):
+    """What is to be removed lies on another file system."""
+
+    code = "other-device"
+
+
+class PathOutsideError(Error, ValueError):
+    """A path of the catalog leads out of the base directory."""
+
+    code = "path-outside"
+
+
+class ChangedMeanwhileError(Error, OSError):
+    """Somebody changed it meanwhile."""
+
+    code = "changed-meanwhile"
+
+
+class DamagedMetadataError(Error):
+    """An array's metadata makes no sense."""
+
+    code = "damaged-metadata"
+
+
+class BestLinkError(Error):
+    """A best link does not say which iteration is the best."""
+
+    code = "best-link"
+
+
+class WalkInterruptedError(Error, builtins.InterruptedError):
+    """A call was given up while it looked at data."""
+
+    code = "walk-interrupted"
+
+
+class NoSpaceError(Error, OSError):
+    """No space is left."""
+
+    code = "no-space"
+
+
+class OverQuotaError(Error, OSError):
+    """The quota is used up."""
+
+    code = "over-quota"
+
+
+class StorageIoError(Error, OSError):
+    """The system refused something."""
+
+    code = "storage-io"
+
+
+class OutsideBaseError(Error, ValueError):
+    """A path lies outside the base directory."""
+
+    code = "outside-base"
+
+
+class NotRecordedError(Error, LookupError):
+    """The registry has no such artifact."""
+
+    code = "not-recorded"
+
+
+class NothingWrittenError(Error, FileNotFoundError):
+    """There is no data to seal."""
+
+    code = "nothing-written"
+
+
+class NestedArtifactError(Error):
+    """Another artifact lies in what was to be removed."""
+
+    code = "nested-artifact"
+
+
+class MountPointError(Error, OSError):
+    """A file system is mounted in what was to be removed."""
+
+    code = "mount-point"
+
+
+class NoRemovalError(Error, LookupError):
+    """There is no such removal."""
+
+    code = "no-removal"
+
+
+class NotRestorableError(Error, RuntimeError):
+    """The removal cannot be restored any more."""
+
+    code = "not-restorable"
+
+
+class NotInTrashError(Error, LookupError):
+    """Nothing of it is in the trash."""
+
+    code = "not-in-trash"
+
+
+class OccupiedError(Error, FileExistsError):
+    """The place of what is to be restored is taken."""
+
+    code = "occupied"
+
+
+class NoFolderError(Error, OSError):
+    """There is no folder to keep the trash in."""
+
+    code = "no-folder"
+
+
+class PinnedError(Error, PermissionError):
+    """A pin binds what was to be removed."""
+
+    code = "pinned"
+
+
+class BestLinkedError(Error, PermissionError):
+    """A best link of DaCapo binds what was to be removed."""
+
+    code = "best-linked"
+
+
+class ChangedSincePlanError(Error, RuntimeError):
+    """It is not as it was when it was planned."""
+
+    code = "changed-since-plan"
+
+
+class PolicyEmptyError(Error, ValueError):
+    """The policy has no rule."""
+
+    code = "policy-empty"
+
+
+class PolicyZeroError(Error, ValueError):
+    """A number of the policy is 0."""
+
+    code = "policy-zero"
+
+
+class PolicyUselessRuleError(Error, ValueError):
+    """A rule of the policy never decides anything."""
+
+    code = "policy-useless-rule"
+
+
+class PolicyMetricError(Error, ValueError):
+    """A metric cannot be read."""
+
+    code = "policy-metric"
+
+
+class PlanEmptiesGroupError(Error, ValueError):
+    """Nothing would be left of a group."""
+
+    code = "plan-empties-group"
+
+
+class PlanUnmeasuredError(Error, ValueError):
+    """Sizes are unknown that a limit needs."""
+
+    code = "plan-unmeasured"
+
+
+class PlanFreeUnknownError(Error, ValueError):
+    """How much is free is unknown."""
+
+    code = "plan-free-unknown"
+
+
+class ScoresInvalidError(Error, ValueError):
+    """Scores cannot be read."""
+
+    code = "scores-invalid"
+
+
+class PlanInvalidError(Error, ValueError):
+    """A plan cannot be read."""
+
+    code = "plan-invalid"
+
+
+class PlanElsewhereError(Error, ValueError):
+    """A plan was made for another registry."""
+
+    code = "plan-elsewhere"
+
+
+class PlanOutdatedError(Error, ValueError):
+    """Something was restored since the plan was made."""
+
+    code = "plan-outdated"
+
+
+class InternalError(Error, RuntimeError):
+    """Something that cannot happen did."""
+
+    code = "internal"
+
+
+class UnreadableError(Error, OSError):
+    """Data could not be read in full."""
+
+    code = "unreadable"
+
+
+class CatalogBehindError(Error):
+    """An older version wrote the catalog, and it is open for reading only."""
+
+    code = "catalog-behind"
+
+
+class CatalogFolderMissingError(Error, FileNotFoundError):
+    """The folder that the catalog lay in is gone."""
+
+    code = "catalog-folder-missing"
+
+
+class NotABackupError(Error, ValueError):
+    """What a rebuild was to begin with is no backup."""
+
+    code = "not-a-backup"
+
+
+_CLASSES: dict[str, type[Error]] = {known.code: known for known in Error.__subclasses__()}

@@ -1,0 +1,499 @@
+"""What the registry answers: frozen values, with the fields that the command line's JSON has.
+
+Times are aware ``datetime`` objects in UTC, sizes are bytes, paths are absolute unless said. A number
+of bytes or files goes with ``uncounted``: how many arrays nobody counted, so that the sum is "at
+least", and ``None`` where nobody counted any.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import types
+import typing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Optional, TypeVar, Union, cast
+
+from ._native import Artifact, LocalArrayIdentifier, LocalContainerIdentifier
+
+__all__ = [
+    "Artifact",
+    "BackupFailure",
+    "Broken",
+    "Chain",
+    "DiskUse",
+    "EmptiedTrash",
+    "Finding",
+    "GcReport",
+    "Image",
+    "Iteration",
+    "LocalArrayIdentifier",
+    "LocalContainerIdentifier",
+    "Noted",
+    "Operation",
+    "Pin",
+    "PinChange",
+    "PinScope",
+    "PlanLine",
+    "Purge",
+    "Rebuilt",
+    "Refreshed",
+    "Removal",
+    "Removed",
+    "Repaired",
+    "Restored",
+    "Run",
+    "Scanned",
+    "Score",
+    "Skipped",
+    "Sum",
+    "Undone",
+    "Verified",
+    "VerifyFinding",
+]
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """What one iteration of a run has, counting what is present."""
+
+    run: str
+    iteration: int
+    datasets: tuple[str, ...]
+    """Datasets that were validated on and have anything."""
+    datasets_of_run: int
+    """Number of the run's datasets, of any iteration and state."""
+    complete: bool
+    """Whether each of these has an output."""
+    outputs: int
+    predictions: int
+    others: int
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run has."""
+
+    run: str
+    iterations: int
+    last_iteration: Optional[int]
+    present: int
+    reserved: int
+    missing: int
+    last_written_at: datetime
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+
+
+@dataclass(frozen=True)
+class DiskUse:
+    """One line of disk use; what it is not summed by is ``None``."""
+
+    run: Optional[str]
+    kind: Optional[str]
+    iteration: Optional[int]
+    dataset: Optional[str]
+    owner: Optional[int]
+    arrays: int
+    reserved: int
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a walk noticed on disk."""
+
+    kind: str
+    path: str
+    """Relative to the base directory; what is not printable is escaped."""
+    detail: str
+
+
+@dataclass(frozen=True)
+class Refreshed:
+    """What a refresh saw."""
+
+    looked_at: int
+    present: int
+    changed: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Scanned:
+    """What a scan found and took in."""
+
+    arrays: int
+    checkpoints: int
+    adopted: int
+    updated: int
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """What a rebuild of the catalog did."""
+
+    catalog: Path
+    cause: str
+    """What was wrong with the old one."""
+    set_aside: Optional[Path]
+    """Where the old one is now."""
+    backup: Optional[dict[str, Any]]
+    """The backup that it began with; ``None`` for the disk alone."""
+    removals: tuple[str, ...]
+    """Removals in the trash that the backup did not know."""
+    problems: tuple[str, ...]
+    artifacts: int
+    present: int
+    missing: int
+    scan: Scanned
+
+
+@dataclass(frozen=True)
+class VerifyFinding:
+    """One thing in which catalog and disk do not agree."""
+
+    kind: str
+    """Which kind of thing, such as ``row-without-data``."""
+    path: str
+    artifact: Optional[int]
+    detail: str
+    repair: Optional[str]
+    """What a repair does about it; ``None`` where it takes a person."""
+    next: Optional[str]
+    """What to do about it, where a repair cannot."""
+
+
+@dataclass(frozen=True)
+class Repaired:
+    """What a repair mended in the catalog, and what takes a person."""
+
+    repaired: tuple[VerifyFinding, ...]
+    left: tuple[VerifyFinding, ...]
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What a verification looked at and found."""
+
+    rows: int
+    measured: int
+    read: int
+    """Rows whose data was read, to compare its contents."""
+    unhashed: int
+    arrays: int
+    checkpoints: int
+    operations: Optional[int]
+    is_complete: bool
+    """Whether everything could be read. Where not, what was not read was not judged."""
+    findings: tuple[VerifyFinding, ...]
+    notices: tuple[Finding, ...]
+    repaired: Optional[Repaired]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether catalog and disk agree, as far as was looked."""
+        return self.is_complete and not self.findings
+
+
+@dataclass(frozen=True)
+class Purge:
+    """What unlinking did."""
+
+    files: int
+    folders: int
+    failures: tuple[tuple[str, str], ...]
+    failed: int
+    is_done: bool
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """An artifact that was left out."""
+
+    path: Path
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class BackupFailure:
+    """Why the catalog could not be backed up before a removal, which went on."""
+
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What a removal did."""
+
+    removal: Optional[str]
+    """Its id, for ``restore``; ``None`` where nothing was removed."""
+    artifacts: tuple[Artifact, ...]
+    """The rows that are gone."""
+    missing: tuple[Path, ...]
+    """Artifacts whose data was gone already."""
+    skipped: tuple[Skipped, ...]
+    moved: int
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+    purge: Optional[Purge]
+    """``None`` where the data is kept in the trash."""
+    backup_failed: Optional[BackupFailure]
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What a restore brought back."""
+
+    removals: tuple[str, ...]
+    artifacts: tuple[Artifact, ...]
+    moved: int
+
+
+@dataclass(frozen=True)
+class Removal:
+    """A removal whose data is or was in the trash."""
+
+    id: str
+    removed_at: datetime
+    user: str
+    host: str
+    pid: int
+    reason: Optional[str]
+    state: str
+    """``kept``, ``purging``, ``purged`` or ``restored``."""
+    purge_after: Optional[datetime]
+    artifacts: int
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+
+
+@dataclass(frozen=True)
+class EmptiedTrash:
+    """What emptying the trash did."""
+
+    purged: tuple[str, ...]
+    left: tuple[str, ...]
+    purge: Purge
+
+
+@dataclass(frozen=True)
+class PinScope:
+    """Iterations of a run, with whatever is recorded there later; without ends, the whole run."""
+
+    run: str
+    first: Optional[int]
+    last: Optional[int]
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A pin: what it binds is kept until it is taken away."""
+
+    name: str
+    reason: str
+    pinned_at: datetime
+    user: str
+    host: str
+    pid: int
+    scopes: tuple[PinScope, ...]
+    artifacts: int
+
+
+@dataclass(frozen=True)
+class PinChange:
+    """What a pin binds from now on, or does not bind any more."""
+
+    whole: bool
+    scopes: tuple[PinScope, ...]
+    artifacts: int
+
+
+@dataclass(frozen=True)
+class Score:
+    """What was measured of an iteration, or of one dataset or parameter set of it."""
+
+    run: str
+    iteration: int
+    dataset: Optional[str]
+    parameters: Optional[str]
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Sum:
+    """How many artifacts, and what they take."""
+
+    artifacts: int
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """An artifact of a plan."""
+
+    artifact: Artifact
+    removed: bool
+    reasons: tuple[str, ...]
+    """Why: at least one, and for what stays all of them."""
+    age_seconds: Optional[float]
+
+
+@dataclass(frozen=True)
+class GcReport:
+    """What carrying out a plan did."""
+
+    plan: str
+    removals: tuple[str, ...]
+    artifacts: int
+    bytes: Optional[int]
+    files: Optional[int]
+    uncounted: int
+    missing: int
+    skipped: tuple[Skipped, ...]
+    purge: Optional[Purge]
+    backup_failed: Optional[BackupFailure]
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One change of the catalog, as the history has it."""
+
+    id: int
+    at: datetime
+    action: str
+    user: str
+    host: str
+    pid: int
+    command: Optional[str]
+    job: Optional[str]
+    version: str
+    reason: Optional[str]
+    detail: Any
+    image_count: int
+    hash: str
+    artifacts: int
+    path: Optional[str]
+    """Path of the first artifact, relative to the base directory."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An artifact as it was before or after an operation."""
+
+    side: str
+    """``before`` or ``after``."""
+    artifact: Artifact
+
+
+@dataclass(frozen=True)
+class Broken:
+    """An operation that does not fit the chain of hashes."""
+
+    operation: int
+    detail: str
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A hash that somebody noted; the operation that has it, ``None`` where none has."""
+
+    hash: str
+    operation: Optional[int]
+
+
+@dataclass(frozen=True)
+class Chain:
+    """What a check of the history's hashes found."""
+
+    operations: int
+    head: str
+    broken: Optional[Broken]
+    noted: Optional[Noted]
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every operation fits, and the hash that was asked for is one of theirs."""
+        return self.broken is None and (self.noted is None or self.noted.operation is not None)
+
+
+@dataclass(frozen=True)
+class Undone:
+    """What an undo did."""
+
+    operation: int
+    action: str
+    artifacts: tuple[Artifact, ...]
+    pin: Optional[PinChange]
+    scores: int
+
+
+T = TypeVar("T")
+
+# JSON's name of a field is a word of Python's, or says less.
+_RENAMED = {"kind": "class"}
+
+
+def build(cls: type[T], fields: dict[str, Any]) -> T:
+    """Make a value of the fields that the native half gave."""
+    values = {}
+    for name, hint in _hints(cast(Any, cls)).items():
+        key = _RENAMED.get(name, name)
+        value = fields[key] if key in fields else fields.get(name)
+        values[name] = _read(hint, value)
+    return cls(**values)
+
+
+def build_all(cls: type[T], rows: list[dict[str, Any]]) -> list[T]:
+    """Make values of many rows."""
+    return [build(cls, row) for row in rows]
+
+
+_known_hints: dict[type[Any], dict[str, Any]] = {}
+
+
+def _hints(cls: type[Any]) -> dict[str, Any]:
+    known = _known_hints.get(cls)
+    if known is None:
+        hints = typing.get_type_hints(cls, vars(sys.modules[__name__]))
+        known = {field.name: hints[field.name] for field in dataclasses.fields(cls)}
+        _known_hints[cls] = known
+    return known
+
+
+def _read(hint: Any, value: Any) -> Any:
+    if value is None:
+        return None
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (Union, types.UnionType):
+        return _read(next(one for one in arguments if one is not type(None)), value)
+    if origin is tuple:
+        if arguments[-1] is Ellipsis:
+            return tuple(_read(arguments[0], item) for item in value)
+        return tuple(_read(one, item) for one, item in zip(arguments, value))
+    if hint is datetime:
+        return datetime.fromisoformat(value.replace("Z", "+00:00"))
+    if hint is Path:
+        return Path(value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
+        return build(hint, value)
+    return value

@@ -1,0 +1,216 @@
+//! What callers ask for, read from Python: selections, keys, targets, times.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dalsegno::artifact::{Artifact, ArtifactId};
+use dalsegno::clock::Timestamp;
+use dalsegno::filter::{Filter, Pattern};
+use dalsegno::key::{Key, Kind};
+use dalsegno::name::{self, DatasetName, Parameters};
+use dalsegno::removals::Keep;
+use dalsegno::{Error, Target};
+use pyo3::prelude::*;
+
+use crate::errors::{argument, raise};
+use crate::values::PyArtifact;
+
+/// A selection, as the Python side writes it down.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Selection {
+    run: Vec<String>,
+    kind: Vec<String>,
+    iteration: Vec<String>,
+    dataset: Vec<String>,
+    parameters: Vec<String>,
+    state: Vec<String>,
+    /// Milliseconds since 1970.
+    older_than: Option<i64>,
+    pinned: bool,
+    owner: Vec<u32>,
+    min_bytes: Option<u64>,
+}
+
+fn patterns(texts: Vec<String>) -> Vec<Pattern> {
+    texts.into_iter().map(Pattern::from).collect()
+}
+
+fn parsed<T: std::str::FromStr>(texts: &[String]) -> PyResult<Vec<T>>
+where
+    T::Err: std::fmt::Display,
+{
+    let parse = |text: &String| text.parse().map_err(argument);
+    texts.iter().map(parse).collect()
+}
+
+impl Selection {
+    pub(crate) fn filter(self) -> PyResult<Filter> {
+        Ok(Filter {
+            kinds: parsed(&self.kind)?,
+            iterations: parsed(&self.iteration)?,
+            states: parsed(&self.state)?,
+            runs: patterns(self.run),
+            datasets: patterns(self.dataset),
+            parameters: patterns(self.parameters),
+            older_than: self.older_than.map(Timestamp),
+            pinned: self.pinned,
+            owners: self.owner,
+            min_bytes: self.min_bytes,
+        })
+    }
+}
+
+/// The columns of a key, as text.
+#[derive(FromPyObject)]
+pub(crate) struct Columns(
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+);
+
+impl Columns {
+    /// Reads kind, run, iteration, dataset, parameters and container.
+    pub(crate) fn key(self, py: Python<'_>) -> PyResult<Key> {
+        let Self(kind, run, iteration, dataset, parameters, container) = self;
+        let kind: Kind = kind.parse().map_err(argument)?;
+        let refused = |error: name::NameError| raise(py, &Error::from(error));
+        let run = run.parse().map_err(refused)?;
+        let iteration = iteration.as_deref().map(name::parse_iteration);
+        let iteration = iteration.transpose().map_err(refused)?;
+        let dataset = dataset.as_deref().map(str::parse::<DatasetName>);
+        let dataset = dataset.transpose().map_err(refused)?;
+        let parameters = parameters.as_deref().map(str::parse::<Parameters>);
+        let parameters = parameters.transpose().map_err(refused)?;
+        let container = container.as_deref().map(str::parse);
+        let container = container.transpose().map_err(refused)?;
+        match (kind, iteration, dataset, parameters, container) {
+            (Kind::Prediction, Some(iteration), Some(dataset), None, None) => Ok(Key::Prediction {
+                run,
+                iteration,
+                dataset,
+            }),
+            (Kind::Output, Some(iteration), Some(dataset), Some(parameters), None) => {
+                Ok(Key::Output {
+                    run,
+                    iteration,
+                    dataset,
+                    parameters,
+                })
+            }
+            (Kind::InputRaw, None, index, None, None) => Ok(Key::InputRaw { run, index }),
+            (Kind::InputGt, None, index, None, None) => Ok(Key::InputGt { run, index }),
+            (Kind::Best, None, index, Some(criterion), None) => Ok(Key::Best {
+                run,
+                criterion,
+                index,
+            }),
+            (Kind::Snapshot, iteration, Some(dataset), None, None) => Ok(Key::Snapshot {
+                run,
+                iteration,
+                dataset,
+            }),
+            (Kind::SnapshotContainer, None, None, None, None) => Ok(Key::SnapshotContainer { run }),
+            (Kind::ValidationContainer, None, None, None, None) => {
+                Ok(Key::ValidationContainer { run })
+            }
+            (Kind::Array, None, dataset, None, Some(container)) => Ok(Key::Array {
+                run,
+                container,
+                dataset,
+            }),
+            (Kind::Checkpoint, Some(iteration), None, None, None) => {
+                Ok(Key::Checkpoint { run, iteration })
+            }
+            (kind, ..) => Err(argument(format!(
+                "a key of kind {kind} takes {}, and no more",
+                takes(kind)
+            ))),
+        }
+    }
+}
+
+/// What a key of a kind is made of, in words.
+fn takes(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Prediction => "run, iteration and dataset",
+        Kind::Output => "run, iteration, dataset and parameters",
+        Kind::InputRaw | Kind::InputGt => "run and, where there are several datasets, dataset",
+        Kind::Best => "run, parameters (the criterion) and, where there are several, dataset",
+        Kind::Snapshot => "run, dataset and, where its path has one, iteration",
+        Kind::SnapshotContainer | Kind::ValidationContainer => "run",
+        Kind::Array => "run, container and dataset",
+        Kind::Checkpoint => "run and iteration",
+    }
+}
+
+/// An artifact, its number, or its path.
+#[derive(FromPyObject)]
+pub(crate) enum Asked {
+    Artifact(Py<PyArtifact>),
+    Id(i64),
+    Path(PathBuf),
+}
+
+impl Asked {
+    pub(crate) fn target(self) -> Target {
+        match self {
+            Self::Artifact(artifact) => Target::Id(artifact.get().0.id),
+            Self::Id(id) => Target::Id(ArtifactId(id)),
+            Self::Path(path) => Target::Path(path),
+        }
+    }
+}
+
+pub(crate) fn artifacts_of(artifacts: Vec<Py<PyArtifact>>) -> Vec<Artifact> {
+    let of = |artifact: Py<PyArtifact>| artifact.get().0.clone();
+    artifacts.into_iter().map(of).collect()
+}
+
+/// Seconds as a length of time.
+pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
+    Duration::try_from_secs_f64(seconds)
+        .map_err(|_| argument(format!("{seconds} seconds is no length of time")))
+}
+
+/// How long removed data is kept.
+#[derive(FromPyObject)]
+pub(crate) enum Kept {
+    /// Until the trash is emptied, or not at all.
+    Always(bool),
+    /// For this many seconds.
+    For(f64),
+}
+
+/// Reads how long removed data is kept; nothing said is what the registry's configuration says.
+pub(crate) fn keep(kept: Option<Kept>, default: Keep) -> PyResult<Keep> {
+    Ok(match kept {
+        None => default,
+        Some(Kept::Always(true)) => Keep::UntilEmptied,
+        Some(Kept::Always(false)) => Keep::No,
+        Some(Kept::For(length)) => Keep::For(seconds(length)?),
+    })
+}
+
+/// Reads a length of time such as `14d` or `1d 12h`; gives seconds.
+#[pyfunction]
+pub(crate) fn parse_duration(text: &str) -> PyResult<f64> {
+    humantime::parse_duration(text)
+        .map(|length| length.as_secs_f64())
+        .map_err(|error| argument(format!("{text:?} is no length of time: {error}")))
+}
+
+/// Reads a number of bytes such as `500GB` or `1.5TiB`.
+#[pyfunction]
+pub(crate) fn parse_size(text: &str) -> PyResult<u64> {
+    text.parse::<bytesize::ByteSize>()
+        .map(|size| size.as_u64())
+        .map_err(|_| {
+            argument(format!(
+                "{text:?} is no size; write 500GB, 1.5TiB, or a number of bytes"
+            ))
+        })
+}

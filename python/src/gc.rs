@@ -1,0 +1,267 @@
+//! Plans of what may go, and carrying them out.
+
+use std::time::Duration;
+
+use dalsegno::filter::Filter;
+use dalsegno::gc::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
+use dalsegno::retention::{Best, Decision, Keep, Limit, Line, Metric, Policy, RunPolicy, Select};
+use dalsegno::{Error, RefreshOptions, Registry};
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList};
+
+use crate::ask::{self, Kept, Selection};
+use crate::call::Watch;
+use crate::errors::{argument, raise};
+use crate::registry::PyRegistry;
+use crate::values::{PyArtifact, plain};
+
+/// The rules of a plan, as the Python side writes them down.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+pub(crate) struct Rules {
+    policy: Option<String>,
+    runs: bool,
+    /// Seconds.
+    older_than: Option<f64>,
+    keep_last: Option<u64>,
+    keep_first: Option<u64>,
+    keep_every: Option<u64>,
+    keep_iterations: Vec<i64>,
+    /// Seconds.
+    keep_within: Option<f64>,
+    keep_best: Option<u64>,
+    metric: Option<String>,
+    best_with: Vec<String>,
+    max_size: Option<u64>,
+    max_files: Option<u64>,
+    min_free: Option<u64>,
+    allow_empty_group: bool,
+    ignore_best_links: bool,
+    words: String,
+}
+
+impl Rules {
+    fn best(&self, py: Python<'_>) -> PyResult<Option<Best>> {
+        match (self.keep_best, &self.metric) {
+            (Some(count), Some(metric)) => {
+                let metric = metric.parse::<Metric>();
+                let with = self.best_with.iter();
+                Ok(Some(Best {
+                    count,
+                    metric: metric.map_err(|error| raise(py, &Error::from(error)))?,
+                    with: with
+                        .map(|kind| kind.parse().map_err(argument))
+                        .collect::<PyResult<_>>()?,
+                }))
+            }
+            (None, None) if self.best_with.is_empty() => Ok(None),
+            _ => Err(argument(
+                "keep_best and metric go together; best_with goes with both",
+            )),
+        }
+    }
+
+    /// What is asked for, of this selection. The named policy is looked up later.
+    fn request(&self, py: Python<'_>, filter: Filter) -> PyResult<GcRequest> {
+        let length = |seconds: Option<f64>| seconds.map(ask::seconds).transpose();
+        let (older_than, within): (Option<Duration>, _) =
+            (length(self.older_than)?, length(self.keep_within)?);
+        let limit = Limit {
+            max_bytes: self.max_size,
+            max_files: self.max_files,
+            min_free: self.min_free,
+        };
+        let kinds = if self.runs {
+            filter.kinds.clone()
+        } else {
+            Vec::new()
+        };
+        let rules = if self.runs {
+            GcRules::Runs(RunPolicy {
+                older_than,
+                last: self.keep_last,
+                within,
+                limit,
+                allow_empty_group: self.allow_empty_group,
+            })
+        } else {
+            GcRules::Policy(Policy {
+                select: Select {
+                    older_than,
+                    iterations: filter.iterations,
+                    kinds: filter.kinds,
+                },
+                keep: Keep {
+                    last: self.keep_last,
+                    first: self.keep_first,
+                    every: self.keep_every,
+                    iterations: self.keep_iterations.clone(),
+                    within,
+                    best: self.best(py)?,
+                },
+                limit,
+                allow_empty_group: self.allow_empty_group,
+            })
+        };
+        Ok(GcRequest {
+            of: Filter {
+                runs: filter.runs,
+                datasets: filter.datasets,
+                parameters: filter.parameters,
+                owners: filter.owners,
+                kinds,
+                ..Filter::default()
+            },
+            rules,
+            ignore_best_links: self.ignore_best_links,
+            words: self.words.clone(),
+        })
+    }
+}
+
+/// Looks on disk for what a request is about: a plan trusts what the catalog knows.
+fn look(registry: &Registry, request: &GcRequest, watch: &Watch) -> dalsegno::Result<()> {
+    for filter in registry.gc_selection(request) {
+        // Age is what the look itself may change.
+        let filter = Filter {
+            older_than: None,
+            ..filter
+        };
+        for measure in [false, true] {
+            let options = RefreshOptions {
+                all: !measure,
+                measure,
+            };
+            registry.refresh(&filter, options, watch)?;
+        }
+    }
+    Ok(())
+}
+
+/// A plan: what stays, what goes, and why.
+#[pyclass(frozen, name = "Plan", module = "dalsegno._native")]
+pub(crate) struct PyPlan {
+    plan: GcPlan,
+}
+
+fn lines<'py>(
+    py: Python<'py>,
+    lines: impl Iterator<Item = &'py Line>,
+) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for line in lines {
+        let dict = PyDict::new(py);
+        dict.set_item("artifact", PyArtifact(line.artifact.clone()))?;
+        dict.set_item("removed", line.decision == Decision::Remove)?;
+        let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
+        dict.set_item("reasons", reasons)?;
+        dict.set_item("age_seconds", line.age.map(|age| age.as_secs_f64()))?;
+        list.append(dict)?;
+    }
+    Ok(list)
+}
+
+#[pymethods]
+impl PyPlan {
+    #[getter]
+    fn id(&self) -> &str {
+        &self.plan.file.id
+    }
+
+    /// A plan for these rules.
+    #[getter]
+    fn policy(&self) -> &str {
+        &self.plan.file.policy
+    }
+
+    fn lines<'py>(slf: &'py Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+        lines(slf.py(), slf.get().plan.plan.lines.iter())
+    }
+
+    fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &self.plan.plan.totals())
+    }
+
+    #[getter]
+    fn unmet(&self) -> Vec<String> {
+        self.plan.plan.unmet.clone()
+    }
+
+    #[getter]
+    fn notices(&self) -> Vec<String> {
+        self.plan.plan.notices.clone()
+    }
+
+    /// The plan as a file that `dalsegno gc --apply` carries out.
+    fn text(&self, py: Python<'_>) -> PyResult<String> {
+        self.plan.file.text().map_err(|error| raise(py, &error))
+    }
+}
+
+#[pyfunction]
+#[pyo3(signature = (registry, rules, selection, refresh, progress))]
+pub(crate) fn _plan_gc(
+    py: Python<'_>,
+    registry: &Bound<'_, PyRegistry>,
+    rules: Rules,
+    selection: Selection,
+    refresh: bool,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<PyPlan> {
+    let registry = registry.get();
+    let filter = selection.filter()?;
+    let asked = filter.kinds.clone();
+    let mut request = rules.request(py, filter)?;
+    let named = rules.policy;
+    if let Some(name) = &named {
+        let known = registry.run(py, None, |registry, _| Ok(registry.policies().clone()))?;
+        let Some(policy) = known.get(name) else {
+            let known: Vec<&str> = known.keys().map(String::as_str).collect();
+            return Err(argument(format!(
+                "there is no policy {name:?} in config.toml; there are: {}",
+                known.join(", ")
+            )));
+        };
+        let mut policy = policy.clone();
+        if !asked.is_empty() {
+            policy.kinds.retain(|(kind, _)| asked.contains(kind));
+            if policy.kinds.is_empty() {
+                return Err(argument(format!(
+                    "the policy {name:?} has no rules for these kinds"
+                )));
+            }
+        }
+        request.rules = GcRules::Named(policy);
+    }
+    let plan = registry.run(py, progress.as_ref(), move |registry, watch| {
+        if refresh && !registry.is_read_only() {
+            look(registry, &request, watch)?;
+        }
+        registry.plan_gc(&request)
+    })?;
+    Ok(PyPlan { plan })
+}
+
+/// Carries a plan, or the text of one, out.
+#[pyfunction]
+#[pyo3(signature = (registry, plan, reason, keep, progress))]
+pub(crate) fn _apply<'py>(
+    py: Python<'py>,
+    registry: &Bound<'py, PyRegistry>,
+    plan: &str,
+    reason: Option<String>,
+    keep: Option<Kept>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    let registry = registry.get();
+    let plan = PlanFile::parse(plan).map_err(|error| raise(py, &error))?;
+    let default = registry.run(py, None, |registry, _| Ok(registry.default_keep()))?;
+    let options = GcOptions {
+        reason,
+        keep: ask::keep(keep, default)?,
+    };
+    let report = registry.run(py, progress.as_ref(), move |registry, watch| {
+        registry.apply_gc(&plan, &options, watch, |_| {})
+    })?;
+    plain(py, &report)
+}

@@ -1,0 +1,388 @@
+//! Identifiers and artifacts as frozen Python objects, and everything else as plain dictionaries.
+
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dalsegno::artifact::{Artifact, ArtifactId, Origin};
+use dalsegno::clock::Timestamp;
+use dalsegno::key::Key;
+use dalsegno::size::{ByteCount, Size};
+use pyo3::IntoPyObjectExt;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyList, PyTuple};
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::errors::argument;
+
+/// A path as text that shows everything: for `str()`.
+fn shown(path: &Path) -> String {
+    path.display().to_string()
+}
+
+/// An array: a container and the dataset in it.
+#[pyclass(
+    frozen,
+    eq,
+    ord,
+    hash,
+    name = "LocalArrayIdentifier",
+    module = "dalsegno"
+)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ArrayIdentifier(pub(crate) dalsegno::LocalArrayIdentifier);
+
+#[pymethods]
+impl ArrayIdentifier {
+    #[new]
+    fn new(container: PathBuf, dataset: String) -> Self {
+        Self(dalsegno::LocalArrayIdentifier { container, dataset })
+    }
+
+    #[getter]
+    fn container(&self) -> &Path {
+        &self.0.container
+    }
+
+    #[getter]
+    fn dataset(&self) -> &str {
+        &self.0.dataset
+    }
+
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.0.path()
+    }
+
+    fn __fspath__(&self) -> String {
+        shown(&self.0.path())
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        let (container, dataset) = (shown(&self.0.container), &self.0.dataset);
+        format!("LocalArrayIdentifier(container={container:?}, dataset={dataset:?})")
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let made = (self.0.container.as_path(), self.0.dataset.as_str());
+        (py.get_type::<Self>(), made).into_pyobject(py)
+    }
+}
+
+/// A container: a zarr or N5 folder that holds arrays.
+#[pyclass(
+    frozen,
+    eq,
+    ord,
+    hash,
+    name = "LocalContainerIdentifier",
+    module = "dalsegno"
+)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct ContainerIdentifier(pub(crate) dalsegno::LocalContainerIdentifier);
+
+#[pymethods]
+impl ContainerIdentifier {
+    #[new]
+    fn new(container: PathBuf) -> Self {
+        Self(dalsegno::LocalContainerIdentifier { container })
+    }
+
+    #[getter]
+    fn container(&self) -> &Path {
+        &self.0.container
+    }
+
+    #[getter]
+    fn path(&self) -> &Path {
+        &self.0.container
+    }
+
+    fn array_identifier(&self, dataset: String) -> ArrayIdentifier {
+        ArrayIdentifier(self.0.array_identifier(dataset))
+    }
+
+    fn __fspath__(&self) -> String {
+        shown(&self.0.container)
+    }
+
+    fn __str__(&self) -> String {
+        self.0.to_string()
+    }
+
+    fn __repr__(&self) -> String {
+        format!(
+            "LocalContainerIdentifier(container={:?})",
+            shown(&self.0.container)
+        )
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        (py.get_type::<Self>(), (self.0.container.as_path(),)).into_pyobject(py)
+    }
+}
+
+/// A moment as an aware `datetime` in UTC.
+fn moment(at: Timestamp) -> SystemTime {
+    let apart = Duration::from_millis(at.0.unsigned_abs());
+    if at.0 < 0 {
+        UNIX_EPOCH - apart
+    } else {
+        UNIX_EPOCH + apart
+    }
+}
+
+/// An artifact: an array or a container that the catalog has a row for.
+#[pyclass(frozen, eq, name = "Artifact", module = "dalsegno")]
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PyArtifact(pub(crate) Artifact);
+
+/// What an artifact is made of, to be pickled.
+type Parts = (
+    String,
+    i64,
+    String,
+    String,
+    Option<(u64, u64)>,
+    (i64, Option<i64>, Option<i64>),
+    Option<u32>,
+    Vec<String>,
+    (PathBuf, Option<String>),
+);
+
+#[pymethods]
+impl PyArtifact {
+    #[getter]
+    fn id(&self) -> i64 {
+        self.0.id.0
+    }
+
+    #[getter]
+    fn run(&self) -> &str {
+        self.0.key.run().as_str()
+    }
+
+    #[getter]
+    fn kind(&self) -> &'static str {
+        self.0.key.kind().as_str()
+    }
+
+    #[getter]
+    fn iteration(&self) -> Option<i64> {
+        self.0.key.iteration()
+    }
+
+    #[getter]
+    fn dataset(&self) -> Option<&str> {
+        self.0.key.dataset().map(|dataset| dataset.as_str())
+    }
+
+    #[getter]
+    fn parameters(&self) -> Option<&str> {
+        self.0
+            .key
+            .parameters()
+            .map(|parameters| parameters.as_str())
+    }
+
+    #[getter]
+    fn container(&self) -> ContainerIdentifier {
+        ContainerIdentifier(self.0.container())
+    }
+
+    #[getter]
+    fn identifier(&self) -> Option<ArrayIdentifier> {
+        self.0.identifier().map(ArrayIdentifier)
+    }
+
+    #[getter]
+    fn path(&self) -> PathBuf {
+        self.0.path()
+    }
+
+    #[getter]
+    fn state(&self) -> &'static str {
+        self.0.state.as_str()
+    }
+
+    #[getter]
+    fn origin(&self) -> &'static str {
+        origin_name(self.0.origin)
+    }
+
+    #[getter]
+    fn bytes(&self) -> Option<u64> {
+        self.0.size.map(|size| size.bytes.0)
+    }
+
+    #[getter]
+    fn files(&self) -> Option<u64> {
+        self.0.size.map(|size| size.files)
+    }
+
+    #[getter]
+    fn recorded_at(&self) -> SystemTime {
+        moment(self.0.recorded_at)
+    }
+
+    #[getter]
+    fn written_at(&self) -> Option<SystemTime> {
+        self.0.written_at.map(moment)
+    }
+
+    #[getter]
+    fn sealed_at(&self) -> Option<SystemTime> {
+        self.0.sealed_at.map(moment)
+    }
+
+    #[getter]
+    fn content_hash(&self) -> Option<String> {
+        self.0.content_hash.map(|hash| hash.to_string())
+    }
+
+    #[getter]
+    fn owner(&self) -> Option<u32> {
+        self.0.owner
+    }
+
+    #[getter]
+    fn pins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.pins)
+    }
+
+    fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        plain(py, &self.0)
+    }
+
+    fn __fspath__(&self) -> String {
+        shown(&self.0.path())
+    }
+
+    fn __str__(&self) -> String {
+        shown(&self.0.path())
+    }
+
+    fn __repr__(&self) -> String {
+        let (id, key, state) = (self.0.id, &self.0.key, self.0.state);
+        format!("<Artifact {id}: {key}, {state}>")
+    }
+
+    fn __hash__(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (self.0.id, &self.0.key, &self.0.base).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        let at = |at: Timestamp| at.0;
+        let artifact = &self.0;
+        let parts: Parts = (
+            serde_json::to_string(&artifact.key).map_err(argument)?,
+            artifact.id.0,
+            artifact.state.as_str().to_owned(),
+            origin_name(artifact.origin).to_owned(),
+            artifact.size.map(|size| (size.bytes.0, size.files)),
+            (
+                artifact.recorded_at.0,
+                artifact.written_at.map(at),
+                artifact.sealed_at.map(at),
+            ),
+            artifact.owner,
+            artifact.pins.clone(),
+            (
+                artifact.base.to_path_buf(),
+                artifact.content_hash.map(|hash| hash.to_string()),
+            ),
+        );
+        let maker = py.import("dalsegno._native")?.getattr("_artifact")?;
+        (maker, (parts,)).into_pyobject(py)
+    }
+}
+
+fn origin_name(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Recorded => "recorded",
+        Origin::Scanned => "scanned",
+    }
+}
+
+/// Makes an artifact of its pickled parts.
+#[pyfunction]
+pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
+    let (key, id, state, origin, size, (recorded_at, written_at, sealed_at), owner, pins, at) =
+        parts;
+    let (base, content_hash) = at;
+    let key: Key = serde_json::from_str(&key).map_err(argument)?;
+    Ok(PyArtifact(Artifact {
+        id: ArtifactId(id),
+        key,
+        state: state.parse().map_err(argument)?,
+        origin: match origin.as_str() {
+            "scanned" => Origin::Scanned,
+            _ => Origin::Recorded,
+        },
+        size: size.map(|(bytes, files)| Size {
+            bytes: ByteCount(bytes),
+            files,
+        }),
+        recorded_at: Timestamp(recorded_at),
+        written_at: written_at.map(Timestamp),
+        sealed_at: sealed_at.map(Timestamp),
+        content_hash: content_hash
+            .map(|text| text.parse().map_err(argument))
+            .transpose()?,
+        owner,
+        pins,
+        base: base.into(),
+    }))
+}
+
+/// A value as the command line writes it with `--json`, in Python's own types.
+pub(crate) fn plain<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    object(py, &serde_json::to_value(value).map_err(argument)?)
+}
+
+fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
+    match value {
+        Value::Null => Ok(py.None().into_bound(py)),
+        Value::Bool(value) => value.into_bound_py_any(py),
+        Value::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(number), _) => number.into_bound_py_any(py),
+            (None, Some(number)) => number.into_bound_py_any(py),
+            (None, None) => number.as_f64().into_bound_py_any(py),
+        },
+        Value::String(text) => text.into_bound_py_any(py),
+        Value::Array(values) => {
+            let list = PyList::empty(py);
+            for value in values {
+                list.append(object(py, value)?)?;
+            }
+            Ok(list.into_any())
+        }
+        Value::Object(fields) => {
+            let dict = PyDict::new(py);
+            for (name, value) in fields {
+                dict.set_item(name, object(py, value)?)?;
+            }
+            Ok(dict.into_any())
+        }
+    }
+}
+
+/// Artifacts as a list of objects.
+pub(crate) fn artifacts<'py>(
+    py: Python<'py>,
+    artifacts: impl IntoIterator<Item = Artifact>,
+) -> PyResult<Bound<'py, PyList>> {
+    let list = PyList::empty(py);
+    for artifact in artifacts {
+        list.append(PyArtifact(artifact))?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,62 @@
+"""Real arrays, by the zarr that is installed: version 2 or 3."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dalsegno
+import dalsegno.dacapo
+import numpy
+import pytest
+import zarr
+
+
+def write(path: Path, data: Any) -> None:
+    if zarr.__version__.startswith("2."):
+        zarr.save_array(str(path), data)
+    else:
+        array: Any = zarr.create_array(str(path), shape=data.shape, chunks=(4, 4), dtype=data.dtype)
+        array[:] = data
+
+
+def read(path: Path) -> Any:
+    array: Any = zarr.open(str(path), mode="r")
+    return array[:]
+
+
+@pytest.mark.parametrize("drop_in", [False, True], ids=["registry", "store of DaCapo"])
+def test_arrays_are_written_read_removed_and_restored(
+    base: Path, drop_in: bool, dacapo: None
+) -> None:
+    store: Any = dalsegno.dacapo.ArrayStore(base) if drop_in else None
+    registry = store.registry if drop_in else dalsegno.Registry(base, create=True)
+    calls = store if drop_in else registry
+    arrays = [
+        calls.validation_prediction_array("my run", 1000, "val/crop 7"),
+        calls.validation_output_array("my run", 1000, "Parameters(id=1, bias=0.5)", "val/crop 7"),
+        *calls.validation_input_arrays("my run", "crop 7"),
+        calls.best_validation_array("my run", "voi", "crop 7"),
+        calls.snapshot_container("my run").array_identifier("volumes/raw"),
+    ]
+    data = {}
+    for number, identifier in enumerate(arrays):
+        path = Path(identifier.container) / identifier.dataset
+        data[path] = numpy.arange(64, dtype="uint8").reshape(8, 8) + number
+        with registry.writing(identifier, hash=True):
+            write(path, data[path])
+    rows = [row for row in registry.list() if row.identifier is not None]
+    assert {row.path for row in rows} == set(data)
+    assert all(row.sealed_at is not None and (row.files or 0) >= 2 for row in rows)
+    (iteration,) = registry.iterations(kind=["output", "prediction"])
+    assert (iteration.outputs, iteration.predictions, iteration.complete) == (1, 1, True)
+    removed = registry.remove(arrays[1], keep=True)
+    gone = Path(arrays[1].container) / arrays[1].dataset
+    assert not gone.exists() and len(removed.artifacts) == 1
+    registry.restore(removed)
+    registry.remove(run="my run", keep=True)
+    assert not any(path.exists() for path in data)
+    registry.restore(run="my run")
+    for path, expected in data.items():
+        assert numpy.array_equal(read(path), expected)
+    assert registry.verify(read_data=True, kind=[row.kind for row in rows]).agrees
