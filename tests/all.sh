@@ -45,7 +45,7 @@ else
 fi
 
 begin "cargo fmt"
-cargo fmt --check
+cargo fmt --all --check
 
 begin "cargo clippy"
 cargo clippy --locked --all-targets --all-features -- -D warnings
@@ -79,6 +79,57 @@ if ! "$venv/bin/python" -c 'import zarr' 2>/dev/null; then
 fi
 "$target/release/dalsegno" --base "$demo" list --json >"$work/list.json"
 "$venv/bin/python" tests/zarr_demo.py "$demo" "$work/list.json"
+
+begin "cargo clippy, the Python package"
+cargo clippy --locked -p dalsegno-python --all-targets -- -D warnings
+
+begin "the Python package: wheel and source distribution"
+# A virtual environment with what the tests need is kept as long as its list stays as it is.
+python_venv="$target/venv-python"
+requirements="python/tests/requirements.txt"
+if ! cmp -s "$requirements" "$python_venv/requirements.txt"; then
+    rm -rf "$python_venv"
+    python3 -m venv "$python_venv"
+    "$python_venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+    cp "$requirements" "$python_venv/requirements.txt"
+fi
+# zarr 2 has an environment of its own: it does not go with zarr 3.
+zarr2_venv="$target/venv-zarr2"
+if ! "$zarr2_venv/bin/python" -c 'import zarr, attr, upath, pytest' 2>/dev/null; then
+    rm -rf "$zarr2_venv"
+    python3 -m venv "$zarr2_venv"
+    "$zarr2_venv/bin/pip" install --quiet --disable-pip-version-check \
+        'zarr==2.18.7' 'numcodecs<0.16' attrs pytest 'universal_pathlib==0.2.6'
+fi
+# By the profile that the tests are built with: most of it is there already.
+CARGO_TARGET_DIR="$target" "$python_venv/bin/maturin" build --quiet --locked --profile dev --sdist \
+    --manifest-path python/Cargo.toml --out "$work/wheels"
+for environment in "$python_venv" "$zarr2_venv"; do
+    "$environment/bin/pip" install --quiet --disable-pip-version-check --force-reinstall --no-deps \
+        "$work"/wheels/dalsegno-*.whl
+done
+# The source distribution has what it is built from, and nothing else.
+tar tzf "$work"/wheels/dalsegno-*.tar.gz | cut -d/ -f2- | sort >"$work/sdist"
+for file in src/lib.rs migrations/ python/src/lib.rs package/dalsegno/py.typed Cargo.lock; do
+    grep -q "^$file" "$work/sdist" || { echo "the source distribution lacks $file" >&2; false; }
+done
+if grep -E '^(tests|fuzz|target|python/tests)/' "$work/sdist"; then
+    echo "the source distribution holds what it is not built from" >&2
+    false
+fi
+
+begin "the Python package: types"
+"$python_venv/bin/mypy" --config-file python/pyproject.toml --cache-dir "$target/mypy" -p dalsegno
+"$python_venv/bin/python" -m mypy.stubtest dalsegno
+(cd python/tests && "$python_venv/bin/mypy" --config-file ../pyproject.toml \
+    --cache-dir "$target/mypy" ./*.py)
+
+begin "the Python package: tests"
+# From its own folder, where the package is the one that was installed.
+(cd python/tests && "$python_venv/bin/python" -m pytest -q -p no:cacheprovider)
+
+begin "the Python package: arrays of zarr 2"
+(cd python/tests && "$zarr2_venv/bin/python" -m pytest -q -p no:cacheprovider test_zarr.py)
 
 begin "cargo package"
 # What is packed is compiled, too: nothing that it needs was left out.
