@@ -440,9 +440,14 @@ def test_all_outputs_but_the_best_go(registry: Registry) -> None:
     removed = registry.remove_outputs_but_best("r", 1000, metric="voi:min", keep=True)
     assert {row.parameters for row in removed.artifacts} == {"p0"}, "p2 has no score and stays"
     registry.restore(removed)
+    registry.score("r", 1000, {"f1": 0.9}, parameters="p2")
+    registry.score("r", 1000, {"f1": 0.1}, parameters="p1")
+    removed = registry.remove_outputs_but_best("r", 1000, metric="f1", dataset="d", keep=True)
+    assert {row.parameters for row in removed.artifacts} == {"p1"}, "scores are of every dataset"
+    registry.restore(removed)
     removed = registry.remove_outputs_but_best("r", 1000, made[2].identifier, dataset="d")
     assert {row.parameters for row in removed.artifacts} == {"p0", "p1"}
-    for best, metric in (("nope", None), (None, "f1")):
+    for best, metric in (("nope", None), (None, "iou")):
         with pytest.raises(LookupError):
             registry.remove_outputs_but_best("r", 1000, best, metric=metric)
     with pytest.raises(TypeError):

@@ -660,7 +660,9 @@ class Registry:
             asked["dataset"] = dataset
         outputs = [row for row in self.list(refresh=refresh, **asked) if row.state == "present"]
         if metric is not None:
-            stays = _best_by(outputs, self.scores(**_unkind(asked)), metric)
+            # Of every dataset: a score without one is of all of them.
+            scores = self.scores(run=asked["run"], iteration=asked["iteration"])
+            stays = _best_by(outputs, scores, metric)
             words = f"the best by {metric}"
         else:
             stays = _named(outputs, best)
@@ -1079,10 +1081,6 @@ def _only(artifact: Artifact) -> Dict[str, Any]:
 def _score(score: Score) -> Tuple[str, str, Optional[str], Optional[str], str, float]:
     number = arguments.iteration(score.iteration)
     return score.run, number, score.dataset, score.parameters, score.metric, score.value
-
-
-def _unkind(selection: Selection) -> Dict[str, Any]:
-    return {name: value for name, value in selection.items() if name != "kind"}
 
 
 def _named(outputs: List[Artifact], best: Any) -> List[Artifact]:
