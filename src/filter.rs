@@ -135,6 +135,19 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// The same without what a look at the disk may change: state, age, owner, size. What is looked
+    /// at before a question is answered is this, or what was just written would not be found.
+    #[must_use]
+    pub fn before_a_look(&self) -> Self {
+        Self {
+            states: Vec::new(),
+            older_than: None,
+            owners: Vec::new(),
+            min_bytes: None,
+            ..self.clone()
+        }
+    }
+
     /// Whether it names nothing, and so selects every artifact but checkpoints.
     #[must_use]
     pub fn is_all(&self) -> bool {

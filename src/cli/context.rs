@@ -306,7 +306,8 @@ impl Context {
             return Ok((registry, false));
         }
         let monitor = self.monitor();
-        let report = registry.refresh(filter, refresh, &monitor as &dyn Monitor)?;
+        let about = filter.before_a_look();
+        let report = registry.refresh(&about, refresh, &monitor as &dyn Monitor)?;
         drop(monitor);
         self.findings(&report.findings);
         Ok((registry, !report.findings.is_empty()))

@@ -406,3 +406,14 @@ fn null_output_is_exact() {
         format!("{}\0", path.display())
     );
 }
+
+#[test]
+fn what_was_just_written_is_found_whatever_is_asked_of_it() {
+    let world = World::scanned();
+    stdout(&mut world.call("record prediction --run mito --iteration 77 --dataset crop1"));
+    let path = "mito/validation.zarr/77/crop1/prediction";
+    world.write_array(path);
+    let listed = |line: &str| stdout(&mut world.call(line)).contains(path);
+    assert!(!listed("list --state present --no-refresh --json"));
+    assert!(listed("list --state present --json"));
+}
