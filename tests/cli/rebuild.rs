@@ -20,6 +20,7 @@ fn a_lost_catalog_is_made_anew_from_the_disk() {
         "list
         rebuild
         list --run er
+        history --action rebuild --table
         verify --quick",
     );
     assert_transcript!("rebuild_gone", sound + &text);
@@ -43,6 +44,7 @@ fn a_damaged_catalog_is_made_anew_from_a_backup_and_the_trash() {
         list --run er
         trash list --table
         restore mito/validation.zarr/1000/crop1/prediction
+        history --action rebuild --table
         rebuild --force --from-disk --jsonl
         rebuild --force --from .dalsegno/backups/20991231T235959Z.sqlite3
         rebuild --from FILE --from-disk",

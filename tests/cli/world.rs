@@ -230,7 +230,7 @@ macro_rules! assert_transcript {
                 (r"(?m)^(out\| owner +)\S+$", "$1[USER]"),
                 (r"\b[0-9a-f]{64}\b", "[HASH]"),
                 (r"WHO +ACTION", "WHO  ACTION"),
-                (r"(?m)^(out\|.* )[^ @]+@[^ @]+ +(record|scan|refresh|seal|remove|restore|purge|recover|pin|unpin|score|unscore) ", "$1[WHO]  $2 "),
+                (r"(?m)^(out\|.* )[^ @]+@[^ @]+ +(record|scan|refresh|seal|remove|restore|purge|recover|pin|unpin|score|unscore|rebuild) ", "$1[WHO]  $2 "),
                 (r"\b(by +|who +)[^ @]+@[^ @,]+", "$1[WHO]"),
                 (r"(?m)(  (?:scan|refresh) +\d+  )\S+ and", "$1[PATH] and"),
                 (r"(?m)^out\| artifact \d+ +", "out| artifact [ID] "),

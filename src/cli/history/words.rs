@@ -24,6 +24,7 @@ pub(super) fn of(operation: &Operation) -> String {
             Action::Pin => bindings(detail, "binds"),
             Action::Unpin => bindings(detail, "lets go"),
             Action::Score | Action::Unscore => scores(detail),
+            Action::Rebuild => rebuilds(detail),
             _ => removals(detail),
         });
     }
@@ -52,6 +53,21 @@ fn text(value: &Value) -> String {
         Value::Null => "none".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// What a rebuild began with; a removal that it found in the trash as any other.
+fn rebuilds(detail: &Value) -> Vec<String> {
+    let mut parts = removals(detail);
+    for entry in entries(detail)
+        .iter()
+        .filter(|entry| entry["cause"].is_string())
+    {
+        parts.push(match entry["backup"]["at"].as_str() {
+            Some(at) => format!("made anew from the backup of {at}"),
+            None => "made anew from the disk and the trash alone".to_owned(),
+        });
+    }
+    parts
 }
 
 fn removals(detail: &Value) -> Vec<String> {
