@@ -185,8 +185,8 @@ class Registry:
     """One base directory and its catalog.
 
     Usable from several threads; several registries and processes may use one base directory at once.
-    Long calls let other threads run and answer Ctrl-C within a second, at a boundary: what is half
-    done then is finished or undone by the next call. Before a fork the catalog is closed and opened
+    Long calls let other threads run and answer Ctrl-C at the next boundary; a change that has begun,
+    such as a removal that moves its data, is finished first. Before a fork the catalog is closed and opened
     again on both sides; a registry pickles as its base directory, so it goes to spawned processes too.
 
     Args:
