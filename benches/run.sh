@@ -14,13 +14,34 @@ case "${1:-}" in
 esac
 
 # The newest binary is the one that cargo names.
-suite=$(cargo bench --bench suite --no-run --message-format=json |
-    sed -n 's/.*"name":"suite".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
+the_suite() {
+    sed -n 's/.*"name":"suite".*"executable":"\([^"]*\)".*/\1/p' | tail -n 1
+}
+suite=$(cargo bench --bench suite --no-run --message-format=json | the_suite)
 
 # Tools that the suite compares with where they are installed: sqlite3, python3, find, du, rm, and
 #   cargo install --root DIR rmz diskus du-dust; cargo install --root DIR --no-default-features dua-cli
 # Where DIR is $DALSEGNO_BENCH_TOOLS, its programs are found.
 export PATH="$PATH:${DALSEGNO_BENCH_TOOLS:-$target/bench-tools}/bin"
+
+# The same suite without history, for the row that takes history's share. Building all of it again
+# takes its time: `quick` does without, unless it is asked for that row.
+wants_history() {
+    local before='' only=''
+    for word in "$@"; do
+        [[ $word == --list ]] && return 1
+        [[ $before == --only ]] && only+=" $word "
+        before=$word
+    done
+    [[ $only == *" history "* || $mode == full && -z $only ]]
+}
+if wants_history "$@"; then
+    DALSEGNO_BENCH_WITHOUT_HISTORY=$(
+        RUSTFLAGS="${RUSTFLAGS:-} --cfg dalsegno_bench_without_history" CARGO_TARGET_DIR="$target/without-history" \
+            cargo bench --bench suite --no-run --message-format=json | the_suite
+    )
+    export DALSEGNO_BENCH_WITHOUT_HISTORY
+fi
 
 data=(--data "$target/bench-data")
 plot=()

@@ -13,6 +13,7 @@ mod catalogs;
 mod clean;
 mod contention;
 mod dacapo;
+mod history;
 mod keys;
 mod measure;
 mod peak;
@@ -46,11 +47,12 @@ const QUICK: Duration = Duration::from_secs(8 * 60);
 /// A benchmark: its name, what it is about, how it runs.
 type Benchmark = (&'static str, &'static str, fn(&mut Bench) -> Result<()>);
 
-const ROWS: [Benchmark; 18] = [
+const ROWS: [Benchmark; 19] = [
     ("start", "starting the program at all", queries::start),
     ("record", "recording one artifact", records::one),
     ("record-known", "recording what is there", records::known),
     ("record-many", "recording 1,000 at once", records::many),
+    ("history", "history's share of recording", history::run),
     ("bytes", "bytes of catalog", records::bytes),
     ("lookup", "one artifact by its key", queries::lookup),
     ("iterations", "the iterations of a run", queries::iterations),
@@ -359,6 +361,9 @@ fn main() -> ExitCode {
         }
         Some((word, words)) if word == contention::WORD => {
             contention::work(words).and_then(|text| tell(&text))
+        }
+        Some((word, words)) if word == history::WORD => {
+            history::work(words).and_then(|seconds| tell(&seconds))
         }
         _ => ask(words.into_iter()).and_then(|asked| asked.map_or(Ok(true), run)),
     };

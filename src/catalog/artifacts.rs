@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::Catalog;
 use super::error::CatalogError;
-use super::journal::Journal;
+use super::journal::{Journal, Named};
 use super::rows::{self, columns, names};
 use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::clock::Timestamp;
@@ -463,7 +463,14 @@ impl Recorder<'_> {
             pins: self.pins_of_new(ArtifactId(id), key)?,
             base: self.catalog.base.clone(),
         };
-        self.journal.image(Side::After, &artifact)?;
+        let named = Named {
+            run,
+            dataset,
+            parameters,
+            container,
+            array: location.array.as_deref().unwrap_or_default().into(),
+        };
+        self.journal.image_of(Side::After, &artifact, &named)?;
         Ok(Recorded {
             artifact,
             is_new: true,

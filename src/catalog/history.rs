@@ -293,9 +293,9 @@ impl Catalog {
                 operation.images
             ));
         }
-        let mut hasher = Sha256::new();
+        let (mut hasher, mut line) = (Sha256::new(), Vec::new());
         for image in &images {
-            journal::line_of_image(&mut hasher, image.side, &image.artifact);
+            journal::line_of_image(&mut hasher, &mut line, image.side, &image.artifact);
         }
         let images: [u8; 32] = hasher.finalize().into();
         let detail: Option<String> = row
