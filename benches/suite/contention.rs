@@ -2,6 +2,7 @@
 //! busy handler.
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -21,6 +22,8 @@ use crate::report::{Aim, Row, Unit};
 
 /// The word that makes this program one of the processes.
 pub(crate) const WORD: &str = "record-on";
+/// The side of plain SQLite that queues by two locks, and does nothing else.
+const BARE: &str = "bare queue";
 /// No write waits longer than this.
 const MOST_WAIT: f64 = 0.1;
 
@@ -58,7 +61,25 @@ pub(crate) fn work(words: &[OsString]) -> Result<String> {
         let names: Vec<Place> = (0..OUTPUTS).map(place).collect();
         plain.know(&names)?;
         plain.record(&[place(0)], THEN.0)?;
-        Box::new(move |index| plain.record(&[place(index)], THEN.0))
+        let lock = |suffix: &str| {
+            let path = base.join(format!(".dalsegno/catalog.sqlite3{suffix}"));
+            File::options().read(true).write(true).open(path)
+        };
+        let queue = (side == BARE)
+            .then(|| -> Result<_> { Ok((lock(".queue")?, lock(".turn")?)) })
+            .transpose()?;
+        Box::new(move |index| {
+            if let Some((queue, turn)) = &queue {
+                queue.lock()?;
+                turn.lock()?;
+                queue.unlock()?;
+            }
+            plain.record(&[place(index)], THEN.0)?;
+            if let Some((_, turn)) = &queue {
+                turn.unlock()?;
+            }
+            Ok(())
+        })
     };
     // Everybody is ready before anybody begins.
     std::io::stdout().write_all(b"ready\n")?;
@@ -131,12 +152,12 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
     let seconds = bench.size(3, 8) as f64;
     for processes in [8, 16] {
         // Rows of the slowest and the fastest, longest wait: of each side and round.
-        let mut fairness = [Vec::new(), Vec::new()];
-        let mut longest = [Vec::new(), Vec::new()];
+        let mut fairness = [const { Vec::new() }; 3];
+        let mut longest = [const { Vec::new() }; 3];
         let shared: &Bench = bench;
         let rates = {
-            let [fairness_a, fairness_b] = &mut fairness;
-            let [longest_a, longest_b] = &mut longest;
+            let [fairness_a, fairness_b, fairness_c] = &mut fairness;
+            let [longest_a, longest_b, longest_c] = &mut longest;
             let side = |name: &'static str, fairness: &mut Vec<f64>, longest: &mut Vec<f64>| {
                 let worked = race(shared, name, processes, seconds)?;
                 let rows: Vec<u64> = worked.iter().map(|one| one.rows).collect();
@@ -155,6 +176,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
                 vec![
                     Side::new("dalsegno", |_| side("dalsegno", fairness_a, longest_a)),
                     Side::new("plain", |_| side("plain", fairness_b, longest_b)),
+                    Side::new(BARE, |_| side(BARE, fairness_c, longest_c)),
                 ],
             )?
         };
@@ -170,12 +192,22 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             aim,
         );
         bench.push(row.unit(Unit::PerSecond));
-        let [ours, theirs] = fairness.map(Stats::of);
+        // What any queue costs that lets everybody write in turn: no aim, the limit.
+        let row = Row::new(
+            "contention",
+            what("total rate"),
+            "two bare locks in front of plain SQLite",
+            rates[0],
+            Some(rates[2]),
+            None,
+        );
+        bench.push(row.unit(Unit::PerSecond));
+        let [ours, theirs, _] = fairness.map(Stats::of);
         let aim = Some(Aim::Value(1.5));
         let what_fair = what("rows of the fastest over the slowest");
         let row = Row::new("contention", what_fair, busy, ours, Some(theirs), aim);
         bench.push(row.unit(Unit::Times));
-        let [ours, theirs] = longest.map(Stats::of);
+        let [ours, theirs, _] = longest.map(Stats::of);
         let aim = Some(Aim::Ratio(0.1));
         let wait = what("longest wait");
         bench.push(Row::new(
