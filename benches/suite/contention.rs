@@ -63,7 +63,7 @@ pub(crate) fn work(words: &[OsString]) -> Result<String> {
         plain.record(&[place(0)], THEN.0)?;
         let lock = |suffix: &str| {
             let path = base.join(format!(".dalsegno/catalog.sqlite3{suffix}"));
-            File::options().read(true).write(true).open(path)
+            File::options().append(true).create(true).open(path)
         };
         let queue = (side == BARE)
             .then(|| -> Result<_> { Ok((lock(".queue")?, lock(".turn")?)) })

@@ -40,13 +40,59 @@ pub(crate) struct WriteQueue {
 
 /// The right to write, until it is dropped.
 pub(crate) struct Turn {
-    lock: File,
+    _lock: Lock,
 }
 
-impl Drop for Turn {
+/// A lock file, and the lock on it where it was taken.
+struct Lock {
+    path: PathBuf,
+    file: File,
+}
+
+impl Lock {
+    fn open(path: &Path) -> Result<Self, CatalogError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|error| CatalogError::io("opening", path, error))?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+        })
+    }
+
+    /// Whether the lock could be taken at once.
+    fn is_taken_at_once(&self) -> Result<bool, CatalogError> {
+        match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(errno) => Err(self.error(errno)),
+        }
+    }
+
+    /// Takes the lock, however long that lasts. Who has it already goes on having it.
+    fn take(&self) -> Result<(), CatalogError> {
+        loop {
+            match flock(&self.file, FlockOperation::LockExclusive) {
+                Ok(()) => return Ok(()),
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(self.error(errno)),
+            }
+        }
+    }
+
+    fn error(&self, errno: Errno) -> CatalogError {
+        CatalogError::io("locking", &self.path, errno.into())
+    }
+}
+
+impl Drop for Lock {
     fn drop(&mut self) {
         // Unlocked by name, not by closing: a child forked meanwhile may hold the same file open.
-        let _ = flock(&self.lock, FlockOperation::Unlock);
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }
 
@@ -78,49 +124,31 @@ impl WriteQueue {
     /// [`CatalogError::LockTimeout`] after the queue's timeout, naming the holder;
     /// [`CatalogError::Interrupted`].
     pub(crate) fn wait(&self, on_wait: &OnWait) -> Result<Turn, CatalogError> {
-        let start = Instant::now();
-        let queue = Turn {
-            lock: open(&self.queue)?,
-        };
-        self.lock(&self.queue, &queue.lock, start, on_wait)?;
-        let turn = Turn {
-            lock: open(&self.turn)?,
-        };
-        self.lock(&self.turn, &turn.lock, start, on_wait)?;
-        drop(queue);
-        Ok(turn)
-    }
-
-    fn lock(
-        &self,
-        path: &Path,
-        file: &File,
-        start: Instant,
-        on_wait: &OnWait,
-    ) -> Result<(), CatalogError> {
-        let io = |errno: Errno| CatalogError::io("locking", path, errno.into());
-        match flock(file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(()),
-            Err(Errno::WOULDBLOCK) => {}
-            Err(errno) => return Err(io(errno)),
+        let (queue, turn) = (Lock::open(&self.queue)?, Lock::open(&self.turn)?);
+        if queue.is_taken_at_once()? && turn.is_taken_at_once()? {
+            return Ok(Turn { _lock: turn });
         }
         // Only a waiting call keeps its place in the kernel's line, and it has no timeout: so a
-        // thread waits. One that is given up on gets the lock later and lets go at once.
-        let waiting = file
-            .try_clone()
-            .map_err(|error| CatalogError::io("locking", path, error))?;
+        // thread waits, for both locks one after the other. Where nobody waits for the thread any
+        // more, the turn comes to nothing, and is let go as soon as it is there.
         let (sender, receiver) = mpsc::sync_channel(1);
-        std::thread::spawn(move || {
-            let result = loop {
-                match flock(&waiting, FlockOperation::LockExclusive) {
-                    Err(Errno::INTR) => {}
-                    result => break result,
-                }
-            };
-            if sender.send(result).is_err() {
-                let _ = flock(&waiting, FlockOperation::Unlock);
-            }
-        });
+        std::thread::Builder::new()
+            .name("dalsegno-queue".to_owned())
+            .spawn(move || {
+                let taken = queue.take().and_then(|()| turn.take());
+                drop(queue);
+                let _ = sender.send(taken.map(|()| Turn { _lock: turn }));
+            })
+            .map_err(|error| CatalogError::io("waiting for", &self.queue, error))?;
+        self.receive(&receiver, on_wait)
+    }
+
+    fn receive(
+        &self,
+        turn: &mpsc::Receiver<Result<Turn, CatalogError>>,
+        on_wait: &OnWait,
+    ) -> Result<Turn, CatalogError> {
+        let start = Instant::now();
         let mut told = false;
         loop {
             let waited = start.elapsed();
@@ -137,8 +165,8 @@ impl WriteQueue {
                 }
                 patience = patience.min(GLANCE);
             }
-            match receiver.recv_timeout(patience) {
-                Ok(result) => return result.map_err(io),
+            match turn.recv_timeout(patience) {
+                Ok(turn) => return turn,
                 Err(_) if start.elapsed() < limit => {}
                 Err(_) if start.elapsed() >= self.timeout => {
                     return Err(CatalogError::LockTimeout {
@@ -186,16 +214,6 @@ fn holder_of(line: &str, inode: u64) -> Option<u32> {
     let pid = words.next()?.parse().ok()?;
     let place = words.next()?;
     (place.rsplit(':').next()?.parse() == Ok(inode)).then_some(pid)
-}
-
-fn open(path: &Path) -> Result<File, CatalogError> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(path)
-        .map_err(|error| CatalogError::io("opening", path, error))
 }
 
 #[cfg(test)]
