@@ -16,6 +16,8 @@ use crate::report::{Aim, Row};
 pub(crate) const WORD: &str = "record-alone";
 /// Names the suite that was built without history.
 const WITHOUT: &str = "DALSEGNO_BENCH_WITHOUT_HISTORY";
+const FULL: &str = "full";
+const RELAXED: &str = "relaxed";
 /// Rows that are there before anything is measured.
 const BEFORE: usize = 2000;
 
@@ -28,10 +30,11 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         return Ok(());
     };
     let with = std::env::current_exe()?;
-    let count = bench.size(10_000, 50_000);
-    for (what, batch) in [
-        ("one artifact, relaxed", 1),
-        ("1,000 a batch, relaxed", 1000),
+    let (few, many) = (bench.size(1000, 5000), bench.size(10_000, 50_000));
+    for (what, durability, count, batch) in [
+        ("one artifact, FULL", FULL, few, 1),
+        ("one artifact, relaxed", RELAXED, many, 1),
+        ("1,000 a batch, relaxed", RELAXED, many, 1000),
     ] {
         let side = |suite: PathBuf| {
             let place = bench.data.clone();
@@ -40,7 +43,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
                     .prefix("history-")
                     .tempdir_in(&place)?;
                 let mut command = Command::new(&suite);
-                command.arg(WORD).arg(folder.path());
+                command.arg(WORD).arg(folder.path()).arg(durability);
                 command.args([count.to_string(), batch.to_string()]);
                 let (_, said) = measure::output(&mut command)?;
                 let said = String::from_utf8(said)?;
@@ -71,13 +74,17 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
 
 /// Records artifacts in a new registry. Gives the seconds that it took.
 pub(crate) fn work(words: &[OsString]) -> Result<f64> {
-    let [base, count, batch] = words else {
-        return Err(format!("{WORD} BASE COUNT BATCH").into());
+    let [base, durability, count, batch] = words else {
+        return Err(format!("{WORD} BASE {FULL}|{RELAXED} COUNT BATCH").into());
     };
     let number =
         |word: &OsString| -> Result<usize> { Ok(word.to_str().ok_or("not a number")?.parse()?) };
     let (count, batch) = (number(count)?, number(batch)?);
-    let registry = create(base.as_ref(), Durability::Relaxed)?;
+    let durability = match durability == FULL {
+        true => Durability::Full,
+        false => Durability::Relaxed,
+    };
+    let registry = create(base.as_ref(), durability)?;
     registry.record_many(&catalogs::keys(0..BEFORE)?)?;
     let keys = catalogs::keys(BEFORE..BEFORE + count)?;
     let start = Instant::now();
