@@ -411,6 +411,9 @@ impl Error {
                 "see what changed it with: dalsegno history; undo the later operation first"
             }
             "no-removal" | "not-in-trash" => "see what can be restored with: dalsegno trash list",
+            "internal" => {
+                "report it, with what happened before and what this prints: dalsegno doctor"
+            }
             "occupied" => "move away what stands there, then restore again",
             "no-folder" => "make it with: dalsegno init --catalog PATH",
             "no-space" | "over-quota" => {

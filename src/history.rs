@@ -290,6 +290,8 @@ pub struct HistoryFilter {
     pub runs: Vec<Pattern>,
     /// Operations on these artifacts, or on pins that bind them one by one.
     pub artifacts: Vec<ArtifactId>,
+    /// Before the operation with this number: where a reader goes on that reads page by page.
+    pub before: Option<i64>,
     /// At most this many, the newest.
     pub most: Option<u64>,
 }

@@ -281,5 +281,6 @@ fn read_history(input: &mut Unstructured<'_>, runs: Vec<Pattern>) -> Result<Hist
             Ok(Some(dalsegno::artifact::ArtifactId(input.arbitrary()?)))
         })?,
         most: input.arbitrary()?,
+        before: input.arbitrary()?,
     })
 }

@@ -10,6 +10,11 @@
 //! just before the process forks, and parent and child open it again when they next need it. Fork
 //! waits up to [`PATIENCE`] for calls of other threads; a registry that is still at work then stays
 //! open in the parent, and answers with the error `forked` in the child.
+//!
+//! # Panics
+//! A panic becomes the error `internal`, wherever it happens: in the library, on whichever thread, or
+//! in what is done here with arguments and answers. A registry in which one happened is put aside;
+//! the next call opens it again, and that settles what was left, as after a crash.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -132,6 +137,7 @@ impl Monitor for Watch {
     }
 
     fn is_cancelled(&self) -> bool {
+        stumble("monitor");
         self.cancelled.load(Ordering::Relaxed)
     }
 }
@@ -143,14 +149,61 @@ fn text_of(panic: &(dyn Any + Send)) -> String {
     text.unwrap_or_else(|| "a panic".to_owned())
 }
 
-/// Turns a panic into an error.
-fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        Err(Error::Internal {
-            detail: text_of(&*panic),
-        })
-    })
+/// The error of a panic.
+fn internal(panic: &(dyn Any + Send)) -> Error {
+    Error::Internal {
+        detail: text_of(panic),
+    }
 }
+
+/// Turns a panic of the library into an error.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(internal(&*panic)))
+}
+
+/// Turns a panic into an exception: around all that a call does while it holds the GIL. What
+/// PyO3 makes of one is no `Exception`, and `except Exception` would let it through.
+pub(crate) fn whole<T>(py: Python<'_>, call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
+    let call = || {
+        stumble("answer");
+        call()
+    };
+    let result = catch_unwind(AssertUnwindSafe(call));
+    result.unwrap_or_else(|panic| Err(errors::raise(py, &internal(&*panic))))
+}
+
+/// Where the next panic is to be, and after how many visits: for the tests, and only in what is
+/// built for development.
+#[cfg(debug_assertions)]
+static STUMBLE: Mutex<Option<(String, u32)>> = Mutex::new(None);
+
+/// Makes the visit after so many others of a place panic: `short`, `long`, `answer` or `monitor`.
+#[cfg(debug_assertions)]
+#[pyfunction]
+pub(crate) fn _stumble(place: String, after: u32) {
+    *STUMBLE.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, after));
+}
+
+/// Panics where the tests ask for it.
+#[cfg(debug_assertions)]
+#[expect(clippy::panic, reason = "it is what it is for")]
+fn stumble(here: &str) {
+    let mut next = STUMBLE.lock().unwrap_or_else(PoisonError::into_inner);
+    match &mut *next {
+        Some((place, after)) if place == here => match after.checked_sub(1) {
+            Some(left) => *after = left,
+            None => {
+                *next = None;
+                drop(next);
+                panic!("stumbled at {here}");
+            }
+        },
+        _ => {}
+    }
+}
+
+#[cfg(not(debug_assertions))]
+fn stumble(_: &str) {}
 
 /// Runs what is over at once, without the GIL.
 pub(crate) fn quick<T: Send>(
@@ -159,7 +212,10 @@ pub(crate) fn quick<T: Send>(
 ) -> PyResult<T> {
     let result = py.detach(|| {
         let _active = Active::begin();
-        guarded(work)
+        guarded(|| {
+            stumble("short");
+            work()
+        })
     });
     result.map_err(|error| errors::raise(py, &error))
 }
@@ -181,7 +237,11 @@ pub(crate) fn run<T: Send + 'static>(
         // Dropped last: until then no catalog is closed for a fork.
         let _active = active;
         CANCELLED.set(Some(Arc::clone(&watched.cancelled)));
-        let _ = sender.send(guarded(move || work(&watched)));
+        let result = guarded(move || {
+            stumble("long");
+            work(&watched)
+        });
+        let _ = sender.send(result);
     })?;
     let mut ended: Option<PyErr> = None;
     loop {
@@ -268,8 +328,29 @@ impl Shared {
         shared
     }
 
-    /// The registry, opened again where a fork closed it. Only to be called within a call.
-    pub(crate) fn get(&self) -> Result<Arc<Registry>> {
+    /// Does something with the registry. Only to be called within a call.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&Registry) -> Result<T>) -> Result<T> {
+        let registry = self.get()?;
+        let result = catch_unwind(AssertUnwindSafe(|| work(&registry)));
+        result.unwrap_or_else(|panic| {
+            self.put_aside(&registry);
+            Err(internal(&*panic))
+        })
+    }
+
+    /// Leaves a registry to whoever is still at work in it; the next call opens it anew.
+    fn put_aside(&self, registry: &Arc<Registry>) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if open
+            .as_ref()
+            .is_some_and(|open| Arc::ptr_eq(open, registry))
+        {
+            drop(open.take());
+        }
+    }
+
+    /// The registry, opened again where a fork closed it or a panic put it aside.
+    fn get(&self) -> Result<Arc<Registry>> {
         if self.is_stale.load(Ordering::SeqCst) {
             let path = self.how.base.clone();
             return Err(CatalogError::Forked { path }.into());
@@ -312,7 +393,7 @@ fn live() -> Vec<Arc<Shared>> {
 
 /// Closes every catalog that is not in use; for `os.register_at_fork`.
 #[pyfunction]
-pub(crate) fn _before_fork(py: Python<'_>) {
+pub(crate) fn _before_fork(py: Python<'_>) -> PyResult<()> {
     FORKING.fetch_add(1, Ordering::SeqCst);
     let is_quiet = || ACTIVE.load(Ordering::SeqCst) == 0;
     if !is_quiet() {
@@ -323,12 +404,15 @@ pub(crate) fn _before_fork(py: Python<'_>) {
             }
         });
     }
-    if is_quiet() {
-        for shared in live() {
-            let mut open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
-            drop(open.take());
+    whole(py, || {
+        if is_quiet() {
+            for shared in live() {
+                let mut open = shared.open.lock().unwrap_or_else(PoisonError::into_inner);
+                drop(open.take());
+            }
         }
-    }
+        Ok(())
+    })
 }
 
 /// Lets calls begin again; for `os.register_at_fork`.

@@ -10,7 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::ask::{self, Kept, Selection};
-use crate::call::Watch;
+use crate::call::{Watch, whole};
 use crate::errors::{argument, raise};
 use crate::registry::PyRegistry;
 use crate::values::{PyArtifact, plain};
@@ -175,11 +175,13 @@ impl PyPlan {
     }
 
     fn lines<'py>(slf: &'py Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
-        lines(slf.py(), slf.get().plan.plan.lines.iter())
+        whole(slf.py(), || {
+            lines(slf.py(), slf.get().plan.plan.lines.iter())
+        })
     }
 
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        plain(py, &self.plan.plan.totals())
+        whole(py, || plain(py, &self.plan.plan.totals()))
     }
 
     #[getter]
@@ -194,7 +196,9 @@ impl PyPlan {
 
     /// The plan as a file that `dalsegno gc --apply` carries out.
     fn text(&self, py: Python<'_>) -> PyResult<String> {
-        self.plan.file.text().map_err(|error| raise(py, &error))
+        whole(py, || {
+            self.plan.file.text().map_err(|error| raise(py, &error))
+        })
     }
 }
 
@@ -208,38 +212,40 @@ pub(crate) fn _plan_gc(
     refresh: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<PyPlan> {
-    let registry = registry.get();
-    let filter = selection.filter()?;
-    let asked = filter.kinds.clone();
-    let mut request = rules.request(py, filter)?;
-    let named = rules.policy;
-    if let Some(name) = &named {
-        let known = registry.run(py, None, |registry, _| Ok(registry.policies().clone()))?;
-        let Some(policy) = known.get(name) else {
-            let known: Vec<&str> = known.keys().map(String::as_str).collect();
-            return Err(argument(format!(
-                "there is no policy {name:?} in config.toml; there are: {}",
-                known.join(", ")
-            )));
-        };
-        let mut policy = policy.clone();
-        if !asked.is_empty() {
-            policy.kinds.retain(|(kind, _)| asked.contains(kind));
-            if policy.kinds.is_empty() {
+    whole(py, || {
+        let registry = registry.get();
+        let filter = selection.filter()?;
+        let asked = filter.kinds.clone();
+        let mut request = rules.request(py, filter)?;
+        let named = rules.policy;
+        if let Some(name) = &named {
+            let known = registry.run(py, None, |registry, _| Ok(registry.policies().clone()))?;
+            let Some(policy) = known.get(name) else {
+                let known: Vec<&str> = known.keys().map(String::as_str).collect();
                 return Err(argument(format!(
-                    "the policy {name:?} has no rules for these kinds"
+                    "there is no policy {name:?} in config.toml; there are: {}",
+                    known.join(", ")
                 )));
+            };
+            let mut policy = policy.clone();
+            if !asked.is_empty() {
+                policy.kinds.retain(|(kind, _)| asked.contains(kind));
+                if policy.kinds.is_empty() {
+                    return Err(argument(format!(
+                        "the policy {name:?} has no rules for these kinds"
+                    )));
+                }
             }
+            request.rules = GcRules::Named(policy);
         }
-        request.rules = GcRules::Named(policy);
-    }
-    let plan = registry.run(py, progress.as_ref(), move |registry, watch| {
-        if refresh && !registry.is_read_only() {
-            look(registry, &request, watch)?;
-        }
-        registry.plan_gc(&request)
-    })?;
-    Ok(PyPlan { plan })
+        let plan = registry.run(py, progress.as_ref(), move |registry, watch| {
+            if refresh && !registry.is_read_only() {
+                look(registry, &request, watch)?;
+            }
+            registry.plan_gc(&request)
+        })?;
+        Ok(PyPlan { plan })
+    })
 }
 
 /// Carries a plan, or the text of one, out.
@@ -253,15 +259,17 @@ pub(crate) fn _apply<'py>(
     keep: Option<Kept>,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
-    let registry = registry.get();
-    let plan = PlanFile::parse(plan).map_err(|error| raise(py, &error))?;
-    let default = registry.run(py, None, |registry, _| Ok(registry.default_keep()))?;
-    let options = GcOptions {
-        reason,
-        keep: ask::keep(keep, default)?,
-    };
-    let report = registry.run(py, progress.as_ref(), move |registry, watch| {
-        registry.apply_gc(&plan, &options, watch, |_| {})
-    })?;
-    plain(py, &report)
+    whole(py, || {
+        let registry = registry.get();
+        let plan = PlanFile::parse(plan).map_err(|error| raise(py, &error))?;
+        let default = registry.run(py, None, |registry, _| Ok(registry.default_keep()))?;
+        let options = GcOptions {
+            reason,
+            keep: ask::keep(keep, default)?,
+        };
+        let report = registry.run(py, progress.as_ref(), move |registry, watch| {
+            registry.apply_gc(&plan, &options, watch, |_| {})
+        })?;
+        plain(py, &report)
+    })
 }

@@ -78,6 +78,10 @@ pub(super) fn listing(filter: &HistoryFilter) -> Query {
             query.values.push(moment.0.into());
         }
     }
+    if let Some(before) = filter.before {
+        query.sql.push_str(" AND o.id < ?");
+        query.values.push(before.into());
+    }
     if !filter.runs.is_empty() {
         query.sql.push_str(
             " AND (EXISTS (SELECT 1 FROM image CROSS JOIN run ON run.id = image.run_id \

@@ -70,6 +70,13 @@ fn selections_are_anded_and_the_newest_come_first() {
         ..all
     };
     assert_eq!(ids(&registry, &most), [7, 6]);
+    let page = |before: i64| HistoryFilter {
+        before: Some(before),
+        ..most.clone()
+    };
+    assert_eq!(ids(&registry, &page(6)), [5, 4]);
+    assert_eq!(ids(&registry, &page(2)), [1]);
+    assert_eq!(ids(&registry, &page(1)), Vec::<i64>::new());
 }
 
 #[test]

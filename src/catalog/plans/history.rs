@@ -120,11 +120,20 @@ fn listings_go_through_the_operations_alone() {
             ..HistoryFilter::default()
         }),
     ];
+    // Any of them may be read page by page: each page begins where the one before ended.
+    let pages = filters.clone().map(|filter| HistoryFilter {
+        before: Some(5),
+        most: Some(2),
+        ..filter
+    });
     for connection in [empty(), worked_on()] {
-        for filter in &filters {
+        for filter in filters.iter().chain(&pages) {
             let query = history::listing(filter);
             let plan = plan_of(&connection, &query);
             assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
+            let is_page = filter.before.is_some() && filter.artifacts.is_empty();
+            let goes_on = plan.iter().any(|line| line.contains("rowid<?"));
+            assert!(!is_page || goes_on, "{}\n{plan:#?}", query.sql);
             let of_images = plan.iter().filter(|line| line.contains(" image "));
             for line in of_images {
                 assert!(

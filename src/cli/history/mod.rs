@@ -234,6 +234,7 @@ fn list(context: &mut Context, command: &List) -> Result<(), Failure> {
         until: command.until.map(|moment| moment.0),
         runs: command.run.iter().map(Into::into).collect(),
         artifacts,
+        before: None,
         // One more than is shown, to know whether there are more.
         most: most.map(|most| most.saturating_add(1)),
     };

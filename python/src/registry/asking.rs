@@ -1,0 +1,270 @@
+//! Recording, looking and asking.
+
+use std::path::PathBuf;
+
+use dalsegno::artifact::Origin;
+use dalsegno::catalog::DuGroup;
+use dalsegno::filter::Pattern;
+use dalsegno::key::Kind;
+use dalsegno::storage::WalkOptions;
+use dalsegno::{
+    LocalArrayIdentifier, RefreshOptions, ScanOptions, SealOptions, Target, VerifyOptions,
+};
+use pyo3::prelude::*;
+use pyo3::types::PyList;
+
+use super::PyRegistry;
+use crate::ask::{self, Asked, Columns, Selection};
+use crate::call::whole;
+use crate::errors::argument;
+use crate::values::{PyArtifact, artifacts, plain};
+
+/// How to verify.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Verifying {
+    measure: bool,
+    quick: bool,
+    indices: bool,
+    read_data: bool,
+    repair: bool,
+}
+
+fn kinds(texts: &[String]) -> PyResult<Vec<Kind>> {
+    let parse = |text: &String| text.parse().map_err(argument);
+    texts.iter().map(parse).collect()
+}
+
+#[pymethods]
+impl PyRegistry {
+    fn record(&self, py: Python<'_>, key: Columns) -> PyResult<PyArtifact> {
+        whole(py, || {
+            let key = key.key(py)?;
+            // What is recorded already takes no lock, and so no thread that could wait for one.
+            let known = self.quick(py, |registry| registry.get(&Target::Key(key.clone())))?;
+            if let Some(known) = known
+                && known.origin == Origin::Recorded
+            {
+                return Ok(PyArtifact(known));
+            }
+            let recorded = self.run(py, None, move |registry, _| registry.record(&key))?;
+            Ok(PyArtifact(recorded.artifact))
+        })
+    }
+
+    fn record_many<'py>(
+        &self,
+        py: Python<'py>,
+        keys: Vec<Columns>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        whole(py, || {
+            let keys = keys.into_iter().map(|key| key.key(py));
+            let keys = keys.collect::<PyResult<Vec<_>>>()?;
+            let recorded = self.run(py, None, move |registry, _| registry.record_many(&keys))?;
+            artifacts(py, recorded.into_iter().map(|recorded| recorded.artifact))
+        })
+    }
+
+    fn record_identifier(
+        &self,
+        py: Python<'_>,
+        container: PathBuf,
+        dataset: String,
+    ) -> PyResult<PyArtifact> {
+        whole(py, || {
+            let identifier = LocalArrayIdentifier { container, dataset };
+            let recorded = self.run(py, None, move |registry, _| {
+                registry.record_identifier(&identifier)
+            })?;
+            Ok(PyArtifact(recorded.artifact))
+        })
+    }
+
+    fn get(&self, py: Python<'_>, target: Asked) -> PyResult<Option<PyArtifact>> {
+        whole(py, || {
+            let target = target.target();
+            let found = self.quick(py, |registry| registry.get(&target))?;
+            Ok(found.map(PyArtifact))
+        })
+    }
+
+    fn run_names(&self, py: Python<'_>, runs: Vec<String>) -> PyResult<Vec<String>> {
+        whole(py, || {
+            let runs: Vec<Pattern> = runs.into_iter().map(Pattern::from).collect();
+            self.run(py, None, move |registry, _| registry.run_names(&runs))
+        })
+    }
+
+    fn select<'py>(&self, py: Python<'py>, selection: Selection) -> PyResult<Bound<'py, PyList>> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            let found = self.run(py, None, move |registry, _| registry.select(&filter))?;
+            artifacts(py, found)
+        })
+    }
+
+    fn iterations<'py>(
+        &self,
+        py: Python<'py>,
+        selection: Selection,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            let rows = self.run(py, None, move |registry, _| {
+                let mut rows = Vec::new();
+                registry.iterations(&filter, |row| {
+                    rows.push(row);
+                    Ok(())
+                })?;
+                Ok(rows)
+            })?;
+            plain(py, &rows)
+        })
+    }
+
+    fn runs<'py>(&self, py: Python<'py>, selection: Selection) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            let rows = self.run(py, None, move |registry, _| {
+                let mut rows = Vec::new();
+                registry.runs(&filter, |row| {
+                    rows.push(row);
+                    Ok(())
+                })?;
+                Ok(rows)
+            })?;
+            plain(py, &rows)
+        })
+    }
+
+    fn du<'py>(
+        &self,
+        py: Python<'py>,
+        selection: Selection,
+        by: &str,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            let group = match by {
+                "run" => DuGroup::Run,
+                "kind" => DuGroup::Kind,
+                "iteration" => DuGroup::Iteration,
+                "dataset" => DuGroup::Dataset,
+                "owner" => DuGroup::Owner,
+                other => {
+                    return Err(argument(format!(
+                        "disk use is summed by run, kind, iteration, dataset or owner, not by {other:?}"
+                    )));
+                }
+            };
+            let rows = self.run(py, None, move |registry, _| registry.du(&filter, group))?;
+            plain(py, &rows)
+        })
+    }
+
+    fn refresh<'py>(
+        &self,
+        py: Python<'py>,
+        selection: Selection,
+        all: bool,
+        measure: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            let options = RefreshOptions { all, measure };
+            let report = self.run(py, progress.as_ref(), move |registry, watch| {
+                registry.refresh(&filter, options, watch)
+            })?;
+            plain(py, &report)
+        })
+    }
+
+    fn seal<'py>(
+        &self,
+        py: Python<'py>,
+        chosen: Vec<Py<PyArtifact>>,
+        hash: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        whole(py, || {
+            let chosen = ask::artifacts_of(chosen);
+            let options = SealOptions {
+                hash,
+                threads: None,
+            };
+            let sealed = self.run(py, progress.as_ref(), move |registry, watch| {
+                registry.seal_many(&chosen, options, watch)?;
+                let mut sealed = Vec::new();
+                for artifact in chosen {
+                    sealed.extend(registry.get(&Target::Id(artifact.id))?);
+                }
+                Ok(sealed)
+            })?;
+            artifacts(py, sealed)
+        })
+    }
+
+    fn unseal(&self, py: Python<'_>, chosen: Vec<Py<PyArtifact>>) -> PyResult<u64> {
+        whole(py, || {
+            let chosen = ask::artifacts_of(chosen);
+            self.run(py, None, move |registry, _| registry.unseal(&chosen))
+        })
+    }
+
+    fn scan<'py>(
+        &self,
+        py: Python<'py>,
+        kind: Vec<String>,
+        measure: bool,
+        threads: Option<usize>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let defaults = WalkOptions::default();
+            let options = ScanOptions {
+                kinds: kinds(&kind)?,
+                walk: WalkOptions {
+                    measure,
+                    threads: threads.unwrap_or(defaults.threads).clamp(1, 256),
+                    ..defaults
+                },
+            };
+            let report = self.run(py, progress.as_ref(), move |registry, watch| {
+                registry.scan(options, watch)
+            })?;
+            plain(py, &report)
+        })
+    }
+
+    /// Gives the findings, and what a repair did if one was asked for.
+    fn verify<'py>(
+        &self,
+        py: Python<'py>,
+        selection: Selection,
+        how: Verifying,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            let repair = how.repair;
+            let options = VerifyOptions {
+                measure: how.measure,
+                quick: how.quick,
+                indices: how.indices,
+                read_data: how.read_data,
+                threads: None,
+            };
+            let (report, repaired) = self.run(py, progress.as_ref(), move |registry, watch| {
+                let report = registry.verify(&filter, options, watch)?;
+                let repaired = if repair {
+                    Some(registry.repair(&report.findings, watch)?)
+                } else {
+                    None
+                };
+                Ok((report, repaired))
+            })?;
+            Ok((plain(py, &report)?, plain(py, &repaired)?))
+        })
+    }
+}

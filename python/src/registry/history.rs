@@ -1,0 +1,97 @@
+//! What was done.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use dalsegno::clock::Timestamp;
+use dalsegno::filter::Pattern;
+use dalsegno::history::{Action, HistoryFilter};
+use pyo3::prelude::*;
+
+use super::PyRegistry;
+use crate::call::whole;
+use crate::errors::argument;
+use crate::values::{PyArtifact, plain};
+
+/// An artifact, and whether it was so before an operation or after it.
+type Seen = (String, PyArtifact);
+
+/// Which operations of the history; times in milliseconds since 1970.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Which {
+    action: Vec<String>,
+    user: Vec<String>,
+    since: Option<i64>,
+    until: Option<i64>,
+    run: Vec<String>,
+    path: Option<PathBuf>,
+    /// Before the operation with this number.
+    before: Option<i64>,
+    limit: Option<u64>,
+}
+
+#[pymethods]
+impl PyRegistry {
+    fn history<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let parse = |text: &String| text.parse::<Action>().map_err(argument);
+            let filter = HistoryFilter {
+                actions: which.action.iter().map(parse).collect::<PyResult<_>>()?,
+                users: which.user,
+                since: which.since.map(Timestamp),
+                until: which.until.map(Timestamp),
+                runs: which.run.into_iter().map(Pattern::from).collect(),
+                artifacts: Vec::new(),
+                before: which.before,
+                most: which.limit,
+            };
+            let path = which.path;
+            let operations = self.run(py, None, move |registry, _| {
+                let mut operations = Vec::new();
+                let mut filter = filter;
+                if let Some(path) = path {
+                    filter.artifacts = registry.artifacts_ever_at(&path)?;
+                    if filter.artifacts.is_empty() {
+                        return Ok(operations);
+                    }
+                }
+                registry.history(&filter, |operation| {
+                    operations.push(operation);
+                    Ok(ControlFlow::Continue(()))
+                })?;
+                Ok(operations)
+            })?;
+            plain(py, &operations)
+        })
+    }
+
+    /// Gives an operation, and each artifact before or after it.
+    fn operation<'py>(&self, py: Python<'py>, id: i64) -> PyResult<(Bound<'py, PyAny>, Vec<Seen>)> {
+        whole(py, || {
+            let (operation, images) =
+                self.run(py, None, move |registry, _| registry.operation(id))?;
+            let images = images.into_iter().map(|image| {
+                let side = match image.side {
+                    dalsegno::history::Side::Before => "before",
+                    dalsegno::history::Side::After => "after",
+                };
+                (side.to_owned(), PyArtifact(image.artifact))
+            });
+            Ok((plain(py, &operation)?, images.collect()))
+        })
+    }
+
+    fn check_history<'py>(
+        &self,
+        py: Python<'py>,
+        noted: Option<&str>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let noted = noted.map(|text| text.parse().map_err(argument));
+            let noted = noted.transpose()?;
+            let report = self.run(py, None, move |registry, _| registry.check_history(noted))?;
+            plain(py, &report)
+        })
+    }
+}

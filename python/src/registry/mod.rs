@@ -1,0 +1,210 @@
+//! The registry as Python's own module sees it: plain arguments in, objects and dictionaries out.
+//! `dalsegno/registry.py` gives it the face that people use.
+//!
+//! | module | what |
+//! |---|---|
+//! | `asking` | recording, looking, asking, sealing |
+//! | `removing` | removing, the trash, undoing |
+//! | `noting` | pins and scores |
+//! | `history` | what was done |
+
+mod asking;
+mod history;
+mod noting;
+mod removing;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use dalsegno::removals::RemovalId;
+use dalsegno::{RebuildOptions, Registry, Result};
+use pyo3::prelude::*;
+
+use crate::ask;
+use crate::call::{How, Shared, Watch, quick, run, whole};
+use crate::values::plain;
+
+/// One base directory and its catalog.
+#[pyclass(frozen, name = "Registry", module = "dalsegno._native", weakref)]
+pub(crate) struct PyRegistry {
+    pub(crate) shared: Arc<Shared>,
+    base: PathBuf,
+    catalog_path: PathBuf,
+    is_read_only: bool,
+    notice: Option<&'static str>,
+    was_made: bool,
+    recovery: (Vec<String>, Vec<String>, Vec<String>),
+}
+
+impl PyRegistry {
+    /// Runs what may last.
+    pub(crate) fn run<T: Send + 'static>(
+        &self,
+        py: Python<'_>,
+        progress: Option<&Py<PyAny>>,
+        work: impl FnOnce(&Registry, &Watch) -> Result<T> + Send + 'static,
+    ) -> PyResult<T> {
+        self.shared.check()?;
+        let shared = Arc::clone(&self.shared);
+        run(py, progress, move |watch| {
+            shared.with(|registry| work(registry, watch))
+        })
+    }
+
+    /// Runs what is over at once.
+    fn quick<T: Send>(
+        &self,
+        py: Python<'_>,
+        work: impl FnOnce(&Registry) -> Result<T> + Send,
+    ) -> PyResult<T> {
+        self.shared.check()?;
+        quick(py, || self.shared.with(work))
+    }
+}
+
+fn texts(ids: &[RemovalId]) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+#[pymethods]
+impl PyRegistry {
+    #[new]
+    #[pyo3(signature = (base, create, read_only, catalog, single_host, lock_timeout))]
+    fn new(
+        py: Python<'_>,
+        base: PathBuf,
+        create: bool,
+        read_only: bool,
+        catalog: Option<PathBuf>,
+        single_host: bool,
+        lock_timeout: f64,
+    ) -> PyResult<Self> {
+        whole(py, || {
+            let mut how = How {
+                base,
+                catalog,
+                read_only,
+                single_host,
+                lock_timeout: ask::seconds(lock_timeout)?,
+            };
+            let asked = how.clone();
+            let (registry, was_made) = run(py, None, move |_| match create && !asked.read_only {
+                true => asked.options().create(&asked.base),
+                false => Ok((asked.options().open(&asked.base)?, false)),
+            })?;
+            // Whoever changes the working directory later still means this one.
+            how.base = registry.base().to_path_buf();
+            if let Some(catalog) = &mut how.catalog {
+                *catalog = registry.catalog_path().to_path_buf();
+            }
+            Ok(Self {
+                base: how.base.clone(),
+                catalog_path: registry.catalog_path().to_path_buf(),
+                is_read_only: registry.is_read_only(),
+                notice: registry.notice(),
+                was_made,
+                recovery: (
+                    texts(&registry.recovery().undone),
+                    texts(&registry.recovery().purged),
+                    registry.recovery().problems.clone(),
+                ),
+                shared: Shared::new(how, registry),
+            })
+        })
+    }
+
+    #[getter]
+    fn base(&self) -> PathBuf {
+        self.base.clone()
+    }
+
+    #[getter]
+    fn catalog_path(&self) -> PathBuf {
+        self.catalog_path.clone()
+    }
+
+    #[getter]
+    fn is_read_only(&self) -> bool {
+        self.is_read_only
+    }
+
+    #[getter]
+    fn notice(&self) -> Option<&'static str> {
+        self.notice
+    }
+
+    #[getter]
+    fn was_made(&self) -> bool {
+        self.was_made
+    }
+
+    #[getter]
+    fn closed(&self) -> bool {
+        self.shared.is_closed()
+    }
+
+    /// Removals that opening undid, removals that it purged, and what it could not settle.
+    #[getter]
+    fn recovery(&self) -> (Vec<String>, Vec<String>, Vec<String>) {
+        self.recovery.clone()
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        whole(py, || {
+            py.detach(|| self.shared.close());
+            Ok(())
+        })
+    }
+
+    fn id(&self, py: Python<'_>) -> PyResult<String> {
+        whole(py, || self.quick(py, Registry::id))
+    }
+
+    fn policies(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        whole(py, || {
+            self.quick(py, |registry| {
+                Ok(registry.policies().keys().cloned().collect())
+            })
+        })
+    }
+}
+
+/// Makes the catalog of a base directory anew; gives what that did.
+#[pyfunction]
+pub(crate) fn _rebuild<'py>(
+    py: Python<'py>,
+    base: PathBuf,
+    catalog: Option<PathBuf>,
+    force: bool,
+    lock_timeout: f64,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Bound<'py, PyAny>> {
+    whole(py, || {
+        let how = How {
+            base,
+            catalog,
+            read_only: false,
+            single_host: false,
+            lock_timeout: ask::seconds(lock_timeout)?,
+        };
+        let options = RebuildOptions {
+            force,
+            ..RebuildOptions::default()
+        };
+        let report = run(py, progress.as_ref(), move |watch| {
+            let (_, report) = how.options().rebuild(&how.base, &options, watch)?;
+            Ok(report)
+        })?;
+        plain(py, &report)
+    })
+}
+
+/// Runs the command line with these arguments, the first one its name; gives its exit code.
+#[pyfunction]
+pub(crate) fn _main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
+    quick(py, || {
+        // Calls of the command line end by themselves.
+        Ok(dalsegno::cli::status(arguments))
+    })
+}

@@ -1,0 +1,153 @@
+//! Pins and scores.
+
+use dalsegno::catalog::ScoreQuery;
+use dalsegno::filter::Pattern;
+use dalsegno::scores::Score;
+use dalsegno::{Error, PinTarget};
+use pyo3::prelude::*;
+
+use super::PyRegistry;
+use crate::ask::{self, Selection};
+use crate::call::whole;
+use crate::errors::{argument, raise};
+use crate::values::{PyArtifact, plain};
+
+/// A score, as the Python side writes it down.
+#[derive(FromPyObject)]
+struct Measured(String, String, Option<String>, Option<String>, String, f64);
+
+/// A score, as the Python side reads it.
+type Told = (String, i64, Option<String>, Option<String>, String, f64);
+
+fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
+    let Measured(run, iteration, dataset, parameters, metric, value) = measured;
+    let refused = |error: dalsegno::name::NameError| raise(py, &Error::from(error));
+    Ok(Score {
+        run: run.parse().map_err(refused)?,
+        iteration: dalsegno::name::parse_iteration(&iteration).map_err(refused)?,
+        dataset: dataset
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(refused)?,
+        parameters: parameters
+            .map(|text| text.parse())
+            .transpose()
+            .map_err(refused)?,
+        metric: metric.parse().map_err(argument)?,
+        value,
+    })
+}
+
+fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::pins::PinName> {
+    name.parse().map_err(|error: dalsegno::pins::NotAPinName| {
+        let error = dalsegno::pins::PinError::from(error);
+        raise(
+            py,
+            &Error::from(dalsegno::catalog::CatalogError::from(error)),
+        )
+    })
+}
+
+fn pin_target(
+    selection: Option<Selection>,
+    chosen: Option<Vec<Py<PyArtifact>>>,
+) -> PyResult<Option<PinTarget>> {
+    match (selection, chosen) {
+        (_, Some(chosen)) => Ok(Some(PinTarget::Artifacts(ask::artifacts_of(chosen)))),
+        (Some(selection), None) => Ok(Some(PinTarget::Filter(selection.filter()?))),
+        (None, None) => Ok(None),
+    }
+}
+
+#[pymethods]
+impl PyRegistry {
+    fn pin<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        reason: Option<String>,
+        selection: Option<Selection>,
+        chosen: Option<Vec<Py<PyArtifact>>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let name = pin_name(py, name)?;
+            let target =
+                pin_target(selection, chosen)?.ok_or_else(|| argument("nothing to pin"))?;
+            let change = self.run(py, None, move |registry, _| {
+                registry.pin(&name, reason.as_deref(), &target)
+            })?;
+            plain(py, &change)
+        })
+    }
+
+    fn unpin<'py>(
+        &self,
+        py: Python<'py>,
+        name: &str,
+        selection: Option<Selection>,
+        chosen: Option<Vec<Py<PyArtifact>>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let name = pin_name(py, name)?;
+            let target = pin_target(selection, chosen)?;
+            let change = self.run(py, None, move |registry, _| {
+                registry.unpin(&name, target.as_ref())
+            })?;
+            plain(py, &change)
+        })
+    }
+
+    fn pins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let pins = self.run(py, None, |registry, _| registry.pins())?;
+            plain(py, &pins)
+        })
+    }
+
+    fn score(&self, py: Python<'_>, scores: Vec<Measured>) -> PyResult<Vec<bool>> {
+        whole(py, || {
+            let scores = scores.into_iter().map(|score| score_of(py, score));
+            let scores = scores.collect::<PyResult<Vec<_>>>()?;
+            self.run(py, None, move |registry, _| registry.score(&scores))
+        })
+    }
+
+    fn unscore(&self, py: Python<'_>, scores: Vec<Measured>) -> PyResult<u64> {
+        whole(py, || {
+            let scores = scores.into_iter().map(|score| score_of(py, score));
+            let scores = scores.collect::<PyResult<Vec<_>>>()?;
+            self.run(py, None, move |registry, _| registry.unscore(&scores))
+        })
+    }
+
+    fn scores(
+        &self,
+        py: Python<'_>,
+        selection: Selection,
+        metric: Vec<String>,
+    ) -> PyResult<Vec<Told>> {
+        whole(py, || {
+            let of = selection.filter()?;
+            let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();
+            self.run(py, None, move |registry, _| {
+                let query = ScoreQuery {
+                    of,
+                    metrics: &metrics,
+                };
+                let mut scores = Vec::new();
+                registry.scores(&query, |score| {
+                    scores.push((
+                        score.run.to_string(),
+                        score.iteration,
+                        score.dataset.map(|name| name.to_string()),
+                        score.parameters.map(|text| text.to_string()),
+                        score.metric.to_string(),
+                        score.value,
+                    ));
+                    Ok(())
+                })?;
+                Ok(scores)
+            })
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! Removing, and back.
+
+use std::path::PathBuf;
+
+use dalsegno::removals::{Removal, RemovalId};
+use dalsegno::{RemoveOptions, RestoreTarget, Target};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::PyRegistry;
+use crate::ask::{self, Asked, Kept, Selection};
+use crate::call::whole;
+use crate::errors::argument;
+use crate::values::{artifacts, plain};
+
+/// How to remove.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Removing {
+    reason: Option<String>,
+    keep: Option<Kept>,
+    keep_going: bool,
+    force_pinned: bool,
+    ignore_best_links: bool,
+}
+
+/// The fields of an outcome, with its artifacts as objects.
+fn with_artifacts<'py>(
+    py: Python<'py>,
+    report: &impl serde::Serialize,
+    list: Vec<dalsegno::artifact::Artifact>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dict = plain(py, report)?.cast_into::<PyDict>()?;
+    dict.set_item("artifacts", artifacts(py, list)?)?;
+    Ok(dict)
+}
+
+#[pymethods]
+impl PyRegistry {
+    fn remove<'py>(
+        &self,
+        py: Python<'py>,
+        targets: Option<Vec<Asked>>,
+        selection: Option<Selection>,
+        how: Removing,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        whole(py, || {
+            let default = self.quick(py, |registry| Ok(registry.default_keep()))?;
+            let options = RemoveOptions {
+                reason: how.reason,
+                keep: ask::keep(how.keep, default)?,
+                keep_going: how.keep_going,
+                force_pinned: how.force_pinned,
+                ignore_best_links: how.ignore_best_links,
+                unchanged: false,
+            };
+            let filter = selection.map(Selection::filter).transpose()?;
+            let targets = targets.unwrap_or_default();
+            let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
+            let mut report = self.run(py, progress.as_ref(), move |registry, watch| {
+                if let Some(filter) = &filter {
+                    return registry.remove_many(filter, &options, watch);
+                }
+                let mut chosen = Vec::new();
+                for target in &targets {
+                    chosen.extend(registry.choose(target)?);
+                }
+                let plan = registry.plan_removal(chosen)?;
+                registry.remove_planned(&plan, &options, watch)
+            })?;
+            let removed = std::mem::take(&mut report.artifacts);
+            with_artifacts(py, &report, removed)
+        })
+    }
+
+    fn restore<'py>(
+        &self,
+        py: Python<'py>,
+        removal: Option<String>,
+        path: Option<PathBuf>,
+        selection: Option<Selection>,
+    ) -> PyResult<Bound<'py, PyDict>> {
+        whole(py, || {
+            let target = match (removal, path, selection) {
+                (Some(id), ..) => RestoreTarget::Removal(id.parse().map_err(argument)?),
+                (None, Some(path), _) => RestoreTarget::Path(path),
+                (None, None, Some(selection)) => RestoreTarget::Filter(selection.filter()?),
+                (None, None, None) => return Err(argument("nothing was named to restore")),
+            };
+            let mut report = self.run(py, None, move |registry, _| registry.restore(&target))?;
+            let restored = std::mem::take(&mut report.artifacts);
+            with_artifacts(py, &report, restored)
+        })
+    }
+
+    fn trash<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let removals: Vec<Removal> = self.run(py, None, |registry, _| registry.trash())?;
+            plain(py, &removals)
+        })
+    }
+
+    fn removal<'py>(&self, py: Python<'py>, id: &str) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let id: RemovalId = id.parse().map_err(argument)?;
+            let removal = self.quick(py, |registry| registry.removal(&id))?;
+            plain(py, &removal)
+        })
+    }
+
+    fn empty_trash<'py>(
+        &self,
+        py: Python<'py>,
+        older_than: Option<f64>,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let older_than = older_than.map(ask::seconds).transpose()?;
+            let report = self.run(py, progress.as_ref(), move |registry, watch| {
+                registry.empty_trash(older_than, watch)
+            })?;
+            plain(py, &report)
+        })
+    }
+
+    fn undo<'py>(&self, py: Python<'py>, id: i64) -> PyResult<Bound<'py, PyDict>> {
+        whole(py, || {
+            let mut report = self.run(py, None, move |registry, _| registry.undo(id))?;
+            let back = std::mem::take(&mut report.artifacts);
+            with_artifacts(py, &report, back)
+        })
+    }
+}
