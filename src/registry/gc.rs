@@ -355,9 +355,9 @@ impl Registry {
                 let path = self.catalog.path().to_path_buf();
                 return Err(CatalogError::Interrupted { path }.into());
             }
-            let mut removal = self.plan_removal(chosen.clone())?;
+            let mut removal = self.plan_watched(chosen.clone(), monitor)?;
             if gc::leave_occupied(&self.base, &removal, &mut chosen, &mut report.skipped) {
-                removal = self.plan_removal(chosen)?;
+                removal = self.plan_watched(chosen, monitor)?;
             }
             report.add(self.remove_backed_up(&removal, &removing, monitor)?);
             each(&report);

@@ -134,7 +134,16 @@ impl Registry {
     /// # Errors
     /// [`Error`] where something that the decision depends on cannot be read.
     pub fn plan_removal(&self, chosen: Vec<Chosen>) -> Result<RemovalPlan> {
-        removal::plan(&self.catalog, &self.base, chosen)
+        self.plan_watched(chosen, &Silent)
+    }
+
+    /// The same, until the monitor cancels.
+    pub(super) fn plan_watched(
+        &self,
+        chosen: Vec<Chosen>,
+        monitor: &dyn Monitor,
+    ) -> Result<RemovalPlan> {
+        removal::plan(&self.catalog, &self.base, chosen, monitor)
     }
 
     /// Gives what of a plan a pin or a best link binds, so that carrying it out would refuse or skip
@@ -170,8 +179,9 @@ impl Registry {
     /// report says so.
     ///
     /// # Errors
-    /// [`Error`] where anything cannot be removed, but for what `keep_going` leaves out; then
-    /// everything is as before. Also where the backup finds the catalog damaged.
+    /// [`Error`] where anything cannot be removed, but for what `keep_going` leaves out, or the
+    /// monitor cancels before everything has moved; then everything is as before. Also where the
+    /// backup finds the catalog damaged.
     pub fn remove_planned(
         &self,
         plan: &RemovalPlan,
@@ -262,7 +272,20 @@ impl Registry {
                 whole_container,
             }
         });
-        let plan = self.plan_removal(chosen.collect())?;
+        self.remove_chosen(chosen.collect(), options, monitor)
+    }
+
+    /// Removes these artifacts: rows and data, in one transaction.
+    ///
+    /// # Errors
+    /// As [`Registry::remove_planned`].
+    pub fn remove_chosen(
+        &self,
+        chosen: Vec<Chosen>,
+        options: &RemoveOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<RemovalReport> {
+        let plan = self.plan_watched(chosen, monitor)?;
         self.remove_planned(&plan, options, monitor)
     }
 
@@ -276,8 +299,7 @@ impl Registry {
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
-        let plan = self.plan_removal(self.choose(target)?)?;
-        self.remove_planned(&plan, options, monitor)
+        self.remove_chosen(self.choose(target)?, options, monitor)
     }
 
     /// Removes an artifact; how long its data is kept, the configuration says.

@@ -9,6 +9,7 @@ use crate::catalog::Change;
 use crate::error::Error;
 use crate::key::{Key, Kind};
 use crate::layout;
+use crate::monitor::Silent;
 use crate::name;
 use crate::storage::{self, Base, BestLink};
 
@@ -55,7 +56,7 @@ impl<'a> Binding<'a> {
             return Ok(());
         }
         let folder = Path::new(&planned.path);
-        let contents = storage::contents(self.base, folder)?;
+        let contents = storage::contents(self.base, folder, &Silent)?;
         for unknown in unknown(&planned.path, &contents, &planned.artifacts) {
             let key = key_of(&container, &unknown);
             let pins = change.pins_of_unknown(&key)?;

@@ -36,7 +36,9 @@
 //! | after 7, before the note | gone | not noted | notes it |
 //!
 //! See `recovery`. A step that fails without a crash is undone at once in the
-//! same way, and named.
+//! same way, and named. So is a removal that is given up before everything has moved: the monitor is
+//! asked before each item is looked at, noted and moved. Unlinking that is given up is left to the
+//! next purge.
 //!
 //! # Containers
 //! A container goes by one rename where everything in it belongs to the removal or is zarr's own
@@ -156,6 +158,18 @@ pub(crate) struct Removing<'a> {
     pub(crate) monitor: &'a dyn Monitor,
 }
 
+impl Removing<'_> {
+    /// Ends a removal that is given up. Asked before each step until the commit: until then it can
+    /// be undone.
+    fn go_on(&self) -> Result<(), Error> {
+        if self.monitor.is_cancelled() {
+            let path = self.catalog.path().to_path_buf();
+            return Err(CatalogError::Interrupted { path }.into());
+        }
+        Ok(())
+    }
+}
+
 /// A planned item after its check.
 struct Checked<'a> {
     planned: &'a PlannedItem,
@@ -243,7 +257,7 @@ pub(crate) fn remove(
 }
 
 /// Step 2: looks at every artifact of the plan; with `keep_going`, those that cannot be removed
-/// are left out. Whoever gives up while this looks has removed nothing.
+/// are left out.
 fn check<'a>(
     on: &Removing<'_>,
     change: &Change<'_>,
@@ -257,11 +271,7 @@ fn check<'a>(
     let mut checked = Vec::with_capacity(plan.items.len());
     let mut binding = Binding::new(on.base, options);
     for planned in &plan.items {
-        // The last moment: from the first rename on it is carried through.
-        if on.monitor.is_cancelled() {
-            let path = on.catalog.path().to_path_buf();
-            return Err(CatalogError::Interrupted { path }.into());
-        }
+        on.go_on()?;
         match check_one(on, change, planned, &going, &mounts, &mut binding) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
@@ -383,6 +393,7 @@ fn take(
     };
     change.begin_removal(id, on.now, on.actor, reason, &open)?;
     for checked in checked {
+        on.go_on()?;
         if let Some(item) = &checked.item {
             change.note_move(id, item.item, &item.path)?;
         }
@@ -394,17 +405,20 @@ fn take(
     let Some(folder) = folder else { return Ok(()) };
     for checked in checked {
         let Some(item) = &checked.item else { continue };
+        on.go_on()?;
         // Noted first: a move that fails half-way is undone like one that was done.
         done.taken.push(item.clone());
         folder.take(on.base, item, &mut done.touched)?;
         if checked.planned.is_container && !checked.planned.by_name {
-            let contents = storage::contents_of_item(folder, item.item)?;
+            let contents = storage::contents_of_item(folder, item.item, on.monitor)?;
             if !unknown(&item.path, &contents, &checked.planned.artifacts).is_empty() {
                 let path = on.base.path().join(&item.path);
                 return Err(StorageError::Changed { path }.into());
             }
         }
     }
+    // From here on committing is quicker than putting everything back.
+    on.go_on()?;
     folder.sync()?;
     done.touched.sync(folder)?;
     Ok(())

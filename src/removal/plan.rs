@@ -9,6 +9,7 @@ use crate::artifact::{Artifact, ArtifactId, State};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::layout;
+use crate::monitor::Monitor;
 use crate::size::Total;
 use crate::storage::{self, Base, Form};
 
@@ -86,11 +87,12 @@ impl RemovalPlan {
 /// Decides what a removal of these artifacts moves. Changes nothing.
 ///
 /// # Errors
-/// [`Error`] where something that the decision depends on cannot be read.
+/// [`Error`] where something that the decision depends on cannot be read, or the monitor cancels.
 pub(crate) fn plan(
     catalog: &Catalog,
     base: &Base,
     chosen: Vec<Chosen>,
+    monitor: &dyn Monitor,
 ) -> Result<RemovalPlan, Error> {
     let mut containers: BTreeMap<String, BTreeMap<String, Chosen>> = BTreeMap::new();
     let mut plan = RemovalPlan::default();
@@ -116,15 +118,14 @@ pub(crate) fn plan(
         );
     }
     for (container, group) in containers {
-        plan_container(catalog, base, container, group, &mut plan)?;
+        plan_container((catalog, base, monitor), container, group, &mut plan)?;
     }
     plan.items = fold(plan.items);
     Ok(plan)
 }
 
 fn plan_container(
-    catalog: &Catalog,
-    base: &Base,
+    (catalog, base, monitor): (&Catalog, &Base, &dyn Monitor),
     container: String,
     group: BTreeMap<String, Chosen>,
     plan: &mut RemovalPlan,
@@ -133,7 +134,7 @@ fn plan_container(
     let named = group.values().any(|chosen| chosen.whole_container);
     if named {
         let artifacts = catalog.in_container(&container)?;
-        let contents = storage::contents(base, path)?;
+        let contents = storage::contents(base, path, monitor)?;
         let unknown = unknown(&container, &contents, &artifacts);
         let missing = missing(&container, &contents, &artifacts);
         plan.items.push(PlannedItem {
@@ -150,7 +151,7 @@ fn plan_container(
     let is_all = catalog.count_in_container(&container, group.len() + 1)? == group.len();
     let artifacts: Vec<Artifact> = group.into_values().map(|chosen| chosen.artifact).collect();
     if is_all {
-        let contents = storage::contents(base, path)?;
+        let contents = storage::contents(base, path, monitor)?;
         let stays = unknown(&container, &contents, &artifacts);
         let has_data = !contents.arrays.is_empty() || !contents.others.is_empty();
         if stays.is_empty() && has_data {

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use super::place::{Absent, descend, open_folder};
 use super::trash::{TrashFolder, is_group_metadata};
 use super::{Base, StorageError, marker};
+use crate::monitor::Monitor;
 
 /// What lies in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -26,9 +27,10 @@ pub struct Contents {
 ///
 /// # Errors
 /// [`StorageError`] where something cannot be read: it is never taken for "nothing there".
-pub fn contents(base: &Base, path: &Path) -> Result<Contents, StorageError> {
+/// [`StorageError::Interrupted`] where the monitor cancels.
+pub fn contents(base: &Base, path: &Path, monitor: &dyn Monitor) -> Result<Contents, StorageError> {
     match descend(base, path, Absent::Say)? {
-        Some(folder) => look(&folder, &base.path().join(path)),
+        Some(folder) => look(&folder, &base.path().join(path), monitor),
         None => Ok(Contents::default()),
     }
 }
@@ -37,14 +39,18 @@ pub fn contents(base: &Base, path: &Path) -> Result<Contents, StorageError> {
 ///
 /// # Errors
 /// As [`contents`].
-pub fn contents_of_item(folder: &TrashFolder, item: u32) -> Result<Contents, StorageError> {
+pub fn contents_of_item(
+    folder: &TrashFolder,
+    item: u32,
+    monitor: &dyn Monitor,
+) -> Result<Contents, StorageError> {
     let path = folder.path.join(item.to_string());
     let folder = open_folder(&folder.fd, item.to_string())
         .map_err(|errno| StorageError::io("opening", &path, errno))?;
-    look(&folder, &path)
+    look(&folder, &path, monitor)
 }
 
-fn look(container: &OwnedFd, path: &Path) -> Result<Contents, StorageError> {
+fn look(container: &OwnedFd, path: &Path, monitor: &dyn Monitor) -> Result<Contents, StorageError> {
     let mut contents = Contents::default();
     if is_array(container, Path::new("."), path)? {
         contents.arrays.push(PathBuf::new());
@@ -53,6 +59,10 @@ fn look(container: &OwnedFd, path: &Path) -> Result<Contents, StorageError> {
     let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
     let mut folders = vec![PathBuf::new()];
     while let Some(relative) = folders.pop() {
+        if monitor.is_cancelled() {
+            let path = path.to_path_buf();
+            return Err(StorageError::Interrupted { path });
+        }
         let full = path.join(&relative);
         let reading = |errno: Errno| StorageError::io("reading", &full, errno);
         let name = if relative.as_os_str().is_empty() {

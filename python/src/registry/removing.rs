@@ -66,8 +66,7 @@ impl PyRegistry {
                 for target in &targets {
                     chosen.extend(registry.choose(target)?);
                 }
-                let plan = registry.plan_removal(chosen)?;
-                registry.remove_planned(&plan, &options, watch)
+                registry.remove_chosen(chosen, &options, watch)
             })?;
             let removed = std::mem::take(&mut report.artifacts);
             with_artifacts(py, &report, removed)
