@@ -250,6 +250,86 @@ fn a_cancelled_purge_leaves_a_removal_that_the_next_one_finishes() {
     assert_eq!(registry.trash().unwrap(), []);
 }
 
+/// Panics the nth time that it is told or asked anything, on whichever thread.
+struct Broken {
+    asked: AtomicU64,
+    at: u64,
+}
+
+impl Broken {
+    fn step(&self) {
+        assert_ne!(self.asked.fetch_add(1, Ordering::SeqCst), self.at, "broken");
+    }
+}
+
+impl Monitor for Broken {
+    fn advance(&self, _: Progress) {
+        self.step();
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.step();
+        false
+    }
+}
+
+/// Whether some work panics; fails where it never ends.
+fn panics(work: impl FnOnce() + Send + 'static) -> bool {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+        sender.send(result.is_err()).unwrap();
+    });
+    let ended = receiver.recv_timeout(Duration::from_secs(120));
+    ended.expect("the work ends")
+}
+
+/// A panic of a worker goes on in the call, and leaves nobody waiting; what was left is settled by
+/// whoever opens the registry next.
+#[test]
+fn a_panic_ends_the_work_that_it_happens_in() {
+    let calls: [fn(&Registry, &Broken); 3] = [
+        |registry, monitor| drop(registry.scan(WalkOptions::default(), monitor).unwrap()),
+        |registry, monitor| {
+            let options = RefreshOptions {
+                all: true,
+                measure: true,
+            };
+            registry
+                .refresh(&Filter::default(), options, monitor)
+                .unwrap();
+        },
+        |registry, monitor| {
+            let options = RemoveOptions::default();
+            registry
+                .remove_many(&Filter::default(), &options, monitor)
+                .unwrap();
+        },
+    ];
+    for call in calls {
+        let folder = tempfile::tempdir().unwrap();
+        write_arrays(folder.path(), 3);
+        let mut at = 0;
+        loop {
+            let registry = common::create(folder.path());
+            registry.scan(WalkOptions::default(), &Silent).unwrap();
+            let asked = AtomicU64::new(0);
+            let monitor = Broken { asked, at };
+            if !panics(move || call(&registry, &monitor)) {
+                break;
+            }
+            let registry = common::create(folder.path());
+            let verified = registry.verify(&Filter::default(), VerifyOptions::default(), &Silent);
+            assert!(verified.unwrap().findings.is_empty(), "{at}");
+            at += 1;
+            if rows(&registry) == 0 {
+                write_arrays(folder.path(), 3);
+            }
+        }
+        assert!(at > 3, "{at}");
+    }
+}
+
 #[test]
 fn a_writer_that_is_interrupted_leaves_the_line_and_has_written_nothing() {
     let folder = tempfile::tempdir().unwrap();

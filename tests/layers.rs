@@ -335,12 +335,72 @@ fn values_know_neither_disk_nor_environment() {
 
 #[test]
 fn no_file_is_over_600_lines() {
-    let long: Vec<String> = sources()
+    let mut long: Vec<String> = sources()
         .iter()
         .filter(|source| source.lines > 600)
         .map(|source| format!("src/{}: {} lines", source.path, source.lines))
         .collect();
+    let python = python_sources();
+    let of_python = python.iter().filter(|(_, text)| text.lines().count() > 600);
+    long.extend(of_python.map(|(path, _)| path.clone()));
     assert!(long.is_empty(), "{long:#?}");
+}
+
+/// The sources of the Python package, native half, face and tests: paths from the top, and texts.
+fn python_sources() -> Vec<(String, String)> {
+    let mut folders = ["python/src", "python/package", "python/tests"]
+        .map(|folder| root().join(folder))
+        .to_vec();
+    let mut sources = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let extension = path.extension().and_then(|extension| extension.to_str());
+            if path.is_dir() {
+                folders.push(path);
+            } else if matches!(extension, Some("rs" | "py" | "pyi")) {
+                let text = fs::read_to_string(&path).unwrap();
+                let path = path.strip_prefix(root()).unwrap();
+                sources.push((path.to_str().unwrap().to_owned(), text));
+            }
+        }
+    }
+    assert!(sources.len() > 30, "the sources were not found");
+    sources
+}
+
+/// What PyO3 makes of a panic is no `Exception`: so each call that does more than read a field is
+/// wrapped.
+#[test]
+fn every_call_of_the_python_package_turns_panics_into_errors() {
+    let mut calls = 0;
+    let mut bare = Vec::new();
+    for (path, text) in python_sources() {
+        let is_calls = path.starts_with("python/src/registry/") || path == "python/src/gc.rs";
+        if !is_calls {
+            continue;
+        }
+        for part in text.split("#[pymethods]").skip(1) {
+            let methods = part.split("\n}\n").next().unwrap();
+            for method in methods.split("\n    fn ").skip(1) {
+                let name = method.split(['(', '<']).next().unwrap();
+                let head = method.split(" {\n").next().unwrap();
+                calls += 1;
+                if head.contains("-> PyResult<") && !method.contains("whole(") {
+                    bare.push(format!("{path}: {name}"));
+                }
+            }
+        }
+        for part in text.split("#[pyfunction]").skip(1) {
+            let function = part.split("\n}\n").next().unwrap();
+            calls += 1;
+            if !function.contains("whole(") && !function.contains("quick(") {
+                bare.push(format!("{path}: {}", function.lines().nth(1).unwrap()));
+            }
+        }
+    }
+    assert!(calls > 40, "the calls were not found");
+    assert!(bare.is_empty(), "{bare:#?}");
 }
 
 #[test]

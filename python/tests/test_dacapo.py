@@ -301,8 +301,8 @@ def test_child_processes_take_the_store_too_where_that_is_asked(
     # Somebody else's sitecustomize keeps its turn.
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text("import os; os.environ['SEEN'] = 'yes'\n")
-    paths = os.environ["PYTHONPATH"]
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([paths, str(tmp_path / "site")]))
+    paths = filter(None, [os.environ.get("PYTHONPATH"), str(tmp_path / "site")])
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(paths))
     before = os.environ["PYTHONPATH"]
     theirs = "dacapo.store.local_array_store"
     dalsegno.dacapo.install()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import builtins
 import pickle
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import dalsegno
 import pytest
+from conftest import write_array
 from dalsegno import _native, errors
 
 
@@ -78,3 +82,82 @@ def test_the_cause_stands_in_the_message(registry: dalsegno.Registry) -> None:
     with pytest.raises(NotADirectoryError) as caught:
         dalsegno.Registry(registry.base / "file")
     assert isinstance(caught.value, dalsegno.Error)
+
+
+needs_stumble = pytest.mark.skipif(
+    not hasattr(_native, "_stumble"), reason="only what is built for development can be made to panic"
+)
+
+
+@needs_stumble
+@pytest.mark.parametrize("place", ["short", "long", "answer"])
+def test_a_panic_is_an_error_and_the_registry_goes_on(
+    registry: dalsegno.Registry, place: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stumble = getattr(_native, "_stumble")
+    artifact = registry.record_prediction("r", 1, "d")
+    calls: list[Callable[[], object]] = [lambda: registry.get(artifact)]
+    if place != "short":
+        calls = [
+            lambda: registry.record_prediction("r", 2, "d"),
+            lambda: registry.list().to_dicts(),
+            registry.iterations,
+            registry.scan,
+            registry.verify,
+            lambda: registry.remove(artifact),
+            lambda: registry.pin("x", artifact, reason="y"),
+            lambda: registry.score("r", 1, {"voi": 1}),
+            registry.history,
+            registry.check_history,
+            lambda: registry.plan_gc(keep_last=1),
+            lambda: dalsegno.rebuild(registry.base),
+            lambda: dalsegno.Registry(registry.base),
+        ]
+    for call in calls:
+        stumble(place, 0)
+        with pytest.raises(errors.InternalError, match=f"stumbled at {place}") as caught:
+            call()
+        assert isinstance(caught.value, RuntimeError) and caught.value.code == "internal"
+        assert caught.value.hint is not None and "dalsegno doctor" in caught.value.hint
+        assert [row.iteration for row in registry.list()] == [1]
+    assert "stumbled" in capfd.readouterr().err, "where it happened is said, for the report"
+    assert registry.verify().agrees and registry.check_history().is_whole
+
+
+@needs_stumble
+def test_a_panic_in_the_middle_of_a_removal_leaves_everything_as_it_was(
+    registry: dalsegno.Registry,
+) -> None:
+    made = [registry.record_prediction("r", number, dataset) for number in range(3) for dataset in "de"]
+    for artifact in made:
+        write_array(artifact.path)
+    registry.refresh()
+    before = list(registry.list())
+    done = registry.check_history().operations
+    after = 0
+    while True:
+        getattr(_native, "_stumble")("monitor", after)
+        try:
+            removed = registry.remove(dataset="d", keep=True)
+        except errors.InternalError:
+            after += 1
+        else:
+            break
+        # The next call that changes anything finds the disk as it was, and so does whoever reads.
+        assert list(registry.list(refresh=False)) == before
+        assert all(artifact.path.exists() for artifact in made)
+        assert registry.trash() == []
+    getattr(_native, "_stumble")("nowhere", 0)
+    assert after >= 9, "each array is looked at, noted and moved"
+    assert len(removed.artifacts) == 3
+    actions = [one.action for one in registry.history()]
+    assert actions.count("remove") == 1 and len(actions) > done
+    assert registry.verify().agrees
+
+
+@needs_stumble
+def test_a_panic_of_the_command_line_is_an_error(base: Path) -> None:
+    code = "import dalsegno._native as n; n._stumble('short', 0); n._main(['dalsegno', '--version'])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "InternalError" in run.stderr and "PanicException" not in run.stderr

@@ -32,6 +32,35 @@ def test_dictionaries_are_those_of_the_command_line(filled: dalsegno.Registry) -
     assert len(lines) == 5
 
 
+def test_history_is_read_page_by_page(
+    filled: dalsegno.Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(20):
+        filled.score("r", number, {"voi": number})
+    command = [sys.executable, "-m", "dalsegno", "--base", str(filled.base), "history", "--jsonl"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    lines = [json.loads(line) for line in run.stdout.splitlines()]
+    assert len(lines) > 20
+    for page in (1, 7, 10, 20, len(lines), 500):
+        monkeypatch.setattr("dalsegno._listing.PAGE", page)
+        assert filled.history().to_dicts() == lines
+        assert [one.id for one in filled.history()] == [line["id"] for line in lines]
+        for limit in (0, 1, 7, 20, 500):
+            assert filled.history(limit=limit).to_dicts() == lines[:limit]
+        assert filled.history(action="score").to_dicts() == lines[:20]
+    monkeypatch.setattr("dalsegno._listing.PAGE", 10)
+    history = filled.history(action="score")
+    first = next(history)
+    # Between two pages anybody may write, and what is done then is not among them.
+    for _ in range(15):
+        filled.score("r", 99, {"voi": next(history).id})
+    assert [first.id, *(one.id for one in history)][-1] == lines[19]["id"]
+    with pytest.raises(ValueError, match="colour"):
+        filled.history(action="colour")
+    with pytest.raises(ValueError, match="limit"):
+        filled.history(limit=-1)
+
+
 def test_a_listing_is_an_arrow_table(filled: dalsegno.Registry) -> None:
     arrow = pytest.importorskip("pyarrow")
     table = filled.list().to_arrow()

@@ -72,6 +72,9 @@ pub(super) fn default_threads() -> usize {
 ///
 /// # Errors
 /// Whatever `emit` returns; the work then ends.
+///
+/// # Panics
+/// Where a task does: all end, and its panic goes on here.
 pub(super) fn run<T: Send, S, V: Send, E>(
     threads: usize,
     tasks: Vec<T>,
@@ -90,7 +93,7 @@ pub(super) fn run<T: Send, S, V: Send, E>(
     };
     let (sender, receiver) = mpsc::sync_channel(32);
     std::thread::scope(|scope| {
-        for _ in 0..threads.max(1) {
+        let worker = |_| {
             let (pool, scratch, perform, sender) = (&pool, &scratch, &perform, sender.clone());
             scope.spawn(move || {
                 let mut scratch = scratch();
@@ -101,11 +104,18 @@ pub(super) fn run<T: Send, S, V: Send, E>(
                 pool.work(&sender, |task, more| {
                     perform(task, &mut scratch, more, &sender)
                 });
-            });
-        }
+            })
+        };
+        let workers: Vec<_> = (0..threads.max(1)).map(worker).collect();
         drop(sender);
         // Where `emit` fails the receiver is dropped, and sending ends every worker.
-        receiver.into_iter().flatten().try_for_each(&mut emit)
+        let result = receiver.into_iter().flatten().try_for_each(&mut emit);
+        for worker in workers {
+            worker
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        }
+        result
     })
 }
 
@@ -145,7 +155,9 @@ impl<T> Pool<T> {
             };
             stack.running += 1;
             drop(stack);
+            let unfinished = Unfinished(self);
             let result = perform(task, &mut more);
+            drop(unfinished);
             stack = self.lock();
             stack.running -= 1;
             stack.stop |= result.is_err();
@@ -158,5 +170,19 @@ impl<T> Pool<T> {
         drop(stack);
         // Who does not take it has ended the work.
         let _ = sender.flush();
+    }
+}
+
+/// A task that is being performed: where that panics, all end, rather than wait for it.
+struct Unfinished<'a, T>(&'a Pool<T>);
+
+impl<T> Drop for Unfinished<'_, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut stack = self.0.lock();
+            stack.running -= 1;
+            stack.stop = true;
+            self.0.changed.notify_all();
+        }
     }
 }

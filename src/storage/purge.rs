@@ -198,6 +198,21 @@ struct Purge<'a> {
     root: Arc<Folder>,
 }
 
+/// A worker with a task. One that panics is done as well: the others do not wait for it.
+struct Running<'p, 'a>(&'p Purge<'a>);
+
+impl Drop for Running<'_, '_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.running -= 1;
+        let idle = queue.running == 0;
+        drop(queue);
+        if idle {
+            self.0.changed.notify_all();
+        }
+    }
+}
+
 impl<'a> Purge<'a> {
     fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
@@ -223,6 +238,7 @@ impl<'a> Purge<'a> {
             };
             queue.running += 1;
             drop(queue);
+            let running = Running(self);
             let mut next = Some(task);
             while let Some(task) = next.take() {
                 if self.is_late() {
@@ -244,13 +260,7 @@ impl<'a> Purge<'a> {
                     self.changed.notify_all();
                 }
             }
-            let mut queue = self.lock();
-            queue.running -= 1;
-            let idle = queue.running == 0;
-            drop(queue);
-            if idle {
-                self.changed.notify_all();
-            }
+            drop(running);
         }
     }
 

@@ -16,16 +16,17 @@ import os as _os
 
 from . import _native, errors
 from ._arguments import Age, Iterations, Keep, Selection, Text
-from ._listing import Listing
+from ._error import Error
+from ._listing import History, Listing
 from ._native import Artifact, LocalArrayIdentifier, LocalContainerIdentifier
 from ._progress import Progress
-from .errors import Error
 from .registry import Key, Plan, Registry, Target, rebuild
 
 __all__ = [
     "Age",
     "Artifact",
     "Error",
+    "History",
     "Iterations",
     "Keep",
     "Key",

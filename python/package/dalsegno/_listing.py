@@ -1,4 +1,4 @@
-"""Listings: artifacts one by one, or all of them as a table."""
+"""Listings: artifacts or operations one by one, or all of them as a table."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Callable, Dict, List, Optional
 
 from ._native import Artifact
+from .values import Operation, build
 
 COLUMNS = (
     "id",
@@ -107,6 +108,49 @@ class Listing(Iterator[Artifact]):
             row = artifact.to_dict()
             row.update({name: getattr(artifact, name) for name in _TIMES})
             yield [row[name] for name in COLUMNS]
+
+
+PAGE = 500
+
+Page = Callable[[Optional[int], int], List[Dict[str, Any]]]
+"""Reads a page: operations before this one, at most so many."""
+
+
+class History(Iterator[Operation]):
+    """Operations, the newest first.
+
+    An iterator: it goes through the operations once. They are read page by page, so memory holds a page
+    at a time, and between two pages nothing is locked. What is done meanwhile is not among them.
+    """
+
+    def __init__(self, read: Page, limit: Optional[int]) -> None:
+        if limit is not None and limit < 0:
+            raise ValueError(f"a limit is no less than 0, not {limit}")
+        # The first page at once: who asks for what there is not, is told where it was asked.
+        most = PAGE if limit is None else min(PAGE, limit)
+        self._rows = _paged(read, read(None, most), limit)
+
+    def __iter__(self) -> History:
+        return self
+
+    def __next__(self) -> Operation:
+        return build(Operation, next(self._rows))
+
+    def to_dicts(self) -> List[Dict[str, Any]]:
+        """Give the rest as dictionaries, as ``dalsegno history --json`` has them."""
+        return list(self._rows)
+
+
+def _paged(
+    read: Page, page: List[Dict[str, Any]], limit: Optional[int]
+) -> Iterator[Dict[str, Any]]:
+    left = limit
+    while page:
+        yield from page
+        if left is not None:
+            left -= len(page)
+        most = PAGE if left is None else min(PAGE, left)
+        page = read(page[-1]["id"], most) if len(page) == PAGE and most > 0 else []
 
 
 def _imported(name: str, what: str) -> Any:

@@ -1,0 +1,214 @@
+"""Garbage collection: plans, and carrying them out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Dict, Mapping, Optional, Tuple, Union
+
+from . import _arguments as arguments
+from . import _native
+from ._arguments import Age, Iterations, Keep, Text
+from ._core import Core
+from ._progress import Wanted, told
+from .values import GcReport, PlanLine, Sum, build, build_all
+
+
+class Plan:
+    """A plan of what may go: what stays, what goes, and why. Nothing has gone yet."""
+
+    def __init__(self, native: _native.Plan) -> None:
+        self._native = native
+        self._text: Optional[str] = None
+
+    @property
+    def id(self) -> str:
+        """Its id; the history remembers it with each removal."""
+        return self._native.id
+
+    @property
+    def policy(self) -> str:
+        """Its rules in words."""
+        return self._native.policy
+
+    @property
+    def lines(self) -> Tuple[PlanLine, ...]:
+        """A line for each artifact, ordered by run, kind, dataset, iteration, parameters."""
+        return tuple(build_all(PlanLine, self._native.lines()))
+
+    @property
+    def removed(self) -> Tuple[PlanLine, ...]:
+        """The lines of what goes."""
+        return tuple(line for line in self.lines if line.removed)
+
+    @property
+    def kept(self) -> Tuple[PlanLine, ...]:
+        """The lines of what stays."""
+        return tuple(line for line in self.lines if not line.removed)
+
+    @property
+    def total_removed(self) -> Sum:
+        """What goes, in all."""
+        return _sum(self._native.totals()["removed"])
+
+    @property
+    def total_kept(self) -> Sum:
+        """What stays, in all."""
+        return _sum(self._native.totals()["kept"])
+
+    @property
+    def unmet(self) -> Tuple[str, ...]:
+        """Limits that are not met although all that may go does, in words."""
+        return tuple(self._native.unmet)
+
+    @property
+    def notices(self) -> Tuple[str, ...]:
+        """What to look at before the plan is carried out, in words."""
+        return tuple(self._native.notices)
+
+    def to_json(self) -> str:
+        """Give the plan as a text that ``dalsegno gc --apply FILE`` and :meth:`Registry.apply` carry
+        out, days later if you like: what changed since is then left alone."""
+        return self._native.text()
+
+    def __repr__(self) -> str:
+        gone, stays = self.total_removed.artifacts, self.total_kept.artifacts
+        return f"<Plan {self.id}: {gone} go, {stays} stay>"
+
+
+def _sum(fields: Dict[str, Any]) -> Sum:
+    return build(Sum, {"artifacts": fields["artifacts"], **fields["size"]})
+
+
+class Collecting(Core):
+    """Garbage collection."""
+
+    def plan_gc(
+        self,
+        *,
+        policy: Optional[str] = None,
+        whole_runs: bool = False,
+        older_than: Optional[Age] = None,
+        keep_last: Optional[int] = None,
+        keep_first: Optional[int] = None,
+        keep_every: Optional[int] = None,
+        keep_iterations: Iterable[int] = (),
+        keep_within: Optional[Age] = None,
+        keep_best: Optional[int] = None,
+        metric: Optional[str] = None,
+        best_with: Iterable[str] = (),
+        max_size: Union[int, str, None] = None,
+        max_files: Optional[int] = None,
+        min_free: Union[int, str, None] = None,
+        allow_empty_group: bool = False,
+        ignore_best_links: bool = False,
+        refresh: bool = True,
+        progress: Wanted = None,
+        run: Union[Text, Iterable[Text], None] = None,
+        kind: Union[str, Iterable[str], None] = None,
+        iteration: Optional[Iterations] = None,
+        dataset: Union[Text, Iterable[Text], None] = None,
+        parameters: Union[Text, Iterable[Text], None] = None,
+        owner: Union[int, Iterable[int], None] = None,
+    ) -> Plan:
+        """Plan what may go, with a reason for every artifact. Removes nothing.
+
+        ``older_than``, ``run``, ``kind``, ``iteration``, ``dataset``, ``parameters`` and ``owner`` say
+        what may go at all; what any ``keep_…`` keeps stays; with a limit, only as much of the rest goes
+        as the limit needs, the oldest first. Rules compare the iterations of one run, kind and dataset.
+
+        Args:
+            policy: By a policy of ``.dalsegno/config.toml``; brings its own rules.
+            whole_runs: Whole runs, by their newest artifacts.
+            keep_best: How many of the best by ``metric``, such as ``voi:min``.
+            best_with: Kinds that stay with the best outputs: ``prediction``, ``checkpoint``.
+            max_size: Let at most this much stay; bytes, or as in ``"500GB"``.
+            min_free: Make this much space on the file system.
+            allow_empty_group: Let a plan take all that a run has of a kind and dataset.
+            refresh: Look on disk first, and count what nobody counted.
+
+        Raises:
+            PolicyEmptyError and its like: A rule is missing or decides nothing.
+            PlanEmptiesGroupError: Nothing would be left of a group.
+        """
+        asked = {"run": run, "kind": kind, "iteration": iteration, "dataset": dataset}
+        asked.update(parameters=parameters, owner=owner)
+        given: Dict[str, Any] = {
+            "keep_last": keep_last,
+            "keep_first": keep_first,
+            "keep_every": keep_every,
+            "keep_iterations": [int(number) for number in keep_iterations],
+            "keep_within": None if keep_within is None else arguments.seconds(keep_within),
+            "keep_best": keep_best,
+            "metric": metric,
+            "best_with": arguments.texts(best_with, "a kind"),
+            "max_size": arguments.size(max_size),
+            "max_files": max_files,
+            "min_free": arguments.size(min_free),
+            "older_than": None if older_than is None else arguments.seconds(older_than),
+        }
+        _check_rules(policy, whole_runs, given, iteration, allow_empty_group)
+        said = {name: value for name, value in {**given, **asked}.items() if value not in (None, [])}
+        words = [] if policy is None else [f"policy {policy}"]
+        words += ["whole runs"] if whole_runs else []
+        words += [f"{name.replace('_', '-')} {value}" for name, value in said.items()]
+        rules = {
+            **given,
+            "policy": policy,
+            "runs": whole_runs,
+            "allow_empty_group": allow_empty_group,
+            "ignore_best_links": ignore_best_links,
+            "words": ", ".join(words),
+        }
+        wanted = arguments.selection(asked)
+        with told(progress) as tell:
+            return Plan(_native._plan_gc(self._native, rules, wanted, refresh, tell))
+
+    def apply(
+        self,
+        plan: Union[Plan, str],
+        *,
+        reason: Optional[str] = None,
+        keep: Keep = None,
+        progress: Wanted = None,
+    ) -> GcReport:
+        """Carry a plan out. What was pinned, written or recorded anew since is skipped and told.
+
+        Args:
+            plan: A plan, or the text of one.
+            reason: Why; is remembered. Without, the plan and its rules are.
+            keep: As for :meth:`remove`.
+
+        Raises:
+            PlanOutdatedError, PlanElsewhereError: The plan does not fit any more.
+        """
+        text = plan.to_json() if isinstance(plan, Plan) else plan
+        with told(progress) as tell:
+            done = _native._apply(self._native, text, reason, arguments.keep(keep), tell)
+        return build(GcReport, done)
+
+    @property
+    def policies(self) -> Tuple[str, ...]:
+        """Names of the policies of ``.dalsegno/config.toml``."""
+        return tuple(self._native.policies())
+
+
+def _check_rules(
+    policy: Optional[str],
+    whole_runs: bool,
+    given: Mapping[str, Any],
+    iteration: Optional[Iterations],
+    allow_empty_group: bool,
+) -> None:
+    """Refuse rules that would not be looked at."""
+    said = [name for name, value in given.items() if value not in (None, [])]
+    said += ["iteration"] if iteration is not None else []
+    if policy is not None:
+        said += ["whole_runs"] if whole_runs else []
+        said += ["allow_empty_group"] if allow_empty_group else []
+        if said:
+            raise ValueError(f"a policy brings its own rules; leave out {', '.join(said)}")
+    if whole_runs:
+        fitting = {"older_than", "keep_last", "keep_within", "max_size", "max_files", "min_free"}
+        others = [name for name in said if name not in fitting]
+        if others:
+            raise ValueError(f"about iterations, not about whole runs: {', '.join(others)}")

@@ -1,0 +1,51 @@
+"""What the parts of the registry share."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+
+from . import _arguments as arguments
+from . import _native
+from . import _targets
+from ._native import Artifact
+from ._progress import Wanted, told
+
+
+class Core:
+    """An open registry: what every part of its face works with."""
+
+    _native: _native.Registry
+
+    def _refreshed(
+        self,
+        selection: Mapping[str, Any],
+        refresh: bool,
+        *,
+        measure: bool = False,
+        progress: Wanted = False,
+    ) -> Dict[str, Any]:
+        """The selection, after a look at what it may mean."""
+        wanted = arguments.selection(selection)
+        if refresh and not self._native.is_read_only:
+            # What the look itself may change does not say where to look.
+            about = {**wanted, "state": [], "older_than": None, "min_bytes": None, "owner": []}
+            with told(progress) as tell:
+                self._native.refresh(about, False, measure, tell)
+        return wanted
+
+    def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:
+        found = self._native.get(_targets.target(target))
+        if found is None:
+            from .errors import NotRecordedError
+
+            raise NotRecordedError(
+                f"{target} is not recorded", hint="record it, or take it in with: dalsegno scan"
+            )
+        return found
+
+    def _bound(
+        self, targets: Any, selection: Mapping[str, Any]
+    ) -> Tuple[Optional[Dict[str, Any]], Optional[List[Artifact]]]:
+        if targets is not None:
+            return None, [self._recorded(target) for target in _targets.targets(targets)]
+        return (arguments.selection(selection) if selection else None), None

@@ -1,0 +1,115 @@
+"""Pins and scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
+
+from . import _arguments as arguments
+from . import _targets
+from ._arguments import Iterations, Selection, Text
+from ._core import Core
+from ._native import Artifact
+from ._targets import Target
+from .values import Pin, PinChange, Score, build, build_all
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Noting(Core):
+    """Pins and scores."""
+
+    def pin(
+        self,
+        name: str,
+        targets: Union[Target, Iterable[Target], None] = None,
+        *,
+        reason: Optional[str] = None,
+        **selection: Unpack[Selection],
+    ) -> PinChange:
+        """Make a pin, or let it bind more. What a pin binds is removed by nothing.
+
+        A selection of runs and iterations and nothing else binds also what is recorded there later.
+
+        Args:
+            reason: Why; a new pin needs one.
+
+        Raises:
+            PinWithoutReasonError, PinTakenError, PinBindsNothingError, PinNameError
+        """
+        if (targets is None) == (not selection):
+            raise TypeError("name what is to be pinned, either by targets or by a selection")
+        wanted, chosen = self._bound(targets, selection)
+        return build(PinChange, self._native.pin(name, reason, wanted, chosen))
+
+    def unpin(
+        self,
+        name: str,
+        targets: Union[Target, Iterable[Target], None] = None,
+        **selection: Unpack[Selection],
+    ) -> PinChange:
+        """Take a pin away, or let it bind less.
+
+        Raises:
+            NoPinError: There is no such pin.
+        """
+        wanted, chosen = self._bound(targets, selection)
+        return build(PinChange, self._native.unpin(name, wanted, chosen))
+
+    def pins(self) -> List[Pin]:
+        """Give every pin, by name."""
+        return build_all(Pin, self._native.pins())
+
+    def score(
+        self,
+        run: Text,
+        iteration: Union[int, str],
+        values: Mapping[str, float],
+        *,
+        dataset: Optional[Text] = None,
+        parameters: Optional[Text] = None,
+    ) -> bool:
+        """Note what was measured: of an iteration, or of one dataset or parameter set of it.
+
+        Args:
+            values: Metrics and their values, such as ``{"voi": 0.4}``.
+
+        Returns:
+            Whether anything is recorded at this run and iteration: where not, look for a slip.
+        """
+        name, number = arguments.text(run, numbers=False), arguments.iteration(iteration)
+        what = (arguments.optional(dataset), arguments.optional(parameters))
+        known = self._native.score(
+            [(name, number, *what, metric, float(value)) for metric, value in values.items()]
+        )
+        return all(known)
+
+    def score_many(self, scores: Iterable[Score]) -> List[bool]:
+        """Note many scores in one transaction, all or none; says of each what :meth:`score` does."""
+        return self._native.score([_score(score) for score in scores])
+
+    def unscore(self, scores: Union[Score, Iterable[Score]]) -> int:
+        """Take scores away, whatever their values; gives the number of those that were there."""
+        chosen = [scores] if isinstance(scores, Score) else scores
+        return self._native.unscore([_score(score) for score in chosen])
+
+    def scores(
+        self,
+        metric: Union[str, Iterable[str], None] = None,
+        *,
+        run: Union[Text, Iterable[Text], None] = None,
+        iteration: Optional[Iterations] = None,
+        dataset: Union[Text, Iterable[Text], None] = None,
+        parameters: Union[Text, Iterable[Text], None] = None,
+    ) -> List[Score]:
+        """Give scores, in the order run, iteration, dataset, parameters, metric."""
+        asked = {"run": run, "iteration": iteration, "dataset": dataset, "parameters": parameters}
+        wanted = arguments.selection(asked)
+        found = self._native.scores(wanted, arguments.texts(metric, "a metric"))
+        return [Score(*values) for values in found]
+
+
+def _score(score: Score) -> Tuple[str, str, Optional[str], Optional[str], str, float]:
+    number = arguments.iteration(score.iteration)
+    return score.run, number, score.dataset, score.parameters, score.metric, score.value

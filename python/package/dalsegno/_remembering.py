@@ -1,0 +1,78 @@
+"""History."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+from . import _arguments as arguments
+from . import _targets
+from ._arguments import Age, Text
+from ._core import Core
+from ._listing import History
+from ._targets import Target
+from .values import Chain, Image, Operation, Undone, build
+
+
+class Remembering(Core):
+    """What was done, and undoing it."""
+
+    def history(
+        self,
+        *,
+        action: Union[str, Iterable[str], None] = None,
+        user: Union[str, Iterable[str], None] = None,
+        since: Union[Age, datetime, None] = None,
+        until: Union[Age, datetime, None] = None,
+        run: Union[Text, Iterable[Text], None] = None,
+        path: Optional[Target] = None,
+        limit: Optional[int] = None,
+    ) -> History:
+        """Give what was done, the newest first; see :class:`History`.
+
+        Args:
+            action: Such as ``remove``; the words of the command line.
+            since, until: A moment, or how long ago.
+            run: What was done to these runs.
+            path: What was done to what is or was at this path.
+            limit: At most this many.
+
+        Raises:
+            ValueError: An action is unknown, or a moment cannot be read.
+        """
+        which: Dict[str, Any] = {
+            "action": arguments.texts(action, "an action"),
+            "user": arguments.texts(user, "a user"),
+            "since": None if since is None else arguments.moment(since),
+            "until": None if until is None else arguments.moment(until),
+            "run": arguments.texts(run, "a run"),
+            "path": None if path is None else _targets.path(path),
+        }
+
+        def read(before: Optional[int], most: int) -> List[Dict[str, Any]]:
+            return self._native.history({**which, "before": before, "limit": most})
+
+        return History(read, limit)
+
+    def operation(self, id: int) -> Tuple[Operation, Tuple[Image, ...]]:
+        """Give an operation, and each artifact as it was before and after.
+
+        Raises:
+            NoOperationError: There is none with this number.
+        """
+        operation, images = self._native.operation(id)
+        return build(Operation, operation), tuple(Image(side, row) for side, row in images)
+
+    def check_history(self, noted: Optional[str] = None) -> Chain:
+        """Check the chain of hashes from the first operation on; look up a hash noted before."""
+        return build(Chain, self._native.check_history(noted))
+
+    def undo(self, operation: Union[int, Operation]) -> Undone:
+        """Undo an operation: a removal that is kept, a pin, a score.
+
+        Raises:
+            NotUndoableError, UndoneAlreadyError, UndoTooLateError, ChangedSinceOperationError
+        """
+        number = operation.id if isinstance(operation, Operation) else operation
+        return build(Undone, self._native.undo(number))

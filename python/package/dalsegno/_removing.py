@@ -1,0 +1,224 @@
+"""Removing, and back."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
+
+from . import _arguments as arguments
+from . import _targets
+from ._arguments import Age, Keep, Selection, Text
+from ._asking import Asking
+from ._native import Artifact, LocalArrayIdentifier
+from ._noting import Noting
+from ._progress import Wanted, told
+from ._targets import Target
+from .values import EmptiedTrash, Removal, Removed, Restored, Score, build, build_all
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class Removing(Asking, Noting):
+    """Removing, and back."""
+
+    def remove(
+        self,
+        targets: Union[Target, Iterable[Target], None] = None,
+        *,
+        reason: Optional[str] = None,
+        keep: Keep = None,
+        keep_going: bool = False,
+        force_pinned: bool = False,
+        ignore_best_links: bool = False,
+        progress: Wanted = None,
+        **selection: Unpack[Selection],
+    ) -> Removed:
+        """Remove arrays: rows and data, in one transaction. At once, whatever their size: unlinking
+        comes after.
+
+        Args:
+            targets: Artifacts, identifiers, numbers or paths; or nothing, and a selection.
+            reason: Why; is remembered.
+            keep: How long the data can be restored: ``True`` until the trash is emptied, ``"72h"``,
+                ``False`` not at all, ``None`` as ``config.toml`` says, else not at all.
+            keep_going: Leave out what cannot be removed, rather than removing nothing.
+            force_pinned: Remove also what a pin or a best link binds.
+            ignore_best_links: Remove also what a best link of DaCapo binds.
+
+        Raises:
+            NotRecordedError: A target is not recorded.
+            PinnedError, BestLinkedError: Something binds one.
+            Error: One cannot be removed; then everything is as before.
+            TypeError: Neither targets nor a selection: nothing removes everything by accident.
+        """
+        if (targets is None) == (not selection):
+            raise TypeError("name what is to be removed, either by targets or by a selection")
+        how = {
+            "reason": reason,
+            "keep": arguments.keep(keep),
+            "keep_going": keep_going,
+            "force_pinned": force_pinned,
+            "ignore_best_links": ignore_best_links,
+        }
+        chosen = None if targets is None else _targets.targets(targets)
+        wanted = arguments.selection(selection) if targets is None else None
+        with told(progress) as tell:
+            return build(Removed, self._native.remove(chosen, wanted, how, tell))
+
+    def remove_outputs_but_best(
+        self,
+        run: Text,
+        iteration: Union[int, str],
+        best: Union[Text, Iterable[Text], None] = None,
+        *,
+        metric: Optional[str] = None,
+        dataset: Union[Text, Iterable[Text], None] = None,
+        reason: Optional[str] = None,
+        keep: Keep = None,
+        refresh: bool = True,
+    ) -> Removed:
+        """Remove the outputs of an iteration but the best ones, dataset by dataset.
+
+        The best are named, or found by the scores of a metric. Nothing is guessed: an output without
+        a score stays, and so does everything of a dataset where none of the best is present.
+
+        Args:
+            run: Name of the run.
+            iteration: The iteration that was validated.
+            best: Parameters that stay, or identifiers or artifacts of outputs that stay.
+            metric: Such as ``voi:min`` or ``f1:max``; ``max`` unless said. Ties all stay.
+            dataset: Only of these datasets.
+            reason: Why; is remembered. Says what was best unless given.
+            keep: As for :meth:`remove`.
+
+        Raises:
+            LookupError: No output would be known as the best; nothing is removed.
+            PinnedError, BestLinkedError: Something binds an output; nothing is removed.
+        """
+        if (best is None) == (metric is None):
+            raise TypeError("the best outputs are named by best, or found by metric")
+        asked: Selection = {
+            "run": arguments.text(run, numbers=False),
+            "iteration": arguments.iteration(iteration),
+            "kind": "output",
+        }
+        if dataset is not None:
+            asked["dataset"] = dataset
+        outputs = [row for row in self.list(refresh=refresh, **asked) if row.state == "present"]
+        if metric is not None:
+            # Of every dataset: a score without one is of all of them.
+            scores = self.scores(run=asked["run"], iteration=asked["iteration"])
+            stays = _best_by(outputs, scores, metric)
+            words = f"the best by {metric}"
+        else:
+            stays = _named(outputs, best)
+            words = "those that were named the best"
+        going = []
+        for name in {row.dataset for row in outputs}:
+            of_dataset = [row for row in outputs if row.dataset == name]
+            if any(row in stays for row in of_dataset):
+                going += [row for row in of_dataset if row not in stays]
+        if not stays:
+            raise LookupError(f"none of {len(outputs)} outputs is known as the best; all stay")
+        why = reason or f"all outputs of iteration {asked['iteration']} but {words}"
+        return self.remove(going, reason=why, keep=keep)
+
+    def restore(
+        self,
+        removal: Union[str, Removed, Removal, None] = None,
+        *,
+        path: Optional[Target] = None,
+        **selection: Unpack[Selection],
+    ) -> Restored:
+        """Bring rows and data back from the trash, identical.
+
+        Args:
+            removal: Everything that a removal took: its id, or what ``remove`` gave.
+            path: What was last removed from this path, or from the place of an identifier.
+            **selection: Everything in the trash that this selects; the last of each place.
+
+        Raises:
+            NotInTrashError, NotRestorableError, NoRemovalError: There is nothing to restore.
+            OccupiedError: Something stands in its place.
+        """
+        given = [removal is not None, path is not None, bool(selection)]
+        if sum(given) != 1:
+            raise TypeError("name what is to be restored: a removal, a path or a selection")
+        name = removal.id if isinstance(removal, Removal) else None
+        if isinstance(removal, Removed):
+            name = removal.removal
+            if name is None:
+                raise ValueError("that removal took nothing")
+        elif isinstance(removal, str):
+            name = removal
+        place = None if path is None else _targets.path(path)
+        wanted = arguments.selection(selection) if selection else None
+        return build(Restored, self._native.restore(name, place, wanted))
+
+    def trash(self) -> List[Removal]:
+        """Give the removals whose data is in the trash, oldest first."""
+        return build_all(Removal, self._native.trash())
+
+    def removal(self, id: str) -> Optional[Removal]:
+        """Give a removal, whatever has become of it."""
+        found = self._native.removal(id)
+        return None if found is None else build(Removal, found)
+
+    def empty_trash(
+        self, older_than: Optional[Age] = None, *, progress: Wanted = None
+    ) -> EmptiedTrash:
+        """Unlink what is in the trash, or of it what was removed longer ago; this is for good."""
+        length = None if older_than is None else arguments.seconds(older_than)
+        with told(progress) as tell:
+            return build(EmptiedTrash, self._native.empty_trash(length, tell))
+
+
+def _named(outputs: List[Artifact], best: Any) -> List[Artifact]:
+    """The outputs that are named: by their parameters, or one by one."""
+    given = list(best) if isinstance(best, arguments.Many) else [best]
+    paths = {os.fspath(one) for one in given if isinstance(one, (Artifact, LocalArrayIdentifier))}
+    paths |= {os.path.join(*place) for place in map(_targets.place, given) if place is not None}
+    names = {
+        arguments.text(one, what="parameters")
+        for one in given
+        if not isinstance(one, Artifact) and _targets.place(one) is None
+    }
+    return [row for row in outputs if os.fspath(row) in paths or row.parameters in names]
+
+
+def _best_by(outputs: List[Artifact], scores: List[Score], metric: str) -> List[Artifact]:
+    """The best outputs of each dataset, and those that nobody measured."""
+    name, _, goal = metric.rpartition(":") if ":" in metric else (metric, "", "max")
+    if goal not in ("min", "max") or not name:
+        raise ValueError(f"{metric!r} is no metric; write NAME:min or NAME:max, such as voi:min")
+    sign = 1.0 if goal == "max" else -1.0
+    stays: List[Artifact] = []
+    for dataset in {row.dataset for row in outputs}:
+        ranked: List[Tuple[float, Artifact]] = []
+        for row in (row for row in outputs if row.dataset == dataset):
+            value = _value(row, scores, name)
+            if value is None or value != value:
+                stays.append(row)
+            else:
+                ranked.append((sign * value, row))
+        if ranked:
+            top = max(value for value, _ in ranked)
+            stays += [row for value, row in ranked if value == top]
+    if not any(score.metric == name for score in scores):
+        raise LookupError(f"nothing is scored by {name} there; all outputs stay")
+    return stays
+
+
+def _value(row: Artifact, scores: List[Score], metric: str) -> Optional[float]:
+    """The score of an output: of its own dataset and parameters, else of one of them."""
+    fitting = [
+        score
+        for score in scores
+        if score.metric == metric
+        and score.parameters == row.parameters
+        and score.dataset in (row.dataset, None)
+    ]
+    fitting.sort(key=lambda score: score.dataset is None)
+    return fitting[0].value if fitting else None

@@ -1,0 +1,78 @@
+"""What a call is about: keys, artifacts, identifiers, numbers and paths."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, List, NamedTuple, Optional, Tuple, Union
+
+from . import _arguments as arguments
+from ._arguments import Text
+from ._native import Artifact
+
+Target = Union[Artifact, int, Text]
+"""An artifact, its number, an identifier (ours or DaCapo's), or a path, absolute or relative to the
+base directory."""
+
+
+class Key(NamedTuple):
+    """What an artifact is, for :meth:`Registry.record_many`. Which parts a kind takes, the library
+    says where one is missing or too many."""
+
+    kind: str
+    run: Text
+    iteration: Union[int, str, None] = None
+    dataset: Optional[Text] = None
+    parameters: Optional[Text] = None
+    container: Optional[Text] = None
+
+
+def columns(key: Key) -> Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]:
+    return (
+        key.kind,
+        arguments.text(key.run, what="a run", numbers=False),
+        None if key.iteration is None else arguments.iteration(key.iteration),
+        arguments.optional(key.dataset, what="a dataset"),
+        arguments.optional(key.parameters, what="parameters"),
+        arguments.optional(key.container, what="a container"),
+    )
+
+
+def place(identifier: Any) -> Optional[Tuple[Path, str]]:
+    """Container and dataset of an identifier, ours or DaCapo's."""
+    container = getattr(identifier, "container", None)
+    dataset = getattr(identifier, "dataset", None)
+    if container is None or dataset is None or isinstance(identifier, Artifact):
+        return None
+    container = arguments.text(container, what="a container", numbers=False)
+    return Path.cwd() / container, arguments.text(dataset, what="a dataset", numbers=False)
+
+
+def target(given: Any) -> Union[Artifact, int, str]:
+    """A target as the native half takes it."""
+    if isinstance(given, Artifact):
+        return given
+    if isinstance(given, int) and not isinstance(given, bool):
+        return given
+    found = place(given)
+    if found is not None:
+        return os.path.join(*found)
+    container = getattr(given, "container", None)
+    if container is not None:
+        return str(Path.cwd() / arguments.text(container, what="a container", numbers=False))
+    return arguments.text(given, what="a path", numbers=False)
+
+
+def path(given: Any) -> str:
+    """The path of what may be recorded no more."""
+    found = target(given)
+    if isinstance(found, int):
+        raise TypeError("a number says no path; give the path, an identifier or an artifact")
+    return os.fspath(found)
+
+
+def targets(given: Any) -> List[Union[Artifact, int, str]]:
+    """One target or several."""
+    if isinstance(given, arguments.Many):
+        return [target(one) for one in given]
+    return [target(given)]

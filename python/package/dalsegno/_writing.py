@@ -1,0 +1,77 @@
+"""The writer's word that arrays are whole."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, List, Union
+
+from . import _arguments as arguments
+from . import _targets
+from ._native import Artifact
+from ._progress import Wanted, told
+from ._recording import Recording
+from ._targets import Target
+
+logger = logging.getLogger("dalsegno")
+
+
+class Writing(Recording):
+    """Writing, and saying that it is done."""
+
+    def seal(
+        self, targets: Union[Target, Iterable[Target]], *, hash: bool = False, progress: Wanted = None
+    ) -> List[Artifact]:
+        """Note the writer's word that arrays are whole; count their bytes and files. All or none.
+
+        Args:
+            hash: Read all data and note its content hash, for ``verify(read_data=True)``.
+
+        Raises:
+            NotRecordedError: One is not recorded.
+            NothingWrittenError: One has no data.
+        """
+        chosen = [self._recorded(target) for target in _targets.targets(targets)]
+        with told(progress) as tell:
+            return self._native.seal(chosen, hash, tell)
+
+    @contextmanager
+    def writing(self, target: Target, *, hash: bool = False) -> Iterator[Path]:
+        """Write an array: gives its path, seals it on success, marks it on failure.
+
+        From the beginning on the array counts as not sealed, so a crash leaves no false word. Where
+        the body raises, what lies there is noted, unsealed, with a warning in the log, and the error
+        goes on. An identifier that is not recorded is recorded.
+
+        Args:
+            target: An identifier, an artifact, its number or path.
+            hash: As for :meth:`seal`.
+
+        Raises:
+            NothingWrittenError: The body wrote nothing.
+        """
+        artifact = self._native.get(_targets.target(target))
+        if artifact is None and _targets.place(target) is not None:
+            artifact = self.record_identifier(target)
+        if artifact is None:
+            artifact = self._recorded(_targets.target(target))
+        self._native.unseal([artifact])
+        try:
+            yield artifact.path
+        except BaseException:
+            self._native.refresh(_only(artifact), True, True, None)
+            logger.warning("writing failed; it is not sealed: %s", artifact.path)
+            raise
+        self._native.seal([artifact], hash, None)
+
+
+def _only(artifact: Artifact) -> Dict[str, Any]:
+    """A selection of one key, or of little more."""
+    asked: Dict[str, Any] = {"run": artifact.run, "kind": artifact.kind}
+    for name in ("iteration", "dataset", "parameters"):
+        value = getattr(artifact, name)
+        if value is not None:
+            asked[name] = value
+    return arguments.selection(asked)
