@@ -173,7 +173,7 @@ pub(crate) fn artifacts_of(artifacts: Vec<Py<PyArtifact>>) -> Vec<Artifact> {
 /// Seconds as a length of time.
 pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds)
-        .map_err(|_| argument(format!("{seconds} seconds is no length of time")))
+        .map_err(|_| argument(format!("{seconds:?} seconds is no length of time")))
 }
 
 /// How long removed data is kept.

@@ -3,7 +3,7 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use dalsegno::artifact::{Artifact, ArtifactId, Origin};
 use dalsegno::clock::Timestamp;
@@ -128,14 +128,24 @@ impl ContainerIdentifier {
     }
 }
 
-/// A moment as an aware `datetime` in UTC.
-fn moment(at: Timestamp) -> SystemTime {
-    let apart = Duration::from_millis(at.0.unsigned_abs());
-    if at.0 < 0 {
-        UNIX_EPOCH - apart
-    } else {
-        UNIX_EPOCH + apart
+/// The first and the last moment that a `datetime` can tell; milliseconds since 1970.
+const MOMENTS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
+
+/// A moment as an aware `datetime` in UTC. One that it cannot tell is the nearest that it can: file
+/// systems give out years of five digits, and whoever lists wants the rest of the row.
+fn moment<'py>(py: Python<'py>, at: Timestamp) -> PyResult<Bound<'py, PyAny>> {
+    let at = at.0.clamp(MOMENTS.0, MOMENTS.1);
+    // What PyO3 makes of a moment before 1970 is a panic.
+    let epoch = UNIX_EPOCH.into_bound_py_any(py)?;
+    let apart = Duration::from_millis(at.unsigned_abs());
+    match at < 0 {
+        true => epoch.sub(apart),
+        false => epoch.add(apart),
     }
+}
+
+fn moment_if<'py>(py: Python<'py>, at: Option<Timestamp>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    at.map(|at| moment(py, at)).transpose()
 }
 
 /// An artifact: an array or a container that the catalog has a row for.
@@ -227,18 +237,18 @@ impl PyArtifact {
     }
 
     #[getter]
-    fn recorded_at(&self) -> SystemTime {
-        moment(self.0.recorded_at)
+    fn recorded_at<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        moment(py, self.0.recorded_at)
     }
 
     #[getter]
-    fn written_at(&self) -> Option<SystemTime> {
-        self.0.written_at.map(moment)
+    fn written_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        moment_if(py, self.0.written_at)
     }
 
     #[getter]
-    fn sealed_at(&self) -> Option<SystemTime> {
-        self.0.sealed_at.map(moment)
+    fn sealed_at<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        moment_if(py, self.0.sealed_at)
     }
 
     #[getter]

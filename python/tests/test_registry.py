@@ -206,6 +206,63 @@ def test_a_selection_is_anded_and_its_values_ored(registry: Registry) -> None:
         registry.list(older_than="soon")
 
 
+@pytest.mark.parametrize(
+    ("asked", "error"),
+    [
+        ({"state": "gone"}, ValueError),
+        ({"kind": "outputs"}, ValueError),
+        ({"min_bytes": -1}, ValueError),
+        ({"min_bytes": 2**70}, ValueError),
+        ({"owner": -1}, ValueError),
+        ({"owner": True}, TypeError),
+        ({"older_than": float("inf")}, ValueError),
+        ({"older_than": float("nan")}, ValueError),
+        ({"run": "not utf-8: \udcff"}, ValueError),
+        ({"iteration": []}, ValueError),
+    ],
+)
+def test_what_cannot_be_selected_is_refused_at_once(
+    registry: Registry, asked: dict[str, Any], error: type[Exception]
+) -> None:
+    for call in (registry.list, registry.iterations, registry.remove):
+        with pytest.raises(error):
+            call(**asked)
+
+
+def test_numbers_that_cannot_be_are_refused(registry: Registry) -> None:
+    for rules in ({"keep_last": -1}, {"max_files": 2**70}, {"keep_best": -1, "metric": "voi"}):
+        with pytest.raises(ValueError, match="no less than 0"):
+            registry.plan_gc(**rules)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="threads"):
+        registry.scan(threads=-1)
+    with pytest.raises(errors.NotRecordedError):
+        registry.remove(2**70)
+    with pytest.raises(ValueError, match="UTF-8"):
+        registry.record_prediction("\udcff", 1, "d")
+    registry.close()
+    with pytest.raises(ValueError, match="closed"):
+        with registry:
+            pass
+
+
+@pytest.mark.parametrize("seconds", [-1.0, -1e9, 0.0, 1e10, 1e12])
+def test_a_file_may_be_of_any_time(registry: Registry, seconds: float) -> None:
+    (artifact,) = outputs(registry, 1)
+    os.utime(artifact.path / ".zarray", (seconds, seconds))
+    registry.refresh(all=True)
+    (row,) = registry.list()
+    kept = (row.path / ".zarray").stat().st_mtime
+    assert row.written_at is not None
+    last = datetime.max.replace(tzinfo=timezone.utc)
+    if kept < 253402300800:
+        assert row.written_at == datetime(1970, 1, 1, tzinfo=timezone.utc) + timedelta(seconds=kept)
+    else:
+        assert last - row.written_at < timedelta(seconds=1)
+    (run,) = registry.runs()
+    assert run.last_written_at - row.written_at < timedelta(seconds=1)
+    assert pickle.loads(pickle.dumps(row)) == row
+
+
 def test_a_loop_may_remove_what_it_lists(registry: Registry) -> None:
     outputs(registry)
     for artifact in registry.list():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import os
 import time
@@ -84,9 +85,24 @@ def text(value: Text, *, what: str = "a name", numbers: bool = True) -> str:
     return str(value)
 
 
+def name(value: Text, *, what: str = "a name", numbers: bool = True) -> str:
+    """Give the text of a name that goes to the registry: it is in UTF-8 there.
+
+    Raises:
+        TypeError: As :func:`text`.
+        ValueError: It holds a lone surrogate, as what is no UTF-8 on disk becomes in Python.
+    """
+    given = text(value, what=what, numbers=numbers)
+    try:
+        given.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"{what} is in UTF-8, and {given!r} cannot be") from None
+    return given
+
+
 def optional(value: Optional[Text], *, what: str = "a name") -> Optional[str]:
     """Give the text of a name, or ``None``."""
-    return None if value is None else text(value, what=what)
+    return None if value is None else name(value, what=what)
 
 
 def iteration(value: object) -> str:
@@ -96,15 +112,15 @@ def iteration(value: object) -> str:
     try:
         return str(operator.index(value))  # type: ignore[arg-type]
     except TypeError:
-        return text(value, what="an iteration")
+        return name(value, what="an iteration")
 
 
 def _texts(values: Any, what: str) -> list[str]:
     if values is None:
         return []
     if isinstance(values, Many):
-        return [text(value, what=what) for value in values]
-    return [text(values, what=what)]
+        return [name(value, what=what) for value in values]
+    return [name(values, what=what)]
 
 
 def _iterations(values: Any) -> list[str]:
@@ -128,6 +144,8 @@ def seconds(length: Age, *, what: str = "a length of time") -> float:
         return _native.parse_duration(length)
     if isinstance(length, bool) or not isinstance(length, (int, float)):
         raise TypeError(f"{what} is a timedelta, a text such as '14d', or seconds, not {length!r}")
+    if not math.isfinite(length):
+        raise ValueError(f"{what} is finite, not {length!r}")
     return float(length)
 
 
@@ -145,7 +163,24 @@ def size(value: Optional[int | str]) -> Optional[int]:
     """Give a number of bytes."""
     if isinstance(value, str):
         return _native.parse_size(value)
-    return None if value is None else operator.index(value)
+    return count(value, what="a number of bytes")
+
+
+def count(value: Optional[int], *, what: str) -> Optional[int]:
+    """Give a number of things, or ``None``.
+
+    Raises:
+        ValueError: It is less than 0, or more than there can be.
+        TypeError: It is no integer.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        raise TypeError(f"{what} is an integer, not {value!r}")
+    number = operator.index(value)
+    if not 0 <= number < 2**63:
+        raise ValueError(f"{what} is no less than 0 and below 2**63, not {number}")
+    return number
 
 
 def keep(value: Keep) -> Optional[bool | float]:
@@ -177,7 +212,7 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         "state": _texts(given.get("state"), "a state"),
         "older_than": None if older_than is None else moment(older_than),
         "pinned": bool(given.get("pinned", False)),
-        "owner": [operator.index(owner) for owner in owners],
+        "owner": [count(owner, what="an owner") for owner in owners],
         "min_bytes": size(given.get("min_bytes")),
     }
 

@@ -33,6 +33,8 @@ class Asking(Core):
             refresh: Look on disk first for what was not seen yet.
             **selection: See :class:`Selection`.
         """
+        # Rows come later: who asks for what there is not, is told where it was asked.
+        self._native.check(arguments.selection(selection))
         wanted = self._refreshed(selection, refresh)
         runs = self._native.run_names(wanted["run"])
         return Listing(runs, lambda run: self._native.select({**wanted, "run": [run]}))
@@ -103,8 +105,9 @@ class Asking(Core):
             progress: ``True`` for a bar of tqdm, ``False`` for none, ``None`` for one where tqdm is
                 there and stderr is a terminal, or a callable that takes a :class:`Progress`.
         """
+        number = arguments.count(threads, what="threads")
         with told(progress) as tell:
-            found = self._native.scan(arguments.texts(kind, "a kind"), measure, threads, tell)
+            found = self._native.scan(arguments.texts(kind, "a kind"), measure, number, tell)
         return build(Scanned, found)
 
     def verify(

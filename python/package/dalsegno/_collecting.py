@@ -133,16 +133,16 @@ class Collecting(Core):
         asked = {"run": run, "kind": kind, "iteration": iteration, "dataset": dataset}
         asked.update(parameters=parameters, owner=owner)
         given: Dict[str, Any] = {
-            "keep_last": keep_last,
-            "keep_first": keep_first,
-            "keep_every": keep_every,
+            "keep_last": arguments.count(keep_last, what="keep_last"),
+            "keep_first": arguments.count(keep_first, what="keep_first"),
+            "keep_every": arguments.count(keep_every, what="keep_every"),
             "keep_iterations": [int(number) for number in keep_iterations],
             "keep_within": None if keep_within is None else arguments.seconds(keep_within),
-            "keep_best": keep_best,
+            "keep_best": arguments.count(keep_best, what="keep_best"),
             "metric": metric,
             "best_with": arguments.texts(best_with, "a kind"),
             "max_size": arguments.size(max_size),
-            "max_files": max_files,
+            "max_files": arguments.count(max_files, what="max_files"),
             "min_free": arguments.size(min_free),
             "older_than": None if older_than is None else arguments.seconds(older_than),
         }

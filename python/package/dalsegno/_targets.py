@@ -9,6 +9,7 @@ from typing import Any, List, NamedTuple, Optional, Tuple, Union
 from . import _arguments as arguments
 from ._arguments import Text
 from ._native import Artifact
+from .errors import NotRecordedError
 
 Target = Union[Artifact, int, Text]
 """An artifact, its number, an identifier (ours or DaCapo's), or a path, absolute or relative to the
@@ -30,7 +31,7 @@ class Key(NamedTuple):
 def columns(key: Key) -> Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]:
     return (
         key.kind,
-        arguments.text(key.run, what="a run", numbers=False),
+        arguments.name(key.run, what="a run", numbers=False),
         None if key.iteration is None else arguments.iteration(key.iteration),
         arguments.optional(key.dataset, what="a dataset"),
         arguments.optional(key.parameters, what="parameters"),
@@ -53,6 +54,8 @@ def target(given: Any) -> Union[Artifact, int, str]:
     if isinstance(given, Artifact):
         return given
     if isinstance(given, int) and not isinstance(given, bool):
+        if not -(2**63) <= given < 2**63:
+            raise NotRecordedError(f"artifact {given} is not recorded")
         return given
     found = place(given)
     if found is not None:

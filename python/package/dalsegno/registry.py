@@ -79,6 +79,8 @@ class Registry(Writing, Removing, Collecting, Remembering):
         return f"{type(self).__name__}({str(self.base)!r}{', closed' if self.closed else ''})"
 
     def __enter__(self) -> Self:
+        if self.closed:
+            raise ValueError("this registry is closed")
         return self
 
     def __exit__(

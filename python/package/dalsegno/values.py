@@ -12,7 +12,7 @@ import sys
 import types
 import typing
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Optional, TypeVar, Union, cast
 
@@ -491,9 +491,18 @@ def _read(hint: Any, value: Any) -> Any:
             return tuple(_read(arguments[0], item) for item in value)
         return tuple(_read(one, item) for one, item in zip(arguments, value))
     if hint is datetime:
-        return datetime.fromisoformat(value.replace("Z", "+00:00"))
+        return _moment(value)
     if hint is Path:
         return Path(value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
         return build(hint, value)
     return value
+
+
+def _moment(text: str) -> datetime:
+    """A moment; one that a ``datetime`` cannot tell is the nearest that it can."""
+    try:
+        return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        nearest = datetime.min if text.startswith("-") else datetime.max
+        return nearest.replace(tzinfo=timezone.utc)

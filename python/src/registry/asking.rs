@@ -88,6 +88,12 @@ impl PyRegistry {
         })
     }
 
+    /// Refuses a selection that cannot be read.
+    fn check(&self, py: Python<'_>, selection: Selection) -> PyResult<()> {
+        self.shared.check()?;
+        whole(py, || selection.filter().map(drop))
+    }
+
     fn run_names(&self, py: Python<'_>, runs: Vec<String>) -> PyResult<Vec<String>> {
         whole(py, || {
             let runs: Vec<Pattern> = runs.into_iter().map(Pattern::from).collect();
