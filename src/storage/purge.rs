@@ -13,8 +13,9 @@
 //!
 //! # Order and threads
 //! The names of a chunk are unlinked in the order of their inodes, which saves seeks in the inode
-//! table. One worker a core is enough where the disk answers at once; where unlinks wait, more
-//! are started, up to [`MOST_WORKERS`], so that many are in flight.
+//! table. One worker a core is enough where the disk answers at once; where calls wait, each worker
+//! hands out the subfolders that it has found before it goes on, and starts one more, up to
+//! [`MOST_WORKERS`], so that many calls are in flight.
 //!
 //! # Failures
 //! What cannot be unlinked is named, the rest goes on. Purging again goes on with what is left.
@@ -25,7 +26,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, FileType, RawDir, RenameFlags, renameat_with, statat, unlinkat};
@@ -39,7 +41,7 @@ use super::trash::{NOTES, TrashFolder};
 use crate::monitor::{Monitor, Progress};
 
 /// Most threads that unlink at once.
-const MOST_WORKERS: usize = 16;
+const MOST_WORKERS: usize = 32;
 /// Most folders that are kept open at once, whatever the limit allows: a chain of 5,000 folders on
 /// tmpfs took 0.6 of the time of `rm -rf` with 64, and as long as it with 256.
 const MOST_OPEN: usize = 64;
@@ -47,8 +49,13 @@ const MOST_OPEN: usize = 64;
 const CHUNK: usize = 1024;
 /// Chunks that may wait before a reader does its own.
 const MOST_WAITING: usize = 64;
-/// A mean time of an unlink above this means that the disk keeps workers waiting.
+/// A mean time of a call above this means that the disk keeps workers waiting.
 const SLOW: Duration = Duration::from_micros(150);
+/// How long calls are counted before their mean is taken: a thread that was not run for a moment
+/// is no slow disk.
+const WINDOW: Duration = Duration::from_millis(5);
+/// Subfolders that are handed out together while their folder is still read.
+const TOGETHER: usize = 64;
 /// Failures that are named; more are counted.
 const MOST_FAILURES: usize = 100;
 /// How often a folder that fills up again while it is emptied is emptied again.
@@ -115,6 +122,7 @@ pub fn purge(
         name: CString::default(),
         fd: root,
         open: AtomicUsize::new(1),
+        shared: AtomicBool::new(false),
         failed: AtomicBool::new(false),
         rounds: 0,
     });
@@ -144,7 +152,7 @@ pub fn purge(
             queue.workers = cores.min(MOST_WORKERS);
         }
         for _ in 0..cores.min(MOST_WORKERS) {
-            scope.spawn(|| purge.work(scope));
+            scope.spawn(|| Worker::new(&purge, scope, false).work());
         }
     });
     let mut report = purge
@@ -164,6 +172,8 @@ struct Folder {
     fd: OwnedFd,
     /// What is to be done before it can go: its listing, chunks, subfolders.
     open: AtomicUsize,
+    /// Whether several workers unlink in it: there they wait for each other, whatever the disk does.
+    shared: AtomicBool,
     failed: AtomicBool,
     rounds: u32,
 }
@@ -198,75 +208,9 @@ struct Purge<'a> {
     root: Arc<Folder>,
 }
 
-/// A worker with a task. One that panics is done as well: the others do not wait for it.
-struct Running<'p, 'a>(&'p Purge<'a>);
-
-impl Drop for Running<'_, '_> {
-    fn drop(&mut self) {
-        let mut queue = self.0.lock();
-        queue.running -= 1;
-        let idle = queue.running == 0;
-        drop(queue);
-        if idle {
-            self.0.changed.notify_all();
-        }
-    }
-}
-
-impl<'a> Purge<'a> {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+impl Purge<'_> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn work<'scope>(&'scope self, scope: &'scope std::thread::Scope<'scope, '_>) {
-        let mut buffer = vec![MaybeUninit::uninit(); 64 << 10];
-        let mut more = Vec::new();
-        loop {
-            let mut queue = self.lock();
-            let task = loop {
-                if let Some(task) = queue.tasks.pop() {
-                    break task;
-                }
-                if queue.running == 0 {
-                    self.changed.notify_all();
-                    return;
-                }
-                queue = self
-                    .changed
-                    .wait(queue)
-                    .unwrap_or_else(PoisonError::into_inner);
-            };
-            queue.running += 1;
-            drop(queue);
-            let running = Running(self);
-            let mut next = Some(task);
-            while let Some(task) = next.take() {
-                if self.is_late() {
-                    self.leave(&task);
-                    continue;
-                }
-                let slow = self.perform(task, &mut buffer, &mut more);
-                // The last subfolder is entered at once, by this worker: a chain of folders never
-                // goes through the queue.
-                next = more.pop();
-                if slow || !more.is_empty() {
-                    let mut queue = self.lock();
-                    queue.tasks.append(&mut more);
-                    if slow && queue.workers < MOST_WORKERS && !queue.tasks.is_empty() {
-                        queue.workers += 1;
-                        scope.spawn(|| self.work(scope));
-                    }
-                    drop(queue);
-                    self.changed.notify_all();
-                }
-            }
-            drop(running);
-        }
-    }
-
-    fn push(&self, task: Task) {
-        self.lock().tasks.push(task);
-        self.changed.notify_one();
     }
 
     /// Whether the deadline has passed, or nobody wants to wait any longer.
@@ -287,198 +231,6 @@ impl<'a> Purge<'a> {
         let (Task::List(folder) | Task::Enter(folder, ..) | Task::Unlink(folder, _)) = task;
         folder.failed.store(true, Ordering::Relaxed);
         self.finish(folder);
-    }
-
-    /// Does a task; `more` gets the tasks that follow. Says whether the disk kept it waiting.
-    fn perform(&self, task: Task, buffer: &mut [MaybeUninit<u8>], more: &mut Vec<Task>) -> bool {
-        match task {
-            Task::List(folder) => {
-                let slow = self.list(&folder, buffer, more);
-                self.finish(&folder);
-                slow
-            }
-            Task::Enter(parent, name, rounds) => self.enter(&parent, name, rounds, buffer, more),
-            Task::Unlink(folder, names) => {
-                let slow = self.unlink(&folder, names, more);
-                self.finish(&folder);
-                slow
-            }
-        }
-    }
-
-    fn enter(
-        &self,
-        parent: &Arc<Folder>,
-        name: CString,
-        rounds: u32,
-        buffer: &mut [MaybeUninit<u8>],
-        more: &mut Vec<Task>,
-    ) -> bool {
-        let fd = match open_folder(&parent.fd, name.as_c_str()) {
-            Ok(fd) => fd,
-            Err(Errno::NOENT) => {
-                self.finish(parent);
-                return false;
-            }
-            // Swapped for something that is no folder since its name was read: a name to unlink.
-            Err(Errno::NOTDIR | Errno::LOOP) => {
-                let slow = self.unlink(parent, vec![(0, name)], more);
-                self.finish(parent);
-                return slow;
-            }
-            Err(errno) => {
-                self.fail(parent, &name, &errno.to_string());
-                self.finish(parent);
-                return false;
-            }
-        };
-        if device_of(fd.as_fd(), &self.path).ok() != Some(self.device) {
-            self.fail(parent, &name, "it is on another file system");
-            self.finish(parent);
-            return false;
-        }
-        self.live.fetch_add(1, Ordering::Relaxed);
-        let folder = Arc::new(Folder {
-            parent: Some(Arc::clone(parent)),
-            name,
-            fd,
-            open: AtomicUsize::new(1),
-            failed: AtomicBool::new(false),
-            rounds,
-        });
-        let slow = self.list(&folder, buffer, more);
-        self.finish(&folder);
-        slow
-    }
-
-    /// Reads a folder: files are unlinked in chunks, subfolders become tasks.
-    fn list(
-        &self,
-        folder: &Arc<Folder>,
-        buffer: &mut [MaybeUninit<u8>],
-        more: &mut Vec<Task>,
-    ) -> bool {
-        let is_root = folder.parent.is_none();
-        let mut slow = false;
-        let mut chunk = Vec::new();
-        // Every listing has a descriptor that was opened for it, so it starts at the first entry.
-        let mut entries = RawDir::new(&folder.fd, buffer);
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(errno) => {
-                    self.fail(folder, c".", &errno.to_string());
-                    break;
-                }
-            };
-            let name = entry.file_name();
-            let bytes = name.to_bytes();
-            if matches!(bytes, b"." | b"..")
-                || (is_root && NOTES.iter().any(|note| note.as_bytes() == bytes))
-            {
-                continue;
-            }
-            let is_folder = match entry.file_type() {
-                FileType::Directory => true,
-                FileType::Unknown => statat(&folder.fd, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
-                _ => false,
-            };
-            if is_folder {
-                self.subfolder(folder, name.to_owned(), more);
-                continue;
-            }
-            chunk.push((entry.ino(), name.to_owned()));
-            if chunk.len() == CHUNK {
-                slow |= self.hand_over(folder, std::mem::take(&mut chunk), more);
-            }
-        }
-        slow | self.unlink(folder, chunk, more)
-    }
-
-    /// Lets another worker unlink a chunk, unless enough are waiting.
-    fn hand_over(
-        &self,
-        folder: &Arc<Folder>,
-        chunk: Vec<(u64, CString)>,
-        more: &mut Vec<Task>,
-    ) -> bool {
-        let mut queue = self.lock();
-        if queue.tasks.len() >= MOST_WAITING {
-            drop(queue);
-            return self.unlink(folder, chunk, more);
-        }
-        folder.open.fetch_add(1, Ordering::Relaxed);
-        queue.tasks.push(Task::Unlink(Arc::clone(folder), chunk));
-        drop(queue);
-        self.changed.notify_one();
-        false
-    }
-
-    fn subfolder(&self, folder: &Arc<Folder>, name: CString, more: &mut Vec<Task>) {
-        let parent = if folder.parent.is_some() && self.live.load(Ordering::Relaxed) >= self.budget
-        {
-            // Too many folders are open above this one: it goes up and no longer holds them.
-            let up = format!(
-                "deep-{}-{}",
-                std::process::id(),
-                self.moved.fetch_add(1, Ordering::Relaxed)
-            );
-            let Ok(up) = CString::new(up) else { return };
-            let flags = RenameFlags::NOREPLACE;
-            match renameat_with(
-                &folder.fd,
-                name.as_c_str(),
-                &self.root.fd,
-                up.as_c_str(),
-                flags,
-            ) {
-                Ok(()) => {
-                    self.root.open.fetch_add(1, Ordering::Relaxed);
-                    more.push(Task::Enter(Arc::clone(&self.root), up, 0));
-                    return;
-                }
-                Err(_) => folder,
-            }
-        } else {
-            folder
-        };
-        parent.open.fetch_add(1, Ordering::Relaxed);
-        more.push(Task::Enter(Arc::clone(parent), name, 0));
-    }
-
-    fn unlink(
-        &self,
-        folder: &Arc<Folder>,
-        mut names: Vec<(u64, CString)>,
-        more: &mut Vec<Task>,
-    ) -> bool {
-        if names.is_empty() {
-            return false;
-        }
-        names.sort_unstable_by_key(|(inode, _)| *inode);
-        let start = Instant::now();
-        let (mut files, count) = (0, names.len());
-        for (_, name) in names {
-            match unlinkat(&folder.fd, name.as_c_str(), AtFlags::empty()) {
-                Ok(()) => files += 1,
-                Err(Errno::NOENT) => {}
-                Err(Errno::ISDIR) => self.subfolder(folder, name, more),
-                Err(errno) => self.fail(folder, &name, &errno.to_string()),
-            }
-        }
-        let mean = start.elapsed() / u32::try_from(count).unwrap_or(u32::MAX);
-        self.report
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .files += files;
-        self.monitor.advance(Progress {
-            items: files,
-            files,
-            bytes: files * self.options.mean_bytes,
-        });
-        // In one folder unlinks wait for each other, whatever the disk does.
-        mean > SLOW && folder.open.load(Ordering::Relaxed) <= 1
     }
 
     /// Ends one piece of work on a folder; the last one takes the folder away, and so on upwards.
@@ -508,7 +260,8 @@ impl<'a> Purge<'a> {
                             folder.name.clone(),
                             folder.rounds + 1,
                         );
-                        self.push(task);
+                        self.lock().tasks.push(task);
+                        self.changed.notify_one();
                         return;
                     }
                     Err(errno) => self.fail(&parent, &folder.name, &errno.to_string()),
@@ -538,5 +291,308 @@ impl<'a> Purge<'a> {
         if report.failures.len() < MOST_FAILURES {
             report.failures.push((path, reason.to_owned()));
         }
+    }
+}
+
+/// How fast the calls of a worker are answered.
+struct Pace {
+    since: Instant,
+    calls: u32,
+    is_slow: bool,
+}
+
+impl Pace {
+    fn new(is_slow: bool) -> Self {
+        Self {
+            since: Instant::now(),
+            calls: 0,
+            is_slow,
+        }
+    }
+
+    /// Counts a call. True where a window ends with it, and calls waited in that window.
+    fn step(&mut self) -> bool {
+        self.calls += 1;
+        let passed = self.since.elapsed();
+        if passed < WINDOW {
+            return false;
+        }
+        *self = Self::new(passed > SLOW * self.calls);
+        self.is_slow
+    }
+}
+
+/// A thread that does tasks until none is left.
+struct Worker<'scope, 'env, 'a> {
+    purge: &'scope Purge<'a>,
+    scope: &'scope Scope<'scope, 'env>,
+    /// Tasks that follow from what it does, not handed out yet.
+    more: Vec<Task>,
+    pace: Pace,
+}
+
+impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
+    fn new(purge: &'scope Purge<'a>, scope: &'scope Scope<'scope, 'env>, is_slow: bool) -> Self {
+        Self {
+            purge,
+            scope,
+            more: Vec::new(),
+            pace: Pace::new(is_slow),
+        }
+    }
+
+    fn work(mut self) {
+        let mut buffer = vec![MaybeUninit::uninit(); 64 << 10];
+        while let Some(task) = self.take() {
+            let mut next = Some(task);
+            while let Some(task) = next.take() {
+                if self.purge.is_late() {
+                    self.purge.leave(&task);
+                } else {
+                    self.perform(task, &mut buffer);
+                }
+                // The last subfolder is entered at once, by this worker: a chain of folders never
+                // goes through the queue.
+                next = self.more.pop();
+                self.hand_out();
+            }
+            let mut queue = self.purge.lock();
+            queue.running -= 1;
+            let idle = queue.running == 0;
+            drop(queue);
+            if idle {
+                self.purge.changed.notify_all();
+            }
+        }
+    }
+
+    /// Waits for a task; none where all are done.
+    fn take(&mut self) -> Option<Task> {
+        let mut queue = self.purge.lock();
+        loop {
+            if let Some(task) = queue.tasks.pop() {
+                queue.running += 1;
+                drop(queue);
+                self.pace = Pace::new(self.pace.is_slow);
+                return Some(task);
+            }
+            if queue.running == 0 {
+                self.purge.changed.notify_all();
+                return None;
+            }
+            queue = self
+                .purge
+                .changed
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Puts what follows where other workers find it. Where calls wait and no worker is free,
+    /// one more is started.
+    fn hand_out(&mut self) {
+        let is_slow = self.pace.is_slow;
+        if self.more.is_empty() && !is_slow {
+            return;
+        }
+        let purge = self.purge;
+        let mut queue = purge.lock();
+        let found = self.more.len();
+        queue.tasks.append(&mut self.more);
+        let free = queue.workers - queue.running;
+        if is_slow && queue.tasks.len() > free && queue.workers < MOST_WORKERS {
+            queue.workers += 1;
+            let scope = self.scope;
+            scope.spawn(move || Worker::new(purge, scope, true).work());
+        }
+        drop(queue);
+        (0..found.min(free)).for_each(|_| purge.changed.notify_one());
+    }
+
+    /// Notes that a call has returned; where calls wait, others get what there is to do.
+    fn step(&mut self) {
+        if self.pace.step() {
+            self.hand_out();
+        }
+    }
+
+    fn perform(&mut self, task: Task, buffer: &mut [MaybeUninit<u8>]) {
+        match task {
+            Task::List(folder) => {
+                self.list(&folder, buffer);
+                self.purge.finish(&folder);
+            }
+            Task::Enter(parent, name, rounds) => self.enter(&parent, name, rounds, buffer),
+            Task::Unlink(folder, names) => {
+                self.unlink(&folder, names);
+                self.purge.finish(&folder);
+            }
+        }
+    }
+
+    fn enter(
+        &mut self,
+        parent: &Arc<Folder>,
+        name: CString,
+        rounds: u32,
+        buffer: &mut [MaybeUninit<u8>],
+    ) {
+        let purge = self.purge;
+        let opened = open_folder(&parent.fd, name.as_c_str());
+        self.step();
+        let fd = match opened {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return purge.finish(parent),
+            // Swapped for something that is no folder since its name was read: a name to unlink.
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                self.unlink(parent, vec![(0, name)]);
+                return purge.finish(parent);
+            }
+            Err(errno) => {
+                purge.fail(parent, &name, &errno.to_string());
+                return purge.finish(parent);
+            }
+        };
+        if device_of(fd.as_fd(), &purge.path).ok() != Some(purge.device) {
+            purge.fail(parent, &name, "it is on another file system");
+            return purge.finish(parent);
+        }
+        purge.live.fetch_add(1, Ordering::Relaxed);
+        let folder = Arc::new(Folder {
+            parent: Some(Arc::clone(parent)),
+            name,
+            fd,
+            open: AtomicUsize::new(1),
+            shared: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            rounds,
+        });
+        self.list(&folder, buffer);
+        purge.finish(&folder);
+    }
+
+    /// Reads a folder: files are unlinked in chunks, subfolders become tasks.
+    fn list(&mut self, folder: &Arc<Folder>, buffer: &mut [MaybeUninit<u8>]) {
+        let is_root = folder.parent.is_none();
+        let mut chunk = Vec::new();
+        // Every listing has a descriptor that was opened for it, so it starts at the first entry.
+        let mut entries = RawDir::new(&folder.fd, buffer);
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(errno) => {
+                    self.purge.fail(folder, c".", &errno.to_string());
+                    break;
+                }
+            };
+            let name = entry.file_name();
+            let bytes = name.to_bytes();
+            if matches!(bytes, b"." | b"..")
+                || (is_root && NOTES.iter().any(|note| note.as_bytes() == bytes))
+            {
+                continue;
+            }
+            let is_folder = match entry.file_type() {
+                FileType::Directory => true,
+                FileType::Unknown => statat(&folder.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+                _ => false,
+            };
+            if is_folder {
+                self.subfolder(folder, name.to_owned());
+                if self.more.len() >= TOGETHER {
+                    self.hand_out();
+                }
+                continue;
+            }
+            chunk.push((entry.ino(), name.to_owned()));
+            if chunk.len() == CHUNK {
+                self.hand_over(folder, std::mem::take(&mut chunk));
+            }
+        }
+        if self.pace.is_slow {
+            self.hand_out();
+        }
+        self.unlink(folder, chunk);
+    }
+
+    /// Lets another worker unlink a chunk, unless enough are waiting.
+    fn hand_over(&mut self, folder: &Arc<Folder>, chunk: Vec<(u64, CString)>) {
+        folder.shared.store(true, Ordering::Relaxed);
+        let mut queue = self.purge.lock();
+        if queue.tasks.len() >= MOST_WAITING {
+            drop(queue);
+            return self.unlink(folder, chunk);
+        }
+        folder.open.fetch_add(1, Ordering::Relaxed);
+        queue.tasks.push(Task::Unlink(Arc::clone(folder), chunk));
+        drop(queue);
+        self.purge.changed.notify_one();
+    }
+
+    fn subfolder(&mut self, folder: &Arc<Folder>, name: CString) {
+        let purge = self.purge;
+        let parent =
+            if folder.parent.is_some() && purge.live.load(Ordering::Relaxed) >= purge.budget {
+                // Too many folders are open above this one: it goes up and no longer holds them.
+                let up = format!(
+                    "deep-{}-{}",
+                    std::process::id(),
+                    purge.moved.fetch_add(1, Ordering::Relaxed)
+                );
+                let Ok(up) = CString::new(up) else { return };
+                let flags = RenameFlags::NOREPLACE;
+                match renameat_with(
+                    &folder.fd,
+                    name.as_c_str(),
+                    &purge.root.fd,
+                    up.as_c_str(),
+                    flags,
+                ) {
+                    Ok(()) => {
+                        purge.root.open.fetch_add(1, Ordering::Relaxed);
+                        self.more.push(Task::Enter(Arc::clone(&purge.root), up, 0));
+                        return;
+                    }
+                    Err(_) => folder,
+                }
+            } else {
+                folder
+            };
+        parent.open.fetch_add(1, Ordering::Relaxed);
+        self.more.push(Task::Enter(Arc::clone(parent), name, 0));
+    }
+
+    fn unlink(&mut self, folder: &Arc<Folder>, mut names: Vec<(u64, CString)>) {
+        names.sort_unstable_by_key(|(inode, _)| *inode);
+        let is_shared = folder.shared.load(Ordering::Relaxed);
+        let mut files = 0;
+        for (_, name) in names {
+            match unlinkat(&folder.fd, name.as_c_str(), AtFlags::empty()) {
+                Ok(()) => files += 1,
+                Err(Errno::NOENT) => {}
+                Err(Errno::ISDIR) => self.subfolder(folder, name),
+                Err(errno) => self.purge.fail(folder, &name, &errno.to_string()),
+            }
+            if !is_shared {
+                self.step();
+            }
+        }
+        if is_shared {
+            self.pace = Pace::new(self.pace.is_slow);
+        }
+        if files == 0 {
+            return;
+        }
+        self.purge
+            .report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .files += files;
+        self.purge.monitor.advance(Progress {
+            items: files,
+            files,
+            bytes: files * self.purge.options.mean_bytes,
+        });
     }
 }
