@@ -9,6 +9,7 @@
     reason = "it is a program that prints"
 )]
 
+mod bare;
 mod catalogs;
 mod clean;
 mod contention;
@@ -358,6 +359,9 @@ fn main() -> ExitCode {
     let outcome = match words.split_first() {
         Some((word, words)) if word == peak::WORD => {
             peak::run(words).and_then(|bytes| tell(&bytes))
+        }
+        Some((word, words)) if word == bare::WORD => {
+            bare::run(words).and_then(|count| tell(&count))
         }
         Some((word, words)) if word == contention::WORD => {
             contention::work(words).and_then(|text| tell(&text))

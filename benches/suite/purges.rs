@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Bench;
+use crate::bare;
 use crate::measure::{Done, Result, Side, compare, timed};
 use crate::report::{Aim, Row};
 use crate::trees::{self, Shape, Site};
@@ -78,6 +79,13 @@ fn theirs(words: &[&str], tree: &Path, shape: Shape, files: usize, cold: bool) -
     Ok(Done::new(time, 1, u64::from(tree.exists())))
 }
 
+/// The bare calls, where the shape is one that they can take away.
+fn bare_program(shape: Shape) -> Result<Option<String>> {
+    let own = std::env::current_exe()?;
+    let own = own.to_str().ok_or("the suite has a name that is no text")?;
+    Ok(matches!(shape, Shape::Wide | Shape::Flat).then(|| own.to_owned()))
+}
+
 fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
     let mut others = vec![
         ("rm -rf", vec!["rm", "-rf", "TREE"]),
@@ -104,27 +112,36 @@ fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
                 return Ok(());
             }
             let shared: &Bench = bench;
+            let own = bare_program(shape)?;
+            let bare = own.as_deref().map(|own| vec![own, bare::WORD, "TREE"]);
             let mut sides = vec![Side::new("dalsegno", |_| {
                 ours(shared, &base, shape, files, cold)
             })];
-            for (name, words) in &others {
-                sides.push(Side::new(*name, |_| {
-                    theirs(words, &tree, shape, files, cold)
+            let all = others.iter().cloned();
+            let all = all.chain(bare.map(|words| ("bare calls", words)));
+            for (name, words) in all {
+                let tree = &tree;
+                sides.push(Side::new(name, move |_| {
+                    theirs(&words, tree, shape, files, cold)
                 }));
             }
+            let names: Vec<String> = sides.iter().map(|side| side.name.clone()).collect();
             let stats = compare(bench.size(3, 5), sides)?;
             let state = if cold { "cold" } else { "warm" };
-            let best =
-                (1..stats.len()).min_by(|a, b| stats[*a].median.total_cmp(&stats[*b].median));
-            let best = best.ok_or("nobody to compare with")?;
-            bench.push(Row::new(
-                "purge",
-                format!("{files} files, {}, {}, {state}", shape.name(), site.name),
-                format!("best of {}: {}", others.len(), others[best - 1].0),
-                stats[0],
-                Some(stats[best]),
-                Some(Aim::Ratio(1.0)),
-            ));
+            let what = format!("{files} files, {}, {}, {state}", shape.name(), site.name);
+            let best = (1..=others.len())
+                .min_by(|a, b| stats[*a].median.total_cmp(&stats[*b].median))
+                .ok_or("nobody to compare with")?;
+            for (index, name) in names.iter().enumerate().skip(1) {
+                let (against, aim) = if index == best {
+                    let against = format!("{name}, best of {}", others.len());
+                    (against, Some(Aim::Ratio(1.0)))
+                } else {
+                    (name.clone(), None)
+                };
+                let theirs = Some(stats[index]);
+                bench.push(Row::new("purge", &*what, against, stats[0], theirs, aim));
+            }
         }
     }
     Ok(())

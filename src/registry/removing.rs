@@ -434,24 +434,22 @@ impl Registry {
             if !is_old && removal.state == RemovalState::Kept {
                 continue;
             }
-            let is_purging = self
+            let found = self
                 .catalog
                 .change(Doing::new(Action::Purge, now), |change| {
-                    let Some(open) = change.removal(&removal.id)? else {
-                        return Ok(false);
-                    };
-                    if open.state == RemovalState::Kept {
+                    let open = change.removal(&removal.id)?;
+                    let state = open.map(|open| open.state);
+                    if state == Some(RemovalState::Kept) {
                         change.set_state(&removal.id, RemovalState::Purging, None)?;
                     }
-                    Ok::<_, Error>(matches!(
-                        open.state,
-                        RemovalState::Kept | RemovalState::Purging
-                    ))
+                    Ok::<_, Error>(state)
                 })?;
-            if !is_purging {
-                continue;
+            match found {
+                // The commit above was durable, and with it every commit before.
+                Some(RemovalState::Kept) => {}
+                Some(RemovalState::Purging) => self.catalog.sync_log()?,
+                _ => continue,
             }
-            self.catalog.sync_log()?;
             let purge = removal::purge(&self.catalog, &self.base, &removal.id, now, None, monitor)?;
             let list = if purge.is_done {
                 &mut report.purged
