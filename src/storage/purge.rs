@@ -240,23 +240,20 @@ impl Purge<'_> {
     }
 
     /// Gives a task up: its folder stays.
-    fn leave(&self, task: &Task) {
+    fn leave(&self, task: Task) {
         let (Task::List(folder) | Task::Enter(folder, ..) | Task::Unlink(folder, _)) = task;
         folder.failed.store(true, Ordering::Relaxed);
         self.finish(folder);
     }
 
     /// Ends one piece of work on a folder; the last one takes the folder away, and so on upwards.
-    fn finish(&self, folder: &Arc<Folder>) {
-        let mut folder = Arc::clone(folder);
-        loop {
-            if folder.open.fetch_sub(1, Ordering::AcqRel) > 1 {
-                return;
-            }
+    /// Each is closed before it counts as closed.
+    fn finish(&self, mut folder: Arc<Folder>) {
+        while folder.open.fetch_sub(1, Ordering::AcqRel) == 1 {
             let Some(parent) = folder.parent.clone() else {
                 return;
             };
-            self.live.fetch_sub(1, Ordering::Relaxed);
+            let mut again = None;
             if folder.failed.load(Ordering::Relaxed) {
                 parent.failed.store(true, Ordering::Relaxed);
             } else {
@@ -268,19 +265,18 @@ impl Purge<'_> {
                     Err(Errno::NOENT) => {}
                     // Something appeared in it meanwhile, or the listing skipped an entry.
                     Err(Errno::NOTEMPTY | Errno::EXIST) if folder.rounds < MOST_ROUNDS => {
-                        let task = Task::Enter(
-                            Arc::clone(&parent),
-                            folder.name.clone(),
-                            folder.rounds + 1,
-                        );
-                        self.lock().tasks.push(task);
-                        self.changed.notify_one();
-                        return;
+                        again = Some((folder.name.clone(), folder.rounds + 1));
                     }
                     Err(errno) => self.fail(&parent, &folder.name, &errno.to_string()),
                 }
             }
             folder = parent;
+            self.live.fetch_sub(1, Ordering::Relaxed);
+            if let Some((name, rounds)) = again {
+                self.lock().tasks.push(Task::Enter(folder, name, rounds));
+                self.changed.notify_one();
+                return;
+            }
         }
     }
 

@@ -82,7 +82,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
             let mut next = Some(task);
             while let Some(task) = next.take() {
                 if self.purge.is_late() {
-                    self.purge.leave(&task);
+                    self.purge.leave(task);
                 } else {
                     self.perform(task, &mut buffer);
                 }
@@ -156,19 +156,19 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
         match task {
             Task::List(folder) => {
                 self.list(&folder, buffer);
-                self.purge.finish(&folder);
+                self.purge.finish(folder);
             }
-            Task::Enter(parent, name, rounds) => self.enter(&parent, name, rounds, buffer),
+            Task::Enter(parent, name, rounds) => self.enter(parent, name, rounds, buffer),
             Task::Unlink(folder, names) => {
                 self.unlink(&folder, names);
-                self.purge.finish(&folder);
+                self.purge.finish(folder);
             }
         }
     }
 
     fn enter(
         &mut self,
-        parent: &Arc<Folder>,
+        parent: Arc<Folder>,
         name: CString,
         rounds: u32,
         buffer: &mut [MaybeUninit<u8>],
@@ -181,21 +181,21 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
             Err(Errno::NOENT) => return purge.finish(parent),
             // Swapped for something that is no folder since its name was read: a name to unlink.
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                self.unlink(parent, vec![(0, name)]);
+                self.unlink(&parent, vec![(0, name)]);
                 return purge.finish(parent);
             }
             Err(errno) => {
-                purge.fail(parent, &name, &errno.to_string());
+                purge.fail(&parent, &name, &errno.to_string());
                 return purge.finish(parent);
             }
         };
         if device_of(fd.as_fd(), &purge.path).ok() != Some(purge.device) {
-            purge.fail(parent, &name, "it is on another file system");
+            purge.fail(&parent, &name, "it is on another file system");
             return purge.finish(parent);
         }
         purge.live.fetch_add(1, Ordering::Relaxed);
         let folder = Arc::new(Folder {
-            parent: Some(Arc::clone(parent)),
+            parent: Some(parent),
             name,
             fd,
             open: AtomicUsize::new(1),
@@ -204,7 +204,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
             rounds,
         });
         self.list(&folder, buffer);
-        purge.finish(&folder);
+        purge.finish(folder);
     }
 
     /// Reads a folder: files are unlinked in chunks, subfolders become tasks.
