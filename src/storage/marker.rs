@@ -69,6 +69,17 @@ struct N5 {
     data_type: Option<serde::de::IgnoredAny>,
 }
 
+impl Marker {
+    fn of(format: Format, stat: &Stat) -> Self {
+        Self {
+            format,
+            written_at: modified(stat),
+            owner: stat.st_uid,
+            bytes: u64::try_from(stat.st_size).unwrap_or_default(),
+        }
+    }
+}
+
 /// Tells whether the folder `path` below `parent` is an array. None where it is no array, is
 /// gone, or is no folder.
 pub(super) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker>, MarkerError> {
@@ -80,24 +91,48 @@ pub(super) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
             Err(Errno::NOTDIR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        let is_array = match format {
-            Format::Zarr2 => true,
-            Format::Zarr3 => parse::<Zarr3>(parent, &file)?.node_type == "array",
-            Format::N5 => {
-                let n5 = parse::<N5>(parent, &file)?;
-                n5.dimensions.is_some() && n5.data_type.is_some()
-            }
-        };
-        if is_array {
-            return Ok(Some(Marker {
-                format,
-                written_at: modified(&stat),
-                owner: stat.st_uid,
-                bytes: u64::try_from(stat.st_size).unwrap_or_default(),
-            }));
+        if is_of_array(format, parent, &file)? {
+            return Ok(Some(Marker::of(format, &stat)));
         }
     }
     Ok(None)
+}
+
+/// Metadata files that were met while the entries of a folder were read.
+#[derive(Default)]
+pub(super) struct Met([Option<Marker>; MARKERS.len()]);
+
+impl Met {
+    /// Takes in an entry, where it is one.
+    pub(super) fn add(&mut self, name: &[u8], stat: &Stat) {
+        for ((format, marker), met) in MARKERS.iter().zip(&mut self.0) {
+            if marker.as_bytes() == name {
+                *met = Some(Marker::of(*format, stat));
+            }
+        }
+    }
+
+    /// Tells whether the folder is an array, as [`probe`] does.
+    pub(super) fn probe(&self, folder: BorrowedFd<'_>) -> Result<Option<Marker>, MarkerError> {
+        for ((format, name), met) in MARKERS.iter().zip(self.0) {
+            if met.is_some() && is_of_array(*format, folder, Path::new(name))? {
+                return Ok(met);
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a metadata file that is there makes its folder an array.
+fn is_of_array(format: Format, parent: BorrowedFd<'_>, file: &Path) -> Result<bool, MarkerError> {
+    Ok(match format {
+        Format::Zarr2 => true,
+        Format::Zarr3 => parse::<Zarr3>(parent, file)?.node_type == "array",
+        Format::N5 => {
+            let n5 = parse::<N5>(parent, file)?;
+            n5.dimensions.is_some() && n5.data_type.is_some()
+        }
+    })
 }
 
 /// Whether a file of this name may make its folder an array.

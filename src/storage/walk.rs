@@ -5,25 +5,29 @@
 //! of an array to count; each may leave further ones. A search never descends into an array: chunk
 //! folders are called `0/0/0`, like iterations. Nothing here writes, and no symbolic link is
 //! followed by a search.
+//!
+//! A search that only finds arrays asks each folder for its metadata by name, and opens none that
+//! has it. One that counts too opens every folder once: while it reads the entries, it looks at each
+//! file once, and whether the folder is an array it knows at the end.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, statat};
+use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
 use super::finding::{Finding, FindingClass};
-use super::marker::{self, Marker, MarkerError};
+use super::folders::{Folders, Place};
+use super::marker::{self, Marker, MarkerError, Met};
 use super::pool::{self, Stopped};
 use super::sight::{Event, Look, Sight, Subject};
+use super::tally::{Count, Counted, Tally};
 use super::{Base, StorageError};
 use crate::monitor::{Monitor, Progress};
-use crate::size::{ByteCount, Size};
 use crate::{layout, name};
 
 /// How to look.
@@ -82,9 +86,12 @@ pub fn walk_from<E: From<StorageError>>(
         let mut names = path.iter().filter_map(OsStr::to_str);
         names.any(name::is_container_name)
     };
-    let search = |path: &PathBuf| Task::Search {
-        path: path.clone(),
-        in_container: names_container(path),
+    let search = |path: &PathBuf| {
+        Task::Search(Search {
+            place: Place::below_base(path.clone()),
+            in_container: names_container(path),
+            may_be_array: false,
+        })
     };
     Walk::run(
         base,
@@ -111,28 +118,22 @@ pub fn look<E: From<StorageError>>(
 }
 
 enum Task {
-    Search { path: PathBuf, in_container: bool },
+    Search(Search),
     Look(Look),
-    Count { path: PathBuf, count: Arc<Count> },
+    Count { place: Place, count: Arc<Count> },
 }
 
-/// An array that is being counted by several tasks.
-struct Count {
-    counted: Counted,
-    sight: Sight,
-    bytes: AtomicU64,
-    files: AtomicU64,
-    open: AtomicUsize,
-    failed: AtomicBool,
-}
-
-enum Counted {
-    Found(PathBuf),
-    Known(i64),
+/// A folder to search.
+struct Search {
+    place: Place,
+    in_container: bool,
+    /// Whether it is to be counted, should it turn out to be an array.
+    may_be_array: bool,
 }
 
 struct Walk<'a> {
     base: &'a Base,
+    folders: Folders<'a>,
     options: WalkOptions,
     monitor: &'a dyn Monitor,
 }
@@ -149,6 +150,7 @@ impl Walk<'_> {
     ) -> Result<(), E> {
         let walk = Walk {
             base,
+            folders: Folders::below(base),
             options,
             monitor,
         };
@@ -180,16 +182,17 @@ impl Walk<'_> {
         sender: &Sender,
     ) -> Result<(), Stopped> {
         match task {
-            Task::Search { path, in_container } => {
-                self.search(&path, in_container, buffer, more, sender)
-            }
+            Task::Search(search) => self.search(search, buffer, more, sender),
             Task::Look(look) => self.look(look, more, sender),
-            Task::Count { path, count } => {
-                if let Err(error) = self.count(&path, &count, buffer, more) {
-                    count.failed.store(true, Ordering::Relaxed);
-                    self.send(sender, unreadable(&path, &error))?;
+            Task::Count { place, count } => {
+                if let Err(error) = self.count(&place, &count, buffer, more) {
+                    count.fail();
+                    self.send(sender, unreadable(&place.path, &error))?;
                 }
-                self.counted(&count, sender)
+                match count.end() {
+                    Some(event) => self.done(sender, event),
+                    None => Ok(()),
+                }
             }
         }
     }
@@ -198,71 +201,69 @@ impl Walk<'_> {
         sender.send(event)
     }
 
-    fn open(&self, path: &Path) -> Result<OwnedFd, Errno> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let path = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        openat(self.base.as_fd(), path, flags, Mode::empty())
-    }
-
     fn search(
         &self,
-        path: &Path,
-        in_container: bool,
+        search: Search,
         buffer: &mut [MaybeUninit<u8>],
         more: &mut Vec<Task>,
         sender: &Sender,
     ) -> Result<(), Stopped> {
-        let fd = match self.open(path) {
+        let Search {
+            place,
+            in_container,
+            may_be_array,
+        } = search;
+        let path = &place.path;
+        let fd = match self.folders.open(&place) {
             Ok(fd) => fd,
+            Err(errno) if may_be_array => {
+                let probed = marker::probe(self.base.as_fd(), path);
+                let is_gone = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
+                return match probed {
+                    Ok(None) if is_gone => Ok(()),
+                    probed => self.uncounted(place.path, probed, errno, sender),
+                };
+            }
             // Gone meanwhile, or replaced: nothing of the tree that was asked about.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !path.as_os_str().is_empty() => {
                 return Ok(());
             }
             Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
         };
-        let mut folders = Vec::new();
-        let mut is_marked = false;
-        let is_of_checkpoints =
+        let has_checkpoints =
             self.options.checkpoints && path.to_str().is_some_and(layout::holds_checkpoints);
-        let mut entries = RawDir::new(&fd, buffer);
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
-            };
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
+        let listing = match Listing::read(&fd, buffer, may_be_array, has_checkpoints) {
+            Ok(listing) => listing,
+            Err(errno) if may_be_array => {
+                let probed = marker::probe(fd.as_fd(), Path::new("."));
+                return self.uncounted(place.path, probed, errno, sender);
             }
-            let kind = match entry.file_type() {
-                FileType::Unknown => statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW)
-                    .map_or(FileType::Unknown, |stat| {
-                        FileType::from_raw_mode(stat.st_mode)
-                    }),
-                kind => kind,
-            };
-            is_marked |= !in_container && marker::is_marker(name.to_bytes());
-            let name = OsStr::from_bytes(name.to_bytes());
-            match kind {
-                FileType::Directory => folders.push(name.to_owned()),
-                FileType::RegularFile if is_of_checkpoints => {
-                    self.checkpoint(&fd, path, name, sender)?;
+            Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
+        };
+        if may_be_array {
+            match listing.met.probe(fd.as_fd()) {
+                Ok(Some(marker)) => {
+                    let found = (place.path, Sight::of_array(marker));
+                    return self.array(found, fd, listing, more, sender);
                 }
-                FileType::Symlink if leads_to_folder(&fd, name) => {
-                    let finding = Finding::new(
-                        FindingClass::Symlink,
-                        &path.join(name),
-                        "a symbolic link to a folder is not followed",
-                    );
-                    self.send(sender, Event::Finding(finding))?;
-                }
-                _ => {}
+                Ok(None) => {}
+                Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
+        for link in listing.links {
+            if leads_to_folder(&fd, &link) {
+                let finding = Finding::new(
+                    FindingClass::Symlink,
+                    &path.join(link),
+                    "a symbolic link to a folder is not followed",
+                );
+                self.send(sender, Event::Finding(finding))?;
+            }
+        }
+        for file in listing.files {
+            self.checkpoint(&fd, path, &file, sender)?;
+        }
+        let is_marked = !in_container && listing.has_marker;
         if is_marked && matches!(marker::probe(fd.as_fd(), Path::new(".")), Ok(Some(_))) {
             let finding = Finding::new(
                 FindingClass::OutsideContainer,
@@ -271,7 +272,8 @@ impl Walk<'_> {
             );
             return self.send(sender, Event::Finding(finding));
         }
-        for folder in folders {
+        let parent = self.folders.keep(fd);
+        for folder in listing.folders {
             let child = path.join(&folder);
             let text = folder.to_str().unwrap_or_default();
             if path.as_os_str().is_empty() && name::is_registry_dir(text) {
@@ -283,21 +285,75 @@ impl Walk<'_> {
             if !self.options.arrays && !is_first && name::is_container_name(text) {
                 continue;
             }
-            let probed = if in_container && self.options.arrays {
-                marker::probe(fd.as_fd(), Path::new(&folder))
+            let may_be_array = in_container && self.options.arrays;
+            let probed = if may_be_array && !self.options.measure {
+                marker::probe(parent.fd.as_fd(), Path::new(&folder))
             } else {
                 Ok(None)
             };
             match probed {
-                Ok(Some(marker)) => self.found(child, marker, more, sender)?,
-                Ok(None) => more.push(Task::Search {
-                    path: child,
+                Ok(Some(marker)) => {
+                    self.done(sender, Event::Found(child, Sight::of_array(marker)))?;
+                }
+                Ok(None) => more.push(Task::Search(Search {
+                    place: self.folders.place(child, &parent),
                     in_container,
-                }),
+                    may_be_array: may_be_array && self.options.measure,
+                })),
                 Err(error) => self.send(sender, unprobed(&child, error))?,
             }
         }
         Ok(())
+    }
+
+    /// Hands over an array whose own files were counted, or leaves its folders to count.
+    fn array(
+        &self,
+        (path, sight): (PathBuf, Sight),
+        fd: OwnedFd,
+        listing: Listing,
+        more: &mut Vec<Task>,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        self.advance(listing.tally);
+        if let Some(errno) = listing.failed {
+            self.send(sender, unreadable(&path, &errno.into()))?;
+        }
+        if listing.folders.is_empty() {
+            let size = listing.failed.is_none().then(|| listing.tally.size());
+            return self.done(sender, Event::Found(path, Sight { size, ..sight }));
+        }
+        let parent = self.folders.keep(fd);
+        let place = |folder| self.folders.place(path.join(folder), &parent);
+        let places: Vec<Place> = listing.folders.into_iter().map(place).collect();
+        let count = Arc::new(Count::of(Counted::Found(path), sight, places.len()));
+        count.add(listing.tally);
+        if listing.failed.is_some() {
+            count.fail();
+        }
+        more.extend(places.into_iter().map(|place| Task::Count {
+            place,
+            count: Arc::clone(&count),
+        }));
+        Ok(())
+    }
+
+    /// Hands over what may be an array and could not be read.
+    fn uncounted(
+        &self,
+        path: PathBuf,
+        probed: Result<Option<Marker>, MarkerError>,
+        errno: Errno,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        match probed {
+            Ok(None) => self.send(sender, unreadable(&path, &errno.into())),
+            Ok(Some(marker)) => {
+                self.send(sender, unreadable(&path, &errno.into()))?;
+                self.done(sender, Event::Found(path, Sight::of_array(marker)))
+            }
+            Err(error) => self.send(sender, unprobed(&path, error)),
+        }
     }
 
     /// Hands over a file where its name is that of a checkpoint.
@@ -323,21 +379,6 @@ impl Walk<'_> {
         }
     }
 
-    fn found(
-        &self,
-        path: PathBuf,
-        marker: Marker,
-        more: &mut Vec<Task>,
-        sender: &Sender,
-    ) -> Result<(), Stopped> {
-        let sight = Sight::of_array(marker);
-        if self.options.measure {
-            more.push(count(path.clone(), Counted::Found(path), sight));
-            return Ok(());
-        }
-        self.done(sender, Event::Found(path, sight))
-    }
-
     /// Sends the event of an item that is done.
     fn done(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
         self.monitor.advance(Progress {
@@ -354,7 +395,10 @@ impl Walk<'_> {
         };
         match sight {
             Some(sight) if self.options.measure && sight.size.is_none() => {
-                more.push(count(look.path, Counted::Known(look.id), sight));
+                more.push(Task::Count {
+                    place: Place::below_base(look.path),
+                    count: Arc::new(Count::of(Counted::Known(look.id), sight, 1)),
+                });
                 Ok(())
             }
             sight => self.done(sender, Event::Looked(look.id, sight)),
@@ -392,85 +436,121 @@ impl Walk<'_> {
     /// Counts the files of one folder of an array; its folders become tasks.
     fn count(
         &self,
-        path: &Path,
+        place: &Place,
         count: &Arc<Count>,
         buffer: &mut [MaybeUninit<u8>],
         more: &mut Vec<Task>,
     ) -> Result<(), std::io::Error> {
-        let fd = self.open(path)?;
-        let (mut files, mut bytes) = (0, 0);
+        let fd = self.folders.open(place)?;
+        let mut tally = Tally::default();
+        let mut folders = Vec::new();
         let mut entries = RawDir::new(&fd, buffer);
+        let read = loop {
+            let entry = match entries.next() {
+                Some(Ok(entry)) => entry,
+                Some(Err(errno)) => break Err(errno.into()),
+                None => break Ok(()),
+            };
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            if kind != FileType::Directory {
+                match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => {
+                        kind = FileType::from_raw_mode(stat.st_mode);
+                        tally.add(kind, &stat);
+                    }
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => break Err(errno.into()),
+                }
+            }
+            if kind == FileType::Directory {
+                folders.push(place.path.join(OsStr::from_bytes(name.to_bytes())));
+            }
+        };
+        if !folders.is_empty() {
+            count.grow(folders.len());
+            let parent = self.folders.keep(fd);
+            more.extend(folders.into_iter().map(|path| Task::Count {
+                place: self.folders.place(path, &parent),
+                count: Arc::clone(count),
+            }));
+        }
+        count.add(tally);
+        self.advance(tally);
+        read
+    }
+
+    /// Tells the monitor of files that were counted.
+    fn advance(&self, tally: Tally) {
+        self.monitor.advance(Progress {
+            items: 0,
+            files: tally.files,
+            bytes: tally.bytes,
+        });
+    }
+}
+
+/// What lies in a folder that is searched.
+#[derive(Default)]
+struct Listing {
+    folders: Vec<OsString>,
+    links: Vec<OsString>,
+    /// Regular files, where somebody asked for them.
+    files: Vec<OsString>,
+    has_marker: bool,
+    /// Where files are counted: metadata among them, their sum, and why it is none.
+    met: Met,
+    tally: Tally,
+    failed: Option<Errno>,
+}
+
+impl Listing {
+    /// Reads a folder. `count`: its files are looked at, too.
+    fn read(
+        fd: &OwnedFd,
+        buffer: &mut [MaybeUninit<u8>],
+        count: bool,
+        keep_files: bool,
+    ) -> Result<Self, Errno> {
+        let mut listing = Self::default();
+        let mut entries = RawDir::new(fd, buffer);
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            let mut is_folder = entry.file_type() == FileType::Directory;
-            if !is_folder {
-                let stat = match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => stat,
+            let mut kind = entry.file_type();
+            let is_marker = marker::is_marker(name.to_bytes());
+            listing.has_marker |= is_marker;
+            // After one that could not be looked at, only what it is matters.
+            let is_counted = count && kind != FileType::Directory && listing.failed.is_none();
+            if is_counted || (count && is_marker) || kind == FileType::Unknown {
+                match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => {
+                        kind = FileType::from_raw_mode(stat.st_mode);
+                        listing.tally.add(kind, &stat);
+                        listing.met.add(name.to_bytes(), &stat);
+                    }
                     Err(Errno::NOENT) => continue,
-                    Err(errno) => return Err(errno.into()),
-                };
-                is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
-                if !is_folder {
-                    files += 1;
-                    bytes += u64::try_from(stat.st_size).unwrap_or_default();
+                    // Whether it is an array cannot be told.
+                    Err(errno) if count && is_marker => return Err(errno),
+                    Err(errno) => listing.failed = listing.failed.or(Some(errno)),
                 }
             }
-            if is_folder {
-                count.open.fetch_add(1, Ordering::Relaxed);
-                more.push(Task::Count {
-                    path: path.join(OsStr::from_bytes(name.to_bytes())),
-                    count: Arc::clone(count),
-                });
+            let name = || OsStr::from_bytes(name.to_bytes()).to_owned();
+            match kind {
+                FileType::Directory => listing.folders.push(name()),
+                FileType::Symlink => listing.links.push(name()),
+                FileType::RegularFile if keep_files => listing.files.push(name()),
+                _ => {}
             }
         }
-        count.files.fetch_add(files, Ordering::Relaxed);
-        count.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.monitor.advance(Progress {
-            items: 0,
-            files,
-            bytes,
-        });
-        Ok(())
+        Ok(listing)
     }
-
-    /// Ends one folder of an array; the last one reports the array.
-    fn counted(&self, count: &Count, sender: &Sender) -> Result<(), Stopped> {
-        if count.open.fetch_sub(1, Ordering::AcqRel) > 1 {
-            return Ok(());
-        }
-        let size = Size {
-            bytes: ByteCount(count.bytes.load(Ordering::Relaxed)),
-            files: count.files.load(Ordering::Relaxed),
-        };
-        let size = (!count.failed.load(Ordering::Relaxed)).then_some(size);
-        let sight = Sight {
-            size,
-            ..count.sight
-        };
-        self.done(
-            sender,
-            match &count.counted {
-                Counted::Found(path) => Event::Found(path.clone(), sight),
-                Counted::Known(id) => Event::Looked(*id, Some(sight)),
-            },
-        )
-    }
-}
-
-fn count(path: PathBuf, counted: Counted, sight: Sight) -> Task {
-    let count = Arc::new(Count {
-        counted,
-        sight,
-        bytes: AtomicU64::new(0),
-        files: AtomicU64::new(0),
-        open: AtomicUsize::new(1),
-        failed: AtomicBool::new(false),
-    });
-    Task::Count { path, count }
 }
 
 fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {

@@ -12,6 +12,7 @@ mod read_only;
 mod record;
 mod refresh;
 mod remove;
+mod scan;
 mod seal;
 
 use dalsegno::filter::Filter;

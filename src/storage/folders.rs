@@ -1,0 +1,78 @@
+//! Opening the folders of a walk.
+//!
+//! The kernel looks at every component of a path, so a folder is opened by its name alone where the
+//! one around it is open still. Not many are kept open for that: a tree may be deeper than there
+//! are descriptors.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustix::io::Errno;
+
+use super::Base;
+use super::place::open_folder;
+
+/// Folders that are kept open at once, about.
+const MOST_KEPT: usize = 32;
+
+/// A folder to open.
+pub(super) struct Place {
+    /// Relative to the base directory.
+    pub(super) path: PathBuf,
+    parent: Option<Arc<Kept>>,
+}
+
+impl Place {
+    pub(super) fn below_base(path: PathBuf) -> Self {
+        Self { path, parent: None }
+    }
+}
+
+/// A folder that stays open for those in it.
+pub(super) struct Kept {
+    pub(super) fd: OwnedFd,
+    _one_of: Arc<()>,
+}
+
+/// The folders of one walk.
+pub(super) struct Folders<'a> {
+    base: &'a Base,
+    /// One reference for each folder that is kept, and this one.
+    kept: Arc<()>,
+}
+
+impl<'a> Folders<'a> {
+    pub(super) fn below(base: &'a Base) -> Self {
+        Self {
+            base,
+            kept: Arc::default(),
+        }
+    }
+
+    /// Opens a folder; its last component is never followed.
+    pub(super) fn open(&self, place: &Place) -> Result<OwnedFd, Errno> {
+        match (&place.parent, place.path.file_name()) {
+            (Some(parent), Some(name)) => open_folder(&parent.fd, name),
+            (None, Some(_)) => open_folder(self.base.as_fd(), &place.path),
+            (_, None) => open_folder(self.base.as_fd(), "."),
+        }
+    }
+
+    /// Keeps a folder open for those in it.
+    pub(super) fn keep(&self, fd: OwnedFd) -> Arc<Kept> {
+        Arc::new(Kept {
+            fd,
+            _one_of: Arc::clone(&self.kept),
+        })
+    }
+
+    /// The place of a folder in one that is open.
+    pub(super) fn place(&self, path: PathBuf, parent: &Arc<Kept>) -> Place {
+        let may_keep = Arc::strong_count(&self.kept) <= MOST_KEPT;
+        Place {
+            path,
+            parent: may_keep.then(|| Arc::clone(parent)),
+        }
+    }
+}

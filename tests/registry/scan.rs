@@ -1,0 +1,243 @@
+//! A scan that counts finds what one that does not finds, and counts it right.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use dalsegno::filter::Filter;
+use dalsegno::key::Kind;
+use dalsegno::monitor::Silent;
+use dalsegno::size::{ByteCount, Size};
+use dalsegno::storage::{FindingClass, WalkOptions};
+use dalsegno::{ScanOptions, ScanReport, layout};
+
+use crate::common::create;
+
+/// Another user than root: root may read everything.
+const USER: u32 = 61_001;
+/// More levels than folders are kept open.
+const LEVELS: usize = 70;
+
+const ARRAY_3: &str = r#"{"zarr_format":3,"node_type":"array"}"#;
+const GROUP_3: &str = r#"{"zarr_format":3,"node_type":"group"}"#;
+const N5: &str = r#"{"dimensions":[1],"dataType":"uint8","blockSize":[1]}"#;
+
+fn write(base: &Path, path: &str, text: &str) {
+    let path = base.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+/// Bytes and files below a folder, counted another way.
+fn count(folder: &Path) -> Size {
+    let mut size = Size::default();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        size.add(if metadata.is_dir() {
+            count(&entry.path())
+        } else {
+            Size {
+                bytes: ByteCount(metadata.len()),
+                files: 1,
+            }
+        });
+    }
+    size
+}
+
+/// Arrays of every format, groups, and what may be taken for either.
+fn zoo(base: &Path) -> Vec<String> {
+    let container = "r/validation.zarr";
+    let at = |path: &str| format!("{container}/{path}");
+    write(base, &at(".zgroup"), "{}");
+    write(base, &at("1/a/.zgroup"), "{}");
+    write(base, &at("1/a/.zattrs"), "{}");
+    write(base, &at("1/a/prediction/.zarray"), "{}");
+    write(base, &at("1/a/prediction/0.0"), "chunk");
+    fs::hard_link(
+        base.join(at("1/a/prediction/0.0")),
+        base.join(at("1/a/prediction/0.1")),
+    )
+    .unwrap();
+    // A link in an array is a file of it, and not followed.
+    symlink("../../..", base.join(at("1/a/prediction/up"))).unwrap();
+    // In a group it is a finding where it leads to a folder.
+    symlink("a", base.join(at("1/b"))).unwrap();
+    symlink("nowhere", base.join(at("1/dangling"))).unwrap();
+    write(base, &at("1/c/zarr.json"), GROUP_3);
+    write(base, &at("1/c/prediction/zarr.json"), ARRAY_3);
+    write(base, &at("1/c/prediction/c/0/0"), "a chunk");
+    write(base, &at("1/c/prediction/c/0/1/2"), "one more");
+    // What looks like an array in an array is chunks.
+    write(base, &at("1/c/prediction/c/.zarray"), "{}");
+    write(base, &at("1/n5/attributes.json"), r#"{"n5":"2.0.0"}"#);
+    write(base, &at("1/n5/prediction/attributes.json"), N5);
+    write(base, &at("1/n5/prediction/0/0"), "");
+    write(base, &at("1/damaged/zarr.json"), "{");
+    write(base, &at("1/damaged/below/.zarray"), "{}");
+    // Whatever it is, its name is that of metadata.
+    fs::create_dir_all(base.join(at("1/d/prediction/.zarray"))).unwrap();
+    write(base, &at("1/d/prediction/.zarray/in"), "counted");
+    fs::create_dir_all(base.join(at("1/empty/prediction"))).unwrap();
+    write(base, &at("1/file"), "no folder");
+    write(base, "r/outside/.zarray", "{}");
+    let deep = "d/".repeat(LEVELS);
+    write(base, &at(&format!("{deep}array/.zarray")), "{}");
+    write(base, &at(&format!("{deep}array/{deep}chunk")), "deep");
+    // A container that is an array itself.
+    write(base, "s/snapshot.zarr/.zarray", "{}");
+    write(base, "s/snapshot.zarr/0.0", "whole");
+    write(base, "s/checkpoints/iterations/1000", "checkpoint");
+    // A run that is called like a container.
+    write(base, "t.zarr/checkpoints/iterations/1000", "checkpoint");
+    let arrays = ["1/a", "1/c", "1/n5", "1/d"].map(|path| at(&format!("{path}/prediction")));
+    let others = [at(&format!("{deep}array")), "s/snapshot.zarr".to_owned()];
+    arrays.into_iter().chain(others).collect()
+}
+
+fn scan(base: &Path, measure: bool, threads: usize) -> (ScanReport, Vec<(String, Option<Size>)>) {
+    let registry = create(base);
+    let options = ScanOptions {
+        kinds: Kind::ALL.to_vec(),
+        walk: WalkOptions {
+            measure,
+            threads,
+            ..WalkOptions::default()
+        },
+    };
+    let report = registry.scan(options, &Silent).unwrap();
+    let rows = registry.select(&Filter::default()).unwrap();
+    let mut rows: Vec<_> = rows
+        .into_iter()
+        .filter(|row| row.key.kind() != Kind::Checkpoint)
+        .map(|row| (layout::place(&row.key).path(), row.size))
+        .collect();
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    drop(registry);
+    fs::remove_dir_all(base.join(".dalsegno")).unwrap();
+    (report, rows)
+}
+
+#[test]
+fn a_scan_that_counts_finds_the_same_and_counts_every_file_once() {
+    let base = tempfile::tempdir().unwrap();
+    let mut arrays = zoo(base.path());
+    arrays.sort();
+    let expected = |path: &String| (path.clone(), Some(count(&base.path().join(path))));
+    let expected: Vec<_> = arrays.iter().map(expected).collect();
+    let findings = [
+        (FindingClass::OutsideContainer, "r/outside"),
+        (FindingClass::Symlink, "r/validation.zarr/1/b"),
+        (FindingClass::DamagedMetadata, "r/validation.zarr/1/damaged"),
+    ];
+    for threads in [1, 8] {
+        let (plain, rows) = scan(base.path(), false, threads);
+        let names: Vec<_> = rows.into_iter().map(|(path, _)| path).collect();
+        assert_eq!(names, arrays, "{threads} threads");
+        let (measured, rows) = scan(base.path(), true, threads);
+        assert_eq!(rows, expected, "{threads} threads");
+        assert_eq!(measured.findings, plain.findings);
+        let said: Vec<(FindingClass, &str)> = measured
+            .findings
+            .iter()
+            .map(|finding| (finding.class, finding.path.as_str()))
+            .collect();
+        assert_eq!(said, findings);
+        assert_eq!(measured.arrays, plain.arrays);
+        assert_eq!((measured.checkpoints, plain.checkpoints), (2, 2));
+        assert_eq!(measured.total.uncounted, 0);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_found_with_an_unknown_size_or_named() {
+    let base = tempfile::tempdir().unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let container = base.path().join("r/validation.zarr/1");
+    let array = |name: &str| format!("r/validation.zarr/1/{name}/prediction");
+    for name in ["a", "b", "c", "e"] {
+        write(base.path(), &format!("{}/.zarray", array(name)), "{}");
+        write(base.path(), &format!("{}/0/0", array(name)), "chunk");
+    }
+    fs::create_dir(container.join("d")).unwrap();
+    if is_root {
+        give_away(base.path());
+    }
+    let modes = [
+        ("b/prediction", 0o311),
+        ("c/prediction", 0o444),
+        ("d", 0o000),
+        ("e/prediction/0", 0o000),
+    ];
+    let set_mode = |path: &str, mode| {
+        let mode = fs::Permissions::from_mode(mode);
+        fs::set_permissions(container.join(path), mode).unwrap();
+    };
+    for (path, mode) in modes {
+        set_mode(path, mode);
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dalsegno"));
+        command.args(arguments).current_dir(base.path());
+        if is_root {
+            command.uid(USER).gid(USER);
+        }
+        command.output()
+    };
+    match run(&["init"]) {
+        Ok(made) => assert!(made.status.success(), "{made:?}"),
+        // Where the tests were built, another user may not go.
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "left out: {error}");
+            return;
+        }
+    }
+    // First without counting: the rows that are made learn their sizes from the second.
+    for measure in [false, true] {
+        let mut arguments = vec!["scan", "--json"];
+        arguments.extend(measure.then_some("--measure"));
+        let output = run(&arguments).unwrap();
+        assert_eq!(output.status.code(), Some(3), "{output:?}");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let report = &report["scan"];
+        assert_eq!(report["arrays"], 3, "{report}");
+        assert_eq!(report["uncounted"], if measure { 2 } else { 3 }, "{report}");
+        let findings: Vec<(&str, &str)> = report["findings"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|finding| {
+                let text = |field: &str| finding[field].as_str().unwrap();
+                (text("class"), text("path"))
+            })
+            .collect();
+        let mut expected = vec![array("c"), "r/validation.zarr/1/d".to_owned()];
+        if measure {
+            expected.extend([array("b"), format!("{}/0", array("e"))]);
+            expected.sort();
+        }
+        let expected: Vec<_> = expected
+            .iter()
+            .map(|path| ("unreadable", path.as_str()))
+            .collect();
+        assert_eq!(findings, expected);
+    }
+    for (path, _) in modes {
+        set_mode(path, 0o755);
+    }
+}
+
+fn give_away(folder: &Path) {
+    chown(folder, Some(USER), Some(USER)).unwrap();
+    for entry in fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => give_away(&entry.path()),
+            false => chown(entry.path(), Some(USER), Some(USER)).unwrap(),
+        }
+    }
+}
