@@ -11,6 +11,7 @@
 //! that is killed has adopted whole batches; the next one goes on.
 
 use std::path::Path;
+use std::sync::mpsc;
 
 use serde::Serialize;
 
@@ -19,13 +20,15 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::history::{Action, Doing};
 use crate::key::{Key, Kind};
-use crate::layout::{self, LayoutError};
+use crate::layout::{self, LayoutError, Location};
 use crate::monitor::{Monitor, Phase};
 use crate::size::Total;
-use crate::storage::{self, Base, Event, Finding, FindingClass, Sight, WalkOptions};
+use crate::storage::{self, Base, Event, Finding, FindingClass, Lacks, Sight, WalkOptions};
 
 /// Arrays that one transaction takes in.
 const BATCH: usize = 4096;
+/// Arrays that are asked about together, whether they are there still.
+const TOGETHER: usize = 128;
 
 /// What to scan for, and how.
 #[derive(Debug, Clone, Default)]
@@ -109,7 +112,11 @@ pub(crate) fn scan(
                     report.arrays += u64::from(!is_file);
                     report.checkpoints += u64::from(is_file);
                     report.total.add(sight.size);
-                    batch.push((key, sight));
+                    batch.push(Found {
+                        location: layout::place(&key),
+                        key,
+                        sight,
+                    });
                 }
                 Err(finding) => report.findings.push(finding),
             },
@@ -148,33 +155,58 @@ pub(crate) fn read(path: &Path) -> Result<Key, Finding> {
     })
 }
 
+/// What a walk found, and where it belongs.
+struct Found {
+    location: Location,
+    key: Key,
+    sight: Sight,
+}
+
 fn adopt(
     catalog: &Catalog,
     base: &Base,
     clock: &dyn Clock,
-    batch: &mut Vec<(Key, Sight)>,
+    batch: &mut Vec<Found>,
     report: &mut ScanReport,
 ) -> Result<(), Error> {
     if batch.is_empty() {
         return Ok(());
     }
-    // In the order of keys, so that the rows of a run lie together however the walk went.
-    batch.sort_by_cached_key(|(key, _)| layout::locate(key));
+    // In the order of places, so that the rows of a run lie together however the walk went.
+    let mut ordered: Vec<&Found> = batch.iter().collect();
+    ordered.sort_by(|a, b| a.location.cmp(&b.location));
     catalog.record(Doing::new(Action::Scan, clock.now()), |recorder| {
-        for (key, sight) in batch.drain(..) {
-            // Removed since it was seen: no removal is under way now, so this answer holds.
-            if base.lacks(&layout::locate(&key).path()) {
-                continue;
+        std::thread::scope(|scope| {
+            // Removed since it was seen: no removal is under way now, so these answers hold. They
+            // are had beside the writing, which keeps others waiting.
+            let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
+            let asked = &ordered;
+            scope.spawn(move || {
+                let mut lacks = Lacks::of(base);
+                let mut ask = |found: &&Found| lacks.ask(&found.location.path());
+                asked
+                    .chunks(TOGETHER)
+                    .map(|together| together.iter().map(&mut ask).collect::<Vec<bool>>())
+                    // Nobody takes an answer where the writing has failed.
+                    .try_for_each(|answers| sender.send(answers))
+            });
+            for (found, is_gone) in ordered.iter().zip(answers.into_iter().flatten()) {
+                if is_gone {
+                    continue;
+                }
+                let sight = found.sight;
+                let seen = Seen {
+                    written_at: sight.written_at,
+                    size: sight.size,
+                    owner: sight.owner,
+                };
+                let (recorded, changed) = recorder.adopt_at(&found.key, &found.location, seen)?;
+                report.adopted += u64::from(recorded.is_new);
+                report.updated += u64::from(changed && !recorded.is_new);
             }
-            let seen = Seen {
-                written_at: sight.written_at,
-                size: sight.size,
-                owner: sight.owner,
-            };
-            let (recorded, changed) = recorder.adopt(&key, seen)?;
-            report.adopted += u64::from(recorded.is_new);
-            report.updated += u64::from(changed && !recorded.is_new);
-        }
-        Ok(())
-    })
+            Ok::<_, Error>(())
+        })
+    })?;
+    batch.clear();
+    Ok(())
 }

@@ -362,8 +362,20 @@ impl Recorder<'_> {
     /// # Errors
     /// [`CatalogError`].
     pub fn adopt(&mut self, key: &Key, seen: Seen) -> Result<(Recorded, bool), CatalogError> {
-        let location = layout::place(key);
-        match self.catalog.at_on(self.transaction, &location)? {
+        self.adopt_at(key, &layout::place(key), seen)
+    }
+
+    /// Does what [`Recorder::adopt`] does, for who has the key's [place](layout::place) already.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn adopt_at(
+        &mut self,
+        key: &Key,
+        location: &Location,
+        seen: Seen,
+    ) -> Result<(Recorded, bool), CatalogError> {
+        match self.catalog.at_on(self.transaction, location)? {
             Some(artifact) => {
                 let changed =
                     self.catalog
@@ -377,7 +389,7 @@ impl Recorder<'_> {
                 ))
             }
             None => {
-                let recorded = self.insert(key, &location, Origin::Scanned, Some(seen))?;
+                let recorded = self.insert(key, location, Origin::Scanned, Some(seen))?;
                 Ok((recorded, true))
             }
         }

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, Mode, OFlags, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::StorageError;
@@ -84,8 +84,85 @@ impl Base {
     }
 }
 
+/// Tells of path after path whether nothing stands there, as [`Base::lacks`] does.
+///
+/// The folder of the last path stays open, so that the next one in it is asked for by its name: the
+/// kernel looks at every component of a path. A folder that is moved meanwhile is asked as if it
+/// were in its place, so nobody may be moving any.
+#[derive(Debug)]
+pub struct Lacks<'a> {
+    base: &'a Base,
+    folder: String,
+    opened: Result<OwnedFd, Errno>,
+}
+
+impl<'a> Lacks<'a> {
+    /// Asks about paths in a base directory.
+    #[must_use]
+    pub fn of(base: &'a Base) -> Self {
+        Self {
+            base,
+            folder: String::new(),
+            opened: Err(Errno::BADF),
+        }
+    }
+
+    /// Whether nothing stands at a path. False where that cannot be told.
+    pub fn ask(&mut self, path: &str) -> bool {
+        let Some((folder, name)) = path.rsplit_once('/') else {
+            return self.base.lacks(path);
+        };
+        if self.folder != folder {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            self.opened = openat(&self.base.fd, folder, flags, Mode::empty());
+            folder.clone_into(&mut self.folder);
+        }
+        let found = match &self.opened {
+            Ok(folder) => statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map(drop),
+            Err(errno) => Err(*errno),
+        };
+        matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
+    }
+}
+
 impl AsFd for Base {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn paths_are_lacking_whether_asked_one_by_one_or_one_after_the_other() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        fs::write(folder.path().join("a/file"), "").unwrap();
+        std::os::unix::fs::symlink("nowhere", folder.path().join("a/link")).unwrap();
+        std::os::unix::fs::symlink("a", folder.path().join("other")).unwrap();
+        let base = Base::open(folder.path()).unwrap();
+        let mut lacks = Lacks::of(&base);
+        let paths = [
+            ("a", false),
+            ("a/b", false),
+            ("a/c", true),
+            ("a/link", false),
+            ("a/file", false),
+            ("a/file/c", true),
+            ("a/file/d", true),
+            ("c/b", true),
+            ("c/d", true),
+            ("other/b", false),
+            ("other/c", true),
+            ("c", true),
+        ];
+        for (path, is_lacking) in paths {
+            assert_eq!(base.lacks(path), is_lacking, "{path}");
+            assert_eq!(lacks.ask(path), is_lacking, "{path}");
+        }
     }
 }

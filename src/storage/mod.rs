@@ -26,7 +26,7 @@ mod written;
 
 use std::path::{Path, PathBuf};
 
-pub use base::Base;
+pub use base::{Base, Lacks};
 pub use best::{BestLink, best_links};
 pub use contents::{Contents, contents, contents_of_item};
 pub use entry::{EntryId, Form, Standing, standing};
