@@ -10,6 +10,7 @@
 )]
 
 mod bare;
+mod bare_walk;
 mod catalogs;
 mod clean;
 mod contention;

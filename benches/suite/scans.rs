@@ -3,15 +3,19 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Instant;
 
-use crate::Bench;
 use crate::keys::Place;
 use crate::measure::{Done, Result, Side, compare, lines, output, timed};
+use crate::plain::Plain;
 use crate::report::{Aim, Row};
 use crate::trees;
+use crate::{Bench, bare_walk};
 
 /// Files of an array.
 const FILES: usize = 4;
+/// Rows that a scan writes in one transaction.
+const BATCH: usize = 4096;
 
 /// Scans into a catalog that knows nothing yet.
 fn scan(bench: &Bench, base: &Path, arrays: usize, measure: bool, cold: bool) -> Result<Done> {
@@ -68,6 +72,44 @@ fn du(base: &Path, arrays: usize, cold: bool) -> Result<Done> {
     Ok(Done::new(time, 1, if all { arrays as u64 } else { bytes }))
 }
 
+/// Nothing but the system calls of a walk that looks at every file, by two threads; and, where
+/// asked, plain SQLite that writes the rows of a scan beside it.
+fn bare(base: &Path, arrays: usize, with_rows: bool, cold: bool) -> Result<Done> {
+    let catalog = with_rows.then(|| empty(base)).transpose()?;
+    let mut plain = catalog.map(|path| Plain::open(&path, true)).transpose()?;
+    let places: Vec<Place> = (0..arrays).map(Place::at).collect();
+    settle(base, cold)?;
+    let start = Instant::now();
+    let bytes = std::thread::scope(|scope| {
+        let walk = scope.spawn(|| bare_walk::count(base).map_err(|error| error.to_string()));
+        if let Some(plain) = &mut plain {
+            for (number, places) in places.chunks(BATCH).enumerate() {
+                plain.record(places, number as i64)?;
+            }
+        }
+        walk.join()
+            .map_err(|_| "the walk panicked")?
+            .map_err(Into::into)
+    });
+    drop(plain);
+    let (time, bytes): (_, Result<u64>) = (start.elapsed(), bytes);
+    let bytes = bytes?;
+    if bytes != arrays as u64 * trees::array_bytes(FILES) {
+        return Err(format!("the bare walk counted {bytes} bytes").into());
+    }
+    Ok(Done::new(time, 1, arrays as u64))
+}
+
+/// Makes an empty catalog for the base directory.
+fn empty(base: &Path) -> Result<PathBuf> {
+    let registry = base.join(".dalsegno");
+    if registry.exists() {
+        fs::remove_dir_all(&registry)?;
+    }
+    let registry = dalsegno::Registry::create(base)?;
+    Ok(registry.catalog_path().to_path_buf())
+}
+
 /// One of the newer programs for disk use. What it prints is for people, so only that it ends well
 /// is checked.
 fn newer(tool: &Path, base: &Path, arrays: usize, cold: bool) -> Result<Done> {
@@ -109,6 +151,8 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             Side::new("scan --measure", |_| scan(shared, base, arrays, true, cold)),
             Side::new("find -name .zarray", |_| find(base, cold)),
             Side::new("du -sb", |_| du(base, arrays, cold)),
+            Side::new("bare walk", |_| bare(base, arrays, false, cold)),
+            Side::new("bare walk and rows", |_| bare(base, arrays, true, cold)),
         ];
         for (name, tool) in &newer_tools {
             sides.push(Side::new(*name, |_| newer(tool, base, arrays, cold)));
@@ -132,7 +176,13 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         bench.push(row(&plain, 0, 3, within));
         let of_du = Some(Aim::Ratio(if cold { 1.0 } else { 0.6 }));
         bench.push(row(&measured, 1, 3, of_du));
-        for other in 4..names.len() {
+        // How far the aims are from what the system calls, and plain rows, cost alone.
+        for (side, other) in [(4, 3), (5, 3), (5, 2)] {
+            let what = format!("{arrays} arrays, {}, {state}", names[side]);
+            bench.push(row(&what, side, other, None));
+        }
+        bench.push(row(&measured, 1, 5, None));
+        for other in 6..names.len() {
             bench.push(row(&measured, 1, other, within));
         }
     }

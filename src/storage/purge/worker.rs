@@ -53,6 +53,21 @@ impl Pace {
     }
 }
 
+/// A worker with a task. One that panics is done as well: the others do not wait for it.
+struct Running<'p, 'a>(&'p Purge<'a>);
+
+impl Drop for Running<'_, '_> {
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        queue.running -= 1;
+        let idle = queue.running == 0;
+        drop(queue);
+        if idle {
+            self.0.changed.notify_all();
+        }
+    }
+}
+
 /// A thread that does tasks until none is left.
 pub(super) struct Worker<'scope, 'env, 'a> {
     purge: &'scope Purge<'a>,
@@ -79,6 +94,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
     pub(super) fn work(mut self) {
         let mut buffer = vec![MaybeUninit::uninit(); 64 << 10];
         while let Some(task) = self.take() {
+            let running = Running(self.purge);
             let mut next = Some(task);
             while let Some(task) = next.take() {
                 if self.purge.is_late() {
@@ -91,13 +107,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
                 next = self.more.pop();
                 self.hand_out();
             }
-            let mut queue = self.purge.lock();
-            queue.running -= 1;
-            let idle = queue.running == 0;
-            drop(queue);
-            if idle {
-                self.purge.changed.notify_all();
-            }
+            drop(running);
         }
     }
 
