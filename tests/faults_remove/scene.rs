@@ -218,7 +218,11 @@ impl Case {
         let all: Vec<usize> = (0..calls.len()).filter(|&at| calls[at].0 == name).collect();
         let (call, number) = match behind {
             Behind::Last(_) => calls[all[all.len() - 1] + 1].clone(),
-            Behind::Half(_) => calls[all[all.len() / 2]].clone(),
+            // Another time other threads may do it, and more of them. One of eight makes an eighth.
+            Behind::Half(_) => {
+                let (call, number) = calls[all[all.len() / 2]].clone();
+                (call, number.min(all.len() / 8))
+            }
         };
         Some(format!("inject={call}:signal=SIGKILL:when={number}"))
     }
