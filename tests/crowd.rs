@@ -12,6 +12,7 @@ mod child;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -31,6 +32,8 @@ const NUMBER: &str = "DALSEGNO_TEST_NUMBER";
 const PROCESSES: usize = 16;
 /// How long they work; what is asked of them holds for any time.
 const WORK: Duration = Duration::from_secs(6);
+/// Rounds after which each has done everything at least once.
+const LEAST: i64 = 21;
 /// What gc leaves of a run.
 const LAST: usize = 3;
 /// Rows of a large catalog, and of a small one.
@@ -55,7 +58,7 @@ fn child_entry() {
             registry
                 .list(&Filter::default(), |artifact| {
                     rows += i64::from(artifact.id.0 > 0);
-                    Ok(())
+                    Ok(ControlFlow::Continue(()))
                 })
                 .unwrap();
             say(&format!("{rows} {}", most_memory()));
@@ -109,7 +112,7 @@ impl Worker {
     fn work(mut self) {
         let start = Instant::now();
         let mut rounds = 0;
-        while start.elapsed() < WORK {
+        while start.elapsed() < WORK || rounds < LEAST {
             rounds += 1;
             self.record(rounds);
             match rounds % 7 {
