@@ -168,7 +168,9 @@ def test_a_long_call_lets_other_threads_run(base: Path) -> None:
 
 
 WAITS = """
-import sys, time, dalsegno
+import signal, sys, time, dalsegno
+# Whoever runs the tests in the background may have it ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 registry = dalsegno.Registry(sys.argv[1], create=True)
 print("ready", flush=True)
 try:
