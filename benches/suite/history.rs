@@ -30,7 +30,8 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         return Ok(());
     };
     let with = std::env::current_exe()?;
-    let (few, many) = (bench.size(1000, 5000), bench.size(10_000, 50_000));
+    // Enough that both sides copy the log into the catalog several times.
+    let (few, many) = (bench.size(1000, 5000), bench.size(20_000, 50_000));
     for (what, durability, count, batch) in [
         ("one artifact, FULL", FULL, few, 1),
         ("one artifact, relaxed", RELAXED, many, 1),
