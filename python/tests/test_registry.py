@@ -296,6 +296,9 @@ def test_what_is_removed_comes_back_whole(registry: Registry) -> None:
     (in_trash,) = registry.trash()
     assert in_trash.purge_after is not None
     registry.restore(path=made[0])
+    for place in (made[0], made[0].identifier, made[0].path):
+        registry.remove(made[0], keep=True)
+        assert [one.path for one in registry.restore(place).artifacts] == [made[0].path]
     registry.remove(run="r", keep=True)
     registry.restore(run="r")
     assert list(registry.list()) == before

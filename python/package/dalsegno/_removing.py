@@ -127,7 +127,7 @@ class Removing(Asking, Noting):
 
     def restore(
         self,
-        removal: Union[str, Removed, Removal, None] = None,
+        removal: Union[str, Removed, Removal, Target, None] = None,
         *,
         path: Optional[Target] = None,
         **selection: Unpack[Selection],
@@ -135,7 +135,8 @@ class Removing(Asking, Noting):
         """Bring rows and data back from the trash, identical.
 
         Args:
-            removal: Everything that a removal took: its id, or what ``remove`` gave.
+            removal: Everything that a removal took: its id, or what ``remove`` gave. An artifact, an
+                identifier or a :class:`~pathlib.Path` is taken as ``path``.
             path: What was last removed from this path, or from the place of an identifier.
             **selection: Everything in the trash that this selects; the last of each place.
 
@@ -153,6 +154,8 @@ class Removing(Asking, Noting):
                 raise ValueError("that removal took nothing")
         elif isinstance(removal, str):
             name = removal
+        elif removal is not None and not isinstance(removal, Removal):
+            path = removal
         place = None if path is None else _targets.path(path)
         wanted = arguments.selection(selection) if selection else None
         return build(Restored, self._native.restore(name, place, wanted))
