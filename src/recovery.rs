@@ -178,7 +178,7 @@ pub(crate) fn purge_due(
     }
     catalog.sync_log()?;
     if let Some(items) = items_of(base, id)? {
-        removal::drop_empty(catalog, base, &items.items);
+        removal::drop_empty(catalog, base, &items.items, monitor);
     }
     Ok(removal::purge(catalog, base, id, now, deadline, monitor)?.is_done)
 }

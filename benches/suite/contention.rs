@@ -192,7 +192,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             aim,
         );
         bench.push(row.unit(Unit::PerSecond));
-        // What any queue costs that lets everybody write in turn: no aim, the limit.
+        // What a turn for every single write costs: no aim.
         let row = Row::new(
             "contention",
             what("total rate"),

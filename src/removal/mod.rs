@@ -243,7 +243,7 @@ pub(crate) fn remove(
             report.artifacts.push(artifact.clone());
         }
     }
-    drop_empty(on.catalog, on.base, &done.taken);
+    drop_empty(on.catalog, on.base, &done.taken, on.monitor);
     if options.keep == Keep::No && done.folder.is_some() {
         // The removal is done: what stops the purge is for the next one, and no error of this.
         let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
@@ -467,8 +467,8 @@ pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
 }
 
 /// Takes away folders below a run that are empty now, up to and including the container. The
-/// folders that a file was in stay.
-pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, items: &[Item]) {
+/// folders that a file was in stay. Given up, the rest of them stay empty until the purge.
+pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, items: &[Item], monitor: &dyn Monitor) {
     let mut parents: Vec<String> = items
         .iter()
         .filter(|item| item.form == Form::Folder)
@@ -479,6 +479,7 @@ pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, items: &[Item]) {
     // The deepest first, so that a folder that held only empty ones goes with them.
     parents.reverse();
     storage::drop_empty_folders(base, &parents, |path| match layout::split(path) {
+        _ if monitor.is_cancelled() => true,
         // A run may be called like a checkpoint.
         Ok(place) if place.is_checkpoint() => true,
         Ok(place) => place.array.is_none() && !matches!(catalog.at(&place), Ok(None)),
