@@ -149,13 +149,21 @@ impl Artifact {
     }
 }
 
+/// Joins two paths without growing the result: a listing does so twice a row.
+fn below(parent: &Path, path: &str) -> PathBuf {
+    let mut joined = PathBuf::with_capacity(parent.as_os_str().len() + 1 + path.len());
+    joined.push(parent);
+    joined.push(path);
+    joined
+}
+
 impl Serialize for Artifact {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Location { container, array } = self.location();
-        let container = self.base.join(container);
+        let container = below(&self.base, &container);
         let path = array
             .as_ref()
-            .map_or_else(|| container.clone(), |array| container.join(array));
+            .map_or_else(|| container.clone(), |array| below(&container, array));
         let mut out = serializer.serialize_struct("Artifact", 17)?;
         out.serialize_field("id", &self.id)?;
         out.serialize_field("run", self.key.run())?;

@@ -71,7 +71,7 @@ impl Location {
     #[must_use]
     pub fn path(&self) -> String {
         match &self.array {
-            Some(array) => format!("{}/{array}", self.container),
+            Some(array) => [&self.container, array.as_str()].join("/"),
             None => self.container.clone(),
         }
     }
@@ -121,8 +121,10 @@ impl LayoutError {
 /// Gives the place of a key.
 #[must_use]
 pub fn locate(key: &Key) -> Location {
+    // Joined rather than formatted, which takes several times as long: every row that is read is
+    // located.
     let in_container = |container: &str, array: Option<String>| Location {
-        container: format!("{}/{container}", key.run()),
+        container: [key.run().as_str(), container].join("/"),
         array,
     };
     let validation = |array| in_container(VALIDATION_CONTAINER, Some(array));
@@ -133,13 +135,17 @@ pub fn locate(key: &Key) -> Location {
     match key {
         Key::Prediction {
             iteration, dataset, ..
-        } => validation(format!("{iteration}/{dataset}/prediction")),
+        } => validation([&iteration.to_string(), dataset.as_str(), "prediction"].join("/")),
         Key::Output {
             iteration,
             dataset,
             parameters,
             ..
-        } => validation(format!("{iteration}/{dataset}/output/{parameters}")),
+        } => {
+            let iteration = iteration.to_string();
+            let (dataset, parameters) = (dataset.as_str(), parameters.as_str());
+            validation([&iteration, dataset, "output", parameters].join("/"))
+        }
         Key::InputRaw { index, .. } => validation(format!("inputs/{}", indexed(index, "raw"))),
         Key::InputGt { index, .. } => validation(format!("inputs/{}", indexed(index, "gt"))),
         Key::Best {

@@ -17,6 +17,9 @@ use crate::registry::{Options, Registry, Target};
 use crate::removals::RemovalId;
 use crate::storage::Finding;
 
+/// Bytes of output that are written at once: what a pipe holds.
+const OUTPUT_BUFFER: usize = 64 << 10;
+
 /// Findings that are listed on stderr; more are counted.
 const MOST_FINDINGS: usize = 20;
 
@@ -46,7 +49,7 @@ impl Context {
         let terminal_err = io::stderr().is_terminal();
         Self {
             global,
-            stdout: BufWriter::new(io::stdout().lock()),
+            stdout: BufWriter::with_capacity(OUTPUT_BUFFER, io::stdout().lock()),
             force_table: false,
             colour_out: !no_colour && io::stdout().is_terminal(),
             colour_err: !no_colour && terminal_err,

@@ -246,7 +246,9 @@ impl Options {
             clock: Arc::clone(&self.clock),
             monitor: self.monitor,
         };
-        let catalog = Catalog::open(&path, base.path(), Some(removing::agent()), options)?;
+        // Who reads is not asked for: where users are in a directory service, that takes its time.
+        let agent = (!self.read_only).then(removing::agent);
+        let catalog = Catalog::open(&path, base.path(), agent, options)?;
         if let Some(expected) = folder.as_ref().and_then(Folder::registry) {
             let found = catalog.registry_id()?;
             if found != expected {

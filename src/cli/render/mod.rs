@@ -57,6 +57,8 @@ pub(super) struct Rows<'a> {
     form: Form,
     table: Table,
     written: u64,
+    /// The row that is being written, kept for the next.
+    line: Vec<u8>,
     json_key: &'static str,
 }
 
@@ -78,6 +80,7 @@ impl<'a> Rows<'a> {
             form,
             table: Table::new(R::COLUMNS, colour, width),
             written: 0,
+            line: Vec::new(),
             json_key: R::NAME,
         })
     }
@@ -91,11 +94,19 @@ impl<'a> Rows<'a> {
                 let fields: Vec<String> = row.fields().iter().map(|field| flat(field)).collect();
                 writeln!(stdout, "{}", fields.join("\t"))?;
             }
-            Form::Json => {
-                let comma = if self.written == 0 { "" } else { "," };
-                write!(stdout, "{comma}\n    {}", json(row)?)?;
+            Form::Json | Form::Jsonl => {
+                // Whole before it is written: what cannot be, leaves no half of a line.
+                self.line.clear();
+                serde_json::to_writer(&mut self.line, row).map_err(not_json)?;
+                if self.form == Form::Json {
+                    let comma = if self.written == 0 { "" } else { "," };
+                    write!(stdout, "{comma}\n    ")?;
+                    stdout.write_all(&self.line)?;
+                } else {
+                    self.line.push(b'\n');
+                    stdout.write_all(&self.line)?;
+                }
             }
-            Form::Jsonl => writeln!(stdout, "{}", json(row)?)?,
         }
         self.written += 1;
         Ok(())
