@@ -276,10 +276,16 @@ fn ask(mut words: impl Iterator<Item = OsString>) -> Result<Option<Asked>> {
         }
     }
     std::fs::create_dir_all(&data)?;
+    // As it is installed: the kernel maps a file that was just linked in smaller pieces than one
+    // that was copied.
+    let linked = program.ok_or("--program FILE is missing: the feature cli is off")?;
+    let program = data.canonicalize()?.join("dalsegno");
+    let _ = std::fs::remove_file(&program);
+    std::fs::copy(linked, &program)?;
     let bench = Bench {
         full,
         data: data.canonicalize()?,
-        program: program.ok_or("--program FILE is missing: the feature cli is off")?,
+        program,
         started: Instant::now(),
         rows: Vec::new(),
         points: Vec::new(),

@@ -1,9 +1,10 @@
 //! The arguments that every command shares, and the list of commands.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::{
     completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, rebuild, record,
@@ -90,29 +91,70 @@ pub(super) struct Output {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Init(init::Init),
-    Record(record::Record),
-    Seal(seal::Seal),
-    List(list::List),
-    Show(show::Show),
-    Iterations(iterations::Iterations),
-    Runs(runs::Runs),
-    Du(du::Du),
-    Rm(rm::Rm),
-    Pin(pin::PinCommand),
-    Unpin(pin::UnpinCommand),
-    Score(score::ScoreCommand),
-    Gc(Box<gc::Gc>),
-    History(Box<history::History>),
-    Undo(history::Undo),
-    Restore(restore::Restore),
-    Trash(trash::Trash),
-    Scan(scan::Scan),
-    Refresh(refresh::Refresh),
-    Verify(Box<verify::Verify>),
-    Rebuild(rebuild::Rebuild),
-    Doctor(doctor::Doctor),
-    Demo(demo::Demo),
-    Completions(completions::Completions),
-    Man(man::Man),
+    Init(Later<init::Init>),
+    Record(Later<record::Record>),
+    Seal(Later<seal::Seal>),
+    List(Later<list::List>),
+    Show(Later<show::Show>),
+    Iterations(Later<iterations::Iterations>),
+    Runs(Later<runs::Runs>),
+    Du(Later<du::Du>),
+    Rm(Later<rm::Rm>),
+    Pin(Later<pin::PinCommand>),
+    Unpin(Later<pin::UnpinCommand>),
+    Score(Later<score::ScoreCommand>),
+    Gc(Box<Later<gc::Gc>>),
+    History(Box<Later<history::History>>),
+    Undo(Later<history::Undo>),
+    Restore(Later<restore::Restore>),
+    Trash(Later<trash::Trash>),
+    Scan(Later<scan::Scan>),
+    Refresh(Later<refresh::Refresh>),
+    Verify(Box<Later<verify::Verify>>),
+    Rebuild(Later<rebuild::Rebuild>),
+    Doctor(Later<doctor::Doctor>),
+    Demo(Later<demo::Demo>),
+    Completions(Later<completions::Completions>),
+    Man(Later<man::Man>),
+}
+
+thread_local! {
+    /// Whether the arguments of every command are to be put together.
+    static IS_WHOLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The arguments of all commands, for help, manual pages and completions.
+pub(super) fn whole() -> clap::Command {
+    IS_WHOLE.set(true);
+    let whole = Arguments::command();
+    IS_WHOLE.set(false);
+    whole
+}
+
+/// The arguments of a command, put together only where that command is meant: those of all take
+/// longer than many a command itself. What is printed has all of them, see [`whole`].
+#[derive(Debug)]
+pub(super) struct Later<T>(pub(super) T);
+
+impl<T: Args> Args for Later<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        match IS_WHOLE.get() {
+            true => T::augment_args(command),
+            false => command.defer(T::augment_args),
+        }
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        T::augment_args_for_update(command)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Later<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
 }

@@ -1,9 +1,9 @@
 //! `completions`: a script for the shell.
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::args::Arguments;
+use super::args;
 use super::context::Context;
 use super::fail::Failure;
 
@@ -19,12 +19,7 @@ pub(super) struct Completions {
 
 pub(super) fn run(context: &mut Context, command: &Completions) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(
-        command.shell,
-        &mut Arguments::command(),
-        "dalsegno",
-        &mut script,
-    );
+    clap_complete::generate(command.shell, &mut args::whole(), "dalsegno", &mut script);
     std::io::Write::write_all(&mut context.stdout, &script)?;
     Ok(())
 }

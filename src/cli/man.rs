@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 
-use super::args::Arguments;
+use super::args;
 use super::context::Context;
 use super::fail::Failure;
 
@@ -18,7 +18,7 @@ pub(super) struct Man {
 }
 
 pub(super) fn run(context: &mut Context, command: &Man) -> Result<(), Failure> {
-    let mut program = Arguments::command();
+    let mut program = args::whole();
     program.build();
     let page = match &command.command {
         None => program,

@@ -42,7 +42,7 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{FromArgMatches, Parser};
 
 use args::{Arguments, Command};
 use context::Context;
@@ -55,7 +55,8 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Does the same for a host that ends the process itself, such as Python.
 pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
-    let arguments = match Arguments::try_parse_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let arguments = match parse(&arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to stdout with 0, usage errors to stderr with 2.
@@ -75,6 +76,15 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(arguments).or_else(|_| {
+        // Help and usage errors speak of every command.
+        let mut whole = args::whole();
+        let matches = whole.try_get_matches_from_mut(arguments)?;
+        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
+    })
+}
+
 /// Prints help, the version or a usage error; what was typed cannot steer the terminal.
 fn print(error: &clap::Error) {
     let text = error.to_string();
@@ -88,30 +98,30 @@ fn print(error: &clap::Error) {
 
 fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
     match command {
-        Command::Init(command) => init::run(context, &command),
-        Command::Record(command) => record::run(context, &command),
-        Command::Seal(command) => seal::run(context, &command),
-        Command::List(command) => list::run(context, &command),
-        Command::Show(command) => show::run(context, &command),
-        Command::Iterations(command) => iterations::run(context, &command),
-        Command::Runs(command) => runs::run(context, &command),
-        Command::Du(command) => du::run(context, &command),
-        Command::Rm(command) => rm::run(context, &command),
-        Command::Pin(command) => pin::run(context, &command),
-        Command::Unpin(command) => pin::run_unpin(context, &command),
-        Command::Score(command) => score::run(context, &command),
-        Command::Gc(command) => gc::run(context, &command),
-        Command::History(command) => history::run(context, &command),
-        Command::Undo(command) => history::run_undo(context, &command),
-        Command::Restore(command) => restore::run(context, &command),
-        Command::Trash(command) => trash::run(context, &command),
-        Command::Doctor(command) => doctor::run(context, &command),
-        Command::Scan(command) => scan::run(context, &command),
-        Command::Refresh(command) => refresh::run(context, &command),
-        Command::Verify(command) => verify::run(context, &command),
-        Command::Rebuild(command) => rebuild::run(context, &command),
-        Command::Demo(command) => demo::run(context, &command),
-        Command::Completions(command) => completions::run(context, &command),
-        Command::Man(command) => man::run(context, &command),
+        Command::Init(command) => init::run(context, &command.0),
+        Command::Record(command) => record::run(context, &command.0),
+        Command::Seal(command) => seal::run(context, &command.0),
+        Command::List(command) => list::run(context, &command.0),
+        Command::Show(command) => show::run(context, &command.0),
+        Command::Iterations(command) => iterations::run(context, &command.0),
+        Command::Runs(command) => runs::run(context, &command.0),
+        Command::Du(command) => du::run(context, &command.0),
+        Command::Rm(command) => rm::run(context, &command.0),
+        Command::Pin(command) => pin::run(context, &command.0),
+        Command::Unpin(command) => pin::run_unpin(context, &command.0),
+        Command::Score(command) => score::run(context, &command.0),
+        Command::Gc(command) => gc::run(context, &command.0),
+        Command::History(command) => history::run(context, &command.0),
+        Command::Undo(command) => history::run_undo(context, &command.0),
+        Command::Restore(command) => restore::run(context, &command.0),
+        Command::Trash(command) => trash::run(context, &command.0),
+        Command::Doctor(command) => doctor::run(context, &command.0),
+        Command::Scan(command) => scan::run(context, &command.0),
+        Command::Refresh(command) => refresh::run(context, &command.0),
+        Command::Verify(command) => verify::run(context, &command.0),
+        Command::Rebuild(command) => rebuild::run(context, &command.0),
+        Command::Demo(command) => demo::run(context, &command.0),
+        Command::Completions(command) => completions::run(context, &command.0),
+        Command::Man(command) => man::run(context, &command.0),
     }
 }
