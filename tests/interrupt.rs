@@ -225,6 +225,42 @@ fn a_removal_that_is_given_up_puts_back_what_it_had_moved() {
     }
 }
 
+/// Given up once it is committed: the folders that are empty now stay until the trash is emptied.
+#[test]
+fn a_removal_that_is_given_up_after_its_commit_is_done() {
+    let folder = tempfile::tempdir().unwrap();
+    let registry = common::create(folder.path());
+    let options = RemoveOptions {
+        keep: Keep::UntilEmptied,
+        ..RemoveOptions::default()
+    };
+    let mut at = 0;
+    // Later by one question each time, until the folders are being taken away.
+    loop {
+        write_arrays(folder.path(), 5);
+        common::write_array(&folder.path().join("r/validation.zarr/0/e/prediction"));
+        registry.scan(WalkOptions::default(), &Silent).unwrap();
+        let filter = Filter {
+            datasets: vec!["d".into()],
+            ..Filter::default()
+        };
+        let monitor = Counting::at(at);
+        if registry.remove_many(&filter, &options, &monitor).is_ok() {
+            assert!(monitor.was_reached(), "nobody asks after the commit");
+            break;
+        }
+        at += 1;
+    }
+    assert_eq!(rows(&registry), 1);
+    let below = |place: &str| folder.path().join("r/validation.zarr").join(place);
+    assert!(below("0/d").exists(), "nothing was taken away");
+    assert!(!below("0/d/prediction").exists());
+    registry.empty_trash(None, &Silent).unwrap();
+    assert_eq!(registry.trash().unwrap(), []);
+    assert!(!below("0/d").exists() && !below("1").exists());
+    assert!(below("0/e/prediction").exists());
+}
+
 #[test]
 fn a_cancelled_purge_leaves_a_removal_that_the_next_one_finishes() {
     let folder = tempfile::tempdir().unwrap();

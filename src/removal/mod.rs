@@ -469,16 +469,11 @@ pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
 /// Takes away folders below a run that are empty now, up to and including the container. The
 /// folders that a file was in stay. Given up, the rest of them stay empty until the purge.
 pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, items: &[Item], monitor: &dyn Monitor) {
-    let mut parents: Vec<String> = items
+    let parents = items
         .iter()
         .filter(|item| item.form == Form::Folder)
-        .filter_map(|item| Some(item.path.rsplit_once('/')?.0.to_owned()))
-        .collect();
-    parents.sort_unstable();
-    parents.dedup();
-    // The deepest first, so that a folder that held only empty ones goes with them.
-    parents.reverse();
-    storage::drop_empty_folders(base, &parents, |path| match layout::split(path) {
+        .filter_map(|item| Some(item.path.rsplit_once('/')?.0));
+    storage::drop_empty_folders(base, parents, |path| match layout::split(path) {
         _ if monitor.is_cancelled() => true,
         // A run may be called like a checkpoint.
         Ok(place) if place.is_checkpoint() => true,

@@ -6,7 +6,8 @@
 //! a rename between descriptors that were opened without following a link, and is checked
 //! afterwards: what arrived must be the folder or file that was looked at.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -494,28 +495,39 @@ impl TrashFolder {
     }
 }
 
-/// Takes away folders that a removal left empty, from each of `paths` upwards until one is not
-/// empty or `keep` says to stop. Never a folder with anything in it.
-pub fn drop_empty_folders(base: &Base, paths: &[String], keep: impl Fn(&str) -> bool) {
-    for path in paths {
-        let mut path = Path::new(path);
-        while let (Some(parent), Some(name)) = (path.parent(), path.file_name()) {
-            if path.to_str().is_none_or(&keep) {
-                break;
-            }
-            // What is gone already went before a crash: those above it may still be there.
-            let is_gone = match descend(base, parent, Absent::Say) {
-                Ok(Some(folder)) => matches!(
-                    unlinkat(&folder, name, AtFlags::REMOVEDIR),
-                    Ok(()) | Err(Errno::NOENT)
-                ),
-                Ok(None) => true,
-                Err(_) => false,
+/// Takes away folders that a removal left empty: each of `paths`, and those above it that become
+/// empty by that, unless `keep` says to leave one. Never a folder with anything in it.
+pub fn drop_empty_folders<'a>(
+    base: &Base,
+    paths: impl IntoIterator<Item = &'a str>,
+    keep: impl Fn(&str) -> bool,
+) {
+    // The deepest first: so each is tried once, when whatever lay in it has been.
+    let place = |path: &'a str| (Reverse(path.split('/').count()), path);
+    let mut folders: BTreeSet<_> = paths.into_iter().map(place).collect();
+    // Of folders side by side the parent is opened once.
+    let mut opened: Option<(&str, OwnedFd)> = None;
+    while let Some((_, path)) = folders.pop_first() {
+        let Some((parent, name)) = path.rsplit_once('/') else {
+            continue;
+        };
+        if keep(path) {
+            continue;
+        }
+        if opened.as_ref().is_none_or(|(open, _)| *open != parent) {
+            opened = match descend(base, Path::new(parent), Absent::Say) {
+                Ok(Some(folder)) => Some((parent, folder)),
+                Ok(None) => None,
+                Err(_) => continue,
             };
-            if !is_gone {
-                break;
-            }
-            path = parent;
+        }
+        // What is gone already went before a crash: those above it may still be there.
+        let is_gone = opened.as_ref().is_none_or(|(_, folder)| {
+            let removed = unlinkat(folder, name, AtFlags::REMOVEDIR);
+            matches!(removed, Ok(()) | Err(Errno::NOENT))
+        });
+        if is_gone {
+            folders.insert(place(parent));
         }
     }
 }
