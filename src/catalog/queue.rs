@@ -33,7 +33,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 const GLANCE: Duration = Duration::from_millis(100);
 
 /// So many times a handle may write without getting in line again.
-const SLICE: u32 = 10;
+const SLICE: u32 = 8;
 
 /// After this long a slice is over, however often its handle has written.
 const SLICE_TIME: Duration = Duration::from_millis(4);
