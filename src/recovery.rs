@@ -32,9 +32,7 @@ use crate::history::{Action, Doing};
 use crate::monitor::{Monitor, Silent};
 use crate::removal;
 use crate::removals::{Actor, RemovalId, RemovalState};
-use crate::storage::{
-    Base, Form, Item, Items, PurgeReport, Standing, Touched, Trash, TrashFolder, standing,
-};
+use crate::storage::{Base, Form, Item, Items, Standing, Touched, Trash, TrashFolder, standing};
 
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
 const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
@@ -179,23 +177,10 @@ pub(crate) fn purge_due(
         return Ok(false);
     }
     catalog.sync_log()?;
-    Ok(purge(catalog, base, id, now, deadline, monitor)?.is_done)
-}
-
-/// Purges a removal of earlier, whose state is [`RemovalState::Purging`], and takes away the folders
-/// that it left empty where it did not come to that.
-pub(crate) fn purge(
-    catalog: &Catalog,
-    base: &Base,
-    id: &RemovalId,
-    now: Timestamp,
-    deadline: Option<Instant>,
-    monitor: &dyn Monitor,
-) -> Result<PurgeReport, Error> {
     if let Some(items) = items_of(base, id)? {
         removal::drop_empty(catalog, base, &items.items, monitor);
     }
-    removal::purge(catalog, base, id, now, deadline, monitor)
+    Ok(removal::purge(catalog, base, id, now, deadline, monitor)?.is_done)
 }
 
 fn items_of(base: &Base, id: &RemovalId) -> Result<Option<Items>, Error> {

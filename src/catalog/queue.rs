@@ -8,12 +8,12 @@
 //!
 //! A turn is for a few writes: whoever comes back soon takes `turn` again without getting in line,
 //! [`SLICE`] times at most, and the first in line leaves it that much time by looking now and then
-//! rather than being woken at once. Handing the catalog over after every single write costs as much
-//! as half a write. Shares stay equal, because a slice is counted in writes, and nobody waits long,
+//! rather than being woken at once: handing the catalog over after every single write costs half as
+//! much as the write. Shares stay equal, because a slice is counted in writes, and nobody waits long,
 //! because it is short.
 //!
-//! Locks: `<catalog>.queue` from being the first in line to having the turn, `<catalog>.turn` for as long as
-//! the transaction lasts. A crash leaves two empty files.
+//! Locks: `<catalog>.queue` from being the first in line to having the turn, `<catalog>.turn` for as
+//! long as the transaction lasts. A crash leaves two empty files.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};

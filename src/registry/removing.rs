@@ -450,8 +450,7 @@ impl Registry {
                 Some(RemovalState::Purging) => self.catalog.sync_log()?,
                 _ => continue,
             }
-            let purge =
-                recovery::purge(&self.catalog, &self.base, &removal.id, now, None, monitor)?;
+            let purge = removal::purge(&self.catalog, &self.base, &removal.id, now, None, monitor)?;
             let list = if purge.is_done {
                 &mut report.purged
             } else {

@@ -467,7 +467,8 @@ pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
 }
 
 /// Takes away folders below a run that are empty now, up to and including the container. The
-/// folders that a file was in stay. Given up, the rest of them stay empty until the purge.
+/// folders that a file was in stay. Where the removal is given up, so do the rest of them: they are in
+/// nobody's way, and later somebody else may be about to write there.
 pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, items: &[Item], monitor: &dyn Monitor) {
     let parents = items
         .iter()
