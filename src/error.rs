@@ -38,6 +38,8 @@ pub enum Error {
     NotRecorded {
         /// Path, key or number that was asked for.
         what: String,
+        /// Where it would be, where a path was asked for; absolute.
+        path: Option<PathBuf>,
     },
     /// An artifact was to be sealed and has no data.
     #[error("{} has no data to seal", .path.display())]
@@ -305,8 +307,8 @@ impl Error {
             | Self::BestLinked { path, .. }
             | Self::ChangedSince { path, .. }
             | Self::Unreadable { path, .. } => Some(path),
+            Self::NotRecorded { path, .. } => path.as_deref(),
             Self::Name(_)
-            | Self::NotRecorded { .. }
             | Self::NoRemoval { .. }
             | Self::NotRestorable { .. }
             | Self::NotInTrash { .. }

@@ -364,6 +364,10 @@ impl Registry {
                 Target::Path(path) => path.display().to_string(),
                 Target::Id(id) => format!("artifact {id}"),
             },
+            path: match target {
+                Target::Path(path) => Some(self.base.path().join(path)),
+                Target::Key(_) | Target::Id(_) => None,
+            },
         }
     }
 

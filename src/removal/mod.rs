@@ -309,8 +309,10 @@ fn check_one(
         match change.artifact(artifact.id)? {
             Some(now) if now.key == artifact.key => binding.check(artifact, &now)?,
             _ => {
+                let path = artifact.path();
                 return Err(Error::NotRecorded {
-                    what: artifact.path().display().to_string(),
+                    what: path.display().to_string(),
+                    path: Some(path),
                 });
             }
         }

@@ -75,6 +75,11 @@ fn what_was_not_written_cannot_be_sealed() {
     assert_eq!(registry.get(&target).unwrap(), Some(row));
     let unknown = Target::Key(key("r/validation.zarr/2/a/prediction"));
     assert_eq!(code(registry.seal(&unknown)), Some("not-recorded"));
+    // Whoever asked by a path is told it, absolute.
+    let place = "r/validation.zarr/7/a/prediction";
+    let error = registry.seal(&Target::Path(place.into())).unwrap_err();
+    assert_eq!(error.path(), Some(&*registry.base().join(place)));
+    assert_eq!(error.code(), "not-recorded");
 }
 
 #[test]
