@@ -23,8 +23,7 @@ const MOST_WAITING: usize = 64;
 /// A mean time of a call above this, for each worker that a core has, means that the disk keeps
 /// workers waiting: those that share a core wait for each other too.
 const SLOW: Duration = Duration::from_micros(100);
-/// How long calls are counted before their mean is taken: a thread that was not run for a moment
-/// is no slow disk.
+/// How long calls are counted before their mean is taken.
 const WINDOW: Duration = Duration::from_millis(5);
 /// Subfolders that are handed out together while their folder is still read.
 const TOGETHER: usize = 64;
@@ -45,12 +44,21 @@ impl Pace {
         }
     }
 
-    /// Counts a call. Gives the mean time of a call where a window ends with it.
-    fn step(&mut self) -> Option<Duration> {
+    /// Counts a call. Gives the time of a window and its calls where it ends with this one.
+    fn step(&mut self) -> Option<(Duration, u32)> {
         self.calls += 1;
         let passed = self.since.elapsed();
-        (passed >= WINDOW).then(|| passed / self.calls)
+        (passed >= WINDOW).then_some((passed, self.calls))
     }
+}
+
+/// How long this thread could have run so far and had no core; nothing where the kernel does not
+/// tell.
+fn unrun() -> Duration {
+    // Nanoseconds on a core, nanoseconds waiting for one, number of times that it got one.
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds = text.split(' ').nth(1).and_then(|word| word.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
 /// A worker with a task. One that panics is done as well: the others do not wait for it.
@@ -75,6 +83,8 @@ pub(super) struct Worker<'scope, 'env, 'a> {
     /// Tasks that follow from what it does, not handed out yet.
     more: Vec<Task>,
     pace: Pace,
+    /// How long it had been without a core when that was last looked at.
+    unrun: Duration,
 }
 
 impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
@@ -88,6 +98,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
             scope,
             more: Vec::new(),
             pace: Pace::new(is_slow),
+            unrun: unrun(),
         }
     }
 
@@ -154,12 +165,23 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
 
     /// Notes that a call has returned; where calls wait, others get what there is to do.
     fn step(&mut self) {
-        let Some(mean) = self.pace.step() else { return };
+        let Some((passed, calls)) = self.pace.step() else {
+            return;
+        };
         let workers = u32::try_from(self.purge.lock().workers).unwrap_or(u32::MAX);
-        self.pace = Pace::new(mean > SLOW * workers / self.purge.cores);
+        let limit = SLOW * workers / self.purge.cores;
+        self.pace =
+            Pace::new(passed / calls > limit && (passed - self.unrun_of(passed)) / calls > limit);
         if self.pace.is_slow {
             self.hand_out();
         }
+    }
+
+    /// How much of the time that has passed other programs had the cores: that is no slow disk, and
+    /// more workers would take more from them.
+    fn unrun_of(&mut self, passed: Duration) -> Duration {
+        let before = std::mem::replace(&mut self.unrun, unrun());
+        self.unrun.saturating_sub(before).min(passed)
     }
 
     fn perform(&mut self, task: Task, buffer: &mut [MaybeUninit<u8>]) {
