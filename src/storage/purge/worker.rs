@@ -177,8 +177,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
         }
     }
 
-    /// How much of the time that has passed other programs had the cores: that is no slow disk, and
-    /// more workers would take more from them.
+    /// For how much of the time that has passed it had no core.
     fn unrun_of(&mut self, passed: Duration) -> Duration {
         let before = std::mem::replace(&mut self.unrun, unrun());
         self.unrun.saturating_sub(before).min(passed)
