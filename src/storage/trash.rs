@@ -508,12 +508,13 @@ pub fn drop_empty_folders<'a>(
     // Of folders side by side the parent is opened once.
     let mut opened: Option<(&str, OwnedFd)> = None;
     while let Some((_, path)) = folders.pop_first() {
-        let Some((parent, name)) = path.rsplit_once('/') else {
+        // Nothing of the base directory itself, whatever a manifest says.
+        let split = path
+            .rsplit_once('/')
+            .filter(|(parent, _)| !parent.is_empty());
+        let Some((parent, name)) = split.filter(|_| !keep(path)) else {
             continue;
         };
-        if keep(path) {
-            continue;
-        }
         if opened.as_ref().is_none_or(|(open, _)| *open != parent) {
             opened = match descend(base, Path::new(parent), Absent::Say) {
                 Ok(Some(folder)) => Some((parent, folder)),
