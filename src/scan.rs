@@ -6,12 +6,13 @@
 //! its key and learns that its data is present. Scanning twice gives the same catalog. What cannot
 //! be read or named is a finding, and never a row.
 //!
-//! Locks: a write transaction for each batch of arrays found, none while walking. With the lock it
-//! looks once more whether each array is there: another process may have removed it since. A scan
-//! that is killed has adopted whole batches; the next one goes on.
+//! Locks: a write transaction for each batch of arrays found, none while walking. Another process may
+//! have removed an array since it was seen. No removal is without its operation in the history, so
+//! where others have written one since the walk began, each array is looked at once more with the
+//! lock held. A scan that is killed has adopted whole batches; the next one goes on.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::mpsc::{self, SyncSender};
 
 use serde::Serialize;
 
@@ -23,7 +24,9 @@ use crate::key::{Key, Kind};
 use crate::layout::{self, LayoutError, Location};
 use crate::monitor::{Monitor, Phase};
 use crate::size::Total;
-use crate::storage::{self, Base, Event, Finding, FindingClass, Lacks, Sight, WalkOptions};
+use crate::storage::{
+    self, Base, Event, Finding, FindingClass, Lacks, Sight, StorageError, WalkOptions,
+};
 
 /// Arrays that one transaction takes in.
 const BATCH: usize = 4096;
@@ -95,15 +98,55 @@ pub(crate) fn scan(
     options: &ScanOptions,
     monitor: &dyn Monitor,
 ) -> Result<ScanReport, Error> {
+    // Before anything is seen.
+    let mut next = catalog.next_operation()?;
+    monitor.begin(Phase::Scan, None);
+    // Found and read on another thread, so that this one does nothing but write.
+    let report = std::thread::scope(|scope| {
+        let (sender, batches) = mpsc::sync_channel(1);
+        let finder = scope.spawn(move || find(base, options, monitor, &sender));
+        let mut written = (0, 0);
+        for batch in batches {
+            let (adopted, updated) = adopt(catalog, base, clock, &mut next, &batch)?;
+            written = (written.0 + adopted, written.1 + updated);
+        }
+        let found = finder
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        let (adopted, updated) = written;
+        Ok::<_, Error>(ScanReport {
+            adopted,
+            updated,
+            ..found
+        })
+    })?;
+    monitor.end();
+    Ok(report)
+}
+
+/// Walks, and hands over what is to be taken in, in batches. Gives what was found.
+fn find(
+    base: &Base,
+    options: &ScanOptions,
+    monitor: &dyn Monitor,
+    sender: &SyncSender<Vec<Found>>,
+) -> Result<ScanReport, StorageError> {
     let mut report = ScanReport::default();
     let mut batch = Vec::new();
-    monitor.begin(Phase::Scan, None);
+    let hand_over = |mut batch: Vec<Found>| {
+        // In the order of places, so that the rows of a run lie together however the walk went.
+        batch.sort_by(|a, b| a.location.cmp(&b.location));
+        // Where nobody takes it the writing has failed, and that is the error which counts.
+        sender.send(batch).map_err(|_| StorageError::Interrupted {
+            path: base.path().to_path_buf(),
+        })
+    };
     let walk = WalkOptions {
         arrays: options.wants_arrays(),
         checkpoints: options.wants(Kind::Checkpoint),
         ..options.walk
     };
-    let walked = storage::walk(base, walk, monitor, |event| {
+    storage::walk(base, walk, monitor, |event| {
         match event {
             Event::Found(path, sight) => match read(&path) {
                 Ok(key) if !options.wants(key.kind()) => {}
@@ -123,13 +166,14 @@ pub(crate) fn scan(
             Event::Finding(finding) => report.findings.push(finding),
             Event::Looked(..) => {}
         }
-        if batch.len() >= BATCH {
-            adopt(catalog, base, clock, &mut batch, &mut report)?;
+        match batch.len() {
+            BATCH.. => hand_over(std::mem::take(&mut batch)),
+            _ => Ok(()),
         }
-        Ok::<_, Error>(())
-    });
-    walked.and_then(|()| adopt(catalog, base, clock, &mut batch, &mut report))?;
-    monitor.end();
+    })?;
+    if !batch.is_empty() {
+        hand_over(batch)?;
+    }
     report
         .findings
         .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
@@ -162,51 +206,54 @@ struct Found {
     sight: Sight,
 }
 
+/// Takes a batch in; gives the numbers of rows that are new and of those that learned something.
+/// `next`: the operation that is next where none but this scan writes any.
 fn adopt(
     catalog: &Catalog,
     base: &Base,
     clock: &dyn Clock,
-    batch: &mut Vec<Found>,
-    report: &mut ScanReport,
-) -> Result<(), Error> {
-    if batch.is_empty() {
-        return Ok(());
-    }
-    // In the order of places, so that the rows of a run lie together however the walk went.
-    let mut ordered: Vec<&Found> = batch.iter().collect();
-    ordered.sort_by(|a, b| a.location.cmp(&b.location));
-    catalog.record(Doing::new(Action::Scan, clock.now()), |recorder| {
-        std::thread::scope(|scope| {
-            // Removed since it was seen: no removal is under way now, so these answers hold. They
-            // are had beside the writing, which keeps others waiting.
-            let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
-            let asked = &ordered;
-            scope.spawn(move || {
-                let mut lacks = Lacks::of(base);
-                let mut ask = |found: &&Found| lacks.ask(&found.location.path());
-                asked
-                    .chunks(TOGETHER)
-                    .map(|together| together.iter().map(&mut ask).collect::<Vec<bool>>())
-                    // Nobody takes an answer where the writing has failed.
-                    .try_for_each(|answers| sender.send(answers))
-            });
-            for (found, is_gone) in ordered.iter().zip(answers.into_iter().flatten()) {
-                if is_gone {
-                    continue;
-                }
-                let sight = found.sight;
-                let seen = Seen {
-                    written_at: sight.written_at,
-                    size: sight.size,
-                    owner: sight.owner,
-                };
-                let (recorded, changed) = recorder.adopt_at(&found.key, &found.location, seen)?;
-                report.adopted += u64::from(recorded.is_new);
-                report.updated += u64::from(changed && !recorded.is_new);
-            }
+    next: &mut i64,
+    batch: &[Found],
+) -> Result<(u64, u64), Error> {
+    let doing = Doing::new(Action::Scan, clock.now());
+    let (is_alone, counts) = catalog.record(doing, |recorder| {
+        let (mut adopted, mut updated) = (0, 0);
+        let is_alone = recorder.operation() == *next;
+        let mut take_in = |found: &Found| {
+            let sight = found.sight;
+            let seen = Seen {
+                written_at: sight.written_at,
+                size: sight.size,
+                owner: sight.owner,
+            };
+            let (recorded, changed) = recorder.adopt_at(&found.key, &found.location, seen)?;
+            adopted += u64::from(recorded.is_new);
+            updated += u64::from(changed && !recorded.is_new);
             Ok::<_, Error>(())
-        })
+        };
+        if is_alone {
+            batch.iter().try_for_each(take_in)?;
+        } else {
+            // No removal is under way now, so these answers hold. They are had beside the writing,
+            // which keeps others waiting.
+            std::thread::scope(|scope| {
+                let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
+                scope.spawn(move || {
+                    let mut lacks = Lacks::of(base);
+                    let mut ask = |found: &Found| lacks.ask(&found.location.path());
+                    batch
+                        .chunks(TOGETHER)
+                        .map(|together| together.iter().map(&mut ask).collect::<Vec<bool>>())
+                        // Nobody takes an answer where the writing has failed.
+                        .try_for_each(|answers| sender.send(answers))
+                });
+                let answers = answers.into_iter().flatten();
+                let mut there = batch.iter().zip(answers).filter(|(_, is_gone)| !is_gone);
+                there.try_for_each(|(found, _)| take_in(found))
+            })?;
+        }
+        Ok::<_, Error>((is_alone, (adopted, updated)))
     })?;
-    batch.clear();
-    Ok(())
+    *next += i64::from(is_alone && counts != (0, 0));
+    Ok(counts)
 }

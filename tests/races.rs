@@ -18,6 +18,8 @@
 mod child;
 #[path = "races/pairs.rs"]
 mod pairs;
+#[path = "races/scans.rs"]
+mod scans;
 #[path = "races/swaps.rs"]
 mod swaps;
 

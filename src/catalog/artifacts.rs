@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
 
 use super::Catalog;
 use super::error::CatalogError;
-use super::journal::{Journal, Named};
+use super::journal::{INSERT_IMAGE, Journal, Named};
 use super::rows::{self, columns, names};
 use crate::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::clock::Timestamp;
@@ -59,6 +59,9 @@ pub(super) const INTERN: [(&str, &str); 4] = [
         "INSERT INTO metric (name) VALUES (?1)",
     ),
 ];
+/// Whether there is a row at a place. To read a row, its names and pins are opened before anybody
+/// knows that there is one.
+pub(super) const IS_AT: &str = "SELECT 1 FROM artifact WHERE container_id = ?1 AND array = ?2";
 pub(super) const CONTAINER: (&str, &str) = (
     "SELECT id FROM container WHERE path = ?1",
     "INSERT INTO container (path, run_id) VALUES (?1, ?2)",
@@ -299,6 +302,10 @@ pub struct Recorder<'a> {
     pub(super) now: Timestamp,
     strings: [HashMap<String, i64>; 4],
     containers: HashMap<String, i64>,
+    /// What is run for every new row, prepared once.
+    is_at: Option<CachedStatement<'a>>,
+    insert: Option<CachedStatement<'a>>,
+    insert_image: Option<CachedStatement<'a>>,
     /// Whether the catalog has any pin; none before anybody asked.
     has_pins: Option<bool>,
 }
@@ -312,6 +319,9 @@ impl<'a> Recorder<'a> {
             now,
             strings: std::array::from_fn(|_| HashMap::new()),
             containers: HashMap::new(),
+            is_at: None,
+            insert: None,
+            insert_image: None,
             has_pins: None,
         }
     }
@@ -326,7 +336,7 @@ impl Recorder<'_> {
     /// [`CatalogError::PathTaken`] where a caller had recorded another key with the same path.
     pub fn record(&mut self, key: &Key) -> Result<Recorded, CatalogError> {
         let location = layout::place(key);
-        match self.catalog.at_on(self.transaction, &location)? {
+        match self.at(&location)? {
             Some(artifact) if artifact.key == *key && artifact.origin == Origin::Recorded => {
                 Ok(Recorded {
                     artifact,
@@ -375,7 +385,7 @@ impl Recorder<'_> {
         location: &Location,
         seen: Seen,
     ) -> Result<(Recorded, bool), CatalogError> {
-        match self.catalog.at_on(self.transaction, location)? {
+        match self.at(location)? {
             Some(artifact) => {
                 let changed =
                     self.catalog
@@ -393,6 +403,12 @@ impl Recorder<'_> {
                 Ok((recorded, true))
             }
         }
+    }
+
+    /// The number of the operation that this is, should it change anything.
+    #[must_use]
+    pub fn operation(&self) -> i64 {
+        self.journal.operation()
     }
 
     /// Gives the artifact with this number, as it is in this transaction.
@@ -423,6 +439,28 @@ impl Recorder<'_> {
             .note_one(self.journal, before, seen, Word::Void)
     }
 
+    /// The artifact at a place.
+    fn at(&mut self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
+        let path = &location.container;
+        let sql = |error| self.catalog.sql("looking up an artifact", error);
+        let container = match self.containers.get(path) {
+            Some(&id) => id,
+            None => match find(self.transaction, CONTAINER.0, path).map_err(sql)? {
+                Some(id) => {
+                    self.containers.insert(path.clone(), id);
+                    id
+                }
+                None => return Ok(None),
+            },
+        };
+        let statement = once(&mut self.is_at, self.transaction, IS_AT).map_err(sql)?;
+        let array = location.array.as_deref().unwrap_or_default();
+        match statement.exists(params![container, array]).map_err(sql)? {
+            true => self.catalog.at_on(self.transaction, location),
+            false => Ok(None),
+        }
+    }
+
     fn insert(
         &mut self,
         key: &Key,
@@ -439,10 +477,8 @@ impl Recorder<'_> {
             State::Reserved
         };
         let size = seen.and_then(|seen| seen.size);
-        let id = self
-            .transaction
-            .prepare_cached(INSERT)
-            .and_then(|mut statement| {
+        let id = once(&mut self.insert, self.transaction, INSERT)
+            .and_then(|statement| {
                 statement.insert(params![
                     run,
                     rows::kind_number(key.kind()),
@@ -482,7 +518,10 @@ impl Recorder<'_> {
             container,
             array: location.array.as_deref().unwrap_or_default().into(),
         };
-        self.journal.image_of(Side::After, &artifact, &named)?;
+        let insert = once(&mut self.insert_image, self.transaction, INSERT_IMAGE)
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        self.journal
+            .image_of(Side::After, &artifact, &named, insert)?;
         Ok(Recorded {
             artifact,
             is_new: true,
@@ -562,6 +601,25 @@ impl Recorder<'_> {
     }
 }
 
+/// The statement that a place holds; prepared where it is the first time.
+fn once<'s, 'a>(
+    place: &'s mut Option<CachedStatement<'a>>,
+    transaction: &'a Transaction<'_>,
+    sql: &str,
+) -> rusqlite::Result<&'s mut CachedStatement<'a>> {
+    match place {
+        Some(statement) => Ok(statement),
+        None => Ok(place.insert(transaction.prepare_cached(sql)?)),
+    }
+}
+
+fn find(transaction: &Transaction<'_>, select: &str, text: &str) -> rusqlite::Result<Option<i64>> {
+    transaction
+        .prepare_cached(select)?
+        .query_row([text], |row| row.get(0))
+        .optional()
+}
+
 fn find_or_insert(
     transaction: &Transaction<'_>,
     select: &str,
@@ -569,11 +627,7 @@ fn find_or_insert(
     values: impl rusqlite::Params,
     text: &str,
 ) -> rusqlite::Result<i64> {
-    let found = transaction
-        .prepare_cached(select)?
-        .query_row([text], |row| row.get(0))
-        .optional()?;
-    match found {
+    match find(transaction, select, text)? {
         Some(id) => Ok(id),
         None => transaction.prepare_cached(insert)?.insert(values),
     }

@@ -262,6 +262,15 @@ impl Catalog {
         Ok((next > 1).then_some((next - 1, hash)))
     }
 
+    /// The number that the next operation gets.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn next_operation(&self) -> Result<i64, CatalogError> {
+        self.read_with(|connection| self.head_on(connection))
+            .map(|(next, _)| next)
+    }
+
     /// Checks one operation against the one before; gives its hash where it fits.
     fn fits(
         &self,

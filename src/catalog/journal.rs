@@ -12,7 +12,7 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -131,6 +131,11 @@ impl Journal<'_> {
         self.catalog.sql("writing history", error)
     }
 
+    /// The number of this operation, should it change anything.
+    pub(super) fn operation(&self) -> i64 {
+        self.after.0
+    }
+
     /// Notes an artifact as its row is now: before it is changed, or after.
     pub(super) fn image(&self, side: Side, artifact: &Artifact) -> Result<(), CatalogError> {
         if IS_OFF {
@@ -151,46 +156,49 @@ impl Journal<'_> {
                 })
             })
             .map_err(|error| self.sql(error))?;
-        self.image_of(side, artifact, &named)
+        let mut insert = self
+            .transaction
+            .prepare_cached(INSERT_IMAGE)
+            .map_err(|error| self.sql(error))?;
+        self.image_of(side, artifact, &named, &mut insert)
     }
 
-    /// The same of a row whose numbers are at hand, such as a new one.
+    /// The same of a row whose numbers are at hand, such as a new one. `insert`: the statement of
+    /// [`INSERT_IMAGE`].
     pub(super) fn image_of(
         &self,
         side: Side,
         artifact: &Artifact,
         named: &Named<'_>,
+        insert: &mut Statement<'_>,
     ) -> Result<(), CatalogError> {
         if IS_OFF {
             return Ok(());
         }
         let number = self.images.get();
-        self.transaction
-            .prepare_cached(INSERT_IMAGE)
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    self.after.0,
-                    number,
-                    artifact.id.0,
-                    side as i64,
-                    named.run,
-                    rows::kind_number(artifact.key.kind()),
-                    artifact.key.iteration(),
-                    named.dataset,
-                    named.parameters,
-                    named.container,
-                    named.array,
-                    artifact.origin as i64,
-                    rows::state_number(artifact.state),
-                    artifact.size.map(|size| size.bytes.0),
-                    artifact.size.map(|size| size.files),
-                    artifact.recorded_at.0,
-                    artifact.written_at.map(|time| time.0),
-                    artifact.sealed_at.map(|time| time.0),
-                    artifact.owner,
-                    artifact.content_hash.map(|hash| hash.0),
-                ])
-            })
+        insert
+            .execute(params![
+                self.after.0,
+                number,
+                artifact.id.0,
+                side as i64,
+                named.run,
+                rows::kind_number(artifact.key.kind()),
+                artifact.key.iteration(),
+                named.dataset,
+                named.parameters,
+                named.container,
+                named.array,
+                artifact.origin as i64,
+                rows::state_number(artifact.state),
+                artifact.size.map(|size| size.bytes.0),
+                artifact.size.map(|size| size.files),
+                artifact.recorded_at.0,
+                artifact.written_at.map(|time| time.0),
+                artifact.sealed_at.map(|time| time.0),
+                artifact.owner,
+                artifact.content_hash.map(|hash| hash.0),
+            ])
             .map_err(|error| self.sql(error))?;
         self.images.set(number + 1);
         let mut line = self.line.borrow_mut();

@@ -241,6 +241,7 @@ fn statements_about_one_artifact_search() {
     let mut statements = vec![
         artifacts::BY_ID,
         artifacts::BY_PATH,
+        artifacts::IS_AT,
         artifacts::SEE,
         artifacts::DELETE,
         artifacts::REKEY,
