@@ -147,10 +147,10 @@ pub fn purge(
             let mut queue = purge.lock();
             queue.tasks.push(Task::List(Arc::clone(&root)));
             for _ in 1..cores.min(purge.most_workers()) {
-                purge.start_worker(scope, &mut queue, false);
+                purge.start_worker(scope, &mut queue);
             }
         }
-        Worker::new(&purge, scope, false).work();
+        Worker::new(&purge, scope).work();
     });
     let mut report = purge
         .report
@@ -217,13 +217,8 @@ impl Purge<'_> {
     }
 
     /// Starts a worker. Where no thread is to be had, there are fewer.
-    fn start_worker<'scope>(
-        &'scope self,
-        scope: &'scope Scope<'scope, '_>,
-        queue: &mut Queue,
-        is_slow: bool,
-    ) {
-        let work = move || Worker::new(self, scope, is_slow).work();
+    fn start_worker<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, queue: &mut Queue) {
+        let work = move || Worker::new(self, scope).work();
         let started = std::thread::Builder::new().spawn_scoped(scope, work);
         queue.workers += usize::from(started.is_ok());
     }

@@ -88,16 +88,12 @@ pub(super) struct Worker<'scope, 'env, 'a> {
 }
 
 impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
-    pub(super) fn new(
-        purge: &'scope Purge<'a>,
-        scope: &'scope Scope<'scope, 'env>,
-        is_slow: bool,
-    ) -> Self {
+    pub(super) fn new(purge: &'scope Purge<'a>, scope: &'scope Scope<'scope, 'env>) -> Self {
         Self {
             purge,
             scope,
             more: Vec::new(),
-            pace: Pace::new(is_slow),
+            pace: Pace::new(false),
             unrun: unrun(),
         }
     }
@@ -157,7 +153,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
         queue.tasks.append(&mut self.more);
         let free = queue.workers - queue.running;
         if is_slow && queue.tasks.len() > free && queue.workers < purge.most_workers() {
-            purge.start_worker(self.scope, &mut queue, true);
+            purge.start_worker(self.scope, &mut queue);
         }
         drop(queue);
         (0..found.min(free)).for_each(|_| purge.changed.notify_one());
