@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Builds the benchmark suite and runs it: see benches/README.md.
-#   bash benches/run.sh [quick|full] [--only ROW]… [--json FILE] [--data DIR] [--list]
+#   bash benches/run.sh [quick|full] [--only ROW]… [--json FILE] [--data DIR] [--rounds N] [--files N]
+#   bash benches/run.sh --list
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -128,7 +128,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             )
         }),
     ];
-    let stats = compare(bench.size(3, 5), sides)?;
+    let stats = compare(bench.few_rounds(), sides)?;
     let what = "rm of 5,000 of 10^4 arrays, purged, whole process";
     let against = "Python: shutil.rmtree";
     bench.push(Row::new(

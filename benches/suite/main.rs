@@ -41,7 +41,7 @@ use measure::{Result, Stats};
 use report::{Aim, Machine, Row};
 
 const USAGE: &str = "suite [quick|full] [--only ROW]… [--json FILE] [--plot FILE] [--data DIR] \
-     [--program FILE] [--list]";
+     [--program FILE] [--rounds N] [--files N] [--list]";
 
 /// After this long `quick` begins nothing more, so that it ends within ten minutes.
 const QUICK: Duration = Duration::from_secs(8 * 60);
@@ -100,6 +100,10 @@ impl Point {
 /// What every benchmark works with, and what they found.
 pub(crate) struct Bench {
     full: bool,
+    /// Instead of those of `quick` and `full`.
+    rounds: Option<usize>,
+    /// Of a tree that is purged, instead of those of `quick` and `full`.
+    files: Option<usize>,
     data: PathBuf,
     program: PathBuf,
     started: Instant,
@@ -116,7 +120,13 @@ impl Bench {
 
     /// Rounds of a comparison; a few less in `quick`.
     fn rounds(&self, full: usize) -> usize {
-        if self.full { full } else { full.min(5) }
+        let rounds = if self.full { full } else { full.min(5) };
+        self.rounds.unwrap_or(rounds)
+    }
+
+    /// Rounds of a comparison that takes long.
+    fn few_rounds(&self) -> usize {
+        self.rounds.unwrap_or(self.size(3, 5))
     }
 
     /// Whether `quick` has no time left for another comparison; says so once.
@@ -245,6 +255,7 @@ fn ask(mut words: impl Iterator<Item = OsString>) -> Result<Option<Asked>> {
     let (mut full, mut only, mut json, mut plot) = (false, Vec::new(), None, None);
     let mut data = std::env::temp_dir().join("dalsegno-bench");
     let mut program = option_env!("CARGO_BIN_EXE_dalsegno").map(PathBuf::from);
+    let (mut rounds, mut files) = (None, None);
     while let Some(word) = words.next() {
         let mut value = || {
             words
@@ -259,6 +270,9 @@ fn ask(mut words: impl Iterator<Item = OsString>) -> Result<Option<Asked>> {
             Some("--plot") => plot = Some(value()?.into()),
             Some("--data") => data = value()?.into(),
             Some("--program") => program = Some(value()?.into()),
+            Some("--rounds") => rounds = Some(number(&value()?, 1)?),
+            // Fewer make no tree of every shape.
+            Some("--files") => files = Some(number(&value()?, 1000)?),
             Some("--list") => {
                 for (name, about, _) in ROWS {
                     println!("{name:<16}{about}");
@@ -284,6 +298,8 @@ fn ask(mut words: impl Iterator<Item = OsString>) -> Result<Option<Asked>> {
     std::fs::copy(linked, &program)?;
     let bench = Bench {
         full,
+        rounds,
+        files,
         data: data.canonicalize()?,
         program,
         started: Instant::now(),
@@ -297,6 +313,12 @@ fn ask(mut words: impl Iterator<Item = OsString>) -> Result<Option<Asked>> {
         json,
         plot,
     }))
+}
+
+fn number(word: &OsString, least: usize) -> Result<usize> {
+    let number = word.to_str().and_then(|word| word.parse().ok());
+    let number = number.filter(|number| *number >= least);
+    number.ok_or_else(|| format!("{} is no number from {least} on", word.display()).into())
 }
 
 fn run(asked: Asked) -> Result<bool> {

@@ -126,7 +126,7 @@ fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
                 }));
             }
             let names: Vec<String> = sides.iter().map(|side| side.name.clone()).collect();
-            let stats = compare(bench.size(3, 5), sides)?;
+            let stats = compare(bench.few_rounds(), sides)?;
             let state = if cold { "cold" } else { "warm" };
             let what = format!("{files} files, {}, {}, {state}", shape.name(), site.name);
             let best = (1..=others.len())
@@ -148,7 +148,7 @@ fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
 }
 
 pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let files = bench.size(20_000, 100_000);
+    let files = bench.files.unwrap_or(bench.size(20_000, 100_000));
     for site in trees::sites(bench, "purge")? {
         on(bench, &site, files)?;
     }

@@ -205,7 +205,7 @@ pub(crate) fn list(bench: &mut Bench) -> Result<()> {
             Ok(Done::new(time, 1, lines))
         }));
     }
-    let stats = compare(bench.size(3, 5), sides)?;
+    let stats = compare(bench.few_rounds(), sides)?;
     bench.push(Row::new(
         "list",
         "--jsonl of 10^6 rows, into a pipe",

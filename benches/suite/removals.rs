@@ -96,7 +96,7 @@ fn against_rm(bench: &mut Bench, load: Load, what: &str, aim: f64) -> Result<()>
         Side::new("dalsegno", |_| process(shared, &ours, load)),
         Side::new("rm -rf", |_| rm(&theirs, load)),
     ];
-    let stats = compare(bench.size(3, 5), sides)?;
+    let stats = compare(bench.few_rounds(), sides)?;
     let aim = Some(Aim::Ratio(aim));
     bench.push(Row::new(
         "remove",

@@ -158,7 +158,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             sides.push(Side::new(*name, |_| newer(tool, base, arrays, cold)));
         }
         let names: Vec<String> = sides.iter().map(|side| side.name.clone()).collect();
-        let stats = compare(bench.size(3, 5), sides)?;
+        let stats = compare(bench.few_rounds(), sides)?;
         let plain = format!("{arrays} arrays, {state}");
         let measured = format!("{arrays} arrays, --measure, {state}");
         let within = Some(Aim::Ratio(1.0));

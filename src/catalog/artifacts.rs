@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Transaction, params};
+use rusqlite::{CachedStatement, Connection, Transaction, params};
 
 use super::Catalog;
 use super::error::CatalogError;
@@ -41,31 +41,9 @@ pub(super) const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteratio
      parameters_id, container_id, array, origin, state, bytes, files, recorded_at, written_at, \
      owner) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
-pub(super) const INTERN: [(&str, &str); 4] = [
-    (
-        "SELECT id FROM run WHERE name = ?1",
-        "INSERT INTO run (name) VALUES (?1)",
-    ),
-    (
-        "SELECT id FROM dataset WHERE name = ?1",
-        "INSERT INTO dataset (name) VALUES (?1)",
-    ),
-    (
-        "SELECT id FROM parameters WHERE text = ?1",
-        "INSERT INTO parameters (text) VALUES (?1)",
-    ),
-    (
-        "SELECT id FROM metric WHERE name = ?1",
-        "INSERT INTO metric (name) VALUES (?1)",
-    ),
-];
 /// Whether there is a row at a place. To read a row, its names and pins are opened before anybody
 /// knows that there is one.
 pub(super) const IS_AT: &str = "SELECT 1 FROM artifact WHERE container_id = ?1 AND array = ?2";
-pub(super) const CONTAINER: (&str, &str) = (
-    "SELECT id FROM container WHERE path = ?1",
-    "INSERT INTO container (path, run_id) VALUES (?1, ?2)",
-);
 
 /// What a record call found or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -300,8 +278,8 @@ pub struct Recorder<'a> {
     pub(super) transaction: &'a Transaction<'a>,
     pub(super) journal: &'a Journal<'a>,
     pub(super) now: Timestamp,
-    strings: [HashMap<String, i64>; 4],
-    containers: HashMap<String, i64>,
+    pub(super) strings: [HashMap<String, i64>; 4],
+    pub(super) containers: HashMap<String, i64>,
     /// What is run for every new row, prepared once.
     is_at: Option<CachedStatement<'a>>,
     insert: Option<CachedStatement<'a>>,
@@ -441,18 +419,10 @@ impl Recorder<'_> {
 
     /// The artifact at a place.
     fn at(&mut self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
-        let path = &location.container;
-        let sql = |error| self.catalog.sql("looking up an artifact", error);
-        let container = match self.containers.get(path) {
-            Some(&id) => id,
-            None => match find(self.transaction, CONTAINER.0, path).map_err(sql)? {
-                Some(id) => {
-                    self.containers.insert(path.clone(), id);
-                    id
-                }
-                None => return Ok(None),
-            },
+        let Some(container) = self.container_at(&location.container)? else {
+            return Ok(None);
         };
+        let sql = |error| self.catalog.sql("looking up an artifact", error);
         let statement = once(&mut self.is_at, self.transaction, IS_AT).map_err(sql)?;
         let array = location.array.as_deref().unwrap_or_default();
         match statement.exists(params![container, array]).map_err(sql)? {
@@ -561,44 +531,6 @@ impl Recorder<'_> {
             .map_err(|error| self.catalog.sql("recording", error))?;
         Ok(())
     }
-
-    pub(super) fn columns(
-        &mut self,
-        key: &Key,
-    ) -> Result<(Option<i64>, Option<i64>), CatalogError> {
-        let dataset = match key.dataset() {
-            Some(dataset) => Some(self.intern(1, dataset.as_str())?),
-            None => None,
-        };
-        let parameters = match key.parameters() {
-            Some(parameters) => Some(self.intern(2, parameters.as_str())?),
-            None => None,
-        };
-        Ok((dataset, parameters))
-    }
-
-    /// The number of a string in table `table` of [`INTERN`].
-    pub(super) fn intern(&mut self, table: usize, text: &str) -> Result<i64, CatalogError> {
-        if let Some(&id) = self.strings[table].get(text) {
-            return Ok(id);
-        }
-        let (select, insert) = INTERN[table];
-        let id = find_or_insert(self.transaction, select, insert, params![text], text)
-            .map_err(|error| self.catalog.sql("recording", error))?;
-        self.strings[table].insert(text.to_owned(), id);
-        Ok(id)
-    }
-
-    pub(super) fn container(&mut self, path: &str, run: i64) -> Result<i64, CatalogError> {
-        if let Some(&id) = self.containers.get(path) {
-            return Ok(id);
-        }
-        let (select, insert) = CONTAINER;
-        let id = find_or_insert(self.transaction, select, insert, params![path, run], path)
-            .map_err(|error| self.catalog.sql("recording", error))?;
-        self.containers.insert(path.to_owned(), id);
-        Ok(id)
-    }
 }
 
 /// The statement that a place holds; prepared where it is the first time.
@@ -610,25 +542,5 @@ fn once<'s, 'a>(
     match place {
         Some(statement) => Ok(statement),
         None => Ok(place.insert(transaction.prepare_cached(sql)?)),
-    }
-}
-
-fn find(transaction: &Transaction<'_>, select: &str, text: &str) -> rusqlite::Result<Option<i64>> {
-    transaction
-        .prepare_cached(select)?
-        .query_row([text], |row| row.get(0))
-        .optional()
-}
-
-fn find_or_insert(
-    transaction: &Transaction<'_>,
-    select: &str,
-    insert: &str,
-    values: impl rusqlite::Params,
-    text: &str,
-) -> rusqlite::Result<i64> {
-    match find(transaction, select, text)? {
-        Some(id) => Ok(id),
-        None => transaction.prepare_cached(insert)?.insert(values),
     }
 }

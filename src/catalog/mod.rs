@@ -47,6 +47,7 @@ mod folder;
 mod fork;
 mod health;
 mod history;
+mod intern;
 mod journal;
 mod migrate;
 mod pins;

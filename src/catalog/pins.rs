@@ -442,7 +442,7 @@ impl<'a> Pinning<'a> {
     }
 
     pub(super) fn run(&self, name: &str) -> Result<Option<i64>, CatalogError> {
-        self.one(super::artifacts::INTERN[0].0, [name])
+        self.one(super::intern::INTERN[0].0, [name])
     }
 
     fn scopes(&self, pin: i64) -> Result<Vec<PinScope>, CatalogError> {

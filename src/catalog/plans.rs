@@ -10,7 +10,7 @@ use rusqlite::{Connection, params, params_from_iter};
 
 use super::select::{Query, Selected, listing};
 use super::summary::{DuGroup, by_group, by_iteration, by_run, by_space};
-use super::{artifacts, migrate, removals};
+use super::{artifacts, intern, migrate, removals};
 use crate::artifact::State;
 use crate::clock::Timestamp;
 use crate::filter::{Filter, IterationRange, Pattern};
@@ -246,11 +246,11 @@ fn statements_about_one_artifact_search() {
         artifacts::DELETE,
         artifacts::REKEY,
         artifacts::INSERT,
-        artifacts::CONTAINER.0,
-        artifacts::CONTAINER.1,
+        intern::CONTAINER.0,
+        intern::CONTAINER.1,
         super::REGISTRY_ID,
     ];
-    for (select, insert) in artifacts::INTERN {
+    for (select, insert) in intern::INTERN {
         statements.extend([select, insert]);
     }
     for connection in [empty(), full()] {

@@ -6,8 +6,9 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::artifacts::{INTERN, Recorder};
+use super::artifacts::Recorder;
 use super::error::CatalogError;
+use super::intern::INTERN;
 use super::select::Query;
 use super::{Catalog, rows};
 use crate::filter::{Filter, Pattern};

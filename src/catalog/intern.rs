@@ -1,0 +1,103 @@
+//! The strings and containers that rows have by number, asked for once a transaction.
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::artifacts::Recorder;
+use super::error::CatalogError;
+use crate::key::Key;
+
+pub(super) const INTERN: [(&str, &str); 4] = [
+    (
+        "SELECT id FROM run WHERE name = ?1",
+        "INSERT INTO run (name) VALUES (?1)",
+    ),
+    (
+        "SELECT id FROM dataset WHERE name = ?1",
+        "INSERT INTO dataset (name) VALUES (?1)",
+    ),
+    (
+        "SELECT id FROM parameters WHERE text = ?1",
+        "INSERT INTO parameters (text) VALUES (?1)",
+    ),
+    (
+        "SELECT id FROM metric WHERE name = ?1",
+        "INSERT INTO metric (name) VALUES (?1)",
+    ),
+];
+pub(super) const CONTAINER: (&str, &str) = (
+    "SELECT id FROM container WHERE path = ?1",
+    "INSERT INTO container (path, run_id) VALUES (?1, ?2)",
+);
+
+impl Recorder<'_> {
+    pub(super) fn columns(
+        &mut self,
+        key: &Key,
+    ) -> Result<(Option<i64>, Option<i64>), CatalogError> {
+        let dataset = match key.dataset() {
+            Some(dataset) => Some(self.intern(1, dataset.as_str())?),
+            None => None,
+        };
+        let parameters = match key.parameters() {
+            Some(parameters) => Some(self.intern(2, parameters.as_str())?),
+            None => None,
+        };
+        Ok((dataset, parameters))
+    }
+
+    /// The number of a string in table `table` of [`INTERN`].
+    pub(super) fn intern(&mut self, table: usize, text: &str) -> Result<i64, CatalogError> {
+        if let Some(&id) = self.strings[table].get(text) {
+            return Ok(id);
+        }
+        let (select, insert) = INTERN[table];
+        let id = find_or_insert(self.transaction, select, insert, params![text], text)
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        self.strings[table].insert(text.to_owned(), id);
+        Ok(id)
+    }
+
+    pub(super) fn container(&mut self, path: &str, run: i64) -> Result<i64, CatalogError> {
+        if let Some(&id) = self.containers.get(path) {
+            return Ok(id);
+        }
+        let (select, insert) = CONTAINER;
+        let id = find_or_insert(self.transaction, select, insert, params![path, run], path)
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        self.containers.insert(path.to_owned(), id);
+        Ok(id)
+    }
+
+    /// The number of a container that has a row already.
+    pub(super) fn container_at(&mut self, path: &str) -> Result<Option<i64>, CatalogError> {
+        if let Some(&id) = self.containers.get(path) {
+            return Ok(Some(id));
+        }
+        let id = find(self.transaction, CONTAINER.0, path)
+            .map_err(|error| self.catalog.sql("looking up an artifact", error))?;
+        if let Some(id) = id {
+            self.containers.insert(path.to_owned(), id);
+        }
+        Ok(id)
+    }
+}
+
+fn find(transaction: &Transaction<'_>, select: &str, text: &str) -> rusqlite::Result<Option<i64>> {
+    transaction
+        .prepare_cached(select)?
+        .query_row([text], |row| row.get(0))
+        .optional()
+}
+
+fn find_or_insert(
+    transaction: &Transaction<'_>,
+    select: &str,
+    insert: &str,
+    values: impl rusqlite::Params,
+    text: &str,
+) -> rusqlite::Result<i64> {
+    match find(transaction, select, text)? {
+        Some(id) => Ok(id),
+        None => transaction.prepare_cached(insert)?.insert(values),
+    }
+}
