@@ -15,8 +15,9 @@
 //! The names of a chunk are unlinked in the order of their inodes, which saves seeks in the inode
 //! table. One worker a core is enough where the disk answers at once; where calls wait, each worker
 //! hands out the subfolders that it has found before it goes on, and starts one more, up to
-//! [`MOST_WORKERS`], so that many calls are in flight. Time in which other programs have the cores
-//! is not counted as the disk's: beside a training, more workers would only take from it. In one
+//! [`MOST_WORKERS`], so that many calls are in flight. Time in which a worker has no core
+//! is not counted as the disk's: beside a training, more workers would only take from it. A wait for
+//! something that another thread holds is counted, whatever that thread waits for. In one
 //! folder unlinks wait for each other, whatever the disk does: there no time is taken. Looking at
 //! the names first, which many can do at once, was tried: cold it took twice as long, because
 //! looking and unlinking wait for each other.
