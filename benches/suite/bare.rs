@@ -1,8 +1,9 @@
 //! The bare system calls of unlinking, with nothing of ours around them: what is left to gain.
 //!
-//! This program, called with `unlink`, takes a tree of one level away by a thread a core: each takes
-//! the next folder, reads it, unlinks its files in the order of their inodes, and removes it; then
-//! chunks of the files beside the folders. It checks nothing, reports nothing and syncs nothing.
+//! This program, called with `unlink TREE [THREADS]`, takes a tree of one level away by so many
+//! threads, or by a thread a core: each takes the next folder, reads it, unlinks its files in the
+//! order of their inodes, and removes it; then chunks of the files beside the folders. It checks
+//! nothing, reports nothing and syncs nothing.
 
 use std::ffi::{CString, OsString};
 use std::os::fd::OwnedFd;
@@ -81,7 +82,10 @@ pub(crate) fn run(words: &[OsString]) -> Result<u64> {
             }
         }
     };
-    let threads = std::thread::available_parallelism()?.get();
+    let threads = match words.get(1) {
+        Some(threads) => threads.to_str().ok_or("how many threads?")?.parse()?,
+        None => std::thread::available_parallelism()?.get(),
+    };
     std::thread::scope(|scope| {
         let workers: Vec<_> = (0..threads)
             .map(|_| scope.spawn(|| work().map_err(|error| error.to_string())))

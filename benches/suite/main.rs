@@ -49,7 +49,7 @@ const QUICK: Duration = Duration::from_secs(8 * 60);
 /// A benchmark: its name, what it is about, how it runs.
 type Benchmark = (&'static str, &'static str, fn(&mut Bench) -> Result<()>);
 
-const ROWS: [Benchmark; 19] = [
+const ROWS: [Benchmark; 21] = [
     ("start", "starting the program at all", queries::start),
     ("record", "recording one artifact", records::one),
     ("record-known", "recording what is there", records::known),
@@ -76,7 +76,17 @@ const ROWS: [Benchmark; 19] = [
     ),
     ("dacapo", "Python's glob and rmtree", dacapo::run),
     ("memory", "memory of the largest catalog", queries::memory),
-    ("purge", "unlinking", purges::run),
+    ("purge-tmpfs", "unlinking in memory", purges::in_memory),
+    (
+        "purge-ext4",
+        "unlinking on an ext4 with a journal",
+        purges::on_ext4,
+    ),
+    (
+        "purge-disk",
+        "unlinking on the disk of the data folder",
+        purges::on_disk,
+    ),
 ];
 
 /// One value of a curve over the size of the catalog.

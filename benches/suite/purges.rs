@@ -10,6 +10,9 @@ use crate::measure::{Done, Result, Side, compare, timed};
 use crate::report::{Aim, Row};
 use crate::trees::{self, Shape, Site};
 
+/// Threads of the bare calls on a disk that answers slowly.
+const MANY: &str = "16";
+
 /// Where the tree stands that is an artifact, below the base directory.
 const ARRAY: &str = "run/validation.zarr/1000/crop/prediction";
 
@@ -86,7 +89,8 @@ fn bare_program(shape: Shape) -> Result<Option<String>> {
     Ok(matches!(shape, Shape::Wide | Shape::Flat).then(|| own.to_owned()))
 }
 
-fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
+fn on(bench: &mut Bench, site: &Site, row: &'static str) -> Result<()> {
+    let files = bench.files.unwrap_or(bench.size(20_000, 100_000));
     let mut others = vec![
         ("rm -rf", vec!["rm", "-rf", "TREE"]),
         ("find -delete", vec!["find", "TREE", "-delete"]),
@@ -108,17 +112,23 @@ fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
         };
         let shapes = &Shape::ALL[..most];
         for &shape in shapes {
-            if bench.is_late("purge") {
+            if bench.is_late(row) {
                 return Ok(());
             }
             let shared: &Bench = bench;
             let own = bare_program(shape)?;
             let bare = own.as_deref().map(|own| vec![own, bare::WORD, "TREE"]);
+            // Where threads wait for the disk, more of them than cores may help.
+            let many = bare.clone().filter(|_| site.is_shared).map(|mut words| {
+                words.push(MANY);
+                words
+            });
             let mut sides = vec![Side::new("dalsegno", |_| {
                 ours(shared, &base, shape, files, cold)
             })];
             let all = others.iter().cloned();
             let all = all.chain(bare.map(|words| ("bare calls", words)));
+            let all = all.chain(many.map(|words| ("bare calls, 16 threads", words)));
             for (name, words) in all {
                 let tree = &tree;
                 sides.push(Side::new(name, move |_| {
@@ -140,17 +150,28 @@ fn on(bench: &mut Bench, site: &Site, files: usize) -> Result<()> {
                     (name.clone(), None)
                 };
                 let theirs = Some(stats[index]);
-                bench.push(Row::new("purge", &*what, against, stats[0], theirs, aim));
+                bench.push(Row::new(row, &*what, against, stats[0], theirs, aim));
             }
         }
     }
     Ok(())
 }
 
-pub(crate) fn run(bench: &mut Bench) -> Result<()> {
-    let files = bench.files.unwrap_or(bench.size(20_000, 100_000));
-    for site in trees::sites(bench, "purge")? {
-        on(bench, &site, files)?;
+pub(crate) fn in_memory(bench: &mut Bench) -> Result<()> {
+    match trees::in_memory(bench)? {
+        Some(site) => on(bench, &site, "purge-tmpfs"),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+pub(crate) fn on_ext4(bench: &mut Bench) -> Result<()> {
+    match trees::journaled(bench) {
+        Some(site) => on(bench, &site, "purge-ext4"),
+        None => Ok(()),
+    }
+}
+
+pub(crate) fn on_disk(bench: &mut Bench) -> Result<()> {
+    let site = trees::on_disk(bench)?;
+    on(bench, &site, "purge-disk")
 }

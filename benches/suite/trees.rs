@@ -150,50 +150,63 @@ impl Drop for Site {
     }
 }
 
-/// tmpfs, a journaled ext4 in a file, and the disk of the data folder: those that there are.
-pub(crate) fn sites(bench: &mut Bench, prefix: &str) -> Result<Vec<Site>> {
-    let can_cool = cool();
-    if !can_cool {
-        bench.note("not root: caches cannot be dropped, so the cold rows are left out");
-    }
-    let mut sites = Vec::new();
+/// A folder in memory; none where there is no tmpfs.
+pub(crate) fn in_memory(bench: &mut Bench) -> Result<Option<Site>> {
     let shm = Path::new("/dev/shm");
-    if report::file_system(shm).as_deref() == Some("tmpfs") {
-        let prefix = format!("{}{prefix}-", crate::clean::IN_MEMORY);
-        let keep = tempfile::Builder::new().prefix(&prefix).tempdir_in(shm)?;
-        sites.push(Site {
-            name: "tmpfs".to_owned(),
-            folder: keep.path().to_path_buf(),
-            has_cold: false,
-            is_shared: false,
-            mounted: false,
-            _keep: keep,
-        });
-    } else {
+    if report::file_system(shm).as_deref() != Some("tmpfs") {
         bench.note("/dev/shm is no tmpfs: its rows are left out");
+        return Ok(None);
     }
+    let keep = tempfile::Builder::new()
+        .prefix(crate::clean::IN_MEMORY)
+        .tempdir_in(shm)?;
+    Ok(Some(Site {
+        name: "tmpfs".to_owned(),
+        folder: keep.path().to_path_buf(),
+        has_cold: false,
+        is_shared: false,
+        mounted: false,
+        _keep: keep,
+    }))
+}
+
+/// A journaled ext4 in a file; none where nothing can be mounted.
+pub(crate) fn journaled(bench: &mut Bench) -> Option<Site> {
+    let has_cold = can_cool(bench);
     match loop_mount(bench) {
         Ok(mut site) => {
-            site.has_cold = can_cool;
-            sites.push(site);
+            site.has_cold = has_cold;
+            Some(site)
         }
         Err(error) => {
             bench.note(format!(
                 "no ext4 could be mounted, its rows are left out: {error}"
             ));
+            None
         }
     }
-    let keep = bench.folder(prefix)?;
+}
+
+/// A folder on the disk of the data folder.
+pub(crate) fn on_disk(bench: &mut Bench) -> Result<Site> {
+    let keep = bench.folder("purge")?;
     let kind = report::file_system(keep.path()).unwrap_or_else(|| "disk".to_owned());
-    sites.push(Site {
+    Ok(Site {
         name: format!("disk ({kind})"),
         folder: keep.path().to_path_buf(),
-        has_cold: can_cool,
+        has_cold: can_cool(bench),
         is_shared: true,
         mounted: false,
         _keep: keep,
-    });
-    Ok(sites)
+    })
+}
+
+fn can_cool(bench: &mut Bench) -> bool {
+    let can = cool();
+    if !can {
+        bench.note("not root: caches cannot be dropped, so the cold rows are left out");
+    }
+    can
 }
 
 fn loop_mount(bench: &Bench) -> Result<Site> {

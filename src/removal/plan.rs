@@ -201,32 +201,23 @@ fn alone(artifact: Artifact) -> PlannedItem {
 }
 
 /// Lets what lies in another item go with it: one rename takes both.
-fn fold(items: Vec<PlannedItem>) -> Vec<PlannedItem> {
-    let mut kept: BTreeMap<PathBuf, PlannedItem> = BTreeMap::new();
-    // Components compare one by one, so that an item comes before what lies in it.
-    let items: BTreeMap<PathBuf, PlannedItem> = items
-        .into_iter()
-        .map(|item| (PathBuf::from(&item.path), item))
-        .collect();
-    for (path, item) in items {
-        let outer = path
-            .ancestors()
-            .skip(1)
-            .find(|above| kept.contains_key(*above));
-        match outer.and_then(|outer| kept.get_mut(outer)) {
-            Some(outer) => {
+fn fold(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
+    // Components compare one by one, so that what lies in an item follows it, before anything else.
+    items.sort_by(|one, other| Path::new(&one.path).cmp(Path::new(&other.path)));
+    let mut kept: Vec<PlannedItem> = Vec::with_capacity(items.len());
+    for item in items {
+        match kept.last_mut() {
+            Some(outer) if Path::new(&item.path).starts_with(&outer.path) => {
                 let known: HashSet<i64> = outer.artifacts.iter().map(|known| known.id.0).collect();
                 let new = item.artifacts.into_iter();
                 let new = new.filter(|artifact| !known.contains(&artifact.id.0));
                 outer.artifacts.extend(new);
                 outer.missing.extend(item.missing);
             }
-            None => {
-                kept.insert(path, item);
-            }
+            _ => kept.push(item),
         }
     }
-    kept.into_values().collect()
+    kept
 }
 
 /// Artifacts that are thought present and that a look into their container did not find.

@@ -250,7 +250,9 @@ fn an_array_in_another_goes_only_with_it() {
     let (folder, registry) = base();
     let outer = "r/other.zarr/vol";
     let inner = "r/other.zarr/vol/labels/a";
-    for path in [outer, inner, "r/other.zarr/side"] {
+    // As texts, this one's path is between those of the two.
+    let between = "r/other.zarr/vol-2";
+    for path in [outer, between, inner, "r/other.zarr/side"] {
         array(&registry, path);
     }
     let before = tree(&folder.path().join("r"));
@@ -262,16 +264,17 @@ fn an_array_in_another_goes_only_with_it() {
         assert!(error.to_string().contains(path.to_str().unwrap()));
     }
     assert_eq!(tree(&folder.path().join("r")), before);
-    assert_eq!(paths(&registry).len(), 3);
+    assert_eq!(paths(&registry).len(), 4);
 
-    let both = Filter {
+    let three = Filter {
         datasets: vec!["vol*".into()],
         ..Filter::default()
     };
     let report = registry
-        .remove_many(&both, &crate::kept(), &Silent)
+        .remove_many(&three, &crate::kept(), &Silent)
         .unwrap();
-    assert_eq!(report.artifacts.len(), 2);
+    assert_eq!(report.artifacts.len(), 3);
+    assert_eq!(report.moved, 2, "the inner one went with the outer");
     assert_eq!(paths(&registry), ["r/other.zarr/side"]);
     assert!(!folder.path().join(outer).exists());
     let id = report.removal.unwrap();
@@ -279,7 +282,7 @@ fn an_array_in_another_goes_only_with_it() {
         .restore(&dalsegno::RestoreTarget::Removal(id))
         .unwrap();
     assert_eq!(tree(&folder.path().join("r")), before);
-    assert_eq!(paths(&registry).len(), 3);
+    assert_eq!(paths(&registry).len(), 4);
 }
 
 #[test]
