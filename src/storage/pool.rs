@@ -2,7 +2,8 @@
 //!
 //! Last in, first out: what a task leaves is done before what was there, so the stack stays as
 //! small as the tree is deep. Results go to the thread that called, many at a time, and where it
-//! fails, all end.
+//! fails, all end. They give way to that thread: where it writes all that they find, it is what
+//! everything waits for, and with an equal share of the cores it would get too little.
 
 use std::cell::RefCell;
 use std::sync::mpsc::{self, SyncSender};
@@ -13,6 +14,9 @@ pub(super) struct Stopped;
 
 /// Results that are sent together: to wake who takes them costs more than to find one.
 const TOGETHER: usize = 128;
+
+/// What the threads add to their nice value. 5 is a third of an equal share of a core.
+const NICE: i32 = 5;
 
 /// Takes results; waits where they are not taken fast enough.
 pub(super) struct Sender<V> {
@@ -96,6 +100,8 @@ pub(super) fn run<T: Send, S, V: Send, E>(
         let worker = |_| {
             let (pool, scratch, perform, sender) = (&pool, &scratch, &perform, sender.clone());
             scope.spawn(move || {
+                // Of this thread only. Where that is refused, it takes its equal share.
+                let _ = rustix::process::nice(NICE);
                 let mut scratch = scratch();
                 let sender = Sender {
                     sender,
