@@ -66,9 +66,9 @@ begin "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
 begin "cargo run -- demo"
-cargo build --locked --release
+cargo build --locked --profile trial
 demo="$work/demo"
-cargo run --locked --release --quiet -- demo "$demo"
+cargo run --locked --profile trial --quiet -- demo "$demo"
 
 begin "zarr-python reads what the demonstration wrote"
 venv="$target/venv"
@@ -77,7 +77,7 @@ if ! "$venv/bin/python" -c 'import zarr' 2>/dev/null; then
     python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check zarr
 fi
-"$target/release/dalsegno" --base "$demo" list --json >"$work/list.json"
+"$target/trial/dalsegno" --base "$demo" list --json >"$work/list.json"
 "$venv/bin/python" tests/zarr_demo.py "$demo" "$work/list.json"
 
 begin "cargo clippy, the Python package"
