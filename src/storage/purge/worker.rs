@@ -25,6 +25,8 @@ const MOST_WAITING: usize = 64;
 const SLOW: Duration = Duration::from_micros(100);
 /// How long calls are counted before their mean is taken.
 const WINDOW: Duration = Duration::from_millis(5);
+/// The same in a folder that several workers unlink in, where single waits say less.
+const SHARED_WINDOW: Duration = Duration::from_millis(20);
 /// Subfolders that are handed out together while their folder is still read.
 const TOGETHER: usize = 64;
 
@@ -45,20 +47,33 @@ impl Pace {
     }
 
     /// Counts a call. Gives the time of a window and its calls where it ends with this one.
-    fn step(&mut self) -> Option<(Duration, u32)> {
+    fn step(&mut self, window: Duration) -> Option<(Duration, u32)> {
         self.calls += 1;
         let passed = self.since.elapsed();
-        (passed >= WINDOW).then_some((passed, self.calls))
+        (passed >= window).then_some((passed, self.calls))
     }
 }
 
-/// How long this thread could have run so far and had no core; nothing where the kernel does not
-/// tell.
-fn unrun() -> Duration {
-    // Nanoseconds on a core, nanoseconds waiting for one, number of times that it got one.
-    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds = text.split(' ').nth(1).and_then(|word| word.parse().ok());
-    Duration::from_nanos(nanoseconds.unwrap_or_default())
+/// What the kernel says of this thread so far; nothing where it does not tell.
+#[derive(Default, Clone, Copy)]
+struct Spent {
+    /// Time on a core.
+    ran: Duration,
+    /// Time in which it could have run and had no core.
+    unrun: Duration,
+}
+
+impl Spent {
+    fn so_far() -> Self {
+        // Nanoseconds on a core, nanoseconds waiting for one, number of times that it got one.
+        let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+        let mut words = text.split(' ').map(|word| word.parse().unwrap_or_default());
+        let mut next = || Duration::from_nanos(words.next().unwrap_or_default());
+        Self {
+            ran: next(),
+            unrun: next(),
+        }
+    }
 }
 
 /// A worker with a task. One that panics is done as well: the others do not wait for it.
@@ -83,8 +98,8 @@ pub(super) struct Worker<'scope, 'env, 'a> {
     /// Tasks that follow from what it does, not handed out yet.
     more: Vec<Task>,
     pace: Pace,
-    /// How long it had been without a core when that was last looked at.
-    unrun: Duration,
+    /// What the kernel said when it was last asked.
+    spent: Spent,
 }
 
 impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
@@ -94,7 +109,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
             scope,
             more: Vec::new(),
             pace: Pace::new(false),
-            unrun: unrun(),
+            spent: Spent::so_far(),
         }
     }
 
@@ -160,23 +175,37 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
     }
 
     /// Notes that a call has returned; where calls wait, others get what there is to do.
-    fn step(&mut self) {
-        let Some((passed, calls)) = self.pace.step() else {
+    /// `is_shared`: others unlink in the same folder.
+    fn step(&mut self, is_shared: bool) {
+        let window = if is_shared { SHARED_WINDOW } else { WINDOW };
+        let Some((passed, calls)) = self.pace.step(window) else {
             return;
         };
         let workers = u32::try_from(self.purge.lock().workers).unwrap_or(u32::MAX);
         let limit = SLOW * workers / self.purge.cores;
-        self.pace =
-            Pace::new(passed / calls > limit && (passed - self.unrun_of(passed)) / calls > limit);
+        self.pace = Pace::new(
+            passed / calls > limit && {
+                let Spent { ran, unrun } = self.spent_of(passed);
+                let waited = passed - unrun;
+                match is_shared {
+                    false => waited / calls > limit,
+                    true => waited > ran * workers * 2,
+                }
+            },
+        );
         if self.pace.is_slow {
             self.hand_out();
         }
     }
 
-    /// For how much of the time that has passed it had no core.
-    fn unrun_of(&mut self, passed: Duration) -> Duration {
-        let before = std::mem::replace(&mut self.unrun, unrun());
-        self.unrun.saturating_sub(before).min(passed)
+    /// How it spent the time that has passed, and the time before that in which nobody asked.
+    fn spent_of(&mut self, passed: Duration) -> Spent {
+        let now = Spent::so_far();
+        let before = std::mem::replace(&mut self.spent, now);
+        Spent {
+            ran: now.ran.saturating_sub(before.ran),
+            unrun: now.unrun.saturating_sub(before.unrun).min(passed),
+        }
     }
 
     fn perform(&mut self, task: Task, buffer: &mut [MaybeUninit<u8>]) {
@@ -202,7 +231,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
     ) {
         let purge = self.purge;
         let opened = open_folder(&parent.fd, name.as_c_str());
-        self.step();
+        self.step(false);
         let fd = match opened {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return purge.finish(parent),
@@ -337,12 +366,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
                 Err(Errno::ISDIR) => self.subfolder(folder, name),
                 Err(errno) => self.purge.fail(folder, &name, &errno.to_string()),
             }
-            if !is_shared {
-                self.step();
-            }
-        }
-        if is_shared {
-            self.pace = Pace::new(self.pace.is_slow);
+            self.step(is_shared);
         }
         if files == 0 {
             return;
