@@ -28,6 +28,9 @@ use crate::monitor::Interrupt;
 
 /// After this long, whoever waits is told who holds the lock.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
+/// How often the kernel's list of locks is read for one. It comes in pieces: where others before it are
+/// freed meanwhile, it is left out.
+const LOOKS: usize = 4;
 
 /// How often a waiting writer asks whether it is to go on waiting.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -249,8 +252,10 @@ impl WriteQueue {
     pub(crate) fn holder(&self) -> Option<String> {
         use std::os::unix::fs::MetadataExt;
         let inode = std::fs::metadata(&self.turn).ok()?.ino();
-        let locks = std::fs::read_to_string("/proc/locks").ok()?;
-        let pid = locks.lines().find_map(|line| holder_of(line, inode))?;
+        let pid = (0..LOOKS).find_map(|_| {
+            let locks = std::fs::read_to_string("/proc/locks").ok()?;
+            locks.lines().find_map(|line| holder_of(line, inode))
+        })?;
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = command.trim_end_matches('\0').replace('\0', " ");
         Some(match command.as_str() {
