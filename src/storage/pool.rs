@@ -192,3 +192,29 @@ impl<T> Drop for Unfinished<'_, T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_threads_give_way_and_the_caller_stays_as_it_is() {
+        // Of the thread that asks.
+        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let before = nice();
+        let mut found = Vec::new();
+        let result = run(
+            2,
+            vec![(); 4],
+            || (),
+            |(), (), _, sender| sender.send(nice()),
+            |nice| {
+                found.push(nice);
+                Ok::<_, ()>(())
+            },
+        );
+        assert_eq!(result, Ok(()));
+        assert_eq!(found, [(before + NICE).min(19); 4]);
+        assert_eq!(nice(), before);
+    }
+}
