@@ -22,6 +22,10 @@ mod mounts;
 mod owners;
 #[path = "purge/shapes.rs"]
 mod shapes;
+#[path = "purge/slow.rs"]
+mod slow;
+#[path = "child/strace.rs"]
+mod strace;
 
 use std::fs;
 use std::io::Write;
@@ -49,6 +53,7 @@ fn child_entry() {
     let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
     let (what, argument) = action.split_once(' ').unwrap_or((&action, ""));
     match what {
+        "all" => slow::remove_all(&base),
         "bounded" => shapes::remove_bounded(&base),
         "die" => killed::remove_and_die(&base, argument.parse().unwrap()),
         "mounts" => mounts::with_mounts(&base),

@@ -15,7 +15,8 @@
 //! The names of a chunk are unlinked in the order of their inodes, which saves seeks in the inode
 //! table. One worker a core is enough where the disk answers at once; where calls wait, each worker
 //! hands out the subfolders that it has found before it goes on, and starts one more, up to
-//! [`MOST_WORKERS`], so that many calls are in flight. Time in which a worker has no core
+//! [`MOST_WORKERS`], so that many calls are in flight. Calls are counted across tasks, because a small
+//! array is gone before its own few calls say anything. Time in which a worker has no core
 //! is not counted as the disk's: beside a training, more workers would only take from it. A wait for
 //! something that another thread holds is counted, whatever that thread waits for. In one
 //! folder unlinks wait for each other, whatever the disk does; but while the disk answers at once, one

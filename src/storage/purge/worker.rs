@@ -139,8 +139,6 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
         loop {
             if let Some(task) = queue.tasks.pop() {
                 queue.running += 1;
-                drop(queue);
-                self.pace = Pace::new(self.pace.is_slow);
                 return Some(task);
             }
             if queue.running == 0 {
@@ -152,6 +150,8 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
                 .changed
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
+            // The wait for something to do says nothing of the disk.
+            self.pace = Pace::new(self.pace.is_slow);
         }
     }
 
