@@ -207,7 +207,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
         let what_fair = what("rows of the fastest over the slowest");
         let row = Row::new("contention", what_fair, busy, ours, Some(theirs), aim);
         bench.push(row.unit(Unit::Times));
-        let [ours, theirs, _] = longest.map(Stats::of);
+        let [ours, theirs, locks] = longest.map(Stats::of);
         let aim = Some(Aim::Ratio(0.1));
         let wait = what("longest wait");
         bench.push(Row::new(
@@ -217,6 +217,15 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             ours,
             Some(theirs),
             aim,
+        ));
+        // How long a turn for every single write lets one wait: no aim.
+        bench.push(Row::new(
+            "contention",
+            wait.clone(),
+            "two bare locks in front of plain SQLite",
+            ours,
+            Some(locks),
+            None,
         ));
         let aim = Some(Aim::Value(MOST_WAIT));
         bench.push(Row::new("contention", wait, "", ours, None, aim));
