@@ -15,15 +15,15 @@
 //! The names of a chunk are unlinked in the order of their inodes, which saves seeks in the inode
 //! table. One worker a core is enough where the disk answers at once; where calls wait, each worker
 //! hands out the subfolders that it has found before it goes on, and starts one more, up to
-//! [`MOST_WORKERS`], so that many calls are in flight. Calls are counted across tasks, because a small
-//! array is gone before its own few calls say anything. Time in which a worker has no core
-//! is not counted as the disk's: beside a training, more workers would only take from it. A wait for
-//! something that another thread holds is counted, whatever that thread waits for. In one
-//! folder unlinks wait for each other, whatever the disk does; but while the disk answers at once, one
-//! of them runs, and all together run as long as time passes. Where that is less than half, they wait
-//! for the disk: freed blocks may be discarded after the folder is let go. Looking at the names first,
-//! which many can do at once, was tried: cold it took twice as long, because looking and unlinking
-//! wait for each other.
+//! [`MOST_WORKERS`], so that many calls are in flight. Calls wait where they take long and the worker is
+//! on its core for less than half of that. Calls are counted across tasks, because a small array is gone
+//! before its own few calls say anything. Time in which a worker has no core is not counted as the
+//! disk's: beside a training, more workers would only take from it. A wait for something that another
+//! thread holds is counted, whatever that thread waits for. In one folder unlinks wait for each other,
+//! whatever the disk does; but while the disk answers at once, one of them runs, and all together run as
+//! long as time passes. Where that is less than four fifths, they wait for the disk: freed blocks may be
+//! discarded after the folder is let go. Looking at the names first, which many can do at once, was
+//! tried: cold it took twice as long, because looking and unlinking wait for each other.
 //!
 //! # Failures
 //! What cannot be unlinked is named, the rest goes on. Purging again goes on with what is left.

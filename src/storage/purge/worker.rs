@@ -20,9 +20,10 @@ use crate::storage::trash::NOTES;
 const CHUNK: usize = 1024;
 /// Chunks that may wait before a reader does its own.
 const MOST_WAITING: usize = 64;
-/// A mean time of a call above this, for each worker that a core has, means that the disk keeps
-/// workers waiting: those that share a core wait for each other too.
-const SLOW: Duration = Duration::from_micros(100);
+/// A mean time of a call above this, for each worker that a core has, means that more workers may help:
+/// those that share a core wait for each other too. With 30 instead of 40 a purge beside programs that
+/// kept the cores busy took waits for threads without a core for waits for the disk.
+const SLOW: Duration = Duration::from_micros(40);
 /// How long calls are counted before their mean is taken.
 const WINDOW: Duration = Duration::from_millis(5);
 /// The same in a folder that several workers unlink in, where single waits say less.
@@ -186,10 +187,10 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
         self.pace = Pace::new(
             passed / calls > limit && {
                 let Spent { ran, unrun } = self.spent_of(passed);
-                let waited = passed - unrun;
+                let answered = passed - unrun;
                 match is_shared {
-                    false => waited / calls > limit,
-                    true => waited > ran * workers * 2,
+                    false => answered / calls > limit && answered > ran * 2,
+                    true => answered * 4 > ran * workers * 5,
                 }
             },
         );
