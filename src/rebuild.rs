@@ -180,6 +180,9 @@ impl Rebuilding<'_> {
         };
         let mut refused = Vec::new();
         self.monitor.begin(Phase::Check, None);
+        // A removal that began before may make a backup just now, and let one go for it.
+        let patience = CatalogOptions::default().lock_timeout;
+        let held = backup::hold(self.backups, self.path, patience)?;
         let backup = self.choose(known.as_deref(), &mut refused)?;
         self.monitor.end();
         let wal = self.network.is_none();
@@ -192,6 +195,7 @@ impl Rebuilding<'_> {
                 replacing.stage_new(&registry.unwrap_or_else(new), now, wal)?;
             }
         }
+        drop(held);
         let options = CatalogOptions {
             durability: Durability::Relaxed,
             network: self.network,
@@ -269,10 +273,12 @@ impl Rebuilding<'_> {
                 for backup in backup::list(self.backups)? {
                     match check(&backup.path, self.registry) {
                         Ok(_) => return Ok(Some(backup)),
-                        Err(error) => refused.push(RefusedBackup {
+                        Err(error) if is_its_own(&error) => refused.push(RefusedBackup {
                             path: backup.path,
                             reason: in_words(&error.into()),
                         }),
+                        // It may be sound, and an older one would lose what only it knows.
+                        Err(error) => return Err(error.into()),
                     }
                 }
                 Ok(None)
@@ -521,6 +527,15 @@ impl Rebuilding<'_> {
         })?;
         Ok(has)
     }
+}
+
+/// Whether it is for the backup itself that it cannot be taken.
+fn is_its_own(error: &CatalogError) -> bool {
+    let is_another = matches!(
+        error,
+        CatalogError::Mismatch { .. } | CatalogError::TooNew { .. }
+    );
+    is_another || error.is_damage() || error.is_unreadable()
 }
 
 /// Checks that a backup is sound and of this registry; gives when its last change was.

@@ -255,3 +255,31 @@ fn a_removal_that_races_is_done_or_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_backup_is_chosen_when_nobody_makes_one() {
+    let scene = Scene::recorded(&[A1]);
+    let made = scene.back_up();
+    scene.lose();
+    let lock = fs::File::create(scene.backups().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let (options, base) = (scene.options(), &scene.base);
+    let report = std::thread::scope(|scope| {
+        let rebuild = scope.spawn(move || {
+            let (_, report) = options
+                .rebuild(base, &RebuildOptions::default(), &Silent)
+                .unwrap();
+            report
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(!rebuild.is_finished());
+        // A newer one that equals it takes its place.
+        let newer = scene.backups().join("20991231T235959Z.sqlite3");
+        fs::rename(&made.path, newer).unwrap();
+        lock.unlock().unwrap();
+        rebuild.join().unwrap()
+    });
+    assert_eq!(report.refused, []);
+    let name = report.backup.unwrap().path;
+    assert!(name.ends_with("20991231T235959Z.sqlite3"), "{name:?}");
+}

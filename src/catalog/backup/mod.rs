@@ -27,9 +27,10 @@
 //! the catalog. It is opened `immutable`: reading it makes no file.
 //!
 //! # Locks
-//! An exclusive `flock` on `lock`, for as long as a backup is made. A removal that does not get it
-//! goes on without, because somebody makes one just then. A migration waits for it, and holds the
-//! turn to write meanwhile; whoever holds the lock waits for no turn.
+//! An exclusive `flock` on `lock`, for as long as a backup is made, or chosen and copied by a rebuild,
+//! which would otherwise lose it in between. A removal that does not get it goes on without, because
+//! somebody makes one just then. A migration and a rebuild wait for it, and hold the turn to write
+//! meanwhile; whoever makes a backup with the lock waits for no turn.
 //!
 //! # After a crash
 //! A `new-*.sqlite3` may be left. The next one that makes a backup removes it: with the lock in
@@ -112,8 +113,8 @@ pub fn list(folder: &Path) -> Result<Vec<Backup>, CatalogError> {
     Ok(backups)
 }
 
-/// The lock of a folder of backups, until it is dropped.
-struct Held(File);
+/// The lock of a folder of backups, until it is dropped: no backup is made or let go meanwhile.
+pub(crate) struct Held(File);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -158,7 +159,7 @@ impl Catalog {
     ) -> Result<Option<Backup>, CatalogError> {
         self.leave_room(connection)?;
         make_folder(&self.backups)?;
-        let Some(held) = self.lock_backups(Duration::ZERO)? else {
+        let Some(held) = lock(&self.backups, Duration::ZERO)? else {
             return Ok(None);
         };
         // Another may have made it in between.
@@ -198,13 +199,7 @@ impl Catalog {
         let patience = self.options.lock_timeout;
         let make = || {
             make_folder(&self.backups)?;
-            let Some(held) = self.lock_backups(patience)? else {
-                return Err(CatalogError::LockTimeout {
-                    path: self.path.clone(),
-                    waited: patience,
-                    holder: Some("a process that makes a backup of it".to_owned()),
-                });
-            };
+            let held = wait_for_lock(&self.backups, &self.path, patience)?;
             let now = self.options.clock.now();
             ticking(monitor, Phase::Backup, || self.make(connection, now, &held))
         };
@@ -222,28 +217,6 @@ impl Catalog {
     fn has_recent(&self, now: Timestamp) -> Result<bool, CatalogError> {
         let is_recent = |backup: &Backup| backup.at.age_at(now).is_some_and(|age| age < DAY);
         Ok(list(&self.backups)?.iter().any(is_recent))
-    }
-
-    /// Takes the lock; none where another has it for longer than `patience`.
-    fn lock_backups(&self, patience: Duration) -> Result<Option<Held>, CatalogError> {
-        let path = self.backups.join(LOCK);
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .map_err(|error| CatalogError::io("opening", &path, error))?;
-        let start = Instant::now();
-        loop {
-            match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Some(Held(file))),
-                Err(Errno::INTR) => {}
-                Err(Errno::WOULDBLOCK) if start.elapsed() >= patience => return Ok(None),
-                Err(Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
-                Err(errno) => return Err(CatalogError::io("locking", &path, errno.into())),
-            }
-        }
     }
 
     /// Makes a backup of what `connection` reads.
@@ -308,6 +281,51 @@ impl Catalog {
             let _ = fs::remove_file(&backup.path);
         }
         Ok(made)
+    }
+}
+
+/// Takes the lock of the backups of a catalog, where there are any.
+///
+/// # Errors
+/// [`CatalogError::LockTimeout`] where another has it for longer than `patience`.
+pub(crate) fn hold(
+    folder: &Path,
+    catalog: &Path,
+    patience: Duration,
+) -> Result<Option<Held>, CatalogError> {
+    match list(folder)?.is_empty() {
+        true => Ok(None),
+        false => wait_for_lock(folder, catalog, patience).map(Some),
+    }
+}
+
+fn wait_for_lock(folder: &Path, catalog: &Path, patience: Duration) -> Result<Held, CatalogError> {
+    lock(folder, patience)?.ok_or_else(|| CatalogError::LockTimeout {
+        path: catalog.to_owned(),
+        waited: patience,
+        holder: Some("a process that makes a backup of it".to_owned()),
+    })
+}
+
+/// Takes the lock; none where another has it for longer than `patience`.
+fn lock(folder: &Path, patience: Duration) -> Result<Option<Held>, CatalogError> {
+    let path = folder.join(LOCK);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(|error| CatalogError::io("opening", &path, error))?;
+    let start = Instant::now();
+    loop {
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => return Ok(Some(Held(file))),
+            Err(Errno::INTR) => {}
+            Err(Errno::WOULDBLOCK) if start.elapsed() >= patience => return Ok(None),
+            Err(Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
+            Err(errno) => return Err(CatalogError::io("locking", &path, errno.into())),
+        }
     }
 }
 
