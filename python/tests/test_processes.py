@@ -184,10 +184,14 @@ registry.record_prediction("after", 1, "d")
 """
 
 
-def waits(pid: int) -> bool:
-    """Whether a process waits for a lock, as the kernel tells."""
+def waits(pid: int, base: Path) -> bool:
+    """Whether a process is the first in line to write, as the kernel tells: it has the lock of that."""
+    queue = base / ".dalsegno" / "catalog.sqlite3.queue"
+    if not queue.exists():
+        return False
+    place = f":{queue.stat().st_ino} "
     lines = Path("/proc/locks").read_text().splitlines()
-    return any("->" in line and str(pid) in line.split() for line in lines)
+    return any(str(pid) in line.split() and place in line for line in lines)
 
 
 def interrupt(base: Path, call: str) -> tuple[list[str], float]:
@@ -205,7 +209,7 @@ def interrupt(base: Path, call: str) -> tuple[list[str], float]:
         assert process.stdout is not None
         fcntl.flock(turn, fcntl.LOCK_EX)
         assert process.stdout.readline() == "ready\n"
-        while not waits(process.pid):
+        while not waits(process.pid, base):
             assert process.poll() is None
             time.sleep(0.01)
         start = time.monotonic()
