@@ -182,7 +182,10 @@ impl Rebuilding<'_> {
         self.monitor.begin(Phase::Check, None);
         // A removal that began before may make a backup just now, and let one go for it.
         let patience = CatalogOptions::default().lock_timeout;
-        let held = backup::hold(self.backups, self.path, patience)?;
+        let held = match self.options.from {
+            RebuildFrom::Disk => None,
+            _ => backup::hold(self.backups, self.path, patience)?,
+        };
         let backup = self.choose(known.as_deref(), &mut refused)?;
         self.monitor.end();
         let wal = self.network.is_none();
