@@ -274,7 +274,14 @@ fn checkpoints_end(path: &str) -> Option<usize> {
 /// # Errors
 /// [`LayoutError`] where the path is in no container, in no run, or breaks the rules for names.
 pub fn read(path: &str) -> Result<Key, LayoutError> {
-    let location = split(path)?;
+    read_at(path, &split(path)?)
+}
+
+/// Does what [`read`] does, for who has split the path already.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
     let Some((run, container)) = location.container.rsplit_once('/') else {
         return Err(LayoutError::NoRun {
             path: path.to_owned(),

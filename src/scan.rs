@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, SyncSender};
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Seen};
+use crate::catalog::{Adopted, Catalog, Found, Seen};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::history::{Action, Doing};
@@ -30,7 +30,7 @@ use crate::storage::{
 
 /// Arrays that one transaction takes in.
 const BATCH: usize = 4096;
-/// Arrays that are asked about together, whether they are there still.
+/// Arrays that are handed to the catalog together.
 const TOGETHER: usize = 128;
 
 /// What to scan for, and how.
@@ -105,18 +105,16 @@ pub(crate) fn scan(
     let report = std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(1);
         let finder = scope.spawn(move || find(base, options, monitor, &sender));
-        let mut written = (0, 0);
+        let mut adopted = Adopted::default();
         for batch in batches {
-            let (adopted, updated) = adopt(catalog, base, clock, &mut next, &batch)?;
-            written = (written.0 + adopted, written.1 + updated);
+            adopted += adopt(catalog, base, clock, &mut next, &batch)?;
         }
         let found = finder
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        let (adopted, updated) = written;
         Ok::<_, Error>(ScanReport {
-            adopted,
-            updated,
+            adopted: adopted.new,
+            updated: adopted.updated,
             ..found
         })
     })?;
@@ -135,7 +133,7 @@ fn find(
     let mut batch = Vec::new();
     let hand_over = |mut batch: Vec<Found>| {
         // In the order of places, so that the rows of a run lie together however the walk went.
-        batch.sort_by(|a, b| a.location.cmp(&b.location));
+        batch.sort_unstable_by(|a, b| a.location.cmp(&b.location));
         // Where nobody takes it the writing has failed, and that is the error which counts.
         sender.send(batch).map_err(|_| StorageError::Interrupted {
             path: base.path().to_path_buf(),
@@ -148,17 +146,17 @@ fn find(
     };
     storage::walk(base, walk, monitor, |event| {
         match event {
-            Event::Found(path, sight) => match read(&path) {
-                Ok(key) if !options.wants(key.kind()) => {}
-                Ok(key) => {
+            Event::Found(path, sight) => match read_at(&path) {
+                Ok((key, _)) if !options.wants(key.kind()) => {}
+                Ok((key, location)) => {
                     let is_file = key.kind().is_file();
                     report.arrays += u64::from(!is_file);
                     report.checkpoints += u64::from(is_file);
                     report.total.add(sight.size);
                     batch.push(Found {
-                        location: layout::place(&key),
                         key,
-                        sight,
+                        location,
+                        seen: seen(sight),
                     });
                 }
                 Err(finding) => report.findings.push(finding),
@@ -182,6 +180,11 @@ fn find(
 
 /// Reads the key of a path that a walk found.
 pub(crate) fn read(path: &Path) -> Result<Key, Finding> {
+    read_at(path).map(|(key, _)| key)
+}
+
+/// Reads the key of a path that a walk found, and gives its place.
+fn read_at(path: &Path) -> Result<(Key, Location), Finding> {
     let Some(text) = path.to_str() else {
         return Err(Finding::new(
             FindingClass::Unnameable,
@@ -189,24 +192,33 @@ pub(crate) fn read(path: &Path) -> Result<Key, Finding> {
             "the path is not UTF-8",
         ));
     };
-    layout::read(text).map_err(|error| {
+    let read = |text| {
+        let location = layout::split(text)?;
+        Ok((layout::read_at(text, &location)?, location))
+    };
+    let (key, location) = read(text).map_err(|error: LayoutError| {
         let class = match error {
             LayoutError::NoContainer { .. } => FindingClass::OutsideContainer,
             LayoutError::NoRun { .. } => FindingClass::OutsideRun,
             LayoutError::Name(_) => FindingClass::Unnameable,
         };
         Finding::new(class, path, error.to_string())
-    })
+    })?;
+    // A walk gives no path with an empty component, which a key would drop.
+    debug_assert_eq!(location, layout::place(&key));
+    Ok((key, location))
 }
 
-/// What a walk found, and where it belongs.
-struct Found {
-    location: Location,
-    key: Key,
-    sight: Sight,
+/// What a row learns of what a walk saw.
+pub(crate) fn seen(sight: Sight) -> Seen {
+    Seen {
+        written_at: sight.written_at,
+        size: sight.size,
+        owner: sight.owner,
+    }
 }
 
-/// Takes a batch in; gives the numbers of rows that are new and of those that learned something.
+/// Takes a batch in.
 /// `next`: the operation that is next where none but this scan writes any.
 fn adopt(
     catalog: &Catalog,
@@ -214,25 +226,19 @@ fn adopt(
     clock: &dyn Clock,
     next: &mut i64,
     batch: &[Found],
-) -> Result<(u64, u64), Error> {
+) -> Result<Adopted, Error> {
     let doing = Doing::new(Action::Scan, clock.now());
-    let (is_alone, counts) = catalog.record(doing, |recorder| {
-        let (mut adopted, mut updated) = (0, 0);
+    let (is_alone, adopted) = catalog.record(doing, |recorder| {
+        let mut adopted = Adopted::default();
         let is_alone = recorder.operation() == *next;
-        let mut take_in = |found: &Found| {
-            let sight = found.sight;
-            let seen = Seen {
-                written_at: sight.written_at,
-                size: sight.size,
-                owner: sight.owner,
-            };
-            let (recorded, changed) = recorder.adopt_at(&found.key, &found.location, seen)?;
-            adopted += u64::from(recorded.is_new);
-            updated += u64::from(changed && !recorded.is_new);
+        let mut take_in = |found: &[&Found]| {
+            adopted += recorder.adopt_all(found)?;
             Ok::<_, Error>(())
         };
         if is_alone {
-            batch.iter().try_for_each(take_in)?;
+            for together in batch.chunks(TOGETHER) {
+                take_in(&together.iter().collect::<Vec<_>>())?;
+            }
         } else {
             // No removal is under way now, so these answers hold. They are had beside the writing,
             // which keeps others waiting.
@@ -240,20 +246,18 @@ fn adopt(
                 let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
                 scope.spawn(move || {
                     let mut lacks = Lacks::of(base);
-                    let mut ask = |found: &Found| lacks.ask(&found.location.path());
+                    let mut is_there = |found: &&Found| !lacks.ask(&found.location.path());
                     batch
                         .chunks(TOGETHER)
-                        .map(|together| together.iter().map(&mut ask).collect::<Vec<bool>>())
+                        .map(|together| together.iter().filter(&mut is_there).collect())
                         // Nobody takes an answer where the writing has failed.
-                        .try_for_each(|answers| sender.send(answers))
+                        .try_for_each(|there: Vec<_>| sender.send(there))
                 });
-                let answers = answers.into_iter().flatten();
-                let mut there = batch.iter().zip(answers).filter(|(_, is_gone)| !is_gone);
-                there.try_for_each(|(found, _)| take_in(found))
+                answers.into_iter().try_for_each(|there| take_in(&there))
             })?;
         }
-        Ok::<_, Error>((is_alone, (adopted, updated)))
+        Ok::<_, Error>((is_alone, adopted))
     })?;
-    *next += i64::from(is_alone && counts != (0, 0));
-    Ok(counts)
+    *next += i64::from(is_alone && adopted != Adopted::default());
+    Ok(adopted)
 }

@@ -90,7 +90,7 @@ pub struct Seal {
 
 /// What becomes of the seal of a row whose data was seen.
 #[derive(Clone, Copy)]
-enum Word {
+pub(super) enum Word {
     /// It holds while the data is as it was sealed.
     Kept,
     /// It is void, however little changed.
@@ -194,7 +194,7 @@ impl Catalog {
     /// Data that was written anew since it was last counted has an unknown size again, and its
     /// seal is void; so is the seal of what has another size than it was sealed with. The content
     /// hash is part of the seal.
-    fn note_one(
+    pub(super) fn note_one(
         &self,
         journal: &Journal<'_>,
         before: &Artifact,
@@ -284,6 +284,9 @@ pub struct Recorder<'a> {
     is_at: Option<CachedStatement<'a>>,
     insert: Option<CachedStatement<'a>>,
     insert_image: Option<CachedStatement<'a>>,
+    pub(super) are_between: Option<CachedStatement<'a>>,
+    pub(super) insert_together: Option<CachedStatement<'a>>,
+    pub(super) copy: Option<CachedStatement<'a>>,
     /// Whether the catalog has any pin; none before anybody asked.
     has_pins: Option<bool>,
 }
@@ -300,6 +303,9 @@ impl<'a> Recorder<'a> {
             is_at: None,
             insert: None,
             insert_image: None,
+            are_between: None,
+            insert_together: None,
+            copy: None,
             has_pins: None,
         }
     }
@@ -344,45 +350,6 @@ impl Recorder<'_> {
         }
     }
 
-    /// Takes in data that a scan found. An existing row keeps its key and learns what was seen.
-    /// The second value says whether a row was made or changed.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn adopt(&mut self, key: &Key, seen: Seen) -> Result<(Recorded, bool), CatalogError> {
-        self.adopt_at(key, &layout::place(key), seen)
-    }
-
-    /// Does what [`Recorder::adopt`] does, for who has the key's [place](layout::place) already.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn adopt_at(
-        &mut self,
-        key: &Key,
-        location: &Location,
-        seen: Seen,
-    ) -> Result<(Recorded, bool), CatalogError> {
-        match self.at(location)? {
-            Some(artifact) => {
-                let changed =
-                    self.catalog
-                        .note_one(self.journal, &artifact, Some(seen), Word::Kept)?;
-                Ok((
-                    Recorded {
-                        artifact,
-                        is_new: false,
-                    },
-                    changed,
-                ))
-            }
-            None => {
-                let recorded = self.insert(key, location, Origin::Scanned, Some(seen))?;
-                Ok((recorded, true))
-            }
-        }
-    }
-
     /// The number of the operation that this is, should it change anything.
     #[must_use]
     pub fn operation(&self) -> i64 {
@@ -418,7 +385,7 @@ impl Recorder<'_> {
     }
 
     /// The artifact at a place.
-    fn at(&mut self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
+    pub(super) fn at(&mut self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
         let Some(container) = self.container_at(&location.container)? else {
             return Ok(None);
         };
@@ -431,7 +398,7 @@ impl Recorder<'_> {
         }
     }
 
-    fn insert(
+    pub(super) fn insert(
         &mut self,
         key: &Key,
         location: &Location,
@@ -534,7 +501,7 @@ impl Recorder<'_> {
 }
 
 /// The statement that a place holds; prepared where it is the first time.
-fn once<'s, 'a>(
+pub(super) fn once<'s, 'a>(
     place: &'s mut Option<CachedStatement<'a>>,
     transaction: &'a Transaction<'_>,
     sql: &str,

@@ -11,6 +11,7 @@
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
+use std::ops::RangeInclusive;
 
 use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 use serde::Serialize;
@@ -35,6 +36,13 @@ pub(super) const INSERT_IMAGE: &str = "INSERT INTO image (operation_id, number, 
      bytes, files, recorded_at, written_at, sealed_at, owner, content) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
      ?20)";
+/// Inserts images of the rows between two numbers, as they are.
+pub(super) const COPY: &str = "INSERT INTO image (operation_id, number, artifact_id, side, \
+     run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
+     bytes, files, recorded_at, written_at, sealed_at, owner, content) \
+     SELECT ?1, ?2 + id - ?4, id, ?3, run_id, kind_id, iteration, dataset_id, parameters_id, \
+     container_id, array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner, \
+     content FROM artifact WHERE id BETWEEN ?4 AND ?5";
 /// What of a row stands in other tables, by number.
 pub(super) const NAMED: &str =
     "SELECT run_id, dataset_id, parameters_id, container_id, array FROM artifact WHERE id = ?1";
@@ -206,6 +214,40 @@ impl Journal<'_> {
         Ok(())
     }
 
+    /// Notes new rows, numbered one after the other, as they are. `copy`: the statement of [`COPY`].
+    pub(super) fn images_of_new(
+        &self,
+        ids: RangeInclusive<i64>,
+        copy: &mut Statement<'_>,
+        lines: &[ImageLine<'_>],
+    ) -> Result<(), CatalogError> {
+        if IS_OFF {
+            return Ok(());
+        }
+        let (number, rows) = (self.images.get(), lines.len());
+        let side = Side::After as i64;
+        let copied = copy
+            .execute(params![self.after.0, number, side, ids.start(), ids.end()])
+            .map_err(|error| self.sql(error))?;
+        if copied != rows {
+            return Err(CatalogError::Damaged {
+                path: self.catalog.path.clone(),
+                detail: format!(
+                    "of {rows} new artifacts {copied} have a number from {} to {}",
+                    ids.start(),
+                    ids.end()
+                ),
+            });
+        }
+        self.images.set(number + rows as u64);
+        let mut line = self.line.borrow_mut();
+        let mut hasher = self.hasher.borrow_mut();
+        for image in lines {
+            feed(&mut hasher, &mut line, image);
+        }
+        Ok(())
+    }
+
     /// Notes what the images do not say.
     pub(super) fn detail(&self, detail: serde_json::Value) {
         self.detail.borrow_mut().push(detail);
@@ -295,22 +337,23 @@ pub(super) struct Fields<'a> {
     pub(super) images: u64,
 }
 
+/// What of an image is hashed.
 #[derive(Serialize)]
-struct ImageLine<'a> {
-    side: Side,
-    id: i64,
-    key: &'a Key,
-    origin: Origin,
-    state: State,
-    bytes: Option<u64>,
-    files: Option<u64>,
-    recorded_at: i64,
-    written_at: Option<i64>,
-    sealed_at: Option<i64>,
-    owner: Option<u32>,
+pub(super) struct ImageLine<'a> {
+    pub(super) side: Side,
+    pub(super) id: i64,
+    pub(super) key: &'a Key,
+    pub(super) origin: Origin,
+    pub(super) state: State,
+    pub(super) bytes: Option<u64>,
+    pub(super) files: Option<u64>,
+    pub(super) recorded_at: i64,
+    pub(super) written_at: Option<i64>,
+    pub(super) sealed_at: Option<i64>,
+    pub(super) owner: Option<u32>,
     /// Left out where there is none: the lines of before there were any stay as they were.
     #[serde(skip_serializing_if = "Option::is_none")]
-    content: Option<ContentHash>,
+    pub(super) content: Option<ContentHash>,
 }
 
 /// Feeds a hash with a value as a line of JSON, written to `line` first.

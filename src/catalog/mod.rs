@@ -36,6 +36,7 @@
 //! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes, and from
 //! a backup that was killed, a file that the next backup removes.
 
+mod adopt;
 mod artifacts;
 pub mod backup;
 mod change;
@@ -73,6 +74,7 @@ use crate::history::Agent;
 use crate::monitor::{Interrupt, Monitor, Phase, Silent};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
+pub use adopt::{Adopted, Found};
 pub use artifacts::{Note, Recorded, Recorder, Seal, Seen};
 pub use check::{FileCheck, KeptItem, RowRead};
 pub use error::CatalogError;

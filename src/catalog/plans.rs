@@ -10,7 +10,7 @@ use rusqlite::{Connection, params, params_from_iter};
 
 use super::select::{Query, Selected, listing};
 use super::summary::{DuGroup, by_group, by_iteration, by_run, by_space};
-use super::{artifacts, intern, migrate, removals};
+use super::{adopt, artifacts, intern, migrate, removals};
 use crate::artifact::State;
 use crate::clock::Timestamp;
 use crate::filter::{Filter, IterationRange, Pattern};
@@ -241,6 +241,7 @@ fn statements_about_one_artifact_search() {
     let mut statements = vec![
         artifacts::BY_ID,
         artifacts::BY_PATH,
+        adopt::ARE_BETWEEN,
         artifacts::IS_AT,
         artifacts::SEE,
         artifacts::DELETE,

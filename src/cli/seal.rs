@@ -25,7 +25,7 @@ pub(super) struct Seal {
     /// Read all data and keep a hash of its contents
     #[arg(long)]
     hash: bool,
-    /// Threads
+    /// Threads; without, four for each core, at least 8 and at most 16
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     #[command(flatten)]

@@ -49,7 +49,7 @@ pub(super) struct Verify {
     /// then), take in what has no row, settle interrupted removals
     #[arg(long)]
     repair: bool,
-    /// Threads
+    /// Threads; without, four for each core, at least 8 and at most 16
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
     threads: Option<u16>,
     #[command(flatten)]

@@ -5,6 +5,7 @@
 //! are descriptors.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,10 +53,14 @@ impl<'a> Folders<'a> {
 
     /// Opens a folder; its last component is never followed.
     pub(super) fn open(&self, place: &Place) -> Result<OwnedFd, Errno> {
-        match (&place.parent, place.path.file_name()) {
-            (Some(parent), Some(name)) => open_folder(&parent.fd, name),
-            (None, Some(_)) => open_folder(self.base.as_fd(), &place.path),
-            (_, None) => open_folder(self.base.as_fd(), "."),
+        let path = place.path.as_os_str().as_bytes();
+        match (&place.parent, path) {
+            (_, []) => open_folder(self.base.as_fd(), "."),
+            (Some(parent), _) => {
+                let name = path.rsplit(|&byte| byte == b'/').next();
+                open_folder(&parent.fd, name.unwrap_or(path))
+            }
+            (None, _) => open_folder(self.base.as_fd(), path),
         }
     }
 

@@ -67,7 +67,7 @@ struct Pool<T> {
 /// As many threads as most commands take: waiting for the disk counts more than computing.
 pub(super) fn default_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    (2 * cores).clamp(4, 16)
+    (4 * cores).clamp(8, 16)
 }
 
 /// Performs tasks, the last first, until none is left, and gives each result to `emit`, on this

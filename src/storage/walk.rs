@@ -274,7 +274,7 @@ impl Walk<'_> {
         }
         let parent = self.folders.keep(fd);
         for folder in listing.folders {
-            let child = path.join(&folder);
+            let child = joined(path, &folder);
             let text = folder.to_str().unwrap_or_default();
             if path.as_os_str().is_empty() && name::is_registry_dir(text) {
                 continue;
@@ -315,14 +315,15 @@ impl Walk<'_> {
         more: &mut Vec<Task>,
         sender: &Sender,
     ) -> Result<(), Stopped> {
-        self.advance(listing.tally);
         if let Some(errno) = listing.failed {
             self.send(sender, unreadable(&path, &errno.into()))?;
         }
         if listing.folders.is_empty() {
             let size = listing.failed.is_none().then(|| listing.tally.size());
-            return self.done(sender, Event::Found(path, Sight { size, ..sight }));
+            self.advance(1, listing.tally);
+            return self.send(sender, Event::Found(path, Sight { size, ..sight }));
         }
+        self.advance(0, listing.tally);
         let parent = self.folders.keep(fd);
         let place = |folder| self.folders.place(path.join(folder), &parent);
         let places: Vec<Place> = listing.folders.into_iter().map(place).collect();
@@ -381,10 +382,7 @@ impl Walk<'_> {
 
     /// Sends the event of an item that is done.
     fn done(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
-        self.monitor.advance(Progress {
-            items: 1,
-            ..Progress::default()
-        });
+        self.advance(1, Tally::default());
         self.send(sender, event)
     }
 
@@ -479,14 +477,14 @@ impl Walk<'_> {
             }));
         }
         count.add(tally);
-        self.advance(tally);
+        self.advance(0, tally);
         read
     }
 
-    /// Tells the monitor of files that were counted.
-    fn advance(&self, tally: Tally) {
+    /// Tells the monitor of items that are done, and of files that were counted.
+    fn advance(&self, items: u64, tally: Tally) {
         self.monitor.advance(Progress {
-            items: 0,
+            items,
             files: tally.files,
             bytes: tally.bytes,
         });
@@ -551,6 +549,14 @@ impl Listing {
         }
         Ok(listing)
     }
+}
+
+/// Joins a name to a path, in one allocation.
+fn joined(path: &Path, name: &OsStr) -> PathBuf {
+    let mut joined = PathBuf::with_capacity(path.as_os_str().len() + 1 + name.len());
+    joined.push(path);
+    joined.push(name);
+    joined
 }
 
 fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{BATCH, Repair, VerifyClass, VerifyFinding, tree};
 use crate::artifact::{Artifact, ArtifactId, State};
-use crate::catalog::{Catalog, CatalogError, Seen};
+use crate::catalog::{Catalog, CatalogError, Found};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::history::{Action, Doing};
@@ -233,8 +233,8 @@ impl Mending<'_> {
                         && self.still(&path, row.key.kind(), sight)
                     {
                         match is_another {
-                            true => recorder.see_changed(row, sight.map(seen))?,
-                            false => recorder.see(row, sight.map(seen))?,
+                            true => recorder.see_changed(row, sight.map(scan::seen))?,
+                            false => recorder.see(row, sight.map(scan::seen))?,
                         };
                         written.insert(*id);
                     }
@@ -296,7 +296,12 @@ impl Mending<'_> {
                     continue;
                 }
                 if let Some(sight) = sight {
-                    match recorder.adopt(key, seen(sight)) {
+                    let found = Found {
+                        key: key.clone(),
+                        location: layout::place(key),
+                        seen: scan::seen(sight),
+                    };
+                    match recorder.adopt(&found) {
                         Ok(_) => {}
                         // A row that cannot be read has it meanwhile.
                         Err(CatalogError::Row { .. }) => continue,
@@ -307,13 +312,5 @@ impl Mending<'_> {
             }
             Ok(mended)
         })
-    }
-}
-
-fn seen(sight: Sight) -> Seen {
-    Seen {
-        written_at: sight.written_at,
-        size: sight.size,
-        owner: sight.owner,
     }
 }

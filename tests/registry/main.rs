@@ -1,6 +1,7 @@
 //! The registry through its library: rows, states, removal, threads, forks.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
+mod adopt;
 #[path = "../common/agent.rs"]
 mod agent;
 #[path = "../common/mod.rs"]

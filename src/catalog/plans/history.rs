@@ -50,6 +50,7 @@ fn writing_history_searches() {
         journal::INSERT_AGENT,
         journal::INSERT_OPERATION,
         journal::INSERT_IMAGE,
+        journal::COPY,
         undo::LATER_ON_PINS,
         undo::LET_THIS_SCOPE_GO,
         undo::BIND_NUMBER,
