@@ -34,6 +34,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::json;
@@ -133,6 +134,8 @@ pub(crate) struct Rebuilding<'a> {
     pub(crate) is_elsewhere: bool,
     /// The network file system that the catalog lies on.
     pub(crate) network: Option<&'static str>,
+    /// How long it waits for whoever makes a backup.
+    pub(crate) lock_timeout: Duration,
     pub(crate) agent: Agent,
     pub(crate) actor: &'a dyn Fn() -> Actor,
     pub(crate) clock: &'a dyn Clock,
@@ -181,10 +184,9 @@ impl Rebuilding<'_> {
         let mut refused = Vec::new();
         self.monitor.begin(Phase::Check, None);
         // A removal that began before may make a backup just now, and let one go for it.
-        let patience = CatalogOptions::default().lock_timeout;
         let held = match self.options.from {
             RebuildFrom::Disk => None,
-            _ => backup::hold(self.backups, self.path, patience)?,
+            _ => backup::hold(self.backups, self.path, self.lock_timeout)?,
         };
         let backup = self.choose(known.as_deref(), &mut refused)?;
         self.monitor.end();

@@ -51,6 +51,7 @@ impl Options {
             registry: folder.registry(),
             is_elsewhere: !place.path.starts_with(folder.dir()),
             network: place.network,
+            lock_timeout: self.lock_timeout,
             agent: removing::agent(),
             actor: &removing::actor,
             clock: &*self.clock,

@@ -283,3 +283,28 @@ fn a_backup_is_chosen_when_nobody_makes_one() {
     let name = report.backup.unwrap().path;
     assert!(name.ends_with("20991231T235959Z.sqlite3"), "{name:?}");
 }
+
+#[test]
+fn who_makes_a_backup_for_longer_than_the_lock_timeout_is_not_waited_for() {
+    let scene = Scene::recorded(&[A1]);
+    scene.back_up();
+    scene.lose();
+    let lock = fs::File::create(scene.backups().join("lock")).unwrap();
+    lock.lock().unwrap();
+    let patience = Duration::from_millis(50);
+    let error = scene
+        .options()
+        .lock_timeout(patience)
+        .rebuild(&scene.base, &RebuildOptions::default(), &Silent)
+        .err()
+        .unwrap();
+    assert_eq!(error.code(), "lock-timeout");
+    let text = error.to_string();
+    assert!(text.contains("a process that makes a backup"), "{text}");
+    // Nothing was changed; the next one goes on.
+    assert!(!scene.catalog().exists());
+    lock.unlock().unwrap();
+    let options = scene.options().lock_timeout(patience);
+    let rebuilt = options.rebuild(&scene.base, &RebuildOptions::default(), &Silent);
+    assert!(rebuilt.unwrap().1.backup.is_some());
+}
