@@ -15,8 +15,8 @@
 //! The names of a chunk are unlinked in the order of their inodes, which saves seeks in the inode
 //! table. One worker a core is enough where the disk answers at once; where calls wait, each worker
 //! hands out the subfolders that it has found before it goes on, and starts one more, up to
-//! [`MOST_WORKERS`], so that many calls are in flight. Calls wait where they take long and the worker is
-//! on its core for less than half of that. Calls are counted across tasks, because a small array is gone
+//! [`MOST_WORKERS`], so that many calls are in flight. Calls wait where they take long, the longer the
+//! more workers share a core, and the worker is on its core for less than half of that. Calls are counted across tasks, because a small array is gone
 //! before its own few calls say anything. Time in which a worker has no core is not counted as the
 //! disk's: beside a training, more workers would only take from it. A wait for something that another
 //! thread holds is counted, whatever that thread waits for. In one folder unlinks wait for each other,
@@ -109,47 +109,12 @@ pub fn purge(
     options: PurgeOptions,
     monitor: &dyn Monitor,
 ) -> Result<PurgeReport, StorageError> {
-    let root = open_folder(&folder.fd, ".")
-        .map_err(|errno| StorageError::io("opening", &folder.path, errno))?;
-    let device = device_of(root.as_fd(), &folder.path)?;
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(1024);
-    let budget = usize::try_from(limit / 4)
-        .unwrap_or(usize::MAX)
-        .clamp(4, MOST_OPEN);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let root = Arc::new(Folder {
-        parent: None,
-        name: CString::default(),
-        fd: root,
-        open: AtomicUsize::new(1),
-        shared: AtomicBool::new(false),
-        failed: AtomicBool::new(false),
-        rounds: 0,
-    });
-    let purge = Purge {
-        path: folder.path.clone(),
-        device,
-        budget,
-        cores: u32::try_from(cores).unwrap_or(u32::MAX),
-        live: AtomicUsize::new(0),
-        moved: AtomicU64::new(0),
-        options,
-        monitor,
-        queue: Mutex::new(Queue {
-            tasks: Vec::new(),
-            running: 0,
-            // This thread.
-            workers: 1,
-        }),
-        changed: Condvar::new(),
-        report: Mutex::new(PurgeReport::default()),
-        stopped: AtomicBool::new(false),
-        root: Arc::clone(&root),
-    };
+    let purge = Purge::of(folder, options, monitor)?;
     std::thread::scope(|scope| {
         {
             let mut queue = purge.lock();
-            queue.tasks.push(Task::List(Arc::clone(&root)));
+            queue.tasks.push(Task::List(Arc::clone(&purge.root)));
+            let cores = usize::try_from(purge.cores).unwrap_or(usize::MAX);
             for _ in 1..cores.min(purge.most_workers()) {
                 purge.start_worker(scope, &mut queue);
             }
@@ -210,7 +175,51 @@ struct Purge<'a> {
     root: Arc<Folder>,
 }
 
-impl Purge<'_> {
+impl<'a> Purge<'a> {
+    fn of(
+        folder: &TrashFolder,
+        options: PurgeOptions,
+        monitor: &'a dyn Monitor,
+    ) -> Result<Self, StorageError> {
+        let root = open_folder(&folder.fd, ".")
+            .map_err(|errno| StorageError::io("opening", &folder.path, errno))?;
+        let device = device_of(root.as_fd(), &folder.path)?;
+        let limit = getrlimit(Resource::Nofile).current.unwrap_or(1024);
+        let budget = usize::try_from(limit / 4)
+            .unwrap_or(usize::MAX)
+            .clamp(4, MOST_OPEN);
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let root = Arc::new(Folder {
+            parent: None,
+            name: CString::default(),
+            fd: root,
+            open: AtomicUsize::new(1),
+            shared: AtomicBool::new(false),
+            failed: AtomicBool::new(false),
+            rounds: 0,
+        });
+        Ok(Purge {
+            path: folder.path.clone(),
+            device,
+            budget,
+            cores: u32::try_from(cores).unwrap_or(u32::MAX),
+            live: AtomicUsize::new(0),
+            moved: AtomicU64::new(0),
+            options,
+            monitor,
+            queue: Mutex::new(Queue {
+                tasks: Vec::new(),
+                running: 0,
+                // This thread.
+                workers: 1,
+            }),
+            changed: Condvar::new(),
+            report: Mutex::new(PurgeReport::default()),
+            stopped: AtomicBool::new(false),
+            root: Arc::clone(&root),
+        })
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }

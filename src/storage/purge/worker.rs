@@ -20,7 +20,7 @@ use crate::storage::trash::NOTES;
 const CHUNK: usize = 1024;
 /// Chunks that may wait before a reader does its own.
 const MOST_WAITING: usize = 64;
-/// A mean time of a call above this, for each worker that a core has, means that more workers may help:
+/// A mean time of a call above this, for each worker at work that a core has, means that more workers may help:
 /// those that share a core wait for each other too. With 30 instead of 40 a purge beside programs that
 /// kept the cores busy took waits for threads without a core for waits for the disk.
 const SLOW: Duration = Duration::from_micros(40);
@@ -182,7 +182,9 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
         let Some((passed, calls)) = self.pace.step(window) else {
             return;
         };
-        let workers = u32::try_from(self.purge.lock().workers).unwrap_or(u32::MAX);
+        // Those that wait for something to do share no core.
+        let running = u32::try_from(self.purge.lock().running).unwrap_or(u32::MAX);
+        let workers = running.max(self.purge.cores);
         let limit = SLOW * workers / self.purge.cores;
         self.pace = Pace::new(
             passed / calls > limit && {
@@ -381,6 +383,38 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
             items: files,
             files,
             bytes: files * self.purge.options.mean_bytes,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::monitor::Silent;
+    use crate::storage::purge::PurgeOptions;
+    use crate::storage::trash::TrashFolder;
+
+    /// In a chain of folders one worker is left with all of it, where it keeps what it finds to itself.
+    #[test]
+    fn workers_that_wait_for_something_to_do_do_not_make_the_disk_seem_fast() {
+        let folder = tempfile::tempdir().unwrap();
+        let trash = TrashFolder {
+            fd: open_folder(rustix::fs::CWD, folder.path()).unwrap(),
+            path: folder.path().to_owned(),
+        };
+        let purge = Purge::of(&trash, PurgeOptions::default(), &Silent).unwrap();
+        {
+            let mut queue = purge.lock();
+            queue.workers = purge.most_workers();
+            queue.running = 1;
+        }
+        std::thread::scope(|scope| {
+            let mut worker = Worker::new(&purge, scope);
+            // Calls of a tenth of a millisecond, in which the worker is off its core.
+            worker.pace.calls = 99;
+            std::thread::sleep(WINDOW * 2);
+            worker.step(false);
+            assert!(worker.pace.is_slow);
         });
     }
 }
