@@ -2,7 +2,7 @@
 //!
 //! What a statement costs beside its rows, such as opening every index that it writes to, is shared
 //! by rows that are inserted together. Where nothing stands between the first and the last of
-//! some places in their order, all of them are new, and are.
+//! some places in their order, all of them are new.
 
 use std::ops::AddAssign;
 use std::sync::LazyLock;
