@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalog::CatalogError;
-use crate::clock::Timestamp;
-use crate::layout::LayoutError;
-use crate::name::NameError;
+use crate::model::clock::Timestamp;
+use crate::model::layout::LayoutError;
+use crate::model::name::NameError;
+use crate::model::score::ImportError;
 use crate::retention::PlanError;
-use crate::scores::ImportError;
-use crate::storage::StorageError;
+use crate::store::StorageError;
 
 /// Whatever the registry reports.
 #[derive(Debug, thiserror::Error)]

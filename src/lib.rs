@@ -9,29 +9,17 @@
 //! [`ArrayStore`] or [`Registry::record`], [`Registry::scan`], [`Registry::list`],
 //! [`Registry::iterations`].
 //!
-//! # Tour
-//! A module imports only from its own level or from those above it in this table.
-//!
-//! | level | modules |
-//! |---|---|
-//! | values: no disk, no SQL, no clock | [`name`], [`size`], [`clock`], [`monitor`], [`key`], [`layout`], [`identifier`], [`content`], [`artifact`], [`removals`], [`filter`], [`history`], [`pins`], [`scores`], [`retention`], [`config`] |
-//! | all SQL; all touching of data | [`catalog`]; [`storage`] |
-//! | the error that holds both | [`Error`] |
-//! | protocols over both | `scan`, `refresh`, `seal`, [`removal`], [`gc`], `recovery`, `restore`, [`verify`], `rebuild` |
-//! | the face | [`ArrayStore`], [`Registry`] |
-//! | the command line | [`cli`] |
-//!
 //! # Files on disk
-//! | in the base directory | what | module |
-//! |---|---|---|
-//! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog | [`catalog`] |
-//! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now | [`catalog`] |
-//! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal | [`catalog::backup`] |
-//! | `.dalsegno/catalog.sqlite3.damaged-*` | what a rebuild set aside | [`catalog`] |
-//! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest | [`removal`], [`storage`] |
-//! | `.dalsegno/config.toml` | which registry this is, where the catalog is, how long the trash keeps, policies | [`config`], [`catalog`] |
-//! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed | [`catalog`] |
-//! | everything else | the runs' own | [`storage`] |
+//! | in the base directory | what |
+//! |---|---|
+//! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog |
+//! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now |
+//! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal |
+//! | `.dalsegno/catalog.sqlite3.damaged-*` | what a rebuild set aside |
+//! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest |
+//! | `.dalsegno/config.toml` | which registry this is, where the catalog is, how long the trash keeps, policies |
+//! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed |
+//! | everything else | the runs' own |
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -39,53 +27,30 @@
     expect(rustdoc::broken_intra_doc_links, reason = "cli is left out")
 )]
 
-pub mod array_store;
-pub mod artifact;
 pub mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod content;
 pub mod error;
-pub mod filter;
-pub mod gc;
-pub mod history;
-pub mod identifier;
-pub mod key;
-pub mod layout;
-pub mod monitor;
-pub mod name;
-pub mod pins;
-mod rebuild;
-mod recovery;
-mod refresh;
+pub mod model;
+pub mod ops;
 mod registry;
-pub mod removal;
-pub mod removals;
-mod restore;
 pub mod retention;
-mod scan;
-pub mod scores;
-mod seal;
-pub mod size;
-pub mod storage;
-pub mod verify;
+pub mod store;
 
-pub use array_store::ArrayStore;
 pub use error::{Error, Result};
-pub use identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
-pub use rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};
-pub use recovery::{Pending, Recovery};
-pub use refresh::{RefreshOptions, RefreshReport};
+pub use model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};
+pub use ops::recover::{Pending, Recovery};
+pub use ops::refresh::{RefreshOptions, RefreshReport};
+pub use ops::remove::{BackupFailure, Chosen, RemovalPlan, RemovalReport, RemoveOptions};
+pub use ops::restore::RestoreReport;
+pub use ops::scan::{ScanOptions, ScanReport};
+pub use ops::seal::SealOptions;
+pub use ops::verify::{RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
+pub use registry::array_store::{self, ArrayStore};
 pub use registry::{
     EmptyReport, Gone, Options, PinTarget, Registry, RestoreTarget, Target, UndoReport,
 };
-pub use removal::{BackupFailure, Chosen, RemovalPlan, RemovalReport, RemoveOptions};
-pub use restore::RestoreReport;
-pub use scan::{ScanOptions, ScanReport};
-pub use seal::SealOptions;
-pub use verify::{RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
 
 /// The example of the README compiles and runs.
 #[cfg(doctest)]

@@ -18,12 +18,12 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use child::{answer, assert_sound, command, prediction, say, write_array};
-use dalsegno::clock::{Clock, FixedClock, SystemClock, Timestamp};
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcOptions, GcRequest, GcRules};
-use dalsegno::key::Key;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::clock::{Clock, FixedClock, SystemClock, Timestamp};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
 use dalsegno::retention::{self, Policy};
 use dalsegno::{Options, Registry, RemoveOptions, RestoreTarget, Target, VerifyOptions};
 

@@ -35,12 +35,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use child::{assert_sound, prediction, say, tree, write_array};
-use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::backup;
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
-use dalsegno::monitor::Silent;
-use dalsegno::storage::WalkOptions;
+use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
+use dalsegno::model::progress::Silent;
+use dalsegno::store::WalkOptions;
 use dalsegno::{Error, Options, Registry, Target};
 use fault::{CHANGES, calls, copy, trace};
 use tempfile::TempDir;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dalsegno::artifact::Artifact;
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
-use dalsegno::monitor::{Monitor, Phase, Progress, Silent};
-use dalsegno::removals::Keep;
-use dalsegno::storage::WalkOptions;
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
+use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
+use dalsegno::model::removal::Keep;
+use dalsegno::store::WalkOptions;
 use dalsegno::{
     Options, RefreshOptions, Registry, RemoveOptions, Target, VerifyOptions, VerifyReport,
 };

@@ -1,9 +1,9 @@
 //! Names, keys and the layout both ways, for arbitrary names.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
-use dalsegno::key::Key;
-use dalsegno::layout::{self, LayoutError};
-use dalsegno::name::{
+use dalsegno::model::key::Key;
+use dalsegno::model::layout::{self, LayoutError};
+use dalsegno::model::name::{
     ContainerName, DatasetName, MAX_COMPONENT, NameError, Parameters, RunName, is_container_name,
     parse_iteration,
 };

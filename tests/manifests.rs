@@ -17,10 +17,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use child::{prediction, tree, write_array};
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Options, Registry, RestoreTarget, Target};
 use rusqlite::Connection;
 
@@ -103,7 +103,7 @@ impl Scene {
 
     fn artifact(&self, iteration: i64) -> PathBuf {
         let key = prediction("run", iteration);
-        self.base.join(dalsegno::layout::locate(&key).path())
+        self.base.join(dalsegno::model::layout::locate(&key).path())
     }
 
     /// Opens twice: each time the problem is told and nothing is touched.
@@ -115,7 +115,7 @@ impl Scene {
             assert_eq!(problems.len(), 1, "{what}: {problems:?}");
             assert!(problems[0].contains(ID), "{what}: {problems:?}");
             let rows = registry
-                .select(&dalsegno::filter::Filter::default())
+                .select(&dalsegno::model::filter::Filter::default())
                 .unwrap();
             assert_eq!(rows.len(), 2, "{what}");
             drop(registry);
@@ -279,7 +279,7 @@ fn a_trash_that_is_a_link_is_refused() {
     let reader = Registry::open_read_only(&scene.base).unwrap();
     assert_eq!(
         reader
-            .select(&dalsegno::filter::Filter::default())
+            .select(&dalsegno::model::filter::Filter::default())
             .unwrap()
             .len(),
         2

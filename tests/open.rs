@@ -27,8 +27,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use child::{answer, command, outcome, prediction, say, tree, write_array};
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::filter::Filter;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::filter::Filter;
 use dalsegno::{Options, Registry};
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -33,12 +33,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
-use dalsegno::artifact::Artifact;
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::{Registry, Target, layout};
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::{Registry, Target};
 use tempfile::TempDir;
 
 /// Where the array of most tests lies.

@@ -28,11 +28,12 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
-use dalsegno::key::Key;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::{Registry, Target, layout};
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::{Registry, Target};
 use tempfile::TempDir;
 
 const TRASH: &str = ".dalsegno/trash";

@@ -6,8 +6,8 @@ use std::time::Instant;
 
 use dalsegno::Registry;
 use dalsegno::catalog::Durability;
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::key::Key;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::key::Key;
 use rusqlite::Connection;
 
 use crate::Bench;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use dalsegno::Registry;
 use dalsegno::catalog::Durability;
-use dalsegno::key::Key;
+use dalsegno::model::key::Key;
 use serde::{Deserialize, Serialize};
 
 use crate::Bench;

@@ -1,6 +1,6 @@
 //! The artifacts that the benchmarks are about: runs of 100 iterations with 100 outputs each.
 
-use dalsegno::key::Key;
+use dalsegno::model::key::Key;
 
 use crate::measure::Result;
 

@@ -5,8 +5,8 @@ use std::process::Command;
 use std::time::Instant;
 
 use dalsegno::catalog::Durability;
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcRequest, GcRules};
+use dalsegno::model::filter::Filter;
+use dalsegno::ops::gc::{GcRequest, GcRules};
 use dalsegno::retention::{Keep, Policy, Select};
 use dalsegno::{Registry, Target};
 

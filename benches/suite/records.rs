@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use dalsegno::Registry;
 use dalsegno::catalog::Durability;
-use dalsegno::key::Key;
+use dalsegno::model::key::Key;
 
 use crate::catalogs::{self, THEN, create};
 use crate::keys::{Place, spread};

@@ -6,9 +6,9 @@ use std::process::Command;
 use std::time::Instant;
 
 use dalsegno::catalog::Durability;
-use dalsegno::filter::Filter;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
 use dalsegno::{Registry, RemoveOptions, RestoreTarget};
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -230,7 +230,7 @@ fn against_bare(bench: &mut Bench, load: Load, what: &str) -> Result<()> {
     for base in &bases {
         load.grow(base)?;
         let registry = create(base, Durability::Full)?;
-        registry.scan(dalsegno::storage::WalkOptions::default(), &Silent)?;
+        registry.scan(dalsegno::store::WalkOptions::default(), &Silent)?;
     }
     let registry = Registry::open(&bases[0])?;
     let catalog = bases[1].join(".dalsegno/catalog.sqlite3");

@@ -8,14 +8,16 @@ use std::fs;
 use std::path::Path;
 
 use dalsegno::Options;
-use dalsegno::clock::FixedClock;
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcRequest, GcRules};
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::clock::FixedClock;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::model::score;
+use dalsegno::ops::gc::{GcRequest, GcRules};
 use dalsegno::retention::{Policy, Select};
-use dalsegno::{PinTarget, RefreshOptions, RemoveOptions, ScanOptions, layout, scores};
+use dalsegno::{PinTarget, RefreshOptions, RemoveOptions, ScanOptions};
 use dalsegno_fuzz::world::{CATALOG, NOW, write};
 
 /// Arrays of the seed.

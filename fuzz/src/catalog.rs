@@ -6,18 +6,18 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use dalsegno::artifact::State;
 use dalsegno::catalog::{DuGroup, ScoreQuery};
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcOptions, GcRequest, GcRules};
-use dalsegno::history::HistoryFilter;
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::artifact::State;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::layout;
+use dalsegno::model::operation::HistoryFilter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
 use dalsegno::retention::{self, Policy};
 use dalsegno::{
     PinTarget, RefreshOptions, Registry, RemoveOptions, RestoreTarget, ScanOptions, VerifyOptions,
-    layout,
 };
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -264,7 +264,7 @@ fn look(registry: &Registry) {
     given(registry.trash());
     given(registry.restorable(&RestoreTarget::Filter(all())));
     given(registry.pending());
-    let each = |operation: dalsegno::history::Operation| {
+    let each = |operation: dalsegno::model::operation::Operation| {
         given(registry.operation(operation.id));
         Ok(ControlFlow::Continue(()))
     };
@@ -331,7 +331,7 @@ fn change(registry: &Registry, work: Work) {
         }
         Work::Trash => {
             let mut operations = Vec::new();
-            let each = |operation: dalsegno::history::Operation| {
+            let each = |operation: dalsegno::model::operation::Operation| {
                 operations.push(operation.id);
                 Ok(ControlFlow::Continue(()))
             };

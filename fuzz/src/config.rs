@@ -2,9 +2,9 @@
 //! reads the same, and a policy that was read can be planned with.
 
 use dalsegno::Error;
-use dalsegno::config::Config;
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcRequest, GcRules};
+use dalsegno::catalog::config::Config;
+use dalsegno::model::filter::Filter;
+use dalsegno::ops::gc::{GcRequest, GcRules};
 
 use super::world::World;
 

@@ -6,15 +6,15 @@ use std::collections::BTreeSet;
 use arbitrary::{Result, Unstructured};
 use dalsegno::Options;
 use dalsegno::Registry;
-use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::{Catalog, CatalogOptions, DuGroup, Note, Seen};
-use dalsegno::clock::Timestamp;
-use dalsegno::filter::{Filter, IterationRange, Pattern};
-use dalsegno::history::{Action, Agent, Doing, HistoryFilter};
-use dalsegno::key::Kind;
-use dalsegno::layout;
-use dalsegno::removals::Actor;
-use dalsegno::size::{ByteCount, Size};
+use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::{Filter, IterationRange, Pattern};
+use dalsegno::model::key::Kind;
+use dalsegno::model::layout;
+use dalsegno::model::operation::{Action, Agent, Doing, HistoryFilter};
+use dalsegno::model::removal::Actor;
+use dalsegno::model::size::{ByteCount, Size};
 use tempfile::TempDir;
 
 use super::world::NOW;
@@ -57,7 +57,7 @@ fn tester() -> Agent {
 impl Rows {
     fn new() -> Self {
         let base = tempfile::tempdir().unwrap();
-        let clock = dalsegno::clock::FixedClock(NOW);
+        let clock = dalsegno::model::clock::FixedClock(NOW);
         let (registry, _) = Options::new().clock(clock).create(base.path()).unwrap();
         let (path, options) = (registry.catalog_path(), CatalogOptions::default());
         let catalog = Catalog::open(path, base.path(), Some(tester()), options).unwrap();
@@ -278,7 +278,9 @@ fn read_history(input: &mut Unstructured<'_>, runs: Vec<Pattern>) -> Result<Hist
         until: time(input)?,
         runs,
         artifacts: several(input, |input| {
-            Ok(Some(dalsegno::artifact::ArtifactId(input.arbitrary()?)))
+            Ok(Some(dalsegno::model::artifact::ArtifactId(
+                input.arbitrary()?,
+            )))
         })?,
         most: input.arbitrary()?,
         before: input.arbitrary()?,

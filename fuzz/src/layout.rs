@@ -5,9 +5,9 @@ use std::path::{Component, Path};
 
 use arbitrary::{Result, Unstructured};
 use dalsegno::Error;
-use dalsegno::key::{Key, Kind};
-use dalsegno::layout;
-use dalsegno::name::{ContainerName, NameError, is_registry_dir};
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::layout;
+use dalsegno::model::name::{ContainerName, NameError, is_registry_dir};
 
 /// Components that mean something to the layout, and a few that mean nothing.
 const WORDS: [&str; 24] = [

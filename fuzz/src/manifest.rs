@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use arbitrary::{Result, Unstructured};
-use dalsegno::filter::Filter;
-use dalsegno::monitor::Silent;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
 use dalsegno::{RestoreTarget, VerifyOptions};
 use rusqlite::Connection;
 use serde_json::Value;

@@ -6,16 +6,16 @@ use std::path::{Component, Path};
 use std::str::FromStr;
 
 use dalsegno::Error;
-use dalsegno::artifact::State;
-use dalsegno::filter::IterationRange;
-use dalsegno::history::{Action, Hash};
-use dalsegno::key::Kind;
-use dalsegno::name::{
+use dalsegno::model::artifact::State;
+use dalsegno::model::filter::IterationRange;
+use dalsegno::model::key::Kind;
+use dalsegno::model::name::{
     ContainerName, DatasetName, MAX_COMPONENT, NameError, Parameters, RunName, parse_iteration,
 };
-use dalsegno::pins::PinName;
-use dalsegno::removals::RemovalId;
-use dalsegno::scores::MetricName;
+use dalsegno::model::operation::{Action, Hash};
+use dalsegno::model::pin::PinName;
+use dalsegno::model::removal::RemovalId;
+use dalsegno::model::score::MetricName;
 
 /// Reads the bytes as every kind of name.
 pub fn check(data: &[u8]) {

@@ -2,9 +2,9 @@
 //! reads the same, and carrying it out touches nothing but what it may.
 
 use arbitrary::Unstructured;
-use dalsegno::gc::{GcOptions, PlanFile};
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::gc::{GcOptions, PlanFile};
 
 use super::edit::edit;
 use super::world::{World, given, known};

@@ -1,14 +1,14 @@
 //! Scores that are imported: what is read can be written and read again.
 
 use dalsegno::Error;
-use dalsegno::scores;
+use dalsegno::model::score;
 
 /// Reads the bytes as CSV or JSON lines.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let scores = match scores::read(text) {
+    let scores = match score::read(text) {
         Ok(scores) => scores,
         Err(error) => {
             assert!(Error::CODES.contains(&error.code()));
@@ -24,12 +24,12 @@ pub fn check(data: &[u8]) {
         lines.push_str(&line(score));
         lines.push('\n');
     }
-    let again = scores::read(&lines).unwrap();
+    let again = score::read(&lines).unwrap();
     assert_eq!(format!("{again:?}"), format!("{scores:?}"), "{lines}");
 }
 
 /// A score as a line of what is imported.
-fn line(score: &scores::Score) -> String {
+fn line(score: &score::Score) -> String {
     let mut fields = serde_json::Map::new();
     fields.insert("run".to_owned(), score.run.as_str().into());
     fields.insert("iteration".to_owned(), score.iteration.into());

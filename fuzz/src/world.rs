@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use dalsegno::clock::{FixedClock, Timestamp};
+use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::{Error, Options, Registry};
 use tempfile::TempDir;
 

@@ -3,12 +3,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use dalsegno::artifact::{Artifact, ArtifactId};
-use dalsegno::clock::Timestamp;
-use dalsegno::filter::{Filter, Pattern};
-use dalsegno::key::{Key, Kind};
-use dalsegno::name::{self, DatasetName, Parameters};
-use dalsegno::removals::Keep;
+use dalsegno::model::artifact::{Artifact, ArtifactId};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::{Filter, Pattern};
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::name::{self, DatasetName, Parameters};
+use dalsegno::model::removal::Keep;
 use dalsegno::{Error, Target};
 use pyo3::prelude::*;
 

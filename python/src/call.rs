@@ -26,7 +26,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use dalsegno::catalog::CatalogError;
-use dalsegno::monitor::{Monitor, Phase, Progress};
+use dalsegno::model::progress::{Monitor, Phase, Progress};
 use dalsegno::{Error, Registry, Result};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
+use dalsegno::model::filter::Filter;
+use dalsegno::ops::gc::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
 use dalsegno::retention::{Best, Decision, Keep, Limit, Line, Metric, Policy, RunPolicy, Select};
 use dalsegno::{Error, RefreshOptions, Registry};
 use pyo3::prelude::*;

@@ -5,10 +5,10 @@ use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
-use dalsegno::artifact::{Artifact, ArtifactId, Origin};
-use dalsegno::clock::Timestamp;
-use dalsegno::key::Key;
-use dalsegno::size::{ByteCount, Size};
+use dalsegno::model::artifact::{Artifact, ArtifactId, Origin};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::key::Key;
+use dalsegno::model::size::{ByteCount, Size};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};

@@ -13,10 +13,10 @@ use super::artifacts::{Recorder, Seen, Word, once};
 use super::error::CatalogError;
 use super::journal::{COPY, ImageLine};
 use super::rows;
-use crate::artifact::{Origin, State};
-use crate::history::Side;
-use crate::key::Key;
-use crate::layout::Location;
+use crate::model::artifact::{Origin, State};
+use crate::model::key::Key;
+use crate::model::layout::Location;
+use crate::model::operation::Side;
 
 /// Rows that one statement inserts; with more it takes no less time a row.
 const TOGETHER: usize = 16;
@@ -40,7 +40,7 @@ static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
 pub struct Found {
     /// The key that its path reads as.
     pub key: Key,
-    /// The key's [place](crate::layout::place).
+    /// The key's [place](crate::model::layout::place).
     pub location: Location,
     /// What was seen of it.
     pub seen: Seen,

@@ -8,13 +8,13 @@ use super::Catalog;
 use super::error::CatalogError;
 use super::journal::{INSERT_IMAGE, Journal, Named};
 use super::rows::{self, columns, names};
-use crate::artifact::{Artifact, ArtifactId, Origin, State};
-use crate::clock::Timestamp;
-use crate::content::ContentHash;
-use crate::history::{Doing, Side};
-use crate::key::Key;
-use crate::layout::{self, Location};
-use crate::size::Size;
+use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::key::Key;
+use crate::model::layout::{self, Location};
+use crate::model::operation::{Doing, Side};
+use crate::model::size::Size;
 
 pub(super) const BY_ID: &str = concat!(
     "SELECT ",

@@ -9,12 +9,12 @@ use super::removals::{
     LEFT, LEFT_OF_ITEM, MARK_RESTORED, OF_ITEM, OpenRemoval, PATH_OF_ITEM, SET_STATE, STATE_OF,
     below, state_of,
 };
-use crate::artifact::{Artifact, ArtifactId};
-use crate::clock::Timestamp;
-use crate::history::Side;
-use crate::key::Key;
-use crate::layout::Location;
-use crate::removals::{Actor, RemovalId, RemovalState};
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::clock::Timestamp;
+use crate::model::key::Key;
+use crate::model::layout::Location;
+use crate::model::operation::Side;
+use crate::model::removal::{Actor, RemovalId, RemovalState};
 
 impl Change<'_> {
     fn sql(&self, error: rusqlite::Error) -> CatalogError {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use rusqlite::ErrorCode;
 
-use crate::history::UndoError;
-use crate::pins::PinError;
+use crate::model::operation::UndoError;
+use crate::model::pin::PinError;
 
 /// What can go wrong with a catalog.
 #[derive(Debug, thiserror::Error)]

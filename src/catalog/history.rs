@@ -11,13 +11,13 @@ use super::error::CatalogError;
 use super::journal::{self, Fields};
 use super::rows::{self, columns, names};
 use super::select::Query;
-use crate::artifact::ArtifactId;
-use crate::clock::Timestamp;
-use crate::history::{
+use crate::model::artifact::ArtifactId;
+use crate::model::clock::Timestamp;
+use crate::model::layout::Location;
+use crate::model::operation::{
     Agent, Broken, ChainReport, Hash, HistoryFilter, Image, Noted, Operation, Side,
 };
-use crate::layout::Location;
-use crate::removals::Actor;
+use crate::model::removal::Actor;
 
 /// The columns of an operation. `$more` are the number of its artifacts, and the path of the first.
 macro_rules! operations {
@@ -358,7 +358,7 @@ impl Catalog {
                 at: Timestamp(rows::field(row, 1)?),
                 action: action
                     .parse()
-                    .map_err(|error: crate::history::UnknownAction| error.to_string())?,
+                    .map_err(|error: crate::model::operation::UnknownAction| error.to_string())?,
                 reason: rows::field(row, 3)?,
                 detail: detail.map_err(|error| error.to_string())?,
                 images: rows::field(row, 5)?,

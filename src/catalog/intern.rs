@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::artifacts::Recorder;
 use super::error::CatalogError;
-use crate::key::Key;
+use crate::model::key::Key;
 
 pub(super) const INTERN: [(&str, &str); 4] = [
     (

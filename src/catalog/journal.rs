@@ -20,10 +20,10 @@ use sha2::{Digest, Sha256};
 use super::Catalog;
 use super::error::CatalogError;
 use super::rows;
-use crate::artifact::{Artifact, Origin, State};
-use crate::content::ContentHash;
-use crate::history::{Agent, Doing, Hash, Side};
-use crate::key::Key;
+use crate::model::artifact::{Artifact, Origin, State};
+use crate::model::content::ContentHash;
+use crate::model::key::Key;
+use crate::model::operation::{Agent, Doing, Hash, Side};
 
 pub(super) const HEAD: &str = "SELECT id, hash FROM operation ORDER BY id DESC LIMIT 1";
 pub(super) const INSERT_AGENT: &str = "INSERT INTO agent (user, host, pid, command, job, version) \

@@ -38,29 +38,20 @@
 
 mod adopt;
 mod artifacts;
-pub mod backup;
 mod change;
-mod check;
-mod connection;
-mod durable;
+pub mod config;
 mod error;
-mod folder;
-mod fork;
-mod health;
 mod history;
 mod intern;
 mod journal;
-mod migrate;
 mod pins;
 #[cfg(test)]
 mod plans;
-mod queue;
 mod removals;
-mod replace;
-mod reserve;
 mod rows;
 mod scores;
 mod select;
+pub(crate) mod sqlite;
 mod summary;
 mod take_in;
 mod undo;
@@ -69,29 +60,31 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::clock::{Clock, SystemClock};
-use crate::history::Agent;
-use crate::monitor::{Interrupt, Monitor, Phase, Silent};
+use crate::model::clock::{Clock, SystemClock};
+use crate::model::operation::Agent;
+use crate::model::progress::{Interrupt, Monitor, Phase, Silent};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use adopt::{Adopted, Found};
 pub use artifacts::{Note, Recorded, Recorder, Seal, Seen};
-pub use check::{FileCheck, KeptItem, RowRead};
 pub use error::CatalogError;
-pub use folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
-pub use health::{CatalogCounts, CatalogFiles, CatalogHealth};
 pub use pins::{Bound, PinChange};
-pub use queue::OnWait;
 pub use removals::{Change, OpenRemoval};
-pub use replace::{Replacing, damage_of, has_log, registry_of};
 pub use scores::ScoreQuery;
 pub use select::Selected;
+pub use sqlite::check::{FileCheck, KeptItem, RowRead};
+pub use sqlite::folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
+pub use sqlite::health::{CatalogCounts, CatalogFiles, CatalogHealth};
+pub use sqlite::queue::OnWait;
+pub use sqlite::replace::{Replacing, damage_of, has_log, registry_of};
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
 
-pub(crate) use connection::check_file;
+pub(crate) use sqlite::connection::check_file;
 
-use connection::Access;
-use queue::WriteQueue;
+pub use sqlite::backup;
+use sqlite::connection::Access;
+use sqlite::queue::WriteQueue;
+use sqlite::{connection, fork, migrate, queue, reserve};
 
 /// What a commit promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

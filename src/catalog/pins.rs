@@ -8,13 +8,13 @@ use super::error::CatalogError;
 use super::rows;
 use super::select::Query;
 use super::{Catalog, Change};
-use crate::artifact::{Artifact, ArtifactId};
-use crate::clock::Timestamp;
-use crate::filter::{Filter, IterationRange};
-use crate::history::{Action, Doing};
-use crate::key::Key;
-use crate::pins::{Pin, PinError, PinName, PinScope};
-use crate::removals::Actor;
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::clock::Timestamp;
+use crate::model::filter::{Filter, IterationRange};
+use crate::model::key::Key;
+use crate::model::operation::{Action, Doing};
+use crate::model::pin::{Pin, PinError, PinName, PinScope};
+use crate::model::removal::Actor;
 
 /// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration. One
 /// whose row is not there binds all the same, so the joins are outer ones.
@@ -336,13 +336,14 @@ impl Change<'_> {
 
 fn name(row: &Row<'_>, index: usize) -> rusqlite::Result<PinName> {
     let text: String = row.get(index)?;
-    text.parse().map_err(|error: crate::pins::NotAPinName| {
-        rusqlite::Error::FromSqlConversionFailure(
-            index,
-            rusqlite::types::Type::Text,
-            error.to_string().into(),
-        )
-    })
+    text.parse()
+        .map_err(|error: crate::model::pin::NotAPinName| {
+            rusqlite::Error::FromSqlConversionFailure(
+                index,
+                rusqlite::types::Type::Text,
+                error.to_string().into(),
+            )
+        })
 }
 
 /// A scope for each range of iterations, or one for the whole run.

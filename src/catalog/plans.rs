@@ -11,10 +11,10 @@ use rusqlite::{Connection, params, params_from_iter};
 use super::select::{Query, Selected, listing};
 use super::summary::{DuGroup, by_group, by_iteration, by_run, by_space};
 use super::{adopt, artifacts, intern, migrate, removals};
-use crate::artifact::State;
-use crate::clock::Timestamp;
-use crate::filter::{Filter, IterationRange, Pattern};
-use crate::key::Kind;
+use crate::model::artifact::State;
+use crate::model::clock::Timestamp;
+use crate::model::filter::{Filter, IterationRange, Pattern};
+use crate::model::key::Kind;
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();

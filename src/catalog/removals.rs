@@ -9,13 +9,13 @@ use super::error::CatalogError;
 use super::journal::Journal;
 use super::rows::{self, columns, names};
 use super::select::{Query, conditions};
-use crate::artifact::Artifact;
-use crate::clock::Timestamp;
-use crate::filter::Filter;
-use crate::history::Doing;
-use crate::layout::Location;
-use crate::removals::{Actor, Removal, RemovalId, RemovalState, RemovedArtifact};
-use crate::size::{ByteCount, Total};
+use crate::model::artifact::Artifact;
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::layout::Location;
+use crate::model::operation::Doing;
+use crate::model::removal::{Actor, Removal, RemovalId, RemovalState, RemovedArtifact};
+use crate::model::size::{ByteCount, Total};
 
 pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
      (id, removed_at, user, host, pid, reason, state, purge_after) \

@@ -8,13 +8,13 @@ use rusqlite::Row;
 use rusqlite::types::FromSql;
 
 use super::error::CatalogError;
-use crate::artifact::{Artifact, ArtifactId, Origin, State};
-use crate::clock::Timestamp;
-use crate::content::ContentHash;
-use crate::key::{Key, Kind};
-use crate::layout;
-use crate::name::{NameError, RunName};
-use crate::size::{ByteCount, Size};
+use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::key::{Key, Kind};
+use crate::model::layout;
+use crate::model::name::{NameError, RunName};
+use crate::model::size::{ByteCount, Size};
 
 /// The columns of [`artifact`], over the joins of [`names`]. The last is asked once a statement.
 macro_rules! columns {

@@ -11,9 +11,9 @@ use super::error::CatalogError;
 use super::intern::INTERN;
 use super::select::Query;
 use super::{Catalog, rows};
-use crate::filter::{Filter, Pattern};
-use crate::name::{DatasetName, Parameters};
-use crate::scores::Score;
+use crate::model::filter::{Filter, Pattern};
+use crate::model::name::{DatasetName, Parameters};
+use crate::model::score::Score;
 
 pub(super) const PUT: &str = "INSERT INTO score \
      (run_id, metric_id, iteration, dataset_id, parameters_id, value, scored_at) \
@@ -206,7 +206,7 @@ impl Catalog {
             let dataset: Option<String> = rows::field(row, 2)?;
             let parameters: Option<String> = rows::field(row, 3)?;
             let metric: String = rows::field(row, 4)?;
-            let name = |error: crate::name::NameError| error.to_string();
+            let name = |error: crate::model::name::NameError| error.to_string();
             Ok(Score {
                 run: run.parse().map_err(name)?,
                 iteration: rows::field(row, 1)?,
@@ -216,7 +216,7 @@ impl Catalog {
                     .transpose()?,
                 metric: metric
                     .parse()
-                    .map_err(|error: crate::scores::NotAMetricName| error.to_string())?,
+                    .map_err(|error: crate::model::score::NotAMetricName| error.to_string())?,
                 value: rows::field::<Option<f64>>(row, 5)?.unwrap_or(f64::NAN),
             })
         };

@@ -12,9 +12,9 @@ use rusqlite::{Connection, params_from_iter};
 use super::Catalog;
 use super::error::CatalogError;
 use super::rows::{self, columns, names};
-use crate::artifact::{Artifact, State};
-use crate::filter::{Filter, Pattern};
-use crate::key::Kind;
+use crate::model::artifact::{Artifact, State};
+use crate::model::filter::{Filter, Pattern};
+use crate::model::key::Kind;
 
 /// SQL and the values that are bound to it.
 pub(super) struct Query {

@@ -11,12 +11,12 @@ use super::Catalog;
 use super::error::CatalogError;
 use super::rows;
 use super::select::{Query, conditions};
-use crate::clock::Timestamp;
-use crate::filter::Filter;
-use crate::key::Kind;
-use crate::name::NameError;
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::key::Kind;
+use crate::model::name::NameError;
+use crate::model::size::{ByteCount, Total};
 use crate::retention::GroupKey;
-use crate::size::{ByteCount, Total};
 
 /// What one iteration of a run has, counting what is present.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

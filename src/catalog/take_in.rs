@@ -6,10 +6,10 @@ use super::artifacts::Recorder;
 use super::error::CatalogError;
 use super::removals::Change;
 use super::rows;
-use crate::artifact::{Artifact, ArtifactId};
-use crate::clock::Timestamp;
-use crate::history::Side;
-use crate::removals::RemovalId;
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::clock::Timestamp;
+use crate::model::operation::Side;
+use crate::model::removal::RemovalId;
 
 pub(super) const INSERT_AS: &str = "INSERT INTO artifact (id, run_id, kind_id, iteration, \
      dataset_id, parameters_id, container_id, array, origin, state, bytes, files, recorded_at, \

@@ -14,9 +14,9 @@ use super::error::CatalogError;
 use super::journal::Journal;
 use super::pins::{self, Pinning};
 use super::{Catalog, PinChange};
-use crate::history::{Action, Doing, Operation, UndoError};
-use crate::pins::{PinError, PinName, PinScope};
-use crate::scores::{MetricName, Score};
+use crate::model::operation::{Action, Doing, Operation, UndoError};
+use crate::model::pin::{PinError, PinName, PinScope};
+use crate::model::score::{MetricName, Score};
 
 /// What was done to pins after an operation.
 pub(super) const LATER_ON_PINS: &str = "SELECT action, detail FROM operation \
@@ -260,7 +260,7 @@ impl Catalog {
 
     fn pin_name(&self, text: &str) -> Result<PinName, CatalogError> {
         let name = text.parse();
-        name.map_err(|error: crate::pins::NotAPinName| self.no_detail(&error.to_string()))
+        name.map_err(|error: crate::model::pin::NotAPinName| self.no_detail(&error.to_string()))
     }
 
     /// The scores of an operation, without their values. One that it noted several times is one
@@ -274,7 +274,7 @@ impl Catalog {
             one => one.into_iter().collect(),
         };
         let read = |detail: Value| -> Result<(Score, ScoreChange), String> {
-            let text = |error: crate::name::NameError| error.to_string();
+            let text = |error: crate::model::name::NameError| error.to_string();
             let change: ScoreChange =
                 serde_json::from_value(detail).map_err(|error| error.to_string())?;
             let dataset = change.dataset.as_deref().map(str::parse).transpose();

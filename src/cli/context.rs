@@ -9,13 +9,13 @@ use super::fail::Failure;
 use super::progress::Bar;
 use crate::catalog::CatalogError;
 use crate::error::Error;
-use crate::filter::Filter;
-use crate::monitor::Monitor;
-use crate::name::REGISTRY_DIR;
-use crate::refresh::RefreshOptions;
+use crate::model::filter::Filter;
+use crate::model::name::REGISTRY_DIR;
+use crate::model::progress::Monitor;
+use crate::model::removal::RemovalId;
+use crate::ops::refresh::RefreshOptions;
 use crate::registry::{Options, Registry, Target};
-use crate::removals::RemovalId;
-use crate::storage::Finding;
+use crate::store::Finding;
 
 /// Bytes of output that are written at once: what a pipe holds.
 const OUTPUT_BUFFER: usize = 64 << 10;

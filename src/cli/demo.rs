@@ -10,7 +10,7 @@ use super::args::Arguments;
 use super::context::{Context, shell_word};
 use super::fail::Failure;
 use super::zarr::{self, Version};
-use crate::clock::{Clock, SystemClock};
+use crate::model::clock::{Clock, SystemClock};
 
 /// Make a small base directory with real zarr arrays and show what dalsegno does with it
 ///

@@ -18,13 +18,13 @@ use super::fail::{self, Failure};
 use super::render;
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, Folder};
-use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::history::Hash;
-use crate::name::REGISTRY_DIR;
+use crate::model::clock::Timestamp;
+use crate::model::name::REGISTRY_DIR;
+use crate::model::operation::Hash;
+use crate::model::size::Total;
 use crate::registry::Registry;
-use crate::size::Total;
-use crate::storage::FileSystem;
+use crate::store::FileSystem;
 
 use machine::{Machine, Program, User};
 
@@ -260,7 +260,7 @@ fn opened(registry: &Registry) -> Result<Opened, Error> {
 
 fn pending_of(registry: &Registry) -> Result<Pending, Error> {
     let pending = registry.pending()?;
-    let text = |ids: &[crate::removals::RemovalId]| -> Vec<String> {
+    let text = |ids: &[crate::model::removal::RemovalId]| -> Vec<String> {
         ids.iter().map(ToString::to_string).collect()
     };
     let purging = text(&pending.due);

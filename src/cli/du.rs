@@ -12,10 +12,10 @@ use super::render::{
 };
 use super::selection::Selection;
 use crate::catalog::{DuGroup, DuRow};
-use crate::key::Kind;
-use crate::refresh::RefreshOptions;
-use crate::removals::Removal;
-use crate::size::{ByteCount, Total};
+use crate::model::key::Kind;
+use crate::model::removal::Removal;
+use crate::model::size::{ByteCount, Total};
+use crate::ops::refresh::RefreshOptions;
 
 /// Show what a selection takes on disk, largest first
 ///

@@ -5,8 +5,8 @@ use std::io::ErrorKind;
 
 use super::context::Context;
 use crate::error::Error;
-use crate::key::UnknownKind;
-use crate::name::NameError;
+use crate::model::key::UnknownKind;
+use crate::model::name::NameError;
 
 /// Why a command ended.
 #[derive(Debug)]

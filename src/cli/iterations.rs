@@ -8,7 +8,7 @@ use super::fail::Failure;
 use super::render::{Align, Column, Record, Rows, total_cells, total_fields};
 use super::selection::Selection;
 use crate::catalog::IterationRow;
-use crate::refresh::RefreshOptions;
+use crate::ops::refresh::RefreshOptions;
 
 /// Show which iterations of each run have validation outputs
 ///

@@ -11,9 +11,9 @@ use super::context::Context;
 use super::fail::Failure;
 use super::render::{Align, Column, Record, Rows, or_dash, or_empty, size_cells, size_fields};
 use super::selection::Selection;
-use crate::artifact::Artifact;
-use crate::filter::Filter;
-use crate::refresh::RefreshOptions;
+use crate::model::artifact::Artifact;
+use crate::model::filter::Filter;
+use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
 /// List the artifacts of a selection

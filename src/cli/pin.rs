@@ -8,7 +8,7 @@ use super::fail::Failure;
 use super::render::{self, Align, Column, Record, Rows, count, short_time};
 use super::show::Subjects;
 use crate::catalog::PinChange;
-use crate::pins::{Pin, PinName};
+use crate::model::pin::{Pin, PinName};
 use crate::registry::{PinTarget, Registry};
 
 /// Pin artifacts: nothing removes them, by hand or by policy, until the pin is taken away

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::monitor::{Monitor, Phase, Progress};
-use crate::size::ByteCount;
+use crate::model::progress::{Monitor, Phase, Progress};
+use crate::model::size::ByteCount;
 
 const PATIENCE: Duration = Duration::from_secs(1);
 const LINE_EVERY: Duration = Duration::from_secs(30);

@@ -10,12 +10,12 @@ use super::fail::Failure;
 use super::render;
 use super::selection;
 use crate::catalog::CatalogError;
-use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::Error;
-use crate::key::Kind;
-use crate::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
-use crate::scan::ScanOptions;
-use crate::storage::{FindingClass, WalkOptions};
+use crate::model::clock::{Clock, SystemClock, Timestamp};
+use crate::model::key::Kind;
+use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
+use crate::ops::scan::ScanOptions;
+use crate::store::{FindingClass, WalkOptions};
 
 /// Make the catalog anew, where it is damaged or gone
 ///

@@ -8,9 +8,9 @@ use super::context::{Context, Form};
 use super::fail::{Failure, name_error};
 use super::render;
 use super::selection;
-use crate::artifact::Artifact;
-use crate::key::{Key, Kind};
-use crate::name::{ContainerName, DatasetName, Parameters, RunName, parse_iteration};
+use crate::model::artifact::Artifact;
+use crate::model::key::{Key, Kind};
+use crate::model::name::{ContainerName, DatasetName, Parameters, RunName, parse_iteration};
 
 /// Record an identifier and print its path
 ///

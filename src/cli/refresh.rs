@@ -7,7 +7,7 @@ use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render;
 use super::selection::Selection;
-use crate::refresh::RefreshOptions;
+use crate::ops::refresh::RefreshOptions;
 
 /// Look on disk for the data of a selection and note what is there
 ///

@@ -8,8 +8,8 @@ use super::fail::Failure;
 use super::render;
 use super::selection::Selection;
 use super::show;
+use crate::ops::restore::RestoreReport;
 use crate::registry::{RestoreTarget, Target};
-use crate::restore::RestoreReport;
 
 /// Bring removed artifacts back from the trash: rows and data, as they were
 ///

@@ -10,11 +10,11 @@ use super::context::{Context, Form, escape};
 use super::fail::Failure;
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::show::Subjects;
-use crate::registry::Registry;
-use crate::removal::{
+use crate::model::removal::Keep;
+use crate::ops::remove::{
     BackupFailure, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
 };
-use crate::removals::Keep;
+use crate::registry::Registry;
 use crate::retention::length;
 
 /// Names that a prompt lists; more are counted.
@@ -129,7 +129,7 @@ struct PlanDocument<'a> {
     bound: &'a [Skipped],
     artifacts: usize,
     #[serde(flatten)]
-    total: crate::size::Total,
+    total: crate::model::size::Total,
 }
 
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
@@ -388,7 +388,7 @@ pub(super) fn skipped(context: &Context, skipped: &[Skipped]) {
 }
 
 /// Says what a purge did.
-pub(super) fn purged(context: &Context, purge: &crate::storage::PurgeReport) {
+pub(super) fn purged(context: &Context, purge: &crate::store::PurgeReport) {
     for (path, reason) in &purge.failures {
         context.warn(&format!("could not unlink {}: {reason}", path.display()));
     }

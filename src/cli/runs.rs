@@ -10,7 +10,7 @@ use super::render::{
 };
 use super::selection::Selection;
 use crate::catalog::RunRow;
-use crate::refresh::RefreshOptions;
+use crate::ops::refresh::RefreshOptions;
 
 /// Show what each run has
 ///

@@ -7,9 +7,9 @@ use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render;
 use super::selection;
-use crate::key::Kind;
-use crate::scan::ScanOptions;
-use crate::storage::{FindingClass, WalkOptions};
+use crate::model::key::Kind;
+use crate::ops::scan::ScanOptions;
+use crate::store::{FindingClass, WalkOptions};
 
 /// Take in every array of the base directory that has no row, and checkpoints on request
 ///

@@ -10,10 +10,10 @@ use super::fail::Failure;
 use super::files;
 use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty};
 use crate::catalog::ScoreQuery;
-use crate::filter::{Filter, IterationRange, Pattern};
-use crate::name::RunName;
+use crate::model::filter::{Filter, IterationRange, Pattern};
+use crate::model::name::RunName;
+use crate::model::score::{self, MetricName, Score};
 use crate::registry::Registry;
-use crate::scores::{self, MetricName, Score};
 
 /// Names that are listed; more are counted.
 const MOST_NAMES: usize = 5;
@@ -150,7 +150,7 @@ impl ScoreCommand {
         let score = |text: &String| -> Result<Score, Failure> {
             let (metric, value) = match (text.split_once('='), self.remove) {
                 (Some((metric, value)), false) => {
-                    let number = scores::parse_value(value);
+                    let number = score::parse_value(value);
                     let bad = || usage(format!("{text}: \"{value}\" is no number"));
                     (metric.trim(), number.ok_or_else(bad)?)
                 }
@@ -164,7 +164,7 @@ impl ScoreCommand {
             };
             let metric: MetricName = metric
                 .parse()
-                .map_err(|error: scores::NotAMetricName| usage(error.to_string()))?;
+                .map_err(|error: score::NotAMetricName| usage(error.to_string()))?;
             Ok(Score {
                 run: RunName::clone(&run),
                 iteration,
@@ -213,7 +213,7 @@ fn note(
 fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<(), Failure> {
     let text = files::read(path, "give a file in UTF-8, CSV or JSON lines")?;
     let name = files::name(path);
-    let scores = scores::read(&text).map_err(|error| {
+    let scores = score::read(&text).map_err(|error| {
         let in_file = format!("{name}, line {}", error.line);
         context.error(
             Some(error.code()),

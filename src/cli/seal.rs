@@ -7,8 +7,8 @@ use super::context::Context;
 use super::fail::Failure;
 use super::render;
 use super::show::{self, Subjects};
+use crate::ops::seal::SealOptions;
 use crate::registry::Target;
-use crate::seal::SealOptions;
 
 /// Say that arrays are whole, and count their bytes and files
 ///

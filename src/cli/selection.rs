@@ -6,10 +6,10 @@ use clap::Args;
 
 use super::args::duration;
 use super::fail::kind_error;
-use crate::artifact::State;
-use crate::clock::{Clock, SystemClock};
-use crate::filter::{Filter, IterationRange};
-use crate::key::Kind;
+use crate::model::artifact::State;
+use crate::model::clock::{Clock, SystemClock};
+use crate::model::filter::{Filter, IterationRange};
+use crate::model::key::Kind;
 
 /// Selects artifacts. Flags are anded, values of one flag are ored.
 #[derive(Debug, Clone, Default, Args)]
@@ -70,7 +70,7 @@ pub(super) fn kind(text: &str) -> Result<Kind, String> {
 
 fn state(text: &str) -> Result<State, String> {
     text.parse()
-        .map_err(|error: crate::artifact::UnknownState| error.to_string())
+        .map_err(|error: crate::model::artifact::UnknownState| error.to_string())
 }
 
 impl Selection {

@@ -8,10 +8,10 @@ use super::fail::Failure;
 use super::history::Shown;
 use super::render::{Rows, or_dash, size_text};
 use super::selection::Selection;
-use crate::artifact::{Artifact, ArtifactId, Origin};
-use crate::filter::Filter;
+use crate::model::artifact::{Artifact, ArtifactId, Origin};
+use crate::model::filter::Filter;
+use crate::ops::remove::Chosen;
 use crate::registry::{Registry, Target};
-use crate::removal::Chosen;
 
 /// Which artifacts a command is about.
 #[derive(Debug, Args)]

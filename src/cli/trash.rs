@@ -11,9 +11,9 @@ use super::render::{
     self, Align, Column, Record, Rows, or_empty, total_cells, total_fields, total_text,
 };
 use super::rm;
-use crate::removals::{Removal, RemovalState};
+use crate::model::removal::{Removal, RemovalState};
+use crate::model::size::Total;
 use crate::retention::length;
-use crate::size::Total;
 
 /// What lies in the trash, and unlinking it
 #[derive(Debug, Args)]

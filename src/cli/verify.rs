@@ -10,8 +10,8 @@ use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render::{self, Align, Column, Record, Rows, or_empty};
 use super::selection::Selection;
+use crate::ops::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
 use crate::registry::Registry;
-use crate::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
 
 /// Check that catalog and disk agree, both ways
 ///
@@ -133,7 +133,7 @@ struct Document<'a> {
     is_complete: bool,
     counts: BTreeMap<VerifyClass, u64>,
     findings: Vec<Line<'a>>,
-    notices: &'a [crate::storage::Finding],
+    notices: &'a [crate::store::Finding],
 }
 
 pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure> {

@@ -5,20 +5,20 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Registry;
-use crate::artifact::{Artifact, ArtifactId, State};
+use crate::catalog::config::NamedPolicy;
 use crate::catalog::{CatalogError, ScoreQuery};
-use crate::config::NamedPolicy;
 use crate::error::{Error, Result};
-use crate::filter::{Filter, Pattern};
-use crate::gc::{self, GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
-use crate::key::Kind;
-use crate::monitor::Monitor;
-use crate::name::RunName;
-use crate::removals::RemovalId;
+use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::filter::{Filter, Pattern};
+use crate::model::key::Kind;
+use crate::model::name::RunName;
+use crate::model::progress::Monitor;
+use crate::model::removal::RemovalId;
+use crate::ops::gc::{self, GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use crate::retention::{
     self, Explanation, Inventory, Metric, Plan, Policy, Row, RowScore, RunInventory, RunRows,
 };
-use crate::storage;
+use crate::store;
 
 /// What of a run and an iteration was measured.
 type Scores = HashMap<(RunName, i64), Arc<[RowScore]>>;
@@ -244,7 +244,7 @@ impl Registry {
 
     fn free_bytes(&self, min_free: Option<u64>) -> Result<Option<u64>> {
         match min_free {
-            Some(_) => Ok(Some(storage::free_bytes(&self.base)?)),
+            Some(_) => Ok(Some(store::free_bytes(&self.base)?)),
             None => Ok(None),
         }
     }
@@ -291,7 +291,7 @@ impl Registry {
         let mut links: HashMap<(RunName, i64), Vec<String>> = HashMap::new();
         if !request.ignore_best_links {
             for run in runs {
-                for link in storage::best_links(&self.base, run.as_str())? {
+                for link in store::best_links(&self.base, run.as_str())? {
                     let names = links.entry((run.clone(), link.iteration)).or_default();
                     if !names.contains(&link.name) {
                         names.push(link.name);

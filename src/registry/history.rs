@@ -6,13 +6,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{Registry, RestoreTarget};
-use crate::artifact::{Artifact, ArtifactId};
 use crate::catalog::PinChange;
 use crate::error::{Error, Result};
-use crate::history::{
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::operation::{
     Action, ChainReport, Doing, Hash, HistoryFilter, Image, Operation, UndoError,
 };
-use crate::removals::{Removal, RemovalId, RemovalState, RemovedArtifact};
+use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 
 /// What an undo did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -90,7 +90,7 @@ impl Registry {
 
     /// Checks the chain of hashes from the first operation on. With a head that was noted
     /// elsewhere before, it is also looked up, which tells a history whose end was cut off or that
-    /// was written anew as a whole; see [`Noted`](crate::history::Noted).
+    /// was written anew as a whole; see [`Noted`](crate::model::operation::Noted).
     ///
     /// # Errors
     /// [`Error::Catalog`] where the catalog cannot be read.

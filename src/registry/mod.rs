@@ -1,5 +1,6 @@
 //! The registry: one base directory and its catalog, and everything that can be asked of them.
 
+pub mod array_store;
 mod gc;
 mod history;
 mod options;
@@ -15,26 +16,26 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::artifact::{Artifact, ArtifactId, Origin};
 use crate::catalog::backup::{self, Backup};
+use crate::catalog::config::NamedPolicy;
 use crate::catalog::{
     Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
 };
-use crate::clock::Clock;
-use crate::config::NamedPolicy;
 use crate::error::{Error, Result};
-use crate::filter::{Filter, Pattern};
-use crate::history::{Action, Doing};
-use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
-use crate::key::Key;
-use crate::layout::{self, Location};
-use crate::monitor::{Monitor, Silent};
-use crate::name::{DatasetName, is_container_name};
-use crate::recovery::Recovery;
-use crate::refresh::{self, RefreshOptions, RefreshReport};
-use crate::scan::{self, ScanOptions, ScanReport};
-use crate::seal::{self, SealOptions};
-use crate::storage::Base;
+use crate::model::artifact::{Artifact, ArtifactId, Origin};
+use crate::model::clock::Clock;
+use crate::model::filter::{Filter, Pattern};
+use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+use crate::model::key::Key;
+use crate::model::layout::{self, Location};
+use crate::model::name::{DatasetName, is_container_name};
+use crate::model::operation::{Action, Doing};
+use crate::model::progress::{Monitor, Silent};
+use crate::ops::recover::Recovery;
+use crate::ops::refresh::{self, RefreshOptions, RefreshReport};
+use crate::ops::scan::{self, ScanOptions, ScanReport};
+use crate::ops::seal::{self, SealOptions};
+use crate::store::Base;
 
 pub use history::{Gone, UndoReport};
 pub use options::Options;
@@ -306,7 +307,7 @@ impl Registry {
     /// Seals many artifacts, all or none; with their content hashes where the options say so.
     ///
     /// # Errors
-    /// As [`Registry::seal`], and [`StorageError::Changed`](crate::storage::StorageError::Changed)
+    /// As [`Registry::seal`], and [`StorageError::Changed`](crate::store::StorageError::Changed)
     /// where data changed while it was read.
     pub fn seal_many(
         &self,

@@ -8,11 +8,11 @@ use super::{Registry, removing};
 use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Durability, Folder, NewFolder, OnWait,
 };
-use crate::clock::{Clock, SystemClock};
 use crate::error::Result;
-use crate::monitor::{Interrupt, Monitor, Silent};
-use crate::recovery::{self, Recovery};
-use crate::storage::{self, Base, FsKind};
+use crate::model::clock::{Clock, SystemClock};
+use crate::model::progress::{Interrupt, Monitor, Silent};
+use crate::ops::recover::{self, Recovery};
+use crate::store::{self, Base, FsKind};
 
 /// Where the catalog of a base directory is.
 pub(super) struct Place {
@@ -107,7 +107,7 @@ impl Options {
     /// Is asked, on the thread of a call, whether that call is to end: while it waits for its turn to
     /// write, and now and then while it reads the catalog. What it ends has the error
     /// `interrupted` and has changed nothing; a change that has begun is not ended. For work on the
-    /// data, see [`Monitor::is_cancelled`](crate::monitor::Monitor::is_cancelled).
+    /// data, see [`Monitor::is_cancelled`](crate::model::progress::Monitor::is_cancelled).
     #[must_use]
     pub fn interrupt(mut self, interrupt: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(interrupt));
@@ -144,9 +144,10 @@ impl Options {
             Some(path) => path.parent().unwrap_or(Path::new("/")),
             None => base.path(),
         };
-        let single_host = match storage::kind_of(place)? {
+        let single_host = match store::kind_of(place)? {
             FsKind::Network(file_system) if !self.single_host => {
-                let path = catalog.unwrap_or_else(|| base.path().join(crate::name::REGISTRY_DIR));
+                let path =
+                    catalog.unwrap_or_else(|| base.path().join(crate::model::name::REGISTRY_DIR));
                 return Err(CatalogError::Network { path, file_system }.into());
             }
             _ => self.single_host.then(hostname),
@@ -206,7 +207,7 @@ impl Options {
                 .into());
             }
         };
-        let network = match storage::kind_of(path.parent().unwrap_or(Path::new("/"))) {
+        let network = match store::kind_of(path.parent().unwrap_or(Path::new("/"))) {
             Ok(FsKind::Local) => None,
             Ok(FsKind::Network(file_system)) => {
                 let host = folder.as_ref().and_then(Folder::single_host);
@@ -279,7 +280,7 @@ impl Options {
         if !registry.catalog.is_read_only() {
             let now = registry.clock.now();
             let (catalog, base) = (&registry.catalog, &registry.base);
-            registry.recovery = recovery::recover(catalog, base, &removing::actor, now, None)?;
+            registry.recovery = recover::recover(catalog, base, &removing::actor, now, None)?;
         }
         Ok(registry)
     }

@@ -1,13 +1,13 @@
 //! Pins and scores: what is to stay, and what was measured.
 
 use super::Registry;
-use crate::artifact::{Artifact, ArtifactId};
 use crate::catalog::{Bound, PinChange, ScoreQuery};
 use crate::error::{Error, Result};
-use crate::filter::Filter;
-use crate::history::{Action, Doing};
-use crate::pins::{Pin, PinName};
-use crate::scores::Score;
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::filter::Filter;
+use crate::model::operation::{Action, Doing};
+use crate::model::pin::{Pin, PinName};
+use crate::model::score::Score;
 
 /// What a pin is to bind, or to let go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Registry {
     /// unless pins are overridden by name.
     ///
     /// # Errors
-    /// [`PinError`](crate::pins::PinError) where a new pin has no reason, the pin is there for
+    /// [`PinError`](crate::model::pin::PinError) where a new pin has no reason, the pin is there for
     /// another reason, or nothing is selected.
     pub fn pin(
         &self,
@@ -62,7 +62,7 @@ impl Registry {
     /// gone.
     ///
     /// # Errors
-    /// [`PinError::Unknown`](crate::pins::PinError::Unknown).
+    /// [`PinError::Unknown`](crate::model::pin::PinError::Unknown).
     pub fn unpin(&self, name: &PinName, target: Option<&PinTarget>) -> Result<PinChange> {
         let unpin = |what: &[Bound<'_>]| self.catalog.unpin(name, what, self.clock.now());
         let (scope, artifacts) = match target {
@@ -82,7 +82,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`].
     pub fn in_container(&self, artifact: &Artifact) -> Result<Vec<Artifact>> {
-        let container = crate::layout::place(&artifact.key).container;
+        let container = crate::model::layout::place(&artifact.key).container;
         Ok(self.catalog.in_container(&container)?)
     }
 

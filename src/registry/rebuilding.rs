@@ -6,9 +6,9 @@ use super::options::Options;
 use super::{Registry, removing};
 use crate::catalog::{CatalogError, Replacing};
 use crate::error::{Error, Result};
-use crate::monitor::Monitor;
-use crate::rebuild::{RebuildOptions, RebuildReport, Rebuilding};
-use crate::storage::Base;
+use crate::model::progress::Monitor;
+use crate::ops::rebuild::{RebuildOptions, RebuildReport, Rebuilding};
+use crate::store::Base;
 
 impl Options {
     /// Makes the catalog of a base directory anew, where it is damaged or gone: from the newest

@@ -11,19 +11,19 @@ use super::options::hostname;
 use super::{Registry, Target};
 use crate::catalog::CatalogError;
 use crate::error::{Error, Result};
-use crate::filter::Filter;
-use crate::history::{Action, Agent, Doing};
-use crate::key::Kind;
-use crate::layout;
-use crate::monitor::{Monitor, Silent};
-use crate::recovery::{self, Pending, Recovery};
-use crate::removal::{
+use crate::model::filter::Filter;
+use crate::model::key::Kind;
+use crate::model::layout;
+use crate::model::operation::{Action, Agent, Doing};
+use crate::model::progress::{Monitor, Silent};
+use crate::model::removal::{Actor, Keep, Removal, RemovalId, RemovalState, RemovedArtifact};
+use crate::ops::recover::{self, Pending, Recovery};
+use crate::ops::remove::{
     self, BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing,
     Skipped,
 };
-use crate::removals::{Actor, Keep, Removal, RemovalId, RemovalState, RemovedArtifact};
-use crate::restore::{self, RestoreReport};
-use crate::storage::PurgeReport;
+use crate::ops::restore::{self, RestoreReport};
+use crate::store::PurgeReport;
 
 /// Who does something here: the user, this host, this process.
 pub(super) fn actor() -> Actor {
@@ -93,7 +93,7 @@ impl Registry {
     /// # Errors
     /// [`Error`] where the trash or the catalog cannot be read.
     pub fn pending(&self) -> Result<Pending> {
-        recovery::pending(&self.catalog, &self.base, self.clock.now())
+        recover::pending(&self.catalog, &self.base, self.clock.now())
     }
 
     /// Gives what a removal of this target is to take. The path of a container without a row of its
@@ -143,7 +143,7 @@ impl Registry {
         chosen: Vec<Chosen>,
         monitor: &dyn Monitor,
     ) -> Result<RemovalPlan> {
-        removal::plan(&self.catalog, &self.base, chosen, monitor)
+        remove::plan(&self.catalog, &self.base, chosen, monitor)
     }
 
     /// Gives what of a plan a pin or a best link binds, so that carrying it out would refuse or skip
@@ -241,12 +241,12 @@ impl Registry {
             now: self.clock.now(),
             monitor,
         };
-        let mut result = removal::remove(&on, plan, options);
+        let mut result = remove::remove(&on, plan, options);
         let is_full =
             |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
         if result.as_ref().is_err_and(is_full) && self.catalog.give_up_reserve() {
             self.settle()?;
-            result = removal::remove(&on, plan, options);
+            result = remove::remove(&on, plan, options);
         }
         self.catalog.keep_reserve();
         result
@@ -321,7 +321,7 @@ impl Registry {
             return Err(CatalogError::ReadOnly { path }.into());
         }
         let now = self.clock.now();
-        recovery::recover(&self.catalog, &self.base, &actor, now, None)
+        recover::recover(&self.catalog, &self.base, &actor, now, None)
     }
 
     /// Gives the removals whose data is in the trash, oldest first.
@@ -450,7 +450,7 @@ impl Registry {
                 Some(RemovalState::Purging) => self.catalog.sync_log()?,
                 _ => continue,
             }
-            let purge = removal::purge(&self.catalog, &self.base, &removal.id, now, None, monitor)?;
+            let purge = remove::purge(&self.catalog, &self.base, &removal.id, now, None, monitor)?;
             let list = if purge.is_done {
                 &mut report.purged
             } else {

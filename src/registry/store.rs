@@ -1,11 +1,11 @@
 //! The registry as DaCapo's array store.
 
 use super::{Registry, Target};
-use crate::array_store::ArrayStore;
 use crate::error::Result;
-use crate::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
-use crate::key::Key;
-use crate::name::DatasetName;
+use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+use crate::model::key::Key;
+use crate::model::name::DatasetName;
+use crate::registry::array_store::ArrayStore;
 
 impl ArrayStore for Registry {
     fn validation_prediction_array(
@@ -44,7 +44,7 @@ impl ArrayStore for Registry {
         run_name: &str,
         index: Option<&str>,
     ) -> Result<(LocalArrayIdentifier, LocalArrayIdentifier)> {
-        let run: crate::name::RunName = run_name.parse()?;
+        let run: crate::model::name::RunName = run_name.parse()?;
         let index: Option<DatasetName> = index.map(str::parse).transpose()?;
         let raw = Key::InputRaw {
             run: run.clone(),

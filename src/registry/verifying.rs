@@ -2,9 +2,9 @@
 
 use super::{Registry, removing};
 use crate::error::Result;
-use crate::filter::Filter;
-use crate::monitor::Monitor;
-use crate::verify::{self, RepairReport, VerifyFinding, VerifyOptions, VerifyReport};
+use crate::model::filter::Filter;
+use crate::model::progress::Monitor;
+use crate::ops::verify::{self, RepairReport, VerifyFinding, VerifyOptions, VerifyReport};
 
 impl Registry {
     /// Compares catalog and disk, both ways, and the trash with both. Changes nothing, and needs

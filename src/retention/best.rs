@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use super::inventory::{Row, RowScore};
 use super::policy::{Best, Goal};
-use crate::key::Kind;
-use crate::name::RunName;
+use crate::model::key::Kind;
+use crate::model::name::RunName;
 
 /// How an artifact stands with `keep-best`.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::inventory::{size_of, takes_space};
 use super::plan::{PlanError, Reason};
 use super::policy::Limit;
-use crate::artifact::Artifact;
-use crate::size::{ByteCount, Size};
+use crate::model::artifact::Artifact;
+use crate::model::size::{ByteCount, Size};
 
 /// What is left at one point of removing, and the limits that it is to meet.
 pub(super) struct Budget {

@@ -7,11 +7,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::artifact::{Artifact, State};
-use crate::clock::Timestamp;
-use crate::key::{Key, Kind};
-use crate::name::{DatasetName, RunName};
-use crate::size::Size;
+use crate::model::artifact::{Artifact, State};
+use crate::model::clock::Timestamp;
+use crate::model::key::{Key, Kind};
+use crate::model::name::{DatasetName, RunName};
+use crate::model::size::Size;
 
 /// What keep rules compare with each other: artifacts of one run, kind and dataset.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

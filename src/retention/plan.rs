@@ -10,8 +10,8 @@ use serde::{Serialize, Serializer};
 
 use super::inventory::{GroupKey, in_order, takes_space};
 use super::policy::PolicyError;
-use crate::artifact::Artifact;
-use crate::size::Total;
+use crate::model::artifact::Artifact;
+use crate::model::size::Total;
 
 /// What is to become of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

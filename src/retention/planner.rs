@@ -14,9 +14,9 @@ use super::inventory::{GroupKey, Inventory, Row, in_order, oldest_first, size_of
 use super::plan::{Decision, Line, Plan, PlanError, Reason};
 use super::policy::Policy;
 use super::rules::{Facts, Rule, guards};
-use crate::artifact::{ArtifactId, State};
-use crate::clock::Timestamp;
-use crate::key::Kind;
+use crate::model::artifact::{ArtifactId, State};
+use crate::model::clock::Timestamp;
+use crate::model::key::Kind;
 
 /// Plans what stays and what goes.
 ///

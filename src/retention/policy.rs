@@ -7,10 +7,10 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::filter::IterationRange;
-use crate::key::Kind;
-use crate::scores::MetricName;
-use crate::size::ByteCount;
+use crate::model::filter::IterationRange;
+use crate::model::key::Kind;
+use crate::model::score::MetricName;
+use crate::model::size::ByteCount;
 
 /// One set of rules.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -11,9 +11,9 @@ use super::best::Standing;
 use super::inventory::Row;
 use super::plan::Reason;
 use super::policy::{Keep, Metric, Policy, divisible, length, listed};
-use crate::artifact::{Artifact, Origin};
-use crate::clock::Timestamp;
-use crate::key::Kind;
+use crate::model::artifact::{Artifact, Origin};
+use crate::model::clock::Timestamp;
+use crate::model::key::Kind;
 
 /// What was recorded or written within this long stays: its writer may still be at work.
 pub const RECENT: Duration = Duration::from_secs(3600);

@@ -10,7 +10,7 @@ use super::inventory::{Row, RunInventory, RunRows, in_order, size_of, time_of};
 use super::plan::{Decision, Line, Plan, PlanError, Reason};
 use super::policy::{RunPolicy, length};
 use super::rules::{Finding, bound, in_use, span};
-use crate::clock::Timestamp;
+use crate::model::clock::Timestamp;
 
 /// Plans which runs stay and which go.
 ///

@@ -3,8 +3,8 @@
 use std::fs;
 
 use dalsegno::catalog::backup;
-use dalsegno::filter::Filter;
-use dalsegno::monitor::Silent;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
 
 use super::{CATALOG, NOW, array, ask, base, names_in, open, path};
 

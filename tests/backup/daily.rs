@@ -5,10 +5,10 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Mutex;
 
 use dalsegno::catalog::{Durability, backup};
-use dalsegno::clock::Timestamp;
-use dalsegno::gc::{GcOptions, GcRequest, GcRules};
-use dalsegno::monitor::{Monitor, Phase, Silent};
-use dalsegno::removal::RemoveOptions;
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::progress::{Monitor, Phase, Silent};
+use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::retention::Policy;
 use dalsegno::{ArrayStore, LocalArrayIdentifier, Options, Registry};
 use rustix::fs::{FlockOperation, flock};
@@ -69,7 +69,7 @@ fn the_last_three_are_kept() {
 fn every_way_to_remove_makes_one() {
     let policy = |keep_last| {
         let mut policy = Policy::default();
-        policy.select.kinds = vec![dalsegno::key::Kind::Prediction];
+        policy.select.kinds = vec![dalsegno::model::key::Kind::Prediction];
         policy.keep.last = Some(keep_last);
         policy
     };
@@ -125,7 +125,7 @@ fn every_way_to_remove_makes_one() {
 fn nothing_is_backed_up_where_nothing_goes() {
     let folder = base(1);
     let registry = open(folder.path(), NOW);
-    let nothing = dalsegno::filter::Filter {
+    let nothing = dalsegno::model::filter::Filter {
         runs: vec!["nobody".into()],
         ..Default::default()
     };

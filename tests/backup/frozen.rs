@@ -11,12 +11,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dalsegno::catalog::{ScoreQuery, backup};
-use dalsegno::filter::Filter;
-use dalsegno::history::HistoryFilter;
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::operation::HistoryFilter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget, VerifyOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -6,7 +6,7 @@ use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
 use dalsegno::catalog::backup;
-use dalsegno::monitor::{Monitor, Phase};
+use dalsegno::model::progress::{Monitor, Phase};
 
 use super::child::{answer, assert_sound, command};
 use super::frozen::{newest, unpack};

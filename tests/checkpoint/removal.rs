@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
-use dalsegno::filter::Filter;
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::{Keep, RemovalId, RemovalState};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::{Keep, RemovalId, RemovalState};
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::{base, code, common, of_kinds, paths, scan, target, unpack, write};
@@ -269,9 +269,9 @@ fn a_folder_that_is_called_like_a_container_stays() {
     ];
     for (run, path) in ["a/x.zarr", "r.zarr"].into_iter().zip(paths) {
         let iteration = path.rsplit('/').next().unwrap().parse().unwrap();
-        let run: dalsegno::name::RunName = run.parse().unwrap();
+        let run: dalsegno::model::name::RunName = run.parse().unwrap();
         write(folder.path(), run.as_str(), iteration);
-        let key = dalsegno::key::Key::Checkpoint { run, iteration };
+        let key = dalsegno::model::key::Key::Checkpoint { run, iteration };
         let artifact = registry.record(&key).unwrap().artifact;
         assert_eq!(artifact.location().path(), path);
         let key = Target::Key(key);
@@ -309,7 +309,7 @@ fn a_named_container_takes_along_a_checkpoint_in_it() {
     let (folder, registry) = base();
     let run = "a/x.zarr";
     let path = write(folder.path(), run, 5);
-    let key = dalsegno::key::Key::Checkpoint {
+    let key = dalsegno::model::key::Key::Checkpoint {
         run: run.parse().unwrap(),
         iteration: 5,
     };
@@ -341,7 +341,7 @@ fn an_array_of_a_container_goes_without_the_checkpoint_in_it() {
     let (folder, registry) = base();
     let run = "a/x.zarr";
     let path = write(folder.path(), run, 5);
-    let key = dalsegno::key::Key::Checkpoint {
+    let key = dalsegno::model::key::Key::Checkpoint {
         run: run.parse().unwrap(),
         iteration: 5,
     };

@@ -3,12 +3,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use dalsegno::artifact::{Origin, State};
+use dalsegno::RefreshOptions;
 use dalsegno::catalog::DuGroup;
-use dalsegno::filter::Filter;
-use dalsegno::key::{Key, Kind};
-use dalsegno::monitor::Silent;
-use dalsegno::{RefreshOptions, layout};
+use dalsegno::model::artifact::{Origin, State};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
 
 use crate::{base, code, common, of_kinds, paths, scan, target, unpack, write};
 

@@ -12,7 +12,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use dalsegno::key::Key;
+use dalsegno::model::key::Key;
 
 /// Environment variable that tells a child what to do.
 pub(crate) const ACTION: &str = "DALSEGNO_TEST_ACTION";
@@ -82,7 +82,7 @@ pub(crate) fn prediction(run: &str, iteration: i64) -> Key {
 
 /// Writes a small zarr array, with one chunk, where a key lies below `base`.
 pub(crate) fn write_array(base: &Path, key: &Key) {
-    let folder = base.join(dalsegno::layout::locate(key).path());
+    let folder = base.join(dalsegno::model::layout::locate(key).path());
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join(".zarray"), "{}").unwrap();
     fs::write(folder.join("0.0.0"), "chunk").unwrap();

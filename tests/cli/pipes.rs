@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
 use dalsegno::Registry;
-use dalsegno::key::Key;
+use dalsegno::model::key::Key;
 
 use crate::world::{World, stdout};
 

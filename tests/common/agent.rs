@@ -1,9 +1,9 @@
 //! Who changes a catalog that a test opens without a registry.
 
 /// Who changes a catalog that a test opens by itself.
-pub(crate) fn agent() -> dalsegno::history::Agent {
-    dalsegno::history::Agent {
-        actor: dalsegno::removals::Actor {
+pub(crate) fn agent() -> dalsegno::model::operation::Agent {
+    dalsegno::model::operation::Agent {
+        actor: dalsegno::model::removal::Actor {
             user: "tester".to_owned(),
             host: "here".to_owned(),
             pid: 1,

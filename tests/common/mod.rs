@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dalsegno::clock::{FixedClock, Timestamp};
+use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::{Options, Registry};
 
 /// The present moment of every test.

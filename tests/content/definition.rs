@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dalsegno::monitor::{Monitor, Phase, Progress, Silent};
-use dalsegno::storage::Base;
-use dalsegno::{SealOptions, storage};
+use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
+use dalsegno::store::Base;
+use dalsegno::{SealOptions, store};
 
 use super::*;
 
@@ -201,14 +201,14 @@ fn progress_counts_every_file_and_byte_once() {
 fn what_is_read_is_told_by_number() {
     let folder = tempfile::tempdir().unwrap();
     let base = Base::open(folder.path()).unwrap();
-    let looks: Vec<storage::Look> = (0..200)
+    let looks: Vec<store::Look> = (0..200)
         .map(|id| {
             let path = format!("a{id}");
             common::write_array(&folder.path().join(&path));
-            storage::Look {
+            store::Look {
                 id,
                 path: path.into(),
-                subject: storage::Subject::Array,
+                subject: store::Subject::Array,
             }
         })
         .collect();
@@ -217,12 +217,12 @@ fn what_is_read_is_told_by_number() {
     symlink("a9", folder.path().join("a8")).unwrap();
     let mut seen = BTreeSet::new();
     let expected = by_definition(&folder.path().join("a9"));
-    let read = storage::hash(&base, Some(4), &Silent, looks, |id, content| {
+    let read = store::hash(&base, Some(4), &Silent, looks, |id, content| {
         match id {
-            7 => assert_eq!(content, Err(storage::ReadError::Changed("a7".into()))),
+            7 => assert_eq!(content, Err(store::ReadError::Changed("a7".into()))),
             8 => assert!(matches!(
                 content,
-                Err(storage::ReadError::Unreadable(path, _)) if path == Path::new("a8")
+                Err(store::ReadError::Unreadable(path, _)) if path == Path::new("a8")
             )),
             _ => assert_eq!(content.unwrap().hash, expected),
         }

@@ -13,11 +13,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use dalsegno::artifact::Artifact;
-use dalsegno::content::ContentHash;
-use dalsegno::key::Key;
-use dalsegno::monitor::Silent;
-use dalsegno::{Error, Registry, SealOptions, Target, layout};
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::content::ContentHash;
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::{Error, Registry, SealOptions, Target};
 use tempfile::TempDir;
 
 const ARRAY: &str = "r/validation.zarr/1/a/prediction";

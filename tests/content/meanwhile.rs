@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dalsegno::monitor::{Monitor, Phase, Progress};
+use dalsegno::model::progress::{Monitor, Phase, Progress};
 
 use super::*;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 
-use dalsegno::filter::Filter;
+use dalsegno::model::filter::Filter;
 use dalsegno::{RestoreTarget, VerifyOptions};
 use rusqlite::Connection;
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use dalsegno::filter::Filter;
-use dalsegno::name::parse_iteration;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::name::parse_iteration;
 use dalsegno::{ArrayStore, Error, LocalArrayIdentifier, LocalContainerIdentifier, Registry};
 use serde_json::Value;
 

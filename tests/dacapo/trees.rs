@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dalsegno::filter::Filter;
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::storage::{FindingClass, WalkOptions};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::progress::Silent;
+use dalsegno::store::{FindingClass, WalkOptions};
 use dalsegno::{Registry, ScanReport, Target};
 use serde_json::Value;
 

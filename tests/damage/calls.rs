@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcOptions, GcRequest, GcRules};
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::retention::{self, Policy};
 use dalsegno::{Error, RefreshOptions, RestoreTarget, Result, Target, VerifyOptions};
 
@@ -88,7 +88,7 @@ impl Call {
                     let options = GcOptions::default();
                     let report = registry.apply_gc(&plan.file, &options, &Silent, |_| {})?;
                     let stays = |path: &String| {
-                        let is_skipped = |skipped: &dalsegno::removal::Skipped| {
+                        let is_skipped = |skipped: &dalsegno::ops::remove::Skipped| {
                             skipped.path == registry.base().join(path)
                         };
                         report.skipped.iter().any(is_skipped)

@@ -25,7 +25,10 @@ fn of_another(base: &Path) {
         fs::remove_dir_all(other.join(".dalsegno")).unwrap();
         let registry = open(other, NOW, true).unwrap();
         registry
-            .scan(dalsegno::ScanOptions::default(), &dalsegno::monitor::Silent)
+            .scan(
+                dalsegno::ScanOptions::default(),
+                &dalsegno::model::progress::Silent,
+            )
             .unwrap();
     });
     fs::copy(catalog(&other.base()), catalog(base)).unwrap();

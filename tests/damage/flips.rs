@@ -5,9 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
 use dalsegno::{Error, Options, Registry};
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -4,9 +4,9 @@
 use std::fs;
 use std::path::Path;
 
-use dalsegno::clock::FixedClock;
-use dalsegno::filter::Filter;
-use dalsegno::monitor::Silent;
+use dalsegno::model::clock::FixedClock;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
 use dalsegno::{
     Options, RebuildOptions, RebuildReport, RestoreTarget, Result, Target, VerifyOptions,
 };

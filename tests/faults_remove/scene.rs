@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dalsegno::catalog::Durability;
-use dalsegno::filter::{Filter, Pattern};
-use dalsegno::key::{Key, Kind};
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
+use dalsegno::model::filter::{Filter, Pattern};
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Options, Registry, RestoreTarget, SealOptions, Target};
 
 use crate::child::{self, prediction, say};
@@ -150,7 +150,7 @@ impl Case {
     pub(crate) fn write(folder: &Path) {
         let base = folder.join("base");
         for key in few_all().chain(many()).chain(whole()) {
-            let path = base.join(dalsegno::layout::locate(&key).path());
+            let path = base.join(dalsegno::model::layout::locate(&key).path());
             if key.kind() == Kind::Checkpoint {
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
                 fs::write(&path, format!("weights of {path:?}")).unwrap();
@@ -381,7 +381,7 @@ fn act(case: Case, registry: &Registry) -> dalsegno::Result<String> {
             registry.restore(&RestoreTarget::Filter(of_run("few")))?;
         }
         RestoreOne => {
-            let path = dalsegno::layout::locate(&prediction("few", 1)).path();
+            let path = dalsegno::model::layout::locate(&prediction("few", 1)).path();
             registry.restore(&RestoreTarget::Path(path.into()))?;
         }
         Empty => {

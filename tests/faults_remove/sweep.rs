@@ -87,7 +87,9 @@ impl Template {
 
     fn targets(&self) -> Vec<String> {
         let keys = self.case.targets();
-        let paths = keys.iter().map(|key| dalsegno::layout::locate(key).path());
+        let paths = keys
+            .iter()
+            .map(|key| dalsegno::model::layout::locate(key).path());
         paths.collect()
     }
 }

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
-use dalsegno::filter::Filter;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::storage::WalkOptions;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::store::WalkOptions;
 use dalsegno::{Registry, Target, VerifyFinding, VerifyOptions};
 use tempfile::TempDir;
 
@@ -292,7 +292,7 @@ pub(crate) fn repair(registry: &Registry) -> Vec<String> {
 /// What each row says but its number and the times at which it was recorded.
 pub(crate) fn rows(registry: &Registry) -> Vec<String> {
     let rows = registry.select(&Filter::default()).unwrap().into_iter();
-    let line = |row: dalsegno::artifact::Artifact| {
+    let line = |row: dalsegno::model::artifact::Artifact| {
         let path = row.location().path();
         format!("{path} {} {:?} {:?}", row.state, row.size, row.written_at)
     };

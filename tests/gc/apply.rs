@@ -5,11 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use dalsegno::retention::{self, Limit, Policy, Select};
 use dalsegno::{Registry, RestoreTarget};
 

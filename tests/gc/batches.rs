@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dalsegno::Registry;
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcOptions, PlanFile};
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::gc::{GcOptions, PlanFile};
 
 use crate::apply::{apply, keep_last};
 use crate::child::{ACTION, BASE, assert_sound, say};

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use dalsegno::gc::{GcOptions, PlanFile};
-use dalsegno::monitor::Silent;
-use dalsegno::removals::Keep;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::gc::{GcOptions, PlanFile};
 use dalsegno::{Error, Registry, RestoreTarget};
 use serde_json::{Value, json};
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use dalsegno::Registry;
-use dalsegno::filter::Filter;
-use dalsegno::gc::{GcRequest, GcRules};
-use dalsegno::key::Kind;
-use dalsegno::removals::Keep;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::gc::{GcRequest, GcRules};
 use dalsegno::retention::{Decision, RunPolicy};
 
 use crate::apply::{apply, removed, skipped};

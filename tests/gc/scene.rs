@@ -4,13 +4,14 @@ use std::fs::{self, File, FileTimes};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use dalsegno::artifact::Artifact;
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::filter::Filter;
-use dalsegno::key::{Key, Kind};
-use dalsegno::monitor::Silent;
-use dalsegno::pins::PinName;
-use dalsegno::{Options, PinTarget, RefreshOptions, Registry, ScanOptions, Target, layout};
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::layout;
+use dalsegno::model::pin::PinName;
+use dalsegno::model::progress::Silent;
+use dalsegno::{Options, PinTarget, RefreshOptions, Registry, ScanOptions, Target};
 use tempfile::TempDir;
 
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use dalsegno::PinTarget;
-use dalsegno::filter::Filter;
-use dalsegno::history::{ChainReport, Hash};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::operation::{ChainReport, Hash};
 use rusqlite::Connection;
 use tempfile::TempDir;
 

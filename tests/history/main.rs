@@ -19,14 +19,15 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use dalsegno::artifact::Artifact;
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::history::{Action, HistoryFilter, Image, Operation, Side};
-use dalsegno::key::Key;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::scores::Score;
-use dalsegno::{Options, Registry, Target, layout};
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::operation::{Action, HistoryFilter, Image, Operation, Side};
+use dalsegno::model::removal::Keep;
+use dalsegno::model::score::Score;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::{Options, Registry, Target};
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -92,7 +93,7 @@ fn kept(reason: &str) -> RemoveOptions {
 
 fn remove(registry: &Registry, path: &str) {
     let options = kept("superseded");
-    let monitor = &dalsegno::monitor::Silent;
+    let monitor = &dalsegno::model::progress::Silent;
     registry
         .remove_target(&target(path), &options, monitor)
         .unwrap();

@@ -3,9 +3,9 @@
 use std::fs;
 use std::ops::ControlFlow;
 
-use dalsegno::filter::Filter;
-use dalsegno::history::{Action, Hash, HistoryFilter};
-use dalsegno::monitor::Silent;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::operation::{Action, Hash, HistoryFilter};
+use dalsegno::model::progress::Silent;
 use dalsegno::{Options, PinTarget, Registry};
 use rusqlite::Connection;
 
@@ -58,8 +58,8 @@ fn selections_are_anded_and_the_newest_come_first() {
     assert_eq!(ids(&registry, &user(me)).len(), 7);
     assert_eq!(ids(&registry, &user("nobody at all")), Vec::<i64>::new());
     let time = |since: i64, until: i64| HistoryFilter {
-        since: Some(dalsegno::clock::Timestamp(NOW.0 + since)),
-        until: Some(dalsegno::clock::Timestamp(NOW.0 + until)),
+        since: Some(dalsegno::model::clock::Timestamp(NOW.0 + since)),
+        until: Some(dalsegno::model::clock::Timestamp(NOW.0 + until)),
         ..all.clone()
     };
     assert_eq!(ids(&registry, &time(0, 0)).len(), 7);

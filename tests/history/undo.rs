@@ -3,11 +3,11 @@
 use std::fs;
 
 use dalsegno::catalog::ScoreQuery;
-use dalsegno::filter::Filter;
-use dalsegno::history::Action;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::storage::WalkOptions;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::operation::Action;
+use dalsegno::model::progress::Silent;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::store::WalkOptions;
 use dalsegno::{PinTarget, RefreshOptions, Registry};
 
 use crate::{
@@ -126,7 +126,7 @@ fn a_pin_lets_go_what_the_operation_bound_and_no_more() {
     let first = array(&registry, ARRAY);
     let second = array(&registry, OTHER);
     let name = "p".parse().unwrap();
-    let artifacts = |all: &[&dalsegno::artifact::Artifact]| {
+    let artifacts = |all: &[&dalsegno::model::artifact::Artifact]| {
         PinTarget::Artifacts(all.iter().map(|&artifact| artifact.clone()).collect())
     };
     registry

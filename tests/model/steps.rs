@@ -5,13 +5,14 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::filter::Filter;
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::{Options, RefreshOptions, Registry, RestoreTarget, Target, layout};
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::{Options, RefreshOptions, Registry, RestoreTarget, Target};
 use proptest::prelude::*;
 
 use crate::disk::{Row, Seen};

@@ -4,9 +4,9 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use dalsegno::gc::{GcRequest, GcRules};
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
+use dalsegno::model::progress::Silent;
+use dalsegno::ops::gc::{GcRequest, GcRules};
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::retention::{Decision, Keep, Policy};
 use dalsegno::{Error, Registry};
 

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dalsegno::PinTarget;
-use dalsegno::filter::{Filter, IterationRange};
-use dalsegno::key::Kind;
+use dalsegno::model::filter::{Filter, IterationRange};
+use dalsegno::model::key::Kind;
 use proptest::prelude::*;
 
 use crate::scene::{base, get, key, of_kinds};

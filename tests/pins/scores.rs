@@ -1,8 +1,8 @@
 //! Scores are noted, replaced, listed and taken away.
 
 use dalsegno::catalog::ScoreQuery;
-use dalsegno::filter::{Filter, Pattern};
-use dalsegno::scores::{self, Score};
+use dalsegno::model::filter::{Filter, Pattern};
+use dalsegno::model::score::{self, Score};
 use dalsegno::{PinTarget, Registry};
 
 use crate::scene::{base, key, of_run};
@@ -145,7 +145,7 @@ fn names_with_spaces_commas_and_slashes_come_through() {
     let (_folder, registry) = base();
     let csv = "run,iteration,dataset,parameters,metric,value\n\
                \"my run, the 2nd/a\",5,\"crop 1, left/b\",\"P(x=1, y=\"\"2\"\")\",f1/2,0.5\n";
-    let scores = scores::read(csv).unwrap();
+    let scores = score::read(csv).unwrap();
     registry.score(&scores).unwrap();
     let mut found = Vec::new();
     registry

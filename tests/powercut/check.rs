@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use dalsegno::artifact::State;
-use dalsegno::filter::Filter;
+use dalsegno::model::artifact::State;
+use dalsegno::model::filter::Filter;
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::work::{Life, PER_RUN, files, key, path};

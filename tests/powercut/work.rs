@@ -3,12 +3,13 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::{Registry, RestoreTarget, Target, layout};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::child::say;
 use crate::{Protocol, Random};

@@ -5,9 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dalsegno::monitor::{Monitor, Phase, Progress, Silent};
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::RemovalState;
+use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
+use dalsegno::model::removal::RemovalState;
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget};
 use rustix::process::{Signal, getpid, kill_process};
 
@@ -112,7 +112,7 @@ fn a_killed_purge_is_shown_and_the_next_open_finishes_it() {
         if opened.purged.is_empty() {
             // Slow disk: opening goes on for a moment only, emptying to the end.
             let emptied = registry
-                .empty_trash(None, &dalsegno::monitor::Silent)
+                .empty_trash(None, &dalsegno::model::progress::Silent)
                 .unwrap();
             assert_eq!(emptied.purged, std::slice::from_ref(&removal.id));
         } else {

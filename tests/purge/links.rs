@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use dalsegno::monitor::Silent;
+use dalsegno::model::progress::Silent;
 
 use crate::child::tree;
 use crate::{ARRAY, array, assert_nothing_left, base, count, kept, target};

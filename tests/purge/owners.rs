@@ -7,8 +7,8 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use dalsegno::Registry;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::RemovalState;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::RemovalState;
 use rustix::fs::Mode;
 use rustix::process::umask;
 

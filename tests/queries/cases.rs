@@ -2,15 +2,15 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use dalsegno::artifact::State;
 use dalsegno::catalog::{DuGroup, DuRow};
-use dalsegno::clock::Timestamp;
-use dalsegno::filter::Filter;
-use dalsegno::key::Kind;
-use dalsegno::layout;
-use dalsegno::monitor::Silent;
-use dalsegno::size::{ByteCount, Size, Total};
-use dalsegno::storage::WalkOptions;
+use dalsegno::model::artifact::State;
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::size::{ByteCount, Size, Total};
+use dalsegno::store::WalkOptions;
 use dalsegno::{RefreshOptions, Registry};
 
 use crate::common::{self, NOW, create, write_array};

@@ -10,11 +10,11 @@ mod model;
 mod random;
 
 use dalsegno::Registry;
-use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::DuGroup;
-use dalsegno::clock::Timestamp;
-use dalsegno::filter::{Filter, IterationRange, Pattern};
-use dalsegno::key::Kind;
+use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::{Filter, IterationRange, Pattern};
+use dalsegno::model::key::Kind;
 use proptest::prelude::*;
 
 use common::NOW;

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::{DuGroup, DuRow, IterationRow, RunRow};
-use dalsegno::filter::{Filter, IterationRange, Pattern};
-use dalsegno::key::Kind;
-use dalsegno::size::Total;
+use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::filter::{Filter, IterationRange, Pattern};
+use dalsegno::model::key::Kind;
+use dalsegno::model::size::Total;
 
 /// Shell patterns, as SQLite's GLOB: `*`, `?`, `[a-z]`, `[^a]`.
 fn glob(pattern: &[char], text: &[char]) -> bool {

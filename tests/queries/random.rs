@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use dalsegno::Registry;
-use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seen};
-use dalsegno::clock::Timestamp;
-use dalsegno::history::{Action, Doing};
-use dalsegno::key::Key;
-use dalsegno::layout;
-use dalsegno::size::{ByteCount, Size};
+use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::operation::{Action, Doing};
+use dalsegno::model::size::{ByteCount, Size};
 use proptest::prelude::*;
 
 use crate::agent::agent;

@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use dalsegno::artifact::State;
-use dalsegno::filter::Filter;
-use dalsegno::pins::PinName;
-use dalsegno::scores::Score;
+use dalsegno::model::artifact::State;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::pin::PinName;
+use dalsegno::model::score::Score;
 use dalsegno::{PinTarget, RebuildFrom, RebuildOptions, Registry};
 use rusqlite::Connection;
 

@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dalsegno::monitor::Silent;
+use dalsegno::model::progress::Silent;
 use dalsegno::{Options, RebuildOptions};
 use rusqlite::Connection;
 
@@ -259,7 +259,7 @@ fn what_was_set_aside_once_stays_when_it_happens_again() {
         scene.lose();
         fs::write(scene.catalog(), format!("damage {number}")).unwrap();
         // At one and the same moment.
-        let clock = dalsegno::clock::FixedClock(crate::scene::NOW);
+        let clock = dalsegno::model::clock::FixedClock(crate::scene::NOW);
         let options = Options::new().clock(clock);
         options.rebuild(&scene.base, &from_disk(), &Silent).unwrap();
         assert_eq!(scene.set_aside().len(), number);

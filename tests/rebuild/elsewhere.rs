@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use dalsegno::monitor::Silent;
+use dalsegno::model::progress::Silent;
 use dalsegno::{Options, RebuildOptions, Registry};
 
 use crate::child::{command, tree};

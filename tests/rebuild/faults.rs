@@ -139,7 +139,7 @@ fn data(base: &Path) -> std::collections::BTreeMap<String, String> {
 
 /// Rebuilds, unless that is done. Gives rows and removals.
 fn finish(base: &Path, force: bool) -> (Vec<String>, Vec<String>) {
-    let silent = &dalsegno::monitor::Silent;
+    let silent = &dalsegno::model::progress::Silent;
     let options = RebuildOptions {
         force,
         ..RebuildOptions::default()

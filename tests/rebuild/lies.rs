@@ -6,8 +6,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use dalsegno::RestoreTarget;
-use dalsegno::artifact::ArtifactId;
-use dalsegno::removals::RemovalState;
+use dalsegno::model::artifact::ArtifactId;
+use dalsegno::model::removal::RemovalState;
 use serde_json::{Value, json};
 
 use crate::child::tree;

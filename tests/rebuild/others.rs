@@ -7,8 +7,8 @@ use std::process::{Child, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-use dalsegno::artifact::State;
-use dalsegno::monitor::{Monitor, Phase, Silent};
+use dalsegno::model::artifact::State;
+use dalsegno::model::progress::{Monitor, Phase, Silent};
 use dalsegno::{Options, RebuildOptions, Registry};
 
 use crate::child::{command, outcome, say};

@@ -7,19 +7,20 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use dalsegno::artifact::Artifact;
 use dalsegno::catalog::backup::Backup;
 use dalsegno::catalog::{Catalog, CatalogOptions};
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::filter::Filter;
-use dalsegno::history::{Action, HistoryFilter};
-use dalsegno::key::{Key, Kind};
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::{Keep, RemovalId, RemovalState};
-use dalsegno::storage::WalkOptions;
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::layout;
+use dalsegno::model::operation::{Action, HistoryFilter};
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::{Keep, RemovalId, RemovalState};
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::store::WalkOptions;
 use dalsegno::{
-    Options, RebuildFrom, RebuildOptions, RebuildReport, Registry, ScanOptions, Target, layout,
+    Options, RebuildFrom, RebuildOptions, RebuildReport, Registry, ScanOptions, Target,
 };
 use tempfile::TempDir;
 

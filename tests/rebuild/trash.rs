@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use dalsegno::artifact::{Artifact, State};
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::{RemovalId, RemovalState};
+use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::key::Kind;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::{RemovalId, RemovalState};
 use dalsegno::{RestoreTarget, ScanOptions};
 
 use crate::child::tree;
@@ -162,7 +162,7 @@ fn known() -> (Scene, RemovalId, Vec<Artifact>) {
         .flat_map(|path| registry.choose(&target(path)).unwrap())
         .collect();
     let plan = registry.plan_removal(chosen).unwrap();
-    let options = dalsegno::removal::RemoveOptions {
+    let options = dalsegno::ops::remove::RemoveOptions {
         force_pinned: true,
         ..kept()
     };
@@ -228,7 +228,7 @@ fn what_was_restored_and_removed_again_is_in_the_later_removal() {
     registry.restore(&RestoreTarget::Path(A2.into())).unwrap();
     let chosen = registry.choose(&target(A2)).unwrap();
     let plan = registry.plan_removal(chosen).unwrap();
-    let options = dalsegno::removal::RemoveOptions {
+    let options = dalsegno::ops::remove::RemoveOptions {
         force_pinned: true,
         ..kept()
     };

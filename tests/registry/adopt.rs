@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use dalsegno::catalog::{Adopted, Catalog, CatalogError, CatalogOptions, Durability, Found, Seen};
-use dalsegno::clock::Timestamp;
-use dalsegno::history::{Action, Doing, Hash};
-use dalsegno::layout;
-use dalsegno::size::{ByteCount, Size};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::layout;
+use dalsegno::model::operation::{Action, Doing, Hash};
+use dalsegno::model::size::{ByteCount, Size};
 use proptest::prelude::*;
 
 use crate::agent::agent;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::Barrier;
 
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
 use dalsegno::{ArrayStore, Registry, Target};
 
 use crate::common::{create, write_array};

@@ -16,9 +16,9 @@ mod remove;
 mod scan;
 mod seal;
 
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
-use dalsegno::layout;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
 use dalsegno::{Error, Registry};
 
 /// The key that the layout reads from a path.

@@ -1,11 +1,11 @@
 //! Recording and looking up.
 
-use dalsegno::artifact::{ArtifactId, Origin, State};
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::key::Key;
-use dalsegno::layout;
-use dalsegno::monitor::Silent;
-use dalsegno::storage::WalkOptions;
+use dalsegno::model::artifact::{ArtifactId, Origin, State};
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::store::WalkOptions;
 use dalsegno::{ArrayStore, LocalArrayIdentifier, Options, Registry, Target};
 
 use crate::common::{NOW, create, write_array};

@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use dalsegno::artifact::{Artifact, State};
 use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seal, Seen};
-use dalsegno::clock::Timestamp;
-use dalsegno::filter::Filter;
-use dalsegno::history::{Action, Doing};
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::storage::{FindingClass, WalkOptions};
+use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::operation::{Action, Doing};
+use dalsegno::model::progress::Silent;
+use dalsegno::store::{FindingClass, WalkOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
 use crate::agent::agent;
@@ -270,7 +270,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         assert_eq!(row(&registry, &array), sealed);
     }
     let gone = Note {
-        id: dalsegno::artifact::ArtifactId(array.id.0 + 1),
+        id: dalsegno::model::artifact::ArtifactId(array.id.0 + 1),
         state: State::Present,
         seen: Some(seen),
         seal: Some(Seal {

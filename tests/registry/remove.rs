@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use dalsegno::artifact::Artifact;
+use dalsegno::model::artifact::Artifact;
 use dalsegno::{ArrayStore, LocalArrayIdentifier, Registry, Target};
 
 use crate::common::{ARRAY_FILES, create, write_array};

@@ -7,12 +7,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use dalsegno::filter::Filter;
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::size::{ByteCount, Size};
-use dalsegno::storage::{FindingClass, WalkOptions};
-use dalsegno::{ScanOptions, ScanReport, layout};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::layout;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::size::{ByteCount, Size};
+use dalsegno::store::{FindingClass, WalkOptions};
+use dalsegno::{ScanOptions, ScanReport};
 
 use crate::common::create;
 

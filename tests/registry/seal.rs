@@ -2,10 +2,10 @@
 
 use std::fs;
 
-use dalsegno::artifact::State;
-use dalsegno::filter::Filter;
-use dalsegno::monitor::Silent;
-use dalsegno::size::{ByteCount, Size};
+use dalsegno::model::artifact::State;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::size::{ByteCount, Size};
 use dalsegno::{RefreshOptions, SealOptions, Target};
 
 use crate::common::{ARRAY_FILES, NOW, create, write_array};

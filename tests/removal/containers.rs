@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use dalsegno::RemovalPlan;
-use dalsegno::filter::Filter;
-use dalsegno::key::Kind;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
+use dalsegno::model::progress::Silent;
+use dalsegno::ops::remove::RemoveOptions;
 
 use crate::child::tree;
 use crate::{array, base, code, is_trash_empty, key, of_run, paths, target, write};
@@ -144,7 +144,7 @@ fn an_array_that_was_not_selected_keeps_its_container() {
 fn a_container_with_a_row_of_its_own_that_is_not_selected_stays() {
     let (folder, registry) = run();
     registry
-        .record(&dalsegno::key::Key::ValidationContainer {
+        .record(&dalsegno::model::key::Key::ValidationContainer {
             run: "r".parse().unwrap(),
         })
         .unwrap();
@@ -174,7 +174,7 @@ fn a_container_that_was_named_takes_everything_and_the_plan_names_what_is_unknow
     for by_kind in [false, true] {
         let (folder, registry) = run();
         registry
-            .record(&dalsegno::key::Key::ValidationContainer {
+            .record(&dalsegno::model::key::Key::ValidationContainer {
                 run: "r".parse().unwrap(),
             })
             .unwrap();

@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dalsegno::clock::Timestamp;
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::{Keep, RemovalState};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::{Keep, RemovalState};
+use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::{NOW, array, base, is_trash_empty, kept, open_at, paths, target};
@@ -65,7 +65,7 @@ fn the_configuration_keeps_and_the_first_open_after_that_purges() {
     drop(registry);
 
     let reader = dalsegno::Options::new()
-        .clock(dalsegno::clock::FixedClock(hours(72)))
+        .clock(dalsegno::model::clock::FixedClock(hours(72)))
         .read_only(true)
         .open(folder.path())
         .unwrap();

@@ -15,13 +15,14 @@ mod restore;
 use std::fs;
 use std::path::Path;
 
-use dalsegno::artifact::Artifact;
-use dalsegno::clock::{FixedClock, Timestamp};
-use dalsegno::filter::Filter;
-use dalsegno::key::Key;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::{Options, Registry, Target, layout};
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Key;
+use dalsegno::model::layout;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::{Options, Registry, Target};
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);

@@ -5,9 +5,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
-use dalsegno::filter::Filter;
-use dalsegno::monitor::Silent;
-use dalsegno::removals::RemovalState;
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::RemovalState;
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::child::tree;
@@ -28,7 +28,7 @@ fn exactly(folder: &Path) -> BTreeMap<String, String> {
     tree(folder).into_iter().map(add).collect()
 }
 
-fn remove(registry: &Registry, path: &str) -> dalsegno::removals::RemovalId {
+fn remove(registry: &Registry, path: &str) -> dalsegno::model::removal::RemovalId {
     let report = registry.remove_target(&target(path), &kept(), &Silent);
     report.unwrap().removal.unwrap()
 }
@@ -118,13 +118,16 @@ fn of_several_removals_of_one_place_the_last_comes_back() {
         let mut ids = Vec::new();
         for (round, text) in ["first", "second", "third"].iter().enumerate() {
             let later = i64::try_from(round).unwrap() * 100;
-            let now = dalsegno::clock::Timestamp(crate::NOW.0 + later);
+            let now = dalsegno::model::clock::Timestamp(crate::NOW.0 + later);
             let registry = crate::open_at(folder.path(), now);
             array(&registry, ONE);
             fs::write(folder.path().join(ONE).join("0/0/0"), text).unwrap();
             ids.push(remove(&registry, ONE));
         }
-        let registry = crate::open_at(folder.path(), dalsegno::clock::Timestamp(crate::NOW.0));
+        let registry = crate::open_at(
+            folder.path(),
+            dalsegno::model::clock::Timestamp(crate::NOW.0),
+        );
         let what = match by_path {
             true => RestoreTarget::Path(ONE.into()),
             false => RestoreTarget::Filter(of_run("r")),

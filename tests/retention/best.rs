@@ -1,7 +1,7 @@
 //! What `keep-best` ranks, and by which score.
 
-use dalsegno::artifact::ArtifactId;
-use dalsegno::key::Kind;
+use dalsegno::model::artifact::ArtifactId;
+use dalsegno::model::key::Kind;
 use dalsegno::retention::{Keep, Limit, Plan, Policy, Row, RowScore, Select, explain};
 
 use crate::build::*;

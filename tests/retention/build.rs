@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use dalsegno::artifact::{Artifact, ArtifactId, Origin, State};
-use dalsegno::clock::Timestamp;
-use dalsegno::key::{Key, Kind};
+use dalsegno::model::artifact::{Artifact, ArtifactId, Origin, State};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::size::{ByteCount, Size};
 use dalsegno::retention::{
     Best, Decision, Inventory, Keep, Line, Plan, PlanError, Policy, Row, RowScore, plan,
 };
-use dalsegno::size::{ByteCount, Size};
 
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dalsegno::key::Kind;
+use dalsegno::model::key::Kind;
 use dalsegno::retention::{
     Best, Goal, GroupKey, Inventory, Keep, Limit, Metric, PlanError, Policy, PolicyError,
     RunPolicy, Select, plan,

@@ -56,7 +56,7 @@ fn ties_in_age_go_by_iteration_then_by_path() {
 
 #[test]
 fn containers_need_no_size() {
-    let container = dalsegno::key::Key::ValidationContainer {
+    let container = dalsegno::model::key::Key::ValidationContainer {
         run: "run".parse().unwrap(),
     };
     let mut rows = predictions(&[1]);

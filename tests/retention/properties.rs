@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dalsegno::artifact::{ArtifactId, Origin};
-use dalsegno::key::{Key, Kind};
+use dalsegno::model::artifact::{ArtifactId, Origin};
+use dalsegno::model::key::{Key, Kind};
 use dalsegno::retention::{
     Decision, Inventory, Keep, Limit, Plan, Policy, RULES, Row, explain, plan,
 };

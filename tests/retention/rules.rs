@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use dalsegno::artifact::{Artifact, Origin, State};
-use dalsegno::key::{Key, Kind};
+use dalsegno::model::artifact::{Artifact, Origin, State};
+use dalsegno::model::key::{Key, Kind};
 use dalsegno::retention::{
     Inventory, Keep, Limit, Policy, RECENT, RULES, Row, RunInventory, RunPolicy, RunRows, explain,
     plan, plan_runs,
@@ -426,7 +426,7 @@ fn an_explanation_gives_the_verdict_of_every_rule() {
         .into();
     let inventory = inventory(rows);
     let of = |id: i64| {
-        let id = dalsegno::artifact::ArtifactId(id);
+        let id = dalsegno::model::artifact::ArtifactId(id);
         explain(&policy, &inventory, NOW, id).unwrap()
     };
     let explanation = of(2).unwrap();

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use dalsegno::artifact::{Origin, State};
-use dalsegno::key::Key;
+use dalsegno::model::artifact::{Origin, State};
+use dalsegno::model::key::Key;
 use dalsegno::retention::{Limit, PlanError, Row, RunInventory, RunPolicy, RunRows, plan_runs};
 
 use crate::build::*;

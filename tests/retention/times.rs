@@ -1,6 +1,6 @@
 //! Times that help nobody: equal, reversed, zero, in the future, and of a run's name used again.
 
-use dalsegno::clock::Timestamp;
+use dalsegno::model::clock::Timestamp;
 use dalsegno::retention::{Keep, Limit, Policy, Row};
 
 use crate::build::*;

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use dalsegno::monitor::Silent;
-use dalsegno::removal::RemoveOptions;
-use dalsegno::removals::Keep;
-use dalsegno::verify::Repair;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::Keep;
+use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::ops::verify::Repair;
 use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use dalsegno::monitor::{Monitor, Phase, Progress};
+use dalsegno::model::progress::{Monitor, Phase, Progress};
 use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;
@@ -145,7 +145,7 @@ fn links_and_checkpoints_are_compared_too() {
     symlink("../one", &link).unwrap();
     fs::create_dir_all(world.path("a/checkpoints/iterations")).unwrap();
     fs::write(world.path(checkpoint), "weights").unwrap();
-    let key = dalsegno::layout::read(checkpoint).unwrap();
+    let key = dalsegno::model::layout::read(checkpoint).unwrap();
     world.registry.record(&key).unwrap();
     seal(&world, &[SEALED, checkpoint]);
     let report = read();

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 
-use dalsegno::clock::Timestamp;
-use dalsegno::filter::Pattern;
-use dalsegno::history::{Action, HistoryFilter};
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::Pattern;
+use dalsegno::model::operation::{Action, HistoryFilter};
 use pyo3::prelude::*;
 
 use super::PyRegistry;
@@ -73,8 +73,8 @@ impl PyRegistry {
                 self.run(py, None, move |registry, _| registry.operation(id))?;
             let images = images.into_iter().map(|image| {
                 let side = match image.side {
-                    dalsegno::history::Side::Before => "before",
-                    dalsegno::history::Side::After => "after",
+                    dalsegno::model::operation::Side::Before => "before",
+                    dalsegno::model::operation::Side::After => "after",
                 };
                 (side.to_owned(), PyArtifact(image.artifact))
             });

@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use dalsegno::removals::RemovalId;
+use dalsegno::model::removal::RemovalId;
 use dalsegno::{RebuildOptions, Registry, Result};
 use pyo3::prelude::*;
 

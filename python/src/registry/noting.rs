@@ -1,8 +1,8 @@
 //! Pins and scores.
 
 use dalsegno::catalog::ScoreQuery;
-use dalsegno::filter::Pattern;
-use dalsegno::scores::Score;
+use dalsegno::model::filter::Pattern;
+use dalsegno::model::score::Score;
 use dalsegno::{Error, PinTarget};
 use pyo3::prelude::*;
 
@@ -21,10 +21,10 @@ type Told = (String, i64, Option<String>, Option<String>, String, f64);
 
 fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     let Measured(run, iteration, dataset, parameters, metric, value) = measured;
-    let refused = |error: dalsegno::name::NameError| raise(py, &Error::from(error));
+    let refused = |error: dalsegno::model::name::NameError| raise(py, &Error::from(error));
     Ok(Score {
         run: run.parse().map_err(refused)?,
-        iteration: dalsegno::name::parse_iteration(&iteration).map_err(refused)?,
+        iteration: dalsegno::model::name::parse_iteration(&iteration).map_err(refused)?,
         dataset: dataset
             .map(|text| text.parse())
             .transpose()
@@ -38,14 +38,15 @@ fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     })
 }
 
-fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::pins::PinName> {
-    name.parse().map_err(|error: dalsegno::pins::NotAPinName| {
-        let error = dalsegno::pins::PinError::from(error);
-        raise(
-            py,
-            &Error::from(dalsegno::catalog::CatalogError::from(error)),
-        )
-    })
+fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinName> {
+    name.parse()
+        .map_err(|error: dalsegno::model::pin::NotAPinName| {
+            let error = dalsegno::model::pin::PinError::from(error);
+            raise(
+                py,
+                &Error::from(dalsegno::catalog::CatalogError::from(error)),
+            )
+        })
 }
 
 fn pin_target(

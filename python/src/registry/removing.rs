@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dalsegno::removals::{Removal, RemovalId};
+use dalsegno::model::removal::{Removal, RemovalId};
 use dalsegno::{RemoveOptions, RestoreTarget, Target};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -28,7 +28,7 @@ struct Removing {
 fn with_artifacts<'py>(
     py: Python<'py>,
     report: &impl serde::Serialize,
-    list: Vec<dalsegno::artifact::Artifact>,
+    list: Vec<dalsegno::model::artifact::Artifact>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let dict = plain(py, report)?.cast_into::<PyDict>()?;
     dict.set_item("artifacts", artifacts(py, list)?)?;

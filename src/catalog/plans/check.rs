@@ -1,7 +1,7 @@
 //! The plans of what a check of the catalog asks row by row.
 
-use super::super::{check, health};
 use super::*;
+use crate::catalog::sqlite::{check, health};
 
 /// What is counted is walked once, by an index where the table is large.
 #[test]

@@ -3,10 +3,10 @@
 use rusqlite::Connection;
 
 use super::{empty, full, plan, plan_of};
-use crate::artifact::ArtifactId;
 use crate::catalog::{backup, history, journal, removals, undo};
-use crate::clock::Timestamp;
-use crate::history::{Action, HistoryFilter};
+use crate::model::artifact::ArtifactId;
+use crate::model::clock::Timestamp;
+use crate::model::operation::{Action, HistoryFilter};
 
 /// The full catalog with an operation for every artifact, with statistics.
 fn worked_on() -> Connection {

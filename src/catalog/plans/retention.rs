@@ -6,7 +6,7 @@ use super::{Query, empty, fault, filters, full, plan, plan_of};
 use crate::catalog::scores::ScoreQuery;
 use crate::catalog::summary::by_group;
 use crate::catalog::{pins, removals, scores};
-use crate::filter::{Filter, Pattern};
+use crate::model::filter::{Filter, Pattern};
 
 /// The full catalog with pins and scores, with statistics.
 fn pinned() -> Connection {

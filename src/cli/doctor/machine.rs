@@ -7,7 +7,7 @@ use rustix::system::uname;
 use serde::Serialize;
 
 use crate::catalog::CatalogHealth;
-use crate::storage;
+use crate::store;
 
 /// Variables that change what the program does or how it prints.
 const VARIABLES: [&str; 5] = [
@@ -92,7 +92,7 @@ impl User {
         Self {
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
-            umask: storage::umask(),
+            umask: store::umask(),
             open_files: limit.current,
             open_files_most: limit.maximum,
         }

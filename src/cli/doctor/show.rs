@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::cli::context::{Context, escape};
 use crate::cli::fail::Failure;
-use crate::size::ByteCount;
+use crate::model::size::ByteCount;
 
 /// Columns of a report; it is pasted into mails and issues.
 const WIDTH: usize = 80;

@@ -15,10 +15,10 @@ use super::files;
 use super::render::{self, count, total_text};
 use super::rm::{self, TrashFlags};
 use super::selection::Selection;
-use crate::filter::Filter;
-use crate::gc::{GcOptions, GcPlan, GcReport, GcRequest, PlanFile, line_at};
-use crate::monitor::Monitor;
-use crate::refresh::RefreshOptions;
+use crate::model::filter::Filter;
+use crate::model::progress::Monitor;
+use crate::ops::gc::{GcOptions, GcPlan, GcReport, GcRequest, PlanFile, line_at};
+use crate::ops::refresh::RefreshOptions;
 use crate::registry::{Registry, Target};
 
 use rules::Rules;

@@ -9,10 +9,10 @@ use crate::cli::args::duration;
 use crate::cli::context::shell_word;
 use crate::cli::fail::Failure;
 use crate::cli::selection::kind;
-use crate::filter::{Filter, Pattern};
-use crate::gc::{GcRequest, GcRules};
-use crate::key::Kind;
-use crate::name;
+use crate::model::filter::{Filter, Pattern};
+use crate::model::key::Kind;
+use crate::model::name;
+use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
 use crate::retention::{Best, Keep, Limit, Metric, Policy, RunPolicy, Select, length};
 

@@ -12,9 +12,9 @@ use crate::cli::render::{
     self, Align, Column, Record, Rows, count, or_dash, or_empty, size_cells, size_fields,
     total_text,
 };
-use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::gc::{GcPlan, GcRequest};
+use crate::model::clock::Timestamp;
+use crate::ops::gc::{GcPlan, GcRequest};
 use crate::registry::{Registry, Target};
 use crate::retention::{Decision, Explanation, GroupKey, Line, Plan, Sum, Totals};
 
@@ -244,7 +244,7 @@ fn of_plan(
         .filter(|line| GroupKey::from(&line.artifact.key) == group);
     let removed = of_group
         .clone()
-        .filter(|line| crate::gc::goes(line))
+        .filter(|line| crate::ops::gc::goes(line))
         .count();
     let kept = of_group.count() - removed;
     Ok(Some(Explanation {

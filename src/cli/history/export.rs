@@ -9,8 +9,8 @@ use super::super::context::Context;
 use super::super::fail::Failure;
 use super::super::render::{self, Record, or_empty};
 use super::one::{Whole, origin};
-use crate::artifact::Artifact;
-use crate::history::{Image, Operation, Side};
+use crate::model::artifact::Artifact;
+use crate::model::operation::{Image, Operation, Side};
 
 /// Write every operation with every artifact before and after to stdout, the oldest first
 ///

@@ -15,8 +15,8 @@ use super::args::Output;
 use super::context::{Context, Form};
 use super::fail::Failure;
 use super::render::{self, Align, Column, Record, Rows, count, or_empty, short_time};
-use crate::artifact::ArtifactId;
-use crate::history::{Action, Hash, HistoryFilter, Operation};
+use crate::model::artifact::ArtifactId;
+use crate::model::operation::{Action, Hash, HistoryFilter, Operation};
 use crate::registry::{Registry, Target, UndoReport};
 
 pub(super) use words::{Shown, tell_of_gone};
@@ -120,7 +120,7 @@ pub(super) struct Undo {
 
 fn action(text: &str) -> Result<Action, String> {
     text.parse()
-        .map_err(|error: crate::history::UnknownAction| error.to_string())
+        .map_err(|error: crate::model::operation::UnknownAction| error.to_string())
 }
 
 impl Record for Operation {

@@ -8,8 +8,8 @@ use super::super::args::Output;
 use super::super::context::{Context, Form, escape};
 use super::super::fail::Failure;
 use super::super::render::{self, or_dash};
-use crate::artifact::{Artifact, Origin};
-use crate::history::{Image, Operation, Side};
+use crate::model::artifact::{Artifact, Origin};
+use crate::model::operation::{Image, Operation, Side};
 
 /// Show everything about an operation: who, when, why, and each artifact before and after
 #[derive(Debug, Args)]

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
-use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::model::clock::{Clock, SystemClock, Timestamp};
 
 /// A moment that somebody typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

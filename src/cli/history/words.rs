@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 
 use super::super::context::{Context, shell_word};
 use super::super::render::{Column, Record, count, size_text};
-use crate::artifact::Artifact;
-use crate::history::{Action, Operation};
-use crate::pins::PinScope;
+use crate::model::artifact::Artifact;
+use crate::model::operation::{Action, Operation};
+use crate::model::pin::PinScope;
+use crate::model::removal::RemovalState;
 use crate::registry::Gone;
-use crate::removals::RemovalState;
 
 /// What an operation did, and why.
 pub(super) fn of(operation: &Operation) -> String {

@@ -10,8 +10,8 @@ use serde::ser::SerializeMap;
 
 use super::context::{Context, Form, escape};
 use super::fail::Failure;
-use crate::clock::Timestamp;
-use crate::size::{ByteCount, Size, Total};
+use crate::model::clock::Timestamp;
+use crate::model::size::{ByteCount, Size, Total};
 
 use table::Table;
 

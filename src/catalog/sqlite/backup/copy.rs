@@ -1,0 +1,245 @@
+//! Copies of a catalog, and what they are good for.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rusqlite::backup::StepResult;
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use serde::Serialize;
+
+use super::{AGAIN, sync};
+use crate::catalog::connection::{self, Access};
+use crate::catalog::error::CatalogError;
+use crate::catalog::{CatalogOptions, REGISTRY_ID};
+use crate::model::clock::Timestamp;
+
+/// The version of the tables that brought the history.
+const WITH_HISTORY: i64 = 4;
+
+pub(in crate::catalog) const LAST_OPERATION: &str =
+    "SELECT id, at FROM operation ORDER BY id DESC LIMIT 1";
+
+/// The last operation of a catalog's history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct LastOperation {
+    /// Its number.
+    pub number: i64,
+    /// When it was done.
+    pub at: Timestamp,
+}
+
+/// What a sound catalog or backup holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checked {
+    /// Id of the registry.
+    pub registry: String,
+    /// Version of the tables.
+    pub schema: i64,
+    /// Number of artifacts.
+    pub artifacts: u64,
+    /// The last operation; none where the tables are older than the history, or nothing was done.
+    pub last: Option<LastOperation>,
+}
+
+/// Checks a backup, and tells what it holds. It is read as a file that nobody changes, so this is
+/// not for a catalog that is in use; nothing is made beside it.
+///
+/// # Errors
+/// [`CatalogError`] where it is missing, damaged, of another program or of a newer version.
+pub fn check(path: &Path) -> Result<Checked, CatalogError> {
+    examine(path, &open(path)?)
+}
+
+/// Copies a backup to a path where nothing stands, whole and synced. The copy is in
+/// rollback-journal mode and has the permissions of `from`, which is read as a file that nobody
+/// changes.
+///
+/// # Errors
+/// [`CatalogError`]; then nothing stands at `to` but what stood there before.
+pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
+    let patience = CatalogOptions::default().lock_timeout;
+    copy_open(&open(from)?, from, to, patience)?;
+    sync(to.parent().unwrap_or(Path::new("/")))
+}
+
+/// Opens a backup for reading.
+fn open(path: &Path) -> Result<Connection, CatalogError> {
+    connection::check_file(path)?;
+    let options = CatalogOptions {
+        read_only: true,
+        ..CatalogOptions::default()
+    };
+    connection::again(path, &Access::Immutable, &options)
+}
+
+/// Checks the file behind a connection, and tells what it holds.
+pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, CatalogError> {
+    let sql = |error| CatalogError::sql("checking", path, error);
+    let damaged = |detail| CatalogError::Damaged {
+        path: path.to_owned(),
+        detail,
+    };
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(sql)?;
+    if verdict != "ok" {
+        // The first line may only say which database is meant.
+        let told = verdict.lines().find(|line| !line.starts_with("***"));
+        return Err(damaged(told.unwrap_or(&verdict).to_owned()));
+    }
+    let schema = connection
+        .pragma_query_value(None, "user_version", |row| row.get(0))
+        .map_err(sql)?;
+    let registry: Option<String> = connection
+        .query_row(REGISTRY_ID, [], |row| row.get(0))
+        .optional()
+        .map_err(sql)?;
+    let artifacts = connection
+        .query_row("SELECT count(*) FROM artifact", [], |row| row.get(0))
+        .map_err(sql)?;
+    let last = if schema < WITH_HISTORY {
+        None
+    } else {
+        connection
+            .query_row(LAST_OPERATION, [], |row| {
+                Ok(LastOperation {
+                    number: row.get(0)?,
+                    at: Timestamp(row.get(1)?),
+                })
+            })
+            .optional()
+            .map_err(sql)?
+    };
+    Ok(Checked {
+        registry: registry.ok_or_else(|| damaged("it names no registry".to_owned()))?,
+        schema,
+        artifacts,
+        last,
+    })
+}
+
+/// Copies the catalog `of`, open in `from`, to a path where nothing stands. The folder around it
+/// is not synced.
+pub(super) fn copy_open(
+    from: &Connection,
+    of: &Path,
+    to: &Path,
+    patience: Duration,
+) -> Result<(), CatalogError> {
+    let io = |error| CatalogError::io("copying the catalog to", to, error);
+    let permissions = fs::metadata(of)
+        .map_err(|error| CatalogError::io("reading", of, error))?
+        .permissions();
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(to)
+        .map_err(io)?;
+    let copied = file
+        .set_permissions(permissions)
+        .map_err(io)
+        .and_then(|()| make_room(from, of, &file, to))
+        .and_then(|()| copy_pages(from, of, to, patience))
+        // Bytes 18 and 19 of a database say how it is written and read: 1 is a rollback journal, 2
+        // a WAL. All pages are in the file, so it needs none, and nobody has it open.
+        .and_then(|()| file.write_all_at(&[1, 1], 18).map_err(io))
+        .and_then(|()| file.sync_all().map_err(io));
+    if copied.is_err() {
+        let _ = fs::remove_file(to);
+    }
+    copied
+}
+
+/// Bytes of the catalog `of`, open in `connection`.
+pub(super) fn size(connection: &Connection, of: &Path) -> Result<u64, CatalogError> {
+    let pragma = |name| {
+        connection
+            .pragma_query_value(None, name, |row| row.get::<_, u64>(0))
+            .map_err(|error| CatalogError::sql("reading the header", of, error))
+    };
+    Ok(pragma("page_count")?.saturating_mul(pragma("page_size")?))
+}
+
+/// Takes the space that a copy needs, so that a disk or quota without it is told as such, and at
+/// once. SQLite takes a file without length for a new one, so the length stays.
+fn make_room(from: &Connection, of: &Path, file: &File, to: &Path) -> Result<(), CatalogError> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, size(from, of)?) {
+        Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
+            Err(CatalogError::io("copying the catalog to", to, errno.into()))
+        }
+        // Not every file system can; then the copy itself shows whether there is room.
+        _ => Ok(()),
+    }
+}
+
+fn copy_pages(
+    from: &Connection,
+    of: &Path,
+    to: &Path,
+    patience: Duration,
+) -> Result<(), CatalogError> {
+    let error = |error: rusqlite::Error| match error.sqlite_error_code() {
+        // Only what is read can be damaged, and only what is written be out of space.
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            CatalogError::sql("copying", of, error)
+        }
+        Some(ErrorCode::DiskFull) => {
+            CatalogError::io("copying the catalog to", to, ErrorKind::StorageFull.into())
+        }
+        _ => CatalogError::Sql {
+            operation: "copying",
+            path: of.to_owned(),
+            source: error,
+        },
+    };
+    let write = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let mut into = Connection::open_with_flags(to, write).map_err(error)?;
+    // A copy that fails is removed, and one that does not is synced as a whole.
+    into.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))
+        .map_err(error)?;
+    into.pragma_update(None, "synchronous", "OFF")
+        .map_err(error)?;
+    let start = Instant::now();
+    let backup = rusqlite::backup::Backup::new(from, &mut into).map_err(error)?;
+    // All pages in one step: in several, every change in between would begin the copy anew.
+    while backup.step(-1).map_err(error)? != StepResult::Done {
+        if start.elapsed() >= patience {
+            return Err(CatalogError::LockTimeout {
+                path: of.to_owned(),
+                waited: patience,
+                holder: None,
+            });
+        }
+        std::thread::sleep(AGAIN);
+    }
+    drop(backup);
+    into.close().map_err(|(_, source)| error(source))
+}
+
+/// Whether two files hold the same; false where that cannot be read.
+pub(super) fn is_equal(one: &Path, other: &Path) -> bool {
+    let compare = || -> std::io::Result<bool> {
+        let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+        let mut left = one.metadata()?.len();
+        if left != other.metadata()?.len() {
+            return Ok(false);
+        }
+        let (mut first, mut second) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+        while left > 0 {
+            let part = first.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            one.read_exact(&mut first[..part])?;
+            other.read_exact(&mut second[..part])?;
+            if first[..part] != second[..part] {
+                return Ok(false);
+            }
+            left -= part as u64;
+        }
+        Ok(true)
+    };
+    compare().unwrap_or(false)
+}

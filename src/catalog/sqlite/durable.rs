@@ -1,0 +1,81 @@
+//! Commits that something irreversible follows: they hold whatever becomes of the machine, and
+//! those that failed never come true.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::Path;
+
+use rusqlite::Transaction;
+
+use super::migrate;
+use crate::catalog::error::CatalogError;
+use crate::catalog::{Catalog, Durability};
+
+impl Catalog {
+    /// Runs a change whose commit survives a power cut whatever the handle promises otherwise.
+    pub(in crate::catalog) fn write_durably<T, E: From<CatalogError>>(
+        &self,
+        operation: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if self.options.durability == Durability::Full || self.options.network.is_some() {
+            return self.write(operation, change);
+        }
+        self.require_writing()?;
+        let connection = self.take()?;
+        let set = |level| {
+            connection
+                .pragma_update(None, "synchronous", level)
+                .map_err(|error| self.sql(operation, error))
+        };
+        set("FULL")?;
+        let result = self.write_on(operation, &connection, change);
+        if set("NORMAL").is_ok() {
+            self.give_back(connection);
+        }
+        result
+    }
+
+    /// Makes sure that a commit which failed earlier does not come true later. Its frames may
+    /// stand in the WAL, unseen until somebody recovers it after a crash; this commit takes their
+    /// place.
+    ///
+    /// # Errors
+    /// [`CatalogError`]. A full disk is none: where such frames stand, there is room to write over
+    /// them.
+    pub fn forget_failed_commits(&self) -> Result<(), CatalogError> {
+        let written = self.write_durably("recovering", |transaction| {
+            // Unlike an update, this writes a page even where it changes nothing.
+            transaction
+                .pragma_update(None, "user_version", migrate::NEWEST)
+                .map_err(|error| self.sql("recovering", error))
+        });
+        match written {
+            Err(error) if error.code() == "catalog-full" => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Makes what can be read in the catalog durable: a process that was killed between writing
+    /// and syncing its commit leaves one that everybody sees and a power cut takes back. Needs no
+    /// space.
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`].
+    pub fn sync_log(&self) -> Result<(), CatalogError> {
+        // SQLite holds no locks on these two, so opening and closing them drops none.
+        for end in ["-wal", "-journal"] {
+            let mut path = self.path.as_os_str().to_owned();
+            path.push(end);
+            match File::open(&path).and_then(|log| log.sync_all()) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(CatalogError::io("syncing", path.as_ref(), error)),
+            }
+        }
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        File::open(folder)
+            .and_then(|folder| folder.sync_all())
+            .map_err(|error| CatalogError::io("syncing", folder, error))
+    }
+}

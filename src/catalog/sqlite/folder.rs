@@ -1,0 +1,286 @@
+//! The registry's folder in a base directory: finding it, making it, its `config.toml`.
+//!
+//! `.dalsegno` appears whole or not at all: it is made under another name, its catalog created,
+//! closed and synced, then renamed into place. Of several processes that race, one renames and
+//! the others find the folder there. So a folder without a catalog always means a loss, and
+//! never a creation that somebody is busy with.
+
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::backup::BACKUPS_DIR;
+use super::connection;
+use crate::catalog::config::{CatalogConfig, Config};
+use crate::catalog::error::CatalogError;
+use crate::model::clock::Timestamp;
+use crate::model::name::REGISTRY_DIR;
+
+/// Name of the catalog in the registry's folder.
+pub const CATALOG_FILE: &str = "catalog.sqlite3";
+/// Name of the configuration in the registry's folder.
+pub const CONFIG_FILE: &str = "config.toml";
+
+/// A creation that was killed leaves its folder; after this long the next one removes it.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// Where a base directory keeps its registry.
+#[derive(Debug, Clone)]
+pub struct Folder {
+    /// The base directory, absolute.
+    pub base: PathBuf,
+    /// What `config.toml` says.
+    pub config: Config,
+}
+
+/// How a new registry keeps its catalog.
+#[derive(Debug, Clone, Default)]
+pub struct NewFolder {
+    /// Catalog file, absolute; none is the registry's folder.
+    pub catalog: Option<PathBuf>,
+    /// The one host that may write, for a network file system.
+    pub single_host: Option<String>,
+}
+
+impl Folder {
+    /// The registry's folder.
+    #[must_use]
+    pub fn dir(&self) -> PathBuf {
+        self.base.join(REGISTRY_DIR)
+    }
+
+    /// The catalog file.
+    #[must_use]
+    pub fn catalog(&self) -> PathBuf {
+        self.catalog_config()
+            .and_then(|config| config.path.clone())
+            .unwrap_or_else(|| self.dir().join(CATALOG_FILE))
+    }
+
+    /// The folder of the catalog's backups: here also where the catalog lies elsewhere.
+    #[must_use]
+    pub fn backups(&self) -> PathBuf {
+        self.dir().join(BACKUPS_DIR)
+    }
+
+    fn catalog_config(&self) -> Option<&CatalogConfig> {
+        self.config.catalog.as_ref()
+    }
+
+    /// Which registry the catalog must be, where the base directory remembers that.
+    #[must_use]
+    pub fn registry(&self) -> Option<&str> {
+        self.catalog_config()?.registry.as_deref()
+    }
+
+    /// The one host that may write, if it is limited.
+    #[must_use]
+    pub fn single_host(&self) -> Option<&str> {
+        self.catalog_config()?.single_host.as_deref()
+    }
+
+    /// Whether `base` has a registry's folder.
+    ///
+    /// # Errors
+    /// [`CatalogError::NotAFolder`] where something else stands in its place, and
+    /// [`CatalogError::Io`] where the system does not say: that is not the same as none.
+    pub fn exists(base: &Path) -> Result<bool, CatalogError> {
+        let path = base.join(REGISTRY_DIR);
+        match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_dir() => Ok(true),
+            Ok(_) => Err(CatalogError::NotAFolder { path }),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(CatalogError::io("looking for", &path, error)),
+        }
+    }
+
+    /// Finds the registry of a base directory.
+    ///
+    /// # Errors
+    /// [`CatalogError::NoRegistry`] where it has none, [`CatalogError::Config`] where
+    /// `config.toml` cannot be read.
+    pub fn find(base: &Path) -> Result<Self, CatalogError> {
+        if !Self::exists(base)? {
+            return Err(CatalogError::NoRegistry {
+                base: base.to_owned(),
+            });
+        }
+        let path = base.join(REGISTRY_DIR).join(CONFIG_FILE);
+        let invalid = |detail: &str| CatalogError::Config {
+            path: path.clone(),
+            detail: detail.to_owned(),
+        };
+        let config: Config = match std::fs::read_to_string(&path) {
+            Ok(text) => {
+                toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end()))?
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Config::default(),
+            Err(error) if error.kind() == ErrorKind::InvalidData => {
+                return Err(invalid("it is not UTF-8"));
+            }
+            Err(error) => return Err(CatalogError::io("reading", &path, error)),
+        };
+        let catalog = config.catalog.as_ref();
+        if catalog
+            .and_then(|catalog| catalog.path.as_ref())
+            .is_some_and(|path| path.is_relative())
+        {
+            return Err(invalid("the path of the catalog is not absolute"));
+        }
+        Ok(Self {
+            base: base.to_owned(),
+            config,
+        })
+    }
+
+    /// Makes a registry. Where another process has made one meanwhile, that one is found; the
+    /// second value says whether this call made it.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; nothing is left behind.
+    pub fn create(
+        base: &Path,
+        new: &NewFolder,
+        created_at: Timestamp,
+    ) -> Result<(Self, bool), CatalogError> {
+        remove_stale(base, created_at);
+        let io = |operation, path: &Path| {
+            let path = path.to_owned();
+            move |error| CatalogError::io(operation, &path, error)
+        };
+        let staging = tempfile::Builder::new()
+            .prefix(&format!("{REGISTRY_DIR}.new-"))
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
+            .tempdir_in(base)
+            .map_err(io("creating a folder in", base))?;
+        let id = uuid::Uuid::new_v4().to_string();
+        let mut config = CatalogConfig {
+            single_host: new.single_host.clone(),
+            ..Default::default()
+        };
+        let wal = new.single_host.is_none();
+        match &new.catalog {
+            None => {
+                let path = staging.path().join(CATALOG_FILE);
+                connection::create_file(&path, &id, created_at, wal)?;
+                // The catalog of another base directory, put here by mistake, may have rows for the
+                // very same paths, without the pins that bind them here.
+                config.registry = Some(id);
+            }
+            Some(path) => {
+                create_elsewhere(path, &id, created_at, wal)?;
+                config.path = Some(path.clone());
+                config.registry = Some(registry_of(path, base)?);
+            }
+        }
+        let path = staging.path().join(CONFIG_FILE);
+        let text = toml::to_string(&Config {
+            catalog: Some(config),
+            ..Config::default()
+        })
+        .map_err(|error| CatalogError::Config {
+            path: path.clone(),
+            detail: error.to_string(),
+        })?;
+        let mut file = File::create(&path).map_err(io("creating", &path))?;
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.sync_all())
+            .map_err(io("writing", &path))?;
+        sync(staging.path())?;
+        let dir = base.join(REGISTRY_DIR);
+        let made = match std::fs::rename(staging.path(), &dir) {
+            Ok(()) => {
+                let _moved = staging.keep();
+                true
+            }
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
+                ) =>
+            {
+                false
+            }
+            Err(error) => return Err(CatalogError::io("creating", &dir, error)),
+        };
+        sync(base)?;
+        Ok((Self::find(base)?, made))
+    }
+}
+
+/// Makes a catalog at a path of its own, unless one is there: under another name, then linked.
+fn create_elsewhere(
+    path: &Path,
+    id: &str,
+    created_at: Timestamp,
+    wal: bool,
+) -> Result<(), CatalogError> {
+    if path.symlink_metadata().is_ok() {
+        return connection::check_file(path);
+    }
+    let io = |error| CatalogError::io("creating", path, error);
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    remove_stale(parent, created_at);
+    let staging = tempfile::Builder::new()
+        .prefix(&format!("{REGISTRY_DIR}.new-"))
+        .tempdir_in(parent)
+        .map_err(io)?;
+    let new = staging.path().join(CATALOG_FILE);
+    connection::create_file(&new, id, created_at, wal)?;
+    match std::fs::hard_link(&new, path) {
+        Ok(()) => sync(parent),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(io(error)),
+    }
+}
+
+/// The id of a catalog that a new registry takes: one that was just made, by this call or by
+/// another that raced, and has nothing in it yet.
+fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
+    let options = crate::catalog::CatalogOptions {
+        read_only: true,
+        ..Default::default()
+    };
+    let catalog = crate::catalog::Catalog::open(path, base, None, options)?;
+    if catalog.counts()?.artifacts > 0 {
+        return Err(CatalogError::Taken {
+            path: path.to_owned(),
+        });
+    }
+    catalog.registry_id()
+}
+
+fn sync(dir: &Path) -> Result<(), CatalogError> {
+    File::open(dir)
+        .and_then(|dir| dir.sync_all())
+        .map_err(|error| CatalogError::io("syncing", dir, error))
+}
+
+/// Removes what creations left in a folder that were killed long ago: just the files that they
+/// make.
+fn remove_stale(folder: &Path, now: Timestamp) {
+    let Ok(entries) = std::fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let is_staging = name
+            .to_str()
+            .is_some_and(|name| name.starts_with(&format!("{REGISTRY_DIR}.new-")));
+        let is_stale = || {
+            let modified = entry.metadata().ok()?.modified().ok()?;
+            let modified = modified.duration_since(UNIX_EPOCH).ok()?.as_millis();
+            Timestamp(i64::try_from(modified).ok()?).age_at(now)
+        };
+        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_staging && is_dir && is_stale().is_some_and(|age| age > STALE) {
+            for suffix in ["", "-wal", "-shm", "-journal"] {
+                let file = entry.path().join(format!("{CATALOG_FILE}{suffix}"));
+                let _ = std::fs::remove_file(file);
+            }
+            let _ = std::fs::remove_file(entry.path().join(CONFIG_FILE));
+            let _ = std::fs::remove_dir(entry.path());
+        }
+    }
+}

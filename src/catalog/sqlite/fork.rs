@@ -1,0 +1,78 @@
+//! Which catalogs this process has open, so that a forked child can tell.
+
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use crate::catalog::error::CatalogError;
+
+/// Device and inode of a catalog.
+type FileId = (u64, u64);
+
+/// Open handles by file, with the process that opened them.
+static OPEN: Mutex<Option<HashMap<FileId, (u32, usize)>>> = Mutex::new(None);
+
+/// Says that a handle is open, until it is dropped.
+pub(in crate::catalog) struct Registration {
+    file: FileId,
+    pid: u32,
+}
+
+impl Registration {
+    /// Registers a handle.
+    ///
+    /// # Errors
+    /// [`CatalogError::Forked`] where the file was opened before a fork and is still open.
+    pub(in crate::catalog) fn new(path: &Path) -> Result<Self, CatalogError> {
+        let metadata =
+            std::fs::metadata(path).map_err(|error| CatalogError::io("reading", path, error))?;
+        let file = (metadata.dev(), metadata.ino());
+        let pid = std::process::id();
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = open.get_or_insert_default().entry(file).or_insert((pid, 0));
+        if handles.0 != pid {
+            return Err(CatalogError::Forked {
+                path: path.to_owned(),
+            });
+        }
+        handles.1 += 1;
+        Ok(Self { file, pid })
+    }
+
+    /// Whether the file that the handle was opened for still stands at its path.
+    pub(in crate::catalog) fn is_at(&self, path: &Path) -> bool {
+        std::fs::metadata(path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
+    }
+
+    pub(in crate::catalog) fn is_forked(&self) -> bool {
+        self.pid != std::process::id()
+    }
+
+    /// Refuses the use of a handle in a forked child.
+    pub(in crate::catalog) fn check(&self, path: &Path) -> Result<(), CatalogError> {
+        if self.is_forked() {
+            return Err(CatalogError::Forked {
+                path: path.to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        if self.is_forked() {
+            return;
+        }
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(all) = open.as_mut()
+            && let Some(handles) = all.get_mut(&self.file)
+        {
+            handles.1 -= 1;
+            if handles.1 == 0 {
+                all.remove(&self.file);
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What a catalog stands on, for people who look for a fault.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rusqlite::Connection;
+use serde::Serialize;
+
+use crate::catalog::Catalog;
+use crate::catalog::error::CatalogError;
+
+pub(in crate::catalog) const ARTIFACTS: &str = "SELECT count(*) FROM artifact";
+/// Rows that were not seen to be present, by the small index that has them.
+pub(in crate::catalog) const UNSEEN: &str =
+    "SELECT count(*) FROM artifact INDEXED BY artifact_unseen WHERE state <> 1 AND state = ?1";
+pub(in crate::catalog) const RUNS: &str = "SELECT count(*) FROM run";
+pub(in crate::catalog) const REMOVALS: &str = "SELECT count(*) FROM removal WHERE state = ?1";
+pub(in crate::catalog) const PINS: &str = "SELECT count(*) FROM pin";
+pub(in crate::catalog) const SCORES: &str = "SELECT count(*) FROM score";
+
+/// Beginnings of the compile options that change how files are written and locked.
+const OPTIONS: [&str; 12] = [
+    "COMPILER",
+    "DEFAULT_JOURNAL_SIZE_LIMIT",
+    "DEFAULT_LOCKING_MODE",
+    "DEFAULT_MMAP_SIZE",
+    "DEFAULT_SYNCHRONOUS",
+    "DEFAULT_WAL_",
+    "DIRECT_OVERFLOW_READ",
+    "OMIT_",
+    "SECURE_DELETE",
+    "SYSTEM_MALLOC",
+    "TEMP_STORE",
+    "THREADSAFE",
+];
+
+/// What a catalog stands on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CatalogHealth {
+    /// Version of the tables.
+    pub schema: i64,
+    /// Journal mode: `wal` on a local disk.
+    pub journal_mode: String,
+    /// What a commit of this connection waits for: `full` on a local disk.
+    pub synchronous: &'static str,
+    /// Bytes of a page.
+    pub page_size: i64,
+    /// Pages of the file.
+    pub pages: i64,
+    /// Pages of them that are free.
+    pub free_pages: i64,
+    /// The process that writes just now, where there is one and the system tells: its number and
+    /// its program, without arguments, which may hold what is nobody's business.
+    pub lock_holder: Option<String>,
+}
+
+/// How much a catalog has of each thing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CatalogCounts {
+    /// Artifacts.
+    pub artifacts: u64,
+    /// Of them, those without data seen so far.
+    pub reserved: u64,
+    /// Of them, those with data.
+    pub present: u64,
+    /// Of them, those whose data is gone.
+    pub missing: u64,
+    /// Runs that it ever had.
+    pub runs: u64,
+    /// Removals whose data is kept in the trash.
+    pub removals_kept: u64,
+    /// Removals whose data is being unlinked.
+    pub removals_purging: u64,
+    /// Removals whose data is gone.
+    pub removals_purged: u64,
+    /// Removals of which all is restored.
+    pub removals_restored: u64,
+    /// Pins.
+    pub pins: u64,
+    /// Scores.
+    pub scores: u64,
+}
+
+/// The files of a catalog, as they are seen without opening one of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CatalogFiles {
+    /// What stands in the catalog's place.
+    pub stands: &'static str,
+    /// Bytes of the file; none where there is no file.
+    pub bytes: Option<u64>,
+    /// Bytes of the log beside it; none where there is none.
+    pub wal_bytes: Option<u64>,
+    /// Bits of the file's mode, in octal.
+    pub mode: Option<String>,
+    /// Number of the user whose the file is.
+    pub owner: Option<u32>,
+}
+
+impl CatalogFiles {
+    /// Looks at the files of the catalog at `path`. Opens none of them: that would drop the locks of
+    /// SQLite.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        let found = std::fs::symlink_metadata(path);
+        let stands = match &found {
+            Ok(metadata) if metadata.is_file() => "a file",
+            Ok(metadata) if metadata.is_dir() => "a folder",
+            Ok(metadata) if metadata.is_symlink() => "a symbolic link",
+            Ok(_) => "a special file",
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => "nothing",
+            Err(_) => "unknown",
+        };
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        let found = found.ok();
+        Self {
+            stands,
+            bytes: found
+                .as_ref()
+                .filter(|metadata| metadata.is_file())
+                .map(std::fs::Metadata::len),
+            wal_bytes: std::fs::symlink_metadata(wal).ok().map(|wal| wal.len()),
+            mode: found
+                .as_ref()
+                .map(|metadata| format!("{:04o}", metadata.mode() & 0o7777)),
+            owner: found.as_ref().map(MetadataExt::uid),
+        }
+    }
+}
+
+impl CatalogHealth {
+    /// Version of SQLite.
+    #[must_use]
+    pub fn sqlite_version() -> &'static str {
+        rusqlite::version()
+    }
+
+    /// What SQLite was compiled with, as far as it has to do with files, locks and memory; nothing
+    /// where it does not tell.
+    #[must_use]
+    pub fn sqlite_options() -> Vec<String> {
+        let options = || -> rusqlite::Result<Vec<String>> {
+            let connection = Connection::open_in_memory()?;
+            let mut statement = connection.prepare("PRAGMA compile_options")?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        };
+        let mut options = options().unwrap_or_default();
+        options.retain(|option| OPTIONS.iter().any(|start| option.starts_with(start)));
+        options
+    }
+}
+
+impl Catalog {
+    /// Tells what the catalog stands on.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn health(&self) -> Result<CatalogHealth, CatalogError> {
+        let lock_holder = self.queue.holder().map(|holder| without_arguments(&holder));
+        self.read("reading the catalog's state", |connection| {
+            let pragma = |name| connection.pragma_query_value(None, name, |row| row.get(0));
+            Ok(CatalogHealth {
+                schema: pragma("user_version")?,
+                journal_mode: connection
+                    .pragma_query_value(None, "journal_mode", |row| row.get(0))?,
+                synchronous: match pragma("synchronous")? {
+                    0 => "off",
+                    1 => "normal",
+                    2 => "full",
+                    3 => "extra",
+                    _ => "unknown",
+                },
+                page_size: pragma("page_size")?,
+                pages: pragma("page_count")?,
+                free_pages: pragma("freelist_count")?,
+                lock_holder,
+            })
+        })
+    }
+
+    /// Counts what the catalog has. Reads the smallest index of each table.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn counts(&self) -> Result<CatalogCounts, CatalogError> {
+        self.read("counting", |connection| {
+            let all = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
+            let of = |sql: &str, state: i64| {
+                connection.query_row(sql, [state], |row| row.get::<_, u64>(0))
+            };
+            let artifacts = all(ARTIFACTS)?;
+            let (reserved, missing) = (of(UNSEEN, 0)?, of(UNSEEN, 2)?);
+            Ok(CatalogCounts {
+                artifacts,
+                reserved,
+                present: artifacts.saturating_sub(reserved + missing),
+                missing,
+                runs: all(RUNS)?,
+                removals_kept: of(REMOVALS, 0)?,
+                removals_purging: of(REMOVALS, 1)?,
+                removals_purged: of(REMOVALS, 2)?,
+                removals_restored: of(REMOVALS, 3)?,
+                pins: all(PINS)?,
+                scores: all(SCORES)?,
+            })
+        })
+    }
+}
+
+/// `pid 12 (/usr/bin/python train.py --key K)` without what follows the program.
+fn without_arguments(holder: &str) -> String {
+    match holder.split_once(" (") {
+        Some((pid, command)) => {
+            let program = command.trim_end_matches(')').split(' ').next();
+            format!("{pid} ({})", program.unwrap_or_default())
+        }
+        None => holder.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_is_told_without_its_arguments() {
+        for (holder, told) in [
+            ("pid 12", "pid 12"),
+            ("pid 12 (python)", "pid 12 (python)"),
+            (
+                "pid 12 (/bin/python a.py --key (K))",
+                "pid 12 (/bin/python)",
+            ),
+        ] {
+            assert_eq!(without_arguments(holder), told);
+        }
+    }
+}

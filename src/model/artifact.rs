@@ -1,0 +1,187 @@
+//! A row of the catalog as a value.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+use crate::model::key::Key;
+use crate::model::layout::{self, Location};
+use crate::model::size::Size;
+
+/// The number of an artifact in its catalog; never given out twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ArtifactId(pub i64);
+
+impl fmt::Display for ArtifactId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What is known about an artifact's data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// The identifier was handed out; no data was seen.
+    Reserved,
+    /// Data was seen on disk.
+    Present,
+    /// Data was there and is gone.
+    Missing,
+}
+
+impl State {
+    /// Every state, in the order of the catalog's numbers.
+    pub const ALL: [Self; 3] = [Self::Reserved, Self::Present, Self::Missing];
+
+    /// The name that people and JSON use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reserved => "reserved",
+            Self::Present => "present",
+            Self::Missing => "missing",
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A state that does not exist.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no state \"{}\"; states are reserved, present, missing", .0.escape_debug())]
+pub struct UnknownState(pub String);
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    fn from_str(text: &str) -> Result<Self, UnknownState> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| UnknownState(text.to_owned()))
+    }
+}
+
+/// Where the key of a row comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    /// A caller said it: certain.
+    Recorded,
+    /// A scan read it from the path: a guess, replaced by what a caller records.
+    Scanned,
+}
+
+/// An artifact: an array or a container that the catalog has a row for.
+///
+/// Serializes to the fields `id run kind iteration dataset parameters container array path state
+/// bytes files recorded_at written_at sealed_at content_hash pins`; absent is `null`, paths are absolute,
+/// times RFC 3339 in UTC, sizes bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Artifact {
+    /// Number in the catalog.
+    pub id: ArtifactId,
+    /// What it is.
+    pub key: Key,
+    /// What is known about its data.
+    pub state: State,
+    /// Where the key comes from.
+    pub origin: Origin,
+    /// Bytes and files as last counted; none where nobody counted.
+    pub size: Option<Size>,
+    /// When the catalog first had it.
+    pub recorded_at: Timestamp,
+    /// When its array metadata was last seen to be written; none where no data was seen.
+    pub written_at: Option<Timestamp>,
+    /// When its writer said that it is whole; none where it never did.
+    pub sealed_at: Option<Timestamp>,
+    /// What its data was when it was sealed; none where it is not sealed, or sealed without a hash.
+    pub content_hash: Option<ContentHash>,
+    /// Number of the user whose its data is; none where nobody looked.
+    pub owner: Option<u32>,
+    /// Names of the pins that bind it, in their order.
+    pub pins: Vec<String>,
+    /// Base directory that it lies in, absolute.
+    pub base: std::sync::Arc<Path>,
+}
+
+impl Artifact {
+    /// Its place relative to the base directory.
+    #[must_use]
+    pub fn location(&self) -> Location {
+        layout::locate(&self.key)
+    }
+
+    /// Absolute path of its folder.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.base.join(self.location().path())
+    }
+
+    /// Identifier of its container.
+    #[must_use]
+    pub fn container(&self) -> LocalContainerIdentifier {
+        LocalContainerIdentifier {
+            container: self.base.join(self.location().container),
+        }
+    }
+
+    /// Identifier of the array; none where the artifact is a container.
+    #[must_use]
+    pub fn identifier(&self) -> Option<LocalArrayIdentifier> {
+        let location = self.location();
+        location.array.map(|dataset| LocalArrayIdentifier {
+            container: self.base.join(location.container),
+            dataset,
+        })
+    }
+}
+
+/// Joins two paths without growing the result: a listing does so twice a row.
+fn below(parent: &Path, path: &str) -> PathBuf {
+    let mut joined = PathBuf::with_capacity(parent.as_os_str().len() + 1 + path.len());
+    joined.push(parent);
+    joined.push(path);
+    joined
+}
+
+impl Serialize for Artifact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Location { container, array } = self.location();
+        let container = below(&self.base, &container);
+        let path = array
+            .as_ref()
+            .map_or_else(|| container.clone(), |array| below(&container, array));
+        let mut out = serializer.serialize_struct("Artifact", 17)?;
+        out.serialize_field("id", &self.id)?;
+        out.serialize_field("run", self.key.run())?;
+        out.serialize_field("kind", &self.key.kind())?;
+        out.serialize_field("iteration", &self.key.iteration())?;
+        out.serialize_field("dataset", &self.key.dataset())?;
+        out.serialize_field("parameters", &self.key.parameters())?;
+        out.serialize_field("container", &container)?;
+        out.serialize_field("array", &array)?;
+        out.serialize_field("path", &path)?;
+        out.serialize_field("state", &self.state)?;
+        out.serialize_field("bytes", &self.size.map(|size| size.bytes))?;
+        out.serialize_field("files", &self.size.map(|size| size.files))?;
+        out.serialize_field("recorded_at", &self.recorded_at)?;
+        out.serialize_field("written_at", &self.written_at)?;
+        out.serialize_field("sealed_at", &self.sealed_at)?;
+        out.serialize_field("content_hash", &self.content_hash)?;
+        out.serialize_field("pins", &self.pins)?;
+        out.end()
+    }
+}

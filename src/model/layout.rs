@@ -1,0 +1,493 @@
+//! The layout below the base directory, both ways: key to path, and path to key for a scan.
+//!
+//! The layout is DaCapo's own (`LocalArrayStore`), to the letter:
+//!
+//! | kind | container | array in it |
+//! |---|---|---|
+//! | `prediction` | `{run}/validation.zarr` | `{iteration}/{dataset}/prediction` |
+//! | `output` | `{run}/validation.zarr` | `{iteration}/{dataset}/output/{parameters}` |
+//! | `input-raw`, `input-gt` | `{run}/validation.zarr` | `inputs/[{index}/]raw`, `inputs/[{index}/]gt` |
+//! | `best` | `{run}/validation.zarr` | `[{index}/]{criterion}` |
+//! | `snapshot` | `{run}/snapshot.zarr` | `[{iteration}/]{dataset}` |
+//! | `array` | `{run}/{container}` | `{dataset}`, or the container itself |
+//! | `checkpoint` | `{run}/checkpoints` | `iterations/{iteration}` |
+//!
+//! A checkpoint is one file in no container; the folder `checkpoints`, in which DaCapo keeps its
+//! links to the best ones too, stands in the container's place.
+//!
+//! # What a path cannot tell
+//! Writing is exact: a key has one path. Reading is a guess where two keys share a path, because
+//! names may hold `/`. The guesses, in this order:
+//!
+//! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
+//!    last one that ends in `.zarr` or `.n5`. What stands before it is the run, so the first
+//!    component is a container only where no other is one, and where the path does not end in
+//!    `/checkpoints/iterations/` and an integer: then it is a checkpoint.
+//! 2. In `validation.zarr`, below an integer: a path that ends in `/prediction` is a prediction;
+//!    else the last `/output/` parts dataset from parameters; else, with three components or
+//!    more, it is an `array`.
+//! 3. In `validation.zarr`, below `inputs`: what ends in `raw` or `gt` is an input.
+//! 4. Everything else in `validation.zarr` is a best array; its last component is the criterion.
+//! 5. In `snapshot.zarr`, a leading integer is the iteration.
+//!
+//! So these read as something else than they were recorded as: an output with parameters
+//! `prediction` or `…/prediction`; parameters with a component `output` that is not their last; a
+//! criterion with `/`; a best array whose path looks like an input, or starts with an integer and
+//! has three components; a snapshot without iteration whose dataset starts with an integer and has
+//! two components; names with a component that looks like a container; a checkpoint of a run with
+//! such a component that is not its first. [`is_certain`] tells for any key whether a scan would
+//! read it back. In the catalog a recorded key always wins over a
+//! guessed one; it finds keys by their [`place`], which is one for all keys that share a path.
+
+use crate::model::key::Key;
+use crate::model::name::{self, ContainerName, DatasetName, NameError, Parameters, RunName};
+
+/// Container of a run's validations.
+pub const VALIDATION_CONTAINER: &str = "validation.zarr";
+/// Container of a run's snapshots.
+pub const SNAPSHOT_CONTAINER: &str = "snapshot.zarr";
+/// Folder of a run's checkpoints and of the links to the best ones.
+pub const CHECKPOINTS_FOLDER: &str = "checkpoints";
+/// Folder of the checkpoints themselves in [`CHECKPOINTS_FOLDER`].
+pub const CHECKPOINT_ITERATIONS: &str = "iterations";
+
+/// Where an artifact lies, relative to the base directory.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Location {
+    /// The container, components joined by `/`; for a checkpoint the folder in its place.
+    pub container: String,
+    /// Path in the container; none where the artifact is the container itself.
+    pub array: Option<String>,
+}
+
+impl Location {
+    /// Whether it is the place of a checkpoint, so that its container is none.
+    #[must_use]
+    pub fn is_checkpoint(&self) -> bool {
+        self.array.is_some() && is_checkpoints(&self.container)
+    }
+
+    /// Path below the base directory.
+    #[must_use]
+    pub fn path(&self) -> String {
+        match &self.array {
+            Some(array) => [&self.container, array.as_str()].join("/"),
+            None => self.container.clone(),
+        }
+    }
+}
+
+/// A path that no key belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LayoutError {
+    /// No component is a container.
+    #[error("\"{}\" is in no container: no folder on its path ends in .zarr or .n5", .path.escape_debug())]
+    NoContainer {
+        /// The path.
+        path: String,
+    },
+    /// The container stands in the base directory itself, not in a run.
+    #[error("\"{}\" is in a container outside any run", .path.escape_debug())]
+    NoRun {
+        /// The path.
+        path: String,
+    },
+    /// A component breaks the rules for names.
+    #[error(transparent)]
+    Name(#[from] NameError),
+}
+
+impl LayoutError {
+    /// Stable code of the error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoContainer { .. } => "layout-no-container",
+            Self::NoRun { .. } => "layout-no-run",
+            Self::Name(error) => error.code(),
+        }
+    }
+
+    /// The path that belongs to no key.
+    #[must_use]
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Self::NoContainer { path } | Self::NoRun { path } => Some(path),
+            Self::Name(_) => None,
+        }
+    }
+}
+
+/// Gives the place of a key.
+#[must_use]
+pub fn locate(key: &Key) -> Location {
+    // Joined rather than formatted, which takes several times as long: every row that is read is
+    // located.
+    let in_container = |container: &str, array: Option<String>| Location {
+        container: [key.run().as_str(), container].join("/"),
+        array,
+    };
+    let validation = |array| in_container(VALIDATION_CONTAINER, Some(array));
+    let indexed = |index: &Option<DatasetName>, tail: &str| match index {
+        Some(index) => format!("{index}/{tail}"),
+        None => tail.to_owned(),
+    };
+    match key {
+        Key::Prediction {
+            iteration, dataset, ..
+        } => validation([&iteration.to_string(), dataset.as_str(), "prediction"].join("/")),
+        Key::Output {
+            iteration,
+            dataset,
+            parameters,
+            ..
+        } => {
+            let iteration = iteration.to_string();
+            let (dataset, parameters) = (dataset.as_str(), parameters.as_str());
+            validation([&iteration, dataset, "output", parameters].join("/"))
+        }
+        Key::InputRaw { index, .. } => validation(format!("inputs/{}", indexed(index, "raw"))),
+        Key::InputGt { index, .. } => validation(format!("inputs/{}", indexed(index, "gt"))),
+        Key::Best {
+            criterion, index, ..
+        } => validation(indexed(index, criterion.as_str())),
+        Key::Snapshot {
+            iteration, dataset, ..
+        } => {
+            let array = match iteration {
+                Some(iteration) => format!("{iteration}/{dataset}"),
+                None => dataset.to_string(),
+            };
+            in_container(SNAPSHOT_CONTAINER, Some(array))
+        }
+        Key::SnapshotContainer { .. } => in_container(SNAPSHOT_CONTAINER, None),
+        Key::ValidationContainer { .. } => in_container(VALIDATION_CONTAINER, None),
+        Key::Array {
+            container, dataset, ..
+        } => in_container(
+            container.as_str(),
+            dataset.as_ref().map(ToString::to_string),
+        ),
+        Key::Checkpoint { iteration, .. } => in_container(
+            CHECKPOINTS_FOLDER,
+            Some(format!("{CHECKPOINT_ITERATIONS}/{iteration}")),
+        ),
+    }
+}
+
+/// Gives the place of a key as its path alone tells it: keys that share a path have one place.
+///
+/// It has the same path as [`locate`]; only where a name has a component that looks like a
+/// container are container and array parted elsewhere.
+#[must_use]
+pub fn place(key: &Key) -> Location {
+    let location = locate(key);
+    split(&location.path()).unwrap_or(location)
+}
+
+/// Whether a key has this place, as [`place`] gives it.
+#[must_use]
+pub fn is_place(key: &Key, container: &str, array: &str) -> bool {
+    let located = locate(key);
+    let is_located =
+        located.container == container && located.array.as_deref().unwrap_or_default() == array;
+    // Names part it elsewhere only where one has what ends a container, or that of checkpoints.
+    let may_part = |text: &str| {
+        [".zarr", ".n5", CHECKPOINTS_FOLDER]
+            .iter()
+            .any(|end| text.contains(end))
+    };
+    let is_plain = !key.kind().is_file() && !may_part(array) && !may_part(key.run().as_str());
+    if is_located && is_plain {
+        return true;
+    }
+    let place = place(key);
+    place.container == container && place.array.as_deref().unwrap_or_default() == array
+}
+
+/// Whether reading the key's path gives the same key again.
+#[must_use]
+pub fn is_certain(key: &Key) -> bool {
+    read(&locate(key).path()).as_ref() == Ok(key)
+}
+
+/// Splits a path relative to the base directory at its container, or at the folder that stands in
+/// its place for a checkpoint.
+///
+/// # Errors
+/// [`LayoutError::NoContainer`] where no component is one.
+pub fn split(path: &str) -> Result<Location, LayoutError> {
+    let known = |component: &str| matches!(component, VALIDATION_CONTAINER | SNAPSHOT_CONTAINER);
+    let mut last_known = None;
+    let mut last = None;
+    let mut outside = None;
+    let mut end = 0;
+    for (index, component) in path.split('/').enumerate() {
+        end += component.len();
+        if index == 0 {
+            outside = name::is_container_name(component).then_some(end);
+        } else if known(component) {
+            last_known = Some(end);
+        } else if name::is_container_name(component) {
+            last = Some(end);
+        }
+        end += 1;
+    }
+    let checkpoints = || checkpoints_end(path);
+    let Some(end) = last_known.or(last).or_else(checkpoints).or(outside) else {
+        return Err(LayoutError::NoContainer {
+            path: path.to_owned(),
+        });
+    };
+    let array = path[end..].trim_matches('/');
+    Ok(Location {
+        container: path[..end].to_owned(),
+        array: (!array.is_empty()).then(|| array.to_owned()),
+    })
+}
+
+/// Whether a folder, relative to the base directory, is one that a scan looks for checkpoints in.
+#[must_use]
+pub fn holds_checkpoints(folder: &str) -> bool {
+    split(&format!("{folder}/0")).is_ok_and(|place| place.is_checkpoint())
+}
+
+fn is_checkpoints(container: &str) -> bool {
+    container
+        .rsplit_once('/')
+        .is_some_and(|(_, last)| last == CHECKPOINTS_FOLDER)
+}
+
+/// Where the folder `checkpoints` ends in the path of a checkpoint; none for any other path.
+fn checkpoints_end(path: &str) -> Option<usize> {
+    let (folder, iteration) = path.rsplit_once('/')?;
+    name::parse_iteration(iteration).ok()?;
+    let (checkpoints, iterations) = folder.rsplit_once('/')?;
+    let (run, last) = checkpoints.rsplit_once('/')?;
+    let is_one =
+        iterations == CHECKPOINT_ITERATIONS && last == CHECKPOINTS_FOLDER && !run.is_empty();
+    is_one.then_some(checkpoints.len())
+}
+
+/// Reads the key of a path relative to the base directory, as a scan does.
+///
+/// # Errors
+/// [`LayoutError`] where the path is in no container, in no run, or breaks the rules for names.
+pub fn read(path: &str) -> Result<Key, LayoutError> {
+    read_at(path, &split(path)?)
+}
+
+/// Does what [`read`] does, for who has split the path already.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
+    let Some((run, container)) = location.container.rsplit_once('/') else {
+        return Err(LayoutError::NoRun {
+            path: path.to_owned(),
+        });
+    };
+    let run: RunName = run.parse()?;
+    let array = match &location.array {
+        Some(array) => Some(array.parse::<DatasetName>()?),
+        None => None,
+    };
+    match (container, array) {
+        (VALIDATION_CONTAINER, None) => Ok(Key::ValidationContainer { run }),
+        (SNAPSHOT_CONTAINER, None) => Ok(Key::SnapshotContainer { run }),
+        (VALIDATION_CONTAINER, Some(array)) => read_validation(run, array),
+        (SNAPSHOT_CONTAINER, Some(array)) => read_snapshot(run, array),
+        (CHECKPOINTS_FOLDER, Some(array)) => {
+            let (_, iteration) = array.as_str().rsplit_once('/').unwrap_or_default();
+            let iteration = name::parse_iteration(iteration)?;
+            Ok(Key::Checkpoint { run, iteration })
+        }
+        (other, dataset) => Ok(Key::Array {
+            run,
+            container: other.parse::<ContainerName>()?,
+            dataset,
+        }),
+    }
+}
+
+fn read_snapshot(run: RunName, array: DatasetName) -> Result<Key, LayoutError> {
+    if let Some((head, dataset)) = array.as_str().split_once('/')
+        && let Ok(iteration) = name::parse_iteration(head)
+    {
+        return Ok(Key::Snapshot {
+            run,
+            iteration: Some(iteration),
+            dataset: dataset.parse()?,
+        });
+    }
+    Ok(Key::Snapshot {
+        run,
+        iteration: None,
+        dataset: array,
+    })
+}
+
+fn read_validation(run: RunName, array: DatasetName) -> Result<Key, LayoutError> {
+    let Some((head, tail)) = array.as_str().split_once('/') else {
+        return Ok(Key::Best {
+            run,
+            criterion: array.as_str().parse()?,
+            index: None,
+        });
+    };
+    if let Ok(iteration) = name::parse_iteration(head) {
+        if let Some(dataset) = tail.strip_suffix("/prediction") {
+            return Ok(Key::Prediction {
+                run,
+                iteration,
+                dataset: dataset.parse()?,
+            });
+        }
+        if let Some((dataset, parameters)) = tail.rsplit_once("/output/") {
+            return Ok(Key::Output {
+                run,
+                iteration,
+                dataset: dataset.parse()?,
+                parameters: parameters.parse()?,
+            });
+        }
+        if tail.contains('/') {
+            let container = VALIDATION_CONTAINER.parse()?;
+            return Ok(Key::Array {
+                run,
+                container,
+                dataset: Some(array),
+            });
+        }
+    }
+    if head == "inputs" {
+        let (index, last) = match tail.rsplit_once('/') {
+            Some((index, last)) => (Some(index.parse()?), last),
+            None => (None, tail),
+        };
+        match last {
+            "raw" => return Ok(Key::InputRaw { run, index }),
+            "gt" => return Ok(Key::InputGt { run, index }),
+            _ => {}
+        }
+    }
+    let (index, criterion) = match array.as_str().rsplit_once('/') {
+        Some((index, criterion)) => (Some(index.parse()?), criterion.parse::<Parameters>()?),
+        None => (None, array.as_str().parse()?),
+    };
+    Ok(Key::Best {
+        run,
+        criterion,
+        index,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `kind run iteration dataset parameters` of the reading, `-` for none.
+    fn reading(path: &str) -> String {
+        match read(path) {
+            Ok(key) => format!(
+                "{} {} {} {} {}",
+                key.kind(),
+                key.run(),
+                key.iteration().map_or("-".to_owned(), |n| n.to_string()),
+                key.dataset().map_or("-", DatasetName::as_str),
+                key.parameters().map_or("-", Parameters::as_str),
+            ),
+            Err(error) => error.code().to_owned(),
+        }
+    }
+
+    #[test]
+    fn paths_read_as_documented() {
+        for (path, expected) in [
+            ("r/validation.zarr/1/d/prediction", "prediction r 1 d -"),
+            ("r/validation.zarr/1/a/b/prediction", "prediction r 1 a/b -"),
+            ("r/validation.zarr/-1/d/output/p", "output r -1 d p"),
+            (
+                "r/validation.zarr/1/a/output/output/p",
+                "output r 1 a/output p",
+            ),
+            (
+                "r/validation.zarr/1/a/output/prediction",
+                "prediction r 1 a/output -",
+            ),
+            (
+                "r/validation.zarr/1/output/prediction",
+                "prediction r 1 output -",
+            ),
+            ("r/validation.zarr/1/prediction", "best r - 1 prediction"),
+            ("r/validation.zarr/1/d/other", "array r - 1/d/other -"),
+            ("r/validation.zarr/0/voi", "best r - 0 voi"),
+            ("r/validation.zarr/7", "best r - - 7"),
+            ("r/validation.zarr/voi", "best r - - voi"),
+            ("r/validation.zarr/a/b/voi", "best r - a/b voi"),
+            (
+                "r/validation.zarr/007/d/prediction",
+                "best r - 007/d prediction",
+            ),
+            ("r/validation.zarr/inputs/raw", "input-raw r - - -"),
+            ("r/validation.zarr/inputs/a/b/gt", "input-gt r - a/b -"),
+            ("r/validation.zarr/inputs/x", "best r - inputs x"),
+            ("r/snapshot.zarr/volumes/raw", "snapshot r - volumes/raw -"),
+            (
+                "r/snapshot.zarr/10/volumes/raw",
+                "snapshot r 10 volumes/raw -",
+            ),
+            ("r/snapshot.zarr/10", "snapshot r - 10 -"),
+            ("r/snapshot.zarr", "snapshot-container r - - -"),
+            ("r/validation.zarr", "validation-container r - - -"),
+            ("a/b/validation.zarr/1/d/prediction", "prediction a/b 1 d -"),
+            (
+                "r.zarr/validation.zarr/1/d/prediction",
+                "prediction r.zarr 1 d -",
+            ),
+            (
+                "r/validation.zarr/1/x.zarr/prediction",
+                "prediction r 1 x.zarr -",
+            ),
+            (
+                "validation.zarr/snapshot.zarr/raw",
+                "snapshot validation.zarr - raw -",
+            ),
+            ("r/other.n5/a/b", "array r - a/b -"),
+            ("r/other.zarr", "array r - - -"),
+            ("r/data/x", "layout-no-container"),
+            ("r/checkpoints/iterations/5", "checkpoint r 5 - -"),
+            ("a/b/checkpoints/iterations/-5", "checkpoint a/b -5 - -"),
+            ("r.zarr/checkpoints/iterations/5", "checkpoint r.zarr 5 - -"),
+            (
+                "checkpoints/iterations/1/checkpoints/iterations/2",
+                "checkpoint checkpoints/iterations/1 2 - -",
+            ),
+            (
+                "a/r.zarr/checkpoints/iterations/5",
+                "array a - checkpoints/iterations/5 -",
+            ),
+            (
+                "r/validation.zarr/checkpoints/iterations/5",
+                "best r - checkpoints/iterations 5",
+            ),
+            ("r/checkpoints/iterations/007", "layout-no-container"),
+            ("r/checkpoints/iterations/5.tmp", "layout-no-container"),
+            ("r/checkpoints/iterations", "layout-no-container"),
+            ("r/checkpoints/5", "layout-no-container"),
+            ("r/checkpoints/validation/loss", "layout-no-container"),
+            ("r/x/iterations/5", "layout-no-container"),
+            ("checkpoints/iterations/5", "layout-no-container"),
+            ("r.zarr/checkpoints/iterations/05", "layout-no-run"),
+            (".dalsegno/checkpoints/iterations/5", "name-reserved"),
+            ("validation.zarr/1/d/prediction", "layout-no-run"),
+            ("r/.zarr/x", "layout-no-container"),
+            (".dalsegno/trash/validation.zarr/x", "name-reserved"),
+            ("../r/validation.zarr/1/d/prediction", "name-dot-dot"),
+            ("r/validation.zarr/1/../prediction", "name-dot-dot"),
+            ("r/validation.zarr/1/a\tb/prediction", "name-control"),
+        ] {
+            assert_eq!(reading(path), expected, "{path}");
+        }
+    }
+}

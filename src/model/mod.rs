@@ -1,0 +1,16 @@
+//! Values: no disk, no SQL, no clock.
+
+pub mod artifact;
+pub mod clock;
+pub mod content;
+pub mod filter;
+pub mod identifier;
+pub mod key;
+pub mod layout;
+pub mod name;
+pub mod operation;
+pub mod pin;
+pub mod progress;
+pub mod removal;
+pub mod score;
+pub mod size;

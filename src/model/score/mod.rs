@@ -1,0 +1,123 @@
+//! Scores as values: what was measured of an iteration.
+
+mod import;
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::model::name::{DatasetName, Parameters, RunName};
+
+pub use import::{ImportError, read};
+
+/// The name of a metric, such as `voi`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct MetricName(String);
+
+impl MetricName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for MetricName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// A text that cannot name a metric.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{}\" cannot name a metric: names have 1 to 200 characters, no = or : and no control \
+     characters",
+    .0.escape_debug()
+)]
+pub struct NotAMetricName(pub String);
+
+impl FromStr for MetricName {
+    type Err = NotAMetricName;
+
+    fn from_str(text: &str) -> Result<Self, NotAMetricName> {
+        let fits = |c: char| !c.is_control() && c != '=' && c != ':';
+        let is_name = (1..=200).contains(&text.chars().count())
+            && text.chars().all(fits)
+            && text.trim() == text;
+        if is_name {
+            return Ok(Self(text.to_owned()));
+        }
+        Err(NotAMetricName(text.to_owned()))
+    }
+}
+
+/// What was measured of an iteration, or of one dataset or parameter set of it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// Run.
+    pub run: RunName,
+    /// Iteration.
+    pub iteration: i64,
+    /// Dataset; none where it is of all of them.
+    pub dataset: Option<DatasetName>,
+    /// Parameters; none where it is of every parameter set.
+    pub parameters: Option<Parameters>,
+    /// What was measured.
+    pub metric: MetricName,
+    /// The value; may be infinite or not a number. Those are text in JSON, which has no such
+    /// numbers.
+    #[serde(serialize_with = "value")]
+    pub value: f64,
+}
+
+/// Reads a value: a number, `nan`, `inf` or `-inf`. None where it is none of these, or a number that
+/// is too large to be told from an infinite one.
+#[must_use]
+pub fn parse_value(text: &str) -> Option<f64> {
+    let text = text.trim();
+    let value: f64 = text.parse().ok()?;
+    let is_named = text.to_ascii_lowercase().contains("inf");
+    (!value.is_infinite() || is_named).then_some(value)
+}
+
+fn value<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
+    if value.is_finite() {
+        serializer.serialize_f64(*value)
+    } else {
+        serializer.collect_str(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metric_names_read_what_they_write() {
+        for text in ["voi", "voi split", "f1/2"] {
+            assert_eq!(text.parse::<MetricName>().unwrap().to_string(), text);
+        }
+        for text in ["", " a", "a=b", "a:min", "a\t"] {
+            assert!(text.parse::<MetricName>().is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_is_text_in_json() {
+        let score = |value| Score {
+            run: "r".parse().unwrap(),
+            iteration: 5,
+            dataset: None,
+            parameters: None,
+            metric: "voi".parse().unwrap(),
+            value,
+        };
+        let json = |value| serde_json::to_string(&score(value)).unwrap();
+        assert!(json(0.5).ends_with(r#""metric":"voi","value":0.5}"#));
+        assert!(json(f64::NAN).ends_with(r#""value":"NaN"}"#));
+        assert!(json(f64::INFINITY).ends_with(r#""value":"inf"}"#));
+    }
+}

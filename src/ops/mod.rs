@@ -1,0 +1,11 @@
+//! Protocols over catalog and store.
+
+pub mod gc;
+pub(crate) mod rebuild;
+pub(crate) mod recover;
+pub(crate) mod refresh;
+pub mod remove;
+pub(crate) mod restore;
+pub(crate) mod scan;
+pub(crate) mod seal;
+pub mod verify;

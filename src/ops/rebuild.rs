@@ -1,0 +1,600 @@
+//! Rebuild: a new catalog in the place of one that is damaged or gone.
+//!
+//! Entry: [`Options::rebuild`](crate::Options::rebuild). The new catalog is made beside the old one
+//! and takes its place when it is whole:
+//!
+//! 1. the newest backup that is sound, or an empty catalog
+//! 2. the trash: what was removed since then is entered as its manifest says; what was restored or
+//!    purged since then is noted
+//! 3. recovery, as at every open for writing
+//! 4. the disk: every row is compared with it, and what has no row is taken in
+//! 5. the old files are set aside, and the new catalog is renamed into place
+//!
+//! # What the trash can tell
+//! A folder in the trash that the backup does not know is a removal that was made since, or one
+//! that a crash interrupted before its commit; without the catalog nothing tells them apart. So it
+//! is entered as kept, where everything in it can be restored. Where its unlinking had begun it was
+//! committed, because nothing is unlinked before, and the purge goes on. What its manifest names and
+//! what stands at its old place, by its inode, was never moved or was restored: its row is made as
+//! the manifest has it. A manifest is input: one that makes no sense is named, and nothing of it is
+//! entered or moved.
+//!
+//! An item that the backup knows as kept leaves its folder by a restore alone, as long as its
+//! unlinking has not begun. So one that is not there was restored, and its row comes back as it was
+//! where something stands at its place. Of a folder that is gone nothing tells whether it was
+//! restored or unlinked; what stands at an old place is taken for restored. That can be data that was
+//! written anew: then its row has the old number and pins, and comparing it with the disk makes its
+//! size unknown and its seal void.
+//!
+//! # After a crash
+//! Until 5 the old catalog stands where it stood; then there is none for a moment. The next rebuild
+//! begins anew: what 2 and 3 did to the trash, it finds done. See `catalog::replace`.
+//!
+//! Locks: the turn to write of the old catalog, from the beginning to the end.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::json;
+
+use crate::catalog::backup::{self, Backup};
+use crate::catalog::{
+    self, Catalog, CatalogError, CatalogOptions, Change, Durability, KeptItem, OpenRemoval,
+    Replacing, Selected,
+};
+use crate::error::Error;
+use crate::model::artifact::State;
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::filter::Filter;
+use crate::model::key::Kind;
+use crate::model::operation::{Action, Agent, Doing};
+use crate::model::progress::{Monitor, Phase};
+use crate::model::removal::{Actor, RemovalId, RemovalState};
+use crate::ops::recover;
+use crate::ops::refresh::{self, RefreshOptions};
+use crate::ops::remove::manifest;
+use crate::ops::scan::{self, ScanOptions, ScanReport};
+use crate::store::{Base, Item, Standing, StorageError, Trash, TrashFolder, standing};
+
+/// What a rebuild begins with.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum RebuildFrom {
+    /// The newest backup that is sound; where there is none, the disk alone.
+    #[default]
+    Newest,
+    /// This backup.
+    Backup(PathBuf),
+    /// The disk alone: pins, scores and history are lost.
+    Disk,
+}
+
+/// How to rebuild.
+#[derive(Debug, Clone, Default)]
+pub struct RebuildOptions {
+    /// What to begin with.
+    pub from: RebuildFrom,
+    /// Rebuild also where the catalog is sound.
+    pub force: bool,
+    /// What the scan takes in; checkpoints also where the backup has some.
+    pub scan: ScanOptions,
+}
+
+/// A backup that a rebuild did not take.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RefusedBackup {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// What a rebuild did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RebuildReport {
+    /// The catalog file.
+    pub catalog: PathBuf,
+    /// What was wrong with the old one.
+    pub cause: String,
+    /// Where the old one is now; none where there was none.
+    pub set_aside: Option<PathBuf>,
+    /// The backup that it began with, and when that was made; none for the disk alone.
+    pub backup: Option<Backup>,
+    /// Newer backups that are not sound.
+    pub refused: Vec<RefusedBackup>,
+    /// Removals in the trash that the backup did not know.
+    pub removals: Vec<RemovalId>,
+    /// Removals that a crash had interrupted and whose data is back in its place.
+    pub undone: Vec<RemovalId>,
+    /// Removals whose unlinking had begun, and is done.
+    pub purged: Vec<RemovalId>,
+    /// What could not be settled, as text.
+    pub problems: Vec<String>,
+    /// Artifacts of the new catalog.
+    pub artifacts: u64,
+    /// Of those, how many are present, and how many the backup had and the disk has no more.
+    pub present: u64,
+    /// See `present`.
+    pub missing: u64,
+    /// What the scan found.
+    pub scan: ScanReport,
+}
+
+/// What a rebuild works with.
+pub(crate) struct Rebuilding<'a> {
+    pub(crate) base: &'a Base,
+    /// The catalog file.
+    pub(crate) path: &'a Path,
+    /// Folder of the backups.
+    pub(crate) backups: &'a Path,
+    /// Which registry it must be, where that is known.
+    pub(crate) registry: Option<&'a str>,
+    /// Whether the catalog lies at a place of its own, outside the registry's folder.
+    pub(crate) is_elsewhere: bool,
+    /// The network file system that the catalog lies on.
+    pub(crate) network: Option<&'static str>,
+    /// How long it waits for whoever makes a backup.
+    pub(crate) lock_timeout: Duration,
+    pub(crate) agent: Agent,
+    pub(crate) actor: &'a dyn Fn() -> Actor,
+    pub(crate) clock: &'a dyn Clock,
+    pub(crate) options: &'a RebuildOptions,
+    pub(crate) monitor: &'a dyn Monitor,
+}
+
+impl Rebuilding<'_> {
+    /// Rebuilds, with the turn to write in hand.
+    ///
+    /// # Errors
+    /// [`CatalogError::Sound`] where there is nothing to rebuild; [`Error`] where the new catalog
+    /// cannot be made. The old one then stands where it stood.
+    pub(crate) fn rebuild(&self, replacing: Replacing) -> Result<RebuildReport, Error> {
+        let known = catalog::registry_of(self.path);
+        if let (Some(expected), Some(found)) = (self.registry, &known)
+            && expected != found
+        {
+            // It belongs to another base directory, whose people would miss it.
+            return Err(CatalogError::Mismatch {
+                path: self.path.to_owned(),
+                expected: expected.to_owned(),
+                found: found.clone(),
+            }
+            .into());
+        }
+        self.monitor.begin(Phase::Check, None);
+        let found = catalog::damage_of(self.path, self.base.path());
+        self.monitor.end();
+        let cause = match found {
+            // Where the catalog has a place of its own, somebody else may use that.
+            Err(error @ CatalogError::Foreign { .. }) if self.is_elsewhere => {
+                return Err(error.into());
+            }
+            Err(error) if error.is_damage() => in_words(&error.into()),
+            // A sector that cannot be read, above all.
+            Err(error) if self.options.force && error.is_unreadable() => in_words(&error.into()),
+            Err(error) => return Err(error.into()),
+            Ok(Some(cause)) => format!("the catalog {} is damaged: {cause}", self.path.display()),
+            Ok(None) if self.options.force => "it was asked for, though it is sound".to_owned(),
+            Ok(None) => {
+                let path = self.path.to_owned();
+                return Err(CatalogError::Sound { path }.into());
+            }
+        };
+        let mut refused = Vec::new();
+        self.monitor.begin(Phase::Check, None);
+        // A removal that began before may make a backup just now, and let one go for it.
+        let held = match self.options.from {
+            RebuildFrom::Disk => None,
+            _ => backup::hold(self.backups, self.path, self.lock_timeout)?,
+        };
+        let backup = self.choose(known.as_deref(), &mut refused)?;
+        self.monitor.end();
+        let wal = self.network.is_none();
+        match &backup {
+            Some(backup) => replacing.stage_copy(&backup.path, wal)?,
+            None => {
+                let new = || uuid::Uuid::new_v4().to_string();
+                let registry = self.registry.map(str::to_owned).or(known);
+                let now = self.clock.now();
+                replacing.stage_new(&registry.unwrap_or_else(new), now, wal)?;
+            }
+        }
+        drop(held);
+        let options = CatalogOptions {
+            durability: Durability::Relaxed,
+            network: self.network,
+            ..CatalogOptions::default()
+        };
+        let agent = Some(self.agent.clone());
+        let catalog = Catalog::open(replacing.staging(), self.base.path(), agent, options)?;
+        let mut report = RebuildReport {
+            catalog: self.path.to_owned(),
+            cause,
+            set_aside: None,
+            backup,
+            refused,
+            removals: Vec::new(),
+            undone: Vec::new(),
+            purged: Vec::new(),
+            problems: Vec::new(),
+            artifacts: 0,
+            present: 0,
+            missing: 0,
+            scan: ScanReport::default(),
+        };
+        let left_alone = self.settle_trash(&catalog, &mut report)?;
+        let now = self.clock.now();
+        let recovery = recover::recover(&catalog, self.base, self.actor, now, Some("rebuild"))?;
+        report.undone = recovery.undone;
+        report.purged = recovery.purged;
+        let is_new = |problem: &String| !left_alone.iter().any(|id| problem.contains(id.as_str()));
+        report
+            .problems
+            .extend(recovery.problems.into_iter().filter(is_new));
+        self.compare(&catalog, &mut report)?;
+        catalog.change(self.doing(), |change| {
+            change.note(json!({
+                "cause": report.cause,
+                "backup": report.backup,
+                "adopted": report.scan.adopted,
+                "removals": report.removals,
+            }));
+            Ok::<_, Error>(())
+        })?;
+        drop(catalog);
+        report.set_aside = replacing.install(self.clock.now())?;
+        Ok(report)
+    }
+
+    fn doing(&self) -> Doing<'static> {
+        Doing::new(Action::Rebuild, self.clock.now())
+    }
+
+    /// The backup to begin with.
+    fn choose(
+        &self,
+        known: Option<&str>,
+        refused: &mut Vec<RefusedBackup>,
+    ) -> Result<Option<Backup>, Error> {
+        match &self.options.from {
+            RebuildFrom::Disk => Ok(None),
+            RebuildFrom::Backup(path) => {
+                // It is read as it is, without its log.
+                if catalog::has_log(path) {
+                    return Err(CatalogError::NotABackup { path: path.clone() }.into());
+                }
+                // It may be from anywhere, so what is left of the old catalog has a say too.
+                let last = check(path, self.registry.or(known))?;
+                // Where its name does not say when it was made, it is as old as what it knows.
+                let listed = path.parent().map(backup::list).transpose()?;
+                let listed = listed.into_iter().flatten();
+                let mut named = listed.filter(|backup| backup.path == *path);
+                let path = path.clone();
+                let at = last.unwrap_or(Timestamp(0));
+                Ok(Some(named.next().unwrap_or(Backup { path, at })))
+            }
+            RebuildFrom::Newest => {
+                for backup in backup::list(self.backups)? {
+                    match check(&backup.path, self.registry) {
+                        Ok(_) => return Ok(Some(backup)),
+                        Err(error) if is_its_own(&error) => refused.push(RefusedBackup {
+                            path: backup.path,
+                            reason: in_words(&error.into()),
+                        }),
+                        // It may be sound, and an older one would lose what only it knows.
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// Makes the removals of the catalog agree with what is in the trash. Gives those that are left
+    /// alone.
+    fn settle_trash(
+        &self,
+        catalog: &Catalog,
+        report: &mut RebuildReport,
+    ) -> Result<Vec<RemovalId>, Error> {
+        let mut left_alone = Vec::new();
+        let trash = Trash::open(self.base)?;
+        let folders = match &trash {
+            Some(trash) => trash.list()?.0,
+            None => Vec::new(),
+        };
+        let mut kept: BTreeMap<RemovalId, Vec<KeptItem>> = BTreeMap::new();
+        catalog.kept_items(|item| {
+            kept.entry(item.removal.clone()).or_default().push(item);
+            Ok::<_, Error>(())
+        })?;
+        for (id, items) in &kept {
+            let folder = match &trash {
+                Some(trash) => trash.folder(id)?,
+                None => None,
+            };
+            catalog.change(self.doing(), |change| {
+                self.settle_kept(change, id, items, folder.as_ref())
+            })?;
+        }
+        let Some(trash) = trash else {
+            return Ok(left_alone);
+        };
+        for id in folders {
+            if catalog.removal(&id)?.is_some() {
+                continue;
+            }
+            let folder = trash.folder(&id).map_err(Error::from);
+            let entered = folder.and_then(|folder| match folder {
+                None => Ok(Entered::ByRecovery),
+                Some(folder) => catalog.change(self.doing(), |change| {
+                    self.enter(catalog, change, &id, &folder)
+                }),
+            });
+            let entered = match entered {
+                Err(error) if is_of_another_type(&error) => Entered::No(in_words(&error)),
+                // A later open may read it, and take it for a removal that was interrupted: so that
+                // ends the rebuild.
+                entered => entered?,
+            };
+            let path = trash.path_of(&id);
+            let path = path.display();
+            match entered {
+                Entered::Yes { strangers } => {
+                    if !strangers.is_empty() {
+                        let names = strangers.join(", ").escape_debug().to_string();
+                        report.problems.push(format!(
+                            "{path} holds what its manifest does not name: {names}; look at it before \
+                             the trash is emptied"
+                        ));
+                    }
+                    report.removals.push(id);
+                }
+                Entered::ByRecovery => {}
+                Entered::No(why) => {
+                    report
+                        .problems
+                        .push(format!("{path}: {why}; it is left alone"));
+                    left_alone.push(id);
+                }
+            }
+        }
+        Ok(left_alone)
+    }
+
+    /// Notes what of a kept removal is not in the trash any more, and brings back the rows of what
+    /// was restored.
+    fn settle_kept(
+        &self,
+        change: &Change<'_>,
+        id: &RemovalId,
+        items: &[KeptItem],
+        folder: Option<&TrashFolder>,
+    ) -> Result<(), Error> {
+        let now = self.clock.now();
+        let is_purging = folder.map_or(Ok(false), TrashFolder::is_purging)?;
+        for item in items {
+            let is_here = match folder {
+                Some(folder) => folder.has(item.item)?,
+                None => false,
+            };
+            let is_gone = self.base.lacks(&item.path);
+            // Of what unlinking took, nothing is restored.
+            if is_here || (is_gone && (is_purging || folder.is_none())) {
+                continue;
+            }
+            if !is_gone {
+                for row in change.of_item(id, item.item)? {
+                    if change.at(&row.location())?.is_none() {
+                        change.bring_back(id, row.id, now)?;
+                    }
+                }
+            }
+            change.forget_item(id, item.item, now)?;
+        }
+        if change.left(id)? == 0 {
+            change.set_state(id, RemovalState::Restored, Some(now))?;
+        } else if folder.is_none() {
+            change.set_state(id, RemovalState::Purged, Some(now))?;
+        } else if is_purging {
+            change.set_state(id, RemovalState::Purging, None)?;
+        }
+        Ok(())
+    }
+
+    /// Enters a removal that the catalog does not know, as its manifest says.
+    fn enter(
+        &self,
+        catalog: &Catalog,
+        change: &Change<'_>,
+        id: &RemovalId,
+        folder: &TrashFolder,
+    ) -> Result<Entered, Error> {
+        let is_purging = folder.is_purging()?;
+        let mut strangers = folder.items()?;
+        let text = folder.manifest_text()?;
+        let Some(taken) = text.as_deref().and_then(manifest::read) else {
+            // What says nothing of rows is settled by its items alone, and what is empty is dropped.
+            let has_items = !is_purging && folder.manifest()?.is_some();
+            return Ok(match strangers.is_empty() || has_items {
+                true => Entered::ByRecovery,
+                false => Entered::No("its manifest cannot be read".to_owned()),
+            });
+        };
+        // All of it is looked at before anything is entered.
+        if let Some(fault) = taken.fault() {
+            return Ok(Entered::No(format!("its manifest makes no sense: {fault}")));
+        }
+        let mut fates = BTreeMap::new();
+        for item in &taken.items {
+            strangers.retain(|name| *name != item.item.to_string());
+            let is_here = folder.identify(item.item, item.form)?.is_some();
+            if !is_here && folder.has(item.item)? {
+                let what = format!("item {} is not what was moved", item.item);
+                return Ok(Entered::No(what));
+            }
+            let fate = if is_here || (is_purging && self.base.lacks(&item.path)) {
+                Fate::Removed
+            } else if self.stands(item) {
+                Fate::InPlace
+            } else {
+                Fate::Unknown
+            };
+            fates.insert(item.item, fate);
+        }
+        let now = self.clock.now();
+        let is_removed = fates.values().any(|fate| *fate == Fate::Removed);
+        if is_removed {
+            let state = match is_purging {
+                true => RemovalState::Purging,
+                false => RemovalState::Kept,
+            };
+            let open = OpenRemoval {
+                state,
+                purge_after: None,
+            };
+            let reason = taken.reason.as_deref();
+            change.begin_removal(id, taken.removed_at, &taken.actor, reason, &open)?;
+            for item in &taken.items {
+                change.note_move(id, item.item, &item.path)?;
+            }
+        }
+        for row in &taken.artifacts {
+            let was = row.artifact(catalog);
+            let fate = match row.item.and_then(|item| fates.get(&item)) {
+                Some(fate) => *fate,
+                // It had no data, and went with those that had.
+                None if is_removed && self.base.lacks(&was.location().path()) => Fate::Removed,
+                None => Fate::Unknown,
+            };
+            match fate {
+                Fate::Removed => {
+                    let row_of = change.take_in(&was, now)?;
+                    change.remove(id, row_of.id, row.item)?;
+                }
+                Fate::InPlace if !is_purging => drop(change.take_in(&was, now)?),
+                Fate::InPlace | Fate::Unknown => {}
+            }
+        }
+        Ok(match is_removed {
+            true if is_purging => Entered::Yes {
+                strangers: Vec::new(),
+            },
+            true => Entered::Yes { strangers },
+            false => Entered::ByRecovery,
+        })
+    }
+
+    /// Whether the very thing that a manifest names stands at its old place.
+    fn stands(&self, item: &Item) -> bool {
+        let found = standing(self.base, Path::new(&item.path), item.form);
+        matches!(found, Ok(Standing::Entry(found)) if found.inode == item.entry.inode)
+    }
+
+    /// Brings the rows up to what the disk has.
+    fn compare(&self, catalog: &Catalog, report: &mut RebuildReport) -> Result<(), Error> {
+        let everything = Filter {
+            kinds: Kind::ALL.to_vec(),
+            ..Filter::default()
+        };
+        let options = RefreshOptions {
+            all: true,
+            measure: self.options.scan.walk.measure,
+        };
+        let now = self.clock.now();
+        let refreshed =
+            refresh::refresh(catalog, self.base, &everything, options, now, self.monitor)?;
+        let mut scan = self.options.scan.clone();
+        if scan.kinds.is_empty() && self.has_checkpoints(catalog)? {
+            scan.kinds = Kind::ALL.to_vec();
+        }
+        report.scan = scan::scan(catalog, self.base, self.clock, &scan, self.monitor)?;
+        report.scan.findings.extend(refreshed.findings);
+        catalog.list(&everything, Selected::All, |artifact| {
+            report.artifacts += 1;
+            report.present += u64::from(artifact.state == State::Present);
+            report.missing += u64::from(artifact.state == State::Missing);
+            Ok::<_, Error>(std::ops::ControlFlow::Continue(()))
+        })?;
+        Ok(())
+    }
+
+    fn has_checkpoints(&self, catalog: &Catalog) -> Result<bool, Error> {
+        let filter = Filter {
+            kinds: vec![Kind::Checkpoint],
+            ..Filter::default()
+        };
+        let mut has = false;
+        catalog.list(&filter, Selected::All, |_| {
+            has = true;
+            Ok::<_, Error>(std::ops::ControlFlow::Break(()))
+        })?;
+        Ok(has)
+    }
+}
+
+/// Whether it is for the backup itself that it cannot be taken.
+fn is_its_own(error: &CatalogError) -> bool {
+    let is_another = matches!(
+        error,
+        CatalogError::Mismatch { .. } | CatalogError::TooNew { .. }
+    );
+    is_another || error.is_damage() || error.is_unreadable()
+}
+
+/// Checks that a backup is sound and of this registry; gives when its last change was.
+fn check(path: &Path, registry: Option<&str>) -> Result<Option<Timestamp>, CatalogError> {
+    let checked = backup::check(path)?;
+    match registry {
+        Some(expected) if expected != checked.registry => Err(CatalogError::Mismatch {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found: checked.registry,
+        }),
+        _ => Ok(checked.last.map(|last| last.at)),
+    }
+}
+
+/// An error in words, with what caused it.
+fn in_words(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// What has become of an item of a manifest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is in the trash, or unlinked.
+    Removed,
+    /// It was never moved, or is restored.
+    InPlace,
+    /// Neither: it went some other way.
+    Unknown,
+}
+
+/// What has become of a folder in the trash.
+/// Whether something of another type stands where a folder or file is meant, which no later look
+/// changes.
+fn is_of_another_type(error: &Error) -> bool {
+    match error {
+        Error::Storage(StorageError::Io { source, .. }) => {
+            source.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+        }
+        error => matches!(error.code(), "not-a-folder" | "not-a-file" | "symlink"),
+    }
+}
+
+enum Entered {
+    /// It is a removal of the catalog; what lies in it besides.
+    Yes { strangers: Vec<String> },
+    /// Nothing was removed: recovery drops it, or puts back what it holds.
+    ByRecovery,
+    /// It is left alone; why.
+    No(String),
+}

@@ -1,0 +1,178 @@
+//! Refresh: what the catalog knows of its artifacts' data.
+//!
+//! DaCapo asks for identifiers and never says that it wrote. A refresh looks at the rows of a
+//! selection that are not known to be present, in parallel, one `statx` a row, and notes what it
+//! sees. A row changes only where it still is as it was when its data was looked for, so a
+//! refresh never overwrites what somebody else learned meanwhile.
+//!
+//! Locks: a write transaction for each batch, none while looking.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use crate::catalog::{Catalog, Note, Seal, Seen, Selected};
+use crate::error::Error;
+use crate::model::artifact::{Artifact, State};
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::key::Kind;
+use crate::model::operation::{Action, Doing};
+use crate::model::progress::{Monitor, Phase};
+use crate::store::{self, Base, Event, Finding, Look, Sight, Subject, WalkOptions};
+
+/// Rows that are looked at together.
+const BATCH: usize = 16_384;
+
+/// Which rows of a selection a refresh looks at, and how closely.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RefreshOptions {
+    /// Also rows that are known to be present: they may have gone.
+    pub all: bool,
+    /// Count bytes and files of what it looks at, and of present rows that nobody counted or whose
+    /// owner is unknown.
+    pub measure: bool,
+}
+
+/// What a refresh saw.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RefreshReport {
+    /// Rows looked at.
+    pub looked_at: u64,
+    /// Of those, rows whose data is there.
+    pub present: u64,
+    /// Rows that changed.
+    pub changed: u64,
+    /// What could not be read, by path; its rows are as before.
+    pub findings: Vec<Finding>,
+}
+
+/// Looks for the data of a selection and notes what it sees.
+///
+/// # Errors
+/// [`Error`] of the catalog; batches that were noted stay.
+pub(crate) fn refresh(
+    catalog: &Catalog,
+    base: &Base,
+    filter: &Filter,
+    options: RefreshOptions,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<RefreshReport, Error> {
+    let mut report = RefreshReport::default();
+    let mut batch: Vec<Artifact> = Vec::new();
+    let selected = if options.all || options.measure {
+        Selected::All
+    } else {
+        Selected::Unseen
+    };
+    monitor.begin(Phase::Refresh, None);
+    catalog.list(filter, selected, |artifact| {
+        let wanted = options.all
+            || artifact.state != State::Present
+            || (options.measure
+                && (artifact.size.is_none() || artifact.owner.is_none())
+                && !artifact.key.kind().is_container());
+        if wanted {
+            batch.push(artifact);
+        }
+        if batch.len() >= BATCH {
+            look_at(
+                catalog,
+                base,
+                &mut batch,
+                options.measure,
+                now,
+                monitor,
+                &mut report,
+            )?;
+        }
+        Ok::<_, Error>(ControlFlow::Continue(()))
+    })?;
+    look_at(
+        catalog,
+        base,
+        &mut batch,
+        options.measure,
+        now,
+        monitor,
+        &mut report,
+    )?;
+    monitor.end();
+    report.findings.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(report)
+}
+
+fn look_at(
+    catalog: &Catalog,
+    base: &Base,
+    batch: &mut Vec<Artifact>,
+    measure: bool,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+    report: &mut RefreshReport,
+) -> Result<(), Error> {
+    let states: HashMap<i64, &Artifact> = batch
+        .iter()
+        .map(|artifact| (artifact.id.0, artifact))
+        .collect();
+    let looks = batch.iter().map(look).collect();
+    let mut notes = Vec::with_capacity(batch.len());
+    report.looked_at += batch.len() as u64;
+    let options = WalkOptions {
+        measure,
+        ..WalkOptions::default()
+    };
+    store::look(base, options, monitor, looks, |event| {
+        match event {
+            Event::Looked(id, sight) => {
+                report.present += u64::from(sight.is_some());
+                if let Some(artifact) = states.get(&id) {
+                    notes.push(note(artifact, sight, None));
+                }
+            }
+            Event::Finding(finding) => report.findings.push(finding),
+            Event::Found(..) => {}
+        }
+        Ok::<_, Error>(())
+    })?;
+    notes.retain(|note| note.seen.is_some() || note.state != State::Reserved);
+    report.changed += catalog.note(Doing::new(Action::Refresh, now), &notes)?;
+    batch.clear();
+    Ok(())
+}
+
+/// How to look for the data of an artifact.
+pub(crate) fn look(artifact: &Artifact) -> Look {
+    Look {
+        id: artifact.id.0,
+        path: artifact.location().path().into(),
+        subject: subject(artifact.key.kind()),
+    }
+}
+
+/// What data of a kind is.
+pub(crate) fn subject(kind: Kind) -> Subject {
+    if kind.is_container() {
+        Subject::Container
+    } else if kind.is_file() {
+        Subject::File
+    } else {
+        Subject::Array
+    }
+}
+
+/// What is to be noted of an artifact whose data was looked for.
+pub(crate) fn note(artifact: &Artifact, sight: Option<Sight>, seal: Option<Seal>) -> Note {
+    Note {
+        id: artifact.id,
+        state: artifact.state,
+        seen: sight.map(|sight| Seen {
+            written_at: sight.written_at,
+            size: sight.size,
+            owner: sight.owner,
+        }),
+        seal,
+    }
+}

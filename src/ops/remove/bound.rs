@@ -1,0 +1,161 @@
+//! What keeps an artifact from being removed: pins, best links, and changes since it was planned.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::{PlannedItem, RemoveOptions, unknown};
+use crate::catalog::Change;
+use crate::error::Error;
+use crate::model::artifact::Artifact;
+use crate::model::key::{Key, Kind};
+use crate::model::layout;
+use crate::model::name;
+use crate::model::progress::Silent;
+use crate::store::{self, Base, BestLink};
+
+/// Looks at what binds artifacts. The best links of a run are read once.
+pub(crate) struct Binding<'a> {
+    base: &'a Base,
+    options: &'a RemoveOptions,
+    links: HashMap<String, Vec<BestLink>>,
+}
+
+impl<'a> Binding<'a> {
+    pub(crate) fn new(base: &'a Base, options: &'a RemoveOptions) -> Self {
+        Self {
+            base,
+            options,
+            links: HashMap::new(),
+        }
+    }
+
+    /// Refuses an artifact that a pin or a best link binds, or that is not as it was planned.
+    /// `now` is its row within the transaction.
+    pub(crate) fn check(&mut self, planned: &Artifact, now: &Artifact) -> Result<(), Error> {
+        self.check_pins(&now.key, &now.pins)?;
+        if self.options.unchanged {
+            unchanged(self.base, planned, now)?;
+        }
+        Ok(())
+    }
+
+    /// The same for what goes along with a container though the registry does not know it: a pin
+    /// on its run or iteration binds it. It is looked up within the transaction: something may have
+    /// been written there since it was planned.
+    pub(super) fn check_unknown(
+        &mut self,
+        change: &Change<'_>,
+        planned: &PlannedItem,
+    ) -> Result<(), Error> {
+        if !planned.by_name || self.options.force_pinned {
+            return Ok(());
+        }
+        let container = layout::read(&planned.path)?;
+        let has_links = !self.options.ignore_best_links && !self.links(&container)?.is_empty();
+        if !has_links && !change.has_pins()? {
+            return Ok(());
+        }
+        let folder = Path::new(&planned.path);
+        let contents = store::contents(self.base, folder, &Silent)?;
+        for unknown in unknown(&planned.path, &contents, &planned.artifacts) {
+            let key = key_of(&container, &unknown);
+            let pins = change.pins_of_unknown(&key)?;
+            self.check_bound(&key, &pins, || self.base.path().join(folder).join(&unknown))?;
+        }
+        Ok(())
+    }
+
+    fn check_pins(&mut self, key: &Key, pins: &[String]) -> Result<(), Error> {
+        if key.iteration().is_some() && !self.is_off() {
+            self.links(key)?;
+        }
+        self.check_bound(key, pins, || {
+            self.base.path().join(layout::locate(key).path())
+        })
+    }
+
+    /// Whether best links bind nothing.
+    fn is_off(&self) -> bool {
+        self.options.force_pinned || self.options.ignore_best_links
+    }
+
+    /// The best links of a key's run.
+    fn links(&mut self, key: &Key) -> Result<&[BestLink], Error> {
+        let run = key.run().as_str();
+        if !self.links.contains_key(run) {
+            let links = store::best_links(self.base, run)?;
+            self.links.insert(run.to_owned(), links);
+        }
+        Ok(self.links.get(run).map_or(&[], Vec::as_slice))
+    }
+
+    /// Refuses what a pin binds, or a best link that was read.
+    fn check_bound(
+        &self,
+        key: &Key,
+        pins: &[String],
+        path: impl Fn() -> PathBuf,
+    ) -> Result<(), Error> {
+        if self.options.force_pinned {
+            return Ok(());
+        }
+        if !pins.is_empty() {
+            return Err(Error::Pinned {
+                path: path(),
+                pins: pins.join(", "),
+            });
+        }
+        let iteration = key.iteration().filter(|_| !self.is_off());
+        let mut links = self.links.get(key.run().as_str()).into_iter().flatten();
+        match links.find(|link| Some(link.iteration) == iteration) {
+            Some(link) => Err(Error::BestLinked {
+                path: path(),
+                link: link.name.clone(),
+            }),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A key that stands for something unknown in a container: of its run, and of the iteration whose
+/// folder it lies in. It need not be an array: chunks whose metadata is lost belong to the
+/// iteration too.
+fn key_of(container: &Key, unknown: &Path) -> Key {
+    let head = unknown.components().next();
+    let head = head.and_then(|head| head.as_os_str().to_str());
+    let is_by_iteration = matches!(
+        container.kind(),
+        Kind::ValidationContainer | Kind::SnapshotContainer
+    );
+    match head.map(name::parse_iteration) {
+        Some(Ok(iteration)) if is_by_iteration => Key::Checkpoint {
+            run: container.run().clone(),
+            iteration,
+        },
+        _ => container.clone(),
+    }
+}
+
+/// Refuses an artifact whose row, or whose data, is not as it was planned.
+fn unchanged(base: &Base, planned: &Artifact, now: &Artifact) -> Result<(), Error> {
+    let changed = |what| {
+        Err(Error::ChangedSince {
+            path: now.path(),
+            what,
+        })
+    };
+    if now.origin != planned.origin || now.recorded_at != planned.recorded_at {
+        return changed("recorded anew");
+    }
+    if now.sealed_at != planned.sealed_at {
+        return changed("sealed");
+    }
+    if now.written_at != planned.written_at {
+        return changed("rewritten");
+    }
+    let path = now.location().path();
+    match store::written_at(base, Path::new(&path), now.key.kind())? {
+        Some(written_at) if Some(written_at) != planned.written_at => changed("rewritten"),
+        _ => Ok(()),
+    }
+}

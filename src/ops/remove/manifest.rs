@@ -1,0 +1,193 @@
+//! The manifest in a removal's folder: what recovery needs, and the whole rows, so that the trash
+//! can be read without the catalog.
+
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Checked, Removing};
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::key::Key;
+use crate::model::layout;
+use crate::model::removal::{Actor, RemovalId};
+use crate::model::size::{ByteCount, Size};
+use crate::store::Item;
+
+#[derive(Serialize)]
+struct Manifest<'a> {
+    version: u32,
+    removal: &'a RemovalId,
+    removed_at: Timestamp,
+    #[serde(flatten)]
+    actor: &'a Actor,
+    reason: Option<&'a str>,
+    items: Vec<&'a Item>,
+    artifacts: Vec<Row<'a>>,
+}
+
+#[derive(Serialize)]
+struct Row<'a> {
+    item: Option<u32>,
+    id: i64,
+    #[serde(flatten)]
+    key: &'a Key,
+    origin: Origin,
+    state: State,
+    bytes: Option<u64>,
+    files: Option<u64>,
+    recorded_at: Timestamp,
+    written_at: Option<Timestamp>,
+    sealed_at: Option<Timestamp>,
+    content_hash: Option<ContentHash>,
+    owner: Option<u32>,
+}
+
+/// A manifest that was read.
+#[derive(Deserialize)]
+pub(crate) struct Taken {
+    /// When.
+    pub(crate) removed_at: Timestamp,
+    /// Who.
+    #[serde(flatten)]
+    pub(crate) actor: Actor,
+    /// Why.
+    pub(crate) reason: Option<String>,
+    /// What was moved.
+    pub(crate) items: Vec<Item>,
+    /// Whose rows went.
+    pub(crate) artifacts: Vec<TakenRow>,
+}
+
+/// The row of an artifact in a manifest.
+#[derive(Deserialize)]
+pub(crate) struct TakenRow {
+    /// The item that holds its data; none where there was none.
+    pub(crate) item: Option<u32>,
+    id: i64,
+    #[serde(flatten)]
+    key: Key,
+    // Older manifests do not say it.
+    origin: Option<Origin>,
+    state: State,
+    bytes: Option<u64>,
+    files: Option<u64>,
+    recorded_at: Timestamp,
+    written_at: Option<Timestamp>,
+    sealed_at: Option<Timestamp>,
+    content_hash: Option<ContentHash>,
+    owner: Option<u32>,
+}
+
+impl TakenRow {
+    /// The row as it was.
+    pub(crate) fn artifact(&self, catalog: &Catalog) -> Artifact {
+        let size = self.bytes.zip(self.files);
+        Artifact {
+            id: ArtifactId(self.id),
+            key: self.key.clone(),
+            state: self.state,
+            origin: self.origin.unwrap_or(Origin::Recorded),
+            size: size.map(|(bytes, files)| Size {
+                bytes: ByteCount(bytes),
+                files,
+            }),
+            recorded_at: self.recorded_at,
+            written_at: self.written_at,
+            sealed_at: self.sealed_at,
+            content_hash: self.content_hash,
+            owner: self.owner,
+            pins: Vec::new(),
+            base: catalog.base().clone(),
+        }
+    }
+}
+
+/// Reads a manifest; none where it cannot be read.
+pub(crate) fn read(text: &[u8]) -> Option<Taken> {
+    serde_json::from_slice(text).ok()
+}
+
+impl Taken {
+    /// Why this cannot be the manifest of a removal; none where it can. A manifest is input: somebody
+    /// else may have written it.
+    pub(crate) fn fault(&self) -> Option<String> {
+        let mut paths = HashMap::new();
+        for item in &self.items {
+            if let Err(error) = super::place_of(&item.path) {
+                return Some(error.to_string());
+            }
+            if paths.insert(item.item, &item.path).is_some() {
+                return Some(format!("item {} stands in it twice", item.item));
+            }
+        }
+        let (mut places, mut ids) = (HashSet::new(), HashSet::new());
+        for row in &self.artifacts {
+            let path = layout::place(&row.key).path();
+            if let Some(item) = row.item {
+                let Some(at) = paths.get(&item) else {
+                    return Some(format!("{path} lies in item {item}, which is none"));
+                };
+                if !Path::new(&path).starts_with(at) {
+                    return Some(format!("{path} does not lie in {at}"));
+                }
+            }
+            let counts = [row.bytes, row.files];
+            if counts
+                .into_iter()
+                .flatten()
+                .any(|count| i64::try_from(count).is_err())
+            {
+                return Some(format!("the size of {path} is none"));
+            }
+            if !ids.insert(row.id) || !places.insert(path.clone()) {
+                return Some(format!("{path} stands in it twice"));
+            }
+        }
+        None
+    }
+}
+
+/// Writes the manifest of a removal.
+pub(super) fn text(
+    on: &Removing<'_>,
+    id: &RemovalId,
+    checked: &[Checked<'_>],
+    reason: Option<&str>,
+) -> Result<Vec<u8>, Error> {
+    let rows = checked.iter().flat_map(|checked| {
+        checked.planned.artifacts.iter().map(|artifact| Row {
+            item: checked.item.as_ref().map(|item| item.item),
+            id: artifact.id.0,
+            key: &artifact.key,
+            origin: artifact.origin,
+            state: artifact.state,
+            bytes: artifact.size.map(|size| size.bytes.0),
+            files: artifact.size.map(|size| size.files),
+            recorded_at: artifact.recorded_at,
+            written_at: artifact.written_at,
+            sealed_at: artifact.sealed_at,
+            content_hash: artifact.content_hash,
+            owner: artifact.owner,
+        })
+    });
+    let manifest = Manifest {
+        version: 1,
+        removal: id,
+        removed_at: on.now,
+        actor: on.actor,
+        reason,
+        items: checked
+            .iter()
+            .filter_map(|checked| checked.item.as_ref())
+            .collect(),
+        artifacts: rows.collect(),
+    };
+    serde_json::to_vec(&manifest).map_err(|error| Error::Internal {
+        detail: error.to_string(),
+    })
+}

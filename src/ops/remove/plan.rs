@@ -1,0 +1,280 @@
+//! What a removal would do, decided without changing anything.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::layout;
+use crate::model::progress::Monitor;
+use crate::model::size::Total;
+use crate::store::{self, Base, Form};
+
+/// An artifact that was chosen for removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chosen {
+    /// Which one.
+    pub artifact: Artifact,
+    /// Whether its container was named itself, by path, number, key or kind: then everything in
+    /// the container goes.
+    pub whole_container: bool,
+}
+
+/// A folder, or the file of a checkpoint, that a removal moves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PlannedItem {
+    /// Its path, relative to the base directory.
+    pub path: String,
+    /// Whether it is a container that goes as a whole.
+    pub is_container: bool,
+    /// The artifacts whose data lies in it.
+    pub artifacts: Vec<Artifact>,
+    /// What lies in it that the registry does not know: only where the container was named.
+    pub unknown: Vec<PathBuf>,
+    /// Whether it is moved as a folder or as a file.
+    #[serde(skip)]
+    pub(super) form: Form,
+    #[serde(skip)]
+    pub(super) by_name: bool,
+    /// Those of the artifacts that are thought present and have no data in it.
+    #[serde(skip)]
+    pub(super) missing: Vec<ArtifactId>,
+}
+
+impl PlannedItem {
+    /// What the arrays in it take, as far as they were counted.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        total_of(&self.artifacts)
+    }
+}
+
+/// What arrays take that are thought present.
+fn total_of<'a>(artifacts: impl IntoIterator<Item = &'a Artifact>) -> Total {
+    let mut total = Total::default();
+    artifacts
+        .into_iter()
+        .filter(|artifact| artifact.state == State::Present && !artifact.key.kind().is_container())
+        .for_each(|artifact| total.add(artifact.size));
+    total
+}
+
+/// What a removal would do.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RemovalPlan {
+    /// What is to be moved.
+    pub items: Vec<PlannedItem>,
+    /// What lies in the containers besides and stays, relative to the base directory.
+    pub stays: Vec<PathBuf>,
+}
+
+impl RemovalPlan {
+    /// The artifacts that go.
+    pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        self.items.iter().flat_map(|item| &item.artifacts)
+    }
+
+    /// What the arrays take, as far as they were counted. Arrays without data take nothing.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        total_of(self.artifacts())
+    }
+}
+
+/// Decides what a removal of these artifacts moves. Changes nothing.
+///
+/// # Errors
+/// [`Error`] where something that the decision depends on cannot be read, or the monitor cancels.
+pub(crate) fn plan(
+    catalog: &Catalog,
+    base: &Base,
+    chosen: Vec<Chosen>,
+    monitor: &dyn Monitor,
+) -> Result<RemovalPlan, Error> {
+    let mut containers: BTreeMap<String, BTreeMap<String, Chosen>> = BTreeMap::new();
+    let mut plan = RemovalPlan::default();
+    for chosen in chosen {
+        // Even where all of a container goes that the catalog knows of, a file goes by itself.
+        if chosen.artifact.key.kind().is_file() {
+            plan.items.push(alone(chosen.artifact));
+            continue;
+        }
+        let place = layout::place(&chosen.artifact.key);
+        let group = containers.entry(place.container).or_default();
+        let array = place.array.unwrap_or_default();
+        let whole_container = chosen.whole_container
+            || group
+                .get(&array)
+                .is_some_and(|known: &Chosen| known.whole_container);
+        group.insert(
+            array,
+            Chosen {
+                whole_container,
+                ..chosen
+            },
+        );
+    }
+    for (container, group) in containers {
+        plan_container((catalog, base, monitor), container, group, &mut plan)?;
+    }
+    plan.items = fold(plan.items);
+    Ok(plan)
+}
+
+fn plan_container(
+    (catalog, base, monitor): (&Catalog, &Base, &dyn Monitor),
+    container: String,
+    group: BTreeMap<String, Chosen>,
+    plan: &mut RemovalPlan,
+) -> Result<(), Error> {
+    let path = Path::new(&container);
+    let named = group.values().any(|chosen| chosen.whole_container);
+    if named {
+        let artifacts = catalog.in_container(&container)?;
+        let contents = store::contents(base, path, monitor)?;
+        let unknown = unknown(&container, &contents, &artifacts);
+        let missing = missing(&container, &contents, &artifacts);
+        plan.items.push(PlannedItem {
+            path: container,
+            is_container: true,
+            artifacts,
+            unknown,
+            form: Form::Folder,
+            by_name: true,
+            missing,
+        });
+        return Ok(());
+    }
+    let is_all = catalog.count_in_container(&container, group.len() + 1)? == group.len();
+    let artifacts: Vec<Artifact> = group.into_values().map(|chosen| chosen.artifact).collect();
+    if is_all {
+        let contents = store::contents(base, path, monitor)?;
+        let stays = unknown(&container, &contents, &artifacts);
+        let has_data = !contents.arrays.is_empty() || !contents.others.is_empty();
+        if stays.is_empty() && has_data {
+            let missing = missing(&container, &contents, &artifacts);
+            plan.items.push(PlannedItem {
+                path: container,
+                is_container: true,
+                artifacts,
+                unknown: Vec::new(),
+                form: Form::Folder,
+                by_name: false,
+                missing,
+            });
+            return Ok(());
+        }
+        plan.stays
+            .extend(stays.into_iter().map(|stays| path.join(stays)));
+    }
+    // The container itself stays with what stays in it, where nobody named it.
+    let is_there = !base.lacks(&container);
+    for artifact in artifacts {
+        if !(is_there && artifact.key.kind().is_container()) {
+            plan.items.push(alone(artifact));
+        } else if !is_all {
+            plan.stays.push(path.to_path_buf());
+        }
+    }
+    Ok(())
+}
+
+/// The item of an artifact that goes by itself.
+fn alone(artifact: Artifact) -> PlannedItem {
+    let kind = artifact.key.kind();
+    PlannedItem {
+        path: artifact.location().path(),
+        is_container: kind.is_container(),
+        artifacts: vec![artifact],
+        unknown: Vec::new(),
+        form: if kind.is_file() {
+            Form::File
+        } else {
+            Form::Folder
+        },
+        by_name: false,
+        missing: Vec::new(),
+    }
+}
+
+/// Lets what lies in another item go with it: one rename takes both.
+fn fold(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
+    // Components compare one by one, so that what lies in an item follows it, before anything else.
+    items.sort_by(|one, other| Path::new(&one.path).cmp(Path::new(&other.path)));
+    let mut kept: Vec<PlannedItem> = Vec::with_capacity(items.len());
+    for item in items {
+        match kept.last_mut() {
+            Some(outer) if Path::new(&item.path).starts_with(&outer.path) => {
+                let known: HashSet<i64> = outer.artifacts.iter().map(|known| known.id.0).collect();
+                let new = item.artifacts.into_iter();
+                let new = new.filter(|artifact| !known.contains(&artifact.id.0));
+                outer.artifacts.extend(new);
+                outer.missing.extend(item.missing);
+            }
+            _ => kept.push(item),
+        }
+    }
+    kept
+}
+
+/// Artifacts that are thought present and that a look into their container did not find.
+fn missing(container: &str, contents: &store::Contents, artifacts: &[Artifact]) -> Vec<ArtifactId> {
+    let arrays: HashSet<&Path> = contents.arrays.iter().map(PathBuf::as_path).collect();
+    let others = contents.others.iter().flat_map(|other| other.ancestors());
+    let others: HashSet<&Path> = others.collect();
+    let is_missing = |artifact: &Artifact| {
+        let Some(path) = relative(container, artifact) else {
+            return false;
+        };
+        artifact.state == State::Present
+            && !artifact.key.kind().is_container()
+            && !others.contains(path.as_path())
+            && !path.ancestors().any(|above| arrays.contains(above))
+    };
+    let missing = artifacts.iter().filter(|artifact| is_missing(artifact));
+    missing.map(|artifact| artifact.id).collect()
+}
+
+/// The path of an artifact in a container.
+fn relative(container: &str, artifact: &Artifact) -> Option<PathBuf> {
+    let path = artifact.location().path();
+    let path = path.strip_prefix(container)?.trim_start_matches('/');
+    Some(PathBuf::from(path))
+}
+
+/// What of a container's contents belongs to none of these artifacts, relative to the container.
+pub(super) fn unknown(
+    container: &str,
+    contents: &store::Contents,
+    artifacts: &[Artifact],
+) -> Vec<PathBuf> {
+    let relative = |artifact: &Artifact| relative(container, artifact);
+    let known: HashSet<PathBuf> = artifacts.iter().filter_map(relative).collect();
+    // What lies in an array goes with it, whether or not the array's metadata is there.
+    let whole: HashSet<PathBuf> = artifacts
+        .iter()
+        .filter(|artifact| !artifact.key.kind().is_container())
+        .filter_map(relative)
+        .collect();
+    let files: HashSet<PathBuf> = artifacts
+        .iter()
+        .filter(|artifact| artifact.key.kind().is_file())
+        .filter_map(relative)
+        .collect();
+    let arrays = contents
+        .arrays
+        .iter()
+        .filter(|array| !known.contains(*array));
+    let others = contents
+        .others
+        .iter()
+        .filter(|other| !files.contains(*other));
+    arrays
+        .chain(others)
+        .filter(|path| !path.ancestors().skip(1).any(|above| whole.contains(above)))
+        .cloned()
+        .collect()
+}

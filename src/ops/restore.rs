@@ -1,0 +1,254 @@
+//! Restore: removed rows and data come back, identical. The mirror image of a removal.
+//!
+//! ```text
+//! 1  wait for the turn to write, BEGIN IMMEDIATE
+//! 2  check: the removal is kept, every item lies in the trash, every old place is free
+//! 3  write trash/<removal>/restoring.json with the items; sync it
+//! 4  bring the rows back, note that they are restored
+//! 5  rename each item to its place; sync the folders that it went to, then the trash
+//! 6  COMMIT, synced
+//! 7  drop restoring.json, and the folder where nothing is left in it
+//! ```
+//! A crash before 6 leaves the rows in the removal; the next open for writing moves what had gone
+//! back into the trash again. A crash after 6 leaves the note, which it drops. A removal whose
+//! purge has begun cannot be restored: that is noted in the catalog before the first file goes.
+//!
+//! What comes back is what was moved: a container comes back as a whole.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::catalog::{Catalog, Change};
+use crate::error::Error;
+use crate::model::artifact::Artifact;
+use crate::model::clock::Timestamp;
+use crate::model::layout;
+use crate::model::operation::Doing;
+use crate::model::removal::{RemovalId, RemovalState, RemovedArtifact};
+use crate::ops::remove::place_of;
+use crate::store::{Base, Form, Item, Standing, Touched, Trash, TrashFolder, standing};
+
+/// What a restore brought back.
+#[derive(Debug, Default, Serialize)]
+pub struct RestoreReport {
+    /// Removals that something was restored from.
+    pub removals: Vec<RemovalId>,
+    /// Artifacts that are back.
+    pub artifacts: Vec<Artifact>,
+    /// Renames that it took.
+    pub moved: u64,
+}
+
+/// Brings back the data that these removed artifacts lie in, one removal after the other.
+///
+/// # Errors
+/// [`Error`] where something cannot be restored: what stands in its way is named. That removal is
+/// then as it was; removals before it are restored.
+pub(crate) fn restore(
+    catalog: &Catalog,
+    base: &Base,
+    doing: Doing<'_>,
+    chosen: &[RemovedArtifact],
+) -> Result<RestoreReport, Error> {
+    let mut report = RestoreReport::default();
+    let mut removals: BTreeMap<&RemovalId, Chosen> = BTreeMap::new();
+    for removed in chosen {
+        let of_removal = removals.entry(&removed.removal).or_default();
+        match removed.item {
+            Some(item) => {
+                of_removal.items.insert(item);
+            }
+            None => of_removal.rows.push(removed.artifact.clone()),
+        }
+    }
+    let trash = match Trash::open(base)? {
+        Some(trash) => trash,
+        None if removals.is_empty() => return Ok(report),
+        None => Trash::make(base)?,
+    };
+    for (id, of_removal) in removals {
+        restore_one(catalog, base, &trash, doing, id, of_removal, &mut report)?;
+        report.removals.push(id.clone());
+    }
+    Ok(report)
+}
+
+/// What of one removal is to come back.
+#[derive(Default)]
+struct Chosen {
+    items: BTreeSet<u32>,
+    /// Artifacts that had no data.
+    rows: Vec<Artifact>,
+}
+
+fn restore_one(
+    catalog: &Catalog,
+    base: &Base,
+    trash: &Trash,
+    doing: Doing<'_>,
+    id: &RemovalId,
+    chosen: Chosen,
+    report: &mut RestoreReport,
+) -> Result<(), Error> {
+    let folder = trash.folder(id)?;
+    let mut moved = Vec::new();
+    let mut is_committing = false;
+    let outcome = catalog.change(doing, |change| {
+        let artifacts = bring_back(
+            base,
+            change,
+            folder.as_ref(),
+            doing.at,
+            id,
+            chosen,
+            &mut moved,
+        )?;
+        is_committing = true;
+        Ok::<_, Error>(artifacts)
+    });
+    match outcome {
+        Ok(artifacts) => {
+            report.moved += moved.len() as u64;
+            report.artifacts.extend(artifacts);
+        }
+        Err(error) => {
+            let can_undo = !is_committing || catalog.forget_failed_commits().is_ok();
+            if let Some(folder) = &folder
+                && can_undo
+            {
+                undo(base, folder, &moved);
+            }
+            return Err(error);
+        }
+    }
+    if let Some(folder) = &folder {
+        // What fails here is done by the next open for writing.
+        let is_empty = || folder.items().is_ok_and(|items| items.is_empty());
+        if folder.end_restoring().is_ok() && is_empty() {
+            let _ = trash.drop_folder(id);
+        }
+    }
+    Ok(())
+}
+
+fn bring_back(
+    base: &Base,
+    change: &Change<'_>,
+    folder: Option<&TrashFolder>,
+    now: Timestamp,
+    id: &RemovalId,
+    chosen: Chosen,
+    moved: &mut Vec<Item>,
+) -> Result<Vec<Artifact>, Error> {
+    match change.removal(id)? {
+        None => return Err(Error::NoRemoval { id: id.to_string() }),
+        Some(open) if open.state != RemovalState::Kept => {
+            let state = open.state.as_str();
+            return Err(Error::NotRestorable {
+                id: id.to_string(),
+                state,
+            });
+        }
+        Some(_) => {}
+    }
+    let mut artifacts = chosen.rows;
+    let mut items = Vec::new();
+    for number in chosen.items {
+        let rows = change.of_item(id, number)?;
+        let lost = || Error::NotInTrash {
+            what: format!("item {number} of removal {id}"),
+        };
+        let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
+        place_of(&path)?;
+        let form = form_of(&rows, &path);
+        let entry = match folder {
+            Some(folder) => folder.identify(number, form)?.ok_or_else(lost)?,
+            None => return Err(lost()),
+        };
+        // Rows are input too: data comes back to where its rows say that it is.
+        let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
+        if !rows.iter().all(is_at) {
+            let detail = format!("item {number} of removal {id} was not at {path}");
+            return Err(change.damaged(detail).into());
+        }
+        if standing(base, Path::new(&path), form)? != Standing::Nothing {
+            return Err(Error::Occupied {
+                path: base.path().join(&path),
+            });
+        }
+        items.push(Item {
+            item: number,
+            path,
+            form,
+            entry,
+        });
+        artifacts.extend(rows);
+    }
+    for artifact in &artifacts {
+        let taken = change.at(&layout::place(&artifact.key))?;
+        if taken.is_some_and(|taken| taken.id != artifact.id) {
+            return Err(Error::Occupied {
+                path: artifact.path(),
+            });
+        }
+    }
+    if let Some(folder) = folder
+        && !items.is_empty()
+    {
+        let note = serde_json::json!({ "items": &items }).to_string();
+        folder.write_restoring(note.as_bytes())?;
+    }
+    for artifact in &artifacts {
+        change.bring_back(id, artifact.id, now)?;
+    }
+    if change.left(id)? == 0 {
+        change.set_state(id, RemovalState::Restored, Some(now))?;
+    }
+    let Some(folder) = folder else {
+        return Ok(artifacts);
+    };
+    let mut touched = Touched::default();
+    for item in &items {
+        moved.push(item.clone());
+        if !folder.put_back(base, item, &mut touched)? {
+            return Err(Error::Occupied {
+                path: base.path().join(&item.path),
+            });
+        }
+    }
+    touched.sync(folder)?;
+    folder.sync()?;
+    Ok(artifacts)
+}
+
+/// Whether what was moved from a path is a folder or a file: that is for the row at that path to
+/// say, and where nothing is known but the path, for the layout.
+fn form_of(rows: &[Artifact], path: &str) -> Form {
+    let is_file = match rows {
+        [] => layout::read(path).is_ok_and(|key| key.kind().is_file()),
+        rows => rows
+            .iter()
+            .any(|row| row.key.kind().is_file() && row.location().path() == path),
+    };
+    if is_file { Form::File } else { Form::Folder }
+}
+
+/// Moves back into the trash what had gone already. What cannot be moved now is moved by the next
+/// open for writing.
+fn undo(base: &Base, folder: &TrashFolder, moved: &[Item]) {
+    let mut touched = Touched::default();
+    let mut is_back = true;
+    for item in moved {
+        match folder.has(item.item) {
+            Ok(true) => {}
+            Ok(false) => is_back &= folder.take(base, item, &mut touched).is_ok(),
+            Err(_) => is_back = false,
+        }
+    }
+    is_back &= folder.sync().is_ok() && touched.sync(folder).is_ok();
+    if is_back {
+        let _ = folder.end_restoring();
+    }
+}

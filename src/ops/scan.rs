@@ -1,0 +1,263 @@
+//! Scan: the way in for the trees that people already have.
+//!
+//! A scan walks the base directory in parallel and adopts every array that has no row, under the
+//! key that [`layout::read`](crate::model::layout::read) guesses from its path; checkpoints too where that
+//! kind is asked for. A row that is there keeps
+//! its key and learns that its data is present. Scanning twice gives the same catalog. What cannot
+//! be read or named is a finding, and never a row.
+//!
+//! Locks: a write transaction for each batch of arrays found, none while walking. Another process may
+//! have removed an array since it was seen. No removal is without its operation in the history, so
+//! where others have written one since the walk began, each array is looked at once more with the
+//! lock held. A scan that is killed has adopted whole batches; the next one goes on.
+
+use std::path::Path;
+use std::sync::mpsc::{self, SyncSender};
+
+use serde::Serialize;
+
+use crate::catalog::{Adopted, Catalog, Found, Seen};
+use crate::error::Error;
+use crate::model::clock::Clock;
+use crate::model::key::{Key, Kind};
+use crate::model::layout::{self, LayoutError, Location};
+use crate::model::operation::{Action, Doing};
+use crate::model::progress::{Monitor, Phase};
+use crate::model::size::Total;
+use crate::store::{
+    self, Base, Event, Finding, FindingClass, Lacks, Sight, StorageError, WalkOptions,
+};
+
+/// Arrays that one transaction takes in.
+const BATCH: usize = 4096;
+/// Arrays that are handed to the catalog together.
+const TOGETHER: usize = 128;
+
+/// What to scan for, and how.
+#[derive(Debug, Clone, Default)]
+pub struct ScanOptions {
+    /// Kinds to take in, as the layout reads them; empty for every kind but checkpoint.
+    pub kinds: Vec<Kind>,
+    /// How to walk. What to search for follows from the kinds.
+    pub walk: WalkOptions,
+}
+
+impl From<WalkOptions> for ScanOptions {
+    fn from(walk: WalkOptions) -> Self {
+        Self {
+            kinds: Vec::new(),
+            walk,
+        }
+    }
+}
+
+impl ScanOptions {
+    /// Whether this kind is to be taken in.
+    #[must_use]
+    pub fn wants(&self, kind: Kind) -> bool {
+        if self.kinds.is_empty() {
+            kind != Kind::Checkpoint
+        } else {
+            self.kinds.contains(&kind)
+        }
+    }
+
+    /// Whether anything but checkpoints is to be taken in.
+    #[must_use]
+    pub fn wants_arrays(&self) -> bool {
+        self.kinds.is_empty() || self.kinds.iter().any(|kind| !kind.is_file())
+    }
+}
+
+/// What a scan found and did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ScanReport {
+    /// Arrays found.
+    pub arrays: u64,
+    /// Checkpoints found.
+    pub checkpoints: u64,
+    /// Arrays and checkpoints that had no row and have one now.
+    pub adopted: u64,
+    /// Rows that learned something: that their data is present, or its size.
+    pub updated: u64,
+    /// Bytes and files of what was found; arrays are uncounted without `--measure`.
+    #[serde(flatten)]
+    pub total: Total,
+    /// What was noticed and left alone, by path.
+    pub findings: Vec<Finding>,
+}
+
+/// Scans a base directory into its catalog.
+///
+/// # Errors
+/// [`Error`] of the catalog; batches that were committed stay.
+pub(crate) fn scan(
+    catalog: &Catalog,
+    base: &Base,
+    clock: &dyn Clock,
+    options: &ScanOptions,
+    monitor: &dyn Monitor,
+) -> Result<ScanReport, Error> {
+    // Before anything is seen.
+    let mut next = catalog.next_operation()?;
+    monitor.begin(Phase::Scan, None);
+    // Found and read on another thread, so that this one does nothing but write.
+    let report = std::thread::scope(|scope| {
+        let (sender, batches) = mpsc::sync_channel(1);
+        let finder = scope.spawn(move || find(base, options, monitor, &sender));
+        let mut adopted = Adopted::default();
+        for batch in batches {
+            adopted += adopt(catalog, base, clock, &mut next, &batch)?;
+        }
+        let found = finder
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        Ok::<_, Error>(ScanReport {
+            adopted: adopted.new,
+            updated: adopted.updated,
+            ..found
+        })
+    })?;
+    monitor.end();
+    Ok(report)
+}
+
+/// Walks, and hands over what is to be taken in, in batches. Gives what was found.
+fn find(
+    base: &Base,
+    options: &ScanOptions,
+    monitor: &dyn Monitor,
+    sender: &SyncSender<Vec<Found>>,
+) -> Result<ScanReport, StorageError> {
+    let mut report = ScanReport::default();
+    let mut batch = Vec::new();
+    let hand_over = |mut batch: Vec<Found>| {
+        // In the order of places, so that the rows of a run lie together however the walk went.
+        batch.sort_unstable_by(|a, b| a.location.cmp(&b.location));
+        // Where nobody takes it the writing has failed, and that is the error which counts.
+        sender.send(batch).map_err(|_| StorageError::Interrupted {
+            path: base.path().to_path_buf(),
+        })
+    };
+    let walk = WalkOptions {
+        arrays: options.wants_arrays(),
+        checkpoints: options.wants(Kind::Checkpoint),
+        ..options.walk
+    };
+    store::walk(base, walk, monitor, |event| {
+        match event {
+            Event::Found(path, sight) => match read_at(&path) {
+                Ok((key, _)) if !options.wants(key.kind()) => {}
+                Ok((key, location)) => {
+                    let is_file = key.kind().is_file();
+                    report.arrays += u64::from(!is_file);
+                    report.checkpoints += u64::from(is_file);
+                    report.total.add(sight.size);
+                    batch.push(Found {
+                        key,
+                        location,
+                        seen: seen(sight),
+                    });
+                }
+                Err(finding) => report.findings.push(finding),
+            },
+            Event::Finding(finding) => report.findings.push(finding),
+            Event::Looked(..) => {}
+        }
+        match batch.len() {
+            BATCH.. => hand_over(std::mem::take(&mut batch)),
+            _ => Ok(()),
+        }
+    })?;
+    if !batch.is_empty() {
+        hand_over(batch)?;
+    }
+    report
+        .findings
+        .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
+    Ok(report)
+}
+
+/// Reads the key of a path that a walk found.
+pub(crate) fn read(path: &Path) -> Result<Key, Finding> {
+    read_at(path).map(|(key, _)| key)
+}
+
+/// Reads the key of a path that a walk found, and gives its place.
+fn read_at(path: &Path) -> Result<(Key, Location), Finding> {
+    let Some(text) = path.to_str() else {
+        return Err(Finding::new(
+            FindingClass::Unnameable,
+            path,
+            "the path is not UTF-8",
+        ));
+    };
+    let read = |text| {
+        let location = layout::split(text)?;
+        Ok((layout::read_at(text, &location)?, location))
+    };
+    let (key, location) = read(text).map_err(|error: LayoutError| {
+        let class = match error {
+            LayoutError::NoContainer { .. } => FindingClass::OutsideContainer,
+            LayoutError::NoRun { .. } => FindingClass::OutsideRun,
+            LayoutError::Name(_) => FindingClass::Unnameable,
+        };
+        Finding::new(class, path, error.to_string())
+    })?;
+    // A walk gives no path with an empty component, which a key would drop.
+    debug_assert_eq!(location, layout::place(&key));
+    Ok((key, location))
+}
+
+/// What a row learns of what a walk saw.
+pub(crate) fn seen(sight: Sight) -> Seen {
+    Seen {
+        written_at: sight.written_at,
+        size: sight.size,
+        owner: sight.owner,
+    }
+}
+
+/// Takes a batch in.
+/// `next`: the operation that is next where none but this scan writes any.
+fn adopt(
+    catalog: &Catalog,
+    base: &Base,
+    clock: &dyn Clock,
+    next: &mut i64,
+    batch: &[Found],
+) -> Result<Adopted, Error> {
+    let doing = Doing::new(Action::Scan, clock.now());
+    let (is_alone, adopted) = catalog.record(doing, |recorder| {
+        let mut adopted = Adopted::default();
+        let is_alone = recorder.operation() == *next;
+        let mut take_in = |found: &[&Found]| {
+            adopted += recorder.adopt_all(found)?;
+            Ok::<_, Error>(())
+        };
+        if is_alone {
+            for together in batch.chunks(TOGETHER) {
+                take_in(&together.iter().collect::<Vec<_>>())?;
+            }
+        } else {
+            // No removal is under way now, so these answers hold. They are had beside the writing,
+            // which keeps others waiting.
+            std::thread::scope(|scope| {
+                let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
+                scope.spawn(move || {
+                    let mut lacks = Lacks::of(base);
+                    let mut is_there = |found: &&Found| !lacks.ask(&found.location.path());
+                    batch
+                        .chunks(TOGETHER)
+                        .map(|together| together.iter().filter(&mut is_there).collect())
+                        // Nobody takes an answer where the writing has failed.
+                        .try_for_each(|there: Vec<_>| sender.send(there))
+                });
+                answers.into_iter().try_for_each(|there| take_in(&there))
+            })?;
+        }
+        Ok::<_, Error>((is_alone, adopted))
+    })?;
+    *next += i64::from(is_alone && adopted != Adopted::default());
+    Ok(adopted)
+}

@@ -1,0 +1,193 @@
+//! Seal: the writer's word that artifacts are whole, with their bytes and files, and with their
+//! content hashes where that is asked for.
+//!
+//! A hash takes reading all data, so whatever would stop the seal is looked for first. Bytes and
+//! files are counted after the data was read, and must be what was read: what was added, taken away
+//! or rewritten meanwhile stops the seal. The hash lives and dies with its seal.
+//!
+//! Locks: one write transaction at the end, none while looking or reading. A seal that is killed
+//! has changed nothing.
+
+use std::collections::HashMap;
+
+use crate::catalog::{Catalog, Seal, Seen};
+use crate::error::Error;
+use crate::model::artifact::{Artifact, State};
+use crate::model::clock::Timestamp;
+use crate::model::operation::{Action, Doing};
+use crate::model::progress::{Monitor, Phase, Progress, Silent};
+use crate::ops::refresh;
+use crate::store::{self, Base, Content, Event, ReadError, Sight, StorageError, WalkOptions};
+
+/// How to seal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SealOptions {
+    /// Read all data and note its [content hash](crate::content). Containers are sealed without:
+    /// they have none.
+    pub hash: bool,
+    /// Threads; none for as many as fit the machine.
+    pub threads: Option<usize>,
+}
+
+/// Notes the writer's word that artifacts are whole, and counts their bytes and files.
+///
+/// # Errors
+/// [`Error::NothingWritten`] where one has no data, [`Error::Unreadable`] where something below
+/// one cannot be read, [`StorageError::Changed`] where data changed meanwhile; then none is sealed.
+pub(crate) fn seal(
+    catalog: &Catalog,
+    base: &Base,
+    artifacts: &[Artifact],
+    options: SealOptions,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<(), Error> {
+    let sealing = Sealing {
+        base,
+        artifacts,
+        options,
+        monitor,
+    };
+    let (before, contents) = match options.hash {
+        true => (sealing.look(false, &Silent)?, sealing.read()?),
+        false => Default::default(),
+    };
+    monitor.begin(Phase::Measure, Some(artifacts.len() as u64));
+    let sights = sealing.look(true, monitor)?;
+    monitor.end();
+    let mut notes = Vec::with_capacity(artifacts.len());
+    for artifact in artifacts {
+        let Some(sight) = sights.get(&artifact.id.0) else {
+            continue;
+        };
+        let content = contents.get(&artifact.id.0);
+        let is_as_read = content.is_none_or(|content| {
+            let before = before.get(&artifact.id.0).map(|before| before.written_at);
+            sight.size == Some(content.size) && before == Some(sight.written_at)
+        });
+        if !is_as_read {
+            let path = artifact.path();
+            return Err(StorageError::Changed { path }.into());
+        }
+        let seal = Seal {
+            at: now,
+            content: content.map(|content| content.hash),
+        };
+        notes.push(refresh::note(artifact, Some(*sight), Some(seal)));
+    }
+    catalog.note(Doing::new(Action::Seal, now), &notes)?;
+    Ok(())
+}
+
+/// Takes the writer's word back, of what is present. Gives the number of rows that changed.
+///
+/// # Errors
+/// [`Error`] of the catalog; then none is unsealed.
+pub(crate) fn unseal(
+    catalog: &Catalog,
+    artifacts: &[Artifact],
+    now: Timestamp,
+) -> Result<u64, Error> {
+    let sealed: Vec<_> = artifacts
+        .iter()
+        .filter(|artifact| artifact.sealed_at.is_some())
+        .collect();
+    if sealed.is_empty() {
+        return Ok(0);
+    }
+    let doing = Doing {
+        reason: Some("to be written again"),
+        ..Doing::new(Action::Seal, now)
+    };
+    catalog.record(doing, |recorder| {
+        let mut changed = 0;
+        for artifact in sealed {
+            let row = recorder.artifact(artifact.id)?;
+            let Some(row) = row.filter(|row| row.state == State::Present) else {
+                continue;
+            };
+            let seen = row.written_at.map(|written_at| Seen {
+                written_at,
+                size: row.size,
+                owner: row.owner,
+            });
+            changed += u64::from(recorder.see_changed(&row, seen)?);
+        }
+        Ok(changed)
+    })
+}
+
+struct Sealing<'a> {
+    base: &'a Base,
+    artifacts: &'a [Artifact],
+    options: SealOptions,
+    monitor: &'a dyn Monitor,
+}
+
+impl Sealing<'_> {
+    /// Looks at all of them, by number. One without data, or that cannot be read, is an error.
+    fn look(&self, measure: bool, monitor: &dyn Monitor) -> Result<HashMap<i64, Sight>, Error> {
+        let defaults = WalkOptions::default();
+        let options = WalkOptions {
+            measure,
+            threads: self.options.threads.unwrap_or(defaults.threads),
+            ..defaults
+        };
+        let mut sights = HashMap::new();
+        let looks = self.artifacts.iter().map(refresh::look).collect();
+        store::look(self.base, options, monitor, looks, |event| {
+            match event {
+                Event::Looked(id, Some(sight)) => drop(sights.insert(id, sight)),
+                Event::Looked(id, None) => {
+                    let mut artifacts = self.artifacts.iter();
+                    let artifact = artifacts.find(|artifact| artifact.id.0 == id);
+                    let path = artifact.map(Artifact::path).unwrap_or_default();
+                    return Err(Error::NothingWritten { path });
+                }
+                Event::Finding(finding) => {
+                    let path = self.base.path().join(&finding.path);
+                    return Err(Error::Unreadable {
+                        path,
+                        detail: finding.detail,
+                    });
+                }
+                Event::Found(..) => {}
+            }
+            Ok(())
+        })?;
+        Ok(sights)
+    }
+
+    /// Reads the data of those that have a content hash, by number.
+    fn read(&self) -> Result<HashMap<i64, Content>, Error> {
+        let has_hash = |artifact: &&Artifact| !artifact.key.kind().is_container();
+        let looks: Vec<_> = self
+            .artifacts
+            .iter()
+            .filter(has_hash)
+            .map(refresh::look)
+            .collect();
+        let mut contents = HashMap::new();
+        self.monitor.begin(Phase::Read, Some(looks.len() as u64));
+        let threads = self.options.threads;
+        store::hash(self.base, threads, self.monitor, looks, |id, content| {
+            let content = content.map_err(|error| match error {
+                ReadError::Changed(path) => Error::from(StorageError::Changed {
+                    path: self.base.path().join(path),
+                }),
+                ReadError::Unreadable(path, detail) => Error::Unreadable {
+                    path: self.base.path().join(path),
+                    detail,
+                },
+            })?;
+            self.monitor.advance(Progress {
+                items: 1,
+                ..Progress::default()
+            });
+            contents.insert(id, content);
+            Ok::<_, Error>(())
+        })?;
+        self.monitor.end();
+        Ok(contents)
+    }
+}

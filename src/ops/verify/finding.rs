@@ -1,0 +1,302 @@
+//! What a verification finds, as values.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
+
+use crate::model::artifact::ArtifactId;
+use crate::store::Finding;
+
+/// Classes of findings; their names are stable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum VerifyClass {
+    /// SQLite finds the catalog's file damaged, or rows that name others that are not there.
+    CatalogDamaged,
+    /// The chain of hashes over the history does not fit.
+    HistoryBroken,
+    /// A row that cannot be read: an unknown kind, names that break the rules, a path that does
+    /// not fit its key or leads out of the base directory.
+    RowDamaged,
+    /// A row whose path, without what says nothing in it, is that of another row.
+    TwoRowsOnePath,
+    /// A folder or file that cannot be read: nothing below it is judged.
+    Unreadable,
+    /// All arrays of a run or container are gone and stand, with the same times, in another place
+    /// that has no rows.
+    Moved,
+    /// Arrays without rows below a run folder that are, by path and metadata, those of one run.
+    Copied,
+    /// A row says that its data is there, and nothing is at its path.
+    RowWithoutData,
+    /// A row says that its data is gone, and it stands at its path.
+    DataIsBack,
+    /// Data on disk that no row has.
+    DataWithoutRow,
+    /// The folder of an array stands with files in it, and its array metadata is gone.
+    NoMetadata,
+    /// At the path of an array or container stands no folder, or at that of a checkpoint no file:
+    /// a file, a symbolic link, something else.
+    WrongType,
+    /// The number of files is not what was counted; missing chunks read as fill values, silently.
+    ChangedFiles,
+    /// The number of files is what was counted, their bytes are not.
+    ChangedSize,
+    /// Files and bytes are as many as were sealed, and their contents are not what was sealed.
+    ChangedContent,
+    /// The metadata was written anew since it was noted.
+    Rewritten,
+    /// A removal or restore in flight, or one that was interrupted.
+    TrashUnsettled,
+    /// Something in the trash that belongs to no open removal.
+    TrashLeftover,
+    /// What a kept removal took is not in the trash.
+    TrashMissing,
+    /// The old place of what a kept removal took is taken, so it cannot be restored there.
+    TrashOccupied,
+}
+
+impl VerifyClass {
+    /// Every class, in the order of a report.
+    pub const ALL: [Self; 20] = [
+        Self::CatalogDamaged,
+        Self::HistoryBroken,
+        Self::RowDamaged,
+        Self::TwoRowsOnePath,
+        Self::Unreadable,
+        Self::Moved,
+        Self::Copied,
+        Self::RowWithoutData,
+        Self::DataIsBack,
+        Self::DataWithoutRow,
+        Self::NoMetadata,
+        Self::WrongType,
+        Self::ChangedFiles,
+        Self::ChangedSize,
+        Self::ChangedContent,
+        Self::Rewritten,
+        Self::TrashUnsettled,
+        Self::TrashLeftover,
+        Self::TrashMissing,
+        Self::TrashOccupied,
+    ];
+
+    /// The name that people and JSON use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CatalogDamaged => "catalog-damaged",
+            Self::HistoryBroken => "history-broken",
+            Self::RowDamaged => "row-damaged",
+            Self::TwoRowsOnePath => "two-rows-one-path",
+            Self::Unreadable => "unreadable",
+            Self::Moved => "moved",
+            Self::Copied => "copied",
+            Self::RowWithoutData => "row-without-data",
+            Self::DataIsBack => "data-is-back",
+            Self::DataWithoutRow => "data-without-row",
+            Self::NoMetadata => "no-metadata",
+            Self::WrongType => "wrong-type",
+            Self::ChangedFiles => "changed-files",
+            Self::ChangedSize => "changed-size",
+            Self::ChangedContent => "changed-content",
+            Self::Rewritten => "rewritten",
+            Self::TrashUnsettled => "trash-unsettled",
+            Self::TrashLeftover => "trash-leftover",
+            Self::TrashMissing => "trash-missing",
+            Self::TrashOccupied => "trash-occupied",
+        }
+    }
+
+    /// What to do about a finding that a repair cannot mend.
+    #[must_use]
+    pub fn next(self) -> &'static str {
+        match self {
+            Self::CatalogDamaged | Self::RowDamaged | Self::TwoRowsOnePath => {
+                "make it anew from the newest good backup and what is on disk with: dalsegno rebuild"
+            }
+            Self::HistoryBroken => {
+                "keep a copy of the catalog and ask who changed it; nothing can make history whole"
+            }
+            Self::Unreadable => "mend its permissions or the disk, then run: dalsegno verify",
+            Self::Moved => "move it back, or take it as it is now with: dalsegno verify --repair",
+            Self::Copied | Self::DataWithoutRow => "take it in with: dalsegno scan",
+            Self::RowWithoutData | Self::DataIsBack | Self::Rewritten => {
+                "note what is there with: dalsegno refresh --all"
+            }
+            Self::ChangedFiles | Self::ChangedSize => {
+                "write it again, or bring it back from a copy; then: dalsegno seal PATH"
+            }
+            Self::ChangedContent => {
+                "write it again, or bring it back from a copy; then: dalsegno seal --hash PATH"
+            }
+            Self::NoMetadata => {
+                "bring the metadata back from a copy, or let what is left go with: dalsegno rm PATH"
+            }
+            Self::WrongType => "look at what stands there, and move it away",
+            Self::TrashUnsettled => "go on with it: dalsegno trash empty",
+            Self::TrashLeftover => "look at it, and move it away; dalsegno leaves it alone",
+            Self::TrashMissing => {
+                "it cannot be restored any more; forget it with: dalsegno trash empty"
+            }
+            Self::TrashOccupied => {
+                "move away what stands there, then: dalsegno restore PATH; or let the removed data \
+                 go with: dalsegno trash empty"
+            }
+        }
+    }
+}
+
+impl fmt::Display for VerifyClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for VerifyClass {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// What a repair does about a finding. None of them touches data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Repair {
+    /// The row says from now on that its data is gone.
+    MarkMissing,
+    /// The row says from now on that its data is there.
+    MarkPresent,
+    /// Size and time are noted anew; a seal is void.
+    NoteAnew,
+    /// A row is made, as a scan makes it.
+    Adopt,
+    /// What was interrupted is undone or finished, as every open for writing does.
+    Settle,
+    /// The findings that it sums up are repaired.
+    WithParts,
+}
+
+impl Repair {
+    /// The name that people and JSON use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::MarkMissing => "mark-missing",
+            Self::MarkPresent => "mark-present",
+            Self::NoteAnew => "note-anew",
+            Self::Adopt => "adopt",
+            Self::Settle => "settle",
+            Self::WithParts => "with-parts",
+        }
+    }
+}
+
+impl fmt::Display for Repair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Repair {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One thing in which catalog and disk do not agree.
+///
+/// Serializes to the fields `class path artifact detail repair next`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifyFinding {
+    /// What kind of thing.
+    pub class: VerifyClass,
+    /// Path relative to the base directory; what is not printable is escaped. For the catalog's
+    /// own findings the absolute path of its file.
+    pub path: String,
+    /// Number of the row that it is about.
+    pub artifact: Option<ArtifactId>,
+    /// What exactly.
+    pub detail: String,
+    /// What a repair does about it; none where it takes a person.
+    pub repair: Option<Repair>,
+}
+
+impl VerifyFinding {
+    /// What to do about it, where a repair cannot.
+    #[must_use]
+    pub fn next(&self) -> Option<&'static str> {
+        self.repair.is_none().then(|| self.class.next())
+    }
+}
+
+impl Serialize for VerifyFinding {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("VerifyFinding", 6)?;
+        out.serialize_field("class", &self.class)?;
+        out.serialize_field("path", &self.path)?;
+        out.serialize_field("artifact", &self.artifact)?;
+        out.serialize_field("detail", &self.detail)?;
+        out.serialize_field("repair", &self.repair)?;
+        out.serialize_field("next", &self.next())?;
+        out.end()
+    }
+}
+
+/// What a verification looked at and found.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct VerifyReport {
+    /// Rows of the selection.
+    pub rows: u64,
+    /// Rows whose bytes and files were compared by a walk.
+    pub measured: u64,
+    /// Rows whose data was read, to compare its contents.
+    pub read: u64,
+    /// Sealed rows that have no content hash to compare; 0 where contents were not compared.
+    pub unhashed: u64,
+    /// Arrays found on disk.
+    pub arrays: u64,
+    /// Checkpoints found on disk.
+    pub checkpoints: u64,
+    /// Operations of the history that fit; none where they were not looked at.
+    pub operations: Option<u64>,
+    /// Whether everything could be read. Where not, what was not read was not judged.
+    pub is_complete: bool,
+    /// Findings, by class and path.
+    pub findings: Vec<VerifyFinding>,
+    /// What the walk noticed that is no matter of the catalog, by path: metadata that makes no
+    /// sense, arrays that no row can have, symbolic links.
+    pub notices: Vec<Finding>,
+}
+
+impl VerifyReport {
+    /// Number of findings of each class that has any.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<VerifyClass, u64> {
+        let mut counts = BTreeMap::new();
+        for finding in &self.findings {
+            *counts.entry(finding.class).or_default() += 1;
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_class_has_a_name_of_its_own_and_says_what_is_next() {
+        let mut names: Vec<_> = VerifyClass::ALL.map(VerifyClass::as_str).to_vec();
+        for class in VerifyClass::ALL {
+            assert!(!class.next().is_empty());
+            assert_eq!(
+                serde_json::to_string(&class).unwrap(),
+                format!("\"{class}\"")
+            );
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), VerifyClass::ALL.len());
+    }
+}

@@ -1,0 +1,316 @@
+//! Repairs: what a finding says is mended in the catalog; data is never touched.
+//!
+//! Nothing of a finding is believed but what it is about: the row is read and the disk is looked
+//! at anew, and both once more within the transaction. So findings may be repaired in any order, in
+//! part, late, and twice.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::{BATCH, Repair, VerifyClass, VerifyFinding, tree};
+use crate::catalog::{Catalog, CatalogError, Found};
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::clock::Timestamp;
+use crate::model::key::{Key, Kind};
+use crate::model::layout;
+use crate::model::operation::{Action, Doing};
+use crate::model::progress::{Monitor, Phase};
+use crate::model::removal::Actor;
+use crate::ops::recover;
+use crate::ops::refresh;
+use crate::ops::scan;
+use crate::store::{self, Base, Content, Event, Look, ReadError, Sight, Trash, WalkOptions};
+
+/// The reason that the history gives for what a repair does.
+pub const REASON: &str = "verify --repair";
+
+/// What a repair did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct RepairReport {
+    /// Findings that are none any more.
+    pub repaired: Vec<VerifyFinding>,
+    /// Findings that are left, without a repair: they take a person.
+    pub left: Vec<VerifyFinding>,
+}
+
+/// Repairs findings of a verification.
+///
+/// # Errors
+/// [`Error`] of the catalog; batches that were mended stay.
+pub(crate) fn repair(
+    catalog: &Catalog,
+    base: &Base,
+    actor: &dyn Fn() -> Actor,
+    now: Timestamp,
+    findings: &[VerifyFinding],
+    monitor: &dyn Monitor,
+) -> Result<RepairReport, Error> {
+    let mending = Mending {
+        catalog,
+        base,
+        now,
+        monitor,
+    };
+    if findings.iter().any(|found| found.repair.is_some()) && catalog.is_read_only() {
+        let path = catalog.path().to_owned();
+        return Err(CatalogError::ReadOnly { path }.into());
+    }
+    let with = |wanted: &dyn Fn(Repair) -> bool| -> Vec<&VerifyFinding> {
+        let findings = findings.iter();
+        findings
+            .filter(|found| found.repair.is_some_and(wanted))
+            .collect()
+    };
+    let mut mended = BTreeSet::new();
+    let settle = with(&|repair| repair == Repair::Settle);
+    if !settle.is_empty() {
+        recover::recover(catalog, base, actor, now, Some(REASON))?;
+        let pending = recover::pending(catalog, base, now)?;
+        let trash = Trash::open(base)?;
+        for found in settle {
+            let is_unsettled = pending.unsettled.iter().chain(&pending.due).any(|id| {
+                let path = trash.as_ref().map(|trash| trash.path_of(id));
+                path.is_some_and(|path| path == base.path().join(&found.path))
+            });
+            if !is_unsettled {
+                mended.insert(place(found));
+            }
+        }
+    }
+    monitor.begin(Phase::Refresh, None);
+    let rows = with(&|repair| {
+        matches!(
+            repair,
+            Repair::MarkMissing | Repair::MarkPresent | Repair::NoteAnew
+        )
+    });
+    for batch in rows.chunks(BATCH) {
+        mended.extend(mending.rows(batch)?);
+    }
+    let adopted = with(&|repair| repair == Repair::Adopt);
+    for batch in adopted.chunks(BATCH) {
+        mended.extend(mending.adopt(batch)?);
+    }
+    monitor.end();
+    let mut report = RepairReport::default();
+    for found in findings {
+        let is_mended = match found.repair {
+            None => false,
+            Some(Repair::WithParts) => {
+                let parts = findings.iter().filter(|part| {
+                    part.class != found.class && Path::new(&part.path).starts_with(&found.path)
+                });
+                let mut parts = parts.filter(|part| part.repair.is_some()).peekable();
+                parts.peek().is_some() && parts.all(|part| mended.contains(&place(part)))
+            }
+            Some(_) => mended.contains(&place(found)),
+        };
+        if is_mended {
+            report.repaired.push(found.clone());
+        } else {
+            report.left.push(VerifyFinding {
+                repair: None,
+                ..found.clone()
+            });
+        }
+    }
+    Ok(report)
+}
+
+/// What tells a finding from others.
+type Place = (VerifyClass, String, Option<ArtifactId>);
+
+fn place(found: &VerifyFinding) -> Place {
+    (found.class, found.path.clone(), found.artifact)
+}
+
+/// A row that findings are about.
+struct Wrong {
+    row: Artifact,
+    /// Whether its size is to be counted.
+    measured: bool,
+    /// Whether its contents are to be read.
+    contents: bool,
+}
+
+struct Mending<'a> {
+    catalog: &'a Catalog,
+    base: &'a Base,
+    now: Timestamp,
+    monitor: &'a dyn Monitor,
+}
+
+impl Mending<'_> {
+    fn doing(&self, action: Action) -> Doing<'static> {
+        Doing {
+            reason: Some(REASON),
+            ..Doing::new(action, self.now)
+        }
+    }
+
+    fn look(&self, looks: Vec<Look>, measure: bool) -> Result<HashMap<i64, Option<Sight>>, Error> {
+        let options = WalkOptions {
+            measure,
+            ..WalkOptions::default()
+        };
+        let mut sights = HashMap::new();
+        store::look(self.base, options, self.monitor, looks, |event| {
+            if let Event::Looked(id, sight) = event {
+                sights.insert(id, sight);
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(sights)
+    }
+
+    /// Whether what was seen is still so.
+    fn still(&self, path: &str, kind: Kind, sight: Option<Sight>) -> bool {
+        if kind.is_container() {
+            return self.base.lacks(path) == sight.is_none();
+        }
+        let found = store::written_at(self.base, Path::new(path), kind);
+        found.is_ok_and(|found| found == sight.map(|sight| sight.written_at))
+    }
+
+    /// Writes into rows what is seen of their data; gives what was mended.
+    fn rows(&self, findings: &[&VerifyFinding]) -> Result<Vec<Place>, Error> {
+        let mut rows: BTreeMap<ArtifactId, Wrong> = BTreeMap::new();
+        let mut mended = Vec::new();
+        for found in findings {
+            let Some(id) = found.artifact else {
+                continue;
+            };
+            match self.catalog.by_id(id) {
+                Ok(Some(row)) if row.state != State::Reserved => {
+                    let measured = found.repair == Some(Repair::NoteAnew)
+                        && row.size.is_some()
+                        && !row.key.kind().is_container();
+                    let wrong = rows.entry(id).or_insert(Wrong {
+                        row,
+                        measured: false,
+                        contents: false,
+                    });
+                    wrong.measured |= measured;
+                    wrong.contents |= found.class == VerifyClass::ChangedContent;
+                }
+                // It was removed since, or is what nobody can write to.
+                Ok(_) => mended.push(place(found)),
+                Err(CatalogError::Row { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut sights = HashMap::new();
+        for measure in [false, true] {
+            let rows = rows.values().filter(|wrong| wrong.measured == measure);
+            let looks: Vec<Look> = rows.map(|wrong| refresh::look(&wrong.row)).collect();
+            if !looks.is_empty() {
+                sights.extend(self.look(looks, measure)?);
+            }
+        }
+        let contents = self.read(&rows, &sights)?;
+        let written = self
+            .catalog
+            .record(self.doing(Action::Refresh), |recorder| {
+                let mut written = BTreeSet::new();
+                for (id, Wrong { row, measured, .. }) in &rows {
+                    let Some(&sight) = sights.get(&id.0) else {
+                        continue;
+                    };
+                    let is_another = match contents.get(&id.0) {
+                        Some(Ok(content)) => row.content_hash != Some(content.hash),
+                        // What was not read in full is not judged.
+                        Some(Err(_)) => continue,
+                        None => false,
+                    };
+                    // Counting may have failed half-way; what was not counted is not noted.
+                    let is_counted = !measured || sight.is_none_or(|sight| sight.size.is_some());
+                    let path = row.location().path();
+                    if is_counted
+                        && recorder.artifact(*id)?.as_ref() == Some(row)
+                        && self.still(&path, row.key.kind(), sight)
+                    {
+                        match is_another {
+                            true => recorder.see_changed(row, sight.map(scan::seen))?,
+                            false => recorder.see(row, sight.map(scan::seen))?,
+                        };
+                        written.insert(*id);
+                    }
+                }
+                Ok::<_, Error>(written)
+            })?;
+        let is_written = |found: &&&VerifyFinding| {
+            found.artifact.is_some_and(|id| written.contains(&id))
+                // What stands there is not mended by a row that says so.
+                && !matches!(found.class, VerifyClass::NoMetadata | VerifyClass::WrongType)
+        };
+        mended.extend(findings.iter().filter(is_written).map(|found| place(found)));
+        Ok(mended)
+    }
+
+    /// Reads the data of rows whose contents are said to have changed, and whose size has not. That
+    /// takes long, so it is done before the transaction, which looks at the time only.
+    fn read(
+        &self,
+        rows: &BTreeMap<ArtifactId, Wrong>,
+        sights: &HashMap<i64, Option<Sight>>,
+    ) -> Result<HashMap<i64, Result<Content, ReadError>>, Error> {
+        let is_to_read = |wrong: &&Wrong| {
+            let sight = sights.get(&wrong.row.id.0).copied().flatten();
+            wrong.contents
+                && wrong.row.content_hash.is_some()
+                && sight.is_some_and(|sight| sight.size == wrong.row.size)
+        };
+        let looks = rows.values().filter(is_to_read);
+        let looks = looks.map(|wrong| refresh::look(&wrong.row)).collect();
+        let mut contents = HashMap::new();
+        store::hash(self.base, None, self.monitor, looks, |id, content| {
+            contents.insert(id, content);
+            Ok::<_, Error>(())
+        })?;
+        Ok(contents)
+    }
+
+    /// Makes rows for data, as a scan does; gives what was mended.
+    fn adopt(&self, findings: &[&VerifyFinding]) -> Result<Vec<Place>, Error> {
+        let mut keys: Vec<(&VerifyFinding, Key)> = Vec::new();
+        for found in findings {
+            if let Ok(key) = scan::read(Path::new(&found.path)) {
+                keys.push((found, key));
+            }
+        }
+        // In the order of paths, as a scan takes them in.
+        keys.sort_by_cached_key(|(_, key)| layout::locate(key));
+        let looks = (0..).zip(&keys).map(|(id, (_, key))| tree::look(id, key));
+        let sights = self.look(looks.collect(), false)?;
+        self.catalog.record(self.doing(Action::Scan), |recorder| {
+            let mut mended = Vec::new();
+            for (id, (found, key)) in (0..).zip(&keys) {
+                let Some(&sight) = sights.get(&id) else {
+                    continue;
+                };
+                let path = layout::locate(key).path();
+                if !self.still(&path, key.kind(), sight) {
+                    continue;
+                }
+                if let Some(sight) = sight {
+                    let found = Found {
+                        key: key.clone(),
+                        location: layout::place(key),
+                        seen: scan::seen(sight),
+                    };
+                    match recorder.adopt(&found) {
+                        Ok(_) => {}
+                        // A row that cannot be read has it meanwhile.
+                        Err(CatalogError::Row { .. }) => continue,
+                        Err(error) => return Err(Error::from(error)),
+                    }
+                }
+                mended.push(place(found));
+            }
+            Ok(mended)
+        })
+    }
+}

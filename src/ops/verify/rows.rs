@@ -1,0 +1,321 @@
+//! From rows to the disk.
+
+use std::path::Path;
+
+use super::{BATCH, InFlight, Repair, Verify, VerifyClass, VerifyFinding};
+use crate::catalog::{CatalogError, RowRead};
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::key::Key;
+use crate::model::layout;
+use crate::model::progress::Phase;
+use crate::ops::refresh;
+use crate::store::{self, Base, Content, Instead, Sight, StorageError};
+
+/// What is wrong with rows, and how many of them were read in full.
+type Judged<'a> = (Vec<(&'a Artifact, VerifyFinding)>, u64);
+
+impl Verify<'_> {
+    /// Compares every row of the selection with what is on disk. Reserved rows say nothing that
+    /// could be wrong.
+    pub(super) fn check_rows(&mut self) -> Result<(), Error> {
+        let (catalog, filter) = (self.catalog, self.filter);
+        self.monitor.begin(Phase::Verify, None);
+        let mut batch = Vec::new();
+        let mut last: Option<(Key, ArtifactId)> = None;
+        catalog.each_row(filter, |row| {
+            self.report.rows += 1;
+            match row {
+                RowRead::Damaged { id, path, detail } => self.damaged_row(id, &path, detail)?,
+                RowRead::Whole(artifact) => {
+                    // Rows of one key follow upon each other.
+                    if let Some((key, other)) = &last
+                        && *key == artifact.key
+                    {
+                        self.find(VerifyFinding {
+                            class: VerifyClass::TwoRowsOnePath,
+                            path: artifact.location().path(),
+                            artifact: Some(artifact.id),
+                            detail: format!("the path is that of artifact {other} too"),
+                            repair: None,
+                        });
+                    }
+                    last = Some((artifact.key.clone(), artifact.id));
+                    self.lost.count(&artifact);
+                    if artifact.state != State::Reserved {
+                        batch.push(*artifact);
+                    }
+                }
+            }
+            if batch.len() >= BATCH {
+                self.compare(&mut batch)?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.compare(&mut batch)?;
+        self.monitor.end();
+        Ok(())
+    }
+
+    fn damaged_row(&mut self, id: ArtifactId, path: &str, detail: String) -> Result<(), Error> {
+        let other = match layout::split(&plain(path)) {
+            Ok(place) => self.catalog.at(&place),
+            Err(_) => Ok(None),
+        };
+        let (class, detail) = match other {
+            Ok(Some(other)) if other.id != id => (
+                VerifyClass::TwoRowsOnePath,
+                format!("the path is that of artifact {} too", other.id),
+            ),
+            Ok(_) | Err(CatalogError::Row { .. }) => (VerifyClass::RowDamaged, detail),
+            Err(error) => return Err(error.into()),
+        };
+        self.find(VerifyFinding {
+            class,
+            path: store::escape(path.as_ref()),
+            artifact: Some(id),
+            detail,
+            repair: None,
+        });
+        Ok(())
+    }
+
+    /// Looks at a batch of rows, and once more at those that look wrong.
+    fn compare(&mut self, batch: &mut Vec<Artifact>) -> Result<(), Error> {
+        let rows = std::mem::take(batch);
+        let measured = rows.iter().filter(|row| self.measures(row)).count();
+        self.report.measured += measured as u64;
+        if self.options.read_data {
+            let unhashed = rows.iter().filter(|row| is_unhashed(row)).count();
+            self.report.unhashed += unhashed as u64;
+        }
+        let (found, read) = self.judge_all(&rows, false)?;
+        self.report.read += read;
+        let suspects: Vec<ArtifactId> =
+            found.into_iter().map(|(artifact, _)| artifact.id).collect();
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        // In this order: what was removed or brought back meanwhile is seen by one of the three.
+        let in_flight = InFlight::read(self.catalog, self.base, self.now)?;
+        let mut again = Vec::new();
+        for id in suspects {
+            match self.catalog.by_id(id) {
+                Ok(row) => again.extend(row),
+                Err(CatalogError::Row { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        again.retain(|artifact| !in_flight.covers(&artifact.location().path()));
+        for (artifact, finding) in self.judge_all(&again, true)?.0 {
+            if finding.class == VerifyClass::RowWithoutData {
+                self.lost.add(artifact);
+            }
+            self.find(finding);
+        }
+        Ok(())
+    }
+
+    /// Judges rows by what is on disk; gives how many were read in full, too. `again`: whoever
+    /// writes to data that is read has had time to end.
+    fn judge_all<'b>(&mut self, rows: &'b [Artifact], again: bool) -> Result<Judged<'b>, Error> {
+        let mut findings = Vec::new();
+        let mut to_read: Vec<&Artifact> = Vec::new();
+        for measure in [false, true] {
+            let rows: Vec<&Artifact> = rows
+                .iter()
+                .filter(|artifact| self.measures(artifact) == measure)
+                .collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let looks = rows
+                .iter()
+                .map(|artifact| refresh::look(artifact))
+                .collect();
+            let sights = self.look(looks, measure)?;
+            for artifact in rows {
+                let sight = match sights.get(&artifact.id.0) {
+                    Some(sight) => sight,
+                    // It went while it was looked at.
+                    None if self.base.lacks(&artifact.location().path()) => &None,
+                    None => continue,
+                };
+                match judge(self.base, artifact, *sight) {
+                    Ok(Some(finding)) => findings.push((artifact, finding)),
+                    Ok(None) if sight.is_some_and(|sight| sight.size.is_some()) => {
+                        to_read.push(artifact);
+                    }
+                    Ok(None) => {}
+                    Err(error) => self.unreadable(&artifact.location().path(), &error),
+                }
+            }
+        }
+        to_read.retain(|artifact| self.reads(artifact));
+        let contents = self.read(&to_read)?;
+        for artifact in to_read {
+            let content = match contents.get(&artifact.id.0) {
+                Some(Err(path)) if again => {
+                    // A writer is at work: nothing can be said, and that is not left unsaid.
+                    if !self.base.lacks(&artifact.location().path()) {
+                        self.find(VerifyFinding {
+                            class: VerifyClass::Unreadable,
+                            path: store::escape(path.as_os_str()),
+                            artifact: None,
+                            detail: "it changed while it was read, twice".to_owned(),
+                            repair: None,
+                        });
+                    }
+                    continue;
+                }
+                Some(content) => content.as_ref().ok(),
+                None => continue,
+            };
+            if let Some(finding) = changed_content(artifact, content) {
+                findings.push((artifact, finding));
+            }
+        }
+        let read = contents.values().filter(|content| content.is_ok()).count();
+        Ok((findings, read as u64))
+    }
+}
+
+/// Whether a row is sealed and could have a content hash, and has none.
+fn is_unhashed(artifact: &Artifact) -> bool {
+    artifact.state == State::Present
+        && artifact.sealed_at.is_some()
+        && artifact.content_hash.is_none()
+        && !artifact.key.kind().is_container()
+}
+
+/// What is wrong between a sealed row and its data, of which no more is known where it changed
+/// while it was read.
+fn changed_content(artifact: &Artifact, content: Option<&Content>) -> Option<VerifyFinding> {
+    let (sealed, sealed_at) = (artifact.content_hash?, artifact.sealed_at?);
+    if content.is_some_and(|content| content.hash == sealed) {
+        return None;
+    }
+    let found = content.map_or("something else".to_owned(), |found| found.hash.to_string());
+    let detail = format!(
+        "sealed at {sealed_at}: as many files and bytes, and other contents: {found}; sealed was {sealed}"
+    );
+    Some(VerifyFinding {
+        class: VerifyClass::ChangedContent,
+        path: artifact.location().path(),
+        artifact: Some(artifact.id),
+        detail,
+        repair: Some(Repair::NoteAnew),
+    })
+}
+
+/// What is wrong between a row and what was seen of its data.
+pub(super) fn judge(
+    base: &Base,
+    artifact: &Artifact,
+    sight: Option<Sight>,
+) -> Result<Option<VerifyFinding>, StorageError> {
+    let path = artifact.location().path();
+    let found = match (artifact.state, sight) {
+        (State::Reserved, _) => None,
+        (_, Some(sight)) if sight.is_link => Some((
+            VerifyClass::WrongType,
+            "a symbolic link stands in its place; what it leads to cannot be removed".to_owned(),
+            (artifact.state == State::Missing).then_some(Repair::MarkPresent),
+        )),
+        (State::Missing, Some(_)) => Some((
+            VerifyClass::DataIsBack,
+            "the row says that it is gone".to_owned(),
+            Some(Repair::MarkPresent),
+        )),
+        (State::Present, Some(sight)) => {
+            changed(artifact, sight).map(|(class, detail)| (class, detail, Some(Repair::NoteAnew)))
+        }
+        (state, None) => {
+            let repair = (state == State::Present).then_some(Repair::MarkMissing);
+            let is_file = artifact.key.kind().is_file();
+            match store::instead(base, Path::new(&path))? {
+                Instead::Nothing => gone(state, "nothing is at its path"),
+                Instead::Folder if !is_file => {
+                    gone(state, "only a folder without data is at its path")
+                }
+                // It came while this looked.
+                Instead::File if is_file => None,
+                Instead::Chunks if !is_file => Some((
+                    VerifyClass::NoMetadata,
+                    "files without array metadata; no program reads them as an array".to_owned(),
+                    repair,
+                )),
+                instead => Some((
+                    VerifyClass::WrongType,
+                    format!("{} stands in its place", what(instead)),
+                    repair,
+                )),
+            }
+        }
+    };
+    Ok(found.map(|(class, detail, repair)| VerifyFinding {
+        class,
+        path,
+        artifact: Some(artifact.id),
+        detail,
+        repair,
+    }))
+}
+
+fn gone(state: State, detail: &str) -> Option<(VerifyClass, String, Option<Repair>)> {
+    (state == State::Present).then(|| {
+        let repair = Some(Repair::MarkMissing);
+        (VerifyClass::RowWithoutData, detail.to_owned(), repair)
+    })
+}
+
+fn what(instead: Instead) -> &'static str {
+    match instead {
+        Instead::Nothing => "nothing",
+        Instead::Folder | Instead::Chunks => "a folder",
+        Instead::File => "a file",
+        Instead::Symlink => "a symbolic link",
+        Instead::Special => "a special file",
+    }
+}
+
+fn changed(artifact: &Artifact, sight: Sight) -> Option<(VerifyClass, String)> {
+    // A container's folder changes with whatever lies in it.
+    if artifact.key.kind().is_container() {
+        return None;
+    }
+    let sealed = match artifact.sealed_at {
+        Some(time) => format!("sealed at {time}: "),
+        None => String::new(),
+    };
+    if let Some(noted) = artifact.written_at
+        && noted != sight.written_at
+    {
+        return Some((
+            VerifyClass::Rewritten,
+            format!("{sealed}written at {}, noted was {noted}", sight.written_at),
+        ));
+    }
+    let (counted, seen) = (artifact.size?, sight.size?);
+    if counted == seen {
+        return None;
+    }
+    let class = match counted.files == seen.files {
+        true => VerifyClass::ChangedSize,
+        false => VerifyClass::ChangedFiles,
+    };
+    let text = |size: crate::model::size::Size| {
+        let s = if size.files == 1 { "" } else { "s" };
+        format!("{} file{s}, {} bytes", size.files, size.bytes.0)
+    };
+    Some((
+        class,
+        format!("{sealed}{}; counted were {}", text(seen), text(counted)),
+    ))
+}
+
+/// A path without what says nothing in it.
+fn plain(path: &str) -> String {
+    let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    parts.collect::<Vec<_>>().join("/")
+}

@@ -1,0 +1,237 @@
+//! Summaries: runs and containers that were moved, runs that were copied.
+//!
+//! Certain rather than complete: the same set of arrays, at least one, with the same times (a
+//! rename keeps them) or metadata of the same size (a copy has new times), and one candidate only.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::{Repair, Verify, VerifyClass, VerifyFinding};
+use crate::catalog::{CatalogError, Selected};
+use crate::error::Error;
+use crate::model::artifact::{Artifact, State};
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::layout;
+use crate::model::name::RunName;
+use crate::store;
+
+/// Arrays below a folder: relative path and time.
+type Arrays = BTreeSet<(String, Option<Timestamp>)>;
+
+/// An array that no row has.
+pub(super) struct Found {
+    pub(super) run: RunName,
+    /// Relative to the base directory.
+    pub(super) path: String,
+    pub(super) written_at: Timestamp,
+}
+
+/// What rows say of runs and containers, and which of it is gone.
+#[derive(Default)]
+pub(super) struct Lost {
+    /// Number of present arrays by folder: runs and containers.
+    present: HashMap<String, usize>,
+    runs: BTreeMap<String, Arrays>,
+    containers: BTreeMap<String, Arrays>,
+}
+
+fn is_present_array(artifact: &Artifact) -> bool {
+    let kind = artifact.key.kind();
+    artifact.state == State::Present && !kind.is_container() && !kind.is_file()
+}
+
+impl Lost {
+    pub(super) fn count(&mut self, artifact: &Artifact) {
+        if is_present_array(artifact) {
+            let run = artifact.key.run().as_str().to_owned();
+            *self.present.entry(run).or_default() += 1;
+            let container = artifact.location().container;
+            *self.present.entry(container).or_default() += 1;
+        }
+    }
+
+    pub(super) fn add(&mut self, artifact: &Artifact) {
+        if is_present_array(artifact) {
+            let (path, run) = (artifact.location().path(), artifact.key.run().as_str());
+            let container = artifact.location().container;
+            for (folders, folder) in [
+                (&mut self.runs, run),
+                (&mut self.containers, container.as_str()),
+            ] {
+                let array = (below(folder, &path), artifact.written_at);
+                folders.entry(folder.to_owned()).or_default().insert(array);
+            }
+        }
+    }
+
+    /// The folders of which all is gone.
+    fn whole<'a>(
+        &'a self,
+        folders: &'a BTreeMap<String, Arrays>,
+    ) -> impl Iterator<Item = (&'a String, &'a Arrays)> {
+        let is_whole = |folder: &String, arrays: &Arrays| {
+            self.present
+                .get(folder)
+                .is_some_and(|&all| all == arrays.len())
+        };
+        folders
+            .iter()
+            .filter(move |(folder, arrays)| is_whole(folder, arrays))
+    }
+}
+
+fn below(folder: &str, path: &str) -> String {
+    let path = path.strip_prefix(folder).unwrap_or(path);
+    path.trim_start_matches('/').to_owned()
+}
+
+impl Verify<'_> {
+    /// Sums up what was moved and what was copied, where the selection restricts nothing but runs
+    /// and all could be read: a part of a run says nothing about the run.
+    pub(super) fn sum_up(&mut self) -> Result<(), Error> {
+        let only_runs = Filter {
+            runs: self.filter.runs.clone(),
+            ..Filter::default()
+        };
+        let unread = |found: &VerifyFinding| found.class == VerifyClass::Unreadable;
+        if *self.filter != only_runs || self.report.findings.iter().any(unread) {
+            return Ok(());
+        }
+        let mut found_runs: BTreeMap<String, Arrays> = BTreeMap::new();
+        let mut found_containers: BTreeMap<String, Arrays> = BTreeMap::new();
+        for found in &self.found {
+            let Ok(place) = layout::split(&found.path) else {
+                continue;
+            };
+            for (folders, folder) in [
+                (&mut found_runs, found.run.as_str()),
+                (&mut found_containers, &place.container),
+            ] {
+                let array = (below(folder, &found.path), Some(found.written_at));
+                folders.entry(folder.to_owned()).or_default().insert(array);
+            }
+        }
+        let mut moved = pairs(self.lost.whole(&self.lost.runs), &found_runs);
+        let is_in_moved = |folder: &str, side: fn(&(String, String)) -> &String| {
+            let mut above = Path::new(folder).ancestors();
+            above.any(|above| moved.iter().any(|pair| Path::new(side(pair)) == above))
+        };
+        let containers = self.lost.whole(&self.lost.containers);
+        let containers = containers.filter(|(folder, _)| !is_in_moved(folder, |pair| &pair.0));
+        let parts = pairs(containers, &found_containers);
+        moved.extend(parts);
+        for (old, new) in &moved {
+            let arrays = found_runs.get(new).or_else(|| found_containers.get(new));
+            let count = arrays.map_or(0, BTreeSet::len);
+            let s = if count == 1 { "" } else { "s" };
+            self.report.findings.push(VerifyFinding {
+                class: VerifyClass::Moved,
+                path: old.clone(),
+                artifact: None,
+                detail: format!("its {count} array{s}, all gone, stand in {new}"),
+                repair: Some(Repair::WithParts),
+            });
+        }
+        let targets: HashSet<&String> = moved.iter().map(|(_, new)| new).collect();
+        for (run, arrays) in found_runs.iter().filter(|(run, _)| !targets.contains(run)) {
+            let paths: BTreeSet<&str> = arrays.iter().map(|(path, _)| path.as_str()).collect();
+            if let Some(source) = self.source(run, &paths)? {
+                let count = paths.len();
+                let s = if count == 1 { "" } else { "s" };
+                self.report.findings.push(VerifyFinding {
+                    class: VerifyClass::Copied,
+                    path: run.clone(),
+                    artifact: None,
+                    detail: format!(
+                        "its {count} array{s} are, by path and metadata, those of {source}"
+                    ),
+                    repair: Some(Repair::WithParts),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// The one run whose present arrays are, by path and size of metadata, those of a folder.
+    fn source(&self, copy: &str, paths: &BTreeSet<&str>) -> Result<Option<String>, Error> {
+        let Some(first) = paths.first() else {
+            return Ok(None);
+        };
+        let mut runs = Vec::new();
+        self.catalog.runs(&Filter::default(), |run| {
+            runs.push(run.run);
+            Ok::<_, Error>(())
+        })?;
+        let mut sources = Vec::new();
+        for run in runs.into_iter().filter(|run| run != copy) {
+            let Ok(key) = layout::read(&format!("{run}/{first}")) else {
+                continue;
+            };
+            let is_candidate = match self.catalog.at(&layout::place(&key)) {
+                Ok(row) => row.is_some_and(|row| row.state == State::Present),
+                Err(CatalogError::Row { .. }) => false,
+                Err(error) => return Err(error.into()),
+            };
+            if is_candidate && self.is_source(&run, copy, paths)? {
+                sources.push(run);
+            }
+        }
+        Ok(match sources.len() {
+            1 => sources.pop(),
+            _ => None,
+        })
+    }
+
+    fn is_source(&self, run: &str, copy: &str, paths: &BTreeSet<&str>) -> Result<bool, Error> {
+        let filter = Filter {
+            runs: vec![run.into()],
+            ..Filter::default()
+        };
+        let mut count = 0;
+        let mut is_same = true;
+        let listed = self.catalog.list(&filter, Selected::All, |artifact| {
+            if is_present_array(&artifact) {
+                count += 1;
+                let relative = below(run, &artifact.location().path());
+                let bytes = |folder: &str| {
+                    store::metadata_bytes(self.base, &Path::new(folder).join(&relative))
+                };
+                is_same = paths.contains(relative.as_str())
+                    && matches!((bytes(run), bytes(copy)), (Ok(a), Ok(b)) if a.is_some() && a == b);
+            }
+            Ok::<_, Error>(match is_same {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(()),
+            })
+        });
+        match listed {
+            Ok(()) => Ok(is_same && count == paths.len()),
+            Err(Error::Catalog(CatalogError::Row { .. })) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Folders that are gone with the one place where all of them stands.
+fn pairs<'a>(
+    lost: impl Iterator<Item = (&'a String, &'a Arrays)>,
+    found: &BTreeMap<String, Arrays>,
+) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    for (old, arrays) in lost {
+        let same = found.iter().filter(|(_, found)| *found == arrays);
+        let mut same = same.map(|(new, _)| new).filter(|new| *new != old);
+        if let (Some(new), None) = (same.next(), same.next()) {
+            pairs.push((old.clone(), new.clone()));
+        }
+    }
+    // Two that may both have gone there went nowhere for certain.
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (_, new) in &pairs {
+        *places.entry(new.clone()).or_default() += 1;
+    }
+    pairs.retain(|(_, new)| places.get(new) == Some(&1));
+    pairs
+}

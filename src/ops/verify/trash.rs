@@ -1,0 +1,161 @@
+//! The trash: what is not settled, what is left over, what a kept removal cannot give back.
+
+use super::{Repair, Verify, VerifyClass, VerifyFinding};
+use crate::catalog::KeptItem;
+use crate::error::Error;
+use crate::model::name::REGISTRY_DIR;
+use crate::model::removal::{RemovalId, RemovalState};
+use crate::ops::recover;
+use crate::ops::remove;
+use crate::store::{self, Trash};
+
+impl Verify<'_> {
+    /// Checks the trash, whatever the selection.
+    pub(super) fn check_trash(&mut self) -> Result<(), Error> {
+        let pending = recover::pending(self.catalog, self.base, self.now)?;
+        let trash = Trash::open(self.base)?;
+        for name in &pending.strangers {
+            self.in_trash(
+                VerifyClass::TrashLeftover,
+                name,
+                "its name is no removal's".to_owned(),
+                None,
+            );
+        }
+        for id in &pending.unsettled {
+            self.unsettled(trash.as_ref(), id)?;
+        }
+        for (id, open) in self.catalog.open_states()? {
+            if open.state == RemovalState::Purging {
+                self.in_trash(
+                    VerifyClass::TrashUnsettled,
+                    id.as_str(),
+                    "it is being unlinked, or that was interrupted".to_owned(),
+                    None,
+                );
+            }
+        }
+        let suspects = self.kept(trash.as_ref())?;
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        // What is on its way back, or being purged, is neither missing nor in anybody's way.
+        let unsettled = recover::pending(self.catalog, self.base, self.now)?.unsettled;
+        let again = self.kept(trash.as_ref())?;
+        for (item, class, detail) in again {
+            let was = suspects
+                .iter()
+                .any(|(other, of, _)| *other == item && *of == class);
+            if was && !unsettled.contains(&item.removal) {
+                let name = format!("{}/{}", item.removal, item.item);
+                self.in_trash(class, &name, detail, None);
+            }
+        }
+        Ok(())
+    }
+
+    fn in_trash(&mut self, class: VerifyClass, name: &str, detail: String, repair: Option<Repair>) {
+        self.find(VerifyFinding {
+            class,
+            path: store::escape(format!("{REGISTRY_DIR}/trash/{name}").as_ref()),
+            artifact: None,
+            detail,
+            repair,
+        });
+    }
+
+    fn unsettled(&mut self, trash: Option<&Trash>, id: &RemovalId) -> Result<(), Error> {
+        let Some(trash) = trash else {
+            return Ok(());
+        };
+        let folder = match trash.folder(id) {
+            Ok(Some(folder)) => folder,
+            // It is over meanwhile.
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                let detail = error.to_string();
+                self.in_trash(VerifyClass::TrashLeftover, id.as_str(), detail, None);
+                return Ok(());
+            }
+        };
+        let has_items = match folder.items() {
+            Ok(items) => !items.is_empty(),
+            // It is over, and its folder went while it was read.
+            Err(_) if is_gone(trash, id)? => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let state = self.catalog.removal(id)?.map(|removal| removal.state);
+        let (class, detail, repair) = match state {
+            None if has_items && folder.manifest()?.is_none() => (
+                VerifyClass::TrashLeftover,
+                "it has no manifest that can be read",
+                None,
+            ),
+            None => (
+                VerifyClass::TrashUnsettled,
+                "a removal in flight, or one that was interrupted",
+                Some(Repair::Settle),
+            ),
+            Some(RemovalState::Kept) => (
+                VerifyClass::TrashUnsettled,
+                "a restore in flight, or one that was interrupted",
+                Some(Repair::Settle),
+            ),
+            Some(RemovalState::Purging) => return Ok(()),
+            Some(RemovalState::Restored) if has_items => (
+                VerifyClass::TrashLeftover,
+                "something is left of a removal that was restored",
+                None,
+            ),
+            Some(RemovalState::Purged) if has_items => (
+                VerifyClass::TrashLeftover,
+                "something is left of a removal that was purged",
+                Some(Repair::Settle),
+            ),
+            Some(RemovalState::Restored | RemovalState::Purged) => (
+                VerifyClass::TrashUnsettled,
+                "the folder of a removal that is over, or just ends",
+                Some(Repair::Settle),
+            ),
+        };
+        if !is_gone(trash, id)? {
+            self.in_trash(class, id.as_str(), detail.to_owned(), repair);
+        }
+        Ok(())
+    }
+
+    /// What kept removals cannot give back.
+    fn kept(&self, trash: Option<&Trash>) -> Result<Vec<(KeptItem, VerifyClass, String)>, Error> {
+        let mut found = Vec::new();
+        self.catalog.kept_items(|item| {
+            let folder = match trash {
+                Some(trash) => trash.folder(&item.removal)?,
+                None => None,
+            };
+            let is_there = match &folder {
+                Some(folder) => folder.has(item.item)?,
+                None => false,
+            };
+            if !is_there {
+                let detail = format!("what was {} is not in the trash", item.path.escape_debug());
+                found.push((item, VerifyClass::TrashMissing, detail));
+            } else if remove::place_of(&item.path).is_err() {
+                let detail = format!(
+                    "its old place, \"{}\", is none in the base directory",
+                    item.path.escape_debug()
+                );
+                found.push((item, VerifyClass::TrashOccupied, detail));
+            } else if !self.base.lacks(&item.path) {
+                let detail = format!("its old place, {}, is taken", item.path);
+                found.push((item, VerifyClass::TrashOccupied, detail));
+            }
+            Ok::<_, Error>(())
+        })?;
+        Ok(found)
+    }
+}
+
+/// Whether a removal that was in flight has ended since, and taken its folder along.
+fn is_gone(trash: &Trash, id: &RemovalId) -> Result<bool, Error> {
+    Ok(trash.folder(id)?.is_none())
+}

@@ -1,0 +1,142 @@
+//! From the disk to rows.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::{BATCH, InFlight, Repair, Verify, VerifyClass, VerifyFinding, runs};
+use crate::catalog::CatalogError;
+use crate::error::Error;
+use crate::model::filter::Filter;
+use crate::model::key::Key;
+use crate::model::layout;
+use crate::model::name::RunName;
+use crate::model::progress::Phase;
+use crate::ops::refresh;
+use crate::ops::scan::{self, ScanOptions};
+use crate::store::{self, Event, Look, WalkOptions};
+
+impl Verify<'_> {
+    /// Walks the folders of the runs that the selection names for data that no row has.
+    pub(super) fn check_tree(&mut self) -> Result<(), Error> {
+        let kinds = ScanOptions {
+            kinds: self.filter.kinds.clone(),
+            walk: WalkOptions::default(),
+        };
+        let options = WalkOptions {
+            arrays: kinds.wants_arrays(),
+            checkpoints: kinds.wants(crate::model::key::Kind::Checkpoint),
+            ..self.walk_options(false)
+        };
+        let (base, monitor, catalog) = (self.base, self.monitor, self.catalog);
+        let patterns = &self.filter.runs;
+        let mut selected: HashMap<RunName, bool> = HashMap::new();
+        let mut batch = Vec::new();
+        monitor.begin(Phase::Scan, None);
+        store::walk_from(base, &starts(self.filter), options, monitor, |event| {
+            match event {
+                Event::Found(path, _) => match scan::read(&path) {
+                    Ok(key) if kinds.wants(key.kind()) => {
+                        let is_selected = match selected.get(key.run()) {
+                            Some(&is_selected) => is_selected,
+                            None => {
+                                let is_named = catalog.names_run(patterns, key.run().as_str())?;
+                                selected.insert(key.run().clone(), is_named);
+                                is_named
+                            }
+                        };
+                        if is_selected {
+                            let is_file = key.kind().is_file();
+                            self.report.arrays += u64::from(!is_file);
+                            self.report.checkpoints += u64::from(is_file);
+                            batch.push(key);
+                        }
+                    }
+                    Ok(_) => {}
+                    Err(finding) => self.notice(finding),
+                },
+                Event::Finding(finding) => self.notice(finding),
+                Event::Looked(..) => {}
+            }
+            if batch.len() >= BATCH {
+                self.look_up(&mut batch)?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.look_up(&mut batch)?;
+        monitor.end();
+        Ok(())
+    }
+
+    /// Whether a path has a row, whatever that row says.
+    fn has_row(&self, key: &Key) -> Result<bool, Error> {
+        match self.catalog.at(&layout::place(key)) {
+            Ok(row) => Ok(row.is_some()),
+            Err(CatalogError::Row { .. }) => Ok(true),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks for the rows of data that was found, and once more at what seems to have none.
+    fn look_up(&mut self, batch: &mut Vec<Key>) -> Result<(), Error> {
+        let mut suspects = Vec::new();
+        for key in batch.drain(..) {
+            if !self.has_row(&key)? {
+                suspects.push(key);
+            }
+        }
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        // In this order, as for rows.
+        let in_flight = InFlight::read(self.catalog, self.base, self.now)?;
+        let mut again = Vec::new();
+        for key in suspects {
+            if !in_flight.covers(&layout::locate(&key).path()) && !self.has_row(&key)? {
+                again.push(key);
+            }
+        }
+        let looks = (0..).zip(&again).map(|(id, key)| look(id, key)).collect();
+        let sights = self.look(looks, false)?;
+        for (id, key) in (0..).zip(&again) {
+            let Some(Some(sight)) = sights.get(&id) else {
+                continue;
+            };
+            let path = layout::locate(key).path();
+            if !key.kind().is_file() {
+                self.found.push(runs::Found {
+                    run: key.run().clone(),
+                    path: path.clone(),
+                    written_at: sight.written_at,
+                });
+            }
+            self.find(VerifyFinding {
+                class: VerifyClass::DataWithoutRow,
+                path,
+                artifact: None,
+                detail: format!("by its path it is {key}"),
+                repair: Some(Repair::Adopt),
+            });
+        }
+        Ok(())
+    }
+}
+
+/// How to look for the data of a key.
+pub(super) fn look(id: i64, key: &Key) -> Look {
+    Look {
+        id,
+        path: layout::locate(key).path().into(),
+        subject: refresh::subject(key.kind()),
+    }
+}
+
+/// The folders to walk: those of the runs where all are named as they are spelled, else all.
+fn starts(filter: &Filter) -> Vec<PathBuf> {
+    if filter.runs.is_empty() || filter.runs.iter().any(|pattern| pattern.is_glob()) {
+        return vec![PathBuf::new()];
+    }
+    // What is no name of a run is the name of none.
+    let names = filter.runs.iter();
+    let names = names.filter_map(|pattern| pattern.as_str().parse::<RunName>().ok());
+    names.map(|name| name.as_str().into()).collect()
+}

@@ -1,0 +1,189 @@
+//! The best links of DaCapo's checkpoints: which iterations are the best of a run.
+//!
+//! `<run>/checkpoints/<dataset>/<criterion>` is a symbolic link to `…/iterations/<N>`, absolute, so
+//! that it dangles once the base directory was moved; `<criterion>.json` beside it says
+//! `{"iteration": N}`. Either is believed, by its text; no link is followed.
+
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, readlinkat, statat};
+use rustix::io::Errno;
+
+use super::place::{Absent, descend, open_folder};
+use super::{Base, StorageError};
+use crate::model::name;
+
+/// Files larger than this are no word about a best iteration.
+const MOST_BYTES: u64 = 64 << 10;
+
+/// A word of DaCapo that an iteration is the best.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct BestLink {
+    /// Dataset and criterion, as in `crop7/voi`.
+    pub name: String,
+    /// Iteration.
+    pub iteration: i64,
+}
+
+/// Reads the best links of a run.
+///
+/// # Errors
+/// [`StorageError`] where something cannot be read, or where a link or file that stands in the
+/// place of a best link does not say its iteration: it is never taken for "no best".
+pub fn best_links(base: &Base, run: &str) -> Result<Vec<BestLink>, StorageError> {
+    let path = Path::new(run).join("checkpoints");
+    let Some(top) = descend(base, &path, Absent::Say)? else {
+        return Ok(Vec::new());
+    };
+    let full = base.path().join(path);
+    let mut links = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(relative) = folders.pop() {
+        look(&top, &full, &relative, &mut folders, &mut links)?;
+    }
+    links.sort();
+    links.dedup();
+    Ok(links)
+}
+
+fn look(
+    top: &OwnedFd,
+    full: &Path,
+    relative: &Path,
+    folders: &mut Vec<PathBuf>,
+    links: &mut Vec<BestLink>,
+) -> Result<(), StorageError> {
+    let here = full.join(relative);
+    let reading = |errno: Errno| StorageError::io("reading", &here, errno);
+    let is_top = relative.as_os_str().is_empty();
+    let name = if is_top { Path::new(".") } else { relative };
+    let folder = match open_folder(top, name) {
+        Ok(folder) => folder,
+        Err(Errno::NOENT) => return Ok(()),
+        Err(errno) => return Err(reading(errno)),
+    };
+    for entry in Dir::read_from(&folder).map_err(reading)? {
+        let entry = entry.map_err(reading)?;
+        let name = Path::new(std::ffi::OsStr::from_bytes(entry.file_name().to_bytes()));
+        let child = relative.join(name);
+        let kind = match entry.file_type() {
+            FileType::Unknown => match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                Err(Errno::NOENT) => continue,
+                Err(errno) => return Err(reading(errno)),
+            },
+            kind => kind,
+        };
+        let path = here.join(name);
+        match kind {
+            FileType::Directory if matches!(name.to_str(), Some("." | "..")) => {}
+            // The checkpoints themselves.
+            FileType::Directory if is_top && name == Path::new("iterations") => {}
+            FileType::Directory => folders.push(child),
+            FileType::Symlink => {
+                if let Some(iteration) = of_link(&folder, name, &path)? {
+                    let name = child.to_string_lossy().into_owned();
+                    links.push(BestLink { name, iteration });
+                }
+            }
+            FileType::RegularFile if name.extension().is_some_and(|end| end == "json") => {
+                if let Some(iteration) = of_note(&folder, name, &path)? {
+                    let name = child.with_extension("").to_string_lossy().into_owned();
+                    links.push(BestLink { name, iteration });
+                }
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The iteration that a link leads to: the name behind `iterations/`. None where it is gone.
+fn of_link(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, StorageError> {
+    let target = match readlinkat(folder, name, Vec::new()) {
+        Ok(target) => target,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(StorageError::io("reading", path, errno)),
+    };
+    let target = target.to_string_lossy();
+    let mut parts = target.rsplit('/');
+    let (last, above) = (parts.next().unwrap_or_default(), parts.next());
+    match name::parse_iteration(last) {
+        Ok(iteration) if above == Some("iterations") => Ok(Some(iteration)),
+        _ => Err(StorageError::BestLink {
+            path: path.to_owned(),
+            detail: format!("it leads to \"{}\"", target.escape_debug()),
+        }),
+    }
+}
+
+/// The iteration that a note names; none where it is gone or is about something else.
+fn of_note(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, StorageError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let file = match openat(folder, name, flags, Mode::empty()) {
+        Ok(file) => std::fs::File::from(file),
+        Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
+        Err(errno) => return Err(StorageError::io("reading", path, errno)),
+    };
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, MOST_BYTES), &mut text)
+        .map_err(|error| StorageError::io("reading", path, error))?;
+    let note: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| StorageError::BestLink {
+            path: path.to_owned(),
+            detail: format!("it is no JSON: {error}"),
+        })?;
+    Ok(note.get("iteration").and_then(serde_json::Value::as_i64))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    fn names(base: &Base, run: &str) -> Vec<String> {
+        let links = best_links(base, run).unwrap();
+        let text = |link: BestLink| format!("{} {}", link.name, link.iteration);
+        links.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn links_and_notes_are_read_and_never_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = Base::open(folder.path()).unwrap();
+        assert_eq!(names(&base, "r"), Vec::<String>::new());
+        let checkpoints = folder.path().join("r/checkpoints");
+        fs::create_dir_all(checkpoints.join("iterations")).unwrap();
+        fs::create_dir_all(checkpoints.join("a/b")).unwrap();
+        fs::write(checkpoints.join("iterations/7"), "").unwrap();
+        fs::write(checkpoints.join("iterations/x.json"), "{").unwrap();
+        symlink(
+            "/gone/r/checkpoints/iterations/9000",
+            checkpoints.join("a/b/voi"),
+        )
+        .unwrap();
+        fs::write(checkpoints.join("a/b/voi.json"), r#"{"iteration": 9000}"#).unwrap();
+        fs::write(checkpoints.join("a/f1.json"), r#"{"iteration": 5}"#).unwrap();
+        fs::write(checkpoints.join("a/other.json"), r#"{"note": "x"}"#).unwrap();
+        assert_eq!(names(&base, "r"), ["a/b/voi 9000", "a/f1 5"]);
+    }
+
+    #[test]
+    fn what_does_not_say_its_iteration_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = Base::open(folder.path()).unwrap();
+        let checkpoints = folder.path().join("r/checkpoints");
+        fs::create_dir_all(&checkpoints).unwrap();
+        let note = checkpoints.join("voi.json");
+        fs::write(&note, "{\"itera").unwrap();
+        assert_eq!(best_links(&base, "r").unwrap_err().code(), "best-link");
+        fs::remove_file(&note).unwrap();
+        symlink("/somewhere/9000", checkpoints.join("voi")).unwrap();
+        let error = best_links(&base, "r").unwrap_err().to_string();
+        assert!(error.contains("/somewhere/9000"), "{error}");
+    }
+}

@@ -1,0 +1,136 @@
+//! What lies in a container, without descending into its arrays.
+
+use std::ffi::OsStr;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, RawDir, statat};
+use rustix::io::Errno;
+
+use super::place::{Absent, descend, open_folder};
+use super::trash::{TrashFolder, is_group_metadata};
+use super::{Base, StorageError, marker};
+use crate::model::progress::Monitor;
+
+/// What lies in a container.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Contents {
+    /// Arrays, relative to the container; empty for a container that is an array itself.
+    pub arrays: Vec<PathBuf>,
+    /// What is neither an array nor a group's metadata nor a folder that leads to them.
+    pub others: Vec<PathBuf>,
+}
+
+/// Looks into a container at `path`, relative to the base directory. Empty where there is none.
+///
+/// # Errors
+/// [`StorageError`] where something cannot be read: it is never taken for "nothing there".
+/// [`StorageError::Interrupted`] where the monitor cancels.
+pub fn contents(base: &Base, path: &Path, monitor: &dyn Monitor) -> Result<Contents, StorageError> {
+    match descend(base, path, Absent::Say)? {
+        Some(folder) => look(&folder, &base.path().join(path), monitor),
+        None => Ok(Contents::default()),
+    }
+}
+
+/// Looks into a container that was moved to the trash.
+///
+/// # Errors
+/// As [`contents`].
+pub fn contents_of_item(
+    folder: &TrashFolder,
+    item: u32,
+    monitor: &dyn Monitor,
+) -> Result<Contents, StorageError> {
+    let path = folder.path.join(item.to_string());
+    let folder = open_folder(&folder.fd, item.to_string())
+        .map_err(|errno| StorageError::io("opening", &path, errno))?;
+    look(&folder, &path, monitor)
+}
+
+fn look(container: &OwnedFd, path: &Path, monitor: &dyn Monitor) -> Result<Contents, StorageError> {
+    let mut contents = Contents::default();
+    if is_array(container, Path::new("."), path)? {
+        contents.arrays.push(PathBuf::new());
+        return Ok(contents);
+    }
+    let mut buffer = vec![MaybeUninit::uninit(); 32 << 10];
+    let mut folders = vec![PathBuf::new()];
+    while let Some(relative) = folders.pop() {
+        if monitor.is_cancelled() {
+            let path = path.to_path_buf();
+            return Err(StorageError::Interrupted { path });
+        }
+        let full = path.join(&relative);
+        let reading = |errno: Errno| StorageError::io("reading", &full, errno);
+        let name = if relative.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            &relative
+        };
+        // Each component was seen to be a folder; a link in its place would lead elsewhere only
+        // what is read here, and the move that follows is checked by itself.
+        let folder = match open_folder(container, name) {
+            Ok(folder) => folder,
+            // It went since its name was read, as it does where somebody else removes it.
+            Err(Errno::NOENT) => continue,
+            Err(errno) => return Err(reading(errno)),
+        };
+        let mut entries = RawDir::new(&folder, &mut buffer);
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                // The same, while it is read.
+                Err(Errno::NOENT) => break,
+                Err(errno) => return Err(reading(errno)),
+            };
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let kind = match entry.file_type() {
+                FileType::Unknown => {
+                    match statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                        Err(Errno::NOENT) => continue,
+                        Err(errno) => return Err(reading(errno)),
+                    }
+                }
+                kind => kind,
+            };
+            let child = relative.join(OsStr::from_bytes(name));
+            if kind == FileType::Directory {
+                if is_array(
+                    &folder,
+                    Path::new(OsStr::from_bytes(name)),
+                    &path.join(&child),
+                )? {
+                    contents.arrays.push(child);
+                } else {
+                    folders.push(child);
+                }
+            } else if !is_group_metadata(name, kind) {
+                contents.others.push(child);
+            }
+        }
+    }
+    contents.arrays.sort();
+    contents.others.sort();
+    Ok(contents)
+}
+
+fn is_array(folder: &OwnedFd, name: &Path, path: &Path) -> Result<bool, StorageError> {
+    match marker::probe(folder.as_fd(), name) {
+        Ok(marker) => Ok(marker.is_some()),
+        Err(marker::MarkerError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(false)
+        }
+        Err(marker::MarkerError::Io(error)) => Err(StorageError::io("reading", path, error)),
+        Err(marker::MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
+            path: path.to_owned(),
+            detail,
+        }),
+    }
+}

@@ -1,0 +1,96 @@
+//! Bytes and files of an array, counted folder by folder.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use rustix::fs::{FileType, Stat};
+
+use super::sight::{Event, Sight};
+use crate::model::size::{ByteCount, Size};
+
+/// Files counted in one folder.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tally {
+    pub(super) bytes: u64,
+    pub(super) files: u64,
+}
+
+impl Tally {
+    /// Counts what is no folder.
+    pub(super) fn add(&mut self, kind: FileType, stat: &Stat) {
+        if kind != FileType::Directory {
+            self.files += 1;
+            self.bytes += u64::try_from(stat.st_size).unwrap_or_default();
+        }
+    }
+
+    pub(super) fn size(self) -> Size {
+        Size {
+            bytes: ByteCount(self.bytes),
+            files: self.files,
+        }
+    }
+}
+
+/// Which array is counted.
+pub(super) enum Counted {
+    Found(PathBuf),
+    Known(i64),
+}
+
+/// An array that several tasks count.
+pub(super) struct Count {
+    counted: Counted,
+    sight: Sight,
+    bytes: AtomicU64,
+    files: AtomicU64,
+    /// Folders that are not counted yet.
+    open: AtomicUsize,
+    failed: AtomicBool,
+}
+
+impl Count {
+    /// Of an array with this many folders to count.
+    pub(super) fn of(counted: Counted, sight: Sight, folders: usize) -> Self {
+        Self {
+            counted,
+            sight,
+            bytes: AtomicU64::new(0),
+            files: AtomicU64::new(0),
+            open: AtomicUsize::new(folders),
+            failed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn add(&self, tally: Tally) {
+        self.files.fetch_add(tally.files, Ordering::Relaxed);
+        self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that there are more folders to count.
+    pub(super) fn grow(&self, folders: usize) {
+        self.open.fetch_add(folders, Ordering::Relaxed);
+    }
+
+    /// Notes that something could not be counted: the size stays unknown.
+    pub(super) fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Ends one folder. The last one gives the array's event.
+    pub(super) fn end(&self) -> Option<Event> {
+        if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return None;
+        }
+        let tally = Tally {
+            bytes: self.bytes.load(Ordering::Relaxed),
+            files: self.files.load(Ordering::Relaxed),
+        };
+        let size = (!self.failed.load(Ordering::Relaxed)).then(|| tally.size());
+        let sight = Sight { size, ..self.sight };
+        Some(match &self.counted {
+            Counted::Found(path) => Event::Found(path.clone(), sight),
+            Counted::Known(id) => Event::Looked(*id, Some(sight)),
+        })
+    }
+}

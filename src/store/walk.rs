@@ -1,0 +1,583 @@
+//! Looking at data in parallel: walking a base directory for arrays and checkpoints, looking for
+//! the data of known ones, counting bytes and files.
+//!
+//! One pool serves all three. Its tasks are a folder to search, a path to look at, and a folder
+//! of an array to count; each may leave further ones. A search never descends into an array: chunk
+//! folders are called `0/0/0`, like iterations. Nothing here writes, and no symbolic link is
+//! followed by a search.
+//!
+//! A search that only finds arrays asks each folder for its metadata by name, and opens none that
+//! has it. One that counts too opens every folder once: while it reads the entries, it looks at each
+//! file once, and whether the folder is an array it knows at the end.
+
+use std::ffi::{OsStr, OsString};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::fs::{AtFlags, FileType, RawDir, statat};
+use rustix::io::Errno;
+
+use super::finding::{Finding, FindingClass};
+use super::folders::{Folders, Place};
+use super::marker::{self, Marker, MarkerError, Met};
+use super::pool::{self, Stopped};
+use super::sight::{Event, Look, Sight, Subject};
+use super::tally::{Count, Counted, Tally};
+use super::{Base, StorageError};
+use crate::model::layout;
+use crate::model::name;
+use crate::model::progress::{Monitor, Progress};
+
+/// How to look.
+#[derive(Debug, Clone, Copy)]
+pub struct WalkOptions {
+    /// Count bytes and files.
+    pub measure: bool,
+    /// Threads; waiting for the disk counts more than computing.
+    pub threads: usize,
+    /// Search for arrays; without, no container is searched.
+    pub arrays: bool,
+    /// Search for checkpoints.
+    pub checkpoints: bool,
+    /// Tell of a known array whether a symbolic link stands in its place; costs a call an array.
+    pub links: bool,
+}
+
+impl Default for WalkOptions {
+    fn default() -> Self {
+        Self {
+            measure: false,
+            threads: pool::default_threads(),
+            arrays: true,
+            checkpoints: false,
+            links: false,
+        }
+    }
+}
+
+/// Searches the base directory for arrays, or checkpoints, and gives each event to `emit`, on this thread.
+///
+/// # Errors
+/// Whatever `emit` returns; the walk then ends. [`StorageError::Interrupted`] where the monitor
+/// cancels. What cannot be read is a finding.
+pub fn walk<E: From<StorageError>>(
+    base: &Base,
+    options: WalkOptions,
+    monitor: &dyn Monitor,
+    emit: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    walk_from(base, &[PathBuf::new()], options, monitor, emit)
+}
+
+/// Searches folders of the base directory as [`walk`] does; one that is not there has nothing in it.
+///
+/// # Errors
+/// As [`walk`].
+pub fn walk_from<E: From<StorageError>>(
+    base: &Base,
+    starts: &[PathBuf],
+    options: WalkOptions,
+    monitor: &dyn Monitor,
+    emit: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    let names_container = |path: &PathBuf| {
+        let mut names = path.iter().filter_map(OsStr::to_str);
+        names.any(name::is_container_name)
+    };
+    let search = |path: &PathBuf| {
+        Task::Search(Search {
+            place: Place::below_base(path.clone()),
+            in_container: names_container(path),
+            may_be_array: false,
+        })
+    };
+    Walk::run(
+        base,
+        options,
+        monitor,
+        starts.iter().map(search).collect(),
+        emit,
+    )
+}
+
+/// Looks for the data of known paths and gives each event to `emit`, on this thread.
+///
+/// # Errors
+/// As [`walk`].
+pub fn look<E: From<StorageError>>(
+    base: &Base,
+    options: WalkOptions,
+    monitor: &dyn Monitor,
+    paths: Vec<Look>,
+    emit: impl FnMut(Event) -> Result<(), E>,
+) -> Result<(), E> {
+    let tasks = paths.into_iter().map(Task::Look).collect();
+    Walk::run(base, options, monitor, tasks, emit)
+}
+
+enum Task {
+    Search(Search),
+    Look(Look),
+    Count { place: Place, count: Arc<Count> },
+}
+
+/// A folder to search.
+struct Search {
+    place: Place,
+    in_container: bool,
+    /// Whether it is to be counted, should it turn out to be an array.
+    may_be_array: bool,
+}
+
+struct Walk<'a> {
+    base: &'a Base,
+    folders: Folders<'a>,
+    options: WalkOptions,
+    monitor: &'a dyn Monitor,
+}
+
+type Sender = pool::Sender<Event>;
+
+impl Walk<'_> {
+    fn run<E: From<StorageError>>(
+        base: &Base,
+        options: WalkOptions,
+        monitor: &dyn Monitor,
+        tasks: Vec<Task>,
+        emit: impl FnMut(Event) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let walk = Walk {
+            base,
+            folders: Folders::below(base),
+            options,
+            monitor,
+        };
+        pool::run(
+            options.threads,
+            tasks,
+            || vec![MaybeUninit::uninit(); 32 << 10],
+            |task, buffer: &mut Vec<_>, more, sender| {
+                if monitor.is_cancelled() {
+                    return Err(Stopped);
+                }
+                walk.perform(task, buffer, more, sender)
+            },
+            emit,
+        )?;
+        // A walk that was cut short looks like one that found less: nobody may take it for whole.
+        if monitor.is_cancelled() {
+            let path = base.path().to_path_buf();
+            return Err(StorageError::Interrupted { path }.into());
+        }
+        Ok(())
+    }
+
+    fn perform(
+        &self,
+        task: Task,
+        buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        match task {
+            Task::Search(search) => self.search(search, buffer, more, sender),
+            Task::Look(look) => self.look(look, more, sender),
+            Task::Count { place, count } => {
+                if let Err(error) = self.count(&place, &count, buffer, more) {
+                    count.fail();
+                    self.send(sender, unreadable(&place.path, &error))?;
+                }
+                match count.end() {
+                    Some(event) => self.done(sender, event),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    fn send(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
+        sender.send(event)
+    }
+
+    fn search(
+        &self,
+        search: Search,
+        buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        let Search {
+            place,
+            in_container,
+            may_be_array,
+        } = search;
+        let path = &place.path;
+        let fd = match self.folders.open(&place) {
+            Ok(fd) => fd,
+            Err(errno) if may_be_array => {
+                let probed = marker::probe(self.base.as_fd(), path);
+                let is_gone = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
+                return match probed {
+                    Ok(None) if is_gone => Ok(()),
+                    probed => self.uncounted(place.path, probed, errno, sender),
+                };
+            }
+            // Gone meanwhile, or replaced: nothing of the tree that was asked about.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !path.as_os_str().is_empty() => {
+                return Ok(());
+            }
+            Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
+        };
+        let has_checkpoints =
+            self.options.checkpoints && path.to_str().is_some_and(layout::holds_checkpoints);
+        let listing = match Listing::read(&fd, buffer, may_be_array, has_checkpoints) {
+            Ok(listing) => listing,
+            Err(errno) if may_be_array => {
+                let probed = marker::probe(fd.as_fd(), Path::new("."));
+                return self.uncounted(place.path, probed, errno, sender);
+            }
+            Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
+        };
+        if may_be_array {
+            match listing.met.probe(fd.as_fd()) {
+                Ok(Some(marker)) => {
+                    let found = (place.path, Sight::of_array(marker));
+                    return self.array(found, fd, listing, more, sender);
+                }
+                Ok(None) => {}
+                Err(error) => return self.send(sender, unprobed(path, error)),
+            }
+        }
+        for link in listing.links {
+            if leads_to_folder(&fd, &link) {
+                let finding = Finding::new(
+                    FindingClass::Symlink,
+                    &path.join(link),
+                    "a symbolic link to a folder is not followed",
+                );
+                self.send(sender, Event::Finding(finding))?;
+            }
+        }
+        for file in listing.files {
+            self.checkpoint(&fd, path, &file, sender)?;
+        }
+        let is_marked = !in_container && listing.has_marker;
+        if is_marked && matches!(marker::probe(fd.as_fd(), Path::new(".")), Ok(Some(_))) {
+            let finding = Finding::new(
+                FindingClass::OutsideContainer,
+                path,
+                "an array in no container: no folder on its path ends in .zarr or .n5",
+            );
+            return self.send(sender, Event::Finding(finding));
+        }
+        let parent = self.folders.keep(fd);
+        for folder in listing.folders {
+            let child = joined(path, &folder);
+            let text = folder.to_str().unwrap_or_default();
+            if path.as_os_str().is_empty() && name::is_registry_dir(text) {
+                continue;
+            }
+            let in_container = in_container || name::is_container_name(text);
+            // Below the first level a container has no checkpoints in it, for the layout.
+            let is_first = path.as_os_str().is_empty();
+            if !self.options.arrays && !is_first && name::is_container_name(text) {
+                continue;
+            }
+            let may_be_array = in_container && self.options.arrays;
+            let probed = if may_be_array && !self.options.measure {
+                marker::probe(parent.fd.as_fd(), Path::new(&folder))
+            } else {
+                Ok(None)
+            };
+            match probed {
+                Ok(Some(marker)) => {
+                    self.done(sender, Event::Found(child, Sight::of_array(marker)))?;
+                }
+                Ok(None) => more.push(Task::Search(Search {
+                    place: self.folders.place(child, &parent),
+                    in_container,
+                    may_be_array: may_be_array && self.options.measure,
+                })),
+                Err(error) => self.send(sender, unprobed(&child, error))?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands over an array whose own files were counted, or leaves its folders to count.
+    fn array(
+        &self,
+        (path, sight): (PathBuf, Sight),
+        fd: OwnedFd,
+        listing: Listing,
+        more: &mut Vec<Task>,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        if let Some(errno) = listing.failed {
+            self.send(sender, unreadable(&path, &errno.into()))?;
+        }
+        if listing.folders.is_empty() {
+            let size = listing.failed.is_none().then(|| listing.tally.size());
+            self.advance(1, listing.tally);
+            return self.send(sender, Event::Found(path, Sight { size, ..sight }));
+        }
+        self.advance(0, listing.tally);
+        let parent = self.folders.keep(fd);
+        let place = |folder| self.folders.place(path.join(folder), &parent);
+        let places: Vec<Place> = listing.folders.into_iter().map(place).collect();
+        let count = Arc::new(Count::of(Counted::Found(path), sight, places.len()));
+        count.add(listing.tally);
+        if listing.failed.is_some() {
+            count.fail();
+        }
+        more.extend(places.into_iter().map(|place| Task::Count {
+            place,
+            count: Arc::clone(&count),
+        }));
+        Ok(())
+    }
+
+    /// Hands over what may be an array and could not be read.
+    fn uncounted(
+        &self,
+        path: PathBuf,
+        probed: Result<Option<Marker>, MarkerError>,
+        errno: Errno,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        match probed {
+            Ok(None) => self.send(sender, unreadable(&path, &errno.into())),
+            Ok(Some(marker)) => {
+                self.send(sender, unreadable(&path, &errno.into()))?;
+                self.done(sender, Event::Found(path, Sight::of_array(marker)))
+            }
+            Err(error) => self.send(sender, unprobed(&path, error)),
+        }
+    }
+
+    /// Hands over a file where its name is that of a checkpoint.
+    fn checkpoint(
+        &self,
+        folder: &OwnedFd,
+        path: &Path,
+        name: &OsStr,
+        sender: &Sender,
+    ) -> Result<(), Stopped> {
+        let text = name.to_str().unwrap_or_default();
+        if name::parse_iteration(text).is_err() {
+            return Ok(());
+        }
+        let path = path.join(name);
+        match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => match Sight::of(&stat, FileType::RegularFile) {
+                Some(sight) => self.done(sender, Event::Found(path, sight)),
+                None => Ok(()),
+            },
+            Err(Errno::NOENT) => Ok(()),
+            Err(errno) => self.send(sender, unreadable(&path, &errno.into())),
+        }
+    }
+
+    /// Sends the event of an item that is done.
+    fn done(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
+        self.advance(1, Tally::default());
+        self.send(sender, event)
+    }
+
+    fn look(&self, look: Look, more: &mut Vec<Task>, sender: &Sender) -> Result<(), Stopped> {
+        let sight = match self.sight(&look) {
+            Ok(sight) => sight,
+            Err(error) => return self.done(sender, unprobed(&look.path, error)),
+        };
+        match sight {
+            Some(sight) if self.options.measure && sight.size.is_none() => {
+                more.push(Task::Count {
+                    place: Place::below_base(look.path),
+                    count: Arc::new(Count::of(Counted::Known(look.id), sight, 1)),
+                });
+                Ok(())
+            }
+            sight => self.done(sender, Event::Looked(look.id, sight)),
+        }
+    }
+
+    fn sight(&self, look: &Look) -> Result<Option<Sight>, MarkerError> {
+        let expected = match look.subject {
+            Subject::Array => {
+                let marker = marker::probe(self.base.as_fd(), &look.path)?;
+                let mut sight = marker.map(Sight::of_array);
+                if let Some(sight) = sight.as_mut().filter(|_| self.options.links) {
+                    match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
+                        Ok(stat) => {
+                            let kind = FileType::from_raw_mode(stat.st_mode);
+                            sight.is_link = kind == FileType::Symlink;
+                        }
+                        // It went since its metadata was looked at.
+                        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+                        Err(errno) => return Err(errno.into()),
+                    }
+                }
+                return Ok(sight);
+            }
+            Subject::Container => FileType::Directory,
+            Subject::File => FileType::RegularFile,
+        };
+        match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Sight::of(&stat, expected)),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Counts the files of one folder of an array; its folders become tasks.
+    fn count(
+        &self,
+        place: &Place,
+        count: &Arc<Count>,
+        buffer: &mut [MaybeUninit<u8>],
+        more: &mut Vec<Task>,
+    ) -> Result<(), std::io::Error> {
+        let fd = self.folders.open(place)?;
+        let mut tally = Tally::default();
+        let mut folders = Vec::new();
+        let mut entries = RawDir::new(&fd, buffer);
+        let read = loop {
+            let entry = match entries.next() {
+                Some(Ok(entry)) => entry,
+                Some(Err(errno)) => break Err(errno.into()),
+                None => break Ok(()),
+            };
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            if kind != FileType::Directory {
+                match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => {
+                        kind = FileType::from_raw_mode(stat.st_mode);
+                        tally.add(kind, &stat);
+                    }
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => break Err(errno.into()),
+                }
+            }
+            if kind == FileType::Directory {
+                folders.push(place.path.join(OsStr::from_bytes(name.to_bytes())));
+            }
+        };
+        if !folders.is_empty() {
+            count.grow(folders.len());
+            let parent = self.folders.keep(fd);
+            more.extend(folders.into_iter().map(|path| Task::Count {
+                place: self.folders.place(path, &parent),
+                count: Arc::clone(count),
+            }));
+        }
+        count.add(tally);
+        self.advance(0, tally);
+        read
+    }
+
+    /// Tells the monitor of items that are done, and of files that were counted.
+    fn advance(&self, items: u64, tally: Tally) {
+        self.monitor.advance(Progress {
+            items,
+            files: tally.files,
+            bytes: tally.bytes,
+        });
+    }
+}
+
+/// What lies in a folder that is searched.
+#[derive(Default)]
+struct Listing {
+    folders: Vec<OsString>,
+    links: Vec<OsString>,
+    /// Regular files, where somebody asked for them.
+    files: Vec<OsString>,
+    has_marker: bool,
+    /// Where files are counted: metadata among them, their sum, and why it is none.
+    met: Met,
+    tally: Tally,
+    failed: Option<Errno>,
+}
+
+impl Listing {
+    /// Reads a folder. `count`: its files are looked at, too.
+    fn read(
+        fd: &OwnedFd,
+        buffer: &mut [MaybeUninit<u8>],
+        count: bool,
+        keep_files: bool,
+    ) -> Result<Self, Errno> {
+        let mut listing = Self::default();
+        let mut entries = RawDir::new(fd, buffer);
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let mut kind = entry.file_type();
+            let is_marker = marker::is_marker(name.to_bytes());
+            listing.has_marker |= is_marker;
+            // After one that could not be looked at, only what it is matters.
+            let is_counted = count && kind != FileType::Directory && listing.failed.is_none();
+            if is_counted || (count && is_marker) || kind == FileType::Unknown {
+                match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => {
+                        kind = FileType::from_raw_mode(stat.st_mode);
+                        listing.tally.add(kind, &stat);
+                        listing.met.add(name.to_bytes(), &stat);
+                    }
+                    Err(Errno::NOENT) => continue,
+                    // Whether it is an array cannot be told.
+                    Err(errno) if count && is_marker => return Err(errno),
+                    Err(errno) => listing.failed = listing.failed.or(Some(errno)),
+                }
+            }
+            let name = || OsStr::from_bytes(name.to_bytes()).to_owned();
+            match kind {
+                FileType::Directory => listing.folders.push(name()),
+                FileType::Symlink => listing.links.push(name()),
+                FileType::RegularFile if keep_files => listing.files.push(name()),
+                _ => {}
+            }
+        }
+        Ok(listing)
+    }
+}
+
+/// Joins a name to a path, in one allocation.
+fn joined(path: &Path, name: &OsStr) -> PathBuf {
+    let mut joined = PathBuf::with_capacity(path.as_os_str().len() + 1 + name.len());
+    joined.push(path);
+    joined.push(name);
+    joined
+}
+
+fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {
+    statat(folder, name, AtFlags::empty())
+        .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Event {
+    Event::Finding(Finding::new(
+        FindingClass::Unreadable,
+        path,
+        error.to_string(),
+    ))
+}
+
+fn unprobed(path: &Path, error: MarkerError) -> Event {
+    match error {
+        MarkerError::Io(error) => unreadable(path, &error),
+        MarkerError::Damaged(detail) => {
+            Event::Finding(Finding::new(FindingClass::DamagedMetadata, path, detail))
+        }
+    }
+}

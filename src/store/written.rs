@@ -1,0 +1,49 @@
+//! When data was written, and how much room there is.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, FileType, fstatvfs, statat};
+use rustix::io::Errno;
+
+use super::marker::{self, MarkerError};
+use super::{Base, StorageError};
+use crate::model::clock::Timestamp;
+use crate::model::key::Kind;
+
+/// When the metadata of an array, or a checkpoint, at `path` below the base directory was written.
+/// None where there is no data, and for containers, which change with whatever lies in them.
+///
+/// # Errors
+/// [`StorageError`] where that cannot be read.
+pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timestamp>, StorageError> {
+    let full = || base.path().join(path);
+    match kind {
+        kind if kind.is_container() => Ok(None),
+        Kind::Checkpoint => match statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
+                Ok(Some(marker::modified(&stat)))
+            }
+            Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+            Err(errno) => Err(StorageError::io("reading", &full(), errno)),
+        },
+        _ => match marker::probe(base.as_fd(), path) {
+            Ok(marker) => Ok(marker.map(|marker| marker.written_at)),
+            Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
+            Err(MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
+                path: full(),
+                detail,
+            }),
+        },
+    }
+}
+
+/// Bytes that an ordinary user can still write on the file system of the base directory.
+///
+/// # Errors
+/// [`StorageError::Io`].
+pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
+    fstatvfs(base.as_fd())
+        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+        .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
+}
