@@ -27,30 +27,47 @@
     expect(rustdoc::broken_intra_doc_links, reason = "cli is left out")
 )]
 
-pub mod catalog;
+pub(crate) mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod error;
+mod error;
 pub mod model;
-pub mod ops;
+pub(crate) mod ops;
 mod registry;
 pub mod retention;
-pub mod store;
+pub(crate) mod store;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
+pub use catalog::config::{CatalogConfig, Config, NamedPolicy, TrashConfig};
+pub use catalog::sqlite::backup::Backup;
+pub use catalog::{
+    CatalogCounts, CatalogError, CatalogFiles, CatalogHealth, DuGroup, DuRow, Durability,
+    IterationRow, PinChange, Recorded, RunRow, ScoreQuery,
+};
 pub use error::{Error, Result};
 pub use model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+pub use ops::gc::{
+    GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile, PlanItem, goes, line_at,
+};
 pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};
 pub use ops::recover::{Pending, Recovery};
 pub use ops::refresh::{RefreshOptions, RefreshReport};
-pub use ops::remove::{BackupFailure, Chosen, RemovalPlan, RemovalReport, RemoveOptions};
+pub use ops::remove::{
+    BackupFailure, Chosen, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
+};
 pub use ops::restore::RestoreReport;
 pub use ops::scan::{ScanOptions, ScanReport};
 pub use ops::seal::SealOptions;
-pub use ops::verify::{RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
-pub use registry::array_store::{self, ArrayStore};
+pub use ops::verify::{
+    REASON, Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
+};
+pub use registry::array_store::ArrayStore;
 pub use registry::{
     EmptyReport, Gone, Options, PinTarget, Registry, RestoreTarget, Target, UndoReport,
 };
+pub use store::{FileSystem, Finding, FindingClass, PurgeReport, StorageError, WalkOptions, umask};
 
 /// The example of the README compiles and runs.
 #[cfg(doctest)]

@@ -23,8 +23,8 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
 use dalsegno::retention::{self, Policy};
+use dalsegno::{GcOptions, GcRequest, GcRules};
 use dalsegno::{Options, Registry, RemoveOptions, RestoreTarget, Target, VerifyOptions};
 
 /// Environment variable with the number of a child.

@@ -35,12 +35,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use child::{assert_sound, prediction, say, tree, write_array};
-use dalsegno::catalog::backup;
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
+use dalsegno::testing::backup;
 use dalsegno::{Error, Options, Registry, Target};
 use fault::{CHANGES, calls, copy, trace};
 use tempfile::TempDir;

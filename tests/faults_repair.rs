@@ -36,9 +36,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, Target};
 
 use fault::{CHANGES, in_order, trace};

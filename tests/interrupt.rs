@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
 use dalsegno::model::removal::Keep;
-use dalsegno::store::WalkOptions;
 use dalsegno::{
     Options, RefreshOptions, Registry, RemoveOptions, Target, VerifyOptions, VerifyReport,
 };

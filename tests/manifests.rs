@@ -17,10 +17,10 @@ use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use child::{prediction, tree, write_array};
+use dalsegno::RemoveOptions;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Options, Registry, RestoreTarget, Target};
 use rusqlite::Connection;
 

@@ -19,10 +19,10 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use child::{assert_sound, command, outcome, prediction, say, write_array};
+use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
 use dalsegno::{Options, Registry};
 use rusqlite::Connection;
 use tempfile::TempDir;

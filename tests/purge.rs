@@ -33,12 +33,12 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, Target};
 use tempfile::TempDir;
 

@@ -28,11 +28,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, Target};
 use tempfile::TempDir;
 

@@ -20,12 +20,12 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
-use dalsegno::{Registry, Target, VerifyFinding, VerifyOptions, VerifyReport, ops::verify::REASON};
+use dalsegno::{REASON, Registry, Target, VerifyFinding, VerifyOptions, VerifyReport};
 use tempfile::TempDir;
 
 /// Arrays of the run `a`, relative to its folder.

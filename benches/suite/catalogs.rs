@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
+use dalsegno::Durability;
 use dalsegno::Registry;
-use dalsegno::catalog::Durability;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::key::Key;
 use rusqlite::Connection;

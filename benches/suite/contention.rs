@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use dalsegno::Durability;
 use dalsegno::Registry;
-use dalsegno::catalog::Durability;
 use dalsegno::model::key::Key;
 use serde::{Deserialize, Serialize};
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use dalsegno::catalog::Durability;
+use dalsegno::Durability;
 
 use crate::Bench;
 use crate::catalogs::{self, create};

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
-use dalsegno::catalog::Durability;
+use dalsegno::Durability;
 use dalsegno::model::filter::Filter;
-use dalsegno::ops::gc::{GcRequest, GcRules};
 use dalsegno::retention::{Keep, Policy, Select};
+use dalsegno::{GcRequest, GcRules};
 use dalsegno::{Registry, Target};
 
 use crate::catalogs::{self, create};

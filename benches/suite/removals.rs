@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Instant;
 
-use dalsegno::catalog::Durability;
+use dalsegno::Durability;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
@@ -230,7 +230,7 @@ fn against_bare(bench: &mut Bench, load: Load, what: &str) -> Result<()> {
     for base in &bases {
         load.grow(base)?;
         let registry = create(base, Durability::Full)?;
-        registry.scan(dalsegno::store::WalkOptions::default(), &Silent)?;
+        registry.scan(dalsegno::WalkOptions::default(), &Silent)?;
     }
     let registry = Registry::open(&bases[0])?;
     let catalog = bases[1].join(".dalsegno/catalog.sqlite3");

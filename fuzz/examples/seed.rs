@@ -15,8 +15,8 @@ use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
 use dalsegno::model::score;
-use dalsegno::ops::gc::{GcRequest, GcRules};
 use dalsegno::retention::{Policy, Select};
+use dalsegno::{GcRequest, GcRules};
 use dalsegno::{PinTarget, RefreshOptions, RemoveOptions, ScanOptions};
 use dalsegno_fuzz::world::{CATALOG, NOW, write};
 
@@ -70,7 +70,7 @@ fn main() {
     };
     registry.refresh(&all, measure, &Silent).unwrap();
     let noted = "run,iteration,dataset,voi\nrun/a,1000,crop,0.5\nrun/a,2000,crop,0.25\nb,9000,,nan";
-    registry.score(&scores::read(noted).unwrap()).unwrap();
+    registry.score(&score::read(noted).unwrap()).unwrap();
     let pinned = PinTarget::Filter(Filter {
         runs: vec!["b".into()],
         iterations: vec![9900.into()],

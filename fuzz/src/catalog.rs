@@ -6,7 +6,6 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use dalsegno::catalog::{DuGroup, ScoreQuery};
 use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
@@ -14,8 +13,9 @@ use dalsegno::model::layout;
 use dalsegno::model::operation::HistoryFilter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
 use dalsegno::retention::{self, Policy};
+use dalsegno::{DuGroup, ScoreQuery};
+use dalsegno::{GcOptions, GcRequest, GcRules};
 use dalsegno::{
     PinTarget, RefreshOptions, Registry, RemoveOptions, RestoreTarget, ScanOptions, VerifyOptions,
 };

@@ -1,10 +1,10 @@
 //! The configuration: a text is read or refused with a reason, what is read is written so that it
 //! reads the same, and a policy that was read can be planned with.
 
+use dalsegno::Config;
 use dalsegno::Error;
-use dalsegno::catalog::config::Config;
 use dalsegno::model::filter::Filter;
-use dalsegno::ops::gc::{GcRequest, GcRules};
+use dalsegno::{GcRequest, GcRules};
 
 use super::world::World;
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeSet;
 
 use arbitrary::{Result, Unstructured};
+use dalsegno::DuGroup;
 use dalsegno::Options;
 use dalsegno::Registry;
-use dalsegno::catalog::{Catalog, CatalogOptions, DuGroup, Note, Seen};
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};
@@ -15,6 +15,7 @@ use dalsegno::model::layout;
 use dalsegno::model::operation::{Action, Agent, Doing, HistoryFilter};
 use dalsegno::model::removal::Actor;
 use dalsegno::model::size::{ByteCount, Size};
+use dalsegno::testing::{Catalog, CatalogOptions, Note, Seen};
 use tempfile::TempDir;
 
 use super::world::NOW;

@@ -4,7 +4,7 @@
 use arbitrary::Unstructured;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::gc::{GcOptions, PlanFile};
+use dalsegno::{GcOptions, PlanFile};
 
 use super::edit::edit;
 use super::world::{World, given, known};

@@ -25,7 +25,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use dalsegno::catalog::CatalogError;
+use dalsegno::CatalogError;
 use dalsegno::model::progress::{Monitor, Phase, Progress};
 use dalsegno::{Error, Registry, Result};
 use pyo3::exceptions::PyValueError;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use dalsegno::model::filter::Filter;
-use dalsegno::ops::gc::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
 use dalsegno::retention::{Best, Decision, Keep, Limit, Line, Metric, Policy, RunPolicy, Select};
 use dalsegno::{Error, RefreshOptions, Registry};
+use dalsegno::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 

@@ -72,8 +72,10 @@ pub use pins::{Bound, PinChange};
 pub use removals::{Change, OpenRemoval};
 pub use scores::ScoreQuery;
 pub use select::Selected;
-pub use sqlite::check::{FileCheck, KeptItem, RowRead};
-pub use sqlite::folder::{CATALOG_FILE, CONFIG_FILE, Folder, NewFolder};
+pub use sqlite::check::{KeptItem, RowRead};
+#[cfg(feature = "cli")]
+pub use sqlite::folder::CATALOG_FILE;
+pub use sqlite::folder::{Folder, NewFolder};
 pub use sqlite::health::{CatalogCounts, CatalogFiles, CatalogHealth};
 pub use sqlite::queue::OnWait;
 pub use sqlite::replace::{Replacing, damage_of, has_log, registry_of};

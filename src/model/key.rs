@@ -2,7 +2,7 @@
 //!
 //! A [`Key`] says run, kind, iteration, dataset and parameters, with just the fields that its
 //! kind has, so a key that makes no sense cannot be written down. Where the key lies on disk is
-//! the business of [`layout`](crate::layout).
+//! the business of [`layout`](crate::model::layout).
 
 use std::fmt;
 use std::str::FromStr;

@@ -22,7 +22,7 @@ use crate::store::{self, Base, Content, Event, ReadError, Sight, StorageError, W
 /// How to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SealOptions {
-    /// Read all data and note its [content hash](crate::content). Containers are sealed without:
+    /// Read all data and note its [content hash](crate::model::content). Containers are sealed without:
     /// they have none.
     pub hash: bool,
     /// Threads; none for as many as fit the machine.

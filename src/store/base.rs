@@ -75,13 +75,6 @@ impl Base {
         let found = statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW);
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
-
-    /// Whether it lies on a file system that is mounted for reading only.
-    #[must_use]
-    pub fn is_read_only(&self) -> bool {
-        rustix::fs::fstatvfs(&self.fd)
-            .is_ok_and(|stat| stat.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
-    }
 }
 
 /// Tells of path after path whether nothing stands there, as [`Base::lacks`] does.

@@ -35,7 +35,6 @@ pub use finding::{Finding, FindingClass, escape};
 pub use fs_kind::{FsKind, kind_of};
 pub use hash::{Content, ReadError, hash};
 pub use instead::{Instead, instead, metadata_bytes};
-pub use marker::Format;
 pub use mounts::mounts_below;
 pub use purge::{PurgeOptions, PurgeReport, purge};
 pub use sight::{Event, Look, Sight, Subject};

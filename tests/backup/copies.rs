@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use dalsegno::catalog::backup;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
+use dalsegno::testing::backup;
 
 use super::{CATALOG, NOW, array, ask, base, names_in, open, path};
 

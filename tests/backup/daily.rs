@@ -4,13 +4,14 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::sync::Mutex;
 
-use dalsegno::catalog::{Durability, backup};
+use dalsegno::Durability;
+use dalsegno::RemoveOptions;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::progress::{Monitor, Phase, Silent};
-use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::retention::Policy;
+use dalsegno::testing::backup;
 use dalsegno::{ArrayStore, LocalArrayIdentifier, Options, Registry};
+use dalsegno::{GcOptions, GcRequest, GcRules};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{

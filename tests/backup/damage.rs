@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dalsegno::catalog::backup;
+use dalsegno::testing::backup;
 use rusqlite::Connection;
 
 use super::{CATALOG, DAY, NOW, at, backups, base, code, names, open, path, remove_at, target};

@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dalsegno::catalog::{ScoreQuery, backup};
+use dalsegno::RemoveOptions;
+use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::operation::HistoryFilter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
+use dalsegno::testing::backup;
 use dalsegno::{Registry, RestoreTarget, VerifyOptions};
 use rusqlite::Connection;
 use tempfile::TempDir;

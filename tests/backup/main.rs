@@ -20,10 +20,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dalsegno::catalog::backup::{self, Backup};
+use dalsegno::Backup;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::layout;
+use dalsegno::testing::backup;
 use dalsegno::{Options, Registry, RemovalReport, Target};
 use rusqlite::Connection;
 use tempfile::TempDir;

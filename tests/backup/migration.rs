@@ -5,8 +5,8 @@ use std::os::unix::fs::symlink;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
-use dalsegno::catalog::backup;
 use dalsegno::model::progress::{Monitor, Phase};
+use dalsegno::testing::backup;
 
 use super::child::{answer, assert_sound, command};
 use super::frozen::{newest, unpack};

@@ -9,10 +9,10 @@ mod scan;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
 use dalsegno::{Registry, ScanOptions, ScanReport, Target};
 use tempfile::TempDir;
 

@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::{Keep, RemovalId, RemovalState};
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::{base, code, common, of_kinds, paths, scan, target, unpack, write};

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use dalsegno::DuGroup;
 use dalsegno::RefreshOptions;
-use dalsegno::catalog::DuGroup;
 use dalsegno::model::artifact::{Origin, State};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::{Key, Kind};

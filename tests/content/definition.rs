@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dalsegno::SealOptions;
 use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
-use dalsegno::store::Base;
-use dalsegno::{SealOptions, store};
+use dalsegno::testing::Base;
+use dalsegno::testing::{Look, ReadError, Subject, hash};
 
 use super::*;
 
@@ -201,14 +202,14 @@ fn progress_counts_every_file_and_byte_once() {
 fn what_is_read_is_told_by_number() {
     let folder = tempfile::tempdir().unwrap();
     let base = Base::open(folder.path()).unwrap();
-    let looks: Vec<store::Look> = (0..200)
+    let looks: Vec<Look> = (0..200)
         .map(|id| {
             let path = format!("a{id}");
             common::write_array(&folder.path().join(&path));
-            store::Look {
+            Look {
                 id,
                 path: path.into(),
-                subject: store::Subject::Array,
+                subject: Subject::Array,
             }
         })
         .collect();
@@ -217,12 +218,12 @@ fn what_is_read_is_told_by_number() {
     symlink("a9", folder.path().join("a8")).unwrap();
     let mut seen = BTreeSet::new();
     let expected = by_definition(&folder.path().join("a9"));
-    let read = store::hash(&base, Some(4), &Silent, looks, |id, content| {
+    let read = hash(&base, Some(4), &Silent, looks, |id, content| {
         match id {
-            7 => assert_eq!(content, Err(store::ReadError::Changed("a7".into()))),
+            7 => assert_eq!(content, Err(ReadError::Changed("a7".into()))),
             8 => assert!(matches!(
                 content,
-                Err(store::ReadError::Unreadable(path, _)) if path == Path::new("a8")
+                Err(ReadError::Unreadable(path, _)) if path == Path::new("a8")
             )),
             _ => assert_eq!(content.unwrap().hash, expected),
         }

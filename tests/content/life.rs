@@ -3,10 +3,10 @@
 use std::fs;
 
 use dalsegno::RefreshOptions;
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::Side;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 
 use super::*;
 

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
 use dalsegno::{ArrayStore, LocalContainerIdentifier, Registry};
 use serde_json::Value;
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::{FindingClass, WalkOptions};
+use dalsegno::{FindingClass, WalkOptions};
 use dalsegno::{Registry, ScanReport, Target};
 use serde_json::Value;
 

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::gc::{GcOptions, GcRequest, GcRules};
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::retention::{self, Policy};
 use dalsegno::{Error, RefreshOptions, RestoreTarget, Result, Target, VerifyOptions};
+use dalsegno::{GcOptions, GcRequest, GcRules};
 
 use crate::scene::{
     self, CONTAINER, GC_PATHS, GC_RUN, NOW, Scene, Standing, TRASHED, VICTIM, listed,
@@ -88,7 +88,7 @@ impl Call {
                     let options = GcOptions::default();
                     let report = registry.apply_gc(&plan.file, &options, &Silent, |_| {})?;
                     let stays = |path: &String| {
-                        let is_skipped = |skipped: &dalsegno::ops::remove::Skipped| {
+                        let is_skipped = |skipped: &dalsegno::Skipped| {
                             skipped.path == registry.base().join(path)
                         };
                         report.skipped.iter().any(is_skipped)

@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use dalsegno::RemoveOptions;
+use dalsegno::WalkOptions;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
-use dalsegno::store::WalkOptions;
 use dalsegno::{Options, PinTarget, Registry, Target};
 use rusqlite::Connection;
 use tempfile::TempDir;

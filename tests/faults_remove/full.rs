@@ -12,10 +12,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::child::{answer, command, prediction, say, tree};

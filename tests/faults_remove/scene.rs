@@ -6,12 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dalsegno::catalog::Durability;
+use dalsegno::Durability;
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::key::{Key, Kind};
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Options, Registry, RestoreTarget, SealOptions, Target};
 
 use crate::child::{self, prediction, say};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
-use dalsegno::catalog::backup;
+use dalsegno::testing::backup;
 use dalsegno::{Error, Registry, RestoreTarget};
 use tempfile::TempDir;
 

@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
+use dalsegno::RemoveOptions;
+use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
-use dalsegno::store::WalkOptions;
 use dalsegno::{Registry, Target, VerifyFinding, VerifyOptions};
 use tempfile::TempDir;
 

@@ -9,8 +9,8 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use dalsegno::retention::{self, Limit, Policy, Select};
+use dalsegno::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::child::tree;

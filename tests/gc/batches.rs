@@ -8,7 +8,7 @@ use dalsegno::Registry;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::gc::{GcOptions, PlanFile};
+use dalsegno::{GcOptions, PlanFile};
 
 use crate::apply::{apply, keep_last};
 use crate::child::{ACTION, BASE, assert_sound, say};

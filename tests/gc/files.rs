@@ -4,8 +4,8 @@ use std::fs;
 
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::gc::{GcOptions, PlanFile};
 use dalsegno::{Error, Registry, RestoreTarget};
+use dalsegno::{GcOptions, PlanFile};
 use serde_json::{Value, json};
 
 use crate::apply::{apply, data, keep_last, removed, runs, skipped};

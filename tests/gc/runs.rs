@@ -7,8 +7,8 @@ use dalsegno::Registry;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::gc::{GcRequest, GcRules};
 use dalsegno::retention::{Decision, RunPolicy};
+use dalsegno::{GcRequest, GcRules};
 
 use crate::apply::{apply, removed, skipped};
 use crate::scene::{

@@ -19,6 +19,7 @@ use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::key::Key;
@@ -26,7 +27,6 @@ use dalsegno::model::layout;
 use dalsegno::model::operation::{Action, HistoryFilter, Image, Operation, Side};
 use dalsegno::model::removal::Keep;
 use dalsegno::model::score::Score;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Options, Registry, Target};
 use tempfile::TempDir;
 

@@ -2,12 +2,12 @@
 
 use std::fs;
 
+use dalsegno::RemoveOptions;
+use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::operation::Action;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::remove::RemoveOptions;
-use dalsegno::store::WalkOptions;
 use dalsegno::{PinTarget, RefreshOptions, RestoreTarget};
 
 use crate::{

@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::gc::{GcRequest, GcRules};
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::retention::{Decision, Keep, Policy};
 use dalsegno::{Error, Registry};
+use dalsegno::{GcRequest, GcRules};
 
 use crate::scene::{base, days, of_run, prediction, scan, target, write_aged};
 

@@ -5,12 +5,12 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::Stdio;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::{Filter, IterationRange};
 use dalsegno::model::key::Kind;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{ArrayStore, PinTarget, Registry, RestoreTarget};
 
 use crate::child::{ACTION, BASE, command, say};

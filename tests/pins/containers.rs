@@ -3,10 +3,10 @@
 use std::fs;
 use std::path::Path;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{PinTarget, Registry};
 
 use crate::scene::{base, days, key, of_kinds, paths, pin, prediction, scan, target, write_aged};

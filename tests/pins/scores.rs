@@ -1,6 +1,6 @@
 //! Scores are noted, replaced, listed and taken away.
 
-use dalsegno::catalog::ScoreQuery;
+use dalsegno::ScoreQuery;
 use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::score::{self, Score};
 use dalsegno::{PinTarget, Registry};

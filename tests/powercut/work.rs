@@ -3,12 +3,12 @@
 use std::fs::{self, File};
 use std::path::Path;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::child::say;

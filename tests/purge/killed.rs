@@ -5,9 +5,9 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
 use dalsegno::model::removal::RemovalState;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget};
 use rustix::process::{Signal, getpid, kill_process};
 

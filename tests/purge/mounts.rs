@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, Target};
 
 use crate::child::{command, say, tree};

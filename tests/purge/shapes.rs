@@ -7,8 +7,8 @@ use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dalsegno::Registry;
+use dalsegno::RemoveOptions;
 use dalsegno::model::progress::{Monitor, Progress, Silent};
-use dalsegno::ops::remove::RemoveOptions;
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 

@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 
 use dalsegno::Registry;
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::remove::RemoveOptions;
 
 use crate::child::{answer, command, say};
 use crate::{array, assert_nothing_left, base, strace};

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use dalsegno::catalog::{DuGroup, DuRow};
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::State;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
@@ -10,7 +10,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::size::{ByteCount, Size, Total};
-use dalsegno::store::WalkOptions;
+use dalsegno::{DuGroup, DuRow};
 use dalsegno::{RefreshOptions, Registry};
 
 use crate::common::{self, NOW, create, write_array};

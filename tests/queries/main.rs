@@ -9,8 +9,8 @@ mod common;
 mod model;
 mod random;
 
+use dalsegno::DuGroup;
 use dalsegno::Registry;
-use dalsegno::catalog::DuGroup;
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};

@@ -3,11 +3,11 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use dalsegno::catalog::{DuGroup, DuRow, IterationRow, RunRow};
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
 use dalsegno::model::size::Total;
+use dalsegno::{DuGroup, DuRow, IterationRow, RunRow};
 
 /// Shell patterns, as SQLite's GLOB: `*`, `?`, `[a-z]`, `[^a]`.
 fn glob(pattern: &[char], text: &[char]) -> bool {

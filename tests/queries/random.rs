@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use dalsegno::Registry;
-use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seen};
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::operation::{Action, Doing};
 use dalsegno::model::size::{ByteCount, Size};
+use dalsegno::testing::{Catalog, CatalogOptions, Note, Seen};
 use proptest::prelude::*;
 
 use crate::agent::agent;

@@ -6,11 +6,11 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use dalsegno::RemoveOptions;
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::remove::RemoveOptions;
-use dalsegno::store::WalkOptions;
 use dalsegno::{Registry, RestoreTarget};
 use rustix::fs::{Mode, OFlags, openat};
 

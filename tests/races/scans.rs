@@ -5,8 +5,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dalsegno::Registry;
+use dalsegno::WalkOptions;
 use dalsegno::model::progress::{Monitor, Progress};
-use dalsegno::store::WalkOptions;
 
 use crate::{base, key, remove, target, write};
 

@@ -34,7 +34,7 @@ fn score(registry: &Registry) {
 fn scores(registry: &Registry) -> usize {
     let mut all = 0;
     registry
-        .scores(&dalsegno::catalog::ScoreQuery::default(), |_| {
+        .scores(&dalsegno::ScoreQuery::default(), |_| {
             all += 1;
             Ok(())
         })

@@ -7,8 +7,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use dalsegno::catalog::backup::Backup;
-use dalsegno::catalog::{Catalog, CatalogOptions};
+use dalsegno::Backup;
+use dalsegno::RemoveOptions;
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
@@ -17,8 +18,7 @@ use dalsegno::model::layout;
 use dalsegno::model::operation::{Action, HistoryFilter};
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::{Keep, RemovalId, RemovalState};
-use dalsegno::ops::remove::RemoveOptions;
-use dalsegno::store::WalkOptions;
+use dalsegno::testing::{Catalog, CatalogOptions};
 use dalsegno::{
     Options, RebuildFrom, RebuildOptions, RebuildReport, Registry, ScanOptions, Target,
 };

@@ -162,7 +162,7 @@ fn known() -> (Scene, RemovalId, Vec<Artifact>) {
         .flat_map(|path| registry.choose(&target(path)).unwrap())
         .collect();
     let plan = registry.plan_removal(chosen).unwrap();
-    let options = dalsegno::ops::remove::RemoveOptions {
+    let options = dalsegno::RemoveOptions {
         force_pinned: true,
         ..kept()
     };
@@ -228,7 +228,7 @@ fn what_was_restored_and_removed_again_is_in_the_later_removal() {
     registry.restore(&RestoreTarget::Path(A2.into())).unwrap();
     let chosen = registry.choose(&target(A2)).unwrap();
     let plan = registry.plan_removal(chosen).unwrap();
-    let options = dalsegno::ops::remove::RemoveOptions {
+    let options = dalsegno::RemoveOptions {
         force_pinned: true,
         ..kept()
     };

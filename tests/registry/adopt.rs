@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use dalsegno::catalog::{Adopted, Catalog, CatalogError, CatalogOptions, Durability, Found, Seen};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::layout;
 use dalsegno::model::operation::{Action, Doing, Hash};
 use dalsegno::model::size::{ByteCount, Size};
+use dalsegno::testing::{Adopted, Catalog, CatalogOptions, Found, Seen};
+use dalsegno::{CatalogError, Durability};
 use proptest::prelude::*;
 
 use crate::agent::agent;

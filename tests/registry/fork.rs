@@ -6,9 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
 use dalsegno::{ArrayStore, RefreshOptions, Registry, Target};
 
 use crate::common::create;

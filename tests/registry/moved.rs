@@ -4,11 +4,11 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use dalsegno::catalog::DuGroup;
+use dalsegno::DuGroup;
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
 use dalsegno::{ArrayStore, RefreshOptions, Registry, Target};
 
 use crate::common::{create, write_array};

@@ -1,8 +1,8 @@
 //! A registry that is open for reading only.
 
+use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
 use dalsegno::{ArrayStore, RefreshOptions, Registry, Target};
 
 use crate::common::{create, write_array};

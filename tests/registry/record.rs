@@ -1,11 +1,11 @@
 //! Recording and looking up.
 
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::{ArtifactId, Origin, State};
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
-use dalsegno::store::WalkOptions;
 use dalsegno::{ArrayStore, LocalArrayIdentifier, Options, Registry, Target};
 
 use crate::common::{NOW, create, write_array};

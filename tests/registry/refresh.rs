@@ -4,14 +4,14 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use dalsegno::catalog::{Catalog, CatalogOptions, Note, Seal, Seen};
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::operation::{Action, Doing};
 use dalsegno::model::progress::Silent;
-use dalsegno::store::{FindingClass, WalkOptions};
+use dalsegno::testing::{Catalog, CatalogOptions, Note, Seal, Seen};
+use dalsegno::{FindingClass, WalkOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
 use crate::agent::agent;

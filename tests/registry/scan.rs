@@ -12,7 +12,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::store::{FindingClass, WalkOptions};
+use dalsegno::{FindingClass, WalkOptions};
 use dalsegno::{ScanOptions, ScanReport};
 
 use crate::common::create;

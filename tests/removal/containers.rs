@@ -4,10 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use dalsegno::RemovalPlan;
+use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::ops::remove::RemoveOptions;
 
 use crate::child::tree;
 use crate::{array, base, code, is_trash_empty, key, of_run, paths, target, write};

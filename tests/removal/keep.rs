@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::{Keep, RemovalState};
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::{NOW, array, base, is_trash_empty, kept, open_at, paths, target};

@@ -15,13 +15,13 @@ mod restore;
 use std::fs;
 use std::path::Path;
 
+use dalsegno::RemoveOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
 use dalsegno::{Options, Registry, Target};
 use tempfile::TempDir;
 

@@ -4,10 +4,10 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use dalsegno::RemoveOptions;
+use dalsegno::Repair;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::ops::remove::RemoveOptions;
-use dalsegno::ops::verify::Repair;
 use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;

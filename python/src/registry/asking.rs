@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use dalsegno::catalog::DuGroup;
+use dalsegno::DuGroup;
+use dalsegno::WalkOptions;
 use dalsegno::model::artifact::Origin;
 use dalsegno::model::filter::Pattern;
 use dalsegno::model::key::Kind;
-use dalsegno::store::WalkOptions;
 use dalsegno::{
     LocalArrayIdentifier, RefreshOptions, ScanOptions, SealOptions, Target, VerifyOptions,
 };

@@ -1,6 +1,6 @@
 //! Pins and scores.
 
-use dalsegno::catalog::ScoreQuery;
+use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Pattern;
 use dalsegno::model::score::Score;
 use dalsegno::{Error, PinTarget};
@@ -42,10 +42,7 @@ fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinNam
     name.parse()
         .map_err(|error: dalsegno::model::pin::NotAPinName| {
             let error = dalsegno::model::pin::PinError::from(error);
-            raise(
-                py,
-                &Error::from(dalsegno::catalog::CatalogError::from(error)),
-            )
+            raise(py, &Error::from(dalsegno::CatalogError::from(error)))
         })
 }
 

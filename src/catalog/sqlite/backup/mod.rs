@@ -1,6 +1,6 @@
 //! Backups of the catalog: whole copies in a folder beside the data, of which three are kept.
 //!
-//! Entry: [`list`], [`check`], [`copy`]; one is made by [`Catalog::back_up_daily`] before a
+//! Entry: [`list`], [`check`], [`copy()`]; one is made by [`Catalog::back_up_daily`] before a
 //! removal, and before every migration.
 //!
 //! Backups lie in `.dalsegno/backups/` of the base directory, also where the catalog lies elsewhere:
@@ -57,7 +57,9 @@ use crate::model::progress::{Monitor, Phase, Progress};
 
 #[cfg(test)]
 pub(in crate::catalog) use copy::LAST_OPERATION;
-pub use copy::{Checked, LastOperation, check, copy};
+#[cfg(feature = "testing")]
+pub use copy::{Checked, LastOperation};
+pub use copy::{check, copy};
 use copy::{copy_open, examine, is_equal, size};
 
 /// Name of the folder of backups in the registry's folder.

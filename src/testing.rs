@@ -1,0 +1,8 @@
+//! What the tests, benchmarks and fuzz targets of this crate need beside its API.
+//!
+//! No API: it changes without notice, and what it hands out can break every promise of the
+//! registry.
+
+pub use crate::catalog::sqlite::backup;
+pub use crate::catalog::{Adopted, Catalog, CatalogOptions, Found, Note, Seal, Seen};
+pub use crate::store::{Base, Content, Look, ReadError, Subject, hash};
