@@ -4,5 +4,5 @@
 //! registry.
 
 pub use crate::catalog::sqlite::backup;
-pub use crate::catalog::{Adopted, Catalog, CatalogOptions, Found, Note, Seal, Seen};
+pub use crate::catalog::{Adopted, Catalog, CatalogOptions, Found, Note, Seal};
 pub use crate::store::{Base, Content, Look, ReadError, Subject, hash};

@@ -12,10 +12,11 @@ use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
+use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, Agent, Doing, HistoryFilter};
 use dalsegno::model::removal::Actor;
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Catalog, CatalogOptions, Note, Seen};
+use dalsegno::testing::{Catalog, CatalogOptions, Note};
 use tempfile::TempDir;
 
 use super::world::NOW;
@@ -96,11 +97,9 @@ impl Rows {
                 catalog.note(doing, &[noted]).unwrap();
             };
             if at % 5 > 0 {
-                let seen = Seen {
-                    written_at: Timestamp(NOW.0 + 1000 * (at % 6 - 3)),
-                    size,
-                    owner: [None, Some(0), Some(7), Some(u32::MAX)][at as usize % 4],
-                };
+                let seen = Observation::new(Timestamp(NOW.0 + 1000 * (at % 6 - 3)))
+                    .with_size(size)
+                    .with_owner([None, Some(0), Some(7), Some(u32::MAX)][at as usize % 4]);
                 note(State::Reserved, Some(seen));
             }
             if at % 5 == 4 {

@@ -9,13 +9,14 @@ use std::sync::LazyLock;
 
 use rusqlite::{ToSql, params};
 
-use super::artifacts::{Recorder, Seen, Word, once};
+use super::artifacts::{Recorder, Word, once};
 use super::error::CatalogError;
 use super::journal::{COPY, ImageLine};
 use super::rows;
 use crate::model::artifact::{Origin, State};
 use crate::model::key::Key;
 use crate::model::layout::Location;
+use crate::model::observation::Observation;
 use crate::model::operation::Side;
 
 /// Rows that one statement inserts; with more it takes no less time a row.
@@ -43,7 +44,7 @@ pub struct Found {
     /// The key's [place](crate::model::layout::place).
     pub location: Location,
     /// What was seen of it.
-    pub seen: Seen,
+    pub seen: Observation,
 }
 
 /// What taking in data did.

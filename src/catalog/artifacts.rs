@@ -13,8 +13,8 @@ use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
+use crate::model::observation::Observation;
 use crate::model::operation::{Doing, Side};
-use crate::model::size::Size;
 
 pub(super) const BY_ID: &str = concat!(
     "SELECT ",
@@ -54,17 +54,6 @@ pub struct Recorded {
     pub is_new: bool,
 }
 
-/// What was seen of an artifact's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seen {
-    /// When its array metadata was written.
-    pub written_at: Timestamp,
-    /// Bytes and files, where they were counted.
-    pub size: Option<Size>,
-    /// Number of the user whose the data is.
-    pub owner: Option<u32>,
-}
-
 /// What [`Catalog::note`] is told about one artifact.
 #[derive(Debug, Clone, Copy)]
 pub struct Note {
@@ -74,7 +63,7 @@ pub struct Note {
     /// unless it is sealed.
     pub state: State,
     /// What was seen; none where there was no data.
-    pub seen: Option<Seen>,
+    pub seen: Option<Observation>,
     /// Whether the writer says that the data is whole.
     pub seal: Option<Seal>,
 }
@@ -198,7 +187,7 @@ impl Catalog {
         &self,
         journal: &Journal<'_>,
         before: &Artifact,
-        seen: Option<Seen>,
+        seen: Option<Observation>,
         word: Word,
     ) -> Result<bool, CatalogError> {
         let held = before.sealed_at.map(|at| Seal {
@@ -369,7 +358,7 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn see(&self, before: &Artifact, seen: Option<Seen>) -> Result<bool, CatalogError> {
+    pub fn see(&self, before: &Artifact, seen: Option<Observation>) -> Result<bool, CatalogError> {
         self.catalog
             .note_one(self.journal, before, seen, Word::Kept)
     }
@@ -379,7 +368,11 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn see_changed(&self, before: &Artifact, seen: Option<Seen>) -> Result<bool, CatalogError> {
+    pub fn see_changed(
+        &self,
+        before: &Artifact,
+        seen: Option<Observation>,
+    ) -> Result<bool, CatalogError> {
         self.catalog
             .note_one(self.journal, before, seen, Word::Void)
     }
@@ -403,7 +396,7 @@ impl Recorder<'_> {
         key: &Key,
         location: &Location,
         origin: Origin,
-        seen: Option<Seen>,
+        seen: Option<Observation>,
     ) -> Result<Recorded, CatalogError> {
         let run = self.intern(0, key.run().as_str())?;
         let (dataset, parameters) = self.columns(key)?;

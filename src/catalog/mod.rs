@@ -66,7 +66,7 @@ use crate::model::progress::{Interrupt, Monitor, Phase, Silent};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 pub use adopt::{Adopted, Found};
-pub use artifacts::{Note, Recorded, Recorder, Seal, Seen};
+pub use artifacts::{Note, Recorded, Recorder, Seal};
 pub use error::CatalogError;
 pub use pins::{Bound, PinChange};
 pub use removals::{Change, OpenRemoval};

@@ -8,6 +8,7 @@ pub mod identifier;
 pub mod key;
 pub mod layout;
 pub mod name;
+pub mod observation;
 pub mod operation;
 pub mod pin;
 pub mod progress;

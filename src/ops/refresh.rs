@@ -12,15 +12,16 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Note, Seal, Seen, Selected};
+use crate::catalog::{Catalog, Note, Seal, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
+use crate::model::observation::Observation;
 use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Phase};
-use crate::store::{self, Base, Event, Finding, Look, Sight, Subject, WalkOptions};
+use crate::store::{self, Base, Event, Finding, Look, Subject, WalkOptions};
 
 /// Rows that are looked at together.
 const BATCH: usize = 16_384;
@@ -126,10 +127,10 @@ fn look_at(
     };
     store::look(base, options, monitor, looks, |event| {
         match event {
-            Event::Looked(id, sight) => {
-                report.present += u64::from(sight.is_some());
+            Event::Looked(id, seen) => {
+                report.present += u64::from(seen.is_some());
                 if let Some(artifact) = states.get(&id) {
-                    notes.push(note(artifact, sight, None));
+                    notes.push(note(artifact, seen, None));
                 }
             }
             Event::Finding(finding) => report.findings.push(finding),
@@ -164,15 +165,11 @@ pub(crate) fn subject(kind: Kind) -> Subject {
 }
 
 /// What is to be noted of an artifact whose data was looked for.
-pub(crate) fn note(artifact: &Artifact, sight: Option<Sight>, seal: Option<Seal>) -> Note {
+pub(crate) fn note(artifact: &Artifact, seen: Option<Observation>, seal: Option<Seal>) -> Note {
     Note {
         id: artifact.id,
         state: artifact.state,
-        seen: sight.map(|sight| Seen {
-            written_at: sight.written_at,
-            size: sight.size,
-            owner: sight.owner,
-        }),
+        seen,
         seal,
     }
 }

@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, SyncSender};
 
 use serde::Serialize;
 
-use crate::catalog::{Adopted, Catalog, Found, Seen};
+use crate::catalog::{Adopted, Catalog, Found};
 use crate::error::Error;
 use crate::model::clock::Clock;
 use crate::model::key::{Key, Kind};
@@ -24,9 +24,7 @@ use crate::model::layout::{self, LayoutError, Location};
 use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::size::Total;
-use crate::store::{
-    self, Base, Event, Finding, FindingClass, Lacks, Sight, StorageError, WalkOptions,
-};
+use crate::store::{self, Base, Event, Finding, FindingClass, Lacks, StorageError, WalkOptions};
 
 /// Arrays that one transaction takes in.
 const BATCH: usize = 4096;
@@ -146,17 +144,17 @@ fn find(
     };
     store::walk(base, walk, monitor, |event| {
         match event {
-            Event::Found(path, sight) => match read_at(&path) {
+            Event::Found(path, seen) => match read_at(&path) {
                 Ok((key, _)) if !options.wants(key.kind()) => {}
                 Ok((key, location)) => {
                     let is_file = key.kind().is_file();
                     report.arrays += u64::from(!is_file);
                     report.checkpoints += u64::from(is_file);
-                    report.total.add(sight.size);
+                    report.total.add(seen.size);
                     batch.push(Found {
                         key,
                         location,
-                        seen: seen(sight),
+                        seen,
                     });
                 }
                 Err(finding) => report.findings.push(finding),
@@ -207,15 +205,6 @@ fn read_at(path: &Path) -> Result<(Key, Location), Finding> {
     // A walk gives no path with an empty component, which a key would drop.
     debug_assert_eq!(location, layout::place(&key));
     Ok((key, location))
-}
-
-/// What a row learns of what a walk saw.
-pub(crate) fn seen(sight: Sight) -> Seen {
-    Seen {
-        written_at: sight.written_at,
-        size: sight.size,
-        owner: sight.owner,
-    }
 }
 
 /// Takes a batch in.

@@ -10,14 +10,15 @@
 
 use std::collections::HashMap;
 
-use crate::catalog::{Catalog, Seal, Seen};
+use crate::catalog::{Catalog, Seal};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
+use crate::model::observation::Observation;
 use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Phase, Progress, Silent};
 use crate::ops::refresh;
-use crate::store::{self, Base, Content, Event, ReadError, Sight, StorageError, WalkOptions};
+use crate::store::{self, Base, Content, Event, ReadError, StorageError, WalkOptions};
 
 /// How to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -106,10 +107,10 @@ pub(crate) fn unseal(
             let Some(row) = row.filter(|row| row.state == State::Present) else {
                 continue;
             };
-            let seen = row.written_at.map(|written_at| Seen {
-                written_at,
-                size: row.size,
-                owner: row.owner,
+            let seen = row.written_at.map(|written_at| {
+                Observation::new(written_at)
+                    .with_size(row.size)
+                    .with_owner(row.owner)
             });
             changed += u64::from(recorder.see_changed(&row, seen)?);
         }
@@ -126,7 +127,11 @@ struct Sealing<'a> {
 
 impl Sealing<'_> {
     /// Looks at all of them, by number. One without data, or that cannot be read, is an error.
-    fn look(&self, measure: bool, monitor: &dyn Monitor) -> Result<HashMap<i64, Sight>, Error> {
+    fn look(
+        &self,
+        measure: bool,
+        monitor: &dyn Monitor,
+    ) -> Result<HashMap<i64, Observation>, Error> {
         let defaults = WalkOptions::default();
         let options = WalkOptions {
             measure,

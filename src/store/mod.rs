@@ -37,7 +37,7 @@ pub use hash::{Content, ReadError, hash};
 pub use instead::{Instead, instead, metadata_bytes};
 pub use mounts::mounts_below;
 pub use purge::{PurgeOptions, PurgeReport, purge};
-pub use sight::{Event, Look, Sight, Subject};
+pub use sight::{Event, Look, Subject};
 pub use trash::{Item, Items, Touched, Trash, TrashFolder, drop_empty_folders};
 pub use walk::{WalkOptions, look, walk, walk_from};
 pub use written::{free_bytes, written_at};

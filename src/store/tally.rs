@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::fs::{FileType, Stat};
 
-use super::sight::{Event, Sight};
+use super::sight::Event;
+use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
 
 /// Files counted in one folder.
@@ -41,7 +42,7 @@ pub(super) enum Counted {
 /// An array that several tasks count.
 pub(super) struct Count {
     counted: Counted,
-    sight: Sight,
+    sight: Observation,
     bytes: AtomicU64,
     files: AtomicU64,
     /// Folders that are not counted yet.
@@ -51,7 +52,7 @@ pub(super) struct Count {
 
 impl Count {
     /// Of an array with this many folders to count.
-    pub(super) fn of(counted: Counted, sight: Sight, folders: usize) -> Self {
+    pub(super) fn of(counted: Counted, sight: Observation, folders: usize) -> Self {
         Self {
             counted,
             sight,
@@ -87,7 +88,7 @@ impl Count {
             files: self.files.load(Ordering::Relaxed),
         };
         let size = (!self.failed.load(Ordering::Relaxed)).then(|| tally.size());
-        let sight = Sight { size, ..self.sight };
+        let sight = self.sight.with_size(size);
         Some(match &self.counted {
             Counted::Found(path) => Event::Found(path.clone(), sight),
             Counted::Known(id) => Event::Looked(*id, Some(sight)),

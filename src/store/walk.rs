@@ -24,11 +24,12 @@ use super::finding::{Finding, FindingClass};
 use super::folders::{Folders, Place};
 use super::marker::{self, Marker, MarkerError, Met};
 use super::pool::{self, Stopped};
-use super::sight::{Event, Look, Sight, Subject};
+use super::sight::{Event, Look, Subject, observe};
 use super::tally::{Count, Counted, Tally};
 use super::{Base, StorageError};
 use crate::model::layout;
 use crate::model::name;
+use crate::model::observation::Observation;
 use crate::model::progress::{Monitor, Progress};
 
 /// How to look.
@@ -244,7 +245,7 @@ impl Walk<'_> {
         if may_be_array {
             match listing.met.probe(fd.as_fd()) {
                 Ok(Some(marker)) => {
-                    let found = (place.path, Sight::of_array(marker));
+                    let found = (place.path, marker.into());
                     return self.array(found, fd, listing, more, sender);
                 }
                 Ok(None) => {}
@@ -294,7 +295,7 @@ impl Walk<'_> {
             };
             match probed {
                 Ok(Some(marker)) => {
-                    self.done(sender, Event::Found(child, Sight::of_array(marker)))?;
+                    self.done(sender, Event::Found(child, marker.into()))?;
                 }
                 Ok(None) => more.push(Task::Search(Search {
                     place: self.folders.place(child, &parent),
@@ -310,7 +311,7 @@ impl Walk<'_> {
     /// Hands over an array whose own files were counted, or leaves its folders to count.
     fn array(
         &self,
-        (path, sight): (PathBuf, Sight),
+        (path, sight): (PathBuf, Observation),
         fd: OwnedFd,
         listing: Listing,
         more: &mut Vec<Task>,
@@ -322,7 +323,7 @@ impl Walk<'_> {
         if listing.folders.is_empty() {
             let size = listing.failed.is_none().then(|| listing.tally.size());
             self.advance(1, listing.tally);
-            return self.send(sender, Event::Found(path, Sight { size, ..sight }));
+            return self.send(sender, Event::Found(path, sight.with_size(size)));
         }
         self.advance(0, listing.tally);
         let parent = self.folders.keep(fd);
@@ -352,7 +353,7 @@ impl Walk<'_> {
             Ok(None) => self.send(sender, unreadable(&path, &errno.into())),
             Ok(Some(marker)) => {
                 self.send(sender, unreadable(&path, &errno.into()))?;
-                self.done(sender, Event::Found(path, Sight::of_array(marker)))
+                self.done(sender, Event::Found(path, marker.into()))
             }
             Err(error) => self.send(sender, unprobed(&path, error)),
         }
@@ -372,7 +373,7 @@ impl Walk<'_> {
         }
         let path = path.join(name);
         match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => match Sight::of(&stat, FileType::RegularFile) {
+            Ok(stat) => match observe(&stat, FileType::RegularFile) {
                 Some(sight) => self.done(sender, Event::Found(path, sight)),
                 None => Ok(()),
             },
@@ -404,11 +405,11 @@ impl Walk<'_> {
         }
     }
 
-    fn sight(&self, look: &Look) -> Result<Option<Sight>, MarkerError> {
+    fn sight(&self, look: &Look) -> Result<Option<Observation>, MarkerError> {
         let expected = match look.subject {
             Subject::Array => {
                 let marker = marker::probe(self.base.as_fd(), &look.path)?;
-                let mut sight = marker.map(Sight::of_array);
+                let mut sight = marker.map(Observation::from);
                 if let Some(sight) = sight.as_mut().filter(|_| self.options.links) {
                     match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(stat) => {
@@ -426,7 +427,7 @@ impl Walk<'_> {
             Subject::File => FileType::RegularFile,
         };
         match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Sight::of(&stat, expected)),
+            Ok(stat) => Ok(observe(&stat, expected)),
             Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(errno.into()),
         }

@@ -8,9 +8,10 @@ use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
+use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, Doing};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Catalog, CatalogOptions, Note, Seen};
+use dalsegno::testing::{Catalog, CatalogOptions, Note};
 use proptest::prelude::*;
 
 use crate::agent::agent;
@@ -123,11 +124,9 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
             );
         };
         if let Data::Present(written_at, size) | Data::Missing(written_at, size) = *data {
-            let seen = Seen {
-                written_at,
-                size,
-                owner: *owner,
-            };
+            let seen = Observation::new(written_at)
+                .with_size(size)
+                .with_owner(*owner);
             note(State::Reserved, Some(seen));
             (artifact.state, artifact.written_at) = (State::Present, Some(written_at));
             (artifact.size, artifact.owner) = (size, *owner);

@@ -4,9 +4,10 @@ use std::path::Path;
 
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::layout;
+use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, Doing, Hash};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Adopted, Catalog, CatalogOptions, Found, Seen};
+use dalsegno::testing::{Adopted, Catalog, CatalogOptions, Found};
 use dalsegno::{CatalogError, Durability};
 use proptest::prelude::*;
 
@@ -29,14 +30,12 @@ fn found(index: usize, written_at: i64) -> Found {
     Found {
         location: layout::place(&key),
         key,
-        seen: Seen {
-            written_at: Timestamp(written_at),
-            size: (written_at % 2 == 0).then_some(Size {
+        seen: Observation::new(Timestamp(written_at))
+            .with_size((written_at % 2 == 0).then_some(Size {
                 bytes: ByteCount(index as u64),
                 files: 4,
-            }),
-            owner: (written_at % 3 != 0).then_some(1000),
-        },
+            }))
+            .with_owner((written_at % 3 != 0).then_some(1000)),
     }
 }
 

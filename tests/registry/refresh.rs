@@ -8,9 +8,10 @@ use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
+use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, Doing};
 use dalsegno::model::progress::Silent;
-use dalsegno::testing::{Catalog, CatalogOptions, Note, Seal, Seen};
+use dalsegno::testing::{Catalog, CatalogOptions, Note, Seal};
 use dalsegno::{FindingClass, WalkOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
@@ -249,11 +250,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
     let catalog =
         Catalog::open(path, base.path(), Some(agent()), CatalogOptions::default()).unwrap();
     // What a refresh saw that looked before the seal, and that is slow to say so.
-    let seen = Seen {
-        written_at: Timestamp(1),
-        size: None,
-        owner: None,
-    };
+    let seen = Observation::new(Timestamp(1));
     for (state, seen) in [(State::Reserved, Some(seen)), (State::Missing, None)] {
         let note = Note {
             id: array.id,

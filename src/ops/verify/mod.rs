@@ -33,11 +33,12 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
+use crate::model::observation::Observation;
 use crate::model::progress::{Monitor, Phase, Progress};
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::store::{
-    self, Base, Content, Event, Finding, FindingClass, Look, ReadError, Sight, StorageError, Trash,
+    self, Base, Content, Event, Finding, FindingClass, Look, ReadError, StorageError, Trash,
     WalkOptions,
 };
 
@@ -257,7 +258,7 @@ impl Verify<'_> {
         &mut self,
         looks: Vec<Look>,
         measure: bool,
-    ) -> Result<HashMap<i64, Option<Sight>>, Error> {
+    ) -> Result<HashMap<i64, Option<Observation>>, Error> {
         let options = self.walk_options(measure);
         let (mut sights, mut noticed) = (HashMap::new(), Vec::new());
         store::look(self.base, options, self.monitor, looks, |event| {

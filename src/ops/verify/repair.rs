@@ -16,13 +16,14 @@ use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::{Key, Kind};
 use crate::model::layout;
+use crate::model::observation::Observation;
 use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::Actor;
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::ops::scan;
-use crate::store::{self, Base, Content, Event, Look, ReadError, Sight, Trash, WalkOptions};
+use crate::store::{self, Base, Content, Event, Look, ReadError, Trash, WalkOptions};
 
 /// The reason that the history gives for what a repair does.
 pub const REASON: &str = "verify --repair";
@@ -151,28 +152,32 @@ impl Mending<'_> {
         }
     }
 
-    fn look(&self, looks: Vec<Look>, measure: bool) -> Result<HashMap<i64, Option<Sight>>, Error> {
+    fn look(
+        &self,
+        looks: Vec<Look>,
+        measure: bool,
+    ) -> Result<HashMap<i64, Option<Observation>>, Error> {
         let options = WalkOptions {
             measure,
             ..WalkOptions::default()
         };
-        let mut sights = HashMap::new();
+        let mut seen_by_id = HashMap::new();
         store::look(self.base, options, self.monitor, looks, |event| {
-            if let Event::Looked(id, sight) = event {
-                sights.insert(id, sight);
+            if let Event::Looked(id, seen) = event {
+                seen_by_id.insert(id, seen);
             }
             Ok::<_, Error>(())
         })?;
-        Ok(sights)
+        Ok(seen_by_id)
     }
 
     /// Whether what was seen is still so.
-    fn still(&self, path: &str, kind: Kind, sight: Option<Sight>) -> bool {
+    fn still(&self, path: &str, kind: Kind, seen: Option<Observation>) -> bool {
         if kind.is_container() {
-            return self.base.lacks(path) == sight.is_none();
+            return self.base.lacks(path) == seen.is_none();
         }
         let found = store::written_at(self.base, Path::new(path), kind);
-        found.is_ok_and(|found| found == sight.map(|sight| sight.written_at))
+        found.is_ok_and(|found| found == seen.map(|seen| seen.written_at))
     }
 
     /// Writes into rows what is seen of their data; gives what was mended.
@@ -202,21 +207,21 @@ impl Mending<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let mut sights = HashMap::new();
+        let mut seen_by_id = HashMap::new();
         for measure in [false, true] {
             let rows = rows.values().filter(|wrong| wrong.measured == measure);
             let looks: Vec<Look> = rows.map(|wrong| refresh::look(&wrong.row)).collect();
             if !looks.is_empty() {
-                sights.extend(self.look(looks, measure)?);
+                seen_by_id.extend(self.look(looks, measure)?);
             }
         }
-        let contents = self.read(&rows, &sights)?;
+        let contents = self.read(&rows, &seen_by_id)?;
         let written = self
             .catalog
             .record(self.doing(Action::Refresh), |recorder| {
                 let mut written = BTreeSet::new();
                 for (id, Wrong { row, measured, .. }) in &rows {
-                    let Some(&sight) = sights.get(&id.0) else {
+                    let Some(&seen) = seen_by_id.get(&id.0) else {
                         continue;
                     };
                     let is_another = match contents.get(&id.0) {
@@ -226,15 +231,15 @@ impl Mending<'_> {
                         None => false,
                     };
                     // Counting may have failed half-way; what was not counted is not noted.
-                    let is_counted = !measured || sight.is_none_or(|sight| sight.size.is_some());
+                    let is_counted = !measured || seen.is_none_or(|seen| seen.size.is_some());
                     let path = row.location().path();
                     if is_counted
                         && recorder.artifact(*id)?.as_ref() == Some(row)
-                        && self.still(&path, row.key.kind(), sight)
+                        && self.still(&path, row.key.kind(), seen)
                     {
                         match is_another {
-                            true => recorder.see_changed(row, sight.map(scan::seen))?,
-                            false => recorder.see(row, sight.map(scan::seen))?,
+                            true => recorder.see_changed(row, seen)?,
+                            false => recorder.see(row, seen)?,
                         };
                         written.insert(*id);
                     }
@@ -255,13 +260,13 @@ impl Mending<'_> {
     fn read(
         &self,
         rows: &BTreeMap<ArtifactId, Wrong>,
-        sights: &HashMap<i64, Option<Sight>>,
+        seen_by_id: &HashMap<i64, Option<Observation>>,
     ) -> Result<HashMap<i64, Result<Content, ReadError>>, Error> {
         let is_to_read = |wrong: &&Wrong| {
-            let sight = sights.get(&wrong.row.id.0).copied().flatten();
+            let seen = seen_by_id.get(&wrong.row.id.0).copied().flatten();
             wrong.contents
                 && wrong.row.content_hash.is_some()
-                && sight.is_some_and(|sight| sight.size == wrong.row.size)
+                && seen.is_some_and(|seen| seen.size == wrong.row.size)
         };
         let looks = rows.values().filter(is_to_read);
         let looks = looks.map(|wrong| refresh::look(&wrong.row)).collect();
@@ -284,22 +289,22 @@ impl Mending<'_> {
         // In the order of paths, as a scan takes them in.
         keys.sort_by_cached_key(|(_, key)| layout::locate(key));
         let looks = (0..).zip(&keys).map(|(id, (_, key))| tree::look(id, key));
-        let sights = self.look(looks.collect(), false)?;
+        let seen_by_id = self.look(looks.collect(), false)?;
         self.catalog.record(self.doing(Action::Scan), |recorder| {
             let mut mended = Vec::new();
             for (id, (found, key)) in (0..).zip(&keys) {
-                let Some(&sight) = sights.get(&id) else {
+                let Some(&seen) = seen_by_id.get(&id) else {
                     continue;
                 };
                 let path = layout::locate(key).path();
-                if !self.still(&path, key.kind(), sight) {
+                if !self.still(&path, key.kind(), seen) {
                     continue;
                 }
-                if let Some(sight) = sight {
+                if let Some(seen) = seen {
                     let found = Found {
                         key: key.clone(),
                         location: layout::place(key),
-                        seen: scan::seen(sight),
+                        seen,
                     };
                     match recorder.adopt(&found) {
                         Ok(_) => {}

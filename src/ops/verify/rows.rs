@@ -8,9 +8,10 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::key::Key;
 use crate::model::layout;
+use crate::model::observation::Observation;
 use crate::model::progress::Phase;
 use crate::ops::refresh;
-use crate::store::{self, Base, Content, Instead, Sight, StorageError};
+use crate::store::{self, Base, Content, Instead, StorageError};
 
 /// What is wrong with rows, and how many of them were read in full.
 type Judged<'a> = (Vec<(&'a Artifact, VerifyFinding)>, u64);
@@ -212,7 +213,7 @@ fn changed_content(artifact: &Artifact, content: Option<&Content>) -> Option<Ver
 pub(super) fn judge(
     base: &Base,
     artifact: &Artifact,
-    sight: Option<Sight>,
+    sight: Option<Observation>,
 ) -> Result<Option<VerifyFinding>, StorageError> {
     let path = artifact.location().path();
     let found = match (artifact.state, sight) {
@@ -279,7 +280,7 @@ fn what(instead: Instead) -> &'static str {
     }
 }
 
-fn changed(artifact: &Artifact, sight: Sight) -> Option<(VerifyClass, String)> {
+fn changed(artifact: &Artifact, sight: Observation) -> Option<(VerifyClass, String)> {
     // A container's folder changes with whatever lies in it.
     if artifact.key.kind().is_container() {
         return None;

@@ -1,0 +1,52 @@
+//! What a look at an artifact's data saw.
+
+use crate::model::clock::Timestamp;
+use crate::model::size::Size;
+
+/// What a look at the data of an artifact saw: the store makes it, the catalog writes it into rows.
+///
+/// The data itself is what is observed: the metadata of an array, the folder of a container, the
+/// file of a checkpoint. Data that is absent has no observation (`Option::None`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Observation {
+    /// Modification time of the array's metadata, the container's folder, or the checkpoint's file.
+    pub written_at: Timestamp,
+    /// Bytes and files; `None` if they were not counted. The size of a checkpoint is always known.
+    pub size: Option<Size>,
+    /// uid that owns the data; `None` if it was not read.
+    pub owner: Option<u32>,
+    /// Whether a symbolic link is at the artifact's path. Only looks that ask for links check this.
+    pub is_link: bool,
+}
+
+impl Observation {
+    /// Makes an observation of data whose size and owner are unknown.
+    #[must_use]
+    pub fn new(written_at: Timestamp) -> Self {
+        Self {
+            written_at,
+            size: None,
+            owner: None,
+            is_link: false,
+        }
+    }
+
+    /// Sets the counted bytes and files.
+    #[must_use]
+    pub fn with_size(self, size: impl Into<Option<Size>>) -> Self {
+        Self {
+            size: size.into(),
+            ..self
+        }
+    }
+
+    /// Sets the uid that owns the data.
+    #[must_use]
+    pub fn with_owner(self, owner: impl Into<Option<u32>>) -> Self {
+        Self {
+            owner: owner.into(),
+            ..self
+        }
+    }
+}
