@@ -8,7 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
-use super::StorageError;
+use super::error::StorageError;
 
 /// A base directory.
 #[derive(Debug)]

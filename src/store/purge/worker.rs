@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use super::{Folder, Purge, Task};
 use crate::model::progress::Progress;
-use crate::store::place::{device_of, open_folder};
+use crate::store::dirs::{device_of, open_folder};
 use crate::store::trash::NOTES;
 
 /// Names that are unlinked together.
@@ -93,7 +93,7 @@ impl Drop for Running<'_, '_> {
 }
 
 /// A thread that does tasks until none is left.
-pub(super) struct Worker<'scope, 'env, 'a> {
+pub(crate) struct Worker<'scope, 'env, 'a> {
     purge: &'scope Purge<'a>,
     scope: &'scope Scope<'scope, 'env>,
     /// Tasks that follow from what it does, not handed out yet.
@@ -104,7 +104,7 @@ pub(super) struct Worker<'scope, 'env, 'a> {
 }
 
 impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
-    pub(super) fn new(purge: &'scope Purge<'a>, scope: &'scope Scope<'scope, 'env>) -> Self {
+    pub(crate) fn new(purge: &'scope Purge<'a>, scope: &'scope Scope<'scope, 'env>) -> Self {
         Self {
             purge,
             scope,
@@ -114,7 +114,7 @@ impl<'scope, 'env, 'a: 'scope> Worker<'scope, 'env, 'a> {
         }
     }
 
-    pub(super) fn work(mut self) {
+    pub(crate) fn work(mut self) {
         let mut buffer = vec![MaybeUninit::uninit(); 64 << 10];
         while let Some(task) = self.take() {
             let running = Running(self.purge);

@@ -11,8 +11,9 @@ use rustix::fs::{AtFlags, FileType, Stat, fstat, statat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::place::{Absent, descend, device_of, open_folder};
-use super::{Base, StorageError};
+use crate::store::base::Base;
+use crate::store::dirs::{Absent, descend, device_of, open_folder};
+use crate::store::error::StorageError;
 
 /// What tells a folder or file from any other on its file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,7 @@ pub fn standing(base: &Base, path: &Path, form: Form) -> Result<Standing, Storag
 }
 
 /// Identifies what has a name in a folder; none where there is nothing of this form.
-pub(super) fn identify(
+pub(crate) fn identify(
     folder: &OwnedFd,
     name: &str,
     form: Form,
@@ -121,7 +122,7 @@ fn of_stat(stat: &Stat) -> EntryId {
 }
 
 /// Folder and name of a path.
-pub(super) fn split(path: &Path) -> (&Path, &OsStr) {
+pub(crate) fn split(path: &Path) -> (&Path, &OsStr) {
     (
         path.parent().unwrap_or(Path::new("")),
         path.file_name().unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::StorageError;
+use crate::store::error::StorageError;
 
 /// A kind of file system, as far as it matters to a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Base, StorageError};
+use crate::store::base::Base;
+use crate::store::error::StorageError;
 
 /// Mount points below the base directory, relative to the base directory.
 ///
@@ -30,7 +31,7 @@ pub fn mounts_below(base: &Base) -> Result<Vec<PathBuf>, StorageError> {
 }
 
 /// Undoes the octal escapes of `/proc/self/mountinfo`: space, tab, end of line, backslash.
-pub(super) fn unescape_mount(text: &str) -> PathBuf {
+pub(crate) fn unescape_mount(text: &str) -> PathBuf {
     let mut text = text.to_owned();
     for (escaped, plain) in [
         ("\\040", " "),

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
 
-use super::finding::Finding;
 use super::marker::{self, Marker};
+use super::notice::Finding;
 use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
 
@@ -16,7 +16,7 @@ impl From<Marker> for Observation {
 }
 
 /// Observes a container or a file; `None` if its path holds another type of file.
-pub(super) fn observe(stat: &Stat, expected: FileType) -> Option<Observation> {
+pub(crate) fn observe(stat: &Stat, expected: FileType) -> Option<Observation> {
     let found = FileType::from_raw_mode(stat.st_mode);
     let size = (expected == FileType::RegularFile).then(|| Size {
         bytes: ByteCount(u64::try_from(stat.st_size).unwrap_or_default()),

@@ -13,17 +13,19 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, RenameFlags, flock, fsync, mkdirat, openat,
-    renameat, renameat_with, statat, syncfs, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, flock, fsync, mkdirat, openat, renameat,
+    renameat_with, statat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::entry::{self, EntryId, Form, split};
-use super::place::{Absent, descend, device_of, open_folder, refused};
-use super::{Base, StorageError};
 use crate::model::name::REGISTRY_DIR;
 use crate::model::removal::RemovalId;
+use crate::store::base::Base;
+use crate::store::dirs::{
+    Absent, EntryId, Form, descend, device_of, identify, open_folder, refused, split,
+};
+use crate::store::error::StorageError;
 
 const TRASH: &str = "trash";
 /// Name of the manifest in a removal's folder.
@@ -33,7 +35,7 @@ const PURGING: &str = "purging.json";
 /// Name of the note that items are on their way back.
 const RESTORING: &str = "restoring.json";
 /// What is no data in a removal's folder.
-pub(super) const NOTES: [&str; 3] = [MANIFEST, PURGING, RESTORING];
+pub(crate) const NOTES: [&str; 3] = [MANIFEST, PURGING, RESTORING];
 
 /// Above this many folders one `syncfs` is cheaper than a sync of each.
 const MOST_SYNCS: usize = 60;
@@ -222,8 +224,8 @@ impl Trash {
 /// The folder of one removal in the trash.
 #[derive(Debug)]
 pub struct TrashFolder {
-    pub(super) fd: OwnedFd,
-    pub(super) path: PathBuf,
+    pub(crate) fd: OwnedFd,
+    pub(crate) path: PathBuf,
 }
 
 impl TrashFolder {
@@ -407,7 +409,7 @@ impl TrashFolder {
     /// [`StorageError::Io`].
     pub fn identify(&self, item: u32, form: Form) -> Result<Option<EntryId>, StorageError> {
         let name = item.to_string();
-        entry::identify(&self.fd, &name, form, &self.path.join(&name))
+        identify(&self.fd, &name, form, &self.path.join(&name))
     }
 
     /// Moves a folder or file into the trash.
@@ -531,15 +533,4 @@ pub fn drop_empty_folders<'a>(
             folders.insert(place(parent));
         }
     }
-}
-
-/// Whether a folder or anything of this type may be in a container besides its arrays: zarr's own
-/// group metadata.
-#[must_use]
-pub(super) fn is_group_metadata(name: &[u8], kind: FileType) -> bool {
-    kind == FileType::RegularFile
-        && matches!(
-            name,
-            b".zgroup" | b".zattrs" | b".zmetadata" | b"zarr.json" | b"attributes.json"
-        )
 }

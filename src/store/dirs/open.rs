@@ -13,10 +13,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use super::{Base, StorageError};
+use crate::store::base::Base;
+use crate::store::error::StorageError;
 
 /// Opens a folder by its name, never through a symbolic link.
-pub(super) fn open_folder(
+pub(crate) fn open_folder(
     parent: impl AsFd,
     name: impl rustix::path::Arg,
 ) -> Result<OwnedFd, Errno> {
@@ -26,7 +27,7 @@ pub(super) fn open_folder(
 
 /// What to do where a component does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Absent {
+pub(crate) enum Absent {
     Say,
     Make,
 }
@@ -37,7 +38,7 @@ pub(super) enum Absent {
 /// # Errors
 /// [`StorageError`] where a component is a symbolic link or no folder, or lies on another file
 /// system than the base directory.
-pub(super) fn descend(
+pub(crate) fn descend(
     base: &Base,
     path: &Path,
     absent: Absent,
@@ -106,7 +107,7 @@ fn descend_at_once(base: &Base, path: &Path) -> Option<OwnedFd> {
 }
 
 /// Says why a folder could not be opened: what stands there instead.
-pub(super) fn refused(
+pub(crate) fn refused(
     parent: BorrowedFd<'_>,
     name: &OsStr,
     path: &Path,
@@ -125,7 +126,7 @@ pub(super) fn refused(
     StorageError::io("opening", &path, errno)
 }
 
-pub(super) fn device_of(folder: BorrowedFd<'_>, path: &Path) -> Result<u64, StorageError> {
+pub(crate) fn device_of(folder: BorrowedFd<'_>, path: &Path) -> Result<u64, StorageError> {
     fstat(folder)
         .map(|stat| stat.st_dev)
         .map_err(|errno| StorageError::io("reading", path, errno))

@@ -1,15 +1,16 @@
-//! When data was written, and how much room there is.
+//! When data was written.
 
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, fstatvfs, statat};
+use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
 use super::marker::{self, MarkerError};
-use super::{Base, StorageError};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
+use crate::store::base::Base;
+use crate::store::error::StorageError;
 
 /// When the metadata of an array, or a checkpoint, at `path` below the base directory was written.
 /// None where there is no data, and for containers, which change with whatever lies in them.
@@ -36,14 +37,4 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
             }),
         },
     }
-}
-
-/// Bytes that an ordinary user can still write on the file system of the base directory.
-///
-/// # Errors
-/// [`StorageError::Io`].
-pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
-    fstatvfs(base.as_fd())
-        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-        .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
 }

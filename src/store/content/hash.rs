@@ -23,13 +23,14 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, pread, retry_on_intr};
 
-use super::place::open_folder;
-use super::pool::{self, Stopped};
-use super::sight::{Look, Subject};
-use super::{Base, StorageError};
 use crate::model::content::{ContentHash, Entry, EntryKind};
 use crate::model::progress::{Monitor, Progress};
 use crate::model::size::{ByteCount, Size};
+use crate::store::base::Base;
+use crate::store::dirs::open_folder;
+use crate::store::error::StorageError;
+use crate::store::look::{Look, Subject};
+use crate::store::workers::{self, Stopped};
 
 /// Files of a folder that one task reads.
 const FILES: usize = 64;
@@ -75,8 +76,8 @@ pub fn hash<E: From<StorageError>>(
         names: vec![MaybeUninit::uninit(); 32 << 10],
         data: vec![0; BUFFER],
     };
-    pool::run(
-        threads.unwrap_or_else(pool::default_threads),
+    workers::run(
+        threads.unwrap_or_else(workers::default_threads),
         looks.into_iter().rev().map(Task::Whole).collect(),
         buffers,
         |task, buffers: &mut Buffers, more, sender| {
@@ -104,7 +105,7 @@ struct Buffers {
     data: Vec<u8>,
 }
 
-type Sender = pool::Sender<(i64, Result<Content, ReadError>)>;
+type Sender = workers::Sender<(i64, Result<Content, ReadError>)>;
 
 enum Task {
     Whole(Look),

@@ -10,7 +10,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Whoever takes the results has ended: the work is to end.
-pub(super) struct Stopped;
+pub(crate) struct Stopped;
 
 /// Results that are sent together: to wake who takes them costs more than to find one.
 const TOGETHER: usize = 128;
@@ -19,7 +19,7 @@ const TOGETHER: usize = 128;
 const NICE: i32 = 5;
 
 /// Takes results; waits where they are not taken fast enough.
-pub(super) struct Sender<V> {
+pub(crate) struct Sender<V> {
     sender: SyncSender<Vec<V>>,
     kept: RefCell<Vec<V>>,
 }
@@ -29,7 +29,7 @@ impl<V> Sender<V> {
     ///
     /// # Errors
     /// [`Stopped`] where nobody takes results any more.
-    pub(super) fn send(&self, result: V) -> Result<(), Stopped> {
+    pub(crate) fn send(&self, result: V) -> Result<(), Stopped> {
         let mut kept = self.kept.borrow_mut();
         kept.push(result);
         match kept.len() {
@@ -65,7 +65,7 @@ struct Pool<T> {
 }
 
 /// As many threads as most commands take: waiting for the disk counts more than computing.
-pub(super) fn default_threads() -> usize {
+pub(crate) fn default_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (4 * cores).clamp(8, 16)
 }
@@ -79,7 +79,7 @@ pub(super) fn default_threads() -> usize {
 ///
 /// # Panics
 /// Where a task does: all end, and its panic goes on here.
-pub(super) fn run<T: Send, S, V: Send, E>(
+pub(crate) fn run<T: Send, S, V: Send, E>(
     threads: usize,
     tasks: Vec<T>,
     scratch: impl Fn() -> S + Sync,

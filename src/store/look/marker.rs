@@ -7,7 +7,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Mode, OFlags, Stat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
@@ -37,16 +37,16 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// An array's metadata file, as found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Marker {
-    pub(super) format: Format,
-    pub(super) written_at: Timestamp,
-    pub(super) owner: u32,
-    pub(super) bytes: u64,
+pub(crate) struct Marker {
+    pub(crate) format: Format,
+    pub(crate) written_at: Timestamp,
+    pub(crate) owner: u32,
+    pub(crate) bytes: u64,
 }
 
 /// Why a folder's metadata could not be read.
 #[derive(Debug)]
-pub(super) enum MarkerError {
+pub(crate) enum MarkerError {
     Io(std::io::Error),
     Damaged(String),
 }
@@ -82,7 +82,7 @@ impl Marker {
 
 /// Tells whether the folder `path` below `parent` is an array. None where it is no array, is
 /// gone, or is no folder.
-pub(super) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker>, MarkerError> {
+pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker>, MarkerError> {
     for (format, name) in MARKERS {
         let file = path.join(name);
         let stat = match statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW) {
@@ -100,11 +100,11 @@ pub(super) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
 
 /// Metadata files that were met while the entries of a folder were read.
 #[derive(Default)]
-pub(super) struct Met([Option<Marker>; MARKERS.len()]);
+pub(crate) struct Met([Option<Marker>; MARKERS.len()]);
 
 impl Met {
     /// Takes in an entry, where it is one.
-    pub(super) fn add(&mut self, name: &[u8], stat: &Stat) {
+    pub(crate) fn add(&mut self, name: &[u8], stat: &Stat) {
         for ((format, marker), met) in MARKERS.iter().zip(&mut self.0) {
             if marker.as_bytes() == name {
                 *met = Some(Marker::of(*format, stat));
@@ -113,7 +113,7 @@ impl Met {
     }
 
     /// Tells whether the folder is an array, as [`probe`] does.
-    pub(super) fn probe(&self, folder: BorrowedFd<'_>) -> Result<Option<Marker>, MarkerError> {
+    pub(crate) fn probe(&self, folder: BorrowedFd<'_>) -> Result<Option<Marker>, MarkerError> {
         for ((format, name), met) in MARKERS.iter().zip(self.0) {
             if met.is_some() && is_of_array(*format, folder, Path::new(name))? {
                 return Ok(met);
@@ -136,12 +136,12 @@ fn is_of_array(format: Format, parent: BorrowedFd<'_>, file: &Path) -> Result<bo
 }
 
 /// Whether a file of this name may make its folder an array.
-pub(super) fn is_marker(name: &[u8]) -> bool {
+pub(crate) fn is_marker(name: &[u8]) -> bool {
     MARKERS.iter().any(|(_, marker)| marker.as_bytes() == name)
 }
 
 /// When a file was last written, in milliseconds.
-pub(super) fn modified(stat: &Stat) -> Timestamp {
+pub(crate) fn modified(stat: &Stat) -> Timestamp {
     let seconds = stat.st_mtime.saturating_mul(1000);
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
     Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
@@ -161,6 +161,17 @@ fn parse<T: for<'a> Deserialize<'a>>(
     let name = file.file_name().unwrap_or_default().to_string_lossy();
     serde_json::from_slice(&text)
         .map_err(|error| MarkerError::Damaged(format!("{name} cannot be read: {error}")))
+}
+
+/// Whether a folder or anything of this type may be in a container besides its arrays: zarr's own
+/// group metadata.
+#[must_use]
+pub(crate) fn is_group_metadata(name: &[u8], kind: FileType) -> bool {
+    kind == FileType::RegularFile
+        && matches!(
+            name,
+            b".zgroup" | b".zattrs" | b".zmetadata" | b"zarr.json" | b"attributes.json"
+        )
 }
 
 #[cfg(test)]

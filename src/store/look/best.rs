@@ -11,9 +11,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, openat, readlinkat, statat};
 use rustix::io::Errno;
 
-use super::place::{Absent, descend, open_folder};
-use super::{Base, StorageError};
 use crate::model::name;
+use crate::store::base::Base;
+use crate::store::dirs::{Absent, descend, open_folder};
+use crate::store::error::StorageError;
 
 /// Files larger than this are no word about a best iteration.
 const MOST_BYTES: u64 = 64 << 10;

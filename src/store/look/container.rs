@@ -9,10 +9,12 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::place::{Absent, descend, open_folder};
-use super::trash::{TrashFolder, is_group_metadata};
-use super::{Base, StorageError, marker};
+use super::marker::{self, is_group_metadata};
 use crate::model::progress::Monitor;
+use crate::store::base::Base;
+use crate::store::dirs::{Absent, descend, open_folder};
+use crate::store::error::StorageError;
+use crate::store::trash::TrashFolder;
 
 /// What lies in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

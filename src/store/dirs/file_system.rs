@@ -1,12 +1,15 @@
 //! What is to be known of a file system by people who look for a fault.
 
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
+use rustix::fs::{Access, StatVfsMountFlags, access, fstatvfs, statvfs};
 use serde::Serialize;
 
 use super::fs_kind::{FsKind, kind_of};
 use super::mounts::unescape_mount;
+use crate::store::base::Base;
+use crate::store::error::StorageError;
 
 /// Options of a mount that change what is safe or what is seen. Others may hold names of users and
 /// hosts, and say nothing here.
@@ -110,6 +113,16 @@ fn mount_of(mounts: &str, path: &Path) -> Option<(String, Vec<String>)> {
         }
     }
     Some((name, options))
+}
+
+/// Bytes that an ordinary user can still write on the file system of the base directory.
+///
+/// # Errors
+/// [`StorageError::Io`].
+pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
+    fstatvfs(base.as_fd())
+        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+        .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
 }
 
 /// The umask of this process; none where the system does not tell.

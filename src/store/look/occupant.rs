@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::marker::{self, MarkerError};
-use super::place::open_folder;
-use super::trash::is_group_metadata;
-use super::{Base, StorageError};
+use super::marker::{self, MarkerError, is_group_metadata};
+use crate::store::base::Base;
+use crate::store::dirs::open_folder;
+use crate::store::error::StorageError;
 
 /// What stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

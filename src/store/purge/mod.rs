@@ -44,10 +44,10 @@ use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 use serde::Serialize;
 
-use super::StorageError;
-use super::place::{device_of, open_folder};
-use super::trash::TrashFolder;
 use crate::model::progress::Monitor;
+use crate::store::dirs::{device_of, open_folder};
+use crate::store::error::StorageError;
+use crate::store::trash::TrashFolder;
 use worker::Worker;
 
 /// Most threads that unlink at once.

@@ -5,27 +5,27 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::fs::{FileType, Stat};
 
-use super::sight::Event;
 use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
+use crate::store::look::Event;
 
 /// Files counted in one folder.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Tally {
-    pub(super) bytes: u64,
-    pub(super) files: u64,
+pub(crate) struct Tally {
+    pub(crate) bytes: u64,
+    pub(crate) files: u64,
 }
 
 impl Tally {
     /// Counts what is no folder.
-    pub(super) fn add(&mut self, kind: FileType, stat: &Stat) {
+    pub(crate) fn add(&mut self, kind: FileType, stat: &Stat) {
         if kind != FileType::Directory {
             self.files += 1;
             self.bytes += u64::try_from(stat.st_size).unwrap_or_default();
         }
     }
 
-    pub(super) fn size(self) -> Size {
+    pub(crate) fn size(self) -> Size {
         Size {
             bytes: ByteCount(self.bytes),
             files: self.files,
@@ -34,13 +34,13 @@ impl Tally {
 }
 
 /// Which array is counted.
-pub(super) enum Counted {
+pub(crate) enum Counted {
     Found(PathBuf),
     Known(i64),
 }
 
 /// An array that several tasks count.
-pub(super) struct Count {
+pub(crate) struct Count {
     counted: Counted,
     sight: Observation,
     bytes: AtomicU64,
@@ -52,7 +52,7 @@ pub(super) struct Count {
 
 impl Count {
     /// Of an array with this many folders to count.
-    pub(super) fn of(counted: Counted, sight: Observation, folders: usize) -> Self {
+    pub(crate) fn of(counted: Counted, sight: Observation, folders: usize) -> Self {
         Self {
             counted,
             sight,
@@ -63,23 +63,23 @@ impl Count {
         }
     }
 
-    pub(super) fn add(&self, tally: Tally) {
+    pub(crate) fn add(&self, tally: Tally) {
         self.files.fetch_add(tally.files, Ordering::Relaxed);
         self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
     }
 
     /// Notes that there are more folders to count.
-    pub(super) fn grow(&self, folders: usize) {
+    pub(crate) fn grow(&self, folders: usize) {
         self.open.fetch_add(folders, Ordering::Relaxed);
     }
 
     /// Notes that something could not be counted: the size stays unknown.
-    pub(super) fn fail(&self) {
+    pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
     /// Ends one folder. The last one gives the array's event.
-    pub(super) fn end(&self) -> Option<Event> {
+    pub(crate) fn end(&self) -> Option<Event> {
         if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
         }

@@ -20,17 +20,18 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::finding::{Finding, FindingClass};
-use super::folders::{Folders, Place};
+use super::event::{Event, Look, Subject, observe};
 use super::marker::{self, Marker, MarkerError, Met};
-use super::pool::{self, Stopped};
-use super::sight::{Event, Look, Subject, observe};
-use super::tally::{Count, Counted, Tally};
-use super::{Base, StorageError};
+use super::notice::{Finding, FindingClass};
 use crate::model::layout;
 use crate::model::name;
 use crate::model::observation::Observation;
 use crate::model::progress::{Monitor, Progress};
+use crate::store::base::Base;
+use crate::store::content::{Count, Counted, Tally};
+use crate::store::dirs::{Folders, Place};
+use crate::store::error::StorageError;
+use crate::store::workers::{self, Stopped};
 
 /// How to look.
 #[derive(Debug, Clone, Copy)]
@@ -51,7 +52,7 @@ impl Default for WalkOptions {
     fn default() -> Self {
         Self {
             measure: false,
-            threads: pool::default_threads(),
+            threads: workers::default_threads(),
             arrays: true,
             checkpoints: false,
             links: false,
@@ -140,7 +141,7 @@ struct Walk<'a> {
     monitor: &'a dyn Monitor,
 }
 
-type Sender = pool::Sender<Event>;
+type Sender = workers::Sender<Event>;
 
 impl Walk<'_> {
     fn run<E: From<StorageError>>(
@@ -156,7 +157,7 @@ impl Walk<'_> {
             options,
             monitor,
         };
-        pool::run(
+        workers::run(
             options.threads,
             tasks,
             || vec![MaybeUninit::uninit(); 32 << 10],

@@ -11,40 +11,40 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 
-use super::Base;
-use super::place::open_folder;
+use crate::store::base::Base;
+use crate::store::dirs::open_folder;
 
 /// Folders that are kept open at once, about.
 const MOST_KEPT: usize = 32;
 
 /// A folder to open.
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Relative to the base directory.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     parent: Option<Arc<Kept>>,
 }
 
 impl Place {
-    pub(super) fn below_base(path: PathBuf) -> Self {
+    pub(crate) fn below_base(path: PathBuf) -> Self {
         Self { path, parent: None }
     }
 }
 
 /// A folder that stays open for those in it.
-pub(super) struct Kept {
-    pub(super) fd: OwnedFd,
+pub(crate) struct Kept {
+    pub(crate) fd: OwnedFd,
     _one_of: Arc<()>,
 }
 
 /// The folders of one walk.
-pub(super) struct Folders<'a> {
+pub(crate) struct Folders<'a> {
     base: &'a Base,
     /// One reference for each folder that is kept, and this one.
     kept: Arc<()>,
 }
 
 impl<'a> Folders<'a> {
-    pub(super) fn below(base: &'a Base) -> Self {
+    pub(crate) fn below(base: &'a Base) -> Self {
         Self {
             base,
             kept: Arc::default(),
@@ -52,7 +52,7 @@ impl<'a> Folders<'a> {
     }
 
     /// Opens a folder; its last component is never followed.
-    pub(super) fn open(&self, place: &Place) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open(&self, place: &Place) -> Result<OwnedFd, Errno> {
         let path = place.path.as_os_str().as_bytes();
         match (&place.parent, path) {
             (_, []) => open_folder(self.base.as_fd(), "."),
@@ -65,7 +65,7 @@ impl<'a> Folders<'a> {
     }
 
     /// Keeps a folder open for those in it.
-    pub(super) fn keep(&self, fd: OwnedFd) -> Arc<Kept> {
+    pub(crate) fn keep(&self, fd: OwnedFd) -> Arc<Kept> {
         Arc::new(Kept {
             fd,
             _one_of: Arc::clone(&self.kept),
@@ -73,7 +73,7 @@ impl<'a> Folders<'a> {
     }
 
     /// The place of a folder in one that is open.
-    pub(super) fn place(&self, path: PathBuf, parent: &Arc<Kept>) -> Place {
+    pub(crate) fn place(&self, path: PathBuf, parent: &Arc<Kept>) -> Place {
         let may_keep = Arc::strong_count(&self.kept) <= MOST_KEPT;
         Place {
             path,
