@@ -6,7 +6,7 @@ use std::time::Duration;
 use dalsegno::model::artifact::{Artifact, ArtifactId};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, Pattern};
-use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::key::{Key, KeyParts, Kind};
 use dalsegno::model::name::{self, DatasetName, Parameters};
 use dalsegno::model::removal::Keep;
 use dalsegno::{Error, Target};
@@ -87,63 +87,13 @@ impl Columns {
         let parameters = parameters.transpose().map_err(refused)?;
         let container = container.as_deref().map(str::parse);
         let container = container.transpose().map_err(refused)?;
-        match (kind, iteration, dataset, parameters, container) {
-            (Kind::Prediction, Some(iteration), Some(dataset), None, None) => Ok(Key::Prediction {
-                run,
-                iteration,
-                dataset,
-            }),
-            (Kind::Output, Some(iteration), Some(dataset), Some(parameters), None) => {
-                Ok(Key::Output {
-                    run,
-                    iteration,
-                    dataset,
-                    parameters,
-                })
-            }
-            (Kind::InputRaw, None, index, None, None) => Ok(Key::InputRaw { run, index }),
-            (Kind::InputGt, None, index, None, None) => Ok(Key::InputGt { run, index }),
-            (Kind::Best, None, index, Some(criterion), None) => Ok(Key::Best {
-                run,
-                criterion,
-                index,
-            }),
-            (Kind::Snapshot, iteration, Some(dataset), None, None) => Ok(Key::Snapshot {
-                run,
-                iteration,
-                dataset,
-            }),
-            (Kind::SnapshotContainer, None, None, None, None) => Ok(Key::SnapshotContainer { run }),
-            (Kind::ValidationContainer, None, None, None, None) => {
-                Ok(Key::ValidationContainer { run })
-            }
-            (Kind::Array, None, dataset, None, Some(container)) => Ok(Key::Array {
-                run,
-                container,
-                dataset,
-            }),
-            (Kind::Checkpoint, Some(iteration), None, None, None) => {
-                Ok(Key::Checkpoint { run, iteration })
-            }
-            (kind, ..) => Err(argument(format!(
-                "a key of kind {kind} takes {}, and no more",
-                takes(kind)
-            ))),
-        }
-    }
-}
-
-/// What a key of a kind is made of, in words.
-fn takes(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Prediction => "run, iteration and dataset",
-        Kind::Output => "run, iteration, dataset and parameters",
-        Kind::InputRaw | Kind::InputGt => "run and, where there are several datasets, dataset",
-        Kind::Best => "run, parameters (the criterion) and, where there are several, dataset",
-        Kind::Snapshot => "run, dataset and, where its path has one, iteration",
-        Kind::SnapshotContainer | Kind::ValidationContainer => "run",
-        Kind::Array => "run, container and dataset",
-        Kind::Checkpoint => "run and iteration",
+        let parts = KeyParts {
+            iteration,
+            dataset,
+            parameters,
+            container,
+        };
+        Key::from_parts(kind, run, parts).map_err(argument)
     }
 }
 

@@ -11,7 +11,7 @@ use super::error::CatalogError;
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
-use crate::model::key::{Key, Kind};
+use crate::model::key::{Key, KeyParts, Kind};
 use crate::model::layout;
 use crate::model::name::{NameError, RunName};
 use crate::model::size::{ByteCount, Size};
@@ -153,46 +153,24 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
         Some(text) => Some(text.parse().map_err(name)?),
         None => None,
     };
-    let key = match (kind, iteration, dataset, parameters) {
-        (Kind::Prediction, Some(iteration), Some(dataset), None) => Key::Prediction {
-            run,
-            iteration,
-            dataset,
-        },
-        (Kind::Output, Some(iteration), Some(dataset), Some(parameters)) => Key::Output {
-            run,
-            iteration,
-            dataset,
-            parameters,
-        },
-        (Kind::InputRaw, None, index, None) => Key::InputRaw { run, index },
-        (Kind::InputGt, None, index, None) => Key::InputGt { run, index },
-        (Kind::Best, None, index, Some(criterion)) => Key::Best {
-            run,
-            criterion,
-            index,
-        },
-        (Kind::Snapshot, iteration, Some(dataset), None) => Key::Snapshot {
-            run,
-            iteration,
-            dataset,
-        },
-        (Kind::SnapshotContainer, None, None, None) => Key::SnapshotContainer { run },
-        (Kind::ValidationContainer, None, None, None) => Key::ValidationContainer { run },
-        (Kind::Array, None, dataset, None) => {
+    // The row has the container in its path only: a scan may have split the path elsewhere than the
+    // key does, so the container is the component behind the run.
+    let container = match kind {
+        Kind::Array => {
             let path = format!("{}/{}", text(row, 6)?, text(row, 7)?);
             let in_run = path.strip_prefix(run.as_str()).unwrap_or_default();
             let container = in_run.split('/').nth(1).unwrap_or_default();
-            Key::Array {
-                run,
-                container: container.parse().map_err(name)?,
-                dataset,
-            }
+            Some(container.parse().map_err(name)?)
         }
-        (Kind::Checkpoint, Some(iteration), None, None) => Key::Checkpoint { run, iteration },
-        (kind, ..) => return Err(format!("its columns do not fit the kind {kind}")),
+        _ => None,
     };
-    Ok(key)
+    let parts = KeyParts {
+        iteration,
+        dataset,
+        parameters,
+        container,
+    };
+    Key::from_parts(kind, run, parts).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

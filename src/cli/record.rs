@@ -9,7 +9,7 @@ use super::fail::{Failure, name_error};
 use super::render;
 use super::selection;
 use crate::model::artifact::Artifact;
-use crate::model::key::{Key, Kind};
+use crate::model::key::{Field, Key, KeyError, KeyParts, Kind, Presence};
 use crate::model::name::{ContainerName, DatasetName, Parameters, RunName, parse_iteration};
 
 /// Record an identifier and print its path
@@ -72,98 +72,41 @@ fn iteration(text: &str) -> Result<i64, String> {
     parse_iteration(text).map_err(name_error)
 }
 
-/// Whether a kind takes a flag.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
-    No,
-    Maybe,
-    Must,
-}
-
-/// What each kind takes: iteration, dataset, parameters, container.
-fn takes(kind: Kind) -> [Takes; 4] {
-    use Takes::{Maybe, Must, No};
-    match kind {
-        Kind::Prediction => [Must, Must, No, No],
-        Kind::Output => [Must, Must, Must, No],
-        Kind::InputRaw | Kind::InputGt => [No, Maybe, No, No],
-        Kind::Best => [No, Maybe, Must, No],
-        Kind::Snapshot => [Maybe, Must, No, No],
-        Kind::SnapshotContainer | Kind::ValidationContainer => [No, No, No, No],
-        Kind::Array => [No, Must, No, Must],
-        Kind::Checkpoint => [Must, No, No, No],
-    }
-}
-
 impl Record {
     fn key(&self) -> Result<Key, Failure> {
-        let given = [
-            ("--iteration", self.iteration.is_some()),
-            ("--dataset", self.dataset.is_some()),
-            ("--parameters", self.parameters.is_some()),
-            ("--container", self.container.is_some()),
-        ];
-        for ((flag, is_given), takes) in given.into_iter().zip(takes(self.kind)) {
-            match takes {
-                Takes::Must if !is_given => return Err(self.usage(&format!("needs {flag}"))),
-                Takes::No if is_given => return Err(self.usage(&format!("takes no {flag}"))),
-                _ => {}
-            }
+        // An array without a dataset is a container that is an array itself. Only scans record those,
+        // so that a forgotten flag does not.
+        if self.kind == Kind::Array && self.dataset.is_none() {
+            return Err(self.usage("needs --dataset"));
         }
-        let run = self.run.clone();
-        let (dataset, parameters) = (self.dataset.clone(), self.parameters.clone());
-        let (iteration, container) = (self.iteration, self.container.clone());
-        match (self.kind, iteration, dataset, parameters, container) {
-            (Kind::Prediction, Some(iteration), Some(dataset), ..) => Ok(Key::Prediction {
-                run,
-                iteration,
-                dataset,
-            }),
-            (Kind::Output, Some(iteration), Some(dataset), Some(parameters), _) => {
-                Ok(Key::Output {
-                    run,
-                    iteration,
-                    dataset,
-                    parameters,
-                })
-            }
-            (Kind::InputRaw, _, index, ..) => Ok(Key::InputRaw { run, index }),
-            (Kind::InputGt, _, index, ..) => Ok(Key::InputGt { run, index }),
-            (Kind::Best, _, index, Some(criterion), _) => Ok(Key::Best {
-                run,
-                criterion,
-                index,
-            }),
-            (Kind::Snapshot, iteration, Some(dataset), ..) => Ok(Key::Snapshot {
-                run,
-                iteration,
-                dataset,
-            }),
-            (Kind::SnapshotContainer, ..) => Ok(Key::SnapshotContainer { run }),
-            (Kind::ValidationContainer, ..) => Ok(Key::ValidationContainer { run }),
-            (Kind::Array, _, dataset, _, Some(container)) => Ok(Key::Array {
-                run,
-                container,
-                dataset,
-            }),
-            (Kind::Checkpoint, Some(iteration), ..) => Ok(Key::Checkpoint { run, iteration }),
-            (kind, ..) => Err(self.usage(&format!("{kind} cannot be recorded so"))),
-        }
+        let parts = KeyParts {
+            iteration: self.iteration,
+            dataset: self.dataset.clone(),
+            parameters: self.parameters.clone(),
+            container: self.container.clone(),
+        };
+        Key::from_parts(self.kind, self.run.clone(), parts).map_err(|error| match error {
+            KeyError::Missing { field, .. } => self.usage(&format!("needs --{field}")),
+            KeyError::Unexpected { field, .. } => self.usage(&format!("takes no --{field}")),
+        })
     }
 
     fn usage(&self, what: &str) -> Failure {
-        let flags = [
-            "--iteration N",
-            "--dataset NAME",
-            "--parameters TEXT",
-            "--container NAME",
-        ];
         let mut call = format!("dalsegno record {} --run NAME", self.kind);
-        for (flag, takes) in flags.into_iter().zip(takes(self.kind)) {
-            match takes {
-                Takes::Must => call.push_str(&format!(" {flag}")),
-                Takes::Maybe => call.push_str(&format!(" [{flag}]")),
-                Takes::No => {}
+        for (field, presence) in self.kind.fields() {
+            let value = match field {
+                Field::Iteration => "N",
+                Field::Dataset | Field::Container => "NAME",
+                Field::Parameters => "TEXT",
+            };
+            match presence {
+                Presence::Absent => {}
+                Presence::Optional if self.kind != Kind::Array => {
+                    call.push_str(&format!(" [--{field} {value}]"));
+                }
+                Presence::Optional | Presence::Required => {
+                    call.push_str(&format!(" --{field} {value}"));
+                }
             }
         }
         Failure::usage(format!("the kind {} {what}", self.kind), call)

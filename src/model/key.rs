@@ -69,6 +69,29 @@ impl Kind {
         }
     }
 
+    /// Which fields the keys of this kind have beside the run, in the order of [`Field::ALL`].
+    #[must_use]
+    pub fn fields(self) -> [(Field, Presence); 4] {
+        use Presence::{Absent, Optional, Required};
+        let [iteration, dataset, parameters, container] = match self {
+            Self::Prediction => [Required, Required, Absent, Absent],
+            Self::Output => [Required, Required, Required, Absent],
+            Self::InputRaw | Self::InputGt => [Absent, Optional, Absent, Absent],
+            Self::Best => [Absent, Optional, Required, Absent],
+            Self::Snapshot => [Optional, Required, Absent, Absent],
+            Self::SnapshotContainer | Self::ValidationContainer => [Absent; 4],
+            // A container that is an array itself has no dataset.
+            Self::Array => [Absent, Optional, Absent, Required],
+            Self::Checkpoint => [Required, Absent, Absent, Absent],
+        };
+        [
+            (Field::Iteration, iteration),
+            (Field::Dataset, dataset),
+            (Field::Parameters, parameters),
+            (Field::Container, container),
+        ]
+    }
+
     /// Whether an artifact of this kind is a container rather than an array.
     #[must_use]
     pub fn is_container(self) -> bool {
@@ -108,9 +131,123 @@ impl FromStr for Kind {
     }
 }
 
-/// What an artifact is.
-///
+/// A field of a key beside kind and run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Field {
+    /// Iteration.
+    Iteration,
+    /// Dataset, index of an input or best array, or path in a container.
+    Dataset,
+    /// Post-processing parameters, or the criterion of a best array.
+    Parameters,
+    /// Folder name of the container in its run.
+    Container,
+}
 
+impl Field {
+    /// Every field, in the order of listings.
+    pub const ALL: [Self; 4] = [
+        Self::Iteration,
+        Self::Dataset,
+        Self::Parameters,
+        Self::Container,
+    ];
+
+    /// The name of the column, the JSON field and the flag.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Iteration => "iteration",
+            Self::Dataset => "dataset",
+            Self::Parameters => "parameters",
+            Self::Container => "container",
+        }
+    }
+}
+
+impl fmt::Display for Field {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// Whether the keys of a kind have a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Presence {
+    /// Every key of the kind has it.
+    Required,
+    /// Some keys of the kind have it.
+    Optional,
+    /// No key of the kind has it.
+    Absent,
+}
+
+/// The fields of a key beside kind and run, each present or not: the columns of a row, or what a
+/// caller gave. [`Key::from_parts`] makes a key of them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyParts {
+    /// Iteration.
+    pub iteration: Option<i64>,
+    /// Dataset, index of an input or best array, or path in a container.
+    pub dataset: Option<DatasetName>,
+    /// Post-processing parameters, or the criterion of a best array.
+    pub parameters: Option<Parameters>,
+    /// Folder name of the container in its run.
+    pub container: Option<ContainerName>,
+}
+
+impl KeyParts {
+    fn has(&self, field: Field) -> bool {
+        match field {
+            Field::Iteration => self.iteration.is_some(),
+            Field::Dataset => self.dataset.is_some(),
+            Field::Parameters => self.parameters.is_some(),
+            Field::Container => self.container.is_some(),
+        }
+    }
+}
+
+/// Fields that make no key of their kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A field that the kind requires is missing.
+    #[error("the kind {kind} needs {field}; it takes {}", taken(*kind))]
+    Missing {
+        /// Kind of the key.
+        kind: Kind,
+        /// The missing field.
+        field: Field,
+    },
+    /// The kind does not have a field that was given.
+    #[error("the kind {kind} takes no {field}; it takes {}", taken(*kind))]
+    Unexpected {
+        /// Kind of the key.
+        kind: Kind,
+        /// The field that is too much.
+        field: Field,
+    },
+}
+
+/// The fields of a kind in words, such as `run, dataset and optionally iteration`.
+fn taken(kind: Kind) -> String {
+    let with = |wanted: Presence| {
+        let fields = kind.fields().into_iter();
+        fields.filter_map(move |(field, presence)| (presence == wanted).then_some(field.as_str()))
+    };
+    let required: Vec<&str> = std::iter::once("run")
+        .chain(with(Presence::Required))
+        .collect();
+    let mut words = required.join(", ");
+    for field in with(Presence::Optional) {
+        words.push_str(" and optionally ");
+        words.push_str(field);
+    }
+    words
+}
+
+/// Identifies an artifact: run, kind, and the fields that its kind has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Key {
@@ -195,6 +332,75 @@ pub enum Key {
 }
 
 impl Key {
+    /// Makes a key of a kind from its fields.
+    ///
+    /// # Errors
+    /// [`KeyError::Missing`] if a field that the kind requires is `None`, [`KeyError::Unexpected`]
+    /// if a field is given that the kind does not have; the first such field of [`Field::ALL`].
+    pub fn from_parts(kind: Kind, run: RunName, parts: KeyParts) -> Result<Self, KeyError> {
+        for (field, presence) in kind.fields() {
+            match presence {
+                Presence::Required if !parts.has(field) => {
+                    return Err(KeyError::Missing { kind, field });
+                }
+                Presence::Absent if parts.has(field) => {
+                    return Err(KeyError::Unexpected { kind, field });
+                }
+                _ => {}
+            }
+        }
+        let KeyParts {
+            iteration,
+            dataset,
+            parameters,
+            container,
+        } = parts;
+        let missing = |field| KeyError::Missing { kind, field };
+        let iteration_of = || iteration.ok_or(missing(Field::Iteration));
+        Ok(match kind {
+            Kind::Prediction => Self::Prediction {
+                run,
+                iteration: iteration_of()?,
+                dataset: dataset.ok_or(missing(Field::Dataset))?,
+            },
+            Kind::Output => Self::Output {
+                run,
+                iteration: iteration_of()?,
+                dataset: dataset.ok_or(missing(Field::Dataset))?,
+                parameters: parameters.ok_or(missing(Field::Parameters))?,
+            },
+            Kind::InputRaw => Self::InputRaw {
+                run,
+                index: dataset,
+            },
+            Kind::InputGt => Self::InputGt {
+                run,
+                index: dataset,
+            },
+            Kind::Best => Self::Best {
+                run,
+                criterion: parameters.ok_or(missing(Field::Parameters))?,
+                index: dataset,
+            },
+            Kind::Snapshot => Self::Snapshot {
+                run,
+                iteration,
+                dataset: dataset.ok_or(missing(Field::Dataset))?,
+            },
+            Kind::SnapshotContainer => Self::SnapshotContainer { run },
+            Kind::ValidationContainer => Self::ValidationContainer { run },
+            Kind::Array => Self::Array {
+                run,
+                container: container.ok_or(missing(Field::Container))?,
+                dataset,
+            },
+            Kind::Checkpoint => Self::Checkpoint {
+                run,
+                iteration: iteration_of()?,
+            },
+        })
+    }
+
     /// The run.
     #[must_use]
     pub fn run(&self) -> &RunName {
@@ -299,6 +505,65 @@ mod tests {
         assert!(
             error.to_string().contains("prediction, output, input-raw"),
             "{error}"
+        );
+    }
+
+    fn parts(fields: &[Field]) -> KeyParts {
+        let has = |field| fields.contains(&field);
+        KeyParts {
+            iteration: has(Field::Iteration).then_some(7),
+            dataset: has(Field::Dataset).then(|| "d".parse().unwrap()),
+            parameters: has(Field::Parameters).then(|| "p".parse().unwrap()),
+            container: has(Field::Container).then(|| "c.zarr".parse().unwrap()),
+        }
+    }
+
+    /// Every kind with every set of fields: the key has what was given, or the error names the
+    /// first field that the kind's list of fields forbids or misses.
+    #[test]
+    fn a_key_is_made_of_just_the_fields_that_its_kind_has() {
+        let run: RunName = "r".parse().unwrap();
+        for kind in Kind::ALL {
+            for set in 0..16_usize {
+                let given: Vec<Field> = Field::ALL
+                    .into_iter()
+                    .enumerate()
+                    .filter_map(|(at, field)| (set >> at & 1 == 1).then_some(field))
+                    .collect();
+                let wrong = kind.fields().into_iter().find_map(|(field, presence)| {
+                    match (presence, given.contains(&field)) {
+                        (Presence::Required, false) => Some(KeyError::Missing { kind, field }),
+                        (Presence::Absent, true) => Some(KeyError::Unexpected { kind, field }),
+                        _ => None,
+                    }
+                });
+                let parts = parts(&given);
+                match (Key::from_parts(kind, run.clone(), parts.clone()), wrong) {
+                    (Ok(key), None) => {
+                        assert_eq!((key.kind(), key.run()), (kind, &run));
+                        assert_eq!(key.iteration(), parts.iteration);
+                        assert_eq!(key.dataset(), parts.dataset.as_ref());
+                        assert_eq!(key.parameters(), parts.parameters.as_ref());
+                    }
+                    (made, wrong) => assert_eq!(made.err(), wrong, "{kind} of {given:?}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn an_error_says_which_field_and_what_the_kind_takes() {
+        let error = |kind, fields: &[Field]| {
+            let made = Key::from_parts(kind, "r".parse().unwrap(), parts(fields));
+            made.unwrap_err().to_string()
+        };
+        assert_eq!(
+            error(Kind::Output, &[Field::Iteration, Field::Dataset]),
+            "the kind output needs parameters; it takes run, iteration, dataset, parameters"
+        );
+        assert_eq!(
+            error(Kind::Best, &[Field::Iteration]),
+            "the kind best takes no iteration; it takes run, parameters and optionally dataset"
         );
     }
 }
