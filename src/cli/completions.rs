@@ -3,7 +3,6 @@
 use clap::Args;
 use clap_complete::Shell;
 
-use super::args;
 use super::context::Context;
 use super::fail::Failure;
 
@@ -17,9 +16,13 @@ pub(super) struct Completions {
     shell: Shell,
 }
 
-pub(super) fn run(context: &mut Context, command: &Completions) -> Result<(), Failure> {
+pub(super) fn run(
+    context: &mut Context,
+    command: &Completions,
+    mut program: clap::Command,
+) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(command.shell, &mut args::whole(), "dalsegno", &mut script);
+    clap_complete::generate(command.shell, &mut program, "dalsegno", &mut script);
     std::io::Write::write_all(&mut context.stdout, &script)?;
     Ok(())
 }

@@ -4,9 +4,9 @@ use clap::{Args, ValueEnum};
 use nix::unistd::{Uid, User};
 use serde::Serialize;
 
-use super::args::Output;
-use super::context::{Context, Form};
+use super::context::Context;
 use super::fail::Failure;
+use super::flags::{Form, Output};
 use super::render::{
     Align, Column, Ink, Record, Rows, or_dash, or_empty, total_cells, total_fields, total_text,
 };

@@ -3,9 +3,9 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::args::Output;
-use super::context::{Context, Form};
+use super::context::Context;
 use super::fail::Failure;
+use super::flags::{Form, Output};
 use super::render;
 
 /// Make a registry in the base directory

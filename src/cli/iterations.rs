@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::args::Output;
 use super::context::Context;
 use super::fail::Failure;
+use super::flags::Output;
 use super::render::{Align, Column, Record, Rows, total_cells, total_fields};
 use super::selection::Selection;
 use crate::catalog::IterationRow;

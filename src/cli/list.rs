@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
 
-use super::args::Output;
 use super::context::Context;
 use super::fail::Failure;
-use super::render::{Align, Column, Record, Rows, or_dash, or_empty, size_cells, size_fields};
+use super::flags::Output;
+use super::render::Rows;
 use super::selection::Selection;
 use crate::model::artifact::Artifact;
 use crate::model::filter::Filter;
@@ -34,76 +34,6 @@ pub(super) struct List {
     output: Output,
 }
 
-impl Record for Artifact {
-    const NAME: &'static str = "artifacts";
-    const COLUMNS: &'static [Column] = &[
-        Column("RUN", Align::Text),
-        Column("ITERATION", Align::Right),
-        Column("KIND", Align::Left),
-        Column("DATASET", Align::Text),
-        Column("PARAMETERS", Align::Text),
-        Column("STATE", Align::Left),
-        Column("SIZE", Align::Right),
-        Column("FILES", Align::Right),
-    ];
-    const FIELDS: &'static [&'static str] = &[
-        "id",
-        "run",
-        "kind",
-        "iteration",
-        "dataset",
-        "parameters",
-        "container",
-        "array",
-        "path",
-        "state",
-        "bytes",
-        "files",
-        "recorded_at",
-        "written_at",
-        "sealed_at",
-        "content_hash",
-        "pins",
-    ];
-
-    fn cells(&self) -> Vec<String> {
-        let [bytes, files] = size_cells(self.size);
-        vec![
-            self.key.run().to_string(),
-            or_dash(self.key.iteration()),
-            self.key.kind().to_string(),
-            or_dash(self.key.dataset()),
-            or_dash(self.key.parameters()),
-            self.state.to_string(),
-            bytes,
-            files,
-        ]
-    }
-
-    fn fields(&self) -> Vec<String> {
-        let [bytes, files] = size_fields(self.size);
-        vec![
-            self.id.to_string(),
-            self.key.run().to_string(),
-            self.key.kind().to_string(),
-            or_empty(self.key.iteration()),
-            or_empty(self.key.dataset()),
-            or_empty(self.key.parameters()),
-            self.container().to_string(),
-            or_empty(self.location().array),
-            self.path().display().to_string(),
-            self.state.to_string(),
-            bytes,
-            files,
-            self.recorded_at.to_string(),
-            or_empty(self.written_at),
-            or_empty(self.sealed_at),
-            or_empty(self.content_hash),
-            self.pins.join(","),
-        ]
-    }
-}
-
 pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> {
     let filter = command.selection.filter();
     let refresh = (!command.no_refresh).then(RefreshOptions::default);
@@ -126,7 +56,7 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
 }
 
 /// Gives every artifact of a selection to `write`; its failure ends the listing.
-pub(super) fn each(
+fn each(
     registry: &Registry,
     filter: &Filter,
     mut write: impl FnMut(&Artifact) -> Result<(), Failure>,

@@ -4,7 +4,6 @@ use std::io::Write;
 
 use clap::Args;
 
-use super::args;
 use super::context::Context;
 use super::fail::Failure;
 
@@ -17,8 +16,11 @@ pub(super) struct Man {
     command: Option<String>,
 }
 
-pub(super) fn run(context: &mut Context, command: &Man) -> Result<(), Failure> {
-    let mut program = args::whole();
+pub(super) fn run(
+    context: &mut Context,
+    command: &Man,
+    mut program: clap::Command,
+) -> Result<(), Failure> {
     program.build();
     let page = match &command.command {
         None => program,

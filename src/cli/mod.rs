@@ -6,7 +6,8 @@
 //! Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 findings, 10 no registry here, 11 lock
 //! timeout, 12 catalog damaged, 13 catalog too new, 130 interrupted.
 
-mod args;
+mod artifacts;
+mod commands;
 mod completions;
 mod context;
 mod demo;
@@ -14,18 +15,25 @@ mod doctor;
 mod du;
 mod fail;
 mod files;
+mod flags;
 mod gc;
+mod gone;
 mod history;
 mod init;
 mod iterations;
 mod list;
 mod man;
+mod opening;
 mod pin;
+mod pins;
 mod progress;
+mod prompt;
 mod rebuild;
 mod record;
 mod refresh;
+mod removing;
 mod render;
+mod report;
 mod restore;
 mod rm;
 mod runs;
@@ -34,19 +42,19 @@ mod score;
 mod seal;
 mod selection;
 mod show;
+mod subjects;
+mod target;
 mod trash;
+mod undo;
+mod unpin;
 mod verify;
-mod zarr;
 
 use std::ffi::OsString;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{FromArgMatches, Parser};
-
-use args::{Arguments, Command};
 use context::Context;
-use fail::Failure;
+use render::escape;
 
 /// Runs the program with these arguments, the first one its name, and gives its exit code.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -56,7 +64,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// Does the same for a host that ends the process itself, such as Python.
 pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let arguments = match parse(&arguments) {
+    let arguments = match commands::parse(&arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version go to stdout with 0, usage errors to stderr with 2.
@@ -66,23 +74,14 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
         }
     };
     let mut context = Context::new(arguments.global);
-    let result = run(&mut context, arguments.command).and_then(|()| context.flush());
+    let result = commands::run(&mut context, arguments.command).and_then(|()| context.flush());
     match result {
         Ok(()) => 0,
         Err(failure) => {
             let _ = context.flush();
-            failure.report(&context)
+            report::report(&failure, &context)
         }
     }
-}
-
-fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
-    Arguments::try_parse_from(arguments).or_else(|_| {
-        // Help and usage errors speak of every command.
-        let mut whole = args::whole();
-        let matches = whole.try_get_matches_from_mut(arguments)?;
-        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
-    })
 }
 
 /// Prints help, the version or a usage error; what was typed cannot steer the terminal.
@@ -92,36 +91,6 @@ fn print(error: &clap::Error) {
     let _ = if text.chars().all(is_tame) {
         error.print()
     } else {
-        write!(std::io::stderr().lock(), "{}", context::escape(&text))
+        write!(std::io::stderr().lock(), "{}", escape(&text))
     };
-}
-
-fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
-    match command {
-        Command::Init(command) => init::run(context, &command.0),
-        Command::Record(command) => record::run(context, &command.0),
-        Command::Seal(command) => seal::run(context, &command.0),
-        Command::List(command) => list::run(context, &command.0),
-        Command::Show(command) => show::run(context, &command.0),
-        Command::Iterations(command) => iterations::run(context, &command.0),
-        Command::Runs(command) => runs::run(context, &command.0),
-        Command::Du(command) => du::run(context, &command.0),
-        Command::Rm(command) => rm::run(context, &command.0),
-        Command::Pin(command) => pin::run(context, &command.0),
-        Command::Unpin(command) => pin::run_unpin(context, &command.0),
-        Command::Score(command) => score::run(context, &command.0),
-        Command::Gc(command) => gc::run(context, &command.0),
-        Command::History(command) => history::run(context, &command.0),
-        Command::Undo(command) => history::run_undo(context, &command.0),
-        Command::Restore(command) => restore::run(context, &command.0),
-        Command::Trash(command) => trash::run(context, &command.0),
-        Command::Doctor(command) => doctor::run(context, &command.0),
-        Command::Scan(command) => scan::run(context, &command.0),
-        Command::Refresh(command) => refresh::run(context, &command.0),
-        Command::Verify(command) => verify::run(context, &command.0),
-        Command::Rebuild(command) => rebuild::run(context, &command.0),
-        Command::Demo(command) => demo::run(context, &command.0),
-        Command::Completions(command) => completions::run(context, &command.0),
-        Command::Man(command) => man::run(context, &command.0),
-    }
 }

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::Output;
-use super::context::{Context, Form};
+use super::context::Context;
 use super::fail::Failure;
+use super::flags::{Form, Output};
 use super::render;
 use super::selection;
 use crate::catalog::CatalogError;

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::args::Output;
-use super::context::{Context, Form};
+use super::context::Context;
 use super::fail::Failure;
+use super::flags::{Form, Output};
 use super::render;
 use super::selection::Selection;
 use crate::ops::refresh::RefreshOptions;

@@ -2,12 +2,11 @@
 
 use clap::Args;
 
-use super::args::Output;
-use super::context::{Context, Form};
+use super::context::Context;
 use super::fail::Failure;
-use super::render;
+use super::flags::{Form, Output};
 use super::selection::Selection;
-use super::show;
+use super::{artifacts, render};
 use crate::ops::restore::RestoreReport;
 use crate::registry::{RestoreTarget, Target};
 
@@ -62,7 +61,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
             let removed = registry.restorable(target)?;
             artifacts.extend(removed.into_iter().map(|removed| removed.artifact));
         }
-        show::rows(context, form, &artifacts)?;
+        artifacts::rows(context, form, &artifacts)?;
         let s = if artifacts.len() == 1 { "" } else { "s" };
         context.say(&format!(
             "would restore {} artifact{s}; nothing was restored",

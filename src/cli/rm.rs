@@ -1,21 +1,18 @@
 //! `rm`: removes artifacts, row and data together.
 
-use std::io::{BufRead, IsTerminal, Write};
-
 use clap::Args;
 use serde::Serialize;
 
-use super::args::{Output, duration};
-use super::context::{Context, Form, escape};
+use super::context::Context;
 use super::fail::Failure;
+use super::flags::{Form, Output};
+use super::prompt::confirm;
+use super::removing::{TrashFlags, no_backup, purged, skipped, whither};
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
-use super::show::Subjects;
+use super::subjects::Subjects;
 use crate::model::removal::Keep;
-use crate::ops::remove::{
-    BackupFailure, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
-};
+use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::registry::Registry;
-use crate::retention::length;
 
 /// Names that a prompt lists; more are counted.
 const MOST_NAMES: usize = 10;
@@ -52,32 +49,6 @@ pub(super) struct Rm {
     trash: TrashFlags,
     #[command(flatten)]
     output: Output,
-}
-
-/// What becomes of removed data.
-#[derive(Debug, Clone, Copy, Args)]
-pub(super) struct TrashFlags {
-    /// Keep the data in the trash until it is emptied
-    #[arg(long, conflicts_with_all = ["no_trash", "trash_for"])]
-    trash: bool,
-    /// Keep the data in the trash for this long, such as 72h
-    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "no_trash")]
-    trash_for: Option<std::time::Duration>,
-    /// Unlink the data at once, whatever trash.keep in config.toml says
-    #[arg(long)]
-    no_trash: bool,
-}
-
-impl TrashFlags {
-    /// How long the data can be restored: as the flags say, else as the configuration does.
-    pub(super) fn keep(self, registry: &Registry) -> Keep {
-        match self.trash_for {
-            Some(time) => Keep::For(time),
-            None if self.trash => Keep::UntilEmptied,
-            None if self.no_trash => Keep::No,
-            None => registry.default_keep(),
-        }
-    }
 }
 
 impl Record for PlannedItem {
@@ -284,40 +255,6 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: Keep) -> Result<(), Failure>
     )
 }
 
-/// Where removed data goes, in words.
-pub(super) fn whither(keep: Keep) -> String {
-    match keep {
-        Keep::No => "for good".to_owned(),
-        Keep::UntilEmptied => "into the trash".to_owned(),
-        Keep::For(time) => format!("into the trash for {}", length(time)),
-    }
-}
-
-/// Asks on the terminal; anything but yes is a no, and then `nothing` is said.
-pub(super) fn confirm(
-    context: &Context,
-    question: &str,
-    nothing: &str,
-    instead: &str,
-) -> Result<(), Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::usage(
-            format!("there is no terminal to ask on; {nothing}"),
-            instead,
-        ));
-    }
-    let mut stderr = std::io::stderr().lock();
-    write!(stderr, "{}", escape(question)).and_then(|()| stderr.flush())?;
-    drop(stderr);
-    let mut answer = String::new();
-    std::io::stdin().lock().read_line(&mut answer)?;
-    if matches!(answer.trim(), "y" | "Y" | "yes") {
-        return Ok(());
-    }
-    context.say(nothing);
-    Err(Failure::Declined)
-}
-
 fn say(
     context: &mut Context,
     report: &RemovalReport,
@@ -365,38 +302,4 @@ fn say(
         None => {}
     }
     Ok(())
-}
-
-/// Says that a removal went on without a backup.
-pub(super) fn no_backup(context: &Context, failure: &BackupFailure) {
-    context.warn(&format!(
-        "the catalog could not be backed up before: {}",
-        failure.reason
-    ));
-}
-
-/// Says what was left out.
-pub(super) fn skipped(context: &Context, skipped: &[Skipped]) {
-    for skipped in skipped {
-        let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
-        context.warn(&if reason.starts_with(&path) {
-            format!("skipped: {reason}")
-        } else {
-            format!("skipped {path}: {reason}")
-        });
-    }
-}
-
-/// Says what a purge did.
-pub(super) fn purged(context: &Context, purge: &crate::store::PurgeReport) {
-    for (path, reason) in &purge.failures {
-        context.warn(&format!("could not unlink {}: {reason}", path.display()));
-    }
-    if purge.failed > 0 {
-        let hint = context.with_base("mend that, then: dalsegno trash empty");
-        context.warn(&format!("{} could not be unlinked; {hint}", purge.failed));
-    } else if !purge.is_done {
-        let hint = context.with_base("see: dalsegno trash list");
-        context.say(&format!("another process goes on with unlinking; {hint}"));
-    }
 }

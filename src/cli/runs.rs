@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::args::Output;
 use super::context::Context;
 use super::fail::Failure;
+use super::flags::Output;
 use super::render::{
     Align, Column, Record, Rows, or_dash, or_empty, short_time, total_cells, total_fields,
 };

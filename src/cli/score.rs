@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::args::Output;
-use super::context::{Context, Form, shell_word};
+use super::context::Context;
 use super::fail::Failure;
 use super::files;
-use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty};
+use super::flags::{Form, Output};
+use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty, shell_word};
 use crate::catalog::ScoreQuery;
 use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::name::RunName;

@@ -2,11 +2,11 @@
 
 use clap::Args;
 
-use super::args::Output;
 use super::context::Context;
 use super::fail::Failure;
-use super::render;
-use super::show::{self, Subjects};
+use super::flags::Output;
+use super::subjects::Subjects;
+use super::{artifacts, render};
 use crate::ops::seal::SealOptions;
 use crate::registry::Target;
 
@@ -61,5 +61,5 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
         sealed.extend(registry.get(&Target::Id(artifact.id))?);
     }
     let form = context.form(command.output);
-    show::rows(context, form, &sealed)
+    artifacts::rows(context, form, &sealed)
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::args::duration;
 use super::fail::kind_error;
+use super::flags::duration;
 use crate::model::artifact::State;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::filter::{Filter, IterationRange};

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::args::{Output, duration};
-use super::context::{Context, Form};
+use super::context::Context;
 use super::fail::Failure;
+use super::flags::{Form, Output, duration};
+use super::prompt::confirm;
+use super::removing::purged;
 use super::render::{
     self, Align, Column, Record, Rows, or_empty, total_cells, total_fields, total_text,
 };
-use super::rm;
 use crate::model::removal::{Removal, RemovalState};
 use crate::model::size::Total;
 use crate::retention::length;
@@ -161,7 +162,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
             ),
             None => format!("what is in the trash ({total})"),
         };
-        rm::confirm(
+        confirm(
             context,
             &format!("Unlink {what} for good? [y/N] "),
             "nothing was unlinked",
@@ -179,7 +180,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
         }
         Form::Table | Form::Tsv => {}
     }
-    rm::purged(context, &report.purge);
+    purged(context, &report.purge);
     let s = if report.purged.len() == 1 { "" } else { "s" };
     context.say(&format!(
         "purged {} removal{s}: {} files, {} folders",

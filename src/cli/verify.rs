@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use clap::Args;
 use serde::Serialize;
 
-use super::args::Output;
-use super::context::{Context, Form};
+use super::context::Context;
 use super::fail::Failure;
+use super::flags::{Form, Output};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
 use super::selection::Selection;
 use crate::ops::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};

@@ -286,7 +286,9 @@ fn inline_paths(code: &str) -> Vec<Vec<String>> {
             }
             path.push(word);
         }
-        if !path[0].is_empty() {
+        // `pub(in crate::cli)` says who may use an item; it imports nothing.
+        let is_visibility = head.trim_end_matches(is_word).ends_with("pub(in ");
+        if !path[0].is_empty() && !is_visibility {
             paths.push(path);
         }
     }

@@ -5,9 +5,9 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::Args;
 
-use crate::cli::args::duration;
-use crate::cli::context::shell_word;
 use crate::cli::fail::Failure;
+use crate::cli::flags::duration;
+use crate::cli::render::shell_word;
 use crate::cli::selection::kind;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;

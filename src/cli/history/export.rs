@@ -5,10 +5,10 @@ use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
 
-use super::super::context::Context;
-use super::super::fail::Failure;
-use super::super::render::{self, Record, or_empty};
-use super::one::{Whole, origin};
+use super::show::{Whole, origin};
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::render::{self, Record, or_empty};
 use crate::model::artifact::Artifact;
 use crate::model::operation::{Image, Operation, Side};
 

@@ -12,7 +12,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Align, Column};
+use super::text::flat;
 
 /// Rows that are aligned together.
 const PAGE: usize = 500;
@@ -28,6 +28,21 @@ const SENTENCE: usize = 30;
 
 /// How far a sentence below its row stands in.
 const INDENT: usize = 4;
+
+/// A column: its name in a table, and whether it holds numbers.
+pub(in crate::cli) struct Column(pub(in crate::cli) &'static str, pub(in crate::cli) Align);
+
+/// Where the cells of a column stand.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Align {
+    Left,
+    /// Left, and may lose its middle on a narrow terminal; as the last column, goes on lines of
+    /// its own there.
+    Text,
+    Right,
+    /// Left, only on a terminal, and not on a narrow one.
+    Bar,
+}
 
 pub(super) struct Table {
     columns: &'static [Column],
@@ -52,8 +67,7 @@ impl Table {
     }
 
     pub(super) fn push(&mut self, row: Vec<String>, out: &mut impl Write) -> io::Result<()> {
-        self.rows
-            .push(row.iter().map(|cell| super::flat(cell)).collect());
+        self.rows.push(row.iter().map(|cell| flat(cell)).collect());
         if self.rows.len() >= PAGE {
             self.page(out)?;
         }

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
-use crate::cli::context::{Context, escape};
+use crate::cli::context::Context;
 use crate::cli::fail::Failure;
+use crate::cli::render::escape;
 use crate::model::size::ByteCount;
 
 /// Columns of a report; it is pasted into mails and issues.

@@ -1,22 +1,17 @@
 //! A plan on the screen.
 
-use std::path::Path;
-
 use serde::Serialize;
 
-use super::{line_at, relative};
-use crate::cli::args::Output;
-use crate::cli::context::{Context, Form, escape};
+use crate::cli::context::Context;
 use crate::cli::fail::Failure;
+use crate::cli::flags::{Form, Output};
 use crate::cli::render::{
     self, Align, Column, Record, Rows, count, or_dash, or_empty, size_cells, size_fields,
     total_text,
 };
-use crate::error::Error;
 use crate::model::clock::Timestamp;
-use crate::ops::gc::{GcPlan, GcRequest};
-use crate::registry::{Registry, Target};
-use crate::retention::{Decision, Explanation, GroupKey, Line, Plan, Sum, Totals};
+use crate::ops::gc::GcPlan;
+use crate::retention::{Decision, Line, Plan, Sum, Totals};
 
 impl Record for Line {
     const NAME: &'static str = "lines";
@@ -84,7 +79,7 @@ impl Record for Line {
     }
 }
 
-fn word(decision: Decision) -> &'static str {
+pub(super) fn word(decision: Decision) -> &'static str {
     match decision {
         Decision::Keep => "keep",
         Decision::Remove => "remove",
@@ -121,7 +116,7 @@ struct Document<'a> {
 }
 
 /// Shows a plan: its lines, then what stays and what goes.
-pub(super) fn plan(context: &mut Context, plan: &GcPlan, output: Output) -> Result<(), Failure> {
+pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Result<(), Failure> {
     let totals = plan.plan.totals();
     let form = context.form(output);
     if form == Form::Json {
@@ -162,96 +157,4 @@ pub(super) fn lines(context: &mut Context, plan: &Plan, form: Form) -> Result<()
     plan.lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing that is present is selected")
         .map(|_| ())
-}
-
-/// Says of one artifact what every rule says.
-pub(super) fn explain(
-    context: &mut Context,
-    registry: &Registry,
-    request: &GcRequest,
-    path: &Path,
-    output: Output,
-) -> Result<(), Failure> {
-    let path = relative(context, registry, path)?;
-    let target = Target::Path(path.clone());
-    let artifact = registry.get(&target)?;
-    let artifact = artifact.ok_or_else(|| registry.not_recorded(&target))?;
-    let explanation = match registry.explain_gc(request, artifact.id)? {
-        Some(explanation) => Some(explanation),
-        None => of_plan(registry, request, &path)?,
-    };
-    let form = context.form(output);
-    let Some(told) = explanation else {
-        context.say(&format!(
-            "{} is not selected, or not present: it stays",
-            artifact.path().display()
-        ));
-        return match form {
-            Form::Json => render::document(context, "explanation", &None::<Explanation>),
-            _ => Ok(()),
-        };
-    };
-    match form {
-        Form::Json => return render::document(context, "explanation", &told),
-        Form::Jsonl => {
-            let line = render::json(&told)?;
-            return context.line(&line);
-        }
-        Form::Table | Form::Tsv => {}
-    }
-    let mut lines = vec![
-        format!("{}", artifact.path().display()),
-        format!("decision    {}", word(told.line.decision)),
-    ];
-    let heads = std::iter::once("because     ").chain(std::iter::repeat("            "));
-    lines.extend(
-        told.line
-            .reasons
-            .iter()
-            .zip(heads)
-            .map(|(reason, head)| format!("{head}{reason}")),
-    );
-    let heads = std::iter::once("rules       ").chain(std::iter::repeat("            "));
-    lines.extend(
-        told.verdicts
-            .iter()
-            .zip(heads)
-            .map(|(verdict, head)| format!("{head}{verdict}")),
-    );
-    lines.push(format!(
-        "group       {}: {} kept, {} removed",
-        told.group, told.group_kept, told.group_removed
-    ));
-    lines
-        .iter()
-        .try_for_each(|line| context.line(&escape(line)))
-}
-
-/// What a plan for whole runs says of an artifact.
-fn of_plan(
-    registry: &Registry,
-    request: &GcRequest,
-    path: &Path,
-) -> Result<Option<Explanation>, Error> {
-    let plan = registry.plan_gc(request)?.plan;
-    let Some(line) = line_at(&plan, path) else {
-        return Ok(None);
-    };
-    let group = GroupKey::from(&line.artifact.key);
-    let of_group = plan
-        .lines
-        .iter()
-        .filter(|line| GroupKey::from(&line.artifact.key) == group);
-    let removed = of_group
-        .clone()
-        .filter(|line| crate::ops::gc::goes(line))
-        .count();
-    let kept = of_group.count() - removed;
-    Ok(Some(Explanation {
-        verdicts: Vec::new(),
-        group,
-        group_kept: kept as u64,
-        group_removed: removed as u64,
-        line: line.clone(),
-    }))
 }

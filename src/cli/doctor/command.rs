@@ -1,9 +1,4 @@
-//! `doctor`: what a person needs to know about a registry that behaves oddly, and what a bug report
-//! needs. It reads only, and reports also where the registry cannot be opened.
-
-mod machine;
-mod redact;
-mod show;
+//! The command `doctor`: gathers the report and writes it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,12 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use serde::Serialize;
 
-use super::args::Output;
-use super::context::{Context, Form};
-use super::fail::{self, Failure};
-use super::render;
+use super::machine::{self, Machine, Program, User};
+use super::{layout, redact};
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, Folder};
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::flags::{Form, Output};
+use crate::cli::{render, report};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;
@@ -25,8 +22,6 @@ use crate::model::operation::Hash;
 use crate::model::size::Total;
 use crate::registry::Registry;
 use crate::store::FileSystem;
-
-use machine::{Machine, Program, User};
 
 /// A report does not wait for others as long as a change does.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -42,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. Paths, names of policies, and the name of this host are: --redact
 /// replaces the base directory, the catalog, the home directory, user and host.
 #[derive(Debug, Args)]
-pub(super) struct Doctor {
+pub(in crate::cli) struct Doctor {
     /// Replace paths, user and host by words such as [BASE]
     #[arg(long)]
     redact: bool,
@@ -140,7 +135,7 @@ fn line_of(backup: &Backup) -> BackupLine {
     }
 }
 
-pub(super) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure> {
+pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure> {
     let mut failure = None;
     let base = context.base().map_err(|error| failure = Some(error)).ok();
     // Without a registry the folder that one is looked for in says more than none.
@@ -205,7 +200,7 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(),
             let line = render::json(&json)?;
             context.line(&line)
         }
-        Form::Table | Form::Tsv => show::lines(context, &json),
+        Form::Table | Form::Tsv => layout::lines(context, &json),
     }
 }
 
@@ -278,8 +273,8 @@ fn problem(context: &Context, failure: &Failure) -> Problem {
     match failure {
         Failure::Library(error) => Problem {
             code: error.code(),
-            message: fail::with_causes(error),
-            next: fail::next(error, context),
+            message: report::with_causes(error),
+            next: report::next(error, context),
         },
         Failure::Outside(message, next) => Problem {
             code: "outside",

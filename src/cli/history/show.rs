@@ -4,10 +4,10 @@ use clap::Args;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::super::args::Output;
-use super::super::context::{Context, Form, escape};
-use super::super::fail::Failure;
-use super::super::render::{self, or_dash};
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::flags::{Form, Output};
+use crate::cli::render::{self, escape, or_dash};
 use crate::model::artifact::{Artifact, Origin};
 use crate::model::operation::{Image, Operation, Side};
 

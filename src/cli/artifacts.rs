@@ -1,0 +1,99 @@
+//! Artifacts as rows, for every command that lists some.
+
+use super::context::Context;
+use super::fail::Failure;
+use super::flags::Form;
+use super::render::{Align, Column, Record, Rows, or_dash, or_empty, size_cells, size_fields};
+use crate::model::artifact::Artifact;
+
+impl Record for Artifact {
+    const NAME: &'static str = "artifacts";
+    const COLUMNS: &'static [Column] = &[
+        Column("RUN", Align::Text),
+        Column("ITERATION", Align::Right),
+        Column("KIND", Align::Left),
+        Column("DATASET", Align::Text),
+        Column("PARAMETERS", Align::Text),
+        Column("STATE", Align::Left),
+        Column("SIZE", Align::Right),
+        Column("FILES", Align::Right),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "run",
+        "kind",
+        "iteration",
+        "dataset",
+        "parameters",
+        "container",
+        "array",
+        "path",
+        "state",
+        "bytes",
+        "files",
+        "recorded_at",
+        "written_at",
+        "sealed_at",
+        "content_hash",
+        "pins",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let [bytes, files] = size_cells(self.size);
+        vec![
+            self.key.run().to_string(),
+            or_dash(self.key.iteration()),
+            self.key.kind().to_string(),
+            or_dash(self.key.dataset()),
+            or_dash(self.key.parameters()),
+            self.state.to_string(),
+            bytes,
+            files,
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let [bytes, files] = size_fields(self.size);
+        vec![
+            self.id.to_string(),
+            self.key.run().to_string(),
+            self.key.kind().to_string(),
+            or_empty(self.key.iteration()),
+            or_empty(self.key.dataset()),
+            or_empty(self.key.parameters()),
+            self.container().to_string(),
+            or_empty(self.location().array),
+            self.path().display().to_string(),
+            self.state.to_string(),
+            bytes,
+            files,
+            self.recorded_at.to_string(),
+            or_empty(self.written_at),
+            or_empty(self.sealed_at),
+            or_empty(self.content_hash),
+            self.pins.join(","),
+        ]
+    }
+}
+
+/// Writes artifacts as rows.
+pub(super) fn rows(
+    context: &mut Context,
+    form: Form,
+    artifacts: &[Artifact],
+) -> Result<(), Failure> {
+    let mut rows = Rows::new::<Artifact>(context, form)?;
+    artifacts
+        .iter()
+        .try_for_each(|artifact| rows.push(artifact))?;
+    rows.finish("no artifact is selected").map(|_| ())
+}
+
+/// The name of a user, or the number where it has none.
+pub(super) fn user_name(number: u32) -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(number));
+    match user {
+        Ok(Some(user)) => user.name,
+        _ => number.to_string(),
+    }
+}

@@ -1,0 +1,154 @@
+//! The list of commands: their names, help and arguments, and which file runs each.
+
+use std::cell::Cell;
+use std::ffi::OsString;
+
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use super::context::Context;
+use super::fail::Failure;
+use super::flags::Global;
+use super::{
+    completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, rebuild, record,
+    refresh, restore, rm, runs, scan, score, seal, show, trash, undo, unpin, verify,
+};
+
+/// The registry of what training runs wrote: which iterations have validation outputs, where
+/// they are, what they take.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dalsegno",
+    version,
+    max_term_width = 100,
+    propagate_version = true
+)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 findings, \
+    10 no registry here, 11 lock timeout, 12 catalog damaged, 13 catalog too new, 130 interrupted."
+)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    Init(Later<init::Init>),
+    Record(Later<record::Record>),
+    Seal(Later<seal::Seal>),
+    List(Later<list::List>),
+    Show(Later<show::Show>),
+    Iterations(Later<iterations::Iterations>),
+    Runs(Later<runs::Runs>),
+    Du(Later<du::Du>),
+    Rm(Later<rm::Rm>),
+    Pin(Later<pin::PinCommand>),
+    Unpin(Later<unpin::UnpinCommand>),
+    Score(Later<score::ScoreCommand>),
+    Gc(Box<Later<gc::Gc>>),
+    History(Box<Later<history::History>>),
+    Undo(Later<undo::Undo>),
+    Restore(Later<restore::Restore>),
+    Trash(Later<trash::Trash>),
+    Scan(Later<scan::Scan>),
+    Refresh(Later<refresh::Refresh>),
+    Verify(Box<Later<verify::Verify>>),
+    Rebuild(Later<rebuild::Rebuild>),
+    Doctor(Later<doctor::Doctor>),
+    Demo(Later<demo::Demo>),
+    Completions(Later<completions::Completions>),
+    Man(Later<man::Man>),
+}
+
+thread_local! {
+    /// Whether the arguments of every command are to be put together.
+    static IS_WHOLE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The arguments of all commands, for help, manual pages and completions.
+pub(super) fn whole() -> clap::Command {
+    IS_WHOLE.set(true);
+    let whole = Arguments::command();
+    IS_WHOLE.set(false);
+    whole
+}
+
+/// The arguments of a command, put together only where that command is meant: those of all take
+/// longer than many a command itself. What is printed has all of them, see [`whole`].
+#[derive(Debug)]
+pub(super) struct Later<T>(pub(super) T);
+
+impl<T: Args> Args for Later<T> {
+    fn augment_args(command: clap::Command) -> clap::Command {
+        match IS_WHOLE.get() {
+            true => T::augment_args(command),
+            false => command.defer(T::augment_args),
+        }
+    }
+
+    fn augment_args_for_update(command: clap::Command) -> clap::Command {
+        T::augment_args_for_update(command)
+    }
+}
+
+impl<T: FromArgMatches> FromArgMatches for Later<T> {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        T::from_arg_matches(matches).map(Self)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.0.update_from_arg_matches(matches)
+    }
+}
+
+/// Reads the arguments of a call, the program's name first.
+pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
+    Arguments::try_parse_from(arguments).or_else(|_| {
+        // Help and usage errors speak of every command.
+        let mut whole = whole();
+        let matches = whole.try_get_matches_from_mut(arguments)?;
+        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
+    })
+}
+
+/// Runs a command.
+pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(command) => init::run(context, &command.0),
+        Command::Record(command) => record::run(context, &command.0),
+        Command::Seal(command) => seal::run(context, &command.0),
+        Command::List(command) => list::run(context, &command.0),
+        Command::Show(command) => show::run(context, &command.0),
+        Command::Iterations(command) => iterations::run(context, &command.0),
+        Command::Runs(command) => runs::run(context, &command.0),
+        Command::Du(command) => du::run(context, &command.0),
+        Command::Rm(command) => rm::run(context, &command.0),
+        Command::Pin(command) => pin::run(context, &command.0),
+        Command::Unpin(command) => unpin::run(context, &command.0),
+        Command::Score(command) => score::run(context, &command.0),
+        Command::Gc(command) => gc::run(context, &command.0),
+        Command::History(command) => history::run(context, &command.0),
+        Command::Undo(command) => undo::run(context, &command.0),
+        Command::Restore(command) => restore::run(context, &command.0),
+        Command::Trash(command) => trash::run(context, &command.0),
+        Command::Doctor(command) => doctor::run(context, &command.0),
+        Command::Scan(command) => scan::run(context, &command.0),
+        Command::Refresh(command) => refresh::run(context, &command.0),
+        Command::Verify(command) => verify::run(context, &command.0),
+        Command::Rebuild(command) => rebuild::run(context, &command.0),
+        Command::Demo(command) => demo::run(context, &command.0, run_words),
+        Command::Completions(command) => completions::run(context, &command.0, whole()),
+        Command::Man(command) => man::run(context, &command.0, whole()),
+    }
+}
+
+/// Runs a command that is given in words, as the demonstration does.
+fn run_words(context: &mut Context, words: &[&str]) -> Result<(), Failure> {
+    let arguments = std::iter::once("dalsegno").chain(words.iter().copied());
+    let arguments: Vec<OsString> = arguments.map(OsString::from).collect();
+    let arguments = parse(&arguments)
+        .map_err(|error| Failure::Other(format!("the step cannot be run: {error}")))?;
+    run(context, arguments.command)
+}

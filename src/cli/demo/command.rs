@@ -1,0 +1,103 @@
+//! The command `demo`: makes the base directory and runs the steps.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::runs;
+use super::steps::STEPS;
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::render::shell_word;
+
+/// Make a small base directory with real zarr arrays and show what dalsegno does with it
+///
+/// Each step is shown with the command that does it. The folder is left to play with.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Demo {
+    /// Folder to make; must not exist or be empty [default: a new one in the temporary folder]
+    dir: Option<PathBuf>,
+}
+
+/// What to do where the folder does not serve.
+const ELSEWHERE: &str = "name a folder that does not exist yet: dalsegno demo DIR";
+
+/// Runs a command that is given in words.
+type RunCommand = fn(&mut Context, &[&str]) -> Result<(), Failure>;
+
+pub(in crate::cli) fn run(
+    context: &mut Context,
+    command: &Demo,
+    run_command: RunCommand,
+) -> Result<(), Failure> {
+    let base = folder(command.dir.as_deref())?;
+    context.line(&format!(
+        "A base directory with two runs, made for this: {}",
+        base.display()
+    ))?;
+    runs::write(&base).map_err(|error| {
+        Failure::Outside(
+            format!("writing arrays to {} failed: {error}", base.display()),
+            ELSEWHERE,
+        )
+    })?;
+    context.show_for(&base);
+    for (text, commands) in STEPS {
+        context.line(&format!("\n# {text}"))?;
+        for words in *commands {
+            step(context, words, run_command)?;
+        }
+    }
+    let base = base.display();
+    context.line(&format!(
+        "\nIt is yours to play with: export DALSEGNO_BASE={base}"
+    ))
+}
+
+/// Shows a command, and does what it says.
+fn step(context: &mut Context, words: &[&str], command: RunCommand) -> Result<(), Failure> {
+    let (bold, plain) = if context.colour() {
+        ("\x1b[1m", "\x1b[0m")
+    } else {
+        ("", "")
+    };
+    let shown: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
+    context.line(&format!("{bold}$ dalsegno {}{plain}", shown.join(" ")))?;
+    context.flush()?;
+    command(context, words)?;
+    context.flush()
+}
+
+/// The folder to use: new or empty.
+fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::Outside(
+            format!("making {} failed: {error}", path.display()),
+            ELSEWHERE,
+        )
+    };
+    let Some(path) = given else {
+        let temporary = std::env::temp_dir();
+        return tempfile::Builder::new()
+            .prefix("dalsegno-demo-")
+            .tempdir()
+            .map(tempfile::TempDir::keep)
+            .map_err(|error| failed(&temporary, error));
+    };
+    let path = std::path::absolute(path).map_err(|error| failed(path, error))?;
+    if path.exists() && !path.is_dir() {
+        return Err(Failure::usage(
+            format!("{} is not a folder", path.display()),
+            ELSEWHERE,
+        ));
+    }
+    std::fs::create_dir_all(&path).map_err(|error| failed(&path, error))?;
+    let mut entries = std::fs::read_dir(&path).map_err(|error| failed(&path, error))?;
+    if entries.next().is_some() {
+        return Err(Failure::usage(
+            format!("{} is not empty", path.display()),
+            ELSEWHERE,
+        ));
+    }
+    Ok(path)
+}

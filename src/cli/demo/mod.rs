@@ -1,0 +1,8 @@
+//! `demo`: the main job, shown on a small base directory with real zarr arrays.
+
+mod command;
+mod runs;
+mod steps;
+mod zarr;
+
+pub(super) use command::{Demo, run};

@@ -1,0 +1,147 @@
+//! Carrying a plan out, and saying what was done.
+
+use std::io::IsTerminal;
+use std::path::Path;
+
+use super::plan;
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::files;
+use crate::cli::flags::{Form, Output};
+use crate::cli::prompt::confirm;
+use crate::cli::removing::{TrashFlags, no_backup, purged, skipped, whither};
+use crate::cli::render::{self, count, total_text};
+use crate::ops::gc::{GcOptions, GcPlan, GcReport, PlanFile};
+use crate::registry::Registry;
+
+/// The flags that say how a plan is carried out.
+pub(super) struct CarryOut<'a> {
+    pub(super) yes: bool,
+    pub(super) reason: Option<&'a str>,
+    pub(super) trash: TrashFlags,
+    pub(super) output: Output,
+}
+
+pub(super) fn file(
+    context: &mut Context,
+    command: &CarryOut<'_>,
+    path: &Path,
+) -> Result<(), Failure> {
+    let text = files::read(path, "give a file that dalsegno gc --plan-out wrote")?;
+    let plan = PlanFile::parse(&text)?;
+    let registry = context.open()?;
+    carry_out(context, command, &registry, &plan)
+}
+
+pub(super) fn plan(
+    context: &mut Context,
+    command: &CarryOut<'_>,
+    registry: &Registry,
+    made: &GcPlan,
+) -> Result<(), Failure> {
+    let form = context.form(command.output);
+    if form == Form::Table && std::io::stdout().is_terminal() && !command.yes {
+        plan::lines(context, &made.plan, form)?;
+    }
+    for remark in made.plan.unmet.iter().chain(&made.plan.notices) {
+        context.warn(remark);
+    }
+    carry_out(context, command, registry, &made.file)
+}
+
+fn carry_out(
+    context: &mut Context,
+    command: &CarryOut<'_>,
+    registry: &Registry,
+    plan: &PlanFile,
+) -> Result<(), Failure> {
+    let form = context.form(command.output);
+    if plan.items.is_empty() {
+        context.say("nothing may go; nothing was removed");
+        let report = GcReport {
+            plan: plan.id.clone(),
+            ..GcReport::default()
+        };
+        return tell(context, &report, form);
+    }
+    let keep = command.trash.keep(registry);
+    if !command.yes {
+        let artifacts = count(plan.items.len(), "artifact");
+        let total = total_text(&plan.total());
+        confirm(
+            context,
+            &format!(
+                "plan {} of {}: {}\nRemove {artifacts}, {total}, {}? [y/N] ",
+                plan.id,
+                render::short_time(plan.made_at),
+                plan.policy,
+                whither(keep)
+            ),
+            "nothing was removed",
+            "look at the plan with: dalsegno gc …, then carry it out with: dalsegno gc … --apply \
+             --yes",
+        )?;
+    }
+    let options = GcOptions {
+        reason: command.reason.map(str::to_owned),
+        keep,
+    };
+    let monitor = context.monitor();
+    let mut done = 0;
+    let result = registry.apply_gc(plan, &options, &monitor, |report| done = report.artifacts);
+    drop(monitor);
+    if done > 0 && result.is_err() {
+        let done = count(done, "artifact");
+        context.say(&format!(
+            "{done} of the plan were removed before the error, in removals of their own"
+        ));
+    }
+    let report = result?;
+    tell(context, &report, form)?;
+    if let Some(failure) = &report.backup_failed {
+        no_backup(context, failure);
+    }
+    skipped(context, &report.skipped);
+    if report.missing > 0 {
+        let missing = count(report.missing, "artifact");
+        context.warn(&format!(
+            "{missing} had no data any more; the rows are gone"
+        ));
+    }
+    if report.removals.is_empty() {
+        context.say("nothing was removed");
+    } else {
+        context.say(&format!(
+            "removed {}, {} ({})",
+            count(report.artifacts, "artifact"),
+            total_text(&report.total),
+            count(report.removals.len(), "removal")
+        ));
+    }
+    match &report.purge {
+        Some(purge) => purged(context, purge),
+        None if !report.removals.is_empty() => {
+            let hint = "bring a removal back with: dalsegno restore ID; see: dalsegno trash list";
+            context.say(&context.with_base(hint));
+        }
+        None => {}
+    }
+    let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
+    if report.skipped.is_empty() && is_unlinked {
+        Ok(())
+    } else {
+        Err(Failure::Partly)
+    }
+}
+
+/// Writes the report to stdout, where it is to be read by programs.
+fn tell(context: &mut Context, report: &GcReport, form: Form) -> Result<(), Failure> {
+    match form {
+        Form::Json => render::document(context, "gc", report),
+        Form::Jsonl => {
+            let line = render::json(report)?;
+            context.line(&line)
+        }
+        Form::Table | Form::Tsv => Ok(()),
+    }
+}

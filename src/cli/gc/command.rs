@@ -1,0 +1,177 @@
+//! The command `gc`: its flags, and the look on disk before a plan.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::apply::CarryOut;
+use super::rules::Rules;
+use super::{apply, explain, plan};
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::files;
+use crate::cli::flags::Output;
+use crate::cli::removing::TrashFlags;
+use crate::cli::render::shell_word;
+use crate::cli::selection::Selection;
+use crate::model::filter::Filter;
+use crate::model::progress::Monitor;
+use crate::ops::gc::{GcPlan, GcRequest};
+use crate::ops::refresh::RefreshOptions;
+use crate::registry::Registry;
+
+/// Plan what may go, with a reason for every artifact, and carry the plan out
+///
+/// Without --apply nothing is removed. Looks on disk first, and counts what nobody counted. Flags of the selection say what may go at all; what a rule
+/// keeps stays; with a limit, only as much of the rest goes as the limit needs, the oldest first.
+/// Rules compare the iterations of one run, kind and dataset. Pinned artifacts, the iterations that
+/// DaCapo's checkpoints call best, and what was recorded or written within the last hour always
+/// stay. Checkpoints are looked at only where --kind names them. Exit code 3 where something was
+/// skipped, or could not be read or unlinked.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Gc {
+    #[command(flatten)]
+    selection: Selection,
+    #[command(flatten)]
+    rules: Rules,
+    /// Say of one artifact what every rule says
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["apply", "plan_out"])]
+    explain: Option<PathBuf>,
+    /// Write the plan to a new file, for --apply FILE
+    #[arg(long, value_name = "FILE", conflicts_with = "apply")]
+    plan_out: Option<PathBuf>,
+    /// Carry the plan out: the one of these rules, or the one of a file as it is
+    #[arg(long, value_name = "FILE", num_args = 0..=1)]
+    #[expect(
+        clippy::option_option,
+        reason = "a flag with a value that may be left out"
+    )]
+    apply: Option<Option<PathBuf>>,
+    /// Do not ask
+    #[arg(long, short)]
+    yes: bool,
+    /// Why; is remembered
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    trash: TrashFlags,
+    /// Do not look on disk first
+    #[arg(long)]
+    no_refresh: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Gc {
+    fn carry_out(&self) -> CarryOut<'_> {
+        CarryOut {
+            yes: self.yes,
+            reason: self.reason.as_deref(),
+            trash: self.trash,
+            output: self.output,
+        }
+    }
+}
+
+pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Failure> {
+    let mut filter = command.selection.filter();
+    if !filter.states.is_empty() || filter.pinned {
+        return Err(Failure::usage(
+            "gc looks at what is present, and what is pinned always stays",
+            "dalsegno gc without --state and --pinned",
+        ));
+    }
+    if let Some(Some(file)) = &command.apply {
+        if !filter.is_all() || command.rules.any() {
+            return Err(Failure::usage(
+                "a plan of a file is carried out as it is; it takes no selection and no rules",
+                "dalsegno gc --apply FILE",
+            ));
+        }
+        let carry_out = command.carry_out();
+        return apply::file(context, &carry_out, file);
+    }
+    let age = command.selection.age();
+    filter.older_than = None;
+    let rules = |registry: &Registry| command.rules.read(&filter, age, registry);
+    let (registry, request, partly) = open(context, command, &rules)?;
+    if let Some(path) = &command.explain {
+        return explain::explain(context, &registry, &request, path, command.output);
+    }
+    let plan = registry.plan_gc(&request)?;
+    let result = match &command.apply {
+        Some(_) => apply::plan(context, &command.carry_out(), &registry, &plan),
+        None => {
+            let told = plan::show(context, &plan, command.output);
+            told.and_then(|()| keep(context, command, &plan))
+        }
+    };
+    match result {
+        Ok(()) if partly => Err(Failure::Partly),
+        result => result,
+    }
+}
+
+type ReadRules<'a> = &'a dyn Fn(&Registry) -> Result<GcRequest, Failure>;
+
+/// Opens the registry and looks on disk for what the request is about: a plan trusts what the
+/// catalog knows. The last value says whether something could not be read.
+fn open(
+    context: &mut Context,
+    command: &Gc,
+    rules: ReadRules<'_>,
+) -> Result<(Registry, GcRequest, bool), Failure> {
+    let applies = command.apply.is_some();
+    let registry = if applies {
+        context.open()?
+    } else {
+        context.open_to_refresh(!command.no_refresh)?
+    };
+    let request = rules(&registry)?;
+    if command.no_refresh || registry.is_read_only() {
+        return Ok((registry, request, false));
+    }
+    let mut partly = false;
+    for filter in registry.gc_selection(&request) {
+        let monitor = context.monitor();
+        let mut look = |filter: &Filter, options| -> Result<(), Failure> {
+            let report = registry.refresh(filter, options, &monitor as &dyn Monitor)?;
+            context.findings(&report.findings);
+            partly |= !report.findings.is_empty();
+            Ok(())
+        };
+        // Age is what the look itself may change.
+        let filter = Filter {
+            older_than: None,
+            ..filter
+        };
+        let all = RefreshOptions {
+            all: true,
+            measure: false,
+        };
+        look(&filter, all)?;
+        let uncounted = RefreshOptions {
+            all: false,
+            measure: true,
+        };
+        look(&filter, uncounted)?;
+    }
+    Ok((registry, request, partly))
+}
+
+/// Writes the plan to the file that was asked for.
+fn keep(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
+    let Some(path) = &command.plan_out else {
+        if plan.plan.removed().next().is_some() {
+            context.say("nothing was removed; the same command with --apply carries it out");
+        }
+        return Ok(());
+    };
+    let mut text = plan.file.text()?;
+    text.push('\n');
+    files::write_new(path, &text)?;
+    let word = shell_word(&path.display().to_string());
+    let hint = context.with_base(&format!("carry it out with: dalsegno gc --apply {word}"));
+    context.say(&format!("nothing was removed; {hint}"));
+    Ok(())
+}

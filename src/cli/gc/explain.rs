@@ -1,0 +1,117 @@
+//! `gc --explain`: what every rule says of one artifact.
+
+use std::path::{Path, PathBuf};
+
+use super::plan::word;
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::flags::{Form, Output};
+use crate::cli::render::{self, escape};
+use crate::error::Error;
+use crate::ops::gc::{GcRequest, line_at};
+use crate::registry::{Registry, Target};
+use crate::retention::{Explanation, GroupKey};
+
+/// Says of one artifact what every rule says.
+pub(super) fn explain(
+    context: &mut Context,
+    registry: &Registry,
+    request: &GcRequest,
+    path: &Path,
+    output: Output,
+) -> Result<(), Failure> {
+    let path = relative(context, registry, path)?;
+    let target = Target::Path(path.clone());
+    let artifact = registry.get(&target)?;
+    let artifact = artifact.ok_or_else(|| registry.not_recorded(&target))?;
+    let explanation = match registry.explain_gc(request, artifact.id)? {
+        Some(explanation) => Some(explanation),
+        None => of_plan(registry, request, &path)?,
+    };
+    let form = context.form(output);
+    let Some(told) = explanation else {
+        context.say(&format!(
+            "{} is not selected, or not present: it stays",
+            artifact.path().display()
+        ));
+        return match form {
+            Form::Json => render::document(context, "explanation", &None::<Explanation>),
+            _ => Ok(()),
+        };
+    };
+    match form {
+        Form::Json => return render::document(context, "explanation", &told),
+        Form::Jsonl => {
+            let line = render::json(&told)?;
+            return context.line(&line);
+        }
+        Form::Table | Form::Tsv => {}
+    }
+    let mut lines = vec![
+        format!("{}", artifact.path().display()),
+        format!("decision    {}", word(told.line.decision)),
+    ];
+    let heads = std::iter::once("because     ").chain(std::iter::repeat("            "));
+    lines.extend(
+        told.line
+            .reasons
+            .iter()
+            .zip(heads)
+            .map(|(reason, head)| format!("{head}{reason}")),
+    );
+    let heads = std::iter::once("rules       ").chain(std::iter::repeat("            "));
+    lines.extend(
+        told.verdicts
+            .iter()
+            .zip(heads)
+            .map(|(verdict, head)| format!("{head}{verdict}")),
+    );
+    lines.push(format!(
+        "group       {}: {} kept, {} removed",
+        told.group, told.group_kept, told.group_removed
+    ));
+    lines
+        .iter()
+        .try_for_each(|line| context.line(&escape(line)))
+}
+
+/// What a plan for whole runs says of an artifact.
+fn of_plan(
+    registry: &Registry,
+    request: &GcRequest,
+    path: &Path,
+) -> Result<Option<Explanation>, Error> {
+    let plan = registry.plan_gc(request)?.plan;
+    let Some(line) = line_at(&plan, path) else {
+        return Ok(None);
+    };
+    let group = GroupKey::from(&line.artifact.key);
+    let of_group = plan
+        .lines
+        .iter()
+        .filter(|line| GroupKey::from(&line.artifact.key) == group);
+    let removed = of_group
+        .clone()
+        .filter(|line| crate::ops::gc::goes(line))
+        .count();
+    let kept = of_group.count() - removed;
+    Ok(Some(Explanation {
+        verdicts: Vec::new(),
+        group,
+        group_kept: kept as u64,
+        group_removed: removed as u64,
+        line: line.clone(),
+    }))
+}
+
+/// The path of an artifact that was named on the command line, relative to the base directory.
+fn relative(context: &Context, registry: &Registry, path: &Path) -> Result<PathBuf, Failure> {
+    let target = context.target(registry, path);
+    match &target {
+        Target::Path(found) => Ok(found
+            .strip_prefix(registry.base())
+            .unwrap_or(found)
+            .to_path_buf()),
+        _ => Err(registry.not_recorded(&target).into()),
+    }
+}

@@ -1,0 +1,48 @@
+//! The command `history` and its subcommands.
+
+use clap::{Args, Subcommand};
+
+use super::list::List;
+use super::{export, head, list, show, verify};
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+
+/// Show what was done: who changed the catalog, when, and why, the newest first
+///
+/// Every change is an operation with a number. A PATH also answers for what was removed there long
+/// ago. On a terminal the last 50 are shown.
+#[derive(Debug, Args)]
+#[command(subcommand_precedence_over_arg = true)]
+pub(in crate::cli) struct History {
+    #[command(subcommand)]
+    command: Option<HistoryCommand>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum HistoryCommand {
+    Show(show::Show),
+    Head(head::Head),
+    Verify(verify::Verify),
+    Export(export::Export),
+}
+
+pub(in crate::cli) fn run(context: &mut Context, command: &History) -> Result<(), Failure> {
+    let Some(subcommand) = &command.command else {
+        return list::run(context, &command.list);
+    };
+    // Options that every command has may stand anywhere.
+    if command.list != List::default() {
+        return Err(Failure::usage(
+            "a selection and the output of history stand before a subcommand",
+            "leave them out, or give them behind it; see: dalsegno history --help",
+        ));
+    }
+    match subcommand {
+        HistoryCommand::Show(show) => show::run(context, show),
+        HistoryCommand::Head(head) => head::run(context, head),
+        HistoryCommand::Verify(verify) => verify::run(context, verify),
+        HistoryCommand::Export(export) => export::run(context, export),
+    }
+}

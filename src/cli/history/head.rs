@@ -1,0 +1,40 @@
+//! `history head`: number and hash of the last operation.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::flags::{Form, Output};
+use crate::cli::render;
+use crate::model::operation::Hash;
+
+/// Print number and hash of the last operation
+///
+/// Who notes them elsewhere can tell later, with `history verify --head`, whether the history was
+/// cut or written anew.
+#[derive(Debug, Args)]
+pub(super) struct Head {
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct HeadDocument {
+    operation: i64,
+    hash: Hash,
+}
+
+pub(super) fn run(context: &mut Context, command: &Head) -> Result<(), Failure> {
+    let registry = context.open_read_only()?;
+    let (operation, hash) = registry.history_head()?;
+    let head = HeadDocument { operation, hash };
+    match context.form(command.output) {
+        Form::Json => render::document(context, "head", &head),
+        Form::Jsonl => {
+            let line = render::json(&head)?;
+            context.line(&line)
+        }
+        Form::Table | Form::Tsv => context.line(&format!("{operation} {hash}")),
+    }
+}

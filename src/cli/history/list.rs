@@ -1,0 +1,199 @@
+//! `history`: the operations, the newest first.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{time, words};
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::flags::{Form, Output};
+use crate::cli::gone::tell_of_gone;
+use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
+use crate::model::artifact::ArtifactId;
+use crate::model::operation::{Action, HistoryFilter, Operation};
+use crate::registry::{Registry, Target};
+
+/// Operations in a table where nobody said how many.
+const MOST: u64 = 50;
+
+/// Which operations are listed, and how.
+#[derive(Debug, Default, PartialEq, Args)]
+pub(super) struct List {
+    /// Operations on the artifacts that are or were at these paths
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Operations on this artifact, by number
+    #[arg(long, value_name = "N", help_heading = "Selection")]
+    id: Vec<i64>,
+    /// Operations on these runs, by name or glob
+    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
+    run: Vec<String>,
+    /// What was done: record, scan, refresh, seal, remove, restore, purge, recover, pin, unpin,
+    /// score, unscore, rebuild
+    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action, help_heading = "Selection")]
+    action: Vec<Action>,
+    /// Who did it, by user name
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        help_heading = "Selection"
+    )]
+    user: Vec<String>,
+    /// Since then: 2026-11-20, 2026-11-20T08:00:00Z, or an age such as 7d; days are in UTC
+    #[arg(long, value_name = "TIME", value_parser = time::since, help_heading = "Selection")]
+    since: Option<time::Moment>,
+    /// Until then; a day is included
+    #[arg(long, value_name = "TIME", value_parser = time::until, help_heading = "Selection")]
+    until: Option<time::Moment>,
+    /// At most so many, the newest
+    #[arg(long, value_name = "N", help_heading = "Selection")]
+    limit: Option<u64>,
+    #[command(flatten)]
+    output: Output,
+}
+
+fn action(text: &str) -> Result<Action, String> {
+    text.parse()
+        .map_err(|error: crate::model::operation::UnknownAction| error.to_string())
+}
+
+impl Record for Operation {
+    const NAME: &'static str = "operations";
+    const COLUMNS: &'static [Column] = &[
+        Column("OP", Align::Right),
+        Column("WHEN (UTC)", Align::Left),
+        Column("WHO", Align::Left),
+        Column("ACTION", Align::Left),
+        Column("ARTIFACTS", Align::Right),
+        Column("WHAT", Align::Text),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "id",
+        "at",
+        "action",
+        "user",
+        "host",
+        "pid",
+        "command",
+        "job",
+        "version",
+        "reason",
+        "detail",
+        "image_count",
+        "hash",
+        "artifacts",
+        "path",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.id.to_string(),
+            short_time(self.at),
+            format!("{}@{}", self.agent.actor.user, self.agent.actor.host),
+            self.action.to_string(),
+            self.artifacts.to_string(),
+            words::of(self),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let actor = &self.agent.actor;
+        vec![
+            self.id.to_string(),
+            self.at.to_string(),
+            self.action.to_string(),
+            actor.user.clone(),
+            actor.host.clone(),
+            actor.pid.to_string(),
+            or_empty(self.agent.command.as_ref()),
+            or_empty(self.agent.job.as_ref()),
+            self.agent.version.clone(),
+            or_empty(self.reason.as_ref()),
+            or_empty(self.detail.as_ref()),
+            self.images.to_string(),
+            self.hash.to_string(),
+            self.artifacts.to_string(),
+            or_empty(self.path.as_ref()),
+        ]
+    }
+}
+
+pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> {
+    let registry = context.open_read_only()?;
+    let form = context.form(command.output);
+    let mut artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();
+    let mut gone = Vec::new();
+    for path in &command.paths {
+        let target = context.target(&registry, path);
+        let Target::Path(place) = &target else {
+            continue;
+        };
+        let known = registry.artifacts_ever_at(place)?;
+        if known.is_empty() {
+            return Err(registry.not_recorded(&target).into());
+        }
+        artifacts.extend(known);
+        if registry.get(&target)?.is_none() {
+            gone.extend(registry.gone_from(place)?.into_iter().next());
+        }
+    }
+    let cap = match form {
+        Form::Table => Some(MOST),
+        _ => None,
+    };
+    let most = command.limit.or(cap);
+    let filter = HistoryFilter {
+        actions: command.action.clone(),
+        users: command.user.clone(),
+        since: command.since.map(|moment| moment.0),
+        until: command.until.map(|moment| moment.0),
+        runs: command.run.iter().map(Into::into).collect(),
+        artifacts,
+        before: None,
+        // One more than is shown, to know whether there are more.
+        most: most.map(|most| most.saturating_add(1)),
+    };
+    let written = rows(context, form, &registry, &filter, most)?;
+    if command.limit.is_none() && form == Form::Table && written > MOST {
+        let all = context.with_base("see more with: dalsegno history --limit N");
+        context.say(&format!("these are the last {MOST}; {all}"));
+    }
+    for gone in &gone {
+        tell_of_gone(context, gone);
+    }
+    Ok(())
+}
+
+/// Writes at most `most` operations of a filter. Gives the number of those that there were.
+fn rows(
+    context: &mut Context,
+    form: Form,
+    registry: &Registry,
+    filter: &HistoryFilter,
+    most: Option<u64>,
+) -> Result<u64, Failure> {
+    let mut rows = Rows::new::<Operation>(context, form)?;
+    let mut seen = 0;
+    let mut failure = None;
+    registry.history(filter, |operation| {
+        seen += 1;
+        if most.is_some_and(|most| seen > most) {
+            return Ok(ControlFlow::Break(()));
+        }
+        Ok(match rows.push(&operation) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                failure = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+    })?;
+    if let Some(failure) = failure {
+        return Err(failure);
+    }
+    rows.finish("no operation is selected")?;
+    Ok(seen)
+}

@@ -1,0 +1,151 @@
+//! Opening the registry that a call is about: for a change, for a question, after a look on disk.
+
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::fail::Failure;
+use crate::catalog::CatalogError;
+use crate::error::Error;
+use crate::model::filter::Filter;
+use crate::model::name::REGISTRY_DIR;
+use crate::model::progress::Monitor;
+use crate::model::removal::RemovalId;
+use crate::ops::refresh::RefreshOptions;
+use crate::registry::{Options, Registry};
+
+impl Context {
+    /// The base directory that is meant.
+    pub(super) fn base(&self) -> Result<PathBuf, Failure> {
+        if let Some(base) = &self.global.base {
+            return Ok(base.clone());
+        }
+        let here = std::env::current_dir().map_err(|error| {
+            Failure::Outside(
+                format!("the current folder cannot be found: {error}"),
+                "go to a folder that exists, or give --base DIR",
+            )
+        })?;
+        here.ancestors()
+            .find(|folder| folder.join(REGISTRY_DIR).is_dir())
+            .map(Path::to_path_buf)
+            .ok_or_else(|| CatalogError::NoRegistry { base: here.clone() }.into())
+    }
+
+    pub(super) fn options(&self) -> Options {
+        let options = Options::new()
+            .lock_timeout(self.global.lock_timeout)
+            .monitor(self.monitor())
+            .on_wait(self.on_wait());
+        match &self.global.catalog {
+            Some(catalog) => options.catalog(catalog),
+            None => options,
+        }
+    }
+
+    /// Opens the registry for a change.
+    pub(super) fn open(&self) -> Result<Registry, Failure> {
+        let registry = self.options().open(self.base()?)?;
+        self.recovered(&registry);
+        Ok(registry)
+    }
+
+    /// Says what opening has settled.
+    pub(super) fn recovered(&self, registry: &Registry) {
+        let recovery = registry.recovery();
+        self.settled(&recovery.undone, &recovery.purged);
+        for problem in &recovery.problems {
+            self.warn(problem);
+        }
+    }
+
+    /// Says what became of removals that a crash had interrupted.
+    pub(super) fn settled(&self, undone: &[RemovalId], purged: &[RemovalId]) {
+        for id in undone {
+            self.say(&format!(
+                "removal {id} was interrupted and is undone: everything of it is back"
+            ));
+        }
+        for id in purged {
+            self.say(&format!(
+                "what was left of removal {id} in the trash is unlinked"
+            ));
+        }
+    }
+
+    /// Opens the registry for a question about one thing.
+    pub(super) fn open_read_only(&self) -> Result<Registry, Failure> {
+        let base = self.base()?;
+        let reading = || self.options().read_only(true).open(&base);
+        let registry = match reading() {
+            // After an upgrade, whoever may brings it up, even with a question.
+            Err(error @ Error::Catalog(CatalogError::Behind { .. })) => {
+                match self.options().open(&base) {
+                    Err(Error::Catalog(CatalogError::ReadOnly { .. })) => return Err(error.into()),
+                    migrated => self.recovered(&migrated?),
+                }
+                reading()?
+            }
+            opened => opened?,
+        };
+        if let Some(notice) = registry.notice() {
+            self.warn_once(notice);
+        }
+        let pending = registry.pending()?;
+        if !pending.unsettled.is_empty() {
+            let what = match pending.unsettled.len() {
+                1 => "a removal is in flight or was interrupted".to_owned(),
+                open => format!("{open} removals are in flight or were interrupted"),
+            };
+            let hint = self.with_base("see: dalsegno doctor");
+            self.warn(&format!(
+                "{what}; the next command that writes settles that; {hint}"
+            ));
+        }
+        Ok(registry)
+    }
+
+    /// Opens the registry so that it can be refreshed, where that is wanted and it can be written;
+    /// else for reading only.
+    pub(super) fn open_to_refresh(&self, refresh: bool) -> Result<Registry, Failure> {
+        if !refresh {
+            return self.open_read_only();
+        }
+        match self.options().open(self.base()?) {
+            Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
+                let registry = self.open_read_only()?;
+                if registry.notice().is_none() {
+                    self.warn("the catalog cannot be written; what is shown was not refreshed");
+                }
+                Ok(registry)
+            }
+            registry => {
+                let registry = registry?;
+                self.recovered(&registry);
+                Ok(registry)
+            }
+        }
+    }
+
+    /// Opens the registry for a question about a selection, and looks for its data first where
+    /// that is wanted and the catalog can be written. The second value says whether something
+    /// could not be read.
+    pub(super) fn open_refreshed(
+        &self,
+        filter: &Filter,
+        refresh: Option<RefreshOptions>,
+    ) -> Result<(Registry, bool), Failure> {
+        let Some(refresh) = refresh else {
+            return Ok((self.open_read_only()?, false));
+        };
+        let registry = self.open_to_refresh(true)?;
+        if registry.is_read_only() {
+            return Ok((registry, false));
+        }
+        let monitor = self.monitor();
+        let about = filter.before_a_look();
+        let report = registry.refresh(&about, refresh, &monitor as &dyn Monitor)?;
+        drop(monitor);
+        self.findings(&report.findings);
+        Ok((registry, !report.findings.is_empty()))
+    }
+}

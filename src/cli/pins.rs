@@ -1,0 +1,109 @@
+//! What `pin` and `unpin` have in common: pins as rows, and what they are about.
+
+use super::context::Context;
+use super::fail::Failure;
+use super::flags::Form;
+use super::render::{self, Align, Column, Record, count, short_time};
+use super::subjects::Subjects;
+use crate::catalog::PinChange;
+use crate::model::pin::{Pin, PinName};
+use crate::registry::{PinTarget, Registry};
+
+impl Record for Pin {
+    const NAME: &'static str = "pins";
+    const COLUMNS: &'static [Column] = &[
+        Column("PIN", Align::Left),
+        Column("BINDS", Align::Text),
+        Column("REASON", Align::Text),
+        Column("BY", Align::Left),
+        Column("SINCE", Align::Left),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "name",
+        "reason",
+        "pinned_at",
+        "user",
+        "host",
+        "pid",
+        "scopes",
+        "artifacts",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        vec![
+            self.name.to_string(),
+            binds(self),
+            self.reason.clone(),
+            self.actor.user.clone(),
+            short_time(self.pinned_at),
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let scopes: Vec<String> = self.scopes.iter().map(ToString::to_string).collect();
+        vec![
+            self.name.to_string(),
+            self.reason.clone(),
+            self.pinned_at.to_string(),
+            self.actor.user.clone(),
+            self.actor.host.clone(),
+            self.actor.pid.to_string(),
+            scopes.join("; "),
+            self.artifacts.to_string(),
+        ]
+    }
+}
+
+/// What a pin binds, in words.
+fn binds(pin: &Pin) -> String {
+    let mut words: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
+    // What it bound may have been removed by force, and may come back.
+    if pin.artifacts > 0 || words.is_empty() {
+        words.push(count(pin.artifacts, "artifact"));
+    }
+    words.join("; ")
+}
+
+/// What a command is about: a selection alone keeps its meaning as runs and iterations.
+pub(super) fn target(
+    context: &Context,
+    registry: &Registry,
+    subjects: &Subjects,
+    verb: &str,
+) -> Result<PinTarget, Failure> {
+    if let Some(filter) = subjects.only_selection() {
+        return Ok(PinTarget::Filter(filter));
+    }
+    let mut artifacts = Vec::new();
+    let command = format!("{verb} NAME");
+    for chosen in subjects.choose(context, registry, &command, verb)? {
+        if chosen.whole_container {
+            artifacts.extend(registry.in_container(&chosen.artifact)?);
+        } else {
+            artifacts.push(chosen.artifact);
+        }
+    }
+    artifacts.sort_by_key(|artifact| artifact.id);
+    artifacts.dedup_by_key(|artifact| artifact.id);
+    Ok(PinTarget::Artifacts(artifacts))
+}
+
+/// Writes the pin as it is now to stdout, where it is to be read by programs.
+pub(super) fn tell(
+    context: &mut Context,
+    registry: &Registry,
+    name: &PinName,
+    change: &PinChange,
+    form: Form,
+) -> Result<(), Failure> {
+    let pin = registry.pins()?.into_iter().find(|pin| pin.name == *name);
+    debug_assert!(pin.is_some() || change.whole);
+    match form {
+        Form::Json => render::document(context, "pin", &pin),
+        Form::Jsonl => {
+            let line = render::json(&pin)?;
+            context.line(&line)
+        }
+        Form::Table | Form::Tsv => Ok(()),
+    }
+}

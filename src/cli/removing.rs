@@ -1,0 +1,80 @@
+//! What the commands that remove have in common: what becomes of the data, and what is said
+//! afterwards.
+
+use clap::Args;
+
+use super::context::Context;
+use super::flags::duration;
+use crate::model::removal::Keep;
+use crate::ops::remove::{BackupFailure, Skipped};
+use crate::registry::Registry;
+use crate::retention::length;
+
+/// What becomes of removed data.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct TrashFlags {
+    /// Keep the data in the trash until it is emptied
+    #[arg(long, conflicts_with_all = ["no_trash", "trash_for"])]
+    trash: bool,
+    /// Keep the data in the trash for this long, such as 72h
+    #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "no_trash")]
+    trash_for: Option<std::time::Duration>,
+    /// Unlink the data at once, whatever trash.keep in config.toml says
+    #[arg(long)]
+    no_trash: bool,
+}
+
+impl TrashFlags {
+    /// How long the data can be restored: as the flags say, else as the configuration does.
+    pub(super) fn keep(self, registry: &Registry) -> Keep {
+        match self.trash_for {
+            Some(time) => Keep::For(time),
+            None if self.trash => Keep::UntilEmptied,
+            None if self.no_trash => Keep::No,
+            None => registry.default_keep(),
+        }
+    }
+}
+
+/// Where removed data goes, in words.
+pub(super) fn whither(keep: Keep) -> String {
+    match keep {
+        Keep::No => "for good".to_owned(),
+        Keep::UntilEmptied => "into the trash".to_owned(),
+        Keep::For(time) => format!("into the trash for {}", length(time)),
+    }
+}
+
+/// Says that a removal went on without a backup.
+pub(super) fn no_backup(context: &Context, failure: &BackupFailure) {
+    context.warn(&format!(
+        "the catalog could not be backed up before: {}",
+        failure.reason
+    ));
+}
+
+/// Says what was left out.
+pub(super) fn skipped(context: &Context, skipped: &[Skipped]) {
+    for skipped in skipped {
+        let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
+        context.warn(&if reason.starts_with(&path) {
+            format!("skipped: {reason}")
+        } else {
+            format!("skipped {path}: {reason}")
+        });
+    }
+}
+
+/// Says what a purge did.
+pub(super) fn purged(context: &Context, purge: &crate::store::PurgeReport) {
+    for (path, reason) in &purge.failures {
+        context.warn(&format!("could not unlink {}: {reason}", path.display()));
+    }
+    if purge.failed > 0 {
+        let hint = context.with_base("mend that, then: dalsegno trash empty");
+        context.warn(&format!("{} could not be unlinked; {hint}", purge.failed));
+    } else if !purge.is_done {
+        let hint = context.with_base("see: dalsegno trash list");
+        context.say(&format!("another process goes on with unlinking; {hint}"));
+    }
+}

@@ -1,0 +1,44 @@
+//! JSON documents and lines.
+
+use serde::Serialize;
+use serde::ser::SerializeMap;
+
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+
+/// Version of the JSON documents; a field that goes or changes its meaning raises it.
+pub(super) const SCHEMA_VERSION: u32 = 1;
+
+/// One value as a JSON document of its own, with the schema version.
+pub(in crate::cli) fn document<T: Serialize>(
+    context: &mut Context,
+    key: &str,
+    value: &T,
+) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(&Document { key, value }).map_err(not_json)?;
+    context.line(&text)
+}
+
+/// A document whose key is known only when it is written; fields keep their order.
+struct Document<'a, T> {
+    key: &'a str,
+    value: &'a T,
+}
+
+impl<T: Serialize> Serialize for Document<'_, T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("schema_version", &SCHEMA_VERSION)?;
+        map.serialize_entry(self.key, self.value)?;
+        map.end()
+    }
+}
+
+/// One value as one line of JSON.
+pub(in crate::cli) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
+    serde_json::to_string(value).map_err(not_json)
+}
+
+pub(super) fn not_json(error: serde_json::Error) -> Failure {
+    Failure::Other(format!("the result cannot be written as JSON: {error}"))
+}

@@ -1,0 +1,109 @@
+//! Rows on stdout: a table, TSV, JSON.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use super::json::{SCHEMA_VERSION, not_json};
+use super::table::{Column, Table};
+use super::text::flat;
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::flags::Form;
+
+/// A row: JSON by its `Serialize`, cells for tables, fields for TSV.
+pub(in crate::cli) trait Record: Serialize {
+    /// The key of the rows in a JSON document.
+    const NAME: &'static str;
+    /// Columns of the table.
+    const COLUMNS: &'static [Column];
+    /// Names of the TSV fields.
+    const FIELDS: &'static [&'static str];
+
+    /// Cells of the table.
+    fn cells(&self) -> Vec<String>;
+
+    /// TSV fields, exact.
+    fn fields(&self) -> Vec<String>;
+}
+
+/// Writes rows as they come.
+pub(in crate::cli) struct Rows<'a> {
+    context: &'a mut Context,
+    form: Form,
+    table: Table,
+    written: u64,
+    /// The row that is being written, kept for the next.
+    line: Vec<u8>,
+    json_key: &'static str,
+}
+
+impl<'a> Rows<'a> {
+    pub(in crate::cli) fn new<R: Record>(
+        context: &'a mut Context,
+        form: Form,
+    ) -> Result<Self, Failure> {
+        let (colour, width) = (context.colour(), context.width());
+        let stdout = &mut context.stdout;
+        match form {
+            Form::Json => write!(
+                stdout,
+                "{{\n  \"schema_version\": {SCHEMA_VERSION},\n  \"{}\": [",
+                R::NAME
+            )?,
+            Form::Tsv => writeln!(stdout, "{}", R::FIELDS.join("\t"))?,
+            Form::Table | Form::Jsonl => {}
+        }
+        Ok(Self {
+            context,
+            form,
+            table: Table::new(R::COLUMNS, colour, width),
+            written: 0,
+            line: Vec::new(),
+            json_key: R::NAME,
+        })
+    }
+
+    pub(in crate::cli) fn push<R: Record>(&mut self, row: &R) -> Result<(), Failure> {
+        debug_assert_eq!(self.json_key, R::NAME);
+        let stdout = &mut self.context.stdout;
+        match self.form {
+            Form::Table => self.table.push(row.cells(), stdout)?,
+            Form::Tsv => {
+                let fields: Vec<String> = row.fields().iter().map(|field| flat(field)).collect();
+                writeln!(stdout, "{}", fields.join("\t"))?;
+            }
+            Form::Json | Form::Jsonl => {
+                // Whole before it is written: what cannot be, leaves no half of a line.
+                self.line.clear();
+                serde_json::to_writer(&mut self.line, row).map_err(not_json)?;
+                if self.form == Form::Json {
+                    let comma = if self.written == 0 { "" } else { "," };
+                    write!(stdout, "{comma}\n    ")?;
+                    stdout.write_all(&self.line)?;
+                } else {
+                    self.line.push(b'\n');
+                    stdout.write_all(&self.line)?;
+                }
+            }
+        }
+        self.written += 1;
+        Ok(())
+    }
+
+    /// Ends the rows. `nothing` is said on stderr where a table has none.
+    pub(in crate::cli) fn finish(mut self, nothing: &str) -> Result<u64, Failure> {
+        let stdout = &mut self.context.stdout;
+        match self.form {
+            Form::Table => self.table.finish(stdout)?,
+            Form::Json if self.written == 0 => writeln!(stdout, "]\n}}")?,
+            Form::Json => writeln!(stdout, "\n  ]\n}}")?,
+            Form::Tsv | Form::Jsonl => {}
+        }
+        self.context.flush()?;
+        if self.form == Form::Table && self.written == 0 {
+            self.context.say(nothing);
+        }
+        Ok(self.written)
+    }
+}

@@ -1,0 +1,112 @@
+//! Values as text: for a screen, for cells and fields, in sentences.
+
+use crate::model::clock::Timestamp;
+use crate::model::size::{ByteCount, Size, Total};
+
+/// A word as a shell reads it.
+pub(in crate::cli) fn shell_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
+    if !text.is_empty() && text.chars().all(is_plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+/// Text for a screen: control characters but the end of a line are escaped.
+pub(in crate::cli) fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            out.extend(character.escape_debug());
+        } else {
+            out.push(character);
+        }
+    }
+    out
+}
+
+/// A TSV field: no tab, no end of line.
+pub(super) fn flat(text: &str) -> String {
+    escape(text).replace('\n', "\\n")
+}
+
+/// What is absent, in a table.
+pub(in crate::cli) fn or_dash(value: Option<impl ToString>) -> String {
+    value.map_or("-".to_owned(), |value| value.to_string())
+}
+
+/// What is absent, in TSV.
+pub(in crate::cli) fn or_empty(value: Option<impl ToString>) -> String {
+    value.map_or(String::new(), |value| value.to_string())
+}
+
+/// A time for a table: to the minute, in UTC.
+pub(in crate::cli) fn short_time(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.get(..16)
+        .map_or(text.clone(), |text| text.replace('T', " "))
+}
+
+/// Bytes and files of one artifact for a table; `?` where nobody counted.
+pub(in crate::cli) fn size_cells(size: Option<Size>) -> [String; 2] {
+    match size {
+        Some(size) => [size.bytes.to_string(), size.files.to_string()],
+        None => ["?".to_owned(), "?".to_owned()],
+    }
+}
+
+/// Bytes and files of one artifact for TSV; `?` where nobody counted.
+pub(in crate::cli) fn size_fields(size: Option<Size>) -> [String; 2] {
+    match size {
+        Some(size) => [size.bytes.0.to_string(), size.files.to_string()],
+        None => ["?".to_owned(), "?".to_owned()],
+    }
+}
+
+/// Bytes and files of several artifacts for a table: `?` where nobody counted any, `+?` behind
+/// what was counted where nobody counted the rest.
+pub(in crate::cli) fn total_cells(total: &Total) -> [String; 2] {
+    match (total.uncounted, total.is_known()) {
+        (0, _) => [total.bytes.to_string(), total.files.to_string()],
+        (_, false) => ["?".to_owned(), "?".to_owned()],
+        (_, true) => [format!("{} +?", total.bytes), format!("{} +?", total.files)],
+    }
+}
+
+/// Bytes, files and the number of uncounted artifacts for TSV; `?` where nobody counted any.
+pub(in crate::cli) fn total_fields(total: &Total) -> [String; 3] {
+    let uncounted = total.uncounted.to_string();
+    if !total.is_known() {
+        return ["?".to_owned(), "?".to_owned(), uncounted];
+    }
+    [
+        total.bytes.0.to_string(),
+        total.files.to_string(),
+        uncounted,
+    ]
+}
+
+/// A number of things.
+pub(in crate::cli) fn count(number: impl TryInto<u64>, thing: &str) -> String {
+    match number.try_into() {
+        Ok(1) => format!("1 {thing}"),
+        Ok(number) => format!("{number} {thing}s"),
+        Err(_) => format!("many {thing}s"),
+    }
+}
+
+/// Bytes and files in a sentence.
+pub(in crate::cli) fn size_text(bytes: ByteCount, files: u64) -> String {
+    format!("{bytes} in {}", count(files, "file"))
+}
+
+/// Bytes and files of several artifacts in a sentence.
+pub(in crate::cli) fn total_text(total: &Total) -> String {
+    let text = size_text(total.bytes, total.files);
+    match (total.uncounted, total.is_known()) {
+        (0, _) => text,
+        (_, false) => "? (not counted)".to_owned(),
+        (uncounted, true) => format!("{text}, and {} not counted", count(uncounted, "array")),
+    }
+}

@@ -1,0 +1,114 @@
+//! Which artifacts a command is about: paths, numbers, or a selection.
+
+use clap::Args;
+
+use super::context::Context;
+use super::fail::Failure;
+use super::selection::Selection;
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::filter::Filter;
+use crate::ops::remove::Chosen;
+use crate::registry::{Registry, Target};
+
+/// Which artifacts a command is about.
+#[derive(Debug, Args)]
+pub(super) struct Subjects {
+    /// Paths of artifacts
+    #[arg(value_name = "PATH")]
+    paths: Vec<std::path::PathBuf>,
+    /// Artifact number
+    #[arg(long, value_name = "N")]
+    id: Vec<i64>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Subjects {
+    /// Finds them. A path or number that is not recorded is an error.
+    pub(super) fn find(
+        &self,
+        context: &Context,
+        registry: &Registry,
+        command: &str,
+    ) -> Result<Vec<Artifact>, Failure> {
+        let mut found = Vec::new();
+        for target in self.targets(context, registry, command, command)? {
+            let artifact = registry.get(&target)?;
+            found.push(artifact.ok_or_else(|| registry.not_recorded(&target))?);
+        }
+        found.extend(self.selected(registry)?);
+        Ok(found)
+    }
+
+    /// Finds them for a removal: a container named by path or kind takes along what is in it.
+    pub(super) fn choose(
+        &self,
+        context: &Context,
+        registry: &Registry,
+        command: &str,
+        verb: &str,
+    ) -> Result<Vec<Chosen>, Failure> {
+        let mut chosen = Vec::new();
+        for target in self.targets(context, registry, command, verb)? {
+            chosen.extend(registry.choose(&target)?);
+        }
+        let kinds = self.selection.filter().kinds;
+        chosen.extend(self.selected(registry)?.into_iter().map(|artifact| {
+            let kind = artifact.key.kind();
+            let whole_container = kind.is_container() && kinds.contains(&kind);
+            Chosen {
+                artifact,
+                whole_container,
+            }
+        }));
+        Ok(chosen)
+    }
+
+    /// Whether nothing is named and nothing selected.
+    pub(super) fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all()
+    }
+
+    /// The selection, where nothing is named besides.
+    pub(super) fn only_selection(&self) -> Option<Filter> {
+        let filter = self.selection.filter();
+        let is_alone = self.paths.is_empty() && self.id.is_empty() && !filter.is_all();
+        is_alone.then_some(filter)
+    }
+
+    /// Those that are named one by one. Nothing named and nothing selected is a usage error.
+    pub(super) fn targets(
+        &self,
+        context: &Context,
+        registry: &Registry,
+        command: &str,
+        verb: &str,
+    ) -> Result<Vec<Target>, Failure> {
+        if self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all() {
+            return Err(Failure::usage(
+                format!("nothing is selected to {verb}"),
+                format!("dalsegno {command} PATH, or with flags such as --run NAME --iteration N"),
+            ));
+        }
+        let paths = self.paths.iter().map(|path| context.target(registry, path));
+        let paths: Vec<Target> = paths.collect();
+        let base = registry.base();
+        if paths.iter().any(|target| matches!(target, Target::Path(path) if path.as_os_str().is_empty() || path == base)) {
+            return Err(Failure::usage(
+                "the base directory itself is no artifact",
+                "give the path of an array or of a container below it",
+            ));
+        }
+        let ids = self.id.iter().map(|&id| Target::Id(ArtifactId(id)));
+        Ok(paths.into_iter().chain(ids).collect())
+    }
+
+    /// Those that the selection flags select; none where there are no flags.
+    pub(super) fn selected(&self, registry: &Registry) -> Result<Vec<Artifact>, Failure> {
+        let filter = self.selection.filter();
+        if filter.is_all() {
+            return Ok(Vec::new());
+        }
+        Ok(registry.select(&filter)?)
+    }
+}

@@ -1,0 +1,44 @@
+//! What a path on the command line means.
+
+use std::path::{Component, Path, PathBuf};
+
+use super::context::Context;
+use crate::registry::{Registry, Target};
+
+impl Context {
+    /// What a path on the command line means: below the current folder if that is in the base
+    /// directory, else below the base directory.
+    pub(super) fn target(&self, registry: &Registry, path: &Path) -> Target {
+        let base = registry.base();
+        let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
+        if absolute.starts_with(base) && is_plain(&absolute) {
+            return Target::Path(absolute);
+        }
+        let real = base.canonicalize().unwrap_or_else(|_| base.to_owned());
+        // The last component stays as it is: a link is never taken for what it points to.
+        let resolved = absolute.parent().zip(absolute.file_name());
+        let resolved =
+            resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name)));
+        let typed = absolute.clone();
+        for place in std::iter::once(absolute).chain(resolved) {
+            if let Ok(relative) = place.strip_prefix(&real)
+                && is_plain(relative)
+            {
+                return Target::Path(base.join(relative));
+            }
+        }
+        let mut tidy = PathBuf::new();
+        let start = if is_plain(path) { path } else { &typed };
+        for part in start.components() {
+            match part {
+                Component::CurDir => {}
+                Component::ParentDir => {
+                    tidy.pop();
+                }
+                part => tidy.push(part),
+            }
+        }
+        Target::Path(tidy)
+    }
+}

@@ -1,0 +1,59 @@
+//! `undo`: takes an operation back.
+
+use clap::Args;
+
+use super::context::Context;
+use super::fail::Failure;
+use super::flags::{Form, Output};
+use super::render::{self, count};
+use crate::model::operation::Action;
+use crate::registry::UndoReport;
+
+/// Take an operation back
+///
+/// What it removed is restored from the trash; what it pinned is let go, and the other way round;
+/// scores are what they were. Refused where that was changed again since.
+#[derive(Debug, Args)]
+pub(super) struct Undo {
+    /// Number of the operation; see: dalsegno history
+    #[arg(value_name = "OP")]
+    operation: i64,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> {
+    let registry = context.open()?;
+    let report = registry.undo(command.operation)?;
+    match context.form(command.output) {
+        Form::Json => render::document(context, "undo", &report)?,
+        Form::Jsonl => {
+            let line = render::json(&report)?;
+            context.line(&line)?;
+        }
+        Form::Table | Form::Tsv => {}
+    }
+    let what = undone(&report);
+    context.say(&format!(
+        "undid operation {} ({}): {what}",
+        report.operation, report.action
+    ));
+    Ok(())
+}
+
+/// What an undo did, in words.
+fn undone(report: &UndoReport) -> String {
+    match (&report.pin, report.action) {
+        (Some(pin), action) => {
+            let mut parts: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
+            parts.push(count(pin.artifacts, "artifact"));
+            let verb = match action {
+                Action::Pin => "let go",
+                _ => "bound again",
+            };
+            format!("{verb} {}", parts.join("; "))
+        }
+        (None, Action::Remove) => format!("restored {}", count(report.artifacts.len(), "artifact")),
+        (None, _) => format!("put back {}", count(report.scores, "score")),
+    }
+}

@@ -1,0 +1,81 @@
+//! `unpin`: takes a pin away, as a whole or from some artifacts.
+
+use clap::Args;
+
+use super::context::Context;
+use super::fail::Failure;
+use super::flags::Output;
+use super::pins::{target, tell};
+use super::render::count;
+use super::subjects::Subjects;
+use crate::model::pin::PinName;
+use crate::registry::{PinTarget, Registry, Target};
+
+/// Take a pin away, as a whole or from some artifacts
+#[derive(Debug, Args)]
+pub(super) struct UnpinCommand {
+    /// Name of the pin
+    #[arg(value_name = "NAME")]
+    name: PinName,
+    #[command(flatten)]
+    subjects: Subjects,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), Failure> {
+    let registry = context.open()?;
+    let form = context.form(command.output);
+    let name = &command.name;
+    let target = match command.subjects.is_empty() {
+        true => None,
+        false => Some(target(context, &registry, &command.subjects, "unpin")?),
+    };
+    let change = registry.unpin(name, target.as_ref())?;
+    if change.whole {
+        context.say(&format!(
+            "{name} is gone; it bound {}",
+            count(change.artifacts, "artifact")
+        ));
+    } else {
+        context.say(&format!(
+            "{name} lets {} go",
+            count(change.artifacts, "artifact")
+        ));
+        still_bound(context, &registry, name, target.as_ref())?;
+    }
+    tell(context, &registry, name, &change, form)
+}
+
+/// Says what of a target the pin still binds: a pin on a run binds all that is in it.
+fn still_bound(
+    context: &Context,
+    registry: &Registry,
+    name: &PinName,
+    target: Option<&PinTarget>,
+) -> Result<(), Failure> {
+    let artifacts = match target {
+        Some(PinTarget::Filter(filter)) => registry.select(filter)?,
+        Some(PinTarget::Artifacts(artifacts)) => {
+            let mut now = Vec::new();
+            for artifact in artifacts {
+                now.extend(registry.get(&Target::Id(artifact.id))?);
+            }
+            now
+        }
+        None => Vec::new(),
+    };
+    let is_bound = |pins: &[String]| pins.iter().any(|pin| pin == name.as_str());
+    let bound = artifacts
+        .iter()
+        .filter(|artifact| is_bound(&artifact.pins))
+        .count();
+    if bound > 0 {
+        let hint = context.with_base("see: dalsegno pin --list");
+        context.warn(&format!(
+            "{name} still binds {} of these, by the runs or iterations that it binds; {hint}",
+            count(bound, "artifact")
+        ));
+    }
+    Ok(())
+}
