@@ -27,6 +27,12 @@
     expect(rustdoc::broken_intra_doc_links, reason = "cli is left out")
 )]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!(
+    "dalsegno runs on Linux only: it moves and removes data with Linux's own system calls \
+     (renameat2, statx, syncfs)"
+);
+
 pub(crate) mod catalog;
 #[cfg(feature = "cli")]
 pub mod cli;
