@@ -25,8 +25,10 @@ pub(crate) struct Selection {
     dataset: Vec<String>,
     parameters: Vec<String>,
     state: Vec<String>,
+    /// Seconds.
+    older_than: Option<f64>,
     /// Milliseconds since 1970.
-    older_than: Option<i64>,
+    written_before: Option<i64>,
     pinned: bool,
     owner: Vec<u32>,
     min_bytes: Option<u64>,
@@ -53,7 +55,8 @@ impl Selection {
             runs: patterns(self.run),
             datasets: patterns(self.dataset),
             parameters: patterns(self.parameters),
-            older_than: self.older_than.map(Timestamp),
+            older_than: self.older_than.map(seconds).transpose()?,
+            written_before: self.written_before.map(Timestamp),
             pinned: self.pinned,
             owners: self.owner,
             min_bytes: self.min_bytes,

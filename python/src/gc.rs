@@ -125,6 +125,7 @@ fn look(registry: &Registry, request: &GcRequest, watch: &Watch) -> dalsegno::Re
         // Age is what the look itself may change.
         let filter = Filter {
             older_than: None,
+            written_before: None,
             ..filter
         };
         for measure in [false, true] {

@@ -6,6 +6,8 @@ mod history;
 mod rebuild;
 mod retention;
 
+use std::time::Duration;
+
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::select::{Query, Selected, listing};
@@ -15,6 +17,8 @@ use crate::model::artifact::State;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::key::Kind;
+
+const NOW: Timestamp = Timestamp(1 << 41);
 
 fn empty() -> Connection {
     let connection = Connection::open_in_memory().unwrap();
@@ -195,7 +199,7 @@ fn filters() -> Vec<Filter> {
                 ..start.clone()
             },
             Filter {
-                older_than: Some(Timestamp(100)),
+                older_than: Some(Duration::from_millis(100)),
                 ..start.clone()
             },
             Filter {
@@ -212,7 +216,7 @@ fn filters() -> Vec<Filter> {
                 datasets: pattern("crop2"),
                 parameters: pattern("threshold*"),
                 states: vec![State::Present],
-                older_than: Some(Timestamp(1 << 40)),
+                written_before: Some(Timestamp(1 << 40)),
                 min_bytes: Some(1),
                 ..start
             },
@@ -314,7 +318,7 @@ fn statements_of_removals_search() {
 fn what_can_be_restored_is_found_from_the_open_removals() {
     for connection in [empty(), full()] {
         for filter in filters() {
-            let query = removals::removed_query(&filter);
+            let query = removals::removed_query(&filter, NOW);
             let plan = plan_of(&connection, &query);
             assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
             let place = |start: &str, part: &str| {
@@ -337,7 +341,7 @@ fn listings_search_artifacts_and_take_their_order_from_the_index() {
     for connection in [empty(), full()] {
         for filter in filters() {
             for selected in [Selected::All, Selected::Unseen] {
-                let query = listing(&filter, selected);
+                let query = listing(&filter, NOW, selected);
                 let plan = plan_of(&connection, &query);
                 assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
                 assert!(
@@ -363,8 +367,12 @@ fn sums_search_artifacts() {
     ];
     for connection in [empty(), full()] {
         for filter in filters() {
-            let mut queries = vec![by_iteration(&filter), by_run(&filter), by_group(&filter)];
-            queries.extend(groups.map(|group| by_space(&filter, group)));
+            let mut queries = vec![
+                by_iteration(&filter, NOW),
+                by_run(&filter, NOW),
+                by_group(&filter, NOW),
+            ];
+            queries.extend(groups.map(|group| by_space(&filter, NOW, group)));
             for query in queries {
                 let plan = plan_of(&connection, &query);
                 assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
@@ -378,7 +386,7 @@ fn sums_search_artifacts() {
 fn iterations_are_grouped_by_the_index() {
     for connection in [empty(), full()] {
         for filter in filters() {
-            let query = by_iteration(&filter);
+            let query = by_iteration(&filter, NOW);
             let plan = plan_of(&connection, &query);
             assert!(
                 !plan.iter().any(|line| line.starts_with("USE TEMP B-TREE")),
@@ -397,7 +405,10 @@ fn a_run_and_an_iteration_are_found_by_search() {
         ..Filter::default()
     };
     for connection in [empty(), full()] {
-        for query in [listing(&filter, Selected::All), by_iteration(&filter)] {
+        for query in [
+            listing(&filter, NOW, Selected::All),
+            by_iteration(&filter, NOW),
+        ] {
             let plan = plan_of(&connection, &query);
             let has = |start: &str, part: &str| {
                 plan.iter()

@@ -115,11 +115,11 @@ pub(super) fn removal_by_id() -> String {
     format!("{REMOVAL_COLUMNS} WHERE r.id = ?1")
 }
 
-pub(super) fn removed_query(filter: &Filter) -> Query {
+pub(super) fn removed_query(filter: &Filter, now: Timestamp) -> Query {
     let Query {
         sql: conditions,
         values,
-    } = conditions(filter);
+    } = conditions(filter, now);
     let sql = format!(
         "SELECT {}, a.removal_id, a.item \
          FROM removal AS r INDEXED BY removal_open \
@@ -294,8 +294,12 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn kept_artifacts(&self, filter: &Filter) -> Result<Vec<RemovedArtifact>, CatalogError> {
-        self.removed(&removed_query(filter))
+    pub fn kept_artifacts(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+    ) -> Result<Vec<RemovedArtifact>, CatalogError> {
+        self.removed(&removed_query(filter, now))
     }
 
     /// Gives what was removed from a place and is not restored.

@@ -13,6 +13,7 @@ use super::Catalog;
 use super::error::CatalogError;
 use super::rows::{self, columns, names};
 use crate::model::artifact::{Artifact, State};
+use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 
@@ -54,8 +55,8 @@ const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
          AND (s.first IS NULL OR a.iteration >= s.first) \
          AND (s.last IS NULL OR a.iteration <= s.last)))";
 
-/// Conditions of a filter on `run`, `a`, `dataset` and `parameters`.
-pub(super) fn conditions(filter: &Filter) -> Query {
+/// Conditions of a filter on `run`, `a`, `dataset` and `parameters`. Ages count back from `now`.
+pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
     let mut query = Query {
         sql: String::new(),
         values: Vec::new(),
@@ -77,11 +78,11 @@ pub(super) fn conditions(filter: &Filter) -> Query {
         query.sql.push_str("a.state = ?");
         query.values.push(rows::state_number(*state).into());
     });
-    if let Some(moment) = filter.older_than {
+    if let Some(cutoff) = filter.cutoff_at(now) {
         query
             .sql
             .push_str(" AND ifnull(a.written_at, a.recorded_at) < ?");
-        query.values.push(moment.0.into());
+        query.values.push(cutoff.0.into());
     }
     query.any(&filter.owners, |query, owner| {
         query.sql.push_str("a.owner = ?");
@@ -167,11 +168,11 @@ impl Query {
 }
 
 /// The listing of a filter, in the order run, iteration, kind, dataset, parameters, path.
-pub(super) fn listing(filter: &Filter, selected: Selected) -> Query {
+pub(super) fn listing(filter: &Filter, now: Timestamp, selected: Selected) -> Query {
     let Query {
         sql: conditions,
         values,
-    } = conditions(filter);
+    } = conditions(filter, now);
     let (from, unseen) = match selected {
         Selected::All => (FROM, ""),
         Selected::Unseen => (FROM_UNSEEN, " AND a.state <> 1"),
@@ -191,13 +192,14 @@ pub(super) fn listing(filter: &Filter, selected: Selected) -> Query {
 }
 
 impl Catalog {
-    /// Gives every artifact that a filter selects to `each`, until it breaks. Rows stream.
+    /// Gives every artifact that a filter selects at `now` to `each`, until it breaks. Rows stream.
     ///
     /// # Errors
     /// [`CatalogError`] where a row cannot be read, and whatever `each` returns.
     pub fn list<E: From<CatalogError>>(
         &self,
         filter: &Filter,
+        now: Timestamp,
         selected: Selected,
         mut each: impl FnMut(Artifact) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
@@ -205,7 +207,7 @@ impl Catalog {
             return Ok(());
         }
         self.read_with(|connection| {
-            self.run_query(connection, &listing(filter, selected), |row| {
+            self.run_query(connection, &listing(filter, now, selected), |row| {
                 each(self.artifact_of(connection, row)?)
             })
         })

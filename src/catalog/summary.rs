@@ -112,20 +112,27 @@ const SUMS: &str = "sum(a.state = 1), \
      ifnull(sum(a.files) FILTER (WHERE a.state = 1), 0), \
      count(*) FILTER (WHERE a.state = 1 AND a.bytes IS NULL)";
 
-fn grouped(filter: &Filter, columns: &str, conditions_more: &str, group: &str) -> Query {
+fn grouped(
+    filter: &Filter,
+    now: Timestamp,
+    columns: &str,
+    conditions_more: &str,
+    group: &str,
+) -> Query {
     let Query {
         sql: conditions,
         values,
-    } = conditions(filter);
+    } = conditions(filter, now);
     Query {
         sql: format!("SELECT {columns}, {SUMS}{FROM}{conditions_more}{conditions}{group}"),
         values,
     }
 }
 
-pub(super) fn by_iteration(filter: &Filter) -> Query {
+pub(super) fn by_iteration(filter: &Filter, now: Timestamp) -> Query {
     grouped(
         filter,
+        now,
         "run.name, a.iteration, a.kind_id, dataset.name",
         " AND a.iteration IS NOT NULL",
         " GROUP BY run.name, a.iteration, a.kind_id, a.dataset_id \
@@ -133,9 +140,10 @@ pub(super) fn by_iteration(filter: &Filter) -> Query {
     )
 }
 
-pub(super) fn by_run(filter: &Filter) -> Query {
+pub(super) fn by_run(filter: &Filter, now: Timestamp) -> Query {
     grouped(
         filter,
+        now,
         "run.name, count(DISTINCT a.iteration) FILTER (WHERE a.state = 1), \
          max(a.iteration) FILTER (WHERE a.state = 1), sum(a.state = 0), sum(a.state = 2), \
          max(ifnull(a.written_at, a.recorded_at))",
@@ -144,7 +152,7 @@ pub(super) fn by_run(filter: &Filter) -> Query {
     )
 }
 
-pub(super) fn by_space(filter: &Filter, group: DuGroup) -> Query {
+pub(super) fn by_space(filter: &Filter, now: Timestamp, group: DuGroup) -> Query {
     let group = match group {
         DuGroup::Run => ["run.name", "", "", "", ""],
         DuGroup::Kind => ["", "a.kind_id", "", "", ""],
@@ -157,15 +165,17 @@ pub(super) fn by_space(filter: &Filter, group: DuGroup) -> Query {
     let group = group.join(", ");
     grouped(
         filter,
+        now,
         &format!("{}, sum(a.state = 0)", columns.join(", ")),
         " AND a.state <> 2",
         &format!(" GROUP BY {group} ORDER BY {group}"),
     )
 }
 
-pub(super) fn by_group(filter: &Filter) -> Query {
+pub(super) fn by_group(filter: &Filter, now: Timestamp) -> Query {
     grouped(
         filter,
+        now,
         "run.name, a.kind_id, dataset.name",
         " AND a.state = 1",
         " GROUP BY run.name, a.kind_id, dataset.name",
@@ -216,68 +226,73 @@ impl Catalog {
     pub fn iterations<E: From<CatalogError>>(
         &self,
         filter: &Filter,
+        now: Timestamp,
         mut each: impl FnMut(IterationRow) -> Result<(), E>,
     ) -> Result<(), E> {
         let wants_outputs = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Output);
         let mut fold = RunFold::default();
         self.read_with(|connection| {
-            self.run_query(connection, &by_iteration(filter), |row| -> Result<_, E> {
-                let read = || -> rusqlite::Result<_> {
-                    let names: (String, i64, i64, Option<String>) =
-                        (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-                    Ok((names, total(row, 4)?))
-                };
-                let ((run, iteration, kind, dataset), (present, sum)) =
-                    read().map_err(|error| self.sql("listing iterations", error))?;
-                if fold.run != run {
-                    fold.finish().into_iter().try_for_each(&mut each)?;
-                    fold.run.clone_from(&run);
-                }
-                if fold
-                    .iterations
-                    .last()
-                    .is_none_or(|last| last.iteration != iteration)
-                {
-                    fold.iterations.push(IterationRow {
-                        run,
-                        iteration,
-                        datasets: Vec::new(),
-                        datasets_of_run: 0,
-                        complete: false,
-                        outputs: 0,
-                        predictions: 0,
-                        others: 0,
-                        total: Total::default(),
-                    });
-                    fold.complete.push(BTreeSet::new());
-                }
-                let (Some(entry), Some(having)) =
-                    (fold.iterations.last_mut(), fold.complete.last_mut())
-                else {
-                    return Ok(ControlFlow::Continue(()));
-                };
-                let kind = rows::kind_of(kind);
-                match kind {
-                    Some(Kind::Output) => entry.outputs += present,
-                    Some(Kind::Prediction) => entry.predictions += present,
-                    _ => entry.others += present,
-                }
-                entry.total.merge(sum);
-                let counts = !wants_outputs || kind != Some(Kind::Snapshot);
-                if let Some(dataset) = dataset.filter(|_| counts) {
-                    fold.datasets.insert(dataset.clone());
-                    if present > 0 {
-                        if !wants_outputs || kind == Some(Kind::Output) {
-                            having.insert(dataset.clone());
-                        }
-                        if !entry.datasets.contains(&dataset) {
-                            entry.datasets.push(dataset);
-                            entry.datasets.sort();
+            self.run_query(
+                connection,
+                &by_iteration(filter, now),
+                |row| -> Result<_, E> {
+                    let read = || -> rusqlite::Result<_> {
+                        let names: (String, i64, i64, Option<String>) =
+                            (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                        Ok((names, total(row, 4)?))
+                    };
+                    let ((run, iteration, kind, dataset), (present, sum)) =
+                        read().map_err(|error| self.sql("listing iterations", error))?;
+                    if fold.run != run {
+                        fold.finish().into_iter().try_for_each(&mut each)?;
+                        fold.run.clone_from(&run);
+                    }
+                    if fold
+                        .iterations
+                        .last()
+                        .is_none_or(|last| last.iteration != iteration)
+                    {
+                        fold.iterations.push(IterationRow {
+                            run,
+                            iteration,
+                            datasets: Vec::new(),
+                            datasets_of_run: 0,
+                            complete: false,
+                            outputs: 0,
+                            predictions: 0,
+                            others: 0,
+                            total: Total::default(),
+                        });
+                        fold.complete.push(BTreeSet::new());
+                    }
+                    let (Some(entry), Some(having)) =
+                        (fold.iterations.last_mut(), fold.complete.last_mut())
+                    else {
+                        return Ok(ControlFlow::Continue(()));
+                    };
+                    let kind = rows::kind_of(kind);
+                    match kind {
+                        Some(Kind::Output) => entry.outputs += present,
+                        Some(Kind::Prediction) => entry.predictions += present,
+                        _ => entry.others += present,
+                    }
+                    entry.total.merge(sum);
+                    let counts = !wants_outputs || kind != Some(Kind::Snapshot);
+                    if let Some(dataset) = dataset.filter(|_| counts) {
+                        fold.datasets.insert(dataset.clone());
+                        if present > 0 {
+                            if !wants_outputs || kind == Some(Kind::Output) {
+                                having.insert(dataset.clone());
+                            }
+                            if !entry.datasets.contains(&dataset) {
+                                entry.datasets.push(dataset);
+                                entry.datasets.sort();
+                            }
                         }
                     }
-                }
-                Ok(ControlFlow::Continue(()))
-            })
+                    Ok(ControlFlow::Continue(()))
+                },
+            )
         })?;
         fold.finish().into_iter().try_for_each(each)
     }
@@ -289,10 +304,11 @@ impl Catalog {
     pub fn runs<E: From<CatalogError>>(
         &self,
         filter: &Filter,
+        now: Timestamp,
         mut each: impl FnMut(RunRow) -> Result<(), E>,
     ) -> Result<(), E> {
         self.read_with(|connection| {
-            self.run_query(connection, &by_run(filter), |row| -> Result<_, E> {
+            self.run_query(connection, &by_run(filter, now), |row| -> Result<_, E> {
                 let read = || -> rusqlite::Result<_> {
                     let (present, total) = total(row, 6)?;
                     Ok(RunRow {
@@ -316,10 +332,14 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn groups(&self, filter: &Filter) -> Result<BTreeMap<GroupKey, u64>, CatalogError> {
+    pub fn groups(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+    ) -> Result<BTreeMap<GroupKey, u64>, CatalogError> {
         let mut groups = BTreeMap::new();
         self.read_with(|connection| {
-            self.run_query(connection, &by_group(filter), |row| {
+            self.run_query(connection, &by_group(filter, now), |row| {
                 let read = || -> Result<_, String> {
                     let run: String = rows::field(row, 0)?;
                     let kind: i64 = rows::field(row, 1)?;
@@ -350,10 +370,15 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn du(&self, filter: &Filter, group: DuGroup) -> Result<Vec<DuRow>, CatalogError> {
+    pub fn du(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        group: DuGroup,
+    ) -> Result<Vec<DuRow>, CatalogError> {
         let mut lines = Vec::new();
         self.read_with(|connection| {
-            self.run_query(connection, &by_space(filter, group), |row| {
+            self.run_query(connection, &by_space(filter, now, group), |row| {
                 let read = || -> rusqlite::Result<_> {
                     let (arrays, total) = total(row, 6)?;
                     Ok(DuRow {

@@ -7,7 +7,6 @@ use clap::Args;
 use super::fail::kind_error;
 use super::flags::duration;
 use crate::model::artifact::State;
-use crate::model::clock::{Clock, SystemClock};
 use crate::model::filter::{Filter, IterationRange};
 use crate::model::key::Kind;
 
@@ -88,7 +87,8 @@ impl Selection {
             datasets: self.dataset.iter().map(Into::into).collect(),
             parameters: self.parameters.iter().map(Into::into).collect(),
             states: self.state.clone(),
-            older_than: self.older_than.map(|age| SystemClock.now().minus(age)),
+            older_than: self.older_than,
+            written_before: None,
             pinned: self.pinned,
             owners: self.owner.clone(),
             min_bytes: None,

@@ -5,6 +5,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -124,8 +125,11 @@ pub struct Filter {
     pub parameters: Vec<Pattern>,
     /// States.
     pub states: Vec<State>,
-    /// Written before this moment, or recorded before it where no data was seen.
-    pub older_than: Option<Timestamp>,
+    /// Written longer ago than this, or recorded longer ago if no data was seen. The age is
+    /// counted back from the moment at which the catalog is queried.
+    pub older_than: Option<Duration>,
+    /// Written before this moment, or recorded before it if no data was seen.
+    pub written_before: Option<Timestamp>,
     /// Only what a pin of the catalog binds.
     pub pinned: bool,
     /// Numbers of the users whose the data is; where nobody looked, nobody's.
@@ -142,10 +146,20 @@ impl Filter {
         Self {
             states: Vec::new(),
             older_than: None,
+            written_before: None,
             owners: Vec::new(),
             min_bytes: None,
             ..self.clone()
         }
+    }
+
+    /// The moment before which an artifact must have been written or recorded, if the filter asks
+    /// for age at `now`: the earlier of [`older_than`](Self::older_than), counted back from `now`,
+    /// and [`written_before`](Self::written_before).
+    #[must_use]
+    pub fn cutoff_at(&self, now: Timestamp) -> Option<Timestamp> {
+        let by_age = self.older_than.map(|age| now.minus(age));
+        by_age.into_iter().chain(self.written_before).min()
     }
 
     /// Whether it names nothing, and so selects every artifact but checkpoints.
@@ -158,6 +172,24 @@ impl Filter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_earlier_of_age_and_moment_is_the_cutoff() {
+        let now = Timestamp(10_000);
+        let cutoff = |older_than: Option<u64>, written_before: Option<i64>| {
+            let filter = Filter {
+                older_than: older_than.map(Duration::from_millis),
+                written_before: written_before.map(Timestamp),
+                ..Filter::default()
+            };
+            filter.cutoff_at(now).map(|cutoff| cutoff.0)
+        };
+        assert_eq!(cutoff(None, None), None);
+        assert_eq!(cutoff(Some(1_000), None), Some(9_000));
+        assert_eq!(cutoff(None, Some(8_000)), Some(8_000));
+        assert_eq!(cutoff(Some(1_000), Some(8_000)), Some(8_000));
+        assert_eq!(cutoff(Some(3_000), Some(8_000)), Some(7_000));
+    }
 
     #[test]
     fn ranges_read_what_they_write() {

@@ -511,7 +511,7 @@ impl Rebuilding<'_> {
         }
         report.scan = scan::scan(catalog, self.base, self.clock, &scan, self.monitor)?;
         report.scan.findings.extend(refreshed.findings);
-        catalog.list(&everything, Selected::All, |artifact| {
+        catalog.list(&everything, now, Selected::All, |artifact| {
             report.artifacts += 1;
             report.present += u64::from(artifact.state == State::Present);
             report.missing += u64::from(artifact.state == State::Missing);
@@ -526,7 +526,7 @@ impl Rebuilding<'_> {
             ..Filter::default()
         };
         let mut has = false;
-        catalog.list(&filter, Selected::All, |_| {
+        catalog.list(&filter, self.clock.now(), Selected::All, |_| {
             has = true;
             Ok::<_, Error>(std::ops::ControlFlow::Break(()))
         })?;

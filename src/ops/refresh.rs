@@ -69,7 +69,7 @@ pub(crate) fn refresh(
         Selected::Unseen
     };
     monitor.begin(Phase::Refresh, None);
-    catalog.list(filter, selected, |artifact| {
+    catalog.list(filter, now, selected, |artifact| {
         let wanted = options.all
             || artifact.state != State::Present
             || (options.measure

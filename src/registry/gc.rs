@@ -51,11 +51,10 @@ impl Registry {
 
     /// What a policy decides on.
     fn selection(&self, of: &Filter, policy: &Policy) -> Filter {
-        let now = self.clock.now();
         Filter {
             kinds: policy.select.kinds.clone(),
             iterations: policy.select.iterations.clone(),
-            older_than: policy.select.older_than.map(|age| now.minus(age)),
+            older_than: policy.select.older_than,
             states: Vec::new(),
             ..of.clone()
         }
@@ -190,12 +189,13 @@ impl Registry {
         })?;
         let metric = policy.keep.best.as_ref().map(|best| &best.metric);
         let scores = self.scores_of(&selection, metric)?;
-        let groups = self.catalog.groups(&Filter {
+        let of_groups = Filter {
             runs: of.runs.clone(),
             kinds: selection.kinds.clone(),
             datasets: of.datasets.clone(),
             ..Filter::default()
-        })?;
+        };
+        let groups = self.catalog.groups(&of_groups, self.clock.now())?;
         Ok(Inventory {
             rows: self.rows(request, artifacts, &scores)?,
             groups,

@@ -238,7 +238,8 @@ impl Registry {
         filter: &Filter,
         each: impl FnMut(Artifact) -> Result<ControlFlow<()>>,
     ) -> Result<()> {
-        self.catalog.list(filter, Selected::All, each)
+        self.catalog
+            .list(filter, self.clock.now(), Selected::All, each)
     }
 
     /// Gives every artifact of a selection at once.
@@ -272,7 +273,7 @@ impl Registry {
         filter: &Filter,
         each: impl FnMut(IterationRow) -> Result<()>,
     ) -> Result<()> {
-        self.catalog.iterations(filter, each)
+        self.catalog.iterations(filter, self.clock.now(), each)
     }
 
     /// Gives what each run of a selection has, in the order of their names.
@@ -280,7 +281,7 @@ impl Registry {
     /// # Errors
     /// [`Error`], and whatever `each` returns.
     pub fn runs(&self, filter: &Filter, each: impl FnMut(RunRow) -> Result<()>) -> Result<()> {
-        self.catalog.runs(filter, each)
+        self.catalog.runs(filter, self.clock.now(), each)
     }
 
     /// Gives what a selection takes on disk, summed, largest first.
@@ -288,7 +289,7 @@ impl Registry {
     /// # Errors
     /// [`Error`].
     pub fn du(&self, filter: &Filter, group: DuGroup) -> Result<Vec<DuRow>> {
-        Ok(self.catalog.du(filter, group)?)
+        Ok(self.catalog.du(filter, self.clock.now(), group)?)
     }
 
     /// Notes the writer's word that an artifact is whole; counts its bytes and files. A content

@@ -356,7 +356,7 @@ impl Registry {
             RestoreTarget::Filter(filter) => filter,
             _ => &everything,
         };
-        let mut kept = self.catalog.kept_artifacts(filter)?;
+        let mut kept = self.catalog.kept_artifacts(filter, self.clock.now())?;
         match target {
             RestoreTarget::Removal(id) => {
                 let removal = self

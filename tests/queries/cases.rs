@@ -1,6 +1,7 @@
 //! Each part of a filter, and each sum, by cases.
 
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use dalsegno::WalkOptions;
 use dalsegno::model::artifact::State;
@@ -183,17 +184,26 @@ fn age_counts_from_writing_and_from_recording_where_nothing_was_written() {
             written("r/validation.zarr/4/a/prediction", Data::Reserved, 1),
         ],
     );
-    let older = |moment| {
+    let before = |moment| {
         let filter = Filter {
-            older_than: Some(moment),
+            written_before: Some(moment),
             ..Filter::default()
         };
         paths(&registry, &filter).len()
     };
-    assert_eq!(older(Timestamp(NOW.0 - 1)), 0);
-    assert_eq!(older(NOW), 1, "recorded later than it was written");
-    assert_eq!(older(Timestamp(NOW.0 + 1)), 3);
-    assert_eq!(older(Timestamp(NOW.0 + 1_001)), 4);
+    assert_eq!(before(Timestamp(NOW.0 - 1)), 0);
+    assert_eq!(before(NOW), 1, "recorded later than it was written");
+    assert_eq!(before(Timestamp(NOW.0 + 1)), 3);
+    assert_eq!(before(Timestamp(NOW.0 + 1_001)), 4);
+    let of_age = |age| {
+        let filter = Filter {
+            older_than: Some(age),
+            ..Filter::default()
+        };
+        paths(&registry, &filter).len()
+    };
+    assert_eq!(of_age(Duration::from_millis(1)), 0, "exactly this old");
+    assert_eq!(of_age(Duration::ZERO), 1);
 }
 
 #[test]

@@ -9,6 +9,8 @@ mod common;
 mod model;
 mod random;
 
+use std::time::Duration;
+
 use dalsegno::DuGroup;
 use dalsegno::Registry;
 use dalsegno::model::artifact::{Artifact, State};
@@ -39,6 +41,7 @@ fn filter() -> impl Strategy<Value = Filter> {
         names(),
         names(),
         prop::collection::vec(prop::sample::select(State::ALL.to_vec()), some(3)),
+        prop::option::of((0..4_u64).prop_map(Duration::from_secs)),
         prop::option::of((-4..4_i64).prop_map(|n| Timestamp(NOW.0 + 1_000 * n))),
         prop::option::weighted(
             0.3,
@@ -58,6 +61,7 @@ fn filter() -> impl Strategy<Value = Filter> {
                 parameters,
                 states,
                 older_than,
+                written_before,
                 min_bytes,
                 owners,
             )| {
@@ -69,6 +73,7 @@ fn filter() -> impl Strategy<Value = Filter> {
                     parameters,
                     states,
                     older_than,
+                    written_before,
                     min_bytes,
                     owners,
                     ..Filter::default()

@@ -9,6 +9,8 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::size::Total;
 use dalsegno::{DuGroup, DuRow, IterationRow, RunRow};
 
+use super::NOW;
+
 /// Shell patterns, as SQLite's GLOB: `*`, `?`, `[a-z]`, `[^a]`.
 fn glob(pattern: &[char], text: &[char]) -> bool {
     match pattern {
@@ -89,7 +91,8 @@ fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
                 && range.last.is_none_or(|last| iteration <= last)
         })
     };
-    let of_age = |moment| row.written_at.unwrap_or(row.recorded_at) < moment;
+    let is_before = |moment| row.written_at.unwrap_or(row.recorded_at) < moment;
+    let is_older = |age| is_before(NOW.minus(age));
     let of_size = |bytes| row.size.is_some_and(|size| size.bytes.0 >= bytes);
     // Checkpoints are selected only where their kind is named.
     let is_of_kind = match filter.kinds.as_slice() {
@@ -109,7 +112,8 @@ fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
                 .is_some_and(|owner| filter.owners.contains(&owner)))
         && (filter.iterations.is_empty() || filter.iterations.iter().any(in_range))
         && (filter.states.is_empty() || filter.states.contains(&row.state))
-        && filter.older_than.is_none_or(of_age)
+        && filter.older_than.is_none_or(is_older)
+        && filter.written_before.is_none_or(is_before)
         && filter.min_bytes.is_none_or(of_size)
 }
 

@@ -201,6 +201,10 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         known = ", ".join(Selection.__annotations__)
         raise TypeError(f"a selection has no {', '.join(sorted(unknown))}; it has {known}")
     older_than = given.get("older_than")
+    # An age counts back from the moment of the query, which follows a look at the disk.
+    is_moment = isinstance(older_than, datetime)
+    before = moment(older_than) if is_moment else None
+    age = None if is_moment or older_than is None else seconds(older_than)
     owner = given.get("owner")
     owners = [] if owner is None else (list(owner) if isinstance(owner, Many) else [owner])
     return {
@@ -210,7 +214,8 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         "dataset": _texts(given.get("dataset"), "a dataset"),
         "parameters": _texts(given.get("parameters"), "parameters"),
         "state": _texts(given.get("state"), "a state"),
-        "older_than": None if older_than is None else moment(older_than),
+        "older_than": age,
+        "written_before": before,
         "pinned": bool(given.get("pinned", False)),
         "owner": [count(owner, what="an owner") for owner in owners],
         "min_bytes": size(given.get("min_bytes")),

@@ -28,7 +28,8 @@ class Core:
         wanted = arguments.selection(selection)
         if refresh and not self._native.is_read_only:
             # What the look itself may change does not say where to look.
-            about = {**wanted, "state": [], "older_than": None, "min_bytes": None, "owner": []}
+            by_data = {"older_than": None, "written_before": None, "min_bytes": None}
+            about = {**wanted, "state": [], "owner": [], **by_data}
             with told(progress) as tell:
                 self._native.refresh(about, False, measure, tell)
         return wanted

@@ -144,7 +144,7 @@ fn restores_are_counted_by_their_index() {
 fn groups_are_counted_by_search() {
     for connection in [empty(), pinned()] {
         for filter in filters() {
-            let query: Query = by_group(&filter);
+            let query: Query = by_group(&filter, super::NOW);
             let plan = plan_of(&connection, &query);
             assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
         }
@@ -159,7 +159,7 @@ fn what_is_pinned_is_found_from_the_runs_that_have_pins() {
             pinned: true,
             ..Filter::default()
         };
-        let query = super::listing(&filter, super::Selected::All);
+        let query = super::listing(&filter, super::NOW, super::Selected::All);
         let plan = plan_of(&connection, &query);
         let walks = |line: &&String| line.starts_with("SCAN ") && line.contains("artifact");
         assert_eq!(plan.iter().find(walks), None, "{plan:#?}");

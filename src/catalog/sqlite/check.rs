@@ -11,6 +11,7 @@ use crate::catalog::removals;
 use crate::catalog::rows;
 use crate::catalog::select::{Selected, listing};
 use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::layout;
 use crate::model::removal::RemovalId;
@@ -75,10 +76,11 @@ impl Catalog {
     pub fn each_row<E: From<CatalogError>>(
         &self,
         filter: &Filter,
+        now: Timestamp,
         mut each: impl FnMut(RowRead) -> Result<(), E>,
     ) -> Result<(), E> {
         self.read_with(|connection| {
-            self.run_query(connection, &listing(filter, Selected::All), |row| {
+            self.run_query(connection, &listing(filter, now, Selected::All), |row| {
                 let read = match self.artifact_of(connection, row) {
                     Ok(artifact) => RowRead::Whole(Box::new(artifact)),
                     Err(CatalogError::Row { id, detail, .. }) => {

@@ -81,7 +81,8 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
         ..Filter::default()
     };
     let mut damaged = None;
-    catalog.each_row(&everything, |row| {
+    let now = catalog.options.clock.now();
+    catalog.each_row(&everything, now, |row| {
         if let RowRead::Damaged { id, detail, .. } = row {
             damaged.get_or_insert(format!("artifact {id}: {detail}"));
         }

@@ -143,6 +143,7 @@ fn open(
         // Age is what the look itself may change.
         let filter = Filter {
             older_than: None,
+            written_before: None,
             ..filter
         };
         let all = RefreshOptions {

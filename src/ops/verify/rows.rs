@@ -24,7 +24,7 @@ impl Verify<'_> {
         self.monitor.begin(Phase::Verify, None);
         let mut batch = Vec::new();
         let mut last: Option<(Key, ArtifactId)> = None;
-        catalog.each_row(filter, |row| {
+        catalog.each_row(filter, self.now, |row| {
             self.report.rows += 1;
             match row {
                 RowRead::Damaged { id, path, detail } => self.damaged_row(id, &path, detail)?,

@@ -160,7 +160,7 @@ impl Verify<'_> {
             return Ok(None);
         };
         let mut runs = Vec::new();
-        self.catalog.runs(&Filter::default(), |run| {
+        self.catalog.runs(&Filter::default(), self.now, |run| {
             runs.push(run.run);
             Ok::<_, Error>(())
         })?;
@@ -191,7 +191,7 @@ impl Verify<'_> {
         };
         let mut count = 0;
         let mut is_same = true;
-        let listed = self.catalog.list(&filter, Selected::All, |artifact| {
+        let listed = self.catalog.list(&filter, self.now, Selected::All, |artifact| {
             if is_present_array(&artifact) {
                 count += 1;
                 let relative = below(run, &artifact.location().path());
