@@ -73,7 +73,7 @@ pub use registry::array_store::ArrayStore;
 pub use registry::{
     EmptyReport, Gone, Options, PinTarget, Registry, RestoreTarget, Target, UndoReport,
 };
-pub use store::{FileSystem, Finding, FindingClass, PurgeReport, StorageError, WalkOptions, umask};
+pub use store::{FileSystem, Notice, NoticeClass, PurgeReport, StorageError, WalkOptions, umask};
 
 /// The example of the README compiles and runs.
 #[cfg(doctest)]

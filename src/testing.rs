@@ -5,4 +5,4 @@
 
 pub use crate::catalog::sqlite::backup;
 pub use crate::catalog::{Adopted, Catalog, CatalogOptions, Found, Note, Seal};
-pub use crate::store::{Base, Content, Look, ReadError, Subject, hash};
+pub use crate::store::{Base, Expected, Hashed, Look, ReadError, hash};

@@ -8,7 +8,7 @@ use super::fail::Failure;
 use super::flags::{Form, Global, Output};
 use super::progress::Bar;
 use super::render::{escape, shell_word};
-use crate::store::Finding;
+use crate::store::Notice;
 
 /// Bytes of output that are written at once: what a pipe holds.
 const OUTPUT_BUFFER: usize = 64 << 10;
@@ -138,7 +138,7 @@ impl Context {
     }
 
     /// Lists findings on stderr.
-    pub(super) fn findings(&self, findings: &[Finding]) {
+    pub(super) fn findings(&self, findings: &[Notice]) {
         for finding in findings.iter().take(MOST_FINDINGS) {
             self.warn(&format!(
                 "{}: {}: {}",

@@ -15,7 +15,7 @@ use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::key::Kind;
 use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
 use crate::ops::scan::ScanOptions;
-use crate::store::{FindingClass, WalkOptions};
+use crate::store::{NoticeClass, WalkOptions};
 
 /// Make the catalog anew, where it is damaged or gone
 ///
@@ -90,7 +90,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     let unread = |class| {
         matches!(
             class,
-            FindingClass::Unreadable | FindingClass::DamagedMetadata
+            NoticeClass::Unreadable | NoticeClass::DamagedMetadata
         )
     };
     let mut findings = report.scan.findings.iter();

@@ -9,7 +9,7 @@ use super::render;
 use super::selection;
 use crate::model::key::Kind;
 use crate::ops::scan::ScanOptions;
-use crate::store::{FindingClass, WalkOptions};
+use crate::store::{NoticeClass, WalkOptions};
 
 /// Take in every array of the base directory that has no row, and checkpoints on request
 ///
@@ -78,7 +78,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
     let unread = |class| {
         matches!(
             class,
-            FindingClass::Unreadable | FindingClass::DamagedMetadata
+            NoticeClass::Unreadable | NoticeClass::DamagedMetadata
         )
     };
     if report.findings.iter().any(|finding| unread(finding.class)) {

@@ -133,7 +133,7 @@ struct Document<'a> {
     is_complete: bool,
     counts: BTreeMap<VerifyClass, u64>,
     findings: Vec<Line<'a>>,
-    notices: &'a [crate::store::Finding],
+    notices: &'a [crate::store::Notice],
 }
 
 pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure> {

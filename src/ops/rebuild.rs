@@ -56,7 +56,7 @@ use crate::ops::recover;
 use crate::ops::refresh::{self, RefreshOptions};
 use crate::ops::remove::manifest;
 use crate::ops::scan::{self, ScanOptions, ScanReport};
-use crate::store::{Base, Item, Standing, StorageError, Trash, TrashFolder, standing};
+use crate::store::{Base, StorageError, Trash, TrashFolder, TrashItem, entry_at};
 
 /// What a rebuild begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -379,7 +379,7 @@ impl Rebuilding<'_> {
                 Some(folder) => folder.has(item.item)?,
                 None => false,
             };
-            let is_gone = self.base.lacks(&item.path);
+            let is_gone = self.base.is_absent(&item.path);
             // Of what unlinking took, nothing is restored.
             if is_here || (is_gone && (is_purging || folder.is_none())) {
                 continue;
@@ -429,12 +429,12 @@ impl Rebuilding<'_> {
         let mut fates = BTreeMap::new();
         for item in &taken.items {
             strangers.retain(|name| *name != item.item.to_string());
-            let is_here = folder.identify(item.item, item.form)?.is_some();
+            let is_here = folder.identify(item.item, item.entry_type)?.is_some();
             if !is_here && folder.has(item.item)? {
                 let what = format!("item {} is not what was moved", item.item);
                 return Ok(Entered::No(what));
             }
-            let fate = if is_here || (is_purging && self.base.lacks(&item.path)) {
+            let fate = if is_here || (is_purging && self.base.is_absent(&item.path)) {
                 Fate::Removed
             } else if self.stands(item) {
                 Fate::InPlace
@@ -465,7 +465,7 @@ impl Rebuilding<'_> {
             let fate = match row.item.and_then(|item| fates.get(&item)) {
                 Some(fate) => *fate,
                 // It had no data, and went with those that had.
-                None if is_removed && self.base.lacks(&was.location().path()) => Fate::Removed,
+                None if is_removed && self.base.is_absent(&was.location().path()) => Fate::Removed,
                 None => Fate::Unknown,
             };
             match fate {
@@ -487,9 +487,9 @@ impl Rebuilding<'_> {
     }
 
     /// Whether the very thing that a manifest names stands at its old place.
-    fn stands(&self, item: &Item) -> bool {
-        let found = standing(self.base, Path::new(&item.path), item.form);
-        matches!(found, Ok(Standing::Entry(found)) if found.inode == item.entry.inode)
+    fn stands(&self, item: &TrashItem) -> bool {
+        let found = entry_at(self.base, Path::new(&item.path), item.entry_type);
+        matches!(found, Ok(Some(found)) if found.inode == item.entry.inode)
     }
 
     /// Brings the rows up to what the disk has.

@@ -32,7 +32,9 @@ use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{Actor, RemovalId, RemovalState};
 use crate::ops::remove;
-use crate::store::{Base, Form, Item, Items, Standing, Touched, Trash, TrashFolder, standing};
+use crate::store::{
+    Base, DirtyFolders, EntryType, ManifestItems, Trash, TrashFolder, TrashItem, entry_at,
+};
 
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
 const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
@@ -183,7 +185,7 @@ pub(crate) fn purge_due(
     Ok(remove::purge(catalog, base, id, now, deadline, monitor)?.is_done)
 }
 
-fn items_of(base: &Base, id: &RemovalId) -> Result<Option<Items>, Error> {
+fn items_of(base: &Base, id: &RemovalId) -> Result<Option<ManifestItems>, Error> {
     let Some(trash) = Trash::open(base)? else {
         return Ok(None);
     };
@@ -228,7 +230,7 @@ fn settle(
                 undo_restore(base, change, &folder, id)
             }
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
-            Some(open) => match trash.drop_folder(id)? {
+            Some(open) => match trash.remove_folder(id)? {
                 true => Ok(Settled::Nothing),
                 // Nothing syncs what a purge unlinks: a power cut brings some of it back.
                 false if open.state == RemovalState::Purged => {
@@ -255,7 +257,7 @@ fn undo_removal(
 ) -> Result<Settled, Error> {
     let present = folder.items()?;
     if present.is_empty() {
-        trash.drop_folder(id)?;
+        trash.remove_folder(id)?;
         return Ok(Settled::Undone);
     }
     let Some(items) = folder.manifest()? else {
@@ -285,10 +287,10 @@ fn undo_removal(
         if !folder.has(item.item)? {
             continue;
         }
-        if folder.identify(item.item, item.form)?.is_none() {
-            let form = match item.form {
-                Form::Folder => "folder",
-                Form::File => "regular file",
+        if folder.identify(item.item, item.entry_type)?.is_none() {
+            let form = match item.entry_type {
+                EntryType::Folder => "folder",
+                EntryType::File => "regular file",
             };
             return Ok(Settled::Problem(format!(
                 "{}/{} is no {form}; what lies beside it is left alone",
@@ -298,17 +300,17 @@ fn undo_removal(
         }
         here.push(item);
     }
-    let mut touched = Touched::default();
+    let mut dirty = DirtyFolders::default();
     let mut occupied = Vec::new();
     for item in here {
-        if !folder.put_back(base, item, &mut touched)? {
+        if !folder.put_back(base, item, &mut dirty)? {
             occupied.push(item);
         }
     }
-    touched.sync(folder)?;
+    folder.sync_dirty(&dirty)?;
     folder.sync()?;
     if occupied.is_empty() {
-        if trash.drop_folder(id)? {
+        if trash.remove_folder(id)? {
             return Ok(Settled::Undone);
         }
         return Ok(Settled::Problem(format!(
@@ -347,7 +349,7 @@ fn undo_restore(
         folder.end_restoring()?;
         return Ok(Settled::Nothing);
     };
-    let mut touched = Touched::default();
+    let mut dirty = DirtyFolders::default();
     let mut is_undone = false;
     for item in &items.items {
         remove::place_of(&item.path)?;
@@ -366,19 +368,19 @@ fn undo_restore(
         // Only the very thing that was on its way back: whatever else stands there is not ours.
         // By its inode: the device of a file system may have another number after a reboot, and
         // it is that of the base directory, or looking had failed.
-        let found = match standing(base, Path::new(&item.path), item.form)? {
-            Standing::Entry(found) if found.inode == item.entry.inode => found,
+        let found = match entry_at(base, Path::new(&item.path), item.entry_type)? {
+            Some(found) if found.inode == item.entry.inode => found,
             _ => continue,
         };
-        let item = Item {
+        let item = TrashItem {
             entry: found,
             ..item.clone()
         };
-        folder.take(base, &item, &mut touched)?;
+        folder.take(base, &item, &mut dirty)?;
         is_undone = true;
     }
     folder.sync()?;
-    touched.sync(folder)?;
+    folder.sync_dirty(&dirty)?;
     folder.end_restoring()?;
     Ok(if is_undone {
         Settled::Undone

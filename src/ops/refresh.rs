@@ -21,7 +21,7 @@ use crate::model::key::Kind;
 use crate::model::observation::Observation;
 use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Phase};
-use crate::store::{self, Base, Event, Finding, Look, Subject, WalkOptions};
+use crate::store::{self, Base, Event, Expected, Look, Notice, WalkOptions};
 
 /// Rows that are looked at together.
 const BATCH: usize = 16_384;
@@ -46,7 +46,7 @@ pub struct RefreshReport {
     /// Rows that changed.
     pub changed: u64,
     /// What could not be read, by path; its rows are as before.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Notice>,
 }
 
 /// Looks for the data of a selection and notes what it sees.
@@ -125,7 +125,7 @@ fn look_at(
         measure,
         ..WalkOptions::default()
     };
-    store::look(base, options, monitor, looks, |event| {
+    store::look_at(base, options, monitor, looks, |event| {
         match event {
             Event::Looked(id, seen) => {
                 report.present += u64::from(seen.is_some());
@@ -133,7 +133,7 @@ fn look_at(
                     notes.push(note(artifact, seen, None));
                 }
             }
-            Event::Finding(finding) => report.findings.push(finding),
+            Event::Notice(finding) => report.findings.push(finding),
             Event::Found(..) => {}
         }
         Ok::<_, Error>(())
@@ -149,18 +149,18 @@ pub(crate) fn look(artifact: &Artifact) -> Look {
     Look {
         id: artifact.id.0,
         path: artifact.location().path().into(),
-        subject: subject(artifact.key.kind()),
+        expected: subject(artifact.key.kind()),
     }
 }
 
 /// What data of a kind is.
-pub(crate) fn subject(kind: Kind) -> Subject {
+pub(crate) fn subject(kind: Kind) -> Expected {
     if kind.is_container() {
-        Subject::Container
+        Expected::Container
     } else if kind.is_file() {
-        Subject::File
+        Expected::File
     } else {
-        Subject::Array
+        Expected::Array
     }
 }
 

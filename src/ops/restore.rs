@@ -28,7 +28,7 @@ use crate::model::layout;
 use crate::model::operation::Doing;
 use crate::model::removal::{RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::place_of;
-use crate::store::{Base, Form, Item, Standing, Touched, Trash, TrashFolder, standing};
+use crate::store::{Base, DirtyFolders, EntryType, Trash, TrashFolder, TrashItem, entry_at};
 
 /// What a restore brought back.
 #[derive(Debug, Default, Serialize)]
@@ -127,7 +127,7 @@ fn restore_one(
         // What fails here is done by the next open for writing.
         let is_empty = || folder.items().is_ok_and(|items| items.is_empty());
         if folder.end_restoring().is_ok() && is_empty() {
-            let _ = trash.drop_folder(id);
+            let _ = trash.remove_folder(id);
         }
     }
     Ok(())
@@ -140,7 +140,7 @@ fn bring_back(
     now: Timestamp,
     id: &RemovalId,
     chosen: Chosen,
-    moved: &mut Vec<Item>,
+    moved: &mut Vec<TrashItem>,
 ) -> Result<Vec<Artifact>, Error> {
     match change.removal(id)? {
         None => return Err(Error::NoRemoval { id: id.to_string() }),
@@ -173,15 +173,15 @@ fn bring_back(
             let detail = format!("item {number} of removal {id} was not at {path}");
             return Err(change.damaged(detail).into());
         }
-        if standing(base, Path::new(&path), form)? != Standing::Nothing {
+        if entry_at(base, Path::new(&path), form)?.is_some() {
             return Err(Error::Occupied {
                 path: base.path().join(&path),
             });
         }
-        items.push(Item {
+        items.push(TrashItem {
             item: number,
             path,
-            form,
+            entry_type: form,
             entry,
         });
         artifacts.extend(rows);
@@ -209,45 +209,49 @@ fn bring_back(
     let Some(folder) = folder else {
         return Ok(artifacts);
     };
-    let mut touched = Touched::default();
+    let mut dirty = DirtyFolders::default();
     for item in &items {
         moved.push(item.clone());
-        if !folder.put_back(base, item, &mut touched)? {
+        if !folder.put_back(base, item, &mut dirty)? {
             return Err(Error::Occupied {
                 path: base.path().join(&item.path),
             });
         }
     }
-    touched.sync(folder)?;
+    folder.sync_dirty(&dirty)?;
     folder.sync()?;
     Ok(artifacts)
 }
 
 /// Whether what was moved from a path is a folder or a file: that is for the row at that path to
 /// say, and where nothing is known but the path, for the layout.
-fn form_of(rows: &[Artifact], path: &str) -> Form {
+fn form_of(rows: &[Artifact], path: &str) -> EntryType {
     let is_file = match rows {
         [] => layout::read(path).is_ok_and(|key| key.kind().is_file()),
         rows => rows
             .iter()
             .any(|row| row.key.kind().is_file() && row.location().path() == path),
     };
-    if is_file { Form::File } else { Form::Folder }
+    if is_file {
+        EntryType::File
+    } else {
+        EntryType::Folder
+    }
 }
 
 /// Moves back into the trash what had gone already. What cannot be moved now is moved by the next
 /// open for writing.
-fn undo(base: &Base, folder: &TrashFolder, moved: &[Item]) {
-    let mut touched = Touched::default();
+fn undo(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
+    let mut dirty = DirtyFolders::default();
     let mut is_back = true;
     for item in moved {
         match folder.has(item.item) {
             Ok(true) => {}
-            Ok(false) => is_back &= folder.take(base, item, &mut touched).is_ok(),
+            Ok(false) => is_back &= folder.take(base, item, &mut dirty).is_ok(),
             Err(_) => is_back = false,
         }
     }
-    is_back &= folder.sync().is_ok() && touched.sync(folder).is_ok();
+    is_back &= folder.sync().is_ok() && folder.sync_dirty(&dirty).is_ok();
     if is_back {
         let _ = folder.end_restoring();
     }

@@ -24,7 +24,9 @@ use crate::model::layout::{self, LayoutError, Location};
 use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::size::Total;
-use crate::store::{self, Base, Event, Finding, FindingClass, Lacks, StorageError, WalkOptions};
+use crate::store::{
+    self, AbsenceCheck, Base, Event, Notice, NoticeClass, StorageError, WalkOptions,
+};
 
 /// Arrays that one transaction takes in.
 const BATCH: usize = 4096;
@@ -82,7 +84,7 @@ pub struct ScanReport {
     #[serde(flatten)]
     pub total: Total,
     /// What was noticed and left alone, by path.
-    pub findings: Vec<Finding>,
+    pub findings: Vec<Notice>,
 }
 
 /// Scans a base directory into its catalog.
@@ -159,7 +161,7 @@ fn find(
                 }
                 Err(finding) => report.findings.push(finding),
             },
-            Event::Finding(finding) => report.findings.push(finding),
+            Event::Notice(finding) => report.findings.push(finding),
             Event::Looked(..) => {}
         }
         match batch.len() {
@@ -177,15 +179,15 @@ fn find(
 }
 
 /// Reads the key of a path that a walk found.
-pub(crate) fn read(path: &Path) -> Result<Key, Finding> {
+pub(crate) fn read(path: &Path) -> Result<Key, Notice> {
     read_at(path).map(|(key, _)| key)
 }
 
 /// Reads the key of a path that a walk found, and gives its place.
-fn read_at(path: &Path) -> Result<(Key, Location), Finding> {
+fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
     let Some(text) = path.to_str() else {
-        return Err(Finding::new(
-            FindingClass::Unnameable,
+        return Err(Notice::new(
+            NoticeClass::Unnameable,
             path,
             "the path is not UTF-8",
         ));
@@ -196,11 +198,11 @@ fn read_at(path: &Path) -> Result<(Key, Location), Finding> {
     };
     let (key, location) = read(text).map_err(|error: LayoutError| {
         let class = match error {
-            LayoutError::NoContainer { .. } => FindingClass::OutsideContainer,
-            LayoutError::NoRun { .. } => FindingClass::OutsideRun,
-            LayoutError::Name(_) => FindingClass::Unnameable,
+            LayoutError::NoContainer { .. } => NoticeClass::OutsideContainer,
+            LayoutError::NoRun { .. } => NoticeClass::OutsideRun,
+            LayoutError::Name(_) => NoticeClass::Unnameable,
         };
-        Finding::new(class, path, error.to_string())
+        Notice::new(class, path, error.to_string())
     })?;
     // A walk gives no path with an empty component, which a key would drop.
     debug_assert_eq!(location, layout::place(&key));
@@ -234,8 +236,8 @@ fn adopt(
             std::thread::scope(|scope| {
                 let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
                 scope.spawn(move || {
-                    let mut lacks = Lacks::of(base);
-                    let mut is_there = |found: &&Found| !lacks.ask(&found.location.path());
+                    let mut absence = AbsenceCheck::new(base);
+                    let mut is_there = |found: &&Found| !absence.is_absent(&found.location.path());
                     batch
                         .chunks(TOGETHER)
                         .map(|together| together.iter().filter(&mut is_there).collect())

@@ -18,7 +18,7 @@ use crate::model::observation::Observation;
 use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Phase, Progress, Silent};
 use crate::ops::refresh;
-use crate::store::{self, Base, Content, Event, ReadError, StorageError, WalkOptions};
+use crate::store::{self, Base, Event, Hashed, ReadError, StorageError, WalkOptions};
 
 /// How to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -140,7 +140,7 @@ impl Sealing<'_> {
         };
         let mut sights = HashMap::new();
         let looks = self.artifacts.iter().map(refresh::look).collect();
-        store::look(self.base, options, monitor, looks, |event| {
+        store::look_at(self.base, options, monitor, looks, |event| {
             match event {
                 Event::Looked(id, Some(sight)) => drop(sights.insert(id, sight)),
                 Event::Looked(id, None) => {
@@ -149,7 +149,7 @@ impl Sealing<'_> {
                     let path = artifact.map(Artifact::path).unwrap_or_default();
                     return Err(Error::NothingWritten { path });
                 }
-                Event::Finding(finding) => {
+                Event::Notice(finding) => {
                     let path = self.base.path().join(&finding.path);
                     return Err(Error::Unreadable {
                         path,
@@ -164,7 +164,7 @@ impl Sealing<'_> {
     }
 
     /// Reads the data of those that have a content hash, by number.
-    fn read(&self) -> Result<HashMap<i64, Content>, Error> {
+    fn read(&self) -> Result<HashMap<i64, Hashed>, Error> {
         let has_hash = |artifact: &&Artifact| !artifact.key.kind().is_container();
         let looks: Vec<_> = self
             .artifacts

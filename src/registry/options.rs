@@ -144,7 +144,7 @@ impl Options {
             Some(path) => path.parent().unwrap_or(Path::new("/")),
             None => base.path(),
         };
-        let single_host = match store::kind_of(place)? {
+        let single_host = match store::fs_kind(place)? {
             FsKind::Network(file_system) if !self.single_host => {
                 let path =
                     catalog.unwrap_or_else(|| base.path().join(crate::model::name::REGISTRY_DIR));
@@ -207,7 +207,7 @@ impl Options {
                 .into());
             }
         };
-        let network = match store::kind_of(path.parent().unwrap_or(Path::new("/"))) {
+        let network = match store::fs_kind(path.parent().unwrap_or(Path::new("/"))) {
             Ok(FsKind::Local) => None,
             Ok(FsKind::Network(file_system)) => {
                 let host = folder.as_ref().and_then(Folder::single_host);

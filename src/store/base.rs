@@ -71,7 +71,7 @@ impl Base {
 
     /// Whether nothing stands at a path in it. False where that cannot be told.
     #[must_use]
-    pub fn lacks(&self, path: &str) -> bool {
+    pub fn is_absent(&self, path: &str) -> bool {
         let found = statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW);
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
@@ -83,16 +83,16 @@ impl Base {
 /// kernel looks at every component of a path. A folder that is moved meanwhile is asked as if it
 /// were in its place, so nobody may be moving any.
 #[derive(Debug)]
-pub struct Lacks<'a> {
+pub struct AbsenceCheck<'a> {
     base: &'a Base,
     folder: String,
     opened: Result<OwnedFd, Errno>,
 }
 
-impl<'a> Lacks<'a> {
+impl<'a> AbsenceCheck<'a> {
     /// Asks about paths in a base directory.
     #[must_use]
-    pub fn of(base: &'a Base) -> Self {
+    pub fn new(base: &'a Base) -> Self {
         Self {
             base,
             folder: String::new(),
@@ -101,9 +101,9 @@ impl<'a> Lacks<'a> {
     }
 
     /// Whether nothing stands at a path. False where that cannot be told.
-    pub fn ask(&mut self, path: &str) -> bool {
+    pub fn is_absent(&mut self, path: &str) -> bool {
         let Some((folder, name)) = path.rsplit_once('/') else {
-            return self.base.lacks(path);
+            return self.base.is_absent(path);
         };
         if self.folder != folder {
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
@@ -138,7 +138,7 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", folder.path().join("a/link")).unwrap();
         std::os::unix::fs::symlink("a", folder.path().join("other")).unwrap();
         let base = Base::open(folder.path()).unwrap();
-        let mut lacks = Lacks::of(&base);
+        let mut absence = AbsenceCheck::new(&base);
         let paths = [
             ("a", false),
             ("a/b", false),
@@ -154,8 +154,8 @@ mod tests {
             ("c", true),
         ];
         for (path, is_lacking) in paths {
-            assert_eq!(base.lacks(path), is_lacking, "{path}");
-            assert_eq!(lacks.ask(path), is_lacking, "{path}");
+            assert_eq!(base.is_absent(path), is_lacking, "{path}");
+            assert_eq!(absence.is_absent(path), is_lacking, "{path}");
         }
     }
 }

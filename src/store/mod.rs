@@ -12,16 +12,16 @@ mod purge;
 mod trash;
 mod workers;
 
-pub use base::{Base, Lacks};
-pub use content::{Content, ReadError, hash};
+pub use base::{AbsenceCheck, Base};
+pub use content::{Hashed, ReadError, hash};
 pub use dirs::{
-    EntryId, FileSystem, Form, FsKind, Standing, free_bytes, kind_of, mounts_below, standing, umask,
+    EntryId, EntryType, FileSystem, FsKind, entry_at, free_bytes, fs_kind, mounts_below, umask,
 };
 pub use error::StorageError;
 pub use look::{
-    BestLink, Contents, Event, Finding, FindingClass, Instead, Look, Subject, WalkOptions,
-    best_links, contents, contents_of_item, escape, instead, look, metadata_bytes, walk, walk_from,
-    written_at,
+    BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
+    best_links, escape, list_container, list_trashed_container, look_at, metadata_bytes,
+    path_state, walk, walk_from, written_at,
 };
 pub use purge::{PurgeOptions, PurgeReport, purge};
-pub use trash::{Item, Items, Touched, Trash, TrashFolder, drop_empty_folders};
+pub use trash::{DirtyFolders, ManifestItems, Trash, TrashFolder, TrashItem, remove_empty_folders};

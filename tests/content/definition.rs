@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use dalsegno::SealOptions;
 use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
 use dalsegno::testing::Base;
-use dalsegno::testing::{Look, ReadError, Subject, hash};
+use dalsegno::testing::{Expected, Look, ReadError, hash};
 
 use super::*;
 
@@ -209,7 +209,7 @@ fn what_is_read_is_told_by_number() {
             Look {
                 id,
                 path: path.into(),
-                subject: Subject::Array,
+                expected: Expected::Array,
             }
         })
         .collect();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::{FindingClass, WalkOptions};
+use dalsegno::{NoticeClass, WalkOptions};
 use dalsegno::{Registry, ScanReport, Target};
 use serde_json::Value;
 
@@ -239,7 +239,7 @@ fn a_scan_says_what_it_left_alone() {
     .unwrap();
     let registry = common::create(&base);
     let report = measure(&registry);
-    let findings: Vec<(FindingClass, &str)> = report
+    let findings: Vec<(NoticeClass, &str)> = report
         .findings
         .iter()
         .map(|finding| (finding.class, finding.path.as_str()))
@@ -247,17 +247,17 @@ fn a_scan_says_what_it_left_alone() {
     assert_eq!(
         findings,
         [
-            (FindingClass::OutsideContainer, "affs_run/loose"),
+            (NoticeClass::OutsideContainer, "affs_run/loose"),
             (
-                FindingClass::Unnameable,
+                NoticeClass::Unnameable,
                 "affs_run/validation.zarr/1/a\\tb/prediction"
             ),
             (
-                FindingClass::DamagedMetadata,
+                NoticeClass::DamagedMetadata,
                 "affs_run/validation.zarr/1/damaged"
             ),
-            (FindingClass::Symlink, "linked_run"),
-            (FindingClass::OutsideRun, "loose.zarr/a"),
+            (NoticeClass::Symlink, "linked_run"),
+            (NoticeClass::OutsideRun, "loose.zarr/a"),
         ]
     );
     assert_eq!(

@@ -12,7 +12,7 @@ use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, Doing};
 use dalsegno::model::progress::Silent;
 use dalsegno::testing::{Catalog, CatalogOptions, Note, Seal};
-use dalsegno::{FindingClass, WalkOptions};
+use dalsegno::{NoticeClass, WalkOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
 use crate::agent::agent;
@@ -235,7 +235,7 @@ fn what_cannot_be_read_is_a_finding_and_its_row_stays_as_it_was() {
         (1, 0, 0)
     );
     assert_eq!(report.findings.len(), 1);
-    assert_eq!(report.findings[0].class, FindingClass::DamagedMetadata);
+    assert_eq!(report.findings[0].class, NoticeClass::DamagedMetadata);
     assert_eq!(report.findings[0].path, "r/validation.zarr/1/a/prediction");
     assert_eq!(row(&registry, &array), sealed);
 }

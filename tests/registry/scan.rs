@@ -12,7 +12,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::{FindingClass, WalkOptions};
+use dalsegno::{NoticeClass, WalkOptions};
 use dalsegno::{ScanOptions, ScanReport};
 
 use crate::common::create;
@@ -131,9 +131,9 @@ fn a_scan_that_counts_finds_the_same_and_counts_every_file_once() {
     let expected = |path: &String| (path.clone(), Some(count(&base.path().join(path))));
     let expected: Vec<_> = arrays.iter().map(expected).collect();
     let findings = [
-        (FindingClass::OutsideContainer, "r/outside"),
-        (FindingClass::Symlink, "r/validation.zarr/1/b"),
-        (FindingClass::DamagedMetadata, "r/validation.zarr/1/damaged"),
+        (NoticeClass::OutsideContainer, "r/outside"),
+        (NoticeClass::Symlink, "r/validation.zarr/1/b"),
+        (NoticeClass::DamagedMetadata, "r/validation.zarr/1/damaged"),
     ];
     for threads in [1, 8] {
         let (plain, rows) = scan(base.path(), false, threads);
@@ -142,7 +142,7 @@ fn a_scan_that_counts_finds_the_same_and_counts_every_file_once() {
         let (measured, rows) = scan(base.path(), true, threads);
         assert_eq!(rows, expected, "{threads} threads");
         assert_eq!(measured.findings, plain.findings);
-        let said: Vec<(FindingClass, &str)> = measured
+        let said: Vec<(NoticeClass, &str)> = measured
             .findings
             .iter()
             .map(|finding| (finding.class, finding.path.as_str()))

@@ -56,7 +56,7 @@ impl<'a> Binding<'a> {
             return Ok(());
         }
         let folder = Path::new(&planned.path);
-        let contents = store::contents(self.base, folder, &Silent)?;
+        let contents = store::list_container(self.base, folder, &Silent)?;
         for unknown in unknown(&planned.path, &contents, &planned.artifacts) {
             let key = key_of(&container, &unknown);
             let pins = change.pins_of_unknown(&key)?;

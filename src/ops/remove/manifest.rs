@@ -16,7 +16,7 @@ use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::removal::{Actor, RemovalId};
 use crate::model::size::{ByteCount, Size};
-use crate::store::Item;
+use crate::store::TrashItem;
 
 #[derive(Serialize)]
 struct Manifest<'a> {
@@ -26,7 +26,7 @@ struct Manifest<'a> {
     #[serde(flatten)]
     actor: &'a Actor,
     reason: Option<&'a str>,
-    items: Vec<&'a Item>,
+    items: Vec<&'a TrashItem>,
     artifacts: Vec<Row<'a>>,
 }
 
@@ -58,7 +58,7 @@ pub(crate) struct Taken {
     /// Why.
     pub(crate) reason: Option<String>,
     /// What was moved.
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Vec<TrashItem>,
     /// Whose rows went.
     pub(crate) artifacts: Vec<TakenRow>,
 }

@@ -81,8 +81,8 @@ use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{Actor, Keep, RemovalId, RemovalState};
 use crate::model::size::Total;
 use crate::store::{
-    self, Base, Form, Item, PurgeOptions, PurgeReport, Standing, StorageError, Touched, Trash,
-    TrashFolder,
+    self, Base, DirtyFolders, EntryType, PurgeOptions, PurgeReport, StorageError, Trash,
+    TrashFolder, TrashItem,
 };
 
 pub(crate) use bound::Binding;
@@ -174,15 +174,15 @@ impl Removing<'_> {
 struct Checked<'a> {
     planned: &'a PlannedItem,
     /// What is to be moved; none where there is no data.
-    item: Option<Item>,
+    item: Option<TrashItem>,
 }
 
 /// What has been done on disk and is to be undone where the rest fails.
 #[derive(Default)]
 struct Done {
     folder: Option<TrashFolder>,
-    taken: Vec<Item>,
-    touched: Touched,
+    taken: Vec<TrashItem>,
+    dirty: DirtyFolders,
     /// All that is left is the commit.
     is_committing: bool,
 }
@@ -275,10 +275,10 @@ fn check<'a>(
         match check_one(on, change, planned, &going, &mounts, &mut binding) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
-                let item = standing.map(|entry| Item {
+                let item = standing.map(|entry| TrashItem {
                     item: number,
                     path: planned.path.clone(),
-                    form: planned.form,
+                    entry_type: planned.form,
                     entry,
                 });
                 checked.push(Checked { planned, item });
@@ -345,10 +345,7 @@ fn check_one(
         }
         .into());
     }
-    match store::standing(on.base, path, planned.form)? {
-        Standing::Entry(entry) => Ok(Some(entry)),
-        Standing::Nothing => Ok(None),
-    }
+    Ok(store::entry_at(on.base, path, planned.form)?)
 }
 
 /// Steps 3 to 5.
@@ -364,7 +361,7 @@ fn take(
     let reason = options.reason.as_deref();
     let has_data = checked.iter().any(|checked| checked.item.is_some());
     let folder = if has_data {
-        let folder = done.folder.insert(trash.make_folder(id)?);
+        let folder = done.folder.insert(trash.create_folder(id)?);
         folder.check_device(on.base)?;
         folder.write_manifest(&manifest::text(on, id, checked, reason)?)?;
         trash.sync()?;
@@ -410,9 +407,9 @@ fn take(
         on.go_on()?;
         // Noted first: a move that fails half-way is undone like one that was done.
         done.taken.push(item.clone());
-        folder.take(on.base, item, &mut done.touched)?;
+        folder.take(on.base, item, &mut done.dirty)?;
         if checked.planned.is_container && !checked.planned.by_name {
-            let contents = store::contents_of_item(folder, item.item, on.monitor)?;
+            let contents = store::list_trashed_container(folder, item.item, on.monitor)?;
             if !unknown(&item.path, &contents, &checked.planned.artifacts).is_empty() {
                 let path = on.base.path().join(&item.path);
                 return Err(StorageError::Changed { path }.into());
@@ -422,7 +419,7 @@ fn take(
     // From here on committing is quicker than putting everything back.
     on.go_on()?;
     folder.sync()?;
-    done.touched.sync(folder)?;
+    folder.sync_dirty(&done.dirty)?;
     Ok(())
 }
 
@@ -433,22 +430,20 @@ fn undo(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
     if done.is_committing && on.catalog.forget_failed_commits().is_err() {
         return;
     }
-    let mut touched = Touched::default();
+    let mut dirty = DirtyFolders::default();
     let mut is_back = true;
     for item in done.taken.iter().rev() {
         match folder.has(item.item) {
             Ok(false) => {}
             Ok(true) => {
-                is_back &= folder
-                    .put_back(on.base, item, &mut touched)
-                    .unwrap_or(false);
+                is_back &= folder.put_back(on.base, item, &mut dirty).unwrap_or(false);
             }
             Err(_) => is_back = false,
         }
     }
-    is_back &= touched.sync(folder).is_ok();
+    is_back &= folder.sync_dirty(&dirty).is_ok();
     if is_back {
-        let _ = trash.drop_folder(id);
+        let _ = trash.remove_folder(id);
     }
 }
 
@@ -471,12 +466,17 @@ pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
 /// Takes away folders below a run that are empty now, up to and including the container. The
 /// folders that a file was in stay. Where the removal is given up, so do the rest of them: they are in
 /// nobody's way, and later somebody else may be about to write there.
-pub(crate) fn drop_empty(catalog: &Catalog, base: &Base, items: &[Item], monitor: &dyn Monitor) {
+pub(crate) fn drop_empty(
+    catalog: &Catalog,
+    base: &Base,
+    items: &[TrashItem],
+    monitor: &dyn Monitor,
+) {
     let parents = items
         .iter()
-        .filter(|item| item.form == Form::Folder)
+        .filter(|item| item.entry_type == EntryType::Folder)
         .filter_map(|item| Some(item.path.rsplit_once('/')?.0));
-    store::drop_empty_folders(base, parents, |path| match layout::split(path) {
+    store::remove_empty_folders(base, parents, |path| match layout::split(path) {
         _ if monitor.is_cancelled() => true,
         // A run may be called like a checkpoint.
         Ok(place) if place.is_checkpoint() => true,
@@ -525,7 +525,7 @@ pub(crate) fn purge(
         report = store::purge(&folder, options, monitor)?;
         monitor.end();
         if report.is_done {
-            report.is_done = trash.drop_folder(id)?;
+            report.is_done = trash.remove_folder(id)?;
         }
         drop(lock);
     }

@@ -11,7 +11,7 @@ use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::layout;
 use crate::model::progress::Monitor;
 use crate::model::size::Total;
-use crate::store::{self, Base, Form};
+use crate::store::{self, Base, EntryType};
 
 /// An artifact that was chosen for removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,7 @@ pub struct PlannedItem {
     pub unknown: Vec<PathBuf>,
     /// Whether it is moved as a folder or as a file.
     #[serde(skip)]
-    pub(super) form: Form,
+    pub(super) form: EntryType,
     #[serde(skip)]
     pub(super) by_name: bool,
     /// Those of the artifacts that are thought present and have no data in it.
@@ -134,7 +134,7 @@ fn plan_container(
     let named = group.values().any(|chosen| chosen.whole_container);
     if named {
         let artifacts = catalog.in_container(&container)?;
-        let contents = store::contents(base, path, monitor)?;
+        let contents = store::list_container(base, path, monitor)?;
         let unknown = unknown(&container, &contents, &artifacts);
         let missing = missing(&container, &contents, &artifacts);
         plan.items.push(PlannedItem {
@@ -142,7 +142,7 @@ fn plan_container(
             is_container: true,
             artifacts,
             unknown,
-            form: Form::Folder,
+            form: EntryType::Folder,
             by_name: true,
             missing,
         });
@@ -151,7 +151,7 @@ fn plan_container(
     let is_all = catalog.count_in_container(&container, group.len() + 1)? == group.len();
     let artifacts: Vec<Artifact> = group.into_values().map(|chosen| chosen.artifact).collect();
     if is_all {
-        let contents = store::contents(base, path, monitor)?;
+        let contents = store::list_container(base, path, monitor)?;
         let stays = unknown(&container, &contents, &artifacts);
         let has_data = !contents.arrays.is_empty() || !contents.others.is_empty();
         if stays.is_empty() && has_data {
@@ -161,7 +161,7 @@ fn plan_container(
                 is_container: true,
                 artifacts,
                 unknown: Vec::new(),
-                form: Form::Folder,
+                form: EntryType::Folder,
                 by_name: false,
                 missing,
             });
@@ -171,7 +171,7 @@ fn plan_container(
             .extend(stays.into_iter().map(|stays| path.join(stays)));
     }
     // The container itself stays with what stays in it, where nobody named it.
-    let is_there = !base.lacks(&container);
+    let is_there = !base.is_absent(&container);
     for artifact in artifacts {
         if !(is_there && artifact.key.kind().is_container()) {
             plan.items.push(alone(artifact));
@@ -191,9 +191,9 @@ fn alone(artifact: Artifact) -> PlannedItem {
         artifacts: vec![artifact],
         unknown: Vec::new(),
         form: if kind.is_file() {
-            Form::File
+            EntryType::File
         } else {
-            Form::Folder
+            EntryType::Folder
         },
         by_name: false,
         missing: Vec::new(),
@@ -221,7 +221,11 @@ fn fold(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
 }
 
 /// Artifacts that are thought present and that a look into their container did not find.
-fn missing(container: &str, contents: &store::Contents, artifacts: &[Artifact]) -> Vec<ArtifactId> {
+fn missing(
+    container: &str,
+    contents: &store::ContainerListing,
+    artifacts: &[Artifact],
+) -> Vec<ArtifactId> {
     let arrays: HashSet<&Path> = contents.arrays.iter().map(PathBuf::as_path).collect();
     let others = contents.others.iter().flat_map(|other| other.ancestors());
     let others: HashSet<&Path> = others.collect();
@@ -248,7 +252,7 @@ fn relative(container: &str, artifact: &Artifact) -> Option<PathBuf> {
 /// What of a container's contents belongs to none of these artifacts, relative to the container.
 pub(super) fn unknown(
     container: &str,
-    contents: &store::Contents,
+    contents: &store::ContainerListing,
     artifacts: &[Artifact],
 ) -> Vec<PathBuf> {
     let relative = |artifact: &Artifact| relative(container, artifact);

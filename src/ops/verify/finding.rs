@@ -7,7 +7,7 @@ use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use crate::model::artifact::ArtifactId;
-use crate::store::Finding;
+use crate::store::Notice;
 
 /// Classes of findings; their names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -266,7 +266,7 @@ pub struct VerifyReport {
     pub findings: Vec<VerifyFinding>,
     /// What the walk noticed that is no matter of the catalog, by path: metadata that makes no
     /// sense, arrays that no row can have, symbolic links.
-    pub notices: Vec<Finding>,
+    pub notices: Vec<Notice>,
 }
 
 impl VerifyReport {

@@ -38,7 +38,7 @@ use crate::model::progress::{Monitor, Phase, Progress};
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::store::{
-    self, Base, Content, Event, Finding, FindingClass, Look, ReadError, StorageError, Trash,
+    self, Base, Event, Hashed, Look, Notice, NoticeClass, ReadError, StorageError, Trash,
     WalkOptions,
 };
 
@@ -208,12 +208,12 @@ impl Verify<'_> {
     }
 
     /// Takes what a walk or a look noticed.
-    fn notice(&mut self, finding: Finding) {
-        if finding.class == FindingClass::Unreadable {
+    fn notice(&mut self, finding: Notice) {
+        if finding.class == NoticeClass::Unreadable {
             // It went while it was looked at. An escaped path is none that can be asked for, and
             // an empty one is the base directory itself.
             let is_askable = !finding.path.is_empty() && !finding.path.contains('\\');
-            if is_askable && self.base.lacks(&finding.path) {
+            if is_askable && self.base.is_absent(&finding.path) {
                 return;
             }
             self.find(VerifyFinding {
@@ -236,8 +236,8 @@ impl Verify<'_> {
             Some(cause) => cause.to_string(),
             None => error.to_string(),
         };
-        self.notice(Finding::new(
-            FindingClass::Unreadable,
+        self.notice(Notice::new(
+            NoticeClass::Unreadable,
             Path::new(path),
             detail,
         ));
@@ -261,10 +261,10 @@ impl Verify<'_> {
     ) -> Result<HashMap<i64, Option<Observation>>, Error> {
         let options = self.walk_options(measure);
         let (mut sights, mut noticed) = (HashMap::new(), Vec::new());
-        store::look(self.base, options, self.monitor, looks, |event| {
+        store::look_at(self.base, options, self.monitor, looks, |event| {
             match event {
                 Event::Looked(id, sight) => drop(sights.insert(id, sight)),
-                Event::Finding(finding) => noticed.push(finding),
+                Event::Notice(finding) => noticed.push(finding),
                 Event::Found(..) => {}
             }
             Ok::<_, Error>(())
@@ -275,10 +275,7 @@ impl Verify<'_> {
 
     /// Reads data; gives what could be read, or what of it has changed meanwhile. What is not in the
     /// result could not be read, and is a finding.
-    fn read(
-        &mut self,
-        rows: &[&Artifact],
-    ) -> Result<HashMap<i64, Result<Content, PathBuf>>, Error> {
+    fn read(&mut self, rows: &[&Artifact]) -> Result<HashMap<i64, Result<Hashed, PathBuf>>, Error> {
         let looks = rows
             .iter()
             .map(|artifact| refresh::look(artifact))
@@ -298,7 +295,7 @@ impl Verify<'_> {
                 Ok(content) => drop(contents.insert(id, Ok(content))),
                 Err(ReadError::Changed(path)) => drop(contents.insert(id, Err(path))),
                 Err(ReadError::Unreadable(path, detail)) => {
-                    noticed.push(Finding::new(FindingClass::Unreadable, &path, detail));
+                    noticed.push(Notice::new(NoticeClass::Unreadable, &path, detail));
                 }
             }
             Ok::<_, Error>(())

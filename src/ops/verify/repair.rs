@@ -23,7 +23,7 @@ use crate::model::removal::Actor;
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::ops::scan;
-use crate::store::{self, Base, Content, Event, Look, ReadError, Trash, WalkOptions};
+use crate::store::{self, Base, Event, Hashed, Look, ReadError, Trash, WalkOptions};
 
 /// The reason that the history gives for what a repair does.
 pub const REASON: &str = "verify --repair";
@@ -162,7 +162,7 @@ impl Mending<'_> {
             ..WalkOptions::default()
         };
         let mut seen_by_id = HashMap::new();
-        store::look(self.base, options, self.monitor, looks, |event| {
+        store::look_at(self.base, options, self.monitor, looks, |event| {
             if let Event::Looked(id, seen) = event {
                 seen_by_id.insert(id, seen);
             }
@@ -174,7 +174,7 @@ impl Mending<'_> {
     /// Whether what was seen is still so.
     fn still(&self, path: &str, kind: Kind, seen: Option<Observation>) -> bool {
         if kind.is_container() {
-            return self.base.lacks(path) == seen.is_none();
+            return self.base.is_absent(path) == seen.is_none();
         }
         let found = store::written_at(self.base, Path::new(path), kind);
         found.is_ok_and(|found| found == seen.map(|seen| seen.written_at))
@@ -261,7 +261,7 @@ impl Mending<'_> {
         &self,
         rows: &BTreeMap<ArtifactId, Wrong>,
         seen_by_id: &HashMap<i64, Option<Observation>>,
-    ) -> Result<HashMap<i64, Result<Content, ReadError>>, Error> {
+    ) -> Result<HashMap<i64, Result<Hashed, ReadError>>, Error> {
         let is_to_read = |wrong: &&Wrong| {
             let seen = seen_by_id.get(&wrong.row.id.0).copied().flatten();
             wrong.contents

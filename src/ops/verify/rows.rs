@@ -11,7 +11,7 @@ use crate::model::layout;
 use crate::model::observation::Observation;
 use crate::model::progress::Phase;
 use crate::ops::refresh;
-use crate::store::{self, Base, Content, Instead, StorageError};
+use crate::store::{self, Base, Hashed, PathState, StorageError};
 
 /// What is wrong with rows, and how many of them were read in full.
 type Judged<'a> = (Vec<(&'a Artifact, VerifyFinding)>, u64);
@@ -139,7 +139,7 @@ impl Verify<'_> {
                 let sight = match sights.get(&artifact.id.0) {
                     Some(sight) => sight,
                     // It went while it was looked at.
-                    None if self.base.lacks(&artifact.location().path()) => &None,
+                    None if self.base.is_absent(&artifact.location().path()) => &None,
                     None => continue,
                 };
                 match judge(self.base, artifact, *sight) {
@@ -158,7 +158,7 @@ impl Verify<'_> {
             let content = match contents.get(&artifact.id.0) {
                 Some(Err(path)) if again => {
                     // A writer is at work: nothing can be said, and that is not left unsaid.
-                    if !self.base.lacks(&artifact.location().path()) {
+                    if !self.base.is_absent(&artifact.location().path()) {
                         self.find(VerifyFinding {
                             class: VerifyClass::Unreadable,
                             path: store::escape(path.as_os_str()),
@@ -191,7 +191,7 @@ fn is_unhashed(artifact: &Artifact) -> bool {
 
 /// What is wrong between a sealed row and its data, of which no more is known where it changed
 /// while it was read.
-fn changed_content(artifact: &Artifact, content: Option<&Content>) -> Option<VerifyFinding> {
+fn changed_content(artifact: &Artifact, content: Option<&Hashed>) -> Option<VerifyFinding> {
     let (sealed, sealed_at) = (artifact.content_hash?, artifact.sealed_at?);
     if content.is_some_and(|content| content.hash == sealed) {
         return None;
@@ -234,14 +234,14 @@ pub(super) fn judge(
         (state, None) => {
             let repair = (state == State::Present).then_some(Repair::MarkMissing);
             let is_file = artifact.key.kind().is_file();
-            match store::instead(base, Path::new(&path))? {
-                Instead::Nothing => gone(state, "nothing is at its path"),
-                Instead::Folder if !is_file => {
+            match store::path_state(base, Path::new(&path))? {
+                PathState::Nothing => gone(state, "nothing is at its path"),
+                PathState::Folder if !is_file => {
                     gone(state, "only a folder without data is at its path")
                 }
                 // It came while this looked.
-                Instead::File if is_file => None,
-                Instead::Chunks if !is_file => Some((
+                PathState::File if is_file => None,
+                PathState::Chunks if !is_file => Some((
                     VerifyClass::NoMetadata,
                     "files without array metadata; no program reads them as an array".to_owned(),
                     repair,
@@ -270,13 +270,13 @@ fn gone(state: State, detail: &str) -> Option<(VerifyClass, String, Option<Repai
     })
 }
 
-fn what(instead: Instead) -> &'static str {
+fn what(instead: PathState) -> &'static str {
     match instead {
-        Instead::Nothing => "nothing",
-        Instead::Folder | Instead::Chunks => "a folder",
-        Instead::File => "a file",
-        Instead::Symlink => "a symbolic link",
-        Instead::Special => "a special file",
+        PathState::Nothing => "nothing",
+        PathState::Folder | PathState::Chunks => "a folder",
+        PathState::File => "a file",
+        PathState::Symlink => "a symbolic link",
+        PathState::Special => "a special file",
     }
 }
 

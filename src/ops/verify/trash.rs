@@ -145,7 +145,7 @@ impl Verify<'_> {
                     item.path.escape_debug()
                 );
                 found.push((item, VerifyClass::TrashOccupied, detail));
-            } else if !self.base.lacks(&item.path) {
+            } else if !self.base.is_absent(&item.path) {
                 let detail = format!("its old place, {}, is taken", item.path);
                 found.push((item, VerifyClass::TrashOccupied, detail));
             }

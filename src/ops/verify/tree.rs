@@ -54,7 +54,7 @@ impl Verify<'_> {
                     Ok(_) => {}
                     Err(finding) => self.notice(finding),
                 },
-                Event::Finding(finding) => self.notice(finding),
+                Event::Notice(finding) => self.notice(finding),
                 Event::Looked(..) => {}
             }
             if batch.len() >= BATCH {
@@ -126,7 +126,7 @@ pub(super) fn look(id: i64, key: &Key) -> Look {
     Look {
         id,
         path: layout::locate(key).path().into(),
-        subject: refresh::subject(key.kind()),
+        expected: refresh::subject(key.kind()),
     }
 }
 

@@ -34,14 +34,14 @@ impl Tally {
 }
 
 /// Which array is counted.
-pub(crate) enum Counted {
+pub(crate) enum CountOf {
     Found(PathBuf),
     Known(i64),
 }
 
 /// An array that several tasks count.
 pub(crate) struct Count {
-    counted: Counted,
+    counted: CountOf,
     sight: Observation,
     bytes: AtomicU64,
     files: AtomicU64,
@@ -52,7 +52,7 @@ pub(crate) struct Count {
 
 impl Count {
     /// Of an array with this many folders to count.
-    pub(crate) fn of(counted: Counted, sight: Observation, folders: usize) -> Self {
+    pub(crate) fn of(counted: CountOf, sight: Observation, folders: usize) -> Self {
         Self {
             counted,
             sight,
@@ -90,8 +90,8 @@ impl Count {
         let size = (!self.failed.load(Ordering::Relaxed)).then(|| tally.size());
         let sight = self.sight.with_size(size);
         Some(match &self.counted {
-            Counted::Found(path) => Event::Found(path.clone(), sight),
-            Counted::Known(id) => Event::Looked(*id, Some(sight)),
+            CountOf::Found(path) => Event::Found(path.clone(), sight),
+            CountOf::Known(id) => Event::Looked(*id, Some(sight)),
         })
     }
 }

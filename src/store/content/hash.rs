@@ -29,7 +29,7 @@ use crate::model::size::{ByteCount, Size};
 use crate::store::base::Base;
 use crate::store::dirs::open_folder;
 use crate::store::error::StorageError;
-use crate::store::look::{Look, Subject};
+use crate::store::look::{Expected, Look};
 use crate::store::workers::{self, Stopped};
 
 /// Files of a folder that one task reads.
@@ -42,7 +42,7 @@ const BUFFER: usize = 256 << 10;
 
 /// What was read of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Content {
+pub struct Hashed {
     /// Its hash.
     pub hash: ContentHash,
     /// Bytes and files that were read.
@@ -69,7 +69,7 @@ pub fn hash<E: From<StorageError>>(
     threads: Option<usize>,
     monitor: &dyn Monitor,
     looks: Vec<Look>,
-    mut emit: impl FnMut(i64, Result<Content, ReadError>) -> Result<(), E>,
+    mut emit: impl FnMut(i64, Result<Hashed, ReadError>) -> Result<(), E>,
 ) -> Result<(), E> {
     let reading = Reading { base, monitor };
     let buffers = || Buffers {
@@ -105,7 +105,7 @@ struct Buffers {
     data: Vec<u8>,
 }
 
-type Sender = workers::Sender<(i64, Result<Content, ReadError>)>;
+type Sender = workers::Sender<(i64, Result<Hashed, ReadError>)>;
 
 enum Task {
     Whole(Look),
@@ -224,12 +224,12 @@ impl Whole {
         Ok(folder)
     }
 
-    fn content(&self) -> Result<Content, ReadError> {
+    fn content(&self) -> Result<Hashed, ReadError> {
         if let Some(failure) = lock(&self.failure).take() {
             return Err(failure);
         }
         let entries = std::mem::take(&mut *lock(&self.entries));
-        Ok(Content {
+        Ok(Hashed {
             size: Size {
                 bytes: ByteCount(self.bytes.load(Ordering::Relaxed)),
                 files: entries.len() as u64,
@@ -287,7 +287,7 @@ impl Reading<'_> {
 
     /// Opens an artifact, as a look does, and gives its first piece.
     fn begin(&self, look: Look) -> Result<(Arc<Whole>, Piece), ReadError> {
-        let is_file = look.subject == Subject::File;
+        let is_file = look.expected == Expected::File;
         let opened = match is_file {
             true => open_folder(self.base, "."),
             false => open_folder(self.base, &look.path),

@@ -3,5 +3,5 @@
 mod count;
 mod hash;
 
-pub(super) use count::{Count, Counted, Tally};
-pub use hash::{Content, ReadError, hash};
+pub(super) use count::{Count, CountOf, Tally};
+pub use hash::{Hashed, ReadError, hash};

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::store::base::Base;
-use crate::store::dirs::{Absent, descend, device_of, open_folder};
+use crate::store::dirs::{IfAbsent, descend, device_of, open_folder};
 use crate::store::error::StorageError;
 
 /// What tells a folder or file from any other on its file system.
@@ -27,7 +27,7 @@ pub struct EntryId {
 /// Whether something is moved as a folder or as a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Form {
+pub enum EntryType {
     /// A folder with everything in it.
     #[default]
     Folder,
@@ -35,7 +35,7 @@ pub enum Form {
     File,
 }
 
-impl Form {
+impl EntryType {
     /// Whether it is a folder.
     #[must_use]
     pub fn is_folder(&self) -> bool {
@@ -43,42 +43,37 @@ impl Form {
     }
 }
 
-/// What stands at the place of something that is to be removed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// A folder or a file, as was asked.
-    Entry(EntryId),
-    /// Nothing.
-    Nothing,
-}
-
-/// Looks at what stands at `path`, relative to the base directory.
+/// Identifies the folder or file at `path`, relative to the base directory; `None` if nothing is there.
 ///
 /// # Errors
-/// [`StorageError`] where it is reached through a symbolic link, is not of this form, or lies on
+/// [`StorageError`] where it is reached through a symbolic link, is not of this type, or lies on
 /// another file system than the base directory.
-pub fn standing(base: &Base, path: &Path, form: Form) -> Result<Standing, StorageError> {
+pub fn entry_at(
+    base: &Base,
+    path: &Path,
+    entry_type: EntryType,
+) -> Result<Option<EntryId>, StorageError> {
     let full = base.path().join(path);
-    if form == Form::Folder {
-        return match descend(base, path, Absent::Say)? {
-            Some(folder) => id_of(&folder, &full).map(Standing::Entry),
-            None => Ok(Standing::Nothing),
+    if entry_type == EntryType::Folder {
+        return match descend(base, path, IfAbsent::ReturnNone)? {
+            Some(folder) => id_of(&folder, &full).map(Some),
+            None => Ok(None),
         };
     }
     let (parent, name) = split(path);
-    let Some(folder) = descend(base, parent, Absent::Say)? else {
-        return Ok(Standing::Nothing);
+    let Some(folder) = descend(base, parent, IfAbsent::ReturnNone)? else {
+        return Ok(None);
     };
     let stat = match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(Errno::NOENT) => return Ok(Standing::Nothing),
+        Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(StorageError::io("reading", &full, errno)),
     };
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile if stat.st_dev != device_of(folder.as_fd(), &full)? => {
             Err(StorageError::OtherDevice { path: full })
         }
-        FileType::RegularFile => Ok(Standing::Entry(of_stat(&stat))),
+        FileType::RegularFile => Ok(Some(of_stat(&stat))),
         FileType::Symlink => Err(StorageError::Symlink { path: full }),
         _ => Err(StorageError::NotAFile { path: full }),
     }
@@ -88,16 +83,16 @@ pub fn standing(base: &Base, path: &Path, form: Form) -> Result<Standing, Storag
 pub(crate) fn identify(
     folder: &OwnedFd,
     name: &str,
-    form: Form,
+    entry_type: EntryType,
     path: &Path,
 ) -> Result<Option<EntryId>, StorageError> {
-    match form {
-        Form::Folder => match open_folder(folder, name) {
+    match entry_type {
+        EntryType::Folder => match open_folder(folder, name) {
             Ok(folder) => id_of(&folder, path).map(Some),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(StorageError::io("opening", path, errno)),
         },
-        Form::File => match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        EntryType::File => match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => {
                 let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
                 Ok(is_file.then(|| of_stat(&stat)))

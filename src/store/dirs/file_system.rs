@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{Access, StatVfsMountFlags, access, fstatvfs, statvfs};
 use serde::Serialize;
 
-use super::fs_kind::{FsKind, kind_of};
+use super::fs_kind::{FsKind, fs_kind};
 use super::mounts::unescape_mount;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
@@ -61,7 +61,7 @@ impl FileSystem {
     /// Asks about the file system that `path` lies on. Reads no data.
     #[must_use]
     pub fn of(path: &Path) -> Self {
-        let (network, problem) = match kind_of(path) {
+        let (network, problem) = match fs_kind(path) {
             Ok(FsKind::Local) => (None, None),
             Ok(FsKind::Network(name)) => (Some(name), None),
             Err(error) => {

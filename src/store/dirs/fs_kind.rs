@@ -37,7 +37,7 @@ const NETWORK: [(u32, &str); 15] = [
 ///
 /// # Errors
 /// [`StorageError::Io`] where the system does not say.
-pub fn kind_of(path: &Path) -> Result<FsKind, StorageError> {
+pub fn fs_kind(path: &Path) -> Result<FsKind, StorageError> {
     let stat = rustix::fs::statfs(path)
         .map_err(|errno| StorageError::io("asking for the file system of", path, errno))?;
     // The type is 32 bits wide; its C type is signed and wider on most machines.
@@ -62,6 +62,6 @@ mod tests {
         for local in [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630] {
             assert_eq!(classify(local), FsKind::Local);
         }
-        assert_eq!(kind_of(Path::new("/proc")).unwrap(), FsKind::Local);
+        assert_eq!(fs_kind(Path::new("/proc")).unwrap(), FsKind::Local);
     }
 }

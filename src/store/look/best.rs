@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::model::name;
 use crate::store::base::Base;
-use crate::store::dirs::{Absent, descend, open_folder};
+use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
 
 /// Files larger than this are no word about a best iteration.
@@ -35,7 +35,7 @@ pub struct BestLink {
 /// place of a best link does not say its iteration: it is never taken for "no best".
 pub fn best_links(base: &Base, run: &str) -> Result<Vec<BestLink>, StorageError> {
     let path = Path::new(run).join("checkpoints");
-    let Some(top) = descend(base, &path, Absent::Say)? else {
+    let Some(top) = descend(base, &path, IfAbsent::ReturnNone)? else {
         return Ok(Vec::new());
     };
     let full = base.path().join(path);

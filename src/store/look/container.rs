@@ -12,13 +12,13 @@ use rustix::io::Errno;
 use super::marker::{self, is_group_metadata};
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
-use crate::store::dirs::{Absent, descend, open_folder};
+use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
 use crate::store::trash::TrashFolder;
 
 /// What lies in a container.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Contents {
+pub struct ContainerListing {
     /// Arrays, relative to the container; empty for a container that is an array itself.
     pub arrays: Vec<PathBuf>,
     /// What is neither an array nor a group's metadata nor a folder that leads to them.
@@ -30,10 +30,14 @@ pub struct Contents {
 /// # Errors
 /// [`StorageError`] where something cannot be read: it is never taken for "nothing there".
 /// [`StorageError::Interrupted`] where the monitor cancels.
-pub fn contents(base: &Base, path: &Path, monitor: &dyn Monitor) -> Result<Contents, StorageError> {
-    match descend(base, path, Absent::Say)? {
+pub fn list_container(
+    base: &Base,
+    path: &Path,
+    monitor: &dyn Monitor,
+) -> Result<ContainerListing, StorageError> {
+    match descend(base, path, IfAbsent::ReturnNone)? {
         Some(folder) => look(&folder, &base.path().join(path), monitor),
-        None => Ok(Contents::default()),
+        None => Ok(ContainerListing::default()),
     }
 }
 
@@ -41,19 +45,23 @@ pub fn contents(base: &Base, path: &Path, monitor: &dyn Monitor) -> Result<Conte
 ///
 /// # Errors
 /// As [`contents`].
-pub fn contents_of_item(
+pub fn list_trashed_container(
     folder: &TrashFolder,
     item: u32,
     monitor: &dyn Monitor,
-) -> Result<Contents, StorageError> {
+) -> Result<ContainerListing, StorageError> {
     let path = folder.path.join(item.to_string());
     let folder = open_folder(&folder.fd, item.to_string())
         .map_err(|errno| StorageError::io("opening", &path, errno))?;
     look(&folder, &path, monitor)
 }
 
-fn look(container: &OwnedFd, path: &Path, monitor: &dyn Monitor) -> Result<Contents, StorageError> {
-    let mut contents = Contents::default();
+fn look(
+    container: &OwnedFd,
+    path: &Path,
+    monitor: &dyn Monitor,
+) -> Result<ContainerListing, StorageError> {
+    let mut contents = ContainerListing::default();
     if is_array(container, Path::new("."), path)? {
         contents.arrays.push(PathBuf::new());
         return Ok(contents);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustix::fs::{FileType, Stat};
 
 use super::marker::{self, Marker};
-use super::notice::Finding;
+use super::notice::Notice;
 use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
 
@@ -37,7 +37,7 @@ pub enum Event {
     /// A look is done; none where there is no data. Not sent where a finding was.
     Looked(i64, Option<Observation>),
     /// Something was noticed.
-    Finding(Finding),
+    Notice(Notice),
 }
 
 /// A known path to look at.
@@ -48,12 +48,12 @@ pub struct Look {
     /// Path relative to the base directory.
     pub path: PathBuf,
     /// What is to be there.
-    pub subject: Subject,
+    pub expected: Expected,
 }
 
 /// What data a look is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subject {
+pub enum Expected {
     /// A folder with array metadata.
     Array,
     /// A folder.

@@ -100,9 +100,9 @@ pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
 
 /// Metadata files that were met while the entries of a folder were read.
 #[derive(Default)]
-pub(crate) struct Met([Option<Marker>; MARKERS.len()]);
+pub(crate) struct MarkersSeen([Option<Marker>; MARKERS.len()]);
 
-impl Met {
+impl MarkersSeen {
     /// Takes in an entry, where it is one.
     pub(crate) fn add(&mut self, name: &[u8], stat: &Stat) {
         for ((format, marker), met) in MARKERS.iter().zip(&mut self.0) {

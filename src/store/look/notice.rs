@@ -8,9 +8,9 @@ use serde::Serialize;
 
 /// Something that a walk noticed and left alone.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
+pub struct Notice {
     /// What kind of thing.
-    pub class: FindingClass,
+    pub class: NoticeClass,
     /// Path relative to the base directory; what is not UTF-8 or not printable is escaped.
     pub path: String,
     /// What exactly.
@@ -20,7 +20,7 @@ pub struct Finding {
 /// Classes of findings; their names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum FindingClass {
+pub enum NoticeClass {
     /// A folder or file that could not be read.
     Unreadable,
     /// Array metadata that makes no sense.
@@ -35,7 +35,7 @@ pub enum FindingClass {
     Symlink,
 }
 
-impl FindingClass {
+impl NoticeClass {
     /// The name that people and JSON use.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -50,10 +50,10 @@ impl FindingClass {
     }
 }
 
-impl Finding {
+impl Notice {
     /// Makes a finding about a path relative to the base directory.
     #[must_use]
-    pub fn new(class: FindingClass, path: &Path, detail: impl Into<String>) -> Self {
+    pub fn new(class: NoticeClass, path: &Path, detail: impl Into<String>) -> Self {
         Self {
             class,
             path: escape(path.as_os_str()),

@@ -20,16 +20,16 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::event::{Event, Look, Subject, observe};
-use super::marker::{self, Marker, MarkerError, Met};
-use super::notice::{Finding, FindingClass};
+use super::event::{Event, Expected, Look, observe};
+use super::marker::{self, Marker, MarkerError, MarkersSeen};
+use super::notice::{Notice, NoticeClass};
 use crate::model::layout;
 use crate::model::name;
 use crate::model::observation::Observation;
 use crate::model::progress::{Monitor, Progress};
 use crate::store::base::Base;
-use crate::store::content::{Count, Counted, Tally};
-use crate::store::dirs::{Folders, Place};
+use crate::store::content::{Count, CountOf, Tally};
+use crate::store::dirs::{FolderHandles, FolderRef};
 use crate::store::error::StorageError;
 use crate::store::workers::{self, Stopped};
 
@@ -91,7 +91,7 @@ pub fn walk_from<E: From<StorageError>>(
     };
     let search = |path: &PathBuf| {
         Task::Search(Search {
-            place: Place::below_base(path.clone()),
+            place: FolderRef::below_base(path.clone()),
             in_container: names_container(path),
             may_be_array: false,
         })
@@ -109,7 +109,7 @@ pub fn walk_from<E: From<StorageError>>(
 ///
 /// # Errors
 /// As [`walk`].
-pub fn look<E: From<StorageError>>(
+pub fn look_at<E: From<StorageError>>(
     base: &Base,
     options: WalkOptions,
     monitor: &dyn Monitor,
@@ -123,12 +123,12 @@ pub fn look<E: From<StorageError>>(
 enum Task {
     Search(Search),
     Look(Look),
-    Count { place: Place, count: Arc<Count> },
+    Count { place: FolderRef, count: Arc<Count> },
 }
 
 /// A folder to search.
 struct Search {
-    place: Place,
+    place: FolderRef,
     in_container: bool,
     /// Whether it is to be counted, should it turn out to be an array.
     may_be_array: bool,
@@ -136,7 +136,7 @@ struct Search {
 
 struct Walk<'a> {
     base: &'a Base,
-    folders: Folders<'a>,
+    folders: FolderHandles<'a>,
     options: WalkOptions,
     monitor: &'a dyn Monitor,
 }
@@ -153,7 +153,7 @@ impl Walk<'_> {
     ) -> Result<(), E> {
         let walk = Walk {
             base,
-            folders: Folders::below(base),
+            folders: FolderHandles::below(base),
             options,
             monitor,
         };
@@ -255,12 +255,12 @@ impl Walk<'_> {
         }
         for link in listing.links {
             if leads_to_folder(&fd, &link) {
-                let finding = Finding::new(
-                    FindingClass::Symlink,
+                let finding = Notice::new(
+                    NoticeClass::Symlink,
                     &path.join(link),
                     "a symbolic link to a folder is not followed",
                 );
-                self.send(sender, Event::Finding(finding))?;
+                self.send(sender, Event::Notice(finding))?;
             }
         }
         for file in listing.files {
@@ -268,12 +268,12 @@ impl Walk<'_> {
         }
         let is_marked = !in_container && listing.has_marker;
         if is_marked && matches!(marker::probe(fd.as_fd(), Path::new(".")), Ok(Some(_))) {
-            let finding = Finding::new(
-                FindingClass::OutsideContainer,
+            let finding = Notice::new(
+                NoticeClass::OutsideContainer,
                 path,
                 "an array in no container: no folder on its path ends in .zarr or .n5",
             );
-            return self.send(sender, Event::Finding(finding));
+            return self.send(sender, Event::Notice(finding));
         }
         let parent = self.folders.keep(fd);
         for folder in listing.folders {
@@ -329,8 +329,8 @@ impl Walk<'_> {
         self.advance(0, listing.tally);
         let parent = self.folders.keep(fd);
         let place = |folder| self.folders.place(path.join(folder), &parent);
-        let places: Vec<Place> = listing.folders.into_iter().map(place).collect();
-        let count = Arc::new(Count::of(Counted::Found(path), sight, places.len()));
+        let places: Vec<FolderRef> = listing.folders.into_iter().map(place).collect();
+        let count = Arc::new(Count::of(CountOf::Found(path), sight, places.len()));
         count.add(listing.tally);
         if listing.failed.is_some() {
             count.fail();
@@ -397,8 +397,8 @@ impl Walk<'_> {
         match sight {
             Some(sight) if self.options.measure && sight.size.is_none() => {
                 more.push(Task::Count {
-                    place: Place::below_base(look.path),
-                    count: Arc::new(Count::of(Counted::Known(look.id), sight, 1)),
+                    place: FolderRef::below_base(look.path),
+                    count: Arc::new(Count::of(CountOf::Known(look.id), sight, 1)),
                 });
                 Ok(())
             }
@@ -407,8 +407,8 @@ impl Walk<'_> {
     }
 
     fn sight(&self, look: &Look) -> Result<Option<Observation>, MarkerError> {
-        let expected = match look.subject {
-            Subject::Array => {
+        let expected = match look.expected {
+            Expected::Array => {
                 let marker = marker::probe(self.base.as_fd(), &look.path)?;
                 let mut sight = marker.map(Observation::from);
                 if let Some(sight) = sight.as_mut().filter(|_| self.options.links) {
@@ -424,8 +424,8 @@ impl Walk<'_> {
                 }
                 return Ok(sight);
             }
-            Subject::Container => FileType::Directory,
-            Subject::File => FileType::RegularFile,
+            Expected::Container => FileType::Directory,
+            Expected::File => FileType::RegularFile,
         };
         match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(observe(&stat, expected)),
@@ -437,7 +437,7 @@ impl Walk<'_> {
     /// Counts the files of one folder of an array; its folders become tasks.
     fn count(
         &self,
-        place: &Place,
+        place: &FolderRef,
         count: &Arc<Count>,
         buffer: &mut [MaybeUninit<u8>],
         more: &mut Vec<Task>,
@@ -503,7 +503,7 @@ struct Listing {
     files: Vec<OsString>,
     has_marker: bool,
     /// Where files are counted: metadata among them, their sum, and why it is none.
-    met: Met,
+    met: MarkersSeen,
     tally: Tally,
     failed: Option<Errno>,
 }
@@ -568,8 +568,8 @@ fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Event {
-    Event::Finding(Finding::new(
-        FindingClass::Unreadable,
+    Event::Notice(Notice::new(
+        NoticeClass::Unreadable,
         path,
         error.to_string(),
     ))
@@ -579,7 +579,7 @@ fn unprobed(path: &Path, error: MarkerError) -> Event {
     match error {
         MarkerError::Io(error) => unreadable(path, &error),
         MarkerError::Damaged(detail) => {
-            Event::Finding(Finding::new(FindingClass::DamagedMetadata, path, detail))
+            Event::Notice(Notice::new(NoticeClass::DamagedMetadata, path, detail))
         }
     }
 }

@@ -27,9 +27,9 @@ pub(crate) fn open_folder(
 
 /// What to do where a component does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Absent {
-    Say,
-    Make,
+pub(crate) enum IfAbsent {
+    ReturnNone,
+    Create,
 }
 
 /// Opens the folder at `path` below the base directory. None where it, or a folder above it, does
@@ -41,7 +41,7 @@ pub(crate) enum Absent {
 pub(crate) fn descend(
     base: &Base,
     path: &Path,
-    absent: Absent,
+    absent: IfAbsent,
 ) -> Result<Option<OwnedFd>, StorageError> {
     if let Some(folder) = descend_at_once(base, path) {
         return Ok(Some(folder));
@@ -61,8 +61,8 @@ pub(crate) fn descend(
         let mut opened = open_folder(&folder, name);
         if opened.as_ref().is_err_and(|errno| *errno == Errno::NOENT) {
             match absent {
-                Absent::Say => return Ok(None),
-                Absent::Make => {
+                IfAbsent::ReturnNone => return Ok(None),
+                IfAbsent::Create => {
                     match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(errno) => {
@@ -82,7 +82,7 @@ pub(crate) fn descend(
             }
         }
         folder = opened
-            .map_err(|errno| refused(folder.as_fd(), name, &base.path().join(&walked), errno))?;
+            .map_err(|errno| open_error(folder.as_fd(), name, &base.path().join(&walked), errno))?;
         if device_of(folder.as_fd(), &walked)? != device {
             return Err(StorageError::OtherDevice {
                 path: base.path().join(&walked),
@@ -107,7 +107,7 @@ fn descend_at_once(base: &Base, path: &Path) -> Option<OwnedFd> {
 }
 
 /// Says why a folder could not be opened: what stands there instead.
-pub(crate) fn refused(
+pub(crate) fn open_error(
     parent: BorrowedFd<'_>,
     name: &OsStr,
     path: &Path,

@@ -18,32 +18,32 @@ use crate::store::dirs::open_folder;
 const MOST_KEPT: usize = 32;
 
 /// A folder to open.
-pub(crate) struct Place {
+pub(crate) struct FolderRef {
     /// Relative to the base directory.
     pub(crate) path: PathBuf,
-    parent: Option<Arc<Kept>>,
+    parent: Option<Arc<FolderHandle>>,
 }
 
-impl Place {
+impl FolderRef {
     pub(crate) fn below_base(path: PathBuf) -> Self {
         Self { path, parent: None }
     }
 }
 
 /// A folder that stays open for those in it.
-pub(crate) struct Kept {
+pub(crate) struct FolderHandle {
     pub(crate) fd: OwnedFd,
     _one_of: Arc<()>,
 }
 
 /// The folders of one walk.
-pub(crate) struct Folders<'a> {
+pub(crate) struct FolderHandles<'a> {
     base: &'a Base,
     /// One reference for each folder that is kept, and this one.
     kept: Arc<()>,
 }
 
-impl<'a> Folders<'a> {
+impl<'a> FolderHandles<'a> {
     pub(crate) fn below(base: &'a Base) -> Self {
         Self {
             base,
@@ -52,7 +52,7 @@ impl<'a> Folders<'a> {
     }
 
     /// Opens a folder; its last component is never followed.
-    pub(crate) fn open(&self, place: &Place) -> Result<OwnedFd, Errno> {
+    pub(crate) fn open(&self, place: &FolderRef) -> Result<OwnedFd, Errno> {
         let path = place.path.as_os_str().as_bytes();
         match (&place.parent, path) {
             (_, []) => open_folder(self.base.as_fd(), "."),
@@ -65,17 +65,17 @@ impl<'a> Folders<'a> {
     }
 
     /// Keeps a folder open for those in it.
-    pub(crate) fn keep(&self, fd: OwnedFd) -> Arc<Kept> {
-        Arc::new(Kept {
+    pub(crate) fn keep(&self, fd: OwnedFd) -> Arc<FolderHandle> {
+        Arc::new(FolderHandle {
             fd,
             _one_of: Arc::clone(&self.kept),
         })
     }
 
     /// The place of a folder in one that is open.
-    pub(crate) fn place(&self, path: PathBuf, parent: &Arc<Kept>) -> Place {
+    pub(crate) fn place(&self, path: PathBuf, parent: &Arc<FolderHandle>) -> FolderRef {
         let may_keep = Arc::strong_count(&self.kept) <= MOST_KEPT;
-        Place {
+        FolderRef {
             path,
             parent: may_keep.then(|| Arc::clone(parent)),
         }

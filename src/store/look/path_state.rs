@@ -16,7 +16,7 @@ use crate::store::error::StorageError;
 
 /// What stands at a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Instead {
+pub enum PathState {
     /// Nothing.
     Nothing,
     /// A folder with nothing in it but folders, metadata of groups, and arrays.
@@ -36,41 +36,25 @@ pub enum Instead {
 ///
 /// # Errors
 /// [`StorageError`] where something cannot be read: it is never taken for "nothing there".
-pub fn instead(base: &Base, path: &Path) -> Result<Instead, StorageError> {
+pub fn path_state(base: &Base, path: &Path) -> Result<PathState, StorageError> {
     let full = base.path().join(path);
     let stat = match statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
-        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Instead::Nothing),
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(PathState::Nothing),
         Err(errno) => return Err(StorageError::io("reading", &full, errno)),
     };
     Ok(match FileType::from_raw_mode(stat.st_mode) {
         FileType::Directory => match open_folder(base.as_fd(), path) {
-            Ok(folder) if holds_chunks(&folder, &full)? => Instead::Chunks,
-            Ok(_) => Instead::Folder,
+            Ok(folder) if holds_chunks(&folder, &full)? => PathState::Chunks,
+            Ok(_) => PathState::Folder,
             // It went, or became something else, since it was looked at.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Instead::Nothing,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => PathState::Nothing,
             Err(errno) => return Err(StorageError::io("opening", &full, errno)),
         },
-        FileType::RegularFile => Instead::File,
-        FileType::Symlink => Instead::Symlink,
-        _ => Instead::Special,
+        FileType::RegularFile => PathState::File,
+        FileType::Symlink => PathState::Symlink,
+        _ => PathState::Special,
     })
-}
-
-/// Bytes of the metadata of the array at `path`; none where there is no array.
-///
-/// # Errors
-/// [`StorageError`] where that cannot be read.
-pub fn metadata_bytes(base: &Base, path: &Path) -> Result<Option<u64>, StorageError> {
-    let full = || base.path().join(path);
-    match marker::probe(base.as_fd(), path) {
-        Ok(marker) => Ok(marker.map(|marker| marker.bytes)),
-        Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
-        Err(MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
-            path: full(),
-            detail,
-        }),
-    }
 }
 
 fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {

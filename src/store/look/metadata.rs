@@ -1,4 +1,4 @@
-//! When data was written.
+//! What is asked of the metadata of an array at a known path.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -36,5 +36,21 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
                 detail,
             }),
         },
+    }
+}
+
+/// Bytes of the metadata of the array at `path`; none where there is no array.
+///
+/// # Errors
+/// [`StorageError`] where that cannot be read.
+pub fn metadata_bytes(base: &Base, path: &Path) -> Result<Option<u64>, StorageError> {
+    let full = || base.path().join(path);
+    match marker::probe(base.as_fd(), path) {
+        Ok(marker) => Ok(marker.map(|marker| marker.bytes)),
+        Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
+        Err(MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
+            path: full(),
+            detail,
+        }),
     }
 }

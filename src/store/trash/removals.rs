@@ -1,0 +1,141 @@
+//! The folders of removals in the trash.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, fsync, mkdirat, unlinkat};
+use rustix::io::Errno;
+
+use super::folder::{NOTES, TrashFolder};
+use crate::model::name::REGISTRY_DIR;
+use crate::model::removal::RemovalId;
+use crate::store::base::Base;
+use crate::store::dirs::{IfAbsent, descend, open_error, open_folder};
+use crate::store::error::StorageError;
+
+const TRASH: &str = "trash";
+
+/// The trash of a base directory.
+#[derive(Debug)]
+pub struct Trash {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl Trash {
+    /// Opens the trash; none where there is none.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn open(base: &Base) -> Result<Option<Self>, StorageError> {
+        Self::at(base, IfAbsent::ReturnNone)
+    }
+
+    /// Opens the trash and makes it where there is none.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn make(base: &Base) -> Result<Self, StorageError> {
+        let path = base.path().join(REGISTRY_DIR);
+        Self::at(base, IfAbsent::Create)?
+            .ok_or_else(|| StorageError::io("making", &path, Errno::NOENT))
+    }
+
+    fn at(base: &Base, absent: IfAbsent) -> Result<Option<Self>, StorageError> {
+        let path = Path::new(REGISTRY_DIR).join(TRASH);
+        let fd = descend(base, &path, absent)?;
+        Ok(fd.map(|fd| Self {
+            fd,
+            path: base.path().join(path),
+        }))
+    }
+
+    /// Gives the folders in the trash that have the name of a removal, and other names.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] where the trash cannot be read.
+    pub fn list(&self) -> Result<(Vec<RemovalId>, Vec<String>), StorageError> {
+        let reading = |errno: Errno| StorageError::io("reading", &self.path, errno);
+        let fd = open_folder(&self.fd, ".").map_err(reading)?;
+        let (mut removals, mut others) = (Vec::new(), Vec::new());
+        for entry in rustix::fs::Dir::new(fd).map_err(reading)? {
+            let entry = entry.map_err(reading)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            match name.parse() {
+                Ok(id) => removals.push(id),
+                Err(_) if matches!(name.as_str(), "." | "..") => {}
+                Err(_) => others.push(name),
+            }
+        }
+        removals.sort();
+        others.sort();
+        Ok((removals, others))
+    }
+
+    /// Where the folder of a removal lies.
+    #[must_use]
+    pub fn path_of(&self, id: &RemovalId) -> PathBuf {
+        self.path.join(id.as_str())
+    }
+
+    /// Makes the folder of a removal.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn create_folder(&self, id: &RemovalId) -> Result<TrashFolder, StorageError> {
+        mkdirat(&self.fd, id.as_str(), Mode::from_raw_mode(0o777))
+            .map_err(|errno| StorageError::io("making", &self.path.join(id.as_str()), errno))?;
+        self.folder(id)?
+            .ok_or_else(|| StorageError::io("opening", &self.path.join(id.as_str()), Errno::NOENT))
+    }
+
+    /// Opens the folder of a removal; none where there is none.
+    ///
+    /// # Errors
+    /// [`StorageError`].
+    pub fn folder(&self, id: &RemovalId) -> Result<Option<TrashFolder>, StorageError> {
+        let path = self.path.join(id.as_str());
+        match open_folder(&self.fd, id.as_str()) {
+            Ok(fd) => Ok(Some(TrashFolder { fd, path })),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(open_error(
+                self.fd.as_fd(),
+                id.as_str().as_ref(),
+                &path,
+                errno,
+            )),
+        }
+    }
+
+    /// Makes the names in the trash durable.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn sync(&self) -> Result<(), StorageError> {
+        fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
+    }
+
+    /// Takes away the emptied folder of a removal, with its notes. False where something else is
+    /// in it.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`].
+    pub fn remove_folder(&self, id: &RemovalId) -> Result<bool, StorageError> {
+        let path = self.path.join(id.as_str());
+        let Some(folder) = self.folder(id)? else {
+            return Ok(true);
+        };
+        if !folder.items()?.is_empty() {
+            return Ok(false);
+        }
+        // The manifest goes last, so that a folder that stays says what it is.
+        for name in NOTES.into_iter().rev() {
+            folder.unlink(name)?;
+        }
+        match unlinkat(&self.fd, id.as_str(), AtFlags::REMOVEDIR) {
+            Ok(()) | Err(Errno::NOENT) => Ok(true),
+            Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
+            Err(errno) => Err(StorageError::io("deleting", &path, errno)),
+        }
+    }
+}
