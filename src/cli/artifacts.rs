@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Form;
+use super::flags::Format;
 use super::render::{Align, Column, Record, Rows, or_dash, or_empty, size_cells, size_fields};
 use crate::model::artifact::Artifact;
 
@@ -79,10 +79,10 @@ impl Record for Artifact {
 /// Writes artifacts as rows.
 pub(super) fn rows(
     context: &mut Context,
-    form: Form,
+    format: Format,
     artifacts: &[Artifact],
 ) -> Result<(), Failure> {
-    let mut rows = Rows::new::<Artifact>(context, form)?;
+    let mut rows = Rows::new::<Artifact>(context, format)?;
     artifacts
         .iter()
         .try_for_each(|artifact| rows.push(artifact))?;

@@ -35,54 +35,54 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    Init(Later<init::Init>),
-    Record(Later<record::Record>),
-    Seal(Later<seal::Seal>),
-    List(Later<list::List>),
-    Show(Later<show::Show>),
-    Iterations(Later<iterations::Iterations>),
-    Runs(Later<runs::Runs>),
-    Du(Later<du::Du>),
-    Rm(Later<rm::Rm>),
-    Pin(Later<pin::PinCommand>),
-    Unpin(Later<unpin::UnpinCommand>),
-    Score(Later<score::ScoreCommand>),
-    Gc(Box<Later<gc::Gc>>),
-    History(Box<Later<history::History>>),
-    Undo(Later<undo::Undo>),
-    Restore(Later<restore::Restore>),
-    Trash(Later<trash::Trash>),
-    Scan(Later<scan::Scan>),
-    Refresh(Later<refresh::Refresh>),
-    Verify(Box<Later<verify::Verify>>),
-    Rebuild(Later<rebuild::Rebuild>),
-    Doctor(Later<doctor::Doctor>),
-    Demo(Later<demo::Demo>),
-    Completions(Later<completions::Completions>),
-    Man(Later<man::Man>),
+    Init(Deferred<init::Init>),
+    Record(Deferred<record::Record>),
+    Seal(Deferred<seal::Seal>),
+    List(Deferred<list::List>),
+    Show(Deferred<show::Show>),
+    Iterations(Deferred<iterations::Iterations>),
+    Runs(Deferred<runs::Runs>),
+    Du(Deferred<du::Du>),
+    Rm(Deferred<rm::Rm>),
+    Pin(Deferred<pin::PinCommand>),
+    Unpin(Deferred<unpin::UnpinCommand>),
+    Score(Deferred<score::ScoreCommand>),
+    Gc(Box<Deferred<gc::Gc>>),
+    History(Box<Deferred<history::History>>),
+    Undo(Deferred<undo::Undo>),
+    Restore(Deferred<restore::Restore>),
+    Trash(Deferred<trash::Trash>),
+    Scan(Deferred<scan::Scan>),
+    Refresh(Deferred<refresh::Refresh>),
+    Verify(Box<Deferred<verify::Verify>>),
+    Rebuild(Deferred<rebuild::Rebuild>),
+    Doctor(Deferred<doctor::Doctor>),
+    Demo(Deferred<demo::Demo>),
+    Completions(Deferred<completions::Completions>),
+    Man(Deferred<man::Man>),
 }
 
 thread_local! {
     /// Whether the arguments of every command are to be put together.
-    static IS_WHOLE: Cell<bool> = const { Cell::new(false) };
+    static ALL_COMMANDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The arguments of all commands, for help, manual pages and completions.
-pub(super) fn whole() -> clap::Command {
-    IS_WHOLE.set(true);
+pub(super) fn full_command() -> clap::Command {
+    ALL_COMMANDS.set(true);
     let whole = Arguments::command();
-    IS_WHOLE.set(false);
+    ALL_COMMANDS.set(false);
     whole
 }
 
 /// The arguments of a command, put together only where that command is meant: those of all take
 /// longer than many a command itself. What is printed has all of them, see [`whole`].
 #[derive(Debug)]
-pub(super) struct Later<T>(pub(super) T);
+pub(super) struct Deferred<T>(pub(super) T);
 
-impl<T: Args> Args for Later<T> {
+impl<T: Args> Args for Deferred<T> {
     fn augment_args(command: clap::Command) -> clap::Command {
-        match IS_WHOLE.get() {
+        match ALL_COMMANDS.get() {
             true => T::augment_args(command),
             false => command.defer(T::augment_args),
         }
@@ -93,7 +93,7 @@ impl<T: Args> Args for Later<T> {
     }
 }
 
-impl<T: FromArgMatches> FromArgMatches for Later<T> {
+impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         T::from_arg_matches(matches).map(Self)
     }
@@ -107,7 +107,7 @@ impl<T: FromArgMatches> FromArgMatches for Later<T> {
 pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(arguments).or_else(|_| {
         // Help and usage errors speak of every command.
-        let mut whole = whole();
+        let mut whole = full_command();
         let matches = whole.try_get_matches_from_mut(arguments)?;
         Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
     })
@@ -139,8 +139,8 @@ pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure
         Command::Verify(command) => verify::run(context, &command.0),
         Command::Rebuild(command) => rebuild::run(context, &command.0),
         Command::Demo(command) => demo::run(context, &command.0, run_words),
-        Command::Completions(command) => completions::run(context, &command.0, whole()),
-        Command::Man(command) => man::run(context, &command.0, whole()),
+        Command::Completions(command) => completions::run(context, &command.0, full_command()),
+        Command::Man(command) => man::run(context, &command.0, full_command()),
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::Path;
 
 use super::fail::Failure;
-use super::flags::{Form, Global, Output};
+use super::flags::{Format, Global, Output};
 use super::progress::Bar;
 use super::render::{escape, shell_word};
 use crate::store::Notice;
@@ -49,15 +49,15 @@ impl Context {
         self.force_table = true;
     }
 
-    pub(super) fn form(&self, output: Output) -> Form {
+    pub(super) fn format(&self, output: Output) -> Format {
         if output.json {
-            Form::Json
+            Format::Json
         } else if output.jsonl {
-            Form::Jsonl
+            Format::Jsonl
         } else if output.table || self.force_table || io::stdout().is_terminal() {
-            Form::Table
+            Format::Table
         } else {
-            Form::Tsv
+            Format::Tsv
         }
     }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::{Format, Output};
 use super::render::{
     Align, Column, Ink, Record, Rows, or_dash, or_empty, total_cells, total_fields, total_text,
 };
@@ -254,11 +254,11 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         let reserved = Usage::new(State::Reserved, reserved, Total::default());
         lines.push(reserved);
     }
-    let form = context.form(command.output);
-    let mut rows = Rows::new::<Usage>(context, form)?;
+    let format = context.format(command.output);
+    let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing of the selection is on disk")?;
-    if let Some(total) = total.filter(|_| form == Form::Table) {
+    if let Some(total) = total.filter(|_| format == Format::Table) {
         context.say(&total);
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }

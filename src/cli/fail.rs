@@ -22,7 +22,7 @@ pub(super) enum Failure {
     /// Something was found that is to be looked at; it was said already.
     Findings,
     /// It failed, and that was said already.
-    Said,
+    Reported,
     /// The user said no.
     Declined,
     /// Nobody reads the output any more.

@@ -63,9 +63,9 @@ pub(super) struct Output {
     pub(super) table: bool,
 }
 
-/// The form of a command's data.
+/// The format of a command's data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Format {
     Table,
     Tsv,
     Json,

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::{Format, Output};
 use super::render;
 
 /// Make a registry in the base directory
@@ -35,19 +35,16 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
     let options = context.options().single_host(command.single_host);
     let (registry, is_new) = options.create(base)?;
-    let form = context.form(command.output);
-    if matches!(form, Form::Json | Form::Jsonl) {
+    let format = context.format(command.output);
+    if matches!(format, Format::Json | Format::Jsonl) {
         let made = Made {
             base: registry.base(),
             catalog: registry.catalog_path(),
             id: registry.id()?,
             is_new,
         };
-        if form == Form::Json {
-            return render::document(context, "registry", &made);
-        }
-        let line = render::json(&made)?;
-        return context.line(&line);
+        render::write_json(context, format, "registry", &made)?;
+        return Ok(());
     }
     let base = registry.base().display();
     if is_new {

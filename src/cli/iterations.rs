@@ -89,8 +89,8 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
     let filter = command.selection.filter();
     let refresh = (!command.no_refresh).then(RefreshOptions::default);
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
-    let form = context.form(command.output);
-    let mut rows = Rows::new::<IterationRow>(context, form)?;
+    let format = context.format(command.output);
+    let mut rows = Rows::new::<IterationRow>(context, format)?;
     let mut failure = None;
     registry.iterations(&filter, |row| {
         if failure.is_none() {

@@ -47,8 +47,8 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
             Ok(())
         })?;
     } else {
-        let form = context.form(command.output);
-        let mut rows = Rows::new::<Artifact>(context, form)?;
+        let format = context.format(command.output);
+        let mut rows = Rows::new::<Artifact>(context, format)?;
         each(&registry, &filter, |artifact| rows.push(artifact))?;
         rows.finish("no artifact is selected")?;
     }

@@ -31,7 +31,7 @@ mod prompt;
 mod rebuild;
 mod record;
 mod refresh;
-mod removing;
+mod removal;
 mod render;
 mod report;
 mod restore;

@@ -33,10 +33,10 @@ pub(super) struct PinCommand {
 }
 
 pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Failure> {
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     let Some(name) = &command.name else {
         let registry = context.open_read_only()?;
-        let mut rows = Rows::new::<Pin>(context, form)?;
+        let mut rows = Rows::new::<Pin>(context, format)?;
         for pin in registry.pins()? {
             rows.push(&pin)?;
         }
@@ -58,5 +58,5 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
         "{name} binds {}{later}",
         count(change.artifacts, "artifact")
     ));
-    tell(context, &registry, name, &change, form)
+    tell(context, &registry, name, &change, format)
 }

@@ -2,7 +2,7 @@
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Form;
+use super::flags::Format;
 use super::render::{self, Align, Column, Record, count, short_time};
 use super::subjects::Subjects;
 use crate::catalog::PinChange;
@@ -94,16 +94,10 @@ pub(super) fn tell(
     registry: &Registry,
     name: &PinName,
     change: &PinChange,
-    form: Form,
+    format: Format,
 ) -> Result<(), Failure> {
     let pin = registry.pins()?.into_iter().find(|pin| pin.name == *name);
     debug_assert!(pin.is_some() || change.whole);
-    match form {
-        Form::Json => render::document(context, "pin", &pin),
-        Form::Jsonl => {
-            let line = render::json(&pin)?;
-            context.line(&line)
-        }
-        Form::Table | Form::Tsv => Ok(()),
-    }
+    render::write_json(context, format, "pin", &pin)?;
+    Ok(())
 }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::Output;
 use super::render;
 use super::selection;
 use crate::catalog::CatalogError;
@@ -79,13 +79,9 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     drop(monitor);
     let (registry, report) = rebuilt.map_err(|error| of_backup(error, &options.from))?;
     drop(registry);
-    match context.form(command.output) {
-        Form::Json => render::document(context, "rebuild", &report)?,
-        Form::Jsonl => {
-            let line = render::json(&report)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => tell(context, &report),
+    let format = context.format(command.output);
+    if !render::write_json(context, format, "rebuild", &report)? {
+        tell(context, &report);
     }
     let unread = |class| {
         matches!(

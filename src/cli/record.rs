@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::fail::{Failure, name_error};
-use super::flags::{Form, Output};
+use super::flags::Output;
 use super::render;
 use super::selection;
 use crate::model::artifact::Artifact;
@@ -128,22 +128,13 @@ pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure
         opened => opened?,
     };
     let recorded = registry.record(&key)?;
-    match context.form(command.output) {
-        Form::Json => {
-            let outcome = Outcome {
-                is_new: recorded.is_new,
-                artifact: recorded.artifact,
-            };
-            render::document(context, "artifact", &outcome)
-        }
-        Form::Jsonl => {
-            let outcome = Outcome {
-                is_new: recorded.is_new,
-                artifact: recorded.artifact,
-            };
-            let line = render::json(&outcome)?;
-            context.line(&line)
-        }
-        Form::Table | Form::Tsv => context.line(&recorded.artifact.path().display().to_string()),
+    let outcome = Outcome {
+        is_new: recorded.is_new,
+        artifact: recorded.artifact,
+    };
+    let format = context.format(command.output);
+    if !render::write_json(context, format, "artifact", &outcome)? {
+        context.line(&outcome.artifact.path().display().to_string())?;
     }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::Output;
 use super::render;
 use super::selection::Selection;
 use crate::ops::refresh::RefreshOptions;
@@ -36,22 +36,16 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     let monitor = context.monitor();
     let report = registry.refresh(&command.selection.filter(), options, &monitor)?;
     drop(monitor);
-    match context.form(command.output) {
-        Form::Json => render::document(context, "refresh", &report)?,
-        Form::Jsonl => {
-            let line = render::json(&report)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => {
-            context.findings(&report.findings);
-            context.say(&format!(
-                "looked at {}: {} present, {} changed, {}",
-                render::count(report.looked_at, "row"),
-                report.present,
-                report.changed,
-                render::count(report.findings.len(), "finding")
-            ));
-        }
+    let format = context.format(command.output);
+    if !render::write_json(context, format, "refresh", &report)? {
+        context.findings(&report.findings);
+        context.say(&format!(
+            "looked at {}: {} present, {} changed, {}",
+            render::count(report.looked_at, "row"),
+            report.present,
+            report.changed,
+            render::count(report.findings.len(), "finding")
+        ));
     }
     if report.findings.is_empty() {
         Ok(())

@@ -28,7 +28,7 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
         }
         Failure::Partly => 3,
         Failure::Findings => 4,
-        Failure::Said | Failure::Declined => 1,
+        Failure::Reported | Failure::Declined => 1,
         Failure::PipeClosed => 0,
     }
 }

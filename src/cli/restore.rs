@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::Output;
 use super::selection::Selection;
 use super::{artifacts, render};
 use crate::ops::restore::RestoreReport;
@@ -54,14 +54,14 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     if !filter.is_all() {
         targets.push(RestoreTarget::Filter(filter));
     }
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     if command.dry_run {
         let mut artifacts = Vec::new();
         for target in &targets {
             let removed = registry.restorable(target)?;
             artifacts.extend(removed.into_iter().map(|removed| removed.artifact));
         }
-        artifacts::rows(context, form, &artifacts)?;
+        artifacts::rows(context, format, &artifacts)?;
         let s = if artifacts.len() == 1 { "" } else { "s" };
         context.say(&format!(
             "would restore {} artifact{s}; nothing was restored",
@@ -76,14 +76,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         report.artifacts.extend(one.artifacts);
         report.moved += one.moved;
     }
-    match form {
-        Form::Json => render::document(context, "restore", &report)?,
-        Form::Jsonl => {
-            let line = render::json(&report)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => {}
-    }
+    render::write_json(context, format, "restore", &report)?;
     let s = if report.artifacts.len() == 1 { "" } else { "s" };
     context.say(&format!("restored {} artifact{s}", report.artifacts.len()));
     Ok(())

@@ -5,9 +5,9 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::{Format, Output};
 use super::prompt::confirm;
-use super::removing::{TrashFlags, no_backup, purged, skipped, whither};
+use super::removal::{TrashFlags, destination, report_purge, warn_no_backup, warn_skipped};
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::subjects::Subjects;
 use crate::model::removal::Keep;
@@ -113,11 +113,11 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         .subjects
         .choose(context, &registry, "rm", "remove")?;
     let plan = registry.plan_removal(chosen)?;
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     if plan.items.is_empty() {
         context.say("no artifact is selected; nothing is removed");
-        return match form {
-            Form::Json => render::document(context, "plan", &document(&plan, &[])),
+        return match format {
+            Format::Json => render::document(context, "plan", &document(&plan, &[])),
             _ => Ok(()),
         };
     }
@@ -132,7 +132,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     };
     if command.dry_run {
         let bound = registry.bound(&plan, &options)?;
-        return show_plan(context, &registry, &plan, &bound, form);
+        return show_plan(context, &registry, &plan, &bound, format);
     }
     if !command.yes {
         ask(context, &plan, keep)?;
@@ -140,7 +140,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     let monitor = context.monitor();
     let report = registry.remove_planned(&plan, &options, &monitor)?;
     drop(monitor);
-    say(context, &report, &plan, keep, form)?;
+    say(context, &report, &plan, keep, format)?;
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
     if report.skipped.is_empty() && is_unlinked {
         Ok(())
@@ -164,12 +164,12 @@ fn show_plan(
     registry: &Registry,
     plan: &RemovalPlan,
     bound: &[Skipped],
-    form: Form,
+    format: Format,
 ) -> Result<(), Failure> {
-    if form == Form::Json {
+    if format == Format::Json {
         return render::document(context, "plan", &document(plan, bound));
     }
-    let mut rows = Rows::new::<PlannedItem>(context, form)?;
+    let mut rows = Rows::new::<PlannedItem>(context, format)?;
     plan.items.iter().try_for_each(|item| rows.push(item))?;
     rows.finish("")?;
     for line in remarks(plan) {
@@ -245,8 +245,8 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: Keep) -> Result<(), Failure>
     for line in remarks(plan) {
         text.push_str(&format!("{line}\n"));
     }
-    let whither = whither(keep);
-    text.push_str(&format!("Remove {} {whither}? [y/N] ", summary(plan)));
+    let destination = destination(keep);
+    text.push_str(&format!("Remove {} {destination}? [y/N] ", summary(plan)));
     confirm(
         context,
         &text,
@@ -260,18 +260,11 @@ fn say(
     report: &RemovalReport,
     plan: &RemovalPlan,
     keep: Keep,
-    form: Form,
+    format: Format,
 ) -> Result<(), Failure> {
-    match form {
-        Form::Json => render::document(context, "removal", report)?,
-        Form::Jsonl => {
-            let line = render::json(report)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => {}
-    }
+    render::write_json(context, format, "removal", report)?;
     if let Some(failure) = &report.backup_failed {
-        no_backup(context, failure);
+        warn_no_backup(context, failure);
     }
     for path in report.missing.iter().take(MOST_NAMES) {
         context.warn(&format!(
@@ -279,7 +272,7 @@ fn say(
             path.display()
         ));
     }
-    skipped(context, &report.skipped);
+    warn_skipped(context, &report.skipped);
     for line in remarks(plan).iter().filter(|_| !plan.stays.is_empty()) {
         context.say(line);
     }
@@ -294,7 +287,7 @@ fn say(
         total_text(&report.total)
     ));
     match &report.purge {
-        Some(purge) => purged(context, purge),
+        Some(purge) => report_purge(context, purge),
         None if keep != Keep::No && report.moved > 0 => {
             let hint = format!("bring it back with: dalsegno restore {id}");
             context.say(&context.with_base(&hint));

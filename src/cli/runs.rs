@@ -89,10 +89,10 @@ pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> 
     let filter = command.selection.filter();
     let refresh = (!command.no_refresh).then(RefreshOptions::default);
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     let nothing =
         context.with_base("no run is selected; take in what is there with: dalsegno scan");
-    let mut rows = Rows::new::<RunRow>(context, form)?;
+    let mut rows = Rows::new::<RunRow>(context, format)?;
     let mut failure = None;
     registry.runs(&filter, |row| {
         if failure.is_none() {

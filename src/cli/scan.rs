@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::Output;
 use super::render;
 use super::selection;
 use crate::model::key::Kind;
@@ -46,34 +46,28 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
     let monitor = context.monitor();
     let report = registry.scan(options, &monitor)?;
     drop(monitor);
-    match context.form(command.output) {
-        Form::Json => render::document(context, "scan", &report)?,
-        Form::Jsonl => {
-            let line = render::json(&report)?;
-            context.line(&line)?;
+    let format = context.format(command.output);
+    if !render::write_json(context, format, "scan", &report)? {
+        context.findings(&report.findings);
+        let mut found = Vec::new();
+        if arrays {
+            found.push(render::count(report.arrays, "array"));
         }
-        Form::Table | Form::Tsv => {
-            context.findings(&report.findings);
-            let mut found = Vec::new();
-            if arrays {
-                found.push(render::count(report.arrays, "array"));
-            }
-            if checkpoints {
-                found.push(render::count(report.checkpoints, "checkpoint"));
-            }
-            let size = if command.measure || !arrays {
-                format!(", {}", render::total_text(&report.total))
-            } else {
-                String::new()
-            };
-            context.say(&format!(
-                "{}{size}: {} new, {} updated, {}",
-                found.join(", "),
-                report.adopted,
-                report.updated,
-                render::count(report.findings.len(), "finding")
-            ));
+        if checkpoints {
+            found.push(render::count(report.checkpoints, "checkpoint"));
         }
+        let size = if command.measure || !arrays {
+            format!(", {}", render::total_text(&report.total))
+        } else {
+            String::new()
+        };
+        context.say(&format!(
+            "{}{size}: {} new, {} updated, {}",
+            found.join(", "),
+            report.adopted,
+            report.updated,
+            render::count(report.findings.len(), "finding")
+        ));
     }
     let unread = |class| {
         matches!(

@@ -7,7 +7,7 @@ use clap::Args;
 use super::context::Context;
 use super::fail::Failure;
 use super::files;
-use super::flags::{Form, Output};
+use super::flags::{Format, Output};
 use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty, shell_word};
 use crate::catalog::ScoreQuery;
 use crate::model::filter::{Filter, IterationRange, Pattern};
@@ -106,7 +106,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
     }
     let scores = command.scores()?;
     let registry = context.open()?;
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     if command.remove {
         let gone = registry.unscore(&scores)?;
         let missing = scores.len() as u64 - gone;
@@ -114,12 +114,12 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
         if missing > 0 {
             context.warn(&format!("nothing is noted under {missing} of these names"));
         }
-        return match form {
-            Form::Json => render::document(context, "removed", &gone),
+        return match format {
+            Format::Json => render::document(context, "removed", &gone),
             _ => Ok(()),
         };
     }
-    note(context, &registry, &scores, form)
+    note(context, &registry, &scores, format)
 }
 
 impl ScoreCommand {
@@ -182,7 +182,7 @@ fn note(
     context: &mut Context,
     registry: &Registry,
     scores: &[Score],
-    form: Form,
+    format: Format,
 ) -> Result<(), Failure> {
     let known = registry.score(scores)?;
     let mut strange: Vec<String> = scores
@@ -200,13 +200,13 @@ fn note(
         context.warn(&format!("nor of {}", count(more, "other iteration")));
     }
     context.say(&format!("noted {}", count(scores.len(), "score")));
-    match form {
-        Form::Json | Form::Jsonl => {
-            let mut rows = Rows::new::<Score>(context, form)?;
+    match format {
+        Format::Json | Format::Jsonl => {
+            let mut rows = Rows::new::<Score>(context, format)?;
             scores.iter().try_for_each(|score| rows.push(score))?;
             rows.finish("").map(|_| ())
         }
-        Form::Table | Form::Tsv => Ok(()),
+        Format::Table | Format::Tsv => Ok(()),
     }
 }
 
@@ -220,11 +220,11 @@ fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<
             &format!("{in_file}: {}", error.detail),
             Some("correct the line; nothing was noted"),
         );
-        Failure::Said
+        Failure::Reported
     })?;
     let registry = context.open()?;
-    let form = context.form(command.output);
-    note(context, &registry, &scores, form)
+    let format = context.format(command.output);
+    note(context, &registry, &scores, format)
 }
 
 fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
@@ -245,8 +245,8 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
         metrics: &metrics,
     };
     let registry = context.open_read_only()?;
-    let form = context.form(command.output);
-    let mut rows = Rows::new::<Score>(context, form)?;
+    let format = context.format(command.output);
+    let mut rows = Rows::new::<Score>(context, format)?;
     let mut failure = None;
     registry.scores(&query, |score| {
         if failure.is_none() {

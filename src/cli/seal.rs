@@ -60,6 +60,6 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
     for artifact in &artifacts {
         sealed.extend(registry.get(&Target::Id(artifact.id))?);
     }
-    let form = context.form(command.output);
-    artifacts::rows(context, form, &sealed)
+    let format = context.format(command.output);
+    artifacts::rows(context, format, &sealed)
 }

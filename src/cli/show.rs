@@ -5,7 +5,7 @@ use clap::Args;
 use super::artifacts::user_name;
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::{Format, Output};
 use super::gone::Shown;
 use super::render::{Rows, escape, or_dash, size_text};
 use super::subjects::Subjects;
@@ -27,8 +27,8 @@ pub(super) struct Show {
 pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let shown = find(&command.subjects, context, &registry)?;
-    let form = context.form(command.output);
-    if form == Form::Table {
+    let format = context.format(command.output);
+    if format == Format::Table {
         for (index, shown) in shown.iter().enumerate() {
             if index > 0 {
                 context.line("")?;
@@ -48,7 +48,7 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
         }
         return Ok(());
     }
-    let mut rows = Rows::new::<Shown>(context, form)?;
+    let mut rows = Rows::new::<Shown>(context, format)?;
     shown.iter().try_for_each(|shown| rows.push(shown))?;
     rows.finish("").map(|_| ())
 }

@@ -6,9 +6,9 @@ use clap::{Args, Subcommand};
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output, duration};
+use super::flags::{Format, Output, duration};
 use super::prompt::confirm;
-use super::removing::purged;
+use super::removal::report_purge;
 use super::render::{
     self, Align, Column, Record, Rows, or_empty, total_cells, total_fields, total_text,
 };
@@ -127,15 +127,15 @@ pub(super) fn run(context: &mut Context, command: &Trash) -> Result<(), Failure>
 fn run_list(context: &mut Context, command: &List) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let removals = registry.trash()?;
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     let mut total = Total::default();
     removals
         .iter()
         .for_each(|removal| total.merge(removal.total));
-    let mut rows = Rows::new::<Removal>(context, form)?;
+    let mut rows = Rows::new::<Removal>(context, format)?;
     removals.iter().try_for_each(|removal| rows.push(removal))?;
     rows.finish("the trash is empty")?;
-    if form == Form::Table && !removals.is_empty() {
+    if format == Format::Table && !removals.is_empty() {
         let hint = context.with_base("unlink it with: dalsegno trash empty");
         context.say(&format!("{}; {hint}", total_text(&total)));
     }
@@ -172,15 +172,9 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
     let monitor = context.monitor();
     let report = registry.empty_trash(command.older_than, &monitor)?;
     drop(monitor);
-    match context.form(command.output) {
-        Form::Json => render::document(context, "emptied", &report)?,
-        Form::Jsonl => {
-            let line = render::json(&report)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => {}
-    }
-    purged(context, &report.purge);
+    let format = context.format(command.output);
+    render::write_json(context, format, "emptied", &report)?;
+    report_purge(context, &report.purge);
     let s = if report.purged.len() == 1 { "" } else { "s" };
     context.say(&format!(
         "purged {} removal{s}: {} files, {} folders",

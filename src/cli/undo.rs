@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::Output;
 use super::render::{self, count};
 use crate::model::operation::Action;
 use crate::registry::UndoReport;
@@ -25,14 +25,8 @@ pub(super) struct Undo {
 pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> {
     let registry = context.open()?;
     let report = registry.undo(command.operation)?;
-    match context.form(command.output) {
-        Form::Json => render::document(context, "undo", &report)?,
-        Form::Jsonl => {
-            let line = render::json(&report)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => {}
-    }
+    let format = context.format(command.output);
+    render::write_json(context, format, "undo", &report)?;
     let what = undone(&report);
     context.say(&format!(
         "undid operation {} ({}): {what}",

@@ -25,7 +25,7 @@ pub(super) struct UnpinCommand {
 
 pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), Failure> {
     let registry = context.open()?;
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     let name = &command.name;
     let target = match command.subjects.is_empty() {
         true => None,
@@ -44,7 +44,7 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
         ));
         still_bound(context, &registry, name, target.as_ref())?;
     }
-    tell(context, &registry, name, &change, form)
+    tell(context, &registry, name, &change, format)
 }
 
 /// Says what of a target the pin still binds: a pin on a run binds all that is in it.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Form, Output};
+use super::flags::{Format, Output};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
 use super::selection::Selection;
 use crate::ops::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
@@ -200,8 +200,8 @@ fn show(
     report: &VerifyReport,
     lines: Vec<Line<'_>>,
 ) -> Result<(), Failure> {
-    let form = context.form(command.output);
-    if form == Form::Json {
+    let format = context.format(command.output);
+    if format == Format::Json {
         let document = Document {
             rows: report.rows,
             measured: report.measured,
@@ -217,10 +217,10 @@ fn show(
         };
         return render::document(context, "verify", &document);
     }
-    let mut rows = Rows::new::<Line<'_>>(context, form)?;
+    let mut rows = Rows::new::<Line<'_>>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("catalog and disk agree")?;
-    if form != Form::Jsonl {
+    if format != Format::Jsonl {
         context.findings(&report.notices);
     }
     let mut looked = vec![render::count(report.rows, "row")];

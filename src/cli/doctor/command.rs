@@ -13,7 +13,7 @@ use crate::catalog::backup::{self, Backup};
 use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, Folder};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::Output;
 use crate::cli::{render, report};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
@@ -194,14 +194,11 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(),
     if command.redact {
         redact::redact(&mut json);
     }
-    match context.form(command.output) {
-        Form::Json => render::document(context, "doctor", &json),
-        Form::Jsonl => {
-            let line = render::json(&json)?;
-            context.line(&line)
-        }
-        Form::Table | Form::Tsv => layout::lines(context, &json),
+    let format = context.format(command.output);
+    if !render::write_json(context, format, "doctor", &json)? {
+        layout::lines(context, &json)?;
     }
+    Ok(())
 }
 
 /// The catalog that is meant, seen from outside.

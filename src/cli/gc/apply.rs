@@ -7,9 +7,9 @@ use super::plan;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::files;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::{Format, Output};
 use crate::cli::prompt::confirm;
-use crate::cli::removing::{TrashFlags, no_backup, purged, skipped, whither};
+use crate::cli::removal::{TrashFlags, destination, report_purge, warn_no_backup, warn_skipped};
 use crate::cli::render::{self, count, total_text};
 use crate::ops::gc::{GcOptions, GcPlan, GcReport, PlanFile};
 use crate::registry::Registry;
@@ -39,9 +39,9 @@ pub(super) fn plan(
     registry: &Registry,
     made: &GcPlan,
 ) -> Result<(), Failure> {
-    let form = context.form(command.output);
-    if form == Form::Table && std::io::stdout().is_terminal() && !command.yes {
-        plan::lines(context, &made.plan, form)?;
+    let format = context.format(command.output);
+    if format == Format::Table && std::io::stdout().is_terminal() && !command.yes {
+        plan::lines(context, &made.plan, format)?;
     }
     for remark in made.plan.unmet.iter().chain(&made.plan.notices) {
         context.warn(remark);
@@ -55,14 +55,14 @@ fn carry_out(
     registry: &Registry,
     plan: &PlanFile,
 ) -> Result<(), Failure> {
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     if plan.items.is_empty() {
         context.say("nothing may go; nothing was removed");
         let report = GcReport {
             plan: plan.id.clone(),
             ..GcReport::default()
         };
-        return tell(context, &report, form);
+        return tell(context, &report, format);
     }
     let keep = command.trash.keep(registry);
     if !command.yes {
@@ -75,7 +75,7 @@ fn carry_out(
                 plan.id,
                 render::short_time(plan.made_at),
                 plan.policy,
-                whither(keep)
+                destination(keep)
             ),
             "nothing was removed",
             "look at the plan with: dalsegno gc …, then carry it out with: dalsegno gc … --apply \
@@ -97,11 +97,11 @@ fn carry_out(
         ));
     }
     let report = result?;
-    tell(context, &report, form)?;
+    tell(context, &report, format)?;
     if let Some(failure) = &report.backup_failed {
-        no_backup(context, failure);
+        warn_no_backup(context, failure);
     }
-    skipped(context, &report.skipped);
+    warn_skipped(context, &report.skipped);
     if report.missing > 0 {
         let missing = count(report.missing, "artifact");
         context.warn(&format!(
@@ -119,7 +119,7 @@ fn carry_out(
         ));
     }
     match &report.purge {
-        Some(purge) => purged(context, purge),
+        Some(purge) => report_purge(context, purge),
         None if !report.removals.is_empty() => {
             let hint = "bring a removal back with: dalsegno restore ID; see: dalsegno trash list";
             context.say(&context.with_base(hint));
@@ -135,13 +135,7 @@ fn carry_out(
 }
 
 /// Writes the report to stdout, where it is to be read by programs.
-fn tell(context: &mut Context, report: &GcReport, form: Form) -> Result<(), Failure> {
-    match form {
-        Form::Json => render::document(context, "gc", report),
-        Form::Jsonl => {
-            let line = render::json(report)?;
-            context.line(&line)
-        }
-        Form::Table | Form::Tsv => Ok(()),
-    }
+fn tell(context: &mut Context, report: &GcReport, format: Format) -> Result<(), Failure> {
+    render::write_json(context, format, "gc", report)?;
+    Ok(())
 }

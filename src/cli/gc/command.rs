@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::files;
 use crate::cli::flags::Output;
-use crate::cli::removing::TrashFlags;
+use crate::cli::removal::TrashFlags;
 use crate::cli::render::shell_word;
 use crate::cli::selection::Selection;
 use crate::model::filter::Filter;

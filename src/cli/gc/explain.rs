@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::plan::word;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::{Format, Output};
 use crate::cli::render::{self, escape};
 use crate::error::Error;
 use crate::ops::gc::{GcRequest, line_at};
@@ -28,24 +28,19 @@ pub(super) fn explain(
         Some(explanation) => Some(explanation),
         None => of_plan(registry, request, &path)?,
     };
-    let form = context.form(output);
+    let format = context.format(output);
     let Some(told) = explanation else {
         context.say(&format!(
             "{} is not selected, or not present: it stays",
             artifact.path().display()
         ));
-        return match form {
-            Form::Json => render::document(context, "explanation", &None::<Explanation>),
+        return match format {
+            Format::Json => render::document(context, "explanation", &None::<Explanation>),
             _ => Ok(()),
         };
     };
-    match form {
-        Form::Json => return render::document(context, "explanation", &told),
-        Form::Jsonl => {
-            let line = render::json(&told)?;
-            return context.line(&line);
-        }
-        Form::Table | Form::Tsv => {}
+    if render::write_json(context, format, "explanation", &told)? {
+        return Ok(());
     }
     let mut lines = vec![
         format!("{}", artifact.path().display()),

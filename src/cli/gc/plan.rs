@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::{Format, Output};
 use crate::cli::render::{
     self, Align, Column, Record, Rows, count, or_dash, or_empty, size_cells, size_fields,
     total_text,
@@ -118,8 +118,8 @@ struct Document<'a> {
 /// Shows a plan: its lines, then what stays and what goes.
 pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Result<(), Failure> {
     let totals = plan.plan.totals();
-    let form = context.form(output);
-    if form == Form::Json {
+    let format = context.format(output);
+    if format == Format::Json {
         let document = Document {
             id: &plan.file.id,
             registry: &plan.file.registry,
@@ -132,7 +132,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
         };
         return render::document(context, "plan", &document);
     }
-    lines(context, &plan.plan, form)?;
+    lines(context, &plan.plan, format)?;
     for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
         context.warn(remark);
     }
@@ -152,8 +152,8 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
 }
 
 /// Shows the lines of a plan.
-pub(super) fn lines(context: &mut Context, plan: &Plan, form: Form) -> Result<(), Failure> {
-    let mut rows = Rows::new::<Line>(context, form)?;
+pub(super) fn lines(context: &mut Context, plan: &Plan, format: Format) -> Result<(), Failure> {
+    let mut rows = Rows::new::<Line>(context, format)?;
     plan.lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing that is present is selected")
         .map(|_| ())

@@ -18,13 +18,13 @@ use crate::model::operation::{Image, Operation, Side};
 /// without any.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// Format
-    #[arg(long, value_enum, default_value_t = Format::Jsonl)]
-    format: Format,
+    /// ExportFormat
+    #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
+    format: ExportFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ExportFormat {
     Jsonl,
     Csv,
 }
@@ -35,7 +35,7 @@ const MORE: [&str; 2] = ["origin", "owner"];
 pub(super) fn run(context: &mut Context, command: &Export) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let out = &mut context.stdout;
-    if command.format == Format::Csv {
+    if command.format == ExportFormat::Csv {
         let artifact = Artifact::FIELDS
             .iter()
             .map(|name| format!("artifact_{name}"));
@@ -46,8 +46,8 @@ pub(super) fn run(context: &mut Context, command: &Export) -> Result<(), Failure
     let mut failure = None;
     registry.whole_history(|operation, images| {
         let written = match command.format {
-            Format::Jsonl => jsonl(out, &operation, &images),
-            Format::Csv => csv(out, &operation, &images),
+            ExportFormat::Jsonl => jsonl(out, &operation, &images),
+            ExportFormat::Csv => csv(out, &operation, &images),
         };
         Ok(match written {
             Ok(()) => ControlFlow::Continue(()),

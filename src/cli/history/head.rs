@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::Output;
 use crate::cli::render;
 use crate::model::operation::Hash;
 
@@ -29,12 +29,9 @@ pub(super) fn run(context: &mut Context, command: &Head) -> Result<(), Failure> 
     let registry = context.open_read_only()?;
     let (operation, hash) = registry.history_head()?;
     let head = HeadDocument { operation, hash };
-    match context.form(command.output) {
-        Form::Json => render::document(context, "head", &head),
-        Form::Jsonl => {
-            let line = render::json(&head)?;
-            context.line(&line)
-        }
-        Form::Table | Form::Tsv => context.line(&format!("{operation} {hash}")),
+    let format = context.format(command.output);
+    if !render::write_json(context, format, "head", &head)? {
+        context.line(&format!("{operation} {hash}"))?;
     }
+    Ok(())
 }

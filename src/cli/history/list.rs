@@ -8,7 +8,7 @@ use clap::Args;
 use super::{time, words};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::{Format, Output};
 use crate::cli::gone::tell_of_gone;
 use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
 use crate::model::artifact::ArtifactId;
@@ -123,7 +123,7 @@ impl Record for Operation {
 
 pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
-    let form = context.form(command.output);
+    let format = context.format(command.output);
     let mut artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();
     let mut gone = Vec::new();
     for path in &command.paths {
@@ -140,8 +140,8 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
             gone.extend(registry.gone_from(place)?.into_iter().next());
         }
     }
-    let cap = match form {
-        Form::Table => Some(MOST),
+    let cap = match format {
+        Format::Table => Some(MOST),
         _ => None,
     };
     let most = command.limit.or(cap);
@@ -156,8 +156,8 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         // One more than is shown, to know whether there are more.
         most: most.map(|most| most.saturating_add(1)),
     };
-    let written = rows(context, form, &registry, &filter, most)?;
-    if command.limit.is_none() && form == Form::Table && written > MOST {
+    let written = rows(context, format, &registry, &filter, most)?;
+    if command.limit.is_none() && format == Format::Table && written > MOST {
         let all = context.with_base("see more with: dalsegno history --limit N");
         context.say(&format!("these are the last {MOST}; {all}"));
     }
@@ -170,12 +170,12 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
 /// Writes at most `most` operations of a filter. Gives the number of those that there were.
 fn rows(
     context: &mut Context,
-    form: Form,
+    format: Format,
     registry: &Registry,
     filter: &HistoryFilter,
     most: Option<u64>,
 ) -> Result<u64, Failure> {
-    let mut rows = Rows::new::<Operation>(context, form)?;
+    let mut rows = Rows::new::<Operation>(context, format)?;
     let mut seen = 0;
     let mut failure = None;
     registry.history(filter, |operation| {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::Output;
 use crate::cli::render::{self, escape, or_dash};
 use crate::model::artifact::{Artifact, Origin};
 use crate::model::operation::{Image, Operation, Side};
@@ -36,13 +36,9 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
         operation: &operation,
         images: &images,
     };
-    match context.form(command.output) {
-        Form::Json => return render::document(context, "operation", &whole),
-        Form::Jsonl => {
-            let line = render::json(&whole)?;
-            return context.line(&line);
-        }
-        Form::Table | Form::Tsv => {}
+    let format = context.format(command.output);
+    if render::write_json(context, format, "operation", &whole)? {
+        return Ok(());
     }
     for (name, value) in describe(&operation) {
         context.line(&format!("{name:<12}{}", escape(&value)))?;

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::{Form, Output};
+use crate::cli::flags::Output;
 use crate::cli::render::{self, count};
 use crate::model::operation::Hash;
 
@@ -24,14 +24,8 @@ pub(super) struct Verify {
 pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let report = registry.check_history(command.head)?;
-    match context.form(command.output) {
-        Form::Json => render::document(context, "verify", &report)?,
-        Form::Jsonl => {
-            let line = render::json(&report)?;
-            context.line(&line)?;
-        }
-        Form::Table | Form::Tsv => {}
-    }
+    let format = context.format(command.output);
+    render::write_json(context, format, "verify", &report)?;
     context.flush()?;
     if let Some(broken) = &report.broken {
         let before = match report.operations {

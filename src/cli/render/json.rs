@@ -5,6 +5,7 @@ use serde::ser::SerializeMap;
 
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
+use crate::cli::flags::Format;
 
 /// Version of the JSON documents; a field that goes or changes its meaning raises it.
 pub(super) const SCHEMA_VERSION: u32 = 1;
@@ -32,6 +33,24 @@ impl<T: Serialize> Serialize for Document<'_, T> {
         map.serialize_entry(self.key, self.value)?;
         map.end()
     }
+}
+
+/// Writes a report as JSON if the call asks for that, and says whether it did.
+pub(in crate::cli) fn write_json<T: Serialize>(
+    context: &mut Context,
+    format: Format,
+    key: &str,
+    report: &T,
+) -> Result<bool, Failure> {
+    match format {
+        Format::Json => document(context, key, report)?,
+        Format::Jsonl => {
+            let line = json(report)?;
+            context.line(&line)?;
+        }
+        Format::Table | Format::Tsv => return Ok(false),
+    }
+    Ok(true)
 }
 
 /// One value as one line of JSON.

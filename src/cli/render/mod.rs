@@ -7,7 +7,7 @@ mod table;
 mod text;
 
 pub(super) use bar::Ink;
-pub(super) use json::{document, json};
+pub(super) use json::{document, json, write_json};
 pub(super) use rows::{Record, Rows};
 pub(super) use table::{Align, Column};
 pub(super) use text::{

@@ -9,7 +9,7 @@ use super::table::{Column, Table};
 use super::text::flat;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
-use crate::cli::flags::Form;
+use crate::cli::flags::Format;
 
 /// A row: JSON by its `Serialize`, cells for tables, fields for TSV.
 pub(in crate::cli) trait Record: Serialize {
@@ -30,7 +30,7 @@ pub(in crate::cli) trait Record: Serialize {
 /// Writes rows as they come.
 pub(in crate::cli) struct Rows<'a> {
     context: &'a mut Context,
-    form: Form,
+    format: Format,
     table: Table,
     written: u64,
     /// The row that is being written, kept for the next.
@@ -41,22 +41,22 @@ pub(in crate::cli) struct Rows<'a> {
 impl<'a> Rows<'a> {
     pub(in crate::cli) fn new<R: Record>(
         context: &'a mut Context,
-        form: Form,
+        format: Format,
     ) -> Result<Self, Failure> {
         let (colour, width) = (context.colour(), context.width());
         let stdout = &mut context.stdout;
-        match form {
-            Form::Json => write!(
+        match format {
+            Format::Json => write!(
                 stdout,
                 "{{\n  \"schema_version\": {SCHEMA_VERSION},\n  \"{}\": [",
                 R::NAME
             )?,
-            Form::Tsv => writeln!(stdout, "{}", R::FIELDS.join("\t"))?,
-            Form::Table | Form::Jsonl => {}
+            Format::Tsv => writeln!(stdout, "{}", R::FIELDS.join("\t"))?,
+            Format::Table | Format::Jsonl => {}
         }
         Ok(Self {
             context,
-            form,
+            format,
             table: Table::new(R::COLUMNS, colour, width),
             written: 0,
             line: Vec::new(),
@@ -67,17 +67,17 @@ impl<'a> Rows<'a> {
     pub(in crate::cli) fn push<R: Record>(&mut self, row: &R) -> Result<(), Failure> {
         debug_assert_eq!(self.json_key, R::NAME);
         let stdout = &mut self.context.stdout;
-        match self.form {
-            Form::Table => self.table.push(row.cells(), stdout)?,
-            Form::Tsv => {
+        match self.format {
+            Format::Table => self.table.push(row.cells(), stdout)?,
+            Format::Tsv => {
                 let fields: Vec<String> = row.fields().iter().map(|field| flat(field)).collect();
                 writeln!(stdout, "{}", fields.join("\t"))?;
             }
-            Form::Json | Form::Jsonl => {
+            Format::Json | Format::Jsonl => {
                 // Whole before it is written: what cannot be, leaves no half of a line.
                 self.line.clear();
                 serde_json::to_writer(&mut self.line, row).map_err(not_json)?;
-                if self.form == Form::Json {
+                if self.format == Format::Json {
                     let comma = if self.written == 0 { "" } else { "," };
                     write!(stdout, "{comma}\n    ")?;
                     stdout.write_all(&self.line)?;
@@ -94,14 +94,14 @@ impl<'a> Rows<'a> {
     /// Ends the rows. `nothing` is said on stderr where a table has none.
     pub(in crate::cli) fn finish(mut self, nothing: &str) -> Result<u64, Failure> {
         let stdout = &mut self.context.stdout;
-        match self.form {
-            Form::Table => self.table.finish(stdout)?,
-            Form::Json if self.written == 0 => writeln!(stdout, "]\n}}")?,
-            Form::Json => writeln!(stdout, "\n  ]\n}}")?,
-            Form::Tsv | Form::Jsonl => {}
+        match self.format {
+            Format::Table => self.table.finish(stdout)?,
+            Format::Json if self.written == 0 => writeln!(stdout, "]\n}}")?,
+            Format::Json => writeln!(stdout, "\n  ]\n}}")?,
+            Format::Tsv | Format::Jsonl => {}
         }
         self.context.flush()?;
-        if self.form == Form::Table && self.written == 0 {
+        if self.format == Format::Table && self.written == 0 {
             self.context.say(nothing);
         }
         Ok(self.written)

@@ -37,7 +37,7 @@ impl TrashFlags {
 }
 
 /// Where removed data goes, in words.
-pub(super) fn whither(keep: Keep) -> String {
+pub(super) fn destination(keep: Keep) -> String {
     match keep {
         Keep::No => "for good".to_owned(),
         Keep::UntilEmptied => "into the trash".to_owned(),
@@ -46,7 +46,7 @@ pub(super) fn whither(keep: Keep) -> String {
 }
 
 /// Says that a removal went on without a backup.
-pub(super) fn no_backup(context: &Context, failure: &BackupFailure) {
+pub(super) fn warn_no_backup(context: &Context, failure: &BackupFailure) {
     context.warn(&format!(
         "the catalog could not be backed up before: {}",
         failure.reason
@@ -54,7 +54,7 @@ pub(super) fn no_backup(context: &Context, failure: &BackupFailure) {
 }
 
 /// Says what was left out.
-pub(super) fn skipped(context: &Context, skipped: &[Skipped]) {
+pub(super) fn warn_skipped(context: &Context, skipped: &[Skipped]) {
     for skipped in skipped {
         let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
         context.warn(&if reason.starts_with(&path) {
@@ -66,7 +66,7 @@ pub(super) fn skipped(context: &Context, skipped: &[Skipped]) {
 }
 
 /// Says what a purge did.
-pub(super) fn purged(context: &Context, purge: &crate::store::PurgeReport) {
+pub(super) fn report_purge(context: &Context, purge: &crate::store::PurgeReport) {
     for (path, reason) in &purge.failures {
         context.warn(&format!("could not unlink {}: {reason}", path.display()));
     }
