@@ -6,11 +6,11 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
-use super::Catalog;
 use super::error::CatalogError;
 use super::journal::{self, Fields};
+use super::query::Query;
 use super::rows::{self, columns, names};
-use super::select::Query;
+use super::sqlite::file::Catalog;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::layout::Location;

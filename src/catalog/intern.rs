@@ -2,8 +2,8 @@
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::artifacts::Recorder;
 use super::error::CatalogError;
+use super::record::Recorder;
 use crate::model::key::Key;
 
 pub(super) const INTERN: [(&str, &str); 4] = [

@@ -17,9 +17,9 @@ use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::Catalog;
 use super::error::CatalogError;
 use super::rows;
+use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, Origin, State};
 use crate::model::content::ContentHash;
 use crate::model::key::Key;

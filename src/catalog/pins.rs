@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::error::CatalogError;
-use super::rows;
-use super::select::Query;
-use super::{Catalog, Change};
-use crate::model::artifact::{Artifact, ArtifactId};
+use super::query::Query;
+use super::removals::Change;
+use super::sqlite::file::Catalog;
+use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, IterationRange};
 use crate::model::key::Key;
@@ -84,20 +84,6 @@ pub struct PinChange {
 }
 
 impl Catalog {
-    /// Reads a row with the columns of [`rows::columns`], with its pins.
-    pub(super) fn artifact_of(
-        &self,
-        connection: &Connection,
-        row: &Row<'_>,
-    ) -> Result<Artifact, CatalogError> {
-        let mut artifact = rows::artifact(&self.path, &self.base, row)?;
-        let sql = |error| self.sql("reading an artifact", error);
-        if rows::may_be_pinned(row).map_err(sql)? {
-            artifact.pins = self.pins_of(connection, artifact.id, &artifact.key)?;
-        }
-        Ok(artifact)
-    }
-
     /// Names of the pins that bind an artifact, in their order.
     pub(super) fn pins_of(
         &self,

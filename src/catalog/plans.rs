@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::select::{Query, Selected, listing};
+use super::query::{Query, Selected, listing};
+use super::sqlite::{connection, migrate};
 use super::summary::{DuGroup, by_group, by_iteration, by_run, by_space};
-use super::{adopt, artifacts, intern, migrate, removals};
+use super::{intern, lookup, observe, record, removals};
 use crate::model::artifact::State;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, IterationRange, Pattern};
@@ -243,17 +244,17 @@ fn a_scan_of_artifacts_is_seen() {
 #[test]
 fn statements_about_one_artifact_search() {
     let mut statements = vec![
-        artifacts::BY_ID,
-        artifacts::BY_PATH,
-        adopt::ARE_BETWEEN,
-        artifacts::IS_AT,
-        artifacts::SEE,
-        artifacts::DELETE,
-        artifacts::REKEY,
-        artifacts::INSERT,
+        lookup::BY_ID,
+        lookup::BY_PATH,
+        record::ARE_BETWEEN,
+        record::IS_AT,
+        observe::SEE,
+        removals::DELETE,
+        record::REKEY,
+        record::INSERT,
         intern::CONTAINER.0,
         intern::CONTAINER.1,
-        super::REGISTRY_ID,
+        connection::REGISTRY_ID,
     ];
     for (select, insert) in intern::INTERN {
         statements.extend([select, insert]);
@@ -286,11 +287,11 @@ fn statements_of_removals_search() {
         removals::OF_ITEM,
         removals::LEFT_OF_ITEM,
         removals::LEFT,
-        removals::COUNT_IN_CONTAINER,
-        removals::COUNT_BELOW_CONTAINER,
-        removals::IN_CONTAINER,
-        removals::BELOW_CONTAINER,
-        removals::BELOW_ARRAY,
+        lookup::COUNT_IN_CONTAINER,
+        lookup::COUNT_BELOW_CONTAINER,
+        lookup::IN_CONTAINER,
+        lookup::BELOW_CONTAINER,
+        lookup::BELOW_ARRAY,
     ];
     let (open, by_id) = (removals::open_removals(), removals::removal_by_id());
     let statements = one.into_iter().chain([open.as_str(), by_id.as_str()]);
@@ -559,10 +560,10 @@ fn an_id_is_never_given_out_twice() {
     let connection = full();
     let last = "SELECT max(id) FROM artifact";
     let highest: i64 = connection.query_row(last, [], |row| row.get(0)).unwrap();
-    connection.execute(artifacts::DELETE, [highest]).unwrap();
+    connection.execute(removals::DELETE, [highest]).unwrap();
     connection
         .execute(
-            artifacts::INSERT,
+            record::INSERT,
             params![
                 1,
                 1,

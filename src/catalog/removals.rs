@@ -3,23 +3,27 @@
 use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
+use serde_json::json;
 
-use super::Catalog;
 use super::error::CatalogError;
 use super::journal::Journal;
+use super::lookup;
+use super::query::{Query, conditions};
 use super::rows::{self, columns, names};
-use super::select::{Query, conditions};
-use crate::model::artifact::Artifact;
+use super::sqlite::file::Catalog;
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
+use crate::model::key::Key;
 use crate::model::layout::Location;
-use crate::model::operation::Doing;
+use crate::model::operation::{Doing, Side};
 use crate::model::removal::{Actor, Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::model::size::{ByteCount, Total};
 
 pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
      (id, removed_at, user, host, pid, reason, state, purge_after) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
 pub(super) const INSERT_REMOVED: &str = "INSERT INTO removed (removal_id, artifact_id, item, \
      run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
      bytes, files, recorded_at, written_at, sealed_at, owner, content) \
@@ -37,11 +41,6 @@ pub(super) const MARK_RESTORED: &str =
 pub(super) const SET_STATE: &str = "UPDATE removal SET state = ?2, ended_at = ?3 WHERE id = ?1";
 pub(super) const STATE_OF: &str = "SELECT state, purge_after FROM removal WHERE id = ?1";
 pub(super) const OPEN_STATES: &str = "SELECT id, state, purge_after FROM removal INDEXED BY removal_open WHERE state < 2 ORDER BY id";
-pub(super) const COUNT_IN_CONTAINER: &str = "SELECT count(*) FROM (SELECT 1 FROM container \
-     CROSS JOIN artifact AS a ON a.container_id = container.id WHERE container.path = ?1 LIMIT ?2)";
-pub(super) const COUNT_BELOW_CONTAINER: &str = "SELECT count(*) FROM (SELECT 1 FROM container \
-     CROSS JOIN artifact AS a ON a.container_id = container.id \
-     WHERE container.path >= ?1 AND container.path < ?2 LIMIT ?3)";
 pub(super) const INSERT_MOVED: &str =
     "INSERT INTO moved (removal_id, item, path) VALUES (?1, ?2, ?3)";
 pub(super) const PATH_OF_ITEM: &str = "SELECT path FROM moved WHERE removal_id = ?1 AND item = ?2";
@@ -59,32 +58,6 @@ pub(super) const RESTORES: &str =
     "SELECT count(*), max(restored_at) FROM removed WHERE restored_at IS NOT NULL";
 pub(super) const LEFT: &str = "SELECT count(*) FROM removed \
      WHERE removal_id = ?1 AND item IS NOT NULL AND restored_at IS NULL";
-/// Other artifacts at a path or below it. `?1` a container, `?2` and `?3` the bounds of what lies
-/// below the container, `?4` the array, `?5` and `?6` the bounds of what lies below the array.
-pub(super) const BELOW_ARRAY: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     LEFT JOIN run ON run.id = a.run_id",
-    names!(),
-    "WHERE container.path = ?1 AND a.array >= ?2 AND a.array < ?3"
-);
-pub(super) const BELOW_CONTAINER: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     LEFT JOIN run ON run.id = a.run_id",
-    names!(),
-    "WHERE container.path >= ?1 AND container.path < ?2"
-);
-pub(super) const IN_CONTAINER: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     LEFT JOIN run ON run.id = a.run_id",
-    names!(),
-    "WHERE container.path = ?1"
-);
 /// What was removed from a place and is not restored.
 pub(super) const REMOVED_FROM: &str = concat!(
     "SELECT ",
@@ -95,6 +68,15 @@ pub(super) const REMOVED_FROM: &str = concat!(
     names!(),
     "WHERE container.path = ?1 AND a.array = ?2 AND a.restored_at IS NULL"
 );
+/// What kept removals moved to the trash and nobody restored.
+pub(super) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
+     FROM removal AS r INDEXED BY removal_open CROSS JOIN moved AS m ON m.removal_id = r.id \
+     WHERE r.state < 2 AND r.state = 0 AND EXISTS (SELECT 1 FROM removed AS d \
+       WHERE d.removal_id = m.removal_id AND d.item = m.item AND d.restored_at IS NULL) \
+     ORDER BY m.removal_id, m.item";
+
+/// Every removal, with what has become of it.
+pub(super) const REMOVALS: &str = "SELECT id, state FROM removal";
 const REMOVAL_COLUMNS: &str = "SELECT r.id, r.removed_at, r.user, r.host, r.pid, r.reason, \
      r.state, r.purge_after, \
      (SELECT count(*) FROM removed AS d WHERE d.removal_id = r.id AND d.item IS NOT NULL \
@@ -141,6 +123,17 @@ pub(super) fn state_of(number: i64) -> Option<RemovalState> {
         .find(|&state| state as i64 == number)
 }
 
+/// What a kept removal has in the trash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptItem {
+    /// The removal.
+    pub removal: RemovalId,
+    /// Its name in the trash.
+    pub item: u32,
+    /// Its old place, relative to the base directory, as the row says.
+    pub path: String,
+}
+
 /// What stands for a removal while it is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRemoval {
@@ -176,41 +169,6 @@ impl Catalog {
         })
     }
 
-    /// Gives the artifacts of a container, itself included, and of containers in it.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn in_container(&self, container: &str) -> Result<Vec<Artifact>, CatalogError> {
-        self.read_with(|connection| self.in_container_on(connection, container))
-    }
-
-    pub(super) fn in_container_on(
-        &self,
-        connection: &rusqlite::Connection,
-        container: &str,
-    ) -> Result<Vec<Artifact>, CatalogError> {
-        let mut found = self.many(connection, IN_CONTAINER, params![container])?;
-        let (first, end) = below(container);
-        found.extend(self.many(connection, BELOW_CONTAINER, params![first, end])?);
-        Ok(found)
-    }
-
-    pub(super) fn many(
-        &self,
-        connection: &rusqlite::Connection,
-        query: &str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<Vec<Artifact>, CatalogError> {
-        let sql = |error| self.sql("listing", error);
-        let mut statement = connection.prepare_cached(query).map_err(sql)?;
-        let mut rows = statement.query(parameters).map_err(sql)?;
-        let mut found = Vec::new();
-        while let Some(row) = rows.next().map_err(sql)? {
-            found.push(self.artifact_of(connection, row)?);
-        }
-        Ok(found)
-    }
-
     /// Gives the removals whose data is not gone and not back, oldest first.
     ///
     /// # Errors
@@ -242,24 +200,6 @@ impl Catalog {
                 })?
                 .filter_map(Result::transpose)
                 .collect()
-        })
-    }
-
-    /// Number of artifacts in a container, itself included, and in containers in it; counts no
-    /// further than `most`.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn count_in_container(&self, container: &str, most: usize) -> Result<usize, CatalogError> {
-        let (first, end) = below(container);
-        self.read("counting", |connection| {
-            let count = |sql: &str, parameters: &[&dyn rusqlite::ToSql]| {
-                connection
-                    .prepare_cached(sql)?
-                    .query_row(parameters, |row| row.get::<_, usize>(0))
-            };
-            let here = count(COUNT_IN_CONTAINER, &[&container, &most])?;
-            Ok(here + count(COUNT_BELOW_CONTAINER, &[&first, &end, &most])?)
         })
     }
 
@@ -314,6 +254,33 @@ impl Catalog {
         })
     }
 
+    /// Gives what kept removals have in the trash to `each`.
+    ///
+    /// # Errors
+    /// [`CatalogError`], and whatever `each` returns.
+    pub fn kept_items<E: From<CatalogError>>(
+        &self,
+        mut each: impl FnMut(KeptItem) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_with(|connection| {
+            let sql = |error| self.sql("listing removals", error);
+            let mut statement = connection.prepare_cached(KEPT_ITEMS).map_err(sql)?;
+            let mut rows = statement.query([]).map_err(sql)?;
+            while let Some(row) = rows.next().map_err(sql)? {
+                let id: String = row.get(0).map_err(sql)?;
+                // What is no id of a removal has no folder in the trash.
+                if let Ok(removal) = id.parse() {
+                    each(KeptItem {
+                        removal,
+                        item: row.get(1).map_err(sql)?,
+                        path: row.get(2).map_err(sql)?,
+                    })?;
+                }
+            }
+            Ok(())
+        })
+    }
+
     fn removed(&self, query: &Query) -> Result<Vec<RemovedArtifact>, CatalogError> {
         let mut found = Vec::new();
         self.read_with(|connection| {
@@ -338,6 +305,262 @@ impl Catalog {
             })
         })?;
         Ok(found)
+    }
+}
+
+impl Change<'_> {
+    fn sql(&self, error: rusqlite::Error) -> CatalogError {
+        self.catalog.sql("changing removals", error)
+    }
+
+    /// The error for rows that do not fit each other.
+    #[must_use]
+    pub fn damaged(&self, detail: String) -> CatalogError {
+        let path = self.catalog.path.clone();
+        CatalogError::Damaged { path, detail }
+    }
+
+    pub(super) fn run(
+        &self,
+        statement: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<usize, CatalogError> {
+        self.transaction
+            .prepare_cached(statement)
+            .and_then(|mut statement| statement.execute(parameters))
+            .map_err(|error| self.sql(error))
+    }
+
+    /// Gives the artifact with this number.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
+        let sql = lookup::BY_ID;
+        Ok(self
+            .catalog
+            .many(self.transaction, sql, params![id.0])?
+            .pop())
+    }
+
+    /// Names of the pins on the run or iteration of a key without a row.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn pins_of_unknown(&self, key: &Key) -> Result<Vec<String>, CatalogError> {
+        // No artifact has this number.
+        let nobody = ArtifactId(0);
+        self.catalog.pins_of(self.transaction, nobody, key)
+    }
+
+    /// Gives the artifact at a place.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn at(&self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
+        self.catalog.at_on(self.transaction, location)
+    }
+
+    /// Gives the artifacts of a container, itself included, and of containers in it.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn in_container(&self, container: &str) -> Result<Vec<Artifact>, CatalogError> {
+        self.catalog.in_container_on(self.transaction, container)
+    }
+
+    /// Gives the artifacts that lie below an array.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn below_array(&self, container: &str, array: &str) -> Result<Vec<Artifact>, CatalogError> {
+        let (first, end) = lookup::below(array);
+        let mut found = self.catalog.many(
+            self.transaction,
+            lookup::BELOW_ARRAY,
+            params![container, first, end],
+        )?;
+        let (first, end) = lookup::below(&format!("{container}/{array}"));
+        found.extend(self.catalog.many(
+            self.transaction,
+            lookup::BELOW_CONTAINER,
+            params![first, end],
+        )?);
+        Ok(found)
+    }
+
+    /// Notes a removal.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn begin_removal(
+        &self,
+        id: &RemovalId,
+        now: Timestamp,
+        actor: &Actor,
+        reason: Option<&str>,
+        open: &OpenRemoval,
+    ) -> Result<(), CatalogError> {
+        self.journal.detail(json!({
+            "removal": id,
+            "state": open.state,
+            "purge_after": open.purge_after,
+        }));
+        let state = open.state as i64;
+        let purge_after = open.purge_after.map(|time| time.0);
+        self.run(
+            INSERT_REMOVAL,
+            params![
+                id.as_str(),
+                now.0,
+                actor.user,
+                actor.host,
+                actor.pid,
+                reason,
+                state,
+                purge_after
+            ],
+        )?;
+        Ok(())
+    }
+
+    /// Takes the row of an artifact into a removal.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn remove(
+        &self,
+        id: &RemovalId,
+        artifact: ArtifactId,
+        item: Option<u32>,
+    ) -> Result<(), CatalogError> {
+        // As its row is, not as it was planned.
+        if let Some(artifact) = self.artifact(artifact)? {
+            self.journal.image(Side::Before, &artifact)?;
+        }
+        self.remember(id, artifact, item)?;
+        self.run(DELETE, [artifact.0])?;
+        Ok(())
+    }
+
+    /// Copies the row of an artifact into a removal; the artifact stays.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn remember(
+        &self,
+        id: &RemovalId,
+        artifact: ArtifactId,
+        item: Option<u32>,
+    ) -> Result<(), CatalogError> {
+        self.run(INSERT_REMOVED, params![id.as_str(), artifact.0, item])?;
+        Ok(())
+    }
+
+    /// What stands for a removal; none where the catalog has no such one.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn removal(&self, id: &RemovalId) -> Result<Option<OpenRemoval>, CatalogError> {
+        self.transaction
+            .prepare_cached(STATE_OF)
+            .and_then(|mut statement| {
+                statement
+                    .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
+            .map_err(|error| self.sql(error))?
+            .map(|(state, purge_after): (i64, Option<i64>)| {
+                let state = state_of(state)
+                    .ok_or_else(|| self.damaged(format!("removal {id} has no state {state}")))?;
+                Ok(OpenRemoval {
+                    state,
+                    purge_after: purge_after.map(Timestamp),
+                })
+            })
+            .transpose()
+    }
+
+    /// Number of a removal's artifacts that have data in the trash.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn left(&self, id: &RemovalId) -> Result<u64, CatalogError> {
+        self.transaction
+            .prepare_cached(LEFT)
+            .and_then(|mut statement| statement.query_row([id.as_str()], |row| row.get(0)))
+            .map_err(|error| self.sql(error))
+    }
+
+    /// Notes what a removal moves.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn note_move(&self, id: &RemovalId, item: u32, path: &str) -> Result<(), CatalogError> {
+        self.run(INSERT_MOVED, params![id.as_str(), item, path])?;
+        Ok(())
+    }
+
+    /// Where an item was, relative to the base directory.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn path_of_item(&self, id: &RemovalId, item: u32) -> Result<Option<String>, CatalogError> {
+        self.transaction
+            .prepare_cached(PATH_OF_ITEM)
+            .and_then(|mut statement| {
+                statement
+                    .query_row(params![id.as_str(), item], |row| row.get(0))
+                    .optional()
+            })
+            .map_err(|error| self.sql(error))
+    }
+
+    /// Gives the artifacts of an item that are not restored.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn of_item(&self, id: &RemovalId, item: u32) -> Result<Vec<Artifact>, CatalogError> {
+        self.catalog
+            .many(self.transaction, OF_ITEM, params![id.as_str(), item])
+    }
+
+    /// Whether the catalog says that an item lies in the trash.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn is_in_trash(&self, id: &RemovalId, item: u32) -> Result<bool, CatalogError> {
+        self.transaction
+            .prepare_cached(LEFT_OF_ITEM)
+            .and_then(|mut statement| {
+                statement.query_row(params![id.as_str(), item], |row| row.get::<_, u64>(0))
+            })
+            .map(|left| left > 0)
+            .map_err(|error| self.sql(error))
+    }
+
+    /// Notes what the images do not say.
+    pub fn note(&self, detail: serde_json::Value) {
+        self.journal.detail(detail);
+    }
+
+    /// Notes what has become of a removal's data.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn set_state(
+        &self,
+        id: &RemovalId,
+        state: RemovalState,
+        ended_at: Option<Timestamp>,
+    ) -> Result<(), CatalogError> {
+        self.journal
+            .detail(json!({ "removal": id, "state": state }));
+        self.run(
+            SET_STATE,
+            params![id.as_str(), state as i64, ended_at.map(|time| time.0)],
+        )?;
+        Ok(())
     }
 }
 
@@ -368,9 +591,4 @@ fn removal(row: &Row<'_>) -> rusqlite::Result<Removal> {
             uncounted: row.get(11)?,
         },
     })
-}
-
-/// Bounds of the paths below a path: `p/` up to, not including, `p0`, the next character.
-pub(super) fn below(path: &str) -> (String, String) {
-    (format!("{path}/"), format!("{path}0"))
 }

@@ -6,11 +6,12 @@ use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
 use serde_json::json;
 
-use super::artifacts::Recorder;
 use super::error::CatalogError;
 use super::intern::INTERN;
-use super::select::Query;
-use super::{Catalog, rows};
+use super::query::Query;
+use super::record::Recorder;
+use super::rows;
+use super::sqlite::file::Catalog;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::name::{DatasetName, Parameters};
 use crate::model::score::Score;

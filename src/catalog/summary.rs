@@ -7,10 +7,10 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use super::Catalog;
 use super::error::CatalogError;
+use super::query::{Query, conditions};
 use super::rows;
-use super::select::{Query, conditions};
+use super::sqlite::file::Catalog;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;

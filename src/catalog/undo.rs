@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 
 use super::error::CatalogError;
 use super::journal::Journal;
-use super::pins::{self, Pinning};
-use super::{Catalog, PinChange};
+use super::pins::{self, PinChange, Pinning};
+use super::sqlite::file::Catalog;
 use crate::model::operation::{Action, Doing, Operation, UndoError};
 use crate::model::pin::{PinError, PinName, PinScope};
 use crate::model::score::{MetricName, Score};

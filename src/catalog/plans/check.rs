@@ -1,7 +1,9 @@
 //! The plans of what a check of the catalog asks row by row.
 
 use super::*;
-use crate::catalog::sqlite::{check, health};
+use crate::catalog::query;
+use crate::catalog::removals;
+use crate::catalog::sqlite::health;
 
 /// What is counted is walked once, by an index where the table is large.
 #[test]
@@ -19,7 +21,7 @@ fn counts_walk_the_smallest_index() {
             health::REMOVALS,
             health::PINS,
             health::SCORES,
-            check::REMOVALS,
+            removals::REMOVALS,
         ] {
             assert_eq!(plan(&connection, sql).len(), 1, "{sql}");
         }
@@ -30,9 +32,9 @@ fn counts_walk_the_smallest_index() {
 fn statements_of_a_check_search() {
     for connection in [empty(), full()] {
         for (sql, line) in [
-            (check::NAMES_RUN, "SEARCH spelled USING COVERING INDEX"),
+            (query::NAMES_RUN, "SEARCH spelled USING COVERING INDEX"),
             (
-                check::KEPT_ITEMS,
+                removals::KEPT_ITEMS,
                 "SEARCH r USING COVERING INDEX removal_open (state=?)",
             ),
         ] {

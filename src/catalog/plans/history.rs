@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 use super::{empty, full, plan, plan_of};
-use crate::catalog::{backup, history, journal, removals, undo};
+use crate::catalog::sqlite::backup::LAST_OPERATION;
+use crate::catalog::{history, journal, removals, undo};
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, HistoryFilter};
@@ -46,7 +47,7 @@ fn fault(plan: &[String]) -> Option<&String> {
 fn writing_history_searches() {
     let statements = [
         journal::HEAD,
-        backup::LAST_OPERATION,
+        LAST_OPERATION,
         journal::INSERT_AGENT,
         journal::INSERT_OPERATION,
         journal::INSERT_IMAGE,

@@ -1,23 +1,23 @@
 //! The plans of what a rebuild asks of each row that the trash remembers.
 
-use super::super::take_in;
 use super::*;
+use crate::catalog::reinstate;
 
 #[test]
 fn statements_of_a_rebuild_search() {
     for connection in [empty(), full()] {
         for (sql, lines) in [
-            (take_in::INSERT_AS, &[][..]),
+            (reinstate::INSERT_AS, &[][..]),
             (
-                take_in::UPDATE_AS,
+                reinstate::UPDATE_AS,
                 &["SEARCH artifact USING INTEGER PRIMARY KEY"][..],
             ),
             (
-                take_in::MARK_ITEM_RESTORED,
+                reinstate::MARK_ITEM_RESTORED,
                 &["SEARCH removed USING PRIMARY KEY (removal_id=?"][..],
             ),
             (
-                take_in::IS_KEPT,
+                reinstate::IS_KEPT,
                 &[
                     "SEARCH r USING COVERING INDEX removal_open (state<?)",
                     "SEARCH d USING PRIMARY KEY (removal_id=? AND artifact_id=?)",

@@ -1,52 +1,15 @@
-//! What a check of the catalog asks: whether the file is sound, and rows one by one, also those
-//! that cannot be read.
+//! Whether the file of a catalog is sound.
 
-use std::ops::ControlFlow;
+use rusqlite::Connection;
 
-use rusqlite::{Connection, params};
-
-use crate::catalog::Catalog;
+use super::file::Catalog;
 use crate::catalog::error::CatalogError;
-use crate::catalog::removals;
-use crate::catalog::rows;
-use crate::catalog::select::{Selected, listing};
-use crate::model::artifact::{Artifact, ArtifactId};
-use crate::model::clock::Timestamp;
-use crate::model::filter::{Filter, Pattern};
+use crate::catalog::removals::{self, KEPT_ITEMS, REMOVALS};
 use crate::model::layout;
 use crate::model::removal::RemovalId;
 
 /// Messages that one check gives at most.
 const MOST: usize = 100;
-
-/// Whether `?1` is the name of a run that the pattern `?2` means; `?3` whether it may be a glob.
-pub(in crate::catalog) const NAMES_RUN: &str = "SELECT ?1 = ?2 OR (?3 AND ?1 GLOB ?2 \
-     AND NOT EXISTS (SELECT 1 FROM run AS spelled WHERE spelled.name = ?2))";
-/// What kept removals moved to the trash and nobody restored.
-pub(in crate::catalog) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
-     FROM removal AS r INDEXED BY removal_open CROSS JOIN moved AS m ON m.removal_id = r.id \
-     WHERE r.state < 2 AND r.state = 0 AND EXISTS (SELECT 1 FROM removed AS d \
-       WHERE d.removal_id = m.removal_id AND d.item = m.item AND d.restored_at IS NULL) \
-     ORDER BY m.removal_id, m.item";
-
-/// Every removal, with what has become of it.
-pub(in crate::catalog) const REMOVALS: &str = "SELECT id, state FROM removal";
-
-/// A row, or what can be told of one that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum RowRead {
-    /// A row that fits all rules.
-    Whole(Box<Artifact>),
-    /// A row that does not.
-    Damaged {
-        /// Its number.
-        id: ArtifactId,
-        /// Its path, as it says; not to be followed.
-        path: String,
-        /// What is wrong with it.
-        detail: String,
-    },
-}
 
 /// What SQLite says of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -57,52 +20,7 @@ pub struct FileCheck {
     pub dangling: Vec<String>,
 }
 
-/// What a kept removal has in the trash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptItem {
-    /// The removal.
-    pub removal: RemovalId,
-    /// Its name in the trash.
-    pub item: u32,
-    /// Its old place, relative to the base directory, as the row says.
-    pub path: String,
-}
-
 impl Catalog {
-    /// Gives every row of a filter to `each`, run by run, also those that cannot be read.
-    ///
-    /// # Errors
-    /// [`CatalogError`] where the catalog itself cannot be read, and whatever `each` returns.
-    pub fn each_row<E: From<CatalogError>>(
-        &self,
-        filter: &Filter,
-        now: Timestamp,
-        mut each: impl FnMut(RowRead) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.read_with(|connection| {
-            self.run_query(connection, &listing(filter, now, Selected::All), |row| {
-                let read = match self.artifact_of(connection, row) {
-                    Ok(artifact) => RowRead::Whole(Box::new(artifact)),
-                    Err(CatalogError::Row { id, detail, .. }) => {
-                        let text = |index| rows::field::<String>(row, index).unwrap_or_default();
-                        let (container, array) = (text(6), text(7));
-                        RowRead::Damaged {
-                            id: ArtifactId(id),
-                            path: match array.is_empty() {
-                                true => container,
-                                false => format!("{container}/{array}"),
-                            },
-                            detail,
-                        }
-                    }
-                    Err(error) => return Err(error.into()),
-                };
-                each(read)?;
-                Ok(ControlFlow::Continue(()))
-            })
-        })
-    }
-
     /// Asks SQLite whether the file is sound: its quick check or, with `indices`, the one that
     /// compares rows with indices too; and whether rows name others that are not there.
     ///
@@ -170,54 +88,6 @@ impl Catalog {
             }
             damaged.truncate(MOST);
             Ok(damaged)
-        })
-    }
-
-    /// Whether patterns name a run; none names every run. A pattern means what it means in a
-    /// [`Filter`].
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn names_run(&self, patterns: &[Pattern], run: &str) -> Result<bool, CatalogError> {
-        if patterns.is_empty() {
-            return Ok(true);
-        }
-        self.read("matching a run", |connection| {
-            let mut statement = connection.prepare_cached(NAMES_RUN)?;
-            for pattern in patterns {
-                let parameters = params![run, pattern.as_str(), pattern.is_glob()];
-                if statement.query_row(parameters, |row| row.get(0))? {
-                    return Ok(true);
-                }
-            }
-            Ok(false)
-        })
-    }
-
-    /// Gives what kept removals have in the trash to `each`.
-    ///
-    /// # Errors
-    /// [`CatalogError`], and whatever `each` returns.
-    pub fn kept_items<E: From<CatalogError>>(
-        &self,
-        mut each: impl FnMut(KeptItem) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.read_with(|connection| {
-            let sql = |error| self.sql("listing removals", error);
-            let mut statement = connection.prepare_cached(KEPT_ITEMS).map_err(sql)?;
-            let mut rows = statement.query([]).map_err(sql)?;
-            while let Some(row) = rows.next().map_err(sql)? {
-                let id: String = row.get(0).map_err(sql)?;
-                // What is no id of a removal has no folder in the trash.
-                if let Ok(removal) = id.parse() {
-                    each(KeptItem {
-                        removal,
-                        item: row.get(1).map_err(sql)?,
-                        path: row.get(2).map_err(sql)?,
-                    })?;
-                }
-            }
-            Ok(())
         })
     }
 }

@@ -8,8 +8,11 @@ use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
 use super::migrate;
+use super::options::{CatalogOptions, Durability};
 use crate::catalog::error::CatalogError;
-use crate::catalog::{CatalogOptions, Durability};
+
+/// The id of the registry that a catalog belongs to.
+pub(in crate::catalog) const REGISTRY_ID: &str = "SELECT id FROM registry WHERE only = 1";
 
 /// `application_id` of a catalog: "d3sg". Also in the first migration.
 const APPLICATION_ID: i64 = 0x6433_7367;

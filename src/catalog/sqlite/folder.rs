@@ -12,6 +12,8 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::backup::BACKUPS_DIR;
 use super::connection;
+use super::file::Catalog;
+use super::options::CatalogOptions;
 use crate::catalog::config::{CatalogConfig, Config};
 use crate::catalog::error::CatalogError;
 use crate::model::clock::Timestamp;
@@ -238,11 +240,11 @@ fn create_elsewhere(
 /// The id of a catalog that a new registry takes: one that was just made, by this call or by
 /// another that raced, and has nothing in it yet.
 fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
-    let options = crate::catalog::CatalogOptions {
+    let options = CatalogOptions {
         read_only: true,
         ..Default::default()
     };
-    let catalog = crate::catalog::Catalog::open(path, base, None, options)?;
+    let catalog = Catalog::open(path, base, None, options)?;
     if catalog.counts()?.artifacts > 0 {
         return Err(CatalogError::Taken {
             path: path.to_owned(),

@@ -6,7 +6,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use serde::Serialize;
 
-use crate::catalog::Catalog;
+use super::file::Catalog;
 use crate::catalog::error::CatalogError;
 
 pub(in crate::catalog) const ARTIFACTS: &str = "SELECT count(*) FROM artifact";

@@ -1,13 +1,15 @@
-//! What is SQLite's own.
+//! What is SQLite's own: the file and its locks, connections, backups, migrations.
 
 pub mod backup;
 pub(in crate::catalog) mod check;
 pub(in crate::catalog) mod connection;
 pub(in crate::catalog) mod durable;
+pub(in crate::catalog) mod file;
 pub(in crate::catalog) mod folder;
 pub(in crate::catalog) mod fork;
 pub(in crate::catalog) mod health;
 pub(in crate::catalog) mod migrate;
+pub(in crate::catalog) mod options;
 pub(in crate::catalog) mod queue;
 pub(in crate::catalog) mod replace;
 pub(in crate::catalog) mod reserve;

@@ -22,10 +22,12 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OpenFlags};
 
 use super::connection::{self, create_file};
+use super::file::Catalog;
+use super::options::CatalogOptions;
 use super::queue::{OnWait, Turn, WriteQueue};
 use super::{backup, migrate};
 use crate::catalog::error::CatalogError;
-use crate::catalog::{Catalog, CatalogOptions, RowRead};
+use crate::catalog::query::RowRead;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
@@ -146,7 +148,7 @@ pub fn registry_of(path: &Path) -> Option<String> {
     connection::check_file(path).ok()?;
     let connection = Connection::open_with_flags(path, flags).ok()?;
     let id: String = connection
-        .query_row(crate::catalog::REGISTRY_ID, [], |row| row.get(0))
+        .query_row(connection::REGISTRY_ID, [], |row| row.get(0))
         .ok()?;
     uuid::Uuid::parse_str(&id).ok().map(|_| id)
 }

@@ -8,7 +8,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::Catalog;
+use super::file::Catalog;
 
 /// Bytes of the reserve: room for the WAL of a removal of some thousand artifacts.
 const BYTES: u64 = 4 << 20;

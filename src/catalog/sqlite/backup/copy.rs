@@ -13,9 +13,9 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::{AGAIN, sync};
-use crate::catalog::connection::{self, Access};
 use crate::catalog::error::CatalogError;
-use crate::catalog::{CatalogOptions, REGISTRY_ID};
+use crate::catalog::sqlite::connection::{self, Access, REGISTRY_ID};
+use crate::catalog::sqlite::options::CatalogOptions;
 use crate::model::clock::Timestamp;
 
 /// The version of the tables that brought the history.

@@ -7,12 +7,12 @@
 use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, params, params_from_iter};
 
-use super::Catalog;
 use super::error::CatalogError;
 use super::rows::{self, columns, names};
-use crate::model::artifact::{Artifact, State};
+use super::sqlite::file::Catalog;
+use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
@@ -46,6 +46,25 @@ pub enum Selected {
     Unseen,
 }
 
+/// A row, or what can be told of one that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RowRead {
+    /// A row that fits all rules.
+    Whole(Box<Artifact>),
+    /// A row that does not.
+    Damaged {
+        /// Its number.
+        id: ArtifactId,
+        /// Its path, as it says; not to be followed.
+        path: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+/// Whether `?1` is the name of a run that the pattern `?2` means; `?3` whether it may be a glob.
+pub(super) const NAMES_RUN: &str = "SELECT ?1 = ?2 OR (?3 AND ?1 GLOB ?2 \
+     AND NOT EXISTS (SELECT 1 FROM run AS spelled WHERE spelled.name = ?2))";
 /// Rows that any pin binds. The first part leads to the runs that have such rows, so that the
 /// others are not gone through.
 const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
@@ -243,5 +262,59 @@ impl Catalog {
             }
         }
         Ok(())
+    }
+
+    /// Gives every row of a filter to `each`, run by run, also those that cannot be read.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the catalog itself cannot be read, and whatever `each` returns.
+    pub fn each_row<E: From<CatalogError>>(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        mut each: impl FnMut(RowRead) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_with(|connection| {
+            self.run_query(connection, &listing(filter, now, Selected::All), |row| {
+                let read = match self.artifact_of(connection, row) {
+                    Ok(artifact) => RowRead::Whole(Box::new(artifact)),
+                    Err(CatalogError::Row { id, detail, .. }) => {
+                        let text = |index| rows::field::<String>(row, index).unwrap_or_default();
+                        let (container, array) = (text(6), text(7));
+                        RowRead::Damaged {
+                            id: ArtifactId(id),
+                            path: match array.is_empty() {
+                                true => container,
+                                false => format!("{container}/{array}"),
+                            },
+                            detail,
+                        }
+                    }
+                    Err(error) => return Err(error.into()),
+                };
+                each(read)?;
+                Ok(ControlFlow::Continue(()))
+            })
+        })
+    }
+    /// Whether patterns name a run; none names every run. A pattern means what it means in a
+    /// [`Filter`].
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn names_run(&self, patterns: &[Pattern], run: &str) -> Result<bool, CatalogError> {
+        if patterns.is_empty() {
+            return Ok(true);
+        }
+        self.read("matching a run", |connection| {
+            let mut statement = connection.prepare_cached(NAMES_RUN)?;
+            for pattern in patterns {
+                let parameters = params![run, pattern.as_str(), pattern.is_glob()];
+                if statement.query_row(parameters, |row| row.get(0))? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        })
     }
 }

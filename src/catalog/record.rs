@@ -1,40 +1,28 @@
-//! Recording artifacts, looking them up one by one, and noting what was seen of their data.
+//! Recording artifacts: keys that a caller gave, and data that a scan found.
+//!
+//! What a statement costs beside its rows, such as opening every index that it writes to, is shared
+//! by rows that are inserted together. Where nothing stands between the first and the last of
+//! some places in their order, all of them are new.
 
 use std::collections::HashMap;
+use std::ops::AddAssign;
+use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, Connection, Transaction, params};
+use rusqlite::{CachedStatement, ToSql, Transaction, params};
 
-use super::Catalog;
 use super::error::CatalogError;
-use super::journal::{INSERT_IMAGE, Journal, Named};
-use super::rows::{self, columns, names};
+use super::journal::{COPY, INSERT_IMAGE, ImageLine, Journal, Named};
+use super::lookup::BY_ID;
+use super::observe::Word;
+use super::rows;
+use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
-use crate::model::content::ContentHash;
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
 use crate::model::observation::Observation;
 use crate::model::operation::{Doing, Side};
 
-pub(super) const BY_ID: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM artifact AS a LEFT JOIN run ON run.id = a.run_id \
-     LEFT JOIN container ON container.id = a.container_id",
-    names!(),
-    "WHERE a.id = ?1"
-);
-pub(super) const BY_PATH: &str = concat!(
-    "SELECT ",
-    columns!(),
-    " FROM container JOIN artifact AS a ON a.container_id = container.id \
-     LEFT JOIN run ON run.id = a.run_id",
-    names!(),
-    "WHERE container.path = ?1 AND a.array = ?2"
-);
-pub(super) const SEE: &str = "UPDATE artifact SET state = ?2, bytes = ?3, files = ?4, \
-     written_at = ?5, sealed_at = ?6, owner = ?8, content = ?9 WHERE id = ?1 AND state = ?7";
-pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
 pub(super) const REKEY: &str = "UPDATE artifact SET run_id = ?2, kind_id = ?3, iteration = ?4, \
      dataset_id = ?5, parameters_id = ?6, origin = ?7 WHERE id = ?1";
 pub(super) const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, \
@@ -44,7 +32,22 @@ pub(super) const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteratio
 /// Whether there is a row at a place. To read a row, its names and pins are opened before anybody
 /// knows that there is one.
 pub(super) const IS_AT: &str = "SELECT 1 FROM artifact WHERE container_id = ?1 AND array = ?2";
+/// Rows that one statement inserts; with more it takes no less time a row.
+const TOGETHER: usize = 16;
 
+/// Whether there is a row at a place, or at one between two of a container.
+pub(super) const ARE_BETWEEN: &str =
+    "SELECT 1 FROM artifact WHERE container_id = ?1 AND array BETWEEN ?2 AND ?3";
+/// Inserts rows for [`TOGETHER`] artifacts.
+static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
+    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+    format!(
+        "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, parameters_id, \
+         container_id, array, origin, state, bytes, files, recorded_at, written_at, owner) \
+         VALUES {}",
+        [row; TOGETHER].join(", ")
+    )
+});
 /// What a record call found or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
@@ -53,92 +56,33 @@ pub struct Recorded {
     /// Whether the row is new.
     pub is_new: bool,
 }
-
-/// What [`Catalog::note`] is told about one artifact.
-#[derive(Debug, Clone, Copy)]
-pub struct Note {
-    /// Which one.
-    pub id: ArtifactId,
-    /// The state that it had when somebody looked; a row that has changed since is left alone,
-    /// unless it is sealed.
-    pub state: State,
-    /// What was seen; none where there was no data.
-    pub seen: Option<Observation>,
-    /// Whether the writer says that the data is whole.
-    pub seal: Option<Seal>,
+/// An artifact's data that was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The key that its path reads as.
+    pub key: Key,
+    /// The key's [place](crate::model::layout::place).
+    pub location: Location,
+    /// What was seen of it.
+    pub seen: Observation,
 }
 
-/// The writer's word that data is whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Seal {
-    /// When it was said.
-    pub at: Timestamp,
-    /// What the data was then, where it was read.
-    pub content: Option<ContentHash>,
+/// What taking in data did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Adopted {
+    /// Rows that are new.
+    pub new: u64,
+    /// Rows that were there and learned something.
+    pub updated: u64,
 }
 
-/// What becomes of the seal of a row whose data was seen.
-#[derive(Clone, Copy)]
-pub(super) enum Word {
-    /// It holds while the data is as it was sealed.
-    Kept,
-    /// It is void, however little changed.
-    Void,
-    /// It is said anew.
-    Said(Seal),
+impl AddAssign for Adopted {
+    fn add_assign(&mut self, other: Self) {
+        self.new += other.new;
+        self.updated += other.updated;
+    }
 }
-
 impl Catalog {
-    /// Looks up the artifact at a place.
-    ///
-    /// # Errors
-    /// [`CatalogError`] where the row cannot be read.
-    pub fn at(&self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
-        self.read_with(|connection| self.at_on(connection, location))
-    }
-
-    pub(super) fn at_on(
-        &self,
-        connection: &Connection,
-        location: &Location,
-    ) -> Result<Option<Artifact>, CatalogError> {
-        let array = location.array.as_deref().unwrap_or_default();
-        self.one(connection, BY_PATH, params![location.container, array])
-    }
-
-    /// Looks up an artifact by its number.
-    ///
-    /// # Errors
-    /// [`CatalogError`] where the row cannot be read.
-    pub fn by_id(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
-        self.read_with(|connection| self.one(connection, BY_ID, params![id.0]))
-    }
-
-    fn one(
-        &self,
-        connection: &Connection,
-        query: &str,
-        parameters: impl rusqlite::Params,
-    ) -> Result<Option<Artifact>, CatalogError> {
-        let sql = |error| self.sql("looking up an artifact", error);
-        let mut statement = connection.prepare_cached(query).map_err(sql)?;
-        let mut rows = statement.query(parameters).map_err(sql)?;
-        let Some(row) = rows.next().map_err(sql)? else {
-            return Ok(None);
-        };
-        let artifact = self.artifact_of(connection, row)?;
-        // An index sees to it that there is no other, where it is there. What binds one of two binds
-        // their data, and which of them is meant nobody can tell.
-        match rows.next().map_err(sql)? {
-            None => Ok(Some(artifact)),
-            Some(_) => Err(CatalogError::Row {
-                path: self.path.clone(),
-                id: artifact.id.0,
-                detail: "another row has its path".to_owned(),
-            }),
-        }
-    }
-
     /// Records keys in one transaction, as `record` is told.
     ///
     /// # Errors
@@ -151,113 +95,6 @@ impl Catalog {
         self.operate(doing, false, |journal| {
             record(&mut Recorder::new(journal, doing.at))
         })
-    }
-
-    /// Notes what was seen of artifacts' data, in one transaction. Gives the number of rows that
-    /// changed.
-    ///
-    /// # Errors
-    /// [`CatalogError`]; then nothing is noted.
-    pub fn note(&self, doing: Doing<'_>, notes: &[Note]) -> Result<u64, CatalogError> {
-        if notes.is_empty() {
-            return Ok(0);
-        }
-        self.operate(doing, false, |journal| {
-            let mut changed = 0;
-            for note in notes {
-                let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {
-                    continue;
-                };
-                // A seal is a word about the data, whatever others saw meanwhile.
-                if before.state == note.state || note.seal.is_some() {
-                    let word = note.seal.map_or(Word::Kept, Word::Said);
-                    changed += u64::from(self.note_one(journal, &before, note.seen, word)?);
-                }
-            }
-            Ok(changed)
-        })
-    }
-
-    /// Writes what was seen into a row, where that changes anything.
-    ///
-    /// Data that was written anew since it was last counted has an unknown size again, and its
-    /// seal is void; so is the seal of what has another size than it was sealed with. The content
-    /// hash is part of the seal.
-    pub(super) fn note_one(
-        &self,
-        journal: &Journal<'_>,
-        before: &Artifact,
-        seen: Option<Observation>,
-        word: Word,
-    ) -> Result<bool, CatalogError> {
-        let held = before.sealed_at.map(|at| Seal {
-            at,
-            content: before.content_hash,
-        });
-        let given = |kept: Option<Seal>| match word {
-            Word::Kept => kept,
-            Word::Void => None,
-            Word::Said(seal) => Some(seal),
-        };
-        let (state, size, written_at, seal) = match seen {
-            Some(seen) if before.written_at == Some(seen.written_at) => {
-                let is_another = before
-                    .size
-                    .is_some_and(|size| seen.size.unwrap_or(size) != size);
-                (
-                    State::Present,
-                    seen.size.or(before.size),
-                    Some(seen.written_at),
-                    given(held.filter(|_| !is_another)),
-                )
-            }
-            Some(seen) => (
-                State::Present,
-                seen.size,
-                Some(seen.written_at),
-                given(None),
-            ),
-            None if before.state == State::Reserved => return Ok(false),
-            None => (State::Missing, before.size, before.written_at, held),
-        };
-        let (sealed_at, content_hash) = match seal {
-            Some(seal) => (Some(seal.at), seal.content),
-            None => (None, None),
-        };
-        let owner = seen.and_then(|seen| seen.owner).or(before.owner);
-        let after = Artifact {
-            owner,
-            state,
-            size,
-            written_at,
-            sealed_at,
-            content_hash,
-            ..before.clone()
-        };
-        if after == *before {
-            return Ok(false);
-        }
-        let sql = |error| self.sql("noting what was seen", error);
-        journal.image(Side::Before, before)?;
-        let changed = journal
-            .transaction
-            .prepare_cached(SEE)
-            .and_then(|mut statement| {
-                statement.execute(params![
-                    before.id.0,
-                    rows::state_number(state),
-                    size.map(|size| size.bytes.0),
-                    size.map(|size| size.files),
-                    written_at.map(|time| time.0),
-                    sealed_at.map(|time| time.0),
-                    rows::state_number(before.state),
-                    owner,
-                    content_hash.map(|hash| hash.0),
-                ])
-            })
-            .map_err(sql)?;
-        journal.image(Side::After, &after)?;
-        Ok(changed > 0)
     }
 }
 
@@ -352,31 +189,6 @@ impl Recorder<'_> {
     pub fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
         self.catalog.one(self.transaction, BY_ID, params![id.0])
     }
-
-    /// Writes what was seen into a row that was read in this transaction. Says whether that
-    /// changed anything.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn see(&self, before: &Artifact, seen: Option<Observation>) -> Result<bool, CatalogError> {
-        self.catalog
-            .note_one(self.journal, before, seen, Word::Kept)
-    }
-
-    /// The same, and the row is sealed no more: its contents are not as they were sealed, whatever
-    /// sizes and times say.
-    ///
-    /// # Errors
-    /// [`CatalogError`].
-    pub fn see_changed(
-        &self,
-        before: &Artifact,
-        seen: Option<Observation>,
-    ) -> Result<bool, CatalogError> {
-        self.catalog
-            .note_one(self.journal, before, seen, Word::Void)
-    }
-
     /// The artifact at a place.
     pub(super) fn at(&mut self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
         let Some(container) = self.container_at(&location.container)? else {
@@ -490,6 +302,142 @@ impl Recorder<'_> {
             })
             .map_err(|error| self.catalog.sql("recording", error))?;
         Ok(())
+    }
+}
+
+impl Recorder<'_> {
+    /// Takes in data that was found. An existing row keeps its key and learns what was seen.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn adopt(&mut self, found: &Found) -> Result<Adopted, CatalogError> {
+        let mut adopted = Adopted::default();
+        match self.at(&found.location)? {
+            Some(artifact) => {
+                let seen = Some(found.seen);
+                let is_changed =
+                    self.catalog
+                        .note_one(self.journal, &artifact, seen, Word::Kept)?;
+                adopted.updated = u64::from(is_changed);
+            }
+            None => {
+                let seen = Some(found.seen);
+                self.insert(&found.key, &found.location, Origin::Scanned, seen)?;
+                adopted.new = 1;
+            }
+        }
+        Ok(adopted)
+    }
+
+    /// Does what [`Recorder::adopt`] does, one after the other; in the order of their places it
+    /// takes the least time.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn adopt_all(&mut self, found: &[&Found]) -> Result<Adopted, CatalogError> {
+        let mut adopted = Adopted::default();
+        for found in found.chunks(TOGETHER) {
+            if found.len() == TOGETHER && self.are_new(found)? {
+                self.insert_together(found)?;
+                adopted.new += TOGETHER as u64;
+                continue;
+            }
+            for found in found {
+                adopted += self.adopt(found)?;
+            }
+        }
+        Ok(adopted)
+    }
+
+    /// Whether these are in the order of their places, in one container, and no row has any of
+    /// them.
+    fn are_new(&mut self, found: &[&Found]) -> Result<bool, CatalogError> {
+        let ([first, ..], [.., last]) = (found, found) else {
+            return Ok(false);
+        };
+        let (first, last) = (&first.location, &last.location);
+        let are_in_order = found.is_sorted_by(|one, next| one.location < next.location);
+        if !are_in_order || first.container != last.container {
+            return Ok(false);
+        }
+        let Some(container) = self.container_at(&first.container)? else {
+            return Ok(true);
+        };
+        let sql = |error| self.catalog.sql("looking up an artifact", error);
+        let statement = once(&mut self.are_between, self.transaction, ARE_BETWEEN).map_err(sql)?;
+        let array = |location: &Location| location.array.clone().unwrap_or_default();
+        let is_any = statement.exists(params![container, array(first), array(last)]);
+        Ok(!is_any.map_err(sql)?)
+    }
+
+    /// Makes rows for [`TOGETHER`] artifacts.
+    fn insert_together<'l>(&mut self, found: &[&'l Found]) -> Result<(), CatalogError> {
+        let mut index = 1;
+        for found in found {
+            let Found {
+                key,
+                location,
+                seen,
+            } = found;
+            let run = self.intern(0, key.run().as_str())?;
+            let (dataset, parameters) = self.columns(key)?;
+            let container = self.container(&location.container, run)?;
+            let sql = |error| self.catalog.sql("recording", error);
+            let statement = once(
+                &mut self.insert_together,
+                self.transaction,
+                &INSERT_TOGETHER,
+            )
+            .map_err(sql)?;
+            let values: &[&dyn ToSql] = params![
+                run,
+                rows::kind_number(key.kind()),
+                key.iteration(),
+                dataset,
+                parameters,
+                container,
+                location.array.as_deref().unwrap_or_default(),
+                Origin::Scanned as i64,
+                rows::state_number(State::Present),
+                seen.size.map(|size| size.bytes.0),
+                seen.size.map(|size| size.files),
+                self.now.0,
+                seen.written_at.0,
+                seen.owner,
+            ];
+            for value in values {
+                statement.raw_bind_parameter(index, value).map_err(sql)?;
+                index += 1;
+            }
+        }
+        let sql = |error| self.catalog.sql("recording", error);
+        once(
+            &mut self.insert_together,
+            self.transaction,
+            &INSERT_TOGETHER,
+        )
+        .and_then(|statement| statement.raw_execute())
+        .map_err(sql)?;
+        // Each is given the one after the highest that ever was.
+        let last = self.transaction.last_insert_rowid();
+        let ids = last - (TOGETHER as i64 - 1)..=last;
+        let line = |(id, found): (i64, &&'l Found)| ImageLine {
+            side: Side::After,
+            id,
+            key: &found.key,
+            origin: Origin::Scanned,
+            state: State::Present,
+            bytes: found.seen.size.map(|size| size.bytes.0),
+            files: found.seen.size.map(|size| size.files),
+            recorded_at: self.now.0,
+            written_at: Some(found.seen.written_at.0),
+            sealed_at: None,
+            owner: found.seen.owner,
+            content: None,
+        };
+        let lines: Vec<ImageLine<'_>> = ids.clone().zip(found).map(line).collect();
+        let copy = once(&mut self.copy, self.transaction, COPY).map_err(sql)?;
+        self.journal.images_of_new(ids, copy, &lines)
     }
 }
 

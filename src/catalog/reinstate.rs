@@ -1,10 +1,10 @@
-//! Rows that something outside the catalog remembers.
+//! Rows that come back as they were: from a removal, or from what the trash remembers.
 
 use rusqlite::params;
 
-use super::artifacts::Recorder;
 use super::error::CatalogError;
-use super::removals::Change;
+use super::record::Recorder;
+use super::removals::{BRING_BACK, Change, MARK_RESTORED};
 use super::rows;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
@@ -152,5 +152,25 @@ impl Change<'_> {
             .and_then(|mut statement| statement.execute(params![id.as_str(), item, now.0]))
             .map(drop)
             .map_err(|error| self.catalog.sql("changing removals", error))
+    }
+
+    /// Brings the row of an artifact back, unless it is there.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn bring_back(
+        &self,
+        id: &RemovalId,
+        artifact: ArtifactId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        if self.artifact(artifact)?.is_none() {
+            self.run(BRING_BACK, params![id.as_str(), artifact.0])?;
+            if let Some(artifact) = self.artifact(artifact)? {
+                self.journal.image(Side::After, &artifact)?;
+            }
+        }
+        self.run(MARK_RESTORED, params![id.as_str(), artifact.0, now.0])?;
+        Ok(())
     }
 }

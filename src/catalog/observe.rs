@@ -1,0 +1,186 @@
+//! Writing what was seen of data into rows.
+
+use rusqlite::params;
+
+use super::error::CatalogError;
+use super::journal::Journal;
+use super::lookup::BY_ID;
+use super::record::Recorder;
+use super::rows;
+use super::sqlite::file::Catalog;
+use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::observation::Observation;
+use crate::model::operation::{Doing, Side};
+
+pub(super) const SEE: &str = "UPDATE artifact SET state = ?2, bytes = ?3, files = ?4, \
+     written_at = ?5, sealed_at = ?6, owner = ?8, content = ?9 WHERE id = ?1 AND state = ?7";
+/// What [`Catalog::note`] is told about one artifact.
+#[derive(Debug, Clone, Copy)]
+pub struct Note {
+    /// Which one.
+    pub id: ArtifactId,
+    /// The state that it had when somebody looked; a row that has changed since is left alone,
+    /// unless it is sealed.
+    pub state: State,
+    /// What was seen; none where there was no data.
+    pub seen: Option<Observation>,
+    /// Whether the writer says that the data is whole.
+    pub seal: Option<Seal>,
+}
+
+/// The writer's word that data is whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seal {
+    /// When it was said.
+    pub at: Timestamp,
+    /// What the data was then, where it was read.
+    pub content: Option<ContentHash>,
+}
+
+/// What becomes of the seal of a row whose data was seen.
+#[derive(Clone, Copy)]
+pub(super) enum Word {
+    /// It holds while the data is as it was sealed.
+    Kept,
+    /// It is void, however little changed.
+    Void,
+    /// It is said anew.
+    Said(Seal),
+}
+
+impl Catalog {
+    /// Notes what was seen of artifacts' data, in one transaction. Gives the number of rows that
+    /// changed.
+    ///
+    /// # Errors
+    /// [`CatalogError`]; then nothing is noted.
+    pub fn note(&self, doing: Doing<'_>, notes: &[Note]) -> Result<u64, CatalogError> {
+        if notes.is_empty() {
+            return Ok(0);
+        }
+        self.operate(doing, false, |journal| {
+            let mut changed = 0;
+            for note in notes {
+                let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {
+                    continue;
+                };
+                // A seal is a word about the data, whatever others saw meanwhile.
+                if before.state == note.state || note.seal.is_some() {
+                    let word = note.seal.map_or(Word::Kept, Word::Said);
+                    changed += u64::from(self.note_one(journal, &before, note.seen, word)?);
+                }
+            }
+            Ok(changed)
+        })
+    }
+
+    /// Writes what was seen into a row, where that changes anything.
+    ///
+    /// Data that was written anew since it was last counted has an unknown size again, and its
+    /// seal is void; so is the seal of what has another size than it was sealed with. The content
+    /// hash is part of the seal.
+    pub(super) fn note_one(
+        &self,
+        journal: &Journal<'_>,
+        before: &Artifact,
+        seen: Option<Observation>,
+        word: Word,
+    ) -> Result<bool, CatalogError> {
+        let held = before.sealed_at.map(|at| Seal {
+            at,
+            content: before.content_hash,
+        });
+        let given = |kept: Option<Seal>| match word {
+            Word::Kept => kept,
+            Word::Void => None,
+            Word::Said(seal) => Some(seal),
+        };
+        let (state, size, written_at, seal) = match seen {
+            Some(seen) if before.written_at == Some(seen.written_at) => {
+                let is_another = before
+                    .size
+                    .is_some_and(|size| seen.size.unwrap_or(size) != size);
+                (
+                    State::Present,
+                    seen.size.or(before.size),
+                    Some(seen.written_at),
+                    given(held.filter(|_| !is_another)),
+                )
+            }
+            Some(seen) => (
+                State::Present,
+                seen.size,
+                Some(seen.written_at),
+                given(None),
+            ),
+            None if before.state == State::Reserved => return Ok(false),
+            None => (State::Missing, before.size, before.written_at, held),
+        };
+        let (sealed_at, content_hash) = match seal {
+            Some(seal) => (Some(seal.at), seal.content),
+            None => (None, None),
+        };
+        let owner = seen.and_then(|seen| seen.owner).or(before.owner);
+        let after = Artifact {
+            owner,
+            state,
+            size,
+            written_at,
+            sealed_at,
+            content_hash,
+            ..before.clone()
+        };
+        if after == *before {
+            return Ok(false);
+        }
+        let sql = |error| self.sql("noting what was seen", error);
+        journal.image(Side::Before, before)?;
+        let changed = journal
+            .transaction
+            .prepare_cached(SEE)
+            .and_then(|mut statement| {
+                statement.execute(params![
+                    before.id.0,
+                    rows::state_number(state),
+                    size.map(|size| size.bytes.0),
+                    size.map(|size| size.files),
+                    written_at.map(|time| time.0),
+                    sealed_at.map(|time| time.0),
+                    rows::state_number(before.state),
+                    owner,
+                    content_hash.map(|hash| hash.0),
+                ])
+            })
+            .map_err(sql)?;
+        journal.image(Side::After, &after)?;
+        Ok(changed > 0)
+    }
+}
+
+impl Recorder<'_> {
+    /// Writes what was seen into a row that was read in this transaction. Says whether that
+    /// changed anything.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn see(&self, before: &Artifact, seen: Option<Observation>) -> Result<bool, CatalogError> {
+        self.catalog
+            .note_one(self.journal, before, seen, Word::Kept)
+    }
+
+    /// The same, and the row is sealed no more: its contents are not as they were sealed, whatever
+    /// sizes and times say.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn see_changed(
+        &self,
+        before: &Artifact,
+        seen: Option<Observation>,
+    ) -> Result<bool, CatalogError> {
+        self.catalog
+            .note_one(self.journal, before, seen, Word::Void)
+    }
+}

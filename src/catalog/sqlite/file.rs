@@ -1,0 +1,329 @@
+//! The handle of an open catalog: its connections, its reads, its write transactions.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::connection::{self, Access};
+use super::options::CatalogOptions;
+use super::queue::{self, WriteQueue};
+use super::{backup, fork, migrate, reserve};
+use crate::catalog::error::CatalogError;
+use crate::model::operation::Agent;
+use crate::model::progress::{Monitor, Phase, Silent};
+
+/// An open catalog. Usable from several threads.
+pub struct Catalog {
+    pub(in crate::catalog) path: PathBuf,
+    pub(in crate::catalog) base: Arc<Path>,
+    pub(super) backups: PathBuf,
+    pub(super) options: CatalogOptions,
+    access: Access,
+    pub(super) queue: WriteQueue,
+    idle: Mutex<Vec<Connection>>,
+    registration: fork::Registration,
+    /// Who changes it; none opens it for reading only.
+    pub(in crate::catalog) agent: Option<Agent>,
+    /// Number of the agent's row, once it is committed.
+    agent_id: Mutex<Option<i64>>,
+}
+
+/// Instructions of SQLite between two questions whether a read is to end.
+const STEPS: std::ffi::c_int = 10_000;
+
+/// Connections kept for later; more are closed after use.
+const MOST_IDLE: usize = 8;
+
+impl Catalog {
+    /// Opens the catalog at `path`, whose rows are relative to `base`. `agent` is who changes it: without one
+    /// it is open for reading only.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the file is missing, damaged, of another program or a newer
+    /// version, or was opened before a fork. Nothing is ever created.
+    pub fn open(
+        path: &Path,
+        base: &Path,
+        agent: Option<Agent>,
+        mut options: CatalogOptions,
+    ) -> Result<Self, CatalogError> {
+        options.read_only |= agent.is_none();
+        connection::check_file(path)?;
+        let registration = fork::Registration::new(path)?;
+        let queue =
+            WriteQueue::new(path, options.lock_timeout).interrupted_by(options.interrupt.clone());
+        let (access, first) = match connection::open(path, &options) {
+            Err(CatalogError::Full { .. })
+                if !options.read_only && reserve::give_up_slice(path) =>
+            {
+                connection::open(path, &options)?
+            }
+            opened => opened?,
+        };
+        // Only opening shows anything by it; what it shows is to go away then.
+        let monitor = std::mem::replace(&mut options.monitor, Arc::new(Silent));
+        let backups = options.backups.take().unwrap_or_else(|| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(".backups");
+            name.into()
+        });
+        let catalog = Self {
+            path: path.to_owned(),
+            base: base.into(),
+            backups,
+            options,
+            access,
+            queue,
+            idle: Mutex::new(Vec::new()),
+            registration,
+            agent,
+            agent_id: Mutex::new(None),
+        };
+        catalog.keep_wal(&first);
+        if connection::is_behind(path, &first)? {
+            catalog.migrate(&first, &*monitor)?;
+        }
+        catalog.give_back(first);
+        Ok(catalog)
+    }
+
+    /// Gives a catalog its WAL back: a backup that was put in its place has none. Where others have
+    /// it open meanwhile it stays as it is, which is slower and as safe.
+    fn keep_wal(&self, connection: &Connection) {
+        if self.is_read_only() || self.options.network.is_some() || self.options.single_host {
+            return;
+        }
+        let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
+        if mode.is_ok_and(|mode: String| mode != "wal") {
+            let _ = connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()));
+        }
+    }
+
+    fn migrate(&self, connection: &Connection, monitor: &dyn Monitor) -> Result<(), CatalogError> {
+        if self.is_read_only() {
+            return Err(connection::behind(&self.path, connection)?);
+        }
+        let _turn = self.queue.wait(&*self.options.on_wait)?;
+        self.require_its_file()?;
+        // Of those that open it at once, one backs it up and migrates it.
+        if !connection::is_behind(&self.path, connection)? {
+            return Ok(());
+        }
+        self.back_up_before_migration(connection, monitor)?;
+        let transaction = self.begin(connection)?;
+        if connection::is_behind(&self.path, &transaction)? {
+            let migrate = || migrate::migrate(&transaction);
+            backup::ticking(monitor, Phase::Migrate, migrate)
+                .map_err(|error| CatalogError::migration(&self.path, migrate::NEWEST, error))?;
+        }
+        transaction
+            .commit()
+            .map_err(|error| self.sql("committing a migration", error))
+    }
+
+    /// The catalog file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The base directory that the rows are relative to.
+    #[must_use]
+    pub fn base(&self) -> &Arc<Path> {
+        &self.base
+    }
+
+    /// Whether changes are refused.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        !matches!(self.access, Access::Write)
+    }
+
+    /// What a reader should know about how the catalog is read, if anything.
+    #[must_use]
+    pub fn notice(&self) -> Option<&'static str> {
+        self.access.notice()
+    }
+
+    /// The registry's own id.
+    ///
+    /// # Errors
+    /// [`CatalogError`] where the row cannot be read.
+    pub fn registry_id(&self) -> Result<String, CatalogError> {
+        let id = self.read("reading the registry's id", |connection| {
+            let id = connection.query_row(connection::REGISTRY_ID, [], |row| row.get(0));
+            id.optional()
+        })?;
+        id.ok_or_else(|| CatalogError::Damaged {
+            path: self.path.clone(),
+            detail: "it does not say which registry it is".to_owned(),
+        })
+    }
+
+    pub(super) fn require_writing(&self) -> Result<(), CatalogError> {
+        match self.access {
+            Access::Write => Ok(()),
+            _ => Err(CatalogError::ReadOnly {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Refuses where another file stands in the catalog's place: a change would be lost, and a new
+    /// connection would read another catalog than the others of this handle. Whoever replaces the
+    /// file holds the turn.
+    pub(super) fn require_its_file(&self) -> Result<(), CatalogError> {
+        match self.registration.is_at(&self.path) {
+            true => Ok(()),
+            false => Err(CatalogError::Replaced {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    pub(in crate::catalog) fn agent_id(&self) -> Option<i64> {
+        *self.agent_id.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(in crate::catalog) fn remember_agent(&self, id: Option<i64>) {
+        *self.agent_id.lock().unwrap_or_else(PoisonError::into_inner) = id;
+    }
+
+    pub(in crate::catalog) fn sql(
+        &self,
+        operation: &'static str,
+        source: rusqlite::Error,
+    ) -> CatalogError {
+        CatalogError::sql(operation, &self.path, source)
+    }
+
+    pub(super) fn take(&self) -> Result<Connection, CatalogError> {
+        self.registration.check(&self.path)?;
+        let idle = self
+            .idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        match idle {
+            Some(connection) => Ok(connection),
+            None => {
+                self.require_its_file()?;
+                connection::again(&self.path, &self.access, &self.options)
+            }
+        }
+    }
+
+    pub(super) fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < MOST_IDLE {
+            idle.push(connection);
+        }
+    }
+
+    /// Runs a read.
+    pub(in crate::catalog) fn read<T>(
+        &self,
+        operation: &'static str,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, CatalogError> {
+        self.read_with(|connection| read(connection).map_err(|error| self.sql(operation, error)))
+    }
+
+    /// Runs a read that has errors of its own.
+    pub(in crate::catalog) fn read_with<T, E: From<CatalogError>>(
+        &self,
+        read: impl FnOnce(&Connection) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut connection = self.take()?;
+        let is_armed = self.arm(&mut connection)?;
+        let result = read(&connection);
+        if is_armed {
+            // What cannot be disarmed might end a change: it is not used again.
+            let disarmed = connection.progress_handler(0, None::<fn() -> bool>);
+            disarmed.map_err(|error| self.sql("reading", error))?;
+        }
+        self.give_back(connection);
+        result
+    }
+
+    /// Lets a read be interrupted, where the options say by what.
+    fn arm(&self, connection: &mut Connection) -> Result<bool, CatalogError> {
+        let Some(interrupt) = self.options.interrupt.clone() else {
+            return Ok(false);
+        };
+        connection
+            .progress_handler(STEPS, Some(move || interrupt()))
+            .map_err(|error| self.sql("reading", error))?;
+        Ok(true)
+    }
+
+    /// Runs a change in one transaction; it is committed where `change` returns `Ok`.
+    pub(in crate::catalog) fn write<T, E: From<CatalogError>>(
+        &self,
+        operation: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.require_writing()?;
+        let connection = self.take()?;
+        let result = self.write_on(operation, &connection, change);
+        self.give_back(connection);
+        result
+    }
+
+    pub(super) fn write_on<T, E: From<CatalogError>>(
+        &self,
+        operation: &'static str,
+        connection: &Connection,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let _turn = self.queue.wait(&*self.options.on_wait)?;
+        self.require_its_file()?;
+        let transaction = self.begin(connection)?;
+        let value = change(&transaction)?;
+        transaction
+            .commit()
+            .map_err(|error| self.sql(operation, error))?;
+        Ok(value)
+    }
+
+    /// Begins a write transaction. The turn is ours, so only other programs can be in the way.
+    fn begin<'a>(&self, connection: &'a Connection) -> Result<Transaction<'a>, CatalogError> {
+        let start = Instant::now();
+        let mut told = false;
+        loop {
+            match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
+                Ok(transaction) => return Ok(transaction),
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {
+                    if self.options.interrupt.as_ref().is_some_and(|ends| ends()) {
+                        let path = self.path.clone();
+                        return Err(CatalogError::Interrupted { path });
+                    }
+                    let waited = start.elapsed();
+                    if waited >= self.options.lock_timeout {
+                        return Err(CatalogError::LockTimeout {
+                            path: self.path.clone(),
+                            waited: self.options.lock_timeout,
+                            holder: Some("another program that has it open".to_owned()),
+                        });
+                    }
+                    if !told && waited >= queue::PATIENCE {
+                        told = true;
+                        (self.options.on_wait)("another program that has it open");
+                    }
+                }
+                Err(error) => return Err(self.sql("beginning a change", error)),
+            }
+        }
+    }
+}
+
+impl Drop for Catalog {
+    fn drop(&mut self) {
+        if self.registration.is_forked() {
+            let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
+            idle.drain(..).for_each(std::mem::forget);
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! How a catalog is opened.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::queue::OnWait;
+use crate::model::clock::{Clock, SystemClock};
+use crate::model::progress::{Interrupt, Monitor, Silent};
+
+/// What a commit promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Durability {
+    /// A commit survives a power cut.
+    #[default]
+    Full,
+    /// A power cut may take back the last commits. For bulk loads that can be repeated.
+    Relaxed,
+}
+
+/// How a catalog is opened.
+pub struct CatalogOptions {
+    /// For reading only: nothing is ever written, not even beside the catalog if that can be.
+    pub read_only: bool,
+    /// What a commit promises.
+    pub durability: Durability,
+    /// How long a change waits for its turn.
+    pub lock_timeout: Duration,
+    /// Is told who holds the catalog when a change has waited for two seconds.
+    pub on_wait: Box<OnWait>,
+    /// Ends reads and the wait for a turn. A change that has begun is never ended by it.
+    pub interrupt: Option<Interrupt>,
+    /// The kind of network file system that the catalog lies on, if it is one.
+    pub network: Option<&'static str>,
+    /// All its writers run on one host, and it keeps a rollback journal.
+    pub single_host: bool,
+    /// Folder of the backups; none is `<catalog>.backups/`.
+    pub backups: Option<PathBuf>,
+    /// What dates the backup before a migration.
+    pub clock: Arc<dyn Clock>,
+    /// Is told of a migration and of the backup before it.
+    pub monitor: Arc<dyn Monitor>,
+}
+
+impl Default for CatalogOptions {
+    fn default() -> Self {
+        Self {
+            read_only: false,
+            durability: Durability::Full,
+            lock_timeout: Duration::from_secs(60),
+            on_wait: Box::new(|_| {}),
+            interrupt: None,
+            network: None,
+            single_host: false,
+            backups: None,
+            clock: Arc::new(SystemClock),
+            monitor: Arc::new(Silent),
+        }
+    }
+}
