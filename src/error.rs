@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::catalog::CatalogError;
 use crate::model::clock::Timestamp;
+use crate::model::hint::Hint;
 use crate::model::layout::LayoutError;
 use crate::model::name::NameError;
 use crate::model::score::ImportError;
@@ -21,10 +22,19 @@ pub enum Error {
     Layout(#[from] LayoutError),
     /// The catalog.
     #[error(transparent)]
-    Catalog(#[from] CatalogError),
+    Catalog(CatalogError),
     /// Data on disk.
     #[error(transparent)]
-    Storage(#[from] StorageError),
+    Storage(StorageError),
+    /// A call was given up: its monitor or the registry's interrupt cancelled it. Unless the call
+    /// says otherwise, it has changed nothing.
+    #[error("cancelled while working with {}", .path.display())]
+    Cancelled {
+        /// The catalog file, or the base directory if the call was looking at data.
+        path: PathBuf,
+        /// `interrupted`, or `walk-interrupted` if the call was looking at data.
+        code: &'static str,
+    },
     /// A path or identifier lies outside the base directory.
     #[error("{} is outside the base directory {}", .path.display(), .base.display())]
     OutsideBase {
@@ -267,6 +277,7 @@ impl Error {
             Self::Layout(error) => error.code(),
             Self::Catalog(error) => error.code(),
             Self::Storage(error) => error.code(),
+            Self::Cancelled { code, .. } => code,
             Self::OutsideBase { .. } => "outside-base",
             Self::NotRecorded { .. } => "not-recorded",
             Self::NothingWritten { .. } => "nothing-written",
@@ -290,6 +301,11 @@ impl Error {
         }
     }
 
+    /// Whether it ends a call that works on many things, rather than being about one of them.
+    pub(crate) fn ends_all(&self) -> bool {
+        matches!(self, Self::Catalog(_) | Self::Cancelled { .. })
+    }
+
     /// What it is about, where that is a path: absolute, or relative to the base directory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
@@ -297,7 +313,8 @@ impl Error {
             Self::Layout(error) => error.path().map(Path::new),
             Self::Catalog(error) => error.path(),
             Self::Storage(error) => Some(error.path()),
-            Self::OutsideBase { path, .. }
+            Self::Cancelled { path, .. }
+            | Self::OutsideBase { path, .. }
             | Self::NothingWritten { path }
             | Self::Nested { outer: path, .. }
             | Self::MountPoint { path }
@@ -321,122 +338,114 @@ impl Error {
         }
     }
 
-    /// What to do next, where there is something to say.
+    /// What to do about it; `None` if there is nothing to say.
     #[must_use]
-    pub fn hint(&self) -> Option<&'static str> {
+    pub fn hint(&self) -> Option<Hint> {
         Some(match self.code() {
-            "no-registry" => {
-                "make one with: dalsegno --base DIR init, then: dalsegno --base DIR scan"
-            }
-            "base-not-found" => "check the path; dalsegno never makes a base directory",
-            "base-not-a-folder" => "give the folder that holds the runs",
-            "base-not-readable" => "ask its owner for the right to read it",
+            "no-registry" => Hint::Init,
+            "base-not-found" => Hint::CheckBase,
+            "base-not-a-folder" => Hint::GiveRunsFolder,
+            "base-not-readable" => Hint::AskForAccess,
+            "base-unusable" => Hint::GiveLocalFolder,
             "catalog-missing"
             | "catalog-damaged"
             | "catalog-not-a-file"
-            | "catalog-row-damaged" => {
-                "set it aside and make a new one, from the newest good backup and what is on disk, with: \
-                 dalsegno rebuild"
-            }
-            "catalog-replaced" => "open the registry again; what was asked for was not done",
-            "catalog-sound" => {
-                "compare it with the disk with: dalsegno verify; rebuild it all the same with --force"
-            }
-            "catalog-folder-missing" => {
-                "mount its disk, or make the folder, or name another file in .dalsegno/config.toml; \
-                 then: dalsegno rebuild"
-            }
-            "not-a-backup" => {
-                "copy it whole with: sqlite3 FILE \".backup COPY\"; then begin with the copy"
-            }
-            "catalog-foreign" => {
-                "name the right file with --catalog, or leave --catalog out; where something took its \
-                 place in .dalsegno: dalsegno rebuild"
-            }
-            "catalog-too-new" => "use a newer dalsegno; the catalog was not touched",
-            "catalog-behind" => {
-                "bring it there as a user who may write it: dalsegno refresh; a backup is made first"
-            }
-            "catalog-mismatch" => {
-                "this catalog describes another base directory; check --catalog and --base; where it \
-                 stands in the place of the right one, move it away, then: dalsegno rebuild"
-            }
-            "registry-not-a-folder" => "move it away; the registry's folder has this name",
-            "catalog-taken" => "name a file that does not exist yet",
-            "catalog-elsewhere" => "leave --catalog out, or unset DALSEGNO_CATALOG",
-            "catalog-on-network" => {
-                "put the catalog on a local disk: dalsegno init --catalog PATH; or, where all \
-                 writers run on this host: dalsegno init --single-host"
-            }
-            "catalog-other-host" => "run it there, or read only",
-            "lock-timeout" => "try again, or wait longer with --lock-timeout",
-            "read-only" => "run it where the base directory can be written",
-            "forked" => {
-                "open the registry in the child after closing it in the parent before the fork"
-            }
-            "catalog-full" => "free space on the file system of the catalog",
-            "path-taken" => "these two keys share a path; see: dalsegno show PATH",
-            "no-backup" => {
-                "free space there for a copy of the catalog, or mend what is in the way, then run \
-                 the same command again; nothing was changed"
-            }
-            "config-invalid" => "correct the file; the documentation lists its keys",
-            "not-recorded" => "take it in with: dalsegno scan",
-            "nothing-written" => "write the array first",
-            "nested-artifact" => "select both, or move one of them elsewhere",
-            "mount-point" => "unmount it first",
-            "changed-meanwhile" => "look at it again and repeat the command; nothing was done",
-            "pinned" => {
-                "let it go with: dalsegno unpin NAME, or remove it all the same with --force-pinned"
-            }
-            "best-linked" => {
-                "remove it all the same with --ignore-best-links; the link itself is DaCapo's"
-            }
-            "best-link" => "mend or move it, or leave best links aside with --ignore-best-links",
-            "changed-since-plan" | "plan-outdated" => {
-                "make a new plan, and look at it: dalsegno gc … --plan-out FILE"
-            }
-            "scores-invalid" => "correct the line; nothing was noted",
-            "plan-invalid" => "give a file that dalsegno gc --plan-out wrote",
-            "plan-elsewhere" => "give the base directory that the plan was made for with --base",
-            "plan-empties-group" => "keep something of it, or allow that with --allow-empty-group",
-            "plan-unmeasured" => "measure them with: dalsegno refresh --measure",
-            "no-pin" => "see which there are with: dalsegno pin --list",
-            "pin-taken" => "leave --reason out to let it bind more, or take another name",
-            "pin-without-reason" => "say why with --reason TEXT",
-            "pin-binds-nothing" => "see what is recorded with: dalsegno list",
-            "no-operation" => "see which there are with: dalsegno history",
-            "not-undoable" | "undone-already" | "undo-too-late" => {
-                "see what it did with: dalsegno history show N"
-            }
-            "changed-since-operation" => {
-                "see what changed it with: dalsegno history; undo the later operation first"
-            }
-            "no-removal" | "not-in-trash" => "see what can be restored with: dalsegno trash list",
-            "internal" => {
-                "report it, with what happened before and what this prints: dalsegno doctor"
-            }
-            "occupied" => "move away what stands there, then restore again",
-            "no-folder" => "make it with: dalsegno init --catalog PATH",
-            "no-space" | "over-quota" => {
-                "free some space, or empty the trash with: dalsegno trash empty; nothing was changed"
-            }
-            "other-device" => "remove it at its own place; a rename cannot take it to the trash",
-            "not-a-folder" | "not-a-file" => {
-                "look at what stands there, and move it away; see: dalsegno verify"
-            }
-            "path-outside" => {
-                "somebody changed the catalog or a manifest; see: dalsegno verify; no data is touched"
-            }
-            "symlink" => "remove what it points to at its own place; see also: dalsegno verify",
-            "layout-no-container" => {
-                "give a path that lies in a folder ending in .zarr or .n5, or that of a checkpoint"
-            }
-            "layout-no-run" => "a container lies in the folder of its run",
-            "outside-base" => "give a path below the base directory",
+            | "catalog-row-damaged" => Hint::Rebuild,
+            "catalog-replaced" => Hint::Reopen,
+            "catalog-sound" => Hint::VerifyOrForce,
+            "catalog-folder-missing" => Hint::BringCatalogFolderBack,
+            "not-a-backup" => Hint::CopyWholeDatabase,
+            "catalog-foreign" => Hint::NameRightCatalog,
+            "catalog-too-new" => Hint::UseNewerVersion,
+            "catalog-behind" => Hint::Migrate,
+            "catalog-mismatch" => Hint::CheckCatalogAndBase,
+            "registry-not-a-folder" => Hint::MoveAwayFromFolderName,
+            "catalog-taken" => Hint::NameNewCatalog,
+            "catalog-elsewhere" => Hint::LeaveCatalogOut,
+            "catalog-on-network" => Hint::UseLocalDisk,
+            "catalog-other-host" => Hint::UseItsHost,
+            "lock-timeout" => Hint::WaitLonger,
+            "read-only" => Hint::UseWritable,
+            "forked" => Hint::ReopenAfterFork,
+            "catalog-full" => Hint::FreeCatalogSpace,
+            "path-taken" => Hint::ShowPath,
+            "no-backup" => Hint::FreeBackupSpace,
+            "config-invalid" => Hint::CorrectConfig,
+            "not-recorded" => Hint::RecordOrScan,
+            "nothing-written" => Hint::WriteFirst,
+            "nested-artifact" => Hint::SelectBoth,
+            "mount-point" => Hint::Unmount,
+            "changed-meanwhile" => Hint::LookAgain,
+            "pinned" => Hint::Unpin,
+            "best-linked" => Hint::IgnoreBestLinks,
+            "best-link" => Hint::MendBestLink,
+            "changed-since-plan" | "plan-outdated" => Hint::PlanAgain,
+            "scores-invalid" => Hint::CorrectScores,
+            "plan-invalid" => Hint::GivePlanFile,
+            "plan-elsewhere" => Hint::GivePlanBase,
+            "plan-empties-group" => Hint::KeepSomething,
+            "plan-unmeasured" => Hint::Measure,
+            "no-pin" => Hint::ListPins,
+            "pin-taken" => Hint::ChangePinCall,
+            "pin-without-reason" => Hint::GiveReason,
+            "pin-binds-nothing" => Hint::ListRecorded,
+            "no-operation" => Hint::ListOperations,
+            "not-undoable" | "undone-already" | "undo-too-late" => Hint::ShowOperation,
+            "changed-since-operation" => Hint::UndoLaterFirst,
+            "no-removal" | "not-in-trash" => Hint::ListTrash,
+            "internal" => Hint::Report,
+            "occupied" => Hint::ClearPlace,
+            "no-folder" => Hint::MakeFolder,
+            "no-space" | "over-quota" => Hint::FreeSpace,
+            "other-device" => Hint::RemoveByHand,
+            "not-a-folder" | "not-a-file" => Hint::MoveAwayAndVerify,
+            "path-outside" => Hint::Verify,
+            "symlink" => Hint::RemoveLinkTarget,
+            "layout-no-container" => Hint::GiveArrayPath,
+            "layout-no-run" => Hint::PutContainerInRun,
+            "outside-base" => Hint::GivePathInBase,
+            "catalog-io" | "catalog-sql" | "storage-io" | "unreadable" => Hint::FixCause,
+            code if code.starts_with("name-") => Hint::CorrectName,
             _ => return None,
         })
     }
+}
+
+impl From<CatalogError> for Error {
+    fn from(error: CatalogError) -> Self {
+        match error {
+            CatalogError::Interrupted { ref path } => Self::Cancelled {
+                path: path.clone(),
+                code: error.code(),
+            },
+            error => Self::Catalog(error),
+        }
+    }
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Interrupted { ref path } => Self::Cancelled {
+                path: path.clone(),
+                code: error.code(),
+            },
+            error => Self::Storage(error),
+        }
+    }
+}
+
+/// An error and each of its causes, on one line, separated by colons.
+#[must_use]
+pub fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }
 
 /// Result of the library.

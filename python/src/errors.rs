@@ -1,8 +1,6 @@
 //! Errors of the library as exceptions of Python: message, code, path and hint.
 
-use std::error::Error as _;
-
-use dalsegno::Error;
+use dalsegno::{Error, Hint, with_causes};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
@@ -12,18 +10,12 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
     let module = py.import("dalsegno.errors")?;
-    let made = module.getattr("_make")?.call1((
+    let made = module.getattr("_of_library")?.call1((
         error.code(),
-        message,
+        with_causes(error),
         error.path().map(|path| path.to_path_buf()),
-        error.hint(),
+        error.hint().map(Hint::as_str),
     ))?;
     Ok(PyErr::from_value(made))
 }
@@ -37,4 +29,10 @@ pub(crate) fn argument(error: impl std::fmt::Display) -> PyErr {
 #[pyfunction]
 pub(crate) fn error_codes() -> Vec<&'static str> {
     Error::CODES.to_vec()
+}
+
+/// Every hint that an error can have, by name.
+#[pyfunction]
+pub(crate) fn hint_names() -> Vec<&'static str> {
+    Hint::ALL.iter().map(|hint| hint.as_str()).collect()
 }

@@ -36,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(ask::parse_duration, module)?)?;
     module.add_function(wrap_pyfunction!(ask::parse_size, module)?)?;
     module.add_function(wrap_pyfunction!(errors::error_codes, module)?)?;
+    module.add_function(wrap_pyfunction!(errors::hint_names, module)?)?;
     // By no name that is handed out: only what is built for development has it.
     #[cfg(debug_assertions)]
     module.setattr("_stumble", wrap_pyfunction!(call::_stumble, module)?)?;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import pickle
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,7 @@ from pathlib import Path
 import dalsegno
 import pytest
 from conftest import write_array
-from dalsegno import _native, errors
+from dalsegno import _hints, _native, errors
 
 
 def test_every_code_of_the_library_has_a_class_and_every_class_a_code() -> None:
@@ -23,6 +24,15 @@ def test_every_code_of_the_library_has_a_class_and_every_class_a_code() -> None:
         assert known.__name__ == f"{words}Error"
         assert getattr(errors, known.__name__) is known
         assert known.__doc__
+
+
+def test_every_hint_has_words_of_python() -> None:
+    assert sorted(_hints.WORDS) == sorted(_native.hint_names())
+    assert len(set(_hints.WORDS.values())) == len(_hints.WORDS)
+    for name, words in _hints.WORDS.items():
+        for call in re.findall(r"(?<![\w.])([a-z_]+)\(", words):
+            assert callable(getattr(dalsegno.Registry, call, None) or getattr(dalsegno.Plan, call)), name
+        assert "dalsegno --" not in words and " --" not in words.replace("gc --plan-out", ""), name
 
 
 @pytest.mark.parametrize("code", _native.error_codes())

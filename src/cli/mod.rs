@@ -18,6 +18,7 @@ mod files;
 mod flags;
 mod gc;
 mod gone;
+mod hints;
 mod history;
 mod init;
 mod iterations;

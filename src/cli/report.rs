@@ -1,10 +1,9 @@
 //! Failures on stderr: what happened, what to do next, and the exit code.
 
-use std::error::Error as _;
-
 use super::context::Context;
 use super::fail::Failure;
-use crate::error::Error;
+use super::hints;
+use crate::error::{Error, with_causes};
 
 /// Says why on stderr and gives the exit code.
 pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
@@ -33,39 +32,9 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
     }
 }
 
-/// An error and what caused it, on one line.
-pub(super) fn with_causes(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
-}
-
 /// What to do about an error; where that is a command, it names the base directory that is meant.
 pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
-    let hint = match error.code() {
-        "base-not-found" => {
-            "check the path; where there is to be a new base directory: mkdir DIR && dalsegno \
-             --base DIR init"
-        }
-        "catalog-io" | "catalog-sql" | "storage-io" | "unreadable" => {
-            "mend the cause, then run the same command again"
-        }
-        "base-unusable" => "give a folder of this machine, by a name in UTF-8",
-        "not-recorded" => {
-            "see what is recorded with: dalsegno list; or take in what is on disk with: dalsegno \
-             scan"
-        }
-        "read-only" => "run it as a user who may write the catalog and the folder around it",
-        code if code.starts_with("name-") => {
-            "names are relative, without the components . and ..; see: dalsegno record --help"
-        }
-        _ => error.hint()?,
-    };
-    Some(context.with_base(hint))
+    Some(context.with_base(hints::words(error.hint()?)))
 }
 
 /// The exit code that belongs to an error code.

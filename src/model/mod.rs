@@ -4,6 +4,7 @@ pub mod artifact;
 pub mod clock;
 pub mod content;
 pub mod filter;
+pub mod hint;
 pub mod identifier;
 pub mod key;
 pub mod layout;

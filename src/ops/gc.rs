@@ -339,7 +339,7 @@ pub(crate) fn batches(
                 let container = layout::place(&item.key).container;
                 containers.entry(container).or_default().push(chosen);
             }
-            Err(error @ Error::Catalog(_)) => return Err(error),
+            Err(error) if error.ends_all() => return Err(error),
             Err(error) => skipped.push(Skipped {
                 path: planned.path(),
                 code: error.code(),

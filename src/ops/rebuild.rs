@@ -44,7 +44,7 @@ use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Change, Durability, KeptItem, OpenRemoval,
     Replacing, Selected,
 };
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::model::artifact::State;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::filter::Filter;
@@ -170,9 +170,9 @@ impl Rebuilding<'_> {
             Err(error @ CatalogError::Foreign { .. }) if self.is_elsewhere => {
                 return Err(error.into());
             }
-            Err(error) if error.is_damage() => in_words(&error.into()),
+            Err(error) if error.is_damage() => with_causes(&error),
             // A sector that cannot be read, above all.
-            Err(error) if self.options.force && error.is_unreadable() => in_words(&error.into()),
+            Err(error) if self.options.force && error.is_unreadable() => with_causes(&error),
             Err(error) => return Err(error.into()),
             Ok(Some(cause)) => format!("the catalog {} is damaged: {cause}", self.path.display()),
             Ok(None) if self.options.force => "it was asked for, though it is sound".to_owned(),
@@ -280,7 +280,7 @@ impl Rebuilding<'_> {
                         Ok(_) => return Ok(Some(backup)),
                         Err(error) if is_its_own(&error) => refused.push(RefusedBackup {
                             path: backup.path,
-                            reason: in_words(&error.into()),
+                            reason: with_causes(&error),
                         }),
                         // It may be sound, and an older one would lose what only it knows.
                         Err(error) => return Err(error.into()),
@@ -333,7 +333,7 @@ impl Rebuilding<'_> {
                 }),
             });
             let entered = match entered {
-                Err(error) if is_of_another_type(&error) => Entered::No(in_words(&error)),
+                Err(error) if is_of_another_type(&error) => Entered::No(with_causes(&error)),
                 // A later open may read it, and take it for a removal that was interrupted: so that
                 // ends the rebuild.
                 entered => entered?,
@@ -556,17 +556,6 @@ fn check(path: &Path, registry: Option<&str>) -> Result<Option<Timestamp>, Catal
     }
 }
 
-/// An error in words, with what caused it.
-fn in_words(error: &Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
-}
-
 /// What has become of an item of a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
@@ -578,7 +567,6 @@ enum Fate {
     Unknown,
 }
 
-/// What has become of a folder in the trash.
 /// Whether something of another type stands where a folder or file is meant, which no later look
 /// changes.
 fn is_of_another_type(error: &Error) -> bool {
@@ -590,6 +578,7 @@ fn is_of_another_type(error: &Error) -> bool {
     }
 }
 
+/// What has become of a folder in the trash.
 enum Entered {
     /// It is a removal of the catalog; what lies in it besides.
     Yes { strangers: Vec<String> },

@@ -134,7 +134,7 @@ pub(crate) fn recover(
             Ok(Settled::Nothing) => {}
             Ok(Settled::Due) => pending.due.push(id.clone()),
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
-            Err(error @ Error::Catalog(_)) => return Err(error),
+            Err(error) if error.ends_all() => return Err(error),
             Err(error) => {
                 unsettled.push(id);
                 recovery.problems.push(format!("removal {id}: {error}"));
@@ -150,7 +150,7 @@ pub(crate) fn recover(
         match purge_due(catalog, base, id, now, Some(deadline), &Silent) {
             Ok(true) => recovery.purged.push(id.clone()),
             Ok(false) => {}
-            Err(error @ Error::Catalog(_)) => return Err(error),
+            Err(error) if error.ends_all() => return Err(error),
             Err(error) => recovery.problems.push(format!("removal {id}: {error}")),
         }
     }

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::Registry;
+use crate::catalog::ScoreQuery;
 use crate::catalog::config::NamedPolicy;
-use crate::catalog::{CatalogError, ScoreQuery};
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::filter::{Filter, Pattern};
@@ -15,6 +15,7 @@ use crate::model::name::RunName;
 use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::gc::{self, GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
+use crate::ops::remove::cancelled;
 use crate::retention::{
     self, Explanation, Inventory, Metric, Plan, Policy, Row, RowScore, RunInventory, RunRows,
 };
@@ -352,8 +353,7 @@ impl Registry {
         }
         for mut chosen in batches {
             if monitor.is_cancelled() {
-                let path = self.catalog.path().to_path_buf();
-                return Err(CatalogError::Interrupted { path }.into());
+                return Err(cancelled(&self.catalog));
             }
             let mut removal = self.plan_watched(chosen.clone(), monitor)?;
             if gc::leave_occupied(&self.base, &removal, &mut chosen, &mut report.skipped) {

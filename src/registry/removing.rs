@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::options::hostname;
 use super::{Registry, Target};
 use crate::catalog::CatalogError;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, with_causes};
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::layout;
@@ -461,17 +461,6 @@ impl Registry {
         }
         Ok(report)
     }
-}
-
-/// An error with its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 /// Where a place was removed several times, only the last can come back. `removals` are in the order

@@ -5,6 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Child, Stdio};
 use std::sync::{Arc, Mutex};
 
+use dalsegno::Hint;
 use dalsegno::model::progress::{Monitor, Phase};
 use dalsegno::testing::backup;
 
@@ -68,7 +69,7 @@ fn without_a_backup_nothing_is_migrated() {
         let error = at(NOW).open(&base).err().unwrap();
         assert_eq!(error.code(), "no-backup", "{what}");
         assert!(error.to_string().contains(BACKUPS), "{error}");
-        assert!(error.hint().unwrap().contains("nothing was changed"));
+        assert_eq!(error.hint(), Some(Hint::FreeBackupSpace));
         assert_eq!(fs::read(base.join(CATALOG)).unwrap(), before, "{what}");
         assert_eq!(names_in(folder.path()), ["base"], "{what}");
         // Mended, it goes on.

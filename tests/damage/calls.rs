@@ -158,13 +158,7 @@ fn keep_last() -> GcRequest {
 pub(crate) fn assert_clear(error: &Error, name: &str) {
     let (code, hint) = (error.code(), error.hint());
     assert!(Error::CODES.contains(&code), "{name}: {code}: {error}");
-    // What to do about the machine only the program says.
-    let is_of_machine = matches!(code, "catalog-io" | "storage-io");
-    let is_next = hint.is_some_and(|hint| hint.contains("dalsegno") || hint.contains("--"));
-    assert!(
-        is_next || is_of_machine,
-        "{name}: {code}: {error}: {hint:?}"
-    );
+    assert!(hint.is_some(), "{name}: {code}: {error}");
     assert_ne!(code, "internal", "{name}: {error}");
 }
 

@@ -40,7 +40,7 @@ class Core:
             from .errors import NotRecordedError
 
             raise NotRecordedError(
-                f"{target} is not recorded", hint="record it, or take it in with: dalsegno scan"
+                f"{target} is not recorded", hint="record it, or take in what is on disk with scan()"
             )
         return found
 

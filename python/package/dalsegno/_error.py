@@ -16,7 +16,7 @@ class Error(Exception):
     """What it is about, where that is a path: absolute, or relative to the base directory."""
 
     hint: Optional[str]
-    """What to do next, where there is something to say; commands are those of the command line."""
+    """What to do next: a call, an argument, or something outside of Python."""
 
     def __init__(
         self,

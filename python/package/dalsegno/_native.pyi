@@ -21,6 +21,7 @@ __all__ = [
     "parse_duration",
     "parse_size",
     "error_codes",
+    "hint_names",
     "_before_fork",
     "_after_fork_in_parent",
     "_after_fork_in_child",
@@ -265,6 +266,9 @@ class Registry:
 
 def error_codes() -> list[str]:
     """Give every code that an error can have."""
+
+def hint_names() -> list[str]:
+    """Give the name of every hint that an error can have."""
 
 def parse_duration(text: str) -> float:
     """Read a length of time such as ``14d``; gives seconds."""

@@ -12,7 +12,13 @@ import builtins
 from pathlib import Path
 from typing import Optional
 
+from . import _hints
 from ._error import Error as Error
+
+
+def _of_library(code: str, message: str, path: Optional[Path], hint: Optional[str]) -> Error:
+    """Make the error that the library reports; ``hint`` is the name of a hint."""
+    return _make(code, message, path, None if hint is None else _hints.WORDS[hint])
 
 
 def _make(code: str, message: str, path: Optional[Path], hint: Optional[str]) -> Error:

@@ -15,7 +15,7 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
 use crate::cli::{render, report};
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::Hash;
@@ -270,7 +270,7 @@ fn problem(context: &Context, failure: &Failure) -> Problem {
     match failure {
         Failure::Library(error) => Problem {
             code: error.code(),
-            message: report::with_causes(error),
+            message: with_causes(error),
             next: report::next(error, context),
         },
         Failure::Outside(message, next) => Problem {

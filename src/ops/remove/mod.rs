@@ -163,11 +163,18 @@ impl Removing<'_> {
     /// be undone.
     fn go_on(&self) -> Result<(), Error> {
         if self.monitor.is_cancelled() {
-            let path = self.catalog.path().to_path_buf();
-            return Err(CatalogError::Interrupted { path }.into());
+            return Err(cancelled(self.catalog));
         }
         Ok(())
     }
+}
+
+/// The error of a call that its monitor cancelled between two steps on data.
+pub(crate) fn cancelled(catalog: &Catalog) -> Error {
+    CatalogError::Interrupted {
+        path: catalog.path().to_path_buf(),
+    }
+    .into()
 }
 
 /// A planned item after its check.
@@ -283,7 +290,7 @@ fn check<'a>(
                 });
                 checked.push(Checked { planned, item });
             }
-            Err(error) if options.keep_going && !matches!(error, Error::Catalog(_)) => {
+            Err(error) if options.keep_going && !error.ends_all() => {
                 skipped.push(Skipped {
                     path: on.base.path().join(&planned.path),
                     code: error.code(),
