@@ -11,7 +11,7 @@ use std::error::Error;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::retention::{Decision, Keep, Policy, Select};
+use dalsegno::retention::{Decision, KeepRules, Policy, SelectRules};
 use dalsegno::{GcOptions, GcRequest, GcRules, Registry, ScanOptions, WalkOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -35,14 +35,14 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Of the predictions, keep the two newest iterations and each that 3000 divides.
     let policy = Policy {
-        select: Select {
+        select: SelectRules {
             kinds: vec![Kind::Prediction],
-            ..Select::default()
+            ..SelectRules::default()
         },
-        keep: Keep {
+        keep: KeepRules {
             last: Some(2),
             every: Some(3000),
-            ..Keep::default()
+            ..KeepRules::default()
         },
         ..Policy::default()
     };

@@ -177,9 +177,9 @@ impl Worker {
         let request = GcRequest {
             of: self.filter(),
             rules: GcRules::Policy(Policy {
-                keep: retention::Keep {
+                keep: retention::KeepRules {
                     last: Some(LAST as u64),
-                    ..retention::Keep::default()
+                    ..retention::KeepRules::default()
                 },
                 ..Policy::default()
             }),

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use dalsegno::Durability;
 use dalsegno::model::filter::Filter;
-use dalsegno::retention::{Keep, Policy, Select};
+use dalsegno::retention::{KeepRules, Policy, SelectRules};
 use dalsegno::{GcRequest, GcRules};
 use dalsegno::{Registry, Target};
 
@@ -156,10 +156,10 @@ pub(crate) fn plan(bench: &mut Bench) -> Result<()> {
                 ..Filter::default()
             },
             rules: GcRules::Policy(Policy {
-                select: Select::default(),
-                keep: Keep {
+                select: SelectRules::default(),
+                keep: KeepRules {
                     last: Some(2),
-                    ..Keep::default()
+                    ..KeepRules::default()
                 },
                 ..Policy::default()
             }),

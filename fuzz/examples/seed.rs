@@ -15,7 +15,7 @@ use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
 use dalsegno::model::score;
-use dalsegno::retention::{Policy, Select};
+use dalsegno::retention::{Policy, SelectRules};
 use dalsegno::{GcRequest, GcRules};
 use dalsegno::{PinTarget, RefreshOptions, RemoveOptions, ScanOptions};
 use dalsegno_fuzz::world::{CATALOG, NOW, write};
@@ -102,13 +102,13 @@ fn main() {
     let request = GcRequest {
         of: Filter::default(),
         rules: GcRules::Policy(Policy {
-            select: Select {
+            select: SelectRules {
                 kinds: vec![Kind::Prediction],
-                ..Select::default()
+                ..SelectRules::default()
             },
-            keep: dalsegno::retention::Keep {
+            keep: dalsegno::retention::KeepRules {
                 last: Some(1),
-                ..dalsegno::retention::Keep::default()
+                ..dalsegno::retention::KeepRules::default()
             },
             ..Policy::default()
         }),

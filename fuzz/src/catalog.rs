@@ -279,9 +279,9 @@ fn request() -> GcRequest {
     GcRequest {
         of: Filter::default(),
         rules: GcRules::Policy(Policy {
-            keep: retention::Keep {
+            keep: retention::KeepRules {
                 last: Some(1),
-                ..retention::Keep::default()
+                ..retention::KeepRules::default()
             },
             allow_empty_group: true,
             ..Policy::default()

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use dalsegno::model::filter::Filter;
-use dalsegno::retention::{Best, Decision, Keep, Limit, Line, Metric, Policy, RunPolicy, Select};
+use dalsegno::retention::{
+    Decision, KeepBest, KeepRules, Limits, Metric, PlanLine, Policy, RunPolicy, SelectRules,
+};
 use dalsegno::{Error, RefreshOptions, Registry};
 use dalsegno::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
 use pyo3::prelude::*;
@@ -41,12 +43,12 @@ pub(crate) struct Rules {
 }
 
 impl Rules {
-    fn best(&self, py: Python<'_>) -> PyResult<Option<Best>> {
+    fn best(&self, py: Python<'_>) -> PyResult<Option<KeepBest>> {
         match (self.keep_best, &self.metric) {
             (Some(count), Some(metric)) => {
                 let metric = metric.parse::<Metric>();
                 let with = self.best_with.iter();
-                Ok(Some(Best {
+                Ok(Some(KeepBest {
                     count,
                     metric: metric.map_err(|error| raise(py, &Error::from(error)))?,
                     with: with
@@ -66,7 +68,7 @@ impl Rules {
         let length = |seconds: Option<f64>| seconds.map(ask::seconds).transpose();
         let (older_than, within): (Option<Duration>, _) =
             (length(self.older_than)?, length(self.keep_within)?);
-        let limit = Limit {
+        let limit = Limits {
             max_bytes: self.max_size,
             max_files: self.max_files,
             min_free: self.min_free,
@@ -86,12 +88,12 @@ impl Rules {
             })
         } else {
             GcRules::Policy(Policy {
-                select: Select {
+                select: SelectRules {
                     older_than,
                     iterations: filter.iterations,
                     kinds: filter.kinds,
                 },
-                keep: Keep {
+                keep: KeepRules {
                     last: self.keep_last,
                     first: self.keep_first,
                     every: self.keep_every,
@@ -147,7 +149,7 @@ pub(crate) struct PyPlan {
 
 fn lines<'py>(
     py: Python<'py>,
-    lines: impl Iterator<Item = &'py Line>,
+    lines: impl Iterator<Item = &'py PlanLine>,
 ) -> PyResult<Bound<'py, PyList>> {
     let list = PyList::empty(py);
     for line in lines {

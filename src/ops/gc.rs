@@ -33,7 +33,7 @@ use crate::model::size::{ByteCount, Size, Total};
 use crate::ops::remove::{
     BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
 };
-use crate::retention::{Decision, Line, Plan, Policy, Reason, RunPolicy};
+use crate::retention::{Decision, Plan, PlanLine, Policy, Reason, RunPolicy};
 use crate::store::{Base, PurgeReport};
 
 /// Artifacts of one removal, where no container goes whole.
@@ -122,7 +122,7 @@ pub struct PlanItem {
 }
 
 impl PlanItem {
-    fn new(line: &Line) -> Self {
+    fn new(line: &PlanLine) -> Self {
         let artifact = &line.artifact;
         Self {
             id: artifact.id,
@@ -447,7 +447,7 @@ pub(crate) fn leave_occupied(
 /// # Errors
 /// [`Error`] of the catalog.
 pub(crate) fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
-    let container = |line: &Line| layout::place(&line.artifact.key).container;
+    let container = |line: &PlanLine| layout::place(&line.artifact.key).container;
     let mut going: HashMap<String, usize> = HashMap::new();
     let mut staying: HashMap<String, Vec<Reason>> = HashMap::new();
     for line in &plan.lines {
@@ -507,13 +507,13 @@ fn still(catalog: &Catalog, binding: &mut Binding<'_>, planned: &Artifact) -> Re
 
 /// The line of the artifact at a path relative to the base directory.
 #[must_use]
-pub fn line_at<'a>(plan: &'a Plan, path: &Path) -> Option<&'a Line> {
-    let is_it = |line: &&Line| Path::new(&line.artifact.location().path()) == path;
+pub fn line_at<'a>(plan: &'a Plan, path: &Path) -> Option<&'a PlanLine> {
+    let is_it = |line: &&PlanLine| Path::new(&line.artifact.location().path()) == path;
     plan.lines.iter().find(is_it)
 }
 
 /// Whether a line goes.
 #[must_use]
-pub fn goes(line: &Line) -> bool {
+pub fn goes(line: &PlanLine) -> bool {
     line.decision == Decision::Remove
 }

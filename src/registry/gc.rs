@@ -17,12 +17,13 @@ use crate::model::removal::RemovalId;
 use crate::ops::gc::{self, GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use crate::ops::remove::cancelled;
 use crate::retention::{
-    self, Explanation, Inventory, Metric, Plan, Policy, Row, RowScore, RunInventory, RunRows,
+    self, Explanation, Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Plan, Policy,
+    RunInventory,
 };
 use crate::store;
 
 /// What of a run and an iteration was measured.
-type Scores = HashMap<(RunName, i64), Arc<[RowScore]>>;
+type Scores = HashMap<(RunName, i64), Arc<[InventoryScore]>>;
 
 impl Registry {
     /// The policies that the configuration names.
@@ -216,7 +217,7 @@ impl Registry {
             Ok(())
         })?;
         let artifacts = self.select(&request.of)?;
-        let mut runs: Vec<RunRows> = Vec::new();
+        let mut runs: Vec<InventoryRun> = Vec::new();
         for row in self.rows(request, artifacts, &Scores::new())? {
             let run = row.artifact.key.run();
             let time = row.artifact.written_at.unwrap_or(row.artifact.recorded_at);
@@ -226,7 +227,7 @@ impl Registry {
                     last.newest = last.newest.max(time);
                     last.rows.push(row);
                 }
-                None => runs.push(RunRows {
+                None => runs.push(InventoryRun {
                     run: run.clone(),
                     newest: newest.get(run.as_str()).copied().unwrap_or(time).max(time),
                     rows: vec![row],
@@ -264,12 +265,12 @@ impl Registry {
             of,
             metrics: &metrics,
         };
-        let mut scores: HashMap<(RunName, i64), Vec<RowScore>> = HashMap::new();
+        let mut scores: HashMap<(RunName, i64), Vec<InventoryScore>> = HashMap::new();
         self.scores(&query, |score| {
             // A pattern may match other names; a metric is one.
             if score.metric.as_str() == metric.name {
                 let at = (score.run, score.iteration);
-                scores.entry(at).or_default().push(RowScore {
+                scores.entry(at).or_default().push(InventoryScore {
                     dataset: score.dataset.map(|name| name.to_string()),
                     parameters: score.parameters.map(|text| text.to_string()),
                     value: score.value,
@@ -277,7 +278,7 @@ impl Registry {
             }
             Ok(())
         })?;
-        let shared = |(at, scores): (_, Vec<RowScore>)| (at, scores.into());
+        let shared = |(at, scores): (_, Vec<InventoryScore>)| (at, scores.into());
         Ok(scores.into_iter().map(shared).collect())
     }
 
@@ -287,7 +288,7 @@ impl Registry {
         request: &GcRequest,
         artifacts: Vec<Artifact>,
         scores: &Scores,
-    ) -> Result<Vec<Row>> {
+    ) -> Result<Vec<InventoryRow>> {
         let runs: BTreeSet<&RunName> = artifacts.iter().map(|known| known.key.run()).collect();
         let mut links: HashMap<(RunName, i64), Vec<String>> = HashMap::new();
         if !request.ignore_best_links {
@@ -303,7 +304,7 @@ impl Registry {
         let row = |artifact: Artifact| {
             let at = artifact.key.iteration();
             let at = at.map(|iteration| (artifact.key.run().clone(), iteration));
-            Row {
+            InventoryRow {
                 best_links: at
                     .as_ref()
                     .and_then(|at| links.get(at))

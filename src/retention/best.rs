@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::inventory::{Row, RowScore};
-use super::policy::{Best, Goal};
+use super::inventory::{InventoryRow, InventoryScore};
+use super::policy::{Direction, KeepBest};
 use crate::model::key::Kind;
 use crate::model::name::RunName;
 
@@ -56,7 +56,7 @@ struct Entry<'a> {
 /// The scores of one iteration of one run.
 #[derive(Default)]
 struct Scores<'a> {
-    lists: Vec<&'a Arc<[RowScore]>>,
+    lists: Vec<&'a Arc<[InventoryScore]>>,
     entries: BTreeMap<(Option<&'a str>, Option<&'a str>), Entry<'a>>,
     /// For each dataset the best of its scores that have parameters.
     finest: BTreeMap<Option<&'a str>, Entry<'a>>,
@@ -71,13 +71,13 @@ struct Candidate<'a> {
 }
 
 /// Orders the better value first and NaN last.
-fn by_value(goal: Goal, a: f64, b: f64) -> Ordering {
+fn by_value(direction: Direction, a: f64, b: f64) -> Ordering {
     match (a.is_nan(), b.is_nan()) {
         (false, false) => {
             let rising = a.partial_cmp(&b).unwrap_or(Ordering::Equal);
-            match goal {
-                Goal::Min => rising,
-                Goal::Max => rising.reverse(),
+            match direction {
+                Direction::Min => rising,
+                Direction::Max => rising.reverse(),
             }
         }
         (a, b) => a.cmp(&b),
@@ -85,7 +85,7 @@ fn by_value(goal: Goal, a: f64, b: f64) -> Ordering {
 }
 
 impl<'a> Scores<'a> {
-    fn add(&mut self, list: &'a Arc<[RowScore]>, goal: Goal) {
+    fn add(&mut self, list: &'a Arc<[InventoryScore]>, direction: Direction) {
         if self
             .lists
             .last()
@@ -103,14 +103,14 @@ impl<'a> Scores<'a> {
             self.entries
                 .entry((entry.dataset, entry.parameters))
                 .and_modify(|known| {
-                    if by_value(goal, entry.value, known.value).is_lt() {
+                    if by_value(direction, entry.value, known.value).is_lt() {
                         *known = entry;
                     }
                 })
                 .or_insert(entry);
             if entry.parameters.is_some() {
                 let finest = self.finest.entry(entry.dataset).or_insert(entry);
-                let order = by_value(goal, entry.value, finest.value)
+                let order = by_value(direction, entry.value, finest.value)
                     .then(entry.parameters.cmp(&finest.parameters));
                 if order.is_lt() {
                     *finest = entry;
@@ -124,7 +124,7 @@ impl<'a> Scores<'a> {
     }
 
     /// Gives the scores of an artifact, each with the dataset of its ranking.
-    fn of(&self, row: &Row, mut give: impl FnMut(Option<&'a str>, Entry<'a>)) {
+    fn of(&self, row: &InventoryRow, mut give: impl FnMut(Option<&'a str>, Entry<'a>)) {
         let key = &row.artifact.key;
         let dataset = key.dataset().map(|dataset| dataset.as_str());
         let parameters = key.parameters().map(|parameters| parameters.as_str());
@@ -177,12 +177,12 @@ impl<'a> Scores<'a> {
 /// Finds how every artifact stands. `groups` are ranges of `rows`; `named` are the kinds that the
 /// selection names.
 pub(super) fn standings<'a>(
-    best: &Best,
+    best: &KeepBest,
     named: &[Kind],
-    rows: &[&'a Row],
+    rows: &[&'a InventoryRow],
     groups: &[Range<usize>],
 ) -> Vec<Standing<'a>> {
-    let goal = best.metric.goal;
+    let direction = best.metric.direction;
     let is_ranked = |kind: Kind| match named {
         [] => kind == Kind::Output,
         named => named.contains(&kind),
@@ -197,7 +197,7 @@ pub(super) fn standings<'a>(
             scores
                 .entry((key.run(), iteration))
                 .or_default()
-                .add(&row.scores, goal);
+                .add(&row.scores, direction);
         }
     }
     let mut standings = vec![Standing::Apart; rows.len()];
@@ -227,7 +227,7 @@ pub(super) fn standings<'a>(
                 });
             }
         }
-        rank(goal, &mut candidates, &mut standings);
+        rank(direction, &mut candidates, &mut standings);
     }
     let kept = kept(best, rows, &standings);
     for (at, row) in rows.iter().enumerate() {
@@ -258,11 +258,15 @@ pub(super) fn standings<'a>(
 }
 
 /// Gives out the places of a group's rankings.
-fn rank<'a>(goal: Goal, candidates: &mut [Candidate<'a>], standings: &mut [Standing<'a>]) {
+fn rank<'a>(
+    direction: Direction,
+    candidates: &mut [Candidate<'a>],
+    standings: &mut [Standing<'a>],
+) {
     candidates.sort_by(|a, b| {
         a.ranking
             .cmp(&b.ranking)
-            .then_with(|| by_value(goal, a.entry.value, b.entry.value))
+            .then_with(|| by_value(direction, a.entry.value, b.entry.value))
             .then_with(|| b.iteration.cmp(&a.iteration))
             .then_with(|| a.entry.parameters.cmp(&b.entry.parameters))
             .then_with(|| a.entry.dataset.cmp(&b.entry.dataset))
@@ -305,7 +309,11 @@ fn rank<'a>(goal: Goal, candidates: &mut [Candidate<'a>], standings: &mut [Stand
 type KeptKinds<'a> = HashMap<(&'a RunName, i64), BTreeMap<Option<&'a str>, Kind>>;
 
 /// Where ranked artifacts are among the best: their kinds by run, iteration and dataset.
-fn kept<'a>(best: &Best, rows: &[&'a Row], standings: &[Standing<'a>]) -> KeptKinds<'a> {
+fn kept<'a>(
+    best: &KeepBest,
+    rows: &[&'a InventoryRow],
+    standings: &[Standing<'a>],
+) -> KeptKinds<'a> {
     let mut kept = KeptKinds::new();
     for (row, standing) in rows.iter().zip(standings) {
         let key = &row.artifact.key;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::inventory::{size_of, takes_space};
 use super::plan::{PlanError, Reason};
-use super::policy::Limit;
+use super::policy::Limits;
 use crate::model::artifact::Artifact;
 use crate::model::size::{ByteCount, Size};
 
@@ -28,7 +28,7 @@ impl Budget {
     /// # Errors
     /// [`PlanError::Unmeasured`] and [`PlanError::FreeUnknown`]: nothing unknown is taken as 0.
     pub(super) fn new<'a>(
-        limit: &Limit,
+        limit: &Limits,
         artifacts: impl Iterator<Item = &'a Artifact>,
         free_bytes: Option<u64>,
     ) -> Result<Option<Self>, PlanError> {

@@ -49,7 +49,7 @@ impl fmt::Display for GroupKey {
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
     /// The selected artifacts, in any order. Those that are not present are passed over.
-    pub rows: Vec<Row>,
+    pub rows: Vec<InventoryRow>,
     /// How many present artifacts each group has in all, selected or not. A group that is missing
     /// here has just the selected ones.
     pub groups: BTreeMap<GroupKey, u64>,
@@ -59,19 +59,19 @@ pub struct Inventory {
 
 /// An artifact with what the rules must know of it.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct InventoryRow {
     /// The artifact.
     pub artifact: Artifact,
     /// Best links that show its iteration, such as `crop7/voi`.
     pub best_links: Vec<String>,
     /// Every score of the policy's metric at its run and iteration, of any dataset and
     /// parameters. Rows of one iteration may share it.
-    pub scores: Arc<[RowScore]>,
+    pub scores: Arc<[InventoryScore]>,
 }
 
 /// A value of the policy's metric at one iteration of one run.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RowScore {
+pub struct InventoryScore {
     /// Dataset that it was measured on; none where it is for all.
     pub dataset: Option<String>,
     /// Parameters that it was measured with; none where it is for all.
@@ -80,7 +80,7 @@ pub struct RowScore {
     pub value: f64,
 }
 
-impl From<Artifact> for Row {
+impl From<Artifact> for InventoryRow {
     /// A row that no link shows, without scores.
     fn from(artifact: Artifact) -> Self {
         Self {
@@ -95,20 +95,20 @@ impl From<Artifact> for Row {
 #[derive(Debug, Clone, Default)]
 pub struct RunInventory {
     /// The runs, in any order, each once.
-    pub runs: Vec<RunRows>,
+    pub runs: Vec<InventoryRun>,
     /// Free bytes of the file system; none where nobody asked.
     pub free_bytes: Option<u64>,
 }
 
 /// A run and everything that the catalog has of it.
 #[derive(Debug, Clone)]
-pub struct RunRows {
+pub struct InventoryRun {
     /// Run.
     pub run: RunName,
     /// When its newest artifact was written, of any kind and state.
     pub newest: Timestamp,
     /// All its artifacts, of any kind and state, containers too.
-    pub rows: Vec<Row>,
+    pub rows: Vec<InventoryRow>,
 }
 
 /// The time by which an artifact is old: when it was written, else when it was recorded.

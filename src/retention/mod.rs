@@ -29,10 +29,14 @@ mod policy;
 mod rules;
 mod runs;
 
-pub use inventory::{GroupKey, Inventory, Row, RowScore, RunInventory, RunRows};
-pub use plan::{Decision, Line, Plan, PlanError, Reason, Sum, Totals};
-pub use planner::{Explanation, Verdict, explain, plan};
+pub use inventory::{
+    GroupKey, Inventory, InventoryRow, InventoryRun, InventoryScore, RunInventory,
+};
+pub use plan::{Decision, Plan, PlanError, PlanLine, PlanSum, PlanTotals, Reason};
+pub use planner::{Explanation, RuleVerdict, explain, plan};
 pub(crate) use policy::length;
-pub use policy::{Best, Goal, Keep, Limit, Metric, Policy, PolicyError, RunPolicy, Select};
+pub use policy::{
+    Direction, KeepBest, KeepRules, Limits, Metric, Policy, PolicyError, RunPolicy, SelectRules,
+};
 pub use rules::{RECENT, RULES};
 pub use runs::plan_runs;

@@ -56,7 +56,7 @@ impl fmt::Display for Reason {
 
 /// An artifact of a plan. Serializes to `decision reasons age_seconds` and the artifact's fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
+pub struct PlanLine {
     /// Whether it stays or goes.
     pub decision: Decision,
     /// Why: at least one, and for a kept artifact all of them.
@@ -75,14 +75,14 @@ fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok
 
 /// How many artifacts, and what they take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Sum {
+pub struct PlanSum {
     /// Number of artifacts, of any state, containers included.
     pub artifacts: u64,
     /// What the present ones take. Containers count nothing: the arrays in them do.
     pub size: Total,
 }
 
-impl Sum {
+impl PlanSum {
     /// Adds an artifact.
     pub fn add(&mut self, artifact: &Artifact) {
         self.artifacts += 1;
@@ -94,18 +94,18 @@ impl Sum {
 
 /// What a plan keeps and what it removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
-pub struct Totals {
+pub struct PlanTotals {
     /// What stays.
-    pub kept: Sum,
+    pub kept: PlanSum,
     /// What goes.
-    pub removed: Sum,
+    pub removed: PlanSum,
 }
 
 /// What stays and what goes.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct Plan {
     /// A line for each artifact, ordered by run, kind, dataset, iteration, parameters, path.
-    pub lines: Vec<Line>,
+    pub lines: Vec<PlanLine>,
     /// Limits that are not met although all that may go does, in words.
     pub unmet: Vec<String>,
     /// What is to be looked at before the plan is carried out, in words.
@@ -115,8 +115,8 @@ pub struct Plan {
 impl Plan {
     /// Adds up what stays and what goes.
     #[must_use]
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
+    pub fn totals(&self) -> PlanTotals {
+        let mut totals = PlanTotals::default();
         for line in &self.lines {
             match line.decision {
                 Decision::Keep => totals.kept.add(&line.artifact),
@@ -127,14 +127,14 @@ impl Plan {
     }
 
     /// The lines of what goes.
-    pub fn removed(&self) -> impl Iterator<Item = &Line> {
+    pub fn removed(&self) -> impl Iterator<Item = &PlanLine> {
         self.lines
             .iter()
             .filter(|line| line.decision == Decision::Remove)
     }
 
     /// The lines of what stays.
-    pub fn kept(&self) -> impl Iterator<Item = &Line> {
+    pub fn kept(&self) -> impl Iterator<Item = &PlanLine> {
         self.lines
             .iter()
             .filter(|line| line.decision == Decision::Keep)
@@ -144,7 +144,7 @@ impl Plan {
     /// it, with the reasons of those that do.
     #[must_use]
     pub fn merge(plans: impl IntoIterator<Item = Self>) -> Self {
-        let mut lines: BTreeMap<_, Line> = BTreeMap::new();
+        let mut lines: BTreeMap<_, PlanLine> = BTreeMap::new();
         let (mut unmet, mut notices) = (Vec::new(), Vec::new());
         for plan in plans {
             notices.extend(plan.notices);
@@ -169,7 +169,7 @@ impl Plan {
                 }
             }
         }
-        let mut lines: Vec<Line> = lines.into_values().collect();
+        let mut lines: Vec<PlanLine> = lines.into_values().collect();
         lines.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
         Self {
             lines,

@@ -10,8 +10,10 @@ use serde::Serialize;
 
 use super::best::{self, Standing};
 use super::budget::Budget;
-use super::inventory::{GroupKey, Inventory, Row, in_order, oldest_first, size_of, time_of};
-use super::plan::{Decision, Line, Plan, PlanError, Reason};
+use super::inventory::{
+    GroupKey, Inventory, InventoryRow, in_order, oldest_first, size_of, time_of,
+};
+use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::Policy;
 use super::rules::{Facts, Rule, guards};
 use crate::model::artifact::{ArtifactId, State};
@@ -48,9 +50,9 @@ pub fn explain(
 pub struct Explanation {
     /// Its line of the plan.
     #[serde(flatten)]
-    pub line: Line,
+    pub line: PlanLine,
     /// What each rule and limit of the policy says.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<RuleVerdict>,
     /// Its group.
     pub group: GroupKey,
     /// How many of the group stay.
@@ -63,7 +65,7 @@ impl Explanation {
     /// Takes the decision, its reasons and the group's numbers from a plan that was merged of
     /// several.
     pub(crate) fn decide_by(&mut self, plan: &Plan) {
-        let of_group = |line: &&Line| GroupKey::from(&line.artifact.key) == self.group;
+        let of_group = |line: &&PlanLine| GroupKey::from(&line.artifact.key) == self.group;
         let removed = plan.removed().filter(of_group).count();
         let kept = plan.kept().filter(of_group).count();
         (self.group_kept, self.group_removed) = (kept as u64, removed as u64);
@@ -76,7 +78,7 @@ impl Explanation {
 
 /// What a rule says. `Display` writes `keep-last 3: no, it is the 5th newest of 9 iterations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Verdict {
+pub struct RuleVerdict {
     /// Name of the rule or limit.
     pub rule: &'static str,
     /// What the policy says after the name.
@@ -87,7 +89,7 @@ pub struct Verdict {
     pub detail: String,
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for RuleVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let answer = if self.keeps { "yes" } else { "no" };
         write!(
@@ -115,7 +117,7 @@ impl<'a> Planner<'a> {
         now: Timestamp,
     ) -> Result<Self, PlanError> {
         policy.check()?;
-        let mut rows: Vec<&Row> = inventory
+        let mut rows: Vec<&InventoryRow> = inventory
             .rows
             .iter()
             .filter(|row| row.artifact.state == State::Present)
@@ -178,7 +180,7 @@ impl<'a> Planner<'a> {
         let own = self.facts.iter().filter(|facts| !facts.is_guest);
         let artifacts = own.map(|facts| &facts.row.artifact);
         let budget = Budget::new(&self.policy.limit, artifacts, self.inventory.free_bytes)?;
-        let mut lines: Vec<Line> = self.facts.iter().map(|facts| self.kept(facts)).collect();
+        let mut lines: Vec<PlanLine> = self.facts.iter().map(|facts| self.kept(facts)).collect();
         let mut open: Vec<usize> = (0..lines.len())
             .filter(|&at| lines[at].reasons.is_empty())
             .collect();
@@ -223,7 +225,7 @@ impl<'a> Planner<'a> {
 
     /// Groups that lose something which was written after their highest iteration: the name of a
     /// run that was used again begins at low iterations.
-    fn notices(&self, lines: &[Line]) -> Vec<String> {
+    fn notices(&self, lines: &[PlanLine]) -> Vec<String> {
         if self.policy.keep.last.is_none() {
             return Vec::new();
         }
@@ -258,14 +260,14 @@ impl<'a> Planner<'a> {
     }
 
     /// The line of an artifact with all that keeps it; without reasons where nothing does.
-    fn kept(&self, facts: &Facts<'a>) -> Line {
+    fn kept(&self, facts: &Facts<'a>) -> PlanLine {
         let mut reasons = guards(self.policy, facts, self.now);
         for rule in self.rules_for(facts) {
             if let (true, finding) = rule.judge(facts) {
                 reasons.push(rule.reason(&finding));
             }
         }
-        Line {
+        PlanLine {
             decision: Decision::Keep,
             reasons,
             age: facts.age,
@@ -282,7 +284,7 @@ impl<'a> Planner<'a> {
         Reason::new("not-kept", detail)
     }
 
-    fn check_groups(&self, lines: &[Line]) -> Result<(), PlanError> {
+    fn check_groups(&self, lines: &[PlanLine]) -> Result<(), PlanError> {
         let mut emptied = Vec::new();
         for group in &self.groups {
             if self.facts[group.start].is_guest {
@@ -316,11 +318,11 @@ impl<'a> Planner<'a> {
         let group_kept = (in_group.len() - removed) as u64;
         let line = plan.lines.swap_remove(at);
         let facts = &self.facts[at];
-        let mut verdicts: Vec<Verdict> = self
+        let mut verdicts: Vec<RuleVerdict> = self
             .rules_for(facts)
             .map(|rule| {
                 let (keeps, finding) = rule.judge(facts);
-                Verdict {
+                RuleVerdict {
                     rule: rule.name,
                     setting: rule.setting.to_string(),
                     keeps,
@@ -334,7 +336,7 @@ impl<'a> Planner<'a> {
         };
         for (rule, _, setting) in limits {
             let (keeps, detail) = limit_verdict(&line, rule);
-            verdicts.push(Verdict {
+            verdicts.push(RuleVerdict {
                 rule,
                 setting,
                 keeps,
@@ -351,7 +353,7 @@ impl<'a> Planner<'a> {
     }
 }
 
-fn limit_verdict(line: &Line, rule: &str) -> (bool, String) {
+fn limit_verdict(line: &PlanLine, rule: &str) -> (bool, String) {
     let own = line.reasons.iter().find(|reason| reason.rule == rule);
     let detail = match (line.decision, own) {
         (_, Some(reason)) => return (false, reason.detail.clone()),
@@ -364,7 +366,7 @@ fn limit_verdict(line: &Line, rule: &str) -> (bool, String) {
     (true, detail.to_owned())
 }
 
-fn same_group(a: &Row, b: &Row) -> bool {
+fn same_group(a: &InventoryRow, b: &InventoryRow) -> bool {
     let (a, b) = (&a.artifact.key, &b.artifact.key);
     a.run() == b.run() && a.kind() == b.kind() && a.dataset() == b.dataset()
 }

@@ -16,11 +16,11 @@ use crate::model::size::ByteCount;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
     /// What may be removed at all.
-    pub select: Select,
+    pub select: SelectRules,
     /// What stays.
-    pub keep: Keep,
+    pub keep: KeepRules,
     /// How much of the rest may stay.
-    pub limit: Limit,
+    pub limit: Limits,
     /// Whether a plan may remove all that a group has.
     pub allow_empty_group: bool,
 }
@@ -28,7 +28,7 @@ pub struct Policy {
 /// What the caller selected, anded. Plans do not select by it: rules are checked against it, and
 /// its kinds say what `keep-best` ranks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Select {
+pub struct SelectRules {
     /// Only what is older.
     pub older_than: Option<Duration>,
     /// Only these iterations; empty is any.
@@ -39,7 +39,7 @@ pub struct Select {
 
 /// Rules that keep, ored. They look at the selected artifacts of one run, kind and dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Keep {
+pub struct KeepRules {
     /// Those of the highest iterations, this many.
     pub last: Option<u64>,
     /// Those of the lowest iterations, this many.
@@ -51,7 +51,7 @@ pub struct Keep {
     /// Those that are no older, by the time they were written, else recorded.
     pub within: Option<Duration>,
     /// Those with the best scores.
-    pub best: Option<Best>,
+    pub best: Option<KeepBest>,
 }
 
 /// The rule `keep-best`.
@@ -59,7 +59,7 @@ pub struct Keep {
 /// It ranks outputs, or the kinds that the selection names. What is ranked is the score: artifacts
 /// that share one, because it is for a whole iteration, count once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Best {
+pub struct KeepBest {
     /// How many are kept of each run, kind and dataset.
     pub count: u64,
     /// What they are the best by.
@@ -76,12 +76,12 @@ pub struct Metric {
     /// Name, without `:`.
     pub name: String,
     /// Which end is good.
-    pub goal: Goal,
+    pub direction: Direction,
 }
 
 /// Which values of a metric are good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Goal {
+pub enum Direction {
     /// The lowest.
     Min,
     /// The highest.
@@ -90,7 +90,7 @@ pub enum Goal {
 
 /// Limits on what is left of the selection; what no rule keeps goes, oldest first, until all hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Limit {
+pub struct Limits {
     /// Bytes, at most.
     pub max_bytes: Option<u64>,
     /// Files, at most.
@@ -109,7 +109,7 @@ pub struct RunPolicy {
     /// Keeps the runs whose newest artifact is no older.
     pub within: Option<Duration>,
     /// How much may be left.
-    pub limit: Limit,
+    pub limit: Limits,
     /// Whether every run that is given may go.
     pub allow_empty_group: bool,
 }
@@ -260,7 +260,7 @@ impl Policy {
     }
 }
 
-impl Keep {
+impl KeepRules {
     /// Whether it has no rule.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -301,7 +301,7 @@ impl Keep {
     }
 }
 
-impl Best {
+impl KeepBest {
     fn check(&self, named: &[Kind]) -> Result<(), PolicyError> {
         self.metric.check()?;
         for &kind in &self.with {
@@ -316,7 +316,7 @@ impl Best {
     }
 }
 
-impl Limit {
+impl Limits {
     /// Whether it limits nothing.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -456,15 +456,15 @@ impl FromStr for Metric {
             text: text.to_owned(),
             why,
         };
-        let (name, goal) = match text.rsplit_once(':') {
-            None => (text, Goal::Max),
-            Some((name, "min")) => (name, Goal::Min),
-            Some((name, "max")) => (name, Goal::Max),
+        let (name, direction) = match text.rsplit_once(':') {
+            None => (text, Direction::Max),
+            Some((name, "min")) => (name, Direction::Min),
+            Some((name, "max")) => (name, Direction::Max),
             Some(_) => return Err(refused("after the ':' stands neither min nor max")),
         };
         let metric = Self {
             name: name.to_owned(),
-            goal,
+            direction,
         };
         metric.check().map_err(|error| match error {
             PolicyError::Metric { why, .. } => refused(why),
@@ -476,11 +476,11 @@ impl FromStr for Metric {
 
 impl fmt::Display for Metric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let goal = match self.goal {
-            Goal::Min => "min",
-            Goal::Max => "max",
+        let direction = match self.direction {
+            Direction::Min => "min",
+            Direction::Max => "max",
         };
-        write!(f, "{}:{goal}", self.name)
+        write!(f, "{}:{direction}", self.name)
     }
 }
 

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::best::Standing;
-use super::inventory::Row;
+use super::inventory::InventoryRow;
 use super::plan::Reason;
-use super::policy::{Keep, Metric, Policy, divisible, length, listed};
+use super::policy::{KeepRules, Metric, Policy, divisible, length, listed};
 use crate::model::artifact::{Artifact, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
@@ -59,7 +59,7 @@ enum Test<'a> {
 
 /// What the rules must know of an artifact.
 pub(super) struct Facts<'a> {
-    pub(super) row: &'a Row,
+    pub(super) row: &'a InventoryRow,
     /// Place of its iteration among those of its group, from the lowest, from 1 on.
     pub(super) nth: u64,
     /// Number of iterations of its group.
@@ -104,7 +104,7 @@ pub(super) enum Finding<'a> {
 
 impl<'a> Rule<'a> {
     /// The keep rules of a policy.
-    pub(super) fn all(keep: &'a Keep) -> Vec<Self> {
+    pub(super) fn all(keep: &'a KeepRules) -> Vec<Self> {
         let mut rules = Vec::new();
         let mut push = |name, setting: String, test| {
             rules.push(Self {
@@ -236,7 +236,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
 }
 
 /// The pins and best links of an artifact.
-pub(super) fn bound(row: &Row) -> Vec<Reason> {
+pub(super) fn bound(row: &InventoryRow) -> Vec<Reason> {
     let pins = row.artifact.pins.iter().map(|pin| ("pinned", pin));
     let links = row.best_links.iter().map(|link| ("best-link", link));
     pins.chain(links)

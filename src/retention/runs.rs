@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use super::budget::Budget;
-use super::inventory::{Row, RunInventory, RunRows, in_order, size_of, time_of};
-use super::plan::{Decision, Line, Plan, PlanError, Reason};
+use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, size_of, time_of};
+use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::{RunPolicy, length};
 use super::rules::{Finding, bound, in_use, span};
 use crate::model::clock::Timestamp;
@@ -30,7 +30,7 @@ pub fn plan_runs(
         artifacts().map(|row| &row.artifact),
         inventory.free_bytes,
     )?;
-    let mut runs: Vec<&RunRows> = inventory.runs.iter().collect();
+    let mut runs: Vec<&InventoryRun> = inventory.runs.iter().collect();
     runs.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| b.run.cmp(&a.run)));
     let of = runs.len() as u64;
     let mut judged: Vec<Judged<'_>> = (1..)
@@ -61,11 +61,11 @@ pub fn plan_runs(
             unmet = budget.unmet();
         }
     }
-    let mut lines: Vec<Line> = judged
+    let mut lines: Vec<PlanLine> = judged
         .iter()
         .flat_map(|run| run.rows.iter().map(|row| run.line(row, now)))
         .collect();
-    let is_kept = |line: &Line| line.decision == Decision::Keep;
+    let is_kept = |line: &PlanLine| line.decision == Decision::Keep;
     if !policy.allow_empty_group && !lines.is_empty() && !lines.iter().any(is_kept) {
         let runs = judged.iter().filter(|run| !run.rows.is_empty()).count();
         return Err(PlanError::EveryRun { runs });
@@ -80,7 +80,7 @@ pub fn plan_runs(
 
 /// A run, and what was found about it.
 struct Judged<'a> {
-    rows: Vec<&'a Row>,
+    rows: Vec<&'a InventoryRow>,
     decision: Decision,
     /// Why it stays or goes; empty while neither is decided.
     reasons: Vec<Reason>,
@@ -89,8 +89,13 @@ struct Judged<'a> {
 }
 
 impl<'a> Judged<'a> {
-    fn new(policy: &RunPolicy, run: &'a RunRows, (nth, of): (u64, u64), now: Timestamp) -> Self {
-        let mut rows: Vec<&Row> = run.rows.iter().collect();
+    fn new(
+        policy: &RunPolicy,
+        run: &'a InventoryRun,
+        (nth, of): (u64, u64),
+        now: Timestamp,
+    ) -> Self {
+        let mut rows: Vec<&InventoryRow> = run.rows.iter().collect();
         rows.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
         let mut judged = Self {
             reasons: run_in_use(&rows, run.newest, now),
@@ -153,7 +158,7 @@ impl<'a> Judged<'a> {
         Reason::new("not-kept", detail)
     }
 
-    fn line(&self, row: &Row, now: Timestamp) -> Line {
+    fn line(&self, row: &InventoryRow, now: Timestamp) -> PlanLine {
         let mut reasons = bound(row);
         let decision = if reasons.is_empty() {
             self.decision
@@ -163,7 +168,7 @@ impl<'a> Judged<'a> {
         if decision == self.decision {
             reasons.extend(self.reasons.iter().cloned());
         }
-        Line {
+        PlanLine {
             decision,
             reasons,
             age: time_of(&row.artifact).age_at(now),
@@ -173,7 +178,7 @@ impl<'a> Judged<'a> {
 }
 
 /// Why somebody may be at work on a run: one of its artifacts is recent or in the future.
-fn run_in_use(rows: &[&Row], newest: Timestamp, now: Timestamp) -> Vec<Reason> {
+fn run_in_use(rows: &[&InventoryRow], newest: Timestamp, now: Timestamp) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     for row in rows {
         for reason in in_use(&row.artifact, now) {

@@ -143,9 +143,9 @@ fn keep_last() -> GcRequest {
             ..Filter::default()
         },
         rules: GcRules::Policy(Policy {
-            keep: retention::Keep {
+            keep: retention::KeepRules {
                 last: Some(1),
-                ..retention::Keep::default()
+                ..retention::KeepRules::default()
             },
             ..Policy::default()
         }),

@@ -9,7 +9,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::Keep;
-use dalsegno::retention::{self, Limit, Policy, Select};
+use dalsegno::retention::{self, Limits, Policy, SelectRules};
 use dalsegno::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use dalsegno::{Registry, RestoreTarget};
 
@@ -23,9 +23,9 @@ pub(crate) fn keep_last(count: u64) -> GcRequest {
     GcRequest {
         of: Filter::default(),
         rules: GcRules::Policy(Policy {
-            keep: retention::Keep {
+            keep: retention::KeepRules {
                 last: Some(count),
-                ..retention::Keep::default()
+                ..retention::KeepRules::default()
             },
             ..Policy::default()
         }),
@@ -308,7 +308,7 @@ fn a_container_of_which_everything_goes_is_moved_by_one_rename() {
     else {
         panic!("a policy was made");
     };
-    policy.keep = retention::Keep::default();
+    policy.keep = retention::KeepRules::default();
     policy.limit.max_files = Some(1);
     policy.allow_empty_group = true;
     let request = GcRequest {
@@ -342,23 +342,23 @@ fn a_limit_on_bytes_is_refused_while_sizes_are_unknown() {
     let request = |limit| GcRequest {
         rules: GcRules::Policy(Policy {
             limit,
-            select: Select::default(),
+            select: SelectRules::default(),
             ..Policy::default()
         }),
         ..keep_last(1)
     };
     for limit in [
-        Limit {
+        Limits {
             max_bytes: Some(100),
-            ..Limit::default()
+            ..Limits::default()
         },
-        Limit {
+        Limits {
             max_files: Some(10),
-            ..Limit::default()
+            ..Limits::default()
         },
-        Limit {
+        Limits {
             min_free: Some(u64::MAX),
-            ..Limit::default()
+            ..Limits::default()
         },
     ] {
         let error = registry.plan_gc(&request(limit)).unwrap_err();
@@ -366,9 +366,9 @@ fn a_limit_on_bytes_is_refused_while_sizes_are_unknown() {
     }
     assert!(get(&registry, &prediction(8000)).size.is_none());
     scan(&registry);
-    let limit = Limit {
+    let limit = Limits {
         max_files: Some(40),
-        ..Limit::default()
+        ..Limits::default()
     };
     let plan = registry.plan_gc(&request(limit)).unwrap();
     // The oldest goes first: 21 arrays of two files, and one may go.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use dalsegno::RemoveOptions;
 use dalsegno::model::progress::Silent;
-use dalsegno::retention::{Decision, Keep, Policy};
+use dalsegno::retention::{Decision, KeepRules, Policy};
 use dalsegno::{Error, Registry};
 use dalsegno::{GcRequest, GcRules};
 
@@ -36,9 +36,9 @@ fn planned(registry: &Registry, ignore_best_links: bool) -> Result<Vec<String>, 
     let request = GcRequest {
         of: of_run("*"),
         rules: GcRules::Policy(Policy {
-            keep: Keep {
+            keep: KeepRules {
                 last: Some(1),
-                ..Keep::default()
+                ..KeepRules::default()
             },
             ..Policy::default()
         }),

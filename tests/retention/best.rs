@@ -2,7 +2,9 @@
 
 use dalsegno::model::artifact::ArtifactId;
 use dalsegno::model::key::Kind;
-use dalsegno::retention::{Keep, Limit, Plan, Policy, Row, RowScore, Select, explain};
+use dalsegno::retention::{
+    InventoryRow, InventoryScore, KeepRules, Limits, Plan, Policy, SelectRules, explain,
+};
 
 use crate::build::*;
 
@@ -12,9 +14,9 @@ fn best(count: u64, metric: &str) -> Policy {
 
 fn selecting(kinds: &[Kind], policy: Policy) -> Policy {
     Policy {
-        select: Select {
+        select: SelectRules {
             kinds: kinds.to_vec(),
-            ..Select::default()
+            ..SelectRules::default()
         },
         ..policy
     }
@@ -84,7 +86,7 @@ fn ties_go_to_the_later_iteration_then_to_the_first_parameters() {
 #[test]
 fn nan_never_wins_and_infinities_are_numbers() {
     let values = [f64::NAN, f64::INFINITY, 1.0, f64::NEG_INFINITY];
-    let rows = || -> Vec<Row> {
+    let rows = || -> Vec<InventoryRow> {
         (1..)
             .zip(values)
             .map(|(n, value)| scored(n, output(n, "a"), &[score(None, None, value)]))
@@ -214,12 +216,12 @@ fn many_artifacts_may_share_many_scores() {
     let names: Vec<String> = (0..300).map(|n| format!("p{n}")).collect();
     let mut rows = Vec::new();
     for iteration in 0..100 {
-        let scores: std::sync::Arc<[RowScore]> = names
+        let scores: std::sync::Arc<[InventoryScore]> = names
             .iter()
             .map(|name| score(CROP, Some(name), iteration as f64))
             .collect();
         for name in &names {
-            rows.push(Row {
+            rows.push(InventoryRow {
                 scores: scores.clone(),
                 ..row(rows.len() as i64, output(iteration, name))
             });
@@ -238,18 +240,18 @@ fn many_artifacts_may_share_many_scores() {
 #[test]
 fn kinds_that_are_not_named_are_only_taken_along() {
     let policy = Policy {
-        keep: Keep {
+        keep: KeepRules {
             every: Some(2),
             ..keep_best(1, "voi:min", &[Kind::Prediction])
         },
-        limit: Limit {
+        limit: Limits {
             max_bytes: Some(300),
-            ..Limit::default()
+            ..Limits::default()
         },
         ..selecting(&[Kind::Output], Policy::default())
     };
     let scores = |n: i64| [score(None, None, n as f64)];
-    let mut rows: Vec<Row> = (1..=3)
+    let mut rows: Vec<InventoryRow> = (1..=3)
         .flat_map(|n| {
             [
                 scored(n, output(n, "a"), &scores(n)),
@@ -272,7 +274,7 @@ fn kinds_that_are_not_named_are_only_taken_along() {
         ]
     );
     let own = selecting(&[Kind::Prediction], keeping(keep_last(1)));
-    let predictions: Vec<Row> = rows.iter().skip(1).step_by(2).cloned().collect();
+    let predictions: Vec<InventoryRow> = rows.iter().skip(1).step_by(2).cloned().collect();
     let merged = Plan::merge([along, planned(&own, predictions)]);
     assert_eq!(removed(&merged), [12]);
     // The prediction of the best was removed before; that is for its own policy to judge.

@@ -9,7 +9,8 @@ use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::{Key, Kind};
 use dalsegno::model::size::{ByteCount, Size};
 use dalsegno::retention::{
-    Best, Decision, Inventory, Keep, Line, Plan, PlanError, Policy, Row, RowScore, plan,
+    Decision, Inventory, InventoryRow, InventoryScore, KeepBest, KeepRules, Plan, PlanError,
+    PlanLine, Policy, plan,
 };
 
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -42,7 +43,7 @@ pub(crate) fn artifact(id: i64, key: Key) -> Artifact {
     }
 }
 
-pub(crate) fn row(id: i64, key: Key) -> Row {
+pub(crate) fn row(id: i64, key: Key) -> InventoryRow {
     artifact(id, key).into()
 }
 
@@ -79,14 +80,14 @@ pub(crate) fn checkpoint(iteration: i64) -> Key {
 }
 
 /// Predictions of these iterations, with ids from 1 on.
-pub(crate) fn predictions(iterations: &[i64]) -> Vec<Row> {
+pub(crate) fn predictions(iterations: &[i64]) -> Vec<InventoryRow> {
     (1..)
         .zip(iterations)
         .map(|(id, iteration)| row(id, prediction(*iteration)))
         .collect()
 }
 
-pub(crate) fn inventory(rows: Vec<Row>) -> Inventory {
+pub(crate) fn inventory(rows: Vec<InventoryRow>) -> Inventory {
     Inventory {
         rows,
         ..Inventory::default()
@@ -94,7 +95,7 @@ pub(crate) fn inventory(rows: Vec<Row>) -> Inventory {
 }
 
 /// A policy with keep rules only, that may empty groups.
-pub(crate) fn keeping(keep: Keep) -> Policy {
+pub(crate) fn keeping(keep: KeepRules) -> Policy {
     Policy {
         keep,
         allow_empty_group: true,
@@ -102,26 +103,26 @@ pub(crate) fn keeping(keep: Keep) -> Policy {
     }
 }
 
-pub(crate) fn keep_last(count: u64) -> Keep {
-    Keep {
+pub(crate) fn keep_last(count: u64) -> KeepRules {
+    KeepRules {
         last: Some(count),
-        ..Keep::default()
+        ..KeepRules::default()
     }
 }
 
-pub(crate) fn keep_best(count: u64, metric: &str, with: &[Kind]) -> Keep {
-    Keep {
-        best: Some(Best {
+pub(crate) fn keep_best(count: u64, metric: &str, with: &[Kind]) -> KeepRules {
+    KeepRules {
+        best: Some(KeepBest {
             count,
             metric: metric.parse().unwrap(),
             with: with.to_vec(),
         }),
-        ..Keep::default()
+        ..KeepRules::default()
     }
 }
 
-pub(crate) fn score(dataset: Option<&str>, parameters: Option<&str>, value: f64) -> RowScore {
-    RowScore {
+pub(crate) fn score(dataset: Option<&str>, parameters: Option<&str>, value: f64) -> InventoryScore {
+    InventoryScore {
         dataset: dataset.map(str::to_owned),
         parameters: parameters.map(str::to_owned),
         value,
@@ -129,22 +130,22 @@ pub(crate) fn score(dataset: Option<&str>, parameters: Option<&str>, value: f64)
 }
 
 /// A row with scores.
-pub(crate) fn scored(id: i64, key: Key, scores: &[RowScore]) -> Row {
-    Row {
+pub(crate) fn scored(id: i64, key: Key, scores: &[InventoryScore]) -> InventoryRow {
+    InventoryRow {
         scores: scores.into(),
         ..row(id, key)
     }
 }
 
-pub(crate) fn planned(policy: &Policy, rows: Vec<Row>) -> Plan {
+pub(crate) fn planned(policy: &Policy, rows: Vec<InventoryRow>) -> Plan {
     try_plan(policy, rows).unwrap()
 }
 
-pub(crate) fn try_plan(policy: &Policy, rows: Vec<Row>) -> Result<Plan, PlanError> {
+pub(crate) fn try_plan(policy: &Policy, rows: Vec<InventoryRow>) -> Result<Plan, PlanError> {
     plan(policy, &inventory(rows), NOW)
 }
 
-pub(crate) fn text_of(line: &Line) -> String {
+pub(crate) fn text_of(line: &PlanLine) -> String {
     let decision = match line.decision {
         Decision::Keep => "keep",
         Decision::Remove => "remove",

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dalsegno::model::key::Kind;
 use dalsegno::retention::{
-    Best, Goal, GroupKey, Inventory, Keep, Limit, Metric, PlanError, Policy, PolicyError,
-    RunPolicy, Select, plan,
+    Direction, GroupKey, Inventory, KeepBest, KeepRules, Limits, Metric, PlanError, Policy,
+    PolicyError, RunPolicy, SelectRules, plan,
 };
 
 use crate::build::*;
@@ -21,7 +21,7 @@ fn refused(policy: &Policy, code: &str, words: &str) -> PolicyError {
     error
 }
 
-fn limiting(limit: Limit) -> Policy {
+fn limiting(limit: Limits) -> Policy {
     Policy {
         limit,
         ..Policy::default()
@@ -31,9 +31,9 @@ fn limiting(limit: Limit) -> Policy {
 #[test]
 fn a_policy_without_rules_is_refused() {
     let policy = Policy {
-        select: Select {
+        select: SelectRules {
             older_than: Some(DAY),
-            ..Select::default()
+            ..SelectRules::default()
         },
         ..Policy::default()
     };
@@ -46,26 +46,26 @@ fn a_policy_without_rules_is_refused() {
 
 #[test]
 fn zero_is_refused() {
-    let none = Keep::default;
+    let none = KeepRules::default;
     let keeps = [
         ("keep-last 0 keeps nothing", keep_last(0)),
         (
             "keep-first 0 keeps nothing",
-            Keep {
+            KeepRules {
                 first: Some(0),
                 ..none()
             },
         ),
         (
             "keep-every 0 means nothing",
-            Keep {
+            KeepRules {
                 every: Some(0),
                 ..none()
             },
         ),
         (
             "keep-within 0 keeps nothing",
-            Keep {
+            KeepRules {
                 within: Some(Duration::ZERO),
                 ..none()
             },
@@ -79,23 +79,23 @@ fn zero_is_refused() {
     let limits = [
         (
             "max-size 0 would leave nothing",
-            Limit {
+            Limits {
                 max_bytes: zero,
-                ..Limit::default()
+                ..Limits::default()
             },
         ),
         (
             "max-files 0 would leave nothing",
-            Limit {
+            Limits {
                 max_files: zero,
-                ..Limit::default()
+                ..Limits::default()
             },
         ),
         (
             "min-free 0 means nothing",
-            Limit {
+            Limits {
                 min_free: zero,
-                ..Limit::default()
+                ..Limits::default()
             },
         ),
     ];
@@ -108,10 +108,10 @@ fn zero_is_refused() {
 fn a_rule_that_decides_nothing_is_refused() {
     let useless = "policy-useless-rule";
     let every = |every, iterations: &[i64]| {
-        keeping(Keep {
+        keeping(KeepRules {
             every: Some(every),
             iterations: iterations.to_vec(),
-            ..Keep::default()
+            ..KeepRules::default()
         })
     };
     let error = refused(
@@ -126,16 +126,16 @@ fn a_rule_that_decides_nothing_is_refused() {
         "keep-iterations -2000 changes nothing: keep-every 1000 keeps it",
     );
     let named = |iterations: &[i64]| {
-        keeping(Keep {
+        keeping(KeepRules {
             iterations: iterations.to_vec(),
-            ..Keep::default()
+            ..KeepRules::default()
         })
     };
     refused(&named(&[5, 6, 5]), useless, "names 5 twice");
     let selected = Policy {
-        select: Select {
+        select: SelectRules {
             iterations: vec!["1..4".parse().unwrap(), "9..".parse().unwrap()],
-            ..Select::default()
+            ..SelectRules::default()
         },
         ..named(&[9, 4, 5])
     };
@@ -145,13 +145,13 @@ fn a_rule_that_decides_nothing_is_refused() {
         "keep-iterations 5 keeps nothing: only the iterations 1..4, 9.. are selected",
     );
     let within = |within, older_than| Policy {
-        select: Select {
+        select: SelectRules {
             older_than: Some(older_than),
-            ..Select::default()
+            ..SelectRules::default()
         },
-        ..keeping(Keep {
+        ..keeping(KeepRules {
             within: Some(within),
-            ..Keep::default()
+            ..KeepRules::default()
         })
     };
     refused(&within(DAY, DAY), useless, "keep-within 1d keeps nothing");
@@ -170,9 +170,9 @@ fn a_kind_that_goes_with_nothing_is_refused() {
         }
     }
     let policy = Policy {
-        select: Select {
+        select: SelectRules {
             kinds: vec![Kind::Output, Kind::Prediction],
-            ..Select::default()
+            ..SelectRules::default()
         },
         ..keeping(keep_best(1, "voi:min", &[Kind::Prediction]))
     };
@@ -182,16 +182,16 @@ fn a_kind_that_goes_with_nothing_is_refused() {
 #[test]
 fn a_metric_without_a_name_is_refused() {
     for name in ["", "a:b", "a\nb"] {
-        let policy = keeping(Keep {
-            best: Some(Best {
+        let policy = keeping(KeepRules {
+            best: Some(KeepBest {
                 count: 1,
                 metric: Metric {
                     name: name.to_owned(),
-                    goal: Goal::Min,
+                    direction: Direction::Min,
                 },
                 with: Vec::new(),
             }),
-            ..Keep::default()
+            ..KeepRules::default()
         });
         refused(&policy, "policy-metric", "is no metric");
     }
@@ -228,9 +228,9 @@ fn a_policy_for_runs_is_checked_too() {
         ),
         (
             RunPolicy {
-                limit: Limit {
+                limit: Limits {
                     max_files: Some(0),
-                    ..Limit::default()
+                    ..Limits::default()
                 },
                 ..none()
             },
@@ -258,9 +258,9 @@ fn a_policy_for_runs_is_checked_too() {
 fn a_group_is_emptied_only_where_that_is_allowed() {
     let strict = Policy {
         allow_empty_group: false,
-        ..keeping(Keep {
+        ..keeping(KeepRules {
             iterations: vec![99],
-            ..Keep::default()
+            ..KeepRules::default()
         })
     };
     let rows = || predictions(&[1, 2]);
@@ -297,9 +297,9 @@ fn a_group_is_emptied_only_where_that_is_allowed() {
 
 #[test]
 fn a_limit_needs_to_know_every_size() {
-    let policy = limiting(Limit {
+    let policy = limiting(Limits {
         max_bytes: Some(1),
-        ..Limit::default()
+        ..Limits::default()
     });
     let mut rows = predictions(&[1, 2]);
     rows[1].artifact.size = None;
@@ -311,9 +311,9 @@ fn a_limit_needs_to_know_every_size() {
         "the size is unknown of /base/run/validation.zarr/2/crop7/prediction; a limit cannot be \
          held without it"
     );
-    let policy = limiting(Limit {
+    let policy = limiting(Limits {
         min_free: Some(1),
-        ..Limit::default()
+        ..Limits::default()
     });
     let error = try_plan(&policy, predictions(&[1])).unwrap_err();
     assert_eq!(error, PlanError::FreeUnknown);

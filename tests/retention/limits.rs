@@ -1,6 +1,6 @@
 //! Limits that cannot be met.
 
-use dalsegno::retention::{Inventory, Keep, Limit, Policy, plan};
+use dalsegno::retention::{Inventory, KeepRules, Limits, Policy, plan};
 
 use crate::build::*;
 
@@ -8,7 +8,7 @@ use crate::build::*;
 fn a_plan_says_which_limits_it_does_not_meet() {
     let policy = Policy {
         keep: keep_last(2),
-        limit: Limit {
+        limit: Limits {
             max_bytes: Some(150),
             max_files: Some(15),
             min_free: Some(1 << 20),
@@ -40,9 +40,9 @@ fn ties_in_age_go_by_iteration_then_by_path() {
     ];
     let removed_by = |max_files| {
         let policy = Policy {
-            limit: Limit {
+            limit: Limits {
                 max_files: Some(max_files),
-                ..Limit::default()
+                ..Limits::default()
             },
             allow_empty_group: true,
             ..Policy::default()
@@ -64,10 +64,10 @@ fn containers_need_no_size() {
     container.artifact.size = None;
     rows.push(container);
     let policy = Policy {
-        keep: Keep::default(),
-        limit: Limit {
+        keep: KeepRules::default(),
+        limit: Limits {
             max_bytes: Some(100),
-            ..Limit::default()
+            ..Limits::default()
         },
         ..Policy::default()
     };

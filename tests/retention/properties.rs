@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use dalsegno::model::artifact::{ArtifactId, Origin};
 use dalsegno::model::key::{Key, Kind};
 use dalsegno::retention::{
-    Decision, Inventory, Keep, Limit, Plan, Policy, RULES, Row, explain, plan,
+    Decision, Inventory, InventoryRow, KeepRules, Limits, Plan, Policy, RULES, explain, plan,
 };
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -14,7 +14,7 @@ use crate::build::*;
 
 /// Rows of two runs; some are pinned, recent, dated in the future or scored. Rows of one iteration
 /// have the same scores.
-fn rows() -> impl Strategy<Value = Vec<Row>> {
+fn rows() -> impl Strategy<Value = Vec<InventoryRow>> {
     let values = prop_oneof![
         3 => (0..5i32).prop_map(|n| Some(f64::from(n))),
         1 => Just(Some(f64::NAN)),
@@ -85,7 +85,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
     })
 }
 
-fn keep() -> impl Strategy<Value = Keep> {
+fn keep() -> impl Strategy<Value = KeepRules> {
     let with = prop::collection::vec(select(vec![Kind::Prediction, Kind::Checkpoint]), 0..2);
     let best = (1..5u64, select(vec!["m:min", "m:max"]), with);
     (
@@ -96,7 +96,7 @@ fn keep() -> impl Strategy<Value = Keep> {
         prop::option::of((1..30u32).prop_map(|days| days * DAY)),
         prop::option::of(best),
     )
-        .prop_map(|(last, first, every, iterations, within, best)| Keep {
+        .prop_map(|(last, first, every, iterations, within, best)| KeepRules {
             last,
             first,
             every,
@@ -111,10 +111,10 @@ fn keep() -> impl Strategy<Value = Keep> {
 }
 
 /// Both rule sets as one.
-fn both(a: &Keep, b: &Keep) -> Keep {
+fn both(a: &KeepRules, b: &KeepRules) -> KeepRules {
     let every = a.every.or(b.every);
     let iterations: BTreeSet<i64> = a.iterations.iter().chain(&b.iterations).copied().collect();
-    Keep {
+    KeepRules {
         last: a.last.max(b.last),
         first: a.first.max(b.first),
         every,
@@ -127,13 +127,13 @@ fn both(a: &Keep, b: &Keep) -> Keep {
     }
 }
 
-fn limit() -> impl Strategy<Value = Limit> {
+fn limit() -> impl Strategy<Value = Limits> {
     (
         prop::option::of(1..3000u64),
         prop::option::of(1..60u64),
         prop::option::of(1..2000u64),
     )
-        .prop_map(|(max_bytes, max_files, min_free)| Limit {
+        .prop_map(|(max_bytes, max_files, min_free)| Limits {
             max_bytes,
             max_files,
             min_free,
@@ -141,7 +141,7 @@ fn limit() -> impl Strategy<Value = Limit> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    (prop_oneof![keep(), Just(Keep::default())], limit())
+    (prop_oneof![keep(), Just(KeepRules::default())], limit())
         .prop_map(|(keep, limit)| Policy {
             limit,
             ..keeping(keep)
@@ -149,7 +149,7 @@ fn policy() -> impl Strategy<Value = Policy> {
         .prop_filter("a rule", |policy| policy.check().is_ok())
 }
 
-fn of(rows: Vec<Row>) -> Inventory {
+fn of(rows: Vec<InventoryRow>) -> Inventory {
     Inventory {
         free_bytes: Some(0),
         ..inventory(rows)
@@ -160,7 +160,7 @@ fn gone(plan: &Plan) -> BTreeSet<i64> {
     removed(plan).into_iter().collect()
 }
 
-fn find(rows: &[Row], id: ArtifactId) -> &Row {
+fn find(rows: &[InventoryRow], id: ArtifactId) -> &InventoryRow {
     rows.iter().find(|row| row.artifact.id == id).unwrap()
 }
 
@@ -171,8 +171,8 @@ proptest! {
     /// from there another rule can make the policy decide on more.
     #[test]
     fn another_keep_rule_never_removes_more(rows in rows(), a in keep(), b in keep()) {
-        let only_best = Keep { best: None, ..a.clone() }.is_empty();
-        let rows: Vec<Row> = rows
+        let only_best = KeepRules { best: None, ..a.clone() }.is_empty();
+        let rows: Vec<InventoryRow> = rows
             .into_iter()
             .filter(|row| !only_best || row.artifact.key.kind() == Kind::Output)
             .collect();
@@ -208,7 +208,7 @@ proptest! {
             prop_assert!(!line.reasons.is_empty());
             prop_assert!(line.reasons.iter().all(|reason| RULES.contains(&reason.rule)));
         }
-        let place = |line: &dalsegno::retention::Line| {
+        let place = |line: &dalsegno::retention::PlanLine| {
             let key = &line.artifact.key;
             (
                 key.run().clone(),
@@ -264,7 +264,7 @@ proptest! {
         let removed = open.partition_point(|line| line.decision == Decision::Remove);
         prop_assert!(open[removed..].iter().all(|line| line.decision == Decision::Keep));
         let left_without = |count: usize| {
-            let size = |row: &Row| row.artifact.size.unwrap();
+            let size = |row: &InventoryRow| row.artifact.size.unwrap();
             let bytes: u64 = rows.iter().map(|row| size(row).bytes.0).sum();
             let files: u64 = rows.iter().map(|row| size(row).files).sum();
             let gone = open[..count].iter().map(|line| line.artifact.size.unwrap());

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use dalsegno::model::artifact::{Artifact, Origin, State};
 use dalsegno::model::key::{Key, Kind};
 use dalsegno::retention::{
-    Inventory, Keep, Limit, Policy, RECENT, RULES, Row, RunInventory, RunPolicy, RunRows, explain,
-    plan, plan_runs,
+    Inventory, InventoryRow, InventoryRun, KeepRules, Limits, Policy, RECENT, RULES, RunInventory,
+    RunPolicy, explain, plan, plan_runs,
 };
 
 use crate::build::*;
@@ -14,11 +14,11 @@ use crate::build::*;
 /// A policy, its inventory, and the plan that is expected.
 struct Case {
     policy: Policy,
-    rows: Vec<Row>,
+    rows: Vec<InventoryRow>,
     expected: Vec<&'static str>,
 }
 
-fn case(policy: Policy, rows: Vec<Row>, expected: &[&'static str]) -> Case {
+fn case(policy: Policy, rows: Vec<InventoryRow>, expected: &[&'static str]) -> Case {
     Case {
         policy,
         rows,
@@ -26,7 +26,7 @@ fn case(policy: Policy, rows: Vec<Row>, expected: &[&'static str]) -> Case {
     }
 }
 
-fn with(id: i64, key: Key, change: impl FnOnce(&mut Artifact)) -> Row {
+fn with(id: i64, key: Key, change: impl FnOnce(&mut Artifact)) -> InventoryRow {
     let mut artifact = artifact(id, key);
     change(&mut artifact);
     artifact.into()
@@ -44,9 +44,9 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(Keep {
+            keeping(KeepRules {
                 first: Some(1),
-                ..Keep::default()
+                ..KeepRules::default()
             }),
             predictions(&[10_000, 9900, -5]),
             &[
@@ -56,9 +56,9 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(Keep {
+            keeping(KeepRules {
                 every: Some(1000),
-                ..Keep::default()
+                ..KeepRules::default()
             }),
             predictions(&[0, 1500, 2000, -1000]),
             &[
@@ -69,9 +69,9 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(Keep {
+            keeping(KeepRules {
                 iterations: vec![7, 5],
-                ..Keep::default()
+                ..KeepRules::default()
             }),
             predictions(&[5, 6, 7]),
             &[
@@ -81,9 +81,9 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(Keep {
+            keeping(KeepRules {
                 within: Some(14 * DAY),
-                ..Keep::default()
+                ..KeepRules::default()
             }),
             vec![
                 with(1, prediction(1), |it| it.written_at = Some(ago(14 * DAY))),
@@ -115,7 +115,7 @@ fn keep_rules() -> Vec<Case> {
         ),
         // A kept artifact shows all that keeps it, a removed one what each rule found.
         case(
-            keeping(Keep {
+            keeping(KeepRules {
                 first: Some(1),
                 every: Some(2),
                 ..keep_last(1)
@@ -128,7 +128,7 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(Keep {
+            keeping(KeepRules {
                 every: Some(3),
                 ..keep_last(1)
             }),
@@ -143,7 +143,7 @@ fn keep_rules() -> Vec<Case> {
 }
 
 fn always_kept() -> Vec<Case> {
-    let linked = Row {
+    let linked = InventoryRow {
         best_links: vec!["crop7/voi".to_owned(), "crop7/f1".to_owned()],
         ..row(2, prediction(1))
     };
@@ -242,9 +242,9 @@ fn limits() -> Vec<Case> {
     };
     vec![
         case(
-            limited(Limit {
+            limited(Limits {
                 max_bytes: Some(150),
-                ..Limit::default()
+                ..Limits::default()
             }),
             vec![aged(1, 5), aged(2, 9), aged(3, 7)],
             &[
@@ -254,10 +254,10 @@ fn limits() -> Vec<Case> {
             ],
         ),
         case(
-            limited(Limit {
+            limited(Limits {
                 max_files: Some(10),
                 max_bytes: Some(250),
-                ..Limit::default()
+                ..Limits::default()
             }),
             vec![aged(1, 5), aged(2, 9), aged(3, 7)],
             &[
@@ -269,13 +269,13 @@ fn limits() -> Vec<Case> {
         ),
         case(
             Policy {
-                keep: Keep {
+                keep: KeepRules {
                     first: Some(1),
-                    ..Keep::default()
+                    ..KeepRules::default()
                 },
-                ..limited(Limit {
+                ..limited(Limits {
                     min_free: Some(60),
-                    ..Limit::default()
+                    ..Limits::default()
                 })
             },
             vec![aged(1, 9), aged(2, 7), aged(3, 5)],
@@ -288,7 +288,7 @@ fn limits() -> Vec<Case> {
     ]
 }
 
-fn inventory_of(rows: Vec<Row>) -> Inventory {
+fn inventory_of(rows: Vec<InventoryRow>) -> Inventory {
     Inventory {
         free_bytes: Some(50),
         ..inventory(rows)
@@ -312,7 +312,7 @@ fn every_rule_says_what_it_keeps_and_why() {
         let reasons = plan.lines.iter().flat_map(|line| &line.reasons);
         seen.extend(reasons.map(|reason| reason.rule));
     }
-    let run = RunRows {
+    let run = InventoryRun {
         run: "run".parse().unwrap(),
         newest: ago(DAY),
         rows: vec![row(1, prediction(1))],
@@ -405,23 +405,23 @@ fn a_line_serializes_flat() {
 #[test]
 fn an_explanation_gives_the_verdict_of_every_rule() {
     let policy = Policy {
-        keep: Keep {
+        keep: KeepRules {
             every: Some(4),
             first: Some(1),
             iterations: vec![5],
             within: Some(DAY),
             ..keep_best(1, "voi:min", &[])
         },
-        limit: Limit {
+        limit: Limits {
             max_files: Some(55),
             max_bytes: Some(1 << 40),
-            ..Limit::default()
+            ..Limits::default()
         },
         allow_empty_group: true,
         ..Policy::default()
     };
     let iterations = [1, 2, 3, 4, 5, 6];
-    let rows: Vec<Row> = iterations
+    let rows: Vec<InventoryRow> = iterations
         .map(|n| scored(n, output(n, "a"), &[score(None, None, 1.0 / n as f64)]))
         .into();
     let inventory = inventory(rows);

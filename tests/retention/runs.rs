@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use dalsegno::model::artifact::{Origin, State};
 use dalsegno::model::key::Key;
-use dalsegno::retention::{Limit, PlanError, Row, RunInventory, RunPolicy, RunRows, plan_runs};
+use dalsegno::retention::{
+    InventoryRow, InventoryRun, Limits, PlanError, RunInventory, RunPolicy, plan_runs,
+};
 
 use crate::build::*;
 
 /// A run of a container and two predictions, all written this long ago. Ids count from `id` on.
-fn run(name: &str, id: i64, age: Duration) -> RunRows {
+fn run(name: &str, id: i64, age: Duration) -> InventoryRun {
     let container = Key::ValidationContainer {
         run: name.parse().unwrap(),
     };
@@ -23,14 +25,14 @@ fn run(name: &str, id: i64, age: Duration) -> RunRows {
         row.artifact.written_at = Some(ago(age));
         row.artifact.recorded_at = ago(age);
     }
-    RunRows {
+    InventoryRun {
         run: name.parse().unwrap(),
         newest: ago(age),
         rows,
     }
 }
 
-fn three() -> Vec<RunRows> {
+fn three() -> Vec<InventoryRun> {
     vec![
         run("new", 10, DAY),
         run("mid", 20, 10 * DAY),
@@ -38,14 +40,14 @@ fn three() -> Vec<RunRows> {
     ]
 }
 
-fn inventory(runs: Vec<RunRows>) -> RunInventory {
+fn inventory(runs: Vec<InventoryRun>) -> RunInventory {
     RunInventory {
         runs,
         free_bytes: Some(0),
     }
 }
 
-fn plan_of(policy: &RunPolicy, runs: Vec<RunRows>) -> Vec<String> {
+fn plan_of(policy: &RunPolicy, runs: Vec<InventoryRun>) -> Vec<String> {
     text(&plan_runs(policy, &inventory(runs), NOW).unwrap())
 }
 
@@ -152,9 +154,9 @@ fn limits_take_the_oldest_runs_and_no_more_than_they_need() {
         limit,
         ..RunPolicy::default()
     };
-    let policy = limited(Limit {
+    let policy = limited(Limits {
         max_bytes: Some(400),
-        ..Limit::default()
+        ..Limits::default()
     });
     let plan = plan_of(&policy, three());
     let within = "keep | within-budget: no rule keeps its run, and the limits are met with it";
@@ -169,10 +171,10 @@ fn limits_take_the_oldest_runs_and_no_more_than_they_need() {
     runs[1].rows[1].artifact.state = State::Missing;
     let policy = RunPolicy {
         last: Some(1),
-        ..limited(Limit {
+        ..limited(Limits {
             max_files: Some(5),
             min_free: Some(150),
-            ..Limit::default()
+            ..Limits::default()
         })
     };
     let plan = plan_runs(&policy, &inventory(runs), NOW).unwrap();
@@ -211,16 +213,16 @@ fn all_runs_go_only_where_that_is_allowed() {
 #[test]
 fn limits_need_every_size_of_what_is_there() {
     let policy = RunPolicy {
-        limit: Limit {
+        limit: Limits {
             max_bytes: Some(1),
-            ..Limit::default()
+            ..Limits::default()
         },
         allow_empty_group: true,
         ..RunPolicy::default()
     };
     let unmeasured = |state| {
         let mut runs = three();
-        let row: &mut Row = &mut runs[0].rows[1];
+        let row: &mut InventoryRow = &mut runs[0].rows[1];
         row.artifact.size = None;
         row.artifact.state = state;
         plan_runs(&policy, &inventory(runs), NOW)

@@ -1,12 +1,12 @@
 //! Times that help nobody: equal, reversed, zero, in the future, and of a run's name used again.
 
 use dalsegno::model::clock::Timestamp;
-use dalsegno::retention::{Keep, Limit, Policy, Row};
+use dalsegno::retention::{InventoryRow, KeepRules, Limits, Policy};
 
 use crate::build::*;
 
 /// Predictions of these iterations, each written at its time.
-fn written(iterations: &[(i64, Timestamp)]) -> Vec<Row> {
+fn written(iterations: &[(i64, Timestamp)]) -> Vec<InventoryRow> {
     let numbers: Vec<i64> = iterations.iter().map(|(iteration, _)| *iteration).collect();
     let mut rows = predictions(&numbers);
     for (row, (_, time)) in rows.iter_mut().zip(iterations) {
@@ -45,9 +45,9 @@ fn what_is_dated_in_the_future_stays() {
 fn equal_times_are_told_apart_by_iteration_where_a_limit_takes_the_oldest() {
     let rows = written(&[(10_000, ago(DAY)), (9000, ago(DAY)), (9900, ago(DAY))]);
     let policy = Policy {
-        limit: Limit {
+        limit: Limits {
             max_files: Some(10),
-            ..Limit::default()
+            ..Limits::default()
         },
         ..Policy::default()
     };
@@ -71,7 +71,7 @@ fn a_run_whose_name_was_used_again_is_told() {
                 iteration 10000, the highest; was the run's name used again?";
     assert_eq!(plan.notices, [said]);
     // What keeps the new ones leaves nothing to be told, and order as usual neither.
-    let keep = Keep {
+    let keep = KeepRules {
         within: Some(7 * DAY),
         ..keep_last(1)
     };

@@ -19,7 +19,7 @@ use toml::{Table, Value};
 use super::section::{self, Fault, Section};
 use crate::model::filter::{IterationRange, Pattern};
 use crate::model::key::Kind;
-use crate::retention::{Best, Keep, Limit, Metric, Policy, Select, length};
+use crate::retention::{KeepBest, KeepRules, Limits, Metric, Policy, SelectRules, length};
 
 /// What a policy may say beside its kinds.
 const COMMON: [&str; 4] = ["run", "dataset", "older-than", "allow-empty-group"];
@@ -85,9 +85,9 @@ impl NamedPolicy {
             kinds: Vec::new(),
         };
         let common = Policy {
-            select: Select {
+            select: SelectRules {
                 older_than: section.time("older-than")?,
-                ..Select::default()
+                ..SelectRules::default()
             },
             allow_empty_group: section.flag("allow-empty-group")?.unwrap_or(false),
             ..Policy::default()
@@ -108,12 +108,12 @@ impl NamedPolicy {
 
 fn rules_of(kind: Kind, mut rules: Section, common: &Policy) -> Result<Policy, Fault> {
     let policy = Policy {
-        select: Select {
+        select: SelectRules {
             older_than: rules.time("older-than")?.or(common.select.older_than),
             iterations: rules.list("iterations", range)?,
             kinds: vec![kind],
         },
-        keep: Keep {
+        keep: KeepRules {
             last: rules.count("keep-last")?,
             first: rules.count("keep-first")?,
             every: rules.count("keep-every")?,
@@ -127,7 +127,7 @@ fn rules_of(kind: Kind, mut rules: Section, common: &Policy) -> Result<Policy, F
             within: rules.time("keep-within")?,
             best: best(&mut rules)?,
         },
-        limit: Limit {
+        limit: Limits {
             max_bytes: rules.bytes("max-size")?,
             max_files: rules.count("max-files")?,
             min_free: rules.bytes("min-free")?,
@@ -153,7 +153,7 @@ fn range(value: Value) -> Result<IterationRange, String> {
 }
 
 /// Reads `keep-best`: a metric, or a table of count, metric and the kinds that go with it.
-fn best(rules: &mut Section) -> Result<Option<Best>, Fault> {
+fn best(rules: &mut Section) -> Result<Option<KeepBest>, Fault> {
     let key = "keep-best";
     let Some(value) = rules.take(key) else {
         return Ok(None);
@@ -161,7 +161,7 @@ fn best(rules: &mut Section) -> Result<Option<Best>, Fault> {
     match value {
         Value::String(text) => {
             let metric = text.parse().map_err(|error| rules.fault(key, error))?;
-            Ok(Some(Best {
+            Ok(Some(KeepBest {
                 count: 1,
                 metric,
                 with: Vec::new(),
@@ -174,7 +174,7 @@ fn best(rules: &mut Section) -> Result<Option<Best>, Fault> {
             let Some(metric) = metric else {
                 return Err(rules.fault(key, "it has no metric; add metric = \"voi:min\""));
             };
-            Ok(Some(Best {
+            Ok(Some(KeepBest {
                 count: table.count("count")?.unwrap_or(1),
                 metric,
                 with: table.list("with", |value| {
@@ -352,13 +352,13 @@ mod tests {
     #[test]
     fn a_size_beyond_the_integers_of_toml_is_written_too() {
         let rules = Policy {
-            select: Select {
+            select: SelectRules {
                 kinds: vec![Kind::Output],
-                ..Select::default()
+                ..SelectRules::default()
             },
-            limit: Limit {
+            limit: Limits {
                 max_bytes: Some((1 << 63) + 2048),
-                ..Limit::default()
+                ..Limits::default()
             },
             ..Policy::default()
         };

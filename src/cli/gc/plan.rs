@@ -11,9 +11,9 @@ use crate::cli::render::{
 };
 use crate::model::clock::Timestamp;
 use crate::ops::gc::GcPlan;
-use crate::retention::{Decision, Line, Plan, Sum, Totals};
+use crate::retention::{Decision, Plan, PlanLine, PlanSum, PlanTotals};
 
-impl Record for Line {
+impl Record for PlanLine {
     const NAME: &'static str = "lines";
     const COLUMNS: &'static [Column] = &[
         Column("RUN", Align::Text),
@@ -86,7 +86,7 @@ pub(super) fn word(decision: Decision) -> &'static str {
     }
 }
 
-fn reasons(line: &Line) -> String {
+fn reasons(line: &PlanLine) -> String {
     let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
     reasons.join("; ")
 }
@@ -108,11 +108,11 @@ struct Document<'a> {
     registry: &'a str,
     made_at: Timestamp,
     policy: &'a str,
-    lines: &'a [Line],
+    lines: &'a [PlanLine],
     unmet: &'a [String],
     notices: &'a [String],
     #[serde(flatten)]
-    totals: Totals,
+    totals: PlanTotals,
 }
 
 /// Shows a plan: its lines, then what stays and what goes.
@@ -137,7 +137,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
         context.warn(remark);
     }
     if !plan.plan.lines.is_empty() {
-        let text = |sum: &Sum| {
+        let text = |sum: &PlanSum| {
             format!(
                 "{}, {}",
                 count(sum.artifacts, "artifact"),
@@ -153,7 +153,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
 
 /// Shows the lines of a plan.
 pub(super) fn lines(context: &mut Context, plan: &Plan, format: Format) -> Result<(), Failure> {
-    let mut rows = Rows::new::<Line>(context, format)?;
+    let mut rows = Rows::new::<PlanLine>(context, format)?;
     plan.lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing that is present is selected")
         .map(|_| ())

@@ -14,7 +14,9 @@ use crate::model::key::Kind;
 use crate::model::name;
 use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
-use crate::retention::{Best, Keep, Limit, Metric, Policy, RunPolicy, Select, length};
+use crate::retention::{
+    KeepBest, KeepRules, Limits, Metric, Policy, RunPolicy, SelectRules, length,
+};
 
 /// What stays, and how much.
 #[derive(Debug, Clone, Args)]
@@ -160,15 +162,15 @@ impl Rules {
         self.policy.is_some() || self.words().is_some() || flags.contains(&true)
     }
 
-    fn keep(&self) -> Keep {
+    fn keep(&self) -> KeepRules {
         let best = self.keep_best.zip(self.metric.clone());
-        Keep {
+        KeepRules {
             last: self.keep_last,
             first: self.keep_first,
             every: self.keep_every,
             iterations: self.keep_iterations.clone(),
             within: self.keep_within,
-            best: best.map(|(count, metric)| Best {
+            best: best.map(|(count, metric)| KeepBest {
                 count,
                 metric,
                 with: self.best_with.clone(),
@@ -176,8 +178,8 @@ impl Rules {
         }
     }
 
-    fn limit(&self) -> Limit {
-        Limit {
+    fn limit(&self) -> Limits {
+        Limits {
             max_bytes: self.max_size,
             max_files: self.max_files,
             min_free: self.min_free,
@@ -242,7 +244,7 @@ impl Rules {
             GcRules::Runs(self.for_runs(filter, older_than)?)
         } else {
             GcRules::Policy(Policy {
-                select: Select {
+                select: SelectRules {
                     older_than,
                     iterations: filter.iterations.clone(),
                     kinds: filter.kinds.clone(),
