@@ -18,7 +18,7 @@ use crate::model::operation::{Image, Operation, Side};
 /// without any.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// ExportFormat
+    /// How an operation is written: one JSON object a line, or CSV with a line an artifact
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     format: ExportFormat,
 }

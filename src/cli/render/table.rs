@@ -8,8 +8,6 @@
 
 use std::io::{self, Write};
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, Width};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::text::flat;
@@ -103,40 +101,26 @@ impl Table {
             }
         };
         let width = total(&shown, &widths);
-        let mut table = comfy_table::Table::new();
-        table
-            .load_style(NOTHING)
-            .set_content_arrangement(ContentArrangement::Disabled);
+        let line = |cells: &mut dyn Iterator<Item = &str>| {
+            let cells = cells.zip(&shown).map(|(cell, &index)| {
+                let align = self.columns[index].1;
+                pad(&cut(cell, widths[index]), widths[index], align)
+            });
+            cells.collect::<Vec<_>>().join(&" ".repeat(GAP))
+        };
         if heading {
-            table.add_row(shown.iter().map(|&index| self.columns[index].0));
-        }
-        table.add_rows(rows.iter().map(|row| {
-            let cells = shown.iter().map(|&index| cut(&row[index], widths[index]));
-            cells.collect::<Vec<_>>()
-        }));
-        for (place, &index) in shown.iter().enumerate() {
-            if let Some(layout) = table.column_mut(place) {
-                let width = u16::try_from(widths[index] + GAP).unwrap_or(u16::MAX);
-                layout.set_padding((0, GAP as u16));
-                layout.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width)));
-                if self.columns[index].1 == Align::Right {
-                    layout.set_cell_alignment(CellAlignment::Right);
-                }
-            }
-        }
-        let mut lines = table.lines();
-        let head = if heading { lines.next() } else { None };
-        if let Some(line) = head {
+            let names = line(&mut shown.iter().map(|&index| self.columns[index].0));
             let name = sentence.as_ref().filter(|sentence| sentence.beside);
             let name = name.map_or("", |sentence| self.columns[sentence.index].0);
-            let line = beside(&line, width, name);
+            let names = beside(&names, width, name);
             if self.colour {
-                writeln!(out, "\x1b[1m{line}\x1b[0m")?;
+                writeln!(out, "\x1b[1m{names}\x1b[0m")?;
             } else {
-                writeln!(out, "{line}")?;
+                writeln!(out, "{names}")?;
             }
         }
-        for (line, row) in lines.zip(&rows) {
+        for row in &rows {
+            let line = line(&mut shown.iter().map(|&index| row[index].as_str()));
             let Some(sentence) = &sentence else {
                 writeln!(out, "{}", line.trim_end())?;
                 continue;
@@ -257,6 +241,15 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 fn total(shown: &[usize], widths: &[usize]) -> usize {
     let cells: usize = shown.iter().map(|&index| widths[index]).sum();
     cells + GAP * shown.len().saturating_sub(1)
+}
+
+/// A cell of its column's width, with spaces before it or after it.
+fn pad(cell: &str, width: usize, align: Align) -> String {
+    let gap = " ".repeat(width.saturating_sub(cell.width()));
+    match align {
+        Align::Right => gap + cell,
+        Align::Left | Align::Text | Align::Bar => cell.to_owned() + &gap,
+    }
 }
 
 /// Text of at most this width; what is longer loses its middle, since names of runs and
