@@ -22,6 +22,7 @@ use super::rows;
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, Origin, State};
 use crate::model::content::ContentHash;
+use crate::model::detail::Detail;
 use crate::model::key::Key;
 use crate::model::operation::{Agent, Doing, Hash, Side};
 
@@ -73,7 +74,7 @@ pub(super) struct Journal<'a> {
     hasher: RefCell<Sha256>,
     /// Where lines are written before they are hashed.
     line: RefCell<Vec<u8>>,
-    detail: RefCell<Vec<serde_json::Value>>,
+    detail: RefCell<Vec<Detail>>,
 }
 
 impl Catalog {
@@ -249,7 +250,7 @@ impl Journal<'_> {
     }
 
     /// Notes what the images do not say.
-    pub(super) fn detail(&self, detail: serde_json::Value) {
+    pub(super) fn detail(&self, detail: Detail) {
         self.detail.borrow_mut().push(detail);
     }
 
@@ -257,13 +258,10 @@ impl Journal<'_> {
         if IS_OFF {
             return Ok(());
         }
-        let mut detail = self.detail.take();
-        let detail = match detail.len() {
-            0 if self.images.get() == 0 => return Ok(()),
-            0 => None,
-            1 => detail.pop(),
-            _ => Some(serde_json::Value::Array(detail)),
-        };
+        let detail = Detail::from_entries(self.detail.take());
+        if detail.is_none() && self.images.get() == 0 {
+            return Ok(());
+        }
         let agent = match self.agent.get() {
             Some(agent) => agent,
             None => {

@@ -2,7 +2,6 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter};
 use serde::Serialize;
-use serde_json::json;
 
 use super::error::CatalogError;
 use super::query::Query;
@@ -10,6 +9,7 @@ use super::removals::Change;
 use super::sqlite::file::Catalog;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
+use crate::model::detail::{Detail, PinBound, PinReleased};
 use crate::model::filter::{Filter, IterationRange};
 use crate::model::key::Key;
 use crate::model::operation::{Action, Doing};
@@ -216,7 +216,7 @@ impl Catalog {
                 Bound::Artifacts(ids) => {
                     for id in ids {
                         if on.execute(BIND_ARTIFACT, params![id.0, pin])? > 0 {
-                            artifacts.push(id.0);
+                            artifacts.push(*id);
                         }
                         // It may have been removed since it was looked up.
                         let is_bound = on.one(IS_BOUND, params![id.0, pin])?;
@@ -230,10 +230,12 @@ impl Catalog {
                 return Err(PinError::BindsNothing { name }.into());
             }
             if whole || !scopes.is_empty() || !artifacts.is_empty() {
-                let detail = json!({
-                    "pin": name, "new": whole, "scopes": scopes, "artifacts": artifacts,
-                });
-                journal.detail(detail);
+                journal.detail(Detail::PinBound(PinBound {
+                    pin: name.clone(),
+                    new: whole,
+                    scopes,
+                    artifacts,
+                }));
             }
             Ok(change)
         })
@@ -275,7 +277,7 @@ impl Catalog {
                     Bound::Artifacts(ids) => {
                         for id in ids {
                             if on.execute(LET_ARTIFACT_GO, params![id.0, pin])? > 0 {
-                                artifacts.push(id.0);
+                                artifacts.push(*id);
                                 change.artifacts += 1;
                             }
                         }
@@ -299,11 +301,13 @@ impl Catalog {
                 change.whole = true;
             }
             if change.whole || !scopes.is_empty() || !artifacts.is_empty() {
-                let detail = json!({
-                    "pin": name, "gone": change.whole, "reason": reason, "scopes": scopes,
-                    "artifacts": artifacts,
-                });
-                journal.detail(detail);
+                journal.detail(Detail::PinReleased(PinReleased {
+                    pin: name.clone(),
+                    gone: change.whole,
+                    reason,
+                    scopes,
+                    artifacts,
+                }));
             }
             Ok(change)
         })
@@ -472,11 +476,11 @@ impl<'a> Pinning<'a> {
     }
 
     /// Numbers of the artifacts that a pin binds one by one.
-    fn artifacts(&self, pin: i64) -> Result<Vec<i64>, CatalogError> {
-        let read = || -> rusqlite::Result<Vec<i64>> {
+    fn artifacts(&self, pin: i64) -> Result<Vec<ArtifactId>, CatalogError> {
+        let read = || -> rusqlite::Result<Vec<ArtifactId>> {
             self.transaction
                 .prepare_cached(ARTIFACTS)?
-                .query_map([pin], |row| row.get(0))?
+                .query_map([pin], |row| row.get(0).map(ArtifactId))?
                 .collect()
         };
         read().map_err(|error| self.sql(error))

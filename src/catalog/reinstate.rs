@@ -8,6 +8,7 @@ use super::removals::{BRING_BACK, Change, MARK_RESTORED};
 use super::rows;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
+use crate::model::detail::{Detail, ItemNotInTrash};
 use crate::model::operation::Side;
 use crate::model::removal::RemovalId;
 
@@ -145,8 +146,10 @@ impl Change<'_> {
         item: u32,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
-        self.journal
-            .detail(serde_json::json!({ "removal": id, "not_in_trash": item }));
+        self.journal.detail(Detail::ItemNotInTrash(ItemNotInTrash {
+            removal: id.clone(),
+            not_in_trash: item,
+        }));
         self.transaction
             .prepare_cached(MARK_ITEM_RESTORED)
             .and_then(|mut statement| statement.execute(params![id.as_str(), item, now.0]))

@@ -3,7 +3,6 @@
 use std::ops::ControlFlow;
 
 use rusqlite::{OptionalExtension, Row, Transaction, params};
-use serde_json::json;
 
 use super::error::CatalogError;
 use super::journal::Journal;
@@ -13,6 +12,7 @@ use super::rows::{self, columns, names};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
+use crate::model::detail::{Detail, RemovalMade, RemovalStateSet};
 use crate::model::filter::Filter;
 use crate::model::key::Key;
 use crate::model::layout::Location;
@@ -401,10 +401,10 @@ impl Change<'_> {
         reason: Option<&str>,
         open: &OpenRemoval,
     ) -> Result<(), CatalogError> {
-        self.journal.detail(json!({
-            "removal": id,
-            "state": open.state,
-            "purge_after": open.purge_after,
+        self.journal.detail(Detail::RemovalMade(RemovalMade {
+            removal: id.clone(),
+            state: open.state,
+            purge_after: open.purge_after,
         }));
         let state = open.state as i64;
         let purge_after = open.purge_after.map(|time| time.0);
@@ -540,7 +540,7 @@ impl Change<'_> {
     }
 
     /// Notes what the images do not say.
-    pub fn note(&self, detail: serde_json::Value) {
+    pub fn note(&self, detail: Detail) {
         self.journal.detail(detail);
     }
 
@@ -555,7 +555,10 @@ impl Change<'_> {
         ended_at: Option<Timestamp>,
     ) -> Result<(), CatalogError> {
         self.journal
-            .detail(json!({ "removal": id, "state": state }));
+            .detail(Detail::RemovalStateSet(RemovalStateSet {
+                removal: id.clone(),
+                state,
+            }));
         self.run(
             SET_STATE,
             params![id.as_str(), state as i64, ended_at.map(|time| time.0)],

@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Row, params};
-use serde_json::json;
 
 use super::error::CatalogError;
 use super::intern::INTERN;
@@ -12,9 +11,10 @@ use super::query::Query;
 use super::record::Recorder;
 use super::rows;
 use super::sqlite::file::Catalog;
+use crate::model::detail::{Detail, ScoreChanged};
 use crate::model::filter::{Filter, Pattern};
 use crate::model::name::{DatasetName, Parameters};
-use crate::model::score::Score;
+use crate::model::score::{Score, ScoreValue};
 
 pub(super) const PUT: &str = "INSERT INTO score \
      (run_id, metric_id, iteration, dataset_id, parameters_id, value, scored_at) \
@@ -141,19 +141,23 @@ impl Recorder<'_> {
             .map_err(|error| self.catalog.sql("noting a score", error))
     }
 
-    /// The value of a score, as the history has it; null where it is not noted.
-    pub(super) fn score_now(&mut self, score: &Score) -> Result<serde_json::Value, CatalogError> {
+    /// The value of a score, as the history has it; `None` if there is no such score.
+    pub(super) fn score_now(&mut self, score: &Score) -> Result<Option<ScoreValue>, CatalogError> {
         let [run, metric, dataset, parameters] = self.score_columns(score)?;
         let now = self.value(params![run, metric, score.iteration, dataset, parameters])?;
-        Ok(in_json(now))
+        Ok(now.map(score_value))
     }
 
     /// Notes a score's value before and after.
     fn note_score(&self, score: &Score, before: Option<Option<f64>>, after: Option<Option<f64>>) {
-        self.journal.detail(json!({
-            "run": score.run, "iteration": score.iteration, "dataset": score.dataset,
-            "parameters": score.parameters, "metric": score.metric,
-            "before": in_json(before), "after": in_json(after),
+        self.journal.detail(Detail::ScoreChanged(ScoreChanged {
+            run: score.run.clone(),
+            iteration: score.iteration,
+            dataset: score.dataset.clone(),
+            parameters: score.parameters.clone(),
+            metric: score.metric.clone(),
+            before: before.map(score_value),
+            after: after.map(score_value),
         }));
     }
 
@@ -173,13 +177,9 @@ impl Recorder<'_> {
     }
 }
 
-/// A value as JSON; numbers that JSON does not have are text.
-fn in_json(value: Option<Option<f64>>) -> serde_json::Value {
-    match value {
-        None => serde_json::Value::Null,
-        Some(Some(value)) if value.is_finite() => value.into(),
-        Some(value) => value.unwrap_or(f64::NAN).to_string().into(),
-    }
+/// A value of the table, where NULL is NaN: SQLite stores no NaN.
+fn score_value(value: Option<f64>) -> ScoreValue {
+    ScoreValue(value.unwrap_or(f64::NAN))
 }
 
 impl Catalog {

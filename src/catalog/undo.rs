@@ -7,16 +7,16 @@
 use std::collections::{BTreeSet, HashMap};
 
 use rusqlite::params;
-use serde::Deserialize;
-use serde_json::{Value, json};
 
 use super::error::CatalogError;
 use super::journal::Journal;
 use super::pins::{self, PinChange, Pinning};
 use super::sqlite::file::Catalog;
+use crate::model::artifact::ArtifactId;
+use crate::model::detail::{Detail, PinBound, PinReleased, ScoreChanged};
 use crate::model::operation::{Action, Doing, Operation, UndoError};
-use crate::model::pin::{PinError, PinName, PinScope};
-use crate::model::score::{MetricName, Score};
+use crate::model::pin::PinError;
+use crate::model::score::{Score, ScoreValue};
 
 /// What was done to pins after an operation.
 pub(super) const LATER_ON_PINS: &str = "SELECT action, detail FROM operation \
@@ -26,45 +26,6 @@ pub(super) const LET_THIS_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id =
 /// Binds an artifact also where it is removed, as a removal leaves it bound.
 pub(super) const BIND_NUMBER: &str =
     "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) VALUES (?1, ?2)";
-
-/// The detail of a pin or unpin operation.
-#[derive(Deserialize)]
-struct Bindings {
-    pin: String,
-    /// Of an unpin operation: why the pin was there.
-    reason: Option<String>,
-    scopes: Vec<Scope>,
-    artifacts: BTreeSet<i64>,
-}
-
-#[derive(Deserialize, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Scope {
-    run: String,
-    first: Option<i64>,
-    last: Option<i64>,
-}
-
-impl From<&Scope> for PinScope {
-    fn from(scope: &Scope) -> Self {
-        Self {
-            run: scope.run.clone(),
-            first: scope.first,
-            last: scope.last,
-        }
-    }
-}
-
-/// A score before and after an operation, as its detail has it.
-#[derive(Deserialize)]
-struct ScoreChange {
-    run: String,
-    iteration: i64,
-    dataset: Option<String>,
-    parameters: Option<String>,
-    metric: String,
-    before: Value,
-    after: Value,
-}
 
 impl Catalog {
     /// Lets go what a pin operation bound anew and nobody let go since.
@@ -78,9 +39,8 @@ impl Catalog {
     ) -> Result<PinChange, CatalogError> {
         self.operate(doing, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
-            let bound = self.bindings(operation.detail.as_ref())?;
-            let bound = self.untouched(journal, operation, bound)?;
-            let name = self.pin_name(&bound.pin)?;
+            let bound = self.untouched(journal, operation)?;
+            let name = bound.pin;
             let already = || UndoError::Already {
                 id: operation.id,
                 why: format!("what it bound to the pin {name} was let go since"),
@@ -95,13 +55,13 @@ impl Catalog {
                 };
                 let values = params![pin, run, scope.first, scope.last];
                 if on.execute(LET_THIS_SCOPE_GO, values)? > 0 {
-                    change.artifacts += on.count(run, &scope.into())?;
-                    change.scopes.push(scope.into());
+                    change.artifacts += on.count(run, scope)?;
+                    change.scopes.push(scope.clone());
                 }
             }
             let mut artifacts = Vec::new();
-            for artifact in bound.artifacts {
-                if on.execute(pins::LET_ARTIFACT_GO, params![artifact, pin])? > 0 {
+            for artifact in in_order(&bound.artifacts) {
+                if on.execute(pins::LET_ARTIFACT_GO, params![artifact.0, pin])? > 0 {
                     artifacts.push(artifact);
                     change.artifacts += 1;
                 }
@@ -113,9 +73,12 @@ impl Catalog {
                 on.execute(pins::LET_ALL_GO[2], [pin])?;
                 change.whole = true;
             }
-            journal.detail(json!({
-                "pin": name, "gone": change.whole, "reason": reason, "scopes": change.scopes,
-                "artifacts": artifacts,
+            journal.detail(Detail::PinReleased(PinReleased {
+                pin: name,
+                gone: change.whole,
+                reason,
+                scopes: change.scopes.clone(),
+                artifacts,
             }));
             Ok(change)
         })
@@ -134,21 +97,20 @@ impl Catalog {
     ) -> Result<PinChange, CatalogError> {
         self.operate(doing, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
-            let free = self.bindings(operation.detail.as_ref())?;
-            let name = self.pin_name(&free.pin)?;
-            let reason = free
-                .reason
-                .ok_or_else(|| self.no_detail("the reason of a pin is not noted"))?;
+            let Some(Detail::PinReleased(free)) = &operation.detail else {
+                return Err(self.no_detail("it does not say what the pin binds no more"));
+            };
+            let (name, reason) = (&free.pin, &free.reason);
             let mut change = PinChange::default();
-            let pin = match on.by_name(&name)? {
-                Some((pin, known)) if known == reason => pin,
+            let pin = match on.by_name(name)? {
+                Some((pin, known)) if known == *reason => pin,
                 Some((_, reason)) => {
                     let name = name.to_string();
                     return Err(PinError::Taken { name, reason }.into());
                 }
                 None => {
                     change.whole = true;
-                    on.insert(&name, &reason, doing.at, &journal.who.actor)?
+                    on.insert(name, reason, doing.at, &journal.who.actor)?
                 }
             };
             for scope in &free.scopes {
@@ -156,13 +118,13 @@ impl Catalog {
                 let run = run.ok_or_else(|| self.no_detail("a run of a pin is gone"))?;
                 let values = params![pin, run, scope.first, scope.last];
                 if on.execute(pins::BIND_SCOPE, values)? > 0 {
-                    change.artifacts += on.count(run, &scope.into())?;
-                    change.scopes.push(scope.into());
+                    change.artifacts += on.count(run, scope)?;
+                    change.scopes.push(scope.clone());
                 }
             }
             let mut artifacts = Vec::new();
-            for artifact in free.artifacts {
-                if on.execute(BIND_NUMBER, params![artifact, pin])? > 0 {
+            for artifact in in_order(&free.artifacts) {
+                if on.execute(BIND_NUMBER, params![artifact.0, pin])? > 0 {
                     artifacts.push(artifact);
                     change.artifacts += 1;
                 }
@@ -172,8 +134,11 @@ impl Catalog {
                 let id = operation.id;
                 return Err(UndoError::Already { id, why }.into());
             }
-            journal.detail(json!({
-                "pin": name, "new": change.whole, "scopes": change.scopes, "artifacts": artifacts,
+            journal.detail(Detail::PinBound(PinBound {
+                pin: name.clone(),
+                new: change.whole,
+                scopes: change.scopes.clone(),
+                artifacts,
             }));
             Ok(change)
         })
@@ -187,7 +152,7 @@ impl Catalog {
     /// where every one is what it was before; then nothing is changed.
     pub fn undo_scores(&self, operation: &Operation, at: Doing<'_>) -> Result<u64, CatalogError> {
         let changes = self.score_changes(operation)?;
-        let none_before = changes.iter().all(|(_, change)| change.before.is_null());
+        let none_before = changes.iter().all(|change| change.before.is_none());
         let action = match none_before {
             true => Action::Unscore,
             false => Action::Score,
@@ -195,11 +160,11 @@ impl Catalog {
         self.record(Doing { action, ..at }, |recorder| {
             let mut changed = None;
             let mut as_before = 0;
-            for (score, change) in &changes {
-                let now = recorder.score_now(score)?;
+            for change in &changes {
+                let now = recorder.score_now(&score_of(change, ScoreValue::NAN))?;
                 as_before += usize::from(now == change.before);
                 if now != change.after {
-                    changed.get_or_insert_with(|| place(score));
+                    changed.get_or_insert_with(|| place(change));
                 }
             }
             let id = operation.id;
@@ -210,18 +175,11 @@ impl Catalog {
             if let Some(what) = changed {
                 return Err(UndoError::Changed { id, what }.into());
             }
-            for (score, change) in &changes {
-                if change.before.is_null() {
-                    recorder.unscore(score)?;
-                    continue;
-                }
-                let value = number(&change.before);
-                let value = value.ok_or_else(|| self.no_detail("a score is no number"))?;
-                let before = Score {
-                    value,
-                    ..score.clone()
+            for change in &changes {
+                match change.before {
+                    Some(before) => recorder.score(&score_of(change, before))?,
+                    None => recorder.unscore(&score_of(change, ScoreValue::NAN))?,
                 };
-                recorder.score(&before)?;
             }
             Ok(changes.len() as u64)
         })
@@ -232,8 +190,11 @@ impl Catalog {
         &self,
         journal: &Journal<'_>,
         operation: &Operation,
-        mut bound: Bindings,
-    ) -> Result<Bindings, CatalogError> {
+    ) -> Result<PinBound, CatalogError> {
+        let Some(Detail::PinBound(bound)) = &operation.detail else {
+            return Err(self.no_detail("it does not say what the pin binds"));
+        };
+        let mut bound = bound.clone();
         let sql = |error| self.sql("reading history", error);
         let mut statement = journal
             .transaction
@@ -241,72 +202,45 @@ impl Catalog {
             .map_err(sql)?;
         let mut rows = statement.query([operation.id]).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
-            let action: String = row.get(0).map_err(sql)?;
             let detail: Option<String> = row.get(1).map_err(sql)?;
             let detail = detail.and_then(|text| serde_json::from_str(&text).ok());
-            let later = self.bindings(detail.as_ref())?;
-            if action == Action::Unpin.as_str() && later.pin == bound.pin {
-                bound.scopes.retain(|scope| !later.scopes.contains(scope));
-                bound.artifacts.retain(|id| !later.artifacts.contains(id));
+            match detail {
+                Some(Detail::PinBound(_)) => {}
+                Some(Detail::PinReleased(later)) if later.pin == bound.pin => {
+                    bound.scopes.retain(|scope| !later.scopes.contains(scope));
+                    bound.artifacts.retain(|id| !later.artifacts.contains(id));
+                }
+                Some(Detail::PinReleased(_)) => {}
+                // It may have let go what this operation bound, and somebody bound again since.
+                _ => return Err(self.no_detail("it does not say what it did to a pin")),
             }
         }
         Ok(bound)
     }
 
-    fn bindings(&self, detail: Option<&Value>) -> Result<Bindings, CatalogError> {
-        let detail = detail.cloned().unwrap_or_default();
-        serde_json::from_value(detail).map_err(|error| self.no_detail(&error.to_string()))
-    }
-
-    fn pin_name(&self, text: &str) -> Result<PinName, CatalogError> {
-        let name = text.parse();
-        name.map_err(|error: crate::model::pin::NotAPinName| self.no_detail(&error.to_string()))
-    }
-
-    /// The scores of an operation, without their values. One that it noted several times is one
-    /// change, from the first value to the last.
-    fn score_changes(
-        &self,
-        operation: &Operation,
-    ) -> Result<Vec<(Score, ScoreChange)>, CatalogError> {
-        let all = match operation.detail.clone() {
-            Some(Value::Array(all)) => all,
-            one => one.into_iter().collect(),
-        };
-        let read = |detail: Value| -> Result<(Score, ScoreChange), String> {
-            let text = |error: crate::model::name::NameError| error.to_string();
-            let change: ScoreChange =
-                serde_json::from_value(detail).map_err(|error| error.to_string())?;
-            let dataset = change.dataset.as_deref().map(str::parse).transpose();
-            let parameters = change.parameters.as_deref().map(str::parse).transpose();
-            let metric: Result<MetricName, _> = change.metric.parse();
-            let score = Score {
-                run: change.run.parse().map_err(text)?,
-                iteration: change.iteration,
-                dataset: dataset.map_err(text)?,
-                parameters: parameters.map_err(text)?,
-                metric: metric.map_err(|error| error.to_string())?,
-                value: f64::NAN,
+    /// The scores of an operation. One that it noted several times is one change, from the first
+    /// value to the last.
+    fn score_changes(&self, operation: &Operation) -> Result<Vec<ScoreChanged>, CatalogError> {
+        let mut places = HashMap::new();
+        let mut changes: Vec<ScoreChanged> = Vec::new();
+        for entry in operation.detail.iter().flat_map(Detail::entries) {
+            let Detail::ScoreChanged(change) = entry else {
+                return Err(self.no_detail("it does not say which score it changed"));
             };
-            Ok((score, change))
-        };
-        let mut places: HashMap<String, usize> = HashMap::new();
-        let mut changes: Vec<(Score, ScoreChange)> = Vec::new();
-        for detail in all {
-            let (score, change) = read(detail).map_err(|error| self.no_detail(&error))?;
-            let Score {
+            let ScoreChanged {
                 run,
                 iteration,
                 dataset,
                 parameters,
                 metric,
                 ..
-            } = &score;
-            let named = format!("{:?}", (run, iteration, dataset, parameters, metric));
-            let known = places.entry(named).or_insert(changes.len());
+            } = change;
+            let known = places
+                .entry((run, iteration, dataset, parameters, metric))
+                .or_insert(changes.len());
             match changes.get_mut(*known) {
-                Some((_, first)) => first.after = change.after,
-                None => changes.push((score, change)),
+                Some(first) => first.after = change.after,
+                None => changes.push(change.clone()),
             }
         }
         Ok(changes)
@@ -320,16 +254,25 @@ impl Catalog {
     }
 }
 
-/// A number as the detail has it: text where JSON does not have it.
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::String(text) => text.parse().ok(),
-        value => value.as_f64(),
+/// Artifacts by number, each once.
+fn in_order(artifacts: &[ArtifactId]) -> BTreeSet<ArtifactId> {
+    artifacts.iter().copied().collect()
+}
+
+/// The score that an operation changed, with one of its values.
+fn score_of(change: &ScoreChanged, value: ScoreValue) -> Score {
+    Score {
+        run: change.run.clone(),
+        iteration: change.iteration,
+        dataset: change.dataset.clone(),
+        parameters: change.parameters.clone(),
+        metric: change.metric.clone(),
+        value: value.0,
     }
 }
 
 /// Where a score belongs, in words.
-fn place(score: &Score) -> String {
+fn place(score: &ScoreChanged) -> String {
     let mut text = format!(
         "the score {} of {}, iteration {}",
         score.metric, score.run, score.iteration

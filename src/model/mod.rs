@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod clock;
 pub mod content;
+pub mod detail;
 pub mod filter;
 pub mod hint;
 pub mod identifier;

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
+use crate::model::detail::Detail;
 use crate::model::filter::Pattern;
 use crate::model::removal::Actor;
 
@@ -222,8 +223,8 @@ pub struct Operation {
     pub agent: Agent,
     /// Why; none where nobody said.
     pub reason: Option<String>,
-    /// What the images of artifacts do not say, such as the removal or the pin; JSON.
-    pub detail: Option<serde_json::Value>,
+    /// What the images of artifacts do not say, such as the removal or the pin.
+    pub detail: Option<Detail>,
     /// Number of images of artifacts.
     #[serde(rename = "image_count")]
     pub images: u64,

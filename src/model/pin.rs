@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::model::clock::Timestamp;
 use crate::model::filter::IterationRange;
@@ -13,9 +13,23 @@ use crate::model::removal::Actor;
 const MOST_CHARACTERS: usize = 100;
 
 /// The name of a pin, such as `figure-3`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct PinName(String);
+
+impl From<PinName> for String {
+    fn from(name: PinName) -> Self {
+        name.0
+    }
+}
+
+impl TryFrom<String> for PinName {
+    type Error = NotAPinName;
+
+    fn try_from(text: String) -> Result<Self, NotAPinName> {
+        text.parse()
+    }
+}
 
 impl PinName {
     /// The name as text.
@@ -104,15 +118,19 @@ impl PinError {
     }
 }
 
-/// Iterations of one run, with whatever is recorded there later.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// Iterations of one run, with whatever is recorded there later. Part of the history's format: see
+/// [`detail`](crate::model::detail).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PinScope {
     /// Run.
     pub run: String,
     /// First iteration; none is the lowest.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub first: Option<i64>,
     /// Last iteration; none is the highest. Where both are none, the whole run is bound, also what
     /// has no iteration.
+    #[serde(deserialize_with = "Option::deserialize")]
     pub last: Option<i64>,
 }
 

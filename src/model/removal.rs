@@ -11,9 +11,23 @@ use crate::model::clock::Timestamp;
 use crate::model::size::Total;
 
 /// The id of a removal and the name of its folder in the trash, such as `20261122-163000-3f9a2c`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct RemovalId(String);
+
+impl From<RemovalId> for String {
+    fn from(id: RemovalId) -> Self {
+        id.0
+    }
+}
+
+impl TryFrom<String> for RemovalId {
+    type Error = NotARemovalId;
+
+    fn try_from(text: String) -> Result<Self, NotARemovalId> {
+        text.parse()
+    }
+}
 
 impl RemovalId {
     /// Makes an id from the time and some random bits.
@@ -62,7 +76,7 @@ impl FromStr for RemovalId {
 }
 
 /// What has become of a removal's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum RemovalState {
     /// In the trash; can be restored.

@@ -37,7 +37,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Serialize;
-use serde_json::json;
 
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
@@ -47,6 +46,7 @@ use crate::catalog::{
 use crate::error::{Error, with_causes};
 use crate::model::artifact::State;
 use crate::model::clock::{Clock, Timestamp};
+use crate::model::detail::{BackupUsed, CatalogRebuilt, Detail};
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::operation::{Action, Agent, Doing};
@@ -234,11 +234,14 @@ impl Rebuilding<'_> {
             .extend(recovery.problems.into_iter().filter(is_new));
         self.compare(&catalog, &mut report)?;
         catalog.change(self.doing(), |change| {
-            change.note(json!({
-                "cause": report.cause,
-                "backup": report.backup,
-                "adopted": report.scan.adopted,
-                "removals": report.removals,
+            change.note(Detail::CatalogRebuilt(CatalogRebuilt {
+                cause: report.cause.clone(),
+                backup: report.backup.as_ref().map(|backup| BackupUsed {
+                    path: backup.path.display().to_string(),
+                    at: backup.at,
+                }),
+                adopted: report.scan.adopted,
+                removals: report.removals.clone(),
             }));
             Ok::<_, Error>(())
         })?;

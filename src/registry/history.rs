@@ -9,6 +9,7 @@ use super::{Registry, RestoreTarget};
 use crate::catalog::PinChange;
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::detail::Detail;
 use crate::model::operation::{
     Action, ChainReport, Doing, Hash, HistoryFilter, Image, Operation, UndoError,
 };
@@ -178,12 +179,12 @@ impl Registry {
     /// The removal that an operation made, where its data is still in the trash.
     fn kept_removal(&self, operation: &Operation) -> Result<RemovalId> {
         let id = operation.id;
-        let named = operation
-            .detail
-            .as_ref()
-            .and_then(|detail| detail["removal"].as_str());
-        let removal = named.and_then(|text| text.parse().ok());
-        let removal: RemovalId = removal.ok_or_else(|| Error::Internal {
+        let entries = operation.detail.iter().flat_map(Detail::entries);
+        let made = entries.filter_map(|entry| match entry {
+            Detail::RemovalMade(made) => Some(made.removal.clone()),
+            _ => None,
+        });
+        let removal = made.last().ok_or_else(|| Error::Internal {
             detail: format!("operation {id} does not name its removal"),
         })?;
         let found = self.removal(&removal)?;

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use dalsegno::RemoveOptions;
 use dalsegno::ScoreQuery;
+use dalsegno::model::detail::Detail;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::operation::HistoryFilter;
@@ -130,6 +131,38 @@ fn the_catalogs_are_those_of_their_versions() {
         assert_eq!(rows(&catalog).len(), count, "{version}");
         let last = "SELECT CAST(max(version) AS TEXT) FROM refinery_schema_history";
         assert_eq!(ask(&catalog, last), version.to_string());
+    }
+}
+
+/// The details of operations as they are on disk, by number.
+fn details(catalog: &Path) -> Vec<(i64, String)> {
+    let connection = Connection::open(catalog).unwrap();
+    let mut statement = connection
+        .prepare("SELECT id, detail FROM operation WHERE detail IS NOT NULL ORDER BY id")
+        .unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().map(Result::unwrap).collect()
+}
+
+#[test]
+fn the_details_of_old_operations_are_known_and_keep_their_text() {
+    for version in versions().filter(|version| *version >= 4) {
+        let (_folder, base) = unpack(version);
+        let registry = Registry::open(&base).unwrap();
+        let on_disk = details(&base.join(CATALOG));
+        assert!(on_disk.len() > 10, "{version}");
+        let mut read = Vec::new();
+        registry
+            .history(&HistoryFilter::default(), |operation| {
+                if let Some(detail) = operation.detail {
+                    let is_known = |entry: &Detail| !matches!(entry, Detail::Other(_));
+                    assert!(detail.entries().iter().all(is_known), "{detail}");
+                    read.insert(0, (operation.id, detail.to_string()));
+                }
+                Ok(std::ops::ControlFlow::Continue(()))
+            })
+            .unwrap();
+        assert_eq!(read, on_disk);
     }
 }
 

@@ -6,7 +6,7 @@ use dalsegno::RemoveOptions;
 use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
-use dalsegno::model::operation::Action;
+use dalsegno::model::operation::{Action, Operation};
 use dalsegno::model::progress::Silent;
 use dalsegno::{PinTarget, RefreshOptions, RestoreTarget};
 
@@ -87,6 +87,11 @@ fn scanning_refreshing_and_sealing() {
     assert_eq!(images, [before(&present), after(&get(&registry, OTHER))]);
 }
 
+/// The detail of an operation as JSON.
+fn detail_of(operation: &Operation) -> serde_json::Value {
+    serde_json::to_value(operation.detail.as_ref().unwrap()).unwrap()
+}
+
 #[test]
 fn removing_restoring_and_emptying_the_trash() {
     let (_folder, registry) = base();
@@ -94,7 +99,7 @@ fn removing_restoring_and_emptying_the_trash() {
     let (operation, images) = one(&registry, Action::Remove, || remove(&registry, ARRAY));
     assert_eq!(images, [before(&artifact)]);
     assert_eq!(operation.reason.as_deref(), Some("superseded"));
-    let detail = operation.detail.unwrap();
+    let detail = detail_of(&operation);
     let id = registry.trash().unwrap()[0].id.clone();
     assert_eq!(detail["removal"], id.as_str());
     assert_eq!(detail["state"], "kept");
@@ -105,7 +110,7 @@ fn removing_restoring_and_emptying_the_trash() {
             .unwrap();
     });
     assert_eq!(images, [after(&artifact)]);
-    assert_eq!(operation.detail.unwrap()["removal"], id.as_str());
+    assert_eq!(detail_of(&operation)["removal"], id.as_str());
 
     // That the purge begins is noted before the first file goes, and its end when none is left.
     remove(&registry, ARRAY);
@@ -116,7 +121,7 @@ fn removing_restoring_and_emptying_the_trash() {
         .iter()
         .map(|(operation, images)| {
             assert_eq!((operation.action, images.len()), (Action::Purge, 0));
-            operation.detail.as_ref().unwrap()["state"].clone()
+            detail_of(operation)["state"].clone()
         })
         .collect();
     assert_eq!(states, ["purging", "purged"]);
@@ -172,7 +177,7 @@ fn a_killed_removal_is_settled_without_an_operation_or_by_one() {
     let registry = open(folder.path());
     let last = history(&registry).pop().unwrap();
     assert_eq!((last.action, last.images), (Action::Recover, 0));
-    assert_eq!(last.detail.unwrap()["removal"], id);
+    assert_eq!(detail_of(&last)["removal"], id);
     assert!(registry.check_history(None).unwrap().is_whole());
 }
 
@@ -187,7 +192,7 @@ fn pins_and_unpins() {
     });
     assert!(images.is_empty());
     assert_eq!(operation.reason.as_deref(), Some("why"));
-    let detail = operation.detail.unwrap();
+    let detail = detail_of(&operation);
     assert_eq!(detail["scopes"][0]["run"], "mito");
     assert_eq!(detail["new"], true);
     assert!(made(&registry, || drop(registry.pin(&name, None, &of_run))).is_empty());
@@ -195,7 +200,7 @@ fn pins_and_unpins() {
     let (operation, _) = one(&registry, Action::Pin, || {
         registry.pin(&name, None, &artifacts).unwrap();
     });
-    let detail = operation.detail.unwrap();
+    let detail = detail_of(&operation);
     assert_eq!(
         (&detail["new"], &detail["artifacts"][0]),
         (&false.into(), &1.into())
@@ -205,7 +210,7 @@ fn pins_and_unpins() {
     let (operation, _) = one(&registry, Action::Unpin, || {
         registry.unpin(&name, Some(&of_run)).unwrap();
     });
-    let detail = operation.detail.unwrap();
+    let detail = detail_of(&operation);
     assert_eq!(
         (&detail["gone"], &detail["reason"]),
         (&true.into(), &"why".into())
@@ -220,15 +225,15 @@ fn scores() {
     let (_folder, registry) = base();
     let put = |value| drop(registry.score(&[score(1000, "voi", value)]).unwrap());
     let (operation, _) = one(&registry, Action::Score, || put(0.5));
-    let detail = operation.detail.unwrap();
+    let detail = detail_of(&operation);
     assert!(detail["before"].is_null() && detail["after"] == 0.5);
     assert!(made(&registry, || put(0.5)).is_empty());
     let (operation, _) = one(&registry, Action::Score, || put(f64::NAN));
-    let detail = operation.detail.unwrap();
+    let detail = detail_of(&operation);
     assert!(detail["before"] == 0.5 && detail["after"] == "NaN");
     let take = || assert!(registry.unscore(&[score(1000, "voi", 0.0)]).is_ok());
     let (operation, _) = one(&registry, Action::Unscore, take);
-    let detail = operation.detail.unwrap();
+    let detail = detail_of(&operation);
     assert!(detail["before"] == "NaN" && detail["after"].is_null());
     assert!(made(&registry, take).is_empty());
 }

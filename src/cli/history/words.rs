@@ -1,10 +1,11 @@
 //! Operations in words.
 
-use serde_json::Value;
-
 use crate::cli::render::count;
-use crate::model::operation::{Action, Operation};
+use crate::model::detail::{Detail, RemovalMade, RemovalStateSet, ScoreChanged};
+use crate::model::name::{DatasetName, Parameters};
+use crate::model::operation::Operation;
 use crate::model::pin::PinScope;
+use crate::model::score::ScoreValue;
 
 /// What an operation did, and why.
 pub(super) fn of(operation: &Operation) -> String {
@@ -15,13 +16,7 @@ pub(super) fn of(operation: &Operation) -> String {
         (None, _) => {}
     }
     if let Some(detail) = &operation.detail {
-        parts.extend(match operation.action {
-            Action::Pin => bindings(detail, "binds"),
-            Action::Unpin => bindings(detail, "lets go"),
-            Action::Score | Action::Unscore => scores(detail),
-            Action::Rebuild => rebuilds(detail),
-            _ => removals(detail),
-        });
+        parts.extend(did(detail.entries()));
     }
     let mut text = parts.join("; ");
     if let Some(reason) = &operation.reason {
@@ -34,90 +29,63 @@ pub(super) fn of(operation: &Operation) -> String {
     }
 }
 
-/// The entries of a detail: it is one, or a list of them.
-fn entries(detail: &Value) -> &[Value] {
-    match detail {
-        Value::Array(all) => all,
-        one => std::slice::from_ref(one),
-    }
-}
-
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "none".to_owned(),
-        other => other.to_string(),
-    }
-}
-
-/// What a rebuild began with; a removal that it found in the trash as any other.
-fn rebuilds(detail: &Value) -> Vec<String> {
-    let mut parts = removals(detail);
-    for entry in entries(detail)
+/// What an operation did beside changing rows. Of several scores the first is shown, and how many
+/// more there are.
+fn did(entries: &[Detail]) -> Vec<String> {
+    let (scores, others): (Vec<&Detail>, Vec<&Detail>) = entries
         .iter()
-        .filter(|entry| entry["cause"].is_string())
-    {
-        parts.push(match entry["backup"]["at"].as_str() {
-            Some(at) => format!("made anew from the backup of {at}"),
-            None => "made anew from the disk and the trash alone".to_owned(),
-        });
+        .partition(|entry| matches!(entry, Detail::ScoreChanged(_)));
+    let mut parts: Vec<String> = others.into_iter().filter_map(one).collect();
+    parts.extend(scores.first().copied().and_then(one));
+    if scores.len() > 1 {
+        parts.push(format!("and {}", count(scores.len() - 1, "more score")));
     }
     parts
 }
 
-fn removals(detail: &Value) -> Vec<String> {
-    let named = |entry: &Value| {
-        let id = entry["removal"].as_str()?;
-        let state = entry["state"].as_str().unwrap_or_default();
-        let state = match state {
-            "" => String::new(),
-            state => format!(" ({state})"),
-        };
-        Some(format!("removal {id}{state}"))
-    };
-    entries(detail).iter().filter_map(named).collect()
+fn one(entry: &Detail) -> Option<String> {
+    Some(match entry {
+        Detail::RemovalMade(RemovalMade { removal, state, .. })
+        | Detail::RemovalStateSet(RemovalStateSet { removal, state }) => {
+            format!("removal {removal} ({state})")
+        }
+        Detail::ItemNotInTrash(item) => format!("removal {}", item.removal),
+        Detail::PinBound(bound) => {
+            let what = bindings(&bound.scopes, bound.artifacts.len());
+            format!("{} binds {what}", bound.pin)
+        }
+        Detail::PinReleased(released) => {
+            let what = bindings(&released.scopes, released.artifacts.len());
+            format!("{} lets go {what}", released.pin)
+        }
+        Detail::ScoreChanged(change) => score(change),
+        Detail::CatalogRebuilt(rebuilt) => match &rebuilt.backup {
+            Some(backup) => format!("made anew from the backup of {}", backup.at),
+            None => "made anew from the disk and the trash alone".to_owned(),
+        },
+        Detail::Several(_) | Detail::Other(_) => return None,
+    })
 }
 
-fn bindings(detail: &Value, verb: &str) -> Vec<String> {
-    let of = |entry: &Value| {
-        let scopes = entry["scopes"].as_array().into_iter().flatten();
-        let mut parts: Vec<String> = scopes
-            .map(|scope| {
-                let scope = PinScope {
-                    run: text(&scope["run"]),
-                    first: scope["first"].as_i64(),
-                    last: scope["last"].as_i64(),
-                };
-                scope.to_string()
-            })
-            .collect();
-        let artifacts = entry["artifacts"].as_array().map_or(0, Vec::len);
-        if artifacts > 0 {
-            parts.push(count(artifacts, "artifact"));
-        }
-        format!("{} {verb} {}", text(&entry["pin"]), parts.join("; "))
-    };
-    entries(detail).iter().map(of).collect()
-}
-
-fn scores(detail: &Value) -> Vec<String> {
-    let entries = entries(detail);
-    let Some(first) = entries.first() else {
-        return Vec::new();
-    };
-    let mut place = format!("{}, iteration {}", text(&first["run"]), first["iteration"]);
-    for part in ["dataset", "parameters"] {
-        if let Some(name) = first[part].as_str() {
-            place.push_str(&format!(", {name}"));
-        }
+fn bindings(scopes: &[PinScope], artifacts: usize) -> String {
+    let mut parts: Vec<String> = scopes.iter().map(PinScope::to_string).collect();
+    if artifacts > 0 {
+        parts.push(count(artifacts, "artifact"));
     }
-    let values = match (&first["before"], &first["after"]) {
-        (Value::Null, after) => format!("= {}", text(after)),
+    parts.join("; ")
+}
+
+fn score(change: &ScoreChanged) -> String {
+    let mut place = format!("{}, iteration {}", change.run, change.iteration);
+    let dataset = change.dataset.as_ref().map(DatasetName::as_str);
+    let parameters = change.parameters.as_ref().map(Parameters::as_str);
+    for name in [dataset, parameters].into_iter().flatten() {
+        place.push_str(&format!(", {name}"));
+    }
+    let text = |value: Option<ScoreValue>| value.map_or("none".to_owned(), |v| v.to_string());
+    let values = match (change.before, change.after) {
+        (None, after) => format!("= {}", text(after)),
         (before, after) => format!("{} → {}", text(before), text(after)),
     };
-    let mut parts = vec![format!("{} {values} of {place}", text(&first["metric"]))];
-    if entries.len() > 1 {
-        parts.push(format!("and {}", count(entries.len() - 1, "more score")));
-    }
-    parts
+    format!("{} {values} of {place}", change.metric)
 }

@@ -5,16 +5,30 @@ mod import;
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::name::{DatasetName, Parameters, RunName};
 
 pub use import::{ImportError, read};
 
 /// The name of a metric, such as `voi`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct MetricName(String);
+
+impl From<MetricName> for String {
+    fn from(name: MetricName) -> Self {
+        name.0
+    }
+}
+
+impl TryFrom<String> for MetricName {
+    type Error = NotAMetricName;
+
+    fn try_from(text: String) -> Result<Self, NotAMetricName> {
+        text.parse()
+    }
+}
 
 impl MetricName {
     /// The name as text.
@@ -71,6 +85,64 @@ pub struct Score {
     /// numbers.
     #[serde(serialize_with = "value")]
     pub value: f64,
+}
+
+/// A score's value in the history: `NaN` is equal to `NaN`, so that two of them can be compared.
+///
+/// In JSON a number, or one of the texts `NaN`, `inf` and `-inf`, for which JSON has no numbers.
+#[derive(Debug, Clone, Copy)]
+pub struct ScoreValue(pub f64);
+
+impl ScoreValue {
+    /// Not a number.
+    pub const NAN: Self = Self(f64::NAN);
+}
+
+/// Writes the number as JSON does, `2.0` with its point.
+impl fmt::Display for ScoreValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match serde_json::Number::from_f64(self.0) {
+            Some(number) => number.fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl PartialEq for ScoreValue {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0 || (self.0.is_nan() && other.0.is_nan())
+    }
+}
+
+impl Eq for ScoreValue {}
+
+impl Serialize for ScoreValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        value(&self.0, serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for ScoreValue {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Number(f64),
+            Text(String),
+        }
+        match Written::deserialize(deserializer)? {
+            Written::Number(number) => Ok(Self(number)),
+            // Only what has no number in JSON is text, or reading and writing would change a detail.
+            Written::Text(text) => match text.as_str() {
+                "NaN" => Ok(Self(f64::NAN)),
+                "inf" => Ok(Self(f64::INFINITY)),
+                "-inf" => Ok(Self(f64::NEG_INFINITY)),
+                _ => Err(serde::de::Error::custom(format!(
+                    "\"{text}\" is not a score"
+                ))),
+            },
+        }
+    }
 }
 
 /// Reads a value: a number, `nan`, `inf` or `-inf`. None where it is none of these, or a number that
