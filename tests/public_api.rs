@@ -93,3 +93,12 @@ fn difference<'a>(expected: &'a str, found: &'a str) -> (Vec<&'a str>, Vec<&'a s
     };
     (only(expected, found), only(found, expected))
 }
+
+/// A handle serves several threads, and an error can be carried to another.
+#[test]
+fn handles_and_errors_are_send_and_sync() {
+    fn check<T: Send + Sync + std::fmt::Debug + 'static>() {}
+    check::<dalsegno::Registry>();
+    check::<dalsegno::Options>();
+    check::<dalsegno::Error>();
+}

@@ -11,6 +11,7 @@ mod store;
 mod verifying;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -67,6 +68,16 @@ pub struct Registry {
     recovery: Recovery,
     /// The policies that the configuration names.
     policies: BTreeMap<String, NamedPolicy>,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry")
+            .field("base", &self.base.path())
+            .field("catalog", &self.catalog.path())
+            .field("read_only", &self.catalog.is_read_only())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Registry {

@@ -1,5 +1,6 @@
 //! How a registry is opened or made.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +36,19 @@ pub struct Options {
     interrupt: Option<Interrupt>,
     pub(super) clock: Arc<dyn Clock>,
     monitor: Arc<dyn Monitor>,
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The rest are functions and traits of the caller.
+        f.debug_struct("Options")
+            .field("catalog", &self.catalog)
+            .field("read_only", &self.read_only)
+            .field("single_host", &self.single_host)
+            .field("durability", &self.durability)
+            .field("lock_timeout", &self.lock_timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Default for Options {
