@@ -76,7 +76,9 @@ pub use registry::{
 };
 pub use store::{FileSystem, Notice, NoticeClass, PurgeReport, StorageError, WalkOptions, umask};
 
-/// The example of the README compiles and runs.
+/// The Rust blocks of the documents compile and run.
 #[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+mod documents {
+    #[doc = include_str!("../docs/src/rust.md")]
+    struct Library;
+}
