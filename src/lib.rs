@@ -22,6 +22,8 @@
 //! | everything else | the runs' own |
 
 #![forbid(unsafe_code)]
+// Types that only `testing` hands out are internal and may do without.
+#![cfg_attr(not(feature = "testing"), warn(missing_debug_implementations))]
 #![cfg_attr(
     not(feature = "cli"),
     expect(rustdoc::broken_intra_doc_links, reason = "cli is left out")
