@@ -4,5 +4,7 @@
 //! registry.
 
 pub use crate::catalog::sqlite::backup;
-pub use crate::catalog::{Adopted, Catalog, CatalogOptions, Found, Note, Seal};
+pub use crate::catalog::{
+    Adopted, Catalog, CatalogOptions, Found, Note, Seal, Selected, statements,
+};
 pub use crate::store::{Base, Expected, Hashed, Look, ReadError, hash};

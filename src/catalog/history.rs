@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::error::CatalogError;
 use super::journal::{self, Fields};
 use super::query::Query;
-use super::rows::{self, columns, names};
+use super::rows::{self, Columns, columns, names};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
@@ -308,7 +308,9 @@ impl Catalog {
         }
         let (mut hasher, mut line) = (Sha256::new(), Vec::new());
         for image in &images {
-            journal::line_of_image(&mut hasher, &mut line, image.side, &image.artifact);
+            let columns = Columns::of(&image.artifact);
+            let id = image.artifact.id.0;
+            journal::feed_image(&mut hasher, &mut line, image.side, id, &columns);
         }
         let images: [u8; 32] = hasher.finalize().into();
         let detail: Option<String> = row

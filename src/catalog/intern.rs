@@ -4,7 +4,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::error::CatalogError;
 use super::record::Recorder;
+use super::rows::References;
 use crate::model::key::Key;
+use crate::model::layout::Location;
 
 pub(super) const INTERN: [(&str, &str); 4] = [
     (
@@ -30,10 +32,13 @@ pub(super) const CONTAINER: (&str, &str) = (
 );
 
 impl Recorder<'_> {
-    pub(super) fn columns(
+    /// What the row of a key at a place refers to; what is not there yet is inserted.
+    pub(super) fn references<'l>(
         &mut self,
         key: &Key,
-    ) -> Result<(Option<i64>, Option<i64>), CatalogError> {
+        location: &'l Location,
+    ) -> Result<References<'l>, CatalogError> {
+        let run = self.intern(0, key.run().as_str())?;
         let dataset = match key.dataset() {
             Some(dataset) => Some(self.intern(1, dataset.as_str())?),
             None => None,
@@ -42,7 +47,13 @@ impl Recorder<'_> {
             Some(parameters) => Some(self.intern(2, parameters.as_str())?),
             None => None,
         };
-        Ok((dataset, parameters))
+        Ok(References {
+            run,
+            dataset,
+            parameters,
+            container: self.container(&location.container, run)?,
+            array: location.array.as_deref().unwrap_or_default().into(),
+        })
     }
 
     /// The number of a string in table `table` of [`INTERN`].
@@ -57,7 +68,7 @@ impl Recorder<'_> {
         Ok(id)
     }
 
-    pub(super) fn container(&mut self, path: &str, run: i64) -> Result<i64, CatalogError> {
+    fn container(&mut self, path: &str, run: i64) -> Result<i64, CatalogError> {
         if let Some(&id) = self.containers.get(path) {
             return Ok(id);
         }

@@ -12,18 +12,17 @@
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::ops::RangeInclusive;
+use std::sync::LazyLock;
 
-use rusqlite::{Connection, OptionalExtension, Statement, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Statement, ToSql, Transaction, params};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::error::CatalogError;
-use super::rows;
+use super::rows::{self, Columns, References, row_columns};
 use super::sqlite::file::Catalog;
-use crate::model::artifact::{Artifact, Origin, State};
-use crate::model::content::ContentHash;
+use crate::model::artifact::Artifact;
 use crate::model::detail::Detail;
-use crate::model::key::Key;
 use crate::model::operation::{Agent, Doing, Hash, Side};
 
 pub(super) const HEAD: &str = "SELECT id, hash FROM operation ORDER BY id DESC LIMIT 1";
@@ -32,31 +31,22 @@ pub(super) const INSERT_AGENT: &str = "INSERT INTO agent (user, host, pid, comma
 pub(super) const INSERT_OPERATION: &str = "INSERT INTO operation \
      (id, at, agent_id, action, reason, detail, images, hash) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-pub(super) const INSERT_IMAGE: &str = "INSERT INTO image (operation_id, number, artifact_id, side, \
-     run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
-     bytes, files, recorded_at, written_at, sealed_at, owner, content) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, \
-     ?20)";
-/// Inserts images of the rows between two numbers, as they are.
-pub(super) const COPY: &str = "INSERT INTO image (operation_id, number, artifact_id, side, \
-     run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
-     bytes, files, recorded_at, written_at, sealed_at, owner, content) \
-     SELECT ?1, ?2 + id - ?4, id, ?3, run_id, kind_id, iteration, dataset_id, parameters_id, \
-     container_id, array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner, \
-     content FROM artifact WHERE id BETWEEN ?4 AND ?5";
-/// What of a row stands in other tables, by number.
-pub(super) const NAMED: &str =
+pub(super) static INSERT_IMAGE: LazyLock<String> = LazyLock::new(|| {
+    let columns = concat!("operation_id, number, artifact_id, side, ", row_columns!());
+    let marks = rows::marks(columns);
+    format!("INSERT INTO image ({columns}) VALUES ({marks})")
+});
+/// Inserts images of the rows between two ids, as they are.
+pub(super) const COPY: &str = concat!(
+    "INSERT INTO image (operation_id, number, artifact_id, side, ",
+    row_columns!(),
+    ") SELECT ?1, ?2 + id - ?4, id, ?3, ",
+    row_columns!(),
+    " FROM artifact WHERE id BETWEEN ?4 AND ?5"
+);
+/// The [`References`] of a row.
+pub(super) const REFERENCES: &str =
     "SELECT run_id, dataset_id, parameters_id, container_id, array FROM artifact WHERE id = ?1";
-
-/// What of a row an [`Artifact`] has as text, and the row by number.
-pub(super) struct Named<'a> {
-    pub(super) run: i64,
-    pub(super) dataset: Option<i64>,
-    pub(super) parameters: Option<i64>,
-    pub(super) container: i64,
-    /// Empty: the container itself.
-    pub(super) array: Cow<'a, str>,
-}
 
 /// Set by the benchmark that takes history's share of recording, and by no other build.
 const IS_OFF: bool = cfg!(dalsegno_bench_without_history);
@@ -150,12 +140,12 @@ impl Journal<'_> {
         if IS_OFF {
             return Ok(());
         }
-        let named = self
+        let references = self
             .transaction
-            .prepare_cached(NAMED)
+            .prepare_cached(REFERENCES)
             .and_then(|mut statement| {
                 statement.query_row([artifact.id.0], |row| {
-                    Ok(Named {
+                    Ok(References {
                         run: row.get(0)?,
                         dataset: row.get(1)?,
                         parameters: row.get(2)?,
@@ -167,65 +157,50 @@ impl Journal<'_> {
             .map_err(|error| self.sql(error))?;
         let mut insert = self
             .transaction
-            .prepare_cached(INSERT_IMAGE)
+            .prepare_cached(&INSERT_IMAGE)
             .map_err(|error| self.sql(error))?;
-        self.image_of(side, artifact, &named, &mut insert)
+        let columns = Columns::of(artifact);
+        self.image_of(side, artifact.id.0, &columns, &references, &mut insert)
     }
 
-    /// The same of a row whose numbers are at hand, such as a new one. `insert`: the statement of
-    /// [`INSERT_IMAGE`].
+    /// The same of a row whose references are at hand, such as a new one. `insert`: the statement
+    /// of [`INSERT_IMAGE`].
     pub(super) fn image_of(
         &self,
         side: Side,
-        artifact: &Artifact,
-        named: &Named<'_>,
+        id: i64,
+        columns: &Columns<'_>,
+        references: &References<'_>,
         insert: &mut Statement<'_>,
     ) -> Result<(), CatalogError> {
         if IS_OFF {
             return Ok(());
         }
         let number = self.images.get();
-        insert
-            .execute(params![
-                self.after.0,
-                number,
-                artifact.id.0,
-                side as i64,
-                named.run,
-                rows::kind_number(artifact.key.kind()),
-                artifact.key.iteration(),
-                named.dataset,
-                named.parameters,
-                named.container,
-                named.array,
-                artifact.origin as i64,
-                rows::state_number(artifact.state),
-                artifact.size.map(|size| size.bytes.0),
-                artifact.size.map(|size| size.files),
-                artifact.recorded_at.0,
-                artifact.written_at.map(|time| time.0),
-                artifact.sealed_at.map(|time| time.0),
-                artifact.owner,
-                artifact.content_hash.map(|hash| hash.0),
-            ])
-            .map_err(|error| self.sql(error))?;
+        let mut write = || {
+            let head: [&dyn ToSql; 4] = [&self.after.0, &number, &id, &(side as i64)];
+            let next = rows::bind_all(insert, 1, &head)?;
+            columns.bind(insert, next, references)?;
+            insert.raw_execute()
+        };
+        write().map_err(|error| self.sql(error))?;
         self.images.set(number + 1);
         let mut line = self.line.borrow_mut();
-        line_of_image(&mut self.hasher.borrow_mut(), &mut line, side, artifact);
+        feed_image(&mut self.hasher.borrow_mut(), &mut line, side, id, columns);
         Ok(())
     }
 
     /// Notes new rows, numbered one after the other, as they are. `copy`: the statement of [`COPY`].
-    pub(super) fn images_of_new(
+    pub(super) fn images_of_new<'c>(
         &self,
         ids: RangeInclusive<i64>,
         copy: &mut Statement<'_>,
-        lines: &[ImageLine<'_>],
+        columns: impl ExactSizeIterator<Item = Columns<'c>>,
     ) -> Result<(), CatalogError> {
         if IS_OFF {
             return Ok(());
         }
-        let (number, rows) = (self.images.get(), lines.len());
+        let (number, rows) = (self.images.get(), columns.len());
         let side = Side::After as i64;
         let copied = copy
             .execute(params![self.after.0, number, side, ids.start(), ids.end()])
@@ -243,8 +218,8 @@ impl Journal<'_> {
         self.images.set(number + rows as u64);
         let mut line = self.line.borrow_mut();
         let mut hasher = self.hasher.borrow_mut();
-        for image in lines {
-            feed(&mut hasher, &mut line, image);
+        for (id, columns) in ids.zip(columns) {
+            feed_image(&mut hasher, &mut line, Side::After, id, &columns);
         }
         Ok(())
     }
@@ -337,21 +312,11 @@ pub(super) struct Fields<'a> {
 
 /// What of an image is hashed.
 #[derive(Serialize)]
-pub(super) struct ImageLine<'a> {
-    pub(super) side: Side,
-    pub(super) id: i64,
-    pub(super) key: &'a Key,
-    pub(super) origin: Origin,
-    pub(super) state: State,
-    pub(super) bytes: Option<u64>,
-    pub(super) files: Option<u64>,
-    pub(super) recorded_at: i64,
-    pub(super) written_at: Option<i64>,
-    pub(super) sealed_at: Option<i64>,
-    pub(super) owner: Option<u32>,
-    /// Left out where there is none: the lines of before there were any stay as they were.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) content: Option<ContentHash>,
+struct ImageLine<'a> {
+    side: Side,
+    id: i64,
+    #[serde(flatten)]
+    columns: &'a Columns<'a>,
 }
 
 /// Feeds a hash with a value as a line of JSON, written to `line` first.
@@ -363,28 +328,15 @@ fn feed(hasher: &mut Sha256, line: &mut Vec<u8>, value: &impl Serialize) {
     hasher.update(&*line);
 }
 
-/// Feeds the hash of an operation's images with one of them.
-pub(super) fn line_of_image(
+/// Feeds the hash of an operation's images with one of them, written to `line` first.
+pub(super) fn feed_image(
     hasher: &mut Sha256,
     line: &mut Vec<u8>,
     side: Side,
-    artifact: &Artifact,
+    id: i64,
+    columns: &Columns<'_>,
 ) {
-    let image = ImageLine {
-        side,
-        id: artifact.id.0,
-        key: &artifact.key,
-        origin: artifact.origin,
-        state: artifact.state,
-        bytes: artifact.size.map(|size| size.bytes.0),
-        files: artifact.size.map(|size| size.files),
-        recorded_at: artifact.recorded_at.0,
-        written_at: artifact.written_at.map(|time| time.0),
-        sealed_at: artifact.sealed_at.map(|time| time.0),
-        owner: artifact.owner,
-        content: artifact.content_hash,
-    };
-    feed(hasher, line, &image);
+    feed(hasher, line, &ImageLine { side, id, columns });
 }
 
 /// The hash of an operation.

@@ -44,8 +44,6 @@ mod journal;
 mod lookup;
 mod observe;
 mod pins;
-#[cfg(test)]
-mod plans;
 mod query;
 mod record;
 mod reinstate;
@@ -53,6 +51,8 @@ mod removals;
 mod rows;
 mod scores;
 pub(crate) mod sqlite;
+#[cfg(feature = "testing")]
+pub mod statements;
 mod summary;
 mod undo;
 

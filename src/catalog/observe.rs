@@ -1,12 +1,14 @@
 //! Writing what was seen of data into rows.
 
+use std::sync::LazyLock;
+
 use rusqlite::params;
 
 use super::error::CatalogError;
 use super::journal::Journal;
 use super::lookup::BY_ID;
 use super::record::Recorder;
-use super::rows;
+use super::rows::{self, Columns, data_columns};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
@@ -14,8 +16,13 @@ use crate::model::content::ContentHash;
 use crate::model::observation::Observation;
 use crate::model::operation::{Doing, Side};
 
-pub(super) const SEE: &str = "UPDATE artifact SET state = ?2, bytes = ?3, files = ?4, \
-     written_at = ?5, sealed_at = ?6, owner = ?8, content = ?9 WHERE id = ?1 AND state = ?7";
+/// Writes an observation into a row, unless its state is another meanwhile.
+pub(super) static SEE: LazyLock<String> = LazyLock::new(|| {
+    let columns = data_columns!("");
+    let marks = rows::marks(columns);
+    format!("UPDATE artifact SET ({columns}) = ({marks}) WHERE id = ? AND state = ?")
+});
+
 /// What [`Catalog::note`] is told about one artifact.
 #[derive(Debug, Clone, Copy)]
 pub struct Note {
@@ -139,19 +146,12 @@ impl Catalog {
         journal.image(Side::Before, before)?;
         let changed = journal
             .transaction
-            .prepare_cached(SEE)
+            .prepare_cached(&SEE)
             .and_then(|mut statement| {
-                statement.execute(params![
-                    before.id.0,
-                    rows::state_number(state),
-                    size.map(|size| size.bytes.0),
-                    size.map(|size| size.files),
-                    written_at.map(|time| time.0),
-                    sealed_at.map(|time| time.0),
-                    rows::state_number(before.state),
-                    owner,
-                    content_hash.map(|hash| hash.0),
-                ])
+                let next = Columns::of(&after).bind_data(&mut statement, 1)?;
+                let state = rows::state_number(before.state);
+                rows::bind_all(&mut statement, next, &[&before.id.0, &state])?;
+                statement.raw_execute()
             })
             .map_err(sql)?;
         journal.image(Side::After, &after)?;

@@ -278,18 +278,11 @@ impl Catalog {
             self.run_query(connection, &listing(filter, now, Selected::All), |row| {
                 let read = match self.artifact_of(connection, row) {
                     Ok(artifact) => RowRead::Whole(Box::new(artifact)),
-                    Err(CatalogError::Row { id, detail, .. }) => {
-                        let text = |index| rows::field::<String>(row, index).unwrap_or_default();
-                        let (container, array) = (text(6), text(7));
-                        RowRead::Damaged {
-                            id: ArtifactId(id),
-                            path: match array.is_empty() {
-                                true => container,
-                                false => format!("{container}/{array}"),
-                            },
-                            detail,
-                        }
-                    }
+                    Err(CatalogError::Row { id, detail, .. }) => RowRead::Damaged {
+                        id: ArtifactId(id),
+                        path: rows::path_of(row),
+                        detail,
+                    },
                     Err(error) => return Err(error.into()),
                 };
                 each(read)?;

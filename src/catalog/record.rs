@@ -8,27 +8,36 @@ use std::collections::HashMap;
 use std::ops::AddAssign;
 use std::sync::LazyLock;
 
-use rusqlite::{CachedStatement, ToSql, Transaction, params};
+use rusqlite::{CachedStatement, Statement, Transaction, params};
 
 use super::error::CatalogError;
-use super::journal::{COPY, INSERT_IMAGE, ImageLine, Journal, Named};
+use super::journal::{COPY, INSERT_IMAGE, Journal};
 use super::lookup::BY_ID;
-use super::observe::Word;
-use super::rows;
+use super::rows::{self, Columns, References, key_columns, row_columns};
 use super::sqlite::file::Catalog;
-use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
 use crate::model::observation::Observation;
 use crate::model::operation::{Doing, Side};
 
-pub(super) const REKEY: &str = "UPDATE artifact SET run_id = ?2, kind_id = ?3, iteration = ?4, \
-     dataset_id = ?5, parameters_id = ?6, origin = ?7 WHERE id = ?1";
-pub(super) const INSERT: &str = "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, \
-     parameters_id, container_id, array, origin, state, bytes, files, recorded_at, written_at, \
-     owner) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+/// Makes a row the artifact of another key at the same place.
+pub(super) static REKEY: LazyLock<String> = LazyLock::new(|| {
+    let columns = key_columns!();
+    format!(
+        "UPDATE artifact SET ({columns}) = ({}) WHERE id = ?",
+        rows::marks(columns)
+    )
+});
+/// Inserts a row; a `NULL` for its id gives it the next one.
+pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
+    let columns = concat!("id, ", row_columns!());
+    format!(
+        "INSERT INTO artifact ({columns}) VALUES ({})",
+        rows::marks(columns)
+    )
+});
 /// Whether there is a row at a place. To read a row, its names and pins are opened before anybody
 /// knows that there is one.
 pub(super) const IS_AT: &str = "SELECT 1 FROM artifact WHERE container_id = ?1 AND array = ?2";
@@ -39,15 +48,13 @@ const TOGETHER: usize = 16;
 pub(super) const ARE_BETWEEN: &str =
     "SELECT 1 FROM artifact WHERE container_id = ?1 AND array BETWEEN ?2 AND ?3";
 /// Inserts rows for [`TOGETHER`] artifacts.
-static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
-    let row = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
-    format!(
-        "INSERT INTO artifact (run_id, kind_id, iteration, dataset_id, parameters_id, \
-         container_id, array, origin, state, bytes, files, recorded_at, written_at, owner) \
-         VALUES {}",
-        [row; TOGETHER].join(", ")
-    )
+pub(super) static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
+    let columns = row_columns!();
+    let row = format!("({})", rows::marks(columns));
+    let rows = vec![row; TOGETHER].join(", ");
+    format!("INSERT INTO artifact ({columns}) VALUES {rows}")
 });
+
 /// What a record call found or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
@@ -155,12 +162,12 @@ impl Recorder<'_> {
             }
             Some(artifact) if artifact.origin == Origin::Scanned => {
                 self.journal.image(Side::Before, &artifact)?;
-                self.rekey(artifact.id, key)?;
                 let artifact = Artifact {
                     key: key.clone(),
                     origin: Origin::Recorded,
                     ..artifact
                 };
+                self.rekey(&artifact, &location)?;
                 self.journal.image(Side::After, &artifact)?;
                 Ok(Recorded {
                     artifact,
@@ -210,60 +217,18 @@ impl Recorder<'_> {
         origin: Origin,
         seen: Option<Observation>,
     ) -> Result<Recorded, CatalogError> {
-        let run = self.intern(0, key.run().as_str())?;
-        let (dataset, parameters) = self.columns(key)?;
-        let container = self.container(&location.container, run)?;
-        let state = if seen.is_some() {
-            State::Present
-        } else {
-            State::Reserved
-        };
-        let size = seen.and_then(|seen| seen.size);
-        let id = once(&mut self.insert, self.transaction, INSERT)
-            .and_then(|statement| {
-                statement.insert(params![
-                    run,
-                    rows::kind_number(key.kind()),
-                    key.iteration(),
-                    dataset,
-                    parameters,
-                    container,
-                    location.array.as_deref().unwrap_or_default(),
-                    origin as i64,
-                    rows::state_number(state),
-                    size.map(|size| size.bytes.0),
-                    size.map(|size| size.files),
-                    self.now.0,
-                    seen.map(|seen| seen.written_at.0),
-                    seen.and_then(|seen| seen.owner),
-                ])
-            })
+        let references = self.references(key, location)?;
+        let columns = Columns::new(key, origin, seen.as_ref(), self.now);
+        once(&mut self.insert, self.transaction, &INSERT)
+            .and_then(|statement| insert(statement, None, &columns, &references))
             .map_err(|error| self.catalog.sql("recording", error))?;
-        let artifact = Artifact {
-            id: ArtifactId(id),
-            key: key.clone(),
-            state,
-            origin,
-            size,
-            recorded_at: self.now,
-            written_at: seen.map(|seen| seen.written_at),
-            sealed_at: None,
-            content_hash: None,
-            owner: seen.and_then(|seen| seen.owner),
-            pins: self.pins_of_new(ArtifactId(id), key)?,
-            base: self.catalog.base.clone(),
-        };
-        let named = Named {
-            run,
-            dataset,
-            parameters,
-            container,
-            array: location.array.as_deref().unwrap_or_default().into(),
-        };
-        let insert = once(&mut self.insert_image, self.transaction, INSERT_IMAGE)
+        let id = self.transaction.last_insert_rowid();
+        let mut artifact = columns.to_artifact(id, &self.catalog.base);
+        artifact.pins = self.pins_of_new(artifact.id, key)?;
+        let insert = once(&mut self.insert_image, self.transaction, &INSERT_IMAGE)
             .map_err(|error| self.catalog.sql("recording", error))?;
         self.journal
-            .image_of(Side::After, &artifact, &named, insert)?;
+            .image_of(Side::After, id, &columns, &references, insert)?;
         Ok(Recorded {
             artifact,
             is_new: true,
@@ -284,21 +249,14 @@ impl Recorder<'_> {
         }
     }
 
-    fn rekey(&mut self, id: ArtifactId, key: &Key) -> Result<(), CatalogError> {
-        let run = self.intern(0, key.run().as_str())?;
-        let (dataset, parameters) = self.columns(key)?;
+    fn rekey(&mut self, artifact: &Artifact, location: &Location) -> Result<(), CatalogError> {
+        let references = self.references(&artifact.key, location)?;
         self.transaction
-            .prepare_cached(REKEY)
+            .prepare_cached(&REKEY)
             .and_then(|mut statement| {
-                statement.execute(params![
-                    id.0,
-                    run,
-                    rows::kind_number(key.kind()),
-                    key.iteration(),
-                    dataset,
-                    parameters,
-                    Origin::Recorded as i64,
-                ])
+                let next = Columns::of(artifact).bind_key(&mut statement, 1, &references)?;
+                statement.raw_bind_parameter(next, artifact.id.0)?;
+                statement.raw_execute()
             })
             .map_err(|error| self.catalog.sql("recording", error))?;
         Ok(())
@@ -314,10 +272,7 @@ impl Recorder<'_> {
         let mut adopted = Adopted::default();
         match self.at(&found.location)? {
             Some(artifact) => {
-                let seen = Some(found.seen);
-                let is_changed =
-                    self.catalog
-                        .note_one(self.journal, &artifact, seen, Word::Kept)?;
+                let is_changed = self.see(&artifact, Some(found.seen))?;
                 adopted.updated = u64::from(is_changed);
             }
             None => {
@@ -371,44 +326,17 @@ impl Recorder<'_> {
     }
 
     /// Makes rows for [`TOGETHER`] artifacts.
-    fn insert_together<'l>(&mut self, found: &[&'l Found]) -> Result<(), CatalogError> {
-        let mut index = 1;
+    fn insert_together(&mut self, found: &[&Found]) -> Result<(), CatalogError> {
+        let (now, mut next) = (self.now, 1);
         for found in found {
-            let Found {
-                key,
-                location,
-                seen,
-            } = found;
-            let run = self.intern(0, key.run().as_str())?;
-            let (dataset, parameters) = self.columns(key)?;
-            let container = self.container(&location.container, run)?;
-            let sql = |error| self.catalog.sql("recording", error);
-            let statement = once(
+            let references = self.references(&found.key, &found.location)?;
+            next = once(
                 &mut self.insert_together,
                 self.transaction,
                 &INSERT_TOGETHER,
             )
-            .map_err(sql)?;
-            let values: &[&dyn ToSql] = params![
-                run,
-                rows::kind_number(key.kind()),
-                key.iteration(),
-                dataset,
-                parameters,
-                container,
-                location.array.as_deref().unwrap_or_default(),
-                Origin::Scanned as i64,
-                rows::state_number(State::Present),
-                seen.size.map(|size| size.bytes.0),
-                seen.size.map(|size| size.files),
-                self.now.0,
-                seen.written_at.0,
-                seen.owner,
-            ];
-            for value in values {
-                statement.raw_bind_parameter(index, value).map_err(sql)?;
-                index += 1;
-            }
+            .and_then(|statement| columns_of(found, now).bind(statement, next, &references))
+            .map_err(|error| self.catalog.sql("recording", error))?;
         }
         let sql = |error| self.catalog.sql("recording", error);
         once(
@@ -421,24 +349,27 @@ impl Recorder<'_> {
         // Each is given the one after the highest that ever was.
         let last = self.transaction.last_insert_rowid();
         let ids = last - (TOGETHER as i64 - 1)..=last;
-        let line = |(id, found): (i64, &&'l Found)| ImageLine {
-            side: Side::After,
-            id,
-            key: &found.key,
-            origin: Origin::Scanned,
-            state: State::Present,
-            bytes: found.seen.size.map(|size| size.bytes.0),
-            files: found.seen.size.map(|size| size.files),
-            recorded_at: self.now.0,
-            written_at: Some(found.seen.written_at.0),
-            sealed_at: None,
-            owner: found.seen.owner,
-            content: None,
-        };
-        let lines: Vec<ImageLine<'_>> = ids.clone().zip(found).map(line).collect();
         let copy = once(&mut self.copy, self.transaction, COPY).map_err(sql)?;
-        self.journal.images_of_new(ids, copy, &lines)
+        let columns = found.iter().map(|found| columns_of(found, now));
+        self.journal.images_of_new(ids, copy, columns)
     }
+}
+
+/// The columns of the row that data becomes which a scan found.
+fn columns_of(found: &Found, now: Timestamp) -> Columns<'_> {
+    Columns::new(&found.key, Origin::Scanned, Some(&found.seen), now)
+}
+
+/// Inserts a row with a statement of [`INSERT`]; without `id` it gets the next one.
+pub(super) fn insert(
+    statement: &mut Statement<'_>,
+    id: Option<i64>,
+    columns: &Columns<'_>,
+    references: &References<'_>,
+) -> rusqlite::Result<()> {
+    statement.raw_bind_parameter(1, id)?;
+    columns.bind(statement, 2, references)?;
+    statement.raw_execute().map(drop)
 }
 
 /// The statement that a place holds; prepared where it is the first time.

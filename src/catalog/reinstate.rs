@@ -1,24 +1,25 @@
 //! Rows that come back as they were: from a removal, or from what the trash remembers.
 
+use std::sync::LazyLock;
+
 use rusqlite::params;
 
 use super::error::CatalogError;
-use super::record::Recorder;
+use super::record::{self, Recorder};
 use super::removals::{BRING_BACK, Change, MARK_RESTORED};
-use super::rows;
+use super::rows::{self, Columns, row_columns};
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, ItemNotInTrash};
 use crate::model::operation::Side;
 use crate::model::removal::RemovalId;
 
-pub(super) const INSERT_AS: &str = "INSERT INTO artifact (id, run_id, kind_id, iteration, \
-     dataset_id, parameters_id, container_id, array, origin, state, bytes, files, recorded_at, \
-     written_at, sealed_at, owner, content) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
-pub(super) const UPDATE_AS: &str = "UPDATE artifact SET run_id = ?2, kind_id = ?3, iteration = ?4, \
-     dataset_id = ?5, parameters_id = ?6, origin = ?7, state = ?8, bytes = ?9, files = ?10, \
-     recorded_at = ?11, written_at = ?12, sealed_at = ?13, owner = ?14, content = ?15 WHERE id = ?1";
+/// Makes a row what it was.
+pub(super) static UPDATE: LazyLock<String> = LazyLock::new(|| {
+    let columns = row_columns!();
+    let marks = rows::marks(columns);
+    format!("UPDATE artifact SET ({columns}) = ({marks}) WHERE id = ?")
+});
 /// Whether a removal that can be restored has an artifact of this number.
 pub(super) const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 \
      FROM removal AS r INDEXED BY removal_open CROSS JOIN removed AS d \
@@ -42,37 +43,15 @@ impl Change<'_> {
             return self.make_as(row, was, now);
         }
         let id = self.is_free(was.id)?.then_some(was.id.0);
-        let mut recorder = Recorder::new(self.journal, now);
-        let run = recorder.intern(0, was.key.run().as_str())?;
-        let (dataset, parameters) = recorder.columns(&was.key)?;
-        let container = recorder.container(&location.container, run)?;
-        let id = self
-            .transaction
-            .prepare_cached(INSERT_AS)
+        let references = Recorder::new(self.journal, now).references(&was.key, &location)?;
+        self.transaction
+            .prepare_cached(&record::INSERT)
             .and_then(|mut statement| {
-                statement.insert(params![
-                    id,
-                    run,
-                    rows::kind_number(was.key.kind()),
-                    was.key.iteration(),
-                    dataset,
-                    parameters,
-                    container,
-                    location.array.as_deref().unwrap_or_default(),
-                    was.origin as i64,
-                    rows::state_number(was.state),
-                    was.size.map(|size| size.bytes.0),
-                    was.size.map(|size| size.files),
-                    was.recorded_at.0,
-                    was.written_at.map(|time| time.0),
-                    was.sealed_at.map(|time| time.0),
-                    was.owner,
-                    was.content_hash.map(|hash| hash.0),
-                ])
+                record::insert(&mut statement, id, &Columns::of(was), &references)
             })
             .map_err(|error| self.catalog.sql("taking in a row", error))?;
         let row = Artifact {
-            id: ArtifactId(id),
+            id: ArtifactId(self.transaction.last_insert_rowid()),
             ..was.clone()
         };
         self.journal.image(Side::After, &row)?;
@@ -94,29 +73,14 @@ impl Change<'_> {
             return Ok(row);
         }
         self.journal.image(Side::Before, &row)?;
-        let mut recorder = Recorder::new(self.journal, now);
-        let run = recorder.intern(0, was.key.run().as_str())?;
-        let (dataset, parameters) = recorder.columns(&was.key)?;
+        let location = was.location();
+        let references = Recorder::new(self.journal, now).references(&was.key, &location)?;
         self.transaction
-            .prepare_cached(UPDATE_AS)
+            .prepare_cached(&UPDATE)
             .and_then(|mut statement| {
-                statement.execute(params![
-                    row.id.0,
-                    run,
-                    rows::kind_number(was.key.kind()),
-                    was.key.iteration(),
-                    dataset,
-                    parameters,
-                    was.origin as i64,
-                    rows::state_number(was.state),
-                    was.size.map(|size| size.bytes.0),
-                    was.size.map(|size| size.files),
-                    was.recorded_at.0,
-                    was.written_at.map(|time| time.0),
-                    was.sealed_at.map(|time| time.0),
-                    was.owner,
-                    was.content_hash.map(|hash| hash.0),
-                ])
+                let next = Columns::of(was).bind(&mut statement, 1, &references)?;
+                statement.raw_bind_parameter(next, row.id.0)?;
+                statement.raw_execute()
             })
             .map_err(|error| self.catalog.sql("taking in a row", error))?;
         self.journal.image(Side::After, &after)?;

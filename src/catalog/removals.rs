@@ -8,7 +8,7 @@ use super::error::CatalogError;
 use super::journal::Journal;
 use super::lookup;
 use super::query::{Query, conditions};
-use super::rows::{self, columns, names};
+use super::rows::{self, columns, names, row_columns};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
@@ -24,18 +24,22 @@ pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
      (id, removed_at, user, host, pid, reason, state, purge_after) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
-pub(super) const INSERT_REMOVED: &str = "INSERT INTO removed (removal_id, artifact_id, item, \
-     run_id, kind_id, iteration, dataset_id, parameters_id, container_id, array, origin, state, \
-     bytes, files, recorded_at, written_at, sealed_at, owner, content) \
-     SELECT ?1, id, ?3, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
-     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner, content \
-     FROM artifact WHERE id = ?2";
-pub(super) const BRING_BACK: &str = "INSERT INTO artifact (id, run_id, kind_id, iteration, \
-     dataset_id, parameters_id, container_id, array, origin, state, bytes, files, recorded_at, \
-     written_at, sealed_at, owner, content) \
-     SELECT artifact_id, run_id, kind_id, iteration, dataset_id, parameters_id, container_id, \
-     array, origin, state, bytes, files, recorded_at, written_at, sealed_at, owner, content \
-     FROM removed WHERE removal_id = ?1 AND artifact_id = ?2";
+/// Copies a row into a removal.
+pub(super) const INSERT_REMOVED: &str = concat!(
+    "INSERT INTO removed (removal_id, artifact_id, item, ",
+    row_columns!(),
+    ") SELECT ?1, id, ?3, ",
+    row_columns!(),
+    " FROM artifact WHERE id = ?2"
+);
+/// Copies it back.
+pub(super) const BRING_BACK: &str = concat!(
+    "INSERT INTO artifact (id, ",
+    row_columns!(),
+    ") SELECT artifact_id, ",
+    row_columns!(),
+    " FROM removed WHERE removal_id = ?1 AND artifact_id = ?2"
+);
 pub(super) const MARK_RESTORED: &str =
     "UPDATE removed SET restored_at = ?3 WHERE removal_id = ?1 AND artifact_id = ?2";
 pub(super) const SET_STATE: &str = "UPDATE removal SET state = ?2, ended_at = ?3 WHERE id = ?1";

@@ -1,11 +1,20 @@
-//! Rows to artifacts. A row is input: everything in it goes through the same checks as a name
-//! that a caller gives, and its path must be the one that its key has.
+//! The columns of a row: listed, bound and read here, and nowhere else.
+//!
+//! A row is in three tables: `artifact`, `removed` (what a removal took) and `image` (history). All
+//! three have the columns of [`row_columns`]; every statement about whole rows is built from that
+//! list, and [`Columns`] binds the values in its order. A new column is added to one of the groups
+//! of the list, to [`Columns`], and to what reads it.
+//!
+//! A row is input: everything in it goes through the same checks as a name that a caller gives, and
+//! its path must be the one that its key has.
 
+use std::borrow::Cow;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::Row;
 use rusqlite::types::FromSql;
+use rusqlite::{Row, Statement, ToSql};
+use serde::Serialize;
 
 use super::error::CatalogError;
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
@@ -14,21 +23,73 @@ use crate::model::content::ContentHash;
 use crate::model::key::{Key, KeyParts, Kind};
 use crate::model::layout;
 use crate::model::name::{NameError, RunName};
+use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
 
-/// The columns of [`artifact`], over the joins of [`names`]. The last is asked once a statement.
+/// The columns that say which artifact a row is, and whether a caller said so.
+macro_rules! key_columns {
+    () => {
+        "run_id, kind_id, iteration, dataset_id, parameters_id, origin"
+    };
+}
+pub(super) use key_columns;
+
+/// The columns that an observation of the data changes. `$a`: a prefix, such as `a.`. No index has any of them but `state`, so
+/// updating just these leaves the other indexes alone.
+macro_rules! data_columns {
+    ($a:literal) => {
+        concat!(
+            $a,
+            "state, ",
+            $a,
+            "bytes, ",
+            $a,
+            "files, ",
+            $a,
+            "written_at, ",
+            $a,
+            "sealed_at, ",
+            $a,
+            "owner, ",
+            $a,
+            "content"
+        )
+    };
+}
+pub(super) use data_columns;
+
+/// All columns of a row but its id, in the order in which [`Columns::bind`] binds them.
+macro_rules! row_columns {
+    () => {
+        concat!(
+            $crate::catalog::rows::key_columns!(),
+            ", container_id, array, recorded_at, ",
+            $crate::catalog::rows::data_columns!("")
+        )
+    };
+}
+pub(super) use row_columns;
+
+/// What a statement selects to read a row, over the joins of [`names`]: the row with its names as
+/// text. The last column, whether there is any pin, is evaluated once a statement.
 macro_rules! columns {
     () => {
-        "a.id, run.name, a.kind_id, a.iteration, dataset.name, parameters.text, container.path, \
-         a.array, a.state, a.origin, a.bytes, a.files, a.recorded_at, a.written_at, a.sealed_at, \
-         a.owner, a.content, EXISTS (SELECT 1 FROM pinned) \
-         OR EXISTS (SELECT 1 FROM pin_scope)"
+        concat!(
+            "a.id, run.name, a.kind_id, a.iteration, dataset.name, parameters.text, \
+             container.path, a.array, a.origin, a.recorded_at, ",
+            $crate::catalog::rows::data_columns!("a."),
+            ", EXISTS (SELECT 1 FROM pinned) OR EXISTS (SELECT 1 FROM pin_scope)"
+        )
     };
 }
 pub(super) use columns;
 
-/// Number of the columns of [`columns`]; those of a query's own follow.
-pub(super) const COLUMNS: usize = 18;
+/// Index of the first of [`data_columns`] in [`columns`].
+const DATA: usize = 10;
+/// Index of the last of [`columns`], which says whether there is any pin.
+const HAS_PINS: usize = DATA + count(data_columns!(""));
+/// Number of the columns of [`columns`]; those that a query adds follow.
+pub(super) const COLUMNS: usize = HAS_PINS + 1;
 
 /// Joins the strings to `artifact AS a`, `run` and `container`.
 macro_rules! names {
@@ -38,6 +99,180 @@ macro_rules! names {
     };
 }
 pub(super) use names;
+
+/// Number of the columns in a list.
+const fn count(list: &str) -> usize {
+    let (bytes, mut at, mut count) = (list.as_bytes(), 0, 1);
+    while at < bytes.len() {
+        count += (bytes[at] == b',') as usize;
+        at += 1;
+    }
+    count
+}
+
+/// A `?` for each column of a list, to be bound one after the other.
+pub(super) fn marks(list: &str) -> String {
+    vec!["?"; count(list)].join(", ")
+}
+
+/// The part of a row that refers to other tables.
+pub(super) struct References<'a> {
+    pub(super) run: i64,
+    pub(super) dataset: Option<i64>,
+    pub(super) parameters: Option<i64>,
+    pub(super) container: i64,
+    /// Path in the container; empty for the container itself.
+    pub(super) array: Cow<'a, str>,
+}
+
+/// The rest of a row: its values but for id and references.
+///
+/// It serializes to the fields of an image that the chain of history hashes: their names and their
+/// order never change, and a field that comes later is left out of rows that do not have it.
+#[derive(Serialize)]
+pub(super) struct Columns<'a> {
+    key: &'a Key,
+    origin: Origin,
+    state: State,
+    bytes: Option<u64>,
+    files: Option<u64>,
+    recorded_at: i64,
+    written_at: Option<i64>,
+    sealed_at: Option<i64>,
+    owner: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    content: Option<ContentHash>,
+}
+
+impl<'a> Columns<'a> {
+    /// The columns of an artifact.
+    pub(super) fn of(artifact: &'a Artifact) -> Self {
+        Self {
+            key: &artifact.key,
+            origin: artifact.origin,
+            state: artifact.state,
+            bytes: artifact.size.map(|size| size.bytes.0),
+            files: artifact.size.map(|size| size.files),
+            recorded_at: artifact.recorded_at.0,
+            written_at: artifact.written_at.map(|time| time.0),
+            sealed_at: artifact.sealed_at.map(|time| time.0),
+            owner: artifact.owner,
+            content: artifact.content_hash,
+        }
+    }
+
+    /// The columns of a new row: present if its data was seen, else reserved.
+    pub(super) fn new(
+        key: &'a Key,
+        origin: Origin,
+        seen: Option<&Observation>,
+        now: Timestamp,
+    ) -> Self {
+        let size = seen.and_then(|seen| seen.size);
+        Self {
+            key,
+            origin,
+            state: match seen {
+                Some(_) => State::Present,
+                None => State::Reserved,
+            },
+            bytes: size.map(|size| size.bytes.0),
+            files: size.map(|size| size.files),
+            recorded_at: now.0,
+            written_at: seen.map(|seen| seen.written_at.0),
+            sealed_at: None,
+            owner: seen.and_then(|seen| seen.owner),
+            content: None,
+        }
+    }
+
+    /// The artifact with these columns, without its pins.
+    pub(super) fn to_artifact(&self, id: i64, base: &Arc<Path>) -> Artifact {
+        Artifact {
+            id: ArtifactId(id),
+            key: self.key.clone(),
+            state: self.state,
+            origin: self.origin,
+            size: size_of(self.bytes, self.files),
+            recorded_at: Timestamp(self.recorded_at),
+            written_at: self.written_at.map(Timestamp),
+            sealed_at: self.sealed_at.map(Timestamp),
+            content_hash: self.content,
+            owner: self.owner,
+            pins: Vec::new(),
+            base: Arc::clone(base),
+        }
+    }
+
+    /// Binds all of [`row_columns`] to the parameters of a statement from `first` on; gives the
+    /// parameter after the last.
+    pub(super) fn bind(
+        &self,
+        statement: &mut Statement<'_>,
+        first: usize,
+        references: &References<'_>,
+    ) -> rusqlite::Result<usize> {
+        let next = self.bind_key(statement, first, references)?;
+        let place: [&dyn ToSql; 3] = [&references.container, &references.array, &self.recorded_at];
+        let next = bind_all(statement, next, &place)?;
+        self.bind_data(statement, next)
+    }
+
+    /// The same of [`key_columns`].
+    pub(super) fn bind_key(
+        &self,
+        statement: &mut Statement<'_>,
+        first: usize,
+        references: &References<'_>,
+    ) -> rusqlite::Result<usize> {
+        let values: [&dyn ToSql; 6] = [
+            &references.run,
+            &kind_number(self.key.kind()),
+            &self.key.iteration(),
+            &references.dataset,
+            &references.parameters,
+            &(self.origin as i64),
+        ];
+        bind_all(statement, first, &values)
+    }
+
+    /// The same of [`data_columns`].
+    pub(super) fn bind_data(
+        &self,
+        statement: &mut Statement<'_>,
+        first: usize,
+    ) -> rusqlite::Result<usize> {
+        let values: [&dyn ToSql; 7] = [
+            &state_number(self.state),
+            &self.bytes,
+            &self.files,
+            &self.written_at,
+            &self.sealed_at,
+            &self.owner,
+            &self.content.map(|hash| hash.0),
+        ];
+        bind_all(statement, first, &values)
+    }
+}
+
+/// Binds values to the parameters of a statement from `first` on; gives the one after the last.
+pub(super) fn bind_all(
+    statement: &mut Statement<'_>,
+    first: usize,
+    values: &[&dyn ToSql],
+) -> rusqlite::Result<usize> {
+    for (at, value) in values.iter().enumerate() {
+        statement.raw_bind_parameter(first + at, value)?;
+    }
+    Ok(first + values.len())
+}
+
+fn size_of(bytes: Option<u64>, files: Option<u64>) -> Option<Size> {
+    Some(Size {
+        bytes: ByteCount(bytes?),
+        files: files?,
+    })
+}
 
 pub(super) fn kind_number(kind: Kind) -> i64 {
     kind as i64 + 1
@@ -103,16 +338,13 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
             layout::place(&key).path().escape_debug()
         ));
     }
-    let state: i64 = field(row, 8)?;
-    let origin: i64 = field(row, 9)?;
-    let (bytes, files): (Option<i64>, Option<i64>) = (field(row, 10)?, field(row, 11)?);
-    let count = |number: i64| u64::try_from(number).map_err(|error| error.to_string());
-    let size = match (bytes, files) {
-        (Some(bytes), Some(files)) => Some(Size {
-            bytes: ByteCount(count(bytes)?),
-            files: count(files)?,
-        }),
-        _ => None,
+    let origin: i64 = field(row, 8)?;
+    let state: i64 = field(row, DATA)?;
+    // Both or neither: what is negative is no count, and so damage.
+    let count = |index| -> Result<Option<u64>, String> {
+        let number: Option<i64> = field(row, index)?;
+        let number = number.map(u64::try_from).transpose();
+        number.map_err(|error| error.to_string())
     };
     Ok(Artifact {
         id: ArtifactId(id),
@@ -123,20 +355,29 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
         } else {
             Origin::Scanned
         },
-        size,
-        recorded_at: Timestamp(field(row, 12)?),
-        written_at: field::<Option<i64>>(row, 13)?.map(Timestamp),
-        sealed_at: field::<Option<i64>>(row, 14)?.map(Timestamp),
-        content_hash: field::<Option<[u8; 32]>>(row, 16)?.map(ContentHash),
-        owner: field(row, 15)?,
+        size: size_of(count(DATA + 1)?, count(DATA + 2)?),
+        recorded_at: Timestamp(field(row, 9)?),
+        written_at: field::<Option<i64>>(row, DATA + 3)?.map(Timestamp),
+        sealed_at: field::<Option<i64>>(row, DATA + 4)?.map(Timestamp),
+        owner: field(row, DATA + 5)?,
+        content_hash: field::<Option<[u8; 32]>>(row, DATA + 6)?.map(ContentHash),
         pins: Vec::new(),
         base: Arc::clone(base),
     })
 }
 
-/// Whether the catalog has anything that a pin binds, so that a row may be bound by one.
+/// The path that a row says, also if the row cannot be read otherwise; empty if it has none.
+pub(super) fn path_of(row: &Row<'_>) -> String {
+    let part = |index| text(row, index).unwrap_or_default();
+    match (part(6), part(7)) {
+        (container, "") => container.to_owned(),
+        (container, array) => format!("{container}/{array}"),
+    }
+}
+
+/// Whether the catalog has any pin, so that one may bind this row.
 pub(super) fn may_be_pinned(row: &Row<'_>) -> rusqlite::Result<bool> {
-    row.get(17)
+    row.get(HAS_PINS)
 }
 
 fn key(row: &Row<'_>) -> Result<Key, String> {

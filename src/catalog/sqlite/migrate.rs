@@ -135,21 +135,6 @@ mod tests {
     }
 
     #[test]
-    fn a_row_is_inserted_without_a_table_for_its_checks() {
-        let connection = Connection::open_in_memory().unwrap();
-        migrate(&connection).unwrap();
-        let program = format!("EXPLAIN {}", crate::catalog::record::INSERT);
-        let mut statement = connection.prepare(&program).unwrap();
-        let steps = statement.raw_query().mapped(|row| row.get::<_, String>(1));
-        let steps: Vec<String> = steps.map(Result::unwrap).collect();
-        assert!(steps.iter().any(|step| step == "IdxInsert"), "{steps:?}");
-        assert!(
-            steps.iter().all(|step| step != "OpenEphemeral"),
-            "{steps:?}"
-        );
-    }
-
-    #[test]
     fn a_failing_migration_leaves_nothing() {
         let mut connection = Connection::open_in_memory().unwrap();
         let migrations = [

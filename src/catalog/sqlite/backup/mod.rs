@@ -55,7 +55,7 @@ use crate::catalog::error::CatalogError;
 use crate::model::clock::Timestamp;
 use crate::model::progress::{Monitor, Phase, Progress};
 
-#[cfg(test)]
+#[cfg(feature = "testing")]
 pub(in crate::catalog) use copy::LAST_OPERATION;
 #[cfg(feature = "testing")]
 pub use copy::{Checked, LastOperation};

@@ -1,30 +1,30 @@
 //! The plans of what a rebuild asks of each row that the trash remembers.
 
-use super::*;
-use crate::catalog::reinstate;
+use super::scene::{empty, fault, full, plan, sql};
 
 #[test]
 fn statements_of_a_rebuild_search() {
     for connection in [empty(), full()] {
-        for (sql, lines) in [
-            (reinstate::INSERT_AS, &[][..]),
+        for (name, lines) in [
+            ("record::INSERT", &[][..]),
             (
-                reinstate::UPDATE_AS,
+                "reinstate::UPDATE",
                 &["SEARCH artifact USING INTEGER PRIMARY KEY"][..],
             ),
             (
-                reinstate::MARK_ITEM_RESTORED,
+                "reinstate::MARK_ITEM_RESTORED",
                 &["SEARCH removed USING PRIMARY KEY (removal_id=?"][..],
             ),
             (
-                reinstate::IS_KEPT,
+                "reinstate::IS_KEPT",
                 &[
                     "SEARCH r USING COVERING INDEX removal_open (state<?)",
                     "SEARCH d USING PRIMARY KEY (removal_id=? AND artifact_id=?)",
                 ][..],
             ),
         ] {
-            let mut plan = plan(&connection, sql);
+            let sql = sql(name);
+            let mut plan = plan(&connection, &sql);
             plan.retain(|line| line != "SCAN CONSTANT ROW");
             assert_eq!(fault(&plan), None, "{sql}\n{plan:#?}");
             for line in lines {

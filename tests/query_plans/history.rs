@@ -1,13 +1,12 @@
 //! The plans of what history asks: the end of it, one operation, and selections.
 
+use dalsegno::model::artifact::ArtifactId;
+use dalsegno::model::clock::Timestamp;
+use dalsegno::model::operation::{Action, HistoryFilter};
+use dalsegno::testing::statements;
 use rusqlite::Connection;
 
-use super::{empty, full, plan, plan_of};
-use crate::catalog::sqlite::backup::LAST_OPERATION;
-use crate::catalog::{history, journal, removals, undo};
-use crate::model::artifact::ArtifactId;
-use crate::model::clock::Timestamp;
-use crate::model::operation::{Action, HistoryFilter};
+use super::scene::{empty, full, plan, plan_of, sql, sqls};
 
 /// The full catalog with an operation for every artifact, with statistics.
 fn worked_on() -> Connection {
@@ -45,49 +44,51 @@ fn fault(plan: &[String]) -> Option<&String> {
 
 #[test]
 fn writing_history_searches() {
-    let statements = [
-        journal::HEAD,
-        LAST_OPERATION,
-        journal::INSERT_AGENT,
-        journal::INSERT_OPERATION,
-        journal::INSERT_IMAGE,
-        journal::COPY,
-        undo::LATER_ON_PINS,
-        undo::LET_THIS_SCOPE_GO,
-        undo::BIND_NUMBER,
-    ];
+    let statements = sqls(&[
+        "journal::HEAD",
+        "backup::LAST_OPERATION",
+        "journal::INSERT_AGENT",
+        "journal::INSERT_OPERATION",
+        "journal::INSERT_IMAGE",
+        "journal::COPY",
+        "undo::LATER_ON_PINS",
+        "undo::LET_THIS_SCOPE_GO",
+        "undo::BIND_NUMBER",
+    ]);
     for connection in [empty(), worked_on()] {
-        for sql in statements {
+        for sql in &statements {
             let plan = plan(&connection, sql);
             let walks = |line: &&String| line.starts_with("SCAN ") && *line != "SCAN operation";
             assert_eq!(plan.iter().find(walks), None, "{sql}\n{plan:#?}");
         }
         // The last operation is the end of its table; what came after one begins there.
-        assert_eq!(plan(&connection, journal::HEAD), ["SCAN operation"]);
-        let later = plan(&connection, undo::LATER_ON_PINS);
+        assert_eq!(plan(&connection, &sql("journal::HEAD")), ["SCAN operation"]);
+        let later = plan(&connection, &sql("undo::LATER_ON_PINS"));
         assert!(later[0].starts_with("SEARCH operation "), "{later:#?}");
     }
 }
 
 #[test]
 fn one_operation_and_one_place_are_searched_for() {
-    let by_id = history::by_id();
-    let statements = [
-        by_id.as_str(),
-        history::IMAGES,
-        history::EVER_AT,
-        removals::REMOVED_FROM,
-    ];
+    let statements = sqls(&[
+        "history::by_id",
+        "history::IMAGES",
+        "history::EVER_AT",
+        "removals::REMOVED_FROM",
+    ]);
     for connection in [empty(), worked_on()] {
-        for sql in statements {
+        for sql in &statements {
             let plan = plan(&connection, sql);
             let walks = |line: &&String| line.starts_with("SCAN ");
             assert_eq!(plan.iter().find(walks), None, "{sql}\n{plan:#?}");
         }
-        let plan = plan(&connection, history::LAST_IMAGED);
+        let plan = plan(&connection, &sql("history::LAST_IMAGED"));
         assert_eq!(plan.len(), 1, "{plan:#?}");
         assert!(plan[0].contains("image"), "{plan:#?}");
-        assert_eq!(fault(&self::plan(&connection, history::IN_ORDER)), None);
+        assert_eq!(
+            fault(&self::plan(&connection, &sql("history::IN_ORDER"))),
+            None
+        );
     }
 }
 
@@ -95,42 +96,33 @@ fn one_operation_and_one_place_are_searched_for() {
 /// come at once. Images are searched for, by operation or by artifact.
 #[test]
 fn listings_go_through_the_operations_alone() {
-    let of = |filter: HistoryFilter| filter;
+    let with = |change: &dyn Fn(&mut HistoryFilter)| {
+        let mut filter = HistoryFilter::default();
+        change(&mut filter);
+        filter
+    };
     let filters = [
-        HistoryFilter::default(),
-        of(HistoryFilter {
-            most: Some(50),
-            ..HistoryFilter::default()
+        with(&|_| {}),
+        with(&|filter| filter.most = Some(50)),
+        with(&|filter| {
+            filter.actions = vec![Action::Remove, Action::Pin];
+            filter.users = vec!["u".to_owned()];
+            filter.since = Some(Timestamp(1));
+            filter.until = Some(Timestamp(9));
         }),
-        of(HistoryFilter {
-            actions: vec![Action::Remove, Action::Pin],
-            users: vec!["u".to_owned()],
-            since: Some(Timestamp(1)),
-            until: Some(Timestamp(9)),
-            ..HistoryFilter::default()
-        }),
-        of(HistoryFilter {
-            runs: vec!["run1".into()],
-            ..HistoryFilter::default()
-        }),
-        of(HistoryFilter {
-            runs: vec!["run*".into(), "run2".into()],
-            ..HistoryFilter::default()
-        }),
-        of(HistoryFilter {
-            artifacts: vec![ArtifactId(1), ArtifactId(2)],
-            ..HistoryFilter::default()
-        }),
+        with(&|filter| filter.runs = vec!["run1".into()]),
+        with(&|filter| filter.runs = vec!["run*".into(), "run2".into()]),
+        with(&|filter| filter.artifacts = vec![ArtifactId(1), ArtifactId(2)]),
     ];
     // Any of them may be read page by page: each page begins where the one before ended.
-    let pages = filters.clone().map(|filter| HistoryFilter {
-        before: Some(5),
-        most: Some(2),
-        ..filter
+    let pages = filters.clone().map(|mut filter| {
+        filter.before = Some(5);
+        filter.most = Some(2);
+        filter
     });
     for connection in [empty(), worked_on()] {
         for filter in filters.iter().chain(&pages) {
-            let query = history::listing(filter);
+            let query = statements::history_of(filter);
             let plan = plan_of(&connection, &query);
             assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
             let is_page = filter.before.is_some() && filter.artifacts.is_empty();

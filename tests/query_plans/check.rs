@@ -1,28 +1,25 @@
 //! The plans of what a check of the catalog asks row by row.
 
-use super::*;
-use crate::catalog::query;
-use crate::catalog::removals;
-use crate::catalog::sqlite::health;
+use super::scene::{empty, fault, full, plan, sql, sqls};
 
 /// What is counted is walked once, by an index where the table is large.
 #[test]
 fn counts_walk_the_smallest_index() {
     for connection in [empty(), full()] {
-        let unseen = plan(&connection, health::UNSEEN);
+        let unseen = plan(&connection, &sql("health::UNSEEN"));
         assert!(
             unseen.iter().all(|line| line.contains("artifact_unseen")),
             "{unseen:#?}"
         );
-        let all = plan(&connection, health::ARTIFACTS);
+        let all = plan(&connection, &sql("health::ARTIFACTS"));
         assert!(all[0].contains("COVERING INDEX"), "{all:#?}");
-        for sql in [
-            health::RUNS,
-            health::REMOVALS,
-            health::PINS,
-            health::SCORES,
-            removals::REMOVALS,
-        ] {
+        for sql in &sqls(&[
+            "health::RUNS",
+            "health::REMOVALS",
+            "health::PINS",
+            "health::SCORES",
+            "removals::REMOVALS",
+        ]) {
             assert_eq!(plan(&connection, sql).len(), 1, "{sql}");
         }
     }
@@ -31,14 +28,15 @@ fn counts_walk_the_smallest_index() {
 #[test]
 fn statements_of_a_check_search() {
     for connection in [empty(), full()] {
-        for (sql, line) in [
-            (query::NAMES_RUN, "SEARCH spelled USING COVERING INDEX"),
+        for (name, line) in [
+            ("query::NAMES_RUN", "SEARCH spelled USING COVERING INDEX"),
             (
-                removals::KEPT_ITEMS,
+                "removals::KEPT_ITEMS",
                 "SEARCH r USING COVERING INDEX removal_open (state=?)",
             ),
         ] {
-            let mut plan = plan(&connection, sql);
+            let sql = sql(name);
+            let mut plan = plan(&connection, &sql);
             plan.retain(|line| line != "SCAN CONSTANT ROW");
             assert_eq!(fault(&plan), None, "{sql}\n{plan:#?}");
             let has = plan.iter().any(|found| found.starts_with(line));

@@ -1,12 +1,11 @@
 //! The plans of what retention asks: pins, scores, restores, and how large groups are.
 
+use dalsegno::ScoreQuery;
+use dalsegno::model::filter::{Filter, Pattern};
+use dalsegno::testing::{Selected, statements};
 use rusqlite::Connection;
 
-use super::{Query, empty, fault, filters, full, plan, plan_of};
-use crate::catalog::scores::ScoreQuery;
-use crate::catalog::summary::by_group;
-use crate::catalog::{pins, removals, scores};
-use crate::model::filter::{Filter, Pattern};
+use super::scene::{NOW, empty, fault, filters, full, plan, plan_of, sql, sqls};
 
 /// The full catalog with pins and scores, with statistics.
 fn pinned() -> Connection {
@@ -37,24 +36,31 @@ fn is_of_pins(line: &str) -> bool {
 
 #[test]
 fn statements_of_pins_search() {
-    let statements = [
-        pins::PINS_OF,
-        pins::HAS_PINS,
-        pins::PIN_BY_NAME,
-        pins::INSERT_PIN,
-        pins::BIND_SCOPE,
-        pins::BIND_ARTIFACT,
-        pins::IS_BOUND,
-        pins::COUNT_IN_SCOPE,
-        pins::COUNT_ONE_BY_ONE,
-        pins::LET_SCOPE_GO,
-        pins::LET_ARTIFACT_GO,
-        pins::BINDS_ANYTHING,
-        pins::PINS,
-        pins::SCOPES,
-    ];
+    let statements = sqls(&[
+        "pins::PINS_OF",
+        "pins::HAS_PINS",
+        "pins::PIN_BY_NAME",
+        "pins::INSERT_PIN",
+        "pins::BIND_SCOPE",
+        "pins::BIND_ARTIFACT",
+        "pins::IS_BOUND",
+        "pins::COUNT_IN_SCOPE",
+        "pins::COUNT_ONE_BY_ONE",
+        "pins::LET_SCOPE_GO",
+        "pins::LET_ARTIFACT_GO",
+        "pins::BINDS_ANYTHING",
+        "pins::PINS",
+        "pins::SCOPES",
+    ]);
+    let of_letting_go = |(name, _): &(&str, String)| *name == "pins::LET_ALL_GO";
+    let letting_go: Vec<String> = statements::fixed()
+        .into_iter()
+        .filter(of_letting_go)
+        .map(|(_, sql)| sql)
+        .collect();
+    assert_eq!(letting_go.len(), 3);
     for connection in [empty(), pinned()] {
-        for sql in statements.iter().chain(&pins::LET_ALL_GO) {
+        for sql in statements.iter().chain(&letting_go) {
             let mut plan = plan(&connection, sql);
             plan.retain(|line| !is_of_pins(line));
             // A constant row that the two halves of an `OR` hang on.
@@ -68,7 +74,7 @@ fn statements_of_pins_search() {
 #[test]
 fn the_pins_of_an_artifact_are_found_by_its_number_and_its_run() {
     for connection in [empty(), pinned()] {
-        let plan = plan(&connection, pins::PINS_OF);
+        let plan = plan(&connection, &sql("pins::PINS_OF"));
         let has = |part: &str| plan.iter().any(|line| line.contains(part));
         assert!(has("PRIMARY KEY (artifact_id=?"), "{plan:#?}");
         assert!(has("INDEX pin_scope_run (run_id=?"), "{plan:#?}");
@@ -79,7 +85,7 @@ fn the_pins_of_an_artifact_are_found_by_its_number_and_its_run() {
 #[test]
 fn statements_of_scores_search() {
     for connection in [empty(), pinned()] {
-        for sql in [scores::PUT, scores::TAKE, scores::AT] {
+        for sql in &sqls(&["scores::PUT", "scores::TAKE", "scores::AT", "scores::VALUE"]) {
             let plan = plan(&connection, sql);
             assert!(
                 plan.iter().all(|line| line.starts_with("SEARCH ")
@@ -88,7 +94,7 @@ fn statements_of_scores_search() {
                 "{sql}\n{plan:#?}"
             );
         }
-        let at = plan(&connection, scores::AT);
+        let at = plan(&connection, &sql("scores::AT"));
         assert!(
             at.iter()
                 .any(|line| line.contains("artifact_key (run_id=? AND iteration=?)")),
@@ -107,14 +113,12 @@ fn listings_of_scores_search_by_run() {
     for connection in [empty(), pinned()] {
         for filter in filters() {
             for metrics in &metrics {
-                let of = Filter {
-                    runs: filter.runs.clone(),
-                    iterations: filter.iterations.clone(),
-                    datasets: filter.datasets.clone(),
-                    parameters: filter.parameters.clone(),
-                    ..Filter::default()
-                };
-                let query = scores::listing(&ScoreQuery { of, metrics });
+                let mut of = Filter::default();
+                of.runs.clone_from(&filter.runs);
+                of.iterations.clone_from(&filter.iterations);
+                of.datasets.clone_from(&filter.datasets);
+                of.parameters.clone_from(&filter.parameters);
+                let query = statements::scores_of(&ScoreQuery { of, metrics });
                 let mut plan = plan_of(&connection, &query);
                 // There are few metrics.
                 plan.retain(|line| line != "SCAN metric");
@@ -134,20 +138,9 @@ fn listings_of_scores_search_by_run() {
 #[test]
 fn restores_are_counted_by_their_index() {
     for connection in [empty(), pinned()] {
-        let plan = plan(&connection, removals::RESTORES);
+        let plan = plan(&connection, &sql("removals::RESTORES"));
         assert_eq!(plan.len(), 1, "{plan:#?}");
         assert!(plan[0].contains("INDEX removed_restored"), "{plan:#?}");
-    }
-}
-
-#[test]
-fn groups_are_counted_by_search() {
-    for connection in [empty(), pinned()] {
-        for filter in filters() {
-            let query: Query = by_group(&filter, super::NOW);
-            let plan = plan_of(&connection, &query);
-            assert_eq!(fault(&plan), None, "{}\n{plan:#?}", query.sql);
-        }
     }
 }
 
@@ -155,11 +148,9 @@ fn groups_are_counted_by_search() {
 #[test]
 fn what_is_pinned_is_found_from_the_runs_that_have_pins() {
     for connection in [empty(), pinned()] {
-        let filter = Filter {
-            pinned: true,
-            ..Filter::default()
-        };
-        let query = super::listing(&filter, super::NOW, super::Selected::All);
+        let mut filter = Filter::default();
+        filter.pinned = true;
+        let query = statements::listing(&filter, NOW, Selected::All);
         let plan = plan_of(&connection, &query);
         let walks = |line: &&String| line.starts_with("SCAN ") && line.contains("artifact");
         assert_eq!(plan.iter().find(walks), None, "{plan:#?}");

@@ -1,0 +1,176 @@
+//! The statements of the catalog, for the tests of their query plans.
+
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use super::query::{self, Query, Selected};
+use super::scores::{self, ScoreQuery};
+use super::sqlite::{backup, connection, health, migrate};
+use super::summary::{self, DuGroup};
+use super::{history, intern, journal, lookup, observe, pins, record, reinstate, removals, undo};
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::operation::HistoryFilter;
+
+/// Creates the tables of the newest version.
+///
+/// # Errors
+/// Whatever a migration reports.
+pub fn migrate(connection: &Connection) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    migrate::migrate(connection)
+}
+
+/// The fixed statements, by module and name.
+#[must_use]
+pub fn fixed() -> Vec<(&'static str, String)> {
+    macro_rules! list {
+        ($($module:ident::$name:ident,)*) => {
+            vec![$((concat!(stringify!($module), "::", stringify!($name)), $module::$name.to_string())),*]
+        };
+    }
+    let mut all = list![
+        backup::LAST_OPERATION,
+        connection::REGISTRY_ID,
+        health::ARTIFACTS,
+        health::PINS,
+        health::REMOVALS,
+        health::RUNS,
+        health::SCORES,
+        health::UNSEEN,
+        history::EVER_AT,
+        history::IMAGES,
+        history::IN_ORDER,
+        history::LAST_IMAGED,
+        journal::COPY,
+        journal::HEAD,
+        journal::INSERT_AGENT,
+        journal::INSERT_IMAGE,
+        journal::INSERT_OPERATION,
+        journal::REFERENCES,
+        lookup::BELOW_ARRAY,
+        lookup::BELOW_CONTAINER,
+        lookup::BY_ID,
+        lookup::BY_PATH,
+        lookup::COUNT_BELOW_CONTAINER,
+        lookup::COUNT_IN_CONTAINER,
+        lookup::IN_CONTAINER,
+        observe::SEE,
+        pins::BINDS_ANYTHING,
+        pins::BIND_ARTIFACT,
+        pins::BIND_SCOPE,
+        pins::COUNT_IN_SCOPE,
+        pins::COUNT_ONE_BY_ONE,
+        pins::HAS_PINS,
+        pins::INSERT_PIN,
+        pins::IS_BOUND,
+        pins::LET_ARTIFACT_GO,
+        pins::LET_SCOPE_GO,
+        pins::PINS,
+        pins::PINS_OF,
+        pins::PIN_BY_NAME,
+        pins::SCOPES,
+        query::NAMES_RUN,
+        record::ARE_BETWEEN,
+        record::INSERT,
+        record::INSERT_TOGETHER,
+        record::IS_AT,
+        record::REKEY,
+        reinstate::IS_KEPT,
+        reinstate::MARK_ITEM_RESTORED,
+        reinstate::UPDATE,
+        removals::BRING_BACK,
+        removals::DELETE,
+        removals::INSERT_MOVED,
+        removals::INSERT_REMOVAL,
+        removals::INSERT_REMOVED,
+        removals::KEPT_ITEMS,
+        removals::LEFT,
+        removals::LEFT_OF_ITEM,
+        removals::MARK_RESTORED,
+        removals::OF_ITEM,
+        removals::OPEN_STATES,
+        removals::PATH_OF_ITEM,
+        removals::REMOVALS,
+        removals::REMOVED_FROM,
+        removals::RESTORES,
+        removals::SET_STATE,
+        removals::STATE_OF,
+        scores::AT,
+        scores::PUT,
+        scores::TAKE,
+        scores::VALUE,
+        undo::BIND_NUMBER,
+        undo::LATER_ON_PINS,
+        undo::LET_THIS_SCOPE_GO,
+    ];
+    all.push(("history::by_id", history::by_id()));
+    all.push(("removals::open_removals", removals::open_removals()));
+    all.push(("removals::removal_by_id", removals::removal_by_id()));
+    let pairs = intern::INTERN.into_iter().chain([intern::CONTAINER]);
+    for (select, insert) in pairs {
+        all.extend([("intern", select.to_owned()), ("intern", insert.to_owned())]);
+    }
+    let letting_go = pins::LET_ALL_GO.map(|sql| ("pins::LET_ALL_GO", sql.to_owned()));
+    all.extend(letting_go);
+    all
+}
+
+/// A statement that is made for one request, with the values that are bound to it.
+#[derive(Debug)]
+pub struct Made {
+    /// The statement.
+    pub sql: String,
+    /// The values.
+    pub values: Vec<Value>,
+}
+
+impl From<Query> for Made {
+    fn from(Query { sql, values }: Query) -> Self {
+        Self { sql, values }
+    }
+}
+
+/// The listing of a filter.
+#[must_use]
+pub fn listing(filter: &Filter, now: Timestamp, selected: Selected) -> Made {
+    query::listing(filter, now, selected).into()
+}
+
+/// The sums of a filter by iteration.
+#[must_use]
+pub fn by_iteration(filter: &Filter, now: Timestamp) -> Made {
+    summary::by_iteration(filter, now).into()
+}
+
+/// The other sums of a filter: by run, by group of retention, by each grouping of `du`.
+#[must_use]
+pub fn sums(filter: &Filter, now: Timestamp) -> Vec<Made> {
+    let groups = [
+        DuGroup::Run,
+        DuGroup::Kind,
+        DuGroup::Iteration,
+        DuGroup::Dataset,
+        DuGroup::Owner,
+    ];
+    let by_space = groups.map(|group| summary::by_space(filter, now, group));
+    let others = [summary::by_run(filter, now), summary::by_group(filter, now)];
+    others.into_iter().chain(by_space).map(Made::from).collect()
+}
+
+/// What kept removals have of a filter.
+#[must_use]
+pub fn removed(filter: &Filter, now: Timestamp) -> Made {
+    removals::removed_query(filter, now).into()
+}
+
+/// The listing of history.
+#[must_use]
+pub fn history_of(filter: &HistoryFilter) -> Made {
+    history::listing(filter).into()
+}
+
+/// The listing of scores.
+#[must_use]
+pub fn scores_of(query: &ScoreQuery<'_>) -> Made {
+    scores::listing(query).into()
+}
