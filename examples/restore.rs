@@ -10,7 +10,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{ArrayStore, Registry, RemoveOptions, RestoreTarget, Target};
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // default it would be deleted as soon as the removal is committed.
     let options = RemoveOptions {
         reason: Some("written with the wrong weights".to_owned()),
-        keep: Keep::For(Duration::from_secs(3 * 24 * 60 * 60)),
+        keep: TrashKeep::For(Duration::from_secs(3 * 24 * 60 * 60)),
         ..RemoveOptions::default()
     };
     let removed = registry.remove_target(&target, &options, &Silent)?;

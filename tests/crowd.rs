@@ -22,7 +22,7 @@ use dalsegno::model::clock::{Clock, FixedClock, SystemClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::retention::{self, Policy};
 use dalsegno::{GcOptions, GcRequest, GcRules};
 use dalsegno::{Options, Registry, RemoveOptions, RestoreTarget, Target, VerifyOptions};
@@ -151,9 +151,9 @@ impl Worker {
         let key = prediction(&self.run, iteration);
         let options = RemoveOptions {
             keep: if and_back {
-                Keep::UntilEmptied
+                TrashKeep::UntilEmptied
             } else {
-                Keep::No
+                TrashKeep::No
             },
             ..RemoveOptions::default()
         };
@@ -189,7 +189,7 @@ impl Worker {
         let plan = self.later.plan_gc(&request).unwrap();
         let options = GcOptions {
             reason: None,
-            keep: Keep::UntilEmptied,
+            keep: TrashKeep::UntilEmptied,
         };
         let report = self
             .later

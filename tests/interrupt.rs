@@ -14,7 +14,7 @@ use dalsegno::model::artifact::Artifact;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{
     Options, RefreshOptions, Registry, RemoveOptions, Target, VerifyOptions, VerifyReport,
 };
@@ -195,7 +195,7 @@ fn a_removal_that_is_given_up_puts_back_what_it_had_moved() {
             ..Filter::default()
         };
         let options = RemoveOptions {
-            keep: Keep::UntilEmptied,
+            keep: TrashKeep::UntilEmptied,
             ..RemoveOptions::default()
         };
         let mut given_up = 0;
@@ -231,7 +231,7 @@ fn a_removal_that_is_given_up_after_its_commit_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let registry = common::create(folder.path());
     let options = RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     };
     let mut at = 0;
@@ -273,7 +273,7 @@ fn a_cancelled_purge_leaves_a_removal_that_the_next_one_finishes() {
     let registry = common::create(folder.path());
     registry.scan(WalkOptions::default(), &Silent).unwrap();
     let options = RemoveOptions {
-        keep: Keep::No,
+        keep: TrashKeep::No,
         ..RemoveOptions::default()
     };
     let report = registry

@@ -185,34 +185,34 @@ proptest! {
     #[test]
     fn a_scan_reads_every_key_that_its_path_can_tell(key in plain_key()) {
         let path = layout::locate(&key).path();
-        let read = layout::read(&path).unwrap();
+        let read = layout::parse(&path).unwrap();
         if is_documented_as_ambiguous(&key) {
             prop_assert_ne!(&read, &key, "{}", path);
         } else {
             prop_assert_eq!(&read, &key, "{}", path);
         }
-        prop_assert_eq!(layout::is_certain(&key), read == key);
+        prop_assert_eq!(layout::round_trips(&key), read == key);
     }
 
     #[test]
     fn a_path_that_is_read_as_another_key_is_still_that_key_s_path(key in any_key()) {
         let path = layout::locate(&key).path();
-        let read = layout::read(&path);
+        let read = layout::parse(&path);
         prop_assert!(read.is_ok(), "{}: {:?}", path, read);
         let read = read.unwrap();
         prop_assert_eq!(layout::locate(&read).path(), path.clone());
-        prop_assert_eq!(layout::place(&read), layout::place(&key));
-        prop_assert_eq!(layout::place(&key).path(), path);
-        prop_assert_eq!(layout::is_certain(&key), read == key);
-        prop_assert!(layout::is_certain(&read) || !layout::is_certain(&key));
+        prop_assert_eq!(layout::canonical_location(&read), layout::canonical_location(&key));
+        prop_assert_eq!(layout::canonical_location(&key).path(), path);
+        prop_assert_eq!(layout::round_trips(&key), read == key);
+        prop_assert!(layout::round_trips(&read) || !layout::round_trips(&key));
     }
 
     #[test]
     fn a_key_has_its_own_place_and_no_other(key in any_key(), other in any_key()) {
-        for place in [layout::place(&key), layout::locate(&key), layout::place(&other)] {
+        for place in [layout::canonical_location(&key), layout::locate(&key), layout::canonical_location(&other)] {
             let array = place.array.clone().unwrap_or_default();
-            let is_its_own = layout::is_place(&key, &place.container, &array);
-            prop_assert_eq!(is_its_own, place == layout::place(&key));
+            let is_its_own = layout::is_canonical_location(&key, &place.container, &array);
+            prop_assert_eq!(is_its_own, place == layout::canonical_location(&key));
         }
     }
 
@@ -232,8 +232,8 @@ proptest! {
 
     #[test]
     fn a_path_of_any_text_is_read_or_gives_a_documented_error(text in any_text()) {
-        match layout::read(&text) {
-            Ok(key) => prop_assert!(layout::read(&layout::locate(&key).path()).is_ok()),
+        match layout::parse(&text) {
+            Ok(key) => prop_assert!(layout::parse(&layout::locate(&key).path()).is_ok()),
             Err(LayoutError::Name(error)) => prop_assert!(NAME_CODES.contains(&error.code())),
             Err(error) => prop_assert!(
                 matches!(error.code(), "layout-no-container" | "layout-no-run")
@@ -417,11 +417,11 @@ fn a_key_with_a_bad_name_cannot_be_read_from_json() {
 fn a_container_in_the_base_directory_itself_is_in_no_run() {
     for path in ["validation.zarr/1/d/prediction", "x.zarr", "x.n5/a/b"] {
         assert_eq!(
-            layout::read(path).unwrap_err().code(),
+            layout::parse(path).unwrap_err().code(),
             "layout-no-run",
             "{path}"
         );
     }
-    let key = layout::read("validation.zarr/x.zarr/a").unwrap();
+    let key = layout::parse("validation.zarr/x.zarr/a").unwrap();
     assert_eq!(key.run().as_str(), "validation.zarr");
 }

@@ -20,7 +20,7 @@ use child::{prediction, tree, write_array};
 use dalsegno::RemoveOptions;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Options, Registry, RestoreTarget, Target};
 use rusqlite::Connection;
 
@@ -127,7 +127,7 @@ impl Scene {
     fn remove(&self) -> String {
         let registry = self.open().unwrap();
         let options = RemoveOptions {
-            keep: Keep::UntilEmptied,
+            keep: TrashKeep::UntilEmptied,
             ..RemoveOptions::default()
         };
         let target = Target::Key(prediction("run", 1));

@@ -38,7 +38,7 @@ use dalsegno::model::artifact::Artifact;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Registry, Target};
 use tempfile::TempDir;
 
@@ -75,7 +75,7 @@ fn base() -> (TempDir, Registry) {
 }
 
 fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 /// Records the array at `path` and writes its metadata.
@@ -96,7 +96,7 @@ fn count(registry: &Registry) -> usize {
 
 fn kept() -> RemoveOptions {
     RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     }
 }

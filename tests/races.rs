@@ -32,7 +32,7 @@ use dalsegno::RemoveOptions;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Registry, Target};
 use tempfile::TempDir;
 
@@ -63,7 +63,7 @@ fn base() -> (TempDir, Registry) {
 }
 
 fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 fn target(path: &str) -> Target {
@@ -72,7 +72,7 @@ fn target(path: &str) -> Target {
 
 fn kept() -> RemoveOptions {
     RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     }
 }

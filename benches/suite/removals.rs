@@ -8,7 +8,7 @@ use std::time::Instant;
 use dalsegno::Durability;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Registry, RemoveOptions, RestoreTarget};
 use rusqlite::{Connection, TransactionBehavior, params};
 
@@ -211,7 +211,7 @@ impl Bare {
 
 fn library(registry: &Registry, load: Load) -> Result<Done> {
     let options = RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     };
     let filter = load.filter()?;

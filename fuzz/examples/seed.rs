@@ -13,7 +13,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::score;
 use dalsegno::retention::{Policy, SelectRules};
 use dalsegno::{GcRequest, GcRules};
@@ -47,7 +47,7 @@ fn main() {
     write(&base.join("b/checkpoints/iterations/9000"), b"weights");
     let options = Options::new().clock(FixedClock(NOW));
     let (registry, _) = options.create(base).unwrap();
-    let key = |path: &str| layout::read(path).unwrap();
+    let key = |path: &str| layout::parse(path).unwrap();
     let kinds = Kind::ALL.to_vec();
     let all = Filter {
         kinds: kinds.clone(),
@@ -70,7 +70,7 @@ fn main() {
     };
     registry.refresh(&all, measure, &Silent).unwrap();
     let noted = "run,iteration,dataset,voi\nrun/a,1000,crop,0.5\nrun/a,2000,crop,0.25\nb,9000,,nan";
-    registry.score(&score::read(noted).unwrap()).unwrap();
+    registry.score(&score::parse(noted).unwrap()).unwrap();
     let pinned = PinTarget::Filter(Filter {
         runs: vec!["b".into()],
         iterations: vec![9900.into()],
@@ -85,9 +85,9 @@ fn main() {
     for (path, keep) in [
         (
             "run/a/validation.zarr/2000/crop/output/p1",
-            Keep::UntilEmptied,
+            TrashKeep::UntilEmptied,
         ),
-        ("run/a/validation.zarr/2000/crop/prediction", Keep::No),
+        ("run/a/validation.zarr/2000/crop/prediction", TrashKeep::No),
     ] {
         let options = RemoveOptions {
             reason: Some("not needed".to_owned()),

@@ -12,7 +12,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::operation::HistoryFilter;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::retention::{self, Policy};
 use dalsegno::{DuGroup, ScoreQuery};
 use dalsegno::{GcOptions, GcRequest, GcRules};
@@ -302,7 +302,7 @@ fn change(registry: &Registry, work: Work) {
         Work::Look => look(registry),
         Work::Record => {
             let path = "b/validation.zarr/9901/crop/prediction";
-            given(registry.record(&layout::read(path).unwrap()));
+            given(registry.record(&layout::parse(path).unwrap()));
             given(registry.scan(ScanOptions::default(), &Silent));
             let options = RefreshOptions {
                 all: true,
@@ -320,11 +320,11 @@ fn change(registry: &Registry, work: Work) {
                 states: vec![State::Present],
                 ..all()
             };
-            let kept = removing(Keep::UntilEmptied);
+            let kept = removing(TrashKeep::UntilEmptied);
             given(registry.remove_many(&present, &kept, &Silent));
             for artifact in given(registry.select(&all())).unwrap_or_default() {
                 let target = dalsegno::Target::Id(artifact.id);
-                given(registry.remove_target(&target, &removing(Keep::No), &Silent));
+                given(registry.remove_target(&target, &removing(TrashKeep::No), &Silent));
             }
             given(registry.restore(&RestoreTarget::Filter(all())));
             given(registry.empty_trash(None, &Silent));
@@ -353,7 +353,7 @@ fn change(registry: &Registry, work: Work) {
             if let Some(plan) = given(registry.plan_gc(&request())) {
                 let options = GcOptions {
                     reason: None,
-                    keep: Keep::No,
+                    keep: TrashKeep::No,
                 };
                 given(registry.apply_gc(&plan.file, &options, &Silent, |_| {}));
             }

@@ -7,14 +7,14 @@ use arbitrary::{Result, Unstructured};
 use dalsegno::DuGroup;
 use dalsegno::Options;
 use dalsegno::Registry;
+use dalsegno::model::actor::{Actor, Agent};
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::observation::Observation;
-use dalsegno::model::operation::{Action, Agent, Doing, HistoryFilter};
-use dalsegno::model::removal::Actor;
+use dalsegno::model::operation::{Action, HistoryFilter, NewOperation};
 use dalsegno::model::size::{ByteCount, Size};
 use dalsegno::testing::{Catalog, CatalogOptions, Note};
 use tempfile::TempDir;
@@ -78,8 +78,8 @@ impl Rows {
                 _ => format!("{run}/other.n5/{name}"),
             };
             let at = i64::try_from(at).unwrap();
-            let recorded = Doing::new(Action::Record, Timestamp(NOW.0 - 1000 * (at % 3)));
-            let key = layout::read(&path).unwrap();
+            let recorded = NewOperation::new(Action::Record, Timestamp(NOW.0 - 1000 * (at % 3)));
+            let key = layout::parse(&path).unwrap();
             let record = catalog.record(recorded, |recorder| recorder.record(&key));
             let id = record.unwrap().artifact.id;
             let size = (at % 4 > 0).then_some(Size {
@@ -93,7 +93,7 @@ impl Rows {
                     seen,
                     seal: None,
                 };
-                let doing = Doing::new(Action::Refresh, NOW);
+                let doing = NewOperation::new(Action::Refresh, NOW);
                 catalog.note(doing, &[noted]).unwrap();
             };
             if at % 5 > 0 {

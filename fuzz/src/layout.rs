@@ -52,7 +52,7 @@ pub fn check(data: &[u8]) {
 }
 
 fn path(text: &str) {
-    let key = match layout::read(text) {
+    let key = match layout::parse(text) {
         Ok(key) => key,
         Err(error) => {
             assert!(Error::CODES.contains(&error.code()), "{text:?}");
@@ -63,9 +63,13 @@ fn path(text: &str) {
     let parts: Vec<&str> = text.split('/').filter(|part| !part.is_empty()).collect();
     let location = layout::locate(&key);
     assert_eq!(location.path(), parts.join("/"), "{key:?}");
-    assert_eq!(layout::place(&key).path(), location.path(), "{key:?}");
-    assert_eq!(layout::read(&location.path()).as_ref(), Ok(&key));
-    assert!(layout::is_certain(&key), "{key:?}");
+    assert_eq!(
+        layout::canonical_location(&key).path(),
+        location.path(),
+        "{key:?}"
+    );
+    assert_eq!(layout::parse(&location.path()).as_ref(), Ok(&key));
+    assert!(layout::round_trips(&key), "{key:?}");
     of_key(&key);
 }
 
@@ -75,12 +79,15 @@ fn of_key(key: &Key) {
     assert!(Path::new(&path).components().all(is_normal), "{path:?}");
     assert!(!path.starts_with('/') && !path.ends_with('/') && !path.contains("//"));
     assert!(!is_registry_dir(path.split('/').next().unwrap_or_default()));
-    assert_eq!(layout::place(key).path(), path);
+    assert_eq!(layout::canonical_location(key).path(), path);
     // Whatever it reads as has the same place, and is certain.
-    let read = layout::read(&path).unwrap();
+    let read = layout::parse(&path).unwrap();
     assert_eq!(layout::locate(&read).path(), path);
-    assert_eq!(layout::place(&read), layout::place(key));
-    assert_eq!(layout::is_certain(key), read == *key);
+    assert_eq!(
+        layout::canonical_location(&read),
+        layout::canonical_location(key)
+    );
+    assert_eq!(layout::round_trips(key), read == *key);
     let json = serde_json::to_string(key).unwrap();
     assert_eq!(serde_json::from_str::<Key>(&json).unwrap(), *key);
 }

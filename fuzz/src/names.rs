@@ -12,7 +12,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::name::{
     ContainerName, DatasetName, MAX_COMPONENT, NameError, Parameters, RunName, parse_iteration,
 };
-use dalsegno::model::operation::{Action, Hash};
+use dalsegno::model::operation::{Action, OperationHash};
 use dalsegno::model::pin::PinName;
 use dalsegno::model::removal::RemovalId;
 use dalsegno::model::score::MetricName;
@@ -35,8 +35,8 @@ pub fn check(data: &[u8]) {
     }
     same::<Kind>(text);
     same::<State>(text);
-    same::<Hash>(text);
-    if let Ok(hash) = text.parse::<Hash>() {
+    same::<OperationHash>(text);
+    if let Ok(hash) = text.parse::<OperationHash>() {
         assert_eq!(hash.to_string(), text.to_ascii_lowercase());
     }
     same::<IterationRange>(text);

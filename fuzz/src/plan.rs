@@ -3,7 +3,7 @@
 
 use arbitrary::Unstructured;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{GcOptions, PlanFile};
 
 use super::edit::edit;
@@ -39,7 +39,7 @@ fn plan(text: &str) {
     };
     let options = GcOptions {
         reason: None,
-        keep: Keep::No,
+        keep: TrashKeep::No,
     };
     if let Some(report) = given(registry.apply_gc(&plan, &options, &Silent, |_| {})) {
         assert!(report.artifacts <= plan.items.len() as u64);

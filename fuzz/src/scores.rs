@@ -8,7 +8,7 @@ pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
-    let scores = match score::read(text) {
+    let scores = match score::parse(text) {
         Ok(scores) => scores,
         Err(error) => {
             assert!(Error::CODES.contains(&error.code()));
@@ -24,7 +24,7 @@ pub fn check(data: &[u8]) {
         lines.push_str(&line(score));
         lines.push('\n');
     }
-    let again = score::read(&lines).unwrap();
+    let again = score::parse(&lines).unwrap();
     assert_eq!(format!("{again:?}"), format!("{scores:?}"), "{lines}");
 }
 

@@ -8,7 +8,7 @@ use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::key::{Key, KeyParts, Kind};
 use dalsegno::model::name::{self, DatasetName, Parameters};
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Error, Target};
 use pyo3::prelude::*;
 
@@ -139,12 +139,12 @@ pub(crate) enum Kept {
 }
 
 /// Reads how long removed data is kept; nothing said is what the registry's configuration says.
-pub(crate) fn keep(kept: Option<Kept>, default: Keep) -> PyResult<Keep> {
+pub(crate) fn keep(kept: Option<Kept>, default: TrashKeep) -> PyResult<TrashKeep> {
     Ok(match kept {
         None => default,
-        Some(Kept::Always(true)) => Keep::UntilEmptied,
-        Some(Kept::Always(false)) => Keep::No,
-        Some(Kept::For(length)) => Keep::For(seconds(length)?),
+        Some(Kept::Always(true)) => TrashKeep::UntilEmptied,
+        Some(Kept::Always(false)) => TrashKeep::No,
+        Some(Kept::For(length)) => TrashKeep::For(seconds(length)?),
     })
 }
 

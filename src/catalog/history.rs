@@ -11,13 +11,13 @@ use super::journal::{self, Fields};
 use super::query::Query;
 use super::rows::{self, Columns, columns, names};
 use super::sqlite::file::Catalog;
+use crate::model::actor::{Actor, Agent};
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::layout::Location;
 use crate::model::operation::{
-    Agent, Broken, ChainReport, Hash, HistoryFilter, Image, Noted, Operation, Side,
+    BrokenLink, ChainReport, HistoryFilter, Image, NotedHash, Operation, OperationHash, Side,
 };
-use crate::model::removal::Actor;
 
 /// The columns of an operation. `$more` are the number of its artifacts, and the path of the first.
 macro_rules! operations {
@@ -201,13 +201,13 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`] where the catalog cannot be read.
-    pub fn check_chain(&self, noted: Option<Hash>) -> Result<ChainReport, CatalogError> {
-        let of_none = noted == Some(Hash::NONE);
+    pub fn check_chain(&self, noted: Option<OperationHash>) -> Result<ChainReport, CatalogError> {
+        let of_none = noted == Some(OperationHash::NONE);
         let mut report = ChainReport {
             operations: 0,
-            head: Hash::NONE,
+            head: OperationHash::NONE,
             broken: None,
-            noted: noted.map(|hash| Noted {
+            noted: noted.map(|hash| NotedHash {
                 hash,
                 operation: of_none.then_some(0),
             }),
@@ -241,7 +241,7 @@ impl Catalog {
             }
             let next = i64::try_from(report.operations).unwrap_or(i64::MAX) + 1;
             if last_imaged.is_some_and(|last| last >= next) {
-                report.broken = Some(Broken {
+                report.broken = Some(BrokenLink {
                     operation: next,
                     detail:
                         "it is gone, though images of artifacts are left of it or of a later one"
@@ -257,7 +257,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn head(&self) -> Result<Option<(i64, Hash)>, CatalogError> {
+    pub fn head(&self) -> Result<Option<(i64, OperationHash)>, CatalogError> {
         let (next, hash) = self.read_with(|connection| self.head_on(connection))?;
         Ok((next > 1).then_some((next - 1, hash)))
     }
@@ -277,13 +277,13 @@ impl Catalog {
         connection: &Connection,
         row: &Row<'_>,
         expected: i64,
-        before: &Hash,
-    ) -> Result<Result<Hash, Broken>, CatalogError> {
+        before: &OperationHash,
+    ) -> Result<Result<OperationHash, BrokenLink>, CatalogError> {
         let id: i64 = row
             .get(0)
             .map_err(|error| self.sql("reading history", error))?;
         let broken = |detail: String| {
-            Ok(Err(Broken {
+            Ok(Err(BrokenLink {
                 operation: id,
                 detail,
             }))
@@ -358,13 +358,13 @@ impl Catalog {
             Ok(Operation {
                 id: rows::field(row, 0)?,
                 at: Timestamp(rows::field(row, 1)?),
-                action: action
-                    .parse()
-                    .map_err(|error: crate::model::operation::UnknownAction| error.to_string())?,
+                action: action.parse().map_err(
+                    |error: crate::model::operation::ParseActionError| error.to_string(),
+                )?,
                 reason: rows::field(row, 3)?,
                 detail: detail.map_err(|error| error.to_string())?,
                 images: rows::field(row, 5)?,
-                hash: Hash(rows::field(row, 6)?),
+                hash: OperationHash(rows::field(row, 6)?),
                 artifacts: rows::field(row, 13)?,
                 path: rows::field(row, 14)?,
                 agent: Agent {

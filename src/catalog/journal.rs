@@ -21,9 +21,10 @@ use sha2::{Digest, Sha256};
 use super::error::CatalogError;
 use super::rows::{self, Columns, References, row_columns};
 use super::sqlite::file::Catalog;
+use crate::model::actor::Agent;
 use crate::model::artifact::Artifact;
 use crate::model::detail::Detail;
-use crate::model::operation::{Agent, Doing, Hash, Side};
+use crate::model::operation::{NewOperation, OperationHash, Side};
 
 pub(super) const HEAD: &str = "SELECT id, hash FROM operation ORDER BY id DESC LIMIT 1";
 pub(super) const INSERT_AGENT: &str = "INSERT INTO agent (user, host, pid, command, job, version) \
@@ -55,11 +56,11 @@ const IS_OFF: bool = cfg!(dalsegno_bench_without_history);
 pub(super) struct Journal<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) transaction: &'a Transaction<'a>,
-    doing: Doing<'a>,
+    doing: NewOperation<'a>,
     pub(super) who: &'a Agent,
     agent: &'a Cell<Option<i64>>,
     /// Number of this operation, and the hash of the one before it.
-    after: (i64, Hash),
+    after: (i64, OperationHash),
     images: Cell<u64>,
     hasher: RefCell<Sha256>,
     /// Where lines are written before they are hashed.
@@ -72,7 +73,7 @@ impl Catalog {
     /// returns `Ok`. `durably`: whatever the handle promises, the commit survives a power cut.
     pub(super) fn operate<T, E: From<CatalogError>>(
         &self,
-        doing: Doing<'_>,
+        doing: NewOperation<'_>,
         durably: bool,
         change: impl FnOnce(&Journal<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -80,7 +81,7 @@ impl Catalog {
             path: self.path.clone(),
         })?;
         let agent = Cell::new(self.agent_id());
-        let label = doing.action.doing();
+        let label = doing.action.activity();
         let operate = |transaction: &Transaction<'_>| -> Result<T, E> {
             let journal = Journal {
                 catalog: self,
@@ -89,7 +90,7 @@ impl Catalog {
                 who,
                 agent: &agent,
                 after: match IS_OFF {
-                    true => (1, Hash::NONE),
+                    true => (1, OperationHash::NONE),
                     false => self.head_on(transaction)?,
                 },
                 images: Cell::new(0),
@@ -112,7 +113,10 @@ impl Catalog {
     }
 
     /// Number of the next operation, and the hash of the last.
-    pub(super) fn head_on(&self, connection: &Connection) -> Result<(i64, Hash), CatalogError> {
+    pub(super) fn head_on(
+        &self,
+        connection: &Connection,
+    ) -> Result<(i64, OperationHash), CatalogError> {
         let last: Option<(i64, [u8; 32])> = connection
             .prepare_cached(HEAD)
             .and_then(|mut statement| {
@@ -121,7 +125,9 @@ impl Catalog {
                     .optional()
             })
             .map_err(|error| self.sql("reading history", error))?;
-        Ok(last.map_or((1, Hash::NONE), |(id, hash)| (id + 1, Hash(hash))))
+        Ok(last.map_or((1, OperationHash::NONE), |(id, hash)| {
+            (id + 1, OperationHash(hash))
+        }))
     }
 }
 
@@ -340,10 +346,14 @@ pub(super) fn feed_image(
 }
 
 /// The hash of an operation.
-pub(super) fn hash_of(before: &Hash, images: &[u8; 32], fields: &Fields<'_>) -> Hash {
+pub(super) fn hash_of(
+    before: &OperationHash,
+    images: &[u8; 32],
+    fields: &Fields<'_>,
+) -> OperationHash {
     let mut hasher = Sha256::new();
     hasher.update(before.0);
     hasher.update(images);
     feed(&mut hasher, &mut Vec::new(), fields);
-    Hash(hasher.finalize().into())
+    OperationHash(hasher.finalize().into())
 }

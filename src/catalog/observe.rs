@@ -14,7 +14,7 @@ use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
 use crate::model::observation::Observation;
-use crate::model::operation::{Doing, Side};
+use crate::model::operation::{NewOperation, Side};
 
 /// Writes an observation into a row, unless its state is another meanwhile.
 pub(super) static SEE: LazyLock<String> = LazyLock::new(|| {
@@ -63,7 +63,7 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`]; then nothing is noted.
-    pub fn note(&self, doing: Doing<'_>, notes: &[Note]) -> Result<u64, CatalogError> {
+    pub fn note(&self, doing: NewOperation<'_>, notes: &[Note]) -> Result<u64, CatalogError> {
         if notes.is_empty() {
             return Ok(0);
         }

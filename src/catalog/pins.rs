@@ -7,14 +7,14 @@ use super::error::CatalogError;
 use super::query::Query;
 use super::removals::Change;
 use super::sqlite::file::Catalog;
+use crate::model::actor::Actor;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, PinBound, PinReleased};
 use crate::model::filter::{Filter, IterationRange};
 use crate::model::key::Key;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinError, PinName, PinScope};
-use crate::model::removal::Actor;
 
 /// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration. One
 /// whose row is not there binds all the same, so the joins are outer ones.
@@ -162,7 +162,7 @@ impl Catalog {
         what: Bound<'_>,
         now: Timestamp,
     ) -> Result<PinChange, CatalogError> {
-        let doing = Doing {
+        let doing = NewOperation {
             action: Action::Pin,
             at: now,
             reason,
@@ -252,7 +252,7 @@ impl Catalog {
         what: &[Bound<'_>],
         now: Timestamp,
     ) -> Result<PinChange, CatalogError> {
-        self.operate(Doing::new(Action::Unpin, now), true, |journal| {
+        self.operate(NewOperation::new(Action::Unpin, now), true, |journal| {
             let on = Pinning::new(self, journal.transaction);
             let Some((pin, reason)) = on.by_name(name)? else {
                 let name = name.to_string();
@@ -327,7 +327,7 @@ impl Change<'_> {
 fn name(row: &Row<'_>, index: usize) -> rusqlite::Result<PinName> {
     let text: String = row.get(index)?;
     text.parse()
-        .map_err(|error: crate::model::pin::NotAPinName| {
+        .map_err(|error: crate::model::pin::ParsePinNameError| {
             rusqlite::Error::FromSqlConversionFailure(
                 index,
                 rusqlite::types::Type::Text,

@@ -20,7 +20,7 @@ use crate::model::clock::Timestamp;
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
 use crate::model::observation::Observation;
-use crate::model::operation::{Doing, Side};
+use crate::model::operation::{NewOperation, Side};
 
 /// Makes a row the artifact of another key at the same place.
 pub(super) static REKEY: LazyLock<String> = LazyLock::new(|| {
@@ -68,7 +68,7 @@ pub struct Recorded {
 pub struct Found {
     /// The key that its path reads as.
     pub key: Key,
-    /// The key's [place](crate::model::layout::place).
+    /// The key's [place](crate::model::layout::canonical_location).
     pub location: Location,
     /// What was seen of it.
     pub seen: Observation,
@@ -96,7 +96,7 @@ impl Catalog {
     /// Whatever `record` returns; then nothing is recorded.
     pub fn record<T, E: From<CatalogError>>(
         &self,
-        doing: Doing<'_>,
+        doing: NewOperation<'_>,
         record: impl FnOnce(&mut Recorder<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.operate(doing, false, |journal| {
@@ -152,7 +152,7 @@ impl Recorder<'_> {
     /// # Errors
     /// [`CatalogError::PathTaken`] where a caller had recorded another key with the same path.
     pub fn record(&mut self, key: &Key) -> Result<Recorded, CatalogError> {
-        let location = layout::place(key);
+        let location = layout::canonical_location(key);
         match self.at(&location)? {
             Some(artifact) if artifact.key == *key && artifact.origin == Origin::Recorded => {
                 Ok(Recorded {

@@ -10,14 +10,15 @@ use super::lookup;
 use super::query::{Query, conditions};
 use super::rows::{self, columns, names, row_columns};
 use super::sqlite::file::Catalog;
+use crate::model::actor::Actor;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, RemovalMade, RemovalStateSet};
 use crate::model::filter::Filter;
 use crate::model::key::Key;
 use crate::model::layout::Location;
-use crate::model::operation::{Doing, Side};
-use crate::model::removal::{Actor, Removal, RemovalId, RemovalState, RemovedArtifact};
+use crate::model::operation::{NewOperation, Side};
+use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::model::size::{ByteCount, Total};
 
 pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
@@ -161,7 +162,7 @@ impl Catalog {
     /// Whatever `change` returns, and [`CatalogError`]; then nothing is changed.
     pub fn change<T, E: From<CatalogError>>(
         &self,
-        doing: Doing<'_>,
+        doing: NewOperation<'_>,
         change: impl FnOnce(&Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         self.operate(doing, true, |journal| {

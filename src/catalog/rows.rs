@@ -330,12 +330,12 @@ pub(super) fn artifact(
 fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
     let key = key(row)?;
     let (container, array) = (text(row, 6)?, text(row, 7)?);
-    if !layout::is_place(&key, container, array) {
+    if !layout::is_canonical_location(&key, container, array) {
         return Err(format!(
             "its path is \"{}/{}\", but its key lies at \"{}\"",
             container.escape_debug(),
             array.escape_debug(),
-            layout::place(&key).path().escape_debug()
+            layout::canonical_location(&key).path().escape_debug()
         ));
     }
     let origin: i64 = field(row, 8)?;

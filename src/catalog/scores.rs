@@ -215,9 +215,9 @@ impl Catalog {
                 parameters: parameters
                     .map(|text| text.parse().map_err(name))
                     .transpose()?,
-                metric: metric
-                    .parse()
-                    .map_err(|error: crate::model::score::NotAMetricName| error.to_string())?,
+                metric: metric.parse().map_err(
+                    |error: crate::model::score::ParseMetricNameError| error.to_string(),
+                )?,
                 value: rows::field::<Option<f64>>(row, 5)?.unwrap_or(f64::NAN),
             })
         };

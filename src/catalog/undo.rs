@@ -14,7 +14,7 @@ use super::pins::{self, PinChange, Pinning};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::ArtifactId;
 use crate::model::detail::{Detail, PinBound, PinReleased, ScoreChanged};
-use crate::model::operation::{Action, Doing, Operation, UndoError};
+use crate::model::operation::{Action, NewOperation, Operation, UndoError};
 use crate::model::pin::PinError;
 use crate::model::score::{Score, ScoreValue};
 
@@ -35,7 +35,7 @@ impl Catalog {
     pub fn undo_pin(
         &self,
         operation: &Operation,
-        doing: Doing<'_>,
+        doing: NewOperation<'_>,
     ) -> Result<PinChange, CatalogError> {
         self.operate(doing, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
@@ -93,7 +93,7 @@ impl Catalog {
     pub fn undo_unpin(
         &self,
         operation: &Operation,
-        doing: Doing<'_>,
+        doing: NewOperation<'_>,
     ) -> Result<PinChange, CatalogError> {
         self.operate(doing, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
@@ -150,14 +150,18 @@ impl Catalog {
     /// # Errors
     /// [`UndoError::Changed`] where a score is not what the operation left, [`UndoError::Already`]
     /// where every one is what it was before; then nothing is changed.
-    pub fn undo_scores(&self, operation: &Operation, at: Doing<'_>) -> Result<u64, CatalogError> {
+    pub fn undo_scores(
+        &self,
+        operation: &Operation,
+        at: NewOperation<'_>,
+    ) -> Result<u64, CatalogError> {
         let changes = self.score_changes(operation)?;
         let none_before = changes.iter().all(|change| change.before.is_none());
         let action = match none_before {
             true => Action::Unscore,
             false => Action::Score,
         };
-        self.record(Doing { action, ..at }, |recorder| {
+        self.record(NewOperation { action, ..at }, |recorder| {
             let mut changed = None;
             let mut as_before = 0;
             for change in &changes {

@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 
 use crate::error::Error;
-use crate::model::key::UnknownKind;
+use crate::model::key::ParseKindError;
 use crate::model::name::NameError;
 
 /// Why a command ended.
@@ -61,6 +61,6 @@ pub(super) fn name_error(error: NameError) -> String {
 }
 
 /// Turns an unknown kind into what clap shows.
-pub(super) fn kind_error(error: UnknownKind) -> String {
+pub(super) fn kind_error(error: ParseKindError) -> String {
     error.to_string()
 }

@@ -142,7 +142,7 @@ impl Context {
             return Ok((registry, false));
         }
         let monitor = self.monitor();
-        let about = filter.before_a_look();
+        let about = filter.without_observed();
         let report = registry.refresh(&about, refresh, &monitor as &dyn Monitor)?;
         drop(monitor);
         self.findings(&report.findings);

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::flags::duration;
-use crate::model::removal::Keep;
+use crate::model::removal::TrashKeep;
 use crate::ops::remove::{BackupFailure, Skipped};
 use crate::registry::Registry;
 use crate::retention::length;
@@ -26,22 +26,22 @@ pub(super) struct TrashFlags {
 
 impl TrashFlags {
     /// How long the data can be restored: as the flags say, else as the configuration does.
-    pub(super) fn keep(self, registry: &Registry) -> Keep {
+    pub(super) fn keep(self, registry: &Registry) -> TrashKeep {
         match self.trash_for {
-            Some(time) => Keep::For(time),
-            None if self.trash => Keep::UntilEmptied,
-            None if self.no_trash => Keep::No,
+            Some(time) => TrashKeep::For(time),
+            None if self.trash => TrashKeep::UntilEmptied,
+            None if self.no_trash => TrashKeep::No,
             None => registry.default_keep(),
         }
     }
 }
 
 /// Where removed data goes, in words.
-pub(super) fn destination(keep: Keep) -> String {
+pub(super) fn destination(keep: TrashKeep) -> String {
     match keep {
-        Keep::No => "for good".to_owned(),
-        Keep::UntilEmptied => "into the trash".to_owned(),
-        Keep::For(time) => format!("into the trash for {}", length(time)),
+        TrashKeep::No => "for good".to_owned(),
+        TrashKeep::UntilEmptied => "into the trash".to_owned(),
+        TrashKeep::For(time) => format!("into the trash for {}", length(time)),
     }
 }
 

@@ -10,7 +10,7 @@ use super::prompt::confirm;
 use super::removal::{TrashFlags, destination, report_purge, warn_no_backup, warn_skipped};
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::subjects::Subjects;
-use crate::model::removal::Keep;
+use crate::model::removal::TrashKeep;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::registry::Registry;
 
@@ -237,7 +237,7 @@ fn names(all: impl ExactSizeIterator<Item = String>) -> Vec<String> {
 }
 
 /// Asks on the terminal whether a plan is to be carried out.
-fn ask(context: &Context, plan: &RemovalPlan, keep: Keep) -> Result<(), Failure> {
+fn ask(context: &Context, plan: &RemovalPlan, keep: TrashKeep) -> Result<(), Failure> {
     let mut text = String::new();
     for line in names(plan.items.iter().map(|item| item.path.clone())) {
         text.push_str(&format!("{line}\n"));
@@ -259,7 +259,7 @@ fn say(
     context: &mut Context,
     report: &RemovalReport,
     plan: &RemovalPlan,
-    keep: Keep,
+    keep: TrashKeep,
     format: Format,
 ) -> Result<(), Failure> {
     render::write_json(context, format, "removal", report)?;
@@ -288,7 +288,7 @@ fn say(
     ));
     match &report.purge {
         Some(purge) => report_purge(context, purge),
-        None if keep != Keep::No && report.moved > 0 => {
+        None if keep != TrashKeep::No && report.moved > 0 => {
             let hint = format!("bring it back with: dalsegno restore {id}");
             context.say(&context.with_base(&hint));
         }

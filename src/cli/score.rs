@@ -164,7 +164,7 @@ impl ScoreCommand {
             };
             let metric: MetricName = metric
                 .parse()
-                .map_err(|error: score::NotAMetricName| usage(error.to_string()))?;
+                .map_err(|error: score::ParseMetricNameError| usage(error.to_string()))?;
             Ok(Score {
                 run: RunName::clone(&run),
                 iteration,
@@ -213,7 +213,7 @@ fn note(
 fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<(), Failure> {
     let text = files::read(path, "give a file in UTF-8, CSV or JSON lines")?;
     let name = files::name(path);
-    let scores = score::read(&text).map_err(|error| {
+    let scores = score::parse(&text).map_err(|error| {
         let in_file = format!("{name}, line {}", error.line);
         context.error(
             Some(error.code()),

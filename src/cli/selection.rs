@@ -69,7 +69,7 @@ pub(super) fn kind(text: &str) -> Result<Kind, String> {
 
 fn state(text: &str) -> Result<State, String> {
     text.parse()
-        .map_err(|error: crate::model::artifact::UnknownState| error.to_string())
+        .map_err(|error: crate::model::artifact::ParseStateError| error.to_string())
 }
 
 impl Selection {

@@ -61,16 +61,16 @@ impl fmt::Display for State {
 /// A state that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no state \"{}\"; states are reserved, present, missing", .0.escape_debug())]
-pub struct UnknownState(pub String);
+pub struct ParseStateError(pub String);
 
 impl FromStr for State {
-    type Err = UnknownState;
+    type Err = ParseStateError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownState> {
+    fn from_str(text: &str) -> Result<Self, ParseStateError> {
         Self::ALL
             .into_iter()
             .find(|state| state.as_str() == text)
-            .ok_or_else(|| UnknownState(text.to_owned()))
+            .ok_or_else(|| ParseStateError(text.to_owned()))
     }
 }
 

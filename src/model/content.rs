@@ -77,15 +77,15 @@ impl fmt::Display for ContentHash {
 /// A text that is no content hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{}\" is no content hash of 64 hexadecimal digits", .0.escape_debug())]
-pub struct NotAContentHash(pub String);
+pub struct ParseContentHashError(pub String);
 
 impl FromStr for ContentHash {
-    type Err = NotAContentHash;
+    type Err = ParseContentHashError;
 
-    fn from_str(text: &str) -> Result<Self, NotAContentHash> {
+    fn from_str(text: &str) -> Result<Self, ParseContentHashError> {
         blake3::Hash::from_hex(text)
             .map(|hash| Self(hash.into()))
-            .map_err(|_| NotAContentHash(text.to_owned()))
+            .map_err(|_| ParseContentHashError(text.to_owned()))
     }
 }
 
@@ -124,7 +124,7 @@ mod tests {
         for bad in ["", &text[1..], &format!("{text}0"), &text.replace('a', "g")] {
             let bad = bad.to_owned();
             if bad != text {
-                assert_eq!(bad.parse::<ContentHash>(), Err(NotAContentHash(bad)));
+                assert_eq!(bad.parse::<ContentHash>(), Err(ParseContentHashError(bad)));
             }
         }
     }

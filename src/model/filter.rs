@@ -66,7 +66,7 @@ impl From<i64> for IterationRange {
 
 /// A text that is no range of iterations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RangeError {
+pub enum ParseRangeError {
     /// An end is no integer.
     #[error("{0}; write N, A..B, A.. or ..B, both ends included")]
     End(#[from] NameError),
@@ -76,10 +76,10 @@ pub enum RangeError {
 }
 
 impl FromStr for IterationRange {
-    type Err = RangeError;
+    type Err = ParseRangeError;
 
     /// Reads `1000`, `1000..2000`, `1000..` or `..2000`.
-    fn from_str(text: &str) -> Result<Self, RangeError> {
+    fn from_str(text: &str) -> Result<Self, ParseRangeError> {
         let Some((first, last)) = text.split_once("..") else {
             return Ok(name::parse_iteration(text)?.into());
         };
@@ -92,8 +92,10 @@ impl FromStr for IterationRange {
             last: end(last)?,
         };
         match (range.first, range.last) {
-            (None, None) => Err(RangeError::Empty(text.to_owned())),
-            (Some(first), Some(last)) if first > last => Err(RangeError::Empty(text.to_owned())),
+            (None, None) => Err(ParseRangeError::Empty(text.to_owned())),
+            (Some(first), Some(last)) if first > last => {
+                Err(ParseRangeError::Empty(text.to_owned()))
+            }
             _ => Ok(range),
         }
     }
@@ -142,7 +144,7 @@ impl Filter {
     /// The same without what a look at the disk may change: state, age, owner, size. What is looked
     /// at before a question is answered is this, or what was just written would not be found.
     #[must_use]
-    pub fn before_a_look(&self) -> Self {
+    pub fn without_observed(&self) -> Self {
         Self {
             states: Vec::new(),
             older_than: None,

@@ -114,20 +114,20 @@ impl fmt::Display for Kind {
 /// A kind that does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no kind \"{}\"; kinds are {}", .0.escape_debug(), kind_names())]
-pub struct UnknownKind(pub String);
+pub struct ParseKindError(pub String);
 
 fn kind_names() -> String {
     Kind::ALL.map(Kind::as_str).join(", ")
 }
 
 impl FromStr for Kind {
-    type Err = UnknownKind;
+    type Err = ParseKindError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownKind> {
+    fn from_str(text: &str) -> Result<Self, ParseKindError> {
         Self::ALL
             .into_iter()
             .find(|kind| kind.as_str() == text)
-            .ok_or_else(|| UnknownKind(text.to_owned()))
+            .ok_or_else(|| ParseKindError(text.to_owned()))
     }
 }
 

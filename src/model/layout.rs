@@ -35,9 +35,9 @@
 //! criterion with `/`; a best array whose path looks like an input, or starts with an integer and
 //! has three components; a snapshot without iteration whose dataset starts with an integer and has
 //! two components; names with a component that looks like a container; a checkpoint of a run with
-//! such a component that is not its first. [`is_certain`] tells for any key whether a scan would
+//! such a component that is not its first. [`round_trips`] tells for any key whether a scan would
 //! read it back. In the catalog a recorded key always wins over a
-//! guessed one; it finds keys by their [`place`], which is one for all keys that share a path.
+//! guessed one; it finds keys by their [`canonical_location`], which is one for all keys that share a path.
 
 use crate::model::key::Key;
 use crate::model::name::{self, ContainerName, DatasetName, NameError, Parameters, RunName};
@@ -180,14 +180,14 @@ pub fn locate(key: &Key) -> Location {
 /// It has the same path as [`locate`]; only where a name has a component that looks like a
 /// container are container and array parted elsewhere.
 #[must_use]
-pub fn place(key: &Key) -> Location {
+pub fn canonical_location(key: &Key) -> Location {
     let location = locate(key);
     split(&location.path()).unwrap_or(location)
 }
 
-/// Whether a key has this place, as [`place`] gives it.
+/// Whether a key has this place, as [`canonical_location`] gives it.
 #[must_use]
-pub fn is_place(key: &Key, container: &str, array: &str) -> bool {
+pub fn is_canonical_location(key: &Key, container: &str, array: &str) -> bool {
     let located = locate(key);
     let is_located =
         located.container == container && located.array.as_deref().unwrap_or_default() == array;
@@ -201,14 +201,14 @@ pub fn is_place(key: &Key, container: &str, array: &str) -> bool {
     if is_located && is_plain {
         return true;
     }
-    let place = place(key);
+    let place = canonical_location(key);
     place.container == container && place.array.as_deref().unwrap_or_default() == array
 }
 
 /// Whether reading the key's path gives the same key again.
 #[must_use]
-pub fn is_certain(key: &Key) -> bool {
-    read(&locate(key).path()).as_ref() == Ok(key)
+pub fn round_trips(key: &Key) -> bool {
+    parse(&locate(key).path()).as_ref() == Ok(key)
 }
 
 /// Splits a path relative to the base directory at its container, or at the folder that stands in
@@ -273,15 +273,15 @@ fn checkpoints_end(path: &str) -> Option<usize> {
 ///
 /// # Errors
 /// [`LayoutError`] where the path is in no container, in no run, or breaks the rules for names.
-pub fn read(path: &str) -> Result<Key, LayoutError> {
-    read_at(path, &split(path)?)
+pub fn parse(path: &str) -> Result<Key, LayoutError> {
+    parse_at(path, &split(path)?)
 }
 
-/// Does what [`read`] does, for who has split the path already.
+/// Does what [`parse`] does, for who has split the path already.
 ///
 /// # Errors
-/// As [`read`].
-pub fn read_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
+/// As [`parse`].
+pub fn parse_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
     let Some((run, container)) = location.container.rsplit_once('/') else {
         return Err(LayoutError::NoRun {
             path: path.to_owned(),
@@ -388,7 +388,7 @@ mod tests {
 
     /// `kind run iteration dataset parameters` of the reading, `-` for none.
     fn reading(path: &str) -> String {
-        match read(path) {
+        match parse(path) {
             Ok(key) => format!(
                 "{} {} {} {} {}",
                 key.kind(),

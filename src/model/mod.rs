@@ -1,5 +1,6 @@
 //! Values: no disk, no SQL, no clock.
 
+pub mod actor;
 pub mod artifact;
 pub mod clock;
 pub mod content;

@@ -5,25 +5,11 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::model::actor::Agent;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::detail::Detail;
 use crate::model::filter::Pattern;
-use crate::model::removal::Actor;
-
-/// Who changes the catalog.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Agent {
-    /// User, host and process.
-    #[serde(flatten)]
-    pub actor: Actor,
-    /// Command line, as far as it is known.
-    pub command: Option<String>,
-    /// Number of the batch job (Slurm, LSF, PBS) that it runs in.
-    pub job: Option<String>,
-    /// Version of dalsegno.
-    pub version: String,
-}
 
 /// What an operation does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -77,7 +63,7 @@ impl Action {
 
     /// What it does, in words for an error.
     #[must_use]
-    pub fn doing(self) -> &'static str {
+    pub fn activity(self) -> &'static str {
         match self {
             Self::Record => "recording",
             Self::Scan => "taking in what was found",
@@ -129,22 +115,22 @@ impl fmt::Display for Action {
     .0.escape_debug(),
     Action::ALL.map(Action::as_str).join(", ")
 )]
-pub struct UnknownAction(pub String);
+pub struct ParseActionError(pub String);
 
 impl FromStr for Action {
-    type Err = UnknownAction;
+    type Err = ParseActionError;
 
-    fn from_str(text: &str) -> Result<Self, UnknownAction> {
+    fn from_str(text: &str) -> Result<Self, ParseActionError> {
         Self::ALL
             .into_iter()
             .find(|action| action.as_str() == text)
-            .ok_or_else(|| UnknownAction(text.to_owned()))
+            .ok_or_else(|| ParseActionError(text.to_owned()))
     }
 }
 
 /// A change that is to be made, for the history.
 #[derive(Debug, Clone, Copy)]
-pub struct Doing<'a> {
+pub struct NewOperation<'a> {
     /// What is done.
     pub action: Action,
     /// When.
@@ -153,7 +139,7 @@ pub struct Doing<'a> {
     pub reason: Option<&'a str>,
 }
 
-impl Doing<'_> {
+impl NewOperation<'_> {
     /// An action without a reason.
     #[must_use]
     pub fn new(action: Action, at: Timestamp) -> Self {
@@ -167,14 +153,14 @@ impl Doing<'_> {
 
 /// The SHA-256 of an operation and of everything before it. `Display` writes 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Hash(pub [u8; 32]);
+pub struct OperationHash(pub [u8; 32]);
 
-impl Hash {
+impl OperationHash {
     /// What the first operation follows.
     pub const NONE: Self = Self([0; 32]);
 }
 
-impl fmt::Display for Hash {
+impl fmt::Display for OperationHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
@@ -183,13 +169,13 @@ impl fmt::Display for Hash {
 /// A text that is no hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{}\" is no hash of 64 hexadecimal digits", .0.escape_debug())]
-pub struct NotAHash(pub String);
+pub struct ParseOperationHashError(pub String);
 
-impl FromStr for Hash {
-    type Err = NotAHash;
+impl FromStr for OperationHash {
+    type Err = ParseOperationHashError;
 
-    fn from_str(text: &str) -> Result<Self, NotAHash> {
-        let bad = || NotAHash(text.to_owned());
+    fn from_str(text: &str) -> Result<Self, ParseOperationHashError> {
+        let bad = || ParseOperationHashError(text.to_owned());
         // The digits are looked at here: `from_str_radix` takes a sign too.
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(bad());
@@ -203,7 +189,7 @@ impl FromStr for Hash {
     }
 }
 
-impl Serialize for Hash {
+impl Serialize for OperationHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -229,7 +215,7 @@ pub struct Operation {
     #[serde(rename = "image_count")]
     pub images: u64,
     /// Its hash, over what was before it too.
-    pub hash: Hash,
+    pub hash: OperationHash,
     /// Number of artifacts that it changed.
     pub artifacts: u64,
     /// Path of the first of them, relative to the base directory.
@@ -302,19 +288,19 @@ pub struct HistoryFilter {
 pub struct ChainReport {
     /// Operations that fit, from the first on.
     pub operations: u64,
-    /// Hash of the last of them.
-    pub head: Hash,
+    /// OperationHash of the last of them.
+    pub head: OperationHash,
     /// The first that does not fit, and why; none where all do.
-    pub broken: Option<Broken>,
+    pub broken: Option<BrokenLink>,
     /// The hash that was asked for, if one was.
-    pub noted: Option<Noted>,
+    pub noted: Option<NotedHash>,
 }
 
 impl ChainReport {
     /// Whether every operation fits, and the hash that was asked for is one of theirs.
     #[must_use]
     pub fn is_whole(&self) -> bool {
-        let is_found = |noted: &Noted| noted.operation.is_some();
+        let is_found = |noted: &NotedHash| noted.operation.is_some();
         self.broken.is_none() && self.noted.as_ref().is_none_or(is_found)
     }
 }
@@ -325,9 +311,9 @@ impl ChainReport {
 /// the hash covers them. What came after it, it says nothing about. Where none has it, operations
 /// that were there are cut off or written anew, or the hash is of another registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Noted {
+pub struct NotedHash {
     /// The hash.
-    pub hash: Hash,
+    pub hash: OperationHash,
     /// Number of the operation that has it; 0 for the hash of a history without operations; none
     /// where no operation that fits has it.
     pub operation: Option<i64>,
@@ -335,7 +321,7 @@ pub struct Noted {
 
 /// An operation that does not fit the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Broken {
+pub struct BrokenLink {
     /// Number of the operation.
     pub operation: i64,
     /// What does not fit.
@@ -411,10 +397,10 @@ mod tests {
             assert_eq!(action.as_str().parse(), Ok(action));
         }
         assert!("rm".parse::<Action>().is_err());
-        let hash = Hash(std::array::from_fn(|at| at as u8 * 7));
+        let hash = OperationHash(std::array::from_fn(|at| at as u8 * 7));
         assert_eq!(hash.to_string().parse(), Ok(hash));
         for text in ["", "0", &"g".repeat(64), &"é".repeat(32), &"+0".repeat(32)] {
-            assert!(text.parse::<Hash>().is_err(), "{text}");
+            assert!(text.parse::<OperationHash>().is_err(), "{text}");
         }
     }
 }

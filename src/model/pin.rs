@@ -5,9 +5,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::actor::Actor;
 use crate::model::clock::Timestamp;
 use crate::model::filter::IterationRange;
-use crate::model::removal::Actor;
 
 /// Characters that the name of a pin may have at most.
 const MOST_CHARACTERS: usize = 100;
@@ -24,9 +24,9 @@ impl From<PinName> for String {
 }
 
 impl TryFrom<String> for PinName {
-    type Error = NotAPinName;
+    type Error = ParsePinNameError;
 
-    fn try_from(text: String) -> Result<Self, NotAPinName> {
+    fn try_from(text: String) -> Result<Self, ParsePinNameError> {
         text.parse()
     }
 }
@@ -52,12 +52,12 @@ impl fmt::Display for PinName {
      control characters, and do not begin with -",
     .0.escape_debug()
 )]
-pub struct NotAPinName(pub String);
+pub struct ParsePinNameError(pub String);
 
 impl FromStr for PinName {
-    type Err = NotAPinName;
+    type Err = ParsePinNameError;
 
-    fn from_str(text: &str) -> Result<Self, NotAPinName> {
+    fn from_str(text: &str) -> Result<Self, ParsePinNameError> {
         let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
         let count = text.chars().count();
         if (1..=MOST_CHARACTERS).contains(&count)
@@ -66,7 +66,7 @@ impl FromStr for PinName {
         {
             return Ok(Self(text.to_owned()));
         }
-        Err(NotAPinName(text.to_owned()))
+        Err(ParsePinNameError(text.to_owned()))
     }
 }
 
@@ -75,7 +75,7 @@ impl FromStr for PinName {
 pub enum PinError {
     /// A name is none.
     #[error(transparent)]
-    Name(#[from] NotAPinName),
+    Name(#[from] ParsePinNameError),
     /// There is no pin of this name.
     #[error("there is no pin {name}")]
     Unknown {

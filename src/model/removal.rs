@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::model::actor::Actor;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::size::Total;
@@ -22,9 +23,9 @@ impl From<RemovalId> for String {
 }
 
 impl TryFrom<String> for RemovalId {
-    type Error = NotARemovalId;
+    type Error = ParseRemovalIdError;
 
-    fn try_from(text: String) -> Result<Self, NotARemovalId> {
+    fn try_from(text: String) -> Result<Self, ParseRemovalIdError> {
         text.parse()
     }
 }
@@ -59,19 +60,19 @@ impl fmt::Display for RemovalId {
 /// A text that is no id of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{}\" is no id of a removal; ids look like 20261122-163000-3f9a2c", .0.escape_debug())]
-pub struct NotARemovalId(pub String);
+pub struct ParseRemovalIdError(pub String);
 
 impl FromStr for RemovalId {
-    type Err = NotARemovalId;
+    type Err = ParseRemovalIdError;
 
     /// Reads digits, letters a to f and `-`: what can be a folder's name and nothing else.
-    fn from_str(text: &str) -> Result<Self, NotARemovalId> {
+    fn from_str(text: &str) -> Result<Self, ParseRemovalIdError> {
         let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f' | b'-');
         let dashes = text.bytes().filter(|&byte| byte == b'-').count();
         if (16..=32).contains(&text.len()) && dashes == 2 && text.bytes().all(fits) {
             return Ok(Self(text.to_owned()));
         }
-        Err(NotARemovalId(text.to_owned()))
+        Err(ParseRemovalIdError(text.to_owned()))
     }
 }
 
@@ -109,17 +110,6 @@ impl fmt::Display for RemovalState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())
     }
-}
-
-/// Who does something.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Actor {
-    /// User name, or number where it has none.
-    pub user: String,
-    /// Host name.
-    pub host: String,
-    /// Process.
-    pub pid: u32,
 }
 
 /// A removal, without its artifacts.
@@ -176,7 +166,7 @@ impl Serialize for RemovedArtifact {
 
 /// How long removed data stays in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Keep {
+pub enum TrashKeep {
     /// It is purged as soon as the removal is committed.
     #[default]
     No,

@@ -28,7 +28,7 @@ use crate::model::content::ContentHash;
 use crate::model::filter::Filter;
 use crate::model::key::{Key, Kind};
 use crate::model::layout;
-use crate::model::removal::{Keep, RemovalId};
+use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::{ByteCount, Size, Total};
 use crate::ops::remove::{
     BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
@@ -238,7 +238,7 @@ pub struct GcOptions {
     /// Why; is remembered. Without, the plan and its rules are.
     pub reason: Option<String>,
     /// How long the data can be restored.
-    pub keep: Keep,
+    pub keep: TrashKeep,
 }
 
 impl GcOptions {
@@ -336,7 +336,7 @@ pub(crate) fn batches(
                     artifact: planned,
                     whole_container: false,
                 };
-                let container = layout::place(&item.key).container;
+                let container = layout::canonical_location(&item.key).container;
                 containers.entry(container).or_default().push(chosen);
             }
             Err(error) if error.ends_all() => return Err(error),
@@ -447,7 +447,7 @@ pub(crate) fn leave_occupied(
 /// # Errors
 /// [`Error`] of the catalog.
 pub(crate) fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
-    let container = |line: &PlanLine| layout::place(&line.artifact.key).container;
+    let container = |line: &PlanLine| layout::canonical_location(&line.artifact.key).container;
     let mut going: HashMap<String, usize> = HashMap::new();
     let mut staying: HashMap<String, Vec<Reason>> = HashMap::new();
     for line in &plan.lines {
@@ -492,7 +492,7 @@ fn still(catalog: &Catalog, binding: &mut Binding<'_>, planned: &Artifact) -> Re
             path: planned.path(),
             what: "recorded anew",
         }),
-        None => match catalog.at(&layout::place(&planned.key))? {
+        None => match catalog.at(&layout::canonical_location(&planned.key))? {
             Some(_) => Err(Error::ChangedSince {
                 path: planned.path(),
                 what: "recorded anew",

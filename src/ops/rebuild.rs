@@ -44,14 +44,15 @@ use crate::catalog::{
     Replacing, Selected,
 };
 use crate::error::{Error, with_causes};
+use crate::model::actor::{Actor, Agent};
 use crate::model::artifact::State;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::detail::{BackupUsed, CatalogRebuilt, Detail};
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
-use crate::model::operation::{Action, Agent, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
-use crate::model::removal::{Actor, RemovalId, RemovalState};
+use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::recover;
 use crate::ops::refresh::{self, RefreshOptions};
 use crate::ops::remove::manifest;
@@ -250,8 +251,8 @@ impl Rebuilding<'_> {
         Ok(report)
     }
 
-    fn doing(&self) -> Doing<'static> {
-        Doing::new(Action::Rebuild, self.clock.now())
+    fn doing(&self) -> NewOperation<'static> {
+        NewOperation::new(Action::Rebuild, self.clock.now())
     }
 
     /// The backup to begin with.

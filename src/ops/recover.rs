@@ -27,10 +27,11 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, Change, OpenRemoval};
 use crate::error::Error;
+use crate::model::actor::Actor;
 use crate::model::clock::Timestamp;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
-use crate::model::removal::{Actor, RemovalId, RemovalState};
+use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove;
 use crate::store::{
     Base, DirtyFolders, EntryType, ManifestItems, Trash, TrashFolder, TrashItem, entry_at,
@@ -166,7 +167,7 @@ pub(crate) fn purge_due(
     deadline: Option<Instant>,
     monitor: &dyn Monitor,
 ) -> Result<bool, Error> {
-    let is_purging = catalog.change(Doing::new(Action::Purge, now), |change| {
+    let is_purging = catalog.change(NewOperation::new(Action::Purge, now), |change| {
         let Some(open) = change.removal(id)? else {
             return Ok(false);
         };
@@ -216,9 +217,9 @@ fn settle(
         return Ok(Settled::Nothing);
     };
     catalog.forget_failed_commits()?;
-    let doing = Doing {
+    let doing = NewOperation {
         reason,
-        ..Doing::new(Action::Recover, now)
+        ..NewOperation::new(Action::Recover, now)
     };
     catalog.change(doing, |change| {
         let Some(folder) = trash.folder(id)? else {

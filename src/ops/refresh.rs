@@ -19,7 +19,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::observation::Observation;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::store::{self, Base, Event, Expected, Look, Notice, WalkOptions};
 
@@ -139,7 +139,7 @@ fn look_at(
         Ok::<_, Error>(())
     })?;
     notes.retain(|note| note.seen.is_some() || note.state != State::Reserved);
-    report.changed += catalog.note(Doing::new(Action::Refresh, now), &notes)?;
+    report.changed += catalog.note(NewOperation::new(Action::Refresh, now), &notes)?;
     batch.clear();
     Ok(())
 }

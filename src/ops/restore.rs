@@ -25,7 +25,7 @@ use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::layout;
-use crate::model::operation::Doing;
+use crate::model::operation::NewOperation;
 use crate::model::removal::{RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::place_of;
 use crate::store::{Base, DirtyFolders, EntryType, Trash, TrashFolder, TrashItem, entry_at};
@@ -49,7 +49,7 @@ pub struct RestoreReport {
 pub(crate) fn restore(
     catalog: &Catalog,
     base: &Base,
-    doing: Doing<'_>,
+    doing: NewOperation<'_>,
     chosen: &[RemovedArtifact],
 ) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
@@ -87,7 +87,7 @@ fn restore_one(
     catalog: &Catalog,
     base: &Base,
     trash: &Trash,
-    doing: Doing<'_>,
+    doing: NewOperation<'_>,
     id: &RemovalId,
     chosen: Chosen,
     report: &mut RestoreReport,
@@ -187,7 +187,7 @@ fn bring_back(
         artifacts.extend(rows);
     }
     for artifact in &artifacts {
-        let taken = change.at(&layout::place(&artifact.key))?;
+        let taken = change.at(&layout::canonical_location(&artifact.key))?;
         if taken.is_some_and(|taken| taken.id != artifact.id) {
             return Err(Error::Occupied {
                 path: artifact.path(),
@@ -227,7 +227,7 @@ fn bring_back(
 /// say, and where nothing is known but the path, for the layout.
 fn form_of(rows: &[Artifact], path: &str) -> EntryType {
     let is_file = match rows {
-        [] => layout::read(path).is_ok_and(|key| key.kind().is_file()),
+        [] => layout::parse(path).is_ok_and(|key| key.kind().is_file()),
         rows => rows
             .iter()
             .any(|row| row.key.kind().is_file() && row.location().path() == path),

@@ -1,7 +1,7 @@
 //! Scan: the way in for the trees that people already have.
 //!
 //! A scan walks the base directory in parallel and adopts every array that has no row, under the
-//! key that [`layout::read`](crate::model::layout::read) guesses from its path; checkpoints too where that
+//! key that [`layout::parse`](crate::model::layout::parse) guesses from its path; checkpoints too where that
 //! kind is asked for. A row that is there keeps
 //! its key and learns that its data is present. Scanning twice gives the same catalog. What cannot
 //! be read or named is a finding, and never a row.
@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::model::clock::Clock;
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, LayoutError, Location};
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::size::Total;
 use crate::store::{
@@ -194,7 +194,7 @@ fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
     };
     let read = |text| {
         let location = layout::split(text)?;
-        Ok((layout::read_at(text, &location)?, location))
+        Ok((layout::parse_at(text, &location)?, location))
     };
     let (key, location) = read(text).map_err(|error: LayoutError| {
         let class = match error {
@@ -205,7 +205,7 @@ fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
         Notice::new(class, path, error.to_string())
     })?;
     // A walk gives no path with an empty component, which a key would drop.
-    debug_assert_eq!(location, layout::place(&key));
+    debug_assert_eq!(location, layout::canonical_location(&key));
     Ok((key, location))
 }
 
@@ -218,7 +218,7 @@ fn adopt(
     next: &mut i64,
     batch: &[Found],
 ) -> Result<Adopted, Error> {
-    let doing = Doing::new(Action::Scan, clock.now());
+    let doing = NewOperation::new(Action::Scan, clock.now());
     let (is_alone, adopted) = catalog.record(doing, |recorder| {
         let mut adopted = Adopted::default();
         let is_alone = recorder.operation() == *next;

@@ -15,7 +15,7 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::observation::Observation;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Progress, Silent};
 use crate::ops::refresh;
 use crate::store::{self, Base, Event, Hashed, ReadError, StorageError, WalkOptions};
@@ -76,7 +76,7 @@ pub(crate) fn seal(
         };
         notes.push(refresh::note(artifact, Some(*sight), Some(seal)));
     }
-    catalog.note(Doing::new(Action::Seal, now), &notes)?;
+    catalog.note(NewOperation::new(Action::Seal, now), &notes)?;
     Ok(())
 }
 
@@ -96,9 +96,9 @@ pub(crate) fn unseal(
     if sealed.is_empty() {
         return Ok(0);
     }
-    let doing = Doing {
+    let doing = NewOperation {
         reason: Some("to be written again"),
-        ..Doing::new(Action::Seal, now)
+        ..NewOperation::new(Action::Seal, now)
     };
     catalog.record(doing, |recorder| {
         let mut changed = 0;

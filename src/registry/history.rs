@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::detail::Detail;
 use crate::model::operation::{
-    Action, ChainReport, Doing, Hash, HistoryFilter, Image, Operation, UndoError,
+    Action, ChainReport, HistoryFilter, Image, NewOperation, Operation, OperationHash, UndoError,
 };
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 
@@ -81,21 +81,21 @@ impl Registry {
         found.ok_or_else(|| undo(UndoError::Unknown { id }))
     }
 
-    /// The number and hash of the last operation; 0 and [`Hash::NONE`] before the first.
+    /// The number and hash of the last operation; 0 and [`OperationHash::NONE`] before the first.
     ///
     /// # Errors
     /// [`Error::Catalog`].
-    pub fn history_head(&self) -> Result<(i64, Hash)> {
-        Ok(self.catalog.head()?.unwrap_or((0, Hash::NONE)))
+    pub fn history_head(&self) -> Result<(i64, OperationHash)> {
+        Ok(self.catalog.head()?.unwrap_or((0, OperationHash::NONE)))
     }
 
     /// Checks the chain of hashes from the first operation on. With a head that was noted
     /// elsewhere before, it is also looked up, which tells a history whose end was cut off or that
-    /// was written anew as a whole; see [`Noted`](crate::model::operation::Noted).
+    /// was written anew as a whole; see [`NotedHash`](crate::model::operation::NotedHash).
     ///
     /// # Errors
     /// [`Error::Catalog`] where the catalog cannot be read.
-    pub fn check_history(&self, noted: Option<Hash>) -> Result<ChainReport> {
+    pub fn check_history(&self, noted: Option<OperationHash>) -> Result<ChainReport> {
         Ok(self.catalog.check_chain(noted)?)
     }
 
@@ -138,7 +138,7 @@ impl Registry {
         self.settle()?;
         let (operation, _) = self.operation(id)?;
         let reason = format!("undo of operation {id}");
-        let doing = |action| Doing {
+        let doing = |action| NewOperation {
             action,
             at: self.clock.now(),
             reason: Some(&reason),

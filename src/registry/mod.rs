@@ -30,7 +30,7 @@ use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
 use crate::model::name::{DatasetName, is_container_name};
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::ops::recover::Recovery;
 use crate::ops::refresh::{self, RefreshOptions, RefreshReport};
@@ -178,7 +178,7 @@ impl Registry {
     /// [`CatalogError::PathTaken`](crate::catalog::CatalogError::PathTaken) where another key with
     /// the same path was recorded.
     pub fn record(&self, key: &Key) -> Result<Recorded> {
-        if let Some(artifact) = self.catalog.at(&layout::place(key))?
+        if let Some(artifact) = self.catalog.at(&layout::canonical_location(key))?
             && artifact.key == *key
             && (artifact.origin == Origin::Recorded || self.is_read_only())
         {
@@ -188,7 +188,7 @@ impl Registry {
             });
         }
         let record = |recorder: &mut crate::catalog::Recorder<'_>| recorder.record(key);
-        let doing = Doing::new(Action::Record, self.clock.now());
+        let doing = NewOperation::new(Action::Record, self.clock.now());
         Ok(self.catalog.record(doing, record)?)
     }
 
@@ -200,12 +200,14 @@ impl Registry {
         &self,
         keys: impl IntoIterator<Item = &'a Key>,
     ) -> Result<Vec<Recorded>> {
-        self.catalog
-            .record(Doing::new(Action::Record, self.clock.now()), |recorder| {
+        self.catalog.record(
+            NewOperation::new(Action::Record, self.clock.now()),
+            |recorder| {
                 keys.into_iter()
                     .map(|key| recorder.record(key).map_err(Error::from))
                     .collect()
-            })
+            },
+        )
     }
 
     /// Records the array of an identifier, under the key that the layout reads from its path.
@@ -220,7 +222,7 @@ impl Registry {
                 is_new: false,
             });
         }
-        self.record(&layout::read(&location.path())?)
+        self.record(&layout::parse(&location.path())?)
     }
 
     /// Gives an artifact; none where the catalog has no such row.
@@ -230,7 +232,7 @@ impl Registry {
     pub fn get(&self, target: &Target) -> Result<Option<Artifact>> {
         Ok(match target {
             Target::Key(key) => {
-                let found = self.catalog.at(&layout::place(key))?;
+                let found = self.catalog.at(&layout::canonical_location(key))?;
                 found.filter(|artifact| artifact.key == *key)
             }
             Target::Path(path) => self.catalog.at(&self.location(path)?)?,

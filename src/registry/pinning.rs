@@ -5,7 +5,7 @@ use crate::catalog::{Bound, PinChange, ScoreQuery};
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::filter::Filter;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
 use crate::model::score::Score;
 
@@ -82,7 +82,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`].
     pub fn in_container(&self, artifact: &Artifact) -> Result<Vec<Artifact>> {
-        let container = crate::model::layout::place(&artifact.key).container;
+        let container = crate::model::layout::canonical_location(&artifact.key).container;
         Ok(self.catalog.in_container(&container)?)
     }
 
@@ -101,7 +101,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`].
     pub fn score(&self, scores: &[Score]) -> Result<Vec<bool>> {
-        let doing = Doing::new(Action::Score, self.clock.now());
+        let doing = NewOperation::new(Action::Score, self.clock.now());
         self.catalog.record(doing, |recorder| {
             scores
                 .iter()
@@ -115,7 +115,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`].
     pub fn unscore(&self, scores: &[Score]) -> Result<u64> {
-        let doing = Doing::new(Action::Unscore, self.clock.now());
+        let doing = NewOperation::new(Action::Unscore, self.clock.now());
         self.catalog.record(doing, |recorder| {
             scores.iter().try_fold(0, |gone, score| {
                 Ok::<_, Error>(gone + u64::from(recorder.unscore(score)?))

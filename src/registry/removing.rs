@@ -11,12 +11,13 @@ use super::options::hostname;
 use super::{Registry, Target};
 use crate::catalog::CatalogError;
 use crate::error::{Error, Result, with_causes};
+use crate::model::actor::{Actor, Agent};
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::layout;
-use crate::model::operation::{Action, Agent, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
-use crate::model::removal::{Actor, Keep, Removal, RemovalId, RemovalState, RemovedArtifact};
+use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact, TrashKeep};
 use crate::ops::recover::{self, Pending, Recovery};
 use crate::ops::remove::{
     self, BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing,
@@ -78,8 +79,8 @@ pub struct EmptyReport {
 impl Registry {
     /// How long removed data is kept unless somebody says otherwise: `trash.keep` of `config.toml`.
     #[must_use]
-    pub fn default_keep(&self) -> Keep {
-        self.keep.map_or(Keep::No, Keep::For)
+    pub fn default_keep(&self) -> TrashKeep {
+        self.keep.map_or(TrashKeep::No, TrashKeep::For)
     }
 
     /// What opening found to settle, and did.
@@ -115,7 +116,8 @@ impl Registry {
             if place.array.is_none() {
                 let artifacts = self.catalog.in_container(&place.container)?;
                 chosen.extend(artifacts.into_iter().map(|artifact| {
-                    let whole_container = layout::place(&artifact.key).container == place.container;
+                    let whole_container =
+                        layout::canonical_location(&artifact.key).container == place.container;
                     Chosen {
                         artifact,
                         whole_container,
@@ -404,7 +406,7 @@ impl Registry {
         reason: Option<&str>,
     ) -> Result<RestoreReport> {
         let chosen = self.restorable(target)?;
-        let doing = Doing {
+        let doing = NewOperation {
             action: Action::Restore,
             at: self.clock.now(),
             reason,
@@ -436,7 +438,7 @@ impl Registry {
             }
             let found = self
                 .catalog
-                .change(Doing::new(Action::Purge, now), |change| {
+                .change(NewOperation::new(Action::Purge, now), |change| {
                     let open = change.removal(&removal.id)?;
                     let state = open.map(|open| open.state);
                     if state == Some(RemovalState::Kept) {

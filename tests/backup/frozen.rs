@@ -17,7 +17,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::operation::HistoryFilter;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::testing::backup;
 use dalsegno::{Registry, RestoreTarget, VerifyOptions};
 use rusqlite::Connection;
@@ -259,7 +259,7 @@ fn each_is_worked_on_as_if_it_were_new() {
         }
         assert!(base.join(IN_TRASH).join(".zarray").exists());
         let options = RemoveOptions {
-            keep: Keep::UntilEmptied,
+            keep: TrashKeep::UntilEmptied,
             ..RemoveOptions::default()
         };
         let before = listed(&registry);

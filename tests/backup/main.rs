@@ -76,7 +76,7 @@ fn path(number: usize) -> String {
 
 /// Records, writes and seals an array.
 fn array(registry: &Registry, path: &str) -> Artifact {
-    registry.record(&layout::read(path).unwrap()).unwrap();
+    registry.record(&layout::parse(path).unwrap()).unwrap();
     let folder = registry.base().join(path);
     fs::create_dir_all(folder.join("0/0")).unwrap();
     fs::write(folder.join(".zarray"), "{}").unwrap();

@@ -8,14 +8,14 @@ use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::{Keep, RemovalId, RemovalState};
+use dalsegno::model::removal::{RemovalId, RemovalState, TrashKeep};
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::{base, code, common, of_kinds, paths, scan, target, unpack, write};
 
 fn kept() -> RemoveOptions {
     RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     }
 }

@@ -94,7 +94,7 @@ fn a_checkpoint_is_recorded_seen_and_sealed_like_an_array() {
     };
     let recorded = registry.record(&key).unwrap().artifact;
     assert_eq!(recorded.state, State::Reserved);
-    assert_eq!(layout::read(&recorded.location().path()), Ok(key.clone()));
+    assert_eq!(layout::parse(&recorded.location().path()), Ok(key.clone()));
     assert_eq!(
         code(registry.seal(&target("r/checkpoints/iterations/5"))),
         "nothing-written"

@@ -259,7 +259,7 @@ fn a_table_shows_the_last_fifty_and_says_so() {
     for iteration in 0..51 {
         let path = format!("r/validation.zarr/{iteration}/a/prediction");
         registry
-            .record(&dalsegno::model::layout::read(&path).unwrap())
+            .record(&dalsegno::model::layout::parse(&path).unwrap())
             .unwrap();
     }
     drop(registry);

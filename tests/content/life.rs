@@ -6,7 +6,7 @@ use dalsegno::RefreshOptions;
 use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::Side;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 
 use super::*;
 
@@ -88,7 +88,7 @@ fn a_removal_gives_the_hash_back() {
     let hash = sealed.content_hash.unwrap().to_string();
     let remove = || {
         let options = RemoveOptions {
-            keep: Keep::UntilEmptied,
+            keep: TrashKeep::UntilEmptied,
             ..RemoveOptions::default()
         };
         registry

@@ -34,7 +34,7 @@ fn base() -> (TempDir, Registry) {
 }
 
 fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 fn target(path: &str) -> Target {

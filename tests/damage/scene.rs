@@ -12,7 +12,7 @@ use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Options, PinTarget, Registry, Target};
 use rusqlite::Connection;
 use tempfile::TempDir;
@@ -112,7 +112,7 @@ fn write_scene(folder: &Path) {
     let name = "paper".parse().unwrap();
     registry.pin(&name, Some("figure 3"), &target).unwrap();
     let options = RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     };
     let trashed = Target::Path(TRASHED.into());

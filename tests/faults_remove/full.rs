@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::child::{answer, command, prediction, say, tree};
@@ -103,7 +103,7 @@ fn without_bytes(disk: &Path, registry: Registry) {
     let before = arrays(&base);
     let removed = Registry::open(&base).and_then(|registry| {
         let kept = RemoveOptions {
-            keep: Keep::UntilEmptied,
+            keep: TrashKeep::UntilEmptied,
             ..RemoveOptions::default()
         };
         registry.remove_target(&target(2), &kept, &Silent)

@@ -11,7 +11,7 @@ use dalsegno::RemoveOptions;
 use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::key::{Key, Kind};
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Options, Registry, RestoreTarget, SealOptions, Target};
 
 use crate::child::{self, prediction, say};
@@ -200,7 +200,7 @@ impl Case {
             _ => return,
         };
         for keys in removals {
-            remove_keys(&registry, keys, Keep::UntilEmptied).unwrap();
+            remove_keys(&registry, keys, TrashKeep::UntilEmptied).unwrap();
         }
     }
 
@@ -304,7 +304,7 @@ fn write_array(array: &Path) {
     fs::set_permissions(chunks, fs::Permissions::from_mode(0o2750)).unwrap();
 }
 
-fn remove_keys(registry: &Registry, keys: &[Key], keep: Keep) -> dalsegno::Result<()> {
+fn remove_keys(registry: &Registry, keys: &[Key], keep: TrashKeep) -> dalsegno::Result<()> {
     let mut chosen = Vec::new();
     for key in keys {
         chosen.extend(registry.choose(&Target::Key(key.clone()))?);
@@ -366,8 +366,8 @@ fn act(case: Case, registry: &Registry) -> dalsegno::Result<String> {
     match case {
         One | BackedUp | Kept => {
             let keep = match case {
-                Kept => Keep::UntilEmptied,
-                _ => Keep::No,
+                Kept => TrashKeep::UntilEmptied,
+                _ => TrashKeep::No,
             };
             remove_keys(registry, &case.targets(), keep)?;
         }

@@ -11,7 +11,7 @@ use dalsegno::RemoveOptions;
 use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Registry, Target, VerifyFinding, VerifyOptions};
 use tempfile::TempDir;
 
@@ -187,7 +187,7 @@ fn damage(base: &Path) {
     fs::rename(path("aside"), path(BACK)).unwrap();
     registry.seal(&Target::Path(FEWER.into())).unwrap();
     let kept = RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     };
     let filter = Filter {

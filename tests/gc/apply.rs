@@ -8,7 +8,7 @@ use std::time::Duration;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::retention::{self, Limits, Policy, SelectRules};
 use dalsegno::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use dalsegno::{Registry, RestoreTarget};
@@ -64,7 +64,7 @@ pub(crate) fn removed(plan: &GcPlan) -> Vec<String> {
     paths
 }
 
-pub(crate) fn apply(registry: &Registry, plan: &PlanFile, keep: Keep) -> GcReport {
+pub(crate) fn apply(registry: &Registry, plan: &PlanFile, keep: TrashKeep) -> GcReport {
     let options = GcOptions { reason: None, keep };
     let report = registry.apply_gc(plan, &options, &Silent, |_| {}).unwrap();
     // The history has the rows as they were, not as the plan knew them.
@@ -119,7 +119,7 @@ fn a_plan_removes_what_it_shows_and_nothing_else() {
     let rows = registry.select(&of_kinds(&Kind::ALL)).unwrap();
     let before = data(folder.path());
 
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     assert_eq!((report.artifacts, report.removals.len()), (12, 1));
     assert_eq!((report.total.bytes.0, report.total.files), (12 * 9, 24));
     assert_eq!(report.total.bytes, plan.plan.totals().removed.size.bytes);
@@ -235,7 +235,7 @@ fn what_changed_since_the_plan_stays_and_is_reported() {
         change(&registry);
         let stood = folder.path().join(prediction(9000)).exists();
         let row = registry.get(&target(&prediction(9000))).unwrap();
-        let report = apply(&registry, &plan.file, Keep::No);
+        let report = apply(&registry, &plan.file, TrashKeep::No);
         let told = skipped(&registry, &report);
         let path = prediction(9000);
         let expected = format!("{path} {}", says.replace('@', &path));
@@ -256,7 +256,7 @@ fn a_best_link_that_cannot_be_read_since_keeps_all_of_its_run() {
     let best = folder.path().join("mito/checkpoints/crop1");
     fs::create_dir_all(&best).unwrap();
     fs::write(best.join("voi.json"), "{").unwrap();
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     let told = skipped(&registry, &report);
     assert_eq!((told.len(), report.artifacts), (6, 6));
     assert!(
@@ -272,7 +272,7 @@ fn the_row_of_data_that_is_missing_since_goes_and_that_is_told() {
     let (folder, registry) = runs();
     let plan = registry.plan_gc(&keep_last(1)).unwrap();
     fs::remove_dir_all(folder.path().join(prediction(9000))).unwrap();
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     assert_eq!((report.artifacts, report.missing), (12, 1));
     assert_eq!(report.total.bytes.0, 11 * 9);
     assert!(report.skipped.is_empty());
@@ -287,7 +287,7 @@ fn what_went_to_the_trash_comes_back_as_it_was() {
         data(folder.path()),
         registry.select(&of_kinds(&Kind::ALL)).unwrap(),
     );
-    let report = apply(&registry, &plan.file, Keep::UntilEmptied);
+    let report = apply(&registry, &plan.file, TrashKeep::UntilEmptied);
     assert!(report.purge.is_none());
     let reason = registry.trash().unwrap()[0].reason.clone().unwrap();
     assert_eq!(reason, format!("gc, plan {}: keep-last 1", plan.file.id));
@@ -318,7 +318,7 @@ fn a_container_of_which_everything_goes_is_moved_by_one_rename() {
     };
     let plan = registry.plan_gc(&request).unwrap();
     assert_eq!(removed(&plan).len(), 9);
-    let report = apply(&registry, &plan.file, Keep::UntilEmptied);
+    let report = apply(&registry, &plan.file, TrashKeep::UntilEmptied);
     let [removal] = report.removals.as_slice() else {
         panic!("{:?}", report.removals);
     };

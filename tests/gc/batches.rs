@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dalsegno::Registry;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{GcOptions, PlanFile};
 
 use crate::apply::{apply, keep_last};
@@ -51,7 +51,7 @@ fn more_than_a_thousand_artifacts_go_in_several_removals() {
     let mut told = Vec::new();
     let options = GcOptions {
         reason: Some("space".to_owned()),
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
     };
     let report = registry
         .apply_gc(&plan.file, &options, &Silent, |report| {
@@ -87,7 +87,7 @@ pub(crate) fn child() {
         let plan = PlanFile::parse(&text).unwrap();
         say("ready");
         std::io::stdin().read_line(&mut String::new()).unwrap();
-        let report = apply(&registry, &plan, Keep::No);
+        let report = apply(&registry, &plan, TrashKeep::No);
         say(&report.artifacts.to_string());
     }
 }
@@ -178,7 +178,7 @@ fn a_kill_leaves_whole_removals_and_the_next_open_settles() {
             assert_whole(&registry, &what);
             // What is left of the plan goes on.
             let text = fs::read_to_string(base.with_extension("plan")).unwrap();
-            apply(&registry, &PlanFile::parse(&text).unwrap(), Keep::No);
+            apply(&registry, &PlanFile::parse(&text).unwrap(), TrashKeep::No);
             assert_eq!(paths(&registry).len(), 2, "{what}");
             assert_whole(&registry, &what);
             fs::remove_dir_all(&base).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Error, Registry, RestoreTarget};
 use dalsegno::{GcOptions, PlanFile};
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ fn a_plan_is_the_same_after_it_was_kept_as_a_file() {
     let plan = registry.plan_gc(&keep_last(1)).unwrap();
     let text = plan.file.text().unwrap();
     assert_eq!(PlanFile::parse(&text).unwrap(), plan.file);
-    let report = apply(&registry, &PlanFile::parse(&text).unwrap(), Keep::No);
+    let report = apply(&registry, &PlanFile::parse(&text).unwrap(), TrashKeep::No);
     assert_eq!(report.artifacts as usize, removed(&plan).len());
 }
 
@@ -62,7 +62,7 @@ fn a_plan_from_before_a_restore_is_refused() {
     let (_folder, registry) = runs();
     let file = plan(&registry);
     let options = dalsegno::RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..Default::default()
     };
     let report = registry

@@ -6,7 +6,7 @@ use std::path::Path;
 use dalsegno::Registry;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::retention::{Decision, RunPolicy};
 use dalsegno::{GcRequest, GcRules};
 
@@ -77,7 +77,7 @@ fn old_runs_go_with_their_containers_and_their_other_files_stay() {
     let plan = registry.plan_gc(&older_than(90)).unwrap();
     assert_eq!(removed(&plan).len(), 6);
     assert!(removed(&plan).iter().all(|path| !path.starts_with("a/")));
-    let report = apply(&registry, &plan.file, Keep::UntilEmptied);
+    let report = apply(&registry, &plan.file, TrashKeep::UntilEmptied);
     assert_eq!((report.artifacts, report.skipped.len()), (6, 0));
     let trash = folder.path().join(".dalsegno/trash");
     let removal = trash.join(report.removals[0].as_str());
@@ -112,7 +112,7 @@ fn checkpoints_go_where_their_kind_is_named() {
     let plan = registry.plan_gc(&request).unwrap();
     let checkpoints = ["b/checkpoints/iterations/1", "c/checkpoints/iterations/1"];
     assert_eq!(removed(&plan), checkpoints);
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     assert_eq!(report.artifacts, 2);
     assert!(folder.path().join("a/checkpoints/iterations/1").exists());
     assert!(folder.path().join("b/validation.zarr").exists());
@@ -126,7 +126,7 @@ fn a_recorded_container_goes_with_what_is_in_it() {
     let registry = record_containers(folder.path());
     let plan = registry.plan_gc(&older_than(90)).unwrap();
     assert_eq!(removed(&plan).len(), 8);
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     assert_eq!(skipped(&registry, &report), [""; 0]);
     assert_eq!(report.artifacts, 8);
     assert_eq!(left_of(folder.path(), "b"), ["checkpoints", "config.yaml"]);
@@ -154,7 +154,7 @@ fn a_pinned_array_stays_with_its_container_and_the_rest_of_its_run_goes() {
             "b/validation.zarr pinned: p".to_owned(),
         ]
     );
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     assert_eq!(skipped(&registry, &report), [""; 0]);
     assert_eq!(report.artifacts, 6);
     let of_b: Vec<String> = paths(&registry)
@@ -172,7 +172,7 @@ fn an_array_that_is_pinned_since_the_plan_keeps_its_container_and_nothing_else()
     let plan = registry.plan_gc(&older_than(90)).unwrap();
     let pinned = "b/validation.zarr/2/d/prediction";
     pin(&registry, "p", pinned);
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     assert_eq!(
         skipped(&registry, &report),
         [
@@ -194,7 +194,7 @@ fn a_recorded_container_with_something_strange_in_it_stays_and_the_rest_goes() {
     let registry = record_containers(folder.path());
     let plan = registry.plan_gc(&older_than(90)).unwrap();
     assert_eq!(removed(&plan).len(), 8);
-    let report = apply(&registry, &plan.file, Keep::No);
+    let report = apply(&registry, &plan.file, TrashKeep::No);
     assert_eq!(
         skipped(&registry, &report),
         [

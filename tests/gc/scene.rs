@@ -89,7 +89,7 @@ pub(crate) fn of_run(run: &str) -> Filter {
 }
 
 pub(crate) fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 pub(crate) fn target(path: &str) -> Target {

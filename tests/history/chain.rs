@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dalsegno::PinTarget;
 use dalsegno::model::filter::Filter;
-use dalsegno::model::operation::{ChainReport, Hash};
+use dalsegno::model::operation::{ChainReport, OperationHash};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -58,7 +58,7 @@ fn worked_on() -> TempDir {
     folder
 }
 
-fn check(base: &Path, noted: Option<Hash>) -> ChainReport {
+fn check(base: &Path, noted: Option<OperationHash>) -> ChainReport {
     open(base).check_history(noted).unwrap()
 }
 
@@ -266,8 +266,8 @@ fn a_noted_head_tells_a_cut_and_a_rewritten_history() {
     for (hash, operation) in [
         (head, Some(last)),
         (third.hash, Some(3)),
-        (Hash::NONE, Some(0)),
-        (Hash([7; 32]), None),
+        (OperationHash::NONE, Some(0)),
+        (OperationHash([7; 32]), None),
     ] {
         let report = registry.check_history(Some(hash)).unwrap();
         assert_eq!(report.noted.as_ref().unwrap().operation, operation);

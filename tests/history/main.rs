@@ -25,7 +25,7 @@ use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::operation::{Action, HistoryFilter, Image, Operation, Side};
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::score::Score;
 use dalsegno::{Options, Registry, Target};
 use tempfile::TempDir;
@@ -57,7 +57,7 @@ fn open(base: &Path) -> Registry {
 }
 
 fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 fn target(path: &str) -> Target {
@@ -85,7 +85,7 @@ fn array(registry: &Registry, path: &str) -> Artifact {
 
 fn kept(reason: &str) -> RemoveOptions {
     RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         reason: Some(reason.to_owned()),
         ..RemoveOptions::default()
     }

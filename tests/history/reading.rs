@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::ControlFlow;
 
 use dalsegno::model::filter::Filter;
-use dalsegno::model::operation::{Action, Hash, HistoryFilter};
+use dalsegno::model::operation::{Action, HistoryFilter, OperationHash};
 use dalsegno::model::progress::Silent;
 use dalsegno::{Options, PinTarget, Registry};
 use rusqlite::Connection;
@@ -129,8 +129,8 @@ fn the_whole_history_comes_with_its_images_the_oldest_first() {
 #[test]
 fn a_new_registry_has_no_history_and_that_is_whole() {
     let (_folder, registry) = base();
-    assert_eq!(registry.history_head().unwrap(), (0, Hash::NONE));
-    let report = registry.check_history(Some(Hash::NONE)).unwrap();
+    assert_eq!(registry.history_head().unwrap(), (0, OperationHash::NONE));
+    let report = registry.check_history(Some(OperationHash::NONE)).unwrap();
     assert!(report.is_whole() && report.operations == 0);
 }
 
@@ -175,7 +175,7 @@ fn a_catalog_from_before_starts_with_an_empty_history() {
     drop(registry);
     as_version_3(folder.path());
     let registry = open(folder.path());
-    assert_eq!(registry.history_head().unwrap(), (0, Hash::NONE));
+    assert_eq!(registry.history_head().unwrap(), (0, OperationHash::NONE));
     assert!(registry.check_history(None).unwrap().is_whole());
     // What was removed before is answered from the removal.
     assert_eq!(registry.gone_from(OTHER.as_ref()).unwrap().len(), 1);

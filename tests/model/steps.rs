@@ -11,7 +11,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Options, RefreshOptions, Registry, RestoreTarget, Target};
 use proptest::prelude::*;
 
@@ -138,8 +138,12 @@ fn target(array: Array) -> Target {
     Target::Path(path_of(array).into())
 }
 
-fn keep(kept: bool) -> Keep {
-    if kept { Keep::UntilEmptied } else { Keep::No }
+fn keep(kept: bool) -> TrashKeep {
+    if kept {
+        TrashKeep::UntilEmptied
+    } else {
+        TrashKeep::No
+    }
 }
 
 fn of_run(run: usize) -> Filter {
@@ -264,7 +268,7 @@ impl World {
     }
 
     fn record(&mut self, array: Array) {
-        let key = layout::read(&path_of(array)).unwrap();
+        let key = layout::parse(&path_of(array)).unwrap();
         let recorded = self.registry().record(&key).unwrap();
         assert_eq!(recorded.is_new, !self.rows.contains_key(&array));
         if recorded.is_new {

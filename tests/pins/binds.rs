@@ -10,7 +10,7 @@ use dalsegno::model::filter::{Filter, IterationRange};
 use dalsegno::model::key::Kind;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{ArrayStore, PinTarget, Registry, RestoreTarget};
 
 use crate::child::{ACTION, BASE, command, say};
@@ -128,7 +128,7 @@ fn what_is_removed_by_force_is_pinned_again_when_it_is_restored() {
     registry.pin(&name("s"), Some("x"), &scope).unwrap();
     let options = RemoveOptions {
         force_pinned: true,
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     };
     let before = get(&registry, &path);

@@ -145,7 +145,7 @@ fn names_with_spaces_commas_and_slashes_come_through() {
     let (_folder, registry) = base();
     let csv = "run,iteration,dataset,parameters,metric,value\n\
                \"my run, the 2nd/a\",5,\"crop 1, left/b\",\"P(x=1, y=\"\"2\"\")\",f1/2,0.5\n";
-    let scores = score::read(csv).unwrap();
+    let scores = score::parse(csv).unwrap();
     registry.score(&scores).unwrap();
     let mut found = Vec::new();
     registry

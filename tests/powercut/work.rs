@@ -8,7 +8,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::child::say;
@@ -55,7 +55,7 @@ pub(crate) fn path(number: u64) -> String {
 }
 
 pub(crate) fn key(number: u64) -> Key {
-    layout::read(&path(number)).unwrap()
+    layout::parse(&path(number)).unwrap()
 }
 
 /// The files of an artifact.
@@ -126,10 +126,10 @@ fn with_the_registry(base: &Path, seed: u64) {
             };
             match Life::of(number) {
                 Life::Stays => {}
-                Life::Removed => drop(remove(Keep::No)),
-                Life::Kept => drop(remove(Keep::UntilEmptied)),
+                Life::Removed => drop(remove(TrashKeep::No)),
+                Life::Kept => drop(remove(TrashKeep::UntilEmptied)),
                 Life::Restored => {
-                    let id = remove(Keep::UntilEmptied);
+                    let id = remove(TrashKeep::UntilEmptied);
                     registry.restore(&RestoreTarget::Removal(id)).unwrap();
                     say(&format!("restored {number}"));
                 }
@@ -139,7 +139,7 @@ fn with_the_registry(base: &Path, seed: u64) {
                         ..Filter::default()
                     };
                     registry
-                        .remove_many(&filter, &keeping(Keep::No), &Silent)
+                        .remove_many(&filter, &keeping(TrashKeep::No), &Silent)
                         .unwrap();
                     for number in numbers {
                         say(&format!("removed {number}"));

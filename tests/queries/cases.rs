@@ -22,7 +22,7 @@ fn present(paths: &[&str]) -> (tempfile::TempDir, Registry) {
     let base = tempfile::tempdir().unwrap();
     let rows: Vec<_> = paths
         .iter()
-        .map(|path| (layout::read(path).unwrap(), Data::Present(NOW, None), 0))
+        .map(|path| (layout::parse(path).unwrap(), Data::Present(NOW, None), 0))
         .collect();
     let (registry, _) = fill(base.path(), &rows);
     (base, registry)
@@ -169,7 +169,7 @@ fn iterations_are_compared_as_numbers_with_both_ends_included() {
 #[test]
 fn age_counts_from_writing_and_from_recording_where_nothing_was_written() {
     let base = tempfile::tempdir().unwrap();
-    let written = |path: &str, data, recorded| (layout::read(path).unwrap(), data, recorded);
+    let written = |path: &str, data, recorded| (layout::parse(path).unwrap(), data, recorded);
     let old = Data::Present(Timestamp(NOW.0 - 1), None);
     let (registry, _) = fill(
         base.path(),
@@ -279,7 +279,7 @@ fn space_is_summed_by_the_user_whose_the_data_is() {
             files: 1,
         };
         let data = Data::Present(NOW, Some(size));
-        (layout::read(path).unwrap(), data, 0, owner)
+        (layout::parse(path).unwrap(), data, 0, owner)
     };
     let mut rows = vec![
         row("r/validation.zarr/1/a/prediction", 5, Some(7)),
@@ -288,7 +288,7 @@ fn space_is_summed_by_the_user_whose_the_data_is() {
         row("r/validation.zarr/3/a/prediction", 11, None),
         row("r/validation.zarr", 100, Some(7)),
     ];
-    let reserved = layout::read("r/validation.zarr/4/a/prediction").unwrap();
+    let reserved = layout::parse("r/validation.zarr/4/a/prediction").unwrap();
     rows.push((reserved, Data::Reserved, 0, None));
     let (registry, _) = fill_owned(base.path(), &rows);
     let du = |filter: &Filter| {
@@ -348,7 +348,7 @@ fn whoever_counts_learns_whose_the_data_is() {
 #[test]
 fn an_iteration_is_complete_where_every_validated_dataset_has_an_output() {
     let base = tempfile::tempdir().unwrap();
-    let row = |path: &str, data| (layout::read(path).unwrap(), data, 0);
+    let row = |path: &str, data| (layout::parse(path).unwrap(), data, 0);
     let present = Data::Present(NOW, None);
     let (registry, _) = fill(
         base.path(),

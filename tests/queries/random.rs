@@ -9,7 +9,7 @@ use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::observation::Observation;
-use dalsegno::model::operation::{Action, Doing};
+use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::size::{ByteCount, Size};
 use dalsegno::testing::{Catalog, CatalogOptions, Note};
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ fn key() -> impl Strategy<Value = Key> {
             11 => format!("{run}/checkpoints/iterations/{}", n.max(0)),
             _ => format!("{run}/other.n5/{name}"),
         };
-        layout::read(&path).unwrap()
+        layout::parse(&path).unwrap()
     })
 }
 
@@ -103,7 +103,7 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
         }
         let recorded_at = Timestamp(NOW.0 + 1_000 * recorded);
         let mut artifact = catalog
-            .record(Doing::new(Action::Record, recorded_at), |recorder| {
+            .record(NewOperation::new(Action::Record, recorded_at), |recorder| {
                 recorder.record(key)
             })
             .unwrap()
@@ -118,7 +118,7 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
             };
             assert_eq!(
                 catalog
-                    .note(Doing::new(Action::Refresh, NOW), &[note])
+                    .note(NewOperation::new(Action::Refresh, NOW), &[note])
                     .unwrap(),
                 1
             );

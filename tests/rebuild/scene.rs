@@ -17,7 +17,7 @@ use dalsegno::model::key::{Key, Kind};
 use dalsegno::model::layout;
 use dalsegno::model::operation::{Action, HistoryFilter};
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::{Keep, RemovalId, RemovalState};
+use dalsegno::model::removal::{RemovalId, RemovalState, TrashKeep};
 use dalsegno::testing::{Catalog, CatalogOptions};
 use dalsegno::{
     Options, RebuildFrom, RebuildOptions, RebuildReport, Registry, ScanOptions, Target,
@@ -41,7 +41,7 @@ pub(crate) struct Scene {
 }
 
 pub(crate) fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 pub(crate) fn target(path: &str) -> Target {
@@ -289,7 +289,7 @@ pub(crate) fn listing(registry: &Registry) -> Vec<String> {
 
 pub(crate) fn kept() -> RemoveOptions {
     RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         reason: Some("no longer needed".to_owned()),
         ..RemoveOptions::default()
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::layout;
 use dalsegno::model::observation::Observation;
-use dalsegno::model::operation::{Action, Doing, Hash};
+use dalsegno::model::operation::{Action, NewOperation, OperationHash};
 use dalsegno::model::size::{ByteCount, Size};
 use dalsegno::testing::{Adopted, Catalog, CatalogOptions, Found};
 use dalsegno::{CatalogError, Durability};
@@ -28,7 +28,7 @@ fn found(index: usize, written_at: i64) -> Found {
     };
     let key = key(&path);
     Found {
-        location: layout::place(&key),
+        location: layout::canonical_location(&key),
         key,
         seen: Observation::new(Timestamp(written_at))
             .with_size((written_at % 2 == 0).then_some(Size {
@@ -40,7 +40,7 @@ fn found(index: usize, written_at: i64) -> Found {
 }
 
 /// Takes in batches in a catalog of their own; gives what each did, and the head of the history.
-fn take_in(base: &Path, batches: &[Vec<Found>], together: bool) -> (Vec<Adopted>, Hash) {
+fn take_in(base: &Path, batches: &[Vec<Found>], together: bool) -> (Vec<Adopted>, OperationHash) {
     let registry = create(base);
     let options = CatalogOptions {
         durability: Durability::Relaxed,
@@ -49,7 +49,7 @@ fn take_in(base: &Path, batches: &[Vec<Found>], together: bool) -> (Vec<Adopted>
     let catalog = Catalog::open(registry.catalog_path(), base, Some(agent()), options).unwrap();
     let take_in = |batch: &Vec<Found>| {
         catalog
-            .record(Doing::new(Action::Scan, NOW), |recorder| {
+            .record(NewOperation::new(Action::Scan, NOW), |recorder| {
                 if together {
                     return recorder.adopt_all(&batch.iter().collect::<Vec<_>>());
                 }

@@ -23,7 +23,7 @@ use dalsegno::{Error, Registry};
 
 /// The key that the layout reads from a path.
 fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 /// An output whose path a scan reads as a prediction.

@@ -9,7 +9,7 @@ use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::observation::Observation;
-use dalsegno::model::operation::{Action, Doing};
+use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::progress::Silent;
 use dalsegno::testing::{Catalog, CatalogOptions, Note, Seal};
 use dalsegno::{NoticeClass, WalkOptions};
@@ -260,7 +260,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         };
         assert_eq!(
             catalog
-                .note(Doing::new(Action::Refresh, NOW), &[note])
+                .note(NewOperation::new(Action::Refresh, NOW), &[note])
                 .unwrap(),
             0
         );
@@ -277,7 +277,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
     };
     assert_eq!(
         catalog
-            .note(Doing::new(Action::Refresh, NOW), &[gone])
+            .note(NewOperation::new(Action::Refresh, NOW), &[gone])
             .unwrap(),
         0,
         "a row that is gone stays gone"

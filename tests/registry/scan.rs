@@ -115,7 +115,7 @@ fn scan(base: &Path, measure: bool, threads: usize) -> (ScanReport, Vec<(String,
     let mut rows: Vec<_> = rows
         .into_iter()
         .filter(|row| row.key.kind() != Kind::Checkpoint)
-        .map(|row| (layout::place(&row.key).path(), row.size))
+        .map(|row| (layout::canonical_location(&row.key).path(), row.size))
         .collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));
     drop(registry);

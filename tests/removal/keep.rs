@@ -7,7 +7,7 @@ use std::time::Duration;
 use dalsegno::RemoveOptions;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::{Keep, RemovalState};
+use dalsegno::model::removal::{RemovalState, TrashKeep};
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::{NOW, array, base, is_trash_empty, kept, open_at, paths, target};
@@ -33,7 +33,7 @@ fn states(registry: &Registry) -> Vec<RemovalState> {
 fn without_a_word_nothing_is_kept() {
     let (folder, registry) = base();
     array(&registry, ARRAY);
-    assert_eq!(registry.default_keep(), Keep::No);
+    assert_eq!(registry.default_keep(), TrashKeep::No);
     let report = registry.remove_artifact(&target(ARRAY)).unwrap();
     assert!(report.purge.unwrap().is_done);
     assert!(is_trash_empty(folder.path()));
@@ -50,7 +50,7 @@ fn the_configuration_keeps_and_the_first_open_after_that_purges() {
     let registry = open_at(folder.path(), NOW);
     assert_eq!(
         registry.default_keep(),
-        Keep::For(Duration::from_secs(72 * 3600))
+        TrashKeep::For(Duration::from_secs(72 * 3600))
     );
     let report = registry.remove_artifact(&target(ARRAY)).unwrap();
     assert!(report.purge.is_none());
@@ -108,7 +108,7 @@ fn what_the_caller_says_goes_before_the_configuration() {
     keep_for(folder.path(), "72h");
     let registry = open_at(folder.path(), NOW);
     let options = RemoveOptions {
-        keep: Keep::No,
+        keep: TrashKeep::No,
         ..RemoveOptions::default()
     };
     let report = registry.remove_target(&target(ARRAY), &options, &Silent);

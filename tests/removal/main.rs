@@ -21,7 +21,7 @@ use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Options, Registry, Target};
 use tempfile::TempDir;
 
@@ -41,7 +41,7 @@ fn base() -> (TempDir, Registry) {
 }
 
 fn key(path: &str) -> Key {
-    layout::read(path).unwrap()
+    layout::parse(path).unwrap()
 }
 
 /// Writes an array with some chunks at `path`.
@@ -82,7 +82,7 @@ fn of_run(run: &str) -> Filter {
 
 fn kept() -> RemoveOptions {
     RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use dalsegno::RemoveOptions;
 use dalsegno::Repair;
 use dalsegno::model::progress::Silent;
-use dalsegno::model::removal::Keep;
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;
@@ -41,7 +41,7 @@ const DEFAULT: Case = Case {
 fn keep(world: &World, path: &str) {
     let target = Target::Path(path.into());
     let options = RemoveOptions {
-        keep: Keep::UntilEmptied,
+        keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     };
     world

@@ -145,7 +145,7 @@ fn links_and_checkpoints_are_compared_too() {
     symlink("../one", &link).unwrap();
     fs::create_dir_all(world.path("a/checkpoints/iterations")).unwrap();
     fs::write(world.path(checkpoint), "weights").unwrap();
-    let key = dalsegno::model::layout::read(checkpoint).unwrap();
+    let key = dalsegno::model::layout::parse(checkpoint).unwrap();
     world.registry.record(&key).unwrap();
     seal(&world, &[SEALED, checkpoint]);
     let report = read();

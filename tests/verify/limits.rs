@@ -137,7 +137,7 @@ fn what_the_walk_notices_is_no_finding() {
 #[test]
 fn reserved_rows_are_not_compared() {
     let world = World::new();
-    let key = dalsegno::model::layout::read("a/validation.zarr/5/crop/prediction").unwrap();
+    let key = dalsegno::model::layout::parse("a/validation.zarr/5/crop/prediction").unwrap();
     let path = world.registry.record(&key).unwrap().artifact.path();
     assert_eq!(world.verify().findings, []);
     write(&path);

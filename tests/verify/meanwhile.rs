@@ -22,7 +22,7 @@ fn what_others_do_meanwhile_is_no_finding() {
                         break;
                     }
                     let path = format!("w{worker}/validation.zarr/{iteration}/crop/prediction");
-                    let key = dalsegno::model::layout::read(&path).unwrap();
+                    let key = dalsegno::model::layout::parse(&path).unwrap();
                     let artifact = registry.record(&key).unwrap().artifact;
                     write(&artifact.path());
                     let filter = Filter {

@@ -40,7 +40,7 @@ fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
 
 fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinName> {
     name.parse()
-        .map_err(|error: dalsegno::model::pin::NotAPinName| {
+        .map_err(|error: dalsegno::model::pin::ParsePinNameError| {
             let error = dalsegno::model::pin::PinError::from(error);
             raise(py, &Error::from(dalsegno::CatalogError::from(error)))
         })

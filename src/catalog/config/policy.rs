@@ -148,7 +148,7 @@ fn range(value: Value) -> Result<IterationRange, String> {
         Value::Integer(iteration) => Ok(iteration.into()),
         value => section::text(value)?
             .parse()
-            .map_err(|error: crate::model::filter::RangeError| error.to_string()),
+            .map_err(|error: crate::model::filter::ParseRangeError| error.to_string()),
     }
 }
 
@@ -180,7 +180,7 @@ fn best(rules: &mut Section) -> Result<Option<KeepBest>, Fault> {
                 with: table.list("with", |value| {
                     section::text(value)?
                         .parse()
-                        .map_err(|error: crate::model::key::UnknownKind| error.to_string())
+                        .map_err(|error: crate::model::key::ParseKindError| error.to_string())
                 })?,
             }))
         }

@@ -79,7 +79,7 @@ impl Catalog {
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let (id, path): (String, String) = (row.get(0)?, row.get(2)?);
-                if layout::read(&path).is_err() {
+                if layout::parse(&path).is_err() {
                     let path = path.escape_debug();
                     damaged.push(format!(
                         "removal {id} took \"{path}\", which no artifact has"

@@ -11,7 +11,7 @@ use super::options::CatalogOptions;
 use super::queue::{self, WriteQueue};
 use super::{backup, fork, migrate, reserve};
 use crate::catalog::error::CatalogError;
-use crate::model::operation::Agent;
+use crate::model::actor::Agent;
 use crate::model::progress::{Monitor, Phase, Silent};
 
 /// An open catalog. Usable from several threads.

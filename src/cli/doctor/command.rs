@@ -18,7 +18,7 @@ use crate::cli::{render, report};
 use crate::error::{Error, with_causes};
 use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;
-use crate::model::operation::Hash;
+use crate::model::operation::OperationHash;
 use crate::model::size::Total;
 use crate::registry::Registry;
 use crate::store::FileSystem;
@@ -99,7 +99,7 @@ struct Opened {
     health: CatalogHealth,
     counts: CatalogCounts,
     operations: i64,
-    history_head: Hash,
+    history_head: OperationHash,
     /// Bytes and files of what removals keep in the trash, as far as they were counted.
     trash: Total,
 }

@@ -7,7 +7,7 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
 use crate::cli::render;
-use crate::model::operation::Hash;
+use crate::model::operation::OperationHash;
 
 /// Print number and hash of the last operation
 ///
@@ -22,7 +22,7 @@ pub(super) struct Head {
 #[derive(Serialize)]
 struct HeadDocument {
     operation: i64,
-    hash: Hash,
+    hash: OperationHash,
 }
 
 pub(super) fn run(context: &mut Context, command: &Head) -> Result<(), Failure> {

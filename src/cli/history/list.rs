@@ -57,7 +57,7 @@ pub(super) struct List {
 
 fn action(text: &str) -> Result<Action, String> {
     text.parse()
-        .map_err(|error: crate::model::operation::UnknownAction| error.to_string())
+        .map_err(|error: crate::model::operation::ParseActionError| error.to_string())
 }
 
 impl Record for Operation {

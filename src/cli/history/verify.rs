@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
 use crate::cli::render::{self, count};
-use crate::model::operation::Hash;
+use crate::model::operation::OperationHash;
 
 /// Check that no operation was changed or taken out
 ///
@@ -16,7 +16,7 @@ use crate::model::operation::Hash;
 pub(super) struct Verify {
     /// A hash that `history head` printed; exit code 4 where no operation has it
     #[arg(long, value_name = "HASH")]
-    head: Option<Hash>,
+    head: Option<OperationHash>,
     #[command(flatten)]
     output: Output,
 }

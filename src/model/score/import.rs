@@ -36,7 +36,7 @@ impl ImportError {
 ///
 /// # Errors
 /// [`ImportError`] for the first line that cannot be read.
-pub fn read(text: &str) -> Result<Vec<Score>, ImportError> {
+pub fn parse(text: &str) -> Result<Vec<Score>, ImportError> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('{') {
         read_json_lines(text)
@@ -181,7 +181,7 @@ mod tests {
 
     /// Each score as `run iteration dataset parameters metric=value`.
     fn text_of(text: &str) -> Result<Vec<String>, String> {
-        let scores = read(text).map_err(|error| error.to_string())?;
+        let scores = parse(text).map_err(|error| error.to_string())?;
         let text = |score: Score| {
             format!(
                 "{} {} {} {} {}={}",

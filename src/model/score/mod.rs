@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::name::{DatasetName, Parameters, RunName};
 
-pub use import::{ImportError, read};
+pub use import::{ImportError, parse};
 
 /// The name of a metric, such as `voi`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -23,9 +23,9 @@ impl From<MetricName> for String {
 }
 
 impl TryFrom<String> for MetricName {
-    type Error = NotAMetricName;
+    type Error = ParseMetricNameError;
 
-    fn try_from(text: String) -> Result<Self, NotAMetricName> {
+    fn try_from(text: String) -> Result<Self, ParseMetricNameError> {
         text.parse()
     }
 }
@@ -51,12 +51,12 @@ impl fmt::Display for MetricName {
      characters",
     .0.escape_debug()
 )]
-pub struct NotAMetricName(pub String);
+pub struct ParseMetricNameError(pub String);
 
 impl FromStr for MetricName {
-    type Err = NotAMetricName;
+    type Err = ParseMetricNameError;
 
-    fn from_str(text: &str) -> Result<Self, NotAMetricName> {
+    fn from_str(text: &str) -> Result<Self, ParseMetricNameError> {
         let fits = |c: char| !c.is_control() && c != '=' && c != ':';
         let is_name = (1..=200).contains(&text.chars().count())
             && text.chars().all(fits)
@@ -64,7 +64,7 @@ impl FromStr for MetricName {
         if is_name {
             return Ok(Self(text.to_owned()));
         }
-        Err(NotAMetricName(text.to_owned()))
+        Err(ParseMetricNameError(text.to_owned()))
     }
 }
 

@@ -50,7 +50,7 @@ impl<'a> Binding<'a> {
         if !planned.by_name || self.options.force_pinned {
             return Ok(());
         }
-        let container = layout::read(&planned.path)?;
+        let container = layout::parse(&planned.path)?;
         let has_links = !self.options.ignore_best_links && !self.links(&container)?.is_empty();
         if !has_links && !change.has_pins()? {
             return Ok(());

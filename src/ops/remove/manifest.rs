@@ -9,12 +9,13 @@ use serde::{Deserialize, Serialize};
 use super::{Checked, Removing};
 use crate::catalog::Catalog;
 use crate::error::Error;
+use crate::model::actor::Actor;
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
 use crate::model::key::Key;
 use crate::model::layout;
-use crate::model::removal::{Actor, RemovalId};
+use crate::model::removal::RemovalId;
 use crate::model::size::{ByteCount, Size};
 use crate::store::TrashItem;
 
@@ -127,7 +128,7 @@ impl Taken {
         }
         let (mut places, mut ids) = (HashSet::new(), HashSet::new());
         for row in &self.artifacts {
-            let path = layout::place(&row.key).path();
+            let path = layout::canonical_location(&row.key).path();
             if let Some(item) = row.item {
                 let Some(at) = paths.get(&item) else {
                     return Some(format!("{path} lies in item {item}, which is none"));

@@ -72,13 +72,14 @@ use serde::Serialize;
 
 use crate::catalog::{Catalog, CatalogError, Change, OpenRemoval};
 use crate::error::Error;
+use crate::model::actor::Actor;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::layout::{self, Location};
 use crate::model::name::DatasetName;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
-use crate::model::removal::{Actor, Keep, RemovalId, RemovalState};
+use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
 use crate::model::size::Total;
 use crate::store::{
     self, Base, DirtyFolders, EntryType, PurgeOptions, PurgeReport, StorageError, Trash,
@@ -96,7 +97,7 @@ pub struct RemoveOptions {
     /// Why; is remembered.
     pub reason: Option<String>,
     /// How long the data can be restored.
-    pub keep: Keep,
+    pub keep: TrashKeep,
     /// Leave out what cannot be removed, rather than removing nothing.
     pub keep_going: bool,
     /// Remove also what a pin or a best link binds.
@@ -208,7 +209,7 @@ pub(crate) fn remove(
     let trash = Trash::make(on.base)?;
     let mut done = Done::default();
     let mut skipped = Vec::new();
-    let doing = Doing {
+    let doing = NewOperation {
         action: Action::Remove,
         at: on.now,
         reason: options.reason.as_deref(),
@@ -251,7 +252,7 @@ pub(crate) fn remove(
         }
     }
     drop_empty(on.catalog, on.base, &done.taken, on.monitor);
-    if options.keep == Keep::No && done.folder.is_some() {
+    if options.keep == TrashKeep::No && done.folder.is_some() {
         // The removal is done: what stops the purge is for the next one, and no error of this.
         let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
@@ -381,15 +382,15 @@ fn take(
             state: RemovalState::Purged,
             purge_after: None,
         },
-        (true, Keep::No) => OpenRemoval {
+        (true, TrashKeep::No) => OpenRemoval {
             state: RemovalState::Purging,
             purge_after: None,
         },
-        (true, Keep::UntilEmptied) => OpenRemoval {
+        (true, TrashKeep::UntilEmptied) => OpenRemoval {
             state: RemovalState::Kept,
             purge_after: None,
         },
-        (true, Keep::For(time)) => {
+        (true, TrashKeep::For(time)) => {
             let purge_after = Some(on.now.plus(time));
             OpenRemoval {
                 state: RemovalState::Kept,
@@ -460,7 +461,7 @@ pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
     let place = || -> Result<Location, Error> {
         let name: DatasetName = path.parse()?;
         // No artifact has a path that reads as none.
-        layout::read(name.as_str())?;
+        layout::parse(name.as_str())?;
         Ok(layout::split(name.as_str())?)
     };
     // Nobody typed it: what is wrong with a name is no matter of names.
@@ -537,7 +538,7 @@ pub(crate) fn purge(
         drop(lock);
     }
     if report.is_done {
-        catalog.change(Doing::new(Action::Purge, now), |change| {
+        catalog.change(NewOperation::new(Action::Purge, now), |change| {
             change
                 .set_state(id, RemovalState::Purged, Some(now))
                 .map_err(Error::from)

@@ -102,7 +102,7 @@ pub(crate) fn plan(
             plan.items.push(alone(chosen.artifact));
             continue;
         }
-        let place = layout::place(&chosen.artifact.key);
+        let place = layout::canonical_location(&chosen.artifact.key);
         let group = containers.entry(place.container).or_default();
         let array = place.array.unwrap_or_default();
         let whole_container = chosen.whole_container

@@ -12,14 +12,14 @@ use serde::Serialize;
 use super::{BATCH, Repair, VerifyClass, VerifyFinding, tree};
 use crate::catalog::{Catalog, CatalogError, Found};
 use crate::error::Error;
+use crate::model::actor::Actor;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::{Key, Kind};
 use crate::model::layout;
 use crate::model::observation::Observation;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
-use crate::model::removal::Actor;
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::ops::scan;
@@ -145,10 +145,10 @@ struct Mending<'a> {
 }
 
 impl Mending<'_> {
-    fn doing(&self, action: Action) -> Doing<'static> {
-        Doing {
+    fn doing(&self, action: Action) -> NewOperation<'static> {
+        NewOperation {
             reason: Some(REASON),
-            ..Doing::new(action, self.now)
+            ..NewOperation::new(action, self.now)
         }
     }
 
@@ -303,7 +303,7 @@ impl Mending<'_> {
                 if let Some(seen) = seen {
                     let found = Found {
                         key: key.clone(),
-                        location: layout::place(key),
+                        location: layout::canonical_location(key),
                         seen,
                     };
                     match recorder.adopt(&found) {

@@ -166,10 +166,10 @@ impl Verify<'_> {
         })?;
         let mut sources = Vec::new();
         for run in runs.into_iter().filter(|run| run != copy) {
-            let Ok(key) = layout::read(&format!("{run}/{first}")) else {
+            let Ok(key) = layout::parse(&format!("{run}/{first}")) else {
                 continue;
             };
-            let is_candidate = match self.catalog.at(&layout::place(&key)) {
+            let is_candidate = match self.catalog.at(&layout::canonical_location(&key)) {
                 Ok(row) => row.is_some_and(|row| row.state == State::Present),
                 Err(CatalogError::Row { .. }) => false,
                 Err(error) => return Err(error.into()),

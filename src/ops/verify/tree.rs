@@ -69,7 +69,7 @@ impl Verify<'_> {
 
     /// Whether a path has a row, whatever that row says.
     fn has_row(&self, key: &Key) -> Result<bool, Error> {
-        match self.catalog.at(&layout::place(key)) {
+        match self.catalog.at(&layout::canonical_location(key)) {
             Ok(row) => Ok(row.is_some()),
             Err(CatalogError::Row { .. }) => Ok(true),
             Err(error) => Err(error.into()),

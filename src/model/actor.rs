@@ -1,0 +1,28 @@
+//! Who changes a catalog.
+
+use serde::{Deserialize, Serialize};
+
+/// The user and process that change something.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// User name; the uid as text if the user has no name.
+    pub user: String,
+    /// Host name.
+    pub host: String,
+    /// Process id.
+    pub pid: u32,
+}
+
+/// An actor with the program that it runs, as the history has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Agent {
+    /// User, host and process.
+    #[serde(flatten)]
+    pub actor: Actor,
+    /// Command line; `None` if it is unknown.
+    pub command: Option<String>,
+    /// Id of the batch job (Slurm, LSF, PBS) that it runs in; `None` outside of batch jobs.
+    pub job: Option<String>,
+    /// Version of dalsegno.
+    pub version: String,
+}
