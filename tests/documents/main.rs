@@ -16,7 +16,15 @@
 //! `DOCUMENTS_UPDATE=1 cargo test --test documents` writes what was printed into the pages, instead of
 //! a report; read the diff then.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "helpers of tests are not seen as tests"
+)]
+
 mod example;
+mod json;
 mod links;
 mod page;
 mod reference;

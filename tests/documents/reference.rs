@@ -11,12 +11,12 @@ use regex::Regex;
 use crate::page::{self, Page};
 use crate::session::Session;
 
-fn reference(name: &str) -> Page {
+pub(crate) fn reference(name: &str) -> Page {
     Page::read(Path::new("docs/src/reference").join(name))
 }
 
 /// The rows of the tables below each heading of a page: the cells, without the heading of the table.
-fn tables(page: &Page) -> BTreeMap<String, Vec<Vec<String>>> {
+pub(crate) fn tables(page: &Page) -> BTreeMap<String, Vec<Vec<String>>> {
     let mut tables: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
     let mut heading = String::new();
     let mut is_body = false;
@@ -45,7 +45,7 @@ fn quoted(cell: &str) -> Vec<String> {
 }
 
 /// What the first cells of some rows have in backticks. Each may be there once.
-fn names(rows: &[Vec<String>]) -> BTreeSet<String> {
+pub(crate) fn names(rows: &[Vec<String>]) -> BTreeSet<String> {
     let mut names = BTreeSet::new();
     for name in rows.iter().flat_map(|row| quoted(&row[0])) {
         assert!(names.insert(name.clone()), "{name} is listed twice");
