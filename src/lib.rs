@@ -48,7 +48,7 @@ pub(crate) mod store;
 #[doc(hidden)]
 pub mod testing;
 
-pub use catalog::config::{CatalogConfig, Config, NamedPolicy, TrashConfig};
+pub use catalog::config::{CatalogConfig, Config, ConfigError, TrashConfig};
 pub use catalog::sqlite::backup::Backup;
 pub use catalog::{
     CatalogCounts, CatalogError, CatalogFiles, CatalogHealth, DuGroup, DuRow, Durability,

@@ -39,6 +39,7 @@ pub(crate) struct Rules {
     min_free: Option<u64>,
     allow_empty_group: bool,
     ignore_best_links: bool,
+    /// The selection in words.
     words: String,
 }
 
@@ -78,16 +79,22 @@ impl Rules {
         } else {
             Vec::new()
         };
+        let mut words: Vec<String> = Vec::new();
+        if let Some(name) = &self.policy {
+            words.push(format!("policy {name}"));
+        }
         let rules = if self.runs {
-            GcRules::Runs(RunPolicy {
+            let policy = RunPolicy {
                 older_than,
                 last: self.keep_last,
                 within,
                 limit,
                 allow_empty_group: self.allow_empty_group,
-            })
+            };
+            words.push(policy.to_string());
+            GcRules::Runs(policy)
         } else {
-            GcRules::Policy(Policy {
+            let policy = Policy {
                 select: SelectRules {
                     older_than,
                     iterations: filter.iterations,
@@ -103,8 +110,12 @@ impl Rules {
                 },
                 limit,
                 allow_empty_group: self.allow_empty_group,
-            })
+            };
+            words.push(policy.to_string());
+            GcRules::Policy(policy)
         };
+        words.push(self.words.clone());
+        words.retain(|part| !part.is_empty());
         Ok(GcRequest {
             of: Filter {
                 runs: filter.runs,
@@ -116,7 +127,7 @@ impl Rules {
             },
             rules,
             ignore_best_links: self.ignore_best_links,
-            words: self.words.clone(),
+            words: words.join(", "),
         })
     }
 }

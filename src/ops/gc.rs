@@ -20,7 +20,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Catalog;
-use crate::catalog::config::NamedPolicy;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
@@ -33,7 +32,7 @@ use crate::model::size::{ByteCount, Size, Total};
 use crate::ops::remove::{
     BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
 };
-use crate::retention::{Decision, Plan, PlanLine, Policy, Reason, RunPolicy};
+use crate::retention::{Decision, NamedPolicy, Plan, PlanLine, Policy, Reason, RunPolicy};
 use crate::store::{Base, PurgeReport};
 
 /// Artifacts of one removal, where no container goes whole.

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use super::Registry;
 use crate::catalog::ScoreQuery;
-use crate::catalog::config::NamedPolicy;
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::filter::{Filter, Pattern};
@@ -17,8 +16,8 @@ use crate::model::removal::RemovalId;
 use crate::ops::gc::{self, GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile};
 use crate::ops::remove::cancelled;
 use crate::retention::{
-    self, Explanation, Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Plan, Policy,
-    RunInventory,
+    self, Explanation, Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, NamedPolicy,
+    Plan, Policy, RunInventory,
 };
 use crate::store;
 
@@ -260,7 +259,7 @@ impl Registry {
             iterations: selection.iterations.clone(),
             ..Filter::default()
         };
-        let metrics = [Pattern::from(metric.name.as_str())];
+        let metrics = [Pattern::from(metric.name())];
         let query = ScoreQuery {
             of,
             metrics: &metrics,
@@ -268,7 +267,7 @@ impl Registry {
         let mut scores: HashMap<(RunName, i64), Vec<InventoryScore>> = HashMap::new();
         self.scores(&query, |score| {
             // A pattern may match other names; a metric is one.
-            if score.metric.as_str() == metric.name {
+            if score.metric.as_str() == metric.name() {
                 let at = (score.run, score.iteration);
                 scores.entry(at).or_default().push(InventoryScore {
                     dataset: score.dataset.map(|name| name.to_string()),

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::catalog::backup::{self, Backup};
-use crate::catalog::config::NamedPolicy;
 use crate::catalog::{
     Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
 };
@@ -67,7 +66,7 @@ pub struct Registry {
     keep: Option<Duration>,
     recovery: Recovery,
     /// The policies that the configuration names.
-    policies: BTreeMap<String, NamedPolicy>,
+    policies: BTreeMap<String, crate::retention::NamedPolicy>,
 }
 
 impl fmt::Debug for Registry {

@@ -11,7 +11,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::inventory::{InventoryRow, InventoryScore};
-use super::policy::{Direction, KeepBest};
+use super::metric::Direction;
+use super::policy::KeepBest;
 use crate::model::key::Kind;
 use crate::model::name::RunName;
 
@@ -182,7 +183,7 @@ pub(super) fn standings<'a>(
     rows: &[&'a InventoryRow],
     groups: &[Range<usize>],
 ) -> Vec<Standing<'a>> {
-    let direction = best.metric.direction;
+    let direction = best.metric.direction();
     let is_ranked = |kind: Kind| match named {
         [] => kind == Kind::Output,
         named => named.contains(&kind),

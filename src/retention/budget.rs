@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::inventory::{size_of, takes_space};
 use super::plan::{PlanError, Reason};
-use super::policy::Limits;
+use super::policy::{Limits, MAX_FILES, MAX_SIZE};
 use crate::model::artifact::Artifact;
 use crate::model::size::{ByteCount, Size};
 
@@ -33,9 +33,9 @@ impl Budget {
         free_bytes: Option<u64>,
     ) -> Result<Option<Self>, PlanError> {
         let limits: Vec<Bound> = limit
-            .settings()
-            .into_iter()
-            .map(|(rule, value, setting)| Bound {
+            .values()
+            .zip(limit.settings())
+            .map(|((rule, value), (_, setting))| Bound {
                 rule,
                 value,
                 setting: setting.into(),
@@ -93,11 +93,11 @@ impl Budget {
         self.over()
             .map(|bound| {
                 let left = match bound.rule {
-                    "max-size" => format!(
+                    MAX_SIZE => format!(
                         "{} would still be there, kept by rules",
                         ByteCount(self.bytes)
                     ),
-                    "max-files" => {
+                    MAX_FILES => {
                         format!("{} files would still be there, kept by rules", self.files)
                     }
                     _ => format!(
@@ -112,16 +112,16 @@ impl Budget {
 
     fn over(&self) -> impl Iterator<Item = &Bound> {
         self.limits.iter().filter(|bound| match bound.rule {
-            "max-size" => self.bytes > bound.value,
-            "max-files" => self.files > bound.value,
+            MAX_SIZE => self.bytes > bound.value,
+            MAX_FILES => self.files > bound.value,
             _ => self.free < bound.value,
         })
     }
 
     fn state(&self, rule: &str) -> String {
         match rule {
-            "max-size" => format!("{} are left", ByteCount(self.bytes)),
-            "max-files" => format!("{} files are left", self.files),
+            MAX_SIZE => format!("{} are left", ByteCount(self.bytes)),
+            MAX_FILES => format!("{} files are left", self.files),
             _ => format!("{} are free", ByteCount(self.free)),
         }
     }

@@ -22,21 +22,27 @@
 
 mod best;
 mod budget;
+mod check;
+mod error;
 mod inventory;
+mod metric;
+mod named;
 mod plan;
 mod planner;
 mod policy;
 mod rules;
 mod runs;
+mod words;
 
+pub use error::PolicyError;
 pub use inventory::{
     GroupKey, Inventory, InventoryRow, InventoryRun, InventoryScore, RunInventory,
 };
+pub use metric::{Direction, Metric};
+pub use named::NamedPolicy;
 pub use plan::{Decision, Plan, PlanError, PlanLine, PlanSum, PlanTotals, Reason};
 pub use planner::{Explanation, RuleVerdict, explain, plan};
-pub(crate) use policy::length;
-pub use policy::{
-    Direction, KeepBest, KeepRules, Limits, Metric, Policy, PolicyError, RunPolicy, SelectRules,
-};
+pub use policy::{KeepBest, KeepRules, Limits, Policy, RunPolicy, SelectRules};
 pub use rules::{RECENT, RULES};
 pub use runs::plan_runs;
+pub(crate) use words::{length, parse_length};

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::error::PolicyError;
 use super::inventory::{GroupKey, in_order, takes_space};
-use super::policy::PolicyError;
 use crate::model::artifact::Artifact;
 use crate::model::size::Total;
 

@@ -334,7 +334,7 @@ impl<'a> Planner<'a> {
             true => Vec::new(),
             false => self.policy.limit.settings(),
         };
-        for (rule, _, setting) in limits {
+        for (rule, setting) in limits {
             let (keeps, detail) = limit_verdict(&line, rule);
             verdicts.push(RuleVerdict {
                 rule,

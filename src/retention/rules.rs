@@ -8,9 +8,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::best::Standing;
+use super::check::divisible;
 use super::inventory::InventoryRow;
+use super::metric::Metric;
 use super::plan::Reason;
-use super::policy::{KeepRules, Metric, Policy, divisible, length, listed};
+use super::policy::{KeepRules, Policy};
+use super::words::{joined, length};
 use crate::model::artifact::{Artifact, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
@@ -126,7 +129,7 @@ impl<'a> Rule<'a> {
             let iterations = keep.iterations.iter().copied().collect();
             push(
                 "keep-iterations",
-                listed(&keep.iterations),
+                joined(&keep.iterations, ", "),
                 Test::Iterations(iterations),
             );
         }
@@ -191,7 +194,7 @@ impl<'a> Rule<'a> {
                 };
                 let finding = Finding::Best {
                     standing: facts.standing,
-                    metric: &metric.name,
+                    metric: metric.name(),
                     kind: artifact.key.kind(),
                     iteration: Some(iteration),
                 };
@@ -224,7 +227,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
     }
     if let Some(best) = &policy.keep.best {
         if facts.standing == Standing::Unknown {
-            let name = &best.metric.name;
+            let name = best.metric.name();
             reasons.push(Reason::new("no-metric", format!("its {name} is unknown")));
         }
         if facts.standing == Standing::Apart && policy.keep.is_only_best() {

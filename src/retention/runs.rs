@@ -8,8 +8,9 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, size_of, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
-use super::policy::{RunPolicy, length};
+use super::policy::RunPolicy;
 use super::rules::{Finding, bound, in_use, span};
+use super::words::length;
 use crate::model::clock::Timestamp;
 
 /// Plans which runs stay and which go.

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dalsegno::model::key::Kind;
 use dalsegno::retention::{
-    Direction, GroupKey, Inventory, KeepBest, KeepRules, Limits, Metric, PlanError, Policy,
-    PolicyError, RunPolicy, SelectRules, plan,
+    Direction, GroupKey, Inventory, KeepRules, Limits, Metric, PlanError, Policy, PolicyError,
+    RunPolicy, SelectRules, plan,
 };
 
 use crate::build::*;
@@ -182,18 +182,9 @@ fn a_kind_that_goes_with_nothing_is_refused() {
 #[test]
 fn a_metric_without_a_name_is_refused() {
     for name in ["", "a:b", "a\nb"] {
-        let policy = keeping(KeepRules {
-            best: Some(KeepBest {
-                count: 1,
-                metric: Metric {
-                    name: name.to_owned(),
-                    direction: Direction::Min,
-                },
-                with: Vec::new(),
-            }),
-            ..KeepRules::default()
-        });
-        refused(&policy, "policy-metric", "is no metric");
+        let error = Metric::new(name, Direction::Min).unwrap_err();
+        assert_eq!(error.code(), "policy-metric");
+        assert!(error.to_string().contains("is no metric"), "{error}");
     }
 }
 

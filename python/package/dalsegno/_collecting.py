@@ -147,10 +147,9 @@ class Collecting(Core):
             "older_than": None if older_than is None else arguments.seconds(older_than),
         }
         _check_rules(policy, whole_runs, given, iteration, allow_empty_group)
-        said = {name: value for name, value in {**given, **asked}.items() if value not in (None, [])}
-        words = [] if policy is None else [f"policy {policy}"]
-        words += ["whole runs"] if whole_runs else []
-        words += [f"{name.replace('_', '-')} {value}" for name, value in said.items()]
+        # The native half puts the rules in words.
+        said = {name: value for name, value in asked.items() if value not in (None, [])}
+        words = [f"{name} {value}" for name, value in said.items()]
         rules = {
             **given,
             "policy": policy,

@@ -114,9 +114,7 @@ impl Folder {
             detail: detail.to_owned(),
         };
         let config: Config = match std::fs::read_to_string(&path) {
-            Ok(text) => {
-                toml::from_str(&text).map_err(|error| invalid(error.to_string().trim_end()))?
-            }
+            Ok(text) => Config::parse(&text).map_err(|error| invalid(&error.to_string()))?,
             Err(error) if error.kind() == ErrorKind::NotFound => Config::default(),
             Err(error) if error.kind() == ErrorKind::InvalidData => {
                 return Err(invalid("it is not UTF-8"));

@@ -14,9 +14,7 @@ use crate::model::key::Kind;
 use crate::model::name;
 use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
-use crate::retention::{
-    KeepBest, KeepRules, Limits, Metric, Policy, RunPolicy, SelectRules, length,
-};
+use crate::retention::{KeepBest, KeepRules, Limits, Metric, Policy, RunPolicy, SelectRules};
 
 /// What stays, and how much.
 #[derive(Debug, Clone, Args)]
@@ -159,7 +157,12 @@ impl Rules {
     /// Whether there is any rule.
     pub(super) fn any(&self) -> bool {
         let flags = [self.runs, self.allow_empty_group, self.ignore_best_links];
-        self.policy.is_some() || self.words().is_some() || flags.contains(&true)
+        self.policy.is_some() || self.has_rules() || flags.contains(&true)
+    }
+
+    /// Whether a rule that keeps or a limit is given.
+    fn has_rules(&self) -> bool {
+        !self.keep().is_empty() || !self.limit().is_empty()
     }
 
     fn keep(&self) -> KeepRules {
@@ -186,36 +189,6 @@ impl Rules {
         }
     }
 
-    /// The rules as flags, for people; none where there are none.
-    fn words(&self) -> Option<String> {
-        let mut words = Vec::new();
-        let mut say = |flag: &str, value: Option<String>| {
-            if let Some(value) = value {
-                words.push(format!("{flag} {value}"));
-            }
-        };
-        let text = |number: Option<u64>| number.map(|number| number.to_string());
-        let size = |size: Option<u64>| size.map(|size| ByteSize(size).to_string());
-        say("keep-last", text(self.keep_last));
-        say("keep-first", text(self.keep_first));
-        say("keep-every", text(self.keep_every));
-        let iterations: Vec<String> = self
-            .keep_iterations
-            .iter()
-            .map(ToString::to_string)
-            .collect();
-        let iterations = (!iterations.is_empty()).then(|| iterations.join(","));
-        say("keep-iterations", iterations);
-        say("keep-within", self.keep_within.map(length));
-        if let (Some(count), Some(metric)) = (self.keep_best, &self.metric) {
-            say("keep-best", Some(format!("{count} {metric}")));
-        }
-        say("max-size", size(self.max_size));
-        say("max-files", text(self.max_files));
-        say("min-free", size(self.min_free));
-        (!words.is_empty()).then(|| words.join(", "))
-    }
-
     /// What is asked for: the rules, on what the filter selects.
     pub(super) fn read(
         &self,
@@ -224,13 +197,6 @@ impl Rules {
         registry: &Registry,
     ) -> Result<GcRequest, Failure> {
         let mut words = Vec::new();
-        if self.runs {
-            words.push("whole runs".to_owned());
-        }
-        if let Some(age) = older_than {
-            words.push(format!("older-than {}", length(age)));
-        }
-        words.extend(self.words());
         let of = Filter {
             runs: filter.runs.clone(),
             datasets: filter.datasets.clone(),
@@ -241,9 +207,11 @@ impl Rules {
         let rules = if let Some(name) = &self.policy {
             self.named(name, filter, older_than, registry, &mut words)?
         } else if self.runs {
-            GcRules::Runs(self.for_runs(filter, older_than)?)
+            let policy = self.for_runs(filter, older_than)?;
+            words.push(policy.to_string());
+            GcRules::Runs(policy)
         } else {
-            GcRules::Policy(Policy {
+            let policy = Policy {
                 select: SelectRules {
                     older_than,
                     iterations: filter.iterations.clone(),
@@ -252,7 +220,9 @@ impl Rules {
                 keep: self.keep(),
                 limit: self.limit(),
                 allow_empty_group: self.allow_empty_group,
-            })
+            };
+            words.push(policy.to_string());
+            GcRules::Policy(policy)
         };
         words.extend(selection_words(filter));
         let kinds = match rules {
@@ -275,7 +245,7 @@ impl Rules {
         registry: &Registry,
         words: &mut Vec<String>,
     ) -> Result<GcRules, Failure> {
-        let has_rules = self.words().is_some() || self.allow_empty_group;
+        let has_rules = self.has_rules() || self.allow_empty_group;
         if has_rules || older_than.is_some() || !filter.iterations.is_empty() {
             return Err(Failure::usage(
                 "--policy brings its own rules",

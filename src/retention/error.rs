@@ -1,0 +1,117 @@
+//! Why a policy is refused.
+
+use std::time::Duration;
+
+use super::words::length;
+use crate::model::key::Kind;
+
+/// Why a policy was refused: what, why, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// It has neither a keep rule nor a limit.
+    #[error(
+        "the policy has no rule: older-than, iterations and kinds only select what may go; add \
+         what is to stay, such as keep-last 1, or a limit, such as max-size 500GB"
+    )]
+    Empty,
+    /// It has no rule for runs.
+    #[error(
+        "the policy for runs has no rule: write which runs may go, such as older-than 90d, which \
+         are to stay, such as keep-last 5, or a limit, such as max-size 500GB"
+    )]
+    EmptyRuns,
+    /// A number is 0.
+    #[error("{rule} 0 {why}; leave it out, or give more")]
+    Zero {
+        /// The rule.
+        rule: &'static str,
+        /// What 0 would do.
+        why: &'static str,
+    },
+    /// Every iteration is divisible by 1.
+    #[error("keep-every 1 keeps every iteration, so nothing could go; write keep-every 2 or more")]
+    EveryIteration,
+    /// A named iteration is kept by `keep-every` already.
+    #[error(
+        "keep-iterations {iteration} changes nothing: keep-every {every} keeps it; leave it out"
+    )]
+    IterationKept {
+        /// The iteration.
+        iteration: i64,
+        /// What it is divisible by.
+        every: u64,
+    },
+    /// A named iteration is not selected.
+    #[error(
+        "keep-iterations {iteration} keeps nothing: only the iterations {selected} are selected; \
+         leave it out, or select it"
+    )]
+    IterationNotSelected {
+        /// The iteration.
+        iteration: i64,
+        /// The ranges that are.
+        selected: String,
+    },
+    /// An iteration is named twice.
+    #[error("keep-iterations names {iteration} twice; write it once")]
+    IterationTwice {
+        /// The iteration.
+        iteration: i64,
+    },
+    /// `keep-within` keeps only what is not selected.
+    #[error(
+        "keep-within {} keeps nothing: only what is older than {} is selected; give a longer time, \
+         or leave it out",
+        length(*.within), length(*.older_than)
+    )]
+    WithinNotSelected {
+        /// What is kept.
+        within: Duration,
+        /// What is selected.
+        older_than: Duration,
+    },
+    /// A kind does not belong to a ranked artifact.
+    #[error(
+        "keep-best with {kind} keeps nothing: only prediction and checkpoint go with an output"
+    )]
+    WithApart {
+        /// The kind.
+        kind: Kind,
+    },
+    /// A kind is ranked itself.
+    #[error(
+        "keep-best with {kind} changes nothing: {kind} is selected by name, so it is ranked by its \
+         own scores; leave it out there, or name it among the kinds no longer"
+    )]
+    WithRanked {
+        /// The kind.
+        kind: Kind,
+    },
+    /// A metric cannot be read.
+    #[error("\"{}\" is no metric: {why}; write NAME:min or NAME:max, such as voi:min", .text.escape_debug())]
+    Metric {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+}
+
+impl PolicyError {
+    /// Stable code of the error.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty | Self::EmptyRuns => "policy-empty",
+            Self::Zero { .. } => "policy-zero",
+            Self::EveryIteration
+            | Self::IterationKept { .. }
+            | Self::IterationNotSelected { .. }
+            | Self::IterationTwice { .. }
+            | Self::WithinNotSelected { .. }
+            | Self::WithApart { .. }
+            | Self::WithRanked { .. } => "policy-useless-rule",
+            Self::Metric { .. } => "policy-metric",
+        }
+    }
+}

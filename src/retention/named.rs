@@ -1,0 +1,427 @@
+//! A policy of the configuration, as a table of TOML: what it is about, and rules for each kind.
+//!
+//! ```toml
+//! [policy.default]
+//! run = ["crop*"]
+//! older-than = "14d"
+//! prediction = { keep-last = 1, keep-best = "voi:min" }
+//! output = { keep-best = { count = 3, metric = "voi:min", with = ["checkpoint"] } }
+//! ```
+//!
+//! `older-than` and `allow-empty-group` of the policy hold for every kind that does not set its own;
+//! they are written back with the kinds. A policy that was read has passed [`Policy::check`].
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use serde::de::value::{MapAccessDeserializer, StrDeserializer};
+use serde::de::{Error, MapAccess, Visitor};
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::metric::Metric;
+use super::policy::{KeepBest, KeepRules, Limits, Policy, SelectRules};
+use super::words::{length, parse_length};
+use crate::model::filter::{IterationRange, Pattern};
+use crate::model::key::Kind;
+
+/// A policy that the configuration names: rules for each kind, for some runs and datasets.
+///
+/// `Display` writes `prediction: keep-last 1; output: keep-best 3 voi:min`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamedPolicy {
+    /// Runs that it is about; empty means all.
+    pub runs: Vec<Pattern>,
+    /// Datasets that it is about; empty means all.
+    pub datasets: Vec<Pattern>,
+    /// The rules of each kind, at least one, in the order of [`Kind::ALL`]. Each selects its own
+    /// kind by name.
+    pub kinds: Vec<(Kind, Policy)>,
+}
+
+impl fmt::Display for NamedPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, (kind, policy)) in self.kinds.iter().enumerate() {
+            let separator = if at == 0 { "" } else { "; " };
+            write!(f, "{separator}{kind}: {policy}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A key of a policy's table.
+enum PolicyKey {
+    Run,
+    Dataset,
+    OlderThan,
+    AllowEmptyGroup,
+    Kind(Kind),
+}
+
+impl PolicyKey {
+    const SHARED: [(&'static str, Self); 4] = [
+        ("run", Self::Run),
+        ("dataset", Self::Dataset),
+        ("older-than", Self::OlderThan),
+        ("allow-empty-group", Self::AllowEmptyGroup),
+    ];
+}
+
+/// Every key of a policy's table.
+static POLICY_KEYS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+    let shared = PolicyKey::SHARED.map(|(name, _)| name).into_iter();
+    shared.chain(Kind::ALL.map(Kind::as_str)).collect()
+});
+
+impl<'de> Deserialize<'de> for PolicyKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut shared = Self::SHARED.into_iter();
+        match shared.find(|(name, _)| *name == text) {
+            Some((_, key)) => Ok(key),
+            None => match text.parse() {
+                Ok(kind) => Ok(Self::Kind(kind)),
+                // As the derived readers say it, so that all unknown keys get the same advice.
+                Err(_) => Err(D::Error::unknown_field(&text, &POLICY_KEYS)),
+            },
+        }
+    }
+}
+
+struct PolicyVisitor;
+
+impl<'de> Visitor<'de> for PolicyVisitor {
+    type Value = NamedPolicy;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a table of rules for each kind")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<NamedPolicy, A::Error> {
+        let mut policy = NamedPolicy::default();
+        let mut shared = SharedRules::default();
+        let mut tables: BTreeMap<Kind, KindTable> = BTreeMap::new();
+        while let Some(key) = map.next_key()? {
+            match key {
+                PolicyKey::Run => policy.runs = map.next_value()?,
+                PolicyKey::Dataset => policy.datasets = map.next_value()?,
+                PolicyKey::OlderThan => {
+                    shared.older_than = Some(map.next_value::<Length>()?.0);
+                }
+                PolicyKey::AllowEmptyGroup => shared.allow_empty_group = map.next_value()?,
+                PolicyKey::Kind(kind) => {
+                    tables.insert(kind, map.next_value()?);
+                }
+            }
+        }
+        // Only now: what the kinds share may stand after them.
+        for kind in Kind::ALL {
+            if let Some(table) = tables.remove(&kind) {
+                let rules = table.into_policy(kind, &shared);
+                rules
+                    .check()
+                    .map_err(|error| A::Error::custom(format_args!("{kind}: {error}")))?;
+                policy.kinds.push((kind, rules));
+            }
+        }
+        if policy.kinds.is_empty() {
+            return Err(A::Error::custom(
+                "no kind has rules; write some, such as prediction = { keep-last = 1 }",
+            ));
+        }
+        Ok(policy)
+    }
+}
+
+impl<'de> Deserialize<'de> for NamedPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PolicyVisitor)
+    }
+}
+
+impl Serialize for NamedPolicy {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        if !self.datasets.is_empty() {
+            map.serialize_entry("dataset", &self.datasets)?;
+        }
+        if !self.runs.is_empty() {
+            map.serialize_entry("run", &self.runs)?;
+        }
+        let mut kinds: Vec<&(Kind, Policy)> = self.kinds.iter().collect();
+        kinds.sort_by_key(|(kind, _)| kind.as_str());
+        for (kind, policy) in kinds {
+            map.serialize_entry(kind.as_str(), &KindTable::from(policy))?;
+        }
+        map.end()
+    }
+}
+
+/// What a policy sets for all its kinds.
+#[derive(Default)]
+struct SharedRules {
+    older_than: Option<Duration>,
+    allow_empty_group: bool,
+}
+
+/// The table of a kind. Its keys are the names of the rules; they are written in alphabetic order.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+struct KindTable {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    allow_empty_group: Option<bool>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    iterations: Vec<RangeText>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_best: Option<KeepBest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_every: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_first: Option<u64>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    keep_iterations: Vec<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_last: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keep_within: Option<Length>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_files: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_size: Option<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    min_free: Option<Bytes>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    older_than: Option<Length>,
+}
+
+impl KindTable {
+    fn into_policy(self, kind: Kind, shared: &SharedRules) -> Policy {
+        Policy {
+            select: SelectRules {
+                older_than: self.older_than.map(|age| age.0).or(shared.older_than),
+                iterations: self.iterations.into_iter().map(|range| range.0).collect(),
+                kinds: vec![kind],
+            },
+            keep: KeepRules {
+                last: self.keep_last,
+                first: self.keep_first,
+                every: self.keep_every,
+                iterations: self.keep_iterations,
+                within: self.keep_within.map(|time| time.0),
+                best: self.keep_best,
+            },
+            limit: Limits {
+                max_bytes: self.max_size.map(|size| size.0),
+                max_files: self.max_files,
+                min_free: self.min_free.map(|size| size.0),
+            },
+            allow_empty_group: self.allow_empty_group.unwrap_or(shared.allow_empty_group),
+        }
+    }
+}
+
+impl From<&Policy> for KindTable {
+    fn from(policy: &Policy) -> Self {
+        // Taken apart by name, so that a new rule cannot be left out here.
+        let Policy {
+            select,
+            keep,
+            limit,
+            allow_empty_group,
+        } = policy;
+        let KeepRules {
+            last,
+            first,
+            every,
+            iterations,
+            within,
+            best,
+        } = keep.clone();
+        let Limits {
+            max_bytes,
+            max_files,
+            min_free,
+        } = *limit;
+        Self {
+            allow_empty_group: allow_empty_group.then_some(true),
+            iterations: select.iterations.iter().copied().map(RangeText).collect(),
+            keep_best: best,
+            keep_every: every,
+            keep_first: first,
+            keep_iterations: iterations,
+            keep_last: last,
+            keep_within: within.map(Length),
+            max_files,
+            max_size: max_bytes.map(Bytes),
+            min_free: min_free.map(Bytes),
+            older_than: select.older_than.map(Length),
+        }
+    }
+}
+
+/// A length of time, as text such as `14d`.
+struct Length(Duration);
+
+impl<'de> Deserialize<'de> for Length {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        parse_length(&text).map(Self).map_err(D::Error::custom)
+    }
+}
+
+impl Serialize for Length {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&length(self.0))
+    }
+}
+
+/// A number of bytes: an integer, or text such as `500GB`.
+struct Bytes(u64);
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BytesVisitor;
+
+        impl Visitor<'_> for BytesVisitor {
+            type Value = Bytes;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes, or text such as \"500GB\"")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Bytes, E> {
+                let bytes = u64::try_from(number);
+                bytes
+                    .map(Bytes)
+                    .map_err(|_| E::custom(format_args!("{number} is negative")))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Bytes, E> {
+                Ok(Bytes(number))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
+                let size: Result<ByteSize, _> = text.parse();
+                size.map(|size| Bytes(size.0)).map_err(|_| {
+                    let text = text.escape_debug();
+                    E::custom(format_args!(
+                        "\"{text}\" is not a size such as 500GB or 1.5TiB"
+                    ))
+                })
+            }
+        }
+
+        deserializer.deserialize_any(BytesVisitor)
+    }
+}
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Integers of TOML have 63 bits.
+        match i64::try_from(self.0) {
+            Ok(number) => serializer.serialize_i64(number),
+            Err(_) => serializer.collect_str(&format_args!("{} B", self.0)),
+        }
+    }
+}
+
+/// A range of iterations: an integer, or text such as `1000..2000`.
+struct RangeText(IterationRange);
+
+impl<'de> Deserialize<'de> for RangeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RangeVisitor;
+
+        impl Visitor<'_> for RangeVisitor {
+            type Value = RangeText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an iteration, or text such as \"1000..2000\"")
+            }
+
+            fn visit_i64<E: Error>(self, iteration: i64) -> Result<RangeText, E> {
+                Ok(RangeText(iteration.into()))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<RangeText, E> {
+                text.parse().map(RangeText).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(RangeVisitor)
+    }
+}
+
+impl Serialize for RangeText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+/// `keep-best` as a table.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BestTable {
+    #[serde(default = "one")]
+    count: u64,
+    metric: Option<Metric>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    with: Vec<Kind>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+impl<'de> Deserialize<'de> for KeepBest {
+    /// Reads a metric, which means the best one by it, or a table.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct BestVisitor;
+
+        impl<'de> Visitor<'de> for BestVisitor {
+            type Value = KeepBest;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a metric such as \"voi:min\" or a table")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<KeepBest, E> {
+                Ok(KeepBest {
+                    count: 1,
+                    metric: Metric::deserialize(StrDeserializer::new(text))?,
+                    with: Vec::new(),
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<KeepBest, A::Error> {
+                let table = BestTable::deserialize(MapAccessDeserializer::new(map))?;
+                let Some(metric) = table.metric else {
+                    return Err(A::Error::custom(
+                        "keep-best has no metric; add metric = \"voi:min\"",
+                    ));
+                };
+                Ok(KeepBest {
+                    count: table.count,
+                    metric,
+                    with: table.with,
+                })
+            }
+        }
+
+        deserializer.deserialize_any(BestVisitor)
+    }
+}
+
+impl Serialize for KeepBest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let table = BestTable {
+            count: self.count,
+            metric: Some(self.metric.clone()),
+            with: self.with.clone(),
+        };
+        table.serialize(serializer)
+    }
+}
