@@ -1,4 +1,4 @@
-//! Artifacts as rows, for every command that lists some.
+//! Artifacts as rows, for every command that lists artifacts.
 
 use super::context::Context;
 use super::fail::Failure;
@@ -86,10 +86,10 @@ pub(super) fn rows(
     artifacts
         .iter()
         .try_for_each(|artifact| rows.push(artifact))?;
-    rows.finish("no artifact is selected").map(|_| ())
+    rows.finish("no artifact matches").map(|_| ())
 }
 
-/// The name of a user, or the number where it has none.
+/// The name of a user, or the uid if it has no name on this machine.
 pub(super) fn user_name(number: u32) -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(number));
     match user {

@@ -13,8 +13,8 @@ use super::{
     refresh, restore, rm, runs, scan, score, seal, show, trash, undo, unpin, verify,
 };
 
-/// The registry of what training runs wrote: which iterations have validation outputs, where
-/// they are, what they take.
+/// Registry of the zarr arrays that training runs write: which iterations have validation outputs,
+/// where they are, how much space they take. Removes arrays together with their rows.
 #[derive(Debug, Parser)]
 #[command(
     name = "dalsegno",
@@ -23,7 +23,7 @@ use super::{
     propagate_version = true
 )]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 usage, 3 partly done, 4 findings, \
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 partly done, 4 findings, \
     10 no registry here, 11 lock timeout, 12 catalog damaged, 13 catalog too new, 130 interrupted."
 )]
 pub(crate) struct Arguments {
@@ -63,20 +63,20 @@ pub(super) enum Command {
 }
 
 thread_local! {
-    /// Whether the arguments of every command are to be put together.
+    /// Whether [`Deferred`] builds the arguments of every command at once.
     static ALL_COMMANDS: Cell<bool> = const { Cell::new(false) };
 }
 
 /// The arguments of all commands, for help, manual pages and completions.
 pub(super) fn full_command() -> clap::Command {
     ALL_COMMANDS.set(true);
-    let whole = Arguments::command();
+    let command = Arguments::command();
     ALL_COMMANDS.set(false);
-    whole
+    command
 }
 
-/// The arguments of a command, put together only where that command is meant: those of all take
-/// longer than many a command itself. What is printed has all of them, see [`whole`].
+/// The arguments of one command, built only when that command is called: building those of every
+/// command takes longer than many commands run. Help needs all of them, see [`full_command`].
 #[derive(Debug)]
 pub(super) struct Deferred<T>(pub(super) T);
 
@@ -103,13 +103,13 @@ impl<T: FromArgMatches> FromArgMatches for Deferred<T> {
     }
 }
 
-/// Reads the arguments of a call, the program's name first.
+/// Parses a command line, the program's name first.
 pub(super) fn parse(arguments: &[OsString]) -> Result<Arguments, clap::Error> {
     Arguments::try_parse_from(arguments).or_else(|_| {
-        // Help and usage errors speak of every command.
-        let mut whole = full_command();
-        let matches = whole.try_get_matches_from_mut(arguments)?;
-        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut whole))
+        // Deferred arguments are missing from help and usage errors: parse again with all of them.
+        let mut command = full_command();
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     })
 }
 
@@ -144,11 +144,11 @@ pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure
     }
 }
 
-/// Runs a command that is given in words, as the demonstration does.
+/// Runs a command that is given as words; `demo` calls it, which must not import this list.
 fn run_words(context: &mut Context, words: &[&str]) -> Result<(), Failure> {
     let arguments = std::iter::once("dalsegno").chain(words.iter().copied());
     let arguments: Vec<OsString> = arguments.map(OsString::from).collect();
     let arguments = parse(&arguments)
-        .map_err(|error| Failure::Other(format!("the step cannot be run: {error}")))?;
+        .map_err(|error| Failure::Other(format!("the demonstration has a wrong step: {error}")))?;
     run(context, arguments.command)
 }

@@ -1,4 +1,4 @@
-//! `du`: what a selection takes on disk.
+//! `du`: bytes and files on disk, by group.
 
 use clap::{Args, ValueEnum};
 use nix::unistd::{Uid, User};
@@ -17,20 +17,20 @@ use crate::model::removal::Removal;
 use crate::model::size::{ByteCount, Total};
 use crate::ops::refresh::RefreshOptions;
 
-/// Show what a selection takes on disk, largest first
+/// Show how much space artifacts take on disk, largest first
 ///
-/// Arrays that nobody counted are counted first, which walks their folders; --no-refresh shows
-/// what the catalog knows. Containers are left out: what lies in them is counted already. What is
-/// recorded with nothing written yet is a line of its own, and takes nothing. Without a selection,
-/// what is in the trash is a line of its own too: it takes space until it is unlinked.
+/// Counts arrays of unknown size first, which walks their folders; --no-refresh shows what the
+/// catalog knows. Containers are left out, because the arrays in them are counted. Recorded arrays
+/// without data have a line of their own and take no space. Without a selection, the trash has a
+/// line too: it takes space until it is emptied.
 #[derive(Debug, Args)]
 pub(super) struct Du {
-    /// Sum by
+    /// What to sum by
     #[arg(long, value_enum, default_value_t = By::Run)]
     by: By,
     #[command(flatten)]
     selection: Selection,
-    /// Do not look on disk first
+    /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]
@@ -58,7 +58,7 @@ impl From<By> for DuGroup {
     }
 }
 
-/// What a line is about.
+/// What a line counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum State {
@@ -77,18 +77,19 @@ impl State {
     }
 }
 
-/// A line: what a group of arrays takes, the trash, or what is reserved.
+/// A line: the arrays of a group, the trash, or the reserved arrays.
 #[derive(Debug, Serialize)]
 struct Usage {
     run: Option<String>,
     kind: Option<Kind>,
     iteration: Option<i64>,
     dataset: Option<String>,
-    /// Name of the user; none where sums are not by owner, nobody looked, or the user has no name.
+    /// User name of the owner; none if sums are not by owner, the owner is unknown, or the uid has no
+    /// name on this machine.
     owner: Option<String>,
     uid: Option<u32>,
     arrays: u64,
-    /// None where nobody counted any, and of what is reserved.
+    /// None if no array was counted, and for reserved arrays.
     bytes: Option<ByteCount>,
     files: Option<u64>,
     uncounted: u64,
@@ -103,7 +104,7 @@ struct Usage {
 }
 
 impl Usage {
-    /// A line about no group.
+    /// A line without a group.
     fn new(state: State, arrays: u64, total: Total) -> Self {
         let is_known = state != State::Reserved && total.is_known();
         Self {
@@ -138,7 +139,7 @@ impl Usage {
         }
     }
 
-    /// What is in the trash, kept or being unlinked; none where it is empty.
+    /// What is in the trash, kept or being unlinked; none if it is empty.
     fn of_trash(removals: &[Removal]) -> Option<Self> {
         let mut arrays = 0;
         let mut total = Total::default();
@@ -166,7 +167,7 @@ impl Usage {
     }
 }
 
-/// The name of a user; none where this machine knows none.
+/// The name of a user; none if the uid has no name on this machine.
 fn user_name(number: u32) -> Option<String> {
     let user = User::from_uid(Uid::from_raw(number)).ok()?;
     user.map(|user| user.name)
@@ -246,7 +247,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         lines.extend(Usage::of_trash(&registry.trash()?));
     }
     let total = sum(&lines);
-    // One bar alone would be as long as any.
+    // A single bar would always have full length.
     if lines.len() > 1 {
         draw(&mut lines);
     }
@@ -257,21 +258,21 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let format = context.format(command.output);
     let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
-    rows.finish("nothing of the selection is on disk")?;
+    rows.finish("nothing that matches is on disk")?;
     if let Some(total) = total.filter(|_| format == Format::Table) {
         context.say(&total);
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }
 
-/// What lines add up to, in a sentence; nothing where there is one line or none.
+/// The sum of the lines, as a sentence; none if there are fewer than two lines.
 fn sum(lines: &[Usage]) -> Option<String> {
     let mut total = Total::default();
     lines.iter().for_each(|line| total.merge(line.total));
     let mut text = format!("total {}", total_text(&total));
     if let Some(line) = lines.iter().find(|line| line.trash) {
         text.push_str(&format!(
-            "; of that {} in the trash",
+            "; {} of that in the trash",
             total_text(&line.total)
         ));
     }

@@ -5,65 +5,81 @@ use std::time::Duration;
 
 use clap::Args;
 
-/// Options of every command.
+/// The options of every command: which registry, and how to behave.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Global {
-    /// Base directory: the folder that holds the runs [default: the nearest parent that has
-    /// .dalsegno]
+    /// Base directory: the folder that holds the runs [default: the nearest parent folder that
+    /// contains .dalsegno]
     #[arg(
         long,
         value_name = "DIR",
         env = "DALSEGNO_BASE",
         global = true,
         hide_env_values = true,
-        help_heading = "Everywhere"
+        help_heading = "Global options"
     )]
     pub(super) base: Option<PathBuf>,
-    /// Catalog file, where it is not in the base directory
+    /// Catalog file, if it is not in the base directory
     #[arg(
         long,
         value_name = "PATH",
         env = "DALSEGNO_CATALOG",
         global = true,
         hide_env_values = true,
-        help_heading = "Everywhere"
+        help_heading = "Global options"
     )]
     pub(super) catalog: Option<PathBuf>,
-    /// How long to wait while others write
+    /// How long to wait while another process writes
     #[arg(
         long,
         value_name = "TIME",
         default_value = "60s",
         value_parser = duration,
         global = true,
-        help_heading = "Everywhere"
+        help_heading = "Global options"
     )]
     pub(super) lock_timeout: Duration,
-    /// Say nothing on stderr but errors
-    #[arg(long, short, global = true, help_heading = "Everywhere")]
+    /// Print nothing but errors on stderr
+    #[arg(long, short, global = true, help_heading = "Global options")]
     pub(super) quiet: bool,
 }
 
-/// Reads a length of time such as `90s`, `72h`, `14d`.
+/// Parses a duration such as `90s`, `72h` or `14d`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("{error}; write 90s, 72h, 14d"))
+    humantime::parse_duration(text)
+        .map_err(|error| format!("{error}; write a time such as 90s, 72h or 14d"))
 }
 
-/// How a command writes its data.
+/// The output flags; [`Format`] is what follows from them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Args)]
 pub(super) struct Output {
-    /// One JSON document
+    /// Print one JSON document
     #[arg(long, conflicts_with_all = ["jsonl", "table"], help_heading = "Output")]
     pub(super) json: bool,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long, conflicts_with = "table", help_heading = "Output")]
     pub(super) jsonl: bool,
-    /// A table, in a pipe too
+    /// Print a table even if stdout is not a terminal
     #[arg(long, help_heading = "Output")]
     pub(super) table: bool,
 }
 
-/// The format of a command's data.
+/// The flag that limits the threads of a walk.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Threads {
+    /// Number of threads [default: four per core, at least 8 and at most 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: Option<u16>,
+}
+
+impl Threads {
+    /// The number that was given, if any.
+    pub(super) fn get(self) -> Option<usize> {
+        self.threads.map(usize::from)
+    }
+}
+
+/// The format in which a command writes its data to stdout.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Format {
     Table,

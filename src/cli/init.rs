@@ -1,4 +1,4 @@
-//! `init`: makes a registry in a base directory.
+//! `init`: creates a registry in a base directory.
 
 use clap::Args;
 use serde::Serialize;
@@ -8,15 +8,15 @@ use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::render;
 
-/// Make a registry in the base directory
+/// Create a registry in the base directory
 ///
-/// Makes the folder .dalsegno with an empty catalog; nothing else is touched. Where there is one
-/// already, nothing happens. The base directory is --base, or the current folder. On a network
-/// file system the catalog must lie elsewhere (--catalog, on a local disk), or all writers must
-/// run on this host (--single-host).
+/// Creates the folder .dalsegno with an empty catalog and touches nothing else. If there is a
+/// registry already, nothing happens. The base directory is --base, or the current folder. If it is
+/// on a network file system, put the catalog on a local disk (--catalog), or make sure that all
+/// writers run on this host (--single-host).
 #[derive(Debug, Args)]
 pub(super) struct Init {
-    /// All writers run on this host: then the catalog may lie on a network file system
+    /// All writers run on this host: allows a catalog on a network file system
     #[arg(long)]
     single_host: bool,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(super) struct Init {
 }
 
 #[derive(Serialize)]
-struct Made<'a> {
+struct Created<'a> {
     base: &'a std::path::Path,
     catalog: &'a std::path::Path,
     id: String,
@@ -37,21 +37,21 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
     if matches!(format, Format::Json | Format::Jsonl) {
-        let made = Made {
+        let created = Created {
             base: registry.base(),
             catalog: registry.catalog_path(),
             id: registry.id()?,
             is_new,
         };
-        render::write_json(context, format, "registry", &made)?;
+        render::write_json(context, format, "registry", &created)?;
         return Ok(());
     }
     let base = registry.base().display();
     if is_new {
-        let next = context.with_base("take in what is there with: dalsegno scan");
-        context.say(&format!("made a registry in {base}; {next}"));
+        let next = context.with_base("add what is on disk with: dalsegno scan");
+        context.say(&format!("created a registry in {base}; {next}"));
     } else {
-        context.say(&format!("{base} has a registry already"));
+        context.say(&format!("{base} already has a registry"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! `iterations`: which iterations have validation outputs.
+//! `iterations`: which iterations of each run have validation outputs.
 
 use clap::Args;
 
@@ -12,13 +12,13 @@ use crate::ops::refresh::RefreshOptions;
 
 /// Show which iterations of each run have validation outputs
 ///
-/// Counts arrays that are present on disk. COMPLETE says whether every dataset of the run has an
-/// output at that iteration; where --kind leaves outputs out, whether it has anything selected.
+/// Counts arrays that are present on disk. COMPLETE is yes if every dataset of the run has an output
+/// at that iteration; if --kind excludes outputs, it is yes if every dataset has a selected array.
 #[derive(Debug, Args)]
 pub(super) struct Iterations {
     #[command(flatten)]
     selection: Selection,
-    /// Do not look on disk first
+    /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]
@@ -99,6 +99,6 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
         Ok(())
     })?;
     failure.map_or(Ok(()), Err)?;
-    rows.finish("no iteration of the selection has anything on disk")?;
+    rows.finish("no iteration that matches has data on disk")?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -1,4 +1,4 @@
-//! `list`: the artifacts of a selection.
+//! `list`: artifacts, one a row.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -16,18 +16,18 @@ use crate::model::filter::Filter;
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
-/// List the artifacts of a selection
+/// List artifacts
 ///
-/// In the order run, iteration, kind, dataset, parameters. Rows whose data was not seen yet are
-/// looked for on disk first.
+/// Sorted by run, iteration, kind, dataset and parameters. Looks on disk first for data that was
+/// not seen yet.
 #[derive(Debug, Args)]
 pub(super) struct List {
     #[command(flatten)]
     selection: Selection,
-    /// Do not look on disk first
+    /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
-    /// Paths only, exact, each followed by a NUL
+    /// Print paths only, each followed by a NUL byte
     #[arg(short = '0', long = "null", conflicts_with_all = ["json", "jsonl", "table"], help_heading = "Output")]
     null: bool,
     #[command(flatten)]
@@ -50,12 +50,12 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         let format = context.format(command.output);
         let mut rows = Rows::new::<Artifact>(context, format)?;
         each(&registry, &filter, |artifact| rows.push(artifact))?;
-        rows.finish("no artifact is selected")?;
+        rows.finish("no artifact matches")?;
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }
 
-/// Gives every artifact of a selection to `write`; its failure ends the listing.
+/// Passes each artifact of a selection to `write`, until one fails.
 fn each(
     registry: &Registry,
     filter: &Filter,

@@ -1,20 +1,20 @@
-//! `pin`: what is to stay, by name and with a reason.
+//! `pin`: protects artifacts from removal, under a name and with a reason.
 
 use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
-use super::pins::{target, tell};
+use super::pins::{target, write};
 use super::render::{Rows, count};
 use super::subjects::Subjects;
 use crate::model::pin::{Pin, PinName};
 
-/// Pin artifacts: nothing removes them, by hand or by policy, until the pin is taken away
+/// Pin artifacts, so that no command and no policy removes them until they are unpinned
 ///
-/// Where only --run and --iteration are given, the pin binds those runs and iterations, of every
-/// kind, with whatever is recorded there later; else it binds the artifacts that are selected now.
-/// One artifact may have several pins. The path of a container stands for what is in it now.
+/// With only --run and --iteration, the pin covers those runs and iterations: every kind, and also
+/// what is recorded there later. Otherwise it covers the artifacts that are selected now. An
+/// artifact may have several pins. The path of a container means what is in it now.
 #[derive(Debug, Args)]
 pub(super) struct PinCommand {
     /// Name of the pin, such as figure-3
@@ -22,7 +22,7 @@ pub(super) struct PinCommand {
     name: Option<PinName>,
     #[command(flatten)]
     subjects: Subjects,
-    /// Why; a new pin must have a reason
+    /// Reason; required for a new pin
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// List the pins
@@ -55,8 +55,8 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
         )
     };
     context.say(&format!(
-        "{name} binds {}{later}",
+        "{name} covers {}{later}",
         count(change.artifacts, "artifact")
     ));
-    tell(context, &registry, name, &change, format)
+    write(context, &registry, name, &change, format)
 }

@@ -1,4 +1,4 @@
-//! What `pin` and `unpin` have in common: pins as rows, and what they are about.
+//! Shared by `pin` and `unpin`: pins as rows, and the artifacts that they cover.
 
 use super::context::Context;
 use super::fail::Failure;
@@ -54,17 +54,18 @@ impl Record for Pin {
     }
 }
 
-/// What a pin binds, in words.
+/// The runs, iterations and artifacts that a pin covers, as text.
 fn binds(pin: &Pin) -> String {
     let mut words: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
-    // What it bound may have been removed by force, and may come back.
+    // A pin without artifacts is still shown: theirs may have been removed by force and be restored.
     if pin.artifacts > 0 || words.is_empty() {
         words.push(count(pin.artifacts, "artifact"));
     }
     words.join("; ")
 }
 
-/// What a command is about: a selection alone keeps its meaning as runs and iterations.
+/// What to pin or unpin. A selection alone stays a filter, so that a pin of runs and iterations also
+/// covers what is recorded there later.
 pub(super) fn target(
     context: &Context,
     registry: &Registry,
@@ -88,8 +89,8 @@ pub(super) fn target(
     Ok(PinTarget::Artifacts(artifacts))
 }
 
-/// Writes the pin as it is now to stdout, where it is to be read by programs.
-pub(super) fn tell(
+/// Writes the pin as it is now to stdout, if JSON was asked for.
+pub(super) fn write(
     context: &mut Context,
     registry: &Registry,
     name: &PinName,

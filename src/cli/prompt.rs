@@ -1,4 +1,4 @@
-//! Asking before something is unlinked.
+//! Asking for confirmation before something is removed or unlinked.
 
 use std::io::{BufRead, IsTerminal, Write};
 
@@ -6,7 +6,8 @@ use super::context::Context;
 use super::fail::Failure;
 use super::render::escape;
 
-/// Asks on the terminal; anything but yes is a no, and then `nothing` is said.
+/// Asks on the terminal. Any answer but yes is a no; then it prints `nothing`, which says what was
+/// not done. Without a terminal it is a usage error, and `instead` says what to type.
 pub(super) fn confirm(
     context: &Context,
     question: &str,
@@ -15,7 +16,7 @@ pub(super) fn confirm(
 ) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
-            format!("there is no terminal to ask on; {nothing}"),
+            format!("cannot ask for confirmation, because stdin is not a terminal; {nothing}"),
             instead,
         ));
     }

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Output;
+use super::flags::{Output, Threads};
 use super::render;
 use super::selection;
 use crate::catalog::CatalogError;
@@ -47,9 +47,8 @@ pub(super) struct Rebuild {
     /// Count bytes and files too
     #[arg(long)]
     measure: bool,
-    /// Threads; without, four for each core, at least 8 and at most 16
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: Threads,
     #[command(flatten)]
     output: Output,
 }
@@ -67,7 +66,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
             kinds: command.kind.clone(),
             walk: WalkOptions {
                 measure: command.measure,
-                threads: command.threads.map_or(defaults.threads, usize::from),
+                threads: command.threads.get().unwrap_or(defaults.threads),
                 ..defaults
             },
         },

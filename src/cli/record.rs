@@ -14,17 +14,17 @@ use crate::model::name::{ContainerName, DatasetName, Parameters, RunName, parse_
 
 /// Record an identifier and print its path
 ///
-/// The same key always gives the same path, which is the one that DaCapo's own store gives.
+/// The same key always gives the same path, the one that DaCapo's own store uses.
 ///
-/// What each kind takes, beside --run:
+/// Besides --run, each kind takes these flags:
 ///
 ///   prediction            --iteration N --dataset NAME
 ///   output                --iteration N --dataset NAME --parameters TEXT
 ///   input-raw, input-gt   [--dataset INDEX]
 ///   best                  --parameters CRITERION [--dataset INDEX]
 ///   snapshot              --dataset NAME [--iteration N]
-///   snapshot-container    nothing
-///   validation-container  nothing
+///   snapshot-container    none
+///   validation-container  none
 ///   array                 --container NAME --dataset NAME
 ///   checkpoint            --iteration N
 #[derive(Debug, Args)]
@@ -33,19 +33,19 @@ pub(super) struct Record {
     /// Kind of the artifact
     #[arg(value_name = "KIND", value_parser = selection::kind)]
     kind: Kind,
-    /// Run
+    /// Name of the run
     #[arg(long, value_name = "NAME", value_parser = run_name)]
     run: RunName,
-    /// Iteration
+    /// Iteration at which the array or checkpoint is written
     #[arg(long, value_name = "N", value_parser = iteration, allow_hyphen_values = true)]
     iteration: Option<i64>,
-    /// Dataset, or index of an input or best array
+    /// Name of the dataset; for input and best arrays, the index
     #[arg(long, value_name = "NAME", value_parser = dataset_name)]
     dataset: Option<DatasetName>,
-    /// Parameters, or criterion of a best array
+    /// Parameters of the post-processing; for best arrays, the criterion
     #[arg(long, value_name = "TEXT", value_parser = parameters)]
     parameters: Option<Parameters>,
-    /// Folder of the container in the run, for kind array
+    /// Folder of the container inside the run, for the kind array
     #[arg(long, value_name = "NAME", value_parser = container_name)]
     container: Option<ContainerName>,
     #[command(flatten)]
@@ -123,7 +123,7 @@ struct Outcome {
 pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure> {
     let key = command.key()?;
     let registry = match context.open() {
-        // What is recorded already has its path where nothing can be written, too.
+        // The path of what is already recorded can be printed without writing.
         Err(Failure::Library(error)) if error.code() == "read-only" => context.open_read_only()?,
         opened => opened?,
     };

@@ -1,4 +1,4 @@
-//! `refresh`: looks on disk for the data of a selection.
+//! `refresh`: looks on disk for the data of artifacts.
 
 use clap::Args;
 
@@ -9,18 +9,17 @@ use super::render;
 use super::selection::Selection;
 use crate::ops::refresh::RefreshOptions;
 
-/// Look on disk for the data of a selection and note what is there
+/// Look on disk for the data of artifacts, and update their rows
 ///
-/// Looks at rows whose data was not seen yet or was gone. Exit code 3 where something could not be
-/// read.
+/// Looks for data that was not seen yet or was missing. Exit code 3 if something could not be read.
 #[derive(Debug, Args)]
 pub(super) struct Refresh {
     #[command(flatten)]
     selection: Selection,
-    /// Also rows whose data was there: it may be gone, or written anew
+    /// Also look for data that was present: it may be gone or rewritten
     #[arg(long)]
     all: bool,
-    /// Count bytes and files too, also of present arrays that nobody counted
+    /// Also count bytes and files, including those of present arrays of unknown size
     #[arg(long)]
     measure: bool,
     #[command(flatten)]

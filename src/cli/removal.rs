@@ -1,5 +1,4 @@
-//! What the commands that remove have in common: what becomes of the data, and what is said
-//! afterwards.
+//! Shared by the commands that remove: the trash flags, and the messages after a removal.
 
 use clap::Args;
 
@@ -10,7 +9,7 @@ use crate::ops::remove::{BackupFailure, Skipped};
 use crate::registry::Registry;
 use crate::retention::length;
 
-/// What becomes of removed data.
+/// The flags that say how long removed data stays in the trash.
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct TrashFlags {
     /// Keep the data in the trash until it is emptied
@@ -19,13 +18,13 @@ pub(super) struct TrashFlags {
     /// Keep the data in the trash for this long, such as 72h
     #[arg(long, value_name = "TIME", value_parser = duration, conflicts_with = "no_trash")]
     trash_for: Option<std::time::Duration>,
-    /// Unlink the data at once, whatever trash.keep in config.toml says
+    /// Unlink the data at once, even if config.toml sets trash.keep
     #[arg(long)]
     no_trash: bool,
 }
 
 impl TrashFlags {
-    /// How long the data can be restored: as the flags say, else as the configuration does.
+    /// How long the data can be restored: by the flags, else by the configuration.
     pub(super) fn keep(self, registry: &Registry) -> TrashKeep {
         match self.trash_for {
             Some(time) => TrashKeep::For(time),
@@ -36,7 +35,7 @@ impl TrashFlags {
     }
 }
 
-/// Where removed data goes, in words.
+/// Where removed data goes, as a phrase.
 pub(super) fn destination(keep: TrashKeep) -> String {
     match keep {
         TrashKeep::No => "for good".to_owned(),
@@ -45,18 +44,19 @@ pub(super) fn destination(keep: TrashKeep) -> String {
     }
 }
 
-/// Says that a removal went on without a backup.
+/// Warns that a removal went on without a backup of the catalog.
 pub(super) fn warn_no_backup(context: &Context, failure: &BackupFailure) {
     context.warn(&format!(
-        "the catalog could not be backed up before: {}",
+        "the catalog could not be backed up before the removal: {}",
         failure.reason
     ));
 }
 
-/// Says what was left out.
+/// Warns of what was skipped.
 pub(super) fn warn_skipped(context: &Context, skipped: &[Skipped]) {
     for skipped in skipped {
         let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
+        // Most reasons begin with the path.
         context.warn(&if reason.starts_with(&path) {
             format!("skipped: {reason}")
         } else {
@@ -65,16 +65,16 @@ pub(super) fn warn_skipped(context: &Context, skipped: &[Skipped]) {
     }
 }
 
-/// Says what a purge did.
+/// Warns of what a purge could not unlink, or says that another process unlinks it.
 pub(super) fn report_purge(context: &Context, purge: &crate::store::PurgeReport) {
     for (path, reason) in &purge.failures {
         context.warn(&format!("could not unlink {}: {reason}", path.display()));
     }
     if purge.failed > 0 {
-        let hint = context.with_base("mend that, then: dalsegno trash empty");
+        let hint = context.with_base("fix the cause, then run: dalsegno trash empty");
         context.warn(&format!("{} could not be unlinked; {hint}", purge.failed));
     } else if !purge.is_done {
         let hint = context.with_base("see: dalsegno trash list");
-        context.say(&format!("another process goes on with unlinking; {hint}"));
+        context.say(&format!("another process is unlinking the rest; {hint}"));
     }
 }

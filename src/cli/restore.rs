@@ -1,4 +1,4 @@
-//! `restore`: brings removed artifacts back from the trash.
+//! `restore`: restores removed artifacts from the trash.
 
 use clap::Args;
 
@@ -10,10 +10,11 @@ use super::{artifacts, render};
 use crate::ops::restore::RestoreReport;
 use crate::registry::{RestoreTarget, Target};
 
-/// Bring removed artifacts back from the trash: rows and data, as they were
+/// Restore removed artifacts from the trash: rows and data, as they were
 ///
-/// By removal id (see: dalsegno trash list), by path, or by selection; of a place that was removed
-/// several times the last comes back. What was moved as a whole comes back as a whole.
+/// Give removal ids (see: dalsegno trash list), paths, or a selection. If a path was removed several
+/// times, the last removal is restored. A container that was removed as a whole is restored as a
+/// whole.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// Removal ids or paths
@@ -21,7 +22,7 @@ pub(super) struct Restore {
     what: Vec<String>,
     #[command(flatten)]
     selection: Selection,
-    /// Show what would come back; restore nothing
+    /// Show what would be restored, and restore nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
     #[command(flatten)]

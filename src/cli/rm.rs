@@ -19,30 +19,30 @@ const MOST_NAMES: usize = 10;
 
 /// Remove artifacts: row and data together, or neither
 ///
-/// Asks first, with counts, bytes and files; --yes where there is no terminal. After a crash at any
-/// moment the artifact is there whole or gone whole. A container named by path or --kind takes
-/// along everything in it. With --trash, `dalsegno restore` brings all of it back. Exit code 3
-/// where something was skipped or could not be unlinked.
+/// Asks first, with counts, bytes and files; without a terminal, --yes is required. After a crash at
+/// any moment, an artifact is either whole or gone. A container that is given by path or by --kind
+/// is removed with everything in it. With --trash, `dalsegno restore` brings everything back. Exit
+/// code 3 if something was skipped or could not be unlinked.
 #[derive(Debug, Args)]
 pub(super) struct Rm {
     #[command(flatten)]
     subjects: Subjects,
-    /// Show what would go; remove nothing
+    /// Show what would be removed, and remove nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Why; is remembered
+    /// Reason of the removal, kept in the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Leave out what cannot be removed, rather than removing nothing
+    /// Skip what cannot be removed, instead of removing nothing
     #[arg(long)]
     keep_going: bool,
-    /// Also what a pin or a best link of DaCapo binds
+    /// Also remove what is pinned or what a best link of DaCapo protects
     #[arg(long)]
     force_pinned: bool,
-    /// Also what a best link of DaCapo binds, the iterations that its checkpoints call best
+    /// Also remove what a best link of DaCapo protects: the iterations that its checkpoints call best
     #[arg(long)]
     ignore_best_links: bool,
     #[command(flatten)]
@@ -115,7 +115,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     let plan = registry.plan_removal(chosen)?;
     let format = context.format(command.output);
     if plan.items.is_empty() {
-        context.say("no artifact is selected; nothing is removed");
+        context.say("no artifact matches; nothing was removed");
         return match format {
             Format::Json => render::document(context, "plan", &document(&plan, &[])),
             _ => Ok(()),
@@ -185,30 +185,30 @@ fn show_plan(
         ));
     } else {
         context.say(&format!(
-            "{} of {} must stay, so rm refuses; --keep-going leaves them out; nothing was removed",
+            "{} of {} must stay, so rm would refuse; --keep-going skips them; nothing was removed",
             bound.len(),
             summary(plan)
         ));
     }
     if registry.is_read_only() && registry.notice().is_some() {
-        context.say("the base directory cannot be written here");
+        context.say("this process cannot write to the base directory");
     }
     Ok(())
 }
 
-/// Counts of a plan in words.
+/// What a plan removes: artifacts, bytes and files.
 fn summary(plan: &RemovalPlan) -> String {
     let artifacts = plan.artifacts().count();
     let s = if artifacts == 1 { "" } else { "s" };
     format!("{artifacts} artifact{s}, {}", total_text(&plan.total()))
 }
 
-/// What goes along that the registry does not know, and what stays.
+/// What is removed although the registry does not know it, and what stays.
 fn remarks(plan: &RemovalPlan) -> Vec<String> {
     let mut lines = Vec::new();
     for item in plan.items.iter().filter(|item| !item.unknown.is_empty()) {
         lines.push(format!(
-            "{} also holds what the registry does not know:",
+            "{} also contains files that the registry does not know:",
             item.path
         ));
         lines.extend(names(
@@ -216,7 +216,7 @@ fn remarks(plan: &RemovalPlan) -> Vec<String> {
         ));
     }
     if !plan.stays.is_empty() {
-        lines.push("these lie there too and stay:".to_owned());
+        lines.push("these are in the same folders and stay:".to_owned());
         lines.extend(names(
             plan.stays.iter().map(|path| path.display().to_string()),
         ));
@@ -236,7 +236,7 @@ fn names(all: impl ExactSizeIterator<Item = String>) -> Vec<String> {
     lines
 }
 
-/// Asks on the terminal whether a plan is to be carried out.
+/// Asks on the terminal whether to carry out a plan.
 fn ask(context: &Context, plan: &RemovalPlan, keep: TrashKeep) -> Result<(), Failure> {
     let mut text = String::new();
     for line in names(plan.items.iter().map(|item| item.path.clone())) {
@@ -251,7 +251,7 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: TrashKeep) -> Result<(), Fai
         context,
         &text,
         "nothing was removed",
-        "see what would go with: dalsegno rm --dry-run …, then: dalsegno rm --yes …",
+        "see what would be removed with: dalsegno rm --dry-run …; remove it with: dalsegno rm --yes …",
     )
 }
 
@@ -268,7 +268,7 @@ fn say(
     }
     for path in report.missing.iter().take(MOST_NAMES) {
         context.warn(&format!(
-            "{} had no data any more; its row is gone",
+            "{} had no data left; its row was removed",
             path.display()
         ));
     }
@@ -289,7 +289,7 @@ fn say(
     match &report.purge {
         Some(purge) => report_purge(context, purge),
         None if keep != TrashKeep::No && report.moved > 0 => {
-            let hint = format!("bring it back with: dalsegno restore {id}");
+            let hint = format!("restore it with: dalsegno restore {id}");
             context.say(&context.with_base(&hint));
         }
         None => {}

@@ -1,4 +1,4 @@
-//! `runs`: what each run has.
+//! `runs`: counts and sizes, one run a row.
 
 use clap::Args;
 
@@ -14,13 +14,13 @@ use crate::ops::refresh::RefreshOptions;
 
 /// Show what each run has
 ///
-/// Arrays that are present, reserved (recorded, no data seen) and missing (their data is gone),
-/// and what the present ones take.
+/// Counts arrays that are present, reserved (recorded, no data seen yet) and missing (the data is
+/// gone), and the bytes and files of the present ones.
 #[derive(Debug, Args)]
 pub(super) struct Runs {
     #[command(flatten)]
     selection: Selection,
-    /// Do not look on disk first
+    /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]
@@ -90,8 +90,7 @@ pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> 
     let refresh = (!command.no_refresh).then(RefreshOptions::default);
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
     let format = context.format(command.output);
-    let nothing =
-        context.with_base("no run is selected; take in what is there with: dalsegno scan");
+    let nothing = context.with_base("no run matches; add what is on disk with: dalsegno scan");
     let mut rows = Rows::new::<RunRow>(context, format)?;
     let mut failure = None;
     registry.runs(&filter, |row| {

@@ -1,32 +1,31 @@
-//! `scan`: takes in what lies in the base directory.
+//! `scan`: adds rows for what is in the base directory.
 
 use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Output;
+use super::flags::{Output, Threads};
 use super::render;
 use super::selection;
 use crate::model::key::Kind;
 use crate::ops::scan::ScanOptions;
 use crate::store::{NoticeClass, WalkOptions};
 
-/// Take in every array of the base directory that has no row, and checkpoints on request
+/// Add every array in the base directory that has no row yet, and checkpoints on request
 ///
 /// Reads zarr v2, zarr v3 and N5. Never descends into an array, never follows a symbolic link,
-/// never changes data. What cannot be read or named is listed and left alone; exit code 3 where
-/// something could not be read. Scanning again takes in what is new.
+/// never changes data. Lists what cannot be read or named, and leaves it alone. Scanning again adds
+/// what is new. Exit code 3 if something could not be read.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Kinds to take in, as their paths are read; without, every kind but checkpoint
+    /// Kinds to add, as read from the paths [default: all but checkpoint]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = selection::kind)]
     kind: Vec<Kind>,
-    /// Count bytes and files too; those of checkpoints always are
+    /// Also count bytes and files; those of checkpoints are always counted
     #[arg(long)]
     measure: bool,
-    /// Threads; without, four for each core, at least 8 and at most 16
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: Threads,
     #[command(flatten)]
     output: Output,
 }
@@ -38,7 +37,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         kinds: command.kind.clone(),
         walk: WalkOptions {
             measure: command.measure,
-            threads: command.threads.map_or(defaults.threads, usize::from),
+            threads: command.threads.get().unwrap_or(defaults.threads),
             ..defaults
         },
     };
@@ -69,6 +68,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
             render::count(report.findings.len(), "finding")
         ));
     }
+    // Other findings, such as symbolic links, were seen and left alone: the scan itself is complete.
     let unread = |class| {
         matches!(
             class,

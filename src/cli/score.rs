@@ -1,4 +1,4 @@
-//! `score`: what was measured of iterations, for `gc --keep-best`.
+//! `score`: measured scores of iterations, by which `gc --keep-best` ranks them.
 
 use std::path::{Path, PathBuf};
 
@@ -15,40 +15,40 @@ use crate::model::name::RunName;
 use crate::model::score::{self, MetricName, Score};
 use crate::registry::Registry;
 
-/// Names that are listed; more are counted.
+/// Iterations that a warning names; more are counted.
 const MOST_NAMES: usize = 5;
 
-/// Note what was measured of an iteration, such as voi=0.31; without values, list what was
+/// Record scores of an iteration, such as voi=0.31; without values, list scores
 ///
-/// A score takes the place of one of the same metric, run, iteration, dataset and parameters.
-/// Without --dataset it is of every dataset, without --parameters of every parameter set. `gc
-/// --keep-best` keeps the best by it; nan is never among the best.
+/// A score replaces one of the same metric, run, iteration, dataset and parameters. Without
+/// --dataset it applies to every dataset, without --parameters to every parameter set. `gc
+/// --keep-best` ranks by scores; nan is never among the best.
 #[derive(Debug, Args)]
 pub(super) struct ScoreCommand {
-    /// Values, such as voi=0.31 f1=0.8; with --remove, names; to list, names or globs
+    /// Scores, such as voi=0.31 f1=0.8; with --remove, metric names; to list, metric names or globs
     #[arg(value_name = "NAME=VALUE")]
     values: Vec<String>,
-    /// Run; to list, also a glob
+    /// Name of the run; to list, a name or glob
     #[arg(long)]
     run: Option<String>,
-    /// Iteration; to list, also a range such as 1000..2000
+    /// Iteration; to list, an iteration or a range such as 1000..2000
     #[arg(long, value_name = "N", allow_hyphen_values = true)]
     iteration: Option<IterationRange>,
-    /// Dataset; to list, also a glob
+    /// Name of the dataset; to list, a name or glob
     #[arg(long)]
     dataset: Option<String>,
-    /// Parameters; to list, also a glob
+    /// Parameters; to list, a text or glob
     #[arg(long)]
     parameters: Option<String>,
-    /// Take these in from CSV with a heading or from JSON lines; - is standard input. Columns: run,
-    /// iteration, dataset, parameters, then metric and value, or one for each metric
+    /// Import scores from a file, CSV with a header or JSON lines; - is standard input. Columns: run,
+    /// iteration, dataset, parameters, then metric and value, or one column per metric
     #[arg(
         long,
         value_name = "FILE",
         conflicts_with_all = ["values", "run", "iteration", "dataset", "parameters", "remove"]
     )]
     import: Option<PathBuf>,
-    /// Take scores away, by name
+    /// Remove scores, by metric name
     #[arg(long)]
     remove: bool,
     #[command(flatten)]
@@ -110,20 +110,20 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
     if command.remove {
         let gone = registry.unscore(&scores)?;
         let missing = scores.len() as u64 - gone;
-        context.say(&format!("took {} away", count(gone, "score")));
+        context.say(&format!("removed {}", count(gone, "score")));
         if missing > 0 {
-            context.warn(&format!("nothing is noted under {missing} of these names"));
+            context.warn(&format!("{missing} of these scores were not recorded"));
         }
         return match format {
             Format::Json => render::document(context, "removed", &gone),
             _ => Ok(()),
         };
     }
-    note(context, &registry, &scores, format)
+    record(context, &registry, &scores, format)
 }
 
 impl ScoreCommand {
-    /// The scores that are meant: one run and iteration, and something to note of it.
+    /// The scores to record or remove: of one run and iteration, at least one.
     fn scores(&self) -> Result<Vec<Score>, Failure> {
         let example = match self.remove {
             true => "dalsegno score --run R --iteration N --remove voi",
@@ -136,10 +136,10 @@ impl ScoreCommand {
         let range = range.ok_or_else(|| usage("--iteration is missing".to_owned()))?;
         let iteration = match (range.first, range.last) {
             (Some(first), Some(last)) if first == last => first,
-            _ => return Err(usage(format!("{range} is not one iteration"))),
+            _ => return Err(usage(format!("{range} is not a single iteration"))),
         };
         if self.values.is_empty() {
-            return Err(usage("no score is named".to_owned()));
+            return Err(usage("no score is given".to_owned()));
         }
         let name = crate::error::Error::from;
         let run = run.parse().map_err(name)?;
@@ -151,14 +151,14 @@ impl ScoreCommand {
             let (metric, value) = match (text.split_once('='), self.remove) {
                 (Some((metric, value)), false) => {
                     let number = score::parse_value(value);
-                    let bad = || usage(format!("{text}: \"{value}\" is no number"));
+                    let bad = || usage(format!("{text}: \"{value}\" is not a number"));
                     (metric.trim(), number.ok_or_else(bad)?)
                 }
                 (None, false) => return Err(usage(format!("{text} has no value"))),
                 (None, true) => (text.as_str(), f64::NAN),
                 (Some(_), true) => {
                     return Err(usage(format!(
-                        "{text}: a score is removed by its name alone"
+                        "{text}: --remove takes metric names, without values"
                     )));
                 }
             };
@@ -178,28 +178,28 @@ impl ScoreCommand {
     }
 }
 
-fn note(
+fn record(
     context: &mut Context,
     registry: &Registry,
     scores: &[Score],
     format: Format,
 ) -> Result<(), Failure> {
     let known = registry.score(scores)?;
-    let mut strange: Vec<String> = scores
+    let mut unknown: Vec<String> = scores
         .iter()
         .zip(&known)
         .filter(|(_, known)| !**known)
         .map(|(score, _)| format!("run {}, iteration {}", score.run, score.iteration))
         .collect();
-    strange.dedup();
-    for place in strange.iter().take(MOST_NAMES) {
-        context.warn(&format!("nothing is recorded of {place}"));
+    unknown.dedup();
+    for place in unknown.iter().take(MOST_NAMES) {
+        context.warn(&format!("no artifact is recorded for {place}"));
     }
-    if strange.len() > MOST_NAMES {
-        let more = strange.len() - MOST_NAMES;
-        context.warn(&format!("nor of {}", count(more, "other iteration")));
+    if unknown.len() > MOST_NAMES {
+        let more = unknown.len() - MOST_NAMES;
+        context.warn(&format!("nor for {}", count(more, "other iteration")));
     }
-    context.say(&format!("noted {}", count(scores.len(), "score")));
+    context.say(&format!("recorded {}", count(scores.len(), "score")));
     match format {
         Format::Json | Format::Jsonl => {
             let mut rows = Rows::new::<Score>(context, format)?;
@@ -211,20 +211,20 @@ fn note(
 }
 
 fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<(), Failure> {
-    let text = files::read(path, "give a file in UTF-8, CSV or JSON lines")?;
+    let text = files::read(path, "give a CSV or JSON lines file in UTF-8")?;
     let name = files::name(path);
     let scores = score::parse(&text).map_err(|error| {
         let in_file = format!("{name}, line {}", error.line);
         context.error(
             Some(error.code()),
             &format!("{in_file}: {}", error.detail),
-            Some("correct the line; nothing was noted"),
+            Some("correct the line; no score was recorded"),
         );
         Failure::Reported
     })?;
     let registry = context.open()?;
     let format = context.format(command.output);
-    note(context, &registry, &scores, format)
+    record(context, &registry, &scores, format)
 }
 
 fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
@@ -259,11 +259,11 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
     }
     let is_all = query.of.is_all() && metrics.is_empty();
     let call = format!(
-        "{}; note one with: dalsegno score --run {} --iteration N voi=0.31",
+        "{}; record one with: dalsegno score --run {} --iteration N voi=0.31",
         if is_all {
-            "no score is noted"
+            "no scores are recorded"
         } else {
-            "no score that is noted is selected"
+            "no recorded score matches"
         },
         command.run.as_deref().map_or("R".to_owned(), shell_word)
     );

@@ -1,33 +1,31 @@
-//! `seal`: the writer's word that arrays are whole.
+//! `seal`: the writer states that arrays are fully written.
 
 use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Output;
+use super::flags::{Output, Threads};
 use super::subjects::Subjects;
 use super::{artifacts, render};
 use crate::ops::seal::SealOptions;
 use crate::registry::Target;
 
-/// Say that arrays are whole, and count their bytes and files
+/// Mark arrays as fully written, and count their bytes and files
 ///
-/// All of them are sealed, or none: one that has no data, or that cannot be read in full, is an
-/// error.
+/// Seals all of them or none: it is an error if one has no data or cannot be read in full.
 ///
-/// With --hash all data is read, and a hash of its contents (BLAKE3) is kept with the seal: by it,
-/// verify --read-data finds changes that sizes and times do not show. Sealing again without --hash
-/// drops the hash. Containers have none; their arrays do.
+/// With --hash, reads all data and stores a hash of its contents (BLAKE3) with the seal; verify
+/// --read-data then finds changes that sizes and times do not show. Sealing again without --hash
+/// drops the hash. A container gets no hash; the arrays in it do.
 #[derive(Debug, Args)]
 pub(super) struct Seal {
     #[command(flatten)]
     subjects: Subjects,
-    /// Read all data and keep a hash of its contents
+    /// Read all data and store a hash of its contents
     #[arg(long)]
     hash: bool,
-    /// Threads; without, four for each core, at least 8 and at most 16
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: Threads,
     #[command(flatten)]
     output: Output,
 }
@@ -39,23 +37,24 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
     let containers = containers.count();
     if command.hash && containers > 0 && containers == artifacts.len() {
         return Err(Failure::usage(
-            "a container has no hash; what lies in it has",
-            "hash its arrays with: dalsegno seal --hash --run NAME, or seal it without --hash",
+            "a container gets no hash; the arrays in it do",
+            "hash its arrays with: dalsegno seal --hash --run NAME; or seal the container without --hash",
         ));
     }
     let monitor = context.monitor();
     let options = SealOptions {
         hash: command.hash,
-        threads: command.threads.map(usize::from),
+        threads: command.threads.get(),
     };
     registry.seal_many(&artifacts, options, &monitor)?;
     drop(monitor);
     if command.hash && containers > 0 {
         let count = render::count(containers, "container");
         context.say(&format!(
-            "{count} sealed without a hash: only arrays and checkpoints have one"
+            "sealed {count} without a hash: only arrays and checkpoints get one"
         ));
     }
+    // Read again: sealing changed the rows.
     let mut sealed = Vec::with_capacity(artifacts.len());
     for artifact in &artifacts {
         sealed.extend(registry.get(&Target::Id(artifact.id))?);

@@ -1,4 +1,4 @@
-//! The selection flags, the same for every command.
+//! The selection flags, which are the same for every command.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use crate::model::artifact::State;
 use crate::model::filter::{Filter, IterationRange};
 use crate::model::key::Kind;
 
-/// Selects artifacts. Flags are anded, values of one flag are ored.
+/// Selects artifacts that match every flag; a flag with several values matches any of them.
 #[derive(Debug, Clone, Default, Args)]
 pub(super) struct Selection {
-    /// Runs, by name or glob
+    /// Only these runs (name or glob)
     #[arg(long, value_name = "GLOB", value_delimiter = None, help_heading = "Selection")]
     run: Vec<String>,
-    /// Kinds: prediction, output, input-raw, input-gt, best, snapshot, snapshot-container,
-    /// validation-container, array, checkpoint; without, every kind but checkpoint
+    /// Only these kinds: prediction, output, input-raw, input-gt, best, snapshot,
+    /// snapshot-container, validation-container, array, checkpoint [default: all but checkpoint]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind, help_heading = "Selection")]
     kind: Vec<Kind>,
-    /// Iterations: N, A..B, A.. or ..B, both ends included
+    /// Only these iterations: N, A..B, A.. or ..B (both ends included)
     #[arg(
         long,
         value_name = "RANGE",
@@ -29,36 +29,37 @@ pub(super) struct Selection {
         help_heading = "Selection"
     )]
     iteration: Vec<IterationRange>,
-    /// Datasets or indices, by name or glob
+    /// Only these datasets or indices (name or glob)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     dataset: Vec<String>,
-    /// Parameters or criteria, by text or glob
+    /// Only these parameters or criteria (text or glob)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     parameters: Vec<String>,
-    /// States: reserved, present, missing
+    /// Only these states: reserved, present, missing
     #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state, help_heading = "Selection")]
     state: Vec<State>,
-    /// Written longer ago than this, such as 14d; recorded, where no data was seen
+    /// Only what was written longer ago than this, such as 14d; if no data was seen yet, what was
+    /// recorded longer ago
     #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Selection")]
     older_than: Option<Duration>,
-    /// Only what a pin binds
+    /// Only pinned artifacts
     #[arg(long, help_heading = "Selection")]
     pinned: bool,
-    /// Whose the data is, by user name or number
+    /// Only data that these users own (user name or uid)
     #[arg(long, value_name = "USER", value_delimiter = ',', value_parser = owner, help_heading = "Selection")]
     owner: Vec<u32>,
 }
 
-/// Reads a user's name or number.
+/// Parses a user name or uid.
 fn owner(text: &str) -> Result<u32, String> {
     if let Ok(number) = text.parse() {
         return Ok(number);
     }
     match nix::unistd::User::from_name(text) {
         Ok(Some(user)) => Ok(user.uid.as_raw()),
-        Ok(None) => Err("there is no such user on this machine; give the number".to_owned()),
+        Ok(None) => Err("this machine has no such user; give the uid".to_owned()),
         Err(error) => Err(format!(
-            "the user cannot be looked up: {error}; give the number"
+            "the user cannot be looked up: {error}; give the uid"
         )),
     }
 }
@@ -78,7 +79,7 @@ impl Selection {
         self.older_than
     }
 
-    /// The filter that is meant.
+    /// The filter that these flags make.
     pub(super) fn filter(&self) -> Filter {
         Filter {
             runs: self.run.iter().map(Into::into).collect(),

@@ -1,4 +1,4 @@
-//! `show`: everything about some artifacts.
+//! `show`: everything about artifacts, also removed ones.
 
 use clap::Args;
 
@@ -12,10 +12,10 @@ use super::subjects::Subjects;
 use crate::model::artifact::{Artifact, Origin};
 use crate::registry::{Registry, Target};
 
-/// Show everything about some artifacts
+/// Show everything about artifacts
 ///
-/// Of a path that is recorded no more, it shows what was removed from it last, by whom, why, and
-/// whether it can come back.
+/// If a path is no longer recorded, shows what was last removed from it, by whom and why, and
+/// whether it can be restored.
 #[derive(Debug, Args)]
 pub(super) struct Show {
     #[command(flatten)]
@@ -44,7 +44,7 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
             }
         }
         if shown.is_empty() {
-            context.say("no artifact is selected");
+            context.say("no artifact matches");
         }
         return Ok(());
     }
@@ -53,7 +53,7 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
     rows.finish("").map(|_| ())
 }
 
-/// Finds them; where a path is recorded no more, what was removed from it last.
+/// Finds the artifacts; for a path that is no longer recorded, what was last removed from it.
 fn find(
     subjects: &Subjects,
     context: &Context,

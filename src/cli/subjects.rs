@@ -1,4 +1,4 @@
-//! Which artifacts a command is about: paths, numbers, or a selection.
+//! The artifacts that a command works on: paths, ids, or a selection.
 
 use clap::Args;
 
@@ -10,13 +10,13 @@ use crate::model::filter::Filter;
 use crate::ops::remove::Chosen;
 use crate::registry::{Registry, Target};
 
-/// Which artifacts a command is about.
+/// The artifacts that a command works on.
 #[derive(Debug, Args)]
 pub(super) struct Subjects {
     /// Paths of artifacts
     #[arg(value_name = "PATH")]
     paths: Vec<std::path::PathBuf>,
-    /// Artifact number
+    /// Ids of artifacts, as show prints them
     #[arg(long, value_name = "N")]
     id: Vec<i64>,
     #[command(flatten)]
@@ -24,7 +24,7 @@ pub(super) struct Subjects {
 }
 
 impl Subjects {
-    /// Finds them. A path or number that is not recorded is an error.
+    /// Finds them. A path or an id that is not recorded is an error.
     pub(super) fn find(
         &self,
         context: &Context,
@@ -40,7 +40,7 @@ impl Subjects {
         Ok(found)
     }
 
-    /// Finds them for a removal: a container named by path or kind takes along what is in it.
+    /// Finds them for a removal: a container that is named by path or kind includes what is in it.
     pub(super) fn choose(
         &self,
         context: &Context,
@@ -64,19 +64,19 @@ impl Subjects {
         Ok(chosen)
     }
 
-    /// Whether nothing is named and nothing selected.
+    /// Whether there are no paths, no ids and no selection flags.
     pub(super) fn is_empty(&self) -> bool {
         self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all()
     }
 
-    /// The selection, where nothing is named besides.
+    /// The selection, if there are no paths and no ids besides it.
     pub(super) fn only_selection(&self) -> Option<Filter> {
         let filter = self.selection.filter();
         let is_alone = self.paths.is_empty() && self.id.is_empty() && !filter.is_all();
         is_alone.then_some(filter)
     }
 
-    /// Those that are named one by one. Nothing named and nothing selected is a usage error.
+    /// Those that are given by path or id. It is a usage error if nothing is given at all.
     pub(super) fn targets(
         &self,
         context: &Context,
@@ -87,7 +87,9 @@ impl Subjects {
         if self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all() {
             return Err(Failure::usage(
                 format!("nothing is selected to {verb}"),
-                format!("dalsegno {command} PATH, or with flags such as --run NAME --iteration N"),
+                format!(
+                    "dalsegno {command} PATH, or select with flags such as --run NAME --iteration N"
+                ),
             ));
         }
         let paths = self.paths.iter().map(|path| context.target(registry, path));
@@ -95,7 +97,7 @@ impl Subjects {
         let base = registry.base();
         if paths.iter().any(|target| matches!(target, Target::Path(path) if path.as_os_str().is_empty() || path == base)) {
             return Err(Failure::usage(
-                "the base directory itself is no artifact",
+                "the base directory itself is not an artifact",
                 "give the path of an array or of a container below it",
             ));
         }
@@ -103,9 +105,10 @@ impl Subjects {
         Ok(paths.into_iter().chain(ids).collect())
     }
 
-    /// Those that the selection flags select; none where there are no flags.
+    /// Those that the selection flags select; none if there are no flags.
     pub(super) fn selected(&self, registry: &Registry) -> Result<Vec<Artifact>, Failure> {
         let filter = self.selection.filter();
+        // Without flags the filter matches every artifact, which is never meant here.
         if filter.is_all() {
             return Ok(Vec::new());
         }

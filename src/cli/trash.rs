@@ -1,4 +1,4 @@
-//! `trash list` and `trash empty`.
+//! `trash list` and `trash empty`: removals whose data is still on disk.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::model::removal::{Removal, RemovalState};
 use crate::model::size::Total;
 use crate::retention::length;
 
-/// What lies in the trash, and unlinking it
+/// List what is in the trash, or empty it
 #[derive(Debug, Args)]
 pub(super) struct Trash {
     #[command(subcommand)]
@@ -31,22 +31,22 @@ enum TrashCommand {
 
 /// List the removals whose data is in the trash
 ///
-/// What is kept can be restored; what is being purged can not.
+/// A removal in state kept can be restored; one that is being purged cannot.
 #[derive(Debug, Args)]
 struct List {
     #[command(flatten)]
     output: Output,
 }
 
-/// Unlink what is in the trash, and go on with what was interrupted
+/// Unlink what is in the trash, and finish interrupted purges
 ///
-/// Exit code 3 where something could not be unlinked.
+/// Exit code 3 if something could not be unlinked.
 #[derive(Debug, Args)]
 struct Empty {
     /// Only what was removed longer ago than this, such as 72h
     #[arg(long, value_name = "TIME", value_parser = duration)]
     older_than: Option<Duration>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
@@ -136,7 +136,7 @@ fn run_list(context: &mut Context, command: &List) -> Result<(), Failure> {
     removals.iter().try_for_each(|removal| rows.push(removal))?;
     rows.finish("the trash is empty")?;
     if format == Format::Table && !removals.is_empty() {
-        let hint = context.with_base("unlink it with: dalsegno trash empty");
+        let hint = context.with_base("empty the trash with: dalsegno trash empty");
         context.say(&format!("{}; {hint}", total_text(&total)));
     }
     Ok(())
@@ -157,7 +157,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
         let total = total_text(&total);
         let what = match command.older_than {
             Some(age) => format!(
-                "what was removed longer ago than {} (in all there is {total})",
+                "what was removed longer ago than {} (the whole trash is {total})",
                 length(age)
             ),
             None => format!("what is in the trash ({total})"),
@@ -166,7 +166,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
             context,
             &format!("Unlink {what} for good? [y/N] "),
             "nothing was unlinked",
-            "see what is there with: dalsegno trash list, then: dalsegno trash empty --yes",
+            "see what is in it with: dalsegno trash list; empty it with: dalsegno trash empty --yes",
         )?;
     }
     let monitor = context.monitor();

@@ -1,4 +1,4 @@
-//! `undo`: takes an operation back.
+//! `undo`: reverses an operation.
 
 use clap::Args;
 
@@ -9,10 +9,10 @@ use super::render::{self, count};
 use crate::model::operation::Action;
 use crate::registry::UndoReport;
 
-/// Take an operation back
+/// Reverse an operation
 ///
-/// What it removed is restored from the trash; what it pinned is let go, and the other way round;
-/// scores are what they were. Refused where that was changed again since.
+/// Restores what it removed from the trash, unpins what it pinned, pins what it unpinned, and sets
+/// scores back. Refused if a later operation changed the same things.
 #[derive(Debug, Args)]
 pub(super) struct Undo {
     /// Number of the operation; see: dalsegno history
@@ -35,19 +35,19 @@ pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> 
     Ok(())
 }
 
-/// What an undo did, in words.
+/// What an undo did, as a phrase.
 fn undone(report: &UndoReport) -> String {
     match (&report.pin, report.action) {
         (Some(pin), action) => {
             let mut parts: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
             parts.push(count(pin.artifacts, "artifact"));
             let verb = match action {
-                Action::Pin => "let go",
-                _ => "bound again",
+                Action::Pin => "unpinned",
+                _ => "pinned again",
             };
             format!("{verb} {}", parts.join("; "))
         }
         (None, Action::Remove) => format!("restored {}", count(report.artifacts.len(), "artifact")),
-        (None, _) => format!("put back {}", count(report.scores, "score")),
+        (None, _) => format!("set back {}", count(report.scores, "score")),
     }
 }

@@ -1,17 +1,19 @@
-//! `unpin`: takes a pin away, as a whole or from some artifacts.
+//! `unpin`: removes a pin, entirely or from some artifacts.
 
 use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
-use super::pins::{target, tell};
+use super::pins::{target, write};
 use super::render::count;
 use super::subjects::Subjects;
 use crate::model::pin::PinName;
 use crate::registry::{PinTarget, Registry, Target};
 
-/// Take a pin away, as a whole or from some artifacts
+/// Remove a pin, entirely or from some artifacts
+///
+/// Without a PATH and without a selection, the pin is removed entirely.
 #[derive(Debug, Args)]
 pub(super) struct UnpinCommand {
     /// Name of the pin
@@ -34,20 +36,20 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
     let change = registry.unpin(name, target.as_ref())?;
     if change.whole {
         context.say(&format!(
-            "{name} is gone; it bound {}",
+            "removed the pin {name}; it covered {}",
             count(change.artifacts, "artifact")
         ));
     } else {
         context.say(&format!(
-            "{name} lets {} go",
+            "{name} no longer covers {}",
             count(change.artifacts, "artifact")
         ));
         still_bound(context, &registry, name, target.as_ref())?;
     }
-    tell(context, &registry, name, &change, format)
+    write(context, &registry, name, &change, format)
 }
 
-/// Says what of a target the pin still binds: a pin on a run binds all that is in it.
+/// Warns of artifacts that the pin still covers: a pin of a run covers everything in it.
 fn still_bound(
     context: &Context,
     registry: &Registry,
@@ -73,7 +75,7 @@ fn still_bound(
     if bound > 0 {
         let hint = context.with_base("see: dalsegno pin --list");
         context.warn(&format!(
-            "{name} still binds {} of these, by the runs or iterations that it binds; {hint}",
+            "{name} still covers {} of these, because it covers their runs or iterations; {hint}",
             count(bound, "artifact")
         ));
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Format, Output};
+use super::flags::{Format, Output, Threads};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
 use super::selection::Selection;
 use crate::ops::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
@@ -49,9 +49,8 @@ pub(super) struct Verify {
     /// then), take in what has no row, settle interrupted removals
     #[arg(long)]
     repair: bool,
-    /// Threads; without, four for each core, at least 8 and at most 16
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=256))]
-    threads: Option<u16>,
+    #[command(flatten)]
+    threads: Threads,
     #[command(flatten)]
     output: Output,
 }
@@ -143,7 +142,7 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
         read_data: command.read_data,
         quick: command.quick,
         indices: command.indices,
-        threads: command.threads.map(usize::from),
+        threads: command.threads.get(),
     };
     let monitor = context.monitor();
     let mut report = registry.verify(&command.selection.filter(), options, &monitor)?;

@@ -55,7 +55,7 @@ pub(in crate::cli) struct Gc {
     reason: Option<String>,
     #[command(flatten)]
     trash: TrashFlags,
-    /// Do not look on disk first
+    /// Plan from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]
