@@ -1,4 +1,4 @@
-//! `completions`: a script for the shell.
+//! `completions`: a completion script for a shell.
 
 use clap::Args;
 use clap_complete::Shell;
@@ -11,7 +11,7 @@ use super::fail::Failure;
 /// For example: dalsegno completions bash > ~/.local/share/bash-completion/completions/dalsegno
 #[derive(Debug, Args)]
 pub(super) struct Completions {
-    /// Shell
+    /// Shell to complete for
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -1,4 +1,4 @@
-//! What every command works with: the registry that is meant, stdout, stderr.
+//! What every command works with: the global flags, stdout, and messages on stderr.
 
 use std::cell::Cell;
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
@@ -10,7 +10,7 @@ use super::progress::Bar;
 use super::render::{escape, shell_word};
 use crate::store::Notice;
 
-/// Bytes of output that are written at once: what a pipe holds.
+/// Bytes of output that are written at once: the capacity of a pipe on Linux.
 const OUTPUT_BUFFER: usize = 64 << 10;
 
 /// Findings that are listed on stderr; more are counted.
@@ -19,7 +19,7 @@ const MOST_FINDINGS: usize = 20;
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) stdout: BufWriter<StdoutLock<'static>>,
-    /// Tables whatever stdout is.
+    /// Whether to write tables even if stdout is not a terminal.
     force_table: bool,
     colour_out: bool,
     colour_err: bool,
@@ -42,7 +42,7 @@ impl Context {
         }
     }
 
-    /// Sets another base directory and asks for tables, for a command that calls others.
+    /// Sets another base directory and asks for tables, for `demo`, which runs other commands.
     pub(super) fn show_for(&mut self, base: &Path) {
         self.global.base = Some(base.to_owned());
         self.global.catalog = None;
@@ -65,7 +65,7 @@ impl Context {
         self.colour_out
     }
 
-    /// Columns of the terminal that stdout is.
+    /// Width of the terminal, if stdout is one.
     pub(super) fn width(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
         Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
@@ -90,27 +90,28 @@ impl Context {
         };
     }
 
-    /// Says what has been done, unless `--quiet`.
+    /// Prints a message on stderr, unless `--quiet`.
     pub(super) fn say(&self, text: &str) {
         if !self.global.quiet {
             let _ = writeln!(io::stderr().lock(), "{}", escape(text));
         }
     }
 
+    /// Prints a warning on stderr, unless `--quiet`.
     pub(super) fn warn(&self, text: &str) {
         if !self.global.quiet {
             self.stderr("33", "warning:", text);
         }
     }
 
-    /// Warns of what concerns the registry as a whole, once in a call that opens it several times.
+    /// Prints a warning about the registry as a whole, only once in a call that opens it repeatedly.
     pub(super) fn warn_once(&self, notice: &str) {
         if !self.said_notice.replace(true) {
             self.warn(notice);
         }
     }
 
-    /// Says who holds the lock of the catalog, while a command waits for it.
+    /// Prints who holds the lock of the catalog while a command waits for it.
     pub(super) fn on_wait(&self) -> impl Fn(&str) + Send + Sync + 'static {
         let (colour, quiet) = (self.colour_err, self.global.quiet);
         move |holder| {
@@ -129,6 +130,7 @@ impl Context {
         }
     }
 
+    /// Prints an error on stderr, and what to do next.
     pub(super) fn error(&self, code: Option<&str>, text: &str, hint: Option<&str>) {
         let head = code.map_or("error:".to_owned(), |code| format!("error[{code}]:"));
         self.stderr("1;31", &head, text);
@@ -149,16 +151,16 @@ impl Context {
         }
         if findings.len() > MOST_FINDINGS {
             let more = findings.len() - MOST_FINDINGS;
-            self.warn(&format!("and {more} more findings; --json gives them all"));
+            self.warn(&format!("and {more} more findings; --json lists them all"));
         }
     }
 
-    /// A progress bar, or a line now and then where stderr is no terminal.
+    /// A progress bar on a terminal, else a line from time to time.
     pub(super) fn monitor(&self) -> Bar {
         Bar::new(self.terminal_err, self.global.quiet)
     }
 
-    /// Text with commands in it, made to work for the base directory that was given.
+    /// Adds `--base`, if it was given, to the commands in a text, so that they can be copied.
     pub(super) fn with_base(&self, text: &str) -> String {
         let Some(base) = self.global.base.as_deref().filter(|_| !self.force_table) else {
             return text.to_owned();

@@ -1,4 +1,4 @@
-//! How a command ends when it does not end well.
+//! Why a command failed.
 
 use std::io::ErrorKind;
 
@@ -6,33 +6,32 @@ use crate::error::Error;
 use crate::model::key::ParseKindError;
 use crate::model::name::NameError;
 
-/// Why a command ended.
+/// Why a command failed, or ended without success.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The library reports an error.
     Library(Box<Error>),
-    /// The call makes no sense; what, and what to type instead.
+    /// The call is wrong: why, and what to type instead.
     Usage(String, String),
     /// Something outside the registry failed.
     Other(String),
-    /// The same; what, and what to do about it.
+    /// The same, with what to do about it.
     Outside(String, &'static str),
-    /// Some of it is done; what is not was said already.
+    /// Partly done; the rest was already reported.
     Partly,
-    /// Something was found that is to be looked at; it was said already.
+    /// There are findings, which were already reported.
     Findings,
-    /// It failed, and that was said already.
+    /// Failed, and the error was already printed.
     Reported,
-    /// The user said no.
+    /// The user did not confirm.
     Declined,
-    /// Nobody reads the output any more.
+    /// The reader of the output closed the pipe.
     PipeClosed,
 }
 
 impl<E: Into<Error>> From<E> for Failure {
     fn from(error: E) -> Self {
         let error = error.into();
-        // An error of stdout travels through the library as an ordinary one.
         Self::Library(Box::new(error))
     }
 }
@@ -43,7 +42,7 @@ impl From<std::io::Error> for Failure {
             ErrorKind::BrokenPipe => Self::PipeClosed,
             _ => Self::Outside(
                 format!("writing the output failed: {error}"),
-                "let the output go where there is space for it, and run the same command again",
+                "write the output to a place with free space, and run the same command again",
             ),
         }
     }
@@ -55,12 +54,12 @@ impl Failure {
     }
 }
 
-/// Turns a name that the rules refuse into what clap shows.
+/// The text of a bad name, for clap.
 pub(super) fn name_error(error: NameError) -> String {
     error.to_string()
 }
 
-/// Turns an unknown kind into what clap shows.
+/// The text of an unknown kind, for clap.
 pub(super) fn kind_error(error: ParseKindError) -> String {
     error.to_string()
 }

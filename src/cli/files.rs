@@ -1,4 +1,4 @@
-//! Files that a user names on the command line: plans and scores.
+//! Files that are given on the command line: plans and scores.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::fail::Failure;
 
-/// How a file is called in a message.
+/// The name of a file in a message.
 pub(super) fn name(path: &Path) -> String {
     if path.as_os_str() == "-" {
         "standard input".to_owned()
@@ -15,7 +15,7 @@ pub(super) fn name(path: &Path) -> String {
     }
 }
 
-/// Reads a file as text; `-` is standard input. `instead` says what to give where that fails.
+/// Reads a file as text; `-` is standard input. `instead` says what to give if that fails.
 pub(super) fn read(path: &Path, instead: &'static str) -> Result<String, Failure> {
     let mut text = String::new();
     let read = if path.as_os_str() == "-" {
@@ -32,7 +32,7 @@ pub(super) fn read(path: &Path, instead: &'static str) -> Result<String, Failure
     }
 }
 
-/// Writes a new file; one that is there is left alone.
+/// Writes a new file; fails if it exists.
 pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let written = File::create_new(path).and_then(|mut file| {
         file.write_all(text.as_bytes())

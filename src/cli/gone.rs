@@ -1,4 +1,4 @@
-//! Removed artifacts: what they were, who removed them, and whether they can come back.
+//! Removed artifacts: what they were, who removed them, and whether they can be restored.
 
 use serde::{Serialize, Serializer};
 use serde_json::json;
@@ -9,14 +9,14 @@ use crate::model::artifact::Artifact;
 use crate::model::removal::RemovalState;
 use crate::registry::Gone;
 
-/// Says on stderr what became of something that was removed.
-pub(super) fn tell_of_gone(context: &Context, gone: &Gone) {
+/// Prints on stderr what became of a removed artifact.
+pub(super) fn say_gone(context: &Context, gone: &Gone) {
     for line in about_gone(context, gone) {
         context.say(&line);
     }
 }
 
-/// What was removed, how large it was, by whom, why, and whether it can come back.
+/// What was removed, its size, by whom, why, and whether it can be restored.
 fn about_gone(context: &Context, gone: &Gone) -> [String; 2] {
     let Gone { removed, removal } = gone;
     let artifact = &removed.artifact;
@@ -25,7 +25,7 @@ fn about_gone(context: &Context, gone: &Gone) -> [String; 2] {
     });
     let reason = removal.reason.as_deref();
     let first = format!(
-        "{} is gone: {} ({size}), removed by {}@{} at {} (removal {}){}",
+        "{} was removed: {} ({size}), by {}@{} at {} (removal {}){}",
         artifact.location().path(),
         artifact.key.kind(),
         removal.actor.user,
@@ -37,7 +37,7 @@ fn about_gone(context: &Context, gone: &Gone) -> [String; 2] {
     [first, context.with_base(&way_back(gone))]
 }
 
-/// Whether something that was removed can come back, and how.
+/// Whether a removed artifact can be restored, and how.
 fn way_back(gone: &Gone) -> String {
     let removal = &gone.removal;
     match removal.state {
@@ -45,18 +45,20 @@ fn way_back(gone: &Gone) -> String {
             let until = removal.purge_after;
             let until = until.map_or(String::new(), |time| format!(" until {time}"));
             let id = shell_word(removal.id.as_str());
-            format!("it is in the trash{until}; bring it back with: dalsegno restore {id}")
+            format!("it is in the trash{until}; restore it with: dalsegno restore {id}")
         }
         RemovalState::Purging => "it is being unlinked; it cannot be restored".to_owned(),
         RemovalState::Purged if gone.removed.item.is_none() => {
             "it had no data; record it again with: dalsegno record".to_owned()
         }
-        RemovalState::Purged => "it is unlinked; it cannot be restored".to_owned(),
-        RemovalState::Restored => "what of that removal could be restored, is".to_owned(),
+        RemovalState::Purged => "it has been unlinked; it cannot be restored".to_owned(),
+        RemovalState::Restored => {
+            "what could be restored of that removal has been restored".to_owned()
+        }
     }
 }
 
-/// An artifact for `show`: one that is there, or one that was removed.
+/// An artifact for `show`: a recorded one, or a removed one.
 pub(super) enum Shown {
     Here(Box<Artifact>),
     Gone(Box<Gone>),
@@ -70,7 +72,7 @@ impl Shown {
         }
     }
 
-    /// What is to be said of one that was removed.
+    /// The lines about the removal of a removed artifact; none for a recorded one.
     pub(super) fn lines(&self, context: &Context) -> Vec<(&'static str, String)> {
         let Self::Gone(gone) = self else {
             return Vec::new();
@@ -101,7 +103,7 @@ impl Serialize for Shown {
         };
         let failed = serde::ser::Error::custom::<serde_json::Error>;
         let mut value = serde_json::to_value(self.artifact()).map_err(failed)?;
-        // Whoever asks whether it is there must not read that it is.
+        // The state at removal, such as present, would read as if the data were still there.
         value["state"] = "removed".into();
         value["removed"] = json!({
             "removal": gone.removal.id,
@@ -136,7 +138,7 @@ impl Record for Shown {
 }
 
 impl Shown {
-    /// Cells in which what is removed has that for its state.
+    /// Cells in which the state of a removed artifact is `removed`.
     fn removed(
         &self,
         mut cells: Vec<String>,

@@ -1,4 +1,4 @@
-//! `man`: the manual pages.
+//! `man`: the manual pages, made from the help texts.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use super::fail::Failure;
 /// For example: dalsegno man > dalsegno.1, dalsegno man scan > dalsegno-scan.1
 #[derive(Debug, Args)]
 pub(super) struct Man {
-    /// Command; none is the page of the program
+    /// Command to describe [default: the program as a whole]
     command: Option<String>,
 }
 
@@ -29,7 +29,7 @@ pub(super) fn run(
             None => {
                 return Err(Failure::usage(
                     format!("there is no command \"{name}\""),
-                    "dalsegno --help lists the commands",
+                    "list the commands with: dalsegno --help",
                 ));
             }
         },

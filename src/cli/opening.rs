@@ -1,4 +1,4 @@
-//! Opening the registry that a call is about: for a change, for a question, after a look on disk.
+//! Opens the registry of a call: for a change, for a query, or after a look on disk.
 
 use std::path::{Path, PathBuf};
 
@@ -14,14 +14,14 @@ use crate::ops::refresh::RefreshOptions;
 use crate::registry::{Options, Registry};
 
 impl Context {
-    /// The base directory that is meant.
+    /// The base directory: --base, else the nearest parent of the current folder with a registry.
     pub(super) fn base(&self) -> Result<PathBuf, Failure> {
         if let Some(base) = &self.global.base {
             return Ok(base.clone());
         }
         let here = std::env::current_dir().map_err(|error| {
             Failure::Outside(
-                format!("the current folder cannot be found: {error}"),
+                format!("the current folder cannot be read: {error}"),
                 "go to a folder that exists, or give --base DIR",
             )
         })?;
@@ -31,6 +31,7 @@ impl Context {
             .ok_or_else(|| CatalogError::NoRegistry { base: here.clone() }.into())
     }
 
+    /// The options for opening a registry that follow from the global flags.
     pub(super) fn options(&self) -> Options {
         let options = Options::new()
             .lock_timeout(self.global.lock_timeout)
@@ -49,7 +50,7 @@ impl Context {
         Ok(registry)
     }
 
-    /// Says what opening has settled.
+    /// Says what the recovery at opening did.
     pub(super) fn recovered(&self, registry: &Registry) {
         let recovery = registry.recovery();
         self.settled(&recovery.undone, &recovery.purged);
@@ -58,26 +59,26 @@ impl Context {
         }
     }
 
-    /// Says what became of removals that a crash had interrupted.
+    /// Says what became of removals that were interrupted by a crash.
     pub(super) fn settled(&self, undone: &[RemovalId], purged: &[RemovalId]) {
         for id in undone {
             self.say(&format!(
-                "removal {id} was interrupted and is undone: everything of it is back"
+                "removal {id} was interrupted and has been undone: its rows and data are back"
             ));
         }
         for id in purged {
             self.say(&format!(
-                "what was left of removal {id} in the trash is unlinked"
+                "the rest of removal {id} in the trash has been unlinked"
             ));
         }
     }
 
-    /// Opens the registry for a question about one thing.
+    /// Opens the registry for a query that needs no look on disk.
     pub(super) fn open_read_only(&self) -> Result<Registry, Failure> {
         let base = self.base()?;
         let reading = || self.options().read_only(true).open(&base);
         let registry = match reading() {
-            // After an upgrade, whoever may brings it up, even with a question.
+            // After an upgrade of the program, even a query migrates the catalog if it may write.
             Err(error @ Error::Catalog(CatalogError::Behind { .. })) => {
                 match self.options().open(&base) {
                     Err(Error::Catalog(CatalogError::ReadOnly { .. })) => return Err(error.into()),
@@ -98,14 +99,13 @@ impl Context {
             };
             let hint = self.with_base("see: dalsegno doctor");
             self.warn(&format!(
-                "{what}; the next command that writes settles that; {hint}"
+                "{what}; the next command that writes resolves this; {hint}"
             ));
         }
         Ok(registry)
     }
 
-    /// Opens the registry so that it can be refreshed, where that is wanted and it can be written;
-    /// else for reading only.
+    /// Opens the registry for a refresh, or read-only if `refresh` is false or it cannot be written.
     pub(super) fn open_to_refresh(&self, refresh: bool) -> Result<Registry, Failure> {
         if !refresh {
             return self.open_read_only();
@@ -114,7 +114,7 @@ impl Context {
             Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
                 let registry = self.open_read_only()?;
                 if registry.notice().is_none() {
-                    self.warn("the catalog cannot be written; what is shown was not refreshed");
+                    self.warn("the catalog cannot be written, so it was not refreshed from disk");
                 }
                 Ok(registry)
             }
@@ -126,9 +126,9 @@ impl Context {
         }
     }
 
-    /// Opens the registry for a question about a selection, and looks for its data first where
-    /// that is wanted and the catalog can be written. The second value says whether something
-    /// could not be read.
+    /// Opens the registry for a query of a selection. Looks for its data on disk first, if `refresh` is
+    /// given and the catalog can be written. The second value says whether something could not be
+    /// read.
     pub(super) fn open_refreshed(
         &self,
         filter: &Filter,

@@ -12,8 +12,8 @@ use crate::model::pin::{Pin, PinName};
 
 /// Pin artifacts, so that no command and no policy removes them until they are unpinned
 ///
-/// With only --run and --iteration, the pin covers those runs and iterations: every kind, and also
-/// what is recorded there later. Otherwise it covers the artifacts that are selected now. An
+/// With only --run and --iteration, the pin binds those runs and iterations: every kind, and also
+/// what is recorded there later. Otherwise it binds the artifacts that are selected now. An
 /// artifact may have several pins. The path of a container means what is in it now.
 #[derive(Debug, Args)]
 pub(super) struct PinCommand {
@@ -55,7 +55,7 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
         )
     };
     context.say(&format!(
-        "{name} covers {}{later}",
+        "{name} binds {}{later}",
         count(change.artifacts, "artifact")
     ));
     write(context, &registry, name, &change, format)

@@ -1,4 +1,4 @@
-//! Shared by `pin` and `unpin`: pins as rows, and the artifacts that they cover.
+//! Shared by `pin` and `unpin`: pins as rows, and the artifacts that they bind.
 
 use super::context::Context;
 use super::fail::Failure;
@@ -54,7 +54,7 @@ impl Record for Pin {
     }
 }
 
-/// The runs, iterations and artifacts that a pin covers, as text.
+/// The runs, iterations and artifacts that a pin binds, as text.
 fn binds(pin: &Pin) -> String {
     let mut words: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
     // A pin without artifacts is still shown: theirs may have been removed by force and be restored.
@@ -65,7 +65,7 @@ fn binds(pin: &Pin) -> String {
 }
 
 /// What to pin or unpin. A selection alone stays a filter, so that a pin of runs and iterations also
-/// covers what is recorded there later.
+/// binds what is recorded there later.
 pub(super) fn target(
     context: &Context,
     registry: &Registry,

@@ -1,5 +1,4 @@
-//! Progress on stderr: a bar on a terminal for whatever lasts over a second, a plain line every
-//! 30 s otherwise.
+//! Progress on stderr: on a terminal a bar for work that takes over a second, else a line every 30 s.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -11,7 +10,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::model::progress::{Monitor, Phase, Progress};
 use crate::model::size::ByteCount;
 
+/// How long work goes on before a bar appears.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How often a line is printed if stderr is not a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// A progress bar, hidden until the work has lasted a second.
@@ -24,7 +25,7 @@ pub(super) struct Bar {
     items: AtomicU64,
     files: AtomicU64,
     bytes: AtomicU64,
-    /// Seconds since `start` when the next line or frame is due.
+    /// Milliseconds since `start` at which the next line or frame is due.
     due: AtomicU64,
 }
 
@@ -63,7 +64,7 @@ impl Bar {
         if let Some(total) = total {
             text.push_str(&format!(" of {total}"));
         }
-        // Where the items are the files, they are not said twice.
+        // If each item is one file, the number is shown once.
         if files > 0 && files == items {
             text.push_str(" files");
         } else if files > 0 {
@@ -88,10 +89,11 @@ impl Bar {
             return;
         }
         let next = now + u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
-        let mine = self
+        // Workers call this from many threads: the one that moves `due` on is the one that draws.
+        let claimed = self
             .due
             .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed);
-        if mine.is_err() {
+        if claimed.is_err() {
             return;
         }
         match &self.bar {

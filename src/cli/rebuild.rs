@@ -1,4 +1,4 @@
-//! `rebuild`: a new catalog in the place of one that is damaged or gone.
+//! `rebuild`: replaces a catalog that is damaged or gone.
 
 use std::path::PathBuf;
 
@@ -17,34 +17,33 @@ use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
 use crate::ops::scan::ScanOptions;
 use crate::store::{NoticeClass, WalkOptions};
 
-/// Make the catalog anew, where it is damaged or gone
+/// Replace a catalog that is damaged or gone
 ///
-/// Takes the newest backup that is sound, enters what was moved to the trash since, and brings it up
-/// to what is on disk: rows whose data is gone are marked missing, arrays without a row are taken
-/// in. Where there is no backup, it is made from the disk and the trash alone.
+/// Starts from the newest good backup, adds the removals that were moved to the trash since, and
+/// updates it from disk: marks rows without data missing, adds arrays without a row. Without a
+/// backup, makes the catalog from the disk and the trash alone.
 ///
 /// What only the catalog knew since the backup is lost: pins, scores, history, parameters of
-/// identifiers without data. The command says from when they are. The old catalog is set aside
-/// beside the new one, and never deleted. No data is touched but for what an interrupted removal or
-/// restore had under way, as at every open for writing.
+/// identifiers without data. The command prints how old the backup is. The old catalog is kept
+/// beside the new one and never deleted. No data is touched, except that an interrupted removal or
+/// restore is finished, as at every open for writing.
 ///
-/// Nobody else can write meanwhile. Exit code 3 where something could not be read or settled.
+/// Other processes cannot write meanwhile. Exit code 3 if something could not be read or finished.
 #[derive(Debug, Args)]
 pub(super) struct Rebuild {
-    /// Begin with this backup, rather than with the newest good one
+    /// Start from this backup instead of the newest good one
     #[arg(long, value_name = "FILE", conflicts_with = "from_disk")]
     from: Option<PathBuf>,
-    /// Take no backup: make it from the disk and the trash alone
+    /// Use no backup: make the catalog from the disk and the trash alone
     #[arg(long)]
     from_disk: bool,
-    /// Rebuild also where nothing is wrong with the catalog, or the disk cannot read it
+    /// Rebuild even if the catalog is sound, or cannot be read because of the disk
     #[arg(long)]
     force: bool,
-    /// Kinds to take in, as their paths are read; without, every kind, and checkpoints where the
-    /// backup has some
+    /// Kinds to add, as read from the paths [default: all; checkpoints only if the backup has some]
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = selection::kind)]
     kind: Vec<Kind>,
-    /// Count bytes and files too
+    /// Also count bytes and files
     #[arg(long)]
     measure: bool,
     #[command(flatten)]
@@ -76,11 +75,11 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
         .options()
         .rebuild(context.base()?, &options, &monitor);
     drop(monitor);
-    let (registry, report) = rebuilt.map_err(|error| of_backup(error, &options.from))?;
+    let (registry, report) = rebuilt.map_err(|error| backup_failure(error, &options.from))?;
     drop(registry);
     let format = context.format(command.output);
     if !render::write_json(context, format, "rebuild", &report)? {
-        tell(context, &report);
+        print(context, &report);
     }
     let unread = |class| {
         matches!(
@@ -95,8 +94,9 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     Ok(())
 }
 
-/// What to do where it is the named backup that is no good: the hints of a catalog do not fit it.
-fn of_backup(error: Error, from: &RebuildFrom) -> Failure {
+/// The failure if it is the given backup that cannot be used: the hints for a catalog do not apply
+/// to it.
+fn backup_failure(error: Error, from: &RebuildFrom) -> Failure {
     let path = match &error {
         Error::Catalog(
             CatalogError::Missing { path }
@@ -110,49 +110,46 @@ fn of_backup(error: Error, from: &RebuildFrom) -> Failure {
     };
     match from {
         RebuildFrom::Backup(backup) if backup == path => Failure::Outside(
-            format!("that is no backup to begin with: {error}"),
-            "name another with --from, or leave --from out for the newest good one; nothing was \
-             changed",
+            format!("cannot start from that backup: {error}"),
+            "give another one with --from, or leave --from out to use the newest good one; nothing \
+             was changed",
         ),
         _ => error.into(),
     }
 }
 
-fn tell(context: &Context, report: &RebuildReport) {
+fn print(context: &Context, report: &RebuildReport) {
     context.findings(&report.scan.findings);
     for problem in &report.problems {
         context.warn(problem);
     }
     for refused in &report.refused {
         let path = refused.path.display();
-        context.warn(&format!("backup {path} was left out: {}", refused.reason));
+        context.warn(&format!("skipped the backup {path}: {}", refused.reason));
     }
     context.say(&format!("rebuilt: {}", report.cause));
     if let Some(path) = &report.set_aside {
-        context.say(&format!(
-            "the old catalog is set aside as {}",
-            path.display()
-        ));
+        context.say(&format!("the old catalog was moved to {}", path.display()));
     }
     match &report.backup {
         Some(backup) => context.say(&format!(
-            "pins, scores and history are those of the backup from {}{}: {}",
+            "pins, scores and history are from the backup of {}{}: {}",
             backup.at,
             age(backup.at, SystemClock.now()),
             backup.path.display()
         )),
         None => {
             context.say(
-                "made from the disk and the trash alone: pins, scores and history from before are lost",
+                "made from the disk and the trash alone: earlier pins, scores and history are lost",
             );
             context.say(
                 &context.with_base(
-                    "pin again what must stay, before anything is removed: dalsegno pin",
+                    "before anything is removed, pin again what must stay: dalsegno pin",
                 ),
             );
             if report.scan.checkpoints == 0 {
                 context.say(&context.with_base(
-                    "if it had checkpoints, take them in with: dalsegno scan --kind checkpoint",
+                    "if the catalog had checkpoints, add them with: dalsegno scan --kind checkpoint",
                 ));
             }
         }
@@ -163,8 +160,8 @@ fn tell(context: &Context, report: &RebuildReport) {
         some => format!(" and {}", render::count(some, "checkpoint")),
     };
     let taken_in = match report.backup {
-        Some(_) => format!("{} of them new to the backup", scan.adopted),
-        None => format!("{} taken in", scan.adopted),
+        Some(_) => format!("{} of them not in the backup", scan.adopted),
+        None => format!("{} added", scan.adopted),
     };
     let missing = match report.missing {
         0 => String::new(),
@@ -178,13 +175,13 @@ fn tell(context: &Context, report: &RebuildReport) {
     if !report.removals.is_empty() {
         let many = render::count(report.removals.len(), "removal");
         context.say(&context.with_base(&format!(
-            "{many} in the trash entered, to be restored or let go: dalsegno trash list"
+            "added {many} from the trash; restore or empty them, see: dalsegno trash list"
         )));
     }
-    context.say(&context.with_base("compare it with the disk with: dalsegno verify"));
+    context.say(&context.with_base("check it against the disk with: dalsegno verify"));
 }
 
-/// How long before `now`, to the hour or minute.
+/// How long before `now`, in hours and days or in minutes.
 fn age(at: Timestamp, now: Timestamp) -> String {
     let Some(age) = at.age_at(now) else {
         return String::new();

@@ -4,6 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::flags::duration;
+use super::render::count;
 use crate::model::removal::TrashKeep;
 use crate::ops::remove::{BackupFailure, Skipped};
 use crate::registry::Registry;
@@ -72,7 +73,8 @@ pub(super) fn report_purge(context: &Context, purge: &crate::store::PurgeReport)
     }
     if purge.failed > 0 {
         let hint = context.with_base("fix the cause, then run: dalsegno trash empty");
-        context.warn(&format!("{} could not be unlinked; {hint}", purge.failed));
+        let failed = count(purge.failed, "path");
+        context.warn(&format!("{failed} could not be unlinked; {hint}"));
     } else if !purge.is_done {
         let hint = context.with_base("see: dalsegno trash list");
         context.say(&format!("another process is unlinking the rest; {hint}"));

@@ -1,11 +1,11 @@
-//! Failures on stderr: what happened, what to do next, and the exit code.
+//! Reports a failure on stderr: what happened and what to do next; and its exit code.
 
 use super::context::Context;
 use super::fail::Failure;
 use super::hints;
 use crate::error::{Error, with_causes};
 
-/// Says why on stderr and gives the exit code.
+/// Prints the failure on stderr and returns the exit code.
 pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
     match failure {
         Failure::Library(error) => {
@@ -32,7 +32,7 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
     }
 }
 
-/// What to do about an error; where that is a command, it names the base directory that is meant.
+/// What to do about an error. Commands in it include `--base` if it was given.
 pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
     Some(context.with_base(hints::words(error.hint()?)))
 }
@@ -50,7 +50,7 @@ fn exit_code(code: &str) -> u8 {
         | "catalog-folder-missing"
         | "catalog-row-damaged" => 12,
         "catalog-too-new" => 13,
-        // The call makes no sense.
+        // A policy comes from the flags of the call.
         code if code.starts_with("policy-") => 2,
         _ => 1,
     }

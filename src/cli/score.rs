@@ -112,7 +112,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
         let missing = scores.len() as u64 - gone;
         context.say(&format!("removed {}", count(gone, "score")));
         if missing > 0 {
-            context.warn(&format!("{missing} of these scores were not recorded"));
+            context.warn(&format!("not recorded: {missing} of these scores"));
         }
         return match format {
             Format::Json => render::document(context, "removed", &gone),

@@ -1,4 +1,4 @@
-//! What a path on the command line means.
+//! The artifact that a path on the command line means.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -6,8 +6,8 @@ use super::context::Context;
 use crate::registry::{Registry, Target};
 
 impl Context {
-    /// What a path on the command line means: below the current folder if that is in the base
-    /// directory, else below the base directory.
+    /// The artifact at a path: relative to the current folder if that is in the base directory, else
+    /// relative to the base directory.
     pub(super) fn target(&self, registry: &Registry, path: &Path) -> Target {
         let base = registry.base();
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -16,7 +16,7 @@ impl Context {
             return Target::Path(absolute);
         }
         let real = base.canonicalize().unwrap_or_else(|_| base.to_owned());
-        // The last component stays as it is: a link is never taken for what it points to.
+        // The last component is not resolved: a link never means what it points to.
         let resolved = absolute.parent().zip(absolute.file_name());
         let resolved =
             resolved.and_then(|(parent, name)| Some(parent.canonicalize().ok()?.join(name)));
@@ -28,6 +28,7 @@ impl Context {
                 return Target::Path(base.join(relative));
             }
         }
+        // Outside of the base directory as a path, so it is relative to it; resolve `..` by its text.
         let mut tidy = PathBuf::new();
         let start = if is_plain(path) { path } else { &typed };
         for part in start.components() {

@@ -48,6 +48,6 @@ fn undone(report: &UndoReport) -> String {
             format!("{verb} {}", parts.join("; "))
         }
         (None, Action::Remove) => format!("restored {}", count(report.artifacts.len(), "artifact")),
-        (None, _) => format!("set back {}", count(report.scores, "score")),
+        (None, _) => format!("set {} back", count(report.scores, "score")),
     }
 }

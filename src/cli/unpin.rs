@@ -36,12 +36,12 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
     let change = registry.unpin(name, target.as_ref())?;
     if change.whole {
         context.say(&format!(
-            "removed the pin {name}; it covered {}",
+            "removed the pin {name}; it bound {}",
             count(change.artifacts, "artifact")
         ));
     } else {
         context.say(&format!(
-            "{name} no longer covers {}",
+            "unpinned {} from {name}",
             count(change.artifacts, "artifact")
         ));
         still_bound(context, &registry, name, target.as_ref())?;
@@ -49,7 +49,7 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
     write(context, &registry, name, &change, format)
 }
 
-/// Warns of artifacts that the pin still covers: a pin of a run covers everything in it.
+/// Warns of artifacts that the pin still binds: a pin of a run binds everything in it.
 fn still_bound(
     context: &Context,
     registry: &Registry,
@@ -75,8 +75,7 @@ fn still_bound(
     if bound > 0 {
         let hint = context.with_base("see: dalsegno pin --list");
         context.warn(&format!(
-            "{name} still covers {} of these, because it covers their runs or iterations; {hint}",
-            count(bound, "artifact")
+            "{name} still binds {bound} of these, because it binds their runs or iterations; {hint}"
         ));
     }
     Ok(())

@@ -15,38 +15,37 @@ use crate::registry::Registry;
 
 /// Check that catalog and disk agree, both ways
 ///
-/// Always compared: whether the data of every row is there and of the right type, when its metadata
-/// was written, the size of checkpoints; data on disk that no row has; the trash; the catalog's
-/// file and its history. Sizes of sealed arrays are compared too, which walks through them: that
-/// finds missing chunks, which a zarr reads as fill values, silently. Sizes of other arrays that
-/// were ever counted are compared with --measure. With --read-data the data of arrays that were sealed
-/// with --hash is read, and its contents are compared too: that finds what has the same size.
+/// Always checks that the data of every row is there, of the right type, and not rewritten since;
+/// the size of checkpoints; data on disk without a row; the trash; the catalog file and its history.
+/// Walks through sealed arrays to compare their sizes, which finds missing chunks: zarr silently
+/// reads those as fill values. --measure also compares the sizes of all other arrays that were
+/// counted before. --read-data also reads the arrays that were sealed with --hash and compares their
+/// contents, which finds changes that keep the size.
 ///
-/// Changes nothing without --repair, and never touches data. The selection says which rows are
-/// compared; data without a row is looked for below the runs, and of the kinds, that it names. What
-/// the walk notices besides, such as symbolic links or damaged metadata, is a notice and no
-/// finding.
+/// Changes nothing without --repair, and never touches data. The selection limits the rows that are
+/// checked; data without a row is searched for only in the runs and kinds that it names. Symbolic
+/// links, damaged metadata and the like are listed as notices, which are not findings.
 ///
-/// Exit code 4 where there are findings (with --repair, where any are left), 3 where something
-/// could not be read, so that what lies there was not judged, 0 where catalog and disk agree.
+/// Exit code 0 if catalog and disk agree, 4 if there are findings (with --repair, if any are left),
+/// 3 if something could not be read and therefore was not checked.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     #[command(flatten)]
     selection: Selection,
-    /// Compare the sizes of all arrays that were ever counted, not of sealed ones only
+    /// Compare the sizes of all arrays that were counted before, not only of sealed ones
     #[arg(long, conflicts_with = "quick")]
     measure: bool,
-    /// Read all data that was sealed with a hash, and compare its contents
+    /// Read all data that was sealed with a hash, and compare the contents
     #[arg(long, conflicts_with = "quick")]
     read_data: bool,
-    /// Walk through no array, and leave the history alone
+    /// Skip the walks through arrays and the check of the history
     #[arg(long)]
     quick: bool,
-    /// Let SQLite check the catalog's indices too; takes long in a large catalog
+    /// Also let SQLite check the catalog's indices, which takes long in a large catalog
     #[arg(long)]
     indices: bool,
-    /// Mend the catalog: mark rows missing or present, note sizes and times anew (a seal is void
-    /// then), take in what has no row, settle interrupted removals
+    /// Repair the catalog: mark rows missing or present, update sizes and times (which drops the
+    /// seal), add rows for data without one, finish interrupted removals
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -55,8 +54,8 @@ pub(super) struct Verify {
     output: Output,
 }
 
-/// What a repair does, in words.
-fn words(repair: Repair) -> &'static str {
+/// What a repair does, as a phrase.
+fn repair_text(repair: Repair) -> &'static str {
     match repair {
         Repair::MarkMissing => "mark missing",
         Repair::MarkPresent => "mark present",
@@ -72,7 +71,7 @@ fn words(repair: Repair) -> &'static str {
 struct Line<'a> {
     #[serde(flatten)]
     finding: &'a VerifyFinding,
-    /// None where no repair was asked for.
+    /// None without --repair.
     repaired: Option<bool>,
 }
 
@@ -80,7 +79,7 @@ impl Line<'_> {
     fn outcome(&self) -> String {
         match (self.repaired, self.finding.repair) {
             (Some(true), _) => "repaired".to_owned(),
-            (_, Some(repair)) => format!("--repair: {}", words(repair)),
+            (_, Some(repair)) => format!("--repair: {}", repair_text(repair)),
             (_, None) => self.finding.class.next().to_owned(),
         }
     }
@@ -167,14 +166,14 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
             render::count(repaired, "finding")
         )),
         None if report.findings.iter().any(|found| found.repair.is_some()) => {
-            // What was found by a closer look is found again by one only.
+            // Only the same closer look finds the same findings again.
             let closer = [
                 (command.measure, " --measure"),
                 (command.read_data, " --read-data"),
             ];
             let closer = closer.into_iter().filter(|(is_set, _)| *is_set);
             let closer: String = closer.map(|(_, flag)| flag).collect();
-            let hint = format!("mend the catalog with: dalsegno verify{closer} --repair");
+            let hint = format!("repair the catalog with: dalsegno verify{closer} --repair");
             context.say(&context.with_base(&hint));
         }
         None => {}
@@ -264,7 +263,7 @@ fn show(
     if !unread.is_empty() {
         let many = render::count(unread.len(), "place");
         context.warn(&format!(
-            "{many} could not be read; what lies there was not judged"
+            "{many} could not be read, so what is there was not checked"
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! The command `demo`: makes the base directory and runs the steps.
+//! The command `demo`: creates the base directory and runs the steps.
 
 use std::path::{Path, PathBuf};
 
@@ -10,19 +10,19 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::render::shell_word;
 
-/// Make a small base directory with real zarr arrays and show what dalsegno does with it
+/// Create a small base directory with real zarr arrays, and show what dalsegno does with it
 ///
-/// Each step is shown with the command that does it. The folder is left to play with.
+/// Prints each step with its command, then runs it. The folder is kept, to try more commands on it.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Demo {
-    /// Folder to make; must not exist or be empty [default: a new one in the temporary folder]
+    /// Folder to create; may exist if it is empty [default: a new one in the temporary folder]
     dir: Option<PathBuf>,
 }
 
-/// What to do where the folder does not serve.
+/// The hint if the folder cannot be used.
 const ELSEWHERE: &str = "name a folder that does not exist yet: dalsegno demo DIR";
 
-/// Runs a command that is given in words.
+/// A function that runs a command given as words.
 type RunCommand = fn(&mut Context, &[&str]) -> Result<(), Failure>;
 
 pub(in crate::cli) fn run(
@@ -54,7 +54,7 @@ pub(in crate::cli) fn run(
     ))
 }
 
-/// Shows a command, and does what it says.
+/// Prints a command and runs it.
 fn step(context: &mut Context, words: &[&str], command: RunCommand) -> Result<(), Failure> {
     let (bold, plain) = if context.colour() {
         ("\x1b[1m", "\x1b[0m")

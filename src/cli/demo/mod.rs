@@ -1,4 +1,4 @@
-//! `demo`: the main job, shown on a small base directory with real zarr arrays.
+//! `demo`: shows the main commands on a small base directory with real zarr arrays.
 
 mod command;
 mod runs;

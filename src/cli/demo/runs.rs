@@ -46,7 +46,7 @@ pub(super) fn write(base: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// When an iteration was written: a training of 1000 iterations a week, a week ago.
+/// When an iteration was written: 1000 iterations a week, the last ones a week ago.
 fn written(iteration: usize) -> SystemTime {
     let days = 35_u64.saturating_sub(iteration as u64 * 7 / 1000);
     let age = Duration::from_secs(days * 24 * 60 * 60);

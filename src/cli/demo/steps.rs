@@ -1,9 +1,9 @@
-//! What the demonstration says and does.
+//! The steps of the demonstration.
 
-/// A sentence, and the commands that follow from it.
+/// A comment, and the commands that it announces.
 pub(super) type Step = (&'static str, &'static [&'static [&'static str]]);
 
-/// What the demonstration says and does, in order.
+/// The steps of the demonstration, in order.
 pub(super) const STEPS: &[Step] = &[
     (
         "Make a registry in the base directory. Nothing else is touched.",

@@ -1,5 +1,4 @@
-//! Small real zarr arrays for the demonstration: uint8 volumes, uncompressed, in version 2 and 3
-//! of the format.
+//! Small real zarr arrays for the demonstration: uncompressed uint8 volumes, zarr v2 and v3.
 
 use std::fs;
 use std::io::{self, Write};
@@ -47,7 +46,7 @@ pub(super) fn write(
         fs::create_dir_all(&folder)?;
         fs::write(folder.join(name), bytes)?;
     }
-    // Metadata last: an array with metadata is one that was written.
+    // Metadata last, because an array counts as written once it has metadata.
     let (name, metadata) = match version {
         Version::V2 => {
             let metadata = json!({
@@ -72,7 +71,7 @@ pub(super) fn write(
     file.set_modified(written)
 }
 
-/// A chunk of a ball with a soft edge.
+/// One chunk of a volume that shows a ball with a soft edge.
 fn voxels(from: [usize; 3], level: usize) -> Vec<u8> {
     let middle = SHAPE as f64 / 2.0;
     let mut bytes = Vec::with_capacity(CHUNK * CHUNK * CHUNK);

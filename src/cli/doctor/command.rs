@@ -23,29 +23,29 @@ use crate::model::size::Total;
 use crate::registry::Registry;
 use crate::store::FileSystem;
 
-/// A report does not wait for others as long as a change does.
+/// A report waits for other writers less long than a change does.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Show what a registry stands on, and what is pending
+/// Show the state of a registry and of the machine, for a bug report
 ///
-/// Everything that a bug report needs: the program, the machine, file systems and their free space,
-/// the catalog, counts, who holds the lock, interrupted removals, leftovers in the trash. Where the
-/// registry cannot be opened, the error is part of the report, and the exit code is that of the
-/// error. Changes nothing. Exit code 4 where something is to be settled.
+/// Covers the program, the machine, file systems and their free space, the catalog, counts, who
+/// holds the lock, interrupted removals, leftovers in the trash. If the registry cannot be opened,
+/// the report includes the error, and the exit code is that of the error. Changes nothing. Exit code
+/// 4 if something is pending.
 ///
-/// No passwords and no command lines are in it, and of the environment only DALSEGNO_BASE,
-/// DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. Paths, names of policies, and the name of this host are: --redact
-/// replaces the base directory, the catalog, the home directory, user and host.
+/// The report contains no passwords and no command lines, and of the environment only DALSEGNO_BASE,
+/// DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. It contains paths, names of policies and the host
+/// name; --redact replaces the base directory, the catalog, the home directory, user and host.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Doctor {
-    /// Replace paths, user and host by words such as [BASE]
+    /// Replace paths, user and host with placeholders such as [BASE]
     #[arg(long)]
     redact: bool,
     #[command(flatten)]
     output: Output,
 }
 
-/// One part of the report a group; what cannot be told is null.
+/// The report, one group per field; null if it could not be read.
 #[derive(Serialize)]
 struct Report {
     program: Program,
@@ -60,7 +60,7 @@ struct Report {
     error: Option<Problem>,
 }
 
-/// A folder, and what it lies on.
+/// A folder and its file system.
 #[derive(Serialize)]
 struct Place {
     path: PathBuf,
@@ -76,7 +76,7 @@ struct Catalog {
     backups: Vec<BackupLine>,
 }
 
-/// Keys of `config.toml` that are set. None of them holds a secret.
+/// The keys of `config.toml` that are set. None of them holds a secret.
 #[derive(Default, Serialize)]
 struct Config {
     #[serde(rename = "catalog.path")]
@@ -90,7 +90,7 @@ struct Config {
     policies: Vec<String>,
 }
 
-/// What only an open registry tells.
+/// What is known only if the registry can be opened.
 #[derive(Serialize)]
 struct Opened {
     id: String,
@@ -100,7 +100,7 @@ struct Opened {
     counts: CatalogCounts,
     operations: i64,
     history_head: OperationHash,
-    /// Bytes and files of what removals keep in the trash, as far as they were counted.
+    /// Bytes and files in the trash, as far as they were counted.
     trash: Total,
 }
 
@@ -112,14 +112,14 @@ struct Pending {
     strangers_in_trash: Vec<String>,
 }
 
-/// A backup of the catalog: its file's name, and when it was made.
+/// A backup of the catalog: its file name, and when it was made.
 #[derive(Serialize)]
 struct BackupLine {
     name: String,
     at: Timestamp,
 }
 
-/// Why there is no more to tell.
+/// The error that ended the report.
 #[derive(Serialize)]
 struct Problem {
     code: &'static str,
@@ -138,20 +138,20 @@ fn line_of(backup: &Backup) -> BackupLine {
 pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure> {
     let mut failure = None;
     let base = context.base().map_err(|error| failure = Some(error)).ok();
-    // Without a registry the folder that one is looked for in says more than none.
+    // Without a registry, the current folder and its file system still explain why.
     let base = base.or_else(|| std::env::current_dir().ok());
     let base = base.and_then(|base| std::path::absolute(base).ok());
     let (mut registry, mut pending) = (None, None);
     if let (Some(base), None) = (&base, &failure) {
         let patience = PATIENCE.min(context.global.lock_timeout);
         let options = context.options().lock_timeout(patience).read_only(true);
-        // What was told before something failed stays in the report.
-        let told = options.open(base).and_then(|open| {
+        // Each part is kept as soon as it is read, so that a later error does not lose it.
+        let result = options.open(base).and_then(|open| {
             pending = Some(pending_of(&open)?);
             registry = Some(opened(&open)?);
             Ok(())
         });
-        failure = told.map_err(Failure::from).err();
+        failure = result.map_err(Failure::from).err();
     }
     let report = Report {
         program: Program::of_this(),
@@ -171,10 +171,10 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     write(context, command, &report)?;
     let pending = report.pending.unwrap_or_default();
     if !pending.interrupted.is_empty() {
-        context.say("interrupted removals are settled by the next command that writes");
+        context.say("the next command that writes resolves the interrupted removals");
     }
     if !pending.purging.is_empty() {
-        context.say(&context.with_base("go on with unlinking: dalsegno trash empty"));
+        context.say(&context.with_base("finish the unlinking with: dalsegno trash empty"));
     }
     let lists = [
         &pending.interrupted,
@@ -201,7 +201,7 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(),
     Ok(())
 }
 
-/// The catalog that is meant, seen from outside.
+/// The catalog's file, read without opening the registry.
 fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
     let given = context.global.catalog.as_deref();
     let given = given.and_then(|path| std::path::absolute(path).ok());

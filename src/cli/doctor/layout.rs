@@ -1,4 +1,4 @@
-//! The report for people: groups under headings, within 80 columns.
+//! The report as text: groups under headings, within 80 columns.
 
 use serde_json::Value;
 
@@ -7,12 +7,12 @@ use crate::cli::fail::Failure;
 use crate::cli::render::escape;
 use crate::model::size::ByteCount;
 
-/// Columns of a report; it is pasted into mails and issues.
+/// Width of a report, which is pasted into mails and bug reports.
 const WIDTH: usize = 80;
-/// Where values begin.
+/// Column in which values begin.
 const VALUES: usize = 24;
 
-/// Writes a group a field of the report.
+/// Writes each field of the report as a group.
 pub(super) fn lines(context: &mut Context, report: &Value) -> Result<(), Failure> {
     let groups = report.as_object().into_iter().flatten();
     for (index, (name, group)) in groups.enumerate() {
@@ -53,7 +53,7 @@ fn fields_of(
             Value::Object(inner) => fields_of(context, &format!("{name} "), inner)?,
             Value::Array(all) if all.is_empty() => put(context, &name, "none")?,
             Value::Array(all) => {
-                // What has a name is shown by it.
+                // An object with a name, such as a backup, is shown by that name.
                 let named = all.iter().map(|value| value.get("name").unwrap_or(value));
                 let all: Vec<String> = named.map(text).collect();
                 put(context, &name, &all.join(", "))?;
@@ -124,8 +124,8 @@ fn capital(name: &str) -> String {
     format!("{}{rest}", first.to_uppercase())
 }
 
-/// A name and a value, the value on as many lines as it takes. A word that fits on no line, such as
-/// a path, stays whole, so that it can be copied.
+/// Writes a name and a value, the value wrapped over as many lines as it needs. A word that is
+/// longer than a line, such as a path, is not split, so that it can be copied.
 fn put(context: &mut Context, name: &str, value: &str) -> Result<(), Failure> {
     let value = escape(value);
     let indent = if name.is_empty() { 2 } else { VALUES };

@@ -80,8 +80,7 @@ pub(super) struct User {
     uid: u32,
     gid: u32,
     umask: Option<String>,
-    /// Files that may be open at once: the limit, and the highest that the user may set. None is no
-    /// limit.
+    /// Limit of open files, and the highest limit that the user may set; none is unlimited.
     open_files: Option<u64>,
     open_files_most: Option<u64>,
 }
@@ -99,8 +98,8 @@ impl User {
     }
 }
 
-/// Variables of the environment that matter, by name. Of others that are called like the program's
-/// own it is told that they are set. All the rest stays where it is: some of it is secret.
+/// The environment variables that matter, by name. Others that begin with DALSEGNO_ are listed
+/// without their value. The rest is left out, because it may be secret.
 pub(super) fn environment() -> BTreeMap<String, String> {
     let all = std::env::vars_os().filter_map(|(name, value)| {
         let name = name.into_string().ok()?;

@@ -1,9 +1,8 @@
-//! A report without paths and names of people and machines.
+//! `doctor --redact`: takes paths and the names of users and hosts out of a report.
 
 use serde_json::Value;
 
-/// Replaces the places and names that the report itself tells: the catalog, the base directory, the
-/// home directory, the host, the user.
+/// Replaces the catalog, the base directory, the home directory, the host and the user.
 pub(super) fn redact(report: &mut Value) {
     let text = |pointer: &str| report.pointer(pointer).and_then(Value::as_str);
     let variable = |name| std::env::var(name).ok();
@@ -26,12 +25,12 @@ pub(super) fn redact(report: &mut Value) {
         text("/config/catalog.single-host").map(str::to_owned),
         "[HOST]",
     );
-    // A catalog in the base directory is told by its name there.
+    // A catalog in the base directory keeps its path below [BASE], which says more.
     let base = words.first().cloned().filter(|(_, word)| *word == "[BASE]");
     if let Some((base, _)) = base {
         words.retain(|(path, word)| *word != "[CATALOG]" || !path.starts_with(&base));
     }
-    // The longest first: one may be the beginning of another.
+    // Longest first, because one path may be the beginning of another.
     words.sort_by_key(|(found, _)| std::cmp::Reverse(found.len()));
     let user = [variable("USER"), variable("LOGNAME")]
         .into_iter()
@@ -46,7 +45,7 @@ fn replace(value: &mut Value, words: &[(String, &str)], users: &[String]) {
             for (found, word) in words {
                 *text = text.replace(found, word);
             }
-            // A user's name may be a word like any other, so only where it is part of a path.
+            // A user name may be an ordinary word, so it is replaced only as part of a path.
             if text.contains('/') {
                 let is_user = |part: &str| users.iter().any(|user| user == part);
                 let parts = text.split('/');

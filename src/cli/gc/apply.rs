@@ -1,4 +1,4 @@
-//! Carrying a plan out, and saying what was done.
+//! `gc --apply`: carries a plan out and reports what was done.
 
 use std::io::IsTerminal;
 use std::path::Path;
@@ -57,12 +57,12 @@ fn carry_out(
 ) -> Result<(), Failure> {
     let format = context.format(command.output);
     if plan.items.is_empty() {
-        context.say("nothing may go; nothing was removed");
+        context.say("the plan removes nothing");
         let report = GcReport {
             plan: plan.id.clone(),
             ..GcReport::default()
         };
-        return tell(context, &report, format);
+        return write(context, &report, format);
     }
     let keep = command.trash.keep(registry);
     if !command.yes {
@@ -78,7 +78,7 @@ fn carry_out(
                 destination(keep)
             ),
             "nothing was removed",
-            "look at the plan with: dalsegno gc …, then carry it out with: dalsegno gc … --apply \
+            "see the plan with: dalsegno gc …; carry it out with: dalsegno gc … --apply \
              --yes",
         )?;
     }
@@ -93,11 +93,11 @@ fn carry_out(
     if done > 0 && result.is_err() {
         let done = count(done, "artifact");
         context.say(&format!(
-            "{done} of the plan were removed before the error, in removals of their own"
+            "{done} of the plan were removed before the error, in separate removals"
         ));
     }
     let report = result?;
-    tell(context, &report, format)?;
+    write(context, &report, format)?;
     if let Some(failure) = &report.backup_failed {
         warn_no_backup(context, failure);
     }
@@ -105,7 +105,7 @@ fn carry_out(
     if report.missing > 0 {
         let missing = count(report.missing, "artifact");
         context.warn(&format!(
-            "{missing} had no data any more; the rows are gone"
+            "no data was left of {missing}; removed from the catalog only"
         ));
     }
     if report.removals.is_empty() {
@@ -121,7 +121,7 @@ fn carry_out(
     match &report.purge {
         Some(purge) => report_purge(context, purge),
         None if !report.removals.is_empty() => {
-            let hint = "bring a removal back with: dalsegno restore ID; see: dalsegno trash list";
+            let hint = "restore a removal with: dalsegno restore ID; see: dalsegno trash list";
             context.say(&context.with_base(hint));
         }
         None => {}
@@ -134,8 +134,8 @@ fn carry_out(
     }
 }
 
-/// Writes the report to stdout, where it is to be read by programs.
-fn tell(context: &mut Context, report: &GcReport, format: Format) -> Result<(), Failure> {
+/// Writes the report to stdout, if JSON was asked for.
+fn write(context: &mut Context, report: &GcReport, format: Format) -> Result<(), Failure> {
     render::write_json(context, format, "gc", report)?;
     Ok(())
 }

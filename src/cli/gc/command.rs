@@ -20,37 +20,34 @@ use crate::ops::gc::{GcPlan, GcRequest};
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
-/// Plan what may go, with a reason for every artifact, and carry the plan out
+/// Plan what to remove, with a reason for every artifact, and carry the plan out
 ///
-/// Without --apply nothing is removed. Looks on disk first, and counts what nobody counted. Flags of the selection say what may go at all; what a rule
-/// keeps stays; with a limit, only as much of the rest goes as the limit needs, the oldest first.
-/// Rules compare the iterations of one run, kind and dataset. Pinned artifacts, the iterations that
-/// DaCapo's checkpoints call best, and what was recorded or written within the last hour always
-/// stay. Checkpoints are looked at only where --kind names them. Exit code 3 where something was
-/// skipped, or could not be read or unlinked.
+/// Without --apply, nothing is removed. Looks on disk first, and counts arrays of unknown size. Only
+/// what the selection flags match may be removed; what a rule keeps stays; with a limit, only as
+/// much of the rest is removed as the limit needs, oldest first. Rules compare the iterations of one
+/// run, kind and dataset. Pinned artifacts, the iterations that DaCapo's checkpoints call best, and
+/// what was recorded or written within the last hour always stay. Checkpoints are considered only if
+/// --kind names them. Exit code 3 if something was skipped, or could not be read or unlinked.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
     selection: Selection,
     #[command(flatten)]
     rules: Rules,
-    /// Say of one artifact what every rule says
+    /// Show what every rule says about one artifact
     #[arg(long, value_name = "PATH", conflicts_with_all = ["apply", "plan_out"])]
     explain: Option<PathBuf>,
     /// Write the plan to a new file, for --apply FILE
     #[arg(long, value_name = "FILE", conflicts_with = "apply")]
     plan_out: Option<PathBuf>,
-    /// Carry the plan out: the one of these rules, or the one of a file as it is
+    /// Carry out the plan of these rules or, with FILE, the plan that --plan-out wrote there
     #[arg(long, value_name = "FILE", num_args = 0..=1)]
-    #[expect(
-        clippy::option_option,
-        reason = "a flag with a value that may be left out"
-    )]
+    #[expect(clippy::option_option, reason = "a flag whose value is optional")]
     apply: Option<Option<PathBuf>>,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, short)]
     yes: bool,
-    /// Why; is remembered
+    /// Reason of the removal, kept in the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
@@ -77,14 +74,14 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     let mut filter = command.selection.filter();
     if !filter.states.is_empty() || filter.pinned {
         return Err(Failure::usage(
-            "gc looks at what is present, and what is pinned always stays",
-            "dalsegno gc without --state and --pinned",
+            "gc considers only present artifacts, and pinned ones always stay",
+            "leave out --state and --pinned",
         ));
     }
     if let Some(Some(file)) = &command.apply {
         if !filter.is_all() || command.rules.any() {
             return Err(Failure::usage(
-                "a plan of a file is carried out as it is; it takes no selection and no rules",
+                "a plan in a file is carried out as it is, so --apply FILE takes no selection and no rules",
                 "dalsegno gc --apply FILE",
             ));
         }
@@ -102,8 +99,8 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     let result = match &command.apply {
         Some(_) => apply::plan(context, &command.carry_out(), &registry, &plan),
         None => {
-            let told = plan::show(context, &plan, command.output);
-            told.and_then(|()| keep(context, command, &plan))
+            let shown = plan::show(context, &plan, command.output);
+            shown.and_then(|()| save(context, command, &plan))
         }
     };
     match result {
@@ -114,8 +111,8 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
 
 type ReadRules<'a> = &'a dyn Fn(&Registry) -> Result<GcRequest, Failure>;
 
-/// Opens the registry and looks on disk for what the request is about: a plan trusts what the
-/// catalog knows. The last value says whether something could not be read.
+/// Opens the registry and looks on disk for what the request covers, because a plan trusts the
+/// catalog. The last value says whether something could not be read.
 fn open(
     context: &mut Context,
     command: &Gc,
@@ -160,11 +157,13 @@ fn open(
     Ok((registry, request, partly))
 }
 
-/// Writes the plan to the file that was asked for.
-fn keep(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
+/// Writes the plan to the file that --plan-out names, or says how to carry it out.
+fn save(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
     let Some(path) = &command.plan_out else {
         if plan.plan.removed().next().is_some() {
-            context.say("nothing was removed; the same command with --apply carries it out");
+            context.say(
+                "nothing was removed; to carry the plan out, run the same command with --apply",
+            );
         }
         return Ok(());
     };

@@ -1,4 +1,4 @@
-//! `gc --explain`: what every rule says of one artifact.
+//! `gc --explain`: what every rule says about one artifact.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::ops::gc::{GcRequest, line_at};
 use crate::registry::{Registry, Target};
 use crate::retention::{Explanation, GroupKey};
 
-/// Says of one artifact what every rule says.
+/// Shows the decision about one artifact, and what every rule says about it.
 pub(super) fn explain(
     context: &mut Context,
     registry: &Registry,
@@ -26,12 +26,12 @@ pub(super) fn explain(
     let artifact = artifact.ok_or_else(|| registry.not_recorded(&target))?;
     let explanation = match registry.explain_gc(request, artifact.id)? {
         Some(explanation) => Some(explanation),
-        None => of_plan(registry, request, &path)?,
+        None => explain_by_plan(registry, request, &path)?,
     };
     let format = context.format(output);
-    let Some(told) = explanation else {
+    let Some(explanation) = explanation else {
         context.say(&format!(
-            "{} is not selected, or not present: it stays",
+            "{} is not selected, or not present, so it stays",
             artifact.path().display()
         ));
         return match format {
@@ -39,16 +39,17 @@ pub(super) fn explain(
             _ => Ok(()),
         };
     };
-    if render::write_json(context, format, "explanation", &told)? {
+    if render::write_json(context, format, "explanation", &explanation)? {
         return Ok(());
     }
     let mut lines = vec![
         format!("{}", artifact.path().display()),
-        format!("decision    {}", word(told.line.decision)),
+        format!("decision    {}", word(explanation.line.decision)),
     ];
     let heads = std::iter::once("because     ").chain(std::iter::repeat("            "));
     lines.extend(
-        told.line
+        explanation
+            .line
             .reasons
             .iter()
             .zip(heads)
@@ -56,22 +57,23 @@ pub(super) fn explain(
     );
     let heads = std::iter::once("rules       ").chain(std::iter::repeat("            "));
     lines.extend(
-        told.verdicts
+        explanation
+            .verdicts
             .iter()
             .zip(heads)
             .map(|(verdict, head)| format!("{head}{verdict}")),
     );
     lines.push(format!(
         "group       {}: {} kept, {} removed",
-        told.group, told.group_kept, told.group_removed
+        explanation.group, explanation.group_kept, explanation.group_removed
     ));
     lines
         .iter()
         .try_for_each(|line| context.line(&escape(line)))
 }
 
-/// What a plan for whole runs says of an artifact.
-fn of_plan(
+/// What a plan for whole runs says about an artifact; such a plan has no verdicts of rules.
+fn explain_by_plan(
     registry: &Registry,
     request: &GcRequest,
     path: &Path,
@@ -99,7 +101,7 @@ fn of_plan(
     }))
 }
 
-/// The path of an artifact that was named on the command line, relative to the base directory.
+/// The path of an artifact that was given on the command line, relative to the base directory.
 fn relative(context: &Context, registry: &Registry, path: &Path) -> Result<PathBuf, Failure> {
     let target = context.target(registry, path);
     match &target {

@@ -1,4 +1,4 @@
-//! `gc`: what may go by a policy, and carrying that out.
+//! `gc`: plans what to remove by rules, and carries the plan out.
 
 mod apply;
 mod command;

@@ -1,4 +1,4 @@
-//! A plan on the screen.
+//! A plan on stdout: its lines, what stays and what is removed.
 
 use serde::Serialize;
 
@@ -91,7 +91,7 @@ fn reasons(line: &PlanLine) -> String {
     reasons.join("; ")
 }
 
-/// An age to the largest unit that says enough: `3d`, `5h`, `12m`.
+/// An age in its largest fitting unit: `3d`, `5h`, `12m`.
 fn age(age: std::time::Duration) -> String {
     let seconds = age.as_secs();
     match seconds {
@@ -115,7 +115,7 @@ struct Document<'a> {
     totals: PlanTotals,
 }
 
-/// Shows a plan: its lines, then what stays and what goes.
+/// Shows a plan: its lines, then the sums of what stays and what is removed.
 pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Result<(), Failure> {
     let totals = plan.plan.totals();
     let format = context.format(output);
@@ -155,6 +155,5 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
 pub(super) fn lines(context: &mut Context, plan: &Plan, format: Format) -> Result<(), Failure> {
     let mut rows = Rows::new::<PlanLine>(context, format)?;
     plan.lines.iter().try_for_each(|line| rows.push(line))?;
-    rows.finish("nothing that is present is selected")
-        .map(|_| ())
+    rows.finish("no present artifact matches").map(|_| ())
 }

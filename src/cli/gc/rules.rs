@@ -1,4 +1,4 @@
-//! The rules of `gc` on the command line.
+//! The flags of `gc` that say what stays and how much, and the request that they make.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
 use crate::retention::{KeepBest, KeepRules, Limits, Metric, Policy, RunPolicy, SelectRules};
 
-/// What stays, and how much.
+/// The rules, limits and policy of `gc`.
 #[derive(Debug, Clone, Args)]
 pub(super) struct Rules {
     /// Keep the N highest iterations
@@ -24,7 +24,7 @@ pub(super) struct Rules {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_last: Option<u64>,
     /// Keep the N lowest iterations
@@ -32,7 +32,7 @@ pub(super) struct Rules {
         long,
         value_name = "N",
         allow_negative_numbers = true,
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_first: Option<u64>,
     /// Keep iterations that are divisible by K
@@ -40,7 +40,7 @@ pub(super) struct Rules {
         long,
         value_name = "K",
         allow_negative_numbers = true,
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_every: Option<u64>,
     /// Keep these iterations
@@ -50,7 +50,7 @@ pub(super) struct Rules {
         value_delimiter = ',',
         value_parser = name::parse_iteration,
         allow_hyphen_values = true,
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_iterations: Vec<i64>,
     /// Keep what was written within this time, such as 14d
@@ -58,7 +58,7 @@ pub(super) struct Rules {
         long,
         value_name = "TIME",
         value_parser = duration,
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_within: Option<Duration>,
     /// Keep the N best by a metric: outputs, or the kinds that --kind names
@@ -67,31 +67,31 @@ pub(super) struct Rules {
         value_name = "N",
         allow_negative_numbers = true,
         requires = "metric",
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_best: Option<u64>,
-    /// The metric of --keep-best, such as voi:min or f1:max [max unless said]
+    /// The metric of --keep-best, such as voi:min or f1:max [default: max]
     #[arg(
         long,
         value_name = "NAME[:min|max]",
         requires = "keep_best",
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     metric: Option<Metric>,
-    /// Keep also what belongs to the best outputs: prediction, checkpoint
+    /// Also keep what belongs to the best outputs: prediction, checkpoint
     #[arg(
         long,
         value_name = "KIND",
         value_delimiter = ',',
         value_parser = kind,
         requires = "keep_best",
-        help_heading = "Rules that keep; what any of them keeps stays"
+        help_heading = "Rules (what any of them keeps stays)"
     )]
     best_with: Vec<Kind>,
-    /// Let at most this much stay, such as 500GB
+    /// Keep at most this much, such as 500GB
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
     max_size: Option<u64>,
-    /// Let at most this many files stay
+    /// Keep at most this many files
     #[arg(
         long,
         value_name = "N",
@@ -99,19 +99,20 @@ pub(super) struct Rules {
         help_heading = "Limits"
     )]
     max_files: Option<u64>,
-    /// Make this much space on the file system, such as 1TB
+    /// Remove until this much space is free on the file system, such as 1TB
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
     min_free: Option<u64>,
-    /// By a policy of .dalsegno/config.toml
+    /// Use this policy of .dalsegno/config.toml
     #[arg(long, value_name = "NAME", help_heading = "Policy")]
     policy: Option<String>,
-    /// Whole runs, by their newest artifacts: with --older-than, --keep-last, --keep-within, limits
+    /// Remove whole runs, judged by their newest artifacts; combine with --older-than, --keep-last,
+    /// --keep-within or limits
     #[arg(long, conflicts_with = "policy", help_heading = "Policy")]
     runs: bool,
-    /// Let a plan take all that a run has of a kind and dataset
+    /// Allow a plan that removes everything that a run has of a kind and dataset
     #[arg(long, help_heading = "Policy")]
     allow_empty_group: bool,
-    /// Let best links of DaCapo's checkpoints keep nothing
+    /// Do not protect the iterations that DaCapo's checkpoints call best
     #[arg(long, help_heading = "Policy")]
     ignore_best_links: bool,
 }
@@ -146,11 +147,11 @@ fn selection_words(filter: &Filter) -> Option<String> {
     (!words.is_empty()).then(|| format!("of {}", words.join(", ")))
 }
 
-/// Reads a number of bytes such as `500GB` or `1TiB`.
+/// Parses a number of bytes such as `500GB` or `1TiB`.
 fn size(text: &str) -> Result<u64, String> {
     text.parse::<ByteSize>()
         .map(|size| size.as_u64())
-        .map_err(|_| "it is no size; write 500GB, 1.5TiB, or a number of bytes".to_owned())
+        .map_err(|_| "not a size; write 500GB, 1.5TiB, or a number of bytes".to_owned())
 }
 
 impl Rules {
@@ -248,20 +249,20 @@ impl Rules {
         let has_rules = self.has_rules() || self.allow_empty_group;
         if has_rules || older_than.is_some() || !filter.iterations.is_empty() {
             return Err(Failure::usage(
-                "--policy brings its own rules",
-                "dalsegno gc --policy NAME, with --run, --kind, --dataset or --parameters to ask \
-                 about less",
+                "a policy has its own rules, so --policy takes no others",
+                "dalsegno gc --policy NAME, with --run, --kind, --dataset or --parameters to select \
+                 less",
             ));
         }
         let Some(policy) = registry.policies().get(name) else {
             let known: Vec<&str> = registry.policies().keys().map(String::as_str).collect();
             let known = match known.as_slice() {
-                [] => "there is none yet".to_owned(),
-                known => format!("policies are {}", known.join(", ")),
+                [] => "config.toml defines none".to_owned(),
+                known => format!("config.toml defines {}", known.join(", ")),
             };
             return Err(Failure::usage(
                 format!("there is no policy {name}; {known}"),
-                format!("write it into .dalsegno/config.toml as [policy.{name}]"),
+                format!("define it in .dalsegno/config.toml as [policy.{name}]"),
             ));
         };
         let mut policy = policy.clone();
@@ -292,7 +293,7 @@ impl Rules {
         ];
         if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(
-                format!("{flag} is about iterations, and --runs about whole runs"),
+                format!("{flag} is about iterations, but --runs is about whole runs"),
                 "dalsegno gc --runs with --older-than, --keep-last, --keep-within or a limit",
             ));
         }

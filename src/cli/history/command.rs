@@ -7,10 +7,10 @@ use super::{export, head, list, show, verify};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 
-/// Show what was done: who changed the catalog, when, and why, the newest first
+/// Show who changed the catalog, when and why, newest first
 ///
-/// Every change is an operation with a number. A PATH also answers for what was removed there long
-/// ago. On a terminal the last 50 are shown.
+/// Every change is an operation with a number. A PATH also finds what was removed there long ago. On
+/// a terminal, the last 50 operations are shown.
 #[derive(Debug, Args)]
 #[command(subcommand_precedence_over_arg = true)]
 pub(in crate::cli) struct History {
@@ -32,11 +32,11 @@ pub(in crate::cli) fn run(context: &mut Context, command: &History) -> Result<()
     let Some(subcommand) = &command.command else {
         return list::run(context, &command.list);
     };
-    // Options that every command has may stand anywhere.
+    // Global options are allowed anywhere; those of the list would be ignored by a subcommand.
     if command.list != List::default() {
         return Err(Failure::usage(
-            "a selection and the output of history stand before a subcommand",
-            "leave them out, or give them behind it; see: dalsegno history --help",
+            "options of the list are given before a subcommand",
+            "leave them out, or give them after the subcommand; see: dalsegno history --help",
         ));
     }
     match subcommand {

@@ -1,4 +1,4 @@
-//! `history export`: every operation with every artifact before and after.
+//! `history export`: every operation with all artifacts before and after it.
 
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -12,13 +12,13 @@ use crate::cli::render::{self, Record, or_empty};
 use crate::model::artifact::Artifact;
 use crate::model::operation::{Image, Operation, Side};
 
-/// Write every operation with every artifact before and after to stdout, the oldest first
+/// Write all operations to stdout, oldest first, with the artifacts before and after each
 ///
-/// jsonl has a line an operation; csv a line an artifact before or after, and one for an operation
-/// without any.
+/// jsonl has one line per operation. csv has one line per artifact before or after, and one line for
+/// an operation without artifacts.
 #[derive(Debug, Args)]
 pub(super) struct Export {
-    /// How an operation is written: one JSON object a line, or CSV with a line an artifact
+    /// Format of the export
     #[arg(long, value_enum, default_value_t = ExportFormat::Jsonl)]
     format: ExportFormat,
 }
@@ -29,7 +29,7 @@ enum ExportFormat {
     Csv,
 }
 
-/// What an image has besides the fields of an artifact elsewhere.
+/// Fields of an image besides those of an artifact in other commands.
 const MORE: [&str; 2] = ["origin", "owner"];
 
 pub(super) fn run(context: &mut Context, command: &Export) -> Result<(), Failure> {

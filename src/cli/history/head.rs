@@ -1,4 +1,4 @@
-//! `history head`: number and hash of the last operation.
+//! `history head`: the number and hash of the last operation.
 
 use clap::Args;
 use serde::Serialize;
@@ -9,10 +9,10 @@ use crate::cli::flags::Output;
 use crate::cli::render;
 use crate::model::operation::OperationHash;
 
-/// Print number and hash of the last operation
+/// Print the number and hash of the last operation
 ///
-/// Who notes them elsewhere can tell later, with `history verify --head`, whether the history was
-/// cut or written anew.
+/// Keep them outside of the registry: `history verify --head HASH` then finds out later whether the
+/// history was cut off or rewritten.
 #[derive(Debug, Args)]
 pub(super) struct Head {
     #[command(flatten)]

@@ -5,36 +5,36 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{time, words};
+use super::{summary, time};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
-use crate::cli::gone::tell_of_gone;
+use crate::cli::gone::say_gone;
 use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
 use crate::model::artifact::ArtifactId;
 use crate::model::operation::{Action, HistoryFilter, Operation};
 use crate::registry::{Registry, Target};
 
-/// Operations in a table where nobody said how many.
+/// Operations in a table if --limit is not given.
 const MOST: u64 = 50;
 
-/// Which operations are listed, and how.
+/// The selection of operations, and the output.
 #[derive(Debug, Default, PartialEq, Args)]
 pub(super) struct List {
-    /// Operations on the artifacts that are or were at these paths
+    /// Only operations on artifacts that are or were at these paths
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
-    /// Operations on this artifact, by number
+    /// Only operations on artifacts with these ids
     #[arg(long, value_name = "N", help_heading = "Selection")]
     id: Vec<i64>,
-    /// Operations on these runs, by name or glob
+    /// Only operations on these runs (name or glob)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     run: Vec<String>,
-    /// What was done: record, scan, refresh, seal, remove, restore, purge, recover, pin, unpin,
+    /// Only these actions: record, scan, refresh, seal, remove, restore, purge, recover, pin, unpin,
     /// score, unscore, rebuild
     #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action, help_heading = "Selection")]
     action: Vec<Action>,
-    /// Who did it, by user name
+    /// Only operations by these users
     #[arg(
         long,
         value_name = "NAME",
@@ -42,13 +42,13 @@ pub(super) struct List {
         help_heading = "Selection"
     )]
     user: Vec<String>,
-    /// Since then: 2026-11-20, 2026-11-20T08:00:00Z, or an age such as 7d; days are in UTC
+    /// Only since 2026-11-20, 2026-11-20T08:00:00Z, or an age such as 7d; days are in UTC
     #[arg(long, value_name = "TIME", value_parser = time::since, help_heading = "Selection")]
     since: Option<time::Moment>,
-    /// Until then; a day is included
+    /// Only until a time, written like that of --since; a day is included
     #[arg(long, value_name = "TIME", value_parser = time::until, help_heading = "Selection")]
     until: Option<time::Moment>,
-    /// At most so many, the newest
+    /// At most this many operations, the newest
     #[arg(long, value_name = "N", help_heading = "Selection")]
     limit: Option<u64>,
     #[command(flatten)]
@@ -95,7 +95,7 @@ impl Record for Operation {
             format!("{}@{}", self.agent.actor.user, self.agent.actor.host),
             self.action.to_string(),
             self.artifacts.to_string(),
-            words::of(self),
+            summary::of(self),
         ]
     }
 
@@ -153,7 +153,7 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         runs: command.run.iter().map(Into::into).collect(),
         artifacts,
         before: None,
-        // One more than is shown, to know whether there are more.
+        // One more than is shown, to learn whether there are more.
         most: most.map(|most| most.saturating_add(1)),
     };
     let written = rows(context, format, &registry, &filter, most)?;
@@ -162,12 +162,12 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         context.say(&format!("these are the last {MOST}; {all}"));
     }
     for gone in &gone {
-        tell_of_gone(context, gone);
+        say_gone(context, gone);
     }
     Ok(())
 }
 
-/// Writes at most `most` operations of a filter. Gives the number of those that there were.
+/// Writes at most `most` operations that match. Returns how many there were, `most` + 1 if more.
 fn rows(
     context: &mut Context,
     format: Format,
@@ -194,6 +194,6 @@ fn rows(
     if let Some(failure) = failure {
         return Err(failure);
     }
-    rows.finish("no operation is selected")?;
+    rows.finish("no operation matches")?;
     Ok(seen)
 }

@@ -1,12 +1,12 @@
-//! `history`: who changed what, when, why, and whether all of that is still there.
+//! `history`: who changed what, when and why, and whether the history itself is intact.
 
 mod command;
 mod export;
 mod head;
 mod list;
 mod show;
+mod summary;
 mod time;
 mod verify;
-mod words;
 
 pub(super) use command::{History, run};

@@ -11,7 +11,7 @@ use crate::cli::render::{self, escape, or_dash};
 use crate::model::artifact::{Artifact, Origin};
 use crate::model::operation::{Image, Operation, Side};
 
-/// Show everything about an operation: who, when, why, and each artifact before and after
+/// Show everything about an operation: who, when, why, and each artifact before and after it
 #[derive(Debug, Args)]
 pub(super) struct Show {
     /// Number of the operation
@@ -78,7 +78,7 @@ fn describe(operation: &Operation) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// Images by artifact: before and after. They stand in the order of the changes.
+/// The images of each artifact, before and after, in the order of the changes.
 fn pairs(images: &[Image]) -> Vec<(Option<&Artifact>, Option<&Artifact>)> {
     let mut pairs: Vec<(Option<&Artifact>, Option<&Artifact>)> = Vec::new();
     for image in images {
@@ -94,7 +94,7 @@ fn pairs(images: &[Image]) -> Vec<(Option<&Artifact>, Option<&Artifact>)> {
     pairs
 }
 
-/// What a change did to an artifact: a line a field.
+/// What a change did to an artifact, one line per field.
 fn changes(before: Option<&Artifact>, after: Option<&Artifact>) -> Result<Vec<String>, Failure> {
     let [before, after] = match (before, after) {
         (Some(before), Some(after)) => [fields(before)?, fields(after)?],
@@ -108,20 +108,20 @@ fn changes(before: Option<&Artifact>, after: Option<&Artifact>) -> Result<Vec<St
         .collect())
 }
 
-/// Every field of an artifact that has something to say.
+/// All fields of an artifact that have a value, each with a sign before it.
 fn whole(artifact: &Artifact, sign: &str) -> Result<Vec<String>, Failure> {
     let fields = fields(artifact)?.into_iter();
-    let told = fields.filter(|(_, value)| value != "-");
-    Ok(told
+    let set = fields.filter(|(_, value)| value != "-");
+    Ok(set
         .map(|(name, value)| format!("{sign} {name} {value}"))
         .collect())
 }
 
-/// The fields of an artifact as text; `-` where there is none.
+/// The fields of an artifact as text; `-` for one without a value.
 fn fields(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
     let value = serde_json::to_value(artifact)
         .map_err(|error| Failure::Other(format!("an artifact cannot be shown: {error}")))?;
-    // What follows from the key or is no part of the row.
+    // Left out: what follows from the key, and what is not part of the row.
     let left_out = ["id", "container", "array", "path", "pins"];
     let text = |value: &Value| match value {
         Value::Null => "-".to_owned(),

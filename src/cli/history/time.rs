@@ -1,19 +1,19 @@
-//! Moments on the command line: times in RFC 3339, days, ages.
+//! Times on the command line: RFC 3339, days, ages.
 
 use chrono::{DateTime, NaiveDate, NaiveTime};
 
 use crate::model::clock::{Clock, SystemClock, Timestamp};
 
-/// A moment that somebody typed.
+/// A time that was typed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Moment(pub(super) Timestamp);
 
-/// The first moment that is meant.
+/// Parses the start of a period: a day counts from its first millisecond.
 pub(super) fn since(text: &str) -> Result<Moment, String> {
     read(text, NaiveTime::MIN)
 }
 
-/// The last moment that is meant: a day ends when it is over.
+/// Parses the end of a period: a day counts to its last millisecond.
 pub(super) fn until(text: &str) -> Result<Moment, String> {
     let last = NaiveTime::from_hms_milli_opt(23, 59, 59, 999);
     read(text, last.unwrap_or(NaiveTime::MIN))

@@ -8,13 +8,13 @@ use crate::cli::flags::Output;
 use crate::cli::render::{self, count};
 use crate::model::operation::OperationHash;
 
-/// Check that no operation was changed or taken out
+/// Check that no operation was changed or deleted
 ///
-/// Each operation carries a hash over itself, its artifacts before and after, and the operation
-/// before it. Exit code 4 where one does not fit; the first that does not is named.
+/// Each operation has a hash over itself, its artifacts before and after, and the operation before
+/// it. Names the first operation that does not match its hash; exit code 4.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
-    /// A hash that `history head` printed; exit code 4 where no operation has it
+    /// A hash that `history head` printed; exit code 4 if no operation has it
     #[arg(long, value_name = "HASH")]
     head: Option<OperationHash>,
     #[command(flatten)]
@@ -29,18 +29,22 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
     context.flush()?;
     if let Some(broken) = &report.broken {
         let before = match report.operations {
-            0 => "there is none before it".to_owned(),
-            fit => format!("those before it fit: {}", count(fit, "operation")),
+            0 => "it is the first operation".to_owned(),
+            fit => format!(
+                "the operations before it match: {}",
+                count(fit, "operation")
+            ),
         };
         let text = format!(
-            "operation {} does not fit: {}; {before}",
+            "operation {} does not match its hash: {}; {before}",
             broken.operation, broken.detail
         );
-        let hint = context.with_base("compare it with a backup: dalsegno history export");
+        let hint =
+            context.with_base("compare it with a backup; print it with: dalsegno history export");
         context.error(None, &text, Some(&hint));
     } else {
         context.say(&format!(
-            "{} fit; the head is {}",
+            "{} match; the head is {}",
             count(report.operations, "operation"),
             report.head
         ));
@@ -48,18 +52,18 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
     if let Some(noted) = &report.noted {
         match noted.operation {
             Some(operation) => context.say(&format!(
-                "the head that was noted is operation {operation}: it and all before it are as \
-                 they were then"
+                "the given head is operation {operation}: it and all operations before it are \
+                 unchanged"
             )),
             None => {
                 let why = match report.broken {
-                    Some(_) => "no operation that fits has it",
+                    Some(_) => "no operation that matches has it",
                     None => {
-                        "no operation has it: operations that were there are cut off or written \
-                         anew, or it is of another registry"
+                        "no operation has it: operations were cut off or rewritten, or it belongs \
+                         to another registry"
                     }
                 };
-                let text = format!("the head that was noted is {}; {why}", noted.hash);
+                let text = format!("the given head is {}; {why}", noted.hash);
                 context.error(None, &text, None);
             }
         }

@@ -1,21 +1,21 @@
-//! Bars for a terminal: how long a line is beside the longest one.
+//! Bars for a terminal: a size in proportion to the largest one.
 
 use std::ffi::OsStr;
 
 /// Columns of the longest bar.
 const LONGEST: u64 = 20;
 
-/// What a bar is drawn with.
+/// The characters that a bar is drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Ink {
-    /// Blocks, to an eighth of a column.
+    /// Block characters, to an eighth of a column.
     Blocks,
-    /// `#`, for a terminal that knows no blocks.
+    /// `#`, for a terminal without block characters.
     Plain,
 }
 
 impl Ink {
-    /// What the locale says. Where it says nothing, a terminal is taken to know blocks.
+    /// The characters for the locale; without a locale, block characters.
     pub(in crate::cli) fn of_environment() -> Self {
         let values = ["LC_ALL", "LC_CTYPE", "LANG"].map(std::env::var_os);
         Self::of_locale(values.iter().flatten().map(AsRef::as_ref))
@@ -31,7 +31,7 @@ impl Ink {
         if is_utf8 { Self::Blocks } else { Self::Plain }
     }
 
-    /// The bar of `part` where the longest is `longest`: none for 0, a mark for anything else.
+    /// The bar of `part`, if the longest bar is that of `longest`: empty for 0, else at least a mark.
     pub(in crate::cli) fn bar(self, part: u64, longest: u64) -> String {
         let steps = match self {
             Self::Blocks => 8,
@@ -55,7 +55,7 @@ impl Ink {
     }
 }
 
-/// A column that is filled to this many eighths.
+/// The character that fills this many eighths of a column; none for 0.
 fn eighths(number: u64) -> Option<char> {
     let index = usize::try_from(number.checked_sub(1)?).ok()?;
     ['▏', '▎', '▍', '▌', '▋', '▊', '▉'].get(index).copied()

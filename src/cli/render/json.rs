@@ -1,4 +1,4 @@
-//! JSON documents and lines.
+//! JSON on stdout: documents and lines.
 
 use serde::Serialize;
 use serde::ser::SerializeMap;
@@ -7,10 +7,10 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Format;
 
-/// Version of the JSON documents; a field that goes or changes its meaning raises it.
+/// Version of the JSON documents; raised if a field is removed or changes its meaning.
 pub(super) const SCHEMA_VERSION: u32 = 1;
 
-/// One value as a JSON document of its own, with the schema version.
+/// Writes one value as a JSON document with the schema version.
 pub(in crate::cli) fn document<T: Serialize>(
     context: &mut Context,
     key: &str,
@@ -20,7 +20,7 @@ pub(in crate::cli) fn document<T: Serialize>(
     context.line(&text)
 }
 
-/// A document whose key is known only when it is written; fields keep their order.
+/// A document whose key is a run-time value, with its fields in order.
 struct Document<'a, T> {
     key: &'a str,
     value: &'a T,
@@ -53,7 +53,7 @@ pub(in crate::cli) fn write_json<T: Serialize>(
     Ok(true)
 }
 
-/// One value as one line of JSON.
+/// One value as one line of JSON, without the end of the line.
 pub(in crate::cli) fn json<T: Serialize>(value: &T) -> Result<String, Failure> {
     serde_json::to_string(value).map_err(not_json)
 }

@@ -1,4 +1,4 @@
-//! What goes to stdout: rows as tables, TSV or JSON, documents, and values as text.
+//! Writes data to stdout: rows as tables, TSV or JSON, JSON documents, values as text.
 
 mod bar;
 mod json;

@@ -1,4 +1,4 @@
-//! Rows on stdout: a table, TSV, JSON.
+//! Rows on stdout as a table, TSV or JSON.
 
 use std::io::Write;
 
@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Format;
 
-/// A row: JSON by its `Serialize`, cells for tables, fields for TSV.
+/// A row: `Serialize` for JSON, cells for tables, fields for TSV.
 pub(in crate::cli) trait Record: Serialize {
     /// The key of the rows in a JSON document.
     const NAME: &'static str;
@@ -23,17 +23,17 @@ pub(in crate::cli) trait Record: Serialize {
     /// Cells of the table.
     fn cells(&self) -> Vec<String>;
 
-    /// TSV fields, exact.
+    /// TSV fields: exact values, not rounded for people.
     fn fields(&self) -> Vec<String>;
 }
 
-/// Writes rows as they come.
+/// Writes rows as they arrive; only a page of a table is kept in memory.
 pub(in crate::cli) struct Rows<'a> {
     context: &'a mut Context,
     format: Format,
     table: Table,
     written: u64,
-    /// The row that is being written, kept for the next.
+    /// The JSON of one row; kept to reuse its memory.
     line: Vec<u8>,
     json_key: &'static str,
 }
@@ -74,7 +74,7 @@ impl<'a> Rows<'a> {
                 writeln!(stdout, "{}", fields.join("\t"))?;
             }
             Format::Json | Format::Jsonl => {
-                // Whole before it is written: what cannot be, leaves no half of a line.
+                // Serialized before it is written, so that an error leaves no half of a line.
                 self.line.clear();
                 serde_json::to_writer(&mut self.line, row).map_err(not_json)?;
                 if self.format == Format::Json {
@@ -91,7 +91,7 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Ends the rows. `nothing` is said on stderr where a table has none.
+    /// Ends the rows. Prints `nothing` on stderr if a table has no rows. Returns the number of rows.
     pub(in crate::cli) fn finish(mut self, nothing: &str) -> Result<u64, Failure> {
         let stdout = &mut self.context.stdout;
         match self.format {

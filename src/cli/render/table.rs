@@ -1,10 +1,10 @@
-//! Tables for a terminal: aligned, two spaces between columns, in pages, so that a listing of any
-//! length streams. A later page is never narrower than an earlier one.
+//! Tables for a terminal: aligned columns with two spaces between them. Rows are aligned in pages, so
+//! that a listing of any length streams. A later page is never narrower than an earlier one.
 //!
-//! Where a terminal is narrower than a page, bars are left out, then columns that say nothing on
-//! that page, then the text of a last column, which is a sentence, goes on in lines of its own, then
-//! long names lose their middle; each page has its own heading then. Nothing is ever cut in a pipe,
-//! and no bar is drawn there.
+//! If a page is wider than the terminal, these steps make it fit, until it does: bars are left out;
+//! columns without a value on that page are left out; the last column, if it is text, is wrapped over
+//! several lines; long names lose their middle. Each page then has its own heading. In a pipe nothing
+//! is cut and no bar is drawn.
 
 use std::io::{self, Write};
 
@@ -18,34 +18,33 @@ const PAGE: usize = 500;
 /// Spaces between columns.
 const GAP: usize = 2;
 
-/// Texts are not cut below this width.
+/// Text is not cut below this width.
 const SHORTEST: usize = 8;
 
-/// A sentence goes on in its column where that is at least so wide, else below its row.
+/// The last column is wrapped in place if it has at least this width, else below its row.
 const SENTENCE: usize = 30;
 
-/// How far a sentence below its row stands in.
+/// Indent of a last column that is wrapped below its row.
 const INDENT: usize = 4;
 
-/// A column: its name in a table, and whether it holds numbers.
+/// A column of a table: its heading, and how its cells are aligned.
 pub(in crate::cli) struct Column(pub(in crate::cli) &'static str, pub(in crate::cli) Align);
 
-/// Where the cells of a column stand.
+/// How the cells of a column are aligned, and how they may shrink.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::cli) enum Align {
     Left,
-    /// Left, and may lose its middle on a narrow terminal; as the last column, goes on lines of
-    /// its own there.
+    /// Left. On a narrow terminal, cells may lose their middle; the last column is wrapped there.
     Text,
     Right,
-    /// Left, only on a terminal, and not on a narrow one.
+    /// Left; shown only on a terminal that is wide enough.
     Bar,
 }
 
 pub(super) struct Table {
     columns: &'static [Column],
     colour: bool,
-    /// Columns of the terminal, if it is one.
+    /// Width of the terminal, if stdout is one.
     limit: Option<usize>,
     rows: Vec<Vec<String>>,
     widths: Vec<usize>,
@@ -143,9 +142,9 @@ impl Table {
         Ok(())
     }
 
-    /// Makes a page as narrow as a terminal, if that can be: leaves out bars, then columns that say
-    /// nothing, takes a sentence out of the columns, then narrows the widest columns of text. Gives
-    /// the columns that are left, and the sentence.
+    /// Makes a page fit a terminal, if possible: leaves out bars, then columns without values, wraps
+    /// the last column, then narrows the widest columns of text. Returns the columns that are left,
+    /// and the wrapped column.
     fn fit(
         &self,
         mut shown: Vec<usize>,
@@ -172,7 +171,7 @@ impl Table {
             });
             match texts.max_by_key(|&&index| narrow[index]) {
                 Some(&widest) => narrow[widest] -= 1,
-                // It cannot be done: then nothing is cut for it.
+                // Too narrow even so: then a terminal that wraps lines is better than cut names.
                 None => return (shown, sentence),
             }
         }
@@ -180,7 +179,7 @@ impl Table {
         (shown, sentence)
     }
 
-    /// Takes a sentence out of the columns of a page that is too wide.
+    /// Takes the last column out of a page that is too wide, to wrap it.
     fn sentence(&self, shown: &mut Vec<usize>, widths: &[usize], limit: usize) -> Option<Sentence> {
         let last = self.columns.len().checked_sub(1)?;
         let is_one = shown.len() > 1 && shown.last() == Some(&last);
@@ -202,16 +201,16 @@ impl Table {
     }
 }
 
-/// A last column that is told in lines.
+/// A last column that is wrapped over several lines.
 struct Sentence {
     index: usize,
-    /// Whether its lines stand in a column; else they stand below the row.
+    /// Whether its lines are in its column; else they are below the row.
     beside: bool,
     /// Width of its lines.
     room: usize,
 }
 
-/// A line of `width` with a text behind it.
+/// A line of `width`, followed by a text.
 fn beside(line: &str, width: usize, text: &str) -> String {
     let line = line.trim_end();
     let gap = if text.is_empty() {
@@ -222,7 +221,7 @@ fn beside(line: &str, width: usize, text: &str) -> String {
     format!("{line}{:gap$}{text}", "")
 }
 
-/// Text in lines of at most this width; a word that is wider is never cut.
+/// Text in lines of at most this width; a longer word is not cut.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
@@ -252,8 +251,8 @@ fn pad(cell: &str, width: usize, align: Align) -> String {
     }
 }
 
-/// Text of at most this width; what is longer loses its middle, since names of runs and
-/// parameters differ at their ends.
+/// Text of at most this width. Longer text loses its middle, because names of runs and parameters
+/// differ at their ends.
 fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();

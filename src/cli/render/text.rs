@@ -3,7 +3,7 @@
 use crate::model::clock::Timestamp;
 use crate::model::size::{ByteCount, Size, Total};
 
-/// A word as a shell reads it.
+/// A word, quoted for a shell if it needs to be.
 pub(in crate::cli) fn shell_word(text: &str) -> String {
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
@@ -13,7 +13,7 @@ pub(in crate::cli) fn shell_word(text: &str) -> String {
     }
 }
 
-/// Text for a screen: control characters but the end of a line are escaped.
+/// Text that cannot steer a terminal: control characters are escaped, except line ends.
 pub(in crate::cli) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
@@ -26,17 +26,17 @@ pub(in crate::cli) fn escape(text: &str) -> String {
     out
 }
 
-/// A TSV field: no tab, no end of line.
+/// A TSV field: without tabs and line ends.
 pub(super) fn flat(text: &str) -> String {
     escape(text).replace('\n', "\\n")
 }
 
-/// What is absent, in a table.
+/// A value for a table; `-` if it is absent.
 pub(in crate::cli) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or("-".to_owned(), |value| value.to_string())
 }
 
-/// What is absent, in TSV.
+/// A value for TSV; empty if it is absent.
 pub(in crate::cli) fn or_empty(value: Option<impl ToString>) -> String {
     value.map_or(String::new(), |value| value.to_string())
 }
@@ -48,7 +48,7 @@ pub(in crate::cli) fn short_time(time: Timestamp) -> String {
         .map_or(text.clone(), |text| text.replace('T', " "))
 }
 
-/// Bytes and files of one artifact for a table; `?` where nobody counted.
+/// Bytes and files of one artifact for a table; `?` if they were not counted.
 pub(in crate::cli) fn size_cells(size: Option<Size>) -> [String; 2] {
     match size {
         Some(size) => [size.bytes.to_string(), size.files.to_string()],
@@ -56,7 +56,7 @@ pub(in crate::cli) fn size_cells(size: Option<Size>) -> [String; 2] {
     }
 }
 
-/// Bytes and files of one artifact for TSV; `?` where nobody counted.
+/// Bytes and files of one artifact for TSV; `?` if they were not counted.
 pub(in crate::cli) fn size_fields(size: Option<Size>) -> [String; 2] {
     match size {
         Some(size) => [size.bytes.0.to_string(), size.files.to_string()],
@@ -64,8 +64,8 @@ pub(in crate::cli) fn size_fields(size: Option<Size>) -> [String; 2] {
     }
 }
 
-/// Bytes and files of several artifacts for a table: `?` where nobody counted any, `+?` behind
-/// what was counted where nobody counted the rest.
+/// Bytes and files of several artifacts for a table: `?` if none were counted, `+?` after the
+/// number if only some were.
 pub(in crate::cli) fn total_cells(total: &Total) -> [String; 2] {
     match (total.uncounted, total.is_known()) {
         (0, _) => [total.bytes.to_string(), total.files.to_string()],
@@ -74,7 +74,7 @@ pub(in crate::cli) fn total_cells(total: &Total) -> [String; 2] {
     }
 }
 
-/// Bytes, files and the number of uncounted artifacts for TSV; `?` where nobody counted any.
+/// Bytes, files and the number of uncounted artifacts for TSV; `?` if none were counted.
 pub(in crate::cli) fn total_fields(total: &Total) -> [String; 3] {
     let uncounted = total.uncounted.to_string();
     if !total.is_known() {
@@ -87,7 +87,7 @@ pub(in crate::cli) fn total_fields(total: &Total) -> [String; 3] {
     ]
 }
 
-/// A number of things.
+/// A number and a noun, in the plural if it is not one.
 pub(in crate::cli) fn count(number: impl TryInto<u64>, thing: &str) -> String {
     match number.try_into() {
         Ok(1) => format!("1 {thing}"),

@@ -1,4 +1,4 @@
-//! Operations in words.
+//! Operations as short phrases.
 
 use crate::cli::render::count;
 use crate::model::detail::{Detail, RemovalMade, RemovalStateSet, ScoreChanged};
@@ -16,7 +16,7 @@ pub(super) fn of(operation: &Operation) -> String {
         (None, _) => {}
     }
     if let Some(detail) = &operation.detail {
-        parts.extend(did(detail.entries()));
+        parts.extend(details(detail.entries()));
     }
     let mut text = parts.join("; ");
     if let Some(reason) = &operation.reason {
@@ -29,21 +29,21 @@ pub(super) fn of(operation: &Operation) -> String {
     }
 }
 
-/// What an operation did beside changing rows. Of several scores the first is shown, and how many
-/// more there are.
-fn did(entries: &[Detail]) -> Vec<String> {
+/// What an operation did besides changing rows. Of several scores, only the first is shown, with the
+/// number of the others.
+fn details(entries: &[Detail]) -> Vec<String> {
     let (scores, others): (Vec<&Detail>, Vec<&Detail>) = entries
         .iter()
         .partition(|entry| matches!(entry, Detail::ScoreChanged(_)));
-    let mut parts: Vec<String> = others.into_iter().filter_map(one).collect();
-    parts.extend(scores.first().copied().and_then(one));
+    let mut parts: Vec<String> = others.into_iter().filter_map(detail).collect();
+    parts.extend(scores.first().copied().and_then(detail));
     if scores.len() > 1 {
         parts.push(format!("and {}", count(scores.len() - 1, "more score")));
     }
     parts
 }
 
-fn one(entry: &Detail) -> Option<String> {
+fn detail(entry: &Detail) -> Option<String> {
     Some(match entry {
         Detail::RemovalMade(RemovalMade { removal, state, .. })
         | Detail::RemovalStateSet(RemovalStateSet { removal, state }) => {
