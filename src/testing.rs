@@ -5,6 +5,6 @@
 
 pub use crate::catalog::sqlite::backup;
 pub use crate::catalog::{
-    Adopted, Catalog, CatalogOptions, Found, Note, Seal, Selected, statements,
+    AdoptCounts, Catalog, CatalogOptions, ObservedRow, ScannedArtifact, Seal, Selected, statements,
 };
 pub use crate::store::{Base, Expected, Hashed, Look, ReadError, hash};

@@ -16,7 +16,7 @@ use dalsegno::model::layout;
 use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, HistoryFilter, NewOperation};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Catalog, CatalogOptions, Note};
+use dalsegno::testing::{Catalog, CatalogOptions, ObservedRow};
 use tempfile::TempDir;
 
 use super::world::NOW;
@@ -87,14 +87,14 @@ impl Rows {
                 files: 1,
             });
             let note = |state, seen| {
-                let noted = Note {
+                let noted = ObservedRow {
                     id,
                     state,
                     seen,
                     seal: None,
                 };
                 let doing = NewOperation::new(Action::Refresh, NOW);
-                catalog.note(doing, &[noted]).unwrap();
+                catalog.observe(doing, &[noted]).unwrap();
             };
             if at % 5 > 0 {
                 let seen = Observation::new(Timestamp(NOW.0 + 1000 * (at % 6 - 3)))

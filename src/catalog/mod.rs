@@ -5,8 +5,8 @@
 //!
 //! | file | belongs to |
 //! |---|---|
-//! | `.dalsegno/` | `folder` (made whole beside its place, then renamed into it) |
-//! | `.dalsegno/config.toml` | `folder` |
+//! | `.dalsegno/` | `registry_dir` (made whole beside its place, then renamed into it) |
+//! | `.dalsegno/config.toml` | `registry_dir` |
 //! | `catalog.sqlite3`, `-wal`, `-shm` | SQLite |
 //! | `catalog.sqlite3.queue`, `.turn` | `queue` |
 //! | `catalog.sqlite3.reserve` | `reserve` |
@@ -57,20 +57,20 @@ mod summary;
 mod undo;
 
 pub use error::CatalogError;
-pub use observe::{Note, Seal};
+pub use observe::{ObservedRow, Seal};
 pub use pins::{Bound, PinChange};
 pub use query::{RowRead, Selected};
-pub use record::{Adopted, Found, Recorded, Recorder};
+pub use record::{AdoptCounts, Recorded, Recorder, ScannedArtifact};
 pub use removals::{Change, KeptItem, OpenRemoval};
 pub use scores::ScoreQuery;
 pub use sqlite::backup;
 pub(crate) use sqlite::connection::check_file;
 pub use sqlite::file::Catalog;
-#[cfg(feature = "cli")]
-pub use sqlite::folder::CATALOG_FILE;
-pub use sqlite::folder::{Folder, NewFolder};
 pub use sqlite::health::{CatalogCounts, CatalogFiles, CatalogHealth};
 pub use sqlite::options::{CatalogOptions, Durability};
 pub use sqlite::queue::OnWait;
+#[cfg(feature = "cli")]
+pub use sqlite::registry_dir::CATALOG_FILE;
+pub use sqlite::registry_dir::{NewRegistryDir, RegistryDir};
 pub use sqlite::replace::{Replacing, damage_of, has_log, registry_of};
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};

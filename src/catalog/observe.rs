@@ -17,15 +17,15 @@ use crate::model::observation::Observation;
 use crate::model::operation::{NewOperation, Side};
 
 /// Writes an observation into a row, unless its state is another meanwhile.
-pub(super) static SEE: LazyLock<String> = LazyLock::new(|| {
+pub(super) static OBSERVE: LazyLock<String> = LazyLock::new(|| {
     let columns = data_columns!("");
     let marks = rows::marks(columns);
     format!("UPDATE artifact SET ({columns}) = ({marks}) WHERE id = ? AND state = ?")
 });
 
-/// What [`Catalog::note`] is told about one artifact.
+/// What [`Catalog::observe`] is told about one artifact.
 #[derive(Debug, Clone, Copy)]
-pub struct Note {
+pub struct ObservedRow {
     /// Which one.
     pub id: ArtifactId,
     /// The state that it had when somebody looked; a row that has changed since is left alone,
@@ -48,13 +48,13 @@ pub struct Seal {
 
 /// What becomes of the seal of a row whose data was seen.
 #[derive(Clone, Copy)]
-pub(super) enum Word {
+pub(super) enum SealChange {
     /// It holds while the data is as it was sealed.
-    Kept,
+    Keep,
     /// It is void, however little changed.
     Void,
     /// It is said anew.
-    Said(Seal),
+    Set(Seal),
 }
 
 impl Catalog {
@@ -63,7 +63,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError`]; then nothing is noted.
-    pub fn note(&self, doing: NewOperation<'_>, notes: &[Note]) -> Result<u64, CatalogError> {
+    pub fn observe(
+        &self,
+        doing: NewOperation<'_>,
+        notes: &[ObservedRow],
+    ) -> Result<u64, CatalogError> {
         if notes.is_empty() {
             return Ok(0);
         }
@@ -75,8 +79,9 @@ impl Catalog {
                 };
                 // A seal is a word about the data, whatever others saw meanwhile.
                 if before.state == note.state || note.seal.is_some() {
-                    let word = note.seal.map_or(Word::Kept, Word::Said);
-                    changed += u64::from(self.note_one(journal, &before, note.seen, word)?);
+                    let seal = note.seal.map_or(SealChange::Keep, SealChange::Set);
+                    changed +=
+                        u64::from(self.write_observation(journal, &before, note.seen, seal)?);
                 }
             }
             Ok(changed)
@@ -88,21 +93,21 @@ impl Catalog {
     /// Data that was written anew since it was last counted has an unknown size again, and its
     /// seal is void; so is the seal of what has another size than it was sealed with. The content
     /// hash is part of the seal.
-    pub(super) fn note_one(
+    pub(super) fn write_observation(
         &self,
         journal: &Journal<'_>,
         before: &Artifact,
         seen: Option<Observation>,
-        word: Word,
+        seal_change: SealChange,
     ) -> Result<bool, CatalogError> {
         let held = before.sealed_at.map(|at| Seal {
             at,
             content: before.content_hash,
         });
-        let given = |kept: Option<Seal>| match word {
-            Word::Kept => kept,
-            Word::Void => None,
-            Word::Said(seal) => Some(seal),
+        let given = |kept: Option<Seal>| match seal_change {
+            SealChange::Keep => kept,
+            SealChange::Void => None,
+            SealChange::Set(seal) => Some(seal),
         };
         let (state, size, written_at, seal) = match seen {
             Some(seen) if before.written_at == Some(seen.written_at) => {
@@ -146,7 +151,7 @@ impl Catalog {
         journal.image(Side::Before, before)?;
         let changed = journal
             .transaction
-            .prepare_cached(&SEE)
+            .prepare_cached(&OBSERVE)
             .and_then(|mut statement| {
                 let next = Columns::of(&after).bind_data(&mut statement, 1)?;
                 let state = rows::state_number(before.state);
@@ -165,9 +170,13 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn see(&self, before: &Artifact, seen: Option<Observation>) -> Result<bool, CatalogError> {
+    pub fn observe(
+        &self,
+        before: &Artifact,
+        seen: Option<Observation>,
+    ) -> Result<bool, CatalogError> {
         self.catalog
-            .note_one(self.journal, before, seen, Word::Kept)
+            .write_observation(self.journal, before, seen, SealChange::Keep)
     }
 
     /// The same, and the row is sealed no more: its contents are not as they were sealed, whatever
@@ -175,12 +184,12 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn see_changed(
+    pub fn observe_changed(
         &self,
         before: &Artifact,
         seen: Option<Observation>,
     ) -> Result<bool, CatalogError> {
         self.catalog
-            .note_one(self.journal, before, seen, Word::Void)
+            .write_observation(self.journal, before, seen, SealChange::Void)
     }
 }

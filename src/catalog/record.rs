@@ -65,7 +65,7 @@ pub struct Recorded {
 }
 /// An artifact's data that was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct ScannedArtifact {
     /// The key that its path reads as.
     pub key: Key,
     /// The key's [place](crate::model::layout::canonical_location).
@@ -76,14 +76,14 @@ pub struct Found {
 
 /// What taking in data did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Adopted {
+pub struct AdoptCounts {
     /// Rows that are new.
     pub new: u64,
     /// Rows that were there and learned something.
     pub updated: u64,
 }
 
-impl AddAssign for Adopted {
+impl AddAssign for AdoptCounts {
     fn add_assign(&mut self, other: Self) {
         self.new += other.new;
         self.updated += other.updated;
@@ -268,11 +268,11 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn adopt(&mut self, found: &Found) -> Result<Adopted, CatalogError> {
-        let mut adopted = Adopted::default();
+    pub fn adopt(&mut self, found: &ScannedArtifact) -> Result<AdoptCounts, CatalogError> {
+        let mut adopted = AdoptCounts::default();
         match self.at(&found.location)? {
             Some(artifact) => {
-                let is_changed = self.see(&artifact, Some(found.seen))?;
+                let is_changed = self.observe(&artifact, Some(found.seen))?;
                 adopted.updated = u64::from(is_changed);
             }
             None => {
@@ -289,8 +289,8 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn adopt_all(&mut self, found: &[&Found]) -> Result<Adopted, CatalogError> {
-        let mut adopted = Adopted::default();
+    pub fn adopt_all(&mut self, found: &[&ScannedArtifact]) -> Result<AdoptCounts, CatalogError> {
+        let mut adopted = AdoptCounts::default();
         for found in found.chunks(TOGETHER) {
             if found.len() == TOGETHER && self.are_new(found)? {
                 self.insert_together(found)?;
@@ -306,7 +306,7 @@ impl Recorder<'_> {
 
     /// Whether these are in the order of their places, in one container, and no row has any of
     /// them.
-    fn are_new(&mut self, found: &[&Found]) -> Result<bool, CatalogError> {
+    fn are_new(&mut self, found: &[&ScannedArtifact]) -> Result<bool, CatalogError> {
         let ([first, ..], [.., last]) = (found, found) else {
             return Ok(false);
         };
@@ -326,7 +326,7 @@ impl Recorder<'_> {
     }
 
     /// Makes rows for [`TOGETHER`] artifacts.
-    fn insert_together(&mut self, found: &[&Found]) -> Result<(), CatalogError> {
+    fn insert_together(&mut self, found: &[&ScannedArtifact]) -> Result<(), CatalogError> {
         let (now, mut next) = (self.now, 1);
         for found in found {
             let references = self.references(&found.key, &found.location)?;
@@ -356,7 +356,7 @@ impl Recorder<'_> {
 }
 
 /// The columns of the row that data becomes which a scan found.
-fn columns_of(found: &Found, now: Timestamp) -> Columns<'_> {
+fn columns_of(found: &ScannedArtifact, now: Timestamp) -> Columns<'_> {
     Columns::new(&found.key, Origin::Scanned, Some(&found.seen), now)
 }
 

@@ -6,7 +6,7 @@ use rusqlite::params;
 
 use super::error::CatalogError;
 use super::record::{self, Recorder};
-use super::removals::{BRING_BACK, Change, MARK_RESTORED};
+use super::removals::{Change, MARK_RESTORED, REINSTATE};
 use super::rows::{self, Columns, row_columns};
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
@@ -37,7 +37,7 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn take_in(&self, was: &Artifact, now: Timestamp) -> Result<Artifact, CatalogError> {
+    pub fn reinstate_as(&self, was: &Artifact, now: Timestamp) -> Result<Artifact, CatalogError> {
         let location = was.location();
         if let Some(row) = self.at(&location)? {
             return self.make_as(row, was, now);
@@ -104,7 +104,7 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn forget_item(
+    pub fn mark_item_restored(
         &self,
         id: &RemovalId,
         item: u32,
@@ -125,14 +125,14 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn bring_back(
+    pub fn reinstate(
         &self,
         id: &RemovalId,
         artifact: ArtifactId,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
         if self.artifact(artifact)?.is_none() {
-            self.run(BRING_BACK, params![id.as_str(), artifact.0])?;
+            self.run(REINSTATE, params![id.as_str(), artifact.0])?;
             if let Some(artifact) = self.artifact(artifact)? {
                 self.journal.image(Side::After, &artifact)?;
             }

@@ -26,7 +26,7 @@ pub(super) const INSERT_REMOVAL: &str = "INSERT INTO removal \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
 pub(super) const DELETE: &str = "DELETE FROM artifact WHERE id = ?1";
 /// Copies a row into a removal.
-pub(super) const INSERT_REMOVED: &str = concat!(
+pub(super) const COPY_TO_REMOVAL: &str = concat!(
     "INSERT INTO removed (removal_id, artifact_id, item, ",
     row_columns!(),
     ") SELECT ?1, id, ?3, ",
@@ -34,7 +34,7 @@ pub(super) const INSERT_REMOVED: &str = concat!(
     " FROM artifact WHERE id = ?2"
 );
 /// Copies it back.
-pub(super) const BRING_BACK: &str = concat!(
+pub(super) const REINSTATE: &str = concat!(
     "INSERT INTO artifact (id, ",
     row_columns!(),
     ") SELECT artifact_id, ",
@@ -46,8 +46,7 @@ pub(super) const MARK_RESTORED: &str =
 pub(super) const SET_STATE: &str = "UPDATE removal SET state = ?2, ended_at = ?3 WHERE id = ?1";
 pub(super) const STATE_OF: &str = "SELECT state, purge_after FROM removal WHERE id = ?1";
 pub(super) const OPEN_STATES: &str = "SELECT id, state, purge_after FROM removal INDEXED BY removal_open WHERE state < 2 ORDER BY id";
-pub(super) const INSERT_MOVED: &str =
-    "INSERT INTO moved (removal_id, item, path) VALUES (?1, ?2, ?3)";
+pub(super) const ADD_ITEM: &str = "INSERT INTO moved (removal_id, item, path) VALUES (?1, ?2, ?3)";
 pub(super) const PATH_OF_ITEM: &str = "SELECT path FROM moved WHERE removal_id = ?1 AND item = ?2";
 pub(super) const OF_ITEM: &str = concat!(
     "SELECT ",
@@ -443,7 +442,7 @@ impl Change<'_> {
         if let Some(artifact) = self.artifact(artifact)? {
             self.journal.image(Side::Before, &artifact)?;
         }
-        self.remember(id, artifact, item)?;
+        self.copy_to_removal(id, artifact, item)?;
         self.run(DELETE, [artifact.0])?;
         Ok(())
     }
@@ -452,13 +451,13 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn remember(
+    pub fn copy_to_removal(
         &self,
         id: &RemovalId,
         artifact: ArtifactId,
         item: Option<u32>,
     ) -> Result<(), CatalogError> {
-        self.run(INSERT_REMOVED, params![id.as_str(), artifact.0, item])?;
+        self.run(COPY_TO_REMOVAL, params![id.as_str(), artifact.0, item])?;
         Ok(())
     }
 
@@ -501,8 +500,8 @@ impl Change<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn note_move(&self, id: &RemovalId, item: u32, path: &str) -> Result<(), CatalogError> {
-        self.run(INSERT_MOVED, params![id.as_str(), item, path])?;
+    pub fn add_item(&self, id: &RemovalId, item: u32, path: &str) -> Result<(), CatalogError> {
+        self.run(ADD_ITEM, params![id.as_str(), item, path])?;
         Ok(())
     }
 
@@ -545,7 +544,7 @@ impl Change<'_> {
     }
 
     /// Notes what the images do not say.
-    pub fn note(&self, detail: Detail) {
+    pub fn add_detail(&self, detail: Detail) {
         self.journal.detail(detail);
     }
 

@@ -235,7 +235,7 @@ impl Rebuilding<'_> {
             .extend(recovery.problems.into_iter().filter(is_new));
         self.compare(&catalog, &mut report)?;
         catalog.change(self.doing(), |change| {
-            change.note(Detail::CatalogRebuilt(CatalogRebuilt {
+            change.add_detail(Detail::CatalogRebuilt(CatalogRebuilt {
                 cause: report.cause.clone(),
                 backup: report.backup.as_ref().map(|backup| BackupUsed {
                     path: backup.path.display().to_string(),
@@ -391,11 +391,11 @@ impl Rebuilding<'_> {
             if !is_gone {
                 for row in change.of_item(id, item.item)? {
                     if change.at(&row.location())?.is_none() {
-                        change.bring_back(id, row.id, now)?;
+                        change.reinstate(id, row.id, now)?;
                     }
                 }
             }
-            change.forget_item(id, item.item, now)?;
+            change.mark_item_restored(id, item.item, now)?;
         }
         if change.left(id)? == 0 {
             change.set_state(id, RemovalState::Restored, Some(now))?;
@@ -461,7 +461,7 @@ impl Rebuilding<'_> {
             let reason = taken.reason.as_deref();
             change.begin_removal(id, taken.removed_at, &taken.actor, reason, &open)?;
             for item in &taken.items {
-                change.note_move(id, item.item, &item.path)?;
+                change.add_item(id, item.item, &item.path)?;
             }
         }
         for row in &taken.artifacts {
@@ -474,10 +474,10 @@ impl Rebuilding<'_> {
             };
             match fate {
                 Fate::Removed => {
-                    let row_of = change.take_in(&was, now)?;
+                    let row_of = change.reinstate_as(&was, now)?;
                     change.remove(id, row_of.id, row.item)?;
                 }
-                Fate::InPlace if !is_purging => drop(change.take_in(&was, now)?),
+                Fate::InPlace if !is_purging => drop(change.reinstate_as(&was, now)?),
                 Fate::InPlace | Fate::Unknown => {}
             }
         }

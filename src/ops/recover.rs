@@ -326,14 +326,14 @@ fn undo_removal(
     };
     change.begin_removal(id, now, &actor(), Some(reason), &open)?;
     for item in occupied {
-        change.note_move(id, item.item, &item.path)?;
+        change.add_item(id, item.item, &item.path)?;
         let place = remove::place_of(&item.path)?;
         let artifacts = match &place.array {
             None => change.in_container(&place.container)?,
             Some(_) => change.at(&place)?.into_iter().collect(),
         };
         for artifact in artifacts {
-            change.remember(id, artifact.id, Some(item.item))?;
+            change.copy_to_removal(id, artifact.id, Some(item.item))?;
         }
     }
     Ok(Settled::Undone)

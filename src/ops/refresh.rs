@@ -12,7 +12,7 @@ use std::ops::ControlFlow;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, Note, Seal, Selected};
+use crate::catalog::{Catalog, ObservedRow, Seal, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
@@ -139,7 +139,7 @@ fn look_at(
         Ok::<_, Error>(())
     })?;
     notes.retain(|note| note.seen.is_some() || note.state != State::Reserved);
-    report.changed += catalog.note(NewOperation::new(Action::Refresh, now), &notes)?;
+    report.changed += catalog.observe(NewOperation::new(Action::Refresh, now), &notes)?;
     batch.clear();
     Ok(())
 }
@@ -165,8 +165,12 @@ pub(crate) fn subject(kind: Kind) -> Expected {
 }
 
 /// What is to be noted of an artifact whose data was looked for.
-pub(crate) fn note(artifact: &Artifact, seen: Option<Observation>, seal: Option<Seal>) -> Note {
-    Note {
+pub(crate) fn note(
+    artifact: &Artifact,
+    seen: Option<Observation>,
+    seal: Option<Seal>,
+) -> ObservedRow {
+    ObservedRow {
         id: artifact.id,
         state: artifact.state,
         seen,

@@ -201,7 +201,7 @@ fn bring_back(
         folder.write_restoring(note.as_bytes())?;
     }
     for artifact in &artifacts {
-        change.bring_back(id, artifact.id, now)?;
+        change.reinstate(id, artifact.id, now)?;
     }
     if change.left(id)? == 0 {
         change.set_state(id, RemovalState::Restored, Some(now))?;

@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, SyncSender};
 
 use serde::Serialize;
 
-use crate::catalog::{Adopted, Catalog, Found};
+use crate::catalog::{AdoptCounts, Catalog, ScannedArtifact};
 use crate::error::Error;
 use crate::model::clock::Clock;
 use crate::model::key::{Key, Kind};
@@ -105,7 +105,7 @@ pub(crate) fn scan(
     let report = std::thread::scope(|scope| {
         let (sender, batches) = mpsc::sync_channel(1);
         let finder = scope.spawn(move || find(base, options, monitor, &sender));
-        let mut adopted = Adopted::default();
+        let mut adopted = AdoptCounts::default();
         for batch in batches {
             adopted += adopt(catalog, base, clock, &mut next, &batch)?;
         }
@@ -127,11 +127,11 @@ fn find(
     base: &Base,
     options: &ScanOptions,
     monitor: &dyn Monitor,
-    sender: &SyncSender<Vec<Found>>,
+    sender: &SyncSender<Vec<ScannedArtifact>>,
 ) -> Result<ScanReport, StorageError> {
     let mut report = ScanReport::default();
     let mut batch = Vec::new();
-    let hand_over = |mut batch: Vec<Found>| {
+    let hand_over = |mut batch: Vec<ScannedArtifact>| {
         // In the order of places, so that the rows of a run lie together however the walk went.
         batch.sort_unstable_by(|a, b| a.location.cmp(&b.location));
         // Where nobody takes it the writing has failed, and that is the error which counts.
@@ -153,7 +153,7 @@ fn find(
                     report.arrays += u64::from(!is_file);
                     report.checkpoints += u64::from(is_file);
                     report.total.add(seen.size);
-                    batch.push(Found {
+                    batch.push(ScannedArtifact {
                         key,
                         location,
                         seen,
@@ -216,13 +216,13 @@ fn adopt(
     base: &Base,
     clock: &dyn Clock,
     next: &mut i64,
-    batch: &[Found],
-) -> Result<Adopted, Error> {
+    batch: &[ScannedArtifact],
+) -> Result<AdoptCounts, Error> {
     let doing = NewOperation::new(Action::Scan, clock.now());
     let (is_alone, adopted) = catalog.record(doing, |recorder| {
-        let mut adopted = Adopted::default();
+        let mut adopted = AdoptCounts::default();
         let is_alone = recorder.operation() == *next;
-        let mut take_in = |found: &[&Found]| {
+        let mut take_in = |found: &[&ScannedArtifact]| {
             adopted += recorder.adopt_all(found)?;
             Ok::<_, Error>(())
         };
@@ -237,7 +237,8 @@ fn adopt(
                 let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
                 scope.spawn(move || {
                     let mut absence = AbsenceCheck::new(base);
-                    let mut is_there = |found: &&Found| !absence.is_absent(&found.location.path());
+                    let mut is_there =
+                        |found: &&ScannedArtifact| !absence.is_absent(&found.location.path());
                     batch
                         .chunks(TOGETHER)
                         .map(|together| together.iter().filter(&mut is_there).collect())
@@ -249,6 +250,6 @@ fn adopt(
         }
         Ok::<_, Error>((is_alone, adopted))
     })?;
-    *next += i64::from(is_alone && adopted != Adopted::default());
+    *next += i64::from(is_alone && adopted != AdoptCounts::default());
     Ok(adopted)
 }

@@ -76,7 +76,7 @@ pub(crate) fn seal(
         };
         notes.push(refresh::note(artifact, Some(*sight), Some(seal)));
     }
-    catalog.note(NewOperation::new(Action::Seal, now), &notes)?;
+    catalog.observe(NewOperation::new(Action::Seal, now), &notes)?;
     Ok(())
 }
 
@@ -112,7 +112,7 @@ pub(crate) fn unseal(
                     .with_size(row.size)
                     .with_owner(row.owner)
             });
-            changed += u64::from(recorder.see_changed(&row, seen)?);
+            changed += u64::from(recorder.observe_changed(&row, seen)?);
         }
         Ok(changed)
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{Registry, removing};
 use crate::catalog::{
-    self, Catalog, CatalogError, CatalogOptions, Durability, Folder, NewFolder, OnWait,
+    self, Catalog, CatalogError, CatalogOptions, Durability, NewRegistryDir, OnWait, RegistryDir,
 };
 use crate::error::Result;
 use crate::model::clock::{Clock, SystemClock};
@@ -20,7 +20,7 @@ pub(super) struct Place {
     /// The catalog file.
     pub(super) path: PathBuf,
     /// The registry's folder; none where a catalog was named for a base directory without one.
-    pub(super) folder: Option<Folder>,
+    pub(super) folder: Option<RegistryDir>,
     /// The network file system that the catalog lies on.
     pub(super) network: Option<&'static str>,
 }
@@ -150,7 +150,7 @@ impl Options {
     /// is left behind.
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
-        if Folder::exists(base.path())? {
+        if RegistryDir::exists(base.path())? {
             return Ok((self.open_at(base)?, false));
         }
         let catalog = self.catalog_file()?;
@@ -166,11 +166,11 @@ impl Options {
             }
             _ => self.single_host.then(hostname),
         };
-        let new = NewFolder {
+        let new = NewRegistryDir {
             catalog,
             single_host,
         };
-        let (_, made) = Folder::create(base.path(), &new, self.clock.now())?;
+        let (_, made) = RegistryDir::create(base.path(), &new, self.clock.now())?;
         let registry = self.open_at(base)?;
         if made {
             registry.catalog.keep_reserve();
@@ -204,11 +204,11 @@ impl Options {
     /// Where the catalog of a base directory is.
     pub(super) fn place_of(&self, base: &Base) -> Result<Place> {
         let given = self.catalog_file()?;
-        let folder = match Folder::find(base.path()) {
+        let folder = match RegistryDir::find(base.path()) {
             Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
             found => Some(found?),
         };
-        let remembered = folder.as_ref().map(Folder::catalog);
+        let remembered = folder.as_ref().map(RegistryDir::catalog);
         let path = match (given, remembered) {
             (Some(given), Some(remembered)) if given != remembered => {
                 return Err(CatalogError::Elsewhere { remembered, given }.into());
@@ -224,7 +224,7 @@ impl Options {
         let network = match store::fs_kind(path.parent().unwrap_or(Path::new("/"))) {
             Ok(FsKind::Local) => None,
             Ok(FsKind::Network(file_system)) => {
-                let host = folder.as_ref().and_then(Folder::single_host);
+                let host = folder.as_ref().and_then(RegistryDir::single_host);
                 self.check_host(&path, file_system, host)?;
                 Some(file_system)
             }
@@ -257,14 +257,14 @@ impl Options {
             interrupt: self.interrupt,
             network,
             single_host: folder.as_ref().is_some_and(|f| f.single_host().is_some()),
-            backups: folder.as_ref().map(Folder::backups),
+            backups: folder.as_ref().map(RegistryDir::backups),
             clock: Arc::clone(&self.clock),
             monitor: self.monitor,
         };
         // Who reads is not asked for: where users are in a directory service, that takes its time.
         let agent = (!self.read_only).then(removing::agent);
         let catalog = Catalog::open(&path, base.path(), agent, options)?;
-        if let Some(expected) = folder.as_ref().and_then(Folder::registry) {
+        if let Some(expected) = folder.as_ref().and_then(RegistryDir::registry) {
             let found = catalog.registry_id()?;
             if found != expected {
                 let expected = expected.to_owned();

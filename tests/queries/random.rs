@@ -11,7 +11,7 @@ use dalsegno::model::layout;
 use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Catalog, CatalogOptions, Note};
+use dalsegno::testing::{Catalog, CatalogOptions, ObservedRow};
 use proptest::prelude::*;
 
 use crate::agent::agent;
@@ -110,7 +110,7 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
             .artifact;
         let id = artifact.id;
         let note = |state, seen| {
-            let note = Note {
+            let note = ObservedRow {
                 id,
                 state,
                 seen,
@@ -118,7 +118,7 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
             };
             assert_eq!(
                 catalog
-                    .note(NewOperation::new(Action::Refresh, NOW), &[note])
+                    .observe(NewOperation::new(Action::Refresh, NOW), &[note])
                     .unwrap(),
                 1
             );

@@ -39,7 +39,7 @@ fn statements_about_one_artifact_search() {
         "lookup::BY_PATH",
         "record::ARE_BETWEEN",
         "record::IS_AT",
-        "observe::SEE",
+        "observe::OBSERVE",
         "removals::DELETE",
         "record::REKEY",
         "record::INSERT",
@@ -68,9 +68,9 @@ fn statements_about_one_artifact_search() {
 fn statements_of_removals_search() {
     let statements = sqls(&[
         "removals::INSERT_REMOVAL",
-        "removals::INSERT_MOVED",
-        "removals::INSERT_REMOVED",
-        "removals::BRING_BACK",
+        "removals::ADD_ITEM",
+        "removals::COPY_TO_REMOVAL",
+        "removals::REINSTATE",
         "removals::MARK_RESTORED",
         "removals::SET_STATE",
         "removals::STATE_OF",

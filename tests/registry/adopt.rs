@@ -7,7 +7,7 @@ use dalsegno::model::layout;
 use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation, OperationHash};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Adopted, Catalog, CatalogOptions, Found};
+use dalsegno::testing::{AdoptCounts, Catalog, CatalogOptions, ScannedArtifact};
 use dalsegno::{CatalogError, Durability};
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ use crate::key;
 const ARTIFACTS: usize = 120;
 
 /// Artifact `index`: one of two containers with their own artifacts, in the order of places.
-fn found(index: usize, written_at: i64) -> Found {
+fn found(index: usize, written_at: i64) -> ScannedArtifact {
     let inner = index % 40;
     let path = match index / 40 {
         0 => format!("a/snapshot.zarr/{:03}/raw", inner + 100),
@@ -27,7 +27,7 @@ fn found(index: usize, written_at: i64) -> Found {
         _ => format!("b/validation.zarr/{:03}/crop/prediction", inner + 100),
     };
     let key = key(&path);
-    Found {
+    ScannedArtifact {
         location: layout::canonical_location(&key),
         key,
         seen: Observation::new(Timestamp(written_at))
@@ -40,20 +40,24 @@ fn found(index: usize, written_at: i64) -> Found {
 }
 
 /// Takes in batches in a catalog of their own; gives what each did, and the head of the history.
-fn take_in(base: &Path, batches: &[Vec<Found>], together: bool) -> (Vec<Adopted>, OperationHash) {
+fn take_in(
+    base: &Path,
+    batches: &[Vec<ScannedArtifact>],
+    together: bool,
+) -> (Vec<AdoptCounts>, OperationHash) {
     let registry = create(base);
     let options = CatalogOptions {
         durability: Durability::Relaxed,
         ..CatalogOptions::default()
     };
     let catalog = Catalog::open(registry.catalog_path(), base, Some(agent()), options).unwrap();
-    let take_in = |batch: &Vec<Found>| {
+    let take_in = |batch: &Vec<ScannedArtifact>| {
         catalog
             .record(NewOperation::new(Action::Scan, NOW), |recorder| {
                 if together {
                     return recorder.adopt_all(&batch.iter().collect::<Vec<_>>());
                 }
-                let mut adopted = Adopted::default();
+                let mut adopted = AdoptCounts::default();
                 for found in batch {
                     adopted += recorder.adopt(found)?;
                 }
@@ -69,15 +73,15 @@ fn take_in(base: &Path, batches: &[Vec<Found>], together: bool) -> (Vec<Adopted>
 }
 
 /// Takes in batches together and one by one; gives what each did.
-fn both(batches: &[Vec<Found>]) -> Vec<Adopted> {
+fn both(batches: &[Vec<ScannedArtifact>]) -> Vec<AdoptCounts> {
     let bases = [(); 2].map(|()| tempfile::tempdir().unwrap());
     let together = take_in(bases[0].path(), batches, true);
     assert_eq!(together, take_in(bases[1].path(), batches, false));
     together.0
 }
 
-fn adopted(new: u64, updated: u64) -> Adopted {
-    Adopted { new, updated }
+fn adopted(new: u64, updated: u64) -> AdoptCounts {
+    AdoptCounts { new, updated }
 }
 
 #[test]
@@ -115,7 +119,7 @@ proptest! {
             (prop::collection::vec((0..ARTIFACTS, 0..6_i64), 0..90), any::<bool>()), 1..5,
         )
     ) {
-        let batches: Vec<Vec<Found>> = batches
+        let batches: Vec<Vec<ScannedArtifact>> = batches
             .into_iter()
             .map(|(mut picked, in_order)| {
                 if in_order {

@@ -11,7 +11,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::progress::Silent;
-use dalsegno::testing::{Catalog, CatalogOptions, Note, Seal};
+use dalsegno::testing::{Catalog, CatalogOptions, ObservedRow, Seal};
 use dalsegno::{NoticeClass, WalkOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
@@ -252,7 +252,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
     // What a refresh saw that looked before the seal, and that is slow to say so.
     let seen = Observation::new(Timestamp(1));
     for (state, seen) in [(State::Reserved, Some(seen)), (State::Missing, None)] {
-        let note = Note {
+        let note = ObservedRow {
             id: array.id,
             state,
             seen,
@@ -260,13 +260,13 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         };
         assert_eq!(
             catalog
-                .note(NewOperation::new(Action::Refresh, NOW), &[note])
+                .observe(NewOperation::new(Action::Refresh, NOW), &[note])
                 .unwrap(),
             0
         );
         assert_eq!(row(&registry, &array), sealed);
     }
-    let gone = Note {
+    let gone = ObservedRow {
         id: dalsegno::model::artifact::ArtifactId(array.id.0 + 1),
         state: State::Present,
         seen: Some(seen),
@@ -277,7 +277,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
     };
     assert_eq!(
         catalog
-            .note(NewOperation::new(Action::Refresh, NOW), &[gone])
+            .observe(NewOperation::new(Action::Refresh, NOW), &[gone])
             .unwrap(),
         0,
         "a row that is gone stays gone"

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::machine::{self, Machine, Program, User};
 use super::{layout, redact};
 use crate::catalog::backup::{self, Backup};
-use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, Folder};
+use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
@@ -205,9 +205,9 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(),
 fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
     let given = context.global.catalog.as_deref();
     let given = given.and_then(|path| std::path::absolute(path).ok());
-    let found = Folder::find(base).ok().map(|folder| folder.catalog());
+    let found = RegistryDir::find(base).ok().map(|folder| folder.catalog());
     let folder = base.join(REGISTRY_DIR);
-    let backups = Folder::find(base).ok().map(|folder| folder.backups());
+    let backups = RegistryDir::find(base).ok().map(|folder| folder.backups());
     let backups = backups.and_then(|folder| backup::list(&folder).ok());
     let path = given
         .or(found)
@@ -221,7 +221,7 @@ fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
 }
 
 fn config(base: &Path) -> Option<Config> {
-    let config = Folder::find(base).ok()?.config;
+    let config = RegistryDir::find(base).ok()?.config;
     let catalog = config.catalog.unwrap_or_default();
     let keep = config.trash.and_then(|trash| trash.keep);
     Some(Config {

@@ -402,7 +402,7 @@ fn take(
     for checked in checked {
         on.go_on()?;
         if let Some(item) = &checked.item {
-            change.note_move(id, item.item, &item.path)?;
+            change.add_item(id, item.item, &item.path)?;
         }
         let item = checked.item.as_ref().map(|item| item.item);
         for artifact in &checked.planned.artifacts {

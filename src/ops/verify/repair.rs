@@ -10,7 +10,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{BATCH, Repair, VerifyClass, VerifyFinding, tree};
-use crate::catalog::{Catalog, CatalogError, Found};
+use crate::catalog::{Catalog, CatalogError, ScannedArtifact};
 use crate::error::Error;
 use crate::model::actor::Actor;
 use crate::model::artifact::{Artifact, ArtifactId, State};
@@ -238,8 +238,8 @@ impl Mending<'_> {
                         && self.still(&path, row.key.kind(), seen)
                     {
                         match is_another {
-                            true => recorder.see_changed(row, seen)?,
-                            false => recorder.see(row, seen)?,
+                            true => recorder.observe_changed(row, seen)?,
+                            false => recorder.observe(row, seen)?,
                         };
                         written.insert(*id);
                     }
@@ -301,7 +301,7 @@ impl Mending<'_> {
                     continue;
                 }
                 if let Some(seen) = seen {
-                    let found = Found {
+                    let found = ScannedArtifact {
                         key: key.clone(),
                         location: layout::canonical_location(key),
                         seen,

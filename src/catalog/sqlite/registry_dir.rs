@@ -29,7 +29,7 @@ const STALE: Duration = Duration::from_secs(3600);
 
 /// Where a base directory keeps its registry.
 #[derive(Debug, Clone)]
-pub struct Folder {
+pub struct RegistryDir {
     /// The base directory, absolute.
     pub base: PathBuf,
     /// What `config.toml` says.
@@ -38,14 +38,14 @@ pub struct Folder {
 
 /// How a new registry keeps its catalog.
 #[derive(Debug, Clone, Default)]
-pub struct NewFolder {
+pub struct NewRegistryDir {
     /// Catalog file, absolute; none is the registry's folder.
     pub catalog: Option<PathBuf>,
     /// The one host that may write, for a network file system.
     pub single_host: Option<String>,
 }
 
-impl Folder {
+impl RegistryDir {
     /// The registry's folder.
     #[must_use]
     pub fn dir(&self) -> PathBuf {
@@ -141,7 +141,7 @@ impl Folder {
     /// [`CatalogError`]; nothing is left behind.
     pub fn create(
         base: &Path,
-        new: &NewFolder,
+        new: &NewRegistryDir,
         created_at: Timestamp,
     ) -> Result<(Self, bool), CatalogError> {
         remove_stale(base, created_at);
