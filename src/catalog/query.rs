@@ -62,9 +62,31 @@ pub enum RowRead {
     },
 }
 
-/// Whether `?1` is the name of a run that the pattern `?2` means; `?3` whether it may be a glob.
-pub(super) const NAMES_RUN: &str = "SELECT ?1 = ?2 OR (?3 AND ?1 GLOB ?2 \
-     AND NOT EXISTS (SELECT 1 FROM run AS spelled WHERE spelled.name = ?2))";
+/// What a pattern means, as a condition on `name`. This is the only place that matches patterns.
+///
+/// A pattern matches the name that it spells; only if the catalog knows no such name, it matches as
+/// a glob. `known` are table and column of the known names. SQLite's own `GLOB` matches: the join
+/// then streams, while a matcher of ours would have to read every name into a list first.
+///
+/// The `+` keeps a glob from being looked up by parts of the index on names: rows would come
+/// unordered and be sorted.
+fn meaning(name: &str, known: [&str; 2], pattern: &str, is_glob: bool) -> String {
+    let [table, column] = known;
+    let spelled = format!("{name} = {pattern}");
+    if !is_glob {
+        return spelled;
+    }
+    format!(
+        "{spelled} OR (+{name} GLOB {pattern} AND NOT EXISTS \
+         (SELECT 1 FROM {table} AS spelled WHERE spelled.{column} = {pattern}))"
+    )
+}
+
+/// Whether `?1` is the name of a run that the pattern `?2` means.
+pub(super) fn names_run(is_glob: bool) -> String {
+    format!("SELECT {}", meaning("?1", ["run", "name"], "?2", is_glob))
+}
+
 /// Rows that any pin binds. The first part leads to the runs that have such rows, so that the
 /// others are not gone through.
 const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
@@ -167,21 +189,16 @@ impl Query {
         }
     }
 
-    /// A pattern matches the name that it spells; only where the catalog knows no such name, it
-    /// matches as a glob. The `+` keeps a glob from being looked up by parts of the index on names:
-    /// rows would come unordered and be sorted.
-    pub(super) fn patterns(&mut self, [table, column]: [&'static str; 2], patterns: &[Pattern]) {
+    /// Adds the condition that one of the patterns means the name in a column; nothing if there are
+    /// no patterns.
+    pub(super) fn patterns(&mut self, names: [&'static str; 2], patterns: &[Pattern]) {
+        let name = names.join(".");
         self.any(patterns, |query, pattern| {
-            let text = || Value::from(pattern.as_str().to_owned());
-            query.sql.push_str(&format!("{table}.{column} = ?"));
-            query.values.push(text());
-            if pattern.is_glob() {
-                query.sql.push_str(&format!(
-                    " OR (+{table}.{column} GLOB ? AND NOT EXISTS \
-                     (SELECT 1 FROM {table} AS spelled WHERE spelled.{column} = ?))"
-                ));
-                query.values.extend([text(), text()]);
-            }
+            let is_glob = pattern.is_glob();
+            query.sql.push_str(&meaning(&name, names, "?", is_glob));
+            let values = if is_glob { 3 } else { 1 };
+            let text = Value::from(pattern.as_str().to_owned());
+            query.values.extend(std::iter::repeat_n(text, values));
         });
     }
 }
@@ -300,9 +317,9 @@ impl Catalog {
             return Ok(true);
         }
         self.read("matching a run", |connection| {
-            let mut statement = connection.prepare_cached(NAMES_RUN)?;
             for pattern in patterns {
-                let parameters = params![run, pattern.as_str(), pattern.is_glob()];
+                let mut statement = connection.prepare_cached(&names_run(pattern.is_glob()))?;
+                let parameters = params![run, pattern.as_str()];
                 if statement.query_row(parameters, |row| row.get(0))? {
                     return Ok(true);
                 }

@@ -69,7 +69,6 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         pins::PINS_OF,
         pins::PIN_BY_NAME,
         pins::SCOPES,
-        query::NAMES_RUN,
         record::ARE_BETWEEN,
         record::INSERT,
         record::INSERT_TOGETHER,
@@ -104,6 +103,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         undo::LET_THIS_SCOPE_GO,
     ];
     all.push(("history::by_id", history::by_id()));
+    all.push(("query::names_run", query::names_run(true)));
     all.push(("removals::open_removals", removals::open_removals()));
     all.push(("removals::removal_by_id", removals::removal_by_id()));
     let pairs = intern::INTERN.into_iter().chain([intern::CONTAINER]);

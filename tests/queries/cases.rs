@@ -114,6 +114,75 @@ fn a_pattern_that_spells_a_known_name_matches_that_name_alone() {
     );
 }
 
+/// What patterns mean: stated, so that another matcher could not change it unseen.
+#[test]
+fn patterns_match_as_globs_of_sqlite() {
+    let names = [
+        "a", "b", "ab", "a-b", "^", "!", "]", "\\", "é", "日", "A", "a*", "x/y",
+    ];
+    let path = |name: &&str| format!("{name}/validation.zarr/1/d/prediction");
+    let paths_of: Vec<String> = names.iter().map(path).collect();
+    let paths_of: Vec<&str> = paths_of.iter().map(String::as_str).collect();
+    let (_base, registry) = present(&paths_of);
+    let dataset = "d";
+    let cases: [(&str, &[&str]); 27] = [
+        ("a", &["a"]),
+        ("?", &["!", "A", "\\", "]", "^", "a", "b", "é", "日"]),
+        ("??", &["a*", "ab"]),
+        (
+            "*",
+            &[
+                "!", "A", "\\", "]", "^", "a", "a*", "a-b", "ab", "b", "x/y", "é", "日",
+            ],
+        ),
+        (
+            "**",
+            &[
+                "!", "A", "\\", "]", "^", "a", "a*", "a-b", "ab", "b", "x/y", "é", "日",
+            ],
+        ),
+        // A known name is that name alone, whatever is in it.
+        ("a*", &["a*"]),
+        ("ab*", &["ab"]),
+        ("a?*", &["a*", "a-b", "ab"]),
+        ("*b", &["a-b", "ab", "b"]),
+        ("x*y", &["x/y"]),
+        ("x?y", &["x/y"]),
+        ("[ab]", &["a", "b"]),
+        ("[a-b]", &["a", "b"]),
+        // The first character counts before the range is found to be empty.
+        ("[b-a]", &["b"]),
+        ("[A-Z]", &["A"]),
+        ("[^a]", &["!", "A", "\\", "]", "^", "b", "é", "日"]),
+        // `!` is a character like any other.
+        ("[!a]", &["!", "a"]),
+        ("[]]", &["]"]),
+        ("[^]]", &["!", "A", "\\", "^", "a", "b", "é", "日"]),
+        ("[a^]", &["^", "a"]),
+        ("a[-]b", &["a-b"]),
+        ("a[*]", &["a*"]),
+        // A backslash escapes nothing.
+        ("a\\*", &[]),
+        ("[\\]", &["\\"]),
+        // A set that is not closed matches nothing.
+        ("[a", &[]),
+        ("[é-日]", &["é", "日"]),
+        ("", &[]),
+    ];
+    for (pattern, expected) in cases {
+        let filter = Filter {
+            runs: vec![pattern.into()],
+            datasets: vec![dataset.into()],
+            ..Filter::default()
+        };
+        let rows = registry.select(&filter).unwrap();
+        let found: Vec<&str> = rows.iter().map(|row| row.key.run().as_str()).collect();
+        assert_eq!(found, expected, "{pattern:?}");
+        let runs = registry.run_names(&[pattern.into()]).unwrap();
+        assert_eq!(runs, expected, "{pattern:?}");
+    }
+}
+
 /// SQLite reads a glob up to a NUL, so that whatever comes before it would match alone.
 #[test]
 fn a_pattern_with_a_nul_matches_nothing() {

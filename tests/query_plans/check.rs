@@ -29,7 +29,7 @@ fn counts_walk_the_smallest_index() {
 fn statements_of_a_check_search() {
     for connection in [empty(), full()] {
         for (name, line) in [
-            ("query::NAMES_RUN", "SEARCH spelled USING COVERING INDEX"),
+            ("query::names_run", "SEARCH spelled USING COVERING INDEX"),
             (
                 "removals::KEPT_ITEMS",
                 "SEARCH r USING COVERING INDEX removal_open (state=?)",
