@@ -86,18 +86,13 @@ fn defined_names() -> HashSet<String> {
     names
 }
 
-/// The texts in backticks of a document, blocks of code left out.
+/// The texts in backticks of a document, blocks of code left out. One may go on in the next line.
 fn quoted(document: &str) -> Vec<String> {
-    let mut texts = Vec::new();
-    let mut in_block = false;
-    for line in document.lines() {
-        if line.starts_with("```") {
-            in_block = !in_block;
-        } else if !in_block {
-            texts.extend(line.split('`').skip(1).step_by(2).map(str::to_owned));
-        }
-    }
-    texts
+    let outside_blocks = document.split("```").step_by(2);
+    outside_blocks
+        .flat_map(|text| text.split('`').skip(1).step_by(2))
+        .map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "))
+        .collect()
 }
 
 fn is_path(text: &str) -> bool {

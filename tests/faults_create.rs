@@ -1,18 +1,18 @@
-//! Faults in the middle of making a registry, migrating, recording, scanning and sealing: the process is
-//! killed at every system call that changes something, and every call that may fail fails, once
-//! and for ever. Afterwards the base directory opens, its catalog is sound, a change is there whole
-//! or not at all, what was acknowledged is there, and no data has been touched.
+//! Faults while a registry is made, migrated, recorded in, scanned and sealed: the process is
+//! killed at every system call that changes something, and every call that can fail fails, once or
+//! from then on. Afterwards the base directory opens, its catalog is sound, a change is complete or
+//! absent, acknowledged changes are there, and no data was touched.
 //!
-//! A child does the work; `strace` joins it when it is ready. What happens is first traced without
-//! a fault, to know the calls. One fault alone, with what the child said of it:
+//! A child does the work; `strace` attaches when it is ready. A first run without a fault lists the
+//! calls. To run a single fault and see the child's output:
 //!
 //! ```text
 //! DALSEGNO_FAULT=create:kill:fsync:2 cargo test --test faults_create -- --nocapture
 //! ```
 //!
-//! The parts are what is done (`create`, `migrate`, `record`, `scan`, `seal`), the fault (`kill`, `EIO`,
-//! `ENOSPC`), and the system call with its number in its thread. Where `strace` does not work this
-//! says so and is left out.
+//! The parts are the action (`create`, `migrate`, `record`, `scan`, `seal`), the fault (`kill`,
+//! `EIO`, `ENOSPC`), and the system call with its number in its thread. Without a working `strace`
+//! the tests say so and are left out.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,7 +49,7 @@ const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 
 /// Further calls that may fail.
 const READS: &str = "pread64,getdents64,statx,newfstatat";
-/// Calls that may find the disk full.
+/// Calls that can fail with ENOSPC.
 const GROWS: [&str; 12] = [
     "openat",
     "write",
@@ -65,14 +65,14 @@ const GROWS: [&str; 12] = [
     "renameat2",
 ];
 
-/// What a child does. It says `ready` and begins when its standard input ends.
+/// The body of a child: prints `ready` and begins when its standard input ends.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
         return;
     };
     let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
-    // SAFETY: a plain system call; it lets strace in where only parents may trace.
+    // SAFETY: a plain system call; it lets strace attach if only parents may trace.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     say("ready");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -93,8 +93,8 @@ fn child_entry() {
     say(&done.unwrap_or_else(|error| error.code().to_owned()));
 }
 
-/// Opens with less patience than usual: some faults leave locks that only the end of the process
-/// frees.
+/// Opens with a short lock timeout: some faults leave locks that are released only when the process
+/// ends.
 fn open(base: &Path) -> dalsegno::Result<Registry> {
     Options::new()
         .lock_timeout(Duration::from_secs(1))
@@ -118,7 +118,7 @@ fn arrays() -> [Key; 3] {
     [key(), prediction("run", 2), prediction("other", 1)]
 }
 
-/// What a child does, and what must hold afterwards.
+/// The action of a child, and what must hold afterwards.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Case {
     Create,
@@ -163,7 +163,7 @@ impl Case {
         }
     }
 
-    /// Checks what is left, after the child said `said`.
+    /// Checks the state after the child printed `said`.
     fn check(self, base: &Path, said: &[String]) {
         let is_acknowledged = said.first().is_some_and(|said| said.starts_with("ok"));
         if self == Self::Migrate {
@@ -197,10 +197,10 @@ impl Case {
             Self::Scan => {
                 let is_whole = said.first().is_some_and(|said| said == "ok, 0 findings");
                 assert!(rows.len() == 3 || !is_whole);
-                // One transaction takes in all that was found.
+                // One transaction adopts everything that was found.
                 assert!(rows.is_empty() || rows.len() == 3 || is_acknowledged);
                 for row in rows {
-                    // What could not be counted is unknown, and never another number.
+                    // A size that could not be counted is unknown, never a wrong number.
                     let is_uncounted = is_acknowledged && !is_whole && row.size.is_none();
                     assert!(is_seen(&row) || is_uncounted, "{row:?}");
                     assert_eq!(row.sealed_at, None);
@@ -214,7 +214,7 @@ impl Case {
                 assert!(is_sealed || (is_as_before && !is_acknowledged), "{row:?}");
             }
         }
-        // What was cut short can be done now.
+        // The interrupted action can be completed now.
         registry.record(&key()).unwrap();
         registry.seal(&Target::Key(key())).unwrap();
         let report = registry.scan(options(), &Silent).unwrap();
@@ -237,7 +237,7 @@ fn unpack_older(base: &Path) {
     fs::remove_dir(unpacked).unwrap();
 }
 
-/// The catalog is of one version or the other, and never of the newer one without a backup.
+/// Checks that the catalog has the old or the new version, and the new one only with a backup.
 fn check_migrated(base: &Path, is_acknowledged: bool) {
     let version: i64 = rusqlite::Connection::open(base.join(CATALOG))
         .unwrap()
@@ -256,18 +256,18 @@ fn check_migrated(base: &Path, is_acknowledged: bool) {
     let registry = Registry::open(base).unwrap();
     assert_eq!(registry.select(&Filter::default()).unwrap().len(), 9);
     assert!(registry.check_history(None).unwrap().is_whole());
-    // One that was made before the fault equals the next.
+    // A backup made before the fault equals the next one.
     assert_eq!(backups(), 1);
     registry.record(&key()).unwrap();
 }
 
-/// Whether a row has all that a look at its data tells.
+/// Whether a row has everything that an observation of its data gives.
 fn is_seen(row: &Artifact) -> bool {
     let size = row.size.map(|size| (size.bytes.0, size.files));
     row.state == State::Present && row.written_at.is_some() && size == Some((7, 2))
 }
 
-/// The data in a base directory: everything but the registry's own.
+/// The data in a base directory: everything except the registry's files.
 fn data(base: &Path) -> BTreeMap<String, String> {
     let own = base.join(".dalsegno").display().to_string();
     let mut data = tree(base);
@@ -275,7 +275,7 @@ fn data(base: &Path) -> BTreeMap<String, String> {
     data
 }
 
-/// Nothing but the data, a registry, and what a creation or a backup that was killed leaves.
+/// Checks that there is only data, a registry, and leftovers of a killed creation or backup.
 fn assert_no_leftovers(base: &Path) {
     let names = |folder: PathBuf| -> BTreeSet<String> {
         fs::read_dir(folder)
@@ -328,7 +328,7 @@ fn sweep(case: Case, fault: Fault) {
         let injection = match fault {
             Fault::Kill => format!("signal=SIGKILL:when={number}"),
             Fault::Error(_) if call == "close" => continue,
-            // A lock that cannot be let go: SQLite then waits for itself, for ten seconds.
+            // If a lock cannot be released, SQLite waits for itself for ten seconds.
             Fault::Error(_) if call == "fcntl" && case != Case::Record => continue,
             Fault::Error("ENOSPC") if !GROWS.contains(&call.as_str()) => continue,
             // A disk that is full stays full.
@@ -344,7 +344,7 @@ fn sweep(case: Case, fault: Fault) {
     assert!(points > 0, "there is no such call");
 }
 
-/// Runs a child with one fault, and checks what is left.
+/// Runs a child with one fault, and checks the state that it leaves.
 fn run_with(case: Case, template: &Path, expression: &str, point: &str, folder: &TempDir) {
     eprintln!("{point}");
     let base = folder.path().join("base");
@@ -359,7 +359,7 @@ fn run_with(case: Case, template: &Path, expression: &str, point: &str, folder: 
             "{said}"
         );
     }
-    // Of other calls SQLite does not tell that space was what they lacked.
+    // For other calls SQLite does not report that the disk is full.
     if point.contains(":ENOSPC:pwrite64:") {
         let codes = ["ok", "ok, 0 findings", "catalog-full", "no-backup"];
         assert!(codes.contains(&traced.said[0].as_str()));

@@ -1,30 +1,29 @@
-//! Faults in the middle of removing, restoring, emptying the trash and recovering: the process is
-//! killed at every system call that changes something, and every such call fails, once and for
-//! ever. Afterwards, seen by code that uses nothing of the library:
+//! Faults during removal, restore, emptying the trash and recovery: the process is killed at every
+//! system call that changes something, and every such call fails, once or from then on. Afterwards,
+//! checked by code that does not use the library:
 //!
-//! - before anybody opens the registry again, every file of every array is at its place or in the
-//!   trash; or it is gone, and the catalog holds the committed removal that took it;
+//! - before the next open, every file of every array is in its place or in the trash; or it is
+//!   gone, and the catalog holds the committed removal that took it;
 //! - after the next open for writing, each artifact's row and data are both there or both gone, or
 //!   wait in the trash and come back identical; a second open changes nothing;
-//! - every backup of the catalog is sound, and no older one goes before a new one is there;
-//! - what was acknowledged holds, and what failed is as it was;
-//! - the neighbours that nobody asked to remove, and what lies beside the base directory, are
-//!   untouched.
+//! - every backup of the catalog is sound, and none is deleted before a newer one is there;
+//! - acknowledged changes hold, and failed ones have changed nothing;
+//! - neighbours that were not to be removed, and files beside the base directory, are untouched.
 //!
-//! strace tampers with the real system calls of the real program. A layer below the library would
-//! reach only what is written to go through it: not SQLite's own calls, which make up half of the
-//! protocol, and not a call that a later change makes directly.
+//! strace tampers with the real system calls of the real program. A shim below the library would
+//! reach only code that is written to use it: not SQLite's own calls, which make up half of the
+//! protocol, and not a direct call in a later change.
 //!
-//! A child does the work; `strace` joins it when it is ready. What happens is first traced without
-//! a fault, to know the calls. One fault alone, with what the child said of it:
+//! A child does the work; `strace` attaches when it is ready. A first run without a fault lists the
+//! calls. To run a single fault and see the child's output:
 //!
 //! ```text
 //! DALSEGNO_FAULT=remove-one:kill:renameat2:1 cargo test --test faults_remove -- --nocapture
 //! ```
 //!
-//! The parts are what is done, the fault (`kill`, an error such as `EIO`, or an error for ever such
-//! as `EIO+`), and the system call with its number in its thread. Where `strace` does not work this
-//! says so and is left out.
+//! The parts are the case, the fault (`kill`, an error such as `EIO`, or a permanent error such as
+//! `EIO+`), and the system call with its number in its thread. Without a working `strace` the tests
+//! say so and are left out.
 
 #![expect(
     clippy::unwrap_used,
@@ -67,7 +66,7 @@ const PROTOCOL: [&str; 12] = [
     "fallocate",
     "flock",
 ];
-/// Every call that may fail. Letting a lock go is not among them: SQLite then waits for itself.
+/// Every call that can fail. Releasing a lock is left out: SQLite would then wait for itself.
 const FAILING: [&str; 13] = [
     "openat",
     "write",
@@ -83,9 +82,9 @@ const FAILING: [&str; 13] = [
     "fallocate",
     "flock",
 ];
-/// Calls that fail for ever once a disk is broken.
+/// Calls that keep failing once a disk is broken.
 const BREAKING: [&str; 5] = ["pwrite64", "fsync", "fdatasync", "renameat2", "unlinkat"];
-/// Calls that may find the disk full.
+/// Calls that can fail with ENOSPC.
 const GROWING: [&str; 6] = [
     "openat",
     "write",
@@ -108,7 +107,7 @@ const BACKING_UP: [&str; 8] = [
 /// Errors of a rename or an unlink that have a meaning of their own.
 const REFUSALS: [&str; 6] = ["EDQUOT", "EACCES", "EBUSY", "EXDEV", "ESTALE", "ENOTEMPTY"];
 
-/// What a child does. It says `ready` and begins when its standard input ends.
+/// The body of a child: prints `ready` and begins when its standard input ends.
 #[test]
 fn child_entry() {
     if !full::child() {
@@ -326,7 +325,7 @@ fn recovery_of_a_note_survives_an_error_of_every_call() {
     fail(Case::RecoverNote);
 }
 
-/// Whatever a handle promises of its other changes: the commit is synced, then files go.
+/// Whatever durability a handle has: the commit is synced before files are unlinked.
 #[test]
 fn nothing_is_unlinked_before_the_commit_is_durable() {
     let Some(full) = calls_before_unlinking(false) else {

@@ -1,13 +1,13 @@
-//! `verify --repair` with something to repair of every kind: killed at its system calls, twice at
-//! once, and against removals of what it mends. Afterwards:
+//! `verify --repair` with something of every kind to repair: killed at its system calls, run twice
+//! at once, and run during removals of what it repairs. Afterwards:
 //!
-//! - every file of the runs is where it was, the very same; only what an interrupted removal had
-//!   moved may be back in its place;
+//! - every file of the runs is the same inode in the same place; only what an interrupted removal
+//!   had moved may be back in its place;
 //! - the catalog opens, and its history is whole;
-//! - another repair ends with the catalog that a repair without a kill ends with.
+//! - another repair gives the same catalog as a repair without a kill.
 //!
-//! All calls from the first change to the last one are tried, and some of those before and after. One
-//! fault alone:
+//! All calls from the first change to the last are tried, and some before and after. To run a single
+//! fault:
 //!
 //! ```text
 //! DALSEGNO_FAULT=pwrite64:7 cargo test --test faults_repair killed -- --nocapture
@@ -57,7 +57,7 @@ const WRITING: [&str; 9] = [
     "fallocate",
 ];
 
-/// What a child does. It says `ready` and begins when its standard input ends.
+/// The body of a child: prints `ready` and begins when its standard input ends.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
@@ -65,7 +65,7 @@ fn child_entry() {
     };
     assert_eq!(action, "repair");
     let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
-    // SAFETY: a plain system call; it lets strace in where only parents may trace.
+    // SAFETY: a plain system call; it lets strace attach if only parents may trace.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     child::say("ready");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
@@ -76,7 +76,7 @@ fn child_entry() {
     child::say(&child::outcome(done));
 }
 
-/// What must hold after a repair that was cut short, and after the next one.
+/// Checks the state after an interrupted repair, and after the next one.
 fn assert_heals(scene: &Scene, healed: &[String], point: &str) {
     scene.assert_data_untouched(point);
     let registry = Registry::open(scene.base()).unwrap();
@@ -156,7 +156,7 @@ fn a_repair_that_is_killed_touches_no_data_and_the_next_one_ends_it() {
             "{point}: {}",
             traced.stderr
         );
-        // Threads may share the looking otherwise the next time.
+        // In the next run threads may share the work differently.
         killed += usize::from(traced.said.is_empty());
         assert_heals(&scene, &healed, &point);
     }
@@ -200,7 +200,7 @@ fn two_repairs_at_once_end_as_one_does() {
             || one.repair(&both[0], &Silent).unwrap(),
             || other.repair(&both[1], &Silent).unwrap(),
         );
-        // What one of them did is done for the other too, or changed under its eyes.
+        // The other finds each repair done, or sees it change during its own.
         let done = first.repaired.len().max(second.repaired.len());
         assert!(done > 5, "round {round}: {first:?} {second:?}");
         drop((one, other));
@@ -225,7 +225,7 @@ fn what_is_removed_while_it_is_repaired_is_gone_and_the_rest_is_repaired() {
                     let target = Target::Path(path.into());
                     match other.remove_target(&target, &options, &Silent) {
                         Ok(_) => removed.push(path),
-                        // The repair takes it in a moment later.
+                        // The repair adopts it a moment later.
                         Err(error) => assert_eq!(error.code(), "not-recorded", "{path}"),
                     }
                 }

@@ -1,7 +1,7 @@
-//! Opening and making a registry: every way in which it is refused, with its code, and that a
-//! refusal creates and changes nothing; read-only folders and mounts; network file systems.
+//! Opening and making a registry: every way in which it is refused, with its code; a refusal
+//! creates and changes nothing. Also read-only folders and mounts, and network file systems.
 //!
-//! What needs another user, a mount or `strace` says on stderr when it is left out.
+//! Tests that need another user, a mount or `strace` say on stderr if they are left out.
 
 #![expect(
     clippy::unwrap_used,
@@ -38,7 +38,7 @@ const CONFIG: &str = ".dalsegno/config.toml";
 /// A user who owns nothing here.
 const NOBODY: u32 = 65534;
 
-/// What a child does.
+/// The body of a child process.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
@@ -75,7 +75,7 @@ fn child_entry() {
     }
 }
 
-/// Says what opening came to: code, or `ok`, number of rows and notice.
+/// Opens and prints the outcome: the error code, or `ok`, the number of rows and the notice.
 fn report(registry: dalsegno::Result<Registry>) {
     let registry = match registry {
         Ok(registry) => registry,
@@ -130,7 +130,7 @@ fn base_with_registry() -> (TempDir, PathBuf) {
     (folder, base)
 }
 
-/// Runs a child and gives what it said.
+/// Runs a child and returns its output.
 fn ask(wrapper: &[&str], action: &str, base: &Path) -> String {
     answer(&command(wrapper, action, base).output().unwrap()).join("; ")
 }
@@ -144,7 +144,7 @@ fn code<T>(result: dalsegno::Result<T>) -> &'static str {
     result.err().unwrap().code()
 }
 
-/// Opening, for writing and for reading, is refused with `code` and changes nothing in `watched`.
+/// Checks that opening for writing or reading fails with `code` and changes nothing in `watched`.
 fn open_is_refused(expected: &str, base: &Path, watched: &Path) {
     let before = tree(watched);
     assert_eq!(code(Registry::open(base)), expected, "open");
@@ -152,7 +152,7 @@ fn open_is_refused(expected: &str, base: &Path, watched: &Path) {
     assert_eq!(tree(watched), before, "{expected}");
 }
 
-/// The same, and making one there is refused too.
+/// The same, and creating a registry there fails, too.
 fn all_is_refused(expected: &str, base: &Path, watched: &Path) {
     open_is_refused(expected, base, watched);
     let before = tree(watched);
@@ -483,7 +483,7 @@ fn what_a_killed_creation_left_goes_with_a_later_one() {
         Options::new().clock(clock).catalog(catalog).create(base)
     };
     let left = |folder: &Path| folder.join(".dalsegno.new-killed").exists();
-    // A young one may be somebody's who is busy with it.
+    // A young leftover may belong to a process that is still at work.
     create(&base, SystemTime::now()).unwrap();
     assert!(left(&base) && left(&local));
     fs::remove_dir_all(base.join(".dalsegno")).unwrap();
@@ -500,7 +500,7 @@ fn what_a_killed_creation_left_goes_with_a_later_one() {
 }
 
 #[test]
-fn a_registry_that_the_system_does_not_show_is_not_taken_for_none() {
+fn an_unreadable_registry_is_not_taken_for_absent() {
     if !strace::works("an error of the disk") {
         return;
     }
@@ -533,7 +533,7 @@ fn a_creation_without_permission_leaves_nothing() {
     let before = tree(folder.path());
     assert_eq!(ask_as_nobody("create", &base), "catalog-io");
     assert_eq!(ask_as_nobody("open", &base), "no-registry");
-    // The catalog's folder may be written, the base directory not.
+    // The catalog's folder is writable, the base directory is not.
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
     assert_eq!(ask_as_nobody("create-elsewhere", &base), "catalog-io");
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();

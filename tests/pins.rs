@@ -1,4 +1,4 @@
-//! What is pinned, and what the checkpoints of DaCapo call best, is removed by nothing.
+//! Pinned artifacts, and those that DaCapo's checkpoints call best, are never removed.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,

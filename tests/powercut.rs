@@ -1,22 +1,21 @@
 //! Power cuts. A workload records, seals, removes and restores on an ext4 file system of its own,
-//! and says what is done; at random moments the disk is copied as it would be after a power cut,
-//! the copy is mounted and opened, and whatever had been said by then must hold.
+//! and acknowledges each step. At random moments the disk is copied as a power cut would leave it,
+//! the copy is mounted and opened, and everything acknowledged by then must hold.
 //!
-//! The disk is a file that this process serves through FUSE, with a loop device on it. It keeps
-//! what was written since the last flush apart: of that, a cut keeps some blocks and loses others,
-//! each 4 KiB for itself, as a disk with a cache of its own may. What the kernel had not written
-//! yet is lost anyway. So a cut is one moment in the order of the writes, and the workload never
-//! stops for it.
+//! The disk is a file that this process serves through FUSE, with a loop device on it. Writes since
+//! the last flush are kept apart: a cut keeps some of their 4 KiB blocks and loses others, as a
+//! disk with a volatile cache may. Writes still in the kernel are lost anyway. So a cut is one
+//! point in the order of the writes, and the workload does not stop for it.
 //!
 //! The second test is the control: removals by hand, in the same order and without syncs, on the
-//! same disk. The checks must catch it, else they could not catch anything.
+//! same disk. The checks must fail for it, or they would prove nothing.
 //!
 //! ```text
 //! DALSEGNO_CUTS=200 DALSEGNO_SEED=7 cargo test --test powercut -- --nocapture
 //! ```
 //!
-//! It takes root, `unshare`, `mkfs.ext4`, loop devices and FUSE; where one of them is missing this
-//! says so and is left out. Everything is mounted in a mount namespace that ends with the test.
+//! Needs root, `unshare`, `mkfs.ext4`, loop devices and FUSE; if one is missing, the tests say so
+//! and are left out. All mounts are in a mount namespace that ends with the test.
 
 #![expect(
     clippy::unwrap_used,
@@ -44,7 +43,7 @@ use child::{answer, command, say};
 
 const NAMESPACE: [&str; 4] = ["unshare", "--mount", "--propagation", "private"];
 
-/// What a child does: it is the rig, in a mount namespace, or the workload, on the rig's disk.
+/// The body of a child: the rig, in a mount namespace, or the workload, on the rig's disk.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
@@ -72,7 +71,7 @@ fn child_entry() {
     }
 }
 
-/// Who removes: the registry, or somebody who does the same without a sync.
+/// What removes: the registry, or the same steps without a sync.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Protocol {
     Registry,
@@ -112,7 +111,7 @@ fn setting(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().unwrap())
 }
 
-/// A folder to mount in; none where the machine does not allow it, which is said.
+/// A folder to mount in; `None`, with a message, if mounting is not possible here.
 fn place(what: &str) -> Option<tempfile::TempDir> {
     let folder = tempfile::tempdir().unwrap();
     let why = if !rustix::process::geteuid().is_root() {
@@ -128,7 +127,7 @@ fn place(what: &str) -> Option<tempfile::TempDir> {
     if why == "works" {
         return Some(folder);
     }
-    // Past the test harness, which shows what is printed only of tests that fail.
+    // Written to the file descriptor, because the harness hides what passing tests print.
     let line = format!("left out, because nothing can be mounted here ({why}): {what}\n");
     std::io::stderr().write_all(line.as_bytes()).unwrap();
     None

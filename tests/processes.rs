@@ -1,5 +1,5 @@
-//! Several processes on one base directory: making it, recording, scanning; who waits, how long,
-//! and what becomes of the line when somebody in it is killed.
+//! Several processes on one base directory: making it, recording, scanning; which process waits,
+//! how long, and what happens to the queue if a waiting process is killed.
 
 #![expect(
     clippy::unwrap_used,
@@ -28,11 +28,11 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 const CATALOG: &str = ".dalsegno/catalog.sqlite3";
-/// Environment variable with the number of a child among those that do the same.
+/// Environment variable with the number of a child among its kind.
 const NUMBER: &str = "DALSEGNO_TEST_NUMBER";
 const RECORDS: i64 = 50;
 
-/// What a child does. It says `ready` and begins when its standard input ends.
+/// The body of a child: prints `ready` and begins when its standard input ends.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
@@ -99,7 +99,7 @@ fn elsewhere(base: &Path) -> PathBuf {
     base.with_file_name("local").join("catalog")
 }
 
-/// A child that has said `ready`.
+/// A child that has printed `ready`.
 struct Ready {
     process: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -131,7 +131,7 @@ impl Ready {
         drop(self.process.stdin.take());
     }
 
-    /// What it said since it was ready.
+    /// Its output since `ready`.
     fn finish(mut self) -> Vec<String> {
         self.go();
         let said = self
@@ -149,7 +149,7 @@ impl Ready {
     }
 }
 
-/// Starts children, lets them go together, and gives what each of them said.
+/// Starts children, lets them begin together, and returns the output of each.
 fn together(count: usize, action: &str, base: &Path) -> Vec<Vec<String>> {
     let mut children: Vec<Ready> = (0..count)
         .map(|number| Ready::start(action, base, number))
@@ -185,7 +185,7 @@ fn names(folder: &Path) -> BTreeSet<String> {
         .collect()
 }
 
-/// One of the children made the registry, the others found it, and all have the same one.
+/// Checks that one child made the registry, the others found it, and all have the same one.
 fn assert_one_was_made(said: &[Vec<String>], base: &Path) {
     let said: Vec<&str> = said.iter().map(|lines| lines[0].as_str()).collect();
     let id = Registry::open(base).unwrap().id().unwrap();
@@ -267,7 +267,7 @@ fn two_scans_at_once_give_each_array_one_row() {
     assert_sound(&base.join(CATALOG));
 }
 
-/// A handle that waits for `timeout`, and tells whom it waits for.
+/// A handle that waits for `timeout` and reports which process it waits for.
 fn patient(base: &Path, timeout: Duration) -> (Registry, mpsc::Receiver<String>) {
     let (sender, receiver) = mpsc::channel();
     let registry = Options::new()
@@ -304,7 +304,7 @@ fn a_writer_gives_up_after_its_timeout_and_names_the_holder() {
     let told: Vec<String> = told.try_iter().collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with(&pid), "{told:?}");
-    // Reading waits for nobody, and sees nothing of a change that is not committed.
+    // Readers do not wait, and do not see uncommitted changes.
     assert!(keys(&registry).is_empty());
 
     assert_eq!(holder.finish(), ["ok"]);
@@ -358,7 +358,7 @@ fn a_holder_that_is_killed_lets_go() {
 fn a_killed_waiter_does_not_break_the_line() {
     let (_folder, base) = base_with_registry();
     let holder = Ready::start("hold", &base, 0);
-    // The first of them waits for the turn, the second for its place in the queue.
+    // The first waits for its turn, the second for a place in the queue.
     let mut waiters = [0, 1].map(|number| Ready::start("record-one", &base, number));
     for waiter in &mut waiters {
         waiter.go();

@@ -1,4 +1,4 @@
-//! Verify and repair: every class by hand on a small tree, random damage, others at work meanwhile.
+//! Verify and repair: every class by hand on a small tree, random damage, other processes at work.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
@@ -77,7 +77,7 @@ impl World {
         report
     }
 
-    /// Repairs, and checks that data is as it was and that the history says why.
+    /// Repairs, and checks that data is unchanged and that the history says why.
     fn repair(&self, findings: &[VerifyFinding]) -> dalsegno::RepairReport {
         let (before, operations) = (tree(self.folder.path()), self.operations());
         let report = self.registry.repair(findings, &Silent).unwrap();
@@ -87,7 +87,7 @@ impl World {
         report
     }
 
-    /// The last changes say why they were made.
+    /// Checks that the last operations have the reason of a repair.
     fn assert_told(&self, most: u64) {
         let connection = rusqlite::Connection::open(self.path(CATALOG)).unwrap();
         let mut statement = connection
@@ -108,7 +108,7 @@ impl World {
         connection.query_row(count, [], |row| row.get(0)).unwrap()
     }
 
-    /// What each row says, by path.
+    /// Every row as text, by path.
     fn states(&self) -> BTreeMap<String, State> {
         let rows = self.registry.select(&Filter {
             kinds: Kind::ALL.to_vec(),
@@ -118,7 +118,8 @@ impl World {
         rows.map(|row| (row.location().path(), row.state)).collect()
     }
 
-    /// Present rows are those whose metadata stands on disk, and no array is without a row.
+    /// Checks that exactly the rows with metadata on disk are present, and that every array has a
+    /// row.
     fn assert_agrees(&self) {
         let mut on_disk: Vec<String> = tree(self.folder.path())
             .into_keys()
@@ -151,7 +152,7 @@ fn write(path: &Path) {
     }
 }
 
-/// Everything that is not the catalog's, with what tells whether it was changed.
+/// Every file except the catalog's, with its inode, time and size, which show a change.
 fn tree(base: &Path) -> BTreeMap<String, (u64, i64, u64)> {
     let mut found = BTreeMap::new();
     let mut folders = vec![base.to_owned()];
@@ -178,7 +179,7 @@ fn tree(base: &Path) -> BTreeMap<String, (u64, i64, u64)> {
     found
 }
 
-/// Findings as lines: class, path, what a repair does.
+/// Findings as lines: class, path, repair.
 fn lines(findings: &[VerifyFinding]) -> Vec<String> {
     let line = |found: &VerifyFinding| {
         let repair = found.repair.map_or("-", |repair| repair.as_str());

@@ -32,7 +32,7 @@ fn a_copy_is_whole_and_replaces_nothing() {
 }
 
 #[test]
-fn what_is_no_sound_backup_is_told() {
+fn an_unsound_backup_is_reported() {
     let folder = base(1);
     let made = open(folder.path(), NOW).back_up(&Silent).unwrap().unwrap();
     let bytes = fs::read(&made.path).unwrap();
@@ -91,7 +91,7 @@ fn a_backup_in_the_place_of_the_catalog_is_that_catalog() {
     let registry = open(folder.path(), NOW);
     assert_eq!(registry.select(&Filter::default()).unwrap(), before);
     assert!(registry.check_history(None).unwrap().is_whole());
-    // It has a WAL again, so that readers and writers are not in each other's way.
+    // It has a WAL again, so readers and writers do not block each other.
     assert_eq!(registry.health().unwrap().journal_mode, "wal");
     array(&registry, &path(3));
 }

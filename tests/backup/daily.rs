@@ -1,4 +1,4 @@
-//! Before a removal: once a day, three kept, and what happens where it cannot be made.
+//! The backup before a removal: once a day, three kept, and what happens if it cannot be made.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -30,7 +30,7 @@ fn a_removal_backs_the_catalog_up_once_a_day() {
     assert_eq!(names(base), [NAME, "lock"]);
     let made = backups(base).remove(0);
     assert_eq!(made.at, Timestamp(NOW.0 / 1000 * 1000));
-    // It is from before the removal.
+    // The backup was made before the removal.
     let checked = backup::check(&made.path).unwrap();
     assert_eq!(checked.artifacts, 4);
     assert_eq!(checked.registry, open(base, NOW).id().unwrap());
@@ -44,7 +44,7 @@ fn a_removal_backs_the_catalog_up_once_a_day() {
     assert_eq!(now.len(), 2);
     assert_eq!(now[1], made);
     assert_eq!(backup::check(&now[0].path).unwrap().artifacts, 2);
-    // Reading them has made nothing beside them.
+    // Reading the backups left no files beside them.
     assert_eq!(names(base).len(), 3);
 }
 
@@ -116,14 +116,14 @@ fn every_way_to_remove_makes_one() {
     ];
     for (way, remove) in ways {
         let folder = base(3);
-        // Long after: what was written within the last hour stays, and that by the disk's clock.
+        // Much later, because arrays written within the last hour, by the disk's clock, are kept.
         remove(&open(folder.path(), NOW.plus(DAY * 36500)));
         assert_eq!(backups(folder.path()).len(), 1, "{way}");
     }
 }
 
 #[test]
-fn nothing_is_backed_up_where_nothing_goes() {
+fn no_backup_is_made_if_nothing_is_removed() {
     let folder = base(1);
     let registry = open(folder.path(), NOW);
     let nothing = dalsegno::model::filter::Filter {
@@ -149,7 +149,7 @@ fn nothing_is_backed_up_where_nothing_goes() {
 fn a_backup_that_cannot_be_made_holds_up_no_removal() {
     let folder = base(3);
     let base = folder.path();
-    // In the way of the folder: a file, then a link that would lead elsewhere.
+    // A file, then a link to another folder, takes the place of the folder of backups.
     fs::write(base.join(BACKUPS), "a file").unwrap();
     let report = remove_at(base, 1, NOW).unwrap();
     let failure = report.backup_failed.unwrap();
@@ -168,7 +168,7 @@ fn a_backup_that_cannot_be_made_holds_up_no_removal() {
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     fs::remove_file(base.join(BACKUPS)).unwrap();
 
-    // Where it can be made again, it is.
+    // Once a backup can be made again, one is made.
     assert_eq!(remove_at(base, 3, NOW).unwrap().backup_failed, None);
     assert_eq!(names(base), [NAME, "lock"]);
 }
@@ -190,7 +190,7 @@ fn what_is_not_a_backup_is_left_alone() {
     }
     fs::create_dir(dir.join("20200101T000000Z.sqlite3")).unwrap();
     symlink("/nowhere", dir.join("20200102T000000Z.sqlite3")).unwrap();
-    // One that somebody was killed over.
+    // Left by a process that was killed while it made a backup.
     let left = dir.join(format!("new-{}.sqlite3", "0a".repeat(16)));
     fs::write(&left, "half a catalog").unwrap();
     for number in 1..=5 {
@@ -210,7 +210,7 @@ fn what_is_not_a_backup_is_left_alone() {
 fn backups_dated_in_the_future_stop_no_new_one_and_go_first() {
     let folder = base(5);
     let base = folder.path();
-    // By a clock that is ten years ahead, twice.
+    // Two backups, by a clock that is ten years ahead.
     let ahead = NOW.plus(DAY * 3650);
     remove_at(base, 1, ahead).unwrap();
     remove_at(base, 2, ahead.plus(DAY)).unwrap();
@@ -219,7 +219,7 @@ fn backups_dated_in_the_future_stop_no_new_one_and_go_first() {
     for number in 3..=4 {
         let now = NOW.plus(DAY * u32::try_from(number).unwrap());
         remove_at(base, number, now).unwrap();
-        // Not twice a day either.
+        // Still at most one a day.
         assert!(
             open(base, now.plus(HOUR))
                 .back_up(&Silent)
@@ -265,7 +265,7 @@ fn one_that_equals_the_newest_takes_its_place() {
 }
 
 #[test]
-fn whoever_does_not_get_the_lock_goes_on_without() {
+fn a_removal_goes_on_without_a_backup_if_another_process_makes_one() {
     let folder = base(2);
     let base = folder.path();
     fs::create_dir(base.join(BACKUPS)).unwrap();
@@ -310,7 +310,7 @@ fn a_catalog_elsewhere_is_backed_up_in_the_base_directory() {
         beside.iter().all(|name| !name.contains("backup")),
         "{beside:?}"
     );
-    // The disk is lost; the registry is not.
+    // The disk is lost; the registry survives.
     drop(registry);
     drop(local);
     let local = tempfile::tempdir_in(catalog.parent().unwrap().parent().unwrap()).unwrap();
@@ -341,7 +341,7 @@ fn handles_of_every_durability_make_them() {
 }
 
 #[test]
-fn a_backup_may_be_read_by_whoever_may_read_the_catalog() {
+fn a_backup_has_the_permissions_of_the_catalog() {
     for mode in [0o600, 0o640, 0o664] {
         let folder = base(1);
         let catalog = folder.path().join(CATALOG);
@@ -353,7 +353,7 @@ fn a_backup_may_be_read_by_whoever_may_read_the_catalog() {
 }
 
 #[test]
-fn a_monitor_is_told_of_the_backup() {
+fn a_monitor_hears_of_the_backup() {
     #[derive(Default)]
     struct Phases(Mutex<Vec<Option<Phase>>>);
     impl Monitor for Phases {

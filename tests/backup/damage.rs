@@ -8,7 +8,7 @@ use rusqlite::Connection;
 
 use super::{CATALOG, DAY, NOW, at, backups, base, code, names, open, path, remove_at, target};
 
-/// Spoils the root page of a table that no removal reads.
+/// Overwrites the root page of a table that no removal reads.
 fn spoil(catalog: &Path, table: &str) {
     let connection = Connection::open(catalog).unwrap();
     let root: usize = connection

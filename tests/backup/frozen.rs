@@ -1,10 +1,10 @@
-//! Catalogs as each version wrote them, with the data that they tell of: made by the programs of
-//! those versions. Never made anew, and never by a later program.
+//! Catalogs that each released version wrote, with their data. They are never regenerated, least of
+//! all by a later program.
 //!
-//! All hold the run `mito` with two iterations of arrays, one that was recorded and never written,
-//! and the run `er`. From version 2 on an array was removed for good, one lies in the trash, and
-//! one was removed and restored; from 3 on there are pins and scores; from 4 on a history. In that
-//! of version 5 one array has a content hash.
+//! All hold the run `mito` with two iterations of arrays, an array that was recorded and never
+//! written, and the run `er`. From version 2 on, one array was removed for good, one is in the
+//! trash, and one was removed and restored. From version 3 on there are pins and scores, from
+//! version 4 on a history. In version 5, one array has a content hash.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,17 +26,17 @@ use tempfile::TempDir;
 use super::child::{assert_sound, tree};
 use super::{ARRAY, BACKUPS, CATALOG, NAME, NOW, ask, at, backups, names, sql, target};
 
-/// In the trash from version 2 on.
+/// Is in the trash from version 2 on.
 const IN_TRASH: &str = "mito/validation.zarr/2000/crop2/prediction";
-/// Removed for good from version 2 on.
+/// Is removed for good from version 2 on.
 const GONE: &str = "er/validation.zarr/500/crop1/prediction";
 
-/// The versions that there are catalogs of.
+/// Versions that have a frozen catalog.
 pub(crate) fn versions() -> impl Iterator<Item = i64> {
     let newest = newest();
     let has_catalog = |version: &i64| archive(*version).exists();
     let versions: Vec<i64> = (1..=newest).filter(has_catalog).collect();
-    // The newest may be under way; every older one was released.
+    // The newest version may not be released yet; every older one is.
     assert!(versions.iter().copied().eq(1..=5), "{versions:?}");
     versions.into_iter()
 }
@@ -66,7 +66,7 @@ pub(crate) fn unpack(version: i64) -> (TempDir, PathBuf) {
     (folder, base)
 }
 
-/// What every version's view has of each artifact.
+/// Every row of the view `artifact_view`, with the columns that every version has.
 fn rows(catalog: &Path) -> BTreeSet<String> {
     let connection = Connection::open(catalog).unwrap();
     let mut statement = connection
@@ -98,7 +98,7 @@ fn listed(registry: &Registry) -> BTreeSet<String> {
         .collect()
 }
 
-/// The same, read without the library.
+/// The rows that [`listed`] must give, read without the library.
 fn expected(catalog: &Path) -> BTreeSet<String> {
     let connection = Connection::open(catalog).unwrap();
     let mut statement = connection
@@ -134,7 +134,7 @@ fn the_catalogs_are_those_of_their_versions() {
     }
 }
 
-/// The details of operations as they are on disk, by number.
+/// The stored details of operations, by number.
 fn details(catalog: &Path) -> Vec<(i64, String)> {
     let connection = Connection::open(catalog).unwrap();
     let mut statement = connection
@@ -191,7 +191,7 @@ fn each_is_migrated_after_a_backup_and_lists_what_it_held() {
         assert_eq!(rows(&made.path), before, "from {version}");
         assert_sound(&base.join(CATALOG));
 
-        // The second time there is nothing to do.
+        // The second open has nothing to migrate.
         drop(at(NOW).open(&base).unwrap());
         assert_eq!(names(&base), [NAME, "lock"]);
     }
@@ -231,7 +231,7 @@ fn each_is_worked_on_as_if_it_were_new() {
         let (_folder, base) = unpack(version);
         let registry = at(NOW).open(&base).unwrap();
         if version >= 3 {
-            // The pins bind still, and the scores are there.
+            // Pins still bind, and scores are still there.
             let refused = registry.remove_artifact(&target(ARRAY)).unwrap_err();
             assert_eq!(refused.code(), "pinned", "from {version}");
             let mut values = Vec::new();

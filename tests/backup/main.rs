@@ -1,6 +1,5 @@
-//! Backups of the catalog: when one is made, what it holds, which are kept; that nothing is
-//! migrated without one, and that a full disk can be freed without one. Also catalogs as older
-//! versions wrote them.
+//! Backups of the catalog: when one is made, what it holds, which are kept. No migration runs
+//! without one, and a full disk can be freed without one. Also: catalogs that older versions wrote.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -30,7 +29,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_123);
-/// The name of a backup of that moment.
+/// The name of a backup made at this time.
 const NAME: &str = "20231114T221320Z.sqlite3";
 const HOUR: Duration = Duration::from_secs(3600);
 const DAY: Duration = Duration::from_secs(24 * 3600);
@@ -38,7 +37,7 @@ const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 const BACKUPS: &str = ".dalsegno/backups";
 const ARRAY: &str = "mito/validation.zarr/1000/crop1/prediction";
 
-/// What a child does.
+/// The body of a child process.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
@@ -55,12 +54,12 @@ fn at(now: Timestamp) -> Options {
     Options::new().clock(FixedClock(now))
 }
 
-/// Opens the registry of a base directory, or makes one, at a moment.
+/// Opens or makes the registry of a base directory, with a fixed clock.
 fn open(base: &Path, now: Timestamp) -> Registry {
     at(now).create(base).unwrap().0
 }
 
-/// A base directory with as many arrays, of iterations from 1000 on.
+/// Makes a base directory with this many arrays, from iteration 1000 on.
 fn base(arrays: usize) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let registry = open(folder.path(), NOW);
@@ -88,7 +87,7 @@ fn target(path: &str) -> Target {
     Target::Path(path.into())
 }
 
-/// Removes an array at a moment, by a handle of its own.
+/// Removes an array at this time, through a new handle.
 fn remove_at(base: &Path, number: usize, now: Timestamp) -> dalsegno::Result<RemovalReport> {
     open(base, now).remove_artifact(&target(&path(number)))
 }
@@ -97,7 +96,7 @@ fn backups(base: &Path) -> Vec<Backup> {
     backup::list(&base.join(BACKUPS)).unwrap()
 }
 
-/// Every name in the folder of backups.
+/// Lists the folder of backups.
 fn names(base: &Path) -> Vec<String> {
     names_in(&base.join(BACKUPS))
 }

@@ -1,4 +1,4 @@
-//! Before a migration: always, once, and nothing is migrated without.
+//! The backup before a migration: always made, exactly once; no migration runs without it.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -38,7 +38,7 @@ fn of_sixteen_that_open_an_older_catalog_at_once_one_backs_it_up() {
 }
 
 #[test]
-fn a_monitor_is_told_of_both() {
+fn a_monitor_hears_of_both() {
     struct Phases(Arc<Mutex<Vec<Phase>>>);
     impl Monitor for Phases {
         fn begin(&self, phase: Phase, _items: Option<u64>) {
@@ -52,7 +52,7 @@ fn a_monitor_is_told_of_both() {
         .open(&base)
         .unwrap();
     assert_eq!(*told.lock().unwrap(), [Phase::Backup, Phase::Migrate]);
-    // The registry does not hold on to it.
+    // The registry has released the lock.
     assert_eq!(Arc::strong_count(&told), 1);
 }
 
@@ -72,7 +72,7 @@ fn without_a_backup_nothing_is_migrated() {
         assert_eq!(error.hint(), Some(Hint::FreeBackupSpace));
         assert_eq!(fs::read(base.join(CATALOG)).unwrap(), before, "{what}");
         assert_eq!(names_in(folder.path()), ["base"], "{what}");
-        // Mended, it goes on.
+        // After the fix, the migration runs.
         fs::remove_file(base.join(BACKUPS)).unwrap();
         at(NOW).open(&base).unwrap();
         assert_eq!(names(&base), [NAME, "lock"]);

@@ -1,4 +1,4 @@
-//! Checkpoints: one file each, taken in, listed and removed only where their kind is named.
+//! Checkpoints: one file each; adopted, listed and removed only if their kind is named.
 #![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
 
 #[path = "../common/mod.rs"]
@@ -33,7 +33,7 @@ fn base() -> (TempDir, Registry) {
     (folder, registry)
 }
 
-/// Writes a checkpoint and gives its path relative to the base directory.
+/// Writes a checkpoint and returns its path relative to the base directory.
 fn write(base: &Path, run: &str, iteration: i64) -> String {
     let path = format!("{run}/checkpoints/iterations/{iteration}");
     fs::create_dir_all(base.join(&path).parent().unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! Checkpoints are removed one by one, and come back as they were.
+//! Checkpoints are removed one by one, and restored unchanged.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -85,7 +85,7 @@ fn the_links_to_the_best_checkpoints_are_left_alone() {
     assert!(!tree.join(path).exists());
     assert_eq!(fs::read_link(best.join("voi")).unwrap(), link);
     assert_eq!(fs::read_dir(&best).unwrap().count(), 4);
-    // Links and notes are no artifacts, and their folder is none.
+    // Links, notes and their folder are not artifacts.
     for path in ["rawgt_run/checkpoints/crop7/voi", "rawgt_run/checkpoints"] {
         let removed = registry.remove_target(&target(path), &options, &Silent);
         assert_eq!(code(removed), "layout-no-container", "{path}");
@@ -190,7 +190,7 @@ fn what_is_no_regular_file_is_refused_and_stays() {
         }
         let filter = of_run("r", &[Kind::Checkpoint]);
         let options = RemoveOptions {
-            // A link in the place of the folder could hide one to the best checkpoint.
+            // A link in place of the folder could hide a link to the best checkpoint.
             ignore_best_links: true,
             ..kept()
         };
@@ -262,7 +262,7 @@ fn a_folder_in_the_trash_is_not_restored_as_a_checkpoint() {
 #[test]
 fn a_folder_that_is_called_like_a_container_stays() {
     let (folder, registry) = base();
-    // Read from its path the first is an array: it was recorded, so it is known better.
+    // By its path the first is an array, but a recorded key takes precedence.
     let paths = [
         "a/x.zarr/checkpoints/iterations/5",
         "r.zarr/checkpoints/iterations/7",
@@ -357,8 +357,8 @@ fn an_array_of_a_container_goes_without_the_checkpoint_in_it() {
     assert!(registry.get(&Target::Key(key)).unwrap().is_some());
 }
 
-/// What a process leaves that is killed between the renames and the commit of a removal, or of a
-/// restore.
+/// Leaves the state of a process that was killed between the renames and the commit of a removal or
+/// a restore.
 #[test]
 fn a_removal_or_restore_that_was_killed_is_undone() {
     let (folder, registry) = base();
@@ -372,7 +372,7 @@ fn a_removal_or_restore_that_was_killed_is_undone() {
     assert!(manifest.contains(r#""form":"file""#), "{manifest}");
     drop(registry);
 
-    // A restore: the item is back, the catalog does not know.
+    // A restore: the item is back, the catalog does not know it yet.
     let items: serde_json::Value = serde_json::from_str(&manifest).unwrap();
     let note = serde_json::json!({ "items": items["items"] }).to_string();
     fs::write(trash.join("restoring.json"), &note).unwrap();
@@ -383,7 +383,7 @@ fn a_removal_or_restore_that_was_killed_is_undone() {
     assert!(!trash.join("restoring.json").exists());
     drop(registry);
 
-    // Another file came in its place meanwhile: it is nobody's of ours.
+    // Another file took its place in the meantime; it does not belong to the registry.
     fs::write(trash.join("restoring.json"), &note).unwrap();
     fs::rename(trash.join("0"), folder.path().join("aside")).unwrap();
     fs::write(&full, "new").unwrap();
@@ -410,7 +410,7 @@ fn a_removal_or_restore_that_was_killed_is_undone() {
     assert!(is_trash_empty(folder.path()));
     drop(registry);
 
-    // Something that is no file lies there instead: left alone, and told.
+    // Something other than a file is there: it is left alone and reported.
     fs::create_dir_all(trash.join("0")).unwrap();
     fs::write(trash.join("manifest.json"), &manifest).unwrap();
     fs::rename(&full, folder.path().join("aside")).unwrap();

@@ -23,7 +23,7 @@ const OF_HEAD: [&str; 6] = [
 ];
 
 #[test]
-fn a_scan_takes_checkpoints_in_only_where_the_kind_is_named() {
+fn a_scan_adopts_checkpoints_only_if_their_kind_is_named() {
     let (_folder, tree) = unpack("head_zarr2");
     let registry = common::create(&tree);
     let report = scan(&registry, &[]);

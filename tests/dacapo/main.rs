@@ -1,8 +1,8 @@
-//! The real thing: what DaCapo's own store answers, removes and leaves on disk.
+//! Comparison with DaCapo's own store: its answers, its removals, and its trees on disk.
 //!
-//! `data/vectors.json` holds calls of DaCapo's `LocalArrayStore` with their outcome, the two
+//! `data/vectors.json` holds calls of DaCapo's `LocalArrayStore` with their outcomes. The two
 //! archives hold base directories that DaCapo wrote, each with a manifest of the calls that made
-//! its arrays. What dalsegno does otherwise is listed here, case by case.
+//! its arrays. Every case in which dalsegno differs is listed here.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 #[path = "../common/mod.rs"]

@@ -11,8 +11,8 @@ use serde_json::Value;
 
 use crate::vectors;
 
-/// Cases without an identifier, with the code of the error; `argument` where an argument of that
-/// type cannot be passed.
+/// Cases without an identifier, with the error code; `argument` if an argument of that type cannot
+/// be passed.
 const REFUSED: &[(&str, &str)] = &[
     ("p0034", "name-dot"),                // run/.
     ("p0036", "name-absolute"),           // /abs
@@ -63,10 +63,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("p0388", "argument"),                // 5
 ];
 
-/// Cases whose dataset holds superfluous slashes, which we drop: they are the same path.
+/// Cases whose dataset has redundant slashes, which are dropped; the path is the same.
 const SLASHES: &[&str] = &["p0191", "p0192"];
 
-/// An identifier as text, below the root of the test.
+/// An identifier as text, relative to the root of the test.
 #[derive(Debug, PartialEq, Eq)]
 struct Handed {
     container: String,
@@ -97,7 +97,7 @@ impl From<LocalContainerIdentifier> for Handed {
     }
 }
 
-/// Why a call gave nothing: an error's code, or `argument`.
+/// Why a call failed: an error code, or `argument`.
 type Refusal = &'static str;
 
 /// The arguments of a call, by position or by name.
@@ -111,7 +111,7 @@ impl Arguments<'_> {
         positional.or_else(|| self.case["kwargs"].get(name))
     }
 
-    /// An argument as DaCapo formats it into a path. `None` is no name.
+    /// An argument as DaCapo formats it into a path. `None` is not a name.
     fn formatted(&self, position: usize, name: &str) -> Result<String, Refusal> {
         match self.get(position, name).unwrap() {
             Value::String(text) => Ok(text.clone()),
@@ -121,7 +121,7 @@ impl Arguments<'_> {
         }
     }
 
-    /// An argument that DaCapo itself takes as a path only.
+    /// An argument that DaCapo accepts only as a path.
     fn path(&self, position: usize, name: &str) -> Result<String, Refusal> {
         match self.get(position, name).unwrap() {
             Value::Number(_) => Err("argument"),
@@ -195,8 +195,8 @@ fn call(registry: &Registry, case: &Value) -> Result<Vec<Handed>, Refusal> {
     }
 }
 
-/// What DaCapo gave, with `at` in front of its paths; and whether `joined` is the path that
-/// `pathlib` makes, without superfluous slashes.
+/// DaCapo's outcome, with `at` before its paths; and whether `joined` is the path that `pathlib`
+/// makes, without redundant slashes.
 fn expected(case: &Value, at: &str) -> Option<(Vec<Handed>, bool)> {
     let ok = case["expect"].get("ok")?;
     let all = match ok.get("tuple") {
@@ -228,8 +228,8 @@ fn expected(case: &Value, at: &str) -> Option<(Vec<Handed>, bool)> {
     Some((all.collect(), exact))
 }
 
-/// The base directory of a case below `root`, which stands for `/` and for the working directory;
-/// and what stands in front of DaCapo's paths.
+/// The base directory of a case below `root`, which represents both `/` and the working directory;
+/// and the prefix of DaCapo's paths.
 fn place_of(basedir: &str, root: &str) -> (String, String) {
     if basedir.contains("://") {
         return (basedir.to_owned(), String::new());

@@ -1,4 +1,4 @@
-//! What `remove` deletes, beside what DaCapo's deletes.
+//! What `remove` deletes, compared with what DaCapo deletes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -12,8 +12,7 @@ use serde_json::Value;
 
 use crate::{common, vectors};
 
-/// What `remove` answers where it does not do what DaCapo does, after a scan alone: the code of
-/// the error, and why.
+/// Cases in which `remove`, after a scan alone, differs from DaCapo: the error code, and why.
 const REFUSED_REMOVALS: &[(&str, &str)] = &[
     ("r003", "not-recorded"), // the second time
     ("r005", "not-recorded"), // no such container
@@ -43,8 +42,8 @@ const REFUSED_REMOVALS: &[(&str, &str)] = &[
     ("r063", "argument"),            // the dataset is None
 ];
 
-/// The same where the identifier was recorded first: what no scan adopts, because no array is
-/// there or a link stands in the way. Folders that hold arrays or lie in one are left out.
+/// The same if the identifier was recorded first: paths that no scan adopts, because there is no
+/// array or a link on the way. Folders that hold arrays or lie in one are left out.
 const REFUSED_RECORDED: &[(&str, &str)] = &[
     ("r003", "not-recorded"), // the second time
     ("r006", "not-a-folder"),
@@ -70,10 +69,10 @@ const REFUSED_RECORDED: &[(&str, &str)] = &[
     ("r063", "argument"),
 ];
 
-/// Identifiers of folders that are no array: DaCapo deletes them.
+/// Identifiers of folders that are not arrays: DaCapo deletes them.
 const FOLDERS: [&str; 3] = ["r010", "r011", "r014"];
 
-/// DaCapo keeps an N5 container only as long as assertions are on; it is one of ours.
+/// DaCapo spares an N5 container only while assertions are on; dalsegno always does.
 const N5: &str = "r048";
 
 /// Builds the tree of a removal below `root`.
@@ -102,8 +101,8 @@ fn set_up(case: &Value, root: &Path) {
     }
 }
 
-/// Everything below `root` that is no folder, but for the registry's own; links with their
-/// target, files with their content.
+/// Everything below `root` except folders and the registry's files: links with their targets, files
+/// with their contents.
 fn files(root: &Path) -> BTreeMap<String, String> {
     let mut files = BTreeMap::new();
     let mut folders = vec![root.to_owned()];
@@ -133,7 +132,7 @@ fn files(root: &Path) -> BTreeMap<String, String> {
     files
 }
 
-/// The paths that an outcome of DaCapo names and that are no folder.
+/// The paths in an outcome of DaCapo that are not folders.
 fn file_paths(expect: &Value, which: &str) -> BTreeSet<String> {
     let all = expect[which].as_array().unwrap().iter();
     all.map(|path| path.as_str().unwrap())
@@ -142,7 +141,7 @@ fn file_paths(expect: &Value, which: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// What became of one removal.
+/// The outcome of one removal.
 struct Outcome {
     /// The code of the last call's error.
     refused: Option<&'static str>,

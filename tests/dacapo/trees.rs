@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::{common, data};
 
-/// Unpacks a tree and gives its base directory.
+/// Unpacks a tree and returns its base directory.
 fn unpack(tree: &str, folder: &Path) -> PathBuf {
     let archive = fs::File::open(data(&format!("{tree}.tar.gz"))).unwrap();
     let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(archive));
@@ -21,7 +21,7 @@ fn unpack(tree: &str, folder: &Path) -> PathBuf {
     folder.join("base")
 }
 
-/// An array as the manifest and the catalog say it alike.
+/// An array, in a form that manifest and catalog share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Line {
     path: String,
@@ -43,7 +43,7 @@ fn manifest(tree: &str) -> BTreeSet<Line> {
         let text = |field: &str| line[field].as_str().map(str::to_owned);
         let array = text("dataset_path").unwrap();
         let kind = text("kind").unwrap().replace('_', "-");
-        // For snapshots the manifest has the path only; ours is what follows the iteration.
+        // For snapshots the manifest has only the path; the dataset is what follows the iteration.
         let dataset = match (kind.as_str(), line["iteration"].as_i64()) {
             ("snapshot", Some(iteration)) => {
                 let prefix = format!("{iteration}/");
@@ -68,7 +68,7 @@ fn manifest(tree: &str) -> BTreeSet<Line> {
     lines.collect()
 }
 
-/// The catalog in the words of the manifest, read from what an artifact is in JSON.
+/// The catalog in the form of the manifest, read from the JSON of its artifacts.
 fn catalog(registry: &Registry) -> Vec<Line> {
     let rows = registry.select(&Filter::default()).unwrap();
     let lines = rows.iter().map(|row| {
@@ -104,8 +104,8 @@ fn measure(registry: &Registry) -> ScanReport {
     registry.scan(options, &Silent).unwrap()
 }
 
-/// No path of the two trees can be read in two ways: the only best arrays are `crop7/f1_score` and
-/// `crop7/voi`, which begin with no number, so every reading is the one of the manifest.
+/// No path in the two trees is ambiguous: the only best arrays are `crop7/f1_score` and
+/// `crop7/voi`, which do not begin with a number, so every path reads as in the manifest.
 fn check_tree(tree: &str, arrays: usize) {
     let folder = tempfile::tempdir().unwrap();
     let base = unpack(tree, folder.path());
@@ -128,7 +128,7 @@ fn check_tree(tree: &str, arrays: usize) {
         expected.iter().map(|line| line.files).sum::<u64>()
     );
     assert_eq!(report.total.uncounted, 0);
-    // The links of best checkpoints point to files, and dangle: none leads to a folder.
+    // The links of best checkpoints point to missing files, never to a folder.
     assert_eq!(report.findings, []);
 
     let before = registry.select(&Filter::default()).unwrap();
@@ -166,7 +166,7 @@ fn a_scan_finds_every_array_of_release_0_3_5_and_of_a_crashed_run() {
     check_tree("pypi035_zarr2", 27);
 }
 
-/// What the manifest says of the outputs of each iteration of a run: iteration, datasets, outputs.
+/// The outputs of each iteration of a run, by the manifest: iteration, datasets, outputs.
 fn outputs(lines: &BTreeSet<Line>, run: &str) -> Vec<(i64, BTreeSet<String>, u64)> {
     let mut all: BTreeMap<i64, (BTreeSet<String>, u64)> = BTreeMap::new();
     for line in lines

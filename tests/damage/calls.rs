@@ -1,4 +1,4 @@
-//! What is done to a damaged registry, and what may come of it.
+//! Calls on a damaged registry, and the outcomes that are allowed.
 
 use std::path::Path;
 
@@ -13,26 +13,26 @@ use crate::scene::{
     self, CONTAINER, GC_PATHS, GC_RUN, NOW, Scene, Standing, TRASHED, VICTIM, listed,
 };
 
-/// A command. What a rebuild does is in `rebuild`.
+/// A call. Rebuilds are tested in `rebuild`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Call {
     /// Refreshes and lists.
     List,
     /// Removes an array.
     Remove,
-    /// Removes a container with all that lies in it.
+    /// Removes a container with everything in it.
     RemoveContainer,
     /// Makes a plan.
     Gc,
     /// Makes a plan and carries it out.
     GcApply,
-    /// Compares both ways.
+    /// Verifies.
     Verify,
-    /// The same, and mends what was found.
+    /// Verifies and repairs.
     Repair,
-    /// Brings back what is in the trash.
+    /// Restores everything in the trash.
     Restore,
-    /// Unlinks what is in the trash.
+    /// Empties the trash.
     Empty,
 }
 
@@ -50,17 +50,17 @@ pub(crate) const CALLS: [Call; 9] = [
     Empty,
 ];
 
-/// What a call answered.
+/// The outcome of a call.
 #[derive(Debug, Default)]
 pub(crate) struct Answer {
-    /// Paths of the artifacts that it says are gone.
+    /// Paths of the artifacts that it reports as gone.
     pub(crate) gone: Vec<String>,
-    /// What else it tells: rows, findings.
+    /// The rest of its answer: rows, findings.
     pub(crate) told: Vec<String>,
 }
 
 impl Call {
-    /// Does it to a base directory.
+    /// Makes the call on a base directory.
     pub(crate) fn run(self, base: &Path) -> Result<Answer> {
         let registry = scene::open(base, NOW, false)?;
         let mut answer = Answer::default();
@@ -123,7 +123,7 @@ impl Call {
         Ok(answer)
     }
 
-    /// The paths that the call may say are gone.
+    /// Paths that the call may report as gone.
     fn may_remove(self) -> Vec<&'static str> {
         match self {
             Remove => vec![VICTIM],
@@ -154,7 +154,7 @@ fn keep_last() -> GcRequest {
     }
 }
 
-/// A person can act on it: the code is known, and a next step is there.
+/// Checks that a user can act on the error: its code is known, and it has a hint.
 pub(crate) fn assert_clear(error: &Error, name: &str) {
     let (code, hint) = (error.code(), error.hint());
     assert!(Error::CODES.contains(&code), "{name}: {code}: {error}");
@@ -162,18 +162,17 @@ pub(crate) fn assert_clear(error: &Error, name: &str) {
     assert_ne!(code, "internal", "{name}: {error}");
 }
 
-/// Does this damage to a scene, then a call; checks what holds after whatever damage, and gives the
-/// answer.
+/// Damages a scene, makes a call, checks what must hold after any damage, and returns the answer.
 pub(crate) fn meet(name: &str, damage: &dyn Fn(&Path), call: Call) -> Result<Answer> {
     let scene = Scene::with(damage);
     let stood = Standing::of(&scene.base().join(scene::CATALOG));
     let name = format!("{name}, {call:?}");
     let answer = answer_of(&name, &scene, call);
-    scene.assert_not_anew(&stood, &name);
+    scene.assert_no_new_catalog(&stood, &name);
     answer
 }
 
-/// The same in a scene with damage, whatever becomes of the catalog.
+/// The same in a scene that is already damaged; the catalog may end in any state.
 pub(crate) fn answer_of(name: &str, scene: &Scene, call: Call) -> Result<Answer> {
     let answer = call.run(&scene.base());
     match &answer {
@@ -191,7 +190,7 @@ pub(crate) fn answer_of(name: &str, scene: &Scene, call: Call) -> Result<Answer>
     answer
 }
 
-/// The code of an answer; `ok` where there was no error.
+/// The error code of an answer; `ok` without an error.
 pub(crate) fn code(answer: &Result<Answer>) -> &'static str {
     answer.as_ref().map_or_else(Error::code, |_| "ok")
 }

@@ -1,4 +1,4 @@
-//! Arrays with chunks or metadata missing, and other things in their place.
+//! Arrays whose chunks or metadata are missing or replaced by something else.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,9 +10,9 @@ use crate::scene::{GC_PATHS, VICTIM};
 struct Case {
     name: &'static str,
     damage: fn(&Path),
-    /// What a verification finds.
+    /// The classes that a verification finds.
     found: &'static [&'static str],
-    /// What `rm` of the array answers.
+    /// The outcome of `rm` for the array.
     removed: &'static str,
 }
 

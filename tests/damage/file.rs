@@ -1,4 +1,5 @@
-//! The file of the catalog: cut, flipped, emptied, replaced; its log gone or another one's.
+//! Damage to the catalog's file: truncated, flipped, emptied, replaced; its log missing or
+//! another's.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -13,13 +14,12 @@ pub(crate) fn catalog(base: &Path) -> std::path::PathBuf {
     base.join(CATALOG)
 }
 
-/// Moves what stands in the catalog's place to a name that nobody looks at.
+/// Moves the catalog to a name that the registry does not look at.
 fn set_aside(base: &Path) {
     fs::remove_file(catalog(base)).unwrap();
 }
 
-/// A registry of another base directory with the same runs: what a person gets who copies the
-/// wrong file.
+/// A registry of another base directory with the same runs, as if a user copied the wrong file.
 fn of_another(base: &Path) {
     let other = Scene::with(&|other| {
         fs::remove_dir_all(other.join(".dalsegno")).unwrap();
@@ -37,11 +37,11 @@ fn of_another(base: &Path) {
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) damage: fn(&Path),
-    /// What every command answers.
+    /// The outcome of every command.
     pub(crate) code: &'static str,
 }
 
-/// What stands in the place of a catalog and is none.
+/// Files that are not a catalog, in the place of the catalog.
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "emptied",
@@ -156,7 +156,7 @@ fn what_is_no_catalog_is_refused_by_every_command_and_left_as_it_is() {
     for case in CASES {
         for call in CALLS {
             let answer = meet(case.name, &case.damage, call);
-            // Of tables that are gone a command that asks none of them knows nothing.
+            // A command that reads none of the missing tables does not notice.
             let may_be_right = case.name == "a catalog whose tables are gone";
             let found = code(&answer);
             assert!(
@@ -175,7 +175,7 @@ fn a_catalog_cut_at_any_page_costs_no_data_whatever_is_called() {
     assert!(pages > 30, "{pages}");
     let mut told = 0;
     for page in 1..pages {
-        // Every page meets two calls that remove or mend, and two more in turn.
+        // Each page is tested with two calls that remove or repair, and two others in turn.
         let turn = |step: usize| CALLS[(2 * page + step) % CALLS.len()];
         for call in [Call::GcApply, Call::Verify, turn(0), turn(1)] {
             let cut = |base: &Path| fs::write(catalog(base), &bytes[..4096 * page]).unwrap();
@@ -183,7 +183,7 @@ fn a_catalog_cut_at_any_page_costs_no_data_whatever_is_called() {
             let findings = answer.as_ref().map_or(&[][..], |answer| &answer.told[..]);
             let is_found = call == Call::Verify && !findings.is_empty();
             told += usize::from(answer.is_err() || is_found);
-            // A catalog that is not whole never passes for one.
+            // A truncated catalog is never accepted as whole.
             assert!(
                 call != Call::Verify || is_found || answer.is_err(),
                 "{page}"
@@ -196,7 +196,7 @@ fn a_catalog_cut_at_any_page_costs_no_data_whatever_is_called() {
     );
 }
 
-/// Catalogs with flipped bytes: one byte, or a run of them as of a bad sector.
+/// Catalogs with flipped bytes: one byte, or a range like a bad sector.
 pub(crate) fn flips(rounds: usize) -> Vec<(String, Vec<u8>)> {
     let bytes = fs::read(catalog(&Scene::with(&|_| {}).base())).unwrap();
     let mut state = 0x2545_F491_4F6C_DD1D_u64;
@@ -235,8 +235,8 @@ fn beside(base: &Path) -> [Vec<u8>; 3] {
     ["", "-wal", "-shm"].map(|end| fs::read(base.join(format!("{CATALOG}{end}"))).unwrap())
 }
 
-/// The catalog as it was at its last checkpoint; what came later was in the log only. SQLite cannot
-/// tell, but the disk can.
+/// The catalog as of its last checkpoint; later changes were only in the log. SQLite does not
+/// notice, but a comparison with the disk does.
 #[test]
 fn a_log_that_is_gone_takes_rows_and_no_data() {
     let lose_log = |base: &Path| {
@@ -246,7 +246,7 @@ fn a_log_that_is_gone_takes_rows_and_no_data() {
         let removal = registry.trash().unwrap().remove(0).id;
         let target = dalsegno::RestoreTarget::Removal(removal);
         registry.restore(&target).unwrap();
-        // The process is killed, and somebody cleans up.
+        // The process is killed, and a user deletes the log.
         let [catalog_alone, ..] = beside(base);
         drop(registry);
         fs::write(catalog(base), catalog_alone).unwrap();
@@ -263,7 +263,7 @@ fn a_log_that_is_gone_takes_rows_and_no_data() {
                 );
             }
             Call::Verify => {
-                // The removal is one again, and what it took stands in its place.
+                // The removal was rolled back, and its data is back in place.
                 let told = answer.unwrap().told;
                 assert_eq!(
                     told,
@@ -277,7 +277,7 @@ fn a_log_that_is_gone_takes_rows_and_no_data() {
 
 #[test]
 fn a_log_of_another_catalog_costs_no_data() {
-    // Of a catalog with the same layout of pages, and of one that has nothing in common.
+    // The log of a catalog with the same page layout, and of one with nothing in common.
     let of = |is_same: bool| {
         let scene = Scene::with(&|_| {});
         let base = scene.base();
@@ -299,10 +299,10 @@ fn a_log_of_another_catalog_costs_no_data() {
                         fs::write(base.join(format!("{CATALOG}{end}")), bytes).unwrap();
                     }
                 };
-                // SQLite takes the log for the catalog's own, and may cut the file to its length.
+                // SQLite applies the foreign log, and may truncate the file to its length.
                 let scene = Scene::with(&damage);
                 let answer = answer_of(&format!("{name} {ends:?}, {call:?}"), &scene, call);
-                // An index without its log says nothing.
+                // An index without its log is ignored.
                 let is_index = ends.len() == 1 && ends[0] == "-shm";
                 assert!(!is_index || code(&answer) == "ok", "{name} {call:?}");
             }

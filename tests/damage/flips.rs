@@ -1,6 +1,6 @@
-//! Reading and recording in a catalog that is cut or has flipped bits. A cut is told, or the answers
-//! are right. SQLite keeps no checksums, so a flipped bit can change an answer; then the database's
-//! own check of rows against indices tells.
+//! Reading and recording in a catalog that is truncated or has flipped bits. Truncation is an
+//! error, or the answers are right. SQLite keeps no checksums, so a flipped bit can change an
+//! answer; its integrity check, which compares rows with indices, then finds it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -22,22 +22,22 @@ fn prediction(run: &str, iteration: i64) -> Key {
     }
 }
 
-/// A catalog of some pages: its bytes, and what it lists.
+/// A catalog of a few pages: its bytes, and its listing.
 struct Catalog {
     folder: TempDir,
     bytes: Vec<u8>,
     listed: Vec<String>,
 }
 
-/// What became of the use of a damaged catalog.
+/// The outcome of using a damaged catalog.
 #[derive(Debug, PartialEq, Eq)]
 enum Use {
-    /// Some call gave an error.
+    /// A call failed.
     Told,
-    /// Every answer was that of the whole catalog.
+    /// Every answer equals that of the undamaged catalog.
     Right,
-    /// An answer was another, without an error: SQLite keeps no checksums. Whether its integrity
-    /// check, which compares rows with indices, tells.
+    /// An answer differs, without an error. Says whether SQLite's integrity check, which compares
+    /// rows with indices, finds the damage.
     Wrong { integrity_check_tells: bool },
 }
 
@@ -69,7 +69,7 @@ impl Catalog {
         self.bytes.len() / 4096
     }
 
-    /// Puts these bytes in the place of a catalog, opens it, lists and records.
+    /// Writes these bytes as the catalog, opens it, lists and records.
     fn use_damaged(&self, bytes: &[u8], name: &str) -> Use {
         let base = self.folder.path().join(name);
         fs::create_dir_all(base.join(".dalsegno")).unwrap();
@@ -93,7 +93,7 @@ impl Catalog {
                 Err(error) => told |= is_known(&error, name),
             }
         }
-        self.assert_not_anew(&base, bytes.len() as u64);
+        self.assert_no_new_catalog(&base, bytes.len() as u64);
         match (wrong, told) {
             (true, _) => Use::Wrong {
                 integrity_check_tells,
@@ -103,8 +103,8 @@ impl Catalog {
         }
     }
 
-    /// The catalog is the one that stood there, with whatever it had, and nothing beside it.
-    fn assert_not_anew(&self, base: &Path, length: u64) {
+    /// Checks that the catalog was not replaced, and that nothing was added beside it.
+    fn assert_no_new_catalog(&self, base: &Path, length: u64) {
         let found = base.join(CATALOG).metadata().unwrap().len();
         assert!(found >= length, "{found} bytes of {length} are left");
         let beside: Vec<PathBuf> = fs::read_dir(base)
@@ -130,9 +130,9 @@ fn integrity_check(catalog: &Path) -> bool {
     result.as_deref() == Ok("ok")
 }
 
-/// What indices hold too. Sizes, times and the origin stand in the rows alone: nothing could tell
-/// a flipped bit in them. Of the state only a partial index knows, and SQLite's check does not tell
-/// an entry of one that has no row any more.
+/// The columns that indices hold too. Sizes, times and the origin are only in the rows, so a
+/// flipped bit in them cannot be found. The state is only in a partial index, and SQLite's check
+/// does not report an entry of such an index whose row is gone.
 fn listing(registry: &Registry) -> dalsegno::Result<Vec<String>> {
     let rows = registry.select(&Filter::default())?;
     let lines = rows.iter().map(|row| format!("{} {}", row.id, row.key));
@@ -146,7 +146,7 @@ fn a_whole_catalog_is_right() {
 }
 
 #[test]
-fn a_catalog_cut_at_any_page_is_told_or_right() {
+fn a_catalog_cut_at_any_page_is_refused_or_right() {
     let catalog = Catalog::new();
     let pages = catalog.pages();
     assert!(pages > 20, "{pages}");
@@ -191,7 +191,7 @@ fn no_flipped_bit_changes_an_answer_unnoticed_by_the_integrity_check() {
             Use::Wrong { .. } => unnoticed.push((at, bit)),
         }
     }
-    // Most of so small a file is empty pages, where a bit says nothing.
+    // Most of such a small file is free space, whose bits do not matter.
     assert!(told > 50, "only {told} were told");
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

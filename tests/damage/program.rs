@@ -1,4 +1,4 @@
-//! The same through the program: exit code, error code, next step.
+//! The same through the command line: exit code, error code, hint.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -36,7 +36,8 @@ fn program(base: &Path, call: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Code of the error, exit code, and whether a next step was named; it never panics.
+/// Returns error code, exit code and whether there was a hint; checks that the program never
+/// panics.
 fn answer(output: &Output) -> (Option<String>, i32, bool) {
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!stderr.contains("panicked"), "{stderr}");
@@ -65,7 +66,7 @@ fn what_is_no_catalog_ends_every_command_with_exit_code_12_and_a_next_step() {
             assert_eq!(answer(&output), expected, "{name}");
             assert!(output.stdout.is_empty(), "{name}");
             scene.assert_nothing_lost(&[], &name);
-            scene.assert_not_anew(&stood, &name);
+            scene.assert_no_new_catalog(&stood, &name);
         }
     }
 }
@@ -84,7 +85,7 @@ fn a_damaged_row_ends_commands_that_need_it_with_exit_code_12() {
         let (code, exit, is_next) = answer(&output);
         match call[0] {
             "verify" => assert_eq!((code, exit), (None, 4), "{output:?}"),
-            // What it removes has nothing to do with that row.
+            // The removal is not about that row.
             "rm" => assert_eq!((code, exit), (None, 0), "{output:?}"),
             _ => {
                 assert_eq!(code.as_deref(), Some("catalog-row-damaged"), "{output:?}");
@@ -123,6 +124,6 @@ fn a_catalog_cut_in_the_middle_is_no_new_one() {
             assert_eq!((exit, is_next), (12, true), "{output:?}");
         }
         scene.assert_nothing_lost(&[], &format!("{call:?}"));
-        scene.assert_not_anew(&stood, &format!("{call:?}"));
+        scene.assert_no_new_catalog(&stood, &format!("{call:?}"));
     }
 }

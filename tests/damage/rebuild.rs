@@ -1,5 +1,5 @@
-//! A rebuild after every kind of damage: what the disk and the backup can tell is there again, and
-//! nothing is lost.
+//! A rebuild after every kind of damage: everything that the disk and the backup hold is in the new
+//! catalog, and nothing is lost.
 
 use std::fs;
 use std::path::Path;
@@ -26,7 +26,7 @@ fn rebuild(base: &Path, force: bool) -> Result<RebuildReport> {
     made.map(|(_, report)| report)
 }
 
-/// Everything is as it was: the tree, the rows of it, pins, seals and what can be restored.
+/// Checks that everything is as before: the tree, its rows, pins, seals and what can be restored.
 fn assert_whole(scene: &Scene, name: &str) {
     scene.assert_nothing_lost(&[], name);
     let registry = open(&scene.base(), NOW, false).unwrap();
@@ -50,7 +50,7 @@ fn assert_whole(scene: &Scene, name: &str) {
     assert_eq!(registry.restorable(&target).unwrap().len(), 1, "{name}");
 }
 
-/// Does this damage to a scene and rebuilds it; gives the code of the error, or `ok`.
+/// Damages a scene and rebuilds it; returns the error code, or `ok`.
 fn rebuilt(name: &str, damage: &dyn Fn(&Path)) -> &'static str {
     let scene = Scene::with(damage);
     let stood = Standing::of(&catalog(&scene.base()));
@@ -66,14 +66,14 @@ fn rebuilt(name: &str, damage: &dyn Fn(&Path)) -> &'static str {
         Err(error) => {
             crate::calls::assert_clear(&error, name);
             scene.assert_nothing_lost(&[], name);
-            scene.assert_not_anew(&stood, name);
+            scene.assert_no_new_catalog(&stood, name);
             error.code()
         }
     }
 }
 
 #[test]
-fn what_is_no_catalog_is_set_aside_but_for_what_is_somebody_elses() {
+fn what_is_no_catalog_is_set_aside_unless_another_user_owns_it() {
     for case in CASES {
         let expected = match case.code {
             code @ ("catalog-too-new" | "catalog-mismatch") => code,
@@ -99,8 +99,8 @@ fn a_catalog_with_flipped_bytes_is_rebuilt_or_sound() {
         let damage = |base: &Path| fs::write(catalog(base), &damaged).unwrap();
         match rebuilt(&name, &damage) {
             "ok" => rebuilds += 1,
-            // Nothing that SQLite or the rules of rows could tell: values alone, or free space. Of a
-            // flipped version or id, that it is another's.
+            // Damage that neither SQLite nor the checks of rows can find, in values or free space;
+            // or a flipped version or id, which looks like another registry's.
             code => assert!(
                 ["catalog-sound", "catalog-too-new", "catalog-mismatch"].contains(&code),
                 "{name}: {code}"

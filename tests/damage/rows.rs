@@ -1,5 +1,5 @@
-//! Rows that somebody changed: paths that lead elsewhere, unknown kinds and states, names of rows
-//! that are not there. Rows are input: refused or found, never followed.
+//! Rows that were edited by hand: paths that lead elsewhere, unknown kinds and states, references
+//! to missing rows. Rows are input: refused or found, never followed.
 
 use std::path::Path;
 
@@ -11,15 +11,15 @@ const ROW: &str =
     "run_id = (SELECT id FROM run WHERE name = 'a') AND iteration = 1 AND kind_id = 1";
 /// The row of `a/snapshot.zarr/volumes/raw`.
 const NESTED: &str = "array = 'volumes/raw'";
-/// The row of something that `gc` looks at.
+/// A row that `gc` looks at.
 const OF_GC: &str = "run_id = (SELECT id FROM run WHERE name = 'b') AND iteration = 1";
 
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     pub(crate) sql: String,
-    /// Calls that must not be answered as if all was well: `(call, codes)`.
+    /// Calls that must not succeed: `(call, codes)`.
     refused: &'static [(Call, &'static [&'static str])],
-    /// Classes that a verification finds, among others.
+    /// Classes that a verification finds, possibly among others.
     found: &'static [&'static str],
 }
 
@@ -212,7 +212,7 @@ fn a_row_that_breaks_the_rules_is_refused_or_found_and_never_followed() {
     }
 }
 
-/// What is bound stays, though the row that says by what is gone.
+/// A pinned artifact stays although the row of its pin is gone.
 #[test]
 fn what_a_lost_pin_bound_is_not_removed() {
     let scene = Scene::with(&|base| sql(base, "DELETE FROM pin"));

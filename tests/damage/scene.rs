@@ -1,4 +1,4 @@
-//! A base directory with a small real tree, what lies beside it, and what must be left of both.
+//! A base directory with a small real tree, files beside it, and what must be left of both.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
@@ -19,20 +19,20 @@ use tempfile::TempDir;
 
 /// When everything was written and recorded.
 pub(crate) const THEN: Timestamp = Timestamp(1_700_000_000_000);
-/// When the commands are run: ten days later, so that a `gc` takes nothing for new.
+/// When the commands are run: ten days later, so that nothing counts as recent for `gc`.
 pub(crate) const NOW: Timestamp = Timestamp(1_700_864_000_000);
 
-/// What `rm` is to remove.
+/// The array that `rm` removes.
 pub(crate) const VICTIM: &str = "a/validation.zarr/1/crop/prediction";
-/// A container that `rm` is to remove with all that lies in it.
+/// The container that `rm` removes with everything in it.
 pub(crate) const CONTAINER: &str = "a/snapshot.zarr";
-/// What a pin binds.
+/// A pinned array.
 pub(crate) const PINNED: &str = "b/validation.zarr/2/crop/prediction";
-/// What lies in the trash.
+/// An array in the trash.
 pub(crate) const TRASHED: &str = "c/validation.zarr/5/crop/prediction";
-/// The run of which `gc` keeps the last iteration and what is pinned.
+/// The run whose last iteration and pinned arrays `gc` keeps.
 pub(crate) const GC_RUN: &str = "b";
-/// What `gc` removes of it.
+/// The arrays of that run that `gc` removes.
 pub(crate) const GC_PATHS: [&str; 2] = [
     "b/validation.zarr/1/crop/prediction",
     "b/validation.zarr/3/crop/prediction",
@@ -56,16 +56,16 @@ pub(crate) const ARRAYS: [&str; 12] = [
     "c/validation.zarr/6/crop/prediction",
 ];
 
-/// Every file: path below the scene, and content. The catalog's own are left out.
+/// Every file except the catalog's: path below the scene, and content.
 pub(crate) type Files = BTreeMap<String, Vec<u8>>;
 
-/// A folder with a base directory and what lies beside it.
+/// A folder with a base directory and other files beside it.
 pub(crate) struct Scene {
     folder: TempDir,
     pub(crate) before: Files,
 }
 
-/// Where the kernel keeps files in memory, that is quicker; what is tested does not depend on it.
+/// A file system in memory, if there is one: faster, and the tests do not depend on it.
 pub(crate) fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory)
@@ -104,7 +104,7 @@ fn write_scene(folder: &Path) {
     };
     registry.scan(options, &Silent).unwrap();
     registry.seal(&Target::Path(VICTIM.into())).unwrap();
-    // Pages enough that a cut leaves something: identifiers that were handed out.
+    // Reserved identifiers, so that the catalog has enough pages to be truncated.
     let keys: Vec<Key> = (0..400).map(|iteration| key("bulk", iteration)).collect();
     registry.record_many(&keys).unwrap();
     let pinned = registry.get(&Target::Path(PINNED.into())).unwrap();
@@ -119,7 +119,7 @@ fn write_scene(folder: &Path) {
     registry.remove_target(&trashed, &options, &Silent).unwrap();
 }
 
-/// Opens the registry of a base directory, or makes one, at a moment.
+/// Opens or makes the registry of a base directory, with a fixed clock.
 pub(crate) fn open(base: &Path, now: Timestamp, make: bool) -> dalsegno::Result<Registry> {
     let options = Options::new()
         .lock_timeout(Duration::from_secs(5))
@@ -138,7 +138,7 @@ pub(crate) fn key(run: &str, iteration: i64) -> Key {
     }
 }
 
-/// Writes an array of four files, each of which says where it belongs, all of them old.
+/// Writes an array of four old files, each with its own path as content.
 pub(crate) fn write_array(array: &Path) {
     fs::create_dir_all(array.join("0")).unwrap();
     let time = SystemTime::UNIX_EPOCH + Duration::from_millis(THEN.0 as u64);
@@ -152,8 +152,8 @@ pub(crate) fn write_array(array: &Path) {
     }
 }
 
-/// Copies a folder; times stay, since they tell whether an array was written anew. The reserve of a
-/// catalog, which nobody reads, gets its length only.
+/// Copies a folder with its times, which show whether an array was rewritten. A catalog's reserve
+/// is never read, so only its length is copied.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -174,7 +174,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 impl Scene {
-    /// A copy of the scene, with this damage done to its base directory.
+    /// A copy of the scene with a damaged base directory.
     pub(crate) fn with(damage: &dyn Fn(&Path)) -> Self {
         let folder = scratch();
         copy(template(), folder.path());
@@ -187,9 +187,9 @@ impl Scene {
         self.folder.path().join("base")
     }
 
-    /// What is left is what was there, but for these artifacts, all of which are gone. What lies in
-    /// the trash may have gone back to its place: that is what a recovery does where the catalog
-    /// does not know of a removal any more.
+    /// Checks that everything is still there except these artifacts, all of which are gone. Data in
+    /// the trash may be back in its place: recovery does that if the catalog no longer knows the
+    /// removal.
     pub(crate) fn assert_nothing_lost(&self, gone: &[String], name: &str) {
         let after = files(self.folder.path());
         let back = |path: &str| {
@@ -212,7 +212,7 @@ impl Scene {
                     assert!(found == content, "{name}: {path} has another content");
                     known.push(at);
                 }
-                // The manifest goes with the last item of its removal.
+                // The manifest is deleted with the last item of its removal.
                 None if path.ends_with("/manifest.json") => {}
                 None => assert!(is_gone(path), "{name}: {path} is lost"),
             }
@@ -221,12 +221,12 @@ impl Scene {
         assert_eq!(new.next(), None, "{name}: a new file");
     }
 
-    /// In the place of the catalog stands what stood there; nothing is beside it that is no part of
-    /// a registry.
-    pub(crate) fn assert_not_anew(&self, stood: &Standing, name: &str) {
+    /// Checks that the catalog's file is the one that was there, with only registry files beside
+    /// it.
+    pub(crate) fn assert_no_new_catalog(&self, stood: &Standing, name: &str) {
         let stands = Standing::of(&self.base().join(CATALOG));
         let fits = match (stood, &stands) {
-            // A change may make it larger, and a checkpoint never cuts it.
+            // A change may grow it, and a checkpoint never truncates it.
             (Standing::File(before), Standing::File(after)) => after >= before,
             (before, after) => before == after,
         };
@@ -238,7 +238,7 @@ impl Scene {
     }
 }
 
-/// What stands in the place of a catalog.
+/// What is at the path of the catalog.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Standing {
     Nothing,
@@ -262,7 +262,7 @@ impl Standing {
     }
 }
 
-/// Every file below a folder but those beside the catalog; of a symbolic link, what it says.
+/// Every file below a folder except those beside the catalog; for a symbolic link, its target.
 pub(crate) fn files(folder: &Path) -> Files {
     let mut files = Files::new();
     let mut folders = vec![folder.to_owned()];
@@ -274,7 +274,7 @@ pub(crate) fn files(folder: &Path) -> Files {
             if kind.is_dir() {
                 folders.push(path);
             } else if is_catalogs_own(name) {
-                // What stands there is looked at by itself.
+                // The catalog itself is checked separately.
             } else if kind.is_symlink() {
                 let target = fs::read_link(&path).unwrap().into_os_string();
                 files.insert(name.to_owned(), target.into_encoded_bytes());
@@ -286,19 +286,19 @@ pub(crate) fn files(folder: &Path) -> Files {
     files
 }
 
-/// Whether a file is the catalog, beside it, or a backup of it.
+/// Whether a file is the catalog, one of SQLite's beside it, or a backup.
 fn is_catalogs_own(name: &str) -> bool {
     name.starts_with(&format!("base/{CATALOG}")) || name.starts_with("base/.dalsegno/backups/")
 }
 
-/// Changes the catalog of a base directory as somebody with `sqlite3` might.
+/// Changes the catalog of a base directory by plain SQL, as a user with `sqlite3` might.
 pub(crate) fn sql(base: &Path, sql: &str) {
     let connection = Connection::open(base.join(CATALOG)).unwrap();
     let off = "PRAGMA foreign_keys = off; PRAGMA ignore_check_constraints = on;";
     connection.execute_batch(&format!("{off}{sql}")).unwrap();
 }
 
-/// Paths of the rows that the library gives.
+/// Paths of the rows that the library lists.
 pub(crate) fn listed(registry: &Registry) -> dalsegno::Result<Vec<String>> {
     let rows = registry.select(&Filter::default())?.into_iter();
     Ok(rows.map(|row| row.location().path()).collect())

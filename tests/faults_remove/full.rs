@@ -1,10 +1,10 @@
-//! Full disks that are really full: a small file system in memory, filled to the last byte or the
-//! last inode. Without a byte left, removing works all the same, with what the reserve gives back, and
-//! frees space. Without an inode left it needs two, for a folder in the trash and a manifest, and
-//! a new process two more, for SQLite's log: then it changes nothing and says so. No backup takes the
-//! room that a removal needs.
+//! Really full disks: a small file system in memory, filled to the last byte or the last inode. With
+//! no byte left, a removal still works, in the space of the reserve, and frees space. With no inode
+//! left it cannot: it needs two, for a folder in the trash and a manifest, and a new process two
+//! more, for SQLite's log. It then changes nothing and fails with the reason. No backup takes the
+//! space that a removal needs.
 //!
-//! Needs the right to mount; where it is missing this says so and is left out.
+//! Needs the right to mount; without it the tests say so and are left out.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -71,7 +71,7 @@ fn without_inodes(disk: &Path, registry: Registry) {
     }
     let registry = Registry::open(&base).unwrap();
     let report = registry.remove_artifact(&target(1)).unwrap();
-    // A backup would have taken them.
+    // A backup would have used them up.
     assert_eq!(report.backup_failed.unwrap().code, "catalog-io");
     assert_eq!(registry.backups().unwrap(), []);
     assert_eq!(rows(&registry), count - 1);
@@ -81,7 +81,7 @@ fn without_inodes(disk: &Path, registry: Registry) {
 fn without_bytes(disk: &Path, registry: Registry) {
     let base = registry.base().to_owned();
     let count = rows(&registry);
-    // By a handle of its own, as the command does; closing the first one made some room.
+    // Through a new handle, as the command does; closing the first one freed some space.
     drop(registry);
     fill(disk, "space");
     let registry = Registry::open(&base).unwrap();
@@ -98,7 +98,7 @@ fn without_bytes(disk: &Path, registry: Registry) {
     assert_eq!(rows(&registry), count - 1);
     drop(registry);
 
-    // Without a reserve, which such small arrays do not free the room for: all or nothing.
+    // Without the reserve, for which such small arrays free too little space: all or nothing.
     fill(disk, "space");
     let before = arrays(&base);
     let removed = Registry::open(&base).and_then(|registry| {
@@ -124,7 +124,7 @@ fn without_bytes(disk: &Path, registry: Registry) {
     assert_eq!((arrays(&base), rows(&registry)), (before, count - 1));
     let all = registry.remove_many(&Filter::default(), &RemoveOptions::default(), &Silent);
     assert!(all.unwrap().purge.unwrap().is_done);
-    // There is a reserve again.
+    // The reserve is back.
     let reserve = base.join(".dalsegno/catalog.sqlite3.reserve");
     assert!(reserve.metadata().unwrap().len() > 1 << 20);
 }
@@ -143,7 +143,7 @@ fn arrays(base: &Path) -> BTreeMap<String, String> {
     files
 }
 
-/// Fills a disk until nothing goes on it any more.
+/// Fills a disk completely.
 fn fill(disk: &Path, what: &str) {
     for number in 0.. {
         let path = disk.join(format!("fill-{what}-{number}"));

@@ -1,4 +1,4 @@
-//! What is on disk and in the catalog, read without the library.
+//! The state of disk and catalog, read without the library.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -7,12 +7,12 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-/// Where an artifact is: row and data.
+/// Where an artifact is, row and data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Where {
-    /// The row is there, and the data at its place.
+    /// The row is there, and the data in its place.
     Place,
-    /// The row is in a kept removal, and the data whole in its folder.
+    /// The row is in a kept removal, and the data is whole in the removal's folder.
     Trash,
     /// Neither row nor data is there.
     Gone,
@@ -26,7 +26,7 @@ pub(crate) struct Removed {
     pub(crate) is_restored: bool,
 }
 
-/// Everything that can be seen.
+/// Everything that can be observed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Observed {
     /// Each row as text, by its path.
@@ -35,7 +35,7 @@ pub(crate) struct Observed {
     pub(crate) removals: BTreeMap<String, i64>,
     /// Removed artifacts by their path.
     pub(crate) removed: BTreeMap<String, Vec<Removed>>,
-    /// Mode and content of every file and folder below the scene but the catalog's own.
+    /// Mode and content of every file and folder below the scene except the catalog's.
     pub(crate) tree: BTreeMap<String, String>,
     /// Names in the trash.
     pub(crate) trash: BTreeSet<String>,
@@ -44,7 +44,7 @@ pub(crate) struct Observed {
 const TRASH: &str = "base/.dalsegno/trash/";
 
 impl Observed {
-    /// Looks at a scene: a folder with a base directory in it.
+    /// Observes a scene: a folder with a base directory in it.
     pub(crate) fn of(scene: &Path) -> Self {
         let mut seen = Self {
             rows: BTreeMap::new(),
@@ -158,7 +158,7 @@ impl Observed {
             !removed.is_restored && self.removals.get(&removed.removal) == Some(&0)
         })?;
         let item = format!("{TRASH}{}/{}", removed.removal, removed.item?);
-        // In a container that was moved as a whole the array lies where it lay.
+        // In a container that was moved as a whole, the array keeps its path.
         let container = path.split_inclusive('/').take(2).collect::<String>();
         let nested = format!("{item}/{}", &path[container.len()..]);
         Some(if self.tree.contains_key(&nested) {
@@ -168,7 +168,7 @@ impl Observed {
         })
     }
 
-    /// Where an artifact is; a pair that does not fit, row and data, fails.
+    /// Where an artifact is; panics if row and data do not agree.
     pub(crate) fn place(&self, original: &Self, path: &str) -> Where {
         let full = format!("base/{path}");
         let data = original.below(&full);
@@ -227,8 +227,8 @@ impl Observed {
         found.map(|(path, _)| path.as_str()).collect()
     }
 
-    /// Every file is at its place or in the trash, once; or it is gone by a committed removal that
-    /// does not keep it.
+    /// Checks that every file is once in its place or in the trash; or is gone by a committed
+    /// removal that does not keep it.
     pub(crate) fn assert_nothing_lost(&self, original: &Self) {
         for path in original.rows.keys() {
             for (content, file) in original.files_of(path) {
@@ -258,7 +258,7 @@ impl Observed {
         }
     }
 
-    /// What belongs to none of the targets is as it was: rows, files, what lies beside the base.
+    /// Checks that rows and files of other artifacts, and files beside the base, are unchanged.
     pub(crate) fn assert_others_untouched(&self, original: &Self, targets: &[String]) {
         let is_other = |path: &str| {
             let path = path.strip_prefix("base/").unwrap_or(path);
@@ -270,7 +270,7 @@ impl Observed {
             assert_eq!(self.rows.get(path), Some(row), "the row of {path}");
         }
         for (path, line) in original.tree.iter().filter(|(path, _)| is_other(path)) {
-            // A folder that only led to targets, and a container's own metadata, may go with them.
+            // A folder that held only targets, and a container's own metadata, may go with them.
             let leads = targets
                 .iter()
                 .any(|target| format!("base/{target}/").starts_with(&format!("{path}/")));

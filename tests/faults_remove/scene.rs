@@ -1,4 +1,4 @@
-//! What the children do, on what, and what may come of it.
+//! The cases that children run, their base directories, and the outcomes that are allowed.
 
 use std::fs;
 use std::io::Read;
@@ -18,15 +18,15 @@ use crate::child::{self, prediction, say};
 use crate::fault::{copy, in_order, trace};
 use crate::observe::Where;
 
-/// Before the name of a case: by a handle that promises no durability.
+/// Prefix of the name of a case that runs with relaxed durability.
 pub(crate) const RELAXED: &str = "relaxed-";
 
-/// What a child does.
+/// The case that a child runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Case {
     /// One array, which leaves empty parents, is removed and purged.
     One,
-    /// The same, with the catalog backed up before, where three older backups are.
+    /// The same, with a backup of the catalog before it, and three older backups.
     BackedUp,
     /// Twenty arrays of several parents.
     Many,
@@ -34,7 +34,7 @@ pub(crate) enum Case {
     Container,
     /// Two arrays and a checkpoint, into the trash.
     Kept,
-    /// Everything of a removal is restored.
+    /// A removal is restored completely.
     Restore,
     /// An array, but not the checkpoint, of a removal.
     RestoreOne,
@@ -42,11 +42,11 @@ pub(crate) enum Case {
     Empty,
     /// An open after a removal that was killed between its renames and its commit.
     RecoverRemoval,
-    /// An open after a restore that was killed there.
+    /// An open after a restore that was killed at the same point.
     RecoverRestore,
     /// An open after a purge that was killed midway.
     RecoverPurge,
-    /// An open after a removal that was killed when all was unlinked and that was not noted.
+    /// An open after a removal that was killed when everything was unlinked but not yet noted.
     RecoverNote,
 }
 
@@ -55,7 +55,7 @@ use Case::{
     RecoverRestore, Restore, RestoreOne,
 };
 
-/// Where the arrays of a case are, together, before or after it.
+/// Where all arrays of a case are, before or after it.
 pub(crate) type Places = &'static [Where];
 
 impl Case {
@@ -94,7 +94,7 @@ impl Case {
         all.into_iter().find(|case| case.name() == name)
     }
 
-    /// What is cut short before the case begins, and behind which call.
+    /// The work that is interrupted before the case begins, and after which call.
     fn interrupted(self) -> Option<(Self, Behind)> {
         Some(match self {
             RecoverRemoval => (Kept, Behind::Last("renameat2")),
@@ -109,7 +109,7 @@ impl Case {
         self.interrupted().is_some()
     }
 
-    /// What the case is about; everything else stays where it is.
+    /// The arrays of the case; everything else stays in place.
     pub(crate) fn targets(self) -> Vec<Key> {
         let few = |last| (1..=last).map(|iteration| prediction("few", iteration));
         let with_weights = |last| few(last).chain([checkpoint(1)]);
@@ -122,8 +122,8 @@ impl Case {
         }
     }
 
-    /// Where the targets are when the case begins, and where when it is done. Those of a case that
-    /// is no [`Case::is_atomic`] move one by one.
+    /// Where the targets are when the case begins and when it is done. Without
+    /// [`Case::is_atomic`], they move one by one.
     pub(crate) fn places(self) -> (Places, Places) {
         const ALL: fn(Where) -> Places = |place| match place {
             Where::Place => &[Where::Place],
@@ -146,7 +146,7 @@ impl Case {
         self != Empty
     }
 
-    /// Makes the base directory, with everything at its place, and a folder beside it.
+    /// Makes the base directory, with everything in place, and a folder beside it.
     pub(crate) fn write(folder: &Path) {
         let base = folder.join("base");
         for key in few_all().chain(many()).chain(whole()) {
@@ -163,7 +163,7 @@ impl Case {
             let group = base.join(container).join("validation.zarr/.zgroup");
             fs::write(group, format!("{{\"of\": \"{container}\"}}")).unwrap();
         }
-        // What the registry does not know: neighbours that nobody may touch.
+        // Neighbours that the registry does not know and must not touch.
         write_array(&base.join("few/validation.zarr/2/neighbour"));
         write_array(&base.join("many/validation.zarr/neighbour"));
         fs::write(base.join("many/validation.zarr/notes.txt"), "precious").unwrap();
@@ -181,13 +181,13 @@ impl Case {
             .unwrap();
     }
 
-    /// Makes the backup of today, so that no removal does.
+    /// Makes the daily backup, so that no removal makes one.
     pub(crate) fn back_up(folder: &Path) {
         let registry = Registry::open(folder.join("base")).unwrap();
         registry.back_up(&Silent).unwrap().unwrap();
     }
 
-    /// Does what comes before the case, up to what is cut short.
+    /// Prepares the case, up to the work that is interrupted.
     pub(crate) fn prepare(self, folder: &Path) {
         let base = folder.join("base");
         let case = self.interrupted().map_or(self, |(case, _)| case);
@@ -204,7 +204,7 @@ impl Case {
         }
     }
 
-    /// Finds the call of the interrupted work that a child is killed at.
+    /// Finds the call at which the interrupted work is killed.
     pub(crate) fn find_interruption(self, template: &Path) -> Option<String> {
         let (case, behind) = self.interrupted()?;
         let scratch = template.with_file_name("scratch");
@@ -218,7 +218,8 @@ impl Case {
         let all: Vec<usize> = (0..calls.len()).filter(|&at| calls[at].0 == name).collect();
         let (call, number) = match behind {
             Behind::Last(_) => calls[all[all.len() - 1] + 1].clone(),
-            // Another time other threads may do it, and more of them. One of eight makes an eighth.
+            // In the next run other threads may make the calls, and more of them: one in eight is
+            // enough.
             Behind::Half(_) => {
                 let (call, number) = calls[all[all.len() / 2]].clone();
                 (call, number.min(all.len() / 8))
@@ -227,7 +228,7 @@ impl Case {
         Some(format!("inject={call}:signal=SIGKILL:when={number}"))
     }
 
-    /// Lets a child begin what the case is to recover from, and be killed.
+    /// Lets a child begin the work that the case recovers from, and kills it.
     pub(crate) fn interrupt(self, base: &Path, interruption: &str) {
         let (case, _) = self.interrupted().unwrap();
         let traced = trace(case.name(), base, interruption, Path::new("/dev/null")).unwrap();
@@ -242,7 +243,7 @@ pub(crate) const OLDER: [&str; 3] = [
     "20200101T000000Z.sqlite3",
 ];
 
-/// Puts three old backups, which differ, in the place of the new one, and what a killed one left.
+/// Replaces the new backup by three different old ones, and the leftovers of a killed one.
 fn age_the_backup(registry: &Registry) {
     let new = registry.backups().unwrap().remove(0).path;
     for (number, name) in OLDER.iter().enumerate() {
@@ -258,9 +259,9 @@ fn age_the_backup(registry: &Registry) {
 
 #[derive(Clone, Copy)]
 enum Behind {
-    /// Directly behind the last call of this name.
+    /// Directly after the last call of this name.
     Last(&'static str),
-    /// In the middle of the calls of this name.
+    /// Halfway through the calls of this name.
     Half(&'static str),
 }
 
@@ -291,7 +292,7 @@ fn whole() -> impl Iterator<Item = Key> {
     (1..=3).map(|iteration| prediction("whole", iteration))
 }
 
-/// Writes an array of three files, each of which tells where it belongs.
+/// Writes an array of three files, each with its own path as content.
 fn write_array(array: &Path) {
     let chunks = array.join("0/0");
     fs::create_dir_all(&chunks).unwrap();
@@ -338,12 +339,12 @@ pub(crate) fn child() {
         None => (action.as_str(), Durability::Full),
     };
     let case = Case::of_name(name).unwrap();
-    // SAFETY: a plain system call; it lets strace in where only parents may trace.
+    // SAFETY: a plain system call; it lets strace attach if only parents may trace.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     say("ready");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
-    // With less patience than usual: some faults leave locks that only the end of the process
-    // frees.
+    // With a short lock timeout: some faults leave locks that are released only when the process
+    // ends.
     let opened = Options::new()
         .lock_timeout(Duration::from_secs(1))
         .durability(durability)
@@ -354,8 +355,8 @@ pub(crate) fn child() {
     };
     let done = act(case, &registry);
     if let Err(error) = done {
-        // After a failure the process ends without closing anything: SQLite's log stays as it is,
-        // with what a commit that failed has left in it.
+        // After a failure the process exits without closing anything, so SQLite's log keeps what a
+        // failed commit left in it.
         std::mem::forget(registry);
         return say(error.code());
     }

@@ -1,4 +1,4 @@
-//! One run for each fault, and what must hold after it.
+//! One run for each fault, and the checks after it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,16 +39,16 @@ impl Fault {
     }
 }
 
-/// What a sweep starts from.
+/// The start of a sweep.
 struct Template {
     folder: TempDir,
     case: Case,
-    /// The scene with everything at its place, as it was first.
+    /// The first state of the scene, with everything in place.
     original: Observed,
     interruption: Option<String>,
 }
 
-/// Where the kernel keeps files in memory, that is quicker; what is tested does not depend on it.
+/// A file system in memory, if there is one: faster, and the tests do not depend on it.
 fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory)
@@ -94,7 +94,7 @@ impl Template {
     }
 }
 
-/// Makes each of these calls, or where there are none named every call, go wrong in turn.
+/// Makes each of these calls, or every call if none is named, fail in turn.
 pub(crate) fn sweep(case: Case, fault: Fault, names: &[&str]) {
     let what = format!("{}:{}", case.name(), fault.name());
     let only = std::env::var("DALSEGNO_FAULT").ok();
@@ -113,7 +113,7 @@ pub(crate) fn sweep(case: Case, fault: Fault, names: &[&str]) {
     assert_eq!(traced.said, ["ok"], "{what}\n{}", traced.stderr);
     template.check(&scene, Fault::Kill, &traced.said);
     let mut calls = calls(&fs::read_to_string(&output).unwrap());
-    // Threads may share the work otherwise the next time.
+    // In the next run threads may share the work differently.
     let most = calls
         .iter()
         .filter(|(name, _)| name == "unlinkat")
@@ -177,7 +177,7 @@ impl Template {
             .collect();
         settled.assert_others_untouched(&self.original, &targets);
         self.check_places(&places, fault, said);
-        // Nothing is in the trash but what removals keep there, with a manifest.
+        // The trash holds only what removals keep, each with a manifest.
         let kept = settled.removals.iter().filter(|(_, state)| **state == 0);
         assert!(kept.map(|(id, _)| id).eq(&settled.trash), "{settled:#?}");
         for path in settled.tree.keys() {
@@ -217,7 +217,7 @@ impl Template {
         let may_be_either = match said.first().map(String::as_str) {
             Some("ok") => return assert!(are(after), "acknowledged, and {places:?}"),
             Some("left") | None => true,
-            // Where the disk is broken for good nobody can tell what became of a commit.
+            // If the disk stays broken, the outcome of a commit cannot be known.
             Some(_) => matches!(fault, Fault::Forever(_)),
         };
         if self.case.is_atomic() {
@@ -229,7 +229,7 @@ impl Template {
         }
     }
 
-    /// What is in the trash comes back identical.
+    /// Checks that everything in the trash is restored identically.
     fn check_restore(&self, scene: &Path, settled: &Observed) {
         let registry = Registry::open(scene.join("base")).unwrap();
         for (id, _) in settled.removals.iter().filter(|(_, state)| **state == 0) {
@@ -247,7 +247,7 @@ impl Template {
     }
 }
 
-/// Whether a call failed that leaves the program able to put everything back by itself.
+/// Whether the program can undo everything by itself after this call failed.
 fn is_undone_at_once(fault: Fault, said: &[String]) -> bool {
     let has_failed = said.first().is_some_and(|said| said != "ok");
     has_failed && matches!(fault, Fault::Once(_))
@@ -271,12 +271,12 @@ fn recover_by_two(base: &Path) {
     for child in children {
         let output = child.wait_with_output().unwrap();
         let said = crate::child::answer(&output);
-        // One may see what the other is about to finish.
+        // One may see work that the other is about to finish.
         assert!(matches!(said[1].as_str(), "ok" | "left"), "{said:?}");
     }
 }
 
-/// Every backup is sound, and none of the older ones went before a new one was there.
+/// Checks that every backup is sound, and that no older one was deleted before a new one was there.
 fn check_backups(base: &Path, fault: Fault, said: &[String]) {
     let folder = base.join(".dalsegno/backups");
     let mut names = Vec::new();
@@ -297,7 +297,7 @@ fn check_backups(base: &Path, fault: Fault, said: &[String]) {
             "{names:?}"
         );
     }
-    // Of several files one is made at a time, and what is left of one goes with the next.
+    // Backups are made one at a time, and leftovers of one are deleted with the next.
     let all = fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name());
@@ -320,7 +320,7 @@ fn assert_no_empty_folders(settled: &Observed) {
     }
 }
 
-/// The calls from the last rename to the first unlink, by a handle that is relaxed or not.
+/// The calls from the last rename to the first unlink, by a handle with or without durability.
 pub(crate) fn calls_before_unlinking(is_relaxed: bool) -> Option<Vec<String>> {
     if !strace::works("the order of syncs and unlinks") {
         return None;

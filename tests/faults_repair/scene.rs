@@ -1,4 +1,4 @@
-//! A base directory with something to repair of every kind, and what must be left of it.
+//! A base directory with something of every kind to repair, and what must be left of it.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, FileTimes};
@@ -25,7 +25,7 @@ pub(crate) const COMPLETE: VerifyOptions = VerifyOptions {
     threads: Some(2),
 };
 
-/// What is found: class and repair.
+/// The expected findings: class and repair.
 pub(crate) const FOUND: [&str; 14] = [
     "moved with-parts",
     "copied with-parts",
@@ -43,7 +43,7 @@ pub(crate) const FOUND: [&str; 14] = [
     "trash-unsettled settle",
 ];
 
-/// What no repair mends.
+/// Findings that no repair fixes.
 pub(crate) const LEFT: [&str; 2] = ["no-metadata -", "wrong-type -"];
 
 const GONE: &str = "a/validation.zarr/1/x/prediction";
@@ -54,7 +54,7 @@ const FEWER: &str = "a/validation.zarr/5/x/prediction";
 const SMALLER: &str = "a/validation.zarr/6/x/prediction";
 const REWRITTEN: &str = "a/validation.zarr/7/x/prediction";
 const WHOLE: &str = "a/validation.zarr/8/x/prediction";
-/// By their numbers in the trash.
+/// Their numbers in the trash.
 const CUT_SHORT: [&str; 2] = [
     "a/validation.zarr/10/x/prediction",
     "a/validation.zarr/9/x/prediction",
@@ -63,7 +63,7 @@ const NEW: &str = "d/validation.zarr/77/y/prediction";
 const OF_MOVED: &str = "b/validation.zarr/1/x/prediction";
 const OF_COPIED: &str = "c/validation.zarr/1/x/prediction";
 
-/// What somebody removes while it is repaired.
+/// The arrays that another process removes during the repair.
 pub(crate) const REMOVED: [&str; 5] = [FEWER, SMALLER, BACK, WHOLE, NEW];
 
 /// Mode, inode, time, size and content of every file of the runs.
@@ -81,7 +81,7 @@ fn scratch() -> TempDir {
         .unwrap()
 }
 
-/// Writes an array. What was moved or copied is known by its times, so each has its own.
+/// Writes an array with times of its own, by which moved or copied data is recognised.
 fn write(path: &Path) {
     static WRITTEN: AtomicU64 = AtomicU64::new(0);
     let age = Duration::from_secs(60 * WRITTEN.fetch_add(1, Ordering::Relaxed));
@@ -111,7 +111,7 @@ impl Scene {
         Self { folder, before }
     }
 
-    /// The same once more, as it was first.
+    /// A copy of the scene in its first state.
     pub(crate) fn again(&self) -> Self {
         let folder = scratch();
         let template = folder.path().join("template");
@@ -131,7 +131,8 @@ impl Scene {
         self.assert_data_untouched_but(&[], point);
     }
 
-    /// Every file is the one that it was, at its place; those of these artifacts are gone.
+    /// Checks that every file is the same and in place, except those of these artifacts, which are
+    /// gone.
     pub(crate) fn assert_data_untouched_but(&self, removed: &[&str], point: &str) {
         let mut after = files(&self.base());
         for (path, file) in &self.before {
@@ -142,7 +143,7 @@ impl Scene {
                 assert!(!after.contains_key(path), "{point}: {path} is there");
                 continue;
             }
-            // An interrupted removal is undone: by the inode, the very same file.
+            // An interrupted removal is rolled back: the inode shows that it is the same file.
             let at = match after.contains_key(path) {
                 true => path.clone(),
                 false => place_of(path).unwrap_or_default(),
@@ -158,7 +159,7 @@ impl Scene {
     }
 }
 
-/// Where what lies in the trash belongs.
+/// The place that an item in the trash came from.
 fn place_of(path: &str) -> Option<String> {
     let rest = path.strip_prefix(".dalsegno/trash/")?;
     let (_, rest) = rest.split_once('/')?;
@@ -181,7 +182,7 @@ fn damage(base: &Path) {
     };
     registry.scan(options, &Silent).unwrap();
     let path = |array: &str| base.join(array);
-    // Missing, then back.
+    // Marked missing; then its data came back.
     fs::rename(path(BACK), path("aside")).unwrap();
     repair(&registry);
     fs::rename(path("aside"), path(BACK)).unwrap();
@@ -227,7 +228,7 @@ fn damage(base: &Path) {
     copy(&path("c"), &path("c_copy"));
 }
 
-/// Copies a folder; times stay. The reserve of a catalog, which nobody reads, gets its length only.
+/// Copies a folder with its times. A catalog's reserve is never read, so only its length is copied.
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
@@ -282,14 +283,14 @@ pub(crate) fn verify(registry: &Registry) -> Vec<String> {
     lines(&report.unwrap().findings)
 }
 
-/// Verifies and repairs; gives what is left.
+/// Verifies and repairs; returns the findings that are left.
 pub(crate) fn repair(registry: &Registry) -> Vec<String> {
     let report = registry.verify(&Filter::default(), COMPLETE, &Silent);
     let report = registry.repair(&report.unwrap().findings, &Silent);
     lines(&report.unwrap().left)
 }
 
-/// What each row says but its number and the times at which it was recorded.
+/// Every row without its number and the time when it was recorded.
 pub(crate) fn rows(registry: &Registry) -> Vec<String> {
     let rows = registry.select(&Filter::default()).unwrap().into_iter();
     let line = |row: dalsegno::model::artifact::Artifact| {

@@ -12,7 +12,7 @@ use crate::{base, history, open};
 const WRITERS: usize = 8;
 const ROWS: i64 = 20;
 
-/// What a child does.
+/// The body of a child process.
 pub(crate) fn act(action: &str, base: &Path) {
     let registry = Registry::open(base).unwrap();
     for iteration in 0..ROWS {

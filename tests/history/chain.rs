@@ -1,4 +1,4 @@
-//! The chain of hashes: nothing can be changed, taken out or cut off unnoticed.
+//! The chain of hashes: no change, deletion or truncation goes unnoticed.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::{ARRAY, CATALOG, OTHER, array, base, key, open, remove, score};
 
-/// The catalog by SQLite itself.
+/// A plain SQLite connection to the catalog.
 fn raw(base: &Path) -> Connection {
     let connection = Connection::open(base.join(CATALOG)).unwrap();
     connection
@@ -19,7 +19,7 @@ fn raw(base: &Path) -> Connection {
     connection
 }
 
-/// The same, without what keeps the history as it is.
+/// The same, without the triggers that protect the history.
 fn freed(base: &Path) -> Connection {
     let connection = raw(base);
     let names: Vec<String> = connection
@@ -62,7 +62,7 @@ fn check(base: &Path, noted: Option<OperationHash>) -> ChainReport {
     open(base).check_history(noted).unwrap()
 }
 
-/// What the check says after some SQL: the first operation that does not fit.
+/// Runs some SQL and returns the first operation that the check finds broken.
 fn broken(sql: &str) -> Option<i64> {
     let folder = worked_on();
     let changed = freed(folder.path()).execute_batch(sql);
@@ -181,7 +181,7 @@ fn whatever_is_changed_is_named() {
         ("UPDATE operation SET id = 7 WHERE id = 6", Some(7)),
         ("DELETE FROM operation WHERE id = 3", Some(4)),
         ("DELETE FROM operation WHERE id = 1", Some(2)),
-        // Its images are left.
+        // Its images are still there.
         ("DELETE FROM operation WHERE id = 6", Some(6)),
         (
             "DELETE FROM operation; DELETE FROM image WHERE operation_id <> 3",
@@ -275,7 +275,7 @@ fn a_noted_head_tells_a_cut_and_a_rewritten_history() {
     }
     drop(registry);
 
-    // The end is cut off without a trace: the chain itself is whole.
+    // Truncation leaves no trace in the chain itself.
     freed(folder.path())
         .execute_batch(
             "DELETE FROM image WHERE operation_id > 4; DELETE FROM operation WHERE id > 4",
@@ -287,7 +287,7 @@ fn a_noted_head_tells_a_cut_and_a_rewritten_history() {
     assert_eq!(report.operations, 4);
     assert!(check(folder.path(), Some(third.hash)).is_whole());
 
-    // What is written in its place does not bring the hash back.
+    // Operations recorded in its place do not give the same hash.
     let registry = open(folder.path());
     for iteration in 0..4 {
         registry.score(&[score(iteration, "f1", 0.5)]).unwrap();

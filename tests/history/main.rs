@@ -1,5 +1,6 @@
-//! History through the library: every change is one operation with the right images, nothing else
-//! is, nothing can be changed unnoticed, and what can be undone is.
+//! History through the library: every change is one operation with the right images, and nothing
+//! else is an operation; no tampering goes unnoticed; undo works for every operation that supports
+//! it.
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -35,7 +36,7 @@ const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 const ARRAY: &str = "mito/validation.zarr/1000/crop1/prediction";
 const OTHER: &str = "mito/validation.zarr/2000/crop1/prediction";
 
-/// What a child does.
+/// The body of a child process.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
@@ -76,7 +77,7 @@ fn write(base: &Path, path: &str) {
     fs::write(path.join("0.0"), "a chunk").unwrap();
 }
 
-/// Records, writes and seals the array at `path`: operations of their own.
+/// Records, writes and seals the array at `path`, each in an operation of its own.
 fn array(registry: &Registry, path: &str) -> Artifact {
     registry.record(&key(path)).unwrap();
     write(registry.base(), path);
@@ -129,7 +130,7 @@ fn history(registry: &Registry) -> Vec<Operation> {
     operations
 }
 
-/// Runs a change and gives the operations that it made, with their images.
+/// Runs a change and returns the operations that it made, with their images.
 fn made(registry: &Registry, change: impl FnOnce()) -> Vec<(Operation, Vec<Image>)> {
     let (before, _) = registry.history_head().unwrap();
     change();
@@ -143,7 +144,7 @@ fn made(registry: &Registry, change: impl FnOnce()) -> Vec<(Operation, Vec<Image
     made
 }
 
-/// Runs a change that is one operation, and gives it.
+/// Runs a change that makes one operation, and returns the operation.
 fn one(registry: &Registry, action: Action, change: impl FnOnce()) -> (Operation, Vec<Image>) {
     let mut made = made(registry, change);
     assert_eq!(made.len(), 1, "{made:#?}");
@@ -160,7 +161,7 @@ fn after(artifact: &Artifact) -> Image {
     image(Side::After, artifact)
 }
 
-/// An image has the row; pins are no part of it.
+/// Checks that an image equals the row; images hold no pins.
 fn image(side: Side, artifact: &Artifact) -> Image {
     let artifact = Artifact {
         pins: Vec::new(),

@@ -1,4 +1,4 @@
-//! Questions: selections, what is gone, catalogs from before there was history, reading only.
+//! Queries: selections, removed artifacts, catalogs older than the history, read-only handles.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -148,7 +148,7 @@ fn reading_only_answers_and_undoes_nothing() {
     assert_eq!(crate::code(reader.undo(3)), "read-only");
 }
 
-/// A catalog as version 3 left it: what history added is taken out of one.
+/// A catalog as version 3 left it: one without the tables of the history.
 fn as_version_3(base: &std::path::Path) {
     let connection = Connection::open(base.join(CATALOG)).unwrap();
     connection
@@ -177,7 +177,7 @@ fn a_catalog_from_before_starts_with_an_empty_history() {
     let registry = open(folder.path());
     assert_eq!(registry.history_head().unwrap(), (0, OperationHash::NONE));
     assert!(registry.check_history(None).unwrap().is_whole());
-    // What was removed before is answered from the removal.
+    // For an older removal, the answer comes from the removal itself.
     assert_eq!(registry.gone_from(OTHER.as_ref()).unwrap().len(), 1);
     registry.record(&key("er/extra.zarr/mesh")).unwrap();
     remove(&registry, ARRAY);

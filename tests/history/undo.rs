@@ -1,4 +1,4 @@
-//! Undoing: removals, pins, scores; and what cannot be undone.
+//! Undo of removals, pins and scores; and operations that cannot be undone.
 
 use std::fs;
 
@@ -144,12 +144,12 @@ fn a_pin_lets_go_what_the_operation_bound_and_no_more() {
     assert_eq!(get(&registry, ARRAY).pins, ["p"]);
     assert!(get(&registry, OTHER).pins.is_empty());
     assert_eq!(code(registry.undo(more)), "undone-already");
-    // The undo is undone, and then the pin itself, which is gone then.
+    // The undo is undone, and then the pin itself, which then is gone.
     registry.undo(last(&registry)).unwrap();
     assert_eq!(get(&registry, OTHER).pins, ["p"]);
     registry.unpin(&name, None).unwrap();
     assert!(registry.pins().unwrap().is_empty());
-    // A pin of the same name that somebody made anew is not this operation's.
+    // A new pin of the same name does not belong to this operation.
     registry
         .pin(&name, Some("other"), &artifacts(&[&first]))
         .unwrap();
@@ -179,7 +179,7 @@ fn what_was_unpinned_is_bound_again() {
     assert_eq!(operation.reason, reason(gone));
     assert_eq!(registry.pins().unwrap(), pins);
     assert_eq!(code(registry.undo(gone)), "undone-already");
-    // Undoing that undo takes away the same again.
+    // Undoing that undo removes the same scores again.
     registry.undo(last(&registry)).unwrap();
     assert!(registry.pins().unwrap().is_empty());
     registry.pin(&name, Some("other"), &of_run(None)).unwrap();
@@ -187,7 +187,7 @@ fn what_was_unpinned_is_bound_again() {
     assert!(registry.check_history(None).unwrap().is_whole());
 }
 
-/// What was unpinned and then removed is bound when it comes back.
+/// An artifact that was unpinned and then removed is pinned when it is restored.
 #[test]
 fn what_was_unpinned_and_removed_is_bound_when_it_comes_back() {
     let (_folder, registry) = base();
@@ -217,7 +217,7 @@ fn scores(registry: &Registry) -> Vec<(i64, String)> {
 #[test]
 fn scores_are_what_they_were() {
     let (_folder, registry) = base();
-    // A value whose shortest decimal is long: it comes back to the bit.
+    // A value with a long shortest decimal is restored to the bit.
     let odd = 0.1 + 0.2;
     registry
         .score(&[score(1, "voi", odd), score(2, "voi", f64::INFINITY)])
@@ -250,7 +250,7 @@ fn scores_are_what_they_were() {
     });
     assert_eq!(scores(&registry), before);
     let first = 1;
-    // Everything of it was changed since and changed back: it is the last that counts.
+    // Everything was changed and changed back since: the last state counts.
     one(&registry, Action::Unscore, || {
         drop(registry.undo(first).unwrap())
     });

@@ -1,4 +1,4 @@
-//! What each change writes: one operation, with the artifacts before and after.
+//! The operation that each change writes, with the artifacts before and after.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ fn filter(run: &str) -> Filter {
 }
 
 #[test]
-fn recording_and_recording_anew() {
+fn recording_and_recording_again() {
     let (_folder, registry) = base();
     let (operation, images) = one(&registry, Action::Record, || {
         registry.record(&key(ARRAY)).unwrap();
@@ -112,7 +112,7 @@ fn removing_restoring_and_emptying_the_trash() {
     assert_eq!(images, [after(&artifact)]);
     assert_eq!(detail_of(&operation)["removal"], id.as_str());
 
-    // That the purge begins is noted before the first file goes, and its end when none is left.
+    // The start of the purge is recorded before the first file is unlinked, its end after the last.
     remove(&registry, ARRAY);
     let made = made(&registry, || {
         drop(registry.empty_trash(None, &Silent).unwrap())
@@ -143,8 +143,8 @@ fn removing_for_good_is_a_removal_and_the_end_of_its_purge() {
     assert_eq!(made[1].0.action, Action::Purge);
 }
 
-/// A removal that was killed before its commit is no operation, and neither is undoing it, as
-/// long as the catalog is as it was; what cannot go back is one.
+/// A removal that was killed before its commit is not an operation. Nor is rolling it back, unless
+/// something cannot be moved back.
 #[test]
 fn a_killed_removal_is_settled_without_an_operation_or_by_one() {
     let (folder, registry) = base();

@@ -1,11 +1,11 @@
-//! Network file systems, as the system call tells them.
+//! Network file systems, recognised by the type that `statfs` returns.
 
 use std::fs;
 
 use super::child::{assert_sound, tree};
 use super::{CATALOG, CONFIG, ask, base_with_registry, folder, strace};
 
-/// Starts a child to which every file system is NFS.
+/// Starts a child that sees every file system as NFS.
 const ON_NFS: [&str; 8] = [
     "strace",
     "-f",
@@ -58,7 +58,7 @@ fn one_host_may_keep_a_catalog_on_a_network_file_system() {
     assert_eq!(ask(&ON_NFS, "create-single-host", &base), "ok");
     assert_eq!(ask(&ON_NFS, "record", &base), "ok");
     assert_eq!(ask(&ON_NFS, "open", &base), "ok, 1 rows, notice: none");
-    // A rollback journal that is cut to nothing after each change, and no shared memory.
+    // A rollback journal that is truncated after each change, and no shared memory.
     let journal = base.join(".dalsegno/catalog.sqlite3-journal");
     assert_eq!(journal.metadata().unwrap().len(), 0);
     for suffix in ["-wal", "-shm"] {

@@ -1,5 +1,5 @@
-//! Catalogs that may be read and not written: of another user, on a read-only mount, with a WAL
-//! that nobody can write back.
+//! Catalogs that can be read but not written: of another user, on a read-only mount, or with a WAL
+//! that cannot be checkpointed.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use super::child::{command, tree};
 use super::{CATALOG, ask, ask_as_nobody, base_with_registry, folder, is_root};
 
-/// Leaves a catalog with a row in a WAL that was not written back, by killing its writer.
+/// Leaves a catalog with a row in a WAL that is not checkpointed, by killing its writer.
 fn leave_a_hot_wal(base: &Path) {
     let mut writer = command(&[], "record-and-hang", base)
         .stdin(Stdio::piped())
@@ -40,7 +40,7 @@ fn a_catalog_of_another_user_can_be_read_and_not_written() {
     assert_eq!(ask_as_nobody("open-read-only", &base), IMMUTABLE);
     assert_eq!(ask_as_nobody("open", &base), "read-only");
     assert_eq!(ask_as_nobody("record", &base), "read-only");
-    // The file may be written, its folder not.
+    // The file is writable, its folder is not.
     fs::set_permissions(base.join(CATALOG), PermissionsExt::from_mode(0o666)).unwrap();
     assert_eq!(ask_as_nobody("open-read-only", &base), IMMUTABLE);
     assert_eq!(ask_as_nobody("open", &base), "read-only");
@@ -96,7 +96,7 @@ fn a_reader_without_permission_sees_what_a_writer_commits() {
     assert!(writer.wait().unwrap().success());
 }
 
-/// Starts a child that has the folder of `base` mounted for reading only, and nobody else.
+/// Starts a child in a mount namespace of its own, in which the folder of `base` is read-only.
 const READ_ONLY_MOUNT: [&str; 6] = [
     "unshare",
     "-m",

@@ -62,7 +62,7 @@ fn planned(registry: &Registry, ignore_best_links: bool) -> Result<Vec<String>, 
         .collect())
 }
 
-/// The code of what removing a path comes to.
+/// The outcome of removing a path: the error code, or `ok`.
 fn removal(registry: &Registry, path: &str, ignore_best_links: bool) -> String {
     let options = RemoveOptions {
         ignore_best_links,
@@ -110,7 +110,7 @@ fn the_iteration_of_a_note_stays() {
 }
 
 #[test]
-fn links_bind_nothing_where_they_are_ignored() {
+fn links_bind_nothing_if_they_are_ignored() {
     let (folder, registry) = runs();
     link(folder.path(), "/x/iterations/2000");
     let planned = planned(&registry, true).unwrap();
@@ -144,7 +144,7 @@ fn a_link_or_note_that_cannot_be_read_stops_everything_of_its_run_and_is_named()
         assert_eq!(error.code(), "best-link");
         assert!(error.to_string().contains(named), "{error}");
         assert_eq!(removal(&registry, &prediction(1000), false), "best-link");
-        // Another run is not stopped by hand, and nothing is where links are ignored.
+        // Another run can be removed by hand, and everything if links are ignored.
         let other = prediction(1000).replace("mito", "er");
         assert_eq!(removal(&registry, &other, false), "ok");
         assert_eq!(planned(&registry, true).unwrap().len(), 3);

@@ -43,7 +43,7 @@ fn run() -> (tempfile::TempDir, Registry) {
     (folder, registry)
 }
 
-/// The code of what removing a path comes to, with these options.
+/// The outcome of removing a path with these options: the error code, or `ok`.
 fn remove(registry: &Registry, path: &str, options: &RemoveOptions) -> String {
     let result = registry.remove_target(&target(path), options, &Silent);
     result.map_or_else(|error| error.code().to_owned(), |_| "ok".to_owned())
@@ -104,7 +104,7 @@ fn what_is_pinned_is_left_out_with_keep_going() {
         keep_going: true,
         ..RemoveOptions::default()
     };
-    // Each by itself, because the container does not go whole.
+    // One by one, because the container is not removed as a whole.
     let filter = Filter {
         iterations: vec![1000.into(), 2000.into()],
         ..of_run("mito")
@@ -271,13 +271,13 @@ fn a_pin_lets_go_in_parts() {
     pin_one(&registry, &a, &prediction(3000));
     pin_one(&registry, &a, &prediction(2000));
 
-    // A part of a scope is not let go.
+    // Part of a scope cannot be unpinned.
     let target = PinTarget::Artifacts(vec![get(&registry, &prediction(2000))]);
     let change = registry.unpin(&a, Some(&target)).unwrap();
     assert_eq!((change.artifacts, change.whole), (1, false));
     assert_eq!(get(&registry, &prediction(2000)).pins, ["a"]);
 
-    // Scopes that lie in the range go, and artifacts in it.
+    // Scopes inside the range are unpinned, and so are artifacts in it.
     let change = registry.unpin(&a, Some(&scope(1500, 3500))).unwrap();
     assert_eq!((change.scopes.len(), change.whole), (1, false));
     let bound: Vec<usize> = [1000, 2000, 3000]
@@ -308,7 +308,7 @@ fn a_part_of_a_run_is_not_let_go_of_a_pin_on_the_run() {
 }
 
 #[test]
-fn pins_are_seen_where_the_catalog_is_only_read() {
+fn pins_are_seen_in_a_read_only_catalog() {
     let (folder, registry) = run();
     pin(&registry, "a", &prediction(1000));
     drop(registry);
@@ -325,7 +325,7 @@ fn pins_are_seen_where_the_catalog_is_only_read() {
     assert!(registry.unpin(&name("a"), None).is_err());
 }
 
-/// Pins, says so, and waits.
+/// Pins, prints so, and waits.
 pub(crate) fn child() {
     if std::env::var(ACTION).is_ok_and(|action| action == "pin") {
         let base = std::env::var_os(BASE).unwrap();

@@ -1,4 +1,4 @@
-//! A container does not go whole where something in it is bound, recorded or not.
+//! A container is not removed as a whole if something in it is bound, recorded or not.
 
 use std::fs;
 use std::path::Path;
@@ -35,7 +35,7 @@ fn pin_iteration(registry: &Registry, iteration: i64) {
         .unwrap();
 }
 
-/// Says what refuses the removal of the container, in every way to name it.
+/// The error that refuses the removal of the container, for every way to name it.
 fn refusal(registry: &Registry, base: &Path) -> String {
     let options = RemoveOptions::default();
     let by_path = registry
@@ -67,13 +67,13 @@ fn a_pinned_array_keeps_its_container() {
 }
 
 #[test]
-fn what_nobody_recorded_of_a_pinned_iteration_keeps_its_container() {
+fn unrecorded_data_of_a_pinned_iteration_keeps_its_container() {
     for (file, says) in [
-        // An array that a scan would take in.
+        // An array that a scan would adopt.
         ("3000/crop1/prediction/.zarray", "3000/crop1/prediction"),
         // Chunks of an array whose metadata is lost.
         ("3000/crop1/prediction/0.0", "3000/crop1/prediction/0.0"),
-        // What DaCapo does not know.
+        // Something that DaCapo does not know.
         ("3000/notes.txt", "3000/notes.txt"),
         ("3000/crop1/other/.zarray", "3000/crop1/other"),
     ] {
@@ -85,7 +85,7 @@ fn what_nobody_recorded_of_a_pinned_iteration_keeps_its_container() {
         let text = refusal(&registry, folder.path());
         assert_eq!(text, format!("{says} is pinned: scope"));
         assert!(path.exists());
-        // Of another iteration it goes along.
+        // If it is of another iteration, it is removed, too.
         registry.unpin(&"scope".parse().unwrap(), None).unwrap();
         pin_iteration(&registry, 4000);
         let options = RemoveOptions::default();

@@ -12,7 +12,7 @@ use crate::scene::{base, get, key, of_kinds};
 const RUNS: [&str; 3] = ["a", "b", "c/d"];
 const ITERATIONS: [i64; 4] = [-1, 0, 9000, 10_000];
 
-/// Every artifact: of a run, with an iteration or without one.
+/// Every artifact of the model: a run, and an iteration or none.
 fn artifacts() -> Vec<(&'static str, Option<i64>, String)> {
     let mut artifacts = Vec::new();
     for run in RUNS {
@@ -54,7 +54,7 @@ fn step() -> impl Strategy<Value = (usize, Step)> {
     (0..3_usize, kind)
 }
 
-/// What a pin of the model binds.
+/// The scope of a pin in the model.
 #[derive(Debug, Clone, Default)]
 struct Known {
     scopes: Vec<(usize, Option<i64>, Option<i64>)>,

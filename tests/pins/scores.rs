@@ -1,4 +1,4 @@
-//! Scores are noted, replaced, listed and taken away.
+//! Scores are recorded, replaced, listed and deleted.
 
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::{Filter, Pattern};
@@ -48,7 +48,7 @@ fn a_score_takes_the_place_of_the_one_before() {
         .unwrap();
     registry.score(&[score("r", 1, None, "voi", 0.25)]).unwrap();
     assert_eq!(all(&registry), ["r|1|-|voi=0.25", "r|1|d|voi=0.4"]);
-    // Also with what is no number, and back.
+    // Also by NaN, and back.
     for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.0] {
         registry
             .score(&[score("r", 1, None, "voi", value)])
@@ -81,7 +81,7 @@ fn a_score_is_taken_away_by_its_name_and_place() {
     assert_eq!(all(&registry), [""; 0]);
 }
 
-/// A run that is only asked about stays unknown, so that a pin on a slip of the pen is refused.
+/// A query about an unknown run does not make it known, so a pin on a misspelt run is refused.
 #[test]
 fn taking_a_score_away_makes_no_run_known() {
     let (_folder, registry) = base();

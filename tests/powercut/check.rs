@@ -1,4 +1,4 @@
-//! What must hold after a power cut, given everything that had been acknowledged before it.
+//! What must hold after a power cut, given everything that was acknowledged before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,18 +10,18 @@ use dalsegno::{Registry, RestoreTarget, Target};
 
 use crate::work::{Life, PER_RUN, files, key, path};
 
-/// What is there of an artifact.
+/// How much of an artifact is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum There {
     /// Row and data.
     Whole,
     /// Neither.
     Nothing,
-    /// A row without the writer's word, with or without data: it was being written.
+    /// An unsealed row, with or without data: it was being written.
     Begun,
 }
 
-/// Opens the registry of a copied disk for writing, once, and gives what does not hold.
+/// Opens the registry of a copied disk for writing, once, and returns what does not hold.
 pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
     let mut wrong = Vec::new();
     let mut steps: BTreeMap<u64, Vec<&str>> = BTreeMap::new();
@@ -32,14 +32,14 @@ pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
     }
     let registry = match Registry::open(base) {
         Ok(registry) => registry,
-        // Cut before the registry was made.
+        // The cut came before the registry was made.
         Err(error) if steps.is_empty() && error.code() == "no-registry" => return wrong,
         Err(error) => return vec![format!("it does not open: {error}")],
     };
     let recovery = registry.recovery();
     wrong.extend(recovery.problems.iter().cloned());
 
-    // The catalog by itself.
+    // The catalog alone.
     let rows = registry.select(&Filter::default());
     if let Err(error) = &rows {
         wrong.push(format!("the rows cannot be read: {error}"));
@@ -51,7 +51,7 @@ pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
         }
     }
 
-    // The trash: what lies in it is what the catalog knows.
+    // The trash holds what the catalog says.
     let known: BTreeSet<String> = registry
         .trash()
         .unwrap()
@@ -67,7 +67,7 @@ pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
         wrong.push(format!("in the trash is {found:?}, known is {known:?}"));
     }
 
-    // What was acknowledged.
+    // Acknowledged steps.
     let most = steps.keys().max().map_or(0, |most| most + 2 * PER_RUN);
     for number in 0..most {
         let steps = steps.get(&number).map_or(&[][..], Vec::as_slice);
@@ -112,7 +112,7 @@ pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
             }
         }
     }
-    // Of a removal of several, all are there or none.
+    // A removal of several takes all of them or none.
     for run in 0..most / PER_RUN {
         let numbers = run * PER_RUN..(run + 1) * PER_RUN;
         let is_sealed = |number: &u64| {
@@ -141,7 +141,7 @@ pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
     wrong
 }
 
-/// Looks for row and data of an artifact; with an answer where they agree.
+/// Looks for row and data of an artifact; an error if they do not agree.
 fn look(registry: &Registry, number: u64) -> Result<There, String> {
     let row = registry
         .get(&Target::Key(key(number)))

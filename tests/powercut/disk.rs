@@ -1,7 +1,7 @@
-//! A disk that forgets what was not flushed, as a file that this process serves through FUSE.
+//! A disk that loses what was not flushed, as a file that this process serves through FUSE.
 //!
-//! The root of the file system is the file itself, so that a handful of requests is enough. The
-//! kernel caches nothing of it (`FOPEN_DIRECT_IO`): every write of the loop device arrives here.
+//! The root of the file system is the file itself, so a handful of requests is enough. The kernel
+//! does not cache it (`FOPEN_DIRECT_IO`): every write of the loop device arrives here.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use crate::Random;
 
-/// What a cut keeps or loses as one.
+/// The unit that a cut keeps or loses.
 const BLOCK: usize = 4096;
 const MOST_WRITE: u32 = 128 << 10;
 /// Header of a request, and of the part of a read or write before its data.
@@ -34,10 +34,10 @@ mod opcode {
     pub(super) const BATCH_FORGET: u32 = 42;
 }
 
-/// What is on the disk.
+/// The content of the disk.
 pub(crate) struct Blocks {
     now: Vec<u8>,
-    /// What blocks held before each write since the last flush.
+    /// Earlier contents of blocks, one for each write since the last flush.
     before: BTreeMap<usize, Vec<Vec<u8>>>,
     random: Random,
     /// Flushes so far.
@@ -61,8 +61,8 @@ impl Blocks {
         self.flushes += 1;
     }
 
-    /// The disk after a power cut at this moment: a share of what was not flushed is lost, from
-    /// nothing to all, and of a block that was written several times any version may be there.
+    /// The disk after a power cut now: some part of the unflushed blocks is lost, from none to all,
+    /// and a block that was written several times may have any of its versions.
     fn cut(&mut self) -> Vec<u8> {
         let mut disk = self.now.clone();
         let share = self.random.below(101);
@@ -124,7 +124,7 @@ impl Disk {
         self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes what would be left of the disk after a power cut to a file.
+    /// Writes the disk as a power cut would leave it to a file.
     pub(crate) fn cut(&self, to: &Path) {
         let disk = self.lock().cut();
         std::fs::write(to, disk).unwrap();
@@ -174,20 +174,20 @@ fn serve(mut device: File, blocks: &Mutex<Blocks>) {
                 reply.extend(error.to_le_bytes());
                 reply.extend(unique);
                 reply.extend(payload);
-                // A request that was given up meanwhile takes no answer.
+                // A request that was cancelled takes no answer.
                 let _ = device.write(&reply);
             }
             Ok(_) => return,
             Err(error) if error.raw_os_error() == Some(libc::ENODEV) => return,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            // A request that was given up before it was read.
+            // A request that was cancelled before it was read.
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
             Err(_) => return,
         }
     }
 }
 
-/// The answer to a request; none where the kernel waits for none.
+/// The answer to a request; `None` if the kernel expects none.
 fn handle(blocks: &mut Blocks, code: u32, body: &[u8]) -> Option<Result<Vec<u8>, i32>> {
     let small = |at: usize| u32::from_le_bytes(body[at..at + 4].try_into().unwrap());
     let large = |at: usize| u64::from_le_bytes(body[at..at + 8].try_into().unwrap());
@@ -229,7 +229,7 @@ fn init(minor: u32) -> Vec<u8> {
     }
     // Requests in the background, and when the kernel slows down.
     reply.extend([16_u16.to_le_bytes(), 12_u16.to_le_bytes()].concat());
-    // Then the granularity of times; what follows is left at zero.
+    // Then the granularity of times; the rest is zero.
     for number in [MOST_WRITE, 1] {
         reply.extend(number.to_le_bytes());
     }
@@ -240,7 +240,7 @@ fn init(minor: u32) -> Vec<u8> {
 /// A regular file of this size, valid for an hour.
 fn attributes(size: u64) -> Vec<u8> {
     let mut reply = Vec::new();
-    // How long it is valid; then inode, size, blocks and three times.
+    // The time that it is valid; then inode, size, blocks and three times.
     for number in [3600, 0, 1, size, size / 512, 0, 0, 0] {
         reply.extend(number.to_le_bytes());
     }

@@ -60,7 +60,7 @@ fn mount_image(image: &Path, at: &Path) -> Result<Mount, String> {
     Mount::new(&["-o", "loop", image.to_str().unwrap()], at)
 }
 
-/// Says `works`, or what does not.
+/// Prints `works`, or the step that fails.
 pub(crate) fn probe(top: &Path) {
     let works = || {
         disk::open_device().map_err(|error| format!("FUSE: {error}"))?;
@@ -74,11 +74,11 @@ pub(crate) fn probe(top: &Path) {
     say(&said.err().unwrap_or_else(|| "works".to_owned()));
 }
 
-/// A running workload and what it said.
+/// A running workload and its output.
 struct Work {
     child: Child,
     lines: Receiver<String>,
-    /// Everything that was read so far.
+    /// Its output so far.
     said: Vec<String>,
 }
 
@@ -111,8 +111,8 @@ impl Work {
         }
     }
 
-    /// Waits until so many more things were said that begin with `word`. False where the workload
-    /// has ended.
+    /// Waits for this many more lines that begin with `word`. Returns false if the workload has
+    /// ended.
     fn wait_for(&mut self, word: &str, mut count: u64) -> bool {
         while count > 0 {
             let Ok(line) = self.lines.recv() else {
@@ -124,13 +124,13 @@ impl Work {
         true
     }
 
-    /// Everything that was said until now.
+    /// Every line printed so far.
     fn said(&mut self) -> &[String] {
         self.said.extend(self.lines.try_iter());
         &self.said
     }
 
-    /// What it has to complain about, where it ended by itself.
+    /// Its error, if it ended by itself.
     fn complaint(&mut self) -> Option<String> {
         let status = self.child.try_wait().unwrap()?;
         let mut text = String::new();
@@ -147,7 +147,7 @@ impl Drop for Work {
     }
 }
 
-/// Cuts the power so many times; gives what did not hold afterwards.
+/// Cuts the power this many times; returns what did not hold afterwards.
 pub(crate) fn cut_often(top: &Path, protocol: Protocol, cuts: u64, seed: u64) -> Vec<String> {
     let start = Instant::now();
     let size = format!("size={}m", (4 * SIZE) >> 20);

@@ -1,4 +1,4 @@
-//! The workload: artifacts, each with a life that its number tells, and a line for each step done.
+//! The workload: artifacts whose steps follow from their numbers, and a line for each step done.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -14,7 +14,7 @@ use dalsegno::{Registry, RestoreTarget, Target};
 use crate::child::say;
 use crate::{Protocol, Random};
 
-/// What becomes of an artifact after it was sealed.
+/// What happens to an artifact after it was sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Life {
     Stays,
@@ -24,11 +24,11 @@ pub(crate) enum Life {
     Kept,
     /// Removed, kept, restored.
     Restored,
-    /// Removed and purged with the others of its run, by one removal.
+    /// Removed and purged with the rest of its run, by one removal.
     WithItsRun,
 }
 
-/// Artifacts of a run that go together.
+/// Artifacts of a run that are removed together.
 pub(crate) const PER_RUN: u64 = 5;
 /// Artifacts, after which the workload ends.
 const MOST: u64 = 600;
@@ -67,7 +67,7 @@ pub(crate) fn files(number: u64) -> [(&'static str, String); 3] {
     ]
 }
 
-/// Writes an artifact as a careful writer does: what is sealed is on the disk.
+/// Writes and syncs an artifact, so that a sealed one is on disk.
 fn write(base: &Path, number: u64) {
     let folder = base.join(path(number));
     fs::create_dir_all(folder.join("0")).unwrap();
@@ -151,8 +151,8 @@ fn with_the_registry(base: &Path, seed: u64) {
     }
 }
 
-/// The control: artifacts are sealed with care, and removed in the same order as the registry
-/// does it, with nothing made durable.
+/// The control: artifacts are synced and sealed, then removed in the registry's order, but without
+/// any sync.
 fn without_syncs(base: &Path) {
     let registry = Registry::create(base).unwrap();
     let catalog = rusqlite::Connection::open(registry.catalog_path()).unwrap();

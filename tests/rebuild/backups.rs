@@ -1,4 +1,4 @@
-//! What comes from a backup, and which backup that is.
+//! Which backup a rebuild takes, and what comes from it.
 
 use std::fs;
 
@@ -57,7 +57,7 @@ fn operations(registry: &Registry) -> Vec<(i64, String)> {
 fn pins_scores_history_numbers_and_seals_come_from_the_backup() {
     let scene = Scene::recorded(&[A1, A2]);
     let registry = scene.open();
-    // An identifier without data, whose parameters no path gives back.
+    // An identifier without data, whose parameters cannot be read back from a path.
     registry.record(&key(OUTPUT)).unwrap();
     pin(&registry, "paper", &Filter::default());
     score(&registry);
@@ -86,7 +86,7 @@ fn pins_scores_history_numbers_and_seals_come_from_the_backup() {
     assert_eq!(after[A3].state, State::Present);
     assert_eq!(scores(&registry), 1);
     assert_eq!(operations(&registry)[..history.len()], history);
-    // What it was made from stays.
+    // The backup is still there.
     assert!(backup.path.exists());
 }
 
@@ -99,7 +99,7 @@ fn a_damaged_backup_is_passed_over_for_the_next_older_one() {
     drop(registry);
     let newer = scene.back_up();
     fs::write(&newer.path, [0x5A; 20_000]).unwrap();
-    // What is no backup by its name is none.
+    // A file whose name is not a backup's is not used.
     fs::write(scene.backups().join("notes.sqlite3"), "notes").unwrap();
     scene.lose();
     let (_, report) = scene.rebuild();
@@ -147,7 +147,7 @@ fn a_backup_that_is_named_is_taken_or_refused() {
     assert_eq!(code(scene.try_rebuild(&from(garbage))), "catalog-damaged");
     assert!(!scene.catalog().exists());
 
-    // Under a name that does not say when it was made.
+    // Its name does not hold the time when it was made.
     let copy = scene.folder.path().join("older copy.sqlite3");
     fs::copy(&older.path, &copy).unwrap();
     let (registry, report) = scene.try_rebuild(&from(&copy)).unwrap();
@@ -172,7 +172,7 @@ fn a_backup_of_another_registry_is_refused() {
     let scene = Scene::recorded(&[A1]);
     let other = Scene::recorded(&[A2]);
     let backup = other.back_up();
-    // What is left of the old catalog says which registry it was.
+    // The remains of the old catalog name its registry.
     let connection = Connection::open(scene.catalog()).unwrap();
     connection.execute("DROP TABLE score", []).unwrap();
     drop(connection);
@@ -236,7 +236,7 @@ fn a_backup_of_an_older_version_is_brought_up_to_date() {
     assert_eq!(row.state, State::Present);
 }
 
-/// What the migrations note of themselves, as a new catalog has it of the first two.
+/// The migrations' own table, as it is in a new catalog after the first two.
 fn refinery_rows(connection: &Connection) {
     let new = Scene::empty();
     connection
@@ -250,7 +250,7 @@ fn refinery_rows(connection: &Connection) {
 }
 
 #[test]
-fn data_that_was_written_anew_since_the_backup_has_no_seal() {
+fn data_that_was_rewritten_since_the_backup_has_no_seal() {
     let scene = Scene::recorded(&[A1]);
     scene.back_up();
     fs::remove_dir_all(scene.base.join(A1)).unwrap();

@@ -1,5 +1,5 @@
-//! Whatever became of the catalog: a rebuild makes another, and what stood there is set aside as it
-//! was.
+//! Whatever happened to the catalog, a rebuild makes a new one and sets the old file aside
+//! unchanged.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ use crate::scene::{
     A1, Scene, assert_is_a_good_rebuild, code, from_disk, key, listing, measured, rows, with, write,
 };
 
-/// What stands at the place of the catalog, and beside it.
+/// The file at the path of the catalog, and those beside it.
 fn stands(path: &Path) -> BTreeMap<&'static str, Vec<String>> {
     let mut found = BTreeMap::new();
     for suffix in ["", "-wal", "-shm", "-journal"] {
@@ -52,7 +52,7 @@ fn sql(catalog: &Path, statements: &str) {
     connection.execute_batch(statements).unwrap();
 }
 
-/// A way to damage a catalog, and the error that an open or a listing then gives.
+/// A way to damage a catalog, and the error that opening or listing then returns.
 type Cause = (&'static str, fn(&Scene), &'static str);
 
 const CAUSES: [Cause; 16] = [
@@ -186,14 +186,14 @@ const CAUSES: [Cause; 16] = [
 ];
 
 #[test]
-fn whatever_became_of_the_catalog_it_is_set_aside_and_made_anew() {
+fn every_damaged_catalog_is_set_aside_and_rebuilt() {
     for (name, damage, expected) in CAUSES {
         let scene = Scene::scanned();
         let before = listing(&scene.open());
         let data = scene.data();
         damage(&scene);
         let old = stands(&scene.catalog());
-        // Before anything is opened, which may leave an empty log.
+        // Taken before an open, which may leave an empty log.
         let (registry, report) = scene
             .try_rebuild(&from_disk())
             .unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -213,7 +213,7 @@ fn whatever_became_of_the_catalog_it_is_set_aside_and_made_anew() {
                 }
             }
         }
-        // What the error before it was, so that whoever meets it is sent here.
+        // The error before it must lead users to a rebuild.
         let again = Scene::scanned();
         damage(&again);
         let used = Options::new()
@@ -258,7 +258,7 @@ fn what_was_set_aside_once_stays_when_it_happens_again() {
     for number in 1..=3 {
         scene.lose();
         fs::write(scene.catalog(), format!("damage {number}")).unwrap();
-        // At one and the same moment.
+        // With the same clock.
         let clock = dalsegno::model::clock::FixedClock(crate::scene::NOW);
         let options = Options::new().clock(clock);
         options.rebuild(&scene.base, &from_disk(), &Silent).unwrap();
@@ -312,7 +312,7 @@ fn without_locks(mut tree: BTreeMap<String, String>) -> BTreeMap<String, String>
 }
 
 #[test]
-fn nothing_is_rebuilt_for_reading_only_nor_where_no_registry_is() {
+fn a_rebuild_needs_a_registry_and_a_writing_handle() {
     let scene = Scene::scanned();
     scene.lose();
     let before = tree(&scene.base);
@@ -344,7 +344,7 @@ fn a_row_that_cannot_be_compared_stays_as_the_backup_has_it() {
     let scene = Scene::recorded(&[A1]);
     scene.back_up();
     let before = rows(&scene.open());
-    // Metadata that makes no sense is never taken for nothing there.
+    // Invalid metadata is never taken for missing data.
     fs::remove_file(scene.base.join(A1).join(".zarray")).unwrap();
     fs::write(scene.base.join(A1).join("zarr.json"), "{").unwrap();
     scene.lose();
@@ -380,7 +380,7 @@ fn a_rebuild_from_the_disk_gives_what_a_scan_gave() {
                 _ => format!("{run}/{dataset}.n5/mesh"),
             };
             let inside = PathBuf::from(&path);
-            // Not inside of another array, where nothing is looked for.
+            // Not inside another array, where no scan looks.
             let is_nested = inside
                 .ancestors()
                 .any(|above| scene.base.join(above).join(".zarray").exists());

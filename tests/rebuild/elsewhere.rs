@@ -1,4 +1,4 @@
-//! A catalog that does not lie in the base directory, and one on a network file system.
+//! A catalog outside the base directory, and one on a network file system.
 
 use std::fs;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ impl Elsewhere {
 }
 
 #[test]
-fn a_catalog_elsewhere_is_made_anew_there_and_stays_the_registry_that_it_was() {
+fn a_catalog_elsewhere_is_rebuilt_in_place_and_keeps_its_registry_id() {
     let scene = Elsewhere::new();
     fs::remove_file(&scene.catalog).unwrap();
     scene.assert_is_the_same(&scene.rebuild().unwrap());
@@ -80,12 +80,12 @@ fn a_folder_that_went_with_its_catalog_is_named_and_not_made() {
     fs::create_dir(&disk).unwrap();
     let registry = scene.rebuild().unwrap();
     scene.assert_is_the_same(&registry);
-    // A new disk has no room set aside for a removal when it is full.
+    // A new disk has no reserve for a removal on a full disk.
     assert!(disk.join("catalog.sqlite3.reserve").exists());
 }
 
 #[test]
-fn what_belongs_to_somebody_else_is_not_set_aside() {
+fn files_of_another_user_are_not_set_aside() {
     let scene = Elsewhere::new();
     let other = Scene::scanned();
     fs::copy(other.catalog(), &scene.catalog).unwrap();
@@ -112,7 +112,7 @@ fn what_belongs_to_somebody_else_is_not_set_aside() {
 }
 
 #[test]
-fn a_base_directory_that_knows_of_no_registry_is_none() {
+fn a_base_directory_without_a_registry_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let catalog = folder.path().join("catalog.sqlite3");
     let options = Options::new().catalog(&catalog);
@@ -121,7 +121,7 @@ fn a_base_directory_that_knows_of_no_registry_is_none() {
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
-/// Starts a child to which every file system is NFS.
+/// Starts a child that sees every file system as NFS.
 const ON_NFS: [&str; 8] = [
     "strace",
     "-f",

@@ -1,5 +1,6 @@
 //! A rebuild that is killed at system calls, or whose calls fail: no data is touched, the damaged
-//! file is still there under its old or its new name, and the next rebuild ends as an unkilled one.
+//! file is still there under its old or new name, and the next rebuild ends like one without a
+//! fault.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,8 +20,8 @@ use crate::strace;
 
 const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 
-/// What a sweep starts from: a backup, a removal and an array since then, a damaged catalog with a
-/// log; and what an undisturbed rebuild gives.
+/// The start of a sweep: a backup, a removal and an array since then, a damaged catalog with a log;
+/// and the result of an undisturbed rebuild.
 struct Template {
     folder: TempDir,
     scene: Scene,
@@ -63,7 +64,7 @@ impl Template {
         template
     }
 
-    /// A fresh copy, with the times of its files, by which data is known to be what it was.
+    /// A fresh copy that keeps file times, by which unchanged data is recognised.
     fn base(&self) -> PathBuf {
         let base = self.folder.path().join("base");
         let mut copy = Command::new("cp");
@@ -72,7 +73,7 @@ impl Template {
         base
     }
 
-    /// The calls of an undisturbed rebuild, in their order.
+    /// The calls of an undisturbed rebuild, in order.
     fn calls(&self, names: &str) -> Vec<(String, usize)> {
         let base = self.base();
         let output = self.folder.path().join("trace");
@@ -100,7 +101,7 @@ impl Template {
         }
         assert_eq!(data, self::data(&base), "{what}");
         self.assert_is_there(&base, what);
-        // What could not be read was told, and is taken in by the next one.
+        // Unreadable data was reported, and the next rebuild adopts it.
         let force = traced.said == ["left"];
         assert_eq!(
             finish(&base, force),
@@ -113,7 +114,7 @@ impl Template {
         fs::remove_dir_all(base).unwrap();
     }
 
-    /// The damaged file is there, with its log beside it.
+    /// Checks that the damaged file is there, with its log beside it.
     fn assert_is_there(&self, base: &Path, what: &str) {
         let names = fs::read_dir(base.join(".dalsegno")).unwrap();
         let found = names.map(|entry| entry.unwrap().path()).any(|path| {
@@ -130,14 +131,14 @@ impl Template {
     }
 }
 
-/// Data and trash, without what is at work on the catalog.
+/// Data and trash, without the catalog's own files.
 fn data(base: &Path) -> std::collections::BTreeMap<String, String> {
     let mut tree = tree(base);
     tree.retain(|path, _| !path.contains("/catalog.sqlite3") && !path.ends_with(".dalsegno"));
     tree
 }
 
-/// Rebuilds, unless that is done. Gives rows and removals.
+/// Rebuilds, unless it is already done. Returns rows and removals.
 fn finish(base: &Path, force: bool) -> (Vec<String>, Vec<String>) {
     let silent = &dalsegno::model::progress::Silent;
     let options = RebuildOptions {
@@ -165,7 +166,7 @@ fn finish(base: &Path, force: bool) -> (Vec<String>, Vec<String>) {
     )
 }
 
-/// Every so many of the calls, and all of the last ones, which put the new catalog into its place.
+/// One in so many calls, and all of the last ones, which put the new catalog in place.
 fn sample(calls: &[(String, usize)], most: usize, last: usize) -> BTreeSet<(String, usize)> {
     let (early, late) = calls.split_at(calls.len().saturating_sub(last));
     let step = early.len().div_ceil(most).max(1);

@@ -1,5 +1,5 @@
-//! The trash is input: what makes no sense there is named and left alone, and nothing outside the
-//! base directory is touched.
+//! The trash is input: invalid entries are reported and left alone, and nothing outside the base
+//! directory is touched.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -14,7 +14,7 @@ use crate::child::tree;
 use crate::scene::{A1, A2, A3, Scene, remove, rows, state, write};
 use crate::trash::edit;
 
-/// What is wrong with a folder in the trash, and a word of how that is told.
+/// The fault of a folder in the trash, and a word of its report.
 type Lie = (&'static str, fn(&Path), &'static str);
 
 fn at<'a>(manifest: &'a mut Value, list: &str, number: usize) -> &'a mut Value {
@@ -177,7 +177,7 @@ fn what_makes_no_sense_is_named_and_left_alone() {
             assert!(picture() == before, "{name}");
             assert_eq!(state(&registry, &id), None, "{name}");
             drop(registry);
-            // Nor does any open after that.
+            // No later open touches it, either.
             let registry = scene.open();
             assert_eq!(registry.recovery().problems.len(), 1, "{name}");
             assert!(picture() == before, "{name}");
@@ -205,7 +205,7 @@ fn a_number_that_is_taken_or_leaves_no_room_is_not_believed() {
         assert_eq!(after.len(), 3);
         assert_eq!(after[A2], before[A2]);
         assert!((3..1000).contains(&after[A3].id.0), "{}", after[A3].id);
-        // There is room for others.
+        // Other removals still work.
         let new = scene.array(&registry, "run/validation.zarr/4/a/prediction");
         assert!(new.id > ArtifactId(3));
     }
@@ -232,7 +232,7 @@ fn two_manifests_with_the_same_number_both_come_back() {
 }
 
 #[test]
-fn what_a_manifest_does_not_name_is_told_and_stays() {
+fn what_a_manifest_does_not_name_is_reported_and_stays() {
     let scene = Scene::recorded(&[A1]);
     let id = remove(&scene.open(), &[A1]);
     let stranger = scene.trash(&id).join("stranger");

@@ -1,5 +1,5 @@
-//! `rebuild`: a new catalog in the place of one that is damaged or gone. Nothing of the old one is
-//! lost, what the disk and the trash can tell is in the new one, and no data is touched.
+//! `rebuild`: a new catalog in place of a damaged or missing one. Nothing of the old one is lost,
+//! everything that disk and trash hold is in the new one, and no data is touched.
 
 #![expect(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ mod scene;
 mod strace;
 mod trash;
 
-/// What a child does.
+/// The body of a child process.
 #[test]
 fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {

@@ -17,7 +17,7 @@ use crate::scene::{
     with,
 };
 
-/// The body of a child. It says `ready` and goes on when its standard input ends.
+/// The body of a child: prints `ready` and continues when its standard input ends.
 pub(crate) fn act(action: &str, base: &Path) {
     let wait = || {
         say("ready");
@@ -117,12 +117,12 @@ fn a_handle_of_this_process_reads_on_and_does_not_write() {
         code(held.scan(crate::scene::measured(), &Silent)),
         code(held.empty_trash(None, &Silent)),
     ] {
-        // A seal that changes nothing may be none at all, and so may an empty trash.
+        // A seal that changes nothing may succeed, and so may emptying an empty trash.
         assert!(matches!(refused, "catalog-replaced" | "ok"), "{refused}");
     }
     assert_eq!(code(held.record(&key(A2))), "catalog-replaced");
     assert_eq!(code(held.remove_artifact(&target(A1))), "catalog-replaced");
-    // The new one has changes in its log, which the old handle must not take away when it closes.
+    // The new catalog has changes in its log, which the old handle must not delete when it closes.
     registry.record(&key(A3)).unwrap();
     drop(held);
     assert!(with(&scene.catalog(), "-wal").exists());
@@ -150,12 +150,12 @@ fn another_process_reads_on_and_does_not_write() {
     assert_eq!(said, ["2", "catalog-replaced", "catalog-replaced", "ok"]);
     assert!(picture() == before);
     assert!(scene.base.join(A1).join(".zarray").exists());
-    // What was recorded through the old handle since its commit is in neither's way.
+    // A record through the old handle since its commit does not conflict.
     assert_eq!(rows(&registry).keys().collect::<Vec<_>>(), [A1, A3]);
     assert_is_a_good_rebuild(&registry);
 }
 
-/// Lets a test look around in the middle of a rebuild.
+/// Lets a test run code in the middle of a rebuild.
 struct AtScan {
     began: mpsc::Sender<()>,
     go_on: std::sync::Mutex<mpsc::Receiver<()>>,
@@ -170,7 +170,7 @@ impl Monitor for AtScan {
     }
 }
 
-/// Rebuilds, and does something in the middle of it.
+/// Rebuilds, and calls a function in the middle of it.
 fn rebuild_around(scene: &Scene, options: &RebuildOptions, middle: impl FnOnce()) -> &'static str {
     let (began, is_there) = mpsc::channel();
     let (go, go_on) = mpsc::channel();
@@ -202,7 +202,7 @@ fn a_writer_that_waits_for_its_turn_finds_the_file_replaced() {
         waiting = Some(std::thread::spawn(move || {
             sender.send(code(held.record(&key(A2)))).unwrap();
         }));
-        // Nobody writes while the new catalog is made.
+        // No other process writes while the new catalog is made.
         assert!(outcome.recv_timeout(Duration::from_millis(200)).is_err());
     });
     assert_eq!(rebuilt, "ok");
@@ -257,7 +257,7 @@ fn a_removal_that_races_is_done_or_is_refused() {
 }
 
 #[test]
-fn a_backup_is_chosen_when_nobody_makes_one() {
+fn a_backup_is_chosen_while_no_process_makes_one() {
     let scene = Scene::recorded(&[A1]);
     let made = scene.back_up();
     scene.lose();
@@ -273,7 +273,7 @@ fn a_backup_is_chosen_when_nobody_makes_one() {
         });
         std::thread::sleep(Duration::from_millis(200));
         assert!(!rebuild.is_finished());
-        // A newer one that equals it takes its place.
+        // A newer, equal backup takes its place.
         let newer = scene.backups().join("20991231T235959Z.sqlite3");
         fs::rename(&made.path, newer).unwrap();
         lock.unlock().unwrap();
@@ -285,7 +285,7 @@ fn a_backup_is_chosen_when_nobody_makes_one() {
 }
 
 #[test]
-fn who_makes_a_backup_for_longer_than_the_lock_timeout_is_not_waited_for() {
+fn a_rebuild_waits_for_a_backup_no_longer_than_the_lock_timeout() {
     let scene = Scene::recorded(&[A1]);
     scene.back_up();
     scene.lose();
@@ -301,7 +301,7 @@ fn who_makes_a_backup_for_longer_than_the_lock_timeout_is_not_waited_for() {
     assert_eq!(error.code(), "lock-timeout");
     let text = error.to_string();
     assert!(text.contains("a process that makes a backup"), "{text}");
-    // Nothing was changed; the next one goes on.
+    // Nothing was changed; the next rebuild works.
     assert!(!scene.catalog().exists());
     lock.unlock().unwrap();
     let options = scene.options().lock_timeout(patience);

@@ -1,4 +1,4 @@
-//! A base directory, its catalog, and what is to be the same afterwards.
+//! A base directory, its catalog, and the state that must be the same afterwards.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -58,7 +58,7 @@ pub(crate) fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Where the kernel keeps files in memory, that is quicker; what is tested does not depend on it.
+/// A file system in memory, if there is one: faster, and the tests do not depend on it.
 pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir_in("/dev/shm")
         .or_else(|_| tempfile::tempdir())
@@ -89,7 +89,7 @@ impl Scene {
         scene
     }
 
-    /// A base directory in which arrays of every kind lie, taken in and counted by a scan.
+    /// A base directory with arrays of every kind, adopted and measured by a scan.
     pub(crate) fn scanned() -> Self {
         let scene = Self::empty();
         for path in [
@@ -114,7 +114,8 @@ impl Scene {
     pub(crate) fn recorded(paths: &[&str]) -> Self {
         let scene = Self::empty();
         let registry = scene.open();
-        // What nobody recorded keeps a removal of all arrays from taking the container as a whole.
+        // An unrecorded file, so that a removal of all arrays does not take the container as a
+        // whole.
         fs::create_dir_all(scene.base.join("run/validation.zarr")).unwrap();
         fs::write(scene.base.join("run/validation.zarr/notes.txt"), "precious").unwrap();
         for path in paths {
@@ -162,7 +163,7 @@ impl Scene {
         catalog.back_up_daily(now, &Silent).unwrap().unwrap()
     }
 
-    /// Takes the catalog away, with all that SQLite keeps beside it.
+    /// Deletes the catalog and SQLite's files beside it.
     pub(crate) fn lose(&self) {
         for suffix in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(with(&self.catalog(), suffix));
@@ -189,7 +190,7 @@ impl Scene {
         (registry, report)
     }
 
-    /// Everything in the base directory but what is the registry's own.
+    /// Everything in the base directory except the registry's files.
     pub(crate) fn data(&self) -> BTreeMap<String, String> {
         fs::read_dir(&self.base)
             .unwrap()
@@ -203,7 +204,7 @@ impl Scene {
         self.base.join(".dalsegno/trash").join(id.as_str())
     }
 
-    /// The names beside the catalog of what was set aside.
+    /// The names beside the catalog of files that were set aside.
     pub(crate) fn set_aside(&self) -> Vec<String> {
         let names = fs::read_dir(self.base.join(".dalsegno")).unwrap();
         let mut names: Vec<String> = names
@@ -215,8 +216,8 @@ impl Scene {
     }
 }
 
-/// What holds after every rebuild: the history is whole and names it, nothing is left of the new
-/// catalog's making, and SQLite finds nothing.
+/// Checks what holds after every rebuild: the history is whole and names it, there are no leftovers
+/// of making the new catalog, and SQLite's check finds nothing.
 pub(crate) fn assert_is_a_good_rebuild(registry: &Registry) {
     assert!(registry.check_history(None).unwrap().is_whole());
     let filter = HistoryFilter {
@@ -270,7 +271,7 @@ pub(crate) fn rows(registry: &Registry) -> BTreeMap<String, Artifact> {
         .collect()
 }
 
-/// What the disk can tell of every row.
+/// The part of every row that can be read from the disk.
 pub(crate) fn listing(registry: &Registry) -> Vec<String> {
     let rows = rows(registry).into_values();
     rows.map(|row| {
@@ -306,7 +307,7 @@ pub(crate) fn remove(registry: &Registry, paths: &[&str]) -> RemovalId {
     report.removal.unwrap()
 }
 
-/// The state of a removal, where the catalog knows it.
+/// The state of a removal, if the catalog knows it.
 pub(crate) fn state(registry: &Registry, id: &RemovalId) -> Option<RemovalState> {
     Some(registry.removal(id).unwrap()?.state)
 }

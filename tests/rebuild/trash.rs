@@ -1,4 +1,4 @@
-//! What lies in the trash: entered, restorable, or purged on.
+//! Removals in the trash: entered in the new catalog, restorable, or purged further.
 
 use std::fs;
 use std::path::Path;
@@ -22,7 +22,7 @@ pub(crate) fn edit(folder: &Path, change: impl FnOnce(&mut serde_json::Value)) {
     fs::write(path, manifest.to_string()).unwrap();
 }
 
-/// The row without its pins, and as if no time had passed.
+/// The row without its pins and times.
 fn plain(row: &Artifact) -> Artifact {
     Artifact {
         pins: Vec::new(),
@@ -35,7 +35,7 @@ fn a_removal_since_the_backup_is_kept_and_comes_back_whole() {
     for has_backup in [true, false] {
         let scene = Scene::empty();
         let registry = scene.open();
-        // Its row in the backup is a reserved one.
+        // In the backup its row is reserved.
         registry.record(&key(A1)).unwrap();
         scene.array(&registry, A3);
         if has_backup {
@@ -102,7 +102,7 @@ fn a_container_with_its_arrays_and_a_checkpoint_come_back() {
 }
 
 #[test]
-fn checkpoints_are_taken_in_where_the_backup_has_some() {
+fn checkpoints_are_adopted_if_the_backup_has_some() {
     let scene = Scene::empty();
     let folder = scene.base.join("run/checkpoints/iterations");
     fs::create_dir_all(&folder).unwrap();
@@ -120,7 +120,7 @@ fn checkpoints_are_taken_in_where_the_backup_has_some() {
     let (registry, report) = scene.rebuild();
     assert_eq!((report.scan.checkpoints, rows(&registry).len()), (2, 2));
     drop(registry);
-    // Without a backup nobody says that they are wanted.
+    // Without a backup, nothing says that they are to be recorded.
     scene.lose();
     assert_eq!(rows(&scene.rebuild_from_disk().0).len(), 0);
 }
@@ -132,7 +132,7 @@ fn an_array_that_was_removed_twice_comes_back_from_either() {
     let registry = scene.open();
     let first = remove(&registry, &[A1]);
     let again = scene.array(&registry, A1);
-    // By a later second, so that the folders have an order.
+    // One second later, so that the folders have an order.
     drop(registry);
     let registry = scene.open();
     let second = remove(&registry, &[A1]);
@@ -149,7 +149,7 @@ fn an_array_that_was_removed_twice_comes_back_from_either() {
     assert_eq!(state(&registry, &first), Some(RemovalState::Kept));
 }
 
-/// A backup that knows of a removal of three arrays as kept, all of them pinned.
+/// A backup with a kept removal of three arrays, all of them pinned.
 fn known() -> (Scene, RemovalId, Vec<Artifact>) {
     let scene = Scene::recorded(&[A1, A2, A3]);
     let registry = scene.open();
@@ -184,7 +184,7 @@ fn what_was_restored_since_the_backup_has_its_row_again() {
     scene.lose();
     let (registry, report) = scene.rebuild();
     let after: Vec<Artifact> = rows(&registry).into_values().collect();
-    // With number, seal and pin.
+    // With its number, seal and pin.
     assert_eq!(after, before);
     assert_eq!(state(&registry, &id), Some(RemovalState::Restored));
     assert_eq!((report.scan.adopted, report.removals.len()), (0, 0));
@@ -244,7 +244,7 @@ fn what_was_restored_and_removed_again_is_in_the_later_removal() {
     assert_eq!(rows(&registry).into_values().collect::<Vec<_>>(), before);
 }
 
-/// Lets the unlinking of a removal begin: its first file is gone.
+/// Starts the purge of a removal: its first file is unlinked.
 fn begin_purge(folder: &Path) {
     fs::rename(folder.join("manifest.json"), folder.join("purging.json")).unwrap();
     fs::remove_file(folder.join("0/.zarray")).unwrap();
@@ -318,7 +318,7 @@ fn of_an_interrupted_removal_what_was_moved_is_kept_and_what_was_not_is_a_row() 
     assert_eq!(report.removals, std::slice::from_ref(&id));
     let after = rows(&registry);
     assert_eq!(after.keys().collect::<Vec<_>>(), [A2, A3]);
-    // The manifest knows it better than the scan.
+    // The manifest takes precedence over the scan.
     assert_eq!(plain(&after[A2]), plain(&before[A2]));
     assert_eq!(inode(&path), at);
     registry.restore(&RestoreTarget::Removal(id)).unwrap();
@@ -416,7 +416,7 @@ fn the_trash_of_a_base_directory_that_was_copied_comes_back() {
     let id = remove(&registry, &[A1]);
     drop(registry);
     scene.lose();
-    // Every inode is another one.
+    // Every inode has changed.
     let original = scene.folder.path().join("original");
     fs::rename(&scene.base, &original).unwrap();
     crate::fault::copy(&original, &scene.base);

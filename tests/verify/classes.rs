@@ -1,4 +1,4 @@
-//! A row for every class: what somebody did, what is found, what is left after a repair.
+//! A case for every class: the damage, the finding, and what is left after a repair.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -412,7 +412,7 @@ fn each_class_is_found_and_repaired_as_far_as_that_goes() {
             .findings
             .iter()
             .any(|found| found.repair == Some(Repair::Settle));
-        // An interrupted removal goes back to its place.
+        // Data of an interrupted removal is moved back.
         let repaired = match is_settled {
             true => world.registry.repair(&report.findings, &Silent).unwrap(),
             false => world.repair(&report.findings),
@@ -422,10 +422,10 @@ fn each_class_is_found_and_repaired_as_far_as_that_goes() {
         assert_eq!(told(&world, &left), case.left, "{}", case.name);
         let again = world.verify_with(&filter, case.options);
         assert_eq!(told(&world, &again.findings), case.left, "{}", case.name);
-        // Twice without harm.
-        let states = world.states_or_none();
+        // A second repair does no harm.
+        let states = world.states_if_any();
         world.repair(&report.findings);
-        assert_eq!(world.states_or_none(), states, "{}", case.name);
+        assert_eq!(world.states_if_any(), states, "{}", case.name);
         if case.left.is_empty() {
             world.assert_agrees();
         }
@@ -433,8 +433,8 @@ fn each_class_is_found_and_repaired_as_far_as_that_goes() {
 }
 
 impl World {
-    /// What each row says; none where one cannot be read.
-    fn states_or_none(&self) -> Option<BTreeMap<String, State>> {
+    /// Every row as text; `None` if one cannot be read.
+    fn states_if_any(&self) -> Option<BTreeMap<String, State>> {
         let rows = self.registry.select(&Filter::default()).ok()?.into_iter();
         Some(rows.map(|row| (row.location().path(), row.state)).collect())
     }

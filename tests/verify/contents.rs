@@ -1,4 +1,4 @@
-//! Contents against their hashes: what sizes and times do not show.
+//! Contents compared with their hashes: changes that sizes and times do not show.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -38,7 +38,7 @@ fn read(world: &World) -> VerifyReport {
     world.verify_with(&Filter::default(), READ)
 }
 
-/// Writes a file anew, with as many bytes and the time that it had.
+/// Rewrites a file with the same size and time.
 fn replace(path: &Path, text: &[u8]) {
     let stat = path.metadata().unwrap();
     assert_eq!(stat.len(), text.len() as u64);
@@ -49,7 +49,7 @@ fn replace(path: &Path, text: &[u8]) {
     assert_eq!(path.metadata().unwrap().mtime_nsec(), stat.mtime_nsec());
 }
 
-/// Another file in the place of one, as programs do that write anew; one bit is another.
+/// Replaces a file by another with one flipped bit, as programs that write and rename do.
 fn flip(path: &Path) {
     let mut bytes = fs::read(path).unwrap();
     bytes[2] ^= 0x10;
@@ -71,7 +71,7 @@ fn sealed_contents_that_are_as_they_were_are_no_finding() {
     world.registry.seal(&Target::Path(other.into())).unwrap();
     let report = read(&world);
     assert_eq!((report.read, report.unhashed, report.measured), (1, 1, 2));
-    // Without the option nothing is read or said of it, and a quick look reads nothing.
+    // Without the option nothing is read or reported, and a quick verify reads nothing.
     for options in [
         VerifyOptions::default(),
         VerifyOptions {
@@ -134,7 +134,7 @@ fn chunks_that_change_places_are_found() {
 #[test]
 fn links_and_checkpoints_are_compared_too() {
     let world = World::new();
-    // Checkpoints are looked at only where they are named.
+    // Checkpoints are verified only if they are named.
     let all = Filter {
         kinds: Kind::ALL.to_vec(),
         ..Filter::default()
@@ -216,7 +216,7 @@ fn a_repair_voids_seal_and_hash_though_size_and_time_are_as_they_were() {
         (before.size, before.written_at)
     );
     assert_eq!(read(&world).findings, []);
-    // The history keeps what it was sealed with. Again, it changes nothing.
+    // The history keeps the hash. A second repair changes nothing.
     let (id, _) = world.registry.history_head().unwrap();
     let (_, images) = world.registry.operation(id).unwrap();
     assert_eq!(images[0].artifact, before);
@@ -234,12 +234,12 @@ fn a_repair_looks_again_before_it_voids_a_seal() {
     let report = read(&world);
     let target = Target::Path(SEALED.into());
     let before = world.registry.get(&target).unwrap().unwrap();
-    // Somebody brought the chunk back from a copy.
+    // The chunk was restored from a copy.
     replace(&chunk, b"chunk");
     let repaired = world.repair(&report.findings);
     assert_eq!((repaired.repaired.len(), repaired.left.len()), (1, 0));
     assert_eq!(world.registry.get(&target).unwrap(), Some(before.clone()));
-    // Somebody put there what cannot be read.
+    // Something unreadable is in its place.
     replace(&chunk, b"CHUNK");
     let report = read(&world);
     fs::remove_file(&chunk).unwrap();
@@ -248,7 +248,7 @@ fn a_repair_looks_again_before_it_voids_a_seal() {
     let repaired = world.repair(&report.findings);
     assert_eq!((repaired.repaired.len(), repaired.left.len()), (0, 1));
     assert_eq!(world.registry.get(&target).unwrap(), Some(before));
-    // Sealed anew meanwhile: the finding is none any more.
+    // Sealed again in the meantime: the finding is fixed.
     fs::remove_file(&chunk).unwrap();
     fs::write(&chunk, "CHUNK").unwrap();
     fs::write(world.path(SEALED).join("0.4"), "chunk").unwrap();
@@ -269,7 +269,7 @@ fn what_cannot_be_read_is_a_finding_and_not_judged() {
     let array = world.path(SEALED);
     fs::write(array.join("0.5"), "").unwrap();
     seal(&world, &[SEALED]);
-    // As many files and bytes, and one of them has no content.
+    // The same number of files and bytes, but one file is empty.
     fs::remove_file(array.join("0.5")).unwrap();
     fifo(&array.join("0.5"));
     let report = read(&world);
@@ -282,7 +282,7 @@ fn what_cannot_be_read_is_a_finding_and_not_judged() {
     assert_eq!(world.verify().findings, []);
 }
 
-/// Writes into a file whenever it is read, or the first time only.
+/// Writes into a file whenever it is read, or only the first time.
 struct Writer {
     path: PathBuf,
     left: AtomicU64,
@@ -294,7 +294,7 @@ impl Monitor for Writer {
     }
 
     fn advance(&self, progress: Progress) {
-        // The bytes of a file are told of while it is open.
+        // The bytes of a file are reported while it is open.
         let is_amid = progress.bytes == 5 && progress.files == 0;
         let take = |left: u64| left.checked_sub(1);
         if is_amid
@@ -325,7 +325,7 @@ fn what_changes_while_it_is_read_is_read_again_and_then_not_judged() {
         let verified = world.registry.verify(&Filter::default(), options, &writer);
         verified.unwrap()
     };
-    // The same contents are written: only the times of the inode tell.
+    // The same contents are written: only the times of the inode show it.
     let report = verify(1);
     assert_eq!(report.findings, []);
     assert!(report.is_complete);

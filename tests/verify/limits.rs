@@ -1,4 +1,4 @@
-//! What is compared and what is not: options, selections, notices, what cannot be read or written.
+//! Limits of verify: options, selections, notices, and what cannot be read or written.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -10,7 +10,7 @@ use dalsegno::{Registry, VerifyClass};
 use super::*;
 
 #[test]
-fn nothing_is_found_where_nothing_is_wrong() {
+fn a_sound_registry_has_no_findings() {
     let world = World::new();
     for options in [
         VerifyOptions::default(),
@@ -39,7 +39,7 @@ fn nothing_is_found_where_nothing_is_wrong() {
 }
 
 #[test]
-fn sizes_are_compared_where_that_is_asked() {
+fn sizes_are_compared_on_request() {
     let world = World::new();
     fs::remove_file(world.path("a/snapshot.zarr/raw/0.0")).unwrap();
     fs::remove_file(world.path(SEALED).join("0.0")).unwrap();
@@ -159,7 +159,7 @@ fn a_catalog_that_cannot_be_written_is_verified_and_not_repaired() {
 }
 
 #[test]
-fn a_damaged_file_is_told_and_nothing_is_repaired_by_it() {
+fn a_damaged_file_is_reported_and_not_repaired() {
     let world = World::new();
     fs::remove_dir_all(world.path(SEALED)).unwrap();
     let catalog = world.path(CATALOG);
@@ -192,7 +192,8 @@ fn a_damaged_file_is_told_and_nothing_is_repaired_by_it() {
     assert!(report.findings.iter().all(|found| found.repair.is_none()));
 }
 
-/// What cannot be read is told once, and nothing below it is judged. Run as a user whom modes bind.
+/// An unreadable folder is reported once, and nothing below it is judged. Runs as an unprivileged
+/// user.
 pub(crate) fn unreadable(base: &Path) {
     let registry = common::create(base);
     for array in ARRAYS {
@@ -220,13 +221,13 @@ pub(crate) fn unreadable(base: &Path) {
 }
 
 #[test]
-fn a_folder_that_cannot_be_read_is_told_and_nothing_below_it_is_judged() {
+fn a_folder_that_cannot_be_read_is_reported_and_nothing_below_it_is_judged() {
     use std::os::unix::process::CommandExt;
     let folder = tempfile::tempdir().unwrap();
     if !rustix::process::geteuid().is_root() {
         return unreadable(folder.path());
     }
-    // Modes do not bind root: the test itself is run again as nobody.
+    // Root ignores file modes, so the test runs itself again as the user `nobody`.
     let user = 65_534;
     std::os::unix::fs::chown(folder.path(), Some(user), Some(user)).unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
@@ -249,7 +250,7 @@ fn a_folder_that_cannot_be_read_is_told_and_nothing_below_it_is_judged() {
     }
 }
 
-/// What the child does.
+/// The body of the child.
 #[test]
 fn child_entry() {
     if let Some(base) = std::env::var_os("DALSEGNO_TEST_BASE") {

@@ -1,4 +1,4 @@
-//! Others record, write and remove while one verifies: no false finding.
+//! Other processes record, write and remove during a verify: there is no false finding.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
