@@ -16,7 +16,7 @@ use crate::example;
 use crate::shown::Names;
 
 /// Width of the terminal.
-const COLUMNS: u16 = 110;
+const COLUMNS: u16 = 100;
 
 pub(crate) struct Session {
     _folder: TempDir,
