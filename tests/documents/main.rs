@@ -147,7 +147,7 @@ fn command(
     if session.names.agree(shown, &printed) {
         return None;
     }
-    let to_show = session.names.to_show(&printed);
+    let to_show = session.names.to_show(shown, &printed);
     if update {
         // The ids of what is shown from now on are the ones that were printed.
         session.names.agree(&to_show, &printed);

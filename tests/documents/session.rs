@@ -16,7 +16,7 @@ use crate::example;
 use crate::shown::Names;
 
 /// Width of the terminal.
-const COLUMNS: u16 = 100;
+const COLUMNS: usize = 100;
 
 pub(crate) struct Session {
     _folder: TempDir,
@@ -77,7 +77,13 @@ impl Session {
             .env("LANG", "C.UTF-8")
             .env("NO_COLOR", "1")
             .env("TERM", "xterm");
-        on_terminal(bash)
+        // Tables of the history have a column for user and host: it leaves what the page shows to
+        // the others.
+        let more = match command.contains("history") {
+            true => self.names.longer_than_shown(),
+            false => 0,
+        };
+        on_terminal(bash, COLUMNS + more)
     }
 
     /// The registry's folder in the base directory of the page.
@@ -88,7 +94,12 @@ impl Session {
 
 fn printed_by(program: &str, argument: &str) -> String {
     let output = Command::new(program).arg(argument).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let printed = String::from_utf8(output.stdout).unwrap();
+    match printed.trim() {
+        // A user without a name.
+        "" => printed_by("id", "-u"),
+        name => name.to_owned(),
+    }
 }
 
 /// Whether a program is installed.
@@ -98,13 +109,13 @@ pub(crate) fn is_installed(program: &str) -> bool {
         .any(|folder| Path::new(folder).join(program).exists())
 }
 
-fn on_terminal(mut command: Command) -> (String, Option<i32>) {
+fn on_terminal(mut command: Command, columns: usize) -> (String, Option<i32>) {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&master).unwrap();
     unlockpt(&master).unwrap();
     let size = Winsize {
         ws_row: 24,
-        ws_col: COLUMNS,
+        ws_col: columns.try_into().unwrap(),
         ws_xpixel: 0,
         ws_ypixel: 0,
     };

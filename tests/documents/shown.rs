@@ -2,7 +2,8 @@
 //!
 //! Times, ids, hashes, users and hosts differ from run to run: each matches any other of its form. An
 //! id that a page shows stands for the one that was printed in its place, in later commands too. A
-//! line `...` stands for any lines, `…` for any text in a line. Columns may differ in width.
+//! line `...` stands for any lines, `…` for any text in a line. Columns may differ in
+//! width, and so may what wraps in them.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -20,6 +21,8 @@ const FORMS: [&str; 4] = [
     r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
     r"\d{8}T\d{6}Z",
 ];
+/// How a line begins that goes on with a column of the line above.
+const WRAPPED: &str = "    ";
 const TIME: &str = r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?Z?)?";
 const VERSION: &str = r"\d+\.\d+\.\d+[^\s\x22]*";
 
@@ -34,7 +37,7 @@ static ID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(&format!(r"\b(?:{})\b", FORMS.join("|"))).unwrap());
 
 /// What the names of a page stand for here.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Names {
     /// Folders of the page, and where they are.
     folders: Vec<(&'static str, String)>,
@@ -65,6 +68,11 @@ impl Names {
             .into_owned()
     }
 
+    /// By how many characters user and host are longer here than on the pages.
+    pub(crate) fn longer_than_shown(&self) -> usize {
+        (self.user.len() + self.host.len()).saturating_sub(USER.len() + HOST.len())
+    }
+
     /// Replaces the folders of a page by where they are.
     fn located(&self, text: &str) -> String {
         let mut text = text.to_owned();
@@ -78,12 +86,15 @@ impl Names {
     pub(crate) fn agree(&mut self, shown: &[String], printed: &str) -> bool {
         let mut pattern = String::from("^");
         let mut ids = Vec::new();
-        for line in shown {
+        for (at, line) in shown.iter().enumerate() {
             match line.trim() {
                 "..." => pattern.push_str(r"(?:.*\n)*?"),
                 line => {
                     self.pattern(line, &mut pattern, &mut ids);
-                    pattern.push('\n');
+                    let is_wrapped = shown
+                        .get(at + 1)
+                        .is_some_and(|next| next.starts_with(WRAPPED));
+                    pattern.push_str(if is_wrapped { r"\s+" } else { r"\n" });
                 }
             }
         }
@@ -131,7 +142,8 @@ impl Names {
             } else if token.name("any").is_some() {
                 ".*".to_owned()
             } else {
-                " +".to_owned()
+                // The column that wraps is as wide as the names of user and host leave it.
+                format!(r"(?: +|\n{WRAPPED} *)")
             };
             pattern.push_str(&any);
         }
@@ -139,8 +151,40 @@ impl Names {
         pattern.push_str(" *");
     }
 
-    /// What was printed, as a page shows it.
-    pub(crate) fn to_show(&self, printed: &str) -> Vec<String> {
+    /// What was printed, as a page shows it that showed `shown`: a line that still agrees stays, and
+    /// so does what a page leaves out by `...`.
+    pub(crate) fn to_show(&self, shown: &[String], printed: &str) -> Vec<String> {
+        let printed: Vec<&str> = printed.lines().collect();
+        let is_gap = |line: &String| line.trim() == "...";
+        let head = shown.iter().position(is_gap);
+        let tail = shown.iter().rev().position(is_gap);
+        let (Some(head), Some(tail)) = (head, tail) else {
+            return self.lines(shown, &printed);
+        };
+        if head + tail > printed.len() {
+            return self.lines(shown, &printed);
+        }
+        let mut lines = self.lines(&shown[..head], &printed[..head]);
+        lines.push("...".to_owned());
+        let end = &printed[printed.len() - tail..];
+        lines.extend(self.lines(&shown[shown.len() - tail..], end));
+        lines
+    }
+
+    fn lines(&self, shown: &[String], printed: &[&str]) -> Vec<String> {
+        let line = |(at, printed): (usize, &&str)| match shown.get(at) {
+            Some(shown) if self.agrees(shown, printed) => shown.clone(),
+            _ => self.line_to_show(printed),
+        };
+        printed.iter().enumerate().map(line).collect()
+    }
+
+    fn agrees(&self, shown: &String, printed: &str) -> bool {
+        let shown = std::slice::from_ref(shown);
+        self.clone().agree(shown, &format!("{printed}\n"))
+    }
+
+    fn line_to_show(&self, printed: &str) -> String {
         let mut text = printed.to_owned();
         for (shown, actual) in &self.folders {
             text = text.replace(actual, shown);
@@ -150,9 +194,7 @@ impl Names {
         }
         let text = whole_word(&self.host).replace_all(&text, HOST);
         let text = whole_word(&self.user).replace_all(&text, USER);
-        text.lines()
-            .map(|line| line.trim_end().to_owned())
-            .collect()
+        text.trim_end().to_owned()
     }
 }
 
@@ -183,6 +225,23 @@ mod tests {
         assert!(agree(&["first", "...", "last"], "first\na\nb\nlast\n"));
         assert!(!agree(&["first", "...", "last"], "first\na\nb\n"));
         assert!(agree(&["free … of 9"], "free 17 GiB of 9\n"));
+        let wrapped = [
+            "3  remove  affinities/1000",
+            "           and 3 more: old",
+            "total 4",
+        ];
+        assert!(agree(
+            &wrapped,
+            "3  remove  affinities/1000 and 3\n     more: old\ntotal 4\n"
+        ));
+        assert!(!agree(
+            &wrapped,
+            "3  remove  affinities/1000 and 3\n     more: new\ntotal 4\n"
+        ));
+        assert!(!agree(
+            &wrapped,
+            "3  remove  affinities/1000 and 3\n     more: old total 4\n"
+        ));
         assert!(!agree(&["8.0 MiB in 9 files"], "8.1 MiB in 9 files\n"));
     }
 
