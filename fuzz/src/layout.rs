@@ -148,6 +148,7 @@ fn key(input: &mut Unstructured<'_>) -> Result<Option<Key>> {
                 dataset: index?,
             },
             Kind::Checkpoint => Key::Checkpoint { run, iteration },
+            kind => unreachable!("no key is made of the kind {kind} here"),
         })
     };
     Ok(make().ok())

@@ -329,28 +329,24 @@ pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
         parts;
     let (base, content_hash) = at;
     let key: Key = serde_json::from_str(&key).map_err(argument)?;
-    Ok(PyArtifact(Artifact {
-        id: ArtifactId(id),
-        key,
-        state: state.parse().map_err(argument)?,
-        origin: match origin.as_str() {
-            "scanned" => Origin::Scanned,
-            _ => Origin::Recorded,
-        },
-        size: size.map(|(bytes, files)| Size {
-            bytes: ByteCount(bytes),
-            files,
-        }),
-        recorded_at: Timestamp(recorded_at),
-        written_at: written_at.map(Timestamp),
-        sealed_at: sealed_at.map(Timestamp),
-        content_hash: content_hash
-            .map(|text| text.parse().map_err(argument))
-            .transpose()?,
-        owner,
-        pins,
-        base: base.into(),
-    }))
+    let id = ArtifactId(id);
+    let mut artifact = Artifact::new(id, key, Timestamp(recorded_at), base);
+    artifact.state = state.parse().map_err(argument)?;
+    artifact.origin = match origin.as_str() {
+        "scanned" => Origin::Scanned,
+        _ => Origin::Recorded,
+    };
+    artifact.size = size.map(|(bytes, files)| Size {
+        bytes: ByteCount(bytes),
+        files,
+    });
+    artifact.written_at = written_at.map(Timestamp);
+    artifact.sealed_at = sealed_at.map(Timestamp);
+    let content_hash = content_hash.map(|text| text.parse().map_err(argument));
+    artifact.content_hash = content_hash.transpose()?;
+    artifact.owner = owner;
+    artifact.pins = pins;
+    Ok(PyArtifact(artifact))
 }
 
 /// A value as the command line writes it with `--json`, in Python's own types.

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
@@ -25,15 +26,16 @@ impl fmt::Display for ArtifactId {
     }
 }
 
-/// What is known about an artifact's data.
+/// What the catalog knows about the data of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum State {
-    /// The identifier was handed out; no data was seen.
+    /// The identifier was given to a caller; data was never seen.
     Reserved,
     /// Data was seen on disk.
     Present,
-    /// Data was there and is gone.
+    /// Data was seen before and is gone.
     Missing,
 }
 
@@ -41,7 +43,7 @@ impl State {
     /// Every state, in the order of the catalog's numbers.
     pub const ALL: [Self; 3] = [Self::Reserved, Self::Present, Self::Missing];
 
-    /// The name that people and JSON use.
+    /// The name of the state in text and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -58,7 +60,7 @@ impl fmt::Display for State {
     }
 }
 
-/// A state that does not exist.
+/// The text does not name a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no state \"{}\"; states are reserved, present, missing", .0.escape_debug())]
 pub struct ParseStateError(pub String);
@@ -78,53 +80,79 @@ impl FromStr for State {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Origin {
-    /// A caller said it: certain.
+    /// A caller recorded the key.
     Recorded,
-    /// A scan read it from the path: a guess, replaced by what a caller records.
+    /// A scan guessed the key from the path. A caller that records another key for the same path
+    /// replaces it.
     Scanned,
 }
 
 /// An artifact: an array or a container that the catalog has a row for.
 ///
 /// Serializes to the fields `id run kind iteration dataset parameters container array path state
-/// bytes files recorded_at written_at sealed_at content_hash pins`; absent is `null`, paths are absolute,
-/// times RFC 3339 in UTC, sizes bytes.
+/// bytes files recorded_at written_at sealed_at content_hash pins`. Absent values are `null`, paths
+/// absolute, times RFC 3339 in UTC, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Artifact {
-    /// Number in the catalog.
+    /// Number of the row in the catalog.
     pub id: ArtifactId,
-    /// What it is.
+    /// Run, kind, and the fields of the kind.
     pub key: Key,
-    /// What is known about its data.
+    /// Whether data was seen, and is still there.
     pub state: State,
-    /// Where the key comes from.
+    /// Whether a caller recorded the key or a scan guessed it.
     pub origin: Origin,
-    /// Bytes and files as last counted; none where nobody counted.
+    /// Bytes and files as last counted; `None` if they were never counted.
     pub size: Option<Size>,
-    /// When the catalog first had it.
+    /// When its row was made.
     pub recorded_at: Timestamp,
-    /// When its array metadata was last seen to be written; none where no data was seen.
+    /// Modification time of its data as last seen; `None` if data was never seen.
     pub written_at: Option<Timestamp>,
-    /// When its writer said that it is whole; none where it never did.
+    /// When its writer sealed it as whole; `None` if it is not sealed.
     pub sealed_at: Option<Timestamp>,
-    /// What its data was when it was sealed; none where it is not sealed, or sealed without a hash.
+    /// Hash of the data at the seal; `None` if it is not sealed, or was sealed without a hash.
     pub content_hash: Option<ContentHash>,
-    /// Number of the user whose its data is; none where nobody looked.
+    /// uid that owns the data; `None` if it was not read.
     pub owner: Option<u32>,
-    /// Names of the pins that bind it, in their order.
+    /// Names of the pins that bind it, sorted.
     pub pins: Vec<String>,
-    /// Base directory that it lies in, absolute.
-    pub base: std::sync::Arc<Path>,
+    /// Absolute path of the base directory.
+    pub base: Arc<Path>,
 }
 
 impl Artifact {
-    /// Its place relative to the base directory.
+    /// Makes an artifact as recording makes it: reserved, without anything known of its data.
+    #[must_use]
+    pub fn new(
+        id: ArtifactId,
+        key: Key,
+        recorded_at: Timestamp,
+        base: impl Into<Arc<Path>>,
+    ) -> Self {
+        Self {
+            id,
+            key,
+            state: State::Reserved,
+            origin: Origin::Recorded,
+            size: None,
+            recorded_at,
+            written_at: None,
+            sealed_at: None,
+            content_hash: None,
+            owner: None,
+            pins: Vec::new(),
+            base: base.into(),
+        }
+    }
+
+    /// Container and array, relative to the base directory.
     #[must_use]
     pub fn location(&self) -> Location {
         layout::locate(&self.key)
     }
 
-    /// Absolute path of its folder.
+    /// Absolute path of its folder, or of its file if it is a checkpoint.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         self.base.join(self.location().path())
@@ -138,7 +166,7 @@ impl Artifact {
         }
     }
 
-    /// Identifier of the array; none where the artifact is a container.
+    /// Identifier of the array; `None` if the artifact is a container.
     #[must_use]
     pub fn identifier(&self) -> Option<LocalArrayIdentifier> {
         let location = self.location();
@@ -149,7 +177,7 @@ impl Artifact {
     }
 }
 
-/// Joins two paths without growing the result: a listing does so twice a row.
+/// Joins two paths in one allocation: a listing joins two paths a row.
 fn below(parent: &Path, path: &str) -> PathBuf {
     let mut joined = PathBuf::with_capacity(parent.as_os_str().len() + 1 + path.len());
     joined.push(parent);

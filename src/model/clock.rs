@@ -1,4 +1,4 @@
-//! Time as the catalog keeps it, and the one place that reads the clock.
+//! Points in time as the catalog stores them, and the one place that reads the clock.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,12 +6,12 @@ use std::time::Duration;
 use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// A moment: milliseconds since 1970-01-01 UTC. `Display` and serde give RFC 3339 in UTC.
+/// A point in time: milliseconds since 1970-01-01 UTC. `Display` and serde write RFC 3339 in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment this long before.
+    /// The time this much earlier; stops at the lowest number of milliseconds.
     #[must_use]
     pub fn minus(self, duration: Duration) -> Self {
         Self(
@@ -20,7 +20,7 @@ impl Timestamp {
         )
     }
 
-    /// The moment this long after.
+    /// The time this much later; stops at the highest number of milliseconds.
     #[must_use]
     pub fn plus(self, duration: Duration) -> Self {
         Self(
@@ -29,14 +29,14 @@ impl Timestamp {
         )
     }
 
-    /// The moment to the second as `20231114T221320Z`, for the name of a file.
+    /// The time to the second as `20231114T221320Z`, for file names.
     #[must_use]
     pub fn compact(self) -> String {
         let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
         time.format("%Y%m%dT%H%M%SZ").to_string()
     }
 
-    /// How long ago this was at `now`; none where it lies in the future.
+    /// The age at `now`; `None` if the time is after `now`.
     #[must_use]
     pub fn age_at(self, now: Self) -> Option<Duration> {
         u64::try_from(now.0.saturating_sub(self.0))
@@ -57,8 +57,8 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// RFC 3339 of a year with four digits: a listing writes three a row, and chrono's own way takes
-/// several times as long.
+/// RFC 3339 of a year with four digits. A listing writes three times a row, and chrono's formatter
+/// takes several times as long.
 fn text_of(time: &DateTime<Utc>) -> Option<[u8; 24]> {
     let year = u32::try_from(time.year())
         .ok()
@@ -90,19 +90,21 @@ impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let time = DateTime::parse_from_rfc3339(&text).map_err(|error| {
-            serde::de::Error::custom(format!("\"{text}\" is no time in RFC 3339: {error}"))
+            serde::de::Error::custom(format!(
+                "\"{text}\" is not a time in RFC 3339, such as 2026-11-22T16:30:00Z: {error}"
+            ))
         })?;
         Ok(Self(time.timestamp_millis()))
     }
 }
 
-/// Where a registry takes the time from.
+/// A source of time for a registry.
 pub trait Clock: Send + Sync {
-    /// The present moment.
+    /// The current time.
     fn now(&self) -> Timestamp;
 }
 
-/// The clock of the machine.
+/// The clock of the operating system.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct SystemClock;
 
@@ -112,7 +114,7 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still, for tests and for results that must repeat.
+/// A clock that always gives the same time, for tests and reproducible results.
 #[derive(Debug, Clone, Copy)]
 pub struct FixedClock(pub Timestamp);
 

@@ -1,12 +1,13 @@
-//! Content hashes: what an artifact's data is, apart from where it lies and when it was written.
+//! Content hashes: they cover what the data of an artifact is, not where it lies or when it was
+//! written.
 //!
 //! # Definition
-//! Another program can compute the same. Every hash is BLAKE3 with 32 bytes of output.
+//! Other programs can compute the same hash. Every hash is BLAKE3 with 32 bytes of output.
 //!
-//! Below the folder of an array, each regular file and each symbolic link is an entry; folders say
-//! nothing. The content of a file is its bytes, that of a link its text; no link is followed. The
-//! hash of the array is the hash over the entries one after the other, in the order of their paths
-//! as bytes, each written as
+//! Each regular file and each symbolic link below the folder of an array is an entry; folders are
+//! left out. The content of a file is its bytes, the content of a link its target as text; links are
+//! not followed. The array's hash is the hash over its entries, sorted by the bytes of their paths,
+//! each written as
 //!
 //! | bytes | what |
 //! |---|---|
@@ -15,10 +16,10 @@
 //! | that many | the path relative to the array's folder, parts joined by `/` |
 //! | 32 | the hash of the content |
 //!
-//! A checkpoint is one file: one entry with an empty path. An array with anything else in it, such
-//! as a pipe or a device, has no hash. A container has none either: it is what lies in it, which
-//! changes whenever an array is added. Names, sizes and contents count; times, owners and
-//! permissions do not, nor does the place where the array lies.
+//! A checkpoint is one file: one entry with an empty path. An array that holds anything else, such as
+//! a pipe or a device, has no hash. A container has no hash: its content changes whenever an array is
+//! added. The hash covers names, sizes and contents; it does not cover times, owners, permissions or
+//! the path of the array itself.
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +30,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
-/// What an entry is.
+/// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -38,19 +39,19 @@ pub enum EntryKind {
     Link,
 }
 
-/// A file or link of an artifact.
+/// A file or symbolic link of an artifact, with the hash of its content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// Path relative to the artifact's folder; empty where the artifact is a file.
+    /// Path relative to the artifact's folder; empty if the artifact is a file.
     pub path: Box<[u8]>,
-    /// What it is.
+    /// File or link.
     pub kind: EntryKind,
-    /// BLAKE3 of its content.
+    /// BLAKE3 hash of its content.
     pub content: [u8; 32],
 }
 
 impl ContentHash {
-    /// The hash over the entries of an artifact, in whatever order they come.
+    /// Hashes the entries of an artifact; their order does not matter.
     #[must_use]
     pub fn of(mut entries: Vec<Entry>) -> Self {
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
@@ -74,9 +75,9 @@ impl fmt::Display for ContentHash {
     }
 }
 
-/// A text that is no content hash.
+/// The text is not a content hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{}\" is no content hash of 64 hexadecimal digits", .0.escape_debug())]
+#[error("\"{}\" is not a content hash; it has 64 hexadecimal digits", .0.escape_debug())]
 pub struct ParseContentHashError(pub String);
 
 impl FromStr for ContentHash {

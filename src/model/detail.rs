@@ -49,6 +49,7 @@ pub enum Detail {
 /// A removal was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RemovalMade {
     /// Its id.
     pub removal: RemovalId,
@@ -63,6 +64,7 @@ pub struct RemovalMade {
 /// The data of a removal changed its state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct RemovalStateSet {
     /// Id of the removal.
     pub removal: RemovalId,
@@ -73,6 +75,7 @@ pub struct RemovalStateSet {
 /// An item of a removal was not in the trash, because it had been restored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ItemNotInTrash {
     /// Id of the removal.
     pub removal: RemovalId,
@@ -83,6 +86,7 @@ pub struct ItemNotInTrash {
 /// A pin was made or binds more.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PinBound {
     /// Name of the pin.
     pub pin: PinName,
@@ -97,6 +101,7 @@ pub struct PinBound {
 /// A pin was deleted or binds less.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PinReleased {
     /// Name of the pin.
     pub pin: PinName,
@@ -113,6 +118,7 @@ pub struct PinReleased {
 /// A score was recorded, changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct ScoreChanged {
     /// Run.
     pub run: RunName,
@@ -137,6 +143,7 @@ pub struct ScoreChanged {
 /// The catalog was rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct CatalogRebuilt {
     /// What was wrong with the old catalog.
     pub cause: String,
@@ -152,6 +159,7 @@ pub struct CatalogRebuilt {
 /// The backup that a rebuild began with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct BackupUsed {
     /// Its file; bytes that are not UTF-8 are replaced.
     pub path: String,

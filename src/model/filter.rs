@@ -1,7 +1,7 @@
-//! A selection of artifacts, the same for every query.
+//! Filters: which artifacts a call is about, the same for every query.
 //!
-//! The parts of a filter are anded; the values of one part are ored; an empty part selects all.
-//! A filter is a value: the catalog turns it into bound SQL.
+//! An artifact must match every part of a filter, and one of the values of each part; an empty part
+//! matches everything. The catalog turns a filter into SQL with bound values.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,10 +16,10 @@ use crate::model::name::{self, NameError};
 
 /// A pattern for names: `*` and `?` as in a shell, and `[…]` for one of several characters.
 ///
-/// `*` also matches `/`. Where the catalog knows the name that a pattern spells, the pattern means
-/// that name and no other, so names with brackets, such as `run [a]`, select themselves alone
-/// without quoting, and a removal by name takes nothing else along. The catalog knows every name
-/// under which anything was ever recorded, also what was removed since.
+/// `*` also matches `/`. If the catalog has a name that is spelled like the pattern, the pattern
+/// matches that name alone: a name with brackets, such as `run [a]`, selects just itself without
+/// quoting, and removing it removes nothing else. The catalog has every name under which anything
+/// was ever recorded, including what was removed since.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pattern(String);
 
@@ -30,10 +30,11 @@ impl Pattern {
         &self.0
     }
 
-    /// Whether it can match other names than the one that it spells, where that one is unknown.
+    /// Whether it can match other names than the one that it spells, if the catalog does not have
+    /// that name.
     ///
-    /// Never with a NUL, which no name has: SQLite reads a glob up to the first, so that `run*`
-    /// and whatever comes after a NUL would match like `run*`.
+    /// Text with a NUL is no glob, as names have no NUL: SQLite reads a glob up to the first NUL, so
+    /// `run*` with a NUL and more after it would match like `run*`.
     #[must_use]
     pub fn is_glob(&self) -> bool {
         self.0.contains(['*', '?', '[']) && !self.0.contains('\0')
@@ -49,9 +50,9 @@ impl<T: Into<String>> From<T> for Pattern {
 /// A range of iterations, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IterationRange {
-    /// First iteration; none is the lowest.
+    /// First iteration; `None` for no lower end.
     pub first: Option<i64>,
-    /// Last iteration; none is the highest.
+    /// Last iteration; `None` for no upper end.
     pub last: Option<i64>,
 }
 
@@ -64,13 +65,14 @@ impl From<i64> for IterationRange {
     }
 }
 
-/// A text that is no range of iterations.
+/// The text is not a range of iterations.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum ParseRangeError {
-    /// An end is no integer.
+    /// An end is not an integer.
     #[error("{0}; write N, A..B, A.. or ..B, both ends included")]
     End(#[from] NameError),
-    /// The first is above the last, or both are missing.
+    /// The first iteration is above the last, or both are missing.
     #[error("\"{}\" selects no iteration; write N, A..B, A.. or ..B, both ends included", .0.escape_debug())]
     Empty(String),
 }
@@ -79,6 +81,10 @@ impl FromStr for IterationRange {
     type Err = ParseRangeError;
 
     /// Reads `1000`, `1000..2000`, `1000..` or `..2000`.
+    ///
+    /// # Errors
+    /// [`ParseRangeError::End`] if an end is not an integer, [`ParseRangeError::Empty`] if the range
+    /// holds no iteration.
     fn from_str(text: &str) -> Result<Self, ParseRangeError> {
         let Some((first, last)) = text.split_once("..") else {
             return Ok(name::parse_iteration(text)?.into());
@@ -111,19 +117,18 @@ impl fmt::Display for IterationRange {
     }
 }
 
-/// A selection of artifacts; the default selects every one but checkpoints.
+/// Selects artifacts; the default selects all but checkpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     /// Runs.
     pub runs: Vec<Pattern>,
-    /// Kinds. Checkpoints are selected only where they are named here: an empty list selects every
-    /// other kind.
+    /// Kinds. An empty list selects every kind but checkpoints; those must be named.
     pub kinds: Vec<Kind>,
-    /// Iterations; artifacts without one are selected only where this is empty.
+    /// Iterations. Artifacts without an iteration are selected only if this is empty.
     pub iterations: Vec<IterationRange>,
-    /// Datasets and indices.
+    /// Datasets, and indices of input and best arrays.
     pub datasets: Vec<Pattern>,
-    /// Parameters and criteria.
+    /// Parameters, and criteria of best arrays.
     pub parameters: Vec<Pattern>,
     /// States.
     pub states: Vec<State>,
@@ -132,17 +137,18 @@ pub struct Filter {
     pub older_than: Option<Duration>,
     /// Written before this moment, or recorded before it if no data was seen.
     pub written_before: Option<Timestamp>,
-    /// Only what a pin of the catalog binds.
+    /// Only artifacts that a pin binds.
     pub pinned: bool,
-    /// Numbers of the users whose the data is; where nobody looked, nobody's.
+    /// uids that own the data; rows with unknown owner never match.
     pub owners: Vec<u32>,
-    /// At least this many bytes; artifacts of unknown size are not selected.
+    /// At least this many bytes; rows with unknown size never match.
     pub min_bytes: Option<u64>,
 }
 
 impl Filter {
-    /// The same without what a look at the disk may change: state, age, owner, size. What is looked
-    /// at before a question is answered is this, or what was just written would not be found.
+    /// The same filter without the parts that looking at the disk can change: state, age, owner and
+    /// size. A call that refreshes before it selects refreshes this; with the whole filter it would
+    /// not look at the rows whose data was just written.
     #[must_use]
     pub fn without_observed(&self) -> Self {
         Self {
@@ -164,7 +170,7 @@ impl Filter {
         by_age.into_iter().chain(self.written_before).min()
     }
 
-    /// Whether it names nothing, and so selects every artifact but checkpoints.
+    /// Whether every part is empty: then it selects all artifacts but checkpoints.
     #[must_use]
     pub fn is_all(&self) -> bool {
         *self == Self::default()

@@ -1,7 +1,7 @@
 //! The identifiers that the array store hands out, as in DaCapo.
 //!
-//! An identifier is a plain value: a container's absolute path and, for an array, the path in
-//! it. It says nothing about whether data exists.
+//! An identifier is a container's absolute path and, for an array, the path in the container. Data
+//! need not exist there.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
-//! What an artifact is: its key.
+//! Keys: what identifies an artifact.
 //!
-//! A [`Key`] says run, kind, iteration, dataset and parameters, with just the fields that its
-//! kind has, so a key that makes no sense cannot be written down. Where the key lies on disk is
-//! the business of [`layout`](crate::model::layout).
+//! A [`Key`] has a run, a kind, and just those of iteration, dataset, parameters and container that
+//! its kind has, so a key that makes no sense cannot be made. [`layout`](crate::model::layout) gives
+//! its path.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,14 +14,15 @@ use crate::model::name::{ContainerName, DatasetName, Parameters, RunName};
 /// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Kind {
     /// The raw prediction of a validation.
     Prediction,
     /// A prediction, post-processed with one parameter set.
     Output,
-    /// The copy of a validation's raw input.
+    /// A copy of the raw input of a run's validations.
     InputRaw,
-    /// The copy of a validation's ground truth.
+    /// A copy of the ground truth of a run's validations.
     InputGt,
     /// The best output by a criterion.
     Best,
@@ -31,9 +32,9 @@ pub enum Kind {
     SnapshotContainer,
     /// The container of a run's validations.
     ValidationContainer,
-    /// An array that the layout knows no better name for.
+    /// An array whose path fits no other kind.
     Array,
-    /// A checkpoint of the training: one file. Only selected where the kind is named.
+    /// A checkpoint of the training: one file. Filters select it only if they name the kind.
     Checkpoint,
 }
 
@@ -52,7 +53,7 @@ impl Kind {
         Self::Checkpoint,
     ];
 
-    /// The name that people and JSON use.
+    /// The name of the kind in text and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -111,7 +112,7 @@ impl fmt::Display for Kind {
     }
 }
 
-/// A kind that does not exist.
+/// The text does not name a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no kind \"{}\"; kinds are {}", .0.escape_debug(), kind_names())]
 pub struct ParseKindError(pub String);
@@ -250,8 +251,9 @@ fn taken(kind: Kind) -> String {
 /// Identifies an artifact: run, kind, and the fields that its kind has.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Key {
-    /// Of `ArrayStore::validation_prediction_array`.
+    /// The array of `ArrayStore::validation_prediction_array`.
     Prediction {
         /// Run.
         run: RunName,
@@ -260,7 +262,7 @@ pub enum Key {
         /// Dataset that was validated on.
         dataset: DatasetName,
     },
-    /// Of `ArrayStore::validation_output_array`.
+    /// The array of `ArrayStore::validation_output_array`.
     Output {
         /// Run.
         run: RunName,
@@ -271,62 +273,62 @@ pub enum Key {
         /// Post-processing parameters.
         parameters: Parameters,
     },
-    /// Raw half of `ArrayStore::validation_input_arrays`.
+    /// The raw array of `ArrayStore::validation_input_arrays`.
     InputRaw {
         /// Run.
         run: RunName,
-        /// Index, where the run has several datasets.
+        /// Index, if the run has several datasets.
         index: Option<DatasetName>,
     },
-    /// Ground truth half of `ArrayStore::validation_input_arrays`.
+    /// The ground truth of `ArrayStore::validation_input_arrays`.
     InputGt {
         /// Run.
         run: RunName,
-        /// Index, where the run has several datasets.
+        /// Index, if the run has several datasets.
         index: Option<DatasetName>,
     },
-    /// Of `ArrayStore::best_validation_array`.
+    /// The array of `ArrayStore::best_validation_array`.
     Best {
         /// Run.
         run: RunName,
-        /// Criterion that it is best by.
+        /// Criterion by which it is the best.
         criterion: Parameters,
-        /// Index, where the run has several datasets.
+        /// Index, if the run has several datasets.
         index: Option<DatasetName>,
     },
     /// An array in the container of `ArrayStore::snapshot_container`.
     Snapshot {
         /// Run.
         run: RunName,
-        /// Iteration, where the path has one.
+        /// Iteration, if the path has one.
         iteration: Option<i64>,
         /// What the snapshot shows, such as `volumes/raw`.
         dataset: DatasetName,
     },
-    /// Of `ArrayStore::snapshot_container`.
+    /// The container of `ArrayStore::snapshot_container`.
     SnapshotContainer {
         /// Run.
         run: RunName,
     },
-    /// Of `ArrayStore::validation_container`.
+    /// The container of `ArrayStore::validation_container`.
     ValidationContainer {
         /// Run.
         run: RunName,
     },
-    /// An array that the layout cannot read.
+    /// An array whose path fits no other kind.
     Array {
-        /// Run: the folder that the container stands in.
+        /// Run: the folder of the container.
         run: RunName,
         /// Container.
         container: ContainerName,
-        /// Path in the container; none for a container that is an array itself.
+        /// Path in the container; `None` if the container is an array itself.
         dataset: Option<DatasetName>,
     },
     /// A file that DaCapo's `WeightsStore` writes.
     Checkpoint {
         /// Run.
         run: RunName,
-        /// Iteration that the weights are of.
+        /// Iteration of the weights.
         iteration: i64,
     },
 }
@@ -349,6 +351,7 @@ impl Key {
                 _ => {}
             }
         }
+        // Every field is as the kind wants it; `ok_or` only moves it out of its `Option`.
         let KeyParts {
             iteration,
             dataset,
@@ -435,7 +438,7 @@ impl Key {
         }
     }
 
-    /// The iteration, where the kind has one.
+    /// The iteration, if the key has one.
     #[must_use]
     pub fn iteration(&self) -> Option<i64> {
         match self {
@@ -447,7 +450,8 @@ impl Key {
         }
     }
 
-    /// The dataset column: dataset, index, or path in an unknown container.
+    /// The dataset column: the dataset, the index of an input or best array, or the path of an array
+    /// in its container.
     #[must_use]
     pub fn dataset(&self) -> Option<&DatasetName> {
         match self {
@@ -464,7 +468,7 @@ impl Key {
         }
     }
 
-    /// The parameters column: parameters or criterion.
+    /// The parameters column: the parameters, or the criterion of a best array.
     #[must_use]
     pub fn parameters(&self) -> Option<&Parameters> {
         match self {
@@ -476,7 +480,7 @@ impl Key {
 }
 
 impl fmt::Display for Key {
-    /// Writes the columns that the key has, as `kind of run, iteration 5, dataset d`.
+    /// Writes the fields of the key, such as `prediction of r, iteration 5, dataset d`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.kind(), self.run())?;
         if let Some(iteration) = self.iteration() {

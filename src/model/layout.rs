@@ -12,62 +12,63 @@
 //! | `array` | `{run}/{container}` | `{dataset}`, or the container itself |
 //! | `checkpoint` | `{run}/checkpoints` | `iterations/{iteration}` |
 //!
-//! A checkpoint is one file in no container; the folder `checkpoints`, in which DaCapo keeps its
-//! links to the best ones too, stands in the container's place.
+//! A checkpoint is one file outside of any container. The folder `checkpoints`, which also holds
+//! DaCapo's links to the best checkpoints, takes the part of the container.
 //!
-//! # What a path cannot tell
-//! Writing is exact: a key has one path. Reading is a guess where two keys share a path, because
-//! names may hold `/`. The guesses, in this order:
+//! # Ambiguous paths
+//! A key has one path, but several keys can share a path, because names may hold `/`. Parsing a path
+//! guesses by these rules, in this order:
 //!
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
-//!    last one that ends in `.zarr` or `.n5`. What stands before it is the run, so the first
-//!    component is a container only where no other is one, and where the path does not end in
-//!    `/checkpoints/iterations/` and an integer: then it is a checkpoint.
+//!    last one that ends in `.zarr` or `.n5`. The run is in front of it. So the first component is
+//!    the container only if no other component is one and the path is not that of a checkpoint,
+//!    which ends in `/checkpoints/iterations/` and an integer.
 //! 2. In `validation.zarr`, below an integer: a path that ends in `/prediction` is a prediction;
-//!    else the last `/output/` parts dataset from parameters; else, with three components or
-//!    more, it is an `array`.
-//! 3. In `validation.zarr`, below `inputs`: what ends in `raw` or `gt` is an input.
+//!    else the last `/output/` separates dataset and parameters; else a path with three components
+//!    or more is an `array`.
+//! 3. In `validation.zarr`, below `inputs`: a path that ends in `raw` or `gt` is an input.
 //! 4. Everything else in `validation.zarr` is a best array; its last component is the criterion.
 //! 5. In `snapshot.zarr`, a leading integer is the iteration.
 //!
-//! So these read as something else than they were recorded as: an output with parameters
+//! So these keys are parsed as other keys than they were recorded as: an output with parameters
 //! `prediction` or `…/prediction`; parameters with a component `output` that is not their last; a
 //! criterion with `/`; a best array whose path looks like an input, or starts with an integer and
 //! has three components; a snapshot without iteration whose dataset starts with an integer and has
 //! two components; names with a component that looks like a container; a checkpoint of a run with
-//! such a component that is not its first. [`round_trips`] tells for any key whether a scan would
-//! read it back. In the catalog a recorded key always wins over a
-//! guessed one; it finds keys by their [`canonical_location`], which is one for all keys that share a path.
+//! such a component that is not its first. [`round_trips`] says for any key whether a scan parses it
+//! back. In the catalog a recorded key always replaces a guessed one. The catalog finds keys by their
+//! [`canonical_location`], which is the same for all keys that share a path.
 
 use crate::model::key::Key;
 use crate::model::name::{self, ContainerName, DatasetName, NameError, Parameters, RunName};
 
-/// Container of a run's validations.
+/// Name of the container of a run's validations.
 pub const VALIDATION_CONTAINER: &str = "validation.zarr";
-/// Container of a run's snapshots.
+/// Name of the container of a run's snapshots.
 pub const SNAPSHOT_CONTAINER: &str = "snapshot.zarr";
-/// Folder of a run's checkpoints and of the links to the best ones.
+/// Name of the folder of a run's checkpoints and of the links to the best ones.
 pub const CHECKPOINTS_FOLDER: &str = "checkpoints";
-/// Folder of the checkpoints themselves in [`CHECKPOINTS_FOLDER`].
+/// Name of the folder in [`CHECKPOINTS_FOLDER`] that holds the checkpoints.
 pub const CHECKPOINT_ITERATIONS: &str = "iterations";
 
-/// Where an artifact lies, relative to the base directory.
+/// The path of an artifact relative to the base directory, split at its container.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Location {
-    /// The container, components joined by `/`; for a checkpoint the folder in its place.
+    /// Path of the container, components joined by `/`; of a checkpoint, path of the folder
+    /// `checkpoints`.
     pub container: String,
-    /// Path in the container; none where the artifact is the container itself.
+    /// Path in the container; `None` if the artifact is the container itself.
     pub array: Option<String>,
 }
 
 impl Location {
-    /// Whether it is the place of a checkpoint, so that its container is none.
+    /// Whether it is the location of a checkpoint, whose `container` is a plain folder.
     #[must_use]
     pub fn is_checkpoint(&self) -> bool {
         self.array.is_some() && is_checkpoints(&self.container)
     }
 
-    /// Path below the base directory.
+    /// The whole path relative to the base directory.
     #[must_use]
     pub fn path(&self) -> String {
         match &self.array {
@@ -77,16 +78,17 @@ impl Location {
     }
 }
 
-/// A path that no key belongs to.
+/// The path belongs to no key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayoutError {
-    /// No component is a container.
+    /// No component of the path is a container.
     #[error("\"{}\" is in no container: no folder on its path ends in .zarr or .n5", .path.escape_debug())]
     NoContainer {
         /// The path.
         path: String,
     },
-    /// The container stands in the base directory itself, not in a run.
+    /// The container lies in the base directory itself, not in the folder of a run.
     #[error("\"{}\" is in a container outside any run", .path.escape_debug())]
     NoRun {
         /// The path.
@@ -108,7 +110,7 @@ impl LayoutError {
         }
     }
 
-    /// The path that belongs to no key.
+    /// The path, if the error is about a whole path.
     #[must_use]
     pub fn path(&self) -> Option<&str> {
         match self {
@@ -118,11 +120,10 @@ impl LayoutError {
     }
 }
 
-/// Gives the place of a key.
+/// Gives the location of a key.
 #[must_use]
 pub fn locate(key: &Key) -> Location {
-    // Joined rather than formatted, which takes several times as long: every row that is read is
-    // located.
+    // Every row that is read is located: joining takes a fraction of the time of `format!`.
     let in_container = |container: &str, array: Option<String>| Location {
         container: [key.run().as_str(), container].join("/"),
         array,
@@ -175,23 +176,24 @@ pub fn locate(key: &Key) -> Location {
     }
 }
 
-/// Gives the place of a key as its path alone tells it: keys that share a path have one place.
+/// Gives the location that the path of a key has by itself: keys that share a path share it.
 ///
-/// It has the same path as [`locate`]; only where a name has a component that looks like a
-/// container are container and array parted elsewhere.
+/// The path is that of [`locate`]. Only a name with a component that looks like a container makes the
+/// two split the path at different components.
 #[must_use]
 pub fn canonical_location(key: &Key) -> Location {
     let location = locate(key);
     split(&location.path()).unwrap_or(location)
 }
 
-/// Whether a key has this place, as [`canonical_location`] gives it.
+/// Whether this is the [`canonical_location`] of a key. Takes less time than comparing with it.
 #[must_use]
 pub fn is_canonical_location(key: &Key, container: &str, array: &str) -> bool {
     let located = locate(key);
     let is_located =
         located.container == container && located.array.as_deref().unwrap_or_default() == array;
-    // Names part it elsewhere only where one has what ends a container, or that of checkpoints.
+    // Both locations are the same unless a name holds the end of a container's name or the name of
+    // the folder of checkpoints. That is rare, and ruling it out saves splitting the path.
     let may_part = |text: &str| {
         [".zarr", ".n5", CHECKPOINTS_FOLDER]
             .iter()
@@ -205,17 +207,17 @@ pub fn is_canonical_location(key: &Key, container: &str, array: &str) -> bool {
     place.container == container && place.array.as_deref().unwrap_or_default() == array
 }
 
-/// Whether reading the key's path gives the same key again.
+/// Whether parsing the path of a key gives the same key.
 #[must_use]
 pub fn round_trips(key: &Key) -> bool {
     parse(&locate(key).path()).as_ref() == Ok(key)
 }
 
-/// Splits a path relative to the base directory at its container, or at the folder that stands in
-/// its place for a checkpoint.
+/// Splits a path relative to the base directory behind its container, or behind the folder
+/// `checkpoints` if it is the path of a checkpoint.
 ///
 /// # Errors
-/// [`LayoutError::NoContainer`] where no component is one.
+/// [`LayoutError::NoContainer`] if no component is a container.
 pub fn split(path: &str) -> Result<Location, LayoutError> {
     let known = |component: &str| matches!(component, VALIDATION_CONTAINER | SNAPSHOT_CONTAINER);
     let mut last_known = None;
@@ -246,7 +248,7 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
     })
 }
 
-/// Whether a folder, relative to the base directory, is one that a scan looks for checkpoints in.
+/// Whether a scan looks for checkpoints in a folder, given relative to the base directory.
 #[must_use]
 pub fn holds_checkpoints(folder: &str) -> bool {
     split(&format!("{folder}/0")).is_ok_and(|place| place.is_checkpoint())
@@ -258,7 +260,7 @@ fn is_checkpoints(container: &str) -> bool {
         .is_some_and(|(_, last)| last == CHECKPOINTS_FOLDER)
 }
 
-/// Where the folder `checkpoints` ends in the path of a checkpoint; none for any other path.
+/// The offset behind the folder `checkpoints` in the path of a checkpoint; `None` for other paths.
 fn checkpoints_end(path: &str) -> Option<usize> {
     let (folder, iteration) = path.rsplit_once('/')?;
     name::parse_iteration(iteration).ok()?;
@@ -269,18 +271,19 @@ fn checkpoints_end(path: &str) -> Option<usize> {
     is_one.then_some(checkpoints.len())
 }
 
-/// Reads the key of a path relative to the base directory, as a scan does.
+/// Guesses the key of a path relative to the base directory, as a scan does.
 ///
 /// # Errors
-/// [`LayoutError`] where the path is in no container, in no run, or breaks the rules for names.
+/// [`LayoutError::NoContainer`] or [`LayoutError::NoRun`] if the path is in no container or in no
+/// run, [`LayoutError::Name`] if a part of it is not a valid name.
 pub fn parse(path: &str) -> Result<Key, LayoutError> {
     parse_at(path, &split(path)?)
 }
 
-/// Does what [`parse`] does, for who has split the path already.
+/// Does the same as [`parse`] for a path that [`split`] has split.
 ///
 /// # Errors
-/// As [`parse`].
+/// Those of [`parse`], but for [`LayoutError::NoContainer`].
 pub fn parse_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
     let Some((run, container)) = location.container.rsplit_once('/') else {
         return Err(LayoutError::NoRun {

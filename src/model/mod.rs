@@ -1,4 +1,8 @@
-//! Values: no disk, no SQL, no clock.
+//! The values that every layer shares: what an artifact is, where it lies, what is known of it, what
+//! was done to it. No disk, no SQL, no environment; the clock is read in [`clock`] alone.
+//!
+//! One module a concept. Names, keys and identifiers are checked when they are parsed, so that a
+//! value that exists is valid.
 
 pub mod actor;
 pub mod artifact;

@@ -1,4 +1,4 @@
-//! Names of runs, datasets and parameter sets, checked once, when they are parsed.
+//! Names of runs, datasets, parameter sets and containers, checked once, when they are parsed.
 //!
 //! A name becomes part of a path below the base directory, so the rules keep every path inside
 //! it. `/` is allowed, as in DaCapo, and separates components; repeated and trailing slashes are
@@ -18,16 +18,17 @@ use serde::{Deserialize, Serialize, Serializer};
 /// The registry's own folder in a base directory.
 pub const REGISTRY_DIR: &str = ".dalsegno";
 
-/// What follows [`REGISTRY_DIR`] in the name of a folder that is being made.
+/// Follows [`REGISTRY_DIR`] in the name of a registry that is being created.
 const NEW: &str = ".new-";
 
 /// The longest component of a name, in bytes: the limit of Linux file systems.
 pub const MAX_COMPONENT: usize = 255;
 
-/// Why a name was refused. Each rule has an error of its own.
+/// A text breaks a rule for names. Each rule has a variant.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum NameError {
-    /// Nothing is left of the name.
+    /// The name is empty.
     #[error("the {what} name is empty")]
     Empty {
         /// Which name: run, dataset, parameters, container.
@@ -73,7 +74,7 @@ pub enum NameError {
         /// The name as given.
         name: String,
     },
-    /// A component is longer than a file system takes.
+    /// A component is longer than file systems allow.
     #[error("the {what} name \"{}\" has a component of {bytes} bytes; at most 255 fit", .name.escape_debug())]
     ComponentTooLong {
         /// Which name.
@@ -83,7 +84,7 @@ pub enum NameError {
         /// Length of the component in bytes.
         bytes: usize,
     },
-    /// The name would land in the registry's own folder.
+    /// The name leads into the registry's own folder.
     #[error("the {what} name \"{}\" is reserved for the registry's own folder", .name.escape_debug())]
     Reserved {
         /// Which name.
@@ -91,13 +92,13 @@ pub enum NameError {
         /// The name as given.
         name: String,
     },
-    /// A container is called neither `*.zarr` nor `*.n5`.
+    /// The name of a container does not end in `.zarr` or `.n5`, or has a `/`.
     #[error("the container name \"{}\" does not end in .zarr or .n5", .name.escape_debug())]
     NotAContainer {
         /// The name as given.
         name: String,
     },
-    /// An iteration is not an integer as DaCapo writes one.
+    /// An iteration is not an integer as DaCapo writes it.
     #[error("the iteration \"{}\" is not an integer", .text.escape_debug())]
     Iteration {
         /// The text as given.
@@ -124,13 +125,13 @@ impl NameError {
     }
 }
 
-/// Checks a relative path against the rules and drops superfluous slashes.
+/// Checks a relative path against the rules and drops repeated and trailing slashes.
 fn normalise(what: &'static str, text: &str) -> Result<String, NameError> {
     let name = || text.to_owned();
     if text.is_empty() {
         return Err(NameError::Empty { what });
     }
-    // Names are nearly always ASCII, where bytes tell.
+    // Nearly all names are printable ASCII: one pass over the bytes saves two over the characters.
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
     if !is_plain && text.contains('\0') {
         return Err(NameError::Nul { what, name: name() });
@@ -275,8 +276,8 @@ impl FromStr for ContainerName {
     }
 }
 
-/// Whether a folder of this name in the base directory belongs to the registry: its own folder,
-/// or one that is being made. Without regard to case, for file systems that have none.
+/// Whether a folder of this name in the base directory belongs to the registry: its own folder, or
+/// that of a registry that is being created. Ignores case, as some file systems do.
 #[must_use]
 pub fn is_registry_dir(component: &str) -> bool {
     let (head, tail) = match component.get(..REGISTRY_DIR.len()) {
@@ -298,10 +299,10 @@ pub fn is_container_name(component: &str) -> bool {
         .any(|suffix| component.len() > suffix.len() && component.ends_with(suffix))
 }
 
-/// Reads an iteration as DaCapo writes it: an integer without leading zeros or sign `+`.
+/// Parses an iteration as DaCapo writes it: an integer without leading zeros or a `+`.
 ///
 /// # Errors
-/// [`NameError::Iteration`] for everything else, so that `007` and `7` never share a row.
+/// [`NameError::Iteration`] for any other text, including `007`, which would be a second name of 7.
 pub fn parse_iteration(text: &str) -> Result<i64, NameError> {
     text.parse::<i64>()
         .ok()

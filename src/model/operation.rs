@@ -1,4 +1,8 @@
-//! History as values: who changed the catalog, when, why, and what.
+//! Operations: one change of the catalog each, as the history has it.
+//!
+//! An operation has an action, an agent, a time, a reason, images of every artifact that it changed
+//! before and after, and a [`Detail`]. Its hash covers all of these and the hash of the operation
+//! before it, so the history is a chain that shows where it was altered.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,35 +15,36 @@ use crate::model::clock::Timestamp;
 use crate::model::detail::Detail;
 use crate::model::filter::Pattern;
 
-/// What an operation does.
+/// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Action {
     /// Records artifacts.
     Record,
-    /// Takes in what a scan found.
+    /// Records the artifacts that a scan found.
     Scan,
-    /// Notes what was seen of the data.
+    /// Writes what was seen of the data into rows.
     Refresh,
-    /// Notes a writer's word that data is whole.
+    /// Writes into rows that their writer says the data is whole.
     Seal,
     /// Removes artifacts, rows and data.
     Remove,
-    /// Brings removed artifacts back.
+    /// Restores removed artifacts from the trash.
     Restore,
     /// Begins or ends unlinking what was removed.
     Purge,
-    /// Undoes what a crash left half done.
+    /// Resolves what a crash left.
     Recover,
-    /// Makes a pin, or lets it bind more.
+    /// Makes a pin, or adds to what it binds.
     Pin,
-    /// Takes a pin away, or lets it bind less.
+    /// Deletes a pin, or takes from what it binds.
     Unpin,
-    /// Notes scores.
+    /// Records scores.
     Score,
-    /// Takes scores away.
+    /// Deletes scores.
     Unscore,
-    /// Makes the catalog anew.
+    /// Makes a new catalog in place of a damaged one.
     Rebuild,
 }
 
@@ -61,7 +66,7 @@ impl Action {
         Self::Rebuild,
     ];
 
-    /// What it does, in words for an error.
+    /// The action as a gerund, for error texts.
     #[must_use]
     pub fn activity(self) -> &'static str {
         match self {
@@ -81,7 +86,7 @@ impl Action {
         }
     }
 
-    /// The name that people, JSON and the catalog use.
+    /// The name of the action in text, JSON and the catalog.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -108,7 +113,7 @@ impl fmt::Display for Action {
     }
 }
 
-/// An action that does not exist.
+/// The text does not name an action.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "there is no action \"{}\"; actions are {}",
@@ -128,19 +133,19 @@ impl FromStr for Action {
     }
 }
 
-/// A change that is to be made, for the history.
+/// An operation that is about to be made.
 #[derive(Debug, Clone, Copy)]
 pub struct NewOperation<'a> {
-    /// What is done.
+    /// What it does.
     pub action: Action,
-    /// When.
+    /// When it is made.
     pub at: Timestamp,
-    /// Why; none where nobody said.
+    /// The reason that the caller gave.
     pub reason: Option<&'a str>,
 }
 
 impl NewOperation<'_> {
-    /// An action without a reason.
+    /// Makes an operation without a reason.
     #[must_use]
     pub fn new(action: Action, at: Timestamp) -> Self {
         Self {
@@ -151,12 +156,12 @@ impl NewOperation<'_> {
     }
 }
 
-/// The SHA-256 of an operation and of everything before it. `Display` writes 64 hexadecimal digits.
+/// SHA-256 of an operation and the hash of the one before it. `Display` writes 64 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OperationHash(pub [u8; 32]);
 
 impl OperationHash {
-    /// What the first operation follows.
+    /// The hash that the first operation follows.
     pub const NONE: Self = Self([0; 32]);
 }
 
@@ -166,9 +171,9 @@ impl fmt::Display for OperationHash {
     }
 }
 
-/// A text that is no hash.
+/// The text is not the hash of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{}\" is no hash of 64 hexadecimal digits", .0.escape_debug())]
+#[error("\"{}\" is not the hash of an operation; it has 64 hexadecimal digits", .0.escape_debug())]
 pub struct ParseOperationHashError(pub String);
 
 impl FromStr for OperationHash {
@@ -176,7 +181,7 @@ impl FromStr for OperationHash {
 
     fn from_str(text: &str) -> Result<Self, ParseOperationHashError> {
         let bad = || ParseOperationHashError(text.to_owned());
-        // The digits are looked at here: `from_str_radix` takes a sign too.
+        // `from_str_radix` accepts a sign, so the digits are checked first.
         if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(bad());
         }
@@ -195,26 +200,27 @@ impl Serialize for OperationHash {
     }
 }
 
-/// One operation, as the history has it.
+/// One operation of the history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Operation {
-    /// Number, from 1 without a gap.
+    /// Number; operations are numbered from 1 without gaps.
     pub id: i64,
-    /// When.
+    /// When it was made.
     pub at: Timestamp,
-    /// What was done.
+    /// What it did.
     pub action: Action,
-    /// Who did it.
+    /// Who made it.
     #[serde(flatten)]
     pub agent: Agent,
-    /// Why; none where nobody said.
+    /// The reason that the caller gave.
     pub reason: Option<String>,
-    /// What the images of artifacts do not say, such as the removal or the pin.
+    /// What the images do not say, such as the removal or the pin.
     pub detail: Option<Detail>,
-    /// Number of images of artifacts.
+    /// Number of images of artifacts, before and after.
     #[serde(rename = "image_count")]
     pub images: u64,
-    /// Its hash, over what was before it too.
+    /// Hash of this operation and all before it.
     pub hash: OperationHash,
     /// Number of artifacts that it changed.
     pub artifacts: u64,
@@ -222,23 +228,32 @@ pub struct Operation {
     pub path: Option<String>,
 }
 
-/// On which side of an operation an image is.
+/// Whether an image is from before or after its operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {
-    /// As it was before.
+    /// The row before the operation.
     Before,
-    /// As it was after.
+    /// The row after the operation.
     After,
 }
 
 /// An artifact as it was before or after an operation.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Image {
     /// Before or after.
     pub side: Side,
     /// The whole row.
     pub artifact: Artifact,
+}
+
+impl Image {
+    /// Makes an image of a row.
+    #[must_use]
+    pub fn new(side: Side, artifact: Artifact) -> Self {
+        Self { side, artifact }
+    }
 }
 
 impl Serialize for Image {
@@ -261,43 +276,44 @@ impl Serialize for Image {
     }
 }
 
-/// Which operations a listing gives. The parts are anded; the values of one part are ored; an empty
-/// part selects all.
+/// Selects operations. An operation must match every part, and one of the values of each part; an
+/// empty part matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct HistoryFilter {
-    /// What was done.
+    /// Actions.
     pub actions: Vec<Action>,
-    /// Who did it, by user name.
+    /// User names.
     pub users: Vec<String>,
-    /// Since this moment.
+    /// Made at or after this time.
     pub since: Option<Timestamp>,
-    /// Until this moment.
+    /// Made at or before this time.
     pub until: Option<Timestamp>,
-    /// Operations on artifacts of these runs, on pins that bind these runs, on their scores.
+    /// Runs: operations on their artifacts, on pins that bind them, and on their scores.
     pub runs: Vec<Pattern>,
-    /// Operations on these artifacts, or on pins that bind them one by one.
+    /// Artifacts: operations on them, and on pins that bind them one by one.
     pub artifacts: Vec<ArtifactId>,
-    /// Before the operation with this number: where a reader goes on that reads page by page.
+    /// Made before the operation with this number: for reading page by page.
     pub before: Option<i64>,
-    /// At most this many, the newest.
+    /// The newest, at most this many.
     pub most: Option<u64>,
 }
 
-/// What a check of the chain of hashes found.
+/// Result of checking the chain of hashes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct ChainReport {
-    /// Operations that fit, from the first on.
+    /// Number of operations that fit the chain, from the first on.
     pub operations: u64,
-    /// OperationHash of the last of them.
+    /// Hash of the last of them.
     pub head: OperationHash,
-    /// The first that does not fit, and why; none where all do.
+    /// The first operation that does not fit; `None` if all fit.
     pub broken: Option<BrokenLink>,
-    /// The hash that was asked for, if one was.
+    /// The hash that the caller asked about.
     pub noted: Option<NotedHash>,
 }
 
 impl ChainReport {
-    /// Whether every operation fits, and the hash that was asked for is one of theirs.
+    /// Whether every operation fits, and the hash that the caller asked about was found.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         let is_found = |noted: &NotedHash| noted.operation.is_some();
@@ -305,22 +321,24 @@ impl ChainReport {
     }
 }
 
-/// A hash that somebody noted as the head of a history.
+/// A head of the history that the caller wrote down earlier, looked up in today's history.
 ///
-/// Where an operation has it, that one and all before it are what they were when the hash was noted:
-/// the hash covers them. What came after it, it says nothing about. Where none has it, operations
-/// that were there are cut off or written anew, or the hash is of another registry.
+/// If an operation has this hash, that operation and all before it are unchanged since then: the hash
+/// covers them, and no later ones. If none has it, operations were cut off or rewritten, or the hash
+/// is from another registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct NotedHash {
     /// The hash.
     pub hash: OperationHash,
-    /// Number of the operation that has it; 0 for the hash of a history without operations; none
-    /// where no operation that fits has it.
+    /// Number of the operation that has it; 0 for the hash of an empty history; `None` if no
+    /// operation that fits the chain has it.
     pub operation: Option<i64>,
 }
 
 /// An operation that does not fit the chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BrokenLink {
     /// Number of the operation.
     pub operation: i64,
@@ -330,6 +348,7 @@ pub struct BrokenLink {
 
 /// Why an operation cannot be undone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum UndoError {
     /// There is no such operation.
     #[error("there is no operation {id}")]
@@ -337,7 +356,7 @@ pub enum UndoError {
         /// Its number.
         id: i64,
     },
-    /// Operations of its kind are never undone.
+    /// Operations with this action cannot be undone.
     #[error("operation {id} ({action}) cannot be undone: {why}")]
     Never {
         /// Its number.
@@ -347,7 +366,7 @@ pub enum UndoError {
         /// Why, and what to do instead.
         why: &'static str,
     },
-    /// What it did was undone or taken back since.
+    /// Everything that it did was undone or changed back since.
     #[error("nothing of operation {id} is left to undo: {why}")]
     Already {
         /// Its number.
@@ -355,7 +374,7 @@ pub enum UndoError {
         /// What became of it.
         why: String,
     },
-    /// What it removed is gone for good.
+    /// The data that it removed was unlinked.
     #[error("operation {id} cannot be undone any more: {why}")]
     TooLate {
         /// Its number.
@@ -363,7 +382,7 @@ pub enum UndoError {
         /// Why.
         why: String,
     },
-    /// What it changed was changed again.
+    /// What it changed was changed again since.
     #[error("operation {id} cannot be undone: {what} changed since")]
     Changed {
         /// Its number.

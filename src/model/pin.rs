@@ -1,4 +1,4 @@
-//! Pins as values: a named reason to keep artifacts, and what it binds.
+//! Pins: a pin is a named reason to keep artifacts. What it binds is not removed until it is unpinned.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::model::actor::Actor;
 use crate::model::clock::Timestamp;
 use crate::model::filter::IterationRange;
 
-/// Characters that the name of a pin may have at most.
+/// The longest name of a pin, in characters.
 const MOST_CHARACTERS: usize = 100;
 
 /// The name of a pin, such as `figure-3`.
@@ -45,7 +45,7 @@ impl fmt::Display for PinName {
     }
 }
 
-/// A text that cannot name a pin.
+/// The text cannot name a pin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "\"{}\" cannot name a pin: names have 1 to {MOST_CHARACTERS} characters, no spaces, commas or \
@@ -70,19 +70,20 @@ impl FromStr for PinName {
     }
 }
 
-/// What can go wrong with a pin.
+/// A pin cannot be made, changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PinError {
-    /// A name is none.
+    /// The text cannot name a pin.
     #[error(transparent)]
     Name(#[from] ParsePinNameError),
-    /// There is no pin of this name.
+    /// No pin has this name.
     #[error("there is no pin {name}")]
     Unknown {
         /// Its name.
         name: String,
     },
-    /// A pin of this name is there for another reason.
+    /// A pin of this name exists with another reason.
     #[error("there is a pin {name} already, for another reason: {reason}")]
     Taken {
         /// Its name.
@@ -90,13 +91,13 @@ pub enum PinError {
         /// Its reason.
         reason: String,
     },
-    /// A new pin has no reason.
+    /// A reason is required to make a pin.
     #[error("the new pin {name} has no reason")]
     WithoutReason {
         /// Its name.
         name: String,
     },
-    /// What was selected for a pin is nothing.
+    /// The selection is empty.
     #[error("nothing is selected that the pin {name} could bind")]
     BindsNothing {
         /// Its name.
@@ -118,24 +119,24 @@ impl PinError {
     }
 }
 
-/// Iterations of one run, with whatever is recorded there later. Part of the history's format: see
+/// Iterations of one run, including what is recorded there later. Part of the history's format: see
 /// [`detail`](crate::model::detail).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PinScope {
     /// Run.
     pub run: String,
-    /// First iteration; none is the lowest.
+    /// First iteration; `None` for no lower end.
     #[serde(deserialize_with = "Option::deserialize")]
     pub first: Option<i64>,
-    /// Last iteration; none is the highest. Where both are none, the whole run is bound, also what
-    /// has no iteration.
+    /// Last iteration; `None` for no upper end. If both ends are `None`, the whole run is bound,
+    /// including artifacts without an iteration.
     #[serde(deserialize_with = "Option::deserialize")]
     pub last: Option<i64>,
 }
 
 impl PinScope {
-    /// The scope of a whole run, or of some of its iterations.
+    /// Makes the scope of some iterations of a run, or of the whole run.
     #[must_use]
     pub fn new(run: &str, iterations: Option<IterationRange>) -> Self {
         Self {
@@ -162,16 +163,17 @@ impl fmt::Display for PinScope {
     }
 }
 
-/// A pin: what it binds is kept until it is taken away.
+/// A pin, with what it binds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Pin {
     /// Name.
     pub name: PinName,
-    /// Why.
+    /// Why the artifacts are kept.
     pub reason: String,
-    /// When.
+    /// When it was made.
     pub pinned_at: Timestamp,
-    /// Who.
+    /// Who made it.
     #[serde(flatten)]
     pub actor: Actor,
     /// Runs and iterations that it binds.

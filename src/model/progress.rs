@@ -1,10 +1,11 @@
-//! The wire between long work in the library and whoever shows its progress.
+//! Progress of long calls: the library reports to a [`Monitor`], which shows it or cancels the call.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// A stretch of work that may last.
+/// A part of a call that may take long, and what its items are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Phase {
     /// Walking a base directory; items are arrays found.
     Scan,
@@ -14,7 +15,7 @@ pub enum Phase {
     Measure,
     /// Reading data in full; items are arrays.
     Read,
-    /// Unlinking; items are files.
+    /// Unlinking removed data; items are files.
     Purge,
     /// Checking the catalog's file and its history; nothing is counted.
     Check,
@@ -22,7 +23,7 @@ pub enum Phase {
     Verify,
     /// Copying the catalog; nothing is counted.
     Backup,
-    /// Bringing a catalog to a newer version; nothing is counted.
+    /// Migrating a catalog to a newer schema; nothing is counted.
     Migrate,
 }
 
@@ -42,7 +43,7 @@ impl fmt::Display for Phase {
     }
 }
 
-/// What has been done since the last report.
+/// Work done since the last report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Progress {
     /// Items of the phase.
@@ -53,9 +54,9 @@ pub struct Progress {
     pub bytes: u64,
 }
 
-/// Receives progress. Called from several threads at once.
+/// Receives progress, from several threads at once. Every method has a default that does nothing.
 pub trait Monitor: Send + Sync {
-    /// A phase begins; `items` where their number is known.
+    /// A phase begins; `items` is their number, if it is known.
     fn begin(&self, _phase: Phase, _items: Option<u64>) {}
 
     /// Work was done.
@@ -64,15 +65,15 @@ pub trait Monitor: Send + Sync {
     /// The phase is over.
     fn end(&self) {}
 
-    /// Whether the work is to end at its next boundary, with an error whose code ends in
-    /// `interrupted`. Asked often.
+    /// Whether the call should stop: it then ends at the next item, with an error whose code ends in
+    /// `interrupted`. Called often, so it must be cheap.
     fn is_cancelled(&self) -> bool {
         false
     }
 }
 
-/// Says whether the call that the asking thread is in is to end: asked while it waits for its turn
-/// to write, and now and then while it reads the catalog.
+/// Says whether the call of the current thread should stop. Called while it waits for its turn to
+/// write, and every few thousand steps while it reads the catalog.
 pub type Interrupt = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A monitor that shows nothing.

@@ -1,4 +1,4 @@
-//! A removal as a value: who took what away, when, why, and whether it can come back.
+//! Removals: one call that removes artifacts, and what became of their data.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ impl TryFrom<String> for RemovalId {
 }
 
 impl RemovalId {
-    /// Makes an id from the time and some random bits.
+    /// Makes an id from the time and 24 random bits.
     #[must_use]
     pub fn new(now: Timestamp, random: u32) -> Self {
         let time: String = now
@@ -57,15 +57,16 @@ impl fmt::Display for RemovalId {
     }
 }
 
-/// A text that is no id of a removal.
+/// The text is not the id of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{}\" is no id of a removal; ids look like 20261122-163000-3f9a2c", .0.escape_debug())]
+#[error("\"{}\" is not the id of a removal; ids look like 20261122-163000-3f9a2c", .0.escape_debug())]
 pub struct ParseRemovalIdError(pub String);
 
 impl FromStr for RemovalId {
     type Err = ParseRemovalIdError;
 
-    /// Reads digits, letters a to f and `-`: what can be a folder's name and nothing else.
+    /// Accepts 16 to 32 digits, letters `a` to `f` and two `-`: the id names a folder, so nothing else
+    /// is let through.
     fn from_str(text: &str) -> Result<Self, ParseRemovalIdError> {
         let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f' | b'-');
         let dashes = text.bytes().filter(|&byte| byte == b'-').count();
@@ -76,17 +77,18 @@ impl FromStr for RemovalId {
     }
 }
 
-/// What has become of a removal's data.
+/// State of the data of a removal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum RemovalState {
-    /// In the trash; can be restored.
+    /// The data is in the trash and can be restored.
     Kept,
-    /// Being unlinked; cannot be restored any more.
+    /// The data is being unlinked and can no longer be restored.
     Purging,
-    /// Unlinked.
+    /// The data is unlinked.
     Purged,
-    /// Back in its place.
+    /// The data is back at its path.
     Restored,
 }
 
@@ -94,7 +96,7 @@ impl RemovalState {
     /// Every state, in the order of the catalog's numbers.
     pub const ALL: [Self; 4] = [Self::Kept, Self::Purging, Self::Purged, Self::Restored];
 
-    /// The name that people and JSON use.
+    /// The name of the state in text and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -114,35 +116,37 @@ impl fmt::Display for RemovalState {
 
 /// A removal, without its artifacts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Removal {
     /// Id.
     pub id: RemovalId,
-    /// When.
+    /// When it was made.
     pub removed_at: Timestamp,
-    /// Who.
+    /// Who made it.
     #[serde(flatten)]
     pub actor: Actor,
-    /// Why; none where nobody said.
+    /// The reason that the caller gave.
     pub reason: Option<String>,
-    /// What has become of it.
+    /// State of its data.
     pub state: RemovalState,
-    /// When a kept one may be purged; none where it waits until the trash is emptied.
+    /// When its data may be unlinked; `None` if it is kept until the trash is emptied.
     pub purge_after: Option<Timestamp>,
-    /// Number of artifacts whose data is or was in the trash, and not restored.
+    /// Number of its artifacts that were not restored.
     pub artifacts: u64,
-    /// Their bytes and files, as far as they were counted.
+    /// Bytes and files of those artifacts, as far as they were counted.
     #[serde(flatten)]
     pub total: Total,
 }
 
-/// An artifact that a removal took.
+/// An artifact that a removal removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RemovedArtifact {
     /// The removal.
     pub removal: RemovalId,
-    /// Number of the folder in the trash that holds its data; none where there was no data.
+    /// Number of the folder in the trash that holds its data; `None` if it had no data.
     pub item: Option<u32>,
-    /// The row, as it was.
+    /// The row before the removal.
     pub artifact: Artifact,
 }
 
@@ -166,13 +170,14 @@ impl Serialize for RemovedArtifact {
 
 /// How long removed data stays in the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum TrashKeep {
-    /// It is purged as soon as the removal is committed.
+    /// Not at all: it is unlinked as soon as the removal is committed.
     #[default]
     No,
-    /// For this long; the first open for writing after that purges it.
+    /// For this long; the first open for writing after that unlinks it.
     For(Duration),
-    /// Until the trash is emptied.
+    /// Until a call empties the trash.
     UntilEmptied,
 }
 

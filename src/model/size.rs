@@ -6,7 +6,7 @@ use bytesize::ByteSize;
 use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
-/// A number of bytes. `Display` is for people, in binary units: `1.2 GiB`.
+/// A number of bytes. `Display` writes binary units, such as `1.2 GiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(transparent)]
 pub struct ByteCount(pub u64);
@@ -17,40 +17,40 @@ impl fmt::Display for ByteCount {
     }
 }
 
-/// What one artifact takes on disk: the sizes of its files added up, and their number.
+/// Bytes and files of one artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Size {
-    /// Bytes of all files; apparent size, not blocks.
+    /// Sum of the lengths of its files, not of their blocks on disk.
     pub bytes: ByteCount,
     /// Number of files; folders are not counted.
     pub files: u64,
 }
 
 impl Size {
-    /// Adds another size, up to the highest number.
+    /// Adds another size; stops at the highest number.
     pub fn add(&mut self, other: Self) {
         self.bytes.0 = self.bytes.0.saturating_add(other.bytes.0);
         self.files = self.files.saturating_add(other.files);
     }
 }
 
-/// What several artifacts take, where some may not have been counted.
+/// Bytes and files of several artifacts, some of which may not have been counted.
 ///
-/// A size that nobody counted is unknown, never 0: `uncounted` says how many those are. Where
-/// nobody counted any, `bytes` and `files` serialize to `null`.
+/// A size that was not counted is unknown, never 0: `uncounted` is the number of such artifacts. If
+/// none was counted, `bytes` and `files` serialize to `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Total {
-    /// Bytes of the counted ones.
+    /// Bytes of the counted artifacts.
     pub bytes: ByteCount,
-    /// Files of the counted ones.
+    /// Files of the counted artifacts.
     pub files: u64,
-    /// Artifacts that nobody counted.
+    /// Number of artifacts that were not counted.
     pub uncounted: u64,
 }
 
 impl Total {
-    /// Adds one artifact, up to the highest number: sizes are read from files and rows, which
-    /// may say anything.
+    /// Adds one artifact; stops at the highest number, because sizes come from files and rows, which
+    /// can hold any number.
     pub fn add(&mut self, size: Option<Size>) {
         match size {
             Some(size) => {
@@ -61,13 +61,13 @@ impl Total {
         }
     }
 
-    /// Whether bytes and files say anything.
+    /// Whether any artifact was counted, or there is none to count.
     #[must_use]
     pub fn is_known(&self) -> bool {
         self.uncounted == 0 || self.files > 0 || self.bytes > ByteCount(0)
     }
 
-    /// Adds another total, up to the highest number.
+    /// Adds another total; stops at the highest number.
     pub fn merge(&mut self, other: Self) {
         self.bytes.0 = self.bytes.0.saturating_add(other.bytes.0);
         self.files = self.files.saturating_add(other.files);

@@ -163,11 +163,9 @@ fn after(artifact: &Artifact) -> Image {
 
 /// Checks that an image equals the row; images hold no pins.
 fn image(side: Side, artifact: &Artifact) -> Image {
-    let artifact = Artifact {
-        pins: Vec::new(),
-        ..artifact.clone()
-    };
-    Image { side, artifact }
+    let mut artifact = artifact.clone();
+    artifact.pins.clear();
+    Image::new(side, artifact)
 }
 
 fn code<T>(result: dalsegno::Result<T>) -> &'static str {

@@ -37,10 +37,8 @@ fn answers_the_same(base: &Path, before: &[Artifact]) {
     let rows = registry.select(&Filter::default()).unwrap();
     assert_eq!(rows.len(), before.len());
     for (row, before) in rows.iter().zip(before) {
-        let moved = Artifact {
-            base: base.into(),
-            ..before.clone()
-        };
+        let mut moved = before.clone();
+        moved.base = base.into();
         assert_eq!(row, &moved);
         assert_eq!(row.path(), base.join(row.location().path()));
         for target in [

@@ -80,12 +80,10 @@ fn a_reserved_row_is_present_once_its_metadata_is_there() {
         (report.looked_at, report.present, report.changed),
         (1, 1, 1)
     );
-    let present = Artifact {
-        state: State::Present,
-        written_at: Some(Timestamp(1_000)),
-        owner: Some(rustix::process::geteuid().as_raw()),
-        ..array.clone()
-    };
+    let mut present = array.clone();
+    present.state = State::Present;
+    present.written_at = Some(Timestamp(1_000));
+    present.owner = Some(rustix::process::geteuid().as_raw());
     assert_eq!(row(&registry, &array), present);
     let report = refresh(&registry, UNSEEN);
     assert_eq!(
@@ -110,10 +108,8 @@ fn data_that_goes_is_missing_and_data_that_comes_back_is_what_it_was() {
         (report.looked_at, report.present, report.changed),
         (1, 0, 1)
     );
-    let missing = Artifact {
-        state: State::Missing,
-        ..sealed.clone()
-    };
+    let mut missing = sealed.clone();
+    missing.state = State::Missing;
     assert_eq!(row(&registry, &array), missing, "size and seal are kept");
     assert_eq!(refresh(&registry, ALL).changed, 0);
 
@@ -140,12 +136,10 @@ fn data_that_is_written_anew_has_no_size_and_no_seal() {
     fs::write(array.path().join("0/0/1"), "more").unwrap();
     set_written(&array.path(), Timestamp(2_000));
     assert_eq!(refresh(&registry, ALL).changed, 1);
-    let anew = Artifact {
-        size: None,
-        sealed_at: None,
-        written_at: Some(Timestamp(2_000)),
-        ..sealed.clone()
-    };
+    let mut anew = sealed.clone();
+    anew.size = None;
+    anew.sealed_at = None;
+    anew.written_at = Some(Timestamp(2_000));
     assert_eq!(row(&registry, &array), anew);
 
     let report = refresh(&registry, MEASURE);

@@ -24,23 +24,16 @@ pub(crate) fn ago(time: Duration) -> Timestamp {
 
 /// An artifact of 100 bytes and 10 files that a scan found, written 30 days ago.
 pub(crate) fn artifact(id: i64, key: Key) -> Artifact {
-    Artifact {
-        id: ArtifactId(id),
-        key,
-        state: State::Present,
-        origin: Origin::Scanned,
-        size: Some(Size {
-            bytes: ByteCount(100),
-            files: 10,
-        }),
-        recorded_at: ago(30 * DAY),
-        written_at: Some(ago(30 * DAY)),
-        sealed_at: None,
-        content_hash: None,
-        owner: None,
-        pins: Vec::new(),
-        base: Arc::from(Path::new("/base")),
-    }
+    let base = Arc::from(Path::new("/base"));
+    let mut artifact = Artifact::new(ArtifactId(id), key, ago(30 * DAY), base);
+    artifact.state = State::Present;
+    artifact.origin = Origin::Scanned;
+    artifact.size = Some(Size {
+        bytes: ByteCount(100),
+        files: 10,
+    });
+    artifact.written_at = Some(ago(30 * DAY));
+    artifact
 }
 
 pub(crate) fn row(id: i64, key: Key) -> InventoryRow {

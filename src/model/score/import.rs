@@ -1,22 +1,23 @@
-//! Scores from text: CSV or JSON lines.
+//! Parses scores from CSV or JSON lines.
 //!
-//! Columns, or fields, are `run`, `iteration`, and where there are any `dataset` and `parameters`.
-//! Then either `metric` and `value`, one score a line, or a column for each metric; an empty cell
-//! or `null` is no score. Values are numbers, `nan`, `inf` or `-inf`.
+//! Columns (fields in JSON) are `run` and `iteration`, optionally `dataset` and `parameters`, and then
+//! either `metric` and `value`, one score a line, or one column for each metric. Empty cells and
+//! `null` are skipped. Values are numbers, `nan`, `inf` or `-inf`.
 
 use serde_json::{Map, Value};
 
-use super::{MetricName, Score};
+use super::value::{MetricName, Score, parse_value};
 use crate::model::name::{self, DatasetName, Parameters, RunName};
 
-/// Columns that say what is scored.
+/// Columns that say what is scored, not how.
 const PLACE: [&str; 4] = ["run", "iteration", "dataset", "parameters"];
 
-/// A line that cannot be read as scores.
+/// A line cannot be parsed as scores.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {detail}")]
+#[non_exhaustive]
 pub struct ImportError {
-    /// Line of the text, from 1.
+    /// Number of the line, from 1.
     pub line: u64,
     /// What is wrong with it.
     pub detail: String,
@@ -32,10 +33,11 @@ impl ImportError {
     }
 }
 
-/// Reads scores from CSV with a heading, or from JSON lines where the text begins with `{`.
+/// Parses scores from CSV with a heading, or from JSON lines if the text begins with `{`.
 ///
 /// # Errors
-/// [`ImportError`] for the first line that cannot be read.
+/// [`ImportError`] with the first line that is not CSV or JSON, lacks run or iteration, or has a name
+/// or value that is not valid.
 pub fn parse(text: &str) -> Result<Vec<Score>, ImportError> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('{') {
@@ -53,7 +55,7 @@ fn read_json_lines(text: &str) -> Result<Vec<Score>, ImportError> {
         }
         let fail = |detail| ImportError { line, detail };
         let fields: Map<String, Value> = serde_json::from_str(text)
-            .map_err(|error| fail(format!("it is no JSON object: {error}")))?;
+            .map_err(|error| fail(format!("it is not a JSON object: {error}")))?;
         let mut cells = Vec::new();
         for (name, value) in fields {
             let cell = match value {
@@ -110,7 +112,7 @@ fn read_csv(text: &str) -> Result<Vec<Score>, ImportError> {
     Ok(scores)
 }
 
-/// The line of a text that a record begins on. The reader's own number leaves empty lines out.
+/// The line of the text on which a record begins. The number of the reader skips empty lines.
 fn line_at(text: &str, position: &csv::Position) -> u64 {
     let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
@@ -119,7 +121,7 @@ fn line_at(text: &str, position: &csv::Position) -> u64 {
     1 + lines(before) + lines(&rest[..empty])
 }
 
-/// The scores of one line: names of columns, and what stands there.
+/// The scores of one line, from the names of its columns and their cells.
 fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<Score>, String> {
     let cells: Vec<(&str, &str)> = cells.filter(|(_, cell)| !cell.trim().is_empty()).collect();
     let cell = |name: &str| {
@@ -143,8 +145,8 @@ fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<
         .map_err(|error| bad("parameters", &error))?;
     let score = |metric: &str, value: &str| -> Result<Score, String> {
         let metric: MetricName = metric.parse().map_err(|error| bad("metric", &error))?;
-        let value = super::parse_value(value)
-            .ok_or_else(|| format!("{metric}: \"{}\" is no number", value.escape_debug()))?;
+        let value = parse_value(value)
+            .ok_or_else(|| format!("{metric}: \"{}\" is not a number", value.escape_debug()))?;
         Ok(Score {
             run: run.clone(),
             iteration,
@@ -241,7 +243,7 @@ mod tests {
             ("run,iteration,voi\n../r,1,0.5\n", "line 2: run: "),
             (
                 "run,iteration,voi\nr,1,high\n",
-                "line 2: voi: \"high\" is no number",
+                "line 2: voi: \"high\" is not a number",
             ),
             ("run,iteration,voi\nr,1\n", "line 2: "),
             (
@@ -250,7 +252,7 @@ mod tests {
             ),
             (
                 "run,iteration,voi\nr,1,1e400\n",
-                "line 2: voi: \"1e400\" is no number",
+                "line 2: voi: \"1e400\" is not a number",
             ),
             ("run,iteration,voi\n\nr,1,2,3\n", "line 3: "),
             ("run,iteration,a:b\nr,1,2\n", "line 2: metric: "),
@@ -258,7 +260,7 @@ mod tests {
                 "{\"run\":\"r\",\"iteration\":1,\"voi\":[1]}",
                 "line 1: voi is neither",
             ),
-            ("{\"run\":\"r\"", "line 1: it is no JSON object"),
+            ("{\"run\":\"r\"", "line 1: it is not a JSON object"),
             (
                 "{\"run\":\"r\",\"iteration\":1,\"metric\":\"a\",\"value\":1,\"b\":2}",
                 "line 1: beside metric and value there is also b",
