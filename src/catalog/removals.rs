@@ -313,6 +313,12 @@ impl Catalog {
 }
 
 impl Change<'_> {
+    /// Who makes this change.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.journal.who.actor
+    }
+
     fn sql(&self, error: rusqlite::Error) -> CatalogError {
         self.catalog.sql("changing removals", error)
     }

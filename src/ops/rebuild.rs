@@ -138,7 +138,6 @@ pub(crate) struct Rebuilding<'a> {
     /// How long it waits for whoever makes a backup.
     pub(crate) lock_timeout: Duration,
     pub(crate) agent: Agent,
-    pub(crate) actor: &'a dyn Fn() -> Actor,
     pub(crate) clock: &'a dyn Clock,
     pub(crate) options: &'a RebuildOptions,
     pub(crate) monitor: &'a dyn Monitor,
@@ -226,7 +225,7 @@ impl Rebuilding<'_> {
         };
         let left_alone = self.settle_trash(&catalog, &mut report)?;
         let now = self.clock.now();
-        let recovery = recover::recover(&catalog, self.base, self.actor, now, Some("rebuild"))?;
+        let recovery = recover::recover(&catalog, self.base, now, Some("rebuild"))?;
         report.undone = recovery.undone;
         report.purged = recovery.purged;
         let is_new = |problem: &String| !left_alone.iter().any(|id| problem.contains(id.as_str()));

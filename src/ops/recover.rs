@@ -122,7 +122,6 @@ fn is_due(open: &OpenRemoval, now: Timestamp) -> bool {
 pub(crate) fn recover(
     catalog: &Catalog,
     base: &Base,
-    actor: &dyn Fn() -> Actor,
     now: Timestamp,
     reason: Option<&str>,
 ) -> Result<Recovery, Error> {
@@ -130,7 +129,7 @@ pub(crate) fn recover(
     let mut pending = pending(catalog, base, now)?;
     let mut unsettled = Vec::new();
     for id in &pending.unsettled {
-        match settle(catalog, base, id, actor, now, reason) {
+        match settle(catalog, base, id, now, reason) {
             Ok(Settled::Undone) => recovery.undone.push(id.clone()),
             Ok(Settled::Nothing) => {}
             Ok(Settled::Due) => pending.due.push(id.clone()),
@@ -209,7 +208,6 @@ fn settle(
     catalog: &Catalog,
     base: &Base,
     id: &RemovalId,
-    actor: &dyn Fn() -> Actor,
     now: Timestamp,
     reason: Option<&str>,
 ) -> Result<Settled, Error> {
@@ -226,7 +224,7 @@ fn settle(
             return Ok(Settled::Nothing);
         };
         match change.removal(id)? {
-            None => undo_removal(base, change, &trash, &folder, id, actor, now),
+            None => undo_removal(base, change, &trash, &folder, id, now),
             Some(open) if open.state == RemovalState::Kept => {
                 undo_restore(base, change, &folder, id)
             }
@@ -253,7 +251,6 @@ fn undo_removal(
     trash: &Trash,
     folder: &TrashFolder,
     id: &RemovalId,
-    actor: &dyn Fn() -> Actor,
     now: Timestamp,
 ) -> Result<Settled, Error> {
     let present = folder.items()?;
@@ -324,7 +321,7 @@ fn undo_removal(
         state: RemovalState::Kept,
         purge_after: None,
     };
-    change.begin_removal(id, now, &actor(), Some(reason), &open)?;
+    change.begin_removal(id, now, change.actor(), Some(reason), &open)?;
     for item in occupied {
         change.add_item(id, item.item, &item.path)?;
         let place = remove::place_of(&item.path)?;

@@ -1,5 +1,6 @@
 //! The registry: one base directory and its catalog, and everything that can be asked of them.
 
+mod agent;
 pub mod array_store;
 mod gc;
 mod history;

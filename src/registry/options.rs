@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Registry, removing};
+use super::Registry;
+use super::agent::{self, hostname};
 use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Durability, NewRegistryDir, OnWait, RegistryDir,
 };
@@ -261,8 +262,8 @@ impl Options {
             clock: Arc::clone(&self.clock),
             monitor: self.monitor,
         };
-        // Who reads is not asked for: where users are in a directory service, that takes its time.
-        let agent = (!self.read_only).then(removing::agent);
+        // Skips the user lookup for read-only opens: it is slow if users are in LDAP.
+        let agent = (!self.read_only).then(agent::agent);
         let catalog = Catalog::open(&path, base.path(), agent, options)?;
         if let Some(expected) = folder.as_ref().and_then(RegistryDir::registry) {
             let found = catalog.registry_id()?;
@@ -294,7 +295,7 @@ impl Options {
         if !registry.catalog.is_read_only() {
             let now = registry.clock.now();
             let (catalog, base) = (&registry.catalog, &registry.base);
-            registry.recovery = recover::recover(catalog, base, &removing::actor, now, None)?;
+            registry.recovery = recover::recover(catalog, base, now, None)?;
         }
         Ok(registry)
     }
@@ -315,11 +316,4 @@ impl Options {
             Some(_) => Ok(()),
         }
     }
-}
-
-pub(super) fn hostname() -> String {
-    rustix::system::uname()
-        .nodename()
-        .to_string_lossy()
-        .into_owned()
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::options::Options;
-use super::{Registry, removing};
+use super::{Registry, agent};
 use crate::catalog::{CatalogError, Replacing};
 use crate::error::{Error, Result};
 use crate::model::progress::Monitor;
@@ -52,8 +52,7 @@ impl Options {
             is_elsewhere: !place.path.starts_with(folder.dir()),
             network: place.network,
             lock_timeout: self.lock_timeout,
-            agent: removing::agent(),
-            actor: &removing::actor,
+            agent: agent::agent(),
             clock: &*self.clock,
             options,
             monitor,

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::options::hostname;
 use super::{Registry, Target};
 use crate::catalog::CatalogError;
 use crate::error::{Error, Result, with_causes};
@@ -15,9 +14,9 @@ use crate::model::actor::{Actor, Agent};
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::layout;
-use crate::model::operation::{Action, NewOperation};
+use crate::model::operation::{Action, Doing};
 use crate::model::progress::{Monitor, Silent};
-use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact, TrashKeep};
+use crate::model::removal::{Keep, Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::recover::{self, Pending, Recovery};
 use crate::ops::remove::{
     self, BackupFailure, Binding, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing,
@@ -25,34 +24,6 @@ use crate::ops::remove::{
 };
 use crate::ops::restore::{self, RestoreReport};
 use crate::store::PurgeReport;
-
-/// Who does something here: the user, this host, this process.
-pub(super) fn actor() -> Actor {
-    let uid = nix::unistd::getuid();
-    let user = nix::unistd::User::from_uid(uid).ok().flatten();
-    Actor {
-        user: user.map_or_else(|| uid.to_string(), |user| user.name),
-        host: hostname(),
-        pid: std::process::id(),
-    }
-}
-
-/// Variables of the batch systems that say which job this is.
-const JOBS: [&str; 3] = ["SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID"];
-
-/// The same, for the history: also the command line and the batch job.
-pub(super) fn agent() -> Agent {
-    let words: Vec<String> = std::env::args_os()
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let job = JOBS.iter().find_map(|name| std::env::var(name).ok());
-    Agent {
-        actor: actor(),
-        command: (!words.is_empty()).then(|| words.join(" ")),
-        job: job.filter(|job| !job.is_empty()),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-    }
-}
 
 /// What is to be restored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -235,11 +206,9 @@ impl Registry {
     ) -> Result<RemovalReport> {
         self.require_folder()?;
         self.settle()?;
-        let actor = actor();
         let on = Removing {
             catalog: &self.catalog,
             base: &self.base,
-            actor: &actor,
             now: self.clock.now(),
             monitor,
         };
@@ -323,7 +292,7 @@ impl Registry {
             return Err(CatalogError::ReadOnly { path }.into());
         }
         let now = self.clock.now();
-        recover::recover(&self.catalog, &self.base, &actor, now, None)
+        recover::recover(&self.catalog, &self.base, now, None)
     }
 
     /// Gives the removals whose data is in the trash, oldest first.

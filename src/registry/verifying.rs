@@ -1,6 +1,6 @@
 //! Verifying and repairing: the face of the protocol.
 
-use super::{Registry, removing};
+use super::Registry;
 use crate::error::Result;
 use crate::model::filter::Filter;
 use crate::model::progress::Monitor;
@@ -34,7 +34,7 @@ impl Registry {
         findings: &[VerifyFinding],
         monitor: &dyn Monitor,
     ) -> Result<RepairReport> {
-        let (now, actor) = (self.clock.now(), removing::actor);
-        verify::repair(&self.catalog, &self.base, &actor, now, findings, monitor)
+        let now = self.clock.now();
+        verify::repair(&self.catalog, &self.base, now, findings, monitor)
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checked, Removing};
+use super::Checked;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::actor::Actor;
@@ -155,7 +155,8 @@ impl Taken {
 
 /// Writes the manifest of a removal.
 pub(super) fn text(
-    on: &Removing<'_>,
+    removed_at: Timestamp,
+    actor: &Actor,
     id: &RemovalId,
     checked: &[Checked<'_>],
     reason: Option<&str>,
@@ -179,8 +180,8 @@ pub(super) fn text(
     let manifest = Manifest {
         version: 1,
         removal: id,
-        removed_at: on.now,
-        actor: on.actor,
+        removed_at,
+        actor,
         reason,
         items: checked
             .iter()

@@ -79,7 +79,7 @@ use crate::model::layout::{self, Location};
 use crate::model::name::DatasetName;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
-use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
+use crate::model::removal::{Keep, RemovalId, RemovalState};
 use crate::model::size::Total;
 use crate::store::{
     self, Base, DirtyFolders, EntryType, PurgeOptions, PurgeReport, StorageError, Trash,
@@ -154,7 +154,6 @@ pub struct RemovalReport {
 pub(crate) struct Removing<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) base: &'a Base,
-    pub(crate) actor: &'a Actor,
     pub(crate) now: Timestamp,
     pub(crate) monitor: &'a dyn Monitor,
 }
@@ -371,7 +370,13 @@ fn take(
     let folder = if has_data {
         let folder = done.folder.insert(trash.create_folder(id)?);
         folder.check_device(on.base)?;
-        folder.write_manifest(&manifest::text(on, id, checked, reason)?)?;
+        folder.write_manifest(&manifest::text(
+            on.now,
+            change.actor(),
+            id,
+            checked,
+            reason,
+        )?)?;
         trash.sync()?;
         Some(&*folder)
     } else {
@@ -398,7 +403,7 @@ fn take(
             }
         }
     };
-    change.begin_removal(id, on.now, on.actor, reason, &open)?;
+    change.begin_removal(id, on.now, change.actor(), reason, &open)?;
     for checked in checked {
         on.go_on()?;
         if let Some(item) = &checked.item {

@@ -44,7 +44,6 @@ pub struct RepairReport {
 pub(crate) fn repair(
     catalog: &Catalog,
     base: &Base,
-    actor: &dyn Fn() -> Actor,
     now: Timestamp,
     findings: &[VerifyFinding],
     monitor: &dyn Monitor,
@@ -68,7 +67,7 @@ pub(crate) fn repair(
     let mut mended = BTreeSet::new();
     let settle = with(&|repair| repair == Repair::Settle);
     if !settle.is_empty() {
-        recover::recover(catalog, base, actor, now, Some(REASON))?;
+        recover::recover(catalog, base, now, Some(REASON))?;
         let pending = recover::pending(catalog, base, now)?;
         let trash = Trash::open(base)?;
         for found in settle {

@@ -1,0 +1,36 @@
+//! Who acts: user, host, process, command line and batch job. The only place that reads them.
+
+use crate::model::operation::Agent;
+use crate::model::removal::Actor;
+
+/// Environment variables of the batch systems that hold the job's id.
+const JOBS: [&str; 3] = ["SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID"];
+
+/// This process and its user, for removals and the history.
+pub(super) fn agent() -> Agent {
+    let words: Vec<String> = std::env::args_os()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let job = JOBS.iter().find_map(|name| std::env::var(name).ok());
+    let uid = nix::unistd::getuid();
+    let user = nix::unistd::User::from_uid(uid).ok().flatten();
+    Agent {
+        actor: Actor {
+            // A user without an entry in the user database goes by number.
+            user: user.map_or_else(|| uid.to_string(), |user| user.name),
+            host: hostname(),
+            pid: std::process::id(),
+        },
+        command: (!words.is_empty()).then(|| words.join(" ")),
+        job: job.filter(|job| !job.is_empty()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+/// The name of this host.
+pub(super) fn hostname() -> String {
+    rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned()
+}
