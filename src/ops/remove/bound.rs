@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{PlannedItem, RemoveOptions, unknown};
+use super::plan::{PlannedItem, unknown};
+use super::report::RemoveOptions;
 use crate::catalog::Change;
 use crate::error::Error;
 use crate::model::artifact::Artifact;

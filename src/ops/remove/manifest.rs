@@ -6,7 +6,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::Checked;
+use super::context::Checked;
+use super::path::place_of;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::actor::Actor;
@@ -119,7 +120,7 @@ impl Taken {
     pub(crate) fn fault(&self) -> Option<String> {
         let mut paths = HashMap::new();
         for item in &self.items {
-            if let Err(error) = super::place_of(&item.path) {
+            if let Err(error) = place_of(&item.path) {
                 return Some(error.to_string());
             }
             if paths.insert(item.item, &item.path).is_some() {

@@ -1,0 +1,42 @@
+//! What a removal works with.
+
+use super::plan::PlannedItem;
+use crate::catalog::{Catalog, CatalogError};
+use crate::error::Error;
+use crate::model::clock::Timestamp;
+use crate::model::progress::Monitor;
+use crate::store::{Base, TrashItem};
+
+/// Everything that a removal works with.
+pub(crate) struct Removing<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) base: &'a Base,
+    pub(crate) now: Timestamp,
+    pub(crate) monitor: &'a dyn Monitor,
+}
+
+impl Removing<'_> {
+    /// Ends a removal that is given up. Asked before each step until the commit: until then it can
+    /// be undone.
+    pub(super) fn require_not_cancelled(&self) -> Result<(), Error> {
+        if self.monitor.is_cancelled() {
+            return Err(cancelled(self.catalog));
+        }
+        Ok(())
+    }
+}
+
+/// The error of a call that its monitor cancelled between two steps on data.
+pub(crate) fn cancelled(catalog: &Catalog) -> Error {
+    CatalogError::Interrupted {
+        path: catalog.path().to_path_buf(),
+    }
+    .into()
+}
+
+/// A planned item after its check.
+pub(super) struct Checked<'a> {
+    pub(super) planned: &'a PlannedItem,
+    /// What is to be moved; none where there is no data.
+    pub(super) item: Option<TrashItem>,
+}

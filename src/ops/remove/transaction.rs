@@ -1,0 +1,295 @@
+//! The transaction of a removal: steps 1 to 6, and putting everything back if one fails.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::bound::Binding;
+use super::context::{Checked, Removing};
+use super::manifest;
+use super::plan::{PlannedItem, RemovalPlan, unknown};
+use super::purge::{drop_empty, purge};
+use super::report::{RemovalReport, RemoveOptions, Skipped};
+use crate::catalog::{Change, OpenRemoval};
+use crate::error::Error;
+use crate::model::artifact::State;
+use crate::model::layout;
+use crate::model::operation::{Action, Doing};
+use crate::model::removal::{Keep, RemovalId, RemovalState};
+use crate::model::size::Total;
+use crate::store::{self, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem};
+
+/// What has been done on disk and is to be undone where the rest fails.
+#[derive(Default)]
+struct Done {
+    folder: Option<TrashFolder>,
+    taken: Vec<TrashItem>,
+    dirty: DirtyFolders,
+    /// All that is left is the commit.
+    is_committing: bool,
+}
+
+/// Carries a plan out.
+///
+/// # Errors
+/// [`Error`] where anything cannot be removed, but for what `keep_going` leaves out; then
+/// everything is as before.
+pub(crate) fn remove(
+    on: &Removing<'_>,
+    plan: &RemovalPlan,
+    options: &RemoveOptions,
+) -> Result<RemovalReport, Error> {
+    let id = RemovalId::new(on.now, uuid::Uuid::new_v4().as_fields().0);
+    let trash = Trash::make(on.base)?;
+    let mut done = Done::default();
+    let mut skipped = Vec::new();
+    let doing = Doing {
+        action: Action::Remove,
+        at: on.now,
+        reason: options.reason.as_deref(),
+    };
+    let outcome = on.catalog.change(doing, |change| {
+        let checked = check(on, change, plan, options, &mut skipped)?;
+        if !checked.is_empty() {
+            take(on, change, &trash, &id, &checked, options, &mut done)?;
+        }
+        done.is_committing = true;
+        Ok::<_, Error>(checked)
+    });
+    let checked = match outcome {
+        Ok(checked) => checked,
+        Err(error) => {
+            undo(on, &trash, &id, &mut done);
+            return Err(error);
+        }
+    };
+    let mut report = RemovalReport {
+        removal: (!checked.is_empty()).then(|| id.clone()),
+        artifacts: Vec::new(),
+        missing: Vec::new(),
+        skipped,
+        moved: done.taken.len() as u64,
+        total: Total::default(),
+        purge: None,
+        backup_failed: None,
+    };
+    for checked in &checked {
+        for artifact in &checked.planned.artifacts {
+            let planned = checked.planned;
+            let is_missing = checked.item.is_none() || planned.missing.contains(&artifact.id);
+            if is_missing && artifact.state == State::Present {
+                report.missing.push(artifact.path());
+            } else if artifact.state == State::Present && !artifact.key.kind().is_container() {
+                report.total.add(artifact.size);
+            }
+            report.artifacts.push(artifact.clone());
+        }
+    }
+    drop_empty(on.catalog, on.base, &done.taken, on.monitor);
+    if options.keep == Keep::No && done.folder.is_some() {
+        // The removal is done: what stops the purge is for the next one, and no error of this.
+        let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
+        report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
+            failures: vec![(trash.path_of(&id), error.to_string())],
+            failed: 1,
+            ..PurgeReport::default()
+        }));
+    }
+    Ok(report)
+}
+
+/// Step 2: looks at every artifact of the plan; with `keep_going`, those that cannot be removed
+/// are left out.
+fn check<'a>(
+    on: &Removing<'_>,
+    change: &Change<'_>,
+    plan: &'a RemovalPlan,
+    options: &RemoveOptions,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Vec<Checked<'a>>, Error> {
+    skipped.clear();
+    let mounts = store::mounts_below(on.base)?;
+    let going: HashSet<i64> = plan.artifacts().map(|artifact| artifact.id.0).collect();
+    let mut checked = Vec::with_capacity(plan.items.len());
+    let mut binding = Binding::new(on.base, options);
+    for planned in &plan.items {
+        on.require_not_cancelled()?;
+        match check_one(on, change, planned, &going, &mounts, &mut binding) {
+            Ok(standing) => {
+                let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
+                let item = standing.map(|entry| TrashItem {
+                    item: number,
+                    path: planned.path.clone(),
+                    entry_type: planned.form,
+                    entry,
+                });
+                checked.push(Checked { planned, item });
+            }
+            Err(error) if options.keep_going && !error.ends_all() => {
+                skipped.push(Skipped {
+                    path: on.base.path().join(&planned.path),
+                    code: error.code(),
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(checked)
+}
+
+fn check_one(
+    on: &Removing<'_>,
+    change: &Change<'_>,
+    planned: &PlannedItem,
+    going: &HashSet<i64>,
+    mounts: &[PathBuf],
+    binding: &mut Binding<'_>,
+) -> Result<Option<store::EntryId>, Error> {
+    let full = || on.base.path().join(&planned.path);
+    for artifact in &planned.artifacts {
+        match change.artifact(artifact.id)? {
+            Some(now) if now.key == artifact.key => binding.check(artifact, &now)?,
+            _ => {
+                let path = artifact.path();
+                return Err(Error::NotRecorded {
+                    what: path.display().to_string(),
+                    path: Some(path),
+                });
+            }
+        }
+    }
+    binding.check_unknown(change, planned)?;
+    let place = layout::split(&planned.path)?;
+    let inside = match (&place.array, planned.is_container) {
+        (None, true) => change.in_container(&place.container)?,
+        (Some(array), _) => change.below_array(&place.container, array)?,
+        (None, false) => change.in_container(&place.container)?,
+    };
+    if let Some(inner) = inside.iter().find(|inner| !going.contains(&inner.id.0)) {
+        return Err(Error::Nested {
+            outer: full(),
+            inner: inner.path(),
+        });
+    }
+    let path = Path::new(&planned.path);
+    if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
+        return Err(Error::MountPoint {
+            path: on.base.path().join(mount),
+        });
+    }
+    // Also where it shows the same file system: no rename leaves a mount, and what lies below the
+    // mount is not to be seen.
+    let is_above = |mount: &&PathBuf| !mount.as_os_str().is_empty() && path.starts_with(mount);
+    if let Some(mount) = mounts.iter().find(is_above) {
+        return Err(StorageError::OtherDevice {
+            path: on.base.path().join(mount),
+        }
+        .into());
+    }
+    Ok(store::entry_at(on.base, path, planned.form)?)
+}
+
+/// Steps 3 to 5.
+fn take(
+    on: &Removing<'_>,
+    change: &Change<'_>,
+    trash: &Trash,
+    id: &RemovalId,
+    checked: &[Checked<'_>],
+    options: &RemoveOptions,
+    done: &mut Done,
+) -> Result<(), Error> {
+    let reason = options.reason.as_deref();
+    let has_data = checked.iter().any(|checked| checked.item.is_some());
+    let folder = if has_data {
+        let folder = done.folder.insert(trash.create_folder(id)?);
+        folder.check_device(on.base)?;
+        folder.write_manifest(&manifest::text(
+            on.now,
+            change.actor(),
+            id,
+            checked,
+            reason,
+        )?)?;
+        trash.sync()?;
+        Some(&*folder)
+    } else {
+        None
+    };
+    let open = match (has_data, options.keep) {
+        (false, _) => OpenRemoval {
+            state: RemovalState::Purged,
+            purge_after: None,
+        },
+        (true, Keep::No) => OpenRemoval {
+            state: RemovalState::Purging,
+            purge_after: None,
+        },
+        (true, Keep::UntilEmptied) => OpenRemoval {
+            state: RemovalState::Kept,
+            purge_after: None,
+        },
+        (true, Keep::For(time)) => {
+            let purge_after = Some(on.now.plus(time));
+            OpenRemoval {
+                state: RemovalState::Kept,
+                purge_after,
+            }
+        }
+    };
+    change.begin_removal(id, on.now, change.actor(), reason, &open)?;
+    for checked in checked {
+        on.require_not_cancelled()?;
+        if let Some(item) = &checked.item {
+            change.note_move(id, item.item, &item.path)?;
+        }
+        let item = checked.item.as_ref().map(|item| item.item);
+        for artifact in &checked.planned.artifacts {
+            change.remove(id, artifact.id, item)?;
+        }
+    }
+    let Some(folder) = folder else { return Ok(()) };
+    for checked in checked {
+        let Some(item) = &checked.item else { continue };
+        on.require_not_cancelled()?;
+        // Noted first: a move that fails half-way is undone like one that was done.
+        done.taken.push(item.clone());
+        folder.take(on.base, item, &mut done.dirty)?;
+        if checked.planned.is_container && !checked.planned.by_name {
+            let contents = store::list_trashed_container(folder, item.item, on.monitor)?;
+            if !unknown(&item.path, &contents, &checked.planned.artifacts).is_empty() {
+                let path = on.base.path().join(&item.path);
+                return Err(StorageError::Changed { path }.into());
+            }
+        }
+    }
+    // From here on committing is quicker than putting everything back.
+    on.require_not_cancelled()?;
+    folder.sync()?;
+    folder.sync_dirty(&done.dirty)?;
+    Ok(())
+}
+
+/// Puts everything back after a failure. What cannot be put back now is put back by the next open
+/// for writing.
+fn undo(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
+    let Some(folder) = &done.folder else { return };
+    if done.is_committing && on.catalog.forget_failed_commits().is_err() {
+        return;
+    }
+    let mut dirty = DirtyFolders::default();
+    let mut is_back = true;
+    for item in done.taken.iter().rev() {
+        match folder.has(item.item) {
+            Ok(false) => {}
+            Ok(true) => {
+                is_back &= folder.put_back(on.base, item, &mut dirty).unwrap_or(false);
+            }
+            Err(_) => is_back = false,
+        }
+    }
+    is_back &= folder.sync_dirty(&dirty).is_ok();
+    if is_back {
+        let _ = trash.remove_folder(id);
+    }
+}
