@@ -8,7 +8,7 @@ use crate::model::hint::Hint;
 use crate::model::layout::LayoutError;
 use crate::model::name::NameError;
 use crate::model::score::ImportError;
-use crate::retention::PlanError;
+use crate::retention::{PlanError, PolicyError};
 use crate::store::StorageError;
 
 /// Whatever the registry reports.
@@ -432,6 +432,12 @@ impl From<StorageError> for Error {
             },
             error => Self::Storage(error),
         }
+    }
+}
+
+impl From<PolicyError> for Error {
+    fn from(error: PolicyError) -> Self {
+        Self::Retention(error.into())
     }
 }
 

@@ -66,16 +66,17 @@ pub use ops::refresh::{RefreshOptions, RefreshReport};
 pub use ops::remove::{
     BackupFailure, Chosen, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
 };
-pub use ops::restore::RestoreReport;
+pub use ops::restore::{RestoreReport, RestoreTarget};
 pub use ops::scan::{ScanOptions, ScanReport};
 pub use ops::seal::SealOptions;
+pub use ops::target::Target;
+pub use ops::trash::EmptyReport;
+pub use ops::undo::UndoReport;
 pub use ops::verify::{
     REASON, Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
 };
 pub use registry::array_store::ArrayStore;
-pub use registry::{
-    EmptyReport, Gone, Options, PinTarget, Registry, RestoreTarget, Target, UndoReport,
-};
+pub use registry::{Gone, Options, PinTarget, Registry};
 pub use store::{FileSystem, Notice, NoticeClass, PurgeReport, StorageError, WalkOptions, umask};
 
 /// The Rust blocks of the documents compile and run.

@@ -8,4 +8,7 @@ pub mod remove;
 pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod seal;
+pub(crate) mod target;
+pub(crate) mod trash;
+pub(crate) mod undo;
 pub mod verify;

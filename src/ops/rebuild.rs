@@ -44,7 +44,7 @@ use crate::catalog::{
     Replacing, Selected,
 };
 use crate::error::{Error, with_causes};
-use crate::model::actor::{Actor, Agent};
+use crate::model::actor::Agent;
 use crate::model::artifact::State;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::detail::{BackupUsed, CatalogRebuilt, Detail};

@@ -25,9 +25,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::catalog::{Catalog, Change, OpenRemoval};
+use crate::catalog::{Catalog, CatalogError, Change, OpenRemoval};
 use crate::error::Error;
-use crate::model::actor::Actor;
 use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
@@ -155,6 +154,22 @@ pub(crate) fn recover(
         }
     }
     Ok(recovery)
+}
+
+/// Settles what a crash of another process left since the registry was opened.
+///
+/// # Errors
+/// [`CatalogError::ReadOnly`], and as [`recover`].
+pub(crate) fn settle_before_change(
+    catalog: &Catalog,
+    base: &Base,
+    now: Timestamp,
+) -> Result<Recovery, Error> {
+    if catalog.is_read_only() {
+        let path = catalog.path().to_path_buf();
+        return Err(CatalogError::ReadOnly { path }.into());
+    }
+    recover(catalog, base, now, None)
 }
 
 /// Purges a removal that is due. Says whether nothing is left.

@@ -15,8 +15,9 @@
 //!
 //! What comes back is what was moved: a container comes back as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -24,11 +25,25 @@ use crate::catalog::{Catalog, Change};
 use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::operation::NewOperation;
-use crate::model::removal::{RemovalId, RemovalState, RemovedArtifact};
+use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::place_of;
+use crate::ops::{target, trash};
 use crate::store::{Base, DirtyFolders, EntryType, Trash, TrashFolder, TrashItem, entry_at};
+
+/// What is to be restored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestoreTarget {
+    /// Everything that a removal took and that is still in the trash.
+    Removal(RemovalId),
+    /// What was last removed from this path, absolute or relative to the base directory.
+    Path(PathBuf),
+    /// Every artifact in the trash that a filter selects; the last of each place.
+    Filter(Filter),
+}
 
 /// What a restore brought back.
 #[derive(Debug, Default, Serialize)]
@@ -41,12 +56,89 @@ pub struct RestoreReport {
     pub moved: u64,
 }
 
+/// Gives what would be restored.
+///
+/// # Errors
+/// [`Error::NoRemoval`], [`Error::NotRestorable`], [`Error::NotInTrash`].
+pub(crate) fn restorable(
+    catalog: &Catalog,
+    base: &Base,
+    target: &RestoreTarget,
+    now: Timestamp,
+) -> Result<Vec<RemovedArtifact>, Error> {
+    let everything = Filter {
+        kinds: Kind::ALL.to_vec(),
+        ..Filter::default()
+    };
+    let filter = match target {
+        RestoreTarget::Filter(filter) => filter,
+        _ => &everything,
+    };
+    let mut kept = catalog.kept_artifacts(filter, now)?;
+    match target {
+        RestoreTarget::Removal(id) => {
+            let removal = catalog
+                .removal(id)?
+                .ok_or_else(|| Error::NoRemoval { id: id.to_string() })?;
+            if removal.state != RemovalState::Kept {
+                let state = removal.state.as_str();
+                return Err(Error::NotRestorable {
+                    id: id.to_string(),
+                    state,
+                });
+            }
+            kept.retain(|removed| removed.removal == *id);
+        }
+        RestoreTarget::Path(path) => {
+            let wanted = target::location(base, path)?.path();
+            kept.retain(|removed| removed.artifact.location().path() == wanted);
+            last_of_each_place(&mut kept, &trash::removals(catalog)?);
+        }
+        RestoreTarget::Filter(_) => last_of_each_place(&mut kept, &trash::removals(catalog)?),
+    }
+    if kept.is_empty() {
+        let what = match target {
+            RestoreTarget::Removal(id) => format!("removal {id}"),
+            RestoreTarget::Path(path) => path.display().to_string(),
+            RestoreTarget::Filter(_) => "the selection".to_owned(),
+        };
+        return Err(Error::NotInTrash { what });
+    }
+    Ok(kept)
+}
+
+/// Where a place was removed several times, only the last can come back. `removals` are in the order
+/// of their time, which ids tell to the second only.
+fn last_of_each_place(kept: &mut Vec<RemovedArtifact>, removals: &[Removal]) {
+    let ranks = removals.iter().enumerate();
+    let ranks: HashMap<&RemovalId, usize> = ranks.map(|(at, removal)| (&removal.id, at)).collect();
+    kept.sort_by_key(|removed| {
+        let rank = ranks.get(&removed.removal).copied();
+        (removed.artifact.location(), Reverse(rank))
+    });
+    kept.dedup_by(|later, first| later.artifact.location() == first.artifact.location());
+}
+
+/// Brings back what a target names.
+///
+/// # Errors
+/// As [`restorable`] and [`restore`].
+pub(crate) fn restore_target(
+    catalog: &Catalog,
+    base: &Base,
+    target: &RestoreTarget,
+    doing: NewOperation<'_>,
+) -> Result<RestoreReport, Error> {
+    let removed = restorable(catalog, base, target, doing.at)?;
+    restore(catalog, base, doing, &removed)
+}
+
 /// Brings back the data that these removed artifacts lie in, one removal after the other.
 ///
 /// # Errors
 /// [`Error`] where something cannot be restored: what stands in its way is named. That removal is
 /// then as it was; removals before it are restored.
-pub(crate) fn restore(
+fn restore(
     catalog: &Catalog,
     base: &Base,
     doing: NewOperation<'_>,

@@ -1,7 +1,6 @@
 //! Who acts: user, host, process, command line and batch job. The only place that reads them.
 
-use crate::model::operation::Agent;
-use crate::model::removal::Actor;
+use crate::model::actor::{Actor, Agent};
 
 /// Environment variables of the batch systems that hold the job's id.
 const JOBS: [&str; 3] = ["SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID"];

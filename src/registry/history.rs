@@ -3,32 +3,15 @@
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use serde::Serialize;
-
-use super::{Registry, RestoreTarget};
-use crate::catalog::PinChange;
+use super::Registry;
 use crate::error::{Error, Result};
-use crate::model::artifact::{Artifact, ArtifactId};
-use crate::model::detail::Detail;
+use crate::model::artifact::ArtifactId;
 use crate::model::operation::{
-    Action, ChainReport, HistoryFilter, Image, NewOperation, Operation, OperationHash, UndoError,
+    ChainReport, HistoryFilter, Image, Operation, OperationHash, UndoError,
 };
-use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
-
-/// What an undo did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct UndoReport {
-    /// Number of the operation that is undone.
-    pub operation: i64,
-    /// What it had done.
-    pub action: Action,
-    /// Artifacts that are back.
-    pub artifacts: Vec<Artifact>,
-    /// What a pin binds again, or does not bind any more.
-    pub pin: Option<PinChange>,
-    /// Scores that are what they were.
-    pub scores: u64,
-}
+use crate::model::removal::{Removal, RemovalState, RemovedArtifact};
+use crate::ops::target;
+use crate::ops::undo::{self, UndoReport};
 
 /// An artifact that was removed, and what became of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +61,7 @@ impl Registry {
     /// [`UndoError::Unknown`] where there is no such operation.
     pub fn operation(&self, id: i64) -> Result<(Operation, Vec<Image>)> {
         let found = self.catalog.operation(id)?;
-        found.ok_or_else(|| undo(UndoError::Unknown { id }))
+        found.ok_or_else(|| Error::Catalog(UndoError::Unknown { id }.into()))
     }
 
     /// The number and hash of the last operation; 0 and [`OperationHash::NONE`] before the first.
@@ -105,7 +88,7 @@ impl Registry {
     /// # Errors
     /// [`Error`] where the path lies outside the base directory or the catalog fails.
     pub fn artifacts_ever_at(&self, path: &Path) -> Result<Vec<ArtifactId>> {
-        Ok(self.catalog.ever_at(&self.location(path)?)?)
+        Ok(self.catalog.ever_at(&target::location(&self.base, path)?)?)
     }
 
     /// Gives what was removed from a path and not restored, the last first.
@@ -114,7 +97,10 @@ impl Registry {
     /// As [`Registry::artifacts_ever_at`].
     pub fn gone_from(&self, path: &Path) -> Result<Vec<Gone>> {
         let mut gone = Vec::new();
-        for removed in self.catalog.removed_from(&self.location(path)?)? {
+        for removed in self
+            .catalog
+            .removed_from(&target::location(&self.base, path)?)?
+        {
             let id = &removed.removal;
             let removal = self.removal(id)?;
             let removal = removal.ok_or_else(|| Error::NoRemoval { id: id.to_string() })?;
@@ -135,94 +121,6 @@ impl Registry {
     /// [`UndoError`] where there is nothing that can be undone, and as [`Registry::restore`];
     /// then nothing is changed.
     pub fn undo(&self, id: i64) -> Result<UndoReport> {
-        self.settle()?;
-        let (operation, _) = self.operation(id)?;
-        let reason = format!("undo of operation {id}");
-        let doing = |action| NewOperation {
-            action,
-            at: self.clock.now(),
-            reason: Some(&reason),
-        };
-        let mut report = UndoReport {
-            operation: id,
-            action: operation.action,
-            artifacts: Vec::new(),
-            pin: None,
-            scores: 0,
-        };
-        match operation.action {
-            Action::Remove => {
-                let removal = self.kept_removal(&operation)?;
-                let target = RestoreTarget::Removal(removal);
-                report.artifacts = self.restore_for(&target, Some(&reason))?.artifacts;
-            }
-            Action::Pin => {
-                let change = self.catalog.undo_pin(&operation, doing(Action::Unpin))?;
-                report.pin = Some(change);
-            }
-            Action::Unpin => {
-                let change = self.catalog.undo_unpin(&operation, doing(Action::Pin))?;
-                report.pin = Some(change);
-            }
-            Action::Score | Action::Unscore => {
-                let doing = doing(operation.action);
-                report.scores = self.catalog.undo_scores(&operation, doing)?;
-            }
-            action => {
-                let why = why_never(action);
-                return Err(undo(UndoError::Never { id, action, why }));
-            }
-        }
-        Ok(report)
-    }
-
-    /// The removal that an operation made, where its data is still in the trash.
-    fn kept_removal(&self, operation: &Operation) -> Result<RemovalId> {
-        let id = operation.id;
-        let entries = operation.detail.iter().flat_map(Detail::entries);
-        let made = entries.filter_map(|entry| match entry {
-            Detail::RemovalMade(made) => Some(made.removal.clone()),
-            _ => None,
-        });
-        let removal = made.last().ok_or_else(|| Error::Internal {
-            detail: format!("operation {id} does not name its removal"),
-        })?;
-        let found = self.removal(&removal)?;
-        let state = found.map(|removal| removal.state);
-        match state {
-            Some(RemovalState::Kept) => Ok(removal),
-            Some(RemovalState::Restored) => Err(undo(UndoError::Already {
-                id,
-                why: format!("removal {removal} is restored"),
-            })),
-            Some(state) => Err(undo(UndoError::TooLate {
-                id,
-                why: format!("removal {removal} is {state}"),
-            })),
-            None => Err(Error::NoRemoval {
-                id: removal.to_string(),
-            }),
-        }
-    }
-}
-
-fn undo(error: UndoError) -> Error {
-    Error::Catalog(error.into())
-}
-
-/// Why operations of a kind are never undone.
-fn why_never(action: Action) -> &'static str {
-    match action {
-        Action::Record => {
-            "what a program was told stays true; remove the artifact with dalsegno rm"
-        }
-        Action::Scan => "what was found is on disk; remove it with dalsegno rm",
-        Action::Refresh => "it noted what is on disk",
-        Action::Seal => "it noted a writer's word",
-        Action::Restore => "remove the artifacts again with dalsegno rm",
-        Action::Purge => "what is unlinked is gone",
-        Action::Recover => "it settled what a crash had left",
-        Action::Rebuild => "it noted what the trash and the disk hold",
-        Action::Remove | Action::Pin | Action::Unpin | Action::Score | Action::Unscore => "",
+        undo::undo(&self.catalog, &self.base, id, self.clock.now())
     }
 }

@@ -14,7 +14,7 @@ mod verifying;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ use crate::catalog::{
     Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
 };
 use crate::error::{Error, Result};
-use crate::model::artifact::{Artifact, ArtifactId, Origin};
+use crate::model::artifact::{Artifact, Origin};
 use crate::model::clock::Clock;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
@@ -36,23 +36,15 @@ use crate::ops::recover::Recovery;
 use crate::ops::refresh::{self, RefreshOptions, RefreshReport};
 use crate::ops::scan::{self, ScanOptions, ScanReport};
 use crate::ops::seal::{self, SealOptions};
+use crate::ops::target;
 use crate::store::Base;
 
-pub use history::{Gone, UndoReport};
+pub use crate::ops::restore::RestoreTarget;
+pub use crate::ops::target::Target;
+pub use crate::ops::undo::UndoReport;
+pub use history::Gone;
 pub use options::Options;
 pub use pinning::PinTarget;
-pub use removing::{EmptyReport, RestoreTarget};
-
-/// How an artifact is named: by key, path or number.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
-    /// By what it is.
-    Key(Key),
-    /// By its path, absolute or relative to the base directory.
-    Path(PathBuf),
-    /// By its number.
-    Id(ArtifactId),
-}
 
 /// One base directory and its catalog.
 ///
@@ -230,14 +222,7 @@ impl Registry {
     /// # Errors
     /// [`Error`] where a path lies outside the base directory or the catalog fails.
     pub fn get(&self, target: &Target) -> Result<Option<Artifact>> {
-        Ok(match target {
-            Target::Key(key) => {
-                let found = self.catalog.at(&layout::canonical_location(key))?;
-                found.filter(|artifact| artifact.key == *key)
-            }
-            Target::Path(path) => self.catalog.at(&self.location(path)?)?,
-            Target::Id(id) => self.catalog.by_id(*id)?,
-        })
+        target::find(&self.catalog, &self.base, target)
     }
 
     /// Gives every artifact of a selection to `each`, until it breaks: in the order run,
@@ -373,37 +358,12 @@ impl Registry {
     /// The error for an artifact that the catalog does not have.
     #[must_use]
     pub fn not_recorded(&self, target: &Target) -> Error {
-        Error::NotRecorded {
-            what: match target {
-                Target::Key(key) => key.to_string(),
-                Target::Path(path) => path.display().to_string(),
-                Target::Id(id) => format!("artifact {id}"),
-            },
-            path: match target {
-                Target::Path(path) => Some(self.base.path().join(path)),
-                Target::Key(_) | Target::Id(_) => None,
-            },
-        }
+        target::not_recorded(&self.base, target)
     }
 
-    /// The place of a path below the base directory.
-    fn location(&self, path: &Path) -> Result<Location> {
-        let outside = || Error::OutsideBase {
-            path: path.to_owned(),
-            base: self.base.path().to_path_buf(),
-        };
-        let relative = match path.strip_prefix(self.base.path()) {
-            Ok(relative) => relative,
-            Err(_) if path.is_absolute() => return Err(outside()),
-            Err(_) => path,
-        };
-        let text = relative.to_str().ok_or_else(outside)?;
-        let name: DatasetName = text.parse()?;
-        Ok(layout::split(name.as_str())?)
-    }
-
+    /// The place of an identifier's array.
     fn location_of(&self, identifier: &LocalArrayIdentifier) -> Result<Location> {
-        let container = self.location(&identifier.container)?.path();
+        let container = target::location(&self.base, &identifier.container)?.path();
         if !is_container_name(container.rsplit('/').next().unwrap_or_default()) {
             return Err(layout::LayoutError::NoContainer { path: container }.into());
         }

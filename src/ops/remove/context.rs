@@ -8,14 +8,27 @@ use crate::model::progress::Monitor;
 use crate::store::{Base, TrashItem};
 
 /// Everything that a removal works with.
+#[derive(Clone, Copy)]
 pub(crate) struct Removing<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) base: &'a Base,
+    /// Whether the base directory has the registry's folder, which holds the trash.
+    pub(crate) has_folder: bool,
     pub(crate) now: Timestamp,
     pub(crate) monitor: &'a dyn Monitor,
 }
 
 impl Removing<'_> {
+    /// Refuses to remove without a place for the trash.
+    pub(super) fn require_folder(&self) -> Result<(), Error> {
+        match self.has_folder {
+            true => Ok(()),
+            false => Err(Error::NoFolder {
+                base: self.base.path().to_path_buf(),
+            }),
+        }
+    }
+
     /// Ends a removal that is given up. Asked before each step until the commit: until then it can
     /// be undone.
     pub(super) fn require_not_cancelled(&self) -> Result<(), Error> {

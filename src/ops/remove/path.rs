@@ -11,7 +11,7 @@ pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
     let place = || -> Result<Location, Error> {
         let name: DatasetName = path.parse()?;
         // No artifact has a path that reads as none.
-        layout::read(name.as_str())?;
+        layout::parse(name.as_str())?;
         Ok(layout::split(name.as_str())?)
     };
     // Nobody typed it: what is wrong with a name is no matter of names.

@@ -4,7 +4,7 @@ use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::layout;
-use crate::model::operation::{Action, Doing};
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::store::{self, Base, EntryType, PurgeOptions, PurgeReport, Trash, TrashItem};
@@ -76,7 +76,7 @@ pub(crate) fn purge(
         drop(lock);
     }
     if report.is_done {
-        catalog.change(Doing::new(Action::Purge, now), |change| {
+        catalog.change(NewOperation::new(Action::Purge, now), |change| {
             change
                 .set_state(id, RemovalState::Purged, Some(now))
                 .map_err(Error::from)

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use crate::error::Error;
 use crate::model::artifact::Artifact;
-use crate::model::removal::{Keep, RemovalId};
+use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
 use crate::store::PurgeReport;
 
@@ -15,7 +16,7 @@ pub struct RemoveOptions {
     /// Why; is remembered.
     pub reason: Option<String>,
     /// How long the data can be restored.
-    pub keep: Keep,
+    pub keep: TrashKeep,
     /// Leave out what cannot be removed, rather than removing nothing.
     pub keep_going: bool,
     /// Remove also what a pin or a best link binds.
@@ -35,6 +36,16 @@ pub struct Skipped {
     pub code: &'static str,
     /// Why.
     pub reason: String,
+}
+
+impl Skipped {
+    pub(crate) fn new(path: PathBuf, error: &Error) -> Self {
+        Self {
+            path,
+            code: error.code(),
+            reason: error.to_string(),
+        }
+    }
 }
 
 /// Why the catalog could not be backed up before a removal, which went on.

@@ -13,8 +13,8 @@ use crate::catalog::{Change, OpenRemoval};
 use crate::error::Error;
 use crate::model::artifact::State;
 use crate::model::layout;
-use crate::model::operation::{Action, Doing};
-use crate::model::removal::{Keep, RemovalId, RemovalState};
+use crate::model::operation::{Action, NewOperation};
+use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
 use crate::model::size::Total;
 use crate::store::{self, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem};
 
@@ -42,7 +42,7 @@ pub(crate) fn remove(
     let trash = Trash::make(on.base)?;
     let mut done = Done::default();
     let mut skipped = Vec::new();
-    let doing = Doing {
+    let doing = NewOperation {
         action: Action::Remove,
         at: on.now,
         reason: options.reason.as_deref(),
@@ -85,7 +85,7 @@ pub(crate) fn remove(
         }
     }
     drop_empty(on.catalog, on.base, &done.taken, on.monitor);
-    if options.keep == Keep::No && done.folder.is_some() {
+    if options.keep == TrashKeep::No && done.folder.is_some() {
         // The removal is done: what stops the purge is for the next one, and no error of this.
         let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
@@ -125,11 +125,7 @@ fn check<'a>(
                 checked.push(Checked { planned, item });
             }
             Err(error) if options.keep_going && !error.ends_all() => {
-                skipped.push(Skipped {
-                    path: on.base.path().join(&planned.path),
-                    code: error.code(),
-                    reason: error.to_string(),
-                });
+                skipped.push(Skipped::new(on.base.path().join(&planned.path), &error));
             }
             Err(error) => return Err(error),
         }
@@ -221,15 +217,15 @@ fn take(
             state: RemovalState::Purged,
             purge_after: None,
         },
-        (true, Keep::No) => OpenRemoval {
+        (true, TrashKeep::No) => OpenRemoval {
             state: RemovalState::Purging,
             purge_after: None,
         },
-        (true, Keep::UntilEmptied) => OpenRemoval {
+        (true, TrashKeep::UntilEmptied) => OpenRemoval {
             state: RemovalState::Kept,
             purge_after: None,
         },
-        (true, Keep::For(time)) => {
+        (true, TrashKeep::For(time)) => {
             let purge_after = Some(on.now.plus(time));
             OpenRemoval {
                 state: RemovalState::Kept,
@@ -241,7 +237,7 @@ fn take(
     for checked in checked {
         on.require_not_cancelled()?;
         if let Some(item) = &checked.item {
-            change.note_move(id, item.item, &item.path)?;
+            change.add_item(id, item.item, &item.path)?;
         }
         let item = checked.item.as_ref().map(|item| item.item);
         for artifact in &checked.planned.artifacts {

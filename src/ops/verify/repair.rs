@@ -12,7 +12,6 @@ use serde::Serialize;
 use super::{BATCH, Repair, VerifyClass, VerifyFinding, tree};
 use crate::catalog::{Catalog, CatalogError, ScannedArtifact};
 use crate::error::Error;
-use crate::model::actor::Actor;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::{Key, Kind};

@@ -1,0 +1,140 @@
+//! Carrying a plan out, batch by batch.
+
+use serde::Serialize;
+
+use super::batches::{batches, leave_occupied};
+use super::file::PlanFile;
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::clock::Clock;
+use crate::model::removal::{RemovalId, TrashKeep};
+use crate::model::size::Total;
+use crate::ops::remove::{self, BackupFailure, RemovalReport, RemoveOptions, Removing, Skipped};
+use crate::store::PurgeReport;
+
+/// How a plan is carried out.
+#[derive(Debug, Clone, Default)]
+pub struct GcOptions {
+    /// Why; is remembered. Without, the plan and its rules are.
+    pub reason: Option<String>,
+    /// How long the data can be restored.
+    pub keep: TrashKeep,
+}
+
+impl GcOptions {
+    fn removing(&self, plan: &PlanFile) -> RemoveOptions {
+        let reason = || format!("gc, plan {}: {}", plan.id, plan.policy);
+        RemoveOptions {
+            reason: Some(self.reason.clone().unwrap_or_else(reason)),
+            keep: self.keep,
+            keep_going: true,
+            force_pinned: false,
+            ignore_best_links: plan.ignore_best_links,
+            unchanged: true,
+        }
+    }
+}
+
+/// What carrying out a plan did.
+#[derive(Debug, Default, Serialize)]
+pub struct GcReport {
+    /// Id of the plan.
+    pub plan: String,
+    /// Its removals, in their order.
+    pub removals: Vec<RemovalId>,
+    /// Number of artifacts that are gone.
+    pub artifacts: u64,
+    /// Bytes and files of what is gone, as far as they were counted.
+    #[serde(flatten)]
+    pub total: Total,
+    /// Number of artifacts whose data was missing.
+    pub missing: u64,
+    /// What was left out.
+    pub skipped: Vec<Skipped>,
+    /// What the purges did; none where the data is kept in the trash.
+    pub purge: Option<PurgeReport>,
+    /// Why the catalog could not be backed up before, where that was due.
+    pub backup_failed: Option<BackupFailure>,
+}
+
+impl GcReport {
+    fn add(&mut self, removal: RemovalReport) {
+        self.removals.extend(removal.removal);
+        self.artifacts += removal.artifacts.len() as u64;
+        self.total.merge(removal.total);
+        self.missing += removal.missing.len() as u64;
+        self.skipped.extend(removal.skipped);
+        if let Some(purge) = removal.purge {
+            match &mut self.purge {
+                Some(all) => all.merge(purge),
+                None => self.purge = Some(purge),
+            }
+        }
+    }
+}
+
+/// Refuses a plan that does not fit this registry any more.
+///
+/// # Errors
+/// [`Error::PlanElsewhere`], [`Error::PlanOutdated`].
+fn check(catalog: &Catalog, plan: &PlanFile) -> Result<(), Error> {
+    let registry = catalog.registry_id()?;
+    if plan.registry != registry {
+        return Err(Error::PlanElsewhere {
+            id: plan.id.clone(),
+            registry: plan.registry.clone(),
+        });
+    }
+    let restores = catalog.restores()?;
+    if restores != plan.restores {
+        return Err(Error::PlanOutdated {
+            id: plan.id.clone(),
+            restored_at: restores.1.unwrap_or(plan.made_at),
+        });
+    }
+    Ok(())
+}
+
+/// Carries a plan out, batch by batch; `each` sees the report after every batch. What was pinned,
+/// written or recorded again since the plan was made stays, and is in the report.
+///
+/// # Errors
+/// [`Error::PlanElsewhere`], [`Error::PlanOutdated`]; and [`Error`] if a batch fails as a whole, or
+/// the monitor cancels: then it is as before, and the batches before it are done.
+pub(crate) fn apply(
+    on: &Removing<'_>,
+    clock: &dyn Clock,
+    plan: &PlanFile,
+    options: &GcOptions,
+    mut each: impl FnMut(&GcReport),
+) -> Result<GcReport, Error> {
+    check(on.catalog, plan)?;
+    let removing = options.removing(plan);
+    let mut report = GcReport {
+        plan: plan.id.clone(),
+        ..GcReport::default()
+    };
+    let batches = batches(on.catalog, on.base, plan, &removing, &mut report.skipped)?;
+    let mut batches = batches.into_iter().peekable();
+    if batches.peek().is_some() {
+        // Once: one that cannot be made costs as much for every batch.
+        report.backup_failed = remove::back_up_first(on)?;
+    }
+    for mut chosen in batches {
+        if on.monitor.is_cancelled() {
+            return Err(remove::cancelled(on.catalog));
+        }
+        // A run of batches may last for hours: each removal has its own time.
+        let on = Removing {
+            now: clock.now(),
+            ..*on
+        };
+        let mut removal = remove::plan(on.catalog, on.base, chosen.clone(), on.monitor)?;
+        if leave_occupied(on.base, &removal, &mut chosen, &mut report.skipped) {
+            removal = remove::plan(on.catalog, on.base, chosen, on.monitor)?;
+        }
+        report.add(remove::remove_backed_up(&on, &removal, &removing)?);
+        each(&report);
+    }
+    Ok(report)
+}

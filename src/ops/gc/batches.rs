@@ -1,0 +1,155 @@
+//! The batches that a plan is carried out in.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::file::PlanFile;
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::key::Kind;
+use crate::model::layout;
+use crate::ops::remove::{Binding, Chosen, RemovalPlan, RemoveOptions, Skipped};
+use crate::store::Base;
+
+/// Artifacts of one removal, unless a container goes whole.
+const BATCH: usize = 1000;
+
+/// The artifacts of a plan that can still go, in batches. Those that cannot are told.
+///
+/// # Errors
+/// [`Error`] of the catalog.
+pub(super) fn batches(
+    catalog: &Catalog,
+    base: &Base,
+    plan: &PlanFile,
+    options: &RemoveOptions,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Vec<Vec<Chosen>>, Error> {
+    let mut binding = Binding::new(base, options);
+    let mut containers: BTreeMap<String, Vec<Chosen>> = BTreeMap::new();
+    for item in &plan.items {
+        let planned = item.artifact(base);
+        match still(catalog, &mut binding, &planned) {
+            Ok(()) => {
+                let chosen = Chosen {
+                    artifact: planned,
+                    whole_container: false,
+                };
+                let container = layout::canonical_location(&item.key).container;
+                containers.entry(container).or_default().push(chosen);
+            }
+            Err(error) if error.ends_all() => return Err(error),
+            Err(error) => skipped.push(Skipped::new(planned.path(), &error)),
+        }
+    }
+    let mut batches = Vec::new();
+    let mut batch = Vec::new();
+    for (container, chosen) in containers {
+        let is_files = chosen
+            .first()
+            .is_some_and(|chosen| chosen.artifact.key.kind() == Kind::Checkpoint);
+        let is_whole =
+            !is_files && catalog.count_in_container(&container, chosen.len() + 1)? == chosen.len();
+        let chosen = match is_whole {
+            true => chosen,
+            false => without_container(catalog, &container, chosen, skipped)?,
+        };
+        if is_whole {
+            batch.extend(chosen);
+        } else {
+            let mut chosen = chosen.into_iter().peekable();
+            while chosen.peek().is_some() {
+                let room = BATCH.saturating_sub(batch.len());
+                batch.extend(chosen.by_ref().take(room));
+                if batch.len() >= BATCH {
+                    batches.push(std::mem::take(&mut batch));
+                }
+            }
+        }
+        if batch.len() >= BATCH {
+            batches.push(std::mem::take(&mut batch));
+        }
+    }
+    if !batch.is_empty() {
+        batches.push(batch);
+    }
+    Ok(batches)
+}
+
+/// What of a container can go where something that is recorded in it stays: not the container.
+fn without_container(
+    catalog: &Catalog,
+    container: &str,
+    chosen: Vec<Chosen>,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Vec<Chosen>, Error> {
+    let is_container = |chosen: &Chosen| chosen.artifact.key.kind().is_container();
+    let (outer, inner): (Vec<Chosen>, Vec<Chosen>) = chosen.into_iter().partition(is_container);
+    if outer.is_empty() {
+        return Ok(inner);
+    }
+    let goes: HashSet<ArtifactId> = inner
+        .iter()
+        .chain(&outer)
+        .map(|chosen| chosen.artifact.id)
+        .collect();
+    let recorded = catalog.in_container(container)?;
+    let stays = recorded.iter().find(|known| !goes.contains(&known.id));
+    for outer in outer {
+        let path = outer.artifact.path();
+        let inner = stays.map_or_else(|| path.clone(), Artifact::path);
+        let error = Error::Nested { outer: path, inner };
+        skipped.push(Skipped::new(outer.artifact.path(), &error));
+    }
+    Ok(inner)
+}
+
+/// Takes out of a batch the containers that hold what the registry does not know: the removal that
+/// was planned for it says what that is.
+pub(super) fn leave_occupied(
+    base: &Base,
+    removal: &RemovalPlan,
+    batch: &mut Vec<Chosen>,
+    skipped: &mut Vec<Skipped>,
+) -> bool {
+    let before = batch.len();
+    batch.retain(|chosen| {
+        let path = chosen.artifact.location().path();
+        let stranger = removal.stays.iter().find(|stays| stays.starts_with(&path));
+        let Some(stranger) = stranger.filter(|_| chosen.artifact.key.kind().is_container()) else {
+            return true;
+        };
+        let error = Error::Nested {
+            outer: chosen.artifact.path(),
+            inner: base.path().join(stranger),
+        };
+        skipped.push(Skipped {
+            path: chosen.artifact.path(),
+            code: error.code(),
+            reason: format!("{error}; the registry does not know it"),
+        });
+        false
+    });
+    batch.len() < before
+}
+
+/// Refuses an artifact that is not as it was planned.
+fn still(catalog: &Catalog, binding: &mut Binding<'_>, planned: &Artifact) -> Result<(), Error> {
+    match catalog.by_id(planned.id)? {
+        Some(now) if now.key == planned.key => binding.check(planned, &now),
+        Some(_) => Err(Error::ChangedSince {
+            path: planned.path(),
+            what: "recorded anew",
+        }),
+        None => match catalog.at(&layout::canonical_location(&planned.key))? {
+            Some(_) => Err(Error::ChangedSince {
+                path: planned.path(),
+                what: "recorded anew",
+            }),
+            None => Err(Error::ChangedSince {
+                path: planned.path(),
+                what: "removed",
+            }),
+        },
+    }
+}

@@ -1,0 +1,173 @@
+//! A plan as a file: written now, carried out later.
+
+use serde::{Deserialize, Serialize};
+
+use super::request::GcRequest;
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::key::Key;
+use crate::model::size::{ByteCount, Size, Total};
+use crate::retention::{Plan, PlanLine};
+use crate::store::Base;
+
+/// What a file with a plan calls itself.
+const FORMAT: &str = "dalsegno-plan";
+/// Version of such files.
+const VERSION: u32 = 1;
+
+/// What a plan removes, as a file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanFile {
+    format: String,
+    version: u32,
+    /// Id of the plan.
+    pub id: String,
+    /// Id of the registry that it belongs to.
+    pub registry: String,
+    /// When it was made.
+    pub made_at: Timestamp,
+    /// The rules in words.
+    pub policy: String,
+    /// Whether best links of DaCapo keep nothing.
+    pub ignore_best_links: bool,
+    /// How many artifacts had ever been restored by then, and when the last was.
+    pub(super) restores: (u64, Option<Timestamp>),
+    /// What goes.
+    pub items: Vec<PlanItem>,
+}
+
+/// An artifact that a plan removes, as it was when the plan was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanItem {
+    /// Number.
+    pub id: ArtifactId,
+    /// What it is.
+    pub key: Key,
+    state: State,
+    origin: Origin,
+    bytes: Option<u64>,
+    files: Option<u64>,
+    recorded_at: Timestamp,
+    written_at: Option<Timestamp>,
+    sealed_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    content_hash: Option<ContentHash>,
+    /// Why it goes.
+    pub reasons: Vec<String>,
+}
+
+impl PlanItem {
+    fn new(line: &PlanLine) -> Self {
+        let artifact = &line.artifact;
+        Self {
+            id: artifact.id,
+            key: artifact.key.clone(),
+            state: artifact.state,
+            origin: artifact.origin,
+            bytes: artifact.size.map(|size| size.bytes.0),
+            files: artifact.size.map(|size| size.files),
+            recorded_at: artifact.recorded_at,
+            written_at: artifact.written_at,
+            sealed_at: artifact.sealed_at,
+            content_hash: artifact.content_hash,
+            reasons: line.reasons.iter().map(ToString::to_string).collect(),
+        }
+    }
+
+    /// The artifact as it was when the plan was made.
+    pub(super) fn artifact(&self, base: &Base) -> Artifact {
+        let size = self.bytes.zip(self.files).map(|(bytes, files)| Size {
+            bytes: ByteCount(bytes),
+            files,
+        });
+        Artifact {
+            id: self.id,
+            key: self.key.clone(),
+            state: self.state,
+            origin: self.origin,
+            size,
+            recorded_at: self.recorded_at,
+            written_at: self.written_at,
+            sealed_at: self.sealed_at,
+            content_hash: self.content_hash,
+            owner: None,
+            pins: Vec::new(),
+            base: base.path().clone(),
+        }
+    }
+}
+
+impl PlanFile {
+    /// Reads a plan that was kept as text.
+    ///
+    /// # Errors
+    /// [`Error::Plan`] where the text is no plan of this version.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let invalid = |detail: String| Error::Plan { detail };
+        let value: serde_json::Value = serde_json::from_str(text)
+            .map_err(|error| invalid(format!("it cannot be read as JSON: {error}")))?;
+        let field = |name: &str| value.get(name).cloned().unwrap_or_default();
+        if field("format") != FORMAT {
+            return Err(invalid("it is another kind of file".to_owned()));
+        }
+        if field("version") != VERSION {
+            return Err(invalid(format!(
+                "it has version {}; this program reads version {VERSION}",
+                field("version")
+            )));
+        }
+        serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
+    }
+
+    /// The plan as text, to be kept.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where it cannot be written as JSON.
+    pub fn text(&self) -> Result<String, Error> {
+        serde_json::to_string_pretty(self).map_err(|error| Error::Internal {
+            detail: error.to_string(),
+        })
+    }
+
+    /// What the arrays and checkpoints of the plan take, as far as they were counted.
+    #[must_use]
+    pub fn total(&self) -> Total {
+        let mut total = Total::default();
+        let takes_space =
+            |item: &&PlanItem| item.state == State::Present && !item.key.kind().is_container();
+        for item in self.items.iter().filter(takes_space) {
+            let size = item.bytes.zip(item.files);
+            total.add(size.map(|(bytes, files)| Size {
+                bytes: ByteCount(bytes),
+                files,
+            }));
+        }
+        total
+    }
+}
+
+/// Makes of a plan what can be carried out.
+pub(super) fn file_of(
+    catalog: &Catalog,
+    plan: &Plan,
+    request: &GcRequest,
+    id: String,
+    now: Timestamp,
+) -> Result<PlanFile, Error> {
+    Ok(PlanFile {
+        format: FORMAT.to_owned(),
+        version: VERSION,
+        id,
+        registry: catalog.registry_id()?,
+        made_at: now,
+        policy: request.words.clone(),
+        ignore_best_links: request.ignore_best_links,
+        restores: catalog.restores()?,
+        items: plan.removed().map(PlanItem::new).collect(),
+    })
+}

@@ -1,0 +1,221 @@
+//! What the rules decide on: rows of the catalog with their scores and best links.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use super::request::{GcRequest, GcRules, selection};
+use crate::catalog::{Catalog, ScoreQuery, Selected};
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::clock::Timestamp;
+use crate::model::filter::{Filter, Pattern};
+use crate::model::key::Kind;
+use crate::model::name::RunName;
+use crate::retention::NamedPolicy;
+use crate::retention::{
+    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Policy, RunInventory,
+};
+use crate::store::{self, Base};
+
+/// What of a run and an iteration was measured.
+type Scores = HashMap<(RunName, i64), Arc<[InventoryScore]>>;
+
+/// Reads inventories for a request.
+pub(super) struct Reader<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) base: &'a Base,
+    pub(super) request: &'a GcRequest,
+    pub(super) now: Timestamp,
+}
+
+impl Reader<'_> {
+    fn select(&self, filter: &Filter) -> Result<Vec<Artifact>, Error> {
+        let mut artifacts = Vec::new();
+        self.catalog
+            .list(filter, self.now, Selected::All, |artifact| {
+                artifacts.push(artifact);
+                Ok::<_, Error>(ControlFlow::Continue(()))
+            })?;
+        Ok(artifacts)
+    }
+
+    /// What one kind's policy decides on, within what the request asks about.
+    pub(super) fn named_inventory(
+        &self,
+        named: &NamedPolicy,
+        policy: &Policy,
+    ) -> Result<Inventory, Error> {
+        let of = Filter {
+            runs: named.runs.clone(),
+            datasets: named.datasets.clone(),
+            ..Filter::default()
+        };
+        // What stays along with the best is decided here only where it has rules of its own: else
+        // nobody said that it may go.
+        let mut kinds = policy.select.kinds.clone();
+        let best = policy.keep.best.iter().flat_map(|best| &best.with);
+        kinds.extend(best.filter(|with| named.kinds.iter().any(|(kind, _)| kind == *with)));
+        let mut inventory = self.inventory(&of, policy, &kinds)?;
+        if !self.request.of.is_all() {
+            let asked: HashSet<ArtifactId> = self
+                .select(&Filter {
+                    kinds,
+                    ..self.request.of.clone()
+                })?
+                .into_iter()
+                .map(|artifact| artifact.id)
+                .collect();
+            inventory
+                .rows
+                .retain(|row| asked.contains(&row.artifact.id));
+        }
+        Ok(inventory)
+    }
+
+    pub(super) fn inventory(
+        &self,
+        of: &Filter,
+        policy: &Policy,
+        kinds: &[Kind],
+    ) -> Result<Inventory, Error> {
+        let selection = Filter {
+            kinds: kinds.to_vec(),
+            states: vec![State::Present],
+            ..selection(of, policy)
+        };
+        let mut artifacts = Vec::new();
+        self.catalog
+            .list(&selection, self.now, Selected::All, |artifact| {
+                if !artifact.key.kind().is_container() {
+                    artifacts.push(artifact);
+                }
+                Ok::<_, Error>(ControlFlow::Continue(()))
+            })?;
+        let metric = policy.keep.best.as_ref().map(|best| &best.metric);
+        let scores = self.scores_of(&selection, metric)?;
+        let of_groups = Filter {
+            runs: of.runs.clone(),
+            kinds: selection.kinds.clone(),
+            datasets: of.datasets.clone(),
+            ..Filter::default()
+        };
+        let groups = self.catalog.groups(&of_groups, self.now)?;
+        Ok(Inventory {
+            rows: self.rows(artifacts, &scores)?,
+            groups,
+            free_bytes: self.free_bytes(policy.limit.min_free)?,
+        })
+    }
+
+    pub(super) fn run_inventory(&self) -> Result<RunInventory, Error> {
+        let mut newest = BTreeMap::new();
+        let every_kind = Filter {
+            runs: self.request.of.runs.clone(),
+            kinds: Kind::ALL.to_vec(),
+            ..Filter::default()
+        };
+        self.catalog.runs(&every_kind, self.now, |run| {
+            newest.insert(run.run, run.last_written_at);
+            Ok::<_, Error>(())
+        })?;
+        let artifacts = self.select(&self.request.of)?;
+        let mut runs: Vec<InventoryRun> = Vec::new();
+        for row in self.rows(artifacts, &Scores::new())? {
+            let run = row.artifact.key.run();
+            let time = row.artifact.written_at.unwrap_or(row.artifact.recorded_at);
+            // Rows come run by run.
+            match runs.last_mut().filter(|last| last.run == *run) {
+                Some(last) => {
+                    last.newest = last.newest.max(time);
+                    last.rows.push(row);
+                }
+                None => runs.push(InventoryRun {
+                    run: run.clone(),
+                    newest: newest.get(run.as_str()).copied().unwrap_or(time).max(time),
+                    rows: vec![row],
+                }),
+            }
+        }
+        let min_free = match &self.request.rules {
+            GcRules::Runs(policy) => policy.limit.min_free,
+            _ => None,
+        };
+        Ok(RunInventory {
+            runs,
+            free_bytes: self.free_bytes(min_free)?,
+        })
+    }
+
+    fn free_bytes(&self, min_free: Option<u64>) -> Result<Option<u64>, Error> {
+        match min_free {
+            Some(_) => Ok(Some(store::free_bytes(self.base)?)),
+            None => Ok(None),
+        }
+    }
+
+    fn scores_of(&self, selection: &Filter, metric: Option<&Metric>) -> Result<Scores, Error> {
+        let Some(metric) = metric else {
+            return Ok(Scores::new());
+        };
+        let of = Filter {
+            runs: selection.runs.clone(),
+            iterations: selection.iterations.clone(),
+            ..Filter::default()
+        };
+        let metrics = [Pattern::from(metric.name())];
+        let query = ScoreQuery {
+            of,
+            metrics: &metrics,
+        };
+        let mut scores: HashMap<(RunName, i64), Vec<InventoryScore>> = HashMap::new();
+        self.catalog.scores(&query, |score| {
+            // A pattern may match other names; a metric is one.
+            if score.metric.as_str() == metric.name() {
+                let at = (score.run, score.iteration);
+                scores.entry(at).or_default().push(InventoryScore {
+                    dataset: score.dataset.map(|name| name.to_string()),
+                    parameters: score.parameters.map(|text| text.to_string()),
+                    value: score.value,
+                });
+            }
+            Ok::<_, Error>(())
+        })?;
+        let shared = |(at, scores): (_, Vec<InventoryScore>)| (at, scores.into());
+        Ok(scores.into_iter().map(shared).collect())
+    }
+
+    /// Artifacts with what the rules must know of them.
+    fn rows(&self, artifacts: Vec<Artifact>, scores: &Scores) -> Result<Vec<InventoryRow>, Error> {
+        let runs: BTreeSet<&RunName> = artifacts.iter().map(|known| known.key.run()).collect();
+        let mut links: HashMap<(RunName, i64), Vec<String>> = HashMap::new();
+        if !self.request.ignore_best_links {
+            for run in runs {
+                for link in store::best_links(self.base, run.as_str())? {
+                    let names = links.entry((run.clone(), link.iteration)).or_default();
+                    if !names.contains(&link.name) {
+                        names.push(link.name);
+                    }
+                }
+            }
+        }
+        let row = |artifact: Artifact| {
+            let at = artifact.key.iteration();
+            let at = at.map(|iteration| (artifact.key.run().clone(), iteration));
+            InventoryRow {
+                best_links: at
+                    .as_ref()
+                    .and_then(|at| links.get(at))
+                    .cloned()
+                    .unwrap_or_default(),
+                scores: at
+                    .as_ref()
+                    .and_then(|at| scores.get(at))
+                    .cloned()
+                    .unwrap_or_default(),
+                artifact,
+            }
+        };
+        Ok(artifacts.into_iter().map(row).collect())
+    }
+}

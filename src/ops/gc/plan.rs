@@ -1,0 +1,173 @@
+//! Planning: what a request keeps and removes, and why.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::file::{PlanFile, file_of};
+use super::inventory::Reader;
+use super::request::{GcRequest, GcRules};
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::artifact::ArtifactId;
+use crate::model::clock::Timestamp;
+use crate::model::layout;
+use crate::model::removal::RemovalId;
+use crate::retention::NamedPolicy;
+use crate::retention::{self, Decision, Explanation, Plan, PlanLine, Reason};
+use crate::store::Base;
+
+/// A plan, and what it must know to be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GcPlan {
+    /// What stays, what goes, and why.
+    pub plan: Plan,
+    /// What goes, as it can be carried out or kept as a file.
+    pub file: PlanFile,
+}
+
+/// Plans what may go. Removes nothing, and looks at no data except DaCapo's best links.
+///
+/// # Errors
+/// [`Error::Retention`] if the policy is refused, sizes are unknown that a limit needs, or a group
+/// would be emptied.
+pub(crate) fn plan(
+    catalog: &Catalog,
+    base: &Base,
+    request: &GcRequest,
+    now: Timestamp,
+) -> Result<GcPlan, Error> {
+    let reader = &Reader {
+        catalog,
+        base,
+        request,
+        now,
+    };
+    let plan = match &request.rules {
+        GcRules::Policy(policy) => {
+            policy.check()?;
+            let inventory = reader.inventory(&request.of, policy, &policy.select.kinds)?;
+            retention::plan(policy, &inventory, now)?
+        }
+        GcRules::Named(named) => plan_named(reader, named)?,
+        GcRules::Runs(policy) => {
+            policy.check()?;
+            let inventory = reader.run_inventory()?;
+            let mut plan = retention::plan_runs(policy, &inventory, now)?;
+            hold_containers(reader.catalog, &mut plan)?;
+            plan
+        }
+    };
+    let random = uuid::Uuid::new_v4().as_fields().0;
+    let id = RemovalId::new(now, random).to_string();
+    let file = file_of(reader.catalog, &plan, request, id, now)?;
+    Ok(GcPlan { plan, file })
+}
+
+fn plan_named(reader: &Reader<'_>, named: &NamedPolicy) -> Result<Plan, Error> {
+    let mut plans = Vec::new();
+    for (_, policy) in &named.kinds {
+        let inventory = reader.named_inventory(named, policy)?;
+        plans.push(retention::plan(policy, &inventory, reader.now)?);
+    }
+    Ok(Plan::merge(plans))
+}
+
+/// Explains what every rule of a request says of one artifact; `None` if the request does not select
+/// it, or asks about whole runs.
+///
+/// # Errors
+/// As [`plan`].
+pub(crate) fn explain(
+    catalog: &Catalog,
+    base: &Base,
+    request: &GcRequest,
+    id: ArtifactId,
+    now: Timestamp,
+) -> Result<Option<Explanation>, Error> {
+    let reader = &Reader {
+        catalog,
+        base,
+        request,
+        now,
+    };
+    match &request.rules {
+        GcRules::Policy(policy) => {
+            policy.check()?;
+            let inventory = reader.inventory(&request.of, policy, &policy.select.kinds)?;
+            Ok(retention::explain(policy, &inventory, now, id)?)
+        }
+        GcRules::Named(named) => {
+            let mut told: Option<Explanation> = None;
+            for (_, policy) in &named.kinds {
+                let inventory = reader.named_inventory(named, policy)?;
+                let next = retention::explain(policy, &inventory, now, id)?;
+                match (&mut told, next) {
+                    (Some(told), Some(next)) => told.verdicts.extend(next.verdicts),
+                    (None, next) => told = next,
+                    (Some(_), None) => {}
+                }
+            }
+            // What one kind's rules let go, another's may keep along with its best.
+            if let Some(told) = &mut told {
+                told.decide_by(&plan_named(reader, named)?);
+            }
+            Ok(told)
+        }
+        GcRules::Runs(_) => Ok(None),
+    }
+}
+
+/// Lets the containers of a plan stay in which something that is recorded stays.
+///
+/// # Errors
+/// [`Error`] of the catalog.
+fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
+    let container = |line: &PlanLine| layout::canonical_location(&line.artifact.key).container;
+    let mut going: HashMap<String, usize> = HashMap::new();
+    let mut staying: HashMap<String, Vec<Reason>> = HashMap::new();
+    for line in &plan.lines {
+        match line.decision {
+            Decision::Remove => *going.entry(container(line)).or_default() += 1,
+            Decision::Keep => {
+                let reasons = staying.entry(container(line)).or_default();
+                for reason in &line.reasons {
+                    if !reasons.contains(reason) {
+                        reasons.push(reason.clone());
+                    }
+                }
+            }
+        }
+    }
+    for line in &mut plan.lines {
+        if line.decision == Decision::Keep || !line.artifact.key.kind().is_container() {
+            continue;
+        }
+        let path = container(line);
+        let count = going.get(&path).copied().unwrap_or_default();
+        let reasons = match staying.remove(&path) {
+            Some(reasons) => reasons,
+            None if catalog.count_in_container(&path, count + 1)? > count => vec![Reason {
+                rule: "no-rule",
+                setting: None,
+                detail: "something is recorded in it that was not selected".to_owned(),
+            }],
+            None => continue,
+        };
+        line.decision = Decision::Keep;
+        line.reasons = reasons;
+    }
+    Ok(())
+}
+
+/// The line of the artifact at a path relative to the base directory.
+#[must_use]
+pub fn line_at<'a>(plan: &'a Plan, path: &Path) -> Option<&'a PlanLine> {
+    let is_it = |line: &&PlanLine| Path::new(&line.artifact.location().path()) == path;
+    plan.lines.iter().find(is_it)
+}
+
+/// Whether a line goes.
+#[must_use]
+pub fn goes(line: &PlanLine) -> bool {
+    line.decision == Decision::Remove
+}

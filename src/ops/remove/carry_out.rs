@@ -1,0 +1,105 @@
+//! Carrying a planned removal out: what comes before and after its transaction.
+//!
+//! Before: the daily backup of the catalog, and settling what a crash left. If the disk is full, the
+//! reserve beside the catalog is given up and the removal is tried once more, because even deleting
+//! rows needs space in the log.
+
+use super::bound::Binding;
+use super::context::Removing;
+use super::plan::RemovalPlan;
+use super::report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
+use super::transaction;
+use crate::catalog::CatalogError;
+use crate::error::{Error, with_causes};
+use crate::ops::recover;
+use crate::store::Base;
+
+/// Gives what of a plan a pin or a best link binds, so that carrying it out would refuse or skip
+/// it. Changes nothing.
+///
+/// # Errors
+/// [`Error`] if a best link cannot be read.
+pub(crate) fn bound(
+    base: &Base,
+    plan: &RemovalPlan,
+    options: &RemoveOptions,
+) -> Result<Vec<Skipped>, Error> {
+    let options = RemoveOptions {
+        unchanged: false,
+        ..options.clone()
+    };
+    let mut binding = Binding::new(base, &options);
+    let mut bound = Vec::new();
+    for artifact in plan.artifacts() {
+        match binding.check(artifact, artifact) {
+            Ok(()) => {}
+            Err(error @ (Error::Pinned { .. } | Error::BestLinked { .. })) => {
+                bound.push(Skipped::new(artifact.path(), &error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(bound)
+}
+
+/// Backs the catalog up, then removes.
+///
+/// # Errors
+/// As [`remove_backed_up`], and if the backup finds the catalog damaged.
+pub(crate) fn carry_out(
+    on: &Removing<'_>,
+    plan: &RemovalPlan,
+    options: &RemoveOptions,
+) -> Result<RemovalReport, Error> {
+    let backup_failed = match plan.items.is_empty() {
+        true => None,
+        false => back_up_first(on)?,
+    };
+    let mut report = remove_backed_up(on, plan, options)?;
+    report.backup_failed = backup_failed;
+    Ok(report)
+}
+
+/// Makes the backup that is due before a removal. A backup that fails is reported and does not stop
+/// the removal: freeing space may be just what makes room for the next one.
+///
+/// # Errors
+/// [`Error::NoFolder`]; [`Error::Catalog`] if the catalog is damaged or cannot be changed at all.
+pub(crate) fn back_up_first(on: &Removing<'_>) -> Result<Option<BackupFailure>, Error> {
+    on.require_folder()?;
+    match on.catalog.back_up_daily(on.now, on.monitor) {
+        Ok(_) => Ok(None),
+        Err(
+            error @ (CatalogError::Damaged { .. }
+            | CatalogError::ReadOnly { .. }
+            | CatalogError::Forked { .. }),
+        ) => Err(error.into()),
+        Err(error) => Ok(Some(BackupFailure {
+            code: error.code(),
+            reason: with_causes(&error),
+        })),
+    }
+}
+
+/// Removes without a backup.
+///
+/// # Errors
+/// [`Error`] if anything cannot be removed, except what `keep_going` leaves out; then everything is
+/// as before.
+pub(crate) fn remove_backed_up(
+    on: &Removing<'_>,
+    plan: &RemovalPlan,
+    options: &RemoveOptions,
+) -> Result<RemovalReport, Error> {
+    on.require_folder()?;
+    recover::settle_before_change(on.catalog, on.base, on.now)?;
+    let mut result = transaction::remove(on, plan, options);
+    let is_full =
+        |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
+    if result.as_ref().is_err_and(is_full) && on.catalog.give_up_reserve() {
+        recover::settle_before_change(on.catalog, on.base, on.now)?;
+        result = transaction::remove(on, plan, options);
+    }
+    on.catalog.keep_reserve();
+    result
+}

@@ -1,0 +1,71 @@
+//! Which artifacts a removal takes, by what a caller names.
+
+use super::plan::Chosen;
+use crate::catalog::{Catalog, Selected};
+use crate::error::Error;
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::layout;
+use crate::ops::target::{self, Target};
+use crate::store::Base;
+
+/// Gives what a removal of a target takes. The path of a container that has no row of its own means
+/// every artifact in it.
+///
+/// # Errors
+/// [`Error::NotRecorded`], and as [`target::find`].
+pub(crate) fn choose(
+    catalog: &Catalog,
+    base: &Base,
+    target: &Target,
+) -> Result<Vec<Chosen>, Error> {
+    if let Some(artifact) = target::find(catalog, base, target)? {
+        let whole_container = artifact.location().array.is_none();
+        return Ok(vec![Chosen {
+            artifact,
+            whole_container,
+        }]);
+    }
+    let mut chosen = Vec::new();
+    if let Target::Path(path) = target {
+        let place = target::location(base, path)?;
+        if place.array.is_none() {
+            let artifacts = catalog.in_container(&place.container)?;
+            chosen.extend(artifacts.into_iter().map(|artifact| {
+                let whole_container =
+                    layout::canonical_location(&artifact.key).container == place.container;
+                Chosen {
+                    artifact,
+                    whole_container,
+                }
+            }));
+        }
+    }
+    if chosen.is_empty() {
+        return Err(target::not_recorded(base, target));
+    }
+    Ok(chosen)
+}
+
+/// Gives what a removal of a selection takes. A container goes whole only if the filter names its
+/// kind.
+///
+/// # Errors
+/// [`Error::Catalog`].
+pub(crate) fn choose_selected(
+    catalog: &Catalog,
+    filter: &Filter,
+    now: Timestamp,
+) -> Result<Vec<Chosen>, Error> {
+    let mut chosen = Vec::new();
+    catalog.list(filter, now, Selected::All, |artifact| {
+        let kind = artifact.key.kind();
+        let whole_container = kind.is_container() && filter.kinds.contains(&kind);
+        chosen.push(Chosen {
+            artifact,
+            whole_container,
+        });
+        Ok::<_, Error>(std::ops::ControlFlow::Continue(()))
+    })?;
+    Ok(chosen)
+}

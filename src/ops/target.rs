@@ -1,0 +1,77 @@
+//! How callers name one artifact: by key, by path or by number.
+
+use std::path::{Path, PathBuf};
+
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId};
+use crate::model::key::Key;
+use crate::model::layout::{self, Location};
+use crate::model::name::DatasetName;
+use crate::store::Base;
+
+/// How an artifact is named: by key, path or number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Target {
+    /// By its key.
+    Key(Key),
+    /// By its path, absolute or relative to the base directory.
+    Path(PathBuf),
+    /// By its number in the catalog.
+    Id(ArtifactId),
+}
+
+/// Reads a path, absolute or relative to the base directory, as a place below it.
+///
+/// # Errors
+/// [`Error::OutsideBase`] if it is not below the base directory, [`Error::Name`] or
+/// [`Error::Layout`] if it cannot be the path of an artifact.
+pub(crate) fn location(base: &Base, path: &Path) -> Result<Location, Error> {
+    let outside = || Error::OutsideBase {
+        path: path.to_owned(),
+        base: base.path().to_path_buf(),
+    };
+    let relative = match path.strip_prefix(base.path()) {
+        Ok(relative) => relative,
+        Err(_) if path.is_absolute() => return Err(outside()),
+        Err(_) => path,
+    };
+    let text = relative.to_str().ok_or_else(outside)?;
+    let name: DatasetName = text.parse()?;
+    Ok(layout::split(name.as_str())?)
+}
+
+/// Finds the artifact that a target names; `None` if the catalog has no such row.
+///
+/// # Errors
+/// As [`location`], and [`Error::Catalog`].
+pub(crate) fn find(
+    catalog: &Catalog,
+    base: &Base,
+    target: &Target,
+) -> Result<Option<Artifact>, Error> {
+    Ok(match target {
+        Target::Key(key) => {
+            let found = catalog.at(&layout::canonical_location(key))?;
+            found.filter(|artifact| artifact.key == *key)
+        }
+        Target::Path(path) => catalog.at(&location(base, path)?)?,
+        Target::Id(id) => catalog.by_id(*id)?,
+    })
+}
+
+/// The error for a target that the catalog does not have.
+pub(crate) fn not_recorded(base: &Base, target: &Target) -> Error {
+    Error::NotRecorded {
+        what: match target {
+            Target::Key(key) => key.to_string(),
+            Target::Path(path) => path.display().to_string(),
+            Target::Id(id) => format!("artifact {id}"),
+        },
+        path: match target {
+            Target::Path(path) => Some(base.path().join(path)),
+            Target::Key(_) | Target::Id(_) => None,
+        },
+    }
+}

@@ -1,0 +1,86 @@
+//! What is in the trash, and emptying it.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::clock::Timestamp;
+use crate::model::operation::{Action, NewOperation};
+use crate::model::progress::Monitor;
+use crate::model::removal::{Removal, RemovalId, RemovalState};
+use crate::ops::recover;
+use crate::ops::remove::purge;
+use crate::store::{Base, PurgeReport};
+
+/// What emptying the trash did.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct EmptyReport {
+    /// Removals of which nothing is left.
+    pub purged: Vec<RemovalId>,
+    /// Removals of which something is left: it could not be unlinked, or another process purges it.
+    pub left: Vec<RemovalId>,
+    /// What was unlinked, and what could not be.
+    pub purge: PurgeReport,
+}
+
+/// Gives the removals whose data is in the trash, oldest first.
+///
+/// # Errors
+/// [`Error::Catalog`].
+pub(crate) fn removals(catalog: &Catalog) -> Result<Vec<Removal>, Error> {
+    let mut removals = catalog.open_removals()?;
+    // Ids give the time to the second only.
+    removals.sort_by(|a, b| (a.removed_at, &a.id).cmp(&(b.removed_at, &b.id)));
+    Ok(removals)
+}
+
+/// Purges what is in the trash, or only what was removed longer ago than `older_than`, and goes on
+/// with purges that were interrupted.
+///
+/// # Errors
+/// [`Error`] if the trash cannot be read or the catalog fails.
+pub(crate) fn empty_trash(
+    catalog: &Catalog,
+    base: &Base,
+    older_than: Option<Duration>,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<EmptyReport, Error> {
+    let settled = recover::settle_before_change(catalog, base, now)?;
+    let mut report = EmptyReport {
+        purged: settled.purged,
+        ..EmptyReport::default()
+    };
+    report.purge.is_done = true;
+    for removal in removals(catalog)? {
+        let is_old = older_than.is_none_or(|age| removal.removed_at < now.minus(age));
+        if !is_old && removal.state == RemovalState::Kept {
+            continue;
+        }
+        let found = catalog.change(NewOperation::new(Action::Purge, now), |change| {
+            let open = change.removal(&removal.id)?;
+            let state = open.map(|open| open.state);
+            if state == Some(RemovalState::Kept) {
+                change.set_state(&removal.id, RemovalState::Purging, None)?;
+            }
+            Ok::<_, Error>(state)
+        })?;
+        match found {
+            // The commit above was durable, and with it every commit before.
+            Some(RemovalState::Kept) => {}
+            Some(RemovalState::Purging) => catalog.sync_log()?,
+            _ => continue,
+        }
+        let purge = purge(catalog, base, &removal.id, now, None, monitor)?;
+        let list = if purge.is_done {
+            &mut report.purged
+        } else {
+            &mut report.left
+        };
+        list.push(removal.id);
+        report.purge.merge(purge);
+    }
+    Ok(report)
+}

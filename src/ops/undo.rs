@@ -1,0 +1,136 @@
+//! Undo: an operation of the history is taken back, where it can be.
+//!
+//! A removal is restored from the trash, a pin is let go and the other way round, scores are what
+//! they were. The undo is an operation too, and its reason names the operation that it undoes.
+
+use serde::Serialize;
+
+use crate::catalog::{Catalog, PinChange};
+use crate::error::Error;
+use crate::model::artifact::Artifact;
+use crate::model::clock::Timestamp;
+use crate::model::detail::Detail;
+use crate::model::operation::{Action, NewOperation, Operation, UndoError};
+use crate::model::removal::{RemovalId, RemovalState};
+use crate::ops::recover;
+use crate::ops::restore::{self, RestoreTarget};
+use crate::store::Base;
+
+/// What an undo did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct UndoReport {
+    /// Number of the operation that is undone.
+    pub operation: i64,
+    /// What it had done.
+    pub action: Action,
+    /// Artifacts that are back.
+    pub artifacts: Vec<Artifact>,
+    /// What a pin binds again, or does not bind any more.
+    pub pin: Option<PinChange>,
+    /// Scores that are what they were.
+    pub scores: u64,
+}
+
+/// Undoes an operation.
+///
+/// # Errors
+/// [`UndoError`] if there is nothing that can be undone, and as [`restore::restore_target`]; then
+/// nothing is changed.
+pub(crate) fn undo(
+    catalog: &Catalog,
+    base: &Base,
+    id: i64,
+    now: Timestamp,
+) -> Result<UndoReport, Error> {
+    recover::settle_before_change(catalog, base, now)?;
+    let found = catalog.operation(id)?;
+    let (operation, _) = found.ok_or_else(|| refused(UndoError::Unknown { id }))?;
+    let reason = format!("undo of operation {id}");
+    let doing = |action| NewOperation {
+        action,
+        at: now,
+        reason: Some(&reason),
+    };
+    let mut report = UndoReport {
+        operation: id,
+        action: operation.action,
+        artifacts: Vec::new(),
+        pin: None,
+        scores: 0,
+    };
+    match operation.action {
+        Action::Remove => {
+            let removal = kept_removal(catalog, &operation)?;
+            let target = RestoreTarget::Removal(removal);
+            report.artifacts =
+                restore::restore_target(catalog, base, &target, doing(Action::Restore))?.artifacts;
+        }
+        Action::Pin => {
+            let change = catalog.undo_pin(&operation, doing(Action::Unpin))?;
+            report.pin = Some(change);
+        }
+        Action::Unpin => {
+            let change = catalog.undo_unpin(&operation, doing(Action::Pin))?;
+            report.pin = Some(change);
+        }
+        Action::Score | Action::Unscore => {
+            let doing = doing(operation.action);
+            report.scores = catalog.undo_scores(&operation, doing)?;
+        }
+        action => {
+            let why = why_never(action);
+            return Err(refused(UndoError::Never { id, action, why }));
+        }
+    }
+    Ok(report)
+}
+
+/// The removal that an operation made, where its data is still in the trash.
+fn kept_removal(catalog: &Catalog, operation: &Operation) -> Result<RemovalId, Error> {
+    let id = operation.id;
+    let entries = operation.detail.iter().flat_map(Detail::entries);
+    let mut made = entries.filter_map(|entry| match entry {
+        Detail::RemovalMade(made) => Some(made.removal.clone()),
+        _ => None,
+    });
+    let removal = made.next_back().ok_or_else(|| Error::Internal {
+        detail: format!("operation {id} does not name its removal"),
+    })?;
+    let found = catalog.removal(&removal)?;
+    let state = found.map(|removal| removal.state);
+    match state {
+        Some(RemovalState::Kept) => Ok(removal),
+        Some(RemovalState::Restored) => Err(refused(UndoError::Already {
+            id,
+            why: format!("removal {removal} is restored"),
+        })),
+        Some(state) => Err(refused(UndoError::TooLate {
+            id,
+            why: format!("removal {removal} is {state}"),
+        })),
+        None => Err(Error::NoRemoval {
+            id: removal.to_string(),
+        }),
+    }
+}
+
+fn refused(error: UndoError) -> Error {
+    Error::Catalog(error.into())
+}
+
+/// Why operations of a kind are never undone.
+fn why_never(action: Action) -> &'static str {
+    match action {
+        Action::Record => {
+            "what a program was told stays true; remove the artifact with dalsegno rm"
+        }
+        Action::Scan => "what was found is on disk; remove it with dalsegno rm",
+        Action::Refresh => "it noted what is on disk",
+        Action::Seal => "it noted a writer's word",
+        Action::Restore => "remove the artifacts again with dalsegno rm",
+        Action::Purge => "what is unlinked is gone",
+        Action::Recover => "it settled what a crash had left",
+        Action::Rebuild => "it noted what the trash and the disk hold",
+        Action::Remove | Action::Pin | Action::Unpin | Action::Score | Action::Unscore => "",
+    }
+}
