@@ -104,7 +104,8 @@ impl Context {
         }
     }
 
-    /// Prints a warning about the registry as a whole, only once in a call that opens it repeatedly.
+    /// Prints a warning about the registry as a whole, only once in a call that opens it
+    /// repeatedly.
     pub(super) fn warn_once(&self, notice: &str) {
         if !self.said_notice.replace(true) {
             self.warn(notice);

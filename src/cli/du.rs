@@ -84,8 +84,8 @@ struct Usage {
     kind: Option<Kind>,
     iteration: Option<i64>,
     dataset: Option<String>,
-    /// User name of the owner; none if sums are not by owner, the owner is unknown, or the uid has no
-    /// name on this machine.
+    /// User name of the owner; none if sums are not by owner, the owner is unknown, or the uid has
+    /// no name on this machine.
     owner: Option<String>,
     uid: Option<u32>,
     arrays: u64,

@@ -1,116 +1,129 @@
-//! Hints in the words of the command line: commands and flags.
+//! Hints as text for the command line, which names commands and flags. This is the only table of
+//! them.
 
 use crate::model::hint::Hint;
 
-/// What to do about an error. A command in it names no base directory: see
-/// [`with_base`](super::context::Context::with_base).
-pub(super) fn words(hint: Hint) -> &'static str {
+/// What to do about an error. Commands in it come without `--base`:
+/// [`with_base`](super::context::Context::with_base) adds it.
+pub(super) fn text(hint: Hint) -> &'static str {
     match hint {
-        Hint::Init => "make one with: dalsegno --base DIR init, then: dalsegno --base DIR scan",
+        Hint::Init => {
+            "create a registry with: dalsegno --base DIR init, then add what is on disk with: \
+             dalsegno --base DIR scan"
+        }
         Hint::CheckBase => {
-            "check the path; where there is to be a new base directory: mkdir DIR && dalsegno --base DIR init"
+            "check the path; to create a new base directory: mkdir DIR && dalsegno --base DIR init"
         }
         Hint::GiveRunsFolder => "give the folder that holds the runs",
-        Hint::AskForAccess => "ask its owner for the right to read it",
-        Hint::GiveLocalFolder => "give a folder of this machine, by a name in UTF-8",
+        Hint::AskForAccess => "ask its owner for permission to read it",
+        Hint::GiveLocalFolder => "give a local folder whose name is UTF-8",
         Hint::Rebuild => {
-            "set it aside and make a new one, from the newest good backup and what is on disk, with: dalsegno rebuild"
+            "replace it by a new one, made from the newest good backup and from disk, with: \
+             dalsegno rebuild"
         }
-        Hint::Reopen => "open the registry again; what was asked for was not done",
+        Hint::Reopen => "open the registry again; the call did nothing",
         Hint::VerifyOrForce => {
-            "compare it with the disk with: dalsegno verify; rebuild it all the same with --force"
+            "check it against the disk with: dalsegno verify; or rebuild it anyway with --force"
         }
         Hint::BringCatalogFolderBack => {
-            "mount its disk, or make the folder, or name another file in .dalsegno/config.toml; then: dalsegno rebuild"
+            "mount its disk, create the folder, or name another file in .dalsegno/config.toml; \
+             then run: dalsegno rebuild"
         }
         Hint::CopyWholeDatabase => {
-            "copy it whole with: sqlite3 FILE \".backup COPY\"; then begin with the copy"
+            "copy it with its log with: sqlite3 FILE \".backup COPY\"; then start from the copy"
         }
         Hint::NameRightCatalog => {
-            "name the right file with --catalog, or leave --catalog out; where something took its place in .dalsegno: dalsegno rebuild"
+            "name the right file with --catalog, or leave --catalog out; if another file replaced \
+             the catalog in .dalsegno: dalsegno rebuild"
         }
         Hint::UseNewerVersion => "use a newer dalsegno; the catalog was not touched",
         Hint::Migrate => {
-            "bring it there as a user who may write it: dalsegno refresh; a backup is made first"
+            "migrate it, as a user who may write it, with: dalsegno refresh; it is backed up first"
         }
         Hint::CheckCatalogAndBase => {
-            "this catalog describes another base directory; check --catalog and --base; where it stands in the place of the right one, move it away, then: dalsegno rebuild"
+            "this catalog belongs to another base directory; check --catalog and --base; if it \
+             replaced the right one, move it away, then run: dalsegno rebuild"
         }
-        Hint::MoveAwayFromFolderName => "move it away; the registry's folder has this name",
+        Hint::MoveAwayFromFolderName => "move it away; the registry needs this name for its folder",
         Hint::NameNewCatalog => "name a file that does not exist yet",
         Hint::LeaveCatalogOut => "leave --catalog out, or unset DALSEGNO_CATALOG",
         Hint::UseLocalDisk => {
-            "put the catalog on a local disk: dalsegno init --catalog PATH; or, where all writers run on this host: dalsegno init --single-host"
+            "put the catalog on a local disk: dalsegno init --catalog PATH; or, if all writers \
+             run on this host: dalsegno init --single-host"
         }
-        Hint::UseItsHost => "run it there, or read only",
-        Hint::WaitLonger => "try again, or wait longer with --lock-timeout",
-        Hint::UseWritable => "run it as a user who may write the catalog and the folder around it",
+        Hint::UseItsHost => "run the command on that host, or run one that only reads",
+        Hint::WaitLonger => "try again later, or wait longer with --lock-timeout",
+        Hint::UseWritable => "run it as a user who may write to the catalog and its folder",
         Hint::ReopenAfterFork => {
-            "open the registry in the child after closing it in the parent before the fork"
+            "close the registry in the parent before the fork, and open it in the child after it"
         }
         Hint::FreeCatalogSpace => "free space on the file system of the catalog",
         Hint::ShowPath => "these two keys share a path; see: dalsegno show PATH",
         Hint::FreeBackupSpace => {
-            "free space there for a copy of the catalog, or mend what is in the way, then run the same command again; nothing was changed"
+            "free space there for a copy of the catalog, or fix what prevents the copy, then run \
+             the same command again; nothing was changed"
         }
-        Hint::CorrectConfig => "correct the file; the documentation lists its keys",
+        Hint::CorrectConfig => "correct the file; its keys are listed in the documentation",
         Hint::RecordOrScan => {
-            "see what is recorded with: dalsegno list; or take in what is on disk with: dalsegno scan"
+            "see what is recorded with: dalsegno list; or add what is on disk with: dalsegno scan"
         }
         Hint::WriteFirst => "write the array first",
         Hint::SelectBoth => "select both, or move one of them elsewhere",
         Hint::Unmount => "unmount it first",
-        Hint::LookAgain => "look at it again and repeat the command; nothing was done",
+        Hint::LookAgain => "check it and repeat the command; nothing was done",
         Hint::Unpin => {
-            "let it go with: dalsegno unpin NAME, or remove it all the same with --force-pinned"
+            "unpin it with: dalsegno unpin NAME, or remove it anyway with --force-pinned"
         }
         Hint::IgnoreBestLinks => {
-            "remove it all the same with --ignore-best-links; the link itself is DaCapo's"
+            "remove it anyway with --ignore-best-links; the link itself belongs to DaCapo"
         }
-        Hint::MendBestLink => "mend or move it, or leave best links aside with --ignore-best-links",
-        Hint::PlanAgain => "make a new plan, and look at it: dalsegno gc … --plan-out FILE",
-        Hint::CorrectScores => "correct the line; nothing was noted",
+        Hint::MendBestLink => {
+            "repair it or move it away, or ignore best links with --ignore-best-links"
+        }
+        Hint::PlanAgain => "make a new plan and check it: dalsegno gc … --plan-out FILE",
+        Hint::CorrectScores => "correct the line; no score was recorded",
         Hint::GivePlanFile => "give a file that dalsegno gc --plan-out wrote",
-        Hint::GivePlanBase => "give the base directory that the plan was made for with --base",
-        Hint::KeepSomething => "keep something of it, or allow that with --allow-empty-group",
+        Hint::GivePlanBase => "give the base directory of the plan with --base",
+        Hint::KeepSomething => "keep some of it, or allow this with --allow-empty-group",
         Hint::Measure => "measure them with: dalsegno refresh --measure",
-        Hint::ListPins => "see which there are with: dalsegno pin --list",
-        Hint::ChangePinCall => "leave --reason out to let it bind more, or take another name",
-        Hint::GiveReason => "say why with --reason TEXT",
+        Hint::ListPins => "list the pins with: dalsegno pin --list",
+        Hint::ChangePinCall => "leave --reason out to extend the existing pin, or use another name",
+        Hint::GiveReason => "give a reason with --reason TEXT",
         Hint::ListRecorded => "see what is recorded with: dalsegno list",
-        Hint::ListOperations => "see which there are with: dalsegno history",
+        Hint::ListOperations => "list the operations with: dalsegno history",
         Hint::ShowOperation => "see what it did with: dalsegno history show N",
         Hint::UndoLaterFirst => {
             "see what changed it with: dalsegno history; undo the later operation first"
         }
         Hint::ListTrash => "see what can be restored with: dalsegno trash list",
         Hint::Report => {
-            "report it, with what happened before and what this prints: dalsegno doctor"
+            "report it as a bug, with what you did before and the output of: dalsegno doctor"
         }
-        Hint::ClearPlace => "move away what stands there, then restore again",
-        Hint::MakeFolder => "make it with: dalsegno init --catalog PATH",
+        Hint::ClearPlace => "move away what is there, then restore again",
+        Hint::MakeFolder => "create it with: dalsegno init --catalog PATH",
         Hint::FreeSpace => {
             "free some space, or empty the trash with: dalsegno trash empty; nothing was changed"
         }
-        Hint::RemoveByHand => "remove it at its own place; a rename cannot take it to the trash",
-        Hint::MoveAwayAndVerify => {
-            "look at what stands there, and move it away; see: dalsegno verify"
+        Hint::RemoveByHand => {
+            "remove it on its own file system; it cannot be moved to the trash from there"
         }
+        Hint::MoveAwayAndVerify => "check what is there and move it away; see: dalsegno verify",
         Hint::Verify => {
-            "somebody changed the catalog or a manifest; see: dalsegno verify; no data is touched"
+            "another program changed the catalog or a manifest; see: dalsegno verify; no data was \
+             touched"
         }
         Hint::RemoveLinkTarget => {
-            "remove what it points to at its own place; see also: dalsegno verify"
+            "remove what the link points to under its own path; see also: dalsegno verify"
         }
         Hint::GiveArrayPath => {
-            "give a path that lies in a folder ending in .zarr or .n5, or that of a checkpoint"
+            "give a path inside a folder that ends in .zarr or .n5, or the path of a checkpoint"
         }
-        Hint::PutContainerInRun => "a container lies in the folder of its run",
+        Hint::PutContainerInRun => "a container must be in the folder of its run",
         Hint::GivePathInBase => "give a path below the base directory",
         Hint::CorrectName => {
-            "names are relative, without the components . and ..; see: dalsegno record --help"
+            "use a relative name without the components . and ..; see: dalsegno record --help"
         }
-        Hint::FixCause => "mend the cause, then run the same command again",
+        Hint::FixCause => "fix the cause, then run the same command again",
     }
 }
 
@@ -124,8 +137,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_hint_has_words_of_its_own() {
-        let words: BTreeSet<&str> = Hint::ALL.iter().map(|hint| super::words(*hint)).collect();
+    fn every_hint_has_a_text_of_its_own() {
+        let words: BTreeSet<&str> = Hint::ALL.iter().map(|hint| super::text(*hint)).collect();
         assert_eq!(words.len(), Hint::ALL.len());
         assert!(!words.contains(""));
     }
@@ -150,7 +163,7 @@ mod tests {
         flags(&command, &mut known);
         let mut named = 0;
         for hint in Hint::ALL {
-            let words = super::words(*hint).replace("dalsegno --base DIR ", "dalsegno ");
+            let words = super::text(*hint).replace("dalsegno --base DIR ", "dalsegno ");
             for call in words.split("dalsegno ").skip(1) {
                 let name = call.split([' ', ';', ',']).next().unwrap();
                 assert!(command.find_subcommand(name).is_some(), "{name}: {words}");

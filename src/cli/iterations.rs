@@ -12,8 +12,9 @@ use crate::ops::refresh::RefreshOptions;
 
 /// Show which iterations of each run have validation outputs
 ///
-/// Counts arrays that are present on disk. COMPLETE is yes if every dataset of the run has an output
-/// at that iteration; if --kind excludes outputs, it is yes if every dataset has a selected array.
+/// Counts arrays that are present on disk. COMPLETE is yes if every dataset of the run has an
+/// output at that iteration; if --kind excludes outputs, it is yes if every dataset has a selected
+/// array.
 #[derive(Debug, Args)]
 pub(super) struct Iterations {
     #[command(flatten)]

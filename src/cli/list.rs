@@ -28,7 +28,12 @@ pub(super) struct List {
     #[arg(long)]
     no_refresh: bool,
     /// Print paths only, each followed by a NUL byte
-    #[arg(short = '0', long = "null", conflicts_with_all = ["json", "jsonl", "table"], help_heading = "Output")]
+    #[arg(
+        short = '0',
+        long = "null",
+        conflicts_with_all = ["json", "jsonl", "table"],
+        help_heading = "Output"
+    )]
     null: bool,
     #[command(flatten)]
     output: Output,

@@ -105,7 +105,8 @@ impl Context {
         Ok(registry)
     }
 
-    /// Opens the registry for a refresh, or read-only if `refresh` is false or it cannot be written.
+    /// Opens the registry for a refresh, or read-only if `refresh` is false or it cannot be
+    /// written.
     pub(super) fn open_to_refresh(&self, refresh: bool) -> Result<Registry, Failure> {
         if !refresh {
             return self.open_read_only();
@@ -126,9 +127,9 @@ impl Context {
         }
     }
 
-    /// Opens the registry for a query of a selection. Looks for its data on disk first, if `refresh` is
-    /// given and the catalog can be written. The second value says whether something could not be
-    /// read.
+    /// Opens the registry for a query of a selection. Looks for its data on disk first, if
+    /// `refresh` is given and the catalog can be written. The second value says whether something
+    /// could not be read.
     pub(super) fn open_refreshed(
         &self,
         filter: &Filter,

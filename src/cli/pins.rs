@@ -57,15 +57,16 @@ impl Record for Pin {
 /// The runs, iterations and artifacts that a pin binds, as text.
 fn binds(pin: &Pin) -> String {
     let mut words: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
-    // A pin without artifacts is still shown: theirs may have been removed by force and be restored.
+    // A pin without artifacts is still shown: theirs may have been removed by force and be
+    // restored.
     if pin.artifacts > 0 || words.is_empty() {
         words.push(count(pin.artifacts, "artifact"));
     }
     words.join("; ")
 }
 
-/// What to pin or unpin. A selection alone stays a filter, so that a pin of runs and iterations also
-/// binds what is recorded there later.
+/// What to pin or unpin. A selection alone stays a filter, so that a pin of runs and iterations
+/// also binds what is recorded there later.
 pub(super) fn target(
     context: &Context,
     registry: &Registry,

@@ -1,4 +1,5 @@
-//! Progress on stderr: on a terminal a bar for work that takes over a second, else a line every 30 s.
+//! Progress on stderr: on a terminal a bar for work that takes over a second, else a line every 30
+//! s.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

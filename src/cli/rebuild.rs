@@ -149,7 +149,8 @@ fn print(context: &Context, report: &RebuildReport) {
             );
             if report.scan.checkpoints == 0 {
                 context.say(&context.with_base(
-                    "if the catalog had checkpoints, add them with: dalsegno scan --kind checkpoint",
+                    "if the catalog had checkpoints, add them with: dalsegno scan --kind \
+                     checkpoint",
                 ));
             }
         }

@@ -74,8 +74,8 @@ fn iteration(text: &str) -> Result<i64, String> {
 
 impl Record {
     fn key(&self) -> Result<Key, Failure> {
-        // An array without a dataset is a container that is an array itself. Only scans record those,
-        // so that a forgotten flag does not.
+        // An array without a dataset is a container that is an array itself. Only scans record
+        // those, so that a forgotten flag does not.
         if self.kind == Kind::Array && self.dataset.is_none() {
             return Err(self.usage("needs --dataset"));
         }

@@ -12,9 +12,9 @@ use crate::registry::{RestoreTarget, Target};
 
 /// Restore removed artifacts from the trash: rows and data, as they were
 ///
-/// Give removal ids (see: dalsegno trash list), paths, or a selection. If a path was removed several
-/// times, the last removal is restored. A container that was removed as a whole is restored as a
-/// whole.
+/// Give removal ids (see: dalsegno trash list), paths, or a selection. If a path was removed
+/// several times, the last removal is restored. A container that was removed as a whole is restored
+/// as a whole.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// Removal ids or paths

@@ -19,10 +19,10 @@ const MOST_NAMES: usize = 10;
 
 /// Remove artifacts: row and data together, or neither
 ///
-/// Asks first, with counts, bytes and files; without a terminal, --yes is required. After a crash at
-/// any moment, an artifact is either whole or gone. A container that is given by path or by --kind
-/// is removed with everything in it. With --trash, `dalsegno restore` brings everything back. Exit
-/// code 3 if something was skipped or could not be unlinked.
+/// Asks first, with counts, bytes and files; without a terminal, --yes is required. After a crash
+/// at any moment, an artifact is either whole or gone. A container that is given by path or by
+/// --kind is removed with everything in it. With --trash, `dalsegno restore` brings everything
+/// back. Exit code 3 if something was skipped or could not be unlinked.
 #[derive(Debug, Args)]
 pub(super) struct Rm {
     #[command(flatten)]
@@ -42,7 +42,8 @@ pub(super) struct Rm {
     /// Also remove what is pinned or what a best link of DaCapo protects
     #[arg(long)]
     force_pinned: bool,
-    /// Also remove what a best link of DaCapo protects: the iterations that its checkpoints call best
+    /// Also remove what a best link of DaCapo protects: the iterations that its checkpoints call
+    /// best
     #[arg(long)]
     ignore_best_links: bool,
     #[command(flatten)]
@@ -251,7 +252,8 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: TrashKeep) -> Result<(), Fai
         context,
         &text,
         "nothing was removed",
-        "see what would be removed with: dalsegno rm --dry-run …; remove it with: dalsegno rm --yes …",
+        "see what would be removed with: dalsegno rm --dry-run …; remove it with: dalsegno rm \
+         --yes …",
     )
 }
 

@@ -68,7 +68,8 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
             render::count(report.findings.len(), "finding")
         ));
     }
-    // Other findings, such as symbolic links, were seen and left alone: the scan itself is complete.
+    // Other findings, such as symbolic links, were seen and left alone: the scan itself is
+    // complete.
     let unread = |class| {
         matches!(
             class,

@@ -40,8 +40,8 @@ pub(super) struct ScoreCommand {
     /// Parameters; to list, a text or glob
     #[arg(long)]
     parameters: Option<String>,
-    /// Import scores from a file, CSV with a header or JSON lines; - is standard input. Columns: run,
-    /// iteration, dataset, parameters, then metric and value, or one column per metric
+    /// Import scores from a file, CSV with a header or JSON lines; - is standard input. Columns:
+    /// run, iteration, dataset, parameters, then metric and value, or one column per metric
     #[arg(
         long,
         value_name = "FILE",

@@ -38,7 +38,8 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
     if command.hash && containers > 0 && containers == artifacts.len() {
         return Err(Failure::usage(
             "a container gets no hash; the arrays in it do",
-            "hash its arrays with: dalsegno seal --hash --run NAME; or seal the container without --hash",
+            "hash its arrays with: dalsegno seal --hash --run NAME; or seal the container without \
+             --hash",
         ));
     }
     let monitor = context.monitor();

@@ -18,7 +18,13 @@ pub(super) struct Selection {
     run: Vec<String>,
     /// Only these kinds: prediction, output, input-raw, input-gt, best, snapshot,
     /// snapshot-container, validation-container, array, checkpoint [default: all but checkpoint]
-    #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kind, help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_delimiter = ',',
+        value_parser = kind,
+        help_heading = "Selection"
+    )]
     kind: Vec<Kind>,
     /// Only these iterations: N, A..B, A.. or ..B (both ends included)
     #[arg(
@@ -36,7 +42,13 @@ pub(super) struct Selection {
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     parameters: Vec<String>,
     /// Only these states: reserved, present, missing
-    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = state, help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "STATE",
+        value_delimiter = ',',
+        value_parser = state,
+        help_heading = "Selection"
+    )]
     state: Vec<State>,
     /// Only what was written longer ago than this, such as 14d; if no data was seen yet, what was
     /// recorded longer ago
@@ -46,7 +58,13 @@ pub(super) struct Selection {
     #[arg(long, help_heading = "Selection")]
     pinned: bool,
     /// Only data that these users own (user name or uid)
-    #[arg(long, value_name = "USER", value_delimiter = ',', value_parser = owner, help_heading = "Selection")]
+    #[arg(
+        long,
+        value_name = "USER",
+        value_delimiter = ',',
+        value_parser = owner,
+        help_heading = "Selection"
+    )]
     owner: Vec<u32>,
 }
 

@@ -95,7 +95,11 @@ impl Subjects {
         let paths = self.paths.iter().map(|path| context.target(registry, path));
         let paths: Vec<Target> = paths.collect();
         let base = registry.base();
-        if paths.iter().any(|target| matches!(target, Target::Path(path) if path.as_os_str().is_empty() || path == base)) {
+        let is_base = |target: &Target| match target {
+            Target::Path(path) => path.as_os_str().is_empty() || path == base,
+            _ => false,
+        };
+        if paths.iter().any(is_base) {
             return Err(Failure::usage(
                 "the base directory itself is not an artifact",
                 "give the path of an array or of a container below it",

@@ -6,8 +6,8 @@ use super::context::Context;
 use crate::registry::{Registry, Target};
 
 impl Context {
-    /// The artifact at a path: relative to the current folder if that is in the base directory, else
-    /// relative to the base directory.
+    /// The artifact at a path: relative to the current folder if that is in the base directory,
+    /// else relative to the base directory.
     pub(super) fn target(&self, registry: &Registry, path: &Path) -> Target {
         let base = registry.base();
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
@@ -28,7 +28,8 @@ impl Context {
                 return Target::Path(base.join(relative));
             }
         }
-        // Outside of the base directory as a path, so it is relative to it; resolve `..` by its text.
+        // Outside of the base directory as a path, so it is relative to it; resolve `..` by its
+        // text.
         let mut tidy = PathBuf::new();
         let start = if is_plain(path) { path } else { &typed };
         for part in start.components() {

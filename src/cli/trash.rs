@@ -166,7 +166,8 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
             context,
             &format!("Unlink {what} for good? [y/N] "),
             "nothing was unlinked",
-            "see what is in it with: dalsegno trash list; empty it with: dalsegno trash empty --yes",
+            "see what is in it with: dalsegno trash list; empty it with: dalsegno trash empty \
+             --yes",
         )?;
     }
     let monitor = context.monitor();

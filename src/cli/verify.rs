@@ -16,11 +16,11 @@ use crate::registry::Registry;
 /// Check that catalog and disk agree, both ways
 ///
 /// Always checks that the data of every row is there, of the right type, and not rewritten since;
-/// the size of checkpoints; data on disk without a row; the trash; the catalog file and its history.
-/// Walks through sealed arrays to compare their sizes, which finds missing chunks: zarr silently
-/// reads those as fill values. --measure also compares the sizes of all other arrays that were
-/// counted before. --read-data also reads the arrays that were sealed with --hash and compares their
-/// contents, which finds changes that keep the size.
+/// the size of checkpoints; data on disk without a row; the trash; the catalog file and its
+/// history. Walks through sealed arrays to compare their sizes, which finds missing chunks: zarr
+/// silently reads those as fill values. --measure also compares the sizes of all other arrays that
+/// were counted before. --read-data also reads the arrays that were sealed with --hash and compares
+/// their contents, which finds changes that keep the size.
 ///
 /// Changes nothing without --repair, and never touches data. The selection limits the rows that are
 /// checked; data without a row is searched for only in the runs and kinds that it names. Symbolic

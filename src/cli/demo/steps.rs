@@ -155,7 +155,8 @@ pub(super) const STEPS: &[Step] = &[
         &[&["iterations", "--run", "distances"]],
     ),
     (
-        "Who did all that? Every change is an operation; `dalsegno history show 1` tells all of one.",
+        "Who did all that? Every change is an operation; `dalsegno history show 1` tells all of \
+         one.",
         &[&["history"]],
     ),
 ];

@@ -30,12 +30,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 ///
 /// Covers the program, the machine, file systems and their free space, the catalog, counts, who
 /// holds the lock, interrupted removals, leftovers in the trash. If the registry cannot be opened,
-/// the report includes the error, and the exit code is that of the error. Changes nothing. Exit code
-/// 4 if something is pending.
+/// the report includes the error, and the exit code is that of the error. Changes nothing. Exit
+/// code 4 if something is pending.
 ///
-/// The report contains no passwords and no command lines, and of the environment only DALSEGNO_BASE,
-/// DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. It contains paths, names of policies and the host
-/// name; --redact replaces the base directory, the catalog, the home directory, user and host.
+/// The report contains no passwords and no command lines, and of the environment only
+/// DALSEGNO_BASE, DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. It contains paths, names of policies
+/// and the host name; --redact replaces the base directory, the catalog, the home directory, user
+/// and host.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Doctor {
     /// Replace paths, user and host with placeholders such as [BASE]

@@ -1,5 +1,5 @@
-//! `doctor`: what a user needs to know about a registry that misbehaves, and what a bug report needs.
-//! It only reads, and reports even if the registry cannot be opened.
+//! `doctor`: what a user needs to know about a registry that misbehaves, and what a bug report
+//! needs. It only reads, and reports even if the registry cannot be opened.
 
 mod command;
 mod layout;

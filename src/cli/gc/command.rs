@@ -22,12 +22,13 @@ use crate::registry::Registry;
 
 /// Plan what to remove, with a reason for every artifact, and carry the plan out
 ///
-/// Without --apply, nothing is removed. Looks on disk first, and counts arrays of unknown size. Only
-/// what the selection flags match may be removed; what a rule keeps stays; with a limit, only as
-/// much of the rest is removed as the limit needs, oldest first. Rules compare the iterations of one
-/// run, kind and dataset. Pinned artifacts, the iterations that DaCapo's checkpoints call best, and
-/// what was recorded or written within the last hour always stay. Checkpoints are considered only if
-/// --kind names them. Exit code 3 if something was skipped, or could not be read or unlinked.
+/// Without --apply, nothing is removed. Looks on disk first, and counts arrays of unknown size.
+/// Only what the selection flags match may be removed; what a rule keeps stays; with a limit, only
+/// as much of the rest is removed as the limit needs, oldest first. Rules compare the iterations of
+/// one run, kind and dataset. Pinned artifacts, the iterations that DaCapo's checkpoints call best,
+/// and what was recorded or written within the last hour always stay. Checkpoints are considered
+/// only if --kind names them. Exit code 3 if something was skipped, or could not be read or
+/// unlinked.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
@@ -81,7 +82,8 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     if let Some(Some(file)) = &command.apply {
         if !filter.is_all() || command.rules.any() {
             return Err(Failure::usage(
-                "a plan in a file is carried out as it is, so --apply FILE takes no selection and no rules",
+                "a plan in a file is carried out as it is, so --apply FILE takes no selection and \
+                 no rules",
                 "dalsegno gc --apply FILE",
             ));
         }

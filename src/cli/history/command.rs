@@ -9,8 +9,8 @@ use crate::cli::fail::Failure;
 
 /// Show who changed the catalog, when and why, newest first
 ///
-/// Every change is an operation with a number. A PATH also finds what was removed there long ago. On
-/// a terminal, the last 50 operations are shown.
+/// Every change is an operation with a number. A PATH also finds what was removed there long ago.
+/// On a terminal, the last 50 operations are shown.
 #[derive(Debug, Args)]
 #[command(subcommand_precedence_over_arg = true)]
 pub(in crate::cli) struct History {

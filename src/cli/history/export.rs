@@ -14,8 +14,8 @@ use crate::model::operation::{Image, Operation, Side};
 
 /// Write all operations to stdout, oldest first, with the artifacts before and after each
 ///
-/// jsonl has one line per operation. csv has one line per artifact before or after, and one line for
-/// an operation without artifacts.
+/// jsonl has one line per operation. csv has one line per artifact before or after, and one line
+/// for an operation without artifacts.
 #[derive(Debug, Args)]
 pub(super) struct Export {
     /// Format of the export

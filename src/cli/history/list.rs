@@ -30,9 +30,15 @@ pub(super) struct List {
     /// Only operations on these runs (name or glob)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     run: Vec<String>,
-    /// Only these actions: record, scan, refresh, seal, remove, restore, purge, recover, pin, unpin,
-    /// score, unscore, rebuild
-    #[arg(long, value_name = "ACTION", value_delimiter = ',', value_parser = action, help_heading = "Selection")]
+    /// Only these actions: record, scan, refresh, seal, remove, restore, purge, recover, pin,
+    /// unpin, score, unscore, rebuild
+    #[arg(
+        long,
+        value_name = "ACTION",
+        value_delimiter = ',',
+        value_parser = action,
+        help_heading = "Selection"
+    )]
     action: Vec<Action>,
     /// Only operations by these users
     #[arg(

@@ -29,8 +29,8 @@ pub(super) fn of(operation: &Operation) -> String {
     }
 }
 
-/// What an operation did besides changing rows. Of several scores, only the first is shown, with the
-/// number of the others.
+/// What an operation did besides changing rows. Of several scores, only the first is shown, with
+/// the number of the others.
 fn details(entries: &[Detail]) -> Vec<String> {
     let (scores, others): (Vec<&Detail>, Vec<&Detail>) = entries
         .iter()

@@ -31,7 +31,8 @@ impl Ink {
         if is_utf8 { Self::Blocks } else { Self::Plain }
     }
 
-    /// The bar of `part`, if the longest bar is that of `longest`: empty for 0, else at least a mark.
+    /// The bar of `part`, if the longest bar is that of `longest`: empty for 0, else at least a
+    /// mark.
     pub(in crate::cli) fn bar(self, part: u64, longest: u64) -> String {
         let steps = match self {
             Self::Blocks => 8,

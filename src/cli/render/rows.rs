@@ -91,7 +91,8 @@ impl<'a> Rows<'a> {
         Ok(())
     }
 
-    /// Ends the rows. Prints `nothing` on stderr if a table has no rows. Returns the number of rows.
+    /// Ends the rows. Prints `nothing` on stderr if a table has no rows. Returns the number of
+    /// rows.
     pub(in crate::cli) fn finish(mut self, nothing: &str) -> Result<u64, Failure> {
         let stdout = &mut self.context.stdout;
         match self.format {

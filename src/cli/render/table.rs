@@ -1,10 +1,10 @@
-//! Tables for a terminal: aligned columns with two spaces between them. Rows are aligned in pages, so
-//! that a listing of any length streams. A later page is never narrower than an earlier one.
+//! Tables for a terminal: aligned columns with two spaces between them. Rows are aligned in pages,
+//! so that a listing of any length streams. A later page is never narrower than an earlier one.
 //!
 //! If a page is wider than the terminal, these steps make it fit, until it does: bars are left out;
-//! columns without a value on that page are left out; the last column, if it is text, is wrapped over
-//! several lines; long names lose their middle. Each page then has its own heading. In a pipe nothing
-//! is cut and no bar is drawn.
+//! columns without a value on that page are left out; the last column, if it is text, is wrapped
+//! over several lines; long names lose their middle. Each page then has its own heading. In a pipe
+//! nothing is cut and no bar is drawn.
 
 use std::io::{self, Write};
 
@@ -142,9 +142,9 @@ impl Table {
         Ok(())
     }
 
-    /// Makes a page fit a terminal, if possible: leaves out bars, then columns without values, wraps
-    /// the last column, then narrows the widest columns of text. Returns the columns that are left,
-    /// and the wrapped column.
+    /// Makes a page fit a terminal, if possible: leaves out bars, then columns without values,
+    /// wraps the last column, then narrows the widest columns of text. Returns the columns that are
+    /// left, and the wrapped column.
     fn fit(
         &self,
         mut shown: Vec<usize>,
