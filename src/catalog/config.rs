@@ -97,8 +97,8 @@ impl Config {
     /// Reads the text of a `config.toml`.
     ///
     /// # Errors
-    /// [`ConfigError`] if it is not TOML, has an unknown key or a value of another type, or a policy
-    /// has a rule that decides nothing.
+    /// [`ConfigError`] if it is not TOML, has an unknown key or a value of another type, or a
+    /// policy has a rule that decides nothing.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| ConfigError::new(text, error))
     }
@@ -415,7 +415,7 @@ max-size = 1649267441664
             (
                 "keep-best = \"voi:low\"",
                 13,
-                ".keep-best: \"voi:low\" is no metric",
+                ".keep-best: \"voi:low\" is not a metric",
             ),
             (
                 "keep-best = 3",
@@ -435,7 +435,7 @@ max-size = 1649267441664
             (
                 "keep-best = { metric = \"a:b:min\" }",
                 24,
-                ".keep-best.metric: \"a:b:min\" is no metric",
+                ".keep-best.metric: \"a:b:min\" is not a metric",
             ),
             (
                 "keep-best = { metric = \"voi\", with = [\"outputs\"] }",

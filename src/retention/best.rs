@@ -1,9 +1,9 @@
 //! The ranking of `keep-best`.
 //!
-//! What is ranked is the score entry, in rankings of one group each. An artifact's own score is
-//! the most specific one that fits its dataset and parameters. Where it has no parameters, the
-//! best of the finer scores stands for it; where it has no dataset either, there is a ranking for
-//! each dataset, and the artifact stands as well as in the best of them.
+//! A ranking orders the scores of one group. An artifact's own score is the most specific one that
+//! fits its dataset and parameters. An artifact without parameters takes the best of the scores
+//! that have some. An artifact without a dataset is ranked once for each dataset, and its best rank
+//! counts.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -16,10 +16,10 @@ use super::policy::KeepBest;
 use crate::model::key::Kind;
 use crate::model::name::RunName;
 
-/// How an artifact stands with `keep-best`.
+/// What `keep-best` makes of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Standing<'a> {
-    /// The rule is not for its kind.
+    /// The rule does not apply to its kind.
     Apart,
     /// It has no iteration, so no score.
     NoIteration,
@@ -27,13 +27,13 @@ pub(super) enum Standing<'a> {
     Unknown,
     /// Its metric is not a number.
     NotANumber,
-    /// It has a place.
+    /// It has a rank.
     Ranked(Place<'a>),
-    /// It goes with ranked artifacts: the kind of one that is among the best, if there is one.
+    /// It stays with ranked artifacts: the kind of one that is among the best, if there is one.
     Along(Option<Kind>),
 }
 
-/// A place in a ranking.
+/// A rank in a ranking.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place<'a> {
     /// From 1 on.
@@ -42,11 +42,11 @@ pub(super) struct Place<'a> {
     pub(super) of: u64,
     /// The score.
     pub(super) value: f64,
-    /// Dataset of the ranking, where the artifact itself has none.
+    /// Dataset of the ranking, if the artifact itself has none.
     pub(super) dataset: Option<&'a str>,
 }
 
-/// A score that may be shared by several artifacts.
+/// A score, which several artifacts may share.
 #[derive(Debug, Clone, Copy)]
 struct Entry<'a> {
     dataset: Option<&'a str>,
@@ -59,11 +59,11 @@ struct Entry<'a> {
 struct Scores<'a> {
     lists: Vec<&'a Arc<[InventoryScore]>>,
     entries: BTreeMap<(Option<&'a str>, Option<&'a str>), Entry<'a>>,
-    /// For each dataset the best of its scores that have parameters.
+    /// For each dataset, the best of its scores that have parameters.
     finest: BTreeMap<Option<&'a str>, Entry<'a>>,
 }
 
-/// A place that is to be given: an artifact with a score, in a ranking.
+/// An artifact that takes part in a ranking with a score.
 struct Candidate<'a> {
     ranking: Option<&'a str>,
     iteration: i64,
@@ -94,6 +94,7 @@ impl<'a> Scores<'a> {
         {
             return;
         }
+        // Rows of one iteration share their list, which is then added once.
         self.lists.push(list);
         for score in list.iter() {
             let entry = Entry {
@@ -124,7 +125,7 @@ impl<'a> Scores<'a> {
         self.entries.get(&(dataset, parameters)).copied()
     }
 
-    /// Gives the scores of an artifact, each with the dataset of its ranking.
+    /// Gives the scores that an artifact is ranked by, each with the dataset of its ranking.
     fn of(&self, row: &InventoryRow, mut give: impl FnMut(Option<&'a str>, Entry<'a>)) {
         let key = &row.artifact.key;
         let dataset = key.dataset().map(|dataset| dataset.as_str());
@@ -149,6 +150,7 @@ impl<'a> Scores<'a> {
             }
             return;
         }
+        // Keys are sorted by dataset, so the entries of one dataset follow each other.
         let mut last = None;
         for &(dataset, _) in self.entries.keys() {
             if last == Some(dataset) {
@@ -162,7 +164,7 @@ impl<'a> Scores<'a> {
         }
     }
 
-    /// Whether there is a score that an artifact of this dataset can have.
+    /// Whether an artifact of this dataset can have a score.
     fn knows(&self, dataset: Option<&str>) -> bool {
         let has = |dataset| {
             let mut from = self.entries.range((dataset, None)..);
@@ -175,8 +177,8 @@ impl<'a> Scores<'a> {
     }
 }
 
-/// Finds how every artifact stands. `groups` are ranges of `rows`; `named` are the kinds that the
-/// selection names.
+/// Ranks every artifact. `groups` are ranges of `rows`; `named` are the kinds that the selection
+/// names.
 pub(super) fn standings<'a>(
     best: &KeepBest,
     named: &[Kind],
@@ -258,7 +260,7 @@ pub(super) fn standings<'a>(
     standings
 }
 
-/// Gives out the places of a group's rankings.
+/// Assigns the ranks of a group's rankings.
 fn rank<'a>(
     direction: Direction,
     candidates: &mut [Candidate<'a>],
@@ -280,11 +282,13 @@ fn rank<'a>(
         } = candidate.entry;
         (candidate.iteration, parameters, dataset)
     };
+    // NaN sorts last in a ranking and gets no rank.
     for ranking in candidates.chunk_by(|a, b| a.ranking == b.ranking) {
         let numbers = ranking.partition_point(|candidate| !candidate.entry.value.is_nan());
         let (numbers, rest) = ranking.split_at(numbers);
         let units = || numbers.chunk_by(|a, b| unit(a) == unit(b));
         let of = units().count() as u64;
+        // Artifacts that share a score, because it is for a whole iteration, share a rank.
         for (nth, shared) in (1..).zip(units()) {
             for candidate in shared {
                 let standing = &mut standings[candidate.row];
@@ -309,7 +313,7 @@ fn rank<'a>(
 
 type KeptKinds<'a> = HashMap<(&'a RunName, i64), BTreeMap<Option<&'a str>, Kind>>;
 
-/// Where ranked artifacts are among the best: their kinds by run, iteration and dataset.
+/// The kinds of the ranked artifacts that are among the best, by run, iteration and dataset.
 fn kept<'a>(
     best: &KeepBest,
     rows: &[&'a InventoryRow],

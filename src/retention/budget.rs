@@ -1,4 +1,5 @@
-//! Limits on what is left: the common accounting of plans for artifacts and for runs.
+//! Limits on what is left, counted down while a plan lets artifacts go. Plans for artifacts and for
+//! runs share this.
 
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use super::policy::{Limits, MAX_FILES, MAX_SIZE};
 use crate::model::artifact::Artifact;
 use crate::model::size::{ByteCount, Size};
 
-/// What is left at one point of removing, and the limits that it is to meet.
+/// Bytes, files and free space at one point of a plan, and the limits on them.
 pub(super) struct Budget {
     limits: Vec<Bound>,
     bytes: u64,
@@ -23,10 +24,11 @@ struct Bound {
 }
 
 impl Budget {
-    /// Starts with everything still there; none where the policy has no limit.
+    /// Starts with all artifacts in place; `None` if the policy has no limit.
     ///
     /// # Errors
-    /// [`PlanError::Unmeasured`] and [`PlanError::FreeUnknown`]: nothing unknown is taken as 0.
+    /// [`PlanError::Unmeasured`] if a size is unknown, [`PlanError::FreeUnknown`] if the free space
+    /// is: neither is taken as 0.
     pub(super) fn new<'a>(
         limit: &Limits,
         artifacts: impl Iterator<Item = &'a Artifact>,
@@ -70,7 +72,7 @@ impl Budget {
         }
     }
 
-    /// Why something must go now; empty where every limit is met.
+    /// Why the next artifact must go; empty if every limit is met.
     pub(super) fn needs(&self) -> Vec<Reason> {
         self.over()
             .map(|bound| Reason {
@@ -81,14 +83,14 @@ impl Budget {
             .collect()
     }
 
-    /// Takes a size off what is left.
+    /// Counts an artifact of this size as gone.
     pub(super) fn remove(&mut self, size: Size) {
         self.bytes = self.bytes.saturating_sub(size.bytes.0);
         self.files = self.files.saturating_sub(size.files);
         self.free = self.free.saturating_add(size.bytes.0);
     }
 
-    /// The limits that are not met, in words.
+    /// One sentence for each limit that is not met.
     pub(super) fn unmet(&self) -> Vec<String> {
         self.over()
             .map(|bound| {

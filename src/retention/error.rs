@@ -5,22 +5,23 @@ use std::time::Duration;
 use super::words::length;
 use crate::model::key::Kind;
 
-/// Why a policy was refused: what, why, and what to write instead.
+/// Why a policy is refused: what is wrong, why, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PolicyError {
     /// It has neither a keep rule nor a limit.
     #[error(
         "the policy has no rule: older-than, iterations and kinds only select what may go; add \
-         what is to stay, such as keep-last 1, or a limit, such as max-size 500GB"
+         what should stay, such as keep-last 1, or a limit, such as max-size 500GB"
     )]
     Empty,
     /// It has no rule for runs.
     #[error(
         "the policy for runs has no rule: write which runs may go, such as older-than 90d, which \
-         are to stay, such as keep-last 5, or a limit, such as max-size 500GB"
+         should stay, such as keep-last 5, or a limit, such as max-size 500GB"
     )]
     EmptyRuns,
-    /// A number is 0.
+    /// A rule has the value 0.
     #[error("{rule} 0 {why}; leave it out, or give more")]
     Zero {
         /// The rule.
@@ -31,7 +32,7 @@ pub enum PolicyError {
     /// Every iteration is divisible by 1.
     #[error("keep-every 1 keeps every iteration, so nothing could go; write keep-every 2 or more")]
     EveryIteration,
-    /// A named iteration is kept by `keep-every` already.
+    /// `keep-every` keeps a named iteration already.
     #[error(
         "keep-iterations {iteration} changes nothing: keep-every {every} keeps it; leave it out"
     )]
@@ -49,7 +50,7 @@ pub enum PolicyError {
     IterationNotSelected {
         /// The iteration.
         iteration: i64,
-        /// The ranges that are.
+        /// The ranges that are selected.
         selected: String,
     },
     /// An iteration is named twice.
@@ -70,7 +71,7 @@ pub enum PolicyError {
         /// What is selected.
         older_than: Duration,
     },
-    /// A kind does not belong to a ranked artifact.
+    /// Artifacts of this kind do not belong to a ranked artifact.
     #[error(
         "keep-best with {kind} keeps nothing: only prediction and checkpoint go with an output"
     )]
@@ -78,17 +79,17 @@ pub enum PolicyError {
         /// The kind.
         kind: Kind,
     },
-    /// A kind is ranked itself.
+    /// The kind is ranked by its own scores.
     #[error(
         "keep-best with {kind} changes nothing: {kind} is selected by name, so it is ranked by its \
-         own scores; leave it out there, or name it among the kinds no longer"
+         own scores; leave it out of keep-best, or do not select its kind by name"
     )]
     WithRanked {
         /// The kind.
         kind: Kind,
     },
     /// A metric cannot be read.
-    #[error("\"{}\" is no metric: {why}; write NAME:min or NAME:max, such as voi:min", .text.escape_debug())]
+    #[error("\"{}\" is not a metric: {why}; write NAME:min or NAME:max, such as voi:min", .text.escape_debug())]
     Metric {
         /// The text.
         text: String,

@@ -1,4 +1,4 @@
-//! What a plan is made of: the selected artifacts, and what the rules must know of them.
+//! The input of a plan: the selected artifacts, and what the rules need to know about them.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -13,14 +13,14 @@ use crate::model::key::{Key, Kind};
 use crate::model::name::{DatasetName, RunName};
 use crate::model::size::Size;
 
-/// What keep rules compare with each other: artifacts of one run, kind and dataset.
+/// A group of artifacts that keep rules compare with each other: one run, kind and dataset.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct GroupKey {
     /// Run.
     pub run: RunName,
     /// Kind.
     pub kind: Kind,
-    /// Dataset, where the kind has one.
+    /// Dataset, if the kind has one.
     pub dataset: Option<DatasetName>,
 }
 
@@ -35,7 +35,7 @@ impl From<&Key> for GroupKey {
 }
 
 impl fmt::Display for GroupKey {
-    /// Writes `prediction of run`, and `, dataset d` where it has one.
+    /// Writes `prediction of run`, and `, dataset d` if it has one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.kind, self.run)?;
         match &self.dataset {
@@ -48,21 +48,21 @@ impl fmt::Display for GroupKey {
 /// The artifacts that a policy decides on.
 #[derive(Debug, Clone, Default)]
 pub struct Inventory {
-    /// The selected artifacts, in any order. Those that are not present are passed over.
+    /// The selected artifacts, in any order. Artifacts that are not present are skipped.
     pub rows: Vec<InventoryRow>,
-    /// How many present artifacts each group has in all, selected or not. A group that is missing
-    /// here has just the selected ones.
+    /// Number of present artifacts in each group, selected or not. A group that is missing here has
+    /// only the selected ones.
     pub groups: BTreeMap<GroupKey, u64>,
-    /// Free bytes of the file system; none where nobody asked.
+    /// Free bytes on the file system; `None` if the policy does not need them.
     pub free_bytes: Option<u64>,
 }
 
-/// An artifact with what the rules must know of it.
+/// An artifact and what the rules need to know about it.
 #[derive(Debug, Clone)]
 pub struct InventoryRow {
     /// The artifact.
     pub artifact: Artifact,
-    /// Best links that show its iteration, such as `crop7/voi`.
+    /// DaCapo's best links that point to its iteration, such as `crop7/voi`.
     pub best_links: Vec<String>,
     /// Every score of the policy's metric at its run and iteration, of any dataset and
     /// parameters. Rows of one iteration may share it.
@@ -72,16 +72,16 @@ pub struct InventoryRow {
 /// A value of the policy's metric at one iteration of one run.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InventoryScore {
-    /// Dataset that it was measured on; none where it is for all.
+    /// Dataset that it was measured on; `None` means all.
     pub dataset: Option<String>,
-    /// Parameters that it was measured with; none where it is for all.
+    /// Parameters that it was measured with; `None` means all.
     pub parameters: Option<String>,
     /// The value; may be NaN or infinite.
     pub value: f64,
 }
 
 impl From<Artifact> for InventoryRow {
-    /// A row that no link shows, without scores.
+    /// A row without best links and scores.
     fn from(artifact: Artifact) -> Self {
         Self {
             artifact,
@@ -91,27 +91,28 @@ impl From<Artifact> for InventoryRow {
     }
 }
 
-/// Runs that are decided on as wholes.
+/// The input of a plan for whole runs.
 #[derive(Debug, Clone, Default)]
 pub struct RunInventory {
     /// The runs, in any order, each once.
     pub runs: Vec<InventoryRun>,
-    /// Free bytes of the file system; none where nobody asked.
+    /// Free bytes on the file system; `None` if the policy does not need them.
     pub free_bytes: Option<u64>,
 }
 
-/// A run and everything that the catalog has of it.
+/// A run and all of its artifacts in the catalog.
 #[derive(Debug, Clone)]
 pub struct InventoryRun {
     /// Run.
     pub run: RunName,
     /// When its newest artifact was written, of any kind and state.
     pub newest: Timestamp,
-    /// All its artifacts, of any kind and state, containers too.
+    /// Its artifacts, of any kind and state, including containers.
     pub rows: Vec<InventoryRow>,
 }
 
-/// The time by which an artifact is old: when it was written, else when it was recorded.
+/// The time from which an artifact's age counts: when it was written, or recorded if it was never
+/// written.
 pub(super) fn time_of(artifact: &Artifact) -> Timestamp {
     artifact.written_at.unwrap_or(artifact.recorded_at)
 }
@@ -133,7 +134,7 @@ pub(super) fn in_order(a: &Artifact, b: &Artifact) -> Ordering {
         .then_with(|| by_path(a, b))
 }
 
-/// Orders by time written, else recorded, then by iteration, then by path.
+/// Orders by [`time_of`], then by iteration, then by path.
 pub(super) fn oldest_first(a: &Artifact, b: &Artifact) -> Ordering {
     time_of(a)
         .cmp(&time_of(b))
@@ -148,12 +149,14 @@ fn by_path(a: &Artifact, b: &Artifact) -> Ordering {
         .then(a.id.cmp(&b.id))
 }
 
-/// Whether an artifact takes space of its own: a container's is that of the arrays in it.
+/// Whether an artifact takes space of its own. A container does not: its arrays are counted.
 pub(super) fn takes_space(artifact: &Artifact) -> bool {
     artifact.state == State::Present && !artifact.key.kind().is_container()
 }
 
-/// What an artifact takes on disk, where that counts and is known.
+/// The size on disk that counts for limits: 0 for a container, and for an unknown size.
+///
+/// Callers that hold a limit have refused unknown sizes before.
 pub(super) fn size_of(artifact: &Artifact) -> Size {
     match artifact.size {
         Some(size) if takes_space(artifact) => size,

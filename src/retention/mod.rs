@@ -1,21 +1,23 @@
 //! Retention: what may go, what stays, and why. `policy × inventory × now → plan`.
 //!
-//! A [`Policy`] is one rule set, an [`Inventory`] the artifacts that the caller selected, with
-//! what the rules must know of them. [`plan`] gives a [`Plan`]: a line for each artifact, each
-//! with its reasons. [`explain`] tells of one artifact what every rule says, [`plan_runs`] decides
+//! A [`Policy`] is a set of rules. An [`Inventory`] holds the artifacts that the caller selected
+//! and what the rules need to know about them. [`plan`] gives a [`Plan`]: a line for each artifact,
+//! with reasons. [`explain`] gives the verdict of every rule on one artifact, [`plan_runs`] decides
 //! on whole runs. Nothing here removes anything: a plan is a value.
 //!
 //! # The order of decisions
-//! 1. What must stay is found first: pinned artifacts, targets of best links, what was recorded or
-//!    written within [`RECENT`], what is dated in the future, and all that the policy cannot
-//!    decide, because an iteration or a metric is unknown.
-//! 2. Keep rules are ored. They look at the selected artifacts of one group: run, kind, dataset.
-//! 3. Without limits everything else goes. With limits, only as much of it as they need, the
-//!    oldest first.
+//! 1. Guards come first. They keep pinned artifacts, targets of best links, artifacts recorded or
+//!    written within [`RECENT`] or dated in the future, and artifacts that the policy cannot decide
+//!    on because their iteration or metric is unknown.
+//! 2. Keep rules: what one of them keeps stays. They compare the selected artifacts of one group,
+//!    which is a run, kind and dataset.
+//! 3. Without limits everything else goes. With limits, only as much as they need goes, oldest
+//!    first.
 //! 4. A plan that would empty a group is refused, unless the policy allows it.
 //!
 //! # Invariants
-//! - Every line has a reason, a kept one all of them. Names of rules are stable: [`RULES`].
+//! - Every line has a reason; a line that stays has all of them.
+//! - Names of rules are stable: [`RULES`].
 //! - The order of the inventory changes nothing.
 //! - Without limits, one run never changes what is decided on another.
 //! - An unknown size is never taken as 0, and NaN is never among the best.

@@ -8,8 +8,8 @@
 //! output = { keep-best = { count = 3, metric = "voi:min", with = ["checkpoint"] } }
 //! ```
 //!
-//! `older-than` and `allow-empty-group` of the policy hold for every kind that does not set its own;
-//! they are written back with the kinds. A policy that was read has passed [`Policy::check`].
+//! `older-than` and `allow-empty-group` of the policy hold for every kind that does not set its
+//! own; they are written back with the kinds. A policy that was read has passed [`Policy::check`].
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A plan: what stays and what goes, with the reasons.
+//! A plan: which artifacts stay and which go, with the reasons.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::inventory::{GroupKey, in_order, takes_space};
 use crate::model::artifact::Artifact;
 use crate::model::size::Total;
 
-/// What is to become of an artifact.
+/// Whether an artifact stays or goes. There will be no third answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
@@ -25,13 +25,14 @@ pub enum Decision {
 
 /// Why an artifact stays or goes. `Display` writes `keep-last 3: 2nd newest of 9 iterations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Reason {
     /// Stable name of the rule, one of [`RULES`](super::RULES).
     pub rule: &'static str,
-    /// What the policy says after the name of the rule, such as `3`; none where it says nothing.
+    /// The value that the policy gives the rule, such as `3`; `None` for guards.
     #[serde(skip)]
     pub setting: Option<Arc<str>>,
-    /// What the rule found, in words.
+    /// What the rule found, such as `2nd newest of 9 iterations`.
     pub detail: String,
 }
 
@@ -56,12 +57,14 @@ impl fmt::Display for Reason {
 
 /// An artifact of a plan. Serializes to `decision reasons age_seconds` and the artifact's fields.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PlanLine {
     /// Whether it stays or goes.
     pub decision: Decision,
-    /// Why: at least one, and for a kept artifact all of them.
+    /// Why: at least one reason; for an artifact that stays, all of them.
     pub reasons: Vec<Reason>,
-    /// How long ago it was written, or recorded; none in the future.
+    /// Time since it was written, or recorded if it was never written; `None` if that is in the
+    /// future. Serialized in whole seconds.
     #[serde(rename = "age_seconds", serialize_with = "seconds")]
     pub age: Option<Duration>,
     /// The artifact.
@@ -73,12 +76,13 @@ fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok
     age.map(|age| age.as_secs()).serialize(serializer)
 }
 
-/// How many artifacts, and what they take.
+/// A number of artifacts and their size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct PlanSum {
     /// Number of artifacts, of any state, containers included.
     pub artifacts: u64,
-    /// What the present ones take. Containers count nothing: the arrays in them do.
+    /// Size of those that are present. Containers count as nothing, since their arrays count.
     pub size: Total,
 }
 
@@ -92,8 +96,9 @@ impl PlanSum {
     }
 }
 
-/// What a plan keeps and what it removes.
+/// Sums over the lines of a plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct PlanTotals {
     /// What stays.
     pub kept: PlanSum,
@@ -101,19 +106,20 @@ pub struct PlanTotals {
     pub removed: PlanSum,
 }
 
-/// What stays and what goes.
+/// Which artifacts stay and which go. A value: [`Plan`] removes nothing by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// A line for each artifact, ordered by run, kind, dataset, iteration, parameters, path.
     pub lines: Vec<PlanLine>,
-    /// Limits that are not met although all that may go does, in words.
+    /// Limits that are exceeded even if everything goes that may, one sentence each.
     pub unmet: Vec<String>,
-    /// What is to be looked at before the plan is carried out, in words.
+    /// What to check before the plan is carried out, one sentence each.
     pub notices: Vec<String>,
 }
 
 impl Plan {
-    /// Adds up what stays and what goes.
+    /// Adds up the lines that stay and the lines that go.
     #[must_use]
     pub fn totals(&self) -> PlanTotals {
         let mut totals = PlanTotals::default();
@@ -126,22 +132,22 @@ impl Plan {
         totals
     }
 
-    /// The lines of what goes.
+    /// The lines that go.
     pub fn removed(&self) -> impl Iterator<Item = &PlanLine> {
         self.lines
             .iter()
             .filter(|line| line.decision == Decision::Remove)
     }
 
-    /// The lines of what stays.
+    /// The lines that stay.
     pub fn kept(&self) -> impl Iterator<Item = &PlanLine> {
         self.lines
             .iter()
             .filter(|line| line.decision == Decision::Keep)
     }
 
-    /// Makes one plan of several. An artifact that stands in several stays where one of them keeps
-    /// it, with the reasons of those that do.
+    /// Merges plans. An artifact that several plans have stays if one of them keeps it, with the
+    /// reasons of those that do.
     #[must_use]
     pub fn merge(plans: impl IntoIterator<Item = Self>) -> Self {
         let mut lines: BTreeMap<_, PlanLine> = BTreeMap::new();
@@ -181,33 +187,34 @@ impl Plan {
 
 /// Why there is no plan.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PlanError {
-    /// The policy makes no sense.
+    /// The policy is refused.
     #[error(transparent)]
     Policy(#[from] PolicyError),
-    /// All that a group has would go.
-    #[error("nothing would be left of {}", some(groups))]
+    /// A group would lose all of its artifacts.
+    #[error("nothing would be left of {}", first_few(groups))]
     EmptiesGroup {
         /// The groups.
         groups: Vec<GroupKey>,
     },
-    /// Every run that was given would go as a whole.
+    /// Every run of the inventory would go.
     #[error("nothing would be left of all {runs} runs that were selected")]
     EveryRun {
-        /// How many runs.
+        /// Number of runs.
         runs: usize,
     },
-    /// A limit is to be held, and the sizes of some artifacts are unknown.
+    /// The policy has a limit, and the sizes of some artifacts are unknown.
     #[error(
         "the size is unknown of {}; a limit cannot be held without it",
-        some(&paths.iter().map(|path| path.display()).collect::<Vec<_>>())
+        first_few(&paths.iter().map(|path| path.display()).collect::<Vec<_>>())
     )]
     Unmeasured {
         /// Their folders.
         paths: Vec<PathBuf>,
     },
-    /// Space is to be kept free, and how much is free is unknown.
-    #[error("min-free cannot be held: how much is free on the file system is unknown")]
+    /// The policy has `min-free`, and the free space is unknown.
+    #[error("min-free cannot be held: the free space of the file system is unknown")]
     FreeUnknown,
 }
 
@@ -224,8 +231,8 @@ impl PlanError {
     }
 }
 
-/// The first few of a list, and how many more there are.
-fn some<T: fmt::Display>(all: &[T]) -> String {
+/// Lists the first few values, and says how many more there are.
+fn first_few<T: fmt::Display>(all: &[T]) -> String {
     const SHOWN: usize = 5;
     let mut text = all
         .iter()

@@ -1,7 +1,7 @@
 //! Plans for artifacts.
 //!
-//! The rows are sorted once, so that each group is a range of them; what the rules must know of
-//! each row is found per group. [`plan`] and [`explain`] ask the same rules.
+//! Rows are sorted once, so that each group is a range of them, and facts about rows are found
+//! group by group. [`plan`] and [`explain`] ask the same rules, so they cannot disagree.
 
 use std::fmt;
 use std::ops::Range;
@@ -20,17 +20,18 @@ use crate::model::artifact::{ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 
-/// Plans what stays and what goes.
+/// Plans which artifacts of the inventory stay and which go, with a reason for each.
 ///
 /// # Errors
-/// [`PlanError::Policy`] for a policy that makes no sense, [`PlanError::Unmeasured`] and
-/// [`PlanError::FreeUnknown`] where a limit cannot be held, [`PlanError::EmptiesGroup`] where all
-/// of a group would go.
+/// [`PlanError::Policy`] if [`Policy::check`] refuses the policy, [`PlanError::Unmeasured`] if it
+/// has a limit and a size is unknown, [`PlanError::FreeUnknown`] if `min-free` is set and the
+/// inventory has no free bytes, [`PlanError::EmptiesGroup`] if a group would lose all of its
+/// artifacts.
 pub fn plan(policy: &Policy, inventory: &Inventory, now: Timestamp) -> Result<Plan, PlanError> {
     Planner::new(policy, inventory, now)?.plan()
 }
 
-/// Explains what becomes of one artifact; none where the inventory does not have it.
+/// Gives the verdict of every rule on one artifact; `None` if the inventory does not have it.
 ///
 /// # Errors
 /// As [`plan`].
@@ -45,25 +46,26 @@ pub fn explain(
     Ok(planner.explain(plan, id))
 }
 
-/// What becomes of an artifact, and what every rule of the policy says.
+/// Whether an artifact stays or goes, and the verdict of every rule of the policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Explanation {
     /// Its line of the plan.
     #[serde(flatten)]
     pub line: PlanLine,
-    /// What each rule and limit of the policy says.
+    /// The verdict of each rule and limit of the policy.
     pub verdicts: Vec<RuleVerdict>,
     /// Its group.
     pub group: GroupKey,
-    /// How many of the group stay.
+    /// Number of artifacts of the group that stay.
     pub group_kept: u64,
-    /// How many of the group go.
+    /// Number of artifacts of the group that go.
     pub group_removed: u64,
 }
 
 impl Explanation {
-    /// Takes the decision, its reasons and the group's numbers from a plan that was merged of
-    /// several.
+    /// Takes the decision, its reasons and the group's numbers from a merged plan, in which another
+    /// policy may keep what this one lets go.
     pub(crate) fn decide_by(&mut self, plan: &Plan) {
         let of_group = |line: &&PlanLine| GroupKey::from(&line.artifact.key) == self.group;
         let removed = plan.removed().filter(of_group).count();
@@ -76,16 +78,18 @@ impl Explanation {
     }
 }
 
-/// What a rule says. `Display` writes `keep-last 3: no, it is the 5th newest of 9 iterations`.
+/// The verdict of one rule on one artifact. `Display` writes `keep-last 3: no, it is the 5th newest
+/// of 9 iterations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RuleVerdict {
     /// Name of the rule or limit.
     pub rule: &'static str,
-    /// What the policy says after the name.
+    /// The value that the policy gives the rule, such as `3`.
     pub setting: String,
-    /// Whether the rule keeps the artifact; of a limit, whether it lets it stay.
+    /// Whether the rule keeps the artifact, or the limit lets it stay.
     pub keeps: bool,
-    /// Why, in words.
+    /// Why, as the rest of a sentence.
     pub detail: String,
 }
 
@@ -135,7 +139,7 @@ impl<'a> Planner<'a> {
         };
         let mut places = Vec::with_capacity(rows.len());
         for group in &groups {
-            // Rows without an iteration stand first.
+            // Rows without an iteration sort first and get no place.
             let iterations = || {
                 rows[group.clone()]
                     .chunk_by(|a, b| a.artifact.key.iteration() == b.artifact.key.iteration())
@@ -185,6 +189,8 @@ impl<'a> Planner<'a> {
             .filter(|&at| lines[at].reasons.is_empty())
             .collect();
         let mut unmet = Vec::new();
+        // Without limits everything that no rule keeps goes. So does a guest: limits are those of
+        // its own policy.
         open.retain(|&at| {
             let facts = &self.facts[at];
             let goes = budget.is_none() || facts.is_guest;
@@ -195,6 +201,7 @@ impl<'a> Planner<'a> {
             !goes
         });
         if let Some(mut budget) = budget {
+            // Limits take the oldest first, and stop as soon as all of them hold.
             open.sort_by(|&a, &b| oldest_first(&lines[a].artifact, &lines[b].artifact));
             for at in open {
                 let line = &mut lines[at];
@@ -223,8 +230,10 @@ impl<'a> Planner<'a> {
         })
     }
 
-    /// Groups that lose something which was written after their highest iteration: the name of a
-    /// run that was used again begins at low iterations.
+    /// Notices about groups that lose an artifact which was written after their highest iteration.
+    ///
+    /// A run whose name is used again starts at low iterations, and `keep-last` would then keep the
+    /// old training and remove the new one.
     fn notices(&self, lines: &[PlanLine]) -> Vec<String> {
         if self.policy.keep.last.is_none() {
             return Vec::new();
@@ -259,7 +268,7 @@ impl<'a> Planner<'a> {
         self.rules.iter().filter(|rule| rule.is_for(facts))
     }
 
-    /// The line of an artifact with all that keeps it; without reasons where nothing does.
+    /// The line of an artifact with every reason to keep it; without reasons if nothing keeps it.
     fn kept(&self, facts: &Facts<'a>) -> PlanLine {
         let mut reasons = guards(self.policy, facts, self.now);
         for rule in self.rules_for(facts) {
@@ -287,6 +296,7 @@ impl<'a> Planner<'a> {
     fn check_groups(&self, lines: &[PlanLine]) -> Result<(), PlanError> {
         let mut emptied = Vec::new();
         for group in &self.groups {
+            // Whether a group of guests may be emptied is for their own policy to say.
             if self.facts[group.start].is_guest {
                 continue;
             }
@@ -295,6 +305,7 @@ impl<'a> Planner<'a> {
                 continue;
             }
             let key = GroupKey::from(&lines[0].artifact.key);
+            // Artifacts that are not selected stay, so the group is not emptied.
             let in_all = self.inventory.groups.get(&key).copied();
             if in_all.is_none_or(|in_all| in_all <= lines.len() as u64) {
                 emptied.push(key);

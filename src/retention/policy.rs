@@ -1,8 +1,8 @@
 //! Policies: what may go, what must stay, and how much may be left.
 //!
 //! [`Policy`] decides on artifacts, [`RunPolicy`] on whole runs. `Display` writes a policy as it is
-//! typed, without the dashes of flags: `older-than 14d, keep-last 3, max-size 465.7 GiB`. Plan files
-//! and reasons in the history hold this text.
+//! typed, without the dashes of flags: `older-than 14d, keep-last 3, max-size 465.7 GiB`. Plan
+//! files and reasons in the history hold this text.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,6 +1,6 @@
-//! The rules, each for one artifact: whether it keeps it, and what it found.
+//! The rules: whether one keeps an artifact, and what it found.
 //!
-//! Plans and explanations are both written from the same [`Finding`]s.
+//! Plans and explanations are written from the same [`Finding`]s.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -18,7 +18,7 @@ use crate::model::artifact::{Artifact, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 
-/// What was recorded or written within this long stays: its writer may still be at work.
+/// Artifacts that were recorded or written within this time stay: a writer may still be at work.
 pub const RECENT: Duration = Duration::from_secs(3600);
 
 /// The name of every rule that a [`Reason`] can give.
@@ -60,25 +60,25 @@ enum Test<'a> {
     Best { count: u64, metric: &'a Metric },
 }
 
-/// What the rules must know of an artifact.
+/// What the rules need to know about an artifact.
 pub(super) struct Facts<'a> {
     pub(super) row: &'a InventoryRow,
-    /// Place of its iteration among those of its group, from the lowest, from 1 on.
+    /// Rank of its iteration in its group, from 1 for the lowest.
     pub(super) nth: u64,
-    /// Number of iterations of its group.
+    /// Number of iterations in its group.
     pub(super) of: u64,
-    /// How long ago it was written, else recorded; none in the future.
+    /// Time since it was written, or recorded if it was never written; `None` in the future.
     pub(super) age: Option<Duration>,
-    /// How it stands with `keep-best`, where the policy has that rule.
+    /// What `keep-best` makes of it, if the policy has that rule.
     pub(super) standing: Standing<'a>,
-    /// Whether it is here only to go along with what `keep-best` keeps: kinds are named, and its
-    /// own is not. Then its own policy decides on it, and no other rule or limit of this one does.
+    /// Whether it is here only to stay with what `keep-best` keeps: the policy names kinds, and not
+    /// this one. Then its own policy decides on it, and no other rule or limit of this one applies.
     pub(super) is_guest: bool,
 }
 
 /// What a rule found about an artifact.
 pub(super) enum Finding<'a> {
-    /// A place among others.
+    /// Its rank among others.
     Nth {
         nth: u64,
         of: u64,
@@ -94,14 +94,14 @@ pub(super) enum Finding<'a> {
         verb: &'static str,
         age: Option<Duration>,
     },
-    /// How it stands with `keep-best`.
+    /// What `keep-best` makes of it.
     Best {
         standing: Standing<'a>,
         metric: &'a str,
         kind: Kind,
         iteration: Option<i64>,
     },
-    /// It has no iteration to look at.
+    /// It has no iteration.
     NoIteration,
 }
 
@@ -147,12 +147,12 @@ impl<'a> Rule<'a> {
         rules
     }
 
-    /// Whether the rule has a say about an artifact.
+    /// Whether the rule applies to an artifact.
     pub(super) fn is_for(&self, facts: &Facts<'_>) -> bool {
         !facts.is_guest || matches!(self.test, Test::Best { .. })
     }
 
-    /// Says whether the rule keeps an artifact, and what it found.
+    /// Decides whether the rule keeps an artifact, and gives what it found.
     pub(super) fn judge(&self, facts: &Facts<'a>) -> (bool, Finding<'a>) {
         let artifact = &facts.row.artifact;
         let Facts { nth, of, .. } = *facts;
@@ -213,7 +213,8 @@ impl<'a> Rule<'a> {
     }
 }
 
-/// Why an artifact stays whatever the keep rules say.
+/// Reasons to keep an artifact that no keep rule can overrule. The policy cannot decide on an
+/// artifact without iteration or metric, so that one stays.
 pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<Reason> {
     let artifact = &facts.row.artifact;
     let kind = artifact.key.kind();
@@ -238,7 +239,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
     reasons
 }
 
-/// The pins and best links of an artifact.
+/// The pins and best links of an artifact, as reasons to keep it.
 pub(super) fn bound(row: &InventoryRow) -> Vec<Reason> {
     let pins = row.artifact.pins.iter().map(|pin| ("pinned", pin));
     let links = row.best_links.iter().map(|link| ("best-link", link));
@@ -247,12 +248,12 @@ pub(super) fn bound(row: &InventoryRow) -> Vec<Reason> {
         .collect()
 }
 
-/// Why somebody may be at work on an artifact: it is recent, or dated in the future.
+/// Reasons to believe that a writer is at work on an artifact: it is recent or dated in the future.
 pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
     let recorded = ("recorded", artifact.recorded_at);
     let written = artifact.written_at.map(|at| ("written", at));
     let is_recent = |at: Timestamp| now.minus(RECENT) <= at && at <= now;
-    // A scan records old data just now; only what a caller records is new.
+    // A scan records old data just now, so its moment of recording says nothing about the writer.
     let said = (artifact.origin == Origin::Recorded).then_some(recorded);
     let mut reasons = Vec::new();
     if let Some((verb, at)) = written
@@ -282,7 +283,7 @@ fn aged<'a>(artifact: &Artifact, age: Option<Duration>) -> Finding<'a> {
 }
 
 impl Finding<'_> {
-    /// The finding as the rest of a sentence about the artifact.
+    /// The finding as a clause about the artifact.
     pub(super) fn sentence(&self) -> String {
         match self {
             Self::Nth { .. }
@@ -366,7 +367,7 @@ impl fmt::Display for Nth {
     }
 }
 
-/// A score: with an exponent where it is very large or small.
+/// A score; with an exponent if it is very large or small.
 struct Value(f64);
 
 impl fmt::Display for Value {
@@ -380,7 +381,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// A length of time in words, to the hour from a day on, to the minute from an hour on.
+/// A length of time as text: to the hour from a day on, to the minute from an hour on.
 pub(super) fn span(age: Duration) -> String {
     let seconds = age.as_secs();
     let unit = match seconds {
@@ -413,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_leave_out_what_nobody_wants_to_know() {
+    fn spans_are_rounded_down_to_a_readable_unit() {
         let span = |seconds| span(Duration::from_secs(seconds));
         assert_eq!(
             [0, 59, 3599, 3661, 90 * 86_400 + 3600 + 60 + 1].map(span),

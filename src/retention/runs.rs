@@ -1,7 +1,7 @@
 //! Plans for whole runs.
 //!
-//! A run goes as a whole or stays as a whole, but for artifacts that are pinned or shown by a best
-//! link: they stay, and the rest of their run may go.
+//! A run goes or stays as a whole. Only artifacts that are pinned or the target of a best link are
+//! apart: they stay, and the rest of their run may go.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use super::rules::{Finding, bound, in_use, span};
 use super::words::length;
 use crate::model::clock::Timestamp;
 
-/// Plans which runs stay and which go.
+/// Plans which runs of the inventory stay and which go, with a line for each of their artifacts.
 ///
 /// # Errors
-/// [`PlanError::Policy`] for a policy that makes no sense, [`PlanError::Unmeasured`] and
-/// [`PlanError::FreeUnknown`] where a limit cannot be held, [`PlanError::EveryRun`] where nothing
-/// would be left of all runs.
+/// [`PlanError::Policy`] if [`RunPolicy::check`] refuses the policy, [`PlanError::Unmeasured`] if
+/// it has a limit and a size is unknown, [`PlanError::FreeUnknown`] if `min-free` is set and the
+/// inventory has no free bytes, [`PlanError::EveryRun`] if every run would go.
 pub fn plan_runs(
     policy: &RunPolicy,
     inventory: &RunInventory,
@@ -41,13 +41,14 @@ pub fn plan_runs(
     let mut unmet = Vec::new();
     match budget {
         None => {
-            for run in judged.iter_mut().filter(|run| run.is_open()) {
+            for run in judged.iter_mut().filter(|run| run.is_undecided()) {
                 run.decision = Decision::Remove;
                 run.reasons = vec![run.not_kept()];
             }
         }
         Some(mut budget) => {
-            for run in judged.iter_mut().rev().filter(|run| run.is_open()) {
+            // The newest run is first, and the oldest goes first.
+            for run in judged.iter_mut().rev().filter(|run| run.is_undecided()) {
                 run.reasons = budget.needs();
                 if run.reasons.is_empty() {
                     let detail = "no rule keeps its run, and the limits are met with it";
@@ -55,6 +56,7 @@ pub fn plan_runs(
                     continue;
                 }
                 run.decision = Decision::Remove;
+                // What pins or links bind stays, so it still counts.
                 for row in run.rows.iter().filter(|row| bound(row).is_empty()) {
                     budget.remove(size_of(&row.artifact));
                 }
@@ -79,13 +81,13 @@ pub fn plan_runs(
     })
 }
 
-/// A run, and what was found about it.
+/// A run while it is decided on.
 struct Judged<'a> {
     rows: Vec<&'a InventoryRow>,
     decision: Decision,
-    /// Why it stays or goes; empty while neither is decided.
+    /// Why it stays or goes; empty while it is undecided.
     reasons: Vec<Reason>,
-    /// What rules found that do not keep it.
+    /// Findings of the rules that do not keep it.
     missed: Vec<String>,
 }
 
@@ -150,7 +152,7 @@ impl<'a> Judged<'a> {
         }
     }
 
-    fn is_open(&self) -> bool {
+    fn is_undecided(&self) -> bool {
         self.reasons.is_empty()
     }
 
@@ -178,7 +180,7 @@ impl<'a> Judged<'a> {
     }
 }
 
-/// Why somebody may be at work on a run: one of its artifacts is recent or in the future.
+/// Reasons to believe that a writer is at work on a run: an artifact is recent or in the future.
 fn run_in_use(rows: &[&InventoryRow], newest: Timestamp, now: Timestamp) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     for row in rows {

@@ -184,7 +184,7 @@ fn a_metric_without_a_name_is_refused() {
     for name in ["", "a:b", "a\nb"] {
         let error = Metric::new(name, Direction::Min).unwrap_err();
         assert_eq!(error.code(), "policy-metric");
-        assert!(error.to_string().contains("is no metric"), "{error}");
+        assert!(error.to_string().contains("is not a metric"), "{error}");
     }
 }
 

@@ -195,7 +195,7 @@ def _best_by(outputs: List[Artifact], scores: List[Score], metric: str) -> List[
     """The best outputs of each dataset, and those that nobody measured."""
     name, _, goal = metric.rpartition(":") if ":" in metric else (metric, "", "max")
     if goal not in ("min", "max") or not name:
-        raise ValueError(f"{metric!r} is no metric; write NAME:min or NAME:max, such as voi:min")
+        raise ValueError(f"{metric!r} is not a metric; write NAME:min or NAME:max, such as voi:min")
     sign = 1.0 if goal == "max" else -1.0
     stays: List[Artifact] = []
     for dataset in {row.dataset for row in outputs}:
