@@ -1,6 +1,6 @@
-//! The layers of the crate, held by reading `src/`: which folder may import from which, that no
+//! Checks the layers of the crate by reading `src/`: which folder may import from which, that no
 //! files import each other in a circle, where SQL, files, printing and the clock may be used, and
-//! that the list of error codes is the list of the errors' codes.
+//! that the list of error codes equals the codes of the errors.
 
 #![expect(
     clippy::unwrap_used,
@@ -65,7 +65,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What is left of a file without comments, and without the unit tests, which close a file.
+/// A file's text without comments, and without the unit tests, which are at its end.
 fn code_of(text: &str) -> String {
     let body = text.split("\n#[cfg(test)]\nmod tests {").next().unwrap();
     let mut code = String::new();
@@ -102,11 +102,11 @@ fn sources() -> Vec<Source> {
             }
         }
     }
-    assert!(sources.len() > 20, "the sources were not found");
+    assert!(sources.len() > 20, "too few sources were found");
     sources
 }
 
-/// The files in which a text stands, outside of the places where it may.
+/// The files that hold one of these texts, outside the places where it is allowed.
 fn files_with(texts: &[&str], allowed: &[&str]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources() {
@@ -202,7 +202,7 @@ fn no_files_import_each_other_in_a_circle() {
 const TO_UNTIE: &[&str] = &["catalog", "store", "ops", "registry"];
 
 #[test]
-fn sql_stands_only_in_the_catalog() {
+fn sql_is_used_only_in_the_catalog() {
     let words = [
         "SELECT ",
         "INSERT INTO",
@@ -308,12 +308,12 @@ fn python_sources() -> Vec<(String, String)> {
             }
         }
     }
-    assert!(sources.len() > 30, "the sources were not found");
+    assert!(sources.len() > 30, "too few sources were found");
     sources
 }
 
-/// What PyO3 makes of a panic is no `Exception`: so each call that does more than read a field is
-/// wrapped.
+/// PyO3 turns a panic into a `BaseException`, which `except Exception` does not catch. So each call
+/// that does more than read a field is wrapped.
 #[test]
 fn every_call_of_the_python_package_turns_panics_into_errors() {
     let mut calls = 0;
@@ -352,7 +352,7 @@ fn unsafe_code_is_forbidden() {
     assert!(lib.contains("\n#![forbid(unsafe_code)]\n"));
 }
 
-/// The bodies of the functions `code` of the library that give a text.
+/// The bodies of the library's functions `code` that return text.
 fn code_functions() -> Vec<(String, String)> {
     let mut functions = Vec::new();
     for source in sources() {
