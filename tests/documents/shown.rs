@@ -37,7 +37,7 @@ static ID: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(&format!(r"\b(?:{})\b", FORMS.join("|"))).unwrap());
 
 /// What the names of a page stand for here.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub(crate) struct Names {
     /// Folders of the page, and where they are.
     folders: Vec<(&'static str, String)>,
@@ -153,7 +153,7 @@ impl Names {
 
     /// What was printed, as a page shows it that showed `shown`: a line that still agrees stays, and
     /// so does what a page leaves out by `...`.
-    pub(crate) fn to_show(&self, shown: &[String], printed: &str) -> Vec<String> {
+    pub(crate) fn to_show(&mut self, shown: &[String], printed: &str) -> Vec<String> {
         let printed: Vec<&str> = printed.lines().collect();
         let is_gap = |line: &String| line.trim() == "...";
         let head = shown.iter().position(is_gap);
@@ -171,17 +171,16 @@ impl Names {
         lines
     }
 
-    fn lines(&self, shown: &[String], printed: &[&str]) -> Vec<String> {
-        let line = |(at, printed): (usize, &&str)| match shown.get(at) {
-            Some(shown) if self.agrees(shown, printed) => shown.clone(),
-            _ => self.line_to_show(printed),
-        };
-        printed.iter().enumerate().map(line).collect()
-    }
-
-    fn agrees(&self, shown: &String, printed: &str) -> bool {
-        let shown = std::slice::from_ref(shown);
-        self.clone().agree(shown, &format!("{printed}\n"))
+    fn lines(&mut self, shown: &[String], printed: &[&str]) -> Vec<String> {
+        let mut lines = Vec::new();
+        for (at, printed) in printed.iter().enumerate() {
+            let shown = shown.get(at..=at).unwrap_or_default();
+            lines.push(match self.agree(shown, &format!("{printed}\n")) {
+                true => shown[0].clone(),
+                false => self.line_to_show(printed),
+            });
+        }
+        lines
     }
 
     fn line_to_show(&self, printed: &str) -> String {
