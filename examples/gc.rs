@@ -47,10 +47,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         ..Policy::default()
     };
     let request = GcRequest {
-        of: Filter {
-            runs: vec!["affinities".into()],
-            ..Filter::default()
-        },
+        of: Filter::default().with_runs(["affinities"]),
         rules: GcRules::Policy(policy),
         ignore_best_links: false,
         words: "the two newest, and every 3000".to_owned(),

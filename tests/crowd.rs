@@ -103,10 +103,7 @@ impl Worker {
     }
 
     fn filter(&self) -> Filter {
-        Filter {
-            runs: vec![self.run.as_str().into()],
-            ..Filter::default()
-        }
+        Filter::default().with_runs([self.run.as_str()])
     }
 
     fn work(mut self) {

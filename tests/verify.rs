@@ -110,10 +110,9 @@ impl World {
 
     /// Every row as text, by path.
     fn states(&self) -> BTreeMap<String, State> {
-        let rows = self.registry.select(&Filter {
-            kinds: Kind::ALL.to_vec(),
-            ..Filter::default()
-        });
+        let rows = self
+            .registry
+            .select(&Filter::default().with_kinds(Kind::ALL));
         let rows = rows.unwrap().into_iter();
         rows.map(|row| (row.location().path(), row.state)).collect()
     }

@@ -91,10 +91,7 @@ pub(crate) fn iterations(bench: &mut Bench) -> Result<()> {
             .collect();
         let filters: Vec<Filter> = runs
             .iter()
-            .map(|run| Filter {
-                runs: vec![run.as_str().into()],
-                ..Filter::default()
-            })
+            .map(|run| Filter::default().with_runs([run.as_str()]))
             .collect();
         let sides = vec![
             Side::new("dalsegno", |_| {
@@ -151,10 +148,7 @@ pub(crate) fn plan(bench: &mut Bench) -> Result<()> {
         let base = catalogs::sized(bench, rows, true)?;
         let registry = Registry::open(&base)?;
         let request = GcRequest {
-            of: Filter {
-                runs: vec![Place::at(rows / 2).run().as_str().into()],
-                ..Filter::default()
-            },
+            of: Filter::default().with_runs([Place::at(rows / 2).run().as_str()]),
             rules: GcRules::Policy(Policy {
                 select: SelectRules::default(),
                 keep: KeepRules {

@@ -48,11 +48,9 @@ impl Load {
     }
 
     fn filter(self) -> Result<Filter> {
-        Ok(Filter {
-            runs: vec![Place::at(0).run().as_str().into()],
-            iterations: vec![format!("..{}", self.last_iteration()).parse()?],
-            ..Filter::default()
-        })
+        Ok(Filter::default()
+            .with_runs([Place::at(0).run().as_str()])
+            .with_iterations([format!("..{}", self.last_iteration()).parse()?]))
     }
 }
 

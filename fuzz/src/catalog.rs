@@ -229,10 +229,7 @@ fn read(input: &mut Unstructured<'_>) -> Result<(Work, Vec<Damage>)> {
 }
 
 fn all() -> Filter {
-    Filter {
-        kinds: Kind::ALL.to_vec(),
-        ..Filter::default()
-    }
+    Filter::default().with_kinds(Kind::ALL)
 }
 
 const VERIFY: VerifyOptions = VerifyOptions {
@@ -316,10 +313,7 @@ fn change(registry: &Registry, work: Work) {
             }
         }
         Work::Remove => {
-            let present = Filter {
-                states: vec![State::Present],
-                ..all()
-            };
+            let present = all().with_states([State::Present]);
             let kept = removing(TrashKeep::UntilEmptied);
             given(registry.remove_many(&present, &kept, &Silent));
             for artifact in given(registry.select(&all())).unwrap_or_default() {

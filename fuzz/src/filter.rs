@@ -106,10 +106,7 @@ impl Rows {
                 note(State::Present, None);
             }
         }
-        let all = Filter {
-            kinds: Kind::ALL.to_vec(),
-            ..Filter::default()
-        };
+        let all = Filter::default().with_kinds(Kind::ALL);
         let rows = registry.select(&all).unwrap();
         assert!(rows.len() > 60, "{}", rows.len());
         Self {
@@ -202,19 +199,18 @@ fn read(input: &mut Unstructured<'_>) -> Result<Filter> {
     let age = humantime::parse_duration(&age).ok();
     let bytes = text(input, &["0", "1", "100", "1GiB", "1 TB", "16EiB", "8EiB"])?;
     let bytes = bytes.parse::<bytesize::ByteSize>().ok();
-    Ok(Filter {
-        runs,
-        kinds,
-        iterations,
-        datasets,
-        parameters,
-        states,
-        older_than: age,
-        written_before: None,
-        pinned: false,
-        owners,
-        min_bytes: bytes.map(|bytes| bytes.as_u64()),
-    })
+    Ok(Filter::default()
+        .with_runs(runs)
+        .with_kinds(kinds)
+        .with_iterations(iterations)
+        .with_datasets(datasets)
+        .with_parameters(parameters)
+        .with_states(states)
+        .with_older_than(age)
+        .with_written_before(None)
+        .with_pinned(false)
+        .with_owners(owners)
+        .with_min_bytes(bytes.map(|bytes| bytes.as_u64())))
 }
 
 /// Few stars: the plain matcher tries every way to part a name.

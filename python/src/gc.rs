@@ -117,14 +117,12 @@ impl Rules {
         words.push(self.words.clone());
         words.retain(|part| !part.is_empty());
         Ok(GcRequest {
-            of: Filter {
-                runs: filter.runs,
-                datasets: filter.datasets,
-                parameters: filter.parameters,
-                owners: filter.owners,
-                kinds,
-                ..Filter::default()
-            },
+            of: Filter::default()
+                .with_runs(filter.runs)
+                .with_datasets(filter.datasets)
+                .with_parameters(filter.parameters)
+                .with_owners(filter.owners)
+                .with_kinds(kinds),
             rules,
             ignore_best_links: self.ignore_best_links,
             words: words.join(", "),
@@ -136,11 +134,7 @@ impl Rules {
 fn look(registry: &Registry, request: &GcRequest, watch: &Watch) -> dalsegno::Result<()> {
     for filter in registry.gc_selection(request) {
         // Age is what the look itself may change.
-        let filter = Filter {
-            older_than: None,
-            written_before: None,
-            ..filter
-        };
+        let filter = filter.with_older_than(None).with_written_before(None);
         for measure in [false, true] {
             let options = RefreshOptions {
                 all: !measure,

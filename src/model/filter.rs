@@ -118,7 +118,21 @@ impl fmt::Display for IterationRange {
 }
 
 /// Selects artifacts; the default selects all but checkpoints.
+///
+/// The setters replace one part each, so a filter is written as a chain:
+///
+/// ```
+/// use dalsegno::model::filter::Filter;
+/// use dalsegno::model::key::Kind;
+///
+/// let filter = Filter::default()
+///     .with_runs(["mito"])
+///     .with_kinds([Kind::Output])
+///     .with_iterations([1000.into()]);
+/// # assert_eq!(filter.kinds, [Kind::Output]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Filter {
     /// Runs.
     pub runs: Vec<Pattern>,
@@ -146,6 +160,89 @@ pub struct Filter {
 }
 
 impl Filter {
+    /// Selects runs by name or pattern.
+    #[must_use]
+    pub fn with_runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
+        self.runs = runs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Selects kinds.
+    #[must_use]
+    pub fn with_kinds(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        self.kinds = kinds.into_iter().collect();
+        self
+    }
+
+    /// Selects iterations.
+    #[must_use]
+    pub fn with_iterations(mut self, iterations: impl IntoIterator<Item = IterationRange>) -> Self {
+        self.iterations = iterations.into_iter().collect();
+        self
+    }
+
+    /// Selects datasets, and indices of input and best arrays.
+    #[must_use]
+    pub fn with_datasets<P: Into<Pattern>>(
+        mut self,
+        datasets: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.datasets = datasets.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Selects parameters, and criteria of best arrays.
+    #[must_use]
+    pub fn with_parameters<P: Into<Pattern>>(
+        mut self,
+        parameters: impl IntoIterator<Item = P>,
+    ) -> Self {
+        self.parameters = parameters.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Selects states.
+    #[must_use]
+    pub fn with_states(mut self, states: impl IntoIterator<Item = State>) -> Self {
+        self.states = states.into_iter().collect();
+        self
+    }
+
+    /// Selects artifacts that were written or recorded longer ago than this; `None` for no limit.
+    #[must_use]
+    pub fn with_older_than(mut self, older_than: impl Into<Option<Duration>>) -> Self {
+        self.older_than = older_than.into();
+        self
+    }
+
+    /// Selects artifacts that were written or recorded before this time; `None` for no limit.
+    #[must_use]
+    pub fn with_written_before(mut self, written_before: impl Into<Option<Timestamp>>) -> Self {
+        self.written_before = written_before.into();
+        self
+    }
+
+    /// Selects only artifacts that a pin binds.
+    #[must_use]
+    pub fn with_pinned(mut self, pinned: bool) -> Self {
+        self.pinned = pinned;
+        self
+    }
+
+    /// Selects artifacts whose data one of these uids owns.
+    #[must_use]
+    pub fn with_owners(mut self, owners: impl IntoIterator<Item = u32>) -> Self {
+        self.owners = owners.into_iter().collect();
+        self
+    }
+
+    /// Selects artifacts of at least this many bytes; `None` for no limit.
+    #[must_use]
+    pub fn with_min_bytes(mut self, min_bytes: impl Into<Option<u64>>) -> Self {
+        self.min_bytes = min_bytes.into();
+        self
+    }
+
     /// The same filter without the parts that looking at the disk can change: state, age, owner and
     /// size. A call that refreshes before it selects refreshes this; with the whole filter it would
     /// not look at the rows whose data was just written.

@@ -80,10 +80,7 @@ fn rows(catalog: &Path) -> BTreeSet<String> {
 }
 
 fn listed(registry: &Registry) -> BTreeSet<String> {
-    let everything = Filter {
-        kinds: Kind::ALL.to_vec(),
-        ..Filter::default()
-    };
+    let everything = Filter::default().with_kinds(Kind::ALL);
     let artifacts = registry.select(&everything).unwrap().into_iter();
     artifacts
         .map(|artifact| {

@@ -50,10 +50,7 @@ fn scan(registry: &Registry, kinds: &[Kind]) -> ScanReport {
 }
 
 fn of_kinds(kinds: &[Kind]) -> Filter {
-    Filter {
-        kinds: kinds.to_vec(),
-        ..Filter::default()
-    }
+    Filter::default().with_kinds(kinds.iter().copied())
 }
 
 fn paths(registry: &Registry, kinds: &[Kind]) -> Vec<String> {

@@ -21,10 +21,7 @@ fn kept() -> RemoveOptions {
 }
 
 fn of_run(run: &str, kinds: &[Kind]) -> Filter {
-    Filter {
-        runs: vec![run.into()],
-        ..of_kinds(kinds)
-    }
+    of_kinds(kinds).with_runs([run])
 }
 
 fn is_trash_empty(base: &Path) -> bool {

@@ -138,10 +138,7 @@ impl Call {
 /// Keeps the last iteration of one run.
 fn keep_last() -> GcRequest {
     GcRequest {
-        of: Filter {
-            runs: vec![GC_RUN.into()],
-            ..Filter::default()
-        },
+        of: Filter::default().with_runs([GC_RUN]),
         rules: GcRules::Policy(Policy {
             keep: retention::KeepRules {
                 last: Some(1),

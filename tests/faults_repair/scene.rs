@@ -191,11 +191,9 @@ fn damage(base: &Path) {
         keep: TrashKeep::UntilEmptied,
         ..RemoveOptions::default()
     };
-    let filter = Filter {
-        runs: vec!["a".into()],
-        iterations: vec!["9..10".parse().unwrap()],
-        ..Filter::default()
-    };
+    let filter = Filter::default()
+        .with_runs(["a"])
+        .with_iterations(["9..10".parse().unwrap()]);
     let removed = registry.remove_many(&filter, &kept, &Silent).unwrap();
     assert_eq!(removed.moved, 2);
     let id = removed.removal.unwrap().to_string();

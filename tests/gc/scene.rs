@@ -75,17 +75,11 @@ pub(crate) fn scan(registry: &Registry) {
 }
 
 pub(crate) fn of_kinds(kinds: &[Kind]) -> Filter {
-    Filter {
-        kinds: kinds.to_vec(),
-        ..Filter::default()
-    }
+    Filter::default().with_kinds(kinds.iter().copied())
 }
 
 pub(crate) fn of_run(run: &str) -> Filter {
-    Filter {
-        runs: vec![run.into()],
-        ..Filter::default()
-    }
+    Filter::default().with_runs([run])
 }
 
 pub(crate) fn key(path: &str) -> Key {

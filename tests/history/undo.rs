@@ -113,11 +113,11 @@ fn operations_of_other_kinds_are_never_undone() {
 }
 
 fn of_run(iteration: Option<i64>) -> PinTarget {
-    PinTarget::Filter(Filter {
-        runs: vec!["mito".into()],
-        iterations: iteration.into_iter().map(Into::into).collect(),
-        ..Filter::default()
-    })
+    PinTarget::Filter(
+        Filter::default()
+            .with_runs(["mito"])
+            .with_iterations(iteration.into_iter().map(Into::into)),
+    )
 }
 
 #[test]

@@ -16,10 +16,7 @@ use crate::{
 };
 
 fn filter(run: &str) -> Filter {
-    Filter {
-        runs: vec![run.into()],
-        ..Filter::default()
-    }
+    Filter::default().with_runs([run])
 }
 
 #[test]

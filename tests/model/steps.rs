@@ -147,10 +147,7 @@ fn keep(kept: bool) -> TrashKeep {
 }
 
 fn of_run(run: usize) -> Filter {
-    Filter {
-        runs: vec![format!("run{run}").as_str().into()],
-        ..Filter::default()
-    }
+    Filter::default().with_runs([format!("run{run}").as_str()])
 }
 
 fn in_run(run: usize) -> impl Iterator<Item = Array> {
@@ -326,10 +323,7 @@ impl World {
             all: true,
             measure: true,
         };
-        let everything = Filter {
-            kinds: Kind::ALL.to_vec(),
-            ..Filter::default()
-        };
+        let everything = Filter::default().with_kinds(Kind::ALL);
         self.registry()
             .refresh(&everything, options, &Silent)
             .unwrap();

@@ -24,13 +24,10 @@ fn name(text: &str) -> PinName {
 }
 
 fn iterations(run: &str, first: i64, last: i64) -> Filter {
-    Filter {
-        iterations: vec![IterationRange {
-            first: Some(first),
-            last: Some(last),
-        }],
-        ..of_run(run)
-    }
+    of_run(run).with_iterations([IterationRange {
+        first: Some(first),
+        last: Some(last),
+    }])
 }
 
 /// A run with predictions at iterations 1000, 2000 and 3000, all old.
@@ -105,10 +102,7 @@ fn what_is_pinned_is_left_out_with_keep_going() {
         ..RemoveOptions::default()
     };
     // One by one, because the container is not removed as a whole.
-    let filter = Filter {
-        iterations: vec![1000.into(), 2000.into()],
-        ..of_run("mito")
-    };
+    let filter = of_run("mito").with_iterations([1000.into(), 2000.into()]);
     let report = registry.remove_many(&filter, &options, &Silent).unwrap();
     assert_eq!(report.artifacts.len(), 1);
     let [skipped] = report.skipped.as_slice() else {
@@ -243,10 +237,7 @@ fn a_pin_that_would_bind_nothing_is_not_made() {
     let nothing = [
         PinTarget::Filter(of_run("unknown")),
         PinTarget::Filter(iterations("m*", 7, 9)),
-        PinTarget::Filter(Filter {
-            datasets: vec!["unknown".into()],
-            ..of_run("mito")
-        }),
+        PinTarget::Filter(of_run("mito").with_datasets(["unknown"])),
         PinTarget::Artifacts(Vec::new()),
         PinTarget::Artifacts(vec![gone]),
     ];
@@ -315,10 +306,7 @@ fn pins_are_seen_in_a_read_only_catalog() {
     let registry = Registry::open_read_only(folder.path()).unwrap();
     assert_eq!(registry.pins().unwrap()[0].name, name("a"));
     assert_eq!(get(&registry, &prediction(1000)).pins, ["a"]);
-    let pinned = Filter {
-        pinned: true,
-        ..Filter::default()
-    };
+    let pinned = Filter::default().with_pinned(true);
     assert_eq!(registry.select(&pinned).unwrap().len(), 1);
     let scope = PinTarget::Filter(of_run("mito"));
     assert!(registry.pin(&name("b"), Some("x"), &scope).is_err());

@@ -24,11 +24,9 @@ fn run() -> (tempfile::TempDir, Registry) {
 }
 
 fn pin_iteration(registry: &Registry, iteration: i64) {
-    let scope = Filter {
-        runs: vec!["mito".into()],
-        iterations: vec![iteration.into()],
-        ..Filter::default()
-    };
+    let scope = Filter::default()
+        .with_runs(["mito"])
+        .with_iterations([iteration.into()]);
     let name = "scope".parse().unwrap();
     registry
         .pin(&name, Some("x"), &PinTarget::Filter(scope))
@@ -115,10 +113,7 @@ fn a_pin_on_the_run_keeps_its_containers() {
     fs::create_dir_all(folder.path().join(CONTAINER)).unwrap();
     fs::write(folder.path().join(CONTAINER).join("notes.txt"), "mine").unwrap();
     registry.record(&key(CONTAINER)).unwrap();
-    let scope = PinTarget::Filter(Filter {
-        runs: vec!["mito".into()],
-        ..Filter::default()
-    });
+    let scope = PinTarget::Filter(Filter::default().with_runs(["mito"]));
     let name = "whole".parse().unwrap();
     registry.pin(&name, Some("x"), &scope).unwrap();
     let options = RemoveOptions::default();

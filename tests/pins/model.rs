@@ -63,11 +63,9 @@ struct Known {
 
 fn filter(run: usize, range: Option<(Option<i64>, Option<i64>)>) -> Filter {
     let range = range.map(|(first, last)| IterationRange { first, last });
-    Filter {
-        runs: vec![RUNS[run].into()],
-        iterations: range.into_iter().collect(),
-        ..Filter::default()
-    }
+    Filter::default()
+        .with_runs([RUNS[run]])
+        .with_iterations(range.into_iter())
 }
 
 proptest! {
@@ -155,7 +153,7 @@ proptest! {
                 bound.push(path.clone());
             }
         }
-        let pinned = Filter { pinned: true, ..of_kinds(&Kind::ALL) };
+        let pinned = of_kinds(&Kind::ALL).with_pinned(true);
         let mut listed: Vec<String> = registry
             .select(&pinned)
             .unwrap()

@@ -65,19 +65,17 @@ fn filter() -> impl Strategy<Value = Filter> {
                 min_bytes,
                 owners,
             )| {
-                Filter {
-                    runs,
-                    kinds,
-                    iterations,
-                    datasets,
-                    parameters,
-                    states,
-                    older_than,
-                    written_before,
-                    min_bytes,
-                    owners,
-                    ..Filter::default()
-                }
+                Filter::default()
+                    .with_runs(runs)
+                    .with_kinds(kinds)
+                    .with_iterations(iterations)
+                    .with_datasets(datasets)
+                    .with_parameters(parameters)
+                    .with_states(states)
+                    .with_older_than(older_than)
+                    .with_written_before(written_before)
+                    .with_min_bytes(min_bytes)
+                    .with_owners(owners)
             },
         )
 }

@@ -257,10 +257,7 @@ pub(crate) fn measured() -> ScanOptions {
 }
 
 pub(crate) fn everything() -> Filter {
-    Filter {
-        kinds: Kind::ALL.to_vec(),
-        ..Filter::default()
-    }
+    Filter::default().with_kinds(Kind::ALL)
 }
 
 /// Every row, by path.

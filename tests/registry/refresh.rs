@@ -199,17 +199,12 @@ fn only_the_selection_is_looked_at() {
             .record(&self::key(&format!("{path}/validation.zarr")))
             .unwrap();
     }
-    let filter = Filter {
-        runs: vec!["b".into()],
-        kinds: vec![Kind::Prediction],
-        ..Filter::default()
-    };
+    let filter = Filter::default()
+        .with_runs(["b"])
+        .with_kinds([Kind::Prediction]);
     let report = registry.refresh(&filter, UNSEEN, &Silent).unwrap();
     assert_eq!((report.looked_at, report.changed), (1, 1));
-    let present = Filter {
-        states: vec![State::Present],
-        ..Filter::default()
-    };
+    let present = Filter::default().with_states([State::Present]);
     let rows = registry.select(&present).unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].key.run().as_str(), "b");

@@ -74,10 +74,7 @@ fn paths(registry: &Registry) -> Vec<String> {
 }
 
 fn of_run(run: &str) -> Filter {
-    Filter {
-        runs: vec![run.into()],
-        ..Filter::default()
-    }
+    Filter::default().with_runs([run])
 }
 
 fn kept() -> RemoveOptions {

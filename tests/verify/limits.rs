@@ -95,10 +95,7 @@ fn the_selection_restricts_rows_and_runs() {
     };
     let lost = SEALED;
     let new = "a/validation.zarr/3/crop/prediction";
-    let runs = |runs: &[&str]| Filter {
-        runs: runs.iter().map(|&run| run.into()).collect(),
-        ..Filter::default()
-    };
+    let runs = |runs: &[&str]| Filter::default().with_runs(runs.iter().copied());
     assert_eq!(found(runs(&["a"])), [lost, new]);
     assert_eq!(
         found(runs(&["bb"])),
@@ -106,10 +103,7 @@ fn the_selection_restricts_rows_and_runs() {
     );
     assert_eq!(found(runs(&["b*"])).len(), 2);
     assert_eq!(found(runs(&["../a", "none"])), [""; 0]);
-    let snapshots = Filter {
-        kinds: vec![Kind::Snapshot],
-        ..Filter::default()
-    };
+    let snapshots = Filter::default().with_kinds([Kind::Snapshot]);
     assert_eq!(found(snapshots), [""; 0]);
     assert_eq!(found(Filter::default()).len(), 4);
 }
