@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::ErrorCode;
-
 use crate::model::operation::UndoError;
 use crate::model::pin::PinError;
 
 /// What can go wrong with a catalog.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CatalogError {
     /// The base directory has no registry.
     #[error("{} has no registry", .base.display())]
@@ -235,7 +234,7 @@ pub enum CatalogError {
         /// Catalog file.
         path: PathBuf,
         /// Why.
-        source: rusqlite::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file beside the catalog could not be used.
     #[error("{operation} {} failed", .path.display())]
@@ -325,88 +324,6 @@ impl CatalogError {
         })
     }
 
-    /// Whether it says that the catalog is damaged or gone, so that a rebuild would help.
-    pub(crate) fn is_damage(&self) -> bool {
-        match self {
-            Self::Missing { .. }
-            | Self::NotAFile { .. }
-            | Self::Damaged { .. }
-            | Self::Foreign { .. }
-            | Self::Row { .. } => true,
-            // A table or column that is not there.
-            Self::Sql { source, .. } => source.sqlite_error_code() == Some(ErrorCode::Unknown),
-            _ => false,
-        }
-    }
-
-    /// Whether it says that the catalog cannot be read, though its system lets us.
-    pub(crate) fn is_unreadable(&self) -> bool {
-        let code = match self {
-            Self::Sql { source, .. } => source.sqlite_error_code(),
-            _ => None,
-        };
-        code == Some(ErrorCode::SystemIoFailure)
-    }
-
-    /// Turns what SQLite reports into the error that says what to do about it.
-    pub(crate) fn sql(operation: &'static str, path: &Path, source: rusqlite::Error) -> Self {
-        let path = path.to_owned();
-        if is_full(&source) {
-            return Self::Full { path };
-        }
-        match source.sqlite_error_code() {
-            // Statements and tables are ours: one that does not compile finds tables that are not
-            // as they were made.
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown) => {
-                Self::Damaged {
-                    path,
-                    detail: source.to_string(),
-                }
-            }
-            _ if makes_no_sense(&source) => Self::Damaged {
-                path,
-                detail: source.to_string(),
-            },
-            _ if names_nothing(&source) => Self::Damaged {
-                path,
-                detail: "a row names another that is not there".to_owned(),
-            },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::LockTimeout {
-                path,
-                waited: Duration::ZERO,
-                holder: None,
-            },
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
-            Some(ErrorCode::OperationInterrupted) => Self::Interrupted { path },
-            _ => Self::Sql {
-                operation,
-                path,
-                source,
-            },
-        }
-    }
-
-    /// The error of a migration that did not go through; a full disk is one here too.
-    pub(crate) fn migration(
-        path: &Path,
-        target: i64,
-        source: Box<dyn std::error::Error + Send + Sync>,
-    ) -> Self {
-        let path = path.to_owned();
-        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
-        while let Some(error) = cause {
-            if error.downcast_ref().is_some_and(is_full) {
-                return Self::Full { path };
-            }
-            cause = error.source();
-        }
-        Self::Migration {
-            path,
-            target,
-            source,
-        }
-    }
-
     pub(crate) fn io(operation: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io {
             operation,
@@ -414,34 +331,4 @@ impl CatalogError {
             source,
         }
     }
-}
-
-/// Whether a row has a value that nobody here writes.
-fn makes_no_sense(error: &rusqlite::Error) -> bool {
-    use rusqlite::Error as Sql;
-    matches!(
-        error,
-        Sql::FromSqlConversionFailure(..)
-            | Sql::IntegralValueOutOfRange(..)
-            | Sql::InvalidColumnType(..)
-            | Sql::Utf8Error(..)
-            | Sql::QueryReturnedNoRows
-    )
-}
-
-/// Whether a row names another that is not there. What is written is copied from rows, or was made in
-/// the same transaction.
-fn names_nothing(error: &rusqlite::Error) -> bool {
-    error
-        .sqlite_error()
-        .is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY)
-}
-
-/// Whether space was lacking: for the catalog, or for the shared memory beside it, of which SQLite
-/// only says that it could not be made larger.
-fn is_full(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| {
-        error.code == ErrorCode::DiskFull
-            || error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE
-    })
 }

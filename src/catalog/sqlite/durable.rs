@@ -7,9 +7,11 @@ use std::path::Path;
 
 use rusqlite::Transaction;
 
+use super::file::Catalog;
 use super::migrate;
+use super::options::Durability;
+use super::sync::sync_folder;
 use crate::catalog::error::CatalogError;
-use crate::catalog::{Catalog, Durability};
 
 impl Catalog {
     /// Runs a change whose commit survives a power cut whatever the handle promises otherwise.
@@ -74,8 +76,6 @@ impl Catalog {
             }
         }
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        File::open(folder)
-            .and_then(|folder| folder.sync_all())
-            .map_err(|error| CatalogError::io("syncing", folder, error))
+        sync_folder(folder)
     }
 }

@@ -6,12 +6,14 @@ use std::time::Instant;
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
+use super::backup::{Backup, Maker, ticking};
 use super::connection::{self, Access};
 use super::options::CatalogOptions;
 use super::queue::{self, WriteQueue};
-use super::{backup, fork, migrate, reserve};
+use super::{fork, migrate, reserve};
 use crate::catalog::error::CatalogError;
 use crate::model::actor::Agent;
+use crate::model::clock::Timestamp;
 use crate::model::progress::{Monitor, Phase, Silent};
 
 /// An open catalog. Usable from several threads.
@@ -111,11 +113,12 @@ impl Catalog {
         if !connection::is_behind(&self.path, connection)? {
             return Ok(());
         }
-        self.back_up_before_migration(connection, monitor)?;
+        let clock = &*self.options.clock;
+        self.maker().before_migration(connection, clock, monitor)?;
         let transaction = self.begin(connection)?;
         if connection::is_behind(&self.path, &transaction)? {
             let migrate = || migrate::migrate(&transaction);
-            backup::ticking(monitor, Phase::Migrate, migrate)
+            ticking(monitor, Phase::Migrate, migrate)
                 .map_err(|error| CatalogError::migration(&self.path, migrate::NEWEST, error))?;
         }
         transaction
@@ -127,6 +130,55 @@ impl Catalog {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder of its backups.
+    #[must_use]
+    pub fn backups(&self) -> &Path {
+        &self.backups
+    }
+
+    /// Makes a backup, unless one is younger than a day or another process makes one now. Takes no
+    /// turn to write: others read and write meanwhile.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is: the backups that there are stay. Any other if
+    /// it could not be made.
+    pub fn back_up_daily(
+        &self,
+        now: Timestamp,
+        monitor: &dyn Monitor,
+    ) -> Result<Option<Backup>, CatalogError> {
+        self.require_writing()?;
+        let maker = self.maker();
+        // Asked before a connection is taken: nearly every removal ends here.
+        if maker.has_recent(now)? {
+            return Ok(None);
+        }
+        let connection = self.take()?;
+        let made = maker.daily(&connection, now, monitor);
+        self.give_back(connection);
+        made
+    }
+
+    fn maker(&self) -> Maker<'_> {
+        Maker {
+            catalog: &self.path,
+            folder: &self.backups,
+            patience: self.options.lock_timeout,
+        }
+    }
+
+    /// Makes the reserve, or what is missing of it. A disk without room for it keeps what there was.
+    pub fn keep_reserve(&self) {
+        if !self.is_read_only() {
+            reserve::keep(&self.path);
+        }
+    }
+
+    /// Gives the reserve back to the file system. Says whether there was one.
+    pub fn give_up_reserve(&self) -> bool {
+        reserve::give_up(&self.path)
     }
 
     /// The base directory that the rows are relative to.

@@ -14,6 +14,7 @@ use super::backup::BACKUPS_DIR;
 use super::connection;
 use super::file::Catalog;
 use super::options::CatalogOptions;
+use super::sync::sync_folder;
 use crate::catalog::config::{CatalogConfig, Config};
 use crate::catalog::error::CatalogError;
 use crate::model::clock::Timestamp;
@@ -187,7 +188,7 @@ impl RegistryDir {
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(io("writing", &path))?;
-        sync(staging.path())?;
+        sync_folder(staging.path())?;
         let dir = base.join(REGISTRY_DIR);
         let made = match std::fs::rename(staging.path(), &dir) {
             Ok(()) => {
@@ -204,7 +205,7 @@ impl RegistryDir {
             }
             Err(error) => return Err(CatalogError::io("creating", &dir, error)),
         };
-        sync(base)?;
+        sync_folder(base)?;
         Ok((Self::find(base)?, made))
     }
 }
@@ -229,7 +230,7 @@ fn create_elsewhere(
     let new = staging.path().join(CATALOG_FILE);
     connection::create_file(&new, id, created_at, wal)?;
     match std::fs::hard_link(&new, path) {
-        Ok(()) => sync(parent),
+        Ok(()) => sync_folder(parent),
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(io(error)),
     }
@@ -249,12 +250,6 @@ fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
         });
     }
     catalog.registry_id()
-}
-
-fn sync(dir: &Path) -> Result<(), CatalogError> {
-    File::open(dir)
-        .and_then(|dir| dir.sync_all())
-        .map_err(|error| CatalogError::io("syncing", dir, error))
 }
 
 /// Removes what creations left in a folder that were killed long ago: just the files that they

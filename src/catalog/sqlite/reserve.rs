@@ -8,8 +8,6 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use super::file::Catalog;
-
 /// Bytes of the reserve: room for the WAL of a removal of some thousand artifacts.
 const BYTES: u64 = 4 << 20;
 /// Bytes that opening needs.
@@ -31,30 +29,28 @@ pub(in crate::catalog) fn give_up_slice(catalog: &Path) -> bool {
     cut().unwrap_or(false)
 }
 
-impl Catalog {
-    /// Makes the reserve, or what is missing of it. A disk without room for it has what there was.
-    pub fn keep_reserve(&self) {
-        let path = path_of(&self.path);
-        let length = path.symlink_metadata().map_or(0, |found| found.len());
-        if self.is_read_only() || length >= BYTES {
-            return;
-        }
-        let opened = OpenOptions::new().append(true).create(true).open(&path);
-        let Ok(mut reserve) = opened else { return };
-        // Written, not only sized: blocks that are not there cannot be given back.
-        let missing = usize::try_from(BYTES - length).unwrap_or_default();
-        let written = reserve
-            .write_all(&vec![0x5A; missing])
-            .and_then(|()| reserve.sync_all());
-        match written {
-            Ok(()) => {}
-            Err(_) if length == 0 => drop(std::fs::remove_file(&path)),
-            Err(_) => drop(reserve.set_len(length)),
-        }
+/// Makes the reserve of a catalog, or what is missing of it.
+pub(in crate::catalog) fn keep(catalog: &Path) {
+    let path = path_of(catalog);
+    let length = path.symlink_metadata().map_or(0, |found| found.len());
+    if length >= BYTES {
+        return;
     }
+    let opened = OpenOptions::new().append(true).create(true).open(&path);
+    let Ok(mut reserve) = opened else { return };
+    // Written, not only sized: blocks that are not there cannot be given back.
+    let missing = usize::try_from(BYTES - length).unwrap_or_default();
+    let written = reserve
+        .write_all(&vec![0x5A; missing])
+        .and_then(|()| reserve.sync_all());
+    match written {
+        Ok(()) => {}
+        Err(_) if length == 0 => drop(std::fs::remove_file(&path)),
+        Err(_) => drop(reserve.set_len(length)),
+    }
+}
 
-    /// Gives the reserve back to the file system. Says whether there was one.
-    pub fn give_up_reserve(&self) -> bool {
-        std::fs::remove_file(path_of(&self.path)).is_ok()
-    }
+/// Gives the reserve of a catalog back to the file system. Says whether there was one.
+pub(in crate::catalog) fn give_up(catalog: &Path) -> bool {
+    std::fs::remove_file(path_of(catalog)).is_ok()
 }

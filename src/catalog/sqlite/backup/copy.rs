@@ -12,10 +12,11 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::{AGAIN, sync};
+use super::folder::AGAIN;
 use crate::catalog::error::CatalogError;
 use crate::catalog::sqlite::connection::{self, Access, REGISTRY_ID};
 use crate::catalog::sqlite::options::CatalogOptions;
+use crate::catalog::sqlite::sync::sync_folder;
 use crate::model::clock::Timestamp;
 
 /// The version of the tables that brought the history.
@@ -64,7 +65,7 @@ pub fn check(path: &Path) -> Result<Checked, CatalogError> {
 pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
     let patience = CatalogOptions::default().lock_timeout;
     copy_open(&open(from)?, from, to, patience)?;
-    sync(to.parent().unwrap_or(Path::new("/")))
+    sync_folder(to.parent().unwrap_or(Path::new("/")))
 }
 
 /// Opens a backup for reading.
@@ -194,7 +195,7 @@ fn copy_pages(
         _ => CatalogError::Sql {
             operation: "copying",
             path: of.to_owned(),
-            source: error,
+            source: Box::new(error),
         },
     };
     let write = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;

@@ -1,0 +1,199 @@
+//! Making a backup: daily before a removal, and before every migration.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use rustix::io::Errno;
+
+use super::copy::{check, copy_open, examine, is_equal, size};
+use super::folder::{
+    Backup, Held, free_name, list, lock, make_folder, remove_leftovers, temporary_name,
+    wait_for_lock,
+};
+use crate::catalog::error::CatalogError;
+use crate::catalog::sqlite::sync::sync_folder;
+use crate::model::clock::{Clock, Timestamp};
+use crate::model::progress::{Monitor, Phase, Progress};
+
+/// How many are kept.
+const KEPT: usize = 3;
+/// A removal makes one if none is younger.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Bytes and inodes that a backup before a removal leaves free.
+const ROOM: u64 = 8 << 20;
+const INODES: u64 = 32;
+/// How often a monitor sees that the work goes on.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Makes backups of one catalog.
+pub(in crate::catalog) struct Maker<'a> {
+    /// The catalog file.
+    pub(in crate::catalog) catalog: &'a Path,
+    /// The folder of its backups.
+    pub(in crate::catalog) folder: &'a Path,
+    /// How long it waits for locks.
+    pub(in crate::catalog) patience: Duration,
+}
+
+impl Maker<'_> {
+    /// Makes a backup, unless one is younger than a day or another process makes one now. Takes no
+    /// turn to write: others read and write meanwhile.
+    pub(in crate::catalog) fn daily(
+        &self,
+        connection: &Connection,
+        now: Timestamp,
+        monitor: &dyn Monitor,
+    ) -> Result<Option<Backup>, CatalogError> {
+        self.leave_room(connection)?;
+        make_folder(self.folder)?;
+        let Some(held) = lock(self.folder, Duration::ZERO)? else {
+            return Ok(None);
+        };
+        // Another may have made it in between.
+        if self.has_recent(now)? {
+            return Ok(None);
+        }
+        ticking(monitor, Phase::Backup, || {
+            self.make(connection, now, &held).map(Some)
+        })
+    }
+
+    /// Refuses a backup that would take the last room, which the removal behind it needs. Quotas
+    /// are not seen here.
+    fn leave_room(&self, connection: &Connection) -> Result<(), CatalogError> {
+        let folder = self.folder.parent().unwrap_or(Path::new("/"));
+        let Ok(found) = rustix::fs::statvfs(folder) else {
+            return Ok(());
+        };
+        let needed = size(connection, self.catalog)?.saturating_add(ROOM);
+        let lacks_bytes = found.f_bavail.saturating_mul(found.f_frsize) < needed;
+        // A file system that makes inodes as it needs them counts none at all.
+        let lacks_inodes = found.f_files > 0 && found.f_favail < INODES;
+        if lacks_bytes || lacks_inodes {
+            let error = Errno::NOSPC.into();
+            return Err(CatalogError::io("backing up to", self.folder, error));
+        }
+        Ok(())
+    }
+
+    /// Makes the backup without which nothing is migrated. The caller holds the turn to write, and
+    /// has no transaction open.
+    pub(in crate::catalog) fn before_migration(
+        &self,
+        connection: &Connection,
+        clock: &dyn Clock,
+        monitor: &dyn Monitor,
+    ) -> Result<Backup, CatalogError> {
+        let patience = self.patience;
+        let make = || {
+            make_folder(self.folder)?;
+            let held = wait_for_lock(self.folder, self.catalog, patience)?;
+            let now = clock.now();
+            ticking(monitor, Phase::Backup, || self.make(connection, now, &held))
+        };
+        make().map_err(|error| match error {
+            CatalogError::Damaged { .. } | CatalogError::LockTimeout { .. } => error,
+            _ => CatalogError::NoBackup {
+                path: self.catalog.to_owned(),
+                folder: self.folder.to_owned(),
+                source: Box::new(error),
+            },
+        })
+    }
+
+    /// Whether a backup is younger than a day. One that is dated in the future has no age.
+    pub(in crate::catalog) fn has_recent(&self, now: Timestamp) -> Result<bool, CatalogError> {
+        let is_recent = |backup: &Backup| backup.at.age_at(now).is_some_and(|age| age < DAY);
+        Ok(list(self.folder)?.iter().any(is_recent))
+    }
+
+    /// Makes a backup of what `connection` reads.
+    fn make(
+        &self,
+        connection: &Connection,
+        now: Timestamp,
+        _held: &Held,
+    ) -> Result<Backup, CatalogError> {
+        remove_leftovers(self.folder);
+        let new = self.folder.join(temporary_name());
+        copy_open(connection, self.catalog, &new, self.patience)?;
+        let made = check(&new)
+            .map_err(|error| self.why(connection, error))
+            .and_then(|_| self.name_it(&new, now));
+        if made.is_err() {
+            let _ = fs::remove_file(&new);
+        }
+        made
+    }
+
+    /// Why a copy is not sound: nearly always because the catalog is not.
+    fn why(&self, connection: &Connection, error: CatalogError) -> CatalogError {
+        let detail = match &error {
+            CatalogError::Damaged { detail, .. } => detail.clone(),
+            CatalogError::Foreign { .. } | CatalogError::TooNew { .. } => error.to_string(),
+            _ => return error,
+        };
+        match examine(self.catalog, connection) {
+            Ok(_) => {
+                let detail = format!("the copy does not hold what was written to it: {detail}");
+                let error = std::io::Error::new(ErrorKind::InvalidData, detail);
+                CatalogError::io("writing a backup to", self.folder, error)
+            }
+            Err(_) => CatalogError::Damaged {
+                path: self.catalog.to_owned(),
+                detail,
+            },
+        }
+    }
+
+    /// Gives a sound copy its name, and lets go what is one too many.
+    fn name_it(&self, new: &Path, now: Timestamp) -> Result<Backup, CatalogError> {
+        let older = list(self.folder)?;
+        let equal = match older.first() {
+            Some(newest) if is_equal(&newest.path, new) => Some(newest.clone()),
+            _ => None,
+        };
+        let made = free_name(self.folder, now);
+        fs::rename(new, &made.path)
+            .map_err(|error| CatalogError::io("naming the backup", &made.path, error))?;
+        sync_folder(self.folder)?;
+        let mut others: Vec<Backup> = older
+            .into_iter()
+            .filter(|backup| Some(backup) != equal.as_ref())
+            .collect();
+        // The first ones stay: the newest that are not dated in the future, then the newest.
+        others.sort_by_key(|backup| backup.at > made.at);
+        for backup in equal.iter().chain(others.iter().skip(KEPT - 1)) {
+            // One that stays for now is one too many for the next one as well.
+            let _ = fs::remove_file(&backup.path);
+        }
+        Ok(made)
+    }
+}
+
+/// Runs a phase that counts nothing, and lets the monitor see every now and then that it goes on.
+pub(in crate::catalog) fn ticking<T>(
+    monitor: &dyn Monitor,
+    phase: Phase,
+    work: impl FnOnce() -> T,
+) -> T {
+    monitor.begin(phase, None);
+    let done = std::thread::scope(|scope| {
+        let (working, is_done) = mpsc::channel::<()>();
+        // Where there can be no thread, nobody is told.
+        let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
+            while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                monitor.advance(Progress::default());
+            }
+        });
+        let done = work();
+        drop(working);
+        done
+    });
+    monitor.end();
+    done
+}

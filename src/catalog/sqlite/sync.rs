@@ -1,0 +1,16 @@
+//! Making names durable.
+
+use std::fs::File;
+use std::path::Path;
+
+use crate::catalog::error::CatalogError;
+
+/// Syncs a folder, so that the names in it survive a power cut.
+///
+/// # Errors
+/// [`CatalogError::Io`].
+pub(in crate::catalog) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .map_err(|error| CatalogError::io("syncing", folder, error))
+}
