@@ -22,21 +22,21 @@ pub enum CatalogError {
         /// Catalog file.
         path: PathBuf,
     },
-    /// In the catalog's place stands something that is no regular file.
+    /// The path of the catalog is not a regular file.
     #[error("the catalog {} is {found}, not a regular file", .path.display())]
     NotAFile {
         /// Catalog file.
         path: PathBuf,
-        /// What stands there.
+        /// What is there.
         found: &'static str,
     },
-    /// In the place of the registry's folder stands something else.
+    /// The path of the registry's folder is not a folder.
     #[error("{} is not a folder", .path.display())]
     NotAFolder {
         /// Where the registry's folder would be.
         path: PathBuf,
     },
-    /// The file is no SQLite database, or a broken one.
+    /// The file is not an SQLite database, or a broken one.
     #[error("the catalog {} is damaged: {detail}", .path.display())]
     Damaged {
         /// Catalog file.
@@ -121,16 +121,16 @@ pub enum CatalogError {
         path: PathBuf,
         /// How long was waited.
         waited: Duration,
-        /// Who held it, where that can be seen.
+        /// The process that held it, if the system shows it.
         holder: Option<String>,
     },
-    /// Whoever asked did not want to wait any longer.
+    /// The caller gave the call up.
     #[error("interrupted while working with the catalog {}", .path.display())]
     Interrupted {
         /// Catalog file.
         path: PathBuf,
     },
-    /// Another file stands in the catalog's place since it was opened.
+    /// Another file is in the catalog's place since it was opened.
     #[error("the catalog {} was replaced or taken away since it was opened", .path.display())]
     Replaced {
         /// Catalog file.
@@ -142,7 +142,7 @@ pub enum CatalogError {
         /// The folder.
         path: PathBuf,
     },
-    /// What is to be begun with has a log beside it, so it is no backup.
+    /// The file to start from has a log beside it, so it is not a backup.
     #[error("{} has a log beside it that holds some of it: it is no backup", .path.display())]
     NotABackup {
         /// The file.

@@ -128,7 +128,7 @@ impl Catalog {
     /// Gives the operations that a filter selects to `each`, the newest first, until it breaks.
     ///
     /// # Errors
-    /// [`CatalogError`] where a row cannot be read, and whatever `each` returns.
+    /// [`CatalogError`] if a row cannot be read, and whatever `each` returns.
     pub fn history<E: From<CatalogError>>(
         &self,
         filter: &HistoryFilter,
@@ -145,7 +145,7 @@ impl Catalog {
     /// the call began. One operation at a time is in memory.
     ///
     /// # Errors
-    /// [`CatalogError`] where a row cannot be read, and whatever `each` returns.
+    /// [`CatalogError`] if a row cannot be read, and whatever `each` returns.
     pub fn whole_history<E: From<CatalogError>>(
         &self,
         mut each: impl FnMut(Operation, Vec<Image>) -> Result<ControlFlow<()>, E>,
@@ -163,7 +163,7 @@ impl Catalog {
         })
     }
 
-    /// Gives an operation with its images; none where there is no such one.
+    /// Gives an operation with its images; `None` if there is no such one.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -200,7 +200,7 @@ impl Catalog {
     /// as its head.
     ///
     /// # Errors
-    /// [`CatalogError`] where the catalog cannot be read.
+    /// [`CatalogError`] if the catalog cannot be read.
     pub fn check_chain(&self, noted: Option<OperationHash>) -> Result<ChainReport, CatalogError> {
         let of_none = noted == Some(OperationHash::NONE);
         let mut report = ChainReport {
@@ -253,7 +253,7 @@ impl Catalog {
         Ok(report)
     }
 
-    /// The hash of the last operation, and its number; none where there is none yet.
+    /// The hash of the last operation, and its number; `None` if there is none yet.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -271,7 +271,7 @@ impl Catalog {
             .map(|(next, _)| next)
     }
 
-    /// Checks one operation against the one before; gives its hash where it fits.
+    /// Checks one operation against the one before; gives its hash if it fits.
     fn fits(
         &self,
         connection: &Connection,

@@ -69,7 +69,7 @@ pub(super) struct Journal<'a> {
 }
 
 impl Catalog {
-    /// Runs a change in one transaction, with its history; both are committed where `change`
+    /// Runs a change in one transaction, with its history; both are committed if `change`
     /// returns `Ok`. `durably`: whatever the handle promises, the commit survives a power cut.
     pub(super) fn operate<T, E: From<CatalogError>>(
         &self,
@@ -196,7 +196,8 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// Notes new rows, numbered one after the other, as they are. `copy`: the statement of [`COPY`].
+    /// Notes new rows, numbered one after the other, as they are. `copy`: the statement of
+    /// [`COPY`].
     pub(super) fn images_of_new<'c>(
         &self,
         ids: RangeInclusive<i64>,
@@ -240,9 +241,11 @@ impl Journal<'_> {
             return Ok(());
         }
         let detail = Detail::from_entries(self.detail.take());
+        // A call that changed nothing leaves no operation: recording a key again does not grow history.
         if detail.is_none() && self.images.get() == 0 {
             return Ok(());
         }
+        // One row a process, written with its first operation.
         let agent = match self.agent.get() {
             Some(agent) => agent,
             None => {

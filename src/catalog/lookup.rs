@@ -59,7 +59,7 @@ impl Catalog {
     /// Looks up the artifact at a place.
     ///
     /// # Errors
-    /// [`CatalogError`] where the row cannot be read.
+    /// [`CatalogError`] if the row cannot be read.
     pub fn at(&self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
         self.read_with(|connection| self.at_on(connection, location))
     }
@@ -76,7 +76,7 @@ impl Catalog {
     /// Looks up an artifact by its number.
     ///
     /// # Errors
-    /// [`CatalogError`] where the row cannot be read.
+    /// [`CatalogError`] if the row cannot be read.
     pub fn by_id(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
         self.read_with(|connection| self.one(connection, BY_ID, params![id.0]))
     }
@@ -94,8 +94,8 @@ impl Catalog {
             return Ok(None);
         };
         let artifact = self.artifact_of(connection, row)?;
-        // An index sees to it that there is no other, where it is there. What binds one of two binds
-        // their data, and which of them is meant nobody can tell.
+        // The unique index rules out a second row, unless it is damaged. Then the place is
+        // ambiguous, and a pin on either row binds the data of both: so this fails closed.
         match rows.next().map_err(sql)? {
             None => Ok(Some(artifact)),
             Some(_) => Err(CatalogError::Row {

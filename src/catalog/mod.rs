@@ -20,8 +20,8 @@
 //! rollback journal `TRUNCATE` and `synchronous=EXTRA`.
 //!
 //! # Reading without the right to write
-//! A WAL catalog can be read by ordinary means only where its `-shm` file can be made. Where it
-//! cannot (read-only mount, folder of somebody else), it is opened `immutable`; a `-wal` file
+//! A WAL catalog can be read by ordinary means only if its `-shm` file can be made. If it
+//! cannot (read-only mount, folder of another user), it is opened `immutable`; a `-wal` file
 //! with content, as on a snapshot of a busy file system, would then go unread, so catalog and WAL
 //! are copied to a temporary folder and read there. [`Catalog::notice`] says which.
 //!

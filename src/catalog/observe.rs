@@ -23,15 +23,15 @@ pub(super) static OBSERVE: LazyLock<String> = LazyLock::new(|| {
     format!("UPDATE artifact SET ({columns}) = ({marks}) WHERE id = ? AND state = ?")
 });
 
-/// What [`Catalog::observe`] is told about one artifact.
+/// What was observed of one row, for [`Catalog::observe`].
 #[derive(Debug, Clone, Copy)]
 pub struct ObservedRow {
     /// Which one.
     pub id: ArtifactId,
-    /// The state that it had when somebody looked; a row that has changed since is left alone,
+    /// The state that it had before the look; a row that has changed since is left alone,
     /// unless it is sealed.
     pub state: State,
-    /// What was seen; none where there was no data.
+    /// What was seen; `None` if there was no data.
     pub seen: Option<Observation>,
     /// Whether the writer says that the data is whole.
     pub seal: Option<Seal>,
@@ -42,7 +42,7 @@ pub struct ObservedRow {
 pub struct Seal {
     /// When it was said.
     pub at: Timestamp,
-    /// What the data was then, where it was read.
+    /// Hash of the data then, if it was read.
     pub content: Option<ContentHash>,
 }
 
@@ -53,7 +53,7 @@ pub(super) enum SealChange {
     Keep,
     /// It is void, however little changed.
     Void,
-    /// It is said anew.
+    /// The data is sealed now.
     Set(Seal),
 }
 
@@ -88,9 +88,9 @@ impl Catalog {
         })
     }
 
-    /// Writes what was seen into a row, where that changes anything.
+    /// Writes what was seen into a row, if that changes anything.
     ///
-    /// Data that was written anew since it was last counted has an unknown size again, and its
+    /// Data that was written again since it was last counted has an unknown size again, and its
     /// seal is void; so is the seal of what has another size than it was sealed with. The content
     /// hash is part of the seal.
     pub(super) fn write_observation(
@@ -127,6 +127,7 @@ impl Catalog {
                 Some(seen.written_at),
                 given(None),
             ),
+            // No data yet where none was seen before: the writer may still come.
             None if before.state == State::Reserved => return Ok(false),
             None => (State::Missing, before.size, before.written_at, held),
         };

@@ -153,7 +153,7 @@ impl Catalog {
     /// Makes a pin, or lets the one of this name bind more.
     ///
     /// # Errors
-    /// [`PinError::WithoutReason`], [`PinError::Taken`] where the pin is there for
+    /// [`PinError::WithoutReason`], [`PinError::Taken`] if the pin is there for
     /// another reason, [`PinError::BindsNothing`].
     pub fn pin(
         &self,
@@ -199,6 +199,8 @@ impl Catalog {
             match what {
                 Bound::Scopes(filter) => {
                     for (run, id) in on.runs(filter)? {
+                        // A run that is named exactly is bound even while it has no artifact: later
+                        // ones are bound then.
                         let is_spelled = filter.runs.iter().any(|known| known.as_str() == run);
                         for scope in scopes_of(&run, &filter.iterations) {
                             let count = on.count(id, &scope)?;
@@ -288,6 +290,8 @@ impl Catalog {
                             change.artifacts += id.map_or(Ok(0), |id| on.count(id, &scope))?;
                             change.scopes.push(scope);
                         }
+                        // Read before they go: the detail names them, so that the operation can be
+                        // undone.
                         scopes.clone_from(&change.scopes);
                         artifacts = on.artifacts(pin)?;
                         change.artifacts += on.one(COUNT_ONE_BY_ONE, [pin])?.unwrap_or(0);

@@ -23,8 +23,8 @@ pub(super) struct Query {
     pub(super) values: Vec<Value>,
 }
 
-/// A row whose container is unknown is damaged, and is to be told, not left out: so the join is an
-/// outer one.
+/// A row whose container is unknown is damaged and must be reported, not left out: so the join is
+/// an outer one.
 const FROM: &str = concat!(
     " FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
      LEFT JOIN container ON container.id = a.container_id",
@@ -46,7 +46,7 @@ pub enum Selected {
     Unseen,
 }
 
-/// A row, or what can be told of one that cannot be read.
+/// A row, or what is known of one that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RowRead {
     /// A row that fits all rules.
@@ -142,7 +142,7 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
 }
 
 impl Query {
-    /// Names and numbers of the runs that patterns name; of every run where there are none.
+    /// Names and numbers of the runs that patterns name; of every run if there are none.
     pub(super) fn runs(patterns: &[Pattern]) -> Self {
         let mut query = Self {
             sql: "SELECT run.name, run.id FROM run WHERE 1".to_owned(),
@@ -177,7 +177,7 @@ impl Query {
         self.patterns(["parameters", "text"], &filter.parameters);
     }
 
-    /// Adds ` AND (… OR …)`, one alternative an item; nothing where there are none.
+    /// Adds ` AND (… OR …)`, one alternative an item; nothing if there are none.
     pub(super) fn any<T>(&mut self, items: &[T], mut add: impl FnMut(&mut Self, &T)) {
         for (index, item) in items.iter().enumerate() {
             self.sql
@@ -231,7 +231,7 @@ impl Catalog {
     /// Gives every artifact that a filter selects at `now` to `each`, until it breaks. Rows stream.
     ///
     /// # Errors
-    /// [`CatalogError`] where a row cannot be read, and whatever `each` returns.
+    /// [`CatalogError`] if a row cannot be read, and whatever `each` returns.
     pub fn list<E: From<CatalogError>>(
         &self,
         filter: &Filter,
@@ -239,6 +239,7 @@ impl Catalog {
         selected: Selected,
         mut each: impl FnMut(Artifact) -> Result<ControlFlow<()>, E>,
     ) -> Result<(), E> {
+        // The two conditions exclude each other, so no row matches.
         if selected == Selected::Unseen && filter.states == [State::Present] {
             return Ok(());
         }
@@ -249,10 +250,10 @@ impl Catalog {
         })
     }
 
-    /// Gives the names of the runs that patterns name, sorted; every run's where there are none.
+    /// Gives the names of the runs that patterns name, sorted; of every run if there are none.
     ///
     /// # Errors
-    /// [`CatalogError`] where they cannot be read.
+    /// [`CatalogError`] if they cannot be read.
     pub fn run_names(&self, patterns: &[Pattern]) -> Result<Vec<String>, CatalogError> {
         let Query { sql, values } = Query::runs(patterns);
         self.read("listing runs", |connection| {
@@ -284,7 +285,7 @@ impl Catalog {
     /// Gives every row of a filter to `each`, run by run, also those that cannot be read.
     ///
     /// # Errors
-    /// [`CatalogError`] where the catalog itself cannot be read, and whatever `each` returns.
+    /// [`CatalogError`] if the catalog itself cannot be read, and whatever `each` returns.
     pub fn each_row<E: From<CatalogError>>(
         &self,
         filter: &Filter,

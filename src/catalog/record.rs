@@ -1,7 +1,7 @@
 //! Recording artifacts: keys that a caller gave, and data that a scan found.
 //!
 //! What a statement costs beside its rows, such as opening every index that it writes to, is shared
-//! by rows that are inserted together. Where nothing stands between the first and the last of
+//! by rows that are inserted together. If no row is between the first and the last of
 //! some places in their order, all of them are new.
 
 use std::collections::HashMap;
@@ -38,8 +38,8 @@ pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
         rows::marks(columns)
     )
 });
-/// Whether there is a row at a place. To read a row, its names and pins are opened before anybody
-/// knows that there is one.
+/// Whether there is a row at a place. Cheaper than reading the row, which opens the
+/// tables of names and pins first.
 pub(super) const IS_AT: &str = "SELECT 1 FROM artifact WHERE container_id = ?1 AND array = ?2";
 /// Rows that one statement inserts; with more it takes no less time a row.
 const TOGETHER: usize = 16;
@@ -90,7 +90,7 @@ impl AddAssign for AdoptCounts {
     }
 }
 impl Catalog {
-    /// Records keys in one transaction, as `record` is told.
+    /// Records keys in one transaction, by the calls of `record`.
     ///
     /// # Errors
     /// Whatever `record` returns; then nothing is recorded.
@@ -150,7 +150,7 @@ impl Recorder<'_> {
     /// A row that a scan had read from the same path becomes this key's.
     ///
     /// # Errors
-    /// [`CatalogError::PathTaken`] where a caller had recorded another key with the same path.
+    /// [`CatalogError::PathTaken`] if a caller had recorded another key with the same path.
     pub fn record(&mut self, key: &Key) -> Result<Recorded, CatalogError> {
         let location = layout::canonical_location(key);
         match self.at(&location)? {
@@ -192,7 +192,7 @@ impl Recorder<'_> {
     /// Gives the artifact with this number, as it is in this transaction.
     ///
     /// # Errors
-    /// [`CatalogError`] where the row cannot be read.
+    /// [`CatalogError`] if the row cannot be read.
     pub fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
         self.catalog.one(self.transaction, BY_ID, params![id.0])
     }
@@ -292,6 +292,7 @@ impl Recorder<'_> {
     pub fn adopt_all(&mut self, found: &[&ScannedArtifact]) -> Result<AdoptCounts, CatalogError> {
         let mut adopted = AdoptCounts::default();
         for found in found.chunks(TOGETHER) {
+            // A shorter last chunk goes row by row, so that one statement serves all chunks.
             if found.len() == TOGETHER && self.are_new(found)? {
                 self.insert_together(found)?;
                 adopted.new += TOGETHER as u64;
@@ -346,7 +347,8 @@ impl Recorder<'_> {
         )
         .and_then(|statement| statement.raw_execute())
         .map_err(sql)?;
-        // Each is given the one after the highest that ever was.
+        // AUTOINCREMENT: each row got the id after the highest that ever was, so they are
+        // consecutive.
         let last = self.transaction.last_insert_rowid();
         let ids = last - (TOGETHER as i64 - 1)..=last;
         let copy = once(&mut self.copy, self.transaction, COPY).map_err(sql)?;
@@ -372,7 +374,7 @@ pub(super) fn insert(
     statement.raw_execute().map(drop)
 }
 
-/// The statement that a place holds; prepared where it is the first time.
+/// The statement in a slot; prepared at its first use.
 pub(super) fn once<'s, 'a>(
     place: &'s mut Option<CachedStatement<'a>>,
     transaction: &'a Transaction<'_>,

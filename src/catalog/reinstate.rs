@@ -28,12 +28,12 @@ pub(super) const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 \
 pub(super) const MARK_ITEM_RESTORED: &str = "UPDATE removed SET restored_at = ?3 \
      WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL";
 
-/// The highest number that is believed: above it there must be room for all others to come.
+/// The highest id that is taken from outside: AUTOINCREMENT needs the ids above it.
 const MOST: i64 = 1 << 48;
 
 impl Change<'_> {
-    /// Makes the row at the place of an artifact what the artifact was. A row that is there keeps its
-    /// number, which pins may hold; a new one has the artifact's own, where that is free.
+    /// Makes the row at the place of an artifact what the artifact was. A row that is there keeps
+    /// its number, which pins may hold; a new one has the artifact's own, if that is free.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -69,6 +69,7 @@ impl Change<'_> {
             pins: row.pins.clone(),
             ..was.clone()
         };
+        // An unchanged row leaves no image: a rebuild that is run again adds nothing to history.
         if after == row {
             return Ok(row);
         }
@@ -87,7 +88,7 @@ impl Change<'_> {
         Ok(after)
     }
 
-    /// Whether a number is nobody's: neither a row's, nor that of one that can be restored.
+    /// Whether an id is free: no row has it, nor an artifact that can be restored.
     fn is_free(&self, id: ArtifactId) -> Result<bool, CatalogError> {
         if !(1..=MOST).contains(&id.0) || self.artifact(id)?.is_some() {
             return Ok(false);

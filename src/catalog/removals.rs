@@ -72,7 +72,7 @@ pub(super) const REMOVED_FROM: &str = concat!(
     names!(),
     "WHERE container.path = ?1 AND a.array = ?2 AND a.restored_at IS NULL"
 );
-/// What kept removals moved to the trash and nobody restored.
+/// What kept removals moved to the trash and that is not restored.
 pub(super) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
      FROM removal AS r INDEXED BY removal_open CROSS JOIN moved AS m ON m.removal_id = r.id \
      WHERE r.state < 2 AND r.state = 0 AND EXISTS (SELECT 1 FROM removed AS d \
@@ -138,7 +138,7 @@ pub struct KeptItem {
     pub path: String,
 }
 
-/// What stands for a removal while it is open.
+/// State of a removal while it is open.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OpenRemoval {
     /// What has become of it.
@@ -155,7 +155,7 @@ pub struct Change<'a> {
 }
 
 impl Catalog {
-    /// Runs a change of removals in one transaction; it is committed where `change` is `Ok`.
+    /// Runs a change of removals in one transaction; it is committed if `change` is `Ok`.
     ///
     /// # Errors
     /// Whatever `change` returns, and [`CatalogError`]; then nothing is changed.
@@ -185,7 +185,7 @@ impl Catalog {
         })
     }
 
-    /// Gives what stands for each removal whose data is not gone and not back.
+    /// Gives the state of each removal whose data is not gone and not back.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -272,7 +272,7 @@ impl Catalog {
             let mut rows = statement.query([]).map_err(sql)?;
             while let Some(row) = rows.next().map_err(sql)? {
                 let id: String = row.get(0).map_err(sql)?;
-                // What is no id of a removal has no folder in the trash.
+                // An invalid id has no folder in the trash; `verify` reports it.
                 if let Ok(removal) = id.parse() {
                     each(KeptItem {
                         removal,
@@ -448,6 +448,7 @@ impl Change<'_> {
         if let Some(artifact) = self.artifact(artifact)? {
             self.journal.image(Side::Before, &artifact)?;
         }
+        // Before the delete: the copy is made from the row.
         self.copy_to_removal(id, artifact, item)?;
         self.run(DELETE, [artifact.0])?;
         Ok(())
@@ -467,7 +468,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    /// What stands for a removal; none where the catalog has no such one.
+    /// State of a removal; `None` if the catalog has no such one.
     ///
     /// # Errors
     /// [`CatalogError`].

@@ -34,8 +34,8 @@ macro_rules! key_columns {
 }
 pub(super) use key_columns;
 
-/// The columns that an observation of the data changes. `$a`: a prefix, such as `a.`. No index has any of them but `state`, so
-/// updating just these leaves the other indexes alone.
+/// The columns that an observation of the data changes. `$a`: a prefix, such as `a.`. No index has
+/// any of them but `state`, so updating just these leaves the other indexes alone.
 macro_rules! data_columns {
     ($a:literal) => {
         concat!(
@@ -299,7 +299,7 @@ pub(super) fn field<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String
     row.get(index).map_err(|error| error.to_string())
 }
 
-/// A text of a row, where it stands.
+/// A text of a row, borrowed.
 fn text<'row>(row: &'row Row<'_>, index: usize) -> Result<&'row str, String> {
     let value = row.get_ref(index).map_err(|error| error.to_string())?;
     value.as_str().map_err(|error| error.to_string())

@@ -36,7 +36,7 @@ pub(super) const AT: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
 #[derive(Debug, Clone, Default)]
 pub struct ScoreQuery<'a> {
     /// Runs, iterations, datasets and parameters; its other parts are not looked at. A score of
-    /// every dataset or parameter set is selected only where that part is empty.
+    /// every dataset or parameter set is selected only if that part is empty.
     pub of: Filter,
     /// Metrics.
     pub metrics: &'a [Pattern],
@@ -68,7 +68,7 @@ impl Recorder<'_> {
     /// [`CatalogError`].
     pub fn score(&mut self, score: &Score) -> Result<bool, CatalogError> {
         let [run, metric, dataset, parameters] = self.score_columns(score)?;
-        // SQLite has no NaN: it stands there as NULL.
+        // SQLite has no NaN: it is stored as NULL.
         let value = (!score.value.is_nan()).then_some(score.value);
         let now = self.now.0;
         let before = self.value(params![run, metric, score.iteration, dataset, parameters])?;
@@ -133,7 +133,7 @@ impl Recorder<'_> {
             .map_err(|error| self.catalog.sql("taking a score away", error))
     }
 
-    /// The value at a place: none where there is no score, `Some(None)` where it is not a number.
+    /// The value at a place: `None` if there is no score, `Some(None)` if it is not a number.
     fn value(&self, place: impl rusqlite::Params) -> Result<Option<Option<f64>>, CatalogError> {
         self.transaction
             .prepare_cached(VALUE)
@@ -187,7 +187,7 @@ impl Catalog {
     /// stream.
     ///
     /// # Errors
-    /// [`CatalogError`] where a row cannot be read, and whatever `each` returns.
+    /// [`CatalogError`] if a row cannot be read, and whatever `each` returns.
     pub fn scores<E: From<CatalogError>>(
         &self,
         query: &ScoreQuery<'_>,

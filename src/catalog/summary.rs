@@ -25,12 +25,12 @@ pub struct IterationRow {
     pub run: String,
     /// Iteration.
     pub iteration: i64,
-    /// Datasets that have anything; where outputs are selected, only those that were validated
+    /// Datasets that have anything; if outputs are selected, only those that were validated
     /// on, because what snapshots show never has an output.
     pub datasets: Vec<String>,
     /// The same of the run: every such dataset in the selection, of any iteration and state.
     pub datasets_of_run: u64,
-    /// Whether each of these has an output; where no outputs are selected, anything.
+    /// Whether each of these has an output; if no outputs are selected, anything.
     pub complete: bool,
     /// Number of outputs.
     pub outputs: u64,
@@ -58,7 +58,7 @@ pub struct RunRow {
     pub reserved: u64,
     /// Arrays whose data is gone.
     pub missing: u64,
-    /// When anything was last written, or recorded where no data was seen.
+    /// When anything was last written, or recorded if no data was seen.
     pub last_written_at: Timestamp,
     /// Bytes and files of what is present.
     #[serde(flatten)]
@@ -83,15 +83,15 @@ pub enum DuGroup {
 /// One line of disk use: what is present, and apart from it what is reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DuRow {
-    /// Run, where sums are by run or iteration.
+    /// Run, if sums are by run or iteration.
     pub run: Option<String>,
-    /// Kind, where sums are by kind.
+    /// Kind, if sums are by kind.
     pub kind: Option<Kind>,
-    /// Iteration, where sums are by iteration; none for arrays without one.
+    /// Iteration, if sums are by iteration; none for arrays without one.
     pub iteration: Option<i64>,
-    /// Dataset, where sums are by dataset; none for arrays without one.
+    /// Dataset, if sums are by dataset; none for arrays without one.
     pub dataset: Option<String>,
-    /// Number of the user whose the data is, where sums are by owner; none where nobody looked.
+    /// uid that owns the data, if sums are by owner; `None` if the owner is unknown.
     pub owner: Option<u32>,
     /// Number of arrays that are present.
     pub arrays: u64,
@@ -277,6 +277,8 @@ impl Catalog {
                         _ => entry.others += present,
                     }
                     entry.total.merge(sum);
+                    // Datasets of snapshots never have an output, so they do not make an iteration
+                    // incomplete.
                     let counts = !wants_outputs || kind != Some(Kind::Snapshot);
                     if let Some(dataset) = dataset.filter(|_| counts) {
                         fold.datasets.insert(dataset.clone());
@@ -366,7 +368,7 @@ impl Catalog {
     /// Gives what present arrays take, summed by `group`, largest first; equally large ones in the
     /// order of run and iteration, kind, name or number, what has none of it before the others.
     ///
-    /// A group where everything is reserved has a row too, with no array in it.
+    /// A group of reserved rows alone has a row too, with no array in it.
     ///
     /// # Errors
     /// [`CatalogError`].

@@ -1,8 +1,8 @@
 //! Undoing operations: what pins and scores were before them.
 //!
-//! What a pin or unpin operation changed stands in its detail. Undoing looks at the operations on the
-//! same pin that came after it, in the same transaction: only what it did and nobody changed since
-//! is taken back.
+//! What a pin or unpin operation changed is in its detail. Undoing looks at the operations on the
+//! same pin that came after it, in the same transaction: only what no later operation
+//! changed is taken back.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -23,15 +23,15 @@ pub(super) const LATER_ON_PINS: &str = "SELECT action, detail FROM operation \
      WHERE id > ?1 AND action IN ('pin', 'unpin') ORDER BY id";
 pub(super) const LET_THIS_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 \
      AND run_id = ?2 AND first IS ?3 AND last IS ?4";
-/// Binds an artifact also where it is removed, as a removal leaves it bound.
+/// Binds an artifact even if it is removed, as a removal leaves it bound.
 pub(super) const BIND_NUMBER: &str =
     "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) VALUES (?1, ?2)";
 
 impl Catalog {
-    /// Lets go what a pin operation bound anew and nobody let go since.
+    /// Lets go what a pin operation bound, unless a later operation let it go already.
     ///
     /// # Errors
-    /// [`UndoError::Already`] where nothing of it is bound any more.
+    /// [`UndoError::Already`] if nothing of it is bound any more.
     pub fn undo_pin(
         &self,
         operation: &Operation,
@@ -84,11 +84,11 @@ impl Catalog {
         })
     }
 
-    /// Binds again what an unpin operation let go. A pin that is gone is made anew, with the reason
-    /// that it had.
+    /// Binds again what an unpin operation let go. A pin that is gone is made again, with the
+    /// reason that it had.
     ///
     /// # Errors
-    /// [`UndoError::Already`] where all of it is bound, [`PinError::Taken`] where the pin is there
+    /// [`UndoError::Already`] if all of it is bound, [`PinError::Taken`] if the pin is there
     /// for another reason.
     pub fn undo_unpin(
         &self,
@@ -148,8 +148,8 @@ impl Catalog {
     /// number.
     ///
     /// # Errors
-    /// [`UndoError::Changed`] where a score is not what the operation left, [`UndoError::Already`]
-    /// where every one is what it was before; then nothing is changed.
+    /// [`UndoError::Changed`] if a score is not what the operation left, [`UndoError::Already`]
+    /// if every one is what it was before; then nothing is changed.
     pub fn undo_scores(
         &self,
         operation: &Operation,
@@ -215,7 +215,8 @@ impl Catalog {
                     bound.artifacts.retain(|id| !later.artifacts.contains(id));
                 }
                 Some(Detail::PinReleased(_)) => {}
-                // It may have let go what this operation bound, and somebody bound again since.
+                // It may have let go what this operation bound, and a later operation bound it
+                // again.
                 _ => return Err(self.no_detail("it does not say what it did to a pin")),
             }
         }

@@ -25,7 +25,7 @@ impl Catalog {
     /// compares rows with indices too; and whether rows name others that are not there.
     ///
     /// # Errors
-    /// [`CatalogError`] where it cannot be asked. Damage that stops the check is in the result.
+    /// [`CatalogError`] if it cannot be asked. Damage that stops the check is in the result.
     pub fn check_integrity(&self, indices: bool) -> Result<FileCheck, CatalogError> {
         let check = match indices {
             true => format!("PRAGMA integrity_check({MOST})"),

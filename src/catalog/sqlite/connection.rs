@@ -27,7 +27,7 @@ pub(in crate::catalog) enum Access {
     Write,
     /// Ordinary reading.
     Read,
-    /// Reading a file that nobody can change.
+    /// Reading a file that no process can change.
     Immutable,
     /// Reading a copy of catalog and WAL in a temporary folder.
     Copy(TempDir),
@@ -47,7 +47,7 @@ impl Access {
     }
 }
 
-/// Checks that a regular file with content stands at `path`.
+/// Checks that a regular file with content is at `path`.
 pub(crate) fn check_file(path: &Path) -> Result<(), CatalogError> {
     let metadata = match std::fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -130,7 +130,7 @@ fn is_full(path: &Path) -> bool {
         .is_ok_and(|found| found.f_bavail == 0 || (found.f_favail == 0 && found.f_files > 0))
 }
 
-/// The WAL, where it has content.
+/// The WAL, if it has content.
 fn wal_of(path: &Path) -> Option<std::path::PathBuf> {
     let mut wal = path.as_os_str().to_owned();
     wal.push("-wal");
@@ -140,7 +140,7 @@ fn wal_of(path: &Path) -> Option<std::path::PathBuf> {
         .then_some(wal)
 }
 
-/// Copies a catalog that nobody here can write, so no lock of SQLite's is at stake.
+/// Copies a catalog that this process cannot write, so no lock of SQLite's is at stake.
 fn copy(path: &Path, wal: &Path) -> Result<TempDir, CatalogError> {
     let io = |error| CatalogError::io("copying", path, error);
     let folder = tempfile::Builder::new()
@@ -202,7 +202,7 @@ fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Res
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
-    // Without it the partial index makes SQLite compile a statement anew at every binding.
+    // Without it the partial index makes SQLite compile a statement again at every binding.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     // Pages are input: one that makes no sense is an error, not another answer.
     connection.pragma_update(None, "cell_size_check", true)?;
@@ -224,7 +224,7 @@ fn pragma(path: &Path, connection: &Connection, name: &str) -> Result<i64, Catal
         .map_err(|error| CatalogError::sql("reading the header", path, error))
 }
 
-/// Refuses what is no catalog and what a newer version wrote.
+/// Refuses files of other programs and of newer versions.
 fn check_header(path: &Path, connection: &Connection) -> Result<(), CatalogError> {
     let application_id = pragma(path, connection, "application_id")?;
     if application_id != APPLICATION_ID {
@@ -264,7 +264,7 @@ pub(in crate::catalog) fn behind(
     })
 }
 
-/// Makes a new catalog file, whole and synced, at a path where nothing stands.
+/// Makes a new catalog file, whole and synced, at a path where nothing is yet.
 pub(in crate::catalog) fn create_file(
     path: &Path,
     registry: &str,
@@ -273,7 +273,7 @@ pub(in crate::catalog) fn create_file(
 ) -> Result<(), CatalogError> {
     let sql = |error| CatalogError::sql("creating", path, error);
     // SQLite takes an empty file for a new one. Its own would never be writable for a group, nor
-    // would the log beside it; this one is where the umask says so.
+    // would the log beside it; this one is if the umask allows it.
     std::fs::File::create_new(path).map_err(|error| CatalogError::io("creating", path, error))?;
     let connection = Connection::open(path).map_err(sql)?;
     if wal {

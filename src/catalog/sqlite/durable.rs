@@ -39,15 +39,15 @@ impl Catalog {
     }
 
     /// Makes sure that a commit which failed earlier does not come true later. Its frames may
-    /// stand in the WAL, unseen until somebody recovers it after a crash; this commit takes their
+    /// be in the WAL, unseen until a recovery after a crash; this commit takes their
     /// place.
     ///
     /// # Errors
-    /// [`CatalogError`]. A full disk is none: where such frames stand, there is room to write over
-    /// them.
+    /// [`CatalogError`]. ENOSPC is not an error here: if such frames exist, there is room to write
+    /// over them.
     pub fn forget_failed_commits(&self) -> Result<(), CatalogError> {
         let written = self.write_durably("recovering", |transaction| {
-            // Unlike an update, this writes a page even where it changes nothing.
+            // Unlike an update, this writes a page even if it changes nothing.
             transaction
                 .pragma_update(None, "user_version", migrate::NEWEST)
                 .map_err(|error| self.sql("recovering", error))

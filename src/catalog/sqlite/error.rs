@@ -109,8 +109,8 @@ fn makes_no_sense(error: &rusqlite::Error) -> bool {
     )
 }
 
-/// Whether a row names another that is not there. What is written is copied from rows, or was made in
-/// the same transaction.
+/// Whether a row names another that is not there. What is written is copied from rows, or was made
+/// in the same transaction.
 fn names_nothing(error: &rusqlite::Error) -> bool {
     error
         .sqlite_error()

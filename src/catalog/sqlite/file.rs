@@ -26,7 +26,7 @@ pub struct Catalog {
     pub(super) queue: WriteQueue,
     idle: Mutex<Vec<Connection>>,
     registration: fork::Registration,
-    /// Who changes it; none opens it for reading only.
+    /// Who changes it; `None` if it is open for reading only.
     pub(in crate::catalog) agent: Option<Agent>,
     /// Number of the agent's row, once it is committed.
     agent_id: Mutex<Option<i64>>,
@@ -39,11 +39,11 @@ const STEPS: std::ffi::c_int = 10_000;
 const MOST_IDLE: usize = 8;
 
 impl Catalog {
-    /// Opens the catalog at `path`, whose rows are relative to `base`. `agent` is who changes it: without one
-    /// it is open for reading only.
+    /// Opens the catalog at `path`, whose rows are relative to `base`. `agent` is who changes it:
+    /// without one it is open for reading only.
     ///
     /// # Errors
-    /// [`CatalogError`] where the file is missing, damaged, of another program or a newer
+    /// [`CatalogError`] if the file is missing, damaged, of another program or a newer
     /// version, or was opened before a fork. Nothing is ever created.
     pub fn open(
         path: &Path,
@@ -64,7 +64,7 @@ impl Catalog {
             }
             opened => opened?,
         };
-        // Only opening shows anything by it; what it shows is to go away then.
+        // Drops the monitor after opening, so that its progress bar disappears.
         let monitor = std::mem::replace(&mut options.monitor, Arc::new(Silent));
         let backups = options.backups.take().unwrap_or_else(|| {
             let mut name = path.as_os_str().to_owned();
@@ -91,7 +91,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// Gives a catalog its WAL back: a backup that was put in its place has none. Where others have
+    /// Gives a catalog its WAL back: a backup that was put in its place has none. If others have
     /// it open meanwhile it stays as it is, which is slower and as safe.
     fn keep_wal(&self, connection: &Connection) {
         if self.is_read_only() || self.options.network.is_some() || self.options.single_host {
@@ -109,7 +109,7 @@ impl Catalog {
         }
         let _turn = self.queue.wait(&*self.options.on_wait)?;
         self.require_its_file()?;
-        // Of those that open it at once, one backs it up and migrates it.
+        // Of several processes that open it at once, one migrates: the others find it done here.
         if !connection::is_behind(&self.path, connection)? {
             return Ok(());
         }
@@ -169,7 +169,8 @@ impl Catalog {
         }
     }
 
-    /// Makes the reserve, or what is missing of it. A disk without room for it keeps what there was.
+    /// Makes the reserve, or what is missing of it. A disk without room for it keeps what there
+    /// was.
     pub fn keep_reserve(&self) {
         if !self.is_read_only() {
             reserve::keep(&self.path);
@@ -202,7 +203,7 @@ impl Catalog {
     /// The registry's own id.
     ///
     /// # Errors
-    /// [`CatalogError`] where the row cannot be read.
+    /// [`CatalogError`] if the row cannot be read.
     pub fn registry_id(&self) -> Result<String, CatalogError> {
         let id = self.read("reading the registry's id", |connection| {
             let id = connection.query_row(connection::REGISTRY_ID, [], |row| row.get(0));
@@ -223,9 +224,9 @@ impl Catalog {
         }
     }
 
-    /// Refuses where another file stands in the catalog's place: a change would be lost, and a new
-    /// connection would read another catalog than the others of this handle. Whoever replaces the
-    /// file holds the turn.
+    /// Refuses if another file is in the catalog's place: a change would be lost, and a new
+    /// connection would read another catalog than the others of this handle. A process that
+    /// replaces the file holds the turn.
     pub(super) fn require_its_file(&self) -> Result<(), CatalogError> {
         match self.registration.is_at(&self.path) {
             true => Ok(()),
@@ -292,7 +293,8 @@ impl Catalog {
         let is_armed = self.arm(&mut connection)?;
         let result = read(&connection);
         if is_armed {
-            // What cannot be disarmed might end a change: it is not used again.
+            // An interrupt that stays armed might end a change, so the connection is not used
+            // again.
             let disarmed = connection.progress_handler(0, None::<fn() -> bool>);
             disarmed.map_err(|error| self.sql("reading", error))?;
         }
@@ -300,7 +302,7 @@ impl Catalog {
         result
     }
 
-    /// Lets a read be interrupted, where the options say by what.
+    /// Lets a read be interrupted, if the options have an interrupt.
     fn arm(&self, connection: &mut Connection) -> Result<bool, CatalogError> {
         let Some(interrupt) = self.options.interrupt.clone() else {
             return Ok(false);
@@ -311,7 +313,7 @@ impl Catalog {
         Ok(true)
     }
 
-    /// Runs a change in one transaction; it is committed where `change` returns `Ok`.
+    /// Runs a change in one transaction; it is committed if `change` returns `Ok`.
     pub(in crate::catalog) fn write<T, E: From<CatalogError>>(
         &self,
         operation: &'static str,
@@ -331,6 +333,7 @@ impl Catalog {
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let _turn = self.queue.wait(&*self.options.on_wait)?;
+        // With the turn in hand: a rebuild holds it while it replaces the file.
         self.require_its_file()?;
         let transaction = self.begin(connection)?;
         let value = change(&transaction)?;

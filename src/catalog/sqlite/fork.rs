@@ -23,7 +23,7 @@ impl Registration {
     /// Registers a handle.
     ///
     /// # Errors
-    /// [`CatalogError::Forked`] where the file was opened before a fork and is still open.
+    /// [`CatalogError::Forked`] if the file was opened before a fork and is still open.
     pub(in crate::catalog) fn new(path: &Path) -> Result<Self, CatalogError> {
         let metadata =
             std::fs::metadata(path).map_err(|error| CatalogError::io("reading", path, error))?;
@@ -40,7 +40,7 @@ impl Registration {
         Ok(Self { file, pid })
     }
 
-    /// Whether the file that the handle was opened for still stands at its path.
+    /// Whether the file that the handle was opened for is still at its path.
     pub(in crate::catalog) fn is_at(&self, path: &Path) -> bool {
         std::fs::metadata(path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
     }

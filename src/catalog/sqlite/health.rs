@@ -1,4 +1,4 @@
-//! What a catalog stands on, for people who look for a fault.
+//! The state of a catalog file, for diagnosis.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -34,7 +34,7 @@ const OPTIONS: [&str; 12] = [
     "THREADSAFE",
 ];
 
-/// What a catalog stands on.
+/// Settings and size of a catalog file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CatalogHealth {
     /// Version of the tables.
@@ -49,8 +49,8 @@ pub struct CatalogHealth {
     pub pages: i64,
     /// Pages of them that are free.
     pub free_pages: i64,
-    /// The process that writes just now, where there is one and the system tells: its number and
-    /// its program, without arguments, which may hold what is nobody's business.
+    /// The process that writes just now, if there is one and the system shows it: its pid and
+    /// its program, without arguments, which may hold secrets.
     pub lock_holder: Option<String>,
 }
 
@@ -84,21 +84,21 @@ pub struct CatalogCounts {
 /// The files of a catalog, as they are seen without opening one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CatalogFiles {
-    /// What stands in the catalog's place.
+    /// What is at the path of the catalog.
     pub stands: &'static str,
-    /// Bytes of the file; none where there is no file.
+    /// Bytes of the file; `None` if there is no file.
     pub bytes: Option<u64>,
-    /// Bytes of the log beside it; none where there is none.
+    /// Bytes of the log beside it; `None` if there is none.
     pub wal_bytes: Option<u64>,
     /// Bits of the file's mode, in octal.
     pub mode: Option<String>,
-    /// Number of the user whose the file is.
+    /// uid that owns the file.
     pub owner: Option<u32>,
 }
 
 impl CatalogFiles {
-    /// Looks at the files of the catalog at `path`. Opens none of them: that would drop the locks of
-    /// SQLite.
+    /// Looks at the files of the catalog at `path`. Opens none of them: that would drop the locks
+    /// of SQLite.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let found = std::fs::symlink_metadata(path);
@@ -136,7 +136,7 @@ impl CatalogHealth {
     }
 
     /// What SQLite was compiled with, as far as it has to do with files, locks and memory; nothing
-    /// where it does not tell.
+    /// if it does not say.
     #[must_use]
     pub fn sqlite_options() -> Vec<String> {
         let options = || -> rusqlite::Result<Vec<String>> {
@@ -151,7 +151,7 @@ impl CatalogHealth {
 }
 
 impl Catalog {
-    /// Tells what the catalog stands on.
+    /// Reads the settings and the size of the catalog file.
     ///
     /// # Errors
     /// [`CatalogError`].

@@ -26,7 +26,7 @@ pub struct CatalogOptions {
     pub durability: Durability,
     /// How long a change waits for its turn.
     pub lock_timeout: Duration,
-    /// Is told who holds the catalog when a change has waited for two seconds.
+    /// Called with the process that holds the catalog when a change has waited for two seconds.
     pub on_wait: Box<OnWait>,
     /// Ends reads and the wait for a turn. A change that has begun is never ended by it.
     pub interrupt: Option<Interrupt>,
@@ -34,11 +34,11 @@ pub struct CatalogOptions {
     pub network: Option<&'static str>,
     /// All its writers run on one host, and it keeps a rollback journal.
     pub single_host: bool,
-    /// Folder of the backups; none is `<catalog>.backups/`.
+    /// Folder of the backups; `None` is `<catalog>.backups/`.
     pub backups: Option<PathBuf>,
-    /// What dates the backup before a migration.
+    /// Dates the backup before a migration.
     pub clock: Arc<dyn Clock>,
-    /// Is told of a migration and of the backup before it.
+    /// Watches a migration and the backup before it.
     pub monitor: Arc<dyn Monitor>,
 }
 

@@ -1,20 +1,20 @@
 //! The queue in front of write transactions.
 //!
-//! SQLite's own busy handler starves writers. So whoever wants to write takes the `queue` lock,
+//! SQLite's own busy handler starves writers. So a writer takes the `queue` lock,
 //! then the `turn` lock, writes, and lets both go. The kernel hands locks out in order and takes
 //! them back from killed processes. Both are `flock`s on empty files beside the catalog, opened
-//! anew for every turn, so that threads queue like processes and a fork in another thread inherits
+//! again for every turn, so that threads queue like processes and a fork in another thread inherits
 //! nothing that outlives the unlock.
 //!
-//! Handing the catalog over after every single write costs half as much as the write. So whoever
-//! comes back soon takes `turn` again without getting in line, for as long as its [`SLICE`] lasts,
-//! and the first in line looks now and then rather than being woken. Slices are equally long, so
-//! shares are nearly equal.
+//! Handing the catalog over after every single write costs half as much as the write. So a writer
+//! that comes back soon takes `turn` again without getting in line, for as long as its [`SLICE`]
+//! lasts, and the first in line looks now and then rather than being woken. Slices are equally
+//! long, so shares are nearly equal.
 //!
-//! Locks: `<catalog>.queue` from being the first in line to the end of the slice's first transaction,
-//! `<catalog>.turn` for as long as a transaction lasts. Were `queue` let go before the first
-//! transaction, whoever was overtaken within its slice would be back in line before those who wait
-//! have woken. A crash leaves two empty files.
+//! Locks: `<catalog>.queue` from being the first in line to the end of the slice's first
+//! transaction, `<catalog>.turn` for as long as a transaction lasts. Were `queue` let go before the
+//! first transaction, a writer that was overtaken within its slice would be back in line before
+//! those who wait have woken. A crash leaves two empty files.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -27,17 +27,17 @@ use rustix::io::Errno;
 use crate::catalog::error::CatalogError;
 use crate::model::progress::Interrupt;
 
-/// After this long, whoever waits is told who holds the lock.
+/// After this long, a waiting writer learns which process holds the lock.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
-/// How often the kernel's list of locks is read for one. It comes in pieces: where others before it are
-/// freed meanwhile, it is left out.
+/// How often the kernel's list of locks is read for one. It comes in pieces: if others before it
+/// are freed meanwhile, it is left out.
 const LOOKS: usize = 4;
 
 /// How often a waiting writer asks whether it is to go on waiting.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// For so long a handle may take the turn again without getting in line. With 4 instead of 3 ms others
-/// waited 1.25 times as long, for the same rate; 2 ms took a tenth off the rate.
+/// For so long a handle may take the turn again without getting in line. With 4 instead of 3 ms
+/// others waited 1.25 times as long, for the same rate; 2 ms took a tenth off the rate.
 const SLICE: Duration = Duration::from_millis(3);
 
 /// The first in line naps for this long before it looks again, or for this share of how long it has
@@ -45,7 +45,7 @@ const SLICE: Duration = Duration::from_millis(3);
 const NAP: Duration = Duration::from_micros(200);
 const NAP_SHARE: u32 = 16;
 
-/// Is told who holds the catalog when a writer has waited for a while.
+/// Called with the process that holds the catalog when a writer has waited for a while.
 pub type OnWait = dyn Fn(&str) + Send + Sync;
 
 /// Hands out turns to write to one catalog.
@@ -65,7 +65,7 @@ pub(crate) struct Turn {
     _queue: Option<Lock>,
 }
 
-/// A lock file, and the lock on it where it was taken.
+/// A lock file, and the lock on it once it is taken.
 struct Lock {
     path: PathBuf,
     file: File,
@@ -80,7 +80,7 @@ struct Patience<'a> {
 }
 
 impl Patience<'_> {
-    /// How long to wait before this is asked again. Tells who holds the catalog, when it is time to.
+    /// How long to wait before this is asked again. Reports the holder once [`PATIENCE`] is over.
     ///
     /// # Errors
     /// [`CatalogError::LockTimeout`], [`CatalogError::Interrupted`].
@@ -233,7 +233,7 @@ impl WriteQueue {
     }
 
     /// Waits to be the first in line. Only a waiting call keeps its place in the kernel's line, and
-    /// it has no timeout: so a thread waits. Where nobody waits for the thread any more, it lets the
+    /// it has no timeout: so a thread waits. If its caller has given up, it lets the
     /// lock go as soon as it has it.
     fn wait_for(&self, queue: Lock, patience: &mut Patience<'_>) -> Result<Lock, CatalogError> {
         let (sender, receiver) = mpsc::sync_channel(1);
@@ -250,7 +250,7 @@ impl WriteQueue {
         }
     }
 
-    /// The process that holds the turn, as `pid 12 (command line)`, where the kernel tells.
+    /// The process that holds the turn, as `pid 12 (command line)`, if the kernel shows it.
     pub(crate) fn holder(&self) -> Option<String> {
         use std::os::unix::fs::MetadataExt;
         let inode = std::fs::metadata(&self.turn).ok()?.ino();
@@ -267,7 +267,7 @@ impl WriteQueue {
     }
 }
 
-/// The pid of a line of `/proc/locks`, where it is a held lock on this inode:
+/// The pid of a line of `/proc/locks`, if it is a held lock on this inode:
 /// `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`. Waiting ones have `->` behind the number.
 fn holder_of(line: &str, inode: u64) -> Option<u32> {
     let mut words = line.split_whitespace().skip(1);

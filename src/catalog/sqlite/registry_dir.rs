@@ -3,7 +3,7 @@
 //! `.dalsegno` appears whole or not at all: it is made under another name, its catalog created,
 //! closed and synced, then renamed into place. Of several processes that race, one renames and
 //! the others find the folder there. So a folder without a catalog always means a loss, and
-//! never a creation that somebody is busy with.
+//! never a creation in progress.
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
@@ -61,7 +61,7 @@ impl RegistryDir {
             .unwrap_or_else(|| self.dir().join(CATALOG_FILE))
     }
 
-    /// The folder of the catalog's backups: here also where the catalog lies elsewhere.
+    /// The folder of the catalog's backups: here even if the catalog lies elsewhere.
     #[must_use]
     pub fn backups(&self) -> PathBuf {
         self.dir().join(BACKUPS_DIR)
@@ -71,7 +71,7 @@ impl RegistryDir {
         self.config.catalog.as_ref()
     }
 
-    /// Which registry the catalog must be, where the base directory remembers that.
+    /// Which registry the catalog must be, if the base directory remembers that.
     #[must_use]
     pub fn registry(&self) -> Option<&str> {
         self.catalog_config()?.registry.as_deref()
@@ -86,8 +86,8 @@ impl RegistryDir {
     /// Whether `base` has a registry's folder.
     ///
     /// # Errors
-    /// [`CatalogError::NotAFolder`] where something else stands in its place, and
-    /// [`CatalogError::Io`] where the system does not say: that is not the same as none.
+    /// [`CatalogError::NotAFolder`] if something else is in its place, and
+    /// [`CatalogError::Io`] if the system does not say, which is not the same as absent.
     pub fn exists(base: &Path) -> Result<bool, CatalogError> {
         let path = base.join(REGISTRY_DIR);
         match std::fs::metadata(&path) {
@@ -101,7 +101,7 @@ impl RegistryDir {
     /// Finds the registry of a base directory.
     ///
     /// # Errors
-    /// [`CatalogError::NoRegistry`] where it has none, [`CatalogError::Config`] where
+    /// [`CatalogError::NoRegistry`] if it has none, [`CatalogError::Config`] if
     /// `config.toml` cannot be read.
     pub fn find(base: &Path) -> Result<Self, CatalogError> {
         if !Self::exists(base)? {
@@ -135,7 +135,7 @@ impl RegistryDir {
         })
     }
 
-    /// Makes a registry. Where another process has made one meanwhile, that one is found; the
+    /// Makes a registry. If another process has made one meanwhile, that one is found; the
     /// second value says whether this call made it.
     ///
     /// # Errors
@@ -190,6 +190,7 @@ impl RegistryDir {
             .map_err(io("writing", &path))?;
         sync_folder(staging.path())?;
         let dir = base.join(REGISTRY_DIR);
+        // The commit point: of several creations one rename succeeds, the others find its folder.
         let made = match std::fs::rename(staging.path(), &dir) {
             Ok(()) => {
                 let _moved = staging.keep();

@@ -1,13 +1,14 @@
 //! Putting another catalog in the place of one that is damaged or gone.
 //!
 //! The new one is made whole beside it, as `<catalog>.rebuild`, with the turn to write held all the
-//! while, so that nobody changes what it is made from. Then the old files get names of their own,
-//! and the new one is renamed into its place. Handles that have the old file open go on reading it
-//! and refuse to write.
+//! while, so that no process changes what it is made from. Then the old files get names of their
+//! own, and the new one is renamed into its place. Handles that have the old file open go on
+//! reading it and refuse to write.
 //!
-//! What lies beside the old catalog, above all its log, is linked to its new name before the catalog
-//! is renamed, and loses its old name afterwards. So a crash in between never parts a catalog from
-//! its log: at worst the log has a second name. Where a file system has no links, it is renamed.
+//! What lies beside the old catalog, above all its log, is linked to its new name before the
+//! catalog is renamed, and loses its old name afterwards. So a crash in between never parts a
+//! catalog from its log: at worst the log has a second name. If a file system has no links, it is
+//! renamed.
 //!
 //! Locks: the turn, from [`Replacing::begin`] on. A crash before the last rename leaves no catalog
 //! or the old one, and files that the next rebuild removes; nothing of the old one is ever deleted.
@@ -52,10 +53,10 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// Says what is wrong with a catalog; none where it is sound.
+/// Says what is wrong with a catalog; `None` if it is sound.
 ///
 /// # Errors
-/// [`CatalogError`] where it is not there or not to be read at all, cannot be read here, or a newer
+/// [`CatalogError`] if it is not there or not to be read at all, cannot be read here, or a newer
 /// version wrote it.
 pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogError> {
     connection::check_file(path)?;
@@ -141,7 +142,7 @@ pub fn has_log(path: &Path) -> bool {
     })
 }
 
-/// Reads the id of the registry out of a catalog that may be damaged, where that works.
+/// Reads the id of the registry out of a catalog that may be damaged, if that works.
 #[must_use]
 pub fn registry_of(path: &Path) -> Option<String> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -157,7 +158,7 @@ impl Replacing {
     /// Takes the turn to write, and removes what a killed rebuild has left.
     ///
     /// # Errors
-    /// [`CatalogError::LockTimeout`]; [`CatalogError::Io`] where the folder of the catalog is gone
+    /// [`CatalogError::LockTimeout`]; [`CatalogError::Io`] if the folder of the catalog is gone
     /// or cannot be written.
     pub fn begin(
         path: &Path,
@@ -180,7 +181,7 @@ impl Replacing {
         &self.staging
     }
 
-    /// Removes the new catalog and all that stands beside it.
+    /// Removes the new catalog and all files beside it.
     fn clear(&self) -> Result<(), CatalogError> {
         let suffixes = BESIDE.into_iter().chain(LOCKS).chain([""]);
         for path in suffixes.map(|suffix| with(&self.staging, suffix)) {
@@ -193,7 +194,7 @@ impl Replacing {
         Ok(())
     }
 
-    /// Gives the new catalog the permissions of the old one, so that whoever could use that can use
+    /// Gives the new catalog the permissions of the old one, so that every user of that one can use
     /// this.
     fn take_permissions(&self) -> Result<(), CatalogError> {
         match self.path.symlink_metadata() {
@@ -245,11 +246,11 @@ impl Replacing {
             .map_err(|error| CatalogError::sql("rebuilding", &self.staging, error))
     }
 
-    /// Puts the new catalog, which nobody has open any more, in the place of the old one. Gives
-    /// where the old one is now; none where there was none.
+    /// Puts the new catalog, which no connection has open any more, in the place of the old one.
+    /// Gives where the old one is now; `None` if there was none.
     ///
     /// # Errors
-    /// [`CatalogError`]; the old one then stands where it stood, or beside that.
+    /// [`CatalogError`]; the old one is then in its place, or beside it.
     pub fn install(self, now: Timestamp) -> Result<Option<PathBuf>, CatalogError> {
         let sql = |error| CatalogError::sql("rebuilding", &self.staging, error);
         let connection = self.open()?;
@@ -257,6 +258,7 @@ impl Replacing {
             let path = self.staging.clone();
             return Err(CatalogError::Damaged { path, detail });
         }
+        // Renamed without its log, the new catalog would lose what the log holds.
         take_log_in(&connection).map_err(sql)?;
         connection.close().map_err(|(_, error)| sql(error))?;
         let io = |error| CatalogError::io("rebuilding", &self.path, error);
@@ -271,7 +273,7 @@ impl Replacing {
             .filter(|s| is_there(s))
             .collect();
         for suffix in old.iter().filter(|suffix| !suffix.is_empty()) {
-            // Where that cannot be, it is renamed below.
+            // If the file system has no links, it is renamed below.
             let _ = std::fs::hard_link(with(&self.path, suffix), with(&aside, suffix));
         }
         self.sync_folder().map_err(io)?;
@@ -332,7 +334,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
     id(one).is_some_and(|found| id(other) == Some(found))
 }
 
-/// Writes the log into the file. Closing does that too, and does not tell where it fails.
+/// Writes the log into the file. Closing does that too, and reports no failure.
 fn take_log_in(connection: &Connection) -> rusqlite::Result<()> {
     // In the mode of a network file system there is no log, and nothing is done.
     let busy: i64 =

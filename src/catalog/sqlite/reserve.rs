@@ -1,8 +1,8 @@
-//! The reserve: a file beside the catalog that is given up where a full disk would refuse even a
+//! The reserve: a file beside the catalog that is given up when a full disk would refuse even a
 //! removal, because the WAL must grow. It is made with the registry, and again when there is space.
 //!
 //! Opening for writing needs some room too, for SQLite's index of the WAL: a slice is cut off the
-//! reserve for that, so that whoever opens first does not leave a removal without any.
+//! reserve for that, so that the first to open does not leave a removal without any.
 
 use std::fs::OpenOptions;
 use std::io::Write;

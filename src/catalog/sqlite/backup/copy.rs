@@ -43,25 +43,25 @@ pub struct Checked {
     pub schema: i64,
     /// Number of artifacts.
     pub artifacts: u64,
-    /// The last operation; none where the tables are older than the history, or nothing was done.
+    /// The last operation; `None` if the tables are older than the history, or nothing was done.
     pub last: Option<LastOperation>,
 }
 
-/// Checks a backup, and tells what it holds. It is read as a file that nobody changes, so this is
-/// not for a catalog that is in use; nothing is made beside it.
+/// Checks a backup, and says what it holds. It is read as a file that no process changes, so this
+/// is not for a catalog that is in use; nothing is made beside it.
 ///
 /// # Errors
-/// [`CatalogError`] where it is missing, damaged, of another program or of a newer version.
+/// [`CatalogError`] if it is missing, damaged, of another program or of a newer version.
 pub fn check(path: &Path) -> Result<Checked, CatalogError> {
     examine(path, &open(path)?)
 }
 
-/// Copies a backup to a path where nothing stands, whole and synced. The copy is in
+/// Copies a backup to a path where nothing is yet, whole and synced. The copy is in
 /// rollback-journal mode and has the permissions of `from`, which is read as a file that nobody
 /// changes.
 ///
 /// # Errors
-/// [`CatalogError`]; then nothing stands at `to` but what stood there before.
+/// [`CatalogError`]; then `to` is as it was.
 pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
     let patience = CatalogOptions::default().lock_timeout;
     copy_open(&open(from)?, from, to, patience)?;
@@ -124,7 +124,7 @@ pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, C
     })
 }
 
-/// Copies the catalog `of`, open in `from`, to a path where nothing stands. The folder around it
+/// Copies the catalog `of`, open in `from`, to a path where nothing is yet. The folder around it
 /// is not synced.
 pub(super) fn copy_open(
     from: &Connection,
@@ -147,7 +147,7 @@ pub(super) fn copy_open(
         .and_then(|()| make_room(from, of, &file, to))
         .and_then(|()| copy_pages(from, of, to, patience))
         // Bytes 18 and 19 of a database say how it is written and read: 1 is a rollback journal, 2
-        // a WAL. All pages are in the file, so it needs none, and nobody has it open.
+        // a WAL. All pages are in the file, so it needs no WAL, and no connection has it open.
         .and_then(|()| file.write_all_at(&[1, 1], 18).map_err(io))
         .and_then(|()| file.sync_all().map_err(io));
     if copied.is_err() {
@@ -166,8 +166,8 @@ pub(super) fn size(connection: &Connection, of: &Path) -> Result<u64, CatalogErr
     Ok(pragma("page_count")?.saturating_mul(pragma("page_size")?))
 }
 
-/// Takes the space that a copy needs, so that a disk or quota without it is told as such, and at
-/// once. SQLite takes a file without length for a new one, so the length stays.
+/// Takes the space that a copy needs, so that a disk or quota without it is reported as such, and
+/// at once. SQLite takes a file without length for a new one, so the length stays.
 fn make_room(from: &Connection, of: &Path, file: &File, to: &Path) -> Result<(), CatalogError> {
     match fallocate(file, FallocateFlags::KEEP_SIZE, 0, size(from, of)?) {
         Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => {
@@ -207,7 +207,7 @@ fn copy_pages(
         .map_err(error)?;
     let start = Instant::now();
     let backup = rusqlite::backup::Backup::new(from, &mut into).map_err(error)?;
-    // All pages in one step: in several, every change in between would begin the copy anew.
+    // All pages in one step: in several, every change in between would restart the copy.
     while backup.step(-1).map_err(error)? != StepResult::Done {
         if start.elapsed() >= patience {
             return Err(CatalogError::LockTimeout {
@@ -222,7 +222,7 @@ fn copy_pages(
     into.close().map_err(|(_, source)| error(source))
 }
 
-/// Whether two files hold the same; false where that cannot be read.
+/// Whether two files hold the same; false if they cannot be read.
 pub(super) fn is_equal(one: &Path, other: &Path) -> bool {
     let compare = || -> std::io::Result<bool> {
         let (mut one, mut other) = (File::open(one)?, File::open(other)?);

@@ -41,7 +41,7 @@ pub struct Backup {
 /// regular file, is left out; a folder that is not there has none.
 ///
 /// # Errors
-/// [`CatalogError::Io`] where the folder cannot be read.
+/// [`CatalogError::Io`] if the folder cannot be read.
 pub fn list(folder: &Path) -> Result<Vec<Backup>, CatalogError> {
     let io = |error| CatalogError::io("listing the backups in", folder, error);
     let entries = match fs::read_dir(folder) {
@@ -74,10 +74,10 @@ impl Drop for Held {
     }
 }
 
-/// Takes the lock of the backups of a catalog, where there are any.
+/// Takes the lock of the backups of a catalog, if there are any.
 ///
 /// # Errors
-/// [`CatalogError::LockTimeout`] where another has it for longer than `patience`.
+/// [`CatalogError::LockTimeout`] if another has it for longer than `patience`.
 pub(crate) fn hold(
     folder: &Path,
     catalog: &Path,
@@ -101,7 +101,7 @@ pub(super) fn wait_for_lock(
     })
 }
 
-/// Takes the lock; none where another has it for longer than `patience`.
+/// Takes the lock; `None` if another has it for longer than `patience`.
 pub(super) fn lock(folder: &Path, patience: Duration) -> Result<Option<Held>, CatalogError> {
     let path = folder.join(LOCK);
     let file = OpenOptions::new()
@@ -154,7 +154,7 @@ pub(super) fn make_folder(folder: &Path) -> Result<(), CatalogError> {
     }
 }
 
-/// Removes copies that somebody was killed over. Whoever makes one holds the lock, as we do.
+/// Removes copies whose making was killed. The lock, which we hold, rules out a live one.
 pub(super) fn remove_leftovers(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else {
         return;

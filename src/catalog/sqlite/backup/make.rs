@@ -184,7 +184,7 @@ pub(in crate::catalog) fn ticking<T>(
     monitor.begin(phase, None);
     let done = std::thread::scope(|scope| {
         let (working, is_done) = mpsc::channel::<()>();
-        // Where there can be no thread, nobody is told.
+        // Without a thread the monitor sees no ticks, and the work goes on.
         let _ = std::thread::Builder::new().spawn_scoped(scope, move || {
             while is_done.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 monitor.advance(Progress::default());
