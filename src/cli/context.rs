@@ -163,6 +163,7 @@ impl Context {
 
     /// Adds `--base`, if it was given, to the commands in a text, so that they can be copied.
     pub(super) fn with_base(&self, text: &str) -> String {
+        // The demonstration ends by naming DALSEGNO_BASE, so its hints need no base directory.
         let Some(base) = self.global.base.as_deref().filter(|_| !self.force_table) else {
             return text.to_owned();
         };

@@ -251,6 +251,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     if lines.len() > 1 {
         draw(&mut lines);
     }
+    // After the sum and the bars, because reserved arrays take no space.
     if reserved > 0 {
         let reserved = Usage::new(State::Reserved, reserved, Total::default());
         lines.push(reserved);

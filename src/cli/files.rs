@@ -34,6 +34,7 @@ pub(super) fn read(path: &Path, instead: &'static str) -> Result<String, Failure
 
 /// Writes a new file; fails if it exists.
 pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
+    // A plan that was reviewed must not be overwritten by another.
     let written = File::create_new(path).and_then(|mut file| {
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())

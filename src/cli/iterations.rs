@@ -94,6 +94,7 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
     let mut rows = Rows::new::<IterationRow>(context, format)?;
     let mut failure = None;
     registry.iterations(&filter, |row| {
+        // The callback returns errors of the library; a failed write is kept for afterwards.
         if failure.is_none() {
             failure = rows.push(&row).err();
         }

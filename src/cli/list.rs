@@ -45,6 +45,7 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
     if command.null {
         each(&registry, &filter, |artifact| {
+            // The exact bytes: a path need not be UTF-8.
             context
                 .stdout
                 .write_all(artifact.path().as_os_str().as_bytes())?;

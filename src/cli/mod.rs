@@ -79,6 +79,7 @@ pub fn status(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match result {
         Ok(()) => 0,
         Err(failure) => {
+            // Rows that were written before the failure still go out; the failure is what counts.
             let _ = context.flush();
             report::report(&failure, &context)
         }

@@ -84,6 +84,7 @@ impl Context {
                     Err(Error::Catalog(CatalogError::ReadOnly { .. })) => return Err(error.into()),
                     migrated => self.recovered(&migrated?),
                 }
+                // Opened again, because a query holds no writable connection.
                 reading()?
             }
             opened => opened?,

@@ -56,6 +56,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     let defaults = WalkOptions::default();
     let options = RebuildOptions {
         from: match (&command.from, command.from_disk) {
+            // Relative to the current folder, like every path that is typed.
             (Some(path), _) => RebuildFrom::Backup(std::path::absolute(path)?),
             (None, true) => RebuildFrom::Disk,
             (None, false) => RebuildFrom::Newest,

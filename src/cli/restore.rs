@@ -70,6 +70,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         ));
         return Ok(());
     }
+    // One by one: if a later target fails, the earlier ones stay restored.
     let mut report = RestoreReport::default();
     for target in &targets {
         let one = registry.restore(target)?;

@@ -105,6 +105,7 @@ struct PlanDocument<'a> {
 }
 
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
+    // A dry run also works on a read-only mount, and waits for no writer.
     let registry = if command.dry_run {
         context.open_read_only()?
     } else {

@@ -94,6 +94,7 @@ pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> 
     let mut rows = Rows::new::<RunRow>(context, format)?;
     let mut failure = None;
     registry.runs(&filter, |row| {
+        // The callback returns errors of the library; a failed write is kept for afterwards.
         if failure.is_none() {
             failure = rows.push(&row).err();
         }

@@ -155,6 +155,7 @@ impl ScoreCommand {
                     (metric.trim(), number.ok_or_else(bad)?)
                 }
                 (None, false) => return Err(usage(format!("{text} has no value"))),
+                // A removal does not look at the value.
                 (None, true) => (text.as_str(), f64::NAN),
                 (Some(_), true) => {
                     return Err(usage(format!(
@@ -249,6 +250,7 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
     let mut rows = Rows::new::<Score>(context, format)?;
     let mut failure = None;
     registry.scores(&query, |score| {
+        // The callback returns errors of the library; a failed write is kept for afterwards.
         if failure.is_none() {
             failure = rows.push(&score).err();
         }

@@ -144,6 +144,7 @@ fn run_list(context: &mut Context, command: &List) -> Result<(), Failure> {
 
 fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
     let registry = context.open()?;
+    // Only kept removals can still be restored, so only they need a confirmation.
     let kept = registry
         .trash()?
         .into_iter()

@@ -59,6 +59,7 @@ fn still_bound(
     let artifacts = match target {
         Some(PinTarget::Filter(filter)) => registry.select(filter)?,
         Some(PinTarget::Artifacts(artifacts)) => {
+            // Read again, because the call has changed their pins.
             let mut now = Vec::new();
             for artifact in artifacts {
                 now.extend(registry.get(&Target::Id(artifact.id))?);

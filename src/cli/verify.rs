@@ -152,6 +152,7 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
         report.findings = done.repaired.into_iter().chain(done.left).collect();
     }
     drop(monitor);
+    // The repaired findings come first, so the index says which they are.
     let all = report.findings.len();
     let lines = (0..).zip(&report.findings).map(|(index, finding)| Line {
         finding,

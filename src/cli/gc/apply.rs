@@ -90,6 +90,7 @@ fn carry_out(
     let mut done = 0;
     let result = registry.apply_gc(plan, &options, &monitor, |report| done = report.artifacts);
     drop(monitor);
+    // Each batch commits on its own: what an earlier batch removed stays removed.
     if done > 0 && result.is_err() {
         let done = count(done, "artifact");
         context.say(&format!(

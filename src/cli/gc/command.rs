@@ -139,12 +139,13 @@ fn open(
             partly |= !report.findings.is_empty();
             Ok(())
         };
-        // Age is what the look itself may change.
+        // The look itself may change ages, so they must not limit it.
         let filter = Filter {
             older_than: None,
             written_before: None,
             ..filter
         };
+        // First whether each row's data is there at all, then the sizes that are unknown.
         let all = RefreshOptions {
             all: true,
             measure: false,

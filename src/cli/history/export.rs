@@ -67,6 +67,7 @@ fn jsonl(out: &mut impl Write, operation: &Operation, images: &[Image]) -> Resul
 
 fn csv(out: &mut impl Write, operation: &Operation, images: &[Image]) -> Result<(), Failure> {
     let fields = operation.fields();
+    // An operation without artifacts has a line too, so that none is missing.
     if images.is_empty() {
         let empty = vec![String::new(); Artifact::FIELDS.len() + MORE.len() + 1];
         return row(out, fields.into_iter().chain(empty));

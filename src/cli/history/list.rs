@@ -141,6 +141,7 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         if known.is_empty() {
             return Err(registry.not_recorded(&target).into());
         }
+        // Several artifacts may have had this path, one after the other.
         artifacts.extend(known);
         if registry.get(&target)?.is_none() {
             gone.extend(registry.gone_from(place)?.into_iter().next());

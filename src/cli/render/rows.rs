@@ -45,6 +45,7 @@ impl<'a> Rows<'a> {
     ) -> Result<Self, Failure> {
         let (colour, width) = (context.colour(), context.width());
         let stdout = &mut context.stdout;
+        // The beginning goes out before the first row is known, so that rows stream.
         match format {
             Format::Json => write!(
                 stdout,
