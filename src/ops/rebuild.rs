@@ -341,7 +341,7 @@ impl Rebuilding<'_> {
                 // ends the rebuild.
                 entered => entered?,
             };
-            let path = trash.path_of(&id);
+            let path = trash.folder_path(&id);
             let path = path.display();
             match entered {
                 Entered::Yes { strangers } => {

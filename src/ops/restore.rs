@@ -158,7 +158,7 @@ fn restore(
     let trash = match Trash::open(base)? {
         Some(trash) => trash,
         None if removals.is_empty() => return Ok(report),
-        None => Trash::make(base)?,
+        None => Trash::open_or_create(base)?,
     };
     for (id, of_removal) in removals {
         restore_one(catalog, base, &trash, doing, id, of_removal, &mut report)?;

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::error::StorageError;
 
-/// A base directory.
+/// A base directory, held open: it is the same folder even if its path is given to another one.
 #[derive(Debug)]
 pub struct Base {
     path: Arc<Path>,
@@ -22,8 +22,10 @@ impl Base {
     /// symbolic links and `..` stay as they are, as in DaCapo's paths.
     ///
     /// # Errors
-    /// [`StorageError`] where it does not exist, is no folder, cannot be read, is a URL or not
-    /// UTF-8 (paths are handed out as text).
+    /// - [`StorageError::BaseNotFound`], [`StorageError::BaseNotAFolder`],
+    ///   [`StorageError::BaseNotReadable`] if it does not exist, is not a folder, or may not be
+    ///   listed and entered.
+    /// - [`StorageError::BaseUnusable`] if it is a URL or not UTF-8: paths are given out as text.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
         let unusable = |reason| StorageError::BaseUnusable {
             path: path.to_owned(),
@@ -43,7 +45,8 @@ impl Base {
         .map_err(|error| StorageError::io("finding", path, error))?;
         let path: std::path::PathBuf = path.components().collect();
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        // A folder that may be listed and not entered opens too, but shows nothing that is in it.
+        // Opening a folder needs permission to list it; what is in it also needs permission to
+        // enter.
         let enter = |fd: OwnedFd| statat(&fd, ".", AtFlags::empty()).map(|_| fd);
         let opened = rustix::fs::open(&path, flags, Mode::empty()).and_then(enter);
         let fd = opened.map_err(|errno| {
@@ -63,13 +66,14 @@ impl Base {
         })
     }
 
-    /// Its absolute path.
+    /// The absolute path.
     #[must_use]
     pub fn path(&self) -> &Arc<Path> {
         &self.path
     }
 
-    /// Whether nothing stands at a path in it. False where that cannot be told.
+    /// Whether nothing is at `path`, relative to the base directory. False if that cannot be found
+    /// out, so that unreadable data is not taken for absent.
     #[must_use]
     pub fn is_absent(&self, path: &str) -> bool {
         let found = statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW);
@@ -77,11 +81,11 @@ impl Base {
     }
 }
 
-/// Tells of path after path whether nothing stands there, as [`Base::lacks`] does.
+/// Checks many paths as [`Base::is_absent`] does, faster if they come folder by folder.
 ///
-/// The folder of the last path stays open, so that the next one in it is asked for by its name: the
-/// kernel looks at every component of a path. A folder that is moved meanwhile is asked as if it
-/// were in its place, so nobody may be moving any.
+/// The folder of the last path stays open, and the next name in it is looked up there: the kernel
+/// looks up every component of a path. A folder that is moved in the meantime is still asked, so
+/// the caller must hold the lock under which folders are moved.
 #[derive(Debug)]
 pub struct AbsenceCheck<'a> {
     base: &'a Base,
@@ -90,7 +94,7 @@ pub struct AbsenceCheck<'a> {
 }
 
 impl<'a> AbsenceCheck<'a> {
-    /// Asks about paths in a base directory.
+    /// Makes a check of paths in a base directory.
     #[must_use]
     pub fn new(base: &'a Base) -> Self {
         Self {
@@ -100,7 +104,7 @@ impl<'a> AbsenceCheck<'a> {
         }
     }
 
-    /// Whether nothing stands at a path. False where that cannot be told.
+    /// Whether nothing is at `path`. False if that cannot be found out.
     pub fn is_absent(&mut self, path: &str) -> bool {
         let Some((folder, name)) = path.rsplit_once('/') else {
             return self.base.is_absent(path);
@@ -131,14 +135,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_lacking_whether_asked_one_by_one_or_one_after_the_other() {
+    fn paths_are_absent_whether_checked_one_by_one_or_folder_by_folder() {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir_all(folder.path().join("a/b")).unwrap();
         fs::write(folder.path().join("a/file"), "").unwrap();
         std::os::unix::fs::symlink("nowhere", folder.path().join("a/link")).unwrap();
         std::os::unix::fs::symlink("a", folder.path().join("other")).unwrap();
         let base = Base::open(folder.path()).unwrap();
-        let mut absence = AbsenceCheck::new(&base);
+        let mut check = AbsenceCheck::new(&base);
         let paths = [
             ("a", false),
             ("a/b", false),
@@ -153,9 +157,9 @@ mod tests {
             ("other/c", true),
             ("c", true),
         ];
-        for (path, is_lacking) in paths {
-            assert_eq!(base.is_absent(path), is_lacking, "{path}");
-            assert_eq!(absence.is_absent(path), is_lacking, "{path}");
+        for (path, is_absent) in paths {
+            assert_eq!(base.is_absent(path), is_absent, "{path}");
+            assert_eq!(check.is_absent(path), is_absent, "{path}");
         }
     }
 }

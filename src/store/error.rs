@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-/// What can go wrong with data on disk.
+use rustix::io::Errno;
+
+/// An error of reading, moving or deleting data on disk.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StorageError {
     /// The base directory does not exist.
     #[error("the base directory {} does not exist", .path.display())]
@@ -11,101 +14,101 @@ pub enum StorageError {
         /// Base directory.
         path: PathBuf,
     },
-    /// The base directory is a file or something else.
+    /// The base directory is not a folder.
     #[error("the base directory {} is not a folder", .path.display())]
     BaseNotAFolder {
-        /// What was given.
+        /// The path that was given.
         path: PathBuf,
     },
-    /// The base directory may not be read.
+    /// The base directory may not be read or entered.
     #[error("the base directory {} cannot be read", .path.display())]
     BaseNotReadable {
         /// Base directory.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: std::io::Error,
     },
     /// The base directory is a URL, or its name is not UTF-8.
     #[error("the base directory \"{}\" is {reason}", .path.to_string_lossy().escape_debug())]
     BaseUnusable {
-        /// What was given.
+        /// The path that was given.
         path: PathBuf,
-        /// Why not.
+        /// Why it cannot be a base directory.
         reason: &'static str,
     },
-    /// What is to be deleted is reached through a symbolic link, or is one.
+    /// Data to move or delete is a symbolic link, or its path leads through one.
     #[error("{} is or lies below a symbolic link", .path.display())]
     Symlink {
         /// The link.
         path: PathBuf,
     },
-    /// What is to be deleted is no folder.
+    /// Data to move or delete should be a folder and is not.
     #[error("{} is not a folder", .path.display())]
     NotAFolder {
-        /// What stands there.
+        /// Its path.
         path: PathBuf,
     },
-    /// What is to be deleted is no regular file.
+    /// Data to move or delete should be a regular file and is not.
     #[error("{} is not a regular file", .path.display())]
     NotAFile {
-        /// What stands there.
+        /// Its path.
         path: PathBuf,
     },
-    /// What is to be deleted reaches into another file system.
+    /// Data to move or delete is on another file system than the base directory.
     #[error("{} is on another file system than the base directory", .path.display())]
     OtherDevice {
-        /// The folder.
+        /// Its path.
         path: PathBuf,
     },
-    /// A path from the catalog or a manifest leads out of the base directory, or is none that an
-    /// artifact can have.
-    #[error("{} is no path of an artifact below the base directory", .path.display())]
+    /// A path from the catalog or a manifest leads out of the base directory, or no artifact can
+    /// have it.
+    #[error("{} is not the path of an artifact below the base directory", .path.display())]
     Outside {
         /// The path.
         path: PathBuf,
     },
-    /// Something was changed by somebody else while it was being removed, or read to be sealed.
-    #[error("{} was changed by another process meanwhile", .path.display())]
+    /// Another process changed the data while it was being removed, or read to be sealed.
+    #[error("{} was changed by another process in the meantime", .path.display())]
     Changed {
-        /// What.
+        /// What changed.
         path: PathBuf,
     },
-    /// Array metadata that makes no sense.
+    /// The metadata of an array cannot be parsed.
     #[error("{} has damaged metadata: {detail}", .path.display())]
     DamagedMetadata {
         /// The array.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the metadata.
         detail: String,
     },
-    /// What stands in the place of a best link does not say its iteration.
+    /// A best link, or the note beside it, does not name its iteration.
     #[error("{} does not say which iteration is the best: {detail}", .path.display())]
     BestLink {
-        /// The link or file.
+        /// The link or note.
         path: PathBuf,
         /// What was found.
         detail: String,
     },
-    /// Whoever asked for it did not want to wait any longer.
+    /// The monitor cancelled.
     #[error("interrupted while looking at the data below {}", .path.display())]
     Interrupted {
         /// Base directory.
         path: PathBuf,
     },
-    /// The system refused something.
+    /// A system call failed.
     #[error("{operation} {} failed", .path.display())]
     Io {
-        /// What was done.
+        /// What was done, as in "opening".
         operation: &'static str,
-        /// To what.
+        /// To which path.
         path: PathBuf,
-        /// Why.
+        /// Cause.
         source: std::io::Error,
     },
 }
 
 impl StorageError {
-    /// Stable code of the error.
+    /// The stable code of the error, in kebab-case.
     #[must_use]
     pub fn code(&self) -> &'static str {
         match self {
@@ -122,15 +125,16 @@ impl StorageError {
             Self::DamagedMetadata { .. } => "damaged-metadata",
             Self::BestLink { .. } => "best-link",
             Self::Interrupted { .. } => "walk-interrupted",
+            // A full disk and a full quota have codes of their own: users can act on them.
             Self::Io { source, .. } => match source.raw_os_error() {
-                Some(errno) if errno == rustix::io::Errno::NOSPC.raw_os_error() => "no-space",
-                Some(errno) if errno == rustix::io::Errno::DQUOT.raw_os_error() => "over-quota",
+                Some(errno) if errno == Errno::NOSPC.raw_os_error() => "no-space",
+                Some(errno) if errno == Errno::DQUOT.raw_os_error() => "over-quota",
                 _ => "storage-io",
             },
         }
     }
 
-    /// What it is about.
+    /// The path that the error is about.
     #[must_use]
     pub fn path(&self) -> &Path {
         match self {

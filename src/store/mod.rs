@@ -1,7 +1,16 @@
 //! Data on disk: everything that touches what the runs wrote.
 //!
-//! [`Base`] is the entry: a base directory, held open. Paths below it are relative, and whatever
-//! deletes walks from its descriptor without following a symbolic link.
+//! [`Base`] is the entry: a base directory, held open. Paths below it are relative to it. Code that
+//! writes or deletes goes from its descriptor, folder by folder, and follows no symbolic link.
+//!
+//! | folder | what it does |
+//! |---|---|
+//! | `dirs` | gets to folders and files by descriptors, and asks file systems what they are |
+//! | `look` | searches for arrays and checkpoints, and looks at known paths |
+//! | `content` | counts bytes and files, hashes data |
+//! | `trash` | moves data to the trash and back |
+//! | `purge` | unlinks what is in the trash |
+//! | `workers` | the threads that look, hash and purge |
 
 mod base;
 mod content;

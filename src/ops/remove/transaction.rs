@@ -39,7 +39,7 @@ pub(crate) fn remove(
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
     let id = RemovalId::new(on.now, uuid::Uuid::new_v4().as_fields().0);
-    let trash = Trash::make(on.base)?;
+    let trash = Trash::open_or_create(on.base)?;
     let mut done = Done::default();
     let mut skipped = Vec::new();
     let doing = NewOperation {
@@ -89,7 +89,7 @@ pub(crate) fn remove(
         // The removal is done: what stops the purge is for the next one, and no error of this.
         let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
-            failures: vec![(trash.path_of(&id), error.to_string())],
+            failures: vec![(trash.folder_path(&id), error.to_string())],
             failed: 1,
             ..PurgeReport::default()
         }));

@@ -71,7 +71,7 @@ pub(crate) fn repair(
         let trash = Trash::open(base)?;
         for found in settle {
             let is_unsettled = pending.unsettled.iter().chain(&pending.due).any(|id| {
-                let path = trash.as_ref().map(|trash| trash.path_of(id));
+                let path = trash.as_ref().map(|trash| trash.folder_path(id));
                 path.is_some_and(|path| path == base.path().join(&found.path))
             });
             if !is_unsettled {

@@ -1,4 +1,4 @@
-//! Bytes and files of an array, counted folder by folder.
+//! Counting the bytes and files of an array, folder by folder.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
 use crate::store::look::Event;
 
-/// Files counted in one folder.
+/// The files of one folder.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {
     pub(crate) bytes: u64,
@@ -17,7 +17,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Counts what is no folder.
+    /// Counts an entry unless it is a folder.
     pub(crate) fn add(&mut self, kind: FileType, stat: &Stat) {
         if kind != FileType::Directory {
             self.files += 1;
@@ -33,13 +33,13 @@ impl Tally {
     }
 }
 
-/// Which array is counted.
+/// The array that is counted: found by a walk, or known to the caller by an id.
 pub(crate) enum CountOf {
     Found(PathBuf),
     Known(i64),
 }
 
-/// An array that several tasks count.
+/// The count of an array, shared by the tasks that count its folders.
 pub(crate) struct Count {
     counted: CountOf,
     sight: Observation,
@@ -51,7 +51,7 @@ pub(crate) struct Count {
 }
 
 impl Count {
-    /// Of an array with this many folders to count.
+    /// Starts the count of an array with this many folders to count.
     pub(crate) fn of(counted: CountOf, sight: Observation, folders: usize) -> Self {
         Self {
             counted,
@@ -68,17 +68,17 @@ impl Count {
         self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
     }
 
-    /// Notes that there are more folders to count.
+    /// Adds folders to count; before the folder that they are in ends.
     pub(crate) fn grow(&self, folders: usize) {
         self.open.fetch_add(folders, Ordering::Relaxed);
     }
 
-    /// Notes that something could not be counted: the size stays unknown.
+    /// Notes that something could not be counted: the size is then unknown.
     pub(crate) fn fail(&self) {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Ends one folder. The last one gives the array's event.
+    /// Ends one folder. The last one returns the event of the array.
     pub(crate) fn end(&self) -> Option<Event> {
         if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;

@@ -1,13 +1,13 @@
 //! Reading data in full: the content hash of arrays and checkpoints.
 //!
-//! Threads share the folders and files of all artifacts that are asked about, and the parts of
-//! large files, so that one array of many small files, one of a few large ones, and many arrays
-//! keep all of them busy. In memory are a buffer for each thread and, for the arrays under way, the
-//! paths and hashes of their files; as many arrays are under way as there are threads.
+//! The threads share the folders and files of all artifacts, and the parts of large files: one
+//! array of many small files, one of a few large files, and many arrays each keep all threads busy.
+//! Memory holds a buffer for each thread and, for the arrays that are being read, the paths and
+//! hashes of their files. About as many arrays are being read as there are threads.
 //!
-//! Below an artifact's folder no symbolic link is followed: each folder is opened from its parent's
-//! descriptor. A file whose inode, size or times are not the same before and after it was read has
-//! changed, and so has the artifact.
+//! Below the folder of an artifact no symbolic link is followed: each folder is opened from its
+//! parent's descriptor. If the inode, size or times of a file differ before and after it was read,
+//! the file has changed, and so has the artifact.
 
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
@@ -40,10 +40,10 @@ const SMALL: u64 = 1 << 20;
 const PART: u64 = 16 << 20;
 const BUFFER: usize = 256 << 10;
 
-/// What was read of an artifact.
+/// An artifact that was read in full.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Hashed {
-    /// Its hash.
+    /// Hash of its content.
     pub hash: ContentHash,
     /// Bytes and files that were read.
     pub size: Size,
@@ -52,18 +52,18 @@ pub struct Hashed {
 /// Why an artifact could not be read in full. Paths are relative to the base directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReadError {
-    /// Something changed or went while it was read.
+    /// Something changed or was removed while it was read.
     Changed(PathBuf),
-    /// Something cannot be read, and why.
+    /// Something cannot be read; the reason.
     Unreadable(PathBuf, String),
 }
 
-/// Reads the data of artifacts in full and gives the hash of each, by its number, to `emit`, on
-/// this thread. The monitor is told of files and bytes.
+/// Reads artifacts in full and gives the id of each look, with the hash, to `emit`, on this thread.
+/// The monitor gets files and bytes as they are read.
 ///
 /// # Errors
-/// Whatever `emit` returns; reading then ends. [`StorageError::Interrupted`] where the monitor
-/// cancels.
+/// - What `emit` returns; reading then ends.
+/// - [`StorageError::Interrupted`] if the monitor cancels.
 pub fn hash<E: From<StorageError>>(
     base: &Base,
     threads: Option<usize>,
@@ -124,7 +124,7 @@ struct Whole {
     id: i64,
     /// Relative to the base directory.
     path: PathBuf,
-    /// Its folder; the base directory where it is a file.
+    /// Its folder; the base directory if it is a file.
     root: OwnedFd,
     is_file: bool,
     entries: Mutex<Vec<Entry>>,
@@ -143,7 +143,7 @@ struct Large {
     left: AtomicUsize,
 }
 
-/// What tells whether a file is the same, and as it was.
+/// Identifies a file and its state.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -169,7 +169,7 @@ impl From<Errno> for Failed {
 }
 
 impl Stamp {
-    /// None where it is no regular file.
+    /// `None` if it is not a regular file.
     fn of(stat: &Stat) -> Option<Self> {
         let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
         let nanoseconds = |part: u64| i64::try_from(part).unwrap_or_default();
@@ -188,7 +188,7 @@ impl Stamp {
 }
 
 impl Whole {
-    /// Notes the first failure; what is left of the artifact is not read.
+    /// Notes the first failure; the rest of the artifact is not read.
     fn fail(&self, path: &Path, failed: Failed) {
         let path = match path.as_os_str().is_empty() {
             true => self.path.clone(),
@@ -244,7 +244,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 fn open_file(folder: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Stamp), Failed> {
-    // Whatever was put in the place of the file meanwhile: opening it neither waits nor acts.
+    // The file may have been replaced by a pipe or device: opening it must neither block nor act.
     let flags =
         OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(folder, name, flags, Mode::empty())?;
@@ -274,7 +274,7 @@ impl Reading<'_> {
             let mut pieces = Vec::new();
             self.read(&whole, piece, buffers, &mut pieces);
             whole.open.fetch_add(pieces.len(), Ordering::Relaxed);
-            // The last is done first.
+            // The pool does the last task first.
             let pieces = pieces.into_iter().rev();
             more.extend(pieces.map(|piece| Task::Piece(Arc::clone(&whole), piece)));
         }
@@ -285,7 +285,7 @@ impl Reading<'_> {
         sender.send((whole.id, content))
     }
 
-    /// Opens an artifact, as a look does, and gives its first piece.
+    /// Opens an artifact, as a look does, and returns its first piece.
     fn begin(&self, look: Look) -> Result<(Arc<Whole>, Piece), ReadError> {
         let is_file = look.expected == Expected::File;
         let opened = match is_file {
@@ -321,7 +321,7 @@ impl Reading<'_> {
     }
 
     fn read(&self, whole: &Whole, piece: Piece, buffers: &mut Buffers, more: &mut Vec<Piece>) {
-        // A file is named from the base directory, an error names it once.
+        // The path of an artifact that is a file is in `whole` already.
         let name_of = |folder: &Path, name: &OsStr| match whole.is_file {
             true => PathBuf::new(),
             false => folder.join(name),
@@ -364,11 +364,11 @@ impl Reading<'_> {
     ) -> Result<(), Failed> {
         let text = match readlinkat(folder, name, Vec::new()) {
             Ok(text) => text,
-            // No link any more.
+            // Replaced by something that is not a link.
             Err(Errno::INVAL) => return Err(Failed::Changed),
             Err(errno) => return Err(errno.into()),
         };
-        // What counting takes for its size, which may be another than that of the text.
+        // The size that counting takes; on some file systems the text has another length.
         let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
         let bytes = u64::try_from(stat.st_size).unwrap_or_default();
         let content = blake3::hash(text.to_bytes()).into();
@@ -412,7 +412,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Reads one part of a large file; the last one ends the file.
+    /// Reads one part of a large file. The last part to be read makes the hash of the file.
     fn part(
         &self,
         whole: &Whole,
@@ -456,7 +456,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    /// Feeds a hash with a stretch of a file that is to be as it was when it was opened.
+    /// Hashes a stretch of a file, and checks that the file is as it was when it was opened.
     fn feed(
         &self,
         hasher: &mut blake3::Hasher,
@@ -491,7 +491,7 @@ impl Reading<'_> {
     }
 }
 
-/// Lists a folder of an artifact. An error says at which of its names it was.
+/// Lists a folder of an artifact. An error names the entry that it is about.
 fn list(
     whole: &Whole,
     path: &Path,

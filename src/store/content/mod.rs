@@ -1,4 +1,4 @@
-//! What arrays and checkpoints hold: bytes and files counted, data hashed.
+//! The data of arrays and checkpoints: counting bytes and files, hashing.
 
 mod count;
 mod hash;

@@ -1,8 +1,9 @@
 //! Getting to a folder below the base directory without following a symbolic link.
 //!
 //! Every component is opened from its parent's descriptor with `O_NOFOLLOW`. So a folder that is
-//! swapped for a link meanwhile is refused, and what was opened stays what it was. Where the kernel
-//! can do the same in one call (`openat2`), it does; whatever it refuses is walked, to say why.
+//! swapped for a link in the meantime is refused, and an open folder stays the same folder. One
+//! call of `openat2` does all of that at once and is tried first. If it fails, the path is walked,
+//! which finds the component that is at fault.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -25,19 +26,21 @@ pub(crate) fn open_folder(
     openat(parent, name, flags, Mode::empty())
 }
 
-/// What to do where a component does not exist.
+/// What to do if a component of a path does not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum IfAbsent {
     ReturnNone,
     Create,
 }
 
-/// Opens the folder at `path` below the base directory. None where it, or a folder above it, does
+/// Opens the folder at `path` below the base directory. `None` if it, or a folder above it, does
 /// not exist.
 ///
 /// # Errors
-/// [`StorageError`] where a component is a symbolic link or no folder, or lies on another file
-/// system than the base directory.
+/// - [`StorageError::Symlink`], [`StorageError::NotAFolder`] if a component is one.
+/// - [`StorageError::OtherDevice`] if a component is on another file system than the base directory.
+/// - [`StorageError::Outside`] if the path has a `..` or is absolute.
+/// - [`StorageError::Io`] if a component cannot be opened or created.
 pub(crate) fn descend(
     base: &Base,
     path: &Path,
@@ -73,7 +76,7 @@ pub(crate) fn descend(
                             ));
                         }
                     }
-                    // The new name must be as durable as what is put into it.
+                    // Data that is moved in here is acknowledged: its parent must be as durable.
                     rustix::fs::fsync(&folder).map_err(|errno| {
                         StorageError::io("syncing", &base.path().join(&walked), errno)
                     })?;
@@ -92,7 +95,7 @@ pub(crate) fn descend(
     Ok(Some(folder))
 }
 
-/// Opens the folder at `path` in one call; none where that does not work, for whatever reason.
+/// Opens the folder at `path` in one call; `None` if that fails for any reason.
 fn descend_at_once(base: &Base, path: &Path) -> Option<OwnedFd> {
     let is_plain = |component| matches!(component, Component::Normal(_));
     if path.as_os_str().is_empty() || !path.components().all(is_plain) {
@@ -101,12 +104,12 @@ fn descend_at_once(base: &Base, path: &Path) -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let folder = openat2(base.as_fd(), path, flags, Mode::empty(), resolve).ok()?;
-    // A subvolume has a device of its own and is no mount.
+    // NO_XDEV lets btrfs subvolumes pass, and renames do not leave them: compare devices as well.
     let device = |fd: BorrowedFd<'_>| fstat(fd).ok().map(|stat| stat.st_dev);
     (device(folder.as_fd())? == device(base.as_fd())?).then_some(folder)
 }
 
-/// Says why a folder could not be opened: what stands there instead.
+/// The error of a folder that could not be opened, by what is in its place.
 pub(crate) fn open_error(
     parent: BorrowedFd<'_>,
     name: &OsStr,
@@ -126,6 +129,7 @@ pub(crate) fn open_error(
     StorageError::io("opening", &path, errno)
 }
 
+/// The device of the file system that a folder is on.
 pub(crate) fn device_of(folder: BorrowedFd<'_>, path: &Path) -> Result<u64, StorageError> {
     fstat(folder)
         .map(|stat| stat.st_dev)

@@ -1,7 +1,7 @@
-//! What is moved to the trash and back: a folder, or the one file of a checkpoint, and what tells
-//! it from any other.
+//! The entries that move to the trash and back: the folder of an array or container, or the file of
+//! a checkpoint. Each is known by its device and inode.
 //!
-//! Nothing is ever reached through a symbolic link, and a link itself is neither.
+//! No entry is reached through a symbolic link, and a link is not an entry.
 
 use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,23 +15,23 @@ use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, device_of, open_folder};
 use crate::store::error::StorageError;
 
-/// What tells a folder or file from any other on its file system.
+/// Identifies a folder or file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntryId {
-    /// Device; as a number it is good until the next reboot only.
+    /// Number of the device. It may change at a reboot.
     pub device: u64,
-    /// Inode.
+    /// Number of the inode on that device.
     pub inode: u64,
 }
 
-/// Whether something is moved as a folder or as a file.
+/// The type of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntryType {
     /// A folder with everything in it.
     #[default]
     Folder,
-    /// A regular file, whatever other names it has.
+    /// A regular file; it may have other names, as a hard link has.
     File,
 }
 
@@ -43,11 +43,14 @@ impl EntryType {
     }
 }
 
-/// Identifies the folder or file at `path`, relative to the base directory; `None` if nothing is there.
+/// Identifies the folder or file at `path`, relative to the base directory. `None` if nothing is
+/// there.
 ///
 /// # Errors
-/// [`StorageError`] where it is reached through a symbolic link, is not of this type, or lies on
-/// another file system than the base directory.
+/// - [`StorageError::Symlink`] if a component of the path is a symbolic link.
+/// - [`StorageError::NotAFolder`], [`StorageError::NotAFile`] if it is not of this type.
+/// - [`StorageError::OtherDevice`] if it is on another file system than the base directory.
+/// - [`StorageError::Io`] if it cannot be read.
 pub fn entry_at(
     base: &Base,
     path: &Path,
@@ -79,7 +82,7 @@ pub fn entry_at(
     }
 }
 
-/// Identifies what has a name in a folder; none where there is nothing of this form.
+/// Identifies the entry with this name in an open folder. `None` if there is none of this type.
 pub(crate) fn identify(
     folder: &OwnedFd,
     name: &str,
@@ -116,7 +119,7 @@ fn of_stat(stat: &Stat) -> EntryId {
     }
 }
 
-/// Folder and name of a path.
+/// Splits a path into the path of its folder, and its name in that.
 pub(crate) fn split(path: &Path) -> (&Path, &OsStr) {
     (
         path.parent().unwrap_or(Path::new("")),

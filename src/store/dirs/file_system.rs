@@ -1,4 +1,4 @@
-//! What is to be known of a file system by people who look for a fault.
+//! What a file system is and what it allows, for `doctor`.
 
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -11,8 +11,8 @@ use super::mounts::unescape_mount;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
-/// Options of a mount that change what is safe or what is seen. Others may hold names of users and
-/// hosts, and say nothing here.
+/// Mount options that change what is safe or visible. Others are left out: they may hold names of
+/// users and hosts.
 const OPTIONS: [&str; 15] = [
     "ro",
     "sync",
@@ -31,34 +31,35 @@ const OPTIONS: [&str; 15] = [
     "actimeo",
 ];
 
-/// A file system, and what the user may do at a path on it. What the system does not tell is none.
+/// A file system, and what this user may do at a path on it. `None` is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct FileSystem {
     /// Its type, such as `ext4` or `nfs4`.
     #[serde(rename = "type")]
     pub name: Option<String>,
-    /// The kind of network file system that it is, by `statfs`; none is a local one.
+    /// The kind of network file system, by `statfs`; `None` if it is local.
     pub network: Option<&'static str>,
-    /// Options of its mount that matter.
+    /// Mount options that change what is safe or visible.
     pub options: Vec<String>,
-    /// Whether nobody can write there.
+    /// Whether it is mounted read-only.
     pub is_read_only: Option<bool>,
     /// Whether this user may write at the path.
     pub may_write: bool,
-    /// Bytes in all.
+    /// Size in bytes.
     pub bytes: Option<u64>,
-    /// Bytes that an ordinary user can still write.
+    /// Bytes that a user other than root can still write.
     pub free_bytes: Option<u64>,
-    /// Inodes in all; 0 where they are made as they are needed.
+    /// Number of inodes; 0 if the file system makes them as needed.
     pub inodes: Option<u64>,
-    /// Inodes that an ordinary user can still use.
+    /// Inodes that a user other than root can still use.
     pub free_inodes: Option<u64>,
-    /// Why the system does not tell, where it does not.
+    /// Why the file system could not be asked.
     pub problem: Option<String>,
 }
 
 impl FileSystem {
-    /// Asks about the file system that `path` lies on. Reads no data.
+    /// Asks the system about the file system that `path` is on. Reads no data.
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let (network, problem) = match fs_kind(path) {
@@ -89,8 +90,8 @@ impl FileSystem {
     }
 }
 
-/// Type and options of the mount that a path lies on: the one that leads farthest, and of several
-/// at one place the last.
+/// Type and options of the mount that a path is on: the deepest mount point above it, and the last
+/// mount if there are several at that point.
 fn mount_of(mounts: &str, path: &Path) -> Option<(String, Vec<String>)> {
     let lines = mounts.lines().filter_map(|line| {
         let (place, kind) = line.split_once(" - ")?;
@@ -115,17 +116,17 @@ fn mount_of(mounts: &str, path: &Path) -> Option<(String, Vec<String>)> {
     Some((name, options))
 }
 
-/// Bytes that an ordinary user can still write on the file system of the base directory.
+/// Bytes that a user other than root can still write on the file system of the base directory.
 ///
 /// # Errors
-/// [`StorageError::Io`].
+/// [`StorageError::Io`] if the file system cannot be asked.
 pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
     fstatvfs(base.as_fd())
         .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
         .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
 }
 
-/// The umask of this process; none where the system does not tell.
+/// The umask of this process, in octal; `None` if `/proc` does not say.
 #[must_use]
 pub fn umask() -> Option<String> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;

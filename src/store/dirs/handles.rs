@@ -1,8 +1,8 @@
 //! Opening the folders of a walk.
 //!
-//! The kernel looks at every component of a path, so a folder is opened by its name alone where the
-//! one around it is open still. Not many are kept open for that: a tree may be deeper than there
-//! are descriptors.
+//! The kernel looks up every component of a path. So a folder is opened by its name alone if its
+//! parent is still open. Few folders are kept open for that: a tree may be deeper than the process
+//! has descriptors.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -14,10 +14,10 @@ use rustix::io::Errno;
 use crate::store::base::Base;
 use crate::store::dirs::open_folder;
 
-/// Folders that are kept open at once, about.
+/// About how many folders are kept open at once.
 const MOST_KEPT: usize = 32;
 
-/// A folder to open.
+/// A folder that is not open yet.
 pub(crate) struct FolderRef {
     /// Relative to the base directory.
     pub(crate) path: PathBuf,
@@ -30,16 +30,16 @@ impl FolderRef {
     }
 }
 
-/// A folder that stays open for those in it.
+/// A folder that stays open for its subfolders.
 pub(crate) struct FolderHandle {
     pub(crate) fd: OwnedFd,
-    _one_of: Arc<()>,
+    _counted: Arc<()>,
 }
 
-/// The folders of one walk.
+/// Opens the folders of one walk and counts those that are kept open.
 pub(crate) struct FolderHandles<'a> {
     base: &'a Base,
-    /// One reference for each folder that is kept, and this one.
+    /// Its reference count is the number of folders that are kept open, plus this one.
     kept: Arc<()>,
 }
 
@@ -51,7 +51,7 @@ impl<'a> FolderHandles<'a> {
         }
     }
 
-    /// Opens a folder; its last component is never followed.
+    /// Opens a folder; a symbolic link as the last component is not followed.
     pub(crate) fn open(&self, place: &FolderRef) -> Result<OwnedFd, Errno> {
         let path = place.path.as_os_str().as_bytes();
         match (&place.parent, path) {
@@ -64,16 +64,16 @@ impl<'a> FolderHandles<'a> {
         }
     }
 
-    /// Keeps a folder open for those in it.
+    /// Keeps a folder open for its subfolders.
     pub(crate) fn keep(&self, fd: OwnedFd) -> Arc<FolderHandle> {
         Arc::new(FolderHandle {
             fd,
-            _one_of: Arc::clone(&self.kept),
+            _counted: Arc::clone(&self.kept),
         })
     }
 
-    /// The place of a folder in one that is open.
-    pub(crate) fn place(&self, path: PathBuf, parent: &Arc<FolderHandle>) -> FolderRef {
+    /// Refers to a subfolder of an open folder.
+    pub(crate) fn subfolder(&self, path: PathBuf, parent: &Arc<FolderHandle>) -> FolderRef {
         let may_keep = Arc::strong_count(&self.kept) <= MOST_KEPT;
         FolderRef {
             path,

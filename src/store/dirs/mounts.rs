@@ -1,4 +1,4 @@
-//! Where other file systems are mounted: no rename leaves one, and nothing in one is deleted.
+//! Mounts of other file systems: a rename cannot cross them, and nothing on them is deleted.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,13 @@ use crate::store::error::StorageError;
 /// Mount points below the base directory, relative to the base directory.
 ///
 /// # Errors
-/// [`StorageError::Io`] where the system's list of mounts cannot be read.
+/// [`StorageError::Io`] if the list of mounts cannot be read. If there is no `/proc`, the result is
+/// empty.
 pub fn mounts_below(base: &Base) -> Result<Vec<PathBuf>, StorageError> {
     let list = Path::new("/proc/self/mountinfo");
     let text = match std::fs::read_to_string(list) {
         Ok(text) => text,
-        // Without /proc nobody can tell; the purge still refuses another device.
+        // Without /proc mounts are unknown; the purge still refuses folders on another device.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(StorageError::io("reading", list, error)),
     };

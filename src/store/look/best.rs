@@ -1,8 +1,8 @@
 //! The best links of DaCapo's checkpoints: which iterations are the best of a run.
 //!
 //! `<run>/checkpoints/<dataset>/<criterion>` is a symbolic link to `…/iterations/<N>`, absolute, so
-//! that it dangles once the base directory was moved; `<criterion>.json` beside it says
-//! `{"iteration": N}`. Either is believed, by its text; no link is followed.
+//! that it dangles after the base directory was moved. `<criterion>.json` beside it says
+//! `{"iteration": N}`. The text of either counts; no link is followed.
 
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -16,23 +16,24 @@ use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
 
-/// Files larger than this are no word about a best iteration.
+/// What is read of a note; the rest of a larger file is not.
 const MOST_BYTES: u64 = 64 << 10;
 
-/// A word of DaCapo that an iteration is the best.
+/// DaCapo's statement that an iteration is the best by a criterion.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct BestLink {
     /// Dataset and criterion, as in `crop7/voi`.
     pub name: String,
-    /// Iteration.
+    /// The best iteration.
     pub iteration: i64,
 }
 
 /// Reads the best links of a run.
 ///
 /// # Errors
-/// [`StorageError`] where something cannot be read, or where a link or file that stands in the
-/// place of a best link does not say its iteration: it is never taken for "no best".
+/// - [`StorageError::Io`] if something cannot be read.
+/// - [`StorageError::BestLink`] if a link or note does not name an iteration. Taking it for "no
+///   best" would let the best iteration be removed.
 pub fn best_links(base: &Base, run: &str) -> Result<Vec<BestLink>, StorageError> {
     let path = Path::new(run).join("checkpoints");
     let Some(top) = descend(base, &path, IfAbsent::ReturnNone)? else {
@@ -80,7 +81,7 @@ fn look(
         let path = here.join(name);
         match kind {
             FileType::Directory if matches!(name.to_str(), Some("." | "..")) => {}
-            // The checkpoints themselves.
+            // Holds the checkpoints themselves.
             FileType::Directory if is_top && name == Path::new("iterations") => {}
             FileType::Directory => folders.push(child),
             FileType::Symlink => {
@@ -101,7 +102,7 @@ fn look(
     Ok(())
 }
 
-/// The iteration that a link leads to: the name behind `iterations/`. None where it is gone.
+/// The iteration that a link leads to: the name after `iterations/`. `None` if the link is gone.
 fn of_link(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, StorageError> {
     let target = match readlinkat(folder, name, Vec::new()) {
         Ok(target) => target,
@@ -120,7 +121,7 @@ fn of_link(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, St
     }
 }
 
-/// The iteration that a note names; none where it is gone or is about something else.
+/// The iteration that a note names; `None` if it is gone or is about something else.
 fn of_note(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, StorageError> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match openat(folder, name, flags, Mode::empty()) {
@@ -134,7 +135,7 @@ fn of_note(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, St
     let note: serde_json::Value =
         serde_json::from_slice(&text).map_err(|error| StorageError::BestLink {
             path: path.to_owned(),
-            detail: format!("it is no JSON: {error}"),
+            detail: format!("it is not JSON: {error}"),
         })?;
     Ok(note.get("iteration").and_then(serde_json::Value::as_i64))
 }

@@ -1,4 +1,4 @@
-//! What lies in a container, without descending into its arrays.
+//! Lists what is in a container, without descending into its arrays.
 
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
@@ -16,20 +16,23 @@ use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
 use crate::store::trash::TrashFolder;
 
-/// What lies in a container.
+/// What is in a container. Paths are relative to it and sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerListing {
-    /// Arrays, relative to the container; empty for a container that is an array itself.
+    /// Its arrays. An empty path if the container is an array itself.
     pub arrays: Vec<PathBuf>,
-    /// What is neither an array nor a group's metadata nor a folder that leads to them.
+    /// Files that belong to no array and are not the metadata of a group.
     pub others: Vec<PathBuf>,
 }
 
-/// Looks into a container at `path`, relative to the base directory. Empty where there is none.
+/// Lists the container at `path`, relative to the base directory. Empty if there is none.
 ///
 /// # Errors
-/// [`StorageError`] where something cannot be read: it is never taken for "nothing there".
-/// [`StorageError::Interrupted`] where the monitor cancels.
+/// - [`StorageError::Io`], [`StorageError::DamagedMetadata`] if something cannot be read. It is not
+///   taken for absent: what is not listed could be removed unseen.
+/// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if the
+///   path leads to no folder of the base directory.
+/// - [`StorageError::Interrupted`] if the monitor cancels.
 pub fn list_container(
     base: &Base,
     path: &Path,
@@ -41,10 +44,10 @@ pub fn list_container(
     }
 }
 
-/// Looks into a container that was moved to the trash.
+/// Lists a container that was moved to the trash.
 ///
 /// # Errors
-/// As [`contents`].
+/// As [`list_container`].
 pub fn list_trashed_container(
     folder: &TrashFolder,
     item: u32,
@@ -80,11 +83,11 @@ fn look(
         } else {
             &relative
         };
-        // Each component was seen to be a folder; a link in its place would lead elsewhere only
-        // what is read here, and the move that follows is checked by itself.
+        // Each component was a folder when its name was read. If one is replaced by a link now,
+        // only this listing is wrong: the rename that may follow is checked by itself.
         let folder = match open_folder(container, name) {
             Ok(folder) => folder,
-            // It went since its name was read, as it does where somebody else removes it.
+            // Another process removed it since its name was read.
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(reading(errno)),
         };
@@ -92,7 +95,7 @@ fn look(
         while let Some(entry) = entries.next() {
             let entry = match entry {
                 Ok(entry) => entry,
-                // The same, while it is read.
+                // Or while it is read.
                 Err(Errno::NOENT) => break,
                 Err(errno) => return Err(reading(errno)),
             };

@@ -1,4 +1,4 @@
-//! What a walk or a look hands over, and what it looks for.
+//! What walks and looks are asked for, and the events that they give.
 
 use std::path::PathBuf;
 
@@ -29,29 +29,30 @@ pub(crate) fn observe(stat: &Stat, expected: FileType) -> Option<Observation> {
     })
 }
 
-/// What a walk hands over.
+/// What a walk or look gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A search found an array or a checkpoint; path relative to the base directory.
+    /// A walk found an array or a checkpoint at this path, relative to the base directory.
     Found(PathBuf, Observation),
-    /// A look is done; none where there is no data. Not sent where a finding was.
+    /// The look with this id is done; `None` if there is no data. A look that cannot be done gives
+    /// a notice instead.
     Looked(i64, Option<Observation>),
-    /// Something was noticed.
+    /// Something was noticed and left alone.
     Notice(Notice),
 }
 
 /// A known path to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Look {
-    /// Number that the event carries.
+    /// The id that its event carries.
     pub id: i64,
     /// Path relative to the base directory.
     pub path: PathBuf,
-    /// What is to be there.
+    /// What should be there.
     pub expected: Expected,
 }
 
-/// What data a look is for.
+/// What a look expects at its path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
     /// A folder with array metadata.

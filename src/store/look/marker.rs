@@ -1,4 +1,4 @@
-//! What makes a folder an array: its metadata file.
+//! What makes a folder an array: its metadata file, here called its marker.
 //!
 //! zarr v2: `.zarray`. zarr v3: `zarr.json` whose `node_type` is `array`. N5: `attributes.json`
 //! with `dimensions` and `dataType`; an N5 group has the same file without them.
@@ -32,10 +32,10 @@ const MARKERS: [(Format, &str); 3] = [
     (Format::N5, "attributes.json"),
 ];
 
-/// Metadata larger than this is none.
+/// Most bytes of metadata that are read; what is cut off there does not parse.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// An array's metadata file, as found.
+/// The metadata file of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) format: Format,
@@ -80,8 +80,8 @@ impl Marker {
     }
 }
 
-/// Tells whether the folder `path` below `parent` is an array. None where it is no array, is
-/// gone, or is no folder.
+/// Checks whether the folder `path` below `parent` is an array. `None` if it is not an array, is
+/// gone, or is not a folder.
 pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker>, MarkerError> {
     for (format, name) in MARKERS {
         let file = path.join(name);
@@ -98,12 +98,12 @@ pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
     Ok(None)
 }
 
-/// Metadata files that were met while the entries of a folder were read.
+/// The metadata files that were seen while a folder was read, so that none is looked up again.
 #[derive(Default)]
 pub(crate) struct MarkersSeen([Option<Marker>; MARKERS.len()]);
 
 impl MarkersSeen {
-    /// Takes in an entry, where it is one.
+    /// Notes an entry if it is a metadata file.
     pub(crate) fn add(&mut self, name: &[u8], stat: &Stat) {
         for ((format, marker), met) in MARKERS.iter().zip(&mut self.0) {
             if marker.as_bytes() == name {
@@ -112,7 +112,7 @@ impl MarkersSeen {
         }
     }
 
-    /// Tells whether the folder is an array, as [`probe`] does.
+    /// Checks whether the folder is an array, as [`probe`] does.
     pub(crate) fn probe(&self, folder: BorrowedFd<'_>) -> Result<Option<Marker>, MarkerError> {
         for ((format, name), met) in MARKERS.iter().zip(self.0) {
             if met.is_some() && is_of_array(*format, folder, Path::new(name))? {
@@ -123,7 +123,8 @@ impl MarkersSeen {
     }
 }
 
-/// Whether a metadata file that is there makes its folder an array.
+/// Whether a metadata file that exists makes its folder an array: in zarr 3 and N5, groups have the
+/// same file.
 fn is_of_array(format: Format, parent: BorrowedFd<'_>, file: &Path) -> Result<bool, MarkerError> {
     Ok(match format {
         Format::Zarr2 => true,
@@ -163,8 +164,7 @@ fn parse<T: for<'a> Deserialize<'a>>(
         .map_err(|error| MarkerError::Damaged(format!("{name} cannot be read: {error}")))
 }
 
-/// Whether a folder or anything of this type may be in a container besides its arrays: zarr's own
-/// group metadata.
+/// Whether an entry of a container is the metadata of a group, which goes with the container.
 #[must_use]
 pub(crate) fn is_group_metadata(name: &[u8], kind: FileType) -> bool {
     kind == FileType::RegularFile

@@ -12,11 +12,12 @@ use crate::model::key::Kind;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
-/// When the metadata of an array, or a checkpoint, at `path` below the base directory was written.
-/// None where there is no data, and for containers, which change with whatever lies in them.
+/// Modification time of the metadata of an array, or of a checkpoint, at `path` below the base
+/// directory. `None` if there is no data, and for containers, which change with what is in them.
 ///
 /// # Errors
-/// [`StorageError`] where that cannot be read.
+/// - [`StorageError::Io`] if it cannot be read.
+/// - [`StorageError::DamagedMetadata`] if the metadata of an array cannot be parsed.
 pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timestamp>, StorageError> {
     let full = || base.path().join(path);
     match kind {
@@ -39,10 +40,10 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
     }
 }
 
-/// Bytes of the metadata of the array at `path`; none where there is no array.
+/// Size in bytes of the metadata of the array at `path`; `None` if there is no array.
 ///
 /// # Errors
-/// [`StorageError`] where that cannot be read.
+/// As [`written_at`].
 pub fn metadata_bytes(base: &Base, path: &Path) -> Result<Option<u64>, StorageError> {
     let full = || base.path().join(path);
     match marker::probe(base.as_fd(), path) {

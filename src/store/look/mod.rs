@@ -1,4 +1,5 @@
-//! Looking at data: searching for arrays and checkpoints, and at paths that are known.
+//! Looking at data: searching for arrays and checkpoints, and looking at known paths. Nothing here
+//! writes.
 
 mod best;
 mod container;

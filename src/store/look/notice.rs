@@ -1,4 +1,4 @@
-//! What a walk noticed and left alone.
+//! What a walk notices and leaves alone.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,37 +6,40 @@ use std::path::Path;
 
 use serde::Serialize;
 
-/// Something that a walk noticed and left alone.
+/// Something that a walk noticed and left alone: data that it cannot read or name, or does not
+/// enter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Notice {
-    /// What kind of thing.
+    /// Its class.
     pub class: NoticeClass,
-    /// Path relative to the base directory; what is not UTF-8 or not printable is escaped.
+    /// Path relative to the base directory. What is not UTF-8 or not printable is escaped.
     pub path: String,
-    /// What exactly.
+    /// What was noticed, in words.
     pub detail: String,
 }
 
-/// Classes of findings; their names are stable.
+/// Classes of notices. Their names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum NoticeClass {
     /// A folder or file that could not be read.
     Unreadable,
-    /// Array metadata that makes no sense.
+    /// Array metadata that cannot be parsed.
     DamagedMetadata,
     /// An array whose path breaks the rules for names.
     Unnameable,
-    /// An array that lies in no container.
+    /// An array that is in no container.
     OutsideContainer,
-    /// An array whose container lies in no run.
+    /// An array whose container is in no run.
     OutsideRun,
-    /// A symbolic link to a folder, not followed.
+    /// A symbolic link to a folder, which is not followed.
     Symlink,
 }
 
 impl NoticeClass {
-    /// The name that people and JSON use.
+    /// The name of the class in JSON and on the command line.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -51,7 +54,7 @@ impl NoticeClass {
 }
 
 impl Notice {
-    /// Makes a finding about a path relative to the base directory.
+    /// Makes a notice about a path relative to the base directory.
     #[must_use]
     pub fn new(class: NoticeClass, path: &Path, detail: impl Into<String>) -> Self {
         Self {
@@ -62,7 +65,7 @@ impl Notice {
     }
 }
 
-/// Gives a path as text: control characters and bytes that are not UTF-8 as `\u{…}` and `\x…`.
+/// Writes a path as text: control characters as `\u{…}`, bytes that are not UTF-8 as `\x…`.
 #[must_use]
 pub fn escape(path: &OsStr) -> String {
     let mut text = String::new();

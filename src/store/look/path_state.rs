@@ -1,4 +1,4 @@
-//! What stands at the place of data that was not found there.
+//! What is at a path where data should be and was not found.
 
 use std::ffi::OsStr;
 use std::mem::MaybeUninit;
@@ -14,14 +14,14 @@ use crate::store::base::Base;
 use crate::store::dirs::open_folder;
 use crate::store::error::StorageError;
 
-/// What stands at a place.
+/// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathState {
     /// Nothing.
     Nothing,
-    /// A folder with nothing in it but folders, metadata of groups, and arrays.
+    /// A folder that holds only folders, metadata of groups, and arrays.
     Folder,
-    /// A folder with files in it that belong to no array.
+    /// A folder that holds files that belong to no array, such as chunks whose metadata is gone.
     Chunks,
     /// A regular file.
     File,
@@ -31,11 +31,11 @@ pub enum PathState {
     Special,
 }
 
-/// Looks at what stands at `path`, relative to the base directory. A folder is searched for the
-/// first file in it that belongs to no array.
+/// Finds out what is at `path`, relative to the base directory. A folder is searched for the first
+/// file that belongs to no array.
 ///
 /// # Errors
-/// [`StorageError`] where something cannot be read: it is never taken for "nothing there".
+/// [`StorageError::Io`] if something cannot be read. It is not taken for absent.
 pub fn path_state(base: &Base, path: &Path) -> Result<PathState, StorageError> {
     let full = base.path().join(path);
     let stat = match statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW) {
@@ -47,7 +47,7 @@ pub fn path_state(base: &Base, path: &Path) -> Result<PathState, StorageError> {
         FileType::Directory => match open_folder(base.as_fd(), path) {
             Ok(folder) if holds_chunks(&folder, &full)? => PathState::Chunks,
             Ok(_) => PathState::Folder,
-            // It went, or became something else, since it was looked at.
+            // Removed or replaced since the call above.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => PathState::Nothing,
             Err(errno) => return Err(StorageError::io("opening", &full, errno)),
         },
@@ -91,7 +91,7 @@ fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {
             }
             match marker::probe(folder.as_fd(), Path::new(name)) {
                 Ok(None) => folders.push(relative.join(name)),
-                // An array of its own, whatever its metadata says.
+                // An array of its own, damaged or not: its chunks are not those of `path`.
                 Ok(Some(_)) | Err(MarkerError::Damaged(_)) => {}
                 Err(MarkerError::Io(error)) => {
                     return Err(StorageError::io("reading", &full.join(name), error));

@@ -1,14 +1,13 @@
 //! Looking at data in parallel: walking a base directory for arrays and checkpoints, looking for
 //! the data of known ones, counting bytes and files.
 //!
-//! One pool serves all three. Its tasks are a folder to search, a path to look at, and a folder
-//! of an array to count; each may leave further ones. A search never descends into an array: chunk
-//! folders are called `0/0/0`, like iterations. Nothing here writes, and no symbolic link is
-//! followed by a search.
+//! The same threads do all three. Their tasks are a folder to search, a path to look at, and a
+//! folder of an array to count; each may leave further tasks. A search never descends into an
+//! array: chunk folders are called `0/0/0`, like iterations. A search follows no symbolic link.
 //!
-//! A search that only finds arrays asks each folder for its metadata by name, and opens none that
-//! has it. One that counts too opens every folder once: while it reads the entries, it looks at each
-//! file once, and whether the folder is an array it knows at the end.
+//! A search that only finds arrays asks for the metadata of each folder by name, and opens no
+//! folder that has it. A search that also counts opens every folder once and calls `stat` once for
+//! each file while it reads the names; at the end of a folder it knows whether that is an array.
 
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
@@ -33,18 +32,18 @@ use crate::store::dirs::{FolderHandles, FolderRef};
 use crate::store::error::StorageError;
 use crate::store::workers::{self, Stopped};
 
-/// How to look.
+/// How to walk or look.
 #[derive(Debug, Clone, Copy)]
 pub struct WalkOptions {
-    /// Count bytes and files.
+    /// Whether to count bytes and files.
     pub measure: bool,
-    /// Threads; waiting for the disk counts more than computing.
+    /// Most threads to start. They wait for the disk more than they compute, so several a core pay.
     pub threads: usize,
-    /// Search for arrays; without, no container is searched.
+    /// Whether to search for arrays; if not, no container is searched.
     pub arrays: bool,
-    /// Search for checkpoints.
+    /// Whether to search for checkpoints.
     pub checkpoints: bool,
-    /// Tell of a known array whether a symbolic link stands in its place; costs a call an array.
+    /// Whether looks at arrays check for a symbolic link at the path. Costs a call for each array.
     pub links: bool,
 }
 
@@ -60,11 +59,12 @@ impl Default for WalkOptions {
     }
 }
 
-/// Searches the base directory for arrays, or checkpoints, and gives each event to `emit`, on this thread.
+/// Searches the base directory for arrays and checkpoints, and gives each event to `emit`, on this
+/// thread. What cannot be read gives a notice.
 ///
 /// # Errors
-/// Whatever `emit` returns; the walk then ends. [`StorageError::Interrupted`] where the monitor
-/// cancels. What cannot be read is a finding.
+/// - What `emit` returns; the walk then ends.
+/// - [`StorageError::Interrupted`] if the monitor cancels.
 pub fn walk<E: From<StorageError>>(
     base: &Base,
     options: WalkOptions,
@@ -74,7 +74,8 @@ pub fn walk<E: From<StorageError>>(
     walk_from(base, &[PathBuf::new()], options, monitor, emit)
 }
 
-/// Searches folders of the base directory as [`walk`] does; one that is not there has nothing in it.
+/// Searches these folders of the base directory as [`walk`] does. A folder that does not exist
+/// counts as empty.
 ///
 /// # Errors
 /// As [`walk`].
@@ -130,7 +131,7 @@ enum Task {
 struct Search {
     place: FolderRef,
     in_container: bool,
-    /// Whether it is to be counted, should it turn out to be an array.
+    /// Whether to count it if it turns out to be an array.
     may_be_array: bool,
 }
 
@@ -169,7 +170,8 @@ impl Walk<'_> {
             },
             emit,
         )?;
-        // A walk that was cut short looks like one that found less: nobody may take it for whole.
+        // A walk that was cut short looks like one that found less; callers would take the rest for
+        // gone.
         if monitor.is_cancelled() {
             let path = base.path().to_path_buf();
             return Err(StorageError::Interrupted { path }.into());
@@ -227,7 +229,7 @@ impl Walk<'_> {
                     probed => self.uncounted(place.path, probed, errno, sender),
                 };
             }
-            // Gone meanwhile, or replaced: nothing of the tree that was asked about.
+            // Removed or replaced since its name was read.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !path.as_os_str().is_empty() => {
                 return Ok(());
             }
@@ -244,7 +246,7 @@ impl Walk<'_> {
             Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
         };
         if may_be_array {
-            match listing.met.probe(fd.as_fd()) {
+            match listing.markers.probe(fd.as_fd()) {
                 Ok(Some(marker)) => {
                     let found = (place.path, marker.into());
                     return self.array(found, fd, listing, more, sender);
@@ -283,7 +285,8 @@ impl Walk<'_> {
                 continue;
             }
             let in_container = in_container || name::is_container_name(text);
-            // Below the first level a container has no checkpoints in it, for the layout.
+            // A run may be called like a container; below the first level it is one, and the layout
+            // has no checkpoints in containers.
             let is_first = path.as_os_str().is_empty();
             if !self.options.arrays && !is_first && name::is_container_name(text) {
                 continue;
@@ -299,7 +302,7 @@ impl Walk<'_> {
                     self.done(sender, Event::Found(child, marker.into()))?;
                 }
                 Ok(None) => more.push(Task::Search(Search {
-                    place: self.folders.place(child, &parent),
+                    place: self.folders.subfolder(child, &parent),
                     in_container,
                     may_be_array: may_be_array && self.options.measure,
                 })),
@@ -309,7 +312,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Hands over an array whose own files were counted, or leaves its folders to count.
+    /// Sends an array whose own files were counted, or leaves its folders to count.
     fn array(
         &self,
         (path, sight): (PathBuf, Observation),
@@ -328,7 +331,7 @@ impl Walk<'_> {
         }
         self.advance(0, listing.tally);
         let parent = self.folders.keep(fd);
-        let place = |folder| self.folders.place(path.join(folder), &parent);
+        let place = |folder| self.folders.subfolder(path.join(folder), &parent);
         let places: Vec<FolderRef> = listing.folders.into_iter().map(place).collect();
         let count = Arc::new(Count::of(CountOf::Found(path), sight, places.len()));
         count.add(listing.tally);
@@ -342,7 +345,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Hands over what may be an array and could not be read.
+    /// Sends what is known of a folder that could not be read and may be an array.
     fn uncounted(
         &self,
         path: PathBuf,
@@ -360,7 +363,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Hands over a file where its name is that of a checkpoint.
+    /// Sends a file if its name is that of a checkpoint.
     fn checkpoint(
         &self,
         folder: &OwnedFd,
@@ -417,7 +420,7 @@ impl Walk<'_> {
                             let kind = FileType::from_raw_mode(stat.st_mode);
                             sight.is_link = kind == FileType::Symlink;
                         }
-                        // It went since its metadata was looked at.
+                        // Removed since its metadata was looked at.
                         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
                         Err(errno) => return Err(errno.into()),
                     }
@@ -475,7 +478,7 @@ impl Walk<'_> {
             count.grow(folders.len());
             let parent = self.folders.keep(fd);
             more.extend(folders.into_iter().map(|path| Task::Count {
-                place: self.folders.place(path, &parent),
+                place: self.folders.subfolder(path, &parent),
                 count: Arc::clone(count),
             }));
         }
@@ -484,7 +487,7 @@ impl Walk<'_> {
         read
     }
 
-    /// Tells the monitor of items that are done, and of files that were counted.
+    /// Reports items that are done, and files that were counted, to the monitor.
     fn advance(&self, items: u64, tally: Tally) {
         self.monitor.advance(Progress {
             items,
@@ -494,22 +497,24 @@ impl Walk<'_> {
     }
 }
 
-/// What lies in a folder that is searched.
+/// What is in a folder that is searched.
 #[derive(Default)]
 struct Listing {
     folders: Vec<OsString>,
     links: Vec<OsString>,
-    /// Regular files, where somebody asked for them.
+    /// Regular files; empty unless the search asks for them.
     files: Vec<OsString>,
     has_marker: bool,
-    /// Where files are counted: metadata among them, their sum, and why it is none.
-    met: MarkersSeen,
+    /// If files are counted: the metadata among them.
+    markers: MarkersSeen,
+    /// If files are counted: their sum.
     tally: Tally,
+    /// Why the sum is incomplete.
     failed: Option<Errno>,
 }
 
 impl Listing {
-    /// Reads a folder. `count`: its files are looked at, too.
+    /// Reads a folder; `count` calls `stat` for its files, too.
     fn read(
         fd: &OwnedFd,
         buffer: &mut [MaybeUninit<u8>],
@@ -527,17 +532,17 @@ impl Listing {
             let mut kind = entry.file_type();
             let is_marker = marker::is_marker(name.to_bytes());
             listing.has_marker |= is_marker;
-            // After one that could not be looked at, only what it is matters.
+            // After a failure the sum is unknown anyway: `stat` is called only to find types.
             let is_counted = count && kind != FileType::Directory && listing.failed.is_none();
             if is_counted || (count && is_marker) || kind == FileType::Unknown {
                 match statat(fd, name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => {
                         kind = FileType::from_raw_mode(stat.st_mode);
                         listing.tally.add(kind, &stat);
-                        listing.met.add(name.to_bytes(), &stat);
+                        listing.markers.add(name.to_bytes(), &stat);
                     }
                     Err(Errno::NOENT) => continue,
-                    // Whether it is an array cannot be told.
+                    // Then it is unknown whether the folder is an array.
                     Err(errno) if count && is_marker => return Err(errno),
                     Err(errno) => listing.failed = listing.failed.or(Some(errno)),
                 }
@@ -554,7 +559,7 @@ impl Listing {
     }
 }
 
-/// Joins a name to a path, in one allocation.
+/// Joins a name to a path in one allocation; `Path::join` takes two.
 fn joined(path: &Path, name: &OsStr) -> PathBuf {
     let mut joined = PathBuf::with_capacity(path.as_os_str().len() + 1 + name.len());
     joined.push(path);

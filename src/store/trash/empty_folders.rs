@@ -1,4 +1,4 @@
-//! Folders that a removal left empty.
+//! Removing the folders that a removal left empty.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;
@@ -11,20 +11,23 @@ use rustix::io::Errno;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend};
 
-/// Takes away folders that a removal left empty: each of `paths`, and those above it that become
-/// empty by that, unless `keep` says to leave one. Never a folder with anything in it.
+/// Removes folders that a removal left empty: each of `paths`, and the folders above it that become
+/// empty by that, unless `keep` is true for one. Never removes a folder that has something in it.
+///
+/// Folders at the top of the base directory stay, and so do folders that cannot be removed: an
+/// empty folder does no harm.
 pub fn remove_empty_folders<'a>(
     base: &Base,
     paths: impl IntoIterator<Item = &'a str>,
     keep: impl Fn(&str) -> bool,
 ) {
-    // The deepest first: so each is tried once, when whatever lay in it has been.
-    let place = |path: &'a str| (Reverse(path.split('/').count()), path);
-    let mut folders: BTreeSet<_> = paths.into_iter().map(place).collect();
-    // Of folders side by side the parent is opened once.
+    // The deepest first: each is tried once, after all folders in it.
+    let by_depth = |path: &'a str| (Reverse(path.split('/').count()), path);
+    let mut folders: BTreeSet<_> = paths.into_iter().map(by_depth).collect();
+    // Siblings come one after the other, so their parent is opened once.
     let mut opened: Option<(&str, OwnedFd)> = None;
     while let Some((_, path)) = folders.pop_first() {
-        // Nothing of the base directory itself, whatever a manifest says.
+        // Top folders, and what has no parent in the base directory: paths come from manifests.
         let split = path
             .rsplit_once('/')
             .filter(|(parent, _)| !parent.is_empty());
@@ -38,13 +41,13 @@ pub fn remove_empty_folders<'a>(
                 Err(_) => continue,
             };
         }
-        // What is gone already went before a crash: those above it may still be there.
+        // A folder that is gone was removed before a crash: those above it may still be there.
         let is_gone = opened.as_ref().is_none_or(|(_, folder)| {
             let removed = unlinkat(folder, name, AtFlags::REMOVEDIR);
             matches!(removed, Ok(()) | Err(Errno::NOENT))
         });
         if is_gone {
-            folders.insert(place(parent));
+            folders.insert(by_depth(parent));
         }
     }
 }

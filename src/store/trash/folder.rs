@@ -1,10 +1,7 @@
-//! The trash: where removed data waits, under numbers, until it is purged or put back.
+//! The folder of one removal in the trash.
 //!
-//! `.dalsegno/trash/<removal>/manifest.json` says what lies in `<removal>/<number>` and where it
-//! was; it is called `purging.json` once unlinking has begun, so that nobody takes what is left for
-//! whole. `<removal>/restoring.json` stands there while items are on their way back. Every move is
-//! a rename between descriptors that were opened without following a link, and is checked
-//! afterwards: what arrived must be the folder or file that was looked at.
+//! Every move is a rename between descriptors that were opened without following a link. It is
+//! checked afterwards: what arrived must be the entry that was looked at.
 
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,9 +25,9 @@ use crate::store::error::StorageError;
 const MANIFEST: &str = "manifest.json";
 /// Name of the manifest once unlinking has begun.
 const PURGING: &str = "purging.json";
-/// Name of the note that items are on their way back.
+/// Name of the note that items are being restored.
 const RESTORING: &str = "restoring.json";
-/// What is no data in a removal's folder.
+/// Names in a removal's folder that are not items.
 pub(crate) const NOTES: [&str; 3] = [MANIFEST, PURGING, RESTORING];
 
 /// The folder of one removal in the trash.
@@ -41,16 +38,17 @@ pub struct TrashFolder {
 }
 
 impl TrashFolder {
-    /// Where it lies.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Refuses a base directory whose trash is on another file system: renames would not work.
+    /// Checks that the trash is on the file system of the base directory: renames cannot leave it.
     ///
     /// # Errors
-    /// [`StorageError::OtherDevice`].
+    /// - [`StorageError::OtherDevice`] if it is not.
+    /// - [`StorageError::Io`] if that cannot be found out.
     pub fn check_device(&self, base: &Base) -> Result<(), StorageError> {
         if device_of(self.fd.as_fd(), &self.path)? == device_of(base.as_fd(), base.path())? {
             return Ok(());
@@ -98,40 +96,41 @@ impl TrashFolder {
     /// Writes the manifest and makes it durable.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if it cannot be written or synced.
     pub fn write_manifest(&self, manifest: &[u8]) -> Result<(), StorageError> {
         self.write(MANIFEST, manifest)
     }
 
-    /// Notes, durably, that these items are on their way back.
+    /// Writes the note that items are being restored, and makes it durable.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if it cannot be written or synced.
     pub fn write_restoring(&self, note: &[u8]) -> Result<(), StorageError> {
         self.write(RESTORING, note)
     }
 
-    /// Takes the note away that items are on their way back.
+    /// Deletes the note that items are being restored.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if it cannot be deleted.
     pub fn end_restoring(&self) -> Result<(), StorageError> {
         self.unlink(RESTORING)
     }
 
-    /// Reads what the manifest says lies here; none where it was never written whole.
+    /// Reads the items that the manifest names. `None` if there is no manifest or it does not
+    /// parse: a crash cut it off, and then no item has arrived.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if it cannot be read.
     pub fn manifest(&self) -> Result<Option<ManifestItems>, StorageError> {
         let text = self.manifest_text()?;
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    /// Reads the manifest as it stands; none where there is none.
+    /// Reads the text of the manifest; `None` if there is none.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if it cannot be read.
     pub fn manifest_text(&self) -> Result<Option<Vec<u8>>, StorageError> {
         match self.read(MANIFEST)? {
             None => self.read(PURGING),
@@ -139,10 +138,10 @@ impl TrashFolder {
         }
     }
 
-    /// Notes that unlinking begins.
+    /// Notes that unlinking begins, by the name of the manifest.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the manifest cannot be renamed.
     pub fn begin_purge(&self) -> Result<(), StorageError> {
         match renameat(&self.fd, MANIFEST, &self.fd, PURGING) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -156,32 +155,32 @@ impl TrashFolder {
     /// Whether unlinking has begun.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the folder cannot be read.
     pub fn is_purging(&self) -> Result<bool, StorageError> {
         self.has_name(PURGING)
     }
 
-    /// Reads which items are on their way back; none where there are none.
+    /// Reads which items are being restored; `None` if there is no note or it does not parse.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the note cannot be read.
     pub fn restoring(&self) -> Result<Option<ManifestItems>, StorageError> {
         let text = self.read(RESTORING)?;
         Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
     }
 
-    /// Whether there is a note that items are on their way back.
+    /// Whether there is a note that items are being restored.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the folder cannot be read.
     pub fn is_restoring(&self) -> Result<bool, StorageError> {
         self.has_name(RESTORING)
     }
 
-    /// Gives the names in the folder that are neither manifest nor note.
+    /// Lists the names in the folder that are neither manifest nor note.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the folder cannot be read.
     pub fn items(&self) -> Result<Vec<String>, StorageError> {
         let reading = |errno: Errno| StorageError::io("reading", &self.path, errno);
         let fd = open_folder(&self.fd, ".").map_err(reading)?;
@@ -199,10 +198,10 @@ impl TrashFolder {
         Ok(items)
     }
 
-    /// Whether an item lies here.
+    /// Whether an item is here.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the folder cannot be read.
     pub fn has(&self, item: u32) -> Result<bool, StorageError> {
         self.has_name(&item.to_string())
     }
@@ -215,10 +214,10 @@ impl TrashFolder {
         }
     }
 
-    /// Identifies an item; none where nothing of this form is here.
+    /// Identifies an item; `None` if there is none of this type.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if it cannot be read.
     pub fn identify(
         &self,
         item: u32,
@@ -228,11 +227,14 @@ impl TrashFolder {
         identify(&self.fd, &name, entry_type, &self.path.join(&name))
     }
 
-    /// Moves a folder or file into the trash.
+    /// Moves an entry of the base directory into the trash. Its parent becomes dirty.
     ///
     /// # Errors
-    /// [`StorageError`] where it is not what was looked at, or cannot be moved; it then stands
-    /// where it stood.
+    /// The entry is then at its old path:
+    /// - [`StorageError::Changed`] if it is gone or is not the entry that `item` names.
+    /// - [`StorageError::OtherDevice`] if it is on another file system.
+    /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`] if a folder above it is one.
+    /// - [`StorageError::Io`] if it cannot be moved.
     pub fn take(
         &self,
         base: &Base,
@@ -256,16 +258,19 @@ impl TrashFolder {
         if self.identify(item.item, item.entry_type)? == Some(item.entry) {
             return Ok(());
         }
-        // Somebody swapped it between looking and moving: it goes back unseen.
+        // Another process replaced the entry after it was looked at: what came instead goes back.
         let back = renameat_with(&self.fd, &number, &folder, name, RenameFlags::NOREPLACE);
         back.map_err(|errno| StorageError::io("moving back", &full, errno))?;
         Err(gone())
     }
 
-    /// Moves an item back to its place. False where the place is occupied: the item stays.
+    /// Moves an item back to its path, and creates the folders above it. False if something is at
+    /// that path: the item then stays in the trash.
     ///
     /// # Errors
-    /// [`StorageError`].
+    /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if a
+    ///   folder above the path is one.
+    /// - [`StorageError::Io`] if the item cannot be moved.
     pub fn put_back(
         &self,
         base: &Base,
@@ -292,7 +297,7 @@ impl TrashFolder {
     /// Makes the names in this folder durable.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the sync fails.
     pub fn sync(&self) -> Result<(), StorageError> {
         fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
     }
@@ -306,11 +311,11 @@ impl TrashFolder {
         dirty.sync(self.fd.as_fd(), &self.path)
     }
 
-    /// Locks the folder for purging; none where another process purges it. The lock goes with
-    /// the value, and with the process.
+    /// Locks the folder for purging; `None` if another process holds the lock. Dropping the
+    /// descriptor releases it, and so does the end of the process.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the folder cannot be locked.
     pub fn lock(&self) -> Result<Option<OwnedFd>, StorageError> {
         let fd = open_folder(&self.fd, ".")
             .map_err(|errno| StorageError::io("opening", &self.path, errno))?;

@@ -1,27 +1,27 @@
-//! What a manifest says of a removal's items.
+//! The items of a removal, as its manifest names them.
 
 use serde::{Deserialize, Serialize};
 
 use crate::store::dirs::{EntryId, EntryType};
 
-/// One moved folder or file in a manifest.
+/// A folder or file that a removal moved to the trash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrashItem {
-    /// Its name in the trash.
+    /// Number of the item, which is its name in the removal's folder.
     pub item: u32,
-    /// Its place, relative to the base directory.
+    /// Path that it had, relative to the base directory.
     pub path: String,
-    /// What is moved. Where a manifest does not say, it is a folder.
+    /// Its type. In a manifest `form`, and left out if it is a folder.
     #[serde(rename = "form", default, skip_serializing_if = "EntryType::is_folder")]
     pub entry_type: EntryType,
-    /// Which folder or file it is.
+    /// The folder or file itself: what is moved must be this one.
     #[serde(flatten)]
     pub entry: EntryId,
 }
 
-/// The items of a manifest; the rest of it is for people.
+/// The items of a manifest or note. The rest of a manifest is for people to read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ManifestItems {
-    /// What lies in the trash, or on its way back.
+    /// What was moved to the trash, or is being restored.
     pub items: Vec<TrashItem>,
 }

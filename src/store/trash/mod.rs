@@ -1,4 +1,16 @@
-//! The trash: where removed data waits, under numbers, until it is purged or put back.
+//! The trash: where removed data waits until it is purged or restored.
+//!
+//! `.dalsegno/trash/<removal>/` holds what one removal took:
+//!
+//! | name | what |
+//! |---|---|
+//! | `<number>` | an item: the folder or file that was removed |
+//! | `manifest.json` | which item was at which path |
+//! | `purging.json` | the manifest after unlinking has begun, so that no rest counts as whole |
+//! | `restoring.json` | a note: items are on their way back |
+//!
+//! The manifest is durable before the first item arrives and goes last, so a crash at any point
+//! leaves a folder that says what it is.
 
 mod dirty;
 mod empty_folders;

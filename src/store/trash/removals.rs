@@ -15,7 +15,7 @@ use crate::store::error::StorageError;
 
 const TRASH: &str = "trash";
 
-/// The trash of a base directory.
+/// The trash of a base directory, held open.
 #[derive(Debug)]
 pub struct Trash {
     fd: OwnedFd,
@@ -23,19 +23,21 @@ pub struct Trash {
 }
 
 impl Trash {
-    /// Opens the trash; none where there is none.
+    /// Opens the trash; `None` if there is none.
     ///
     /// # Errors
-    /// [`StorageError`].
+    /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if
+    ///   `.dalsegno` or `trash` is one.
+    /// - [`StorageError::Io`] if it cannot be opened.
     pub fn open(base: &Base) -> Result<Option<Self>, StorageError> {
         Self::at(base, IfAbsent::ReturnNone)
     }
 
-    /// Opens the trash and makes it where there is none.
+    /// Opens the trash, and creates it if there is none.
     ///
     /// # Errors
-    /// [`StorageError`].
-    pub fn make(base: &Base) -> Result<Self, StorageError> {
+    /// As [`Trash::open`].
+    pub fn open_or_create(base: &Base) -> Result<Self, StorageError> {
         let path = base.path().join(REGISTRY_DIR);
         Self::at(base, IfAbsent::Create)?
             .ok_or_else(|| StorageError::io("making", &path, Errno::NOENT))
@@ -50,10 +52,11 @@ impl Trash {
         }))
     }
 
-    /// Gives the folders in the trash that have the name of a removal, and other names.
+    /// Lists the removals that have a folder in the trash, and the names that are not those of
+    /// removals.
     ///
     /// # Errors
-    /// [`StorageError::Io`] where the trash cannot be read.
+    /// [`StorageError::Io`] if the trash cannot be read.
     pub fn list(&self) -> Result<(Vec<RemovalId>, Vec<String>), StorageError> {
         let reading = |errno: Errno| StorageError::io("reading", &self.path, errno);
         let fd = open_folder(&self.fd, ".").map_err(reading)?;
@@ -72,16 +75,16 @@ impl Trash {
         Ok((removals, others))
     }
 
-    /// Where the folder of a removal lies.
+    /// Path of a removal's folder.
     #[must_use]
-    pub fn path_of(&self, id: &RemovalId) -> PathBuf {
+    pub fn folder_path(&self, id: &RemovalId) -> PathBuf {
         self.path.join(id.as_str())
     }
 
-    /// Makes the folder of a removal.
+    /// Creates the folder of a removal.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if it cannot be created, or exists.
     pub fn create_folder(&self, id: &RemovalId) -> Result<TrashFolder, StorageError> {
         mkdirat(&self.fd, id.as_str(), Mode::from_raw_mode(0o777))
             .map_err(|errno| StorageError::io("making", &self.path.join(id.as_str()), errno))?;
@@ -89,10 +92,11 @@ impl Trash {
             .ok_or_else(|| StorageError::io("opening", &self.path.join(id.as_str()), Errno::NOENT))
     }
 
-    /// Opens the folder of a removal; none where there is none.
+    /// Opens the folder of a removal; `None` if there is none.
     ///
     /// # Errors
-    /// [`StorageError`].
+    /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`] if something else has its name.
+    /// - [`StorageError::Io`] if it cannot be opened.
     pub fn folder(&self, id: &RemovalId) -> Result<Option<TrashFolder>, StorageError> {
         let path = self.path.join(id.as_str());
         match open_folder(&self.fd, id.as_str()) {
@@ -110,16 +114,16 @@ impl Trash {
     /// Makes the names in the trash durable.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if the sync fails.
     pub fn sync(&self) -> Result<(), StorageError> {
         fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
     }
 
-    /// Takes away the emptied folder of a removal, with its notes. False where something else is
-    /// in it.
+    /// Removes the folder of a removal, with manifest and notes. False if an item or anything else
+    /// is in it: it then stays.
     ///
     /// # Errors
-    /// [`StorageError::Io`].
+    /// [`StorageError::Io`] if a name cannot be deleted.
     pub fn remove_folder(&self, id: &RemovalId) -> Result<bool, StorageError> {
         let path = self.path.join(id.as_str());
         let Some(folder) = self.folder(id)? else {
@@ -128,7 +132,7 @@ impl Trash {
         if !folder.items()?.is_empty() {
             return Ok(false);
         }
-        // The manifest goes last, so that a folder that stays says what it is.
+        // The manifest goes last: after a crash the folder still says what it is.
         for name in NOTES.into_iter().rev() {
             folder.unlink(name)?;
         }
