@@ -1,220 +1,310 @@
-//! Threads that share a stack of tasks, each of which may leave further ones.
+//! The threads that do the work of this folder: they share a stack of tasks, each of which may
+//! leave further tasks.
 //!
-//! Last in, first out: what a task leaves is done before what was there, so the stack stays as
-//! small as the tree is deep. Results go to the thread that called, many at a time, and where it
-//! fails, all end. They give way to that thread: where it writes all that they find, it is what
-//! everything waits for, and with an equal share of the cores it would get too little.
+//! The stack is last in, first out: what a task leaves is done before what was there, so the stack
+//! stays as small as the tree is deep. Threads are started as tasks pile up, so a small job costs
+//! one thread. Results go to the calling thread in batches; if it refuses one, all threads end.
+//!
+//! The threads have a lower priority than the calling thread. In a scan that thread writes every
+//! row and all wait for it: with an equal share of the cores it would fall behind. A purge runs
+//! beside trainings and should not take their cores.
 
+use std::any::Any;
 use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::Scope;
 
-/// Whoever takes the results has ended: the work is to end.
+use rustix::process::{getpriority_process, setpriority_process};
+
+/// The work is to end: results are no longer taken, or the task saw a reason to stop.
 pub(crate) struct Stopped;
 
-/// Results that are sent together: to wake who takes them costs more than to find one.
-const TOGETHER: usize = 128;
+/// Results that are sent together: waking the receiver costs more than finding one result.
+const BATCH: usize = 128;
 
-/// What the threads add to their nice value. 5 is a third of an equal share of a core.
+/// Batches that may wait for the receiver before senders block.
+const MOST_BATCHES: usize = 32;
+
+/// What the threads add to the nice value of the calling thread. 5 is a third of an equal share of
+/// a core.
 const NICE: i32 = 5;
+/// The lowest priority of Linux.
+const NICEST: i32 = 19;
 
-/// Takes results; waits where they are not taken fast enough.
+/// Takes the results of one thread; blocks if the calling thread falls behind.
 pub(crate) struct Sender<V> {
-    sender: SyncSender<Vec<V>>,
-    kept: RefCell<Vec<V>>,
+    channel: SyncSender<Vec<V>>,
+    batch: RefCell<Vec<V>>,
 }
 
 impl<V> Sender<V> {
-    /// Takes a result.
+    fn new(channel: SyncSender<Vec<V>>) -> Self {
+        Self {
+            channel,
+            batch: RefCell::default(),
+        }
+    }
+
+    /// Sends a result.
     ///
     /// # Errors
-    /// [`Stopped`] where nobody takes results any more.
+    /// [`Stopped`] if the calling thread takes no more results.
     pub(crate) fn send(&self, result: V) -> Result<(), Stopped> {
-        let mut kept = self.kept.borrow_mut();
-        kept.push(result);
-        match kept.len() {
-            TOGETHER.. => self
-                .sender
-                .send(std::mem::take(&mut *kept))
-                .map_err(|_| Stopped),
-            _ => Ok(()),
+        let mut batch = self.batch.borrow_mut();
+        batch.push(result);
+        if batch.len() < BATCH {
+            return Ok(());
         }
+        self.channel
+            .send(std::mem::take(&mut *batch))
+            .map_err(|_| Stopped)
     }
 
     fn flush(&self) -> Result<(), Stopped> {
-        let kept = self.kept.take();
-        match kept.is_empty() {
+        let batch = self.batch.take();
+        match batch.is_empty() {
             true => Ok(()),
-            false => self.sender.send(kept).map_err(|_| Stopped),
+            false => self.channel.send(batch).map_err(|_| Stopped),
         }
     }
 }
 
-struct Stack<T> {
+/// What the threads share.
+struct State<T> {
     tasks: Vec<T>,
-    /// Tasks taken and not finished.
+    /// Tasks that were taken and are not finished.
     running: usize,
-    /// Threads without a task.
+    /// Threads that wait for a task.
     idle: usize,
-    stop: bool,
+    /// Threads that were started.
+    threads: usize,
+    is_stopped: bool,
+    /// The first panic of a task.
+    panic: Option<Box<dyn Any + Send>>,
 }
 
-struct Pool<T> {
-    stack: Mutex<Stack<T>>,
+impl<T> State<T> {
+    fn is_over(&self) -> bool {
+        self.is_stopped || (self.tasks.is_empty() && self.running == 0)
+    }
+}
+
+type Perform<'a, T, S, V> =
+    &'a (dyn Fn(T, &mut S, &mut Vec<T>, &Sender<V>) -> Result<(), Stopped> + Sync);
+
+struct Pool<'a, T, S, V> {
+    state: Mutex<State<T>>,
     changed: Condvar,
+    most_threads: usize,
+    /// Nice value of the threads; `None` if the system does not tell that of the calling thread.
+    nice: Option<i32>,
+    scratch: &'a (dyn Fn() -> S + Sync),
+    perform: Perform<'a, T, S, V>,
 }
 
-/// As many threads as most commands take: waiting for the disk counts more than computing.
+/// The number of threads that most commands use: they wait for the disk more than they compute.
 pub(crate) fn default_threads() -> usize {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     (4 * cores).clamp(8, 16)
 }
 
 /// Performs tasks, the last first, until none is left, and gives each result to `emit`, on this
-/// thread. `perform` gets what `scratch` made for its thread, a place for further tasks, and where
-/// results go.
+/// thread. `perform` gets a task, what `scratch` made for its thread, a list for the tasks that
+/// follow from it (the last is done first), and the sender of results.
 ///
 /// # Errors
-/// Whatever `emit` returns; the work then ends.
+/// What `emit` returns; the work then ends.
 ///
 /// # Panics
-/// Where a task does: all end, and its panic goes on here.
+/// If a task panics: all threads end, and the panic goes on here. If not even one thread can be
+/// started.
 pub(crate) fn run<T: Send, S, V: Send, E>(
-    threads: usize,
+    most_threads: usize,
     tasks: Vec<T>,
     scratch: impl Fn() -> S + Sync,
     perform: impl Fn(T, &mut S, &mut Vec<T>, &Sender<V>) -> Result<(), Stopped> + Sync,
     mut emit: impl FnMut(V) -> Result<(), E>,
 ) -> Result<(), E> {
+    let most_threads = most_threads.max(1);
+    let others = tasks.len().min(most_threads).saturating_sub(1);
+    let nice = getpriority_process(None).ok();
     let pool = Pool {
-        stack: Mutex::new(Stack {
+        state: Mutex::new(State {
             tasks,
             running: 0,
             idle: 0,
-            stop: false,
+            threads: 1 + others,
+            is_stopped: false,
+            panic: None,
         }),
         changed: Condvar::new(),
+        most_threads,
+        nice: nice.map(|own| (own + NICE).min(NICEST)),
+        scratch: &scratch,
+        perform: &perform,
     };
-    let (sender, receiver) = mpsc::sync_channel(32);
-    std::thread::scope(|scope| {
-        let worker = |_| {
-            let (pool, scratch, perform, sender) = (&pool, &scratch, &perform, sender.clone());
-            scope.spawn(move || {
-                // Of this thread only. Where that is refused, it takes its equal share.
-                let _ = rustix::process::nice(NICE);
-                let mut scratch = scratch();
-                let sender = Sender {
-                    sender,
-                    kept: RefCell::default(),
-                };
-                pool.work(&sender, |task, more| {
-                    perform(task, &mut scratch, more, &sender)
-                });
-            })
-        };
-        let workers: Vec<_> = (0..threads.max(1)).map(worker).collect();
-        drop(sender);
-        // Where `emit` fails the receiver is dropped, and sending ends every worker.
-        let result = receiver.into_iter().flatten().try_for_each(&mut emit);
-        for worker in workers {
-            worker
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        }
-        result
-    })
+    let (channel, results) = mpsc::sync_channel(MOST_BATCHES);
+    let result = std::thread::scope(|scope| {
+        let (pool, first) = (&pool, Sender::new(channel.clone()));
+        scope.spawn(move || pool.work(scope, &first));
+        (0..others).for_each(|_| pool.start(scope, &channel));
+        drop(channel);
+        // If `emit` fails, the receiver is dropped here, and sending ends every thread.
+        results.into_iter().flatten().try_for_each(&mut emit)
+    });
+    let state = pool.state.into_inner();
+    if let Some(panic) = state.unwrap_or_else(PoisonError::into_inner).panic {
+        resume_unwind(panic);
+    }
+    result
 }
 
-impl<T> Pool<T> {
-    fn lock(&self) -> MutexGuard<'_, Stack<T>> {
-        self.stack.lock().unwrap_or_else(PoisonError::into_inner)
+impl<T: Send, S, V: Send> Pool<'_, T, S, V> {
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work<V>(
-        &self,
-        sender: &Sender<V>,
-        mut perform: impl FnMut(T, &mut Vec<T>) -> Result<(), Stopped>,
-    ) {
+    /// Starts a thread that was counted. If the system has none left, the others do its work.
+    fn start<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, channel: &SyncSender<Vec<V>>) {
+        let sender = Sender::new(channel.clone());
+        let work = move || self.work(scope, &sender);
+        if std::thread::Builder::new()
+            .spawn_scoped(scope, work)
+            .is_err()
+        {
+            self.lock().threads -= 1;
+        }
+    }
+
+    fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>, sender: &Sender<V>) {
+        if let Some(nice) = self.nice {
+            // Linux sets this thread only. If it is refused, the thread takes an equal share.
+            let _ = setpriority_process(None, nice);
+        }
+        let mut scratch = (self.scratch)();
         let mut more = Vec::new();
-        let mut stack = self.lock();
+        let mut state = self.lock();
         loop {
-            let is_over =
-                |stack: &Stack<T>| stack.stop || (stack.tasks.is_empty() && stack.running == 0);
-            if stack.tasks.is_empty() && !is_over(&stack) {
-                // Whoever has nothing to do keeps no result back.
-                drop(stack);
+            if state.tasks.is_empty() && !state.is_over() {
+                // The calling thread may be waiting for what this thread has found.
+                drop(state);
                 let is_stopped = sender.flush().is_err();
-                stack = self.lock();
-                stack.stop |= is_stopped;
+                state = self.lock();
+                state.is_stopped |= is_stopped;
             }
-            while stack.tasks.is_empty() && !is_over(&stack) {
-                stack.idle += 1;
-                stack = self
+            while state.tasks.is_empty() && !state.is_over() {
+                state.idle += 1;
+                state = self
                     .changed
-                    .wait(stack)
+                    .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
-                stack.idle -= 1;
+                state.idle -= 1;
             }
-            let task = match stack.tasks.pop() {
-                Some(task) if !stack.stop => task,
+            let task = match state.tasks.pop() {
+                Some(task) if !state.is_stopped => task,
                 _ => break,
             };
-            stack.running += 1;
-            drop(stack);
-            let unfinished = Unfinished(self);
-            let result = perform(task, &mut more);
-            drop(unfinished);
-            stack = self.lock();
-            stack.running -= 1;
-            stack.stop |= result.is_err();
-            // This thread goes on with one of them.
-            let others = more.len().saturating_sub(1).min(stack.idle);
-            stack.tasks.append(&mut more);
-            (0..others).for_each(|_| self.changed.notify_one());
+            state.running += 1;
+            drop(state);
+            let perform = || (self.perform)(task, &mut scratch, &mut more, sender);
+            let done = catch_unwind(AssertUnwindSafe(perform));
+            state = self.lock();
+            state.running -= 1;
+            match done {
+                Ok(done) => state.is_stopped |= done.is_err(),
+                Err(panic) => {
+                    state.is_stopped = true;
+                    state.panic.get_or_insert(panic);
+                }
+            }
+            // This thread goes on with one of those that it leaves, others with the rest.
+            let for_others = more.len().saturating_sub(1).min(state.idle);
+            state.tasks.append(&mut more);
+            (0..for_others).for_each(|_| self.changed.notify_one());
+            if state.tasks.len() > state.idle + 1 && state.threads < self.most_threads {
+                state.threads += 1;
+                drop(state);
+                self.start(scope, &sender.channel);
+                state = self.lock();
+            }
         }
         self.changed.notify_all();
-        drop(stack);
-        // Who does not take it has ended the work.
+        drop(state);
+        // If this fails, the calling thread has ended the work itself.
         let _ = sender.flush();
-    }
-}
-
-/// A task that is being performed: where that panics, all end, rather than wait for it.
-struct Unfinished<'a, T>(&'a Pool<T>);
-
-impl<T> Drop for Unfinished<'_, T> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let mut stack = self.0.lock();
-            stack.running -= 1;
-            stack.stop = true;
-            self.0.changed.notify_all();
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
     use super::*;
 
     #[test]
-    fn the_threads_give_way_and_the_caller_stays_as_it_is() {
+    fn the_threads_have_a_lower_priority_and_the_caller_keeps_its_own() {
         // Of the thread that asks.
-        let nice = || rustix::process::getpriority_process(None).unwrap();
+        let nice = || getpriority_process(None).unwrap();
         let before = nice();
         let mut found = Vec::new();
         let result = run(
-            2,
-            vec![(); 4],
+            4,
+            vec![2; 4],
             || (),
-            |(), (), _, sender| sender.send(nice()),
+            |depth, (), more, sender| {
+                // Threads that a thread starts have its own priority, no lower one.
+                more.extend(vec![depth - 1; if depth > 0 { 4 } else { 0 }]);
+                sender.send(nice())
+            },
             |nice| {
                 found.push(nice);
-                Ok::<_, ()>(())
+                Ok::<_, Infallible>(())
             },
         );
         assert_eq!(result, Ok(()));
-        assert_eq!(found, [(before + NICE).min(19); 4]);
+        assert_eq!(found, vec![(before + NICE).min(NICEST); 4 + 16 + 64]);
         assert_eq!(nice(), before);
+    }
+
+    #[test]
+    fn a_chain_of_tasks_takes_one_thread() {
+        let threads = AtomicUsize::new(0);
+        let mut sum = 0;
+        let result = run(
+            16,
+            vec![100],
+            || threads.fetch_add(1, Ordering::Relaxed),
+            |left, _, more, sender| {
+                more.extend((left > 1).then(|| left - 1));
+                sender.send(left)
+            },
+            |left| {
+                sum += left;
+                Ok::<_, Infallible>(())
+            },
+        );
+        assert_eq!(result, Ok(()));
+        assert_eq!((sum, threads.into_inner()), (5050, 1));
+    }
+
+    #[test]
+    fn the_panic_of_a_task_ends_all_and_goes_on_in_the_caller() {
+        let work = || {
+            run(
+                4,
+                (0..100).collect(),
+                || (),
+                |task, (), _, sender| match task {
+                    50 => panic!("of task {task}"),
+                    task => sender.send(task),
+                },
+                |_| Ok::<_, Infallible>(()),
+            )
+        };
+        let panic = catch_unwind(work).unwrap_err();
+        assert_eq!(panic.downcast_ref::<String>().unwrap(), "of task 50");
     }
 }

@@ -1,20 +1,23 @@
-//! What kind of file system a path lies on.
+//! The kind of file system that a path is on.
 
+use std::os::fd::BorrowedFd;
 use std::path::Path;
+
+use rustix::fs::StatFs;
 
 use crate::store::error::StorageError;
 
-/// A kind of file system, as far as it matters to a catalog.
+/// A kind of file system, as it matters to a catalog.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FsKind {
-    /// Locks and shared memory work between all who can reach it.
+    /// Local: locks and shared memory work between all processes that can reach it.
     Local,
-    /// Other hosts may reach it too; the name of the kind.
+    /// Other hosts may reach it, too. The name of the kind.
     Network(&'static str),
 }
 
-/// Numbers of `statfs` for file systems that other hosts may reach. FUSE is one of them: nobody
-/// can tell what is behind it.
+/// Numbers of `statfs` for file systems that other hosts may reach. FUSE counts as one, because
+/// anything can be behind it.
 const NETWORK: [(u32, &str); 15] = [
     (0x6969, "NFS"),
     (0x517B, "SMB"),
@@ -33,15 +36,28 @@ const NETWORK: [(u32, &str); 15] = [
     (0x0116_1970, "GFS2"),
 ];
 
-/// Tells the kind of file system that `path` lies on.
+/// Numbers of `statfs` for tmpfs and ramfs.
+const IN_MEMORY: [u32; 2] = [0x0102_1994, 0x8584_58F6];
+
+/// Finds the kind of file system that `path` is on.
 ///
 /// # Errors
-/// [`StorageError::Io`] where the system does not say.
+/// [`StorageError::Io`] if `statfs` fails.
 pub fn fs_kind(path: &Path) -> Result<FsKind, StorageError> {
     let stat = rustix::fs::statfs(path)
         .map_err(|errno| StorageError::io("asking for the file system of", path, errno))?;
-    // The type is 32 bits wide; its C type is signed and wider on most machines.
-    Ok(classify((stat.f_type & 0xFFFF_FFFF) as u32))
+    Ok(classify(number_of(&stat)))
+}
+
+/// Whether a file system keeps everything in memory: tmpfs or ramfs. False if it cannot be asked.
+pub(crate) fn is_in_memory(file: BorrowedFd<'_>) -> bool {
+    let stat = rustix::fs::fstatfs(file);
+    stat.is_ok_and(|stat| IN_MEMORY.contains(&number_of(&stat)))
+}
+
+/// The type of a file system is 32 bits wide; its C type is signed and wider on most machines.
+fn number_of(stat: &StatFs) -> u32 {
+    (stat.f_type & 0xFFFF_FFFF) as u32
 }
 
 fn classify(number: u32) -> FsKind {

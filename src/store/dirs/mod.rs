@@ -1,5 +1,7 @@
-//! Getting to folders and files below the base directory by descriptors, and what their file system
-//! is.
+//! Folders, files and file systems below the base directory.
+//!
+//! Everything that moves or deletes gets to its folder here: by descriptors, one name at a time,
+//! never through a symbolic link.
 
 mod descend;
 mod entry;
@@ -12,6 +14,7 @@ pub(super) use descend::{IfAbsent, descend, device_of, open_error, open_folder};
 pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{identify, split};
 pub use file_system::{FileSystem, free_bytes, umask};
+pub(super) use fs_kind::is_in_memory;
 pub use fs_kind::{FsKind, fs_kind};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;

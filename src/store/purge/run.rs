@@ -1,0 +1,355 @@
+//! The tasks of a purge.
+
+use std::convert::Infallible;
+use std::ffi::{CStr, CString};
+use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Instant;
+
+use rustix::fs::{AtFlags, FileType, RawDir, RenameFlags, renameat_with, statat, unlinkat};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+
+use super::report::{PurgeOptions, PurgeReport};
+use super::tree::Dir;
+use crate::model::progress::{Monitor, Progress};
+use crate::store::dirs::{device_of, is_in_memory, open_folder};
+use crate::store::error::StorageError;
+use crate::store::trash::{NOTES, TrashFolder};
+use crate::store::workers::{self, Stopped};
+
+/// Threads that unlink at once on a disk or over a network. Most of them wait for it: if each call
+/// takes 5 ms, 16 threads take twice as long.
+const THREADS: usize = 32;
+/// Threads if the file system is in memory: more only wait for each other's locks.
+const THREADS_IN_MEMORY: usize = 2;
+/// Most folders that are kept open at once, whatever the limit allows: a chain of 5,000 folders on
+/// tmpfs took 0.6 of the time of `rm -rf` with 64, and as long as it with 256.
+const MOST_OPEN: usize = 64;
+/// Names of a folder that are read before others may read on.
+const CHUNK: usize = 1024;
+/// Files that a thread unlinks in one go: few, so that many threads share a large folder.
+const PART: usize = 256;
+/// Files that are unlinked between two looks at the deadline.
+const STEP: usize = 64;
+/// How often a folder that fills up again while it is emptied is emptied again.
+const MOST_ROUNDS: u32 = 64;
+const BUFFER: usize = 64 << 10;
+
+/// Unlinks everything in the folder of a removal but its manifest and notes.
+///
+/// Ends early, with `is_done` false, after the deadline, if the monitor cancels, or if something
+/// could not be unlinked.
+///
+/// # Errors
+/// [`StorageError::Io`] if the folder itself cannot be opened or listed.
+pub fn purge(
+    folder: &TrashFolder,
+    options: PurgeOptions,
+    monitor: &dyn Monitor,
+) -> Result<PurgeReport, StorageError> {
+    let root = open_folder(&folder.fd, ".")
+        .map_err(|errno| StorageError::io("opening", &folder.path, errno))?;
+    let device = device_of(root.as_fd(), &folder.path)?;
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(1024);
+    let most_open = usize::try_from(limit / 4)
+        .unwrap_or(usize::MAX)
+        .clamp(4, MOST_OPEN);
+    let threads = match is_in_memory(root.as_fd()) {
+        true => THREADS_IN_MEMORY,
+        false => THREADS,
+    };
+    let purge = Purge {
+        path: folder.path.clone(),
+        device,
+        most_open,
+        root: Arc::new(Dir::new(None, CString::default(), root, 0)),
+        open: AtomicUsize::new(0),
+        moved: AtomicU64::new(0),
+        is_cut_short: AtomicBool::new(false),
+        options,
+        monitor,
+    };
+    let mut report = PurgeReport::default();
+    let Ok(()) = workers::run(
+        // Each thread has a folder open, besides those above it.
+        threads.min(most_open),
+        vec![Task::Read(Arc::clone(&purge.root))],
+        || vec![MaybeUninit::uninit(); BUFFER],
+        |task, buffer: &mut Vec<_>, more, sender| {
+            let mut worker = Worker {
+                purge: &purge,
+                more,
+                sender,
+            };
+            worker.perform(task, buffer)
+        },
+        |outcome| {
+            match outcome {
+                Outcome::Files(files) => report.files += files,
+                Outcome::Folder => report.folders += 1,
+                Outcome::Failure(path, reason) => report.fail(path, reason),
+            }
+            Ok::<(), Infallible>(())
+        },
+    );
+    let is_whole = report.failed == 0 && !purge.is_cut_short.into_inner();
+    report.is_done = is_whole && folder.items()?.is_empty();
+    Ok(report)
+}
+
+enum Task {
+    /// Read names of a folder, from where the last reading ended.
+    Read(Arc<Dir>),
+    /// Open a subfolder, which was emptied so often before, and read it.
+    Enter(Arc<Dir>, CString, u32),
+    /// Unlink files of a folder.
+    Unlink(Arc<Dir>, Vec<File>),
+}
+
+struct File {
+    inode: u64,
+    name: CString,
+}
+
+/// What the calling thread adds up.
+enum Outcome {
+    Files(u64),
+    Folder,
+    Failure(PathBuf, String),
+}
+
+struct Purge<'a> {
+    path: PathBuf,
+    device: u64,
+    most_open: usize,
+    root: Arc<Dir>,
+    /// Folders that are open, without `root`.
+    open: AtomicUsize,
+    /// Folders that were moved up into `root`.
+    moved: AtomicU64,
+    is_cut_short: AtomicBool,
+    options: PurgeOptions,
+    monitor: &'a dyn Monitor,
+}
+
+impl Purge<'_> {
+    /// Stops after the deadline, or if the monitor cancels.
+    fn go_on(&self) -> Result<(), Stopped> {
+        let deadline = self.options.deadline;
+        let is_late = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if is_late || self.monitor.is_cancelled() {
+            self.is_cut_short.store(true, Ordering::Relaxed);
+            return Err(Stopped);
+        }
+        Ok(())
+    }
+}
+
+/// A thread with a task.
+struct Worker<'w, 'a> {
+    purge: &'w Purge<'a>,
+    more: &'w mut Vec<Task>,
+    sender: &'w workers::Sender<Outcome>,
+}
+
+impl Worker<'_, '_> {
+    fn perform(&mut self, task: Task, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Stopped> {
+        self.purge.go_on()?;
+        match task {
+            Task::Read(dir) => {
+                self.read(&dir, buffer)?;
+                self.end(dir)
+            }
+            Task::Enter(parent, name, rounds) => match self.enter(&parent, &name, rounds)? {
+                Some(dir) => {
+                    self.read(&dir, buffer)?;
+                    self.end(dir)
+                }
+                None => self.end(parent),
+            },
+            Task::Unlink(dir, files) => {
+                self.unlink(&dir, &files)?;
+                self.end(dir)
+            }
+        }
+    }
+
+    /// Opens a subfolder; `None` if it is gone, is no folder any more, or cannot be opened.
+    fn enter(
+        &mut self,
+        parent: &Arc<Dir>,
+        name: &CStr,
+        rounds: u32,
+    ) -> Result<Option<Arc<Dir>>, Stopped> {
+        let fd = match open_folder(&parent.fd, name) {
+            Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
+            // Replaced by a file or link since its name was read.
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                let (inode, name) = (0, name.to_owned());
+                self.unlink(parent, &[File { inode, name }])?;
+                return Ok(None);
+            }
+            Err(errno) => {
+                self.fail(parent, name, errno.to_string())?;
+                return Ok(None);
+            }
+        };
+        if device_of(fd.as_fd(), &self.purge.path).ok() != Some(self.purge.device) {
+            self.fail(parent, name, "it is on another file system".to_owned())?;
+            return Ok(None);
+        }
+        self.purge.open.fetch_add(1, Ordering::Relaxed);
+        let dir = Dir::new(Some(Arc::clone(parent)), name.to_owned(), fd, rounds);
+        Ok(Some(Arc::new(dir)))
+    }
+
+    /// Reads a folder: its files are unlinked, its subfolders become tasks. A large folder is read
+    /// in parts, each left to the next free thread, so that its width takes no memory.
+    fn read(&mut self, dir: &Arc<Dir>, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Stopped> {
+        let is_root = dir.parent.is_none();
+        let (mut files, mut folders) = (Vec::new(), Vec::new());
+        let mut has_more = false;
+        // The kernel keeps the position in the descriptor, and no two tasks read a folder at once.
+        let mut entries = RawDir::new(&dir.fd, buffer);
+        while let Some(entry) = entries.next() {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(errno) => {
+                    self.fail(dir, c".", errno.to_string())?;
+                    break;
+                }
+            };
+            let name = entry.file_name();
+            let bytes = name.to_bytes();
+            if matches!(bytes, b"." | b"..")
+                || (is_root && NOTES.iter().any(|note| note.as_bytes() == bytes))
+            {
+                continue;
+            }
+            let is_folder = match entry.file_type() {
+                FileType::Directory => true,
+                FileType::Unknown => statat(&dir.fd, name, AtFlags::SYMLINK_NOFOLLOW)
+                    .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory),
+                _ => false,
+            };
+            let (inode, name) = (entry.ino(), name.to_owned());
+            match is_folder {
+                true => folders.push(name),
+                false => files.push(File { inode, name }),
+            }
+            // Names that the kernel gave already would be lost.
+            if files.len() + folders.len() >= CHUNK && entries.is_buffer_empty() {
+                has_more = true;
+                break;
+            }
+        }
+        if has_more {
+            // Below the others, so that what was read is done first.
+            dir.begin();
+            self.more.push(Task::Read(Arc::clone(dir)));
+        }
+        for name in folders {
+            self.subfolder(dir, name);
+        }
+        // Ordered by inode, which saves seeks in the inode table; the lowest end on top.
+        files.sort_unstable_by_key(|file| file.inode);
+        while files.len() > PART {
+            let part = files.split_off(files.len() - PART);
+            dir.begin();
+            self.more.push(Task::Unlink(Arc::clone(dir), part));
+        }
+        if self.more.is_empty() || files.is_empty() {
+            return self.unlink(dir, &files);
+        }
+        // A task of its own, so that the others need not wait for it to end.
+        dir.begin();
+        self.more.push(Task::Unlink(Arc::clone(dir), files));
+        Ok(())
+    }
+
+    /// Leaves a subfolder as a task.
+    fn subfolder(&mut self, dir: &Arc<Dir>, name: CString) {
+        let purge = self.purge;
+        let mut task = (dir, name);
+        if dir.parent.is_some() && purge.open.load(Ordering::Relaxed) >= purge.most_open {
+            // Too many folders are open above this one: moved up, it does not hold them.
+            let number = purge.moved.fetch_add(1, Ordering::Relaxed);
+            let up = format!("deep-{}-{number}", std::process::id());
+            let up = CString::new(up).unwrap_or_default();
+            let (from, flags) = (task.1.as_c_str(), RenameFlags::NOREPLACE);
+            if renameat_with(&dir.fd, from, &purge.root.fd, up.as_c_str(), flags).is_ok() {
+                task = (&purge.root, up);
+            }
+        }
+        let (parent, name) = task;
+        parent.begin();
+        self.more.push(Task::Enter(Arc::clone(parent), name, 0));
+    }
+
+    fn unlink(&mut self, dir: &Arc<Dir>, files: &[File]) -> Result<(), Stopped> {
+        for files in files.chunks(STEP) {
+            self.purge.go_on()?;
+            let mut unlinked = 0;
+            for File { name, .. } in files {
+                match unlinkat(&dir.fd, name.as_c_str(), AtFlags::empty()) {
+                    Ok(()) => unlinked += 1,
+                    Err(Errno::NOENT) => {}
+                    // Replaced by a folder since its name was read.
+                    Err(Errno::ISDIR) => self.subfolder(dir, name.clone()),
+                    Err(errno) => self.fail(dir, name, errno.to_string())?,
+                }
+            }
+            self.purge.monitor.advance(Progress {
+                items: unlinked,
+                files: unlinked,
+                bytes: unlinked * self.purge.options.mean_bytes,
+            });
+            self.sender.send(Outcome::Files(unlinked))?;
+        }
+        Ok(())
+    }
+
+    /// Ends a task of a folder. The last one removes the folder, and with it ends a task of the
+    /// folder above.
+    fn end(&mut self, mut dir: Arc<Dir>) -> Result<(), Stopped> {
+        while dir.end() {
+            let Some(parent) = dir.parent.clone() else {
+                return Ok(());
+            };
+            let mut again = None;
+            if dir.has_failed() {
+                parent.fail();
+            } else {
+                match unlinkat(&parent.fd, dir.name.as_c_str(), AtFlags::REMOVEDIR) {
+                    Ok(()) => self.sender.send(Outcome::Folder)?,
+                    Err(Errno::NOENT) => {}
+                    // Another process wrote into it, or reading it skipped an entry.
+                    Err(Errno::NOTEMPTY | Errno::EXIST) if dir.rounds < MOST_ROUNDS => {
+                        again = Some((dir.name.clone(), dir.rounds + 1));
+                    }
+                    Err(errno) => self.fail(&parent, &dir.name, errno.to_string())?,
+                }
+            }
+            // Closed before it counts as closed.
+            dir = parent;
+            self.purge.open.fetch_sub(1, Ordering::Relaxed);
+            if let Some((name, rounds)) = again {
+                // Its task of the folder above goes on as this one.
+                self.more.push(Task::Enter(dir, name, rounds));
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn fail(&mut self, dir: &Arc<Dir>, name: &CStr, reason: String) -> Result<(), Stopped> {
+        dir.fail();
+        let path = dir.path_of(&self.purge.path, name);
+        self.sender.send(Outcome::Failure(path, reason))
+    }
+}
