@@ -128,14 +128,13 @@ pub(crate) fn run<T: Send, S, V: Send, E>(
     mut emit: impl FnMut(V) -> Result<(), E>,
 ) -> Result<(), E> {
     let most_threads = most_threads.max(1);
-    let others = tasks.len().min(most_threads).saturating_sub(1);
     let nice = getpriority_process(None).ok();
     let pool = Pool {
         state: Mutex::new(State {
             tasks,
             running: 0,
             idle: 0,
-            threads: 1 + others,
+            threads: 1,
             is_stopped: false,
             panic: None,
         }),
@@ -149,7 +148,6 @@ pub(crate) fn run<T: Send, S, V: Send, E>(
     let result = std::thread::scope(|scope| {
         let (pool, first) = (&pool, Sender::new(channel.clone()));
         scope.spawn(move || pool.work(scope, &first));
-        (0..others).for_each(|_| pool.start(scope, &channel));
         drop(channel);
         // If `emit` fails, the receiver is dropped here, and sending ends every thread.
         results.into_iter().flatten().try_for_each(&mut emit)
@@ -207,7 +205,13 @@ impl<T: Send, S, V: Send> Pool<'_, T, S, V> {
                 _ => break,
             };
             state.running += 1;
+            // Before this task, which may take long: the new thread starts the next one likewise.
+            let is_short = state.tasks.len() > state.idle && state.threads < self.most_threads;
+            state.threads += usize::from(is_short);
             drop(state);
+            if is_short {
+                self.start(scope, &sender.channel);
+            }
             let perform = || (self.perform)(task, &mut scratch, &mut more, sender);
             let done = catch_unwind(AssertUnwindSafe(perform));
             state = self.lock();
@@ -223,12 +227,6 @@ impl<T: Send, S, V: Send> Pool<'_, T, S, V> {
             let for_others = more.len().saturating_sub(1).min(state.idle);
             state.tasks.append(&mut more);
             (0..for_others).for_each(|_| self.changed.notify_one());
-            if state.tasks.len() > state.idle + 1 && state.threads < self.most_threads {
-                state.threads += 1;
-                drop(state);
-                self.start(scope, &sender.channel);
-                state = self.lock();
-            }
         }
         self.changed.notify_all();
         drop(state);
