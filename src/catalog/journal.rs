@@ -241,7 +241,8 @@ impl Journal<'_> {
             return Ok(());
         }
         let detail = Detail::from_entries(self.detail.take());
-        // A call that changed nothing leaves no operation: recording a key again does not grow history.
+        // A call that changed nothing leaves no operation, so recording a key again does not grow
+        // the history.
         if detail.is_none() && self.images.get() == 0 {
             return Ok(());
         }
