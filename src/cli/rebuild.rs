@@ -26,9 +26,9 @@ use crate::store::{NoticeClass, WalkOptions};
 /// What only the catalog knew since the backup is lost: pins, scores, history, parameters of
 /// identifiers without data. The command prints how old the backup is. The old catalog is kept
 /// beside the new one and never deleted. No data is touched, except that an interrupted removal or
-/// restore is finished, as at every open for writing.
+/// restore is settled (undone or completed), as at every open for writing.
 ///
-/// Other processes cannot write meanwhile. Exit code 3 if something could not be read or finished.
+/// Other processes cannot write meanwhile. Exit code 3 if something could not be read or settled.
 #[derive(Debug, Args)]
 pub(super) struct Rebuild {
     /// Start from this backup instead of the newest good one
