@@ -34,18 +34,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("adopted {} arrays", registry.scan(scan, &Silent)?.adopted);
 
     // Of the predictions, keep the two newest iterations and each that 3000 divides.
-    let policy = Policy {
-        select: SelectRules {
-            kinds: vec![Kind::Prediction],
-            ..SelectRules::default()
-        },
-        keep: KeepRules {
-            last: Some(2),
-            every: Some(3000),
-            ..KeepRules::default()
-        },
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .select(SelectRules::default().kinds(vec![Kind::Prediction]))
+        .keep(KeepRules::default().last(2).every(3000));
     let request = GcRequest {
         of: Filter::default().with_runs(["affinities"]),
         rules: GcRules::Policy(policy),

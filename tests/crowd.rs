@@ -173,13 +173,9 @@ impl Worker {
     fn gc(&mut self) {
         let request = GcRequest {
             of: self.filter(),
-            rules: GcRules::Policy(Policy {
-                keep: retention::KeepRules {
-                    last: Some(LAST as u64),
-                    ..retention::KeepRules::default()
-                },
-                ..Policy::default()
-            }),
+            rules: GcRules::Policy(
+                Policy::default().keep(retention::KeepRules::default().last(LAST as u64)),
+            ),
             ignore_best_links: false,
             words: "the last".to_owned(),
         };

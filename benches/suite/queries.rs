@@ -149,14 +149,11 @@ pub(crate) fn plan(bench: &mut Bench) -> Result<()> {
         let registry = Registry::open(&base)?;
         let request = GcRequest {
             of: Filter::default().with_runs([Place::at(rows / 2).run().as_str()]),
-            rules: GcRules::Policy(Policy {
-                select: SelectRules::default(),
-                keep: KeepRules {
-                    last: Some(2),
-                    ..KeepRules::default()
-                },
-                ..Policy::default()
-            }),
+            rules: GcRules::Policy(
+                Policy::default()
+                    .select(SelectRules::default())
+                    .keep(KeepRules::default().last(2)),
+            ),
             ignore_best_links: false,
             words: "keep-last 2".to_owned(),
         };

@@ -94,17 +94,7 @@ fn main() {
     registry.seal(&target).unwrap();
     let request = GcRequest {
         of: Filter::default(),
-        rules: GcRules::Policy(Policy {
-            select: SelectRules {
-                kinds: vec![Kind::Prediction],
-                ..SelectRules::default()
-            },
-            keep: dalsegno::retention::KeepRules {
-                last: Some(1),
-                ..dalsegno::retention::KeepRules::default()
-            },
-            ..Policy::default()
-        }),
+        rules: GcRules::Policy(Policy::default().select(SelectRules::default().kinds(vec![Kind::Prediction])).keep(dalsegno::retention::KeepRules::default().last(1))),
         ignore_best_links: false,
         words: "--keep-last 1".to_owned(),
     };

@@ -275,14 +275,11 @@ fn look(registry: &Registry) {
 fn request() -> GcRequest {
     GcRequest {
         of: Filter::default(),
-        rules: GcRules::Policy(Policy {
-            keep: retention::KeepRules {
-                last: Some(1),
-                ..retention::KeepRules::default()
-            },
-            allow_empty_group: true,
-            ..Policy::default()
-        }),
+        rules: GcRules::Policy(
+            Policy::default()
+                .keep(retention::KeepRules::default().last(1))
+                .allow_empty_group(true),
+        ),
         ignore_best_links: false,
         words: String::new(),
     }

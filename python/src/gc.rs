@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dalsegno::model::filter::Filter;
+use dalsegno::model::key::Kind;
 use dalsegno::retention::{
     Decision, KeepBest, KeepRules, Limits, Metric, PlanLine, Policy, RunPolicy, SelectRules,
 };
@@ -49,13 +50,10 @@ impl Rules {
             (Some(count), Some(metric)) => {
                 let metric = metric.parse::<Metric>();
                 let with = self.best_with.iter();
-                Ok(Some(KeepBest {
-                    count,
-                    metric: metric.map_err(|error| raise(py, &Error::from(error)))?,
-                    with: with
-                        .map(|kind| kind.parse().map_err(argument))
-                        .collect::<PyResult<_>>()?,
-                }))
+                let metric = metric.map_err(|error| raise(py, &Error::from(error)))?;
+                let with = with.map(|kind| kind.parse().map_err(argument));
+                let with: Vec<Kind> = with.collect::<PyResult<_>>()?;
+                Ok(Some(KeepBest::new(count, metric).with(with)))
             }
             (None, None) if self.best_with.is_empty() => Ok(None),
             _ => Err(argument(
@@ -69,11 +67,10 @@ impl Rules {
         let length = |seconds: Option<f64>| seconds.map(ask::seconds).transpose();
         let (older_than, within): (Option<Duration>, _) =
             (length(self.older_than)?, length(self.keep_within)?);
-        let limit = Limits {
-            max_bytes: self.max_size,
-            max_files: self.max_files,
-            min_free: self.min_free,
-        };
+        let mut limit = Limits::default();
+        limit.max_bytes = self.max_size;
+        limit.max_files = self.max_files;
+        limit.min_free = self.min_free;
         let kinds = if self.runs {
             filter.kinds.clone()
         } else {
@@ -84,33 +81,30 @@ impl Rules {
             words.push(format!("policy {name}"));
         }
         let rules = if self.runs {
-            let policy = RunPolicy {
-                older_than,
-                last: self.keep_last,
-                within,
-                limit,
-                allow_empty_group: self.allow_empty_group,
-            };
+            let mut policy = RunPolicy::default()
+                .limit(limit)
+                .allow_empty_group(self.allow_empty_group);
+            policy.older_than = older_than;
+            policy.last = self.keep_last;
+            policy.within = within;
             words.push(policy.to_string());
             GcRules::Runs(policy)
         } else {
-            let policy = Policy {
-                select: SelectRules {
-                    older_than,
-                    iterations: filter.iterations,
-                    kinds: filter.kinds,
-                },
-                keep: KeepRules {
-                    last: self.keep_last,
-                    first: self.keep_first,
-                    every: self.keep_every,
-                    iterations: self.keep_iterations.clone(),
-                    within,
-                    best: self.best(py)?,
-                },
-                limit,
-                allow_empty_group: self.allow_empty_group,
-            };
+            let mut select = SelectRules::default()
+                .iterations(filter.iterations)
+                .kinds(filter.kinds);
+            select.older_than = older_than;
+            let mut keep = KeepRules::default().iterations(self.keep_iterations.iter().copied());
+            keep.last = self.keep_last;
+            keep.first = self.keep_first;
+            keep.every = self.keep_every;
+            keep.within = within;
+            keep.best = self.best(py)?;
+            let policy = Policy::default()
+                .select(select)
+                .keep(keep)
+                .limit(limit)
+                .allow_empty_group(self.allow_empty_group);
             words.push(policy.to_string());
             GcRules::Policy(policy)
         };

@@ -24,6 +24,7 @@
 
 mod best;
 mod budget;
+mod build;
 mod check;
 mod error;
 mod inventory;

@@ -18,6 +18,7 @@ use crate::model::size::ByteCount;
 /// `Display` writes the age that is selected, the keep rules and the limits. The iterations and
 /// kinds that are selected are not part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Policy {
     /// What may be removed at all.
     pub select: SelectRules,
@@ -34,6 +35,7 @@ pub struct Policy {
 /// A plan does not select by it, since its inventory holds selected artifacts only. Rules are
 /// checked against it, and its kinds say what `keep-best` ranks.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SelectRules {
     /// Only artifacts that are older than this.
     pub older_than: Option<Duration>,
@@ -46,6 +48,7 @@ pub struct SelectRules {
 /// Rules that keep; what one of them keeps stays. They compare the selected artifacts of one run,
 /// kind and dataset.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct KeepRules {
     /// `keep-last`: this many of the highest iterations.
     pub last: Option<u64>,
@@ -66,6 +69,7 @@ pub struct KeepRules {
 /// It ranks outputs, or the kinds that the selection names. What is ranked is the score: artifacts
 /// that share one, because it is for a whole iteration, count once.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepBest {
     /// How many scores are kept of each run, kind and dataset.
     pub count: u64,
@@ -80,6 +84,7 @@ pub struct KeepBest {
 
 /// Limits on what is left of the selection. What no rule keeps goes, oldest first, until all hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Limits {
     /// `max-size`: at most this many bytes.
     pub max_bytes: Option<u64>,
@@ -93,6 +98,7 @@ pub struct Limits {
 ///
 /// `Display` writes `whole runs, older-than 90d, keep-last 5`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RunPolicy {
     /// Only runs whose newest artifact is older than this may go.
     pub older_than: Option<Duration>,

@@ -139,13 +139,7 @@ impl Call {
 fn keep_last() -> GcRequest {
     GcRequest {
         of: Filter::default().with_runs([GC_RUN]),
-        rules: GcRules::Policy(Policy {
-            keep: retention::KeepRules {
-                last: Some(1),
-                ..retention::KeepRules::default()
-            },
-            ..Policy::default()
-        }),
+        rules: GcRules::Policy(Policy::default().keep(retention::KeepRules::default().last(1))),
         ignore_best_links: false,
         words: "keep-last 1".to_owned(),
     }

@@ -22,13 +22,7 @@ use crate::scene::{
 pub(crate) fn keep_last(count: u64) -> GcRequest {
     GcRequest {
         of: Filter::default(),
-        rules: GcRules::Policy(Policy {
-            keep: retention::KeepRules {
-                last: Some(count),
-                ..retention::KeepRules::default()
-            },
-            ..Policy::default()
-        }),
+        rules: GcRules::Policy(Policy::default().keep(retention::KeepRules::default().last(count))),
         ignore_best_links: false,
         words: format!("keep-last {count}"),
     }
@@ -340,36 +334,24 @@ fn a_limit_on_bytes_is_refused_while_sizes_are_unknown() {
     let options = dalsegno::ScanOptions::default();
     registry.scan(options, &Silent).unwrap();
     let request = |limit| GcRequest {
-        rules: GcRules::Policy(Policy {
-            limit,
-            select: SelectRules::default(),
-            ..Policy::default()
-        }),
+        rules: GcRules::Policy(
+            Policy::default()
+                .limit(limit)
+                .select(SelectRules::default()),
+        ),
         ..keep_last(1)
     };
     for limit in [
-        Limits {
-            max_bytes: Some(100),
-            ..Limits::default()
-        },
-        Limits {
-            max_files: Some(10),
-            ..Limits::default()
-        },
-        Limits {
-            min_free: Some(u64::MAX),
-            ..Limits::default()
-        },
+        Limits::default().max_bytes(100),
+        Limits::default().max_files(10),
+        Limits::default().min_free(u64::MAX),
     ] {
         let error = registry.plan_gc(&request(limit)).unwrap_err();
         assert_eq!(error.code(), "plan-unmeasured");
     }
     assert!(get(&registry, &prediction(8000)).size.is_none());
     scan(&registry);
-    let limit = Limits {
-        max_files: Some(40),
-        ..Limits::default()
-    };
+    let limit = Limits::default().max_files(40);
     let plan = registry.plan_gc(&request(limit)).unwrap();
     // The oldest goes first: 21 arrays of two files, and one may go.
     assert_eq!(removed(&plan), [prediction(8000)]);

@@ -18,11 +18,7 @@ use crate::scene::{
 fn older_than(count: u64) -> GcRequest {
     GcRequest {
         of: Filter::default(),
-        rules: GcRules::Runs(RunPolicy {
-            older_than: Some(days(count)),
-            last: Some(1),
-            ..RunPolicy::default()
-        }),
+        rules: GcRules::Runs(RunPolicy::default().older_than(days(count)).last(1)),
         ignore_best_links: false,
         words: format!("whole runs, older-than {count}d, keep-last 1"),
     }
@@ -94,10 +90,7 @@ fn the_newest_runs_stay_however_old_they_are() {
     let mut request = older_than(5);
     let plan = registry.plan_gc(&request).unwrap();
     assert!(removed(&plan).iter().all(|path| !path.starts_with("a/")));
-    request.rules = GcRules::Runs(RunPolicy {
-        older_than: Some(days(5)),
-        ..RunPolicy::default()
-    });
+    request.rules = GcRules::Runs(RunPolicy::default().older_than(days(5)));
     let error = registry.plan_gc(&request).unwrap_err();
     assert_eq!(error.code(), "plan-empties-group");
 }

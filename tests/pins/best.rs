@@ -35,13 +35,7 @@ fn link(base: &Path, target: &str) {
 fn planned(registry: &Registry, ignore_best_links: bool) -> Result<Vec<String>, Error> {
     let request = GcRequest {
         of: of_run("*"),
-        rules: GcRules::Policy(Policy {
-            keep: KeepRules {
-                last: Some(1),
-                ..KeepRules::default()
-            },
-            ..Policy::default()
-        }),
+        rules: GcRules::Policy(Policy::default().keep(KeepRules::default().last(1))),
         ignore_best_links,
         words: "keep-last 1".to_owned(),
     };

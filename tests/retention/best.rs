@@ -3,7 +3,7 @@
 use dalsegno::model::artifact::ArtifactId;
 use dalsegno::model::key::Kind;
 use dalsegno::retention::{
-    InventoryRow, InventoryScore, KeepRules, Limits, Plan, Policy, SelectRules, explain,
+    InventoryRow, InventoryScore, Limits, Plan, Policy, SelectRules, explain,
 };
 
 use crate::build::*;
@@ -13,13 +13,7 @@ fn best(count: u64, metric: &str) -> Policy {
 }
 
 fn selecting(kinds: &[Kind], policy: Policy) -> Policy {
-    Policy {
-        select: SelectRules {
-            kinds: kinds.to_vec(),
-            ..SelectRules::default()
-        },
-        ..policy
-    }
+    policy.select(SelectRules::default().kinds(kinds.to_vec()))
 }
 
 const CROP: Option<&str> = Some("crop7");
@@ -239,17 +233,9 @@ fn many_artifacts_may_share_many_scores() {
 /// and the refusal to empty a group are about the named kinds.
 #[test]
 fn kinds_that_are_not_named_are_only_taken_along() {
-    let policy = Policy {
-        keep: KeepRules {
-            every: Some(2),
-            ..keep_best(1, "voi:min", &[Kind::Prediction])
-        },
-        limit: Limits {
-            max_bytes: Some(300),
-            ..Limits::default()
-        },
-        ..selecting(&[Kind::Output], Policy::default())
-    };
+    let policy = selecting(&[Kind::Output], Policy::default())
+        .keep(keep_best(1, "voi:min", &[Kind::Prediction]).every(2))
+        .limit(Limits::default().max_bytes(300));
     let scores = |n: i64| [score(None, None, n as f64)];
     let mut rows: Vec<InventoryRow> = (1..=3)
         .flat_map(|n| {

@@ -89,29 +89,15 @@ pub(crate) fn inventory(rows: Vec<InventoryRow>) -> Inventory {
 
 /// A policy with keep rules only, that may empty groups.
 pub(crate) fn keeping(keep: KeepRules) -> Policy {
-    Policy {
-        keep,
-        allow_empty_group: true,
-        ..Policy::default()
-    }
+    Policy::default().keep(keep).allow_empty_group(true)
 }
 
 pub(crate) fn keep_last(count: u64) -> KeepRules {
-    KeepRules {
-        last: Some(count),
-        ..KeepRules::default()
-    }
+    KeepRules::default().last(count)
 }
 
 pub(crate) fn keep_best(count: u64, metric: &str, with: &[Kind]) -> KeepRules {
-    KeepRules {
-        best: Some(KeepBest {
-            count,
-            metric: metric.parse().unwrap(),
-            with: with.to_vec(),
-        }),
-        ..KeepRules::default()
-    }
+    KeepRules::default().best(KeepBest::new(count, metric.parse().unwrap()).with(with.to_vec()))
 }
 
 pub(crate) fn score(dataset: Option<&str>, parameters: Option<&str>, value: f64) -> InventoryScore {

@@ -22,21 +22,12 @@ fn refused(policy: &Policy, code: &str, words: &str) -> PolicyError {
 }
 
 fn limiting(limit: Limits) -> Policy {
-    Policy {
-        limit,
-        ..Policy::default()
-    }
+    Policy::default().limit(limit)
 }
 
 #[test]
 fn a_policy_without_rules_is_refused() {
-    let policy = Policy {
-        select: SelectRules {
-            older_than: Some(DAY),
-            ..SelectRules::default()
-        },
-        ..Policy::default()
-    };
+    let policy = Policy::default().select(SelectRules::default().older_than(DAY));
     refused(
         &policy,
         "policy-empty",
@@ -49,55 +40,24 @@ fn zero_is_refused() {
     let none = KeepRules::default;
     let keeps = [
         ("keep-last 0 keeps nothing", keep_last(0)),
-        (
-            "keep-first 0 keeps nothing",
-            KeepRules {
-                first: Some(0),
-                ..none()
-            },
-        ),
-        (
-            "keep-every 0 means nothing",
-            KeepRules {
-                every: Some(0),
-                ..none()
-            },
-        ),
-        (
-            "keep-within 0 keeps nothing",
-            KeepRules {
-                within: Some(Duration::ZERO),
-                ..none()
-            },
-        ),
+        ("keep-first 0 keeps nothing", none().first(0)),
+        ("keep-every 0 means nothing", none().every(0)),
+        ("keep-within 0 keeps nothing", none().within(Duration::ZERO)),
         ("keep-best 0 keeps nothing", keep_best(0, "voi:min", &[])),
     ];
     for (words, keep) in keeps {
         refused(&keeping(keep), "policy-zero", words);
     }
-    let zero = Some(0);
     let limits = [
         (
             "max-size 0 would leave nothing",
-            Limits {
-                max_bytes: zero,
-                ..Limits::default()
-            },
+            Limits::default().max_bytes(0),
         ),
         (
             "max-files 0 would leave nothing",
-            Limits {
-                max_files: zero,
-                ..Limits::default()
-            },
+            Limits::default().max_files(0),
         ),
-        (
-            "min-free 0 means nothing",
-            Limits {
-                min_free: zero,
-                ..Limits::default()
-            },
-        ),
+        ("min-free 0 means nothing", Limits::default().min_free(0)),
     ];
     for (words, limit) in limits {
         refused(&limiting(limit), "policy-zero", words);
@@ -108,11 +68,11 @@ fn zero_is_refused() {
 fn a_rule_that_decides_nothing_is_refused() {
     let useless = "policy-useless-rule";
     let every = |every, iterations: &[i64]| {
-        keeping(KeepRules {
-            every: Some(every),
-            iterations: iterations.to_vec(),
-            ..KeepRules::default()
-        })
+        keeping(
+            KeepRules::default()
+                .every(every)
+                .iterations(iterations.to_vec()),
+        )
     };
     let error = refused(
         &every(1, &[]),
@@ -125,34 +85,19 @@ fn a_rule_that_decides_nothing_is_refused() {
         useless,
         "keep-iterations -2000 changes nothing: keep-every 1000 keeps it",
     );
-    let named = |iterations: &[i64]| {
-        keeping(KeepRules {
-            iterations: iterations.to_vec(),
-            ..KeepRules::default()
-        })
-    };
+    let named = |iterations: &[i64]| keeping(KeepRules::default().iterations(iterations.to_vec()));
     refused(&named(&[5, 6, 5]), useless, "names 5 twice");
-    let selected = Policy {
-        select: SelectRules {
-            iterations: vec!["1..4".parse().unwrap(), "9..".parse().unwrap()],
-            ..SelectRules::default()
-        },
-        ..named(&[9, 4, 5])
-    };
+    let selected = named(&[9, 4, 5]).select(
+        SelectRules::default().iterations(vec!["1..4".parse().unwrap(), "9..".parse().unwrap()]),
+    );
     refused(
         &selected,
         useless,
         "keep-iterations 5 keeps nothing: only the iterations 1..4, 9.. are selected",
     );
-    let within = |within, older_than| Policy {
-        select: SelectRules {
-            older_than: Some(older_than),
-            ..SelectRules::default()
-        },
-        ..keeping(KeepRules {
-            within: Some(within),
-            ..KeepRules::default()
-        })
+    let within = |within, older_than| {
+        keeping(KeepRules::default().within(within))
+            .select(SelectRules::default().older_than(older_than))
     };
     refused(&within(DAY, DAY), useless, "keep-within 1d keeps nothing");
     assert_eq!(within(2 * DAY, DAY).check(), Ok(()));
@@ -169,13 +114,8 @@ fn a_kind_that_goes_with_nothing_is_refused() {
             assert_eq!(error, PolicyError::WithApart { kind });
         }
     }
-    let policy = Policy {
-        select: SelectRules {
-            kinds: vec![Kind::Output, Kind::Prediction],
-            ..SelectRules::default()
-        },
-        ..keeping(keep_best(1, "voi:min", &[Kind::Prediction]))
-    };
+    let policy = keeping(keep_best(1, "voi:min", &[Kind::Prediction]))
+        .select(SelectRules::default().kinds(vec![Kind::Output, Kind::Prediction]));
     refused(&policy, "policy-useless-rule", "ranked by its own scores");
 }
 
@@ -194,46 +134,23 @@ fn a_policy_for_runs_is_checked_too() {
     let cases = [
         (none(), "policy-empty", "no rule"),
         (
-            RunPolicy {
-                older_than: Some(Duration::ZERO),
-                ..none()
-            },
+            none().older_than(Duration::ZERO),
             "policy-zero",
             "older-than 0",
         ),
+        (none().last(0), "policy-zero", "keep-last 0"),
         (
-            RunPolicy {
-                last: Some(0),
-                ..none()
-            },
-            "policy-zero",
-            "keep-last 0",
-        ),
-        (
-            RunPolicy {
-                within: Some(Duration::ZERO),
-                ..none()
-            },
+            none().within(Duration::ZERO),
             "policy-zero",
             "keep-within 0",
         ),
         (
-            RunPolicy {
-                limit: Limits {
-                    max_files: Some(0),
-                    ..Limits::default()
-                },
-                ..none()
-            },
+            none().limit(Limits::default().max_files(0)),
             "policy-zero",
             "max-files 0",
         ),
         (
-            RunPolicy {
-                older_than: Some(DAY),
-                within: Some(DAY),
-                ..none()
-            },
+            none().older_than(DAY).within(DAY),
             "policy-useless-rule",
             "keep-within 1d",
         ),
@@ -247,13 +164,7 @@ fn a_policy_for_runs_is_checked_too() {
 
 #[test]
 fn a_group_is_emptied_only_where_that_is_allowed() {
-    let strict = Policy {
-        allow_empty_group: false,
-        ..keeping(KeepRules {
-            iterations: vec![99],
-            ..KeepRules::default()
-        })
-    };
+    let strict = keeping(KeepRules::default().iterations(vec![99])).allow_empty_group(false);
     let rows = || predictions(&[1, 2]);
     let error = try_plan(&strict, rows()).unwrap_err();
     assert_eq!(error.code(), "plan-empties-group");
@@ -279,19 +190,13 @@ fn a_group_is_emptied_only_where_that_is_allowed() {
         ..inventory(rows())
     };
     assert!(plan(&strict, &all, NOW).is_err());
-    let allowed = Policy {
-        allow_empty_group: true,
-        ..strict
-    };
+    let allowed = strict.allow_empty_group(true);
     assert_eq!(removed(&plan(&allowed, &all, NOW).unwrap()), [1, 2]);
 }
 
 #[test]
 fn a_limit_needs_to_know_every_size() {
-    let policy = limiting(Limits {
-        max_bytes: Some(1),
-        ..Limits::default()
-    });
+    let policy = limiting(Limits::default().max_bytes(1));
     let mut rows = predictions(&[1, 2]);
     rows[1].artifact.size = None;
     rows[1].artifact.pins = vec!["a-pin".to_owned()];
@@ -302,10 +207,7 @@ fn a_limit_needs_to_know_every_size() {
         "the size is unknown of /base/run/validation.zarr/2/crop7/prediction; a limit cannot be \
          held without it"
     );
-    let policy = limiting(Limits {
-        min_free: Some(1),
-        ..Limits::default()
-    });
+    let policy = limiting(Limits::default().min_free(1));
     let error = try_plan(&policy, predictions(&[1])).unwrap_err();
     assert_eq!(error, PlanError::FreeUnknown);
     assert_eq!(error.code(), "plan-free-unknown");

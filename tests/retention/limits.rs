@@ -6,15 +6,12 @@ use crate::build::*;
 
 #[test]
 fn a_plan_says_which_limits_it_does_not_meet() {
-    let policy = Policy {
-        keep: keep_last(2),
-        limit: Limits {
-            max_bytes: Some(150),
-            max_files: Some(15),
-            min_free: Some(1 << 20),
-        },
-        ..Policy::default()
-    };
+    let policy = Policy::default().keep(keep_last(2)).limit(
+        Limits::default()
+            .max_bytes(150)
+            .max_files(15)
+            .min_free(1 << 20),
+    );
     let inventory = Inventory {
         free_bytes: Some(924),
         ..inventory(predictions(&[1, 2, 3]))
@@ -39,14 +36,9 @@ fn ties_in_age_go_by_iteration_then_by_path() {
         row(3, prediction_of("a", 9000, "x")),
     ];
     let removed_by = |max_files| {
-        let policy = Policy {
-            limit: Limits {
-                max_files: Some(max_files),
-                ..Limits::default()
-            },
-            allow_empty_group: true,
-            ..Policy::default()
-        };
+        let policy = Policy::default()
+            .limit(Limits::default().max_files(max_files))
+            .allow_empty_group(true);
         removed(&planned(&policy, rows.clone()))
     };
     assert_eq!(removed_by(20), [3]);
@@ -63,14 +55,9 @@ fn containers_need_no_size() {
     let mut container = row(2, container);
     container.artifact.size = None;
     rows.push(container);
-    let policy = Policy {
-        keep: KeepRules::default(),
-        limit: Limits {
-            max_bytes: Some(100),
-            ..Limits::default()
-        },
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .keep(KeepRules::default())
+        .limit(Limits::default().max_bytes(100));
     let plan = planned(&policy, rows);
     assert_eq!(kept(&plan), [1, 2]);
     assert_eq!(plan.totals().kept.size.uncounted, 0);

@@ -96,16 +96,15 @@ fn keep() -> impl Strategy<Value = KeepRules> {
         prop::option::of((1..30u32).prop_map(|days| days * DAY)),
         prop::option::of(best),
     )
-        .prop_map(|(last, first, every, iterations, within, best)| KeepRules {
-            last,
-            first,
-            every,
-            iterations: iterations
-                .into_iter()
-                .filter(|iteration| every.is_none_or(|every| iteration % every as i64 != 0))
-                .collect(),
-            within,
-            best: best.and_then(|(count, metric, with)| keep_best(count, metric, &with).best),
+        .prop_map(|(last, first, every, iterations, within, best)| {
+            let useful = |iteration: &i64| every.is_none_or(|every| iteration % every as i64 != 0);
+            let mut keep = KeepRules::default().iterations(iterations.into_iter().filter(useful));
+            keep.last = last;
+            keep.first = first;
+            keep.every = every;
+            keep.within = within;
+            keep.best = best.and_then(|(count, metric, with)| keep_best(count, metric, &with).best);
+            keep
         })
         .prop_filter("a rule", |keep| !keep.is_empty())
 }
@@ -114,17 +113,14 @@ fn keep() -> impl Strategy<Value = KeepRules> {
 fn both(a: &KeepRules, b: &KeepRules) -> KeepRules {
     let every = a.every.or(b.every);
     let iterations: BTreeSet<i64> = a.iterations.iter().chain(&b.iterations).copied().collect();
-    KeepRules {
-        last: a.last.max(b.last),
-        first: a.first.max(b.first),
-        every,
-        iterations: iterations
-            .into_iter()
-            .filter(|iteration| every.is_none_or(|every| iteration % every as i64 != 0))
-            .collect(),
-        within: a.within.max(b.within),
-        best: a.best.clone().or(b.best.clone()),
-    }
+    let useful = |iteration: &i64| every.is_none_or(|every| iteration % every as i64 != 0);
+    let mut keep = KeepRules::default().iterations(iterations.into_iter().filter(useful));
+    keep.last = a.last.max(b.last);
+    keep.first = a.first.max(b.first);
+    keep.every = every;
+    keep.within = a.within.max(b.within);
+    keep.best = a.best.clone().or(b.best.clone());
+    keep
 }
 
 fn limit() -> impl Strategy<Value = Limits> {
@@ -133,19 +129,18 @@ fn limit() -> impl Strategy<Value = Limits> {
         prop::option::of(1..60u64),
         prop::option::of(1..2000u64),
     )
-        .prop_map(|(max_bytes, max_files, min_free)| Limits {
-            max_bytes,
-            max_files,
-            min_free,
+        .prop_map(|(max_bytes, max_files, min_free)| {
+            let mut limit = Limits::default();
+            limit.max_bytes = max_bytes;
+            limit.max_files = max_files;
+            limit.min_free = min_free;
+            limit
         })
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
     (prop_oneof![keep(), Just(KeepRules::default())], limit())
-        .prop_map(|(keep, limit)| Policy {
-            limit,
-            ..keeping(keep)
-        })
+        .prop_map(|(keep, limit)| keeping(keep).limit(limit))
         .prop_filter("a rule", |policy| policy.check().is_ok())
 }
 
@@ -171,7 +166,9 @@ proptest! {
     /// from there another rule can make the policy decide on more.
     #[test]
     fn another_keep_rule_never_removes_more(rows in rows(), a in keep(), b in keep()) {
-        let only_best = KeepRules { best: None, ..a.clone() }.is_empty();
+        let mut others = a.clone();
+        others.best = None;
+        let only_best = others.is_empty();
         let rows: Vec<InventoryRow> = rows
             .into_iter()
             .filter(|row| !only_best || row.artifact.key.kind() == Kind::Output)

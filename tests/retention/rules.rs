@@ -44,10 +44,7 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(KeepRules {
-                first: Some(1),
-                ..KeepRules::default()
-            }),
+            keeping(KeepRules::default().first(1)),
             predictions(&[10_000, 9900, -5]),
             &[
                 "3 keep | keep-first 1: oldest of 3 iterations",
@@ -56,10 +53,7 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(KeepRules {
-                every: Some(1000),
-                ..KeepRules::default()
-            }),
+            keeping(KeepRules::default().every(1000)),
             predictions(&[0, 1500, 2000, -1000]),
             &[
                 "4 keep | keep-every 1000: -1000 is divisible by 1000",
@@ -69,10 +63,7 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(KeepRules {
-                iterations: vec![7, 5],
-                ..KeepRules::default()
-            }),
+            keeping(KeepRules::default().iterations(vec![7, 5])),
             predictions(&[5, 6, 7]),
             &[
                 "1 keep | keep-iterations 7, 5: iteration 5 is named",
@@ -81,10 +72,7 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(KeepRules {
-                within: Some(14 * DAY),
-                ..KeepRules::default()
-            }),
+            keeping(KeepRules::default().within(14 * DAY)),
             vec![
                 with(1, prediction(1), |it| it.written_at = Some(ago(14 * DAY))),
                 with(2, prediction(2), |it| {
@@ -115,11 +103,7 @@ fn keep_rules() -> Vec<Case> {
         ),
         // A kept artifact shows all that keeps it, a removed one what each rule found.
         case(
-            keeping(KeepRules {
-                first: Some(1),
-                every: Some(2),
-                ..keep_last(1)
-            }),
+            keeping(keep_last(1).first(1).every(2)),
             predictions(&[1, 2, 3]),
             &[
                 "1 keep | keep-first 1: oldest of 3 iterations",
@@ -128,10 +112,7 @@ fn keep_rules() -> Vec<Case> {
             ],
         ),
         case(
-            keeping(KeepRules {
-                every: Some(3),
-                ..keep_last(1)
-            }),
+            keeping(keep_last(1).every(3)),
             predictions(&[1, 3]),
             &[
                 "1 remove | not-kept: no rule keeps it: 2nd newest of 2 iterations, 1 is not \
@@ -230,11 +211,7 @@ fn always_kept() -> Vec<Case> {
 }
 
 fn limits() -> Vec<Case> {
-    let limited = |limit| Policy {
-        limit,
-        allow_empty_group: true,
-        ..Policy::default()
-    };
+    let limited = |limit| Policy::default().limit(limit).allow_empty_group(true);
     let aged = |id: i64, days: u32| {
         with(id, prediction(id), |it| {
             it.written_at = Some(ago(days * DAY))
@@ -242,10 +219,7 @@ fn limits() -> Vec<Case> {
     };
     vec![
         case(
-            limited(Limits {
-                max_bytes: Some(150),
-                ..Limits::default()
-            }),
+            limited(Limits::default().max_bytes(150)),
             vec![aged(1, 5), aged(2, 9), aged(3, 7)],
             &[
                 "1 keep | within-budget: no rule keeps it, and the limits are met with it",
@@ -254,11 +228,7 @@ fn limits() -> Vec<Case> {
             ],
         ),
         case(
-            limited(Limits {
-                max_files: Some(10),
-                max_bytes: Some(250),
-                ..Limits::default()
-            }),
+            limited(Limits::default().max_files(10).max_bytes(250)),
             vec![aged(1, 5), aged(2, 9), aged(3, 7)],
             &[
                 "1 keep | within-budget: no rule keeps it, and the limits are met with it",
@@ -268,16 +238,7 @@ fn limits() -> Vec<Case> {
             ],
         ),
         case(
-            Policy {
-                keep: KeepRules {
-                    first: Some(1),
-                    ..KeepRules::default()
-                },
-                ..limited(Limits {
-                    min_free: Some(60),
-                    ..Limits::default()
-                })
-            },
+            limited(Limits::default().min_free(60)).keep(KeepRules::default().first(1)),
             vec![aged(1, 9), aged(2, 7), aged(3, 5)],
             &[
                 "1 keep | keep-first 1: oldest of 3 iterations",
@@ -317,10 +278,7 @@ fn every_rule_says_what_it_keeps_and_why() {
         newest: ago(DAY),
         rows: vec![row(1, prediction(1))],
     };
-    let policy = RunPolicy {
-        older_than: Some(2 * DAY),
-        ..RunPolicy::default()
-    };
+    let policy = RunPolicy::default().older_than(2 * DAY);
     let runs = RunInventory {
         runs: vec![run],
         free_bytes: None,
@@ -404,22 +362,16 @@ fn a_line_serializes_flat() {
 
 #[test]
 fn an_explanation_gives_the_verdict_of_every_rule() {
-    let policy = Policy {
-        keep: KeepRules {
-            every: Some(4),
-            first: Some(1),
-            iterations: vec![5],
-            within: Some(DAY),
-            ..keep_best(1, "voi:min", &[])
-        },
-        limit: Limits {
-            max_files: Some(55),
-            max_bytes: Some(1 << 40),
-            ..Limits::default()
-        },
-        allow_empty_group: true,
-        ..Policy::default()
-    };
+    let policy = Policy::default()
+        .keep(
+            keep_best(1, "voi:min", &[])
+                .every(4)
+                .first(1)
+                .iterations(vec![5])
+                .within(DAY),
+        )
+        .limit(Limits::default().max_files(55).max_bytes(1 << 40))
+        .allow_empty_group(true);
     let iterations = [1, 2, 3, 4, 5, 6];
     let rows: Vec<InventoryRow> = iterations
         .map(|n| scored(n, output(n, "a"), &[score(None, None, 1.0 / n as f64)]))

@@ -52,10 +52,7 @@ fn plan_of(policy: &RunPolicy, runs: Vec<InventoryRun>) -> Vec<String> {
 }
 
 fn older_than(time: Duration) -> RunPolicy {
-    RunPolicy {
-        older_than: Some(time),
-        ..RunPolicy::default()
-    }
+    RunPolicy::default().older_than(time)
 }
 
 #[test]
@@ -81,11 +78,7 @@ fn runs_go_as_wholes() {
 
 #[test]
 fn the_newest_runs_and_those_within_a_time_stay() {
-    let policy = RunPolicy {
-        last: Some(1),
-        within: Some(10 * DAY),
-        ..older_than(5 * DAY)
-    };
+    let policy = older_than(5 * DAY).last(1).within(10 * DAY);
     let plan = plan_of(&policy, three());
     assert_eq!(
         plan[0],
@@ -107,10 +100,7 @@ fn the_newest_runs_and_those_within_a_time_stay() {
 fn a_run_that_somebody_works_on_stays_whole() {
     let mut runs = three();
     runs[2].rows[1].artifact.written_at = Some(ago(HOUR / 2));
-    let policy = RunPolicy {
-        last: Some(1),
-        ..RunPolicy::default()
-    };
+    let policy = RunPolicy::default().last(1);
     let plan = plan_of(&policy, runs);
     for line in &plan[6..9] {
         assert!(
@@ -150,14 +140,8 @@ fn what_is_pinned_or_linked_stays_of_a_run_that_goes() {
 
 #[test]
 fn limits_take_the_oldest_runs_and_no_more_than_they_need() {
-    let limited = |limit| RunPolicy {
-        limit,
-        ..RunPolicy::default()
-    };
-    let policy = limited(Limits {
-        max_bytes: Some(400),
-        ..Limits::default()
-    });
+    let limited = |limit| RunPolicy::default().limit(limit);
+    let policy = limited(Limits::default().max_bytes(400));
     let plan = plan_of(&policy, three());
     let within = "keep | within-budget: no rule keeps its run, and the limits are met with it";
     assert_eq!(plan[0], format!("21 {within}"));
@@ -169,14 +153,7 @@ fn limits_take_the_oldest_runs_and_no_more_than_they_need() {
     let mut runs = three();
     runs[2].rows[1].artifact.pins = vec!["figure-3".to_owned()];
     runs[1].rows[1].artifact.state = State::Missing;
-    let policy = RunPolicy {
-        last: Some(1),
-        ..limited(Limits {
-            max_files: Some(5),
-            min_free: Some(150),
-            ..Limits::default()
-        })
-    };
+    let policy = limited(Limits::default().max_files(5).min_free(150)).last(1);
     let plan = plan_runs(&policy, &inventory(runs), NOW).unwrap();
     assert_eq!(removed(&plan), [21, 22, 20, 32, 30]);
     assert_eq!(
@@ -199,10 +176,7 @@ fn all_runs_go_only_where_that_is_allowed() {
     let error = plan_runs(&strict, &inventory(old()), NOW).unwrap_err();
     assert_eq!(error, PlanError::EveryRun { runs: 2 });
     assert_eq!(error.code(), "plan-empties-group");
-    let allowed = RunPolicy {
-        allow_empty_group: true,
-        ..strict.clone()
-    };
+    let allowed = strict.clone().allow_empty_group(true);
     assert_eq!(plan_of(&allowed, old()).len(), 6);
     let mut pinned = old();
     pinned[0].rows[0].artifact.pins = vec!["a".to_owned()];
@@ -212,14 +186,9 @@ fn all_runs_go_only_where_that_is_allowed() {
 
 #[test]
 fn limits_need_every_size_of_what_is_there() {
-    let policy = RunPolicy {
-        limit: Limits {
-            max_bytes: Some(1),
-            ..Limits::default()
-        },
-        allow_empty_group: true,
-        ..RunPolicy::default()
-    };
+    let policy = RunPolicy::default()
+        .limit(Limits::default().max_bytes(1))
+        .allow_empty_group(true);
     let unmeasured = |state| {
         let mut runs = three();
         let row: &mut InventoryRow = &mut runs[0].rows[1];

@@ -1,7 +1,7 @@
 //! Times that help nobody: equal, reversed, zero, in the future, and of a run's name used again.
 
 use dalsegno::model::clock::Timestamp;
-use dalsegno::retention::{InventoryRow, KeepRules, Limits, Policy};
+use dalsegno::retention::{InventoryRow, Limits, Policy};
 
 use crate::build::*;
 
@@ -44,13 +44,7 @@ fn what_is_dated_in_the_future_stays() {
 #[test]
 fn equal_times_are_told_apart_by_iteration_where_a_limit_takes_the_oldest() {
     let rows = written(&[(10_000, ago(DAY)), (9000, ago(DAY)), (9900, ago(DAY))]);
-    let policy = Policy {
-        limit: Limits {
-            max_files: Some(10),
-            ..Limits::default()
-        },
-        ..Policy::default()
-    };
+    let policy = Policy::default().limit(Limits::default().max_files(10));
     let plan = planned(&policy, rows);
     assert_eq!(kept(&plan), [1]);
 }
@@ -71,10 +65,7 @@ fn a_run_whose_name_was_used_again_is_told() {
                 iteration 10000, the highest; was the run's name used again?";
     assert_eq!(plan.notices, [said]);
     // What keeps the new ones leaves nothing to be told, and order as usual neither.
-    let keep = KeepRules {
-        within: Some(7 * DAY),
-        ..keep_last(1)
-    };
+    let keep = keep_last(1).within(7 * DAY);
     assert_eq!(planned(&keeping(keep), again()).notices, [""; 0]);
     let usual = written(&[(1, ago(3 * DAY)), (2, ago(2 * DAY))]);
     assert_eq!(planned(&keeping(keep_last(1)), usual).notices, [""; 0]);
