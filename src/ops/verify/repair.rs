@@ -9,7 +9,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::{BATCH, Repair, VerifyClass, VerifyFinding, tree};
+use super::comparison::BATCH;
+use super::finding::{Repair, VerifyClass, VerifyFinding};
+use super::tree;
 use crate::catalog::{Catalog, CatalogError, ScannedArtifact};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};

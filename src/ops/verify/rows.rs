@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{BATCH, InFlight, Repair, Verify, VerifyClass, VerifyFinding};
+use super::comparison::{BATCH, InFlight, Verify};
+use super::finding::{Repair, VerifyClass, VerifyFinding};
 use crate::catalog::{CatalogError, RowRead};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};

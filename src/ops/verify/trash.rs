@@ -1,6 +1,7 @@
 //! The trash: what is not settled, what is left over, what a kept removal cannot give back.
 
-use super::{Repair, Verify, VerifyClass, VerifyFinding};
+use super::comparison::Verify;
+use super::finding::{Repair, VerifyClass, VerifyFinding};
 use crate::catalog::KeptItem;
 use crate::error::Error;
 use crate::model::name::REGISTRY_DIR;

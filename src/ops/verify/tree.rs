@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use super::{BATCH, InFlight, Repair, Verify, VerifyClass, VerifyFinding, runs};
+use super::comparison::{BATCH, InFlight, Verify};
+use super::finding::{Repair, VerifyClass, VerifyFinding};
+use super::lost::Found;
 use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::filter::Filter;
@@ -103,7 +105,7 @@ impl Verify<'_> {
             };
             let path = layout::locate(key).path();
             if !key.kind().is_file() {
-                self.found.push(runs::Found {
+                self.found.push(Found {
                     run: key.run().clone(),
                     path: path.clone(),
                     written_at: sight.written_at,
