@@ -62,7 +62,7 @@ pub use ops::gc::{
 };
 pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};
 pub use ops::recover::{Pending, Recovery};
-pub use ops::refresh::{RefreshOptions, RefreshReport};
+pub use ops::refresh::{Question, RefreshOptions, RefreshReport};
 pub use ops::remove::{
     BackupFailure, Chosen, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
 };

@@ -189,17 +189,9 @@ fn folders_import_only_from_lower_layers() {
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let mut circles = imports_of(&sources()).circles();
-    circles.retain(|circle| {
-        !circle
-            .iter()
-            .all(|file| TO_UNTIE.contains(&folder_of(file)))
-    });
+    let circles = imports_of(&sources()).circles();
     assert!(circles.is_empty(), "{circles:#?}");
 }
-
-/// Folders that still have circles.
-const TO_UNTIE: &[&str] = &["ops", "registry"];
 
 #[test]
 fn sql_is_used_only_in_the_catalog() {

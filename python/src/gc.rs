@@ -7,13 +7,13 @@ use dalsegno::model::key::Kind;
 use dalsegno::retention::{
     Decision, KeepBest, KeepRules, Limits, Metric, PlanLine, Policy, RunPolicy, SelectRules,
 };
-use dalsegno::{Error, RefreshOptions, Registry};
+use dalsegno::{Error, Question};
 use dalsegno::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::ask::{self, Kept, Selection};
-use crate::call::{Watch, whole};
+use crate::call::whole;
 use crate::errors::{argument, raise};
 use crate::registry::PyRegistry;
 use crate::values::{PyArtifact, plain};
@@ -124,22 +124,6 @@ impl Rules {
     }
 }
 
-/// Looks on disk for what a request is about: a plan trusts what the catalog knows.
-fn look(registry: &Registry, request: &GcRequest, watch: &Watch) -> dalsegno::Result<()> {
-    for filter in registry.gc_selection(request) {
-        // Age is what the look itself may change.
-        let filter = filter.with_older_than(None).with_written_before(None);
-        for measure in [false, true] {
-            let options = RefreshOptions {
-                all: !measure,
-                measure,
-            };
-            registry.refresh(&filter, options, watch)?;
-        }
-    }
-    Ok(())
-}
-
 /// A plan: what stays, what goes, and why.
 #[pyclass(frozen, name = "Plan", module = "dalsegno._native")]
 pub(crate) struct PyPlan {
@@ -241,8 +225,8 @@ pub(crate) fn _plan_gc(
             request.rules = GcRules::Named(policy);
         }
         let plan = registry.run(py, progress.as_ref(), move |registry, watch| {
-            if refresh && !registry.is_read_only() {
-                look(registry, &request, watch)?;
+            if refresh {
+                registry.refresh_for(Question::Gc(&request), watch)?;
             }
             registry.plan_gc(&request)
         })?;

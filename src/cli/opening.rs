@@ -10,7 +10,7 @@ use crate::model::filter::Filter;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
-use crate::ops::refresh::RefreshOptions;
+use crate::ops::refresh::{Question, RefreshOptions};
 use crate::registry::{Options, Registry};
 
 impl Context {
@@ -140,12 +140,9 @@ impl Context {
             return Ok((self.open_read_only()?, false));
         };
         let registry = self.open_to_refresh(true)?;
-        if registry.is_read_only() {
-            return Ok((registry, false));
-        }
         let monitor = self.monitor();
-        let about = filter.without_observed();
-        let report = registry.refresh(&about, refresh, &monitor as &dyn Monitor)?;
+        let question = Question::Selection(filter, refresh);
+        let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
         drop(monitor);
         self.findings(&report.findings);
         Ok((registry, !report.findings.is_empty()))

@@ -21,6 +21,7 @@ use crate::model::key::Kind;
 use crate::model::observation::Observation;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
+use crate::ops::gc::GcRequest;
 use crate::store::{self, Base, Event, Expected, Look, Notice, WalkOptions};
 
 /// Rows that are looked at together.
@@ -36,6 +37,16 @@ pub struct RefreshOptions {
     pub measure: bool,
 }
 
+/// A question that is to be answered from a catalog that knows the disk as it is now.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Question<'a> {
+    /// A listing or sum of what a filter selects, and how closely to look.
+    Selection(&'a Filter, RefreshOptions),
+    /// A plan of garbage collection: its rules need to know what is gone, and sizes.
+    Gc(&'a GcRequest),
+}
+
 /// What a refresh saw.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct RefreshReport {
@@ -47,6 +58,48 @@ pub struct RefreshReport {
     pub changed: u64,
     /// What could not be read, by path; its rows are as before.
     pub findings: Vec<Notice>,
+}
+
+/// Refreshes, and measures, what a question needs before it is answered. What the look itself may
+/// change, such as age and state, does not limit where it looks.
+///
+/// # Errors
+/// As [`refresh`].
+pub(crate) fn refresh_for(
+    catalog: &Catalog,
+    base: &Base,
+    question: Question<'_>,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<RefreshReport, Error> {
+    let request = match question {
+        Question::Selection(filter, options) => {
+            let filter = filter.without_observed();
+            return refresh(catalog, base, &filter, options, now, monitor);
+        }
+        Question::Gc(request) => request,
+    };
+    let mut report = RefreshReport::default();
+    for selection in request.selections() {
+        let filter = Filter {
+            older_than: None,
+            written_before: None,
+            ..selection
+        };
+        // First which data is there, then the sizes of what nobody counted.
+        for measure in [false, true] {
+            let options = RefreshOptions {
+                all: !measure,
+                measure,
+            };
+            let seen = refresh(catalog, base, &filter, options, now, monitor)?;
+            report.looked_at += seen.looked_at;
+            report.present += seen.present;
+            report.changed += seen.changed;
+            report.findings.extend(seen.findings);
+        }
+    }
+    Ok(report)
 }
 
 /// Looks for the data of a selection and notes what it sees.

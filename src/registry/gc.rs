@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::Registry;
 use crate::error::Result;
 use crate::model::artifact::ArtifactId;
-use crate::model::filter::Filter;
 use crate::model::progress::Monitor;
 use crate::ops::gc::{self, GcOptions, GcPlan, GcReport, GcRequest, PlanFile};
 use crate::retention::Explanation;
@@ -18,14 +17,8 @@ impl Registry {
         &self.policies
     }
 
-    /// The selections that a request decides on: refresh them before planning.
-    #[must_use]
-    pub fn gc_selection(&self, request: &GcRequest) -> Vec<Filter> {
-        request.selections()
-    }
-
     /// Plans what may go. Removes nothing, and looks at no data except DaCapo's best links: see
-    /// [`Registry::refresh`] and [`Registry::gc_selection`].
+    /// [`Registry::refresh_for`].
     ///
     /// # Errors
     /// [`Error::Retention`](crate::Error::Retention) if the policy is refused, sizes are unknown that

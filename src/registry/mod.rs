@@ -33,7 +33,7 @@ use crate::model::name::{DatasetName, is_container_name};
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::ops::recover::Recovery;
-use crate::ops::refresh::{self, RefreshOptions, RefreshReport};
+use crate::ops::refresh::{self, Question, RefreshOptions, RefreshReport};
 use crate::ops::scan::{self, ScanOptions, ScanReport};
 use crate::ops::seal::{self, SealOptions};
 use crate::ops::target;
@@ -339,6 +339,23 @@ impl Registry {
     ) -> Result<RefreshReport> {
         let now = self.clock.now();
         refresh::refresh(&self.catalog, &self.base, filter, options, now, monitor)
+    }
+
+    /// Refreshes and measures what a question needs before it is answered. Does nothing if the
+    /// registry is read-only.
+    ///
+    /// # Errors
+    /// As [`Registry::refresh`].
+    pub fn refresh_for(
+        &self,
+        question: Question<'_>,
+        monitor: &dyn Monitor,
+    ) -> Result<RefreshReport> {
+        if self.is_read_only() {
+            return Ok(RefreshReport::default());
+        }
+        let now = self.clock.now();
+        refresh::refresh_for(&self.catalog, &self.base, question, now, monitor)
     }
 
     /// Walks the base directory and adopts every array that has no row; checkpoints too where the

@@ -27,11 +27,8 @@ class Core:
         """The selection, after a look at what it may mean."""
         wanted = arguments.selection(selection)
         if refresh and not self._native.is_read_only:
-            # What the look itself may change does not say where to look.
-            by_data = {"older_than": None, "written_before": None, "min_bytes": None}
-            about = {**wanted, "state": [], "owner": [], **by_data}
             with told(progress) as tell:
-                self._native.refresh(about, False, measure, tell)
+                self._native.refresh_for(wanted, measure, tell)
         return wanted
 
     def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:

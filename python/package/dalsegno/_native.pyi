@@ -212,6 +212,9 @@ class Registry:
     def refresh(
         self, selection: dict[str, Any], all: bool, measure: bool, progress: _Told | None
     ) -> dict[str, Any]: ...
+    def refresh_for(
+        self, selection: dict[str, Any], measure: bool, progress: _Told | None
+    ) -> None: ...
     def seal(
         self, chosen: Sequence[Artifact], hash: bool, progress: _Told | None
     ) -> list[Artifact]: ...

@@ -8,7 +8,7 @@ use dalsegno::model::artifact::Origin;
 use dalsegno::model::filter::Pattern;
 use dalsegno::model::key::Kind;
 use dalsegno::{
-    LocalArrayIdentifier, RefreshOptions, ScanOptions, SealOptions, Target, VerifyOptions,
+    LocalArrayIdentifier, Question, RefreshOptions, ScanOptions, SealOptions, Target, VerifyOptions,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -183,6 +183,26 @@ impl PyRegistry {
                 registry.refresh(&filter, options, watch)
             })?;
             plain(py, &report)
+        })
+    }
+
+    fn refresh_for(
+        &self,
+        py: Python<'_>,
+        selection: Selection,
+        measure: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            let options = RefreshOptions {
+                all: false,
+                measure,
+            };
+            self.run(py, progress.as_ref(), move |registry, watch| {
+                let question = Question::Selection(&filter, options);
+                registry.refresh_for(question, watch).map(drop)
+            })
         })
     }
 

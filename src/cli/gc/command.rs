@@ -14,10 +14,9 @@ use crate::cli::flags::Output;
 use crate::cli::removal::TrashFlags;
 use crate::cli::render::shell_word;
 use crate::cli::selection::Selection;
-use crate::model::filter::Filter;
 use crate::model::progress::Monitor;
 use crate::ops::gc::{GcPlan, GcRequest};
-use crate::ops::refresh::RefreshOptions;
+use crate::ops::refresh::Question;
 use crate::registry::Registry;
 
 /// Plan what to remove, with a reason for every artifact, and carry the plan out
@@ -130,33 +129,11 @@ fn open(
     if command.no_refresh || registry.is_read_only() {
         return Ok((registry, request, false));
     }
-    let mut partly = false;
-    for filter in registry.gc_selection(&request) {
-        let monitor = context.monitor();
-        let mut look = |filter: &Filter, options| -> Result<(), Failure> {
-            let report = registry.refresh(filter, options, &monitor as &dyn Monitor)?;
-            context.findings(&report.findings);
-            partly |= !report.findings.is_empty();
-            Ok(())
-        };
-        // The look itself may change ages, so they must not limit it.
-        let filter = Filter {
-            older_than: None,
-            written_before: None,
-            ..filter
-        };
-        // First whether each row's data is there at all, then the sizes that are unknown.
-        let all = RefreshOptions {
-            all: true,
-            measure: false,
-        };
-        look(&filter, all)?;
-        let uncounted = RefreshOptions {
-            all: false,
-            measure: true,
-        };
-        look(&filter, uncounted)?;
-    }
+    let monitor = context.monitor();
+    let report = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor)?;
+    drop(monitor);
+    context.findings(&report.findings);
+    let partly = !report.findings.is_empty();
     Ok((registry, request, partly))
 }
 
