@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .select(SelectRules::default().kinds(vec![Kind::Prediction]))
         .keep(KeepRules::default().last(2).every(3000));
     let request = GcRequest {
-        of: Filter::default().with_runs(["affinities"]),
+        of: Filter::default().runs(["affinities"]),
         rules: GcRules::Policy(policy),
         ignore_best_links: false,
         words: "the two newest, and every 3000".to_owned(),

@@ -43,7 +43,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     );
 
     // Questions are answered from the catalog; the disk is not walked.
-    let filter = Filter::default().with_runs(["aff*"]);
+    let filter = Filter::default().runs(["aff*"]);
     for artifact in registry.select(&filter)? {
         println!("found: {}", artifact.key);
     }

@@ -103,7 +103,7 @@ impl Worker {
     }
 
     fn filter(&self) -> Filter {
-        Filter::default().with_runs([self.run.as_str()])
+        Filter::default().runs([self.run.as_str()])
     }
 
     fn work(mut self) {

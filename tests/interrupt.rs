@@ -189,7 +189,7 @@ fn a_removal_that_is_given_up_puts_back_what_it_had_moved() {
         let before = registry.select(&Filter::default()).unwrap();
         let on_disk = data(folder.path());
         let done = registry.history_head().unwrap();
-        let filter = Filter::default().with_datasets((!whole).then_some("d"));
+        let filter = Filter::default().datasets((!whole).then_some("d"));
         let options = RemoveOptions {
             keep: TrashKeep::UntilEmptied,
             ..RemoveOptions::default()
@@ -236,7 +236,7 @@ fn a_removal_that_is_given_up_after_its_commit_is_done() {
         write_arrays(folder.path(), 5);
         common::write_array(&folder.path().join("r/validation.zarr/0/e/prediction"));
         registry.scan(WalkOptions::default(), &Silent).unwrap();
-        let filter = Filter::default().with_datasets(["d"]);
+        let filter = Filter::default().datasets(["d"]);
         let monitor = Counting::at(at);
         if registry.remove_many(&filter, &options, &monitor).is_ok() {
             assert!(monitor.was_reached(), "nobody asks after the commit");

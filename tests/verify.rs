@@ -110,9 +110,7 @@ impl World {
 
     /// Every row as text, by path.
     fn states(&self) -> BTreeMap<String, State> {
-        let rows = self
-            .registry
-            .select(&Filter::default().with_kinds(Kind::ALL));
+        let rows = self.registry.select(&Filter::default().kinds(Kind::ALL));
         let rows = rows.unwrap().into_iter();
         rows.map(|row| (row.location().path(), row.state)).collect()
     }

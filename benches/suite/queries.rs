@@ -91,7 +91,7 @@ pub(crate) fn iterations(bench: &mut Bench) -> Result<()> {
             .collect();
         let filters: Vec<Filter> = runs
             .iter()
-            .map(|run| Filter::default().with_runs([run.as_str()]))
+            .map(|run| Filter::default().runs([run.as_str()]))
             .collect();
         let sides = vec![
             Side::new("dalsegno", |_| {
@@ -148,7 +148,7 @@ pub(crate) fn plan(bench: &mut Bench) -> Result<()> {
         let base = catalogs::sized(bench, rows, true)?;
         let registry = Registry::open(&base)?;
         let request = GcRequest {
-            of: Filter::default().with_runs([Place::at(rows / 2).run().as_str()]),
+            of: Filter::default().runs([Place::at(rows / 2).run().as_str()]),
             rules: GcRules::Policy(
                 Policy::default()
                     .select(SelectRules::default())

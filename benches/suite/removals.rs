@@ -49,8 +49,8 @@ impl Load {
 
     fn filter(self) -> Result<Filter> {
         Ok(Filter::default()
-            .with_runs([Place::at(0).run().as_str()])
-            .with_iterations([format!("..{}", self.last_iteration()).parse()?]))
+            .runs([Place::at(0).run().as_str()])
+            .iterations([format!("..{}", self.last_iteration()).parse()?]))
     }
 }
 

@@ -49,7 +49,7 @@ fn main() {
     let (registry, _) = options.create(base).unwrap();
     let key = |path: &str| layout::parse(path).unwrap();
     let kinds = Kind::ALL.to_vec();
-    let all = Filter::default().with_kinds(kinds.clone());
+    let all = Filter::default().kinds(kinds.clone());
     for array in &ARRAYS[..6] {
         registry.record(&key(array)).unwrap();
     }
@@ -68,7 +68,7 @@ fn main() {
     registry.refresh(&all, measure, &Silent).unwrap();
     let noted = "run,iteration,dataset,voi\nrun/a,1000,crop,0.5\nrun/a,2000,crop,0.25\nb,9000,,nan";
     registry.score(&score::parse(noted).unwrap()).unwrap();
-    let pinned = PinTarget::Filter(Filter::default().with_runs(["b"]).with_iterations([9900.into()]));
+    let pinned = PinTarget::Filter(Filter::default().runs(["b"]).iterations([9900.into()]));
     let (name, reason) = ("paper".parse().unwrap(), Some("figure 2"));
     registry.pin(&name, reason, &pinned).unwrap();
     let one = registry.select(&all).unwrap().swap_remove(0);

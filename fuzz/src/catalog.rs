@@ -229,7 +229,7 @@ fn read(input: &mut Unstructured<'_>) -> Result<(Work, Vec<Damage>)> {
 }
 
 fn all() -> Filter {
-    Filter::default().with_kinds(Kind::ALL)
+    Filter::default().kinds(Kind::ALL)
 }
 
 const VERIFY: VerifyOptions = VerifyOptions {
@@ -310,7 +310,7 @@ fn change(registry: &Registry, work: Work) {
             }
         }
         Work::Remove => {
-            let present = all().with_states([State::Present]);
+            let present = all().states([State::Present]);
             let kept = removing(TrashKeep::UntilEmptied);
             given(registry.remove_many(&present, &kept, &Silent));
             for artifact in given(registry.select(&all())).unwrap_or_default() {

@@ -98,15 +98,15 @@ impl Rows {
             };
             if at % 5 > 0 {
                 let seen = Observation::new(Timestamp(NOW.0 + 1000 * (at % 6 - 3)))
-                    .with_size(size)
-                    .with_owner([None, Some(0), Some(7), Some(u32::MAX)][at as usize % 4]);
+                    .size(size)
+                    .owner([None, Some(0), Some(7), Some(u32::MAX)][at as usize % 4]);
                 note(State::Reserved, Some(seen));
             }
             if at % 5 == 4 {
                 note(State::Present, None);
             }
         }
-        let all = Filter::default().with_kinds(Kind::ALL);
+        let all = Filter::default().kinds(Kind::ALL);
         let rows = registry.select(&all).unwrap();
         assert!(rows.len() > 60, "{}", rows.len());
         Self {
@@ -200,17 +200,17 @@ fn read(input: &mut Unstructured<'_>) -> Result<Filter> {
     let bytes = text(input, &["0", "1", "100", "1GiB", "1 TB", "16EiB", "8EiB"])?;
     let bytes = bytes.parse::<bytesize::ByteSize>().ok();
     Ok(Filter::default()
-        .with_runs(runs)
-        .with_kinds(kinds)
-        .with_iterations(iterations)
-        .with_datasets(datasets)
-        .with_parameters(parameters)
-        .with_states(states)
-        .with_older_than(age)
-        .with_written_before(None)
-        .with_pinned(false)
-        .with_owners(owners)
-        .with_min_bytes(bytes.map(|bytes| bytes.as_u64())))
+        .runs(runs)
+        .kinds(kinds)
+        .iterations(iterations)
+        .datasets(datasets)
+        .parameters(parameters)
+        .states(states)
+        .older_than(age)
+        .written_before(None)
+        .pinned(false)
+        .owners(owners)
+        .min_bytes(bytes.map(|bytes| bytes.as_u64())))
 }
 
 /// Few stars: the plain matcher tries every way to part a name.

@@ -49,17 +49,17 @@ where
 impl Selection {
     pub(crate) fn filter(self) -> PyResult<Filter> {
         Ok(Filter::default()
-            .with_kinds(parsed(&self.kind)?)
-            .with_iterations(parsed(&self.iteration)?)
-            .with_states(parsed(&self.state)?)
-            .with_runs(patterns(self.run))
-            .with_datasets(patterns(self.dataset))
-            .with_parameters(patterns(self.parameters))
-            .with_older_than(self.older_than.map(seconds).transpose()?)
-            .with_written_before(self.written_before.map(Timestamp))
-            .with_pinned(self.pinned)
-            .with_owners(self.owner)
-            .with_min_bytes(self.min_bytes))
+            .kinds(parsed(&self.kind)?)
+            .iterations(parsed(&self.iteration)?)
+            .states(parsed(&self.state)?)
+            .runs(patterns(self.run))
+            .datasets(patterns(self.dataset))
+            .parameters(patterns(self.parameters))
+            .older_than(self.older_than.map(seconds).transpose()?)
+            .written_before(self.written_before.map(Timestamp))
+            .pinned(self.pinned)
+            .owners(self.owner)
+            .min_bytes(self.min_bytes))
     }
 }
 

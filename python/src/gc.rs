@@ -112,11 +112,11 @@ impl Rules {
         words.retain(|part| !part.is_empty());
         Ok(GcRequest {
             of: Filter::default()
-                .with_runs(filter.runs)
-                .with_datasets(filter.datasets)
-                .with_parameters(filter.parameters)
-                .with_owners(filter.owners)
-                .with_kinds(kinds),
+                .runs(filter.runs)
+                .datasets(filter.datasets)
+                .parameters(filter.parameters)
+                .owners(filter.owners)
+                .kinds(kinds),
             rules,
             ignore_best_links: self.ignore_best_links,
             words: words.join(", "),

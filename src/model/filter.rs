@@ -126,9 +126,9 @@ impl fmt::Display for IterationRange {
 /// use dalsegno::model::key::Kind;
 ///
 /// let filter = Filter::default()
-///     .with_runs(["mito"])
-///     .with_kinds([Kind::Output])
-///     .with_iterations([1000.into()]);
+///     .runs(["mito"])
+///     .kinds([Kind::Output])
+///     .iterations([1000.into()]);
 /// # assert_eq!(filter.kinds, [Kind::Output]);
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -162,83 +162,77 @@ pub struct Filter {
 impl Filter {
     /// Selects runs by name or pattern.
     #[must_use]
-    pub fn with_runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
+    pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
         self.runs = runs.into_iter().map(Into::into).collect();
         self
     }
 
     /// Selects kinds.
     #[must_use]
-    pub fn with_kinds(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
         self.kinds = kinds.into_iter().collect();
         self
     }
 
     /// Selects iterations.
     #[must_use]
-    pub fn with_iterations(mut self, iterations: impl IntoIterator<Item = IterationRange>) -> Self {
+    pub fn iterations(mut self, iterations: impl IntoIterator<Item = IterationRange>) -> Self {
         self.iterations = iterations.into_iter().collect();
         self
     }
 
     /// Selects datasets, and indices of input and best arrays.
     #[must_use]
-    pub fn with_datasets<P: Into<Pattern>>(
-        mut self,
-        datasets: impl IntoIterator<Item = P>,
-    ) -> Self {
+    pub fn datasets<P: Into<Pattern>>(mut self, datasets: impl IntoIterator<Item = P>) -> Self {
         self.datasets = datasets.into_iter().map(Into::into).collect();
         self
     }
 
     /// Selects parameters, and criteria of best arrays.
     #[must_use]
-    pub fn with_parameters<P: Into<Pattern>>(
-        mut self,
-        parameters: impl IntoIterator<Item = P>,
-    ) -> Self {
+    pub fn parameters<P: Into<Pattern>>(mut self, parameters: impl IntoIterator<Item = P>) -> Self {
         self.parameters = parameters.into_iter().map(Into::into).collect();
         self
     }
 
     /// Selects states.
     #[must_use]
-    pub fn with_states(mut self, states: impl IntoIterator<Item = State>) -> Self {
+    pub fn states(mut self, states: impl IntoIterator<Item = State>) -> Self {
         self.states = states.into_iter().collect();
         self
     }
 
     /// Selects artifacts that were written or recorded longer ago than this; `None` for no limit.
     #[must_use]
-    pub fn with_older_than(mut self, older_than: impl Into<Option<Duration>>) -> Self {
+    pub fn older_than(mut self, older_than: impl Into<Option<Duration>>) -> Self {
         self.older_than = older_than.into();
         self
     }
 
     /// Selects artifacts that were written or recorded before this time; `None` for no limit.
     #[must_use]
-    pub fn with_written_before(mut self, written_before: impl Into<Option<Timestamp>>) -> Self {
+    pub fn written_before(mut self, written_before: impl Into<Option<Timestamp>>) -> Self {
         self.written_before = written_before.into();
         self
     }
 
     /// Selects only artifacts that a pin binds.
     #[must_use]
-    pub fn with_pinned(mut self, pinned: bool) -> Self {
+    pub fn pinned(mut self, pinned: bool) -> Self {
         self.pinned = pinned;
         self
     }
 
     /// Selects artifacts whose data one of these uids owns.
     #[must_use]
-    pub fn with_owners(mut self, owners: impl IntoIterator<Item = u32>) -> Self {
+    pub fn owners(mut self, owners: impl IntoIterator<Item = u32>) -> Self {
         self.owners = owners.into_iter().collect();
         self
     }
 
     /// Selects artifacts of at least this many bytes; `None` for no limit.
     #[must_use]
-    pub fn with_min_bytes(mut self, min_bytes: impl Into<Option<u64>>) -> Self {
+    pub fn min_bytes(mut self, min_bytes: impl Into<Option<u64>>) -> Self {
         self.min_bytes = min_bytes.into();
         self
     }

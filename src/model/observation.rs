@@ -34,7 +34,7 @@ impl Observation {
 
     /// Sets the counted bytes and files.
     #[must_use]
-    pub fn with_size(self, size: impl Into<Option<Size>>) -> Self {
+    pub fn size(self, size: impl Into<Option<Size>>) -> Self {
         Self {
             size: size.into(),
             ..self
@@ -43,7 +43,7 @@ impl Observation {
 
     /// Sets the uid that owns the data.
     #[must_use]
-    pub fn with_owner(self, owner: impl Into<Option<u32>>) -> Self {
+    pub fn owner(self, owner: impl Into<Option<u32>>) -> Self {
         Self {
             owner: owner.into(),
             ..self

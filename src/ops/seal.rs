@@ -107,11 +107,9 @@ pub(crate) fn unseal(
             let Some(row) = row.filter(|row| row.state == State::Present) else {
                 continue;
             };
-            let seen = row.written_at.map(|written_at| {
-                Observation::new(written_at)
-                    .with_size(row.size)
-                    .with_owner(row.owner)
-            });
+            let seen = row
+                .written_at
+                .map(|written_at| Observation::new(written_at).size(row.size).owner(row.owner));
             changed += u64::from(recorder.observe_changed(&row, seen)?);
         }
         Ok(changed)

@@ -126,7 +126,7 @@ fn every_way_to_remove_makes_one() {
 fn no_backup_is_made_if_nothing_is_removed() {
     let folder = base(1);
     let registry = open(folder.path(), NOW);
-    let nothing = dalsegno::model::filter::Filter::default().with_runs(["nobody"]);
+    let nothing = dalsegno::model::filter::Filter::default().runs(["nobody"]);
     registry
         .remove_many(&nothing, &RemoveOptions::default(), &Silent)
         .unwrap();

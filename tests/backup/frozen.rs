@@ -80,7 +80,7 @@ fn rows(catalog: &Path) -> BTreeSet<String> {
 }
 
 fn listed(registry: &Registry) -> BTreeSet<String> {
-    let everything = Filter::default().with_kinds(Kind::ALL);
+    let everything = Filter::default().kinds(Kind::ALL);
     let artifacts = registry.select(&everything).unwrap().into_iter();
     artifacts
         .map(|artifact| {

@@ -50,7 +50,7 @@ fn scan(registry: &Registry, kinds: &[Kind]) -> ScanReport {
 }
 
 fn of_kinds(kinds: &[Kind]) -> Filter {
-    Filter::default().with_kinds(kinds.iter().copied())
+    Filter::default().kinds(kinds.iter().copied())
 }
 
 fn paths(registry: &Registry, kinds: &[Kind]) -> Vec<String> {

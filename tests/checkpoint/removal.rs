@@ -21,7 +21,7 @@ fn kept() -> RemoveOptions {
 }
 
 fn of_run(run: &str, kinds: &[Kind]) -> Filter {
-    of_kinds(kinds).with_runs([run])
+    of_kinds(kinds).runs([run])
 }
 
 fn is_trash_empty(base: &Path) -> bool {

@@ -7,7 +7,7 @@ use crate::world::World;
 
 #[test]
 fn checkpoints_are_taken_in_shown_and_removed_where_their_kind_is_named() {
-    let world = World::with_runs();
+    let world = World::runs();
     let folder = world.base.join("mito/checkpoints/iterations");
     fs::create_dir_all(&folder).unwrap();
     for iteration in [1000, 2000, 9000] {

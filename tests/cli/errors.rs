@@ -55,7 +55,7 @@ fn a_base_directory_that_does_not_serve_is_refused() {
 
 #[test]
 fn without_a_registry_every_command_says_how_to_make_one() {
-    let world = World::with_runs();
+    let world = World::runs();
     let before = world.tree();
     for call in CALLS {
         let text = world.transcript(call);

@@ -217,7 +217,7 @@ fn du_names_the_users_whose_the_data_is() {
 
 #[test]
 fn scan_takes_in_what_is_new() {
-    let world = World::with_runs();
+    let world = World::runs();
     let text = world.transcript("init -q\nscan\nscan");
     world.write_array("mito/validation.zarr/10000/crop1/prediction");
     let more = world.transcript(
@@ -232,7 +232,7 @@ fn scan_takes_in_what_is_new() {
 
 #[test]
 fn scan_lists_what_it_leaves_alone() {
-    let world = World::with_runs();
+    let world = World::runs();
     world.write_array("loose/array");
     fs::create_dir_all(world.base.join("er/broken.zarr")).unwrap();
     fs::write(world.base.join("er/broken.zarr/zarr.json"), "{").unwrap();

@@ -190,7 +190,7 @@ fn a_new_registry_has_no_history() {
 /// Who did it: the command as it was typed, the version, the batch job.
 #[test]
 fn an_operation_knows_its_command_and_its_job() {
-    let world = World::with_runs();
+    let world = World::runs();
     world.transcript("init --quiet");
     let mut scan = world.call("scan --quiet");
     assert!(scan.env("SLURM_JOB_ID", "4711").status().unwrap().success());

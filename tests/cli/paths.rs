@@ -49,7 +49,7 @@ fn the_environment_names_base_directory_and_catalog() {
 
 #[test]
 fn a_catalog_elsewhere_is_remembered() {
-    let world = World::with_runs();
+    let world = World::runs();
     let text = world.transcript(
         "init --catalog ../catalog.sqlite3
         scan

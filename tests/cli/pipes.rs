@@ -78,7 +78,7 @@ fn colour_never_reaches_a_pipe() {
 
 #[test]
 fn quiet_says_nothing_but_errors() {
-    let world = World::with_runs();
+    let world = World::runs();
     std::os::unix::fs::symlink("mito", world.base.join("link")).unwrap();
     for call in [
         "init -q",

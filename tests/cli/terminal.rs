@@ -153,7 +153,7 @@ fn colour_is_for_terminals_that_want_it() {
 
 #[test]
 fn short_work_shows_no_progress_bar() {
-    let world = World::with_runs();
+    let world = World::runs();
     on_terminal(&world, 80, "init", &[]);
     let text = on_terminal(&world, 80, "scan --measure", &[]);
     assert_eq!(

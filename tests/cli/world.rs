@@ -44,7 +44,7 @@ impl World {
     }
 
     /// A base directory with two runs, not taken in.
-    pub(crate) fn with_runs() -> Self {
+    pub(crate) fn runs() -> Self {
         let world = Self::new();
         for array in ARRAYS {
             world.write_array(&format!("mito/{array}"));
@@ -55,7 +55,7 @@ impl World {
 
     /// A base directory with two runs, taken in.
     pub(crate) fn scanned() -> Self {
-        let world = Self::with_runs();
+        let world = Self::runs();
         for call in ["init --quiet", "scan --quiet"] {
             assert_eq!(world.transcript(call), format!("$ dalsegno {call}\n"));
         }

@@ -191,9 +191,7 @@ fn the_iterations_with_outputs_are_those_of_the_manifest() {
         let expected = manifest(tree);
         let runs: BTreeSet<&String> = expected.iter().map(|line| &line.run).collect();
         for run in runs {
-            let filter = Filter::default()
-                .with_runs([run.as_str()])
-                .with_kinds([Kind::Output]);
+            let filter = Filter::default().runs([run.as_str()]).kinds([Kind::Output]);
             let mut rows = Vec::new();
             registry
                 .iterations(&filter, |row| {

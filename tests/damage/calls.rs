@@ -138,7 +138,7 @@ impl Call {
 /// Keeps the last iteration of one run.
 fn keep_last() -> GcRequest {
     GcRequest {
-        of: Filter::default().with_runs([GC_RUN]),
+        of: Filter::default().runs([GC_RUN]),
         rules: GcRules::Policy(Policy::default().keep(retention::KeepRules::default().last(1))),
         ignore_best_links: false,
         words: "keep-last 1".to_owned(),

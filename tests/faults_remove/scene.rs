@@ -171,7 +171,7 @@ impl Case {
         let registry = Registry::create(&base).unwrap();
         let keys: Vec<Key> = few_all().chain(many()).chain(whole()).collect();
         registry.record_many(&keys).unwrap();
-        let everything = Filter::default().with_kinds(Kind::ALL);
+        let everything = Filter::default().kinds(Kind::ALL);
         let rows = registry.select(&everything).unwrap();
         registry
             .seal_many(&rows, SealOptions::default(), &Silent)
@@ -319,8 +319,8 @@ fn remove_keys(registry: &Registry, keys: &[Key], keep: TrashKeep) -> dalsegno::
 
 fn of_run(run: &str) -> Filter {
     Filter::default()
-        .with_runs([Pattern::from(run)])
-        .with_kinds(Kind::ALL)
+        .runs([Pattern::from(run)])
+        .kinds(Kind::ALL)
 }
 
 /// The body of a child.

@@ -192,8 +192,8 @@ fn damage(base: &Path) {
         ..RemoveOptions::default()
     };
     let filter = Filter::default()
-        .with_runs(["a"])
-        .with_iterations(["9..10".parse().unwrap()]);
+        .runs(["a"])
+        .iterations(["9..10".parse().unwrap()]);
     let removed = registry.remove_many(&filter, &kept, &Silent).unwrap();
     assert_eq!(removed.moved, 2);
     let id = removed.removal.unwrap().to_string();

@@ -75,11 +75,11 @@ pub(crate) fn scan(registry: &Registry) {
 }
 
 pub(crate) fn of_kinds(kinds: &[Kind]) -> Filter {
-    Filter::default().with_kinds(kinds.iter().copied())
+    Filter::default().kinds(kinds.iter().copied())
 }
 
 pub(crate) fn of_run(run: &str) -> Filter {
-    Filter::default().with_runs([run])
+    Filter::default().runs([run])
 }
 
 pub(crate) fn key(path: &str) -> Key {

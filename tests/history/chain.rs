@@ -44,9 +44,7 @@ fn worked_on() -> TempDir {
     array(&registry, ARRAY);
     registry.record(&key(OTHER)).unwrap();
     registry.score(&[score(1000, "voi", 0.1 + 0.2)]).unwrap();
-    let filter = Filter::default()
-        .with_iterations([1.into()])
-        .with_runs(["mito"]);
+    let filter = Filter::default().iterations([1.into()]).runs(["mito"]);
     let name = "p".parse().unwrap();
     registry
         .pin(&name, Some("why"), &PinTarget::Filter(filter))

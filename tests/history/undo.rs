@@ -115,8 +115,8 @@ fn operations_of_other_kinds_are_never_undone() {
 fn of_run(iteration: Option<i64>) -> PinTarget {
     PinTarget::Filter(
         Filter::default()
-            .with_runs(["mito"])
-            .with_iterations(iteration.into_iter().map(Into::into)),
+            .runs(["mito"])
+            .iterations(iteration.into_iter().map(Into::into)),
     )
 }
 

@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn filter(run: &str) -> Filter {
-    Filter::default().with_runs([run])
+    Filter::default().runs([run])
 }
 
 #[test]

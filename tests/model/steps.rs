@@ -147,7 +147,7 @@ fn keep(kept: bool) -> TrashKeep {
 }
 
 fn of_run(run: usize) -> Filter {
-    Filter::default().with_runs([format!("run{run}").as_str()])
+    Filter::default().runs([format!("run{run}").as_str()])
 }
 
 fn in_run(run: usize) -> impl Iterator<Item = Array> {
@@ -323,7 +323,7 @@ impl World {
             all: true,
             measure: true,
         };
-        let everything = Filter::default().with_kinds(Kind::ALL);
+        let everything = Filter::default().kinds(Kind::ALL);
         self.registry()
             .refresh(&everything, options, &Silent)
             .unwrap();

@@ -24,7 +24,7 @@ fn name(text: &str) -> PinName {
 }
 
 fn iterations(run: &str, first: i64, last: i64) -> Filter {
-    of_run(run).with_iterations([IterationRange {
+    of_run(run).iterations([IterationRange {
         first: Some(first),
         last: Some(last),
     }])
@@ -102,7 +102,7 @@ fn what_is_pinned_is_left_out_with_keep_going() {
         ..RemoveOptions::default()
     };
     // One by one, because the container is not removed as a whole.
-    let filter = of_run("mito").with_iterations([1000.into(), 2000.into()]);
+    let filter = of_run("mito").iterations([1000.into(), 2000.into()]);
     let report = registry.remove_many(&filter, &options, &Silent).unwrap();
     assert_eq!(report.artifacts.len(), 1);
     let [skipped] = report.skipped.as_slice() else {
@@ -237,7 +237,7 @@ fn a_pin_that_would_bind_nothing_is_not_made() {
     let nothing = [
         PinTarget::Filter(of_run("unknown")),
         PinTarget::Filter(iterations("m*", 7, 9)),
-        PinTarget::Filter(of_run("mito").with_datasets(["unknown"])),
+        PinTarget::Filter(of_run("mito").datasets(["unknown"])),
         PinTarget::Artifacts(Vec::new()),
         PinTarget::Artifacts(vec![gone]),
     ];
@@ -306,7 +306,7 @@ fn pins_are_seen_in_a_read_only_catalog() {
     let registry = Registry::open_read_only(folder.path()).unwrap();
     assert_eq!(registry.pins().unwrap()[0].name, name("a"));
     assert_eq!(get(&registry, &prediction(1000)).pins, ["a"]);
-    let pinned = Filter::default().with_pinned(true);
+    let pinned = Filter::default().pinned(true);
     assert_eq!(registry.select(&pinned).unwrap().len(), 1);
     let scope = PinTarget::Filter(of_run("mito"));
     assert!(registry.pin(&name("b"), Some("x"), &scope).is_err());

@@ -25,8 +25,8 @@ fn run() -> (tempfile::TempDir, Registry) {
 
 fn pin_iteration(registry: &Registry, iteration: i64) {
     let scope = Filter::default()
-        .with_runs(["mito"])
-        .with_iterations([iteration.into()]);
+        .runs(["mito"])
+        .iterations([iteration.into()]);
     let name = "scope".parse().unwrap();
     registry
         .pin(&name, Some("x"), &PinTarget::Filter(scope))
@@ -113,7 +113,7 @@ fn a_pin_on_the_run_keeps_its_containers() {
     fs::create_dir_all(folder.path().join(CONTAINER)).unwrap();
     fs::write(folder.path().join(CONTAINER).join("notes.txt"), "mine").unwrap();
     registry.record(&key(CONTAINER)).unwrap();
-    let scope = PinTarget::Filter(Filter::default().with_runs(["mito"]));
+    let scope = PinTarget::Filter(Filter::default().runs(["mito"]));
     let name = "whole".parse().unwrap();
     registry.pin(&name, Some("x"), &scope).unwrap();
     let options = RemoveOptions::default();

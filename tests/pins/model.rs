@@ -64,8 +64,8 @@ struct Known {
 fn filter(run: usize, range: Option<(Option<i64>, Option<i64>)>) -> Filter {
     let range = range.map(|(first, last)| IterationRange { first, last });
     Filter::default()
-        .with_runs([RUNS[run]])
-        .with_iterations(range.into_iter())
+        .runs([RUNS[run]])
+        .iterations(range.into_iter())
 }
 
 proptest! {
@@ -153,7 +153,7 @@ proptest! {
                 bound.push(path.clone());
             }
         }
-        let pinned = of_kinds(&Kind::ALL).with_pinned(true);
+        let pinned = of_kinds(&Kind::ALL).pinned(true);
         let mut listed: Vec<String> = registry
             .select(&pinned)
             .unwrap()

@@ -133,7 +133,7 @@ fn scores_are_listed_in_order_and_by_name() {
         listed(&registry, Filter::default(), &["voi*".into()]).len(),
         3
     );
-    let of = Filter::default().with_datasets(["x"]);
+    let of = Filter::default().datasets(["x"]);
     assert_eq!(listed(&registry, of, &[]), order[2..3]);
 }
 

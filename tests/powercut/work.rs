@@ -134,7 +134,7 @@ fn with_the_registry(base: &Path, seed: u64) {
                     say(&format!("restored {number}"));
                 }
                 Life::WithItsRun => {
-                    let filter = Filter::default().with_runs([format!("run{run}")]);
+                    let filter = Filter::default().runs([format!("run{run}")]);
                     registry
                         .remove_many(&filter, &keeping(TrashKeep::No), &Silent)
                         .unwrap();

@@ -68,9 +68,9 @@ fn a_pattern_that_spells_a_known_name_matches_that_name_alone() {
         "r/validation.zarr/1/x/output/f(a=*)",
         "r/validation.zarr/1/x/output/f(a=1)",
     ]);
-    let by_run = |run: &str| Filter::default().with_runs([run]);
-    let by_dataset = |dataset: &str| Filter::default().with_datasets([dataset]);
-    let by_parameters = |parameters: &str| Filter::default().with_parameters([parameters]);
+    let by_run = |run: &str| Filter::default().runs([run]);
+    let by_dataset = |dataset: &str| Filter::default().datasets([dataset]);
+    let by_parameters = |parameters: &str| Filter::default().parameters([parameters]);
     for (filter, expected) in [
         (by_run("[mito]"), 1), // itself, not `m`
         (by_run("[m]"), 1),
@@ -91,9 +91,7 @@ fn a_pattern_that_spells_a_known_name_matches_that_name_alone() {
     ] {
         assert_eq!(paths(&registry, &filter).len(), expected, "{filter:?}");
     }
-    let several = Filter::default()
-        .with_runs(["m", "r"])
-        .with_datasets(["a", "i"]);
+    let several = Filter::default().runs(["m", "r"]).datasets(["a", "i"]);
     assert_eq!(
         paths(&registry, &several),
         [
@@ -159,9 +157,7 @@ fn patterns_match_as_globs_of_sqlite() {
         ("", &[]),
     ];
     for (pattern, expected) in cases {
-        let filter = Filter::default()
-            .with_runs([pattern])
-            .with_datasets([dataset]);
+        let filter = Filter::default().runs([pattern]).datasets([dataset]);
         let rows = registry.select(&filter).unwrap();
         let found: Vec<&str> = rows.iter().map(|row| row.key.run().as_str()).collect();
         assert_eq!(found, expected, "{pattern:?}");
@@ -176,17 +172,16 @@ fn a_pattern_with_a_nul_matches_nothing() {
     let path = "run/validation.zarr/1/a/prediction";
     let (_base, registry) = present(&[path]);
     for pattern in ["r*\0", "*\0x", "run\0", "[r]un\0*", "?un\0"] {
-        let by_run = Filter::default().with_runs([pattern]);
+        let by_run = Filter::default().runs([pattern]);
         assert_eq!(
             paths(&registry, &by_run),
             Vec::<String>::new(),
             "{pattern:?}"
         );
-        let by_dataset =
-            Filter::default().with_datasets([pattern.replace("un", "").replace('r', "a")]);
+        let by_dataset = Filter::default().datasets([pattern.replace("un", "").replace('r', "a")]);
         assert_eq!(paths(&registry, &by_dataset), Vec::<String>::new());
     }
-    let whole = Filter::default().with_runs(["r*"]);
+    let whole = Filter::default().runs(["r*"]);
     assert_eq!(paths(&registry, &whole), [path]);
 }
 
@@ -207,7 +202,7 @@ fn iterations_are_compared_as_numbers_with_both_ends_included() {
         (vec![], 4),
     ] {
         let filter =
-            Filter::default().with_iterations(ranges.iter().map(|range| range.parse().unwrap()));
+            Filter::default().iterations(ranges.iter().map(|range| range.parse().unwrap()));
         assert_eq!(paths(&registry, &filter).len(), expected, "{ranges:?}");
     }
 }
@@ -231,7 +226,7 @@ fn age_counts_from_writing_and_from_recording_where_nothing_was_written() {
         ],
     );
     let before = |moment| {
-        let filter = Filter::default().with_written_before(moment);
+        let filter = Filter::default().written_before(moment);
         paths(&registry, &filter).len()
     };
     assert_eq!(before(Timestamp(NOW.0 - 1)), 0);
@@ -239,7 +234,7 @@ fn age_counts_from_writing_and_from_recording_where_nothing_was_written() {
     assert_eq!(before(Timestamp(NOW.0 + 1)), 3);
     assert_eq!(before(Timestamp(NOW.0 + 1_001)), 4);
     let of_age = |age| {
-        let filter = Filter::default().with_older_than(age);
+        let filter = Filter::default().older_than(age);
         paths(&registry, &filter).len()
     };
     assert_eq!(of_age(Duration::from_millis(1)), 0, "exactly this old");
@@ -265,12 +260,12 @@ fn a_size_that_nobody_counted_is_never_zero() {
     let du = |group| registry.du(&Filter::default(), group).unwrap();
     assert_eq!(du(DuGroup::Run)[0].total, uncounted(3));
     let by_size = |min_bytes| {
-        let filter = Filter::default().with_min_bytes(min_bytes);
+        let filter = Filter::default().min_bytes(min_bytes);
         paths(&registry, &filter).len()
     };
     assert_eq!(by_size(0), 0, "what is unknown is not at least 0");
 
-    let first = Filter::default().with_iterations([1.into()]);
+    let first = Filter::default().iterations([1.into()]);
     let measure = RefreshOptions {
         all: false,
         measure: true,
@@ -338,9 +333,9 @@ fn space_is_summed_by_the_user_whose_the_data_is() {
             (Some(7), 2, 11, 0),
         ]
     );
-    let mine = Filter::default().with_owners([7]);
+    let mine = Filter::default().owners([7]);
     assert_eq!(du(&mine), [(Some(7), 2, 11, 0)]);
-    let reserved = Filter::default().with_states([State::Reserved]);
+    let reserved = Filter::default().states([State::Reserved]);
     assert_eq!(du(&reserved), [(None, 0, 0, 1)]);
 }
 
@@ -394,7 +389,7 @@ fn an_iteration_is_complete_where_every_validated_dataset_has_an_output() {
         ],
     );
     let ask = |kinds: &[Kind]| {
-        let filter = Filter::default().with_kinds(kinds.iter().copied());
+        let filter = Filter::default().kinds(kinds.iter().copied());
         let mut rows = Vec::new();
         registry
             .iterations(&filter, |row| {

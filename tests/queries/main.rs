@@ -66,16 +66,16 @@ fn filter() -> impl Strategy<Value = Filter> {
                 owners,
             )| {
                 Filter::default()
-                    .with_runs(runs)
-                    .with_kinds(kinds)
-                    .with_iterations(iterations)
-                    .with_datasets(datasets)
-                    .with_parameters(parameters)
-                    .with_states(states)
-                    .with_older_than(older_than)
-                    .with_written_before(written_before)
-                    .with_min_bytes(min_bytes)
-                    .with_owners(owners)
+                    .runs(runs)
+                    .kinds(kinds)
+                    .iterations(iterations)
+                    .datasets(datasets)
+                    .parameters(parameters)
+                    .states(states)
+                    .older_than(older_than)
+                    .written_before(written_before)
+                    .min_bytes(min_bytes)
+                    .owners(owners)
             },
         )
 }

@@ -124,9 +124,7 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
             );
         };
         if let Data::Present(written_at, size) | Data::Missing(written_at, size) = *data {
-            let seen = Observation::new(written_at)
-                .with_size(size)
-                .with_owner(*owner);
+            let seen = Observation::new(written_at).size(size).owner(*owner);
             note(State::Reserved, Some(seen));
             (artifact.state, artifact.written_at) = (State::Present, Some(written_at));
             (artifact.size, artifact.owner) = (size, *owner);

@@ -248,7 +248,7 @@ fn a_scan_does_not_bring_back_what_is_removed_meanwhile() {
         done.store(true, Ordering::Relaxed);
         assert!(scanner.join().unwrap() > 0);
     });
-    let present = Filter::default().with_states([State::Present]);
+    let present = Filter::default().states([State::Present]);
     let rows = registry.select(&present).unwrap();
     let lost = rows.iter().filter(|row| !row.path().exists());
     let lost: Vec<_> = lost.map(|row| row.location().path()).collect();

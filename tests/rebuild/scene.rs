@@ -257,7 +257,7 @@ pub(crate) fn measured() -> ScanOptions {
 }
 
 pub(crate) fn everything() -> Filter {
-    Filter::default().with_kinds(Kind::ALL)
+    Filter::default().kinds(Kind::ALL)
 }
 
 /// Every row, by path.

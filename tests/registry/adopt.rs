@@ -31,11 +31,11 @@ fn found(index: usize, written_at: i64) -> ScannedArtifact {
         location: layout::canonical_location(&key),
         key,
         seen: Observation::new(Timestamp(written_at))
-            .with_size((written_at % 2 == 0).then_some(Size {
+            .size((written_at % 2 == 0).then_some(Size {
                 bytes: ByteCount(index as u64),
                 files: 4,
             }))
-            .with_owner((written_at % 3 != 0).then_some(1000)),
+            .owner((written_at % 3 != 0).then_some(1000)),
     }
 }
 

@@ -58,7 +58,7 @@ fn answers_the_same(base: &Path, before: &[Artifact]) {
         all: true,
         measure: false,
     };
-    let sealed = Filter::default().with_min_bytes(1);
+    let sealed = Filter::default().min_bytes(1);
     let report = registry.refresh(&sealed, all, &Silent).unwrap();
     assert_eq!((report.present, report.changed), (4, 0));
     let report = registry.scan(WalkOptions::default(), &Silent).unwrap();

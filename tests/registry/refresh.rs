@@ -199,12 +199,10 @@ fn only_the_selection_is_looked_at() {
             .record(&self::key(&format!("{path}/validation.zarr")))
             .unwrap();
     }
-    let filter = Filter::default()
-        .with_runs(["b"])
-        .with_kinds([Kind::Prediction]);
+    let filter = Filter::default().runs(["b"]).kinds([Kind::Prediction]);
     let report = registry.refresh(&filter, UNSEEN, &Silent).unwrap();
     assert_eq!((report.looked_at, report.changed), (1, 1));
-    let present = Filter::default().with_states([State::Present]);
+    let present = Filter::default().states([State::Present]);
     let rows = registry.select(&present).unwrap();
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].key.run().as_str(), "b");

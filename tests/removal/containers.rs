@@ -127,7 +127,7 @@ fn what_is_not_the_registry_s_stays_and_is_named() {
 #[test]
 fn an_array_that_was_not_selected_keeps_its_container() {
     let (folder, registry) = run();
-    let filter = Filter::default().with_iterations([1.into()]);
+    let filter = Filter::default().iterations([1.into()]);
     let options = RemoveOptions::default();
     let report = registry.remove_many(&filter, &options, &Silent).unwrap();
     assert_eq!(report.moved, 2);
@@ -145,7 +145,7 @@ fn a_container_with_a_row_of_its_own_that_is_not_selected_stays() {
             run: "r".parse().unwrap(),
         })
         .unwrap();
-    let filter = Filter::default().with_kinds([Kind::Prediction, Kind::Output]);
+    let filter = Filter::default().kinds([Kind::Prediction, Kind::Output]);
     let options = RemoveOptions::default();
     let report = registry.remove_many(&filter, &options, &Silent).unwrap();
     assert_eq!(report.moved, 3);
@@ -185,7 +185,7 @@ fn a_container_that_was_named_takes_everything_and_the_plan_names_what_is_unknow
         assert_eq!(plan.artifacts().count(), 4);
         let options = RemoveOptions::default();
         let report = if by_kind {
-            let filter = Filter::default().with_kinds([Kind::ValidationContainer]);
+            let filter = Filter::default().kinds([Kind::ValidationContainer]);
             registry.remove_many(&filter, &options, &Silent)
         } else {
             registry.remove_planned(&plan, &options, &Silent)
@@ -257,7 +257,7 @@ fn an_array_in_another_goes_only_with_it() {
     assert_eq!(tree(&folder.path().join("r")), before);
     assert_eq!(paths(&registry).len(), 4);
 
-    let three = Filter::default().with_datasets(["vol*"]);
+    let three = Filter::default().datasets(["vol*"]);
     let report = registry
         .remove_many(&three, &crate::kept(), &Silent)
         .unwrap();
@@ -370,7 +370,7 @@ fn a_recorded_container_stays_with_what_stays_in_it() {
     for path in [ONE, TWO] {
         array(&registry, path);
     }
-    let some = of_run("r").with_kinds([Kind::Prediction, Kind::ValidationContainer]);
+    let some = of_run("r").kinds([Kind::Prediction, Kind::ValidationContainer]);
     let chosen = registry.select(&some).unwrap().into_iter();
     let chosen = chosen.map(|artifact| dalsegno::Chosen {
         artifact,

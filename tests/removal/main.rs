@@ -74,7 +74,7 @@ fn paths(registry: &Registry) -> Vec<String> {
 }
 
 fn of_run(run: &str) -> Filter {
-    Filter::default().with_runs([run])
+    Filter::default().runs([run])
 }
 
 fn kept() -> RemoveOptions {

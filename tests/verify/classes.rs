@@ -399,7 +399,7 @@ fn each_class_is_found_and_repaired_as_far_as_that_goes() {
     for case in CASES {
         let world = World::new();
         (case.damage)(&world);
-        let filter = Filter::default().with_kinds(case.kinds.iter().copied());
+        let filter = Filter::default().kinds(case.kinds.iter().copied());
         let report = world.verify_with(&filter, case.options);
         assert_eq!(told(&world, &report.findings), case.found, "{}", case.name);
         assert!(report.counts().contains_key(&case.class), "{}", case.name);

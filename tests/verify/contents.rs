@@ -135,7 +135,7 @@ fn chunks_that_change_places_are_found() {
 fn links_and_checkpoints_are_compared_too() {
     let world = World::new();
     // Checkpoints are verified only if they are named.
-    let all = Filter::default().with_kinds(Kind::ALL);
+    let all = Filter::default().kinds(Kind::ALL);
     let read = || world.verify_with(&all, READ);
     let checkpoint = "a/checkpoints/iterations/7";
     let link = world.path(SEALED).join("0.9");

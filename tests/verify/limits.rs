@@ -95,7 +95,7 @@ fn the_selection_restricts_rows_and_runs() {
     };
     let lost = SEALED;
     let new = "a/validation.zarr/3/crop/prediction";
-    let runs = |runs: &[&str]| Filter::default().with_runs(runs.iter().copied());
+    let runs = |runs: &[&str]| Filter::default().runs(runs.iter().copied());
     assert_eq!(found(runs(&["a"])), [lost, new]);
     assert_eq!(
         found(runs(&["bb"])),
@@ -103,7 +103,7 @@ fn the_selection_restricts_rows_and_runs() {
     );
     assert_eq!(found(runs(&["b*"])).len(), 2);
     assert_eq!(found(runs(&["../a", "none"])), [""; 0]);
-    let snapshots = Filter::default().with_kinds([Kind::Snapshot]);
+    let snapshots = Filter::default().kinds([Kind::Snapshot]);
     assert_eq!(found(snapshots), [""; 0]);
     assert_eq!(found(Filter::default()).len(), 4);
 }

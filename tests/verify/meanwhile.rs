@@ -25,7 +25,7 @@ fn what_others_do_meanwhile_is_no_finding() {
                     let key = dalsegno::model::layout::parse(&path).unwrap();
                     let artifact = registry.record(&key).unwrap().artifact;
                     write(&artifact.path());
-                    let filter = Filter::default().with_runs([format!("w{worker}")]);
+                    let filter = Filter::default().runs([format!("w{worker}")]);
                     registry.refresh(&filter, measure, &Silent).unwrap();
                     if iteration % 2 == 0 {
                         registry

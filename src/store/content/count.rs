@@ -88,7 +88,7 @@ impl Count {
             files: self.files.load(Ordering::Relaxed),
         };
         let size = (!self.failed.load(Ordering::Relaxed)).then(|| tally.size());
-        let sight = self.sight.with_size(size);
+        let sight = self.sight.size(size);
         Some(match &self.counted {
             CountOf::Found(path) => Event::Found(path.clone(), sight),
             CountOf::Known(id) => Event::Looked(*id, Some(sight)),

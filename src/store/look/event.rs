@@ -11,7 +11,7 @@ use crate::model::size::{ByteCount, Size};
 
 impl From<Marker> for Observation {
     fn from(marker: Marker) -> Self {
-        Self::new(marker.written_at).with_owner(marker.owner)
+        Self::new(marker.written_at).owner(marker.owner)
     }
 }
 
@@ -24,8 +24,8 @@ pub(crate) fn observe(stat: &Stat, expected: FileType) -> Option<Observation> {
     });
     (found == expected).then(|| {
         Observation::new(marker::modified(stat))
-            .with_size(size)
-            .with_owner(stat.st_uid)
+            .size(size)
+            .owner(stat.st_uid)
     })
 }
 

@@ -327,7 +327,7 @@ impl Walk<'_> {
         if listing.folders.is_empty() {
             let size = listing.failed.is_none().then(|| listing.tally.size());
             self.advance(1, listing.tally);
-            return self.send(sender, Event::Found(path, sight.with_size(size)));
+            return self.send(sender, Event::Found(path, sight.size(size)));
         }
         self.advance(0, listing.tally);
         let parent = self.folders.keep(fd);
