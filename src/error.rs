@@ -48,7 +48,7 @@ pub enum Error {
     NotRecorded {
         /// Path, key or number that was asked for.
         what: String,
-        /// Where it would be, where a path was asked for; absolute.
+        /// Absolute path of the artifact, if it was named by its path.
         path: Option<PathBuf>,
     },
     /// An artifact was to be sealed and has no data.
@@ -306,7 +306,8 @@ impl Error {
         matches!(self, Self::Catalog(_) | Self::Cancelled { .. })
     }
 
-    /// What it is about, where that is a path: absolute, or relative to the base directory.
+    /// Returns the path that the error is about, if there is one: absolute, or relative to the base
+    /// directory.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         match self {

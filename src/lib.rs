@@ -15,7 +15,7 @@
 //! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog |
 //! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now |
 //! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal |
-//! | `.dalsegno/catalog.sqlite3.damaged-*` | what a rebuild set aside |
+//! | `.dalsegno/catalog.sqlite3.damaged-*` | damaged catalogs that a rebuild renamed |
 //! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest |
 //! | `.dalsegno/config.toml` | which registry this is, where the catalog is, how long the trash keeps, policies |
 //! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed |

@@ -3,16 +3,19 @@
 use crate::error::Result;
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 
-/// Hands out the places of arrays, with DaCapo's types, method names and paths.
+/// Hands out the paths of arrays, with DaCapo's types, method names and paths.
 ///
 /// Source: `dacapo.store.array_store.ArrayStore`. Every call that gives an identifier also records
-/// it, once: the same arguments give the same identifier for ever. No call touches data, but for
-/// [`remove`](Self::remove).
+/// it, once: the same arguments always give the same identifier. Only [`remove`](Self::remove)
+/// touches data.
+///
+/// The trait is not sealed: a test or another store may implement it.
 pub trait ArrayStore {
     /// The array of a validation's raw prediction.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where a name is refused or the catalog fails.
+    /// [`Error::Name`](crate::Error::Name) if a name breaks the rules, `path-taken` if another key
+    /// has this path, [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written.
     fn validation_prediction_array(
         &self,
         run_name: &str,
@@ -23,7 +26,8 @@ pub trait ArrayStore {
     /// The array of a validation's output for one parameter set.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where a name is refused or the catalog fails.
+    /// [`Error::Name`](crate::Error::Name) if a name breaks the rules, `path-taken` if another key
+    /// has this path, [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written.
     fn validation_output_array(
         &self,
         run_name: &str,
@@ -35,7 +39,8 @@ pub trait ArrayStore {
     /// The arrays of a validation's raw input and ground truth, in this order.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where a name is refused or the catalog fails.
+    /// [`Error::Name`](crate::Error::Name) if a name breaks the rules, `path-taken` if another key
+    /// has this path, [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written.
     fn validation_input_arrays(
         &self,
         run_name: &str,
@@ -45,7 +50,8 @@ pub trait ArrayStore {
     /// The array of the best output by a criterion.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where a name is refused or the catalog fails.
+    /// [`Error::Name`](crate::Error::Name) if a name breaks the rules, `path-taken` if another key
+    /// has this path, [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written.
     fn best_validation_array(
         &self,
         run_name: &str,
@@ -56,22 +62,25 @@ pub trait ArrayStore {
     /// The container of a run's snapshots.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where a name is refused or the catalog fails.
+    /// [`Error::Name`](crate::Error::Name) if a name breaks the rules, `path-taken` if another key
+    /// has this path, [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written.
     fn snapshot_container(&self, run_name: &str) -> Result<LocalContainerIdentifier>;
 
     /// The container of a run's validations.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where a name is refused or the catalog fails.
+    /// [`Error::Name`](crate::Error::Name) if a name breaks the rules, `path-taken` if another key
+    /// has this path, [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written.
     fn validation_container(&self, run_name: &str) -> Result<LocalContainerIdentifier>;
 
     /// Removes an array: its row and its data.
     ///
-    /// Where the data is gone already the row goes, as in DaCapo. Unlike DaCapo, what the
-    /// registry does not know, what lies outside the base directory and what is reached through a
-    /// symbolic link is refused.
+    /// Removes the row even if the data is already gone, as DaCapo does. Unlike DaCapo, refuses an
+    /// array that the registry has no row for, that is outside the base directory, or that is
+    /// reached through a symbolic link.
     ///
     /// # Errors
-    /// [`Error`](crate::Error); the row then stays.
+    /// As [`Registry::remove_target`](crate::Registry::remove_target); row and data are then as
+    /// before.
     fn remove(&self, array_identifier: &LocalArrayIdentifier) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! History: what was done, whether all of it is still there, and undoing it.
+//! History: lists operations, checks their chain of hashes, and undoes them.
 
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -13,7 +13,7 @@ use crate::model::removal::{Removal, RemovalState, RemovedArtifact};
 use crate::ops::target;
 use crate::ops::undo::{self, UndoReport};
 
-/// An artifact that was removed, and what became of it.
+/// An artifact that was removed, and the state of its removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Gone {
     /// The row as it was.
@@ -31,11 +31,11 @@ impl Gone {
 }
 
 impl Registry {
-    /// Gives the operations that a filter selects to `each`, the newest first, until it breaks.
-    /// Rows stream, and no lock is held that a writer would wait for.
+    /// Passes the operations that a filter selects to `each`, newest first, until it breaks.
+    /// Rows stream, and no writer waits for the listing.
     ///
     /// # Errors
-    /// [`Error`], and whatever `each` returns.
+    /// [`Error::Catalog`] if the history cannot be read, and any error that `each` returns.
     pub fn history(
         &self,
         filter: &HistoryFilter,
@@ -44,10 +44,10 @@ impl Registry {
         self.catalog.history(filter, each)
     }
 
-    /// Gives every operation with its images to `each`, the oldest first, until it breaks.
+    /// Passes every operation and its images to `each`, oldest first, until it breaks.
     ///
     /// # Errors
-    /// [`Error`], and whatever `each` returns.
+    /// [`Error::Catalog`] if the history cannot be read, and any error that `each` returns.
     pub fn whole_history(
         &self,
         each: impl FnMut(Operation, Vec<Image>) -> Result<ControlFlow<()>>,
@@ -55,43 +55,45 @@ impl Registry {
         self.catalog.whole_history(each)
     }
 
-    /// Gives an operation, and each artifact as it was before and after.
+    /// Returns an operation, and each of its artifacts as it was before and after.
     ///
     /// # Errors
-    /// [`UndoError::Unknown`] where there is no such operation.
+    /// [`UndoError::Unknown`] if there is no operation with this number.
     pub fn operation(&self, id: i64) -> Result<(Operation, Vec<Image>)> {
         let found = self.catalog.operation(id)?;
         found.ok_or_else(|| Error::Catalog(UndoError::Unknown { id }.into()))
     }
 
-    /// The number and hash of the last operation; 0 and [`OperationHash::NONE`] before the first.
+    /// Returns number and hash of the newest operation; 0 and [`OperationHash::NONE`] if there is
+    /// none yet.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the history cannot be read.
     pub fn history_head(&self) -> Result<(i64, OperationHash)> {
         Ok(self.catalog.head()?.unwrap_or((0, OperationHash::NONE)))
     }
 
-    /// Checks the chain of hashes from the first operation on. With a head that was noted
-    /// elsewhere before, it is also looked up, which tells a history whose end was cut off or that
-    /// was written anew as a whole; see [`NotedHash`](crate::model::operation::NotedHash).
+    /// Checks the chain of hashes, starting at the first operation. If `noted` is a head that was
+    /// kept outside the catalog, also checks that an operation still has it: this detects a history
+    /// that was truncated or replaced; see [`NotedHash`](crate::model::operation::NotedHash).
     ///
     /// # Errors
-    /// [`Error::Catalog`] where the catalog cannot be read.
+    /// [`Error::Catalog`] if the history cannot be read.
     pub fn check_history(&self, noted: Option<OperationHash>) -> Result<ChainReport> {
         Ok(self.catalog.check_chain(noted)?)
     }
 
-    /// Numbers of the artifacts that are or were at a path, absolute or relative to the base
-    /// directory.
+    /// Returns the ids of all artifacts that are or were at a path. The path is absolute or relative
+    /// to the base directory.
     ///
     /// # Errors
-    /// [`Error`] where the path lies outside the base directory or the catalog fails.
+    /// [`Error::OutsideBase`] if the path is outside the base directory, [`Error::Catalog`] if the
+    /// catalog cannot be read.
     pub fn artifacts_ever_at(&self, path: &Path) -> Result<Vec<ArtifactId>> {
         Ok(self.catalog.ever_at(&target::location(&self.base, path)?)?)
     }
 
-    /// Gives what was removed from a path and not restored, the last first.
+    /// Returns what was removed from a path and not restored, most recent first.
     ///
     /// # Errors
     /// As [`Registry::artifacts_ever_at`].
@@ -113,13 +115,13 @@ impl Registry {
         Ok(gone)
     }
 
-    /// Undoes an operation: what was removed is restored from the trash, what was pinned is let go
-    /// and the other way round, scores are what they were. The undo is an operation too, and says
-    /// in its reason which one it undoes.
+    /// Undoes an operation: restores what it removed from the trash, unpins what it pinned, pins
+    /// what it unpinned, sets scores back. The undo is an operation too; its reason names the one
+    /// that it undoes.
     ///
     /// # Errors
-    /// [`UndoError`] where there is nothing that can be undone, and as [`Registry::restore`];
-    /// then nothing is changed.
+    /// [`UndoError`] if nothing of it can be undone, and as [`Registry::restore`]; nothing is
+    /// changed then.
     pub fn undo(&self, id: i64) -> Result<UndoReport> {
         undo::undo(&self.catalog, &self.base, id, self.clock.now())
     }

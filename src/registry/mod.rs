@@ -1,4 +1,7 @@
-//! The registry: one base directory and its catalog, and everything that can be asked of them.
+//! The face of the library: one base directory, its catalog, and every call that users make.
+//!
+//! [`Registry`] holds the open base directory and catalog and passes them, with the time and the
+//! actor, to the protocols in `ops`. Each file here is one subject and holds no logic of its own.
 
 mod agent;
 pub mod array_store;
@@ -46,16 +49,16 @@ pub use history::Gone;
 pub use options::Options;
 pub use pinning::PinTarget;
 
-/// One base directory and its catalog.
+/// An open base directory and its catalog.
 ///
-/// Usable from several threads; several handles and processes may use one base directory at
-/// once. A handle that was carried over a fork answers every call with the error `forked`.
+/// A handle can be shared between threads, and many handles and processes can use one base
+/// directory at once. In a forked child every call fails with the code `forked`.
 pub struct Registry {
     base: Base,
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     has_folder: bool,
-    /// How long removed data is kept, where the configuration says so.
+    /// How long removed data stays in the trash; `None` if the configuration does not set it.
     keep: Option<Duration>,
     recovery: Recovery,
     /// The policies that the configuration names.
@@ -109,18 +112,18 @@ impl Registry {
         self.catalog.path()
     }
 
-    /// The registry's own id.
+    /// Returns the registry's own id, a UUID.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn id(&self) -> Result<String> {
         Ok(self.catalog.registry_id()?)
     }
 
-    /// What the catalog stands on, for people who look for a fault.
+    /// Returns facts about the catalog file for fault finding: SQLite, journal, files, versions.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn health(&self) -> Result<CatalogHealth> {
         Ok(self.catalog.health()?)
     }
@@ -128,25 +131,25 @@ impl Registry {
     /// The backups of the catalog, newest first.
     ///
     /// # Errors
-    /// [`Error::Catalog`] where their folder cannot be read.
+    /// [`Error::Catalog`] if their folder cannot be read.
     pub fn backups(&self) -> Result<Vec<Backup>> {
         Ok(backup::list(self.catalog.backups())?)
     }
 
-    /// Makes a backup of the catalog, unless one is younger than a day or another process makes one
-    /// just now; then none is given. A removal does so by itself.
+    /// Backs up the catalog. Returns `None`, and makes no backup, if one is younger than a day or
+    /// another process is making one. Removals call this by themselves.
     ///
     /// # Errors
-    /// [`Error::Catalog`]: `catalog-damaged` where the catalog is; any other where the backup could
-    /// not be made.
+    /// [`Error::Catalog`]: `catalog-damaged` if the catalog is damaged, any other code if the backup
+    /// could not be written.
     pub fn back_up(&self, monitor: &dyn Monitor) -> Result<Option<Backup>> {
         Ok(self.catalog.back_up_daily(self.clock.now(), monitor)?)
     }
 
-    /// How much the catalog has of each thing.
+    /// Counts the rows of the catalog: runs, artifacts, pins, scores, operations, removals.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn counts(&self) -> Result<CatalogCounts> {
         Ok(self.catalog.counts()?)
     }
@@ -157,18 +160,19 @@ impl Registry {
         self.catalog.is_read_only()
     }
 
-    /// What a reader should know about how the catalog is read, if anything.
+    /// Returns a sentence for the user if the catalog is read in an unusual way, such as immutable
+    /// from a read-only mount.
     #[must_use]
     pub fn notice(&self) -> Option<&'static str> {
         self.catalog.notice()
     }
 
-    /// Records a key. The same key gives the same artifact for ever; recording it again changes
+    /// Records a key. The same key always gives the same artifact; recording it again changes
     /// nothing and takes no lock.
     ///
     /// # Errors
-    /// [`CatalogError::PathTaken`](crate::catalog::CatalogError::PathTaken) where another key with
-    /// the same path was recorded.
+    /// [`CatalogError::PathTaken`](crate::catalog::CatalogError::PathTaken) if another key with the
+    /// same path is recorded; any other [`Error::Catalog`] if the catalog cannot be written.
     pub fn record(&self, key: &Key) -> Result<Recorded> {
         if let Some(artifact) = self.catalog.at(&layout::canonical_location(key))?
             && artifact.key == *key
@@ -187,7 +191,7 @@ impl Registry {
     /// Records many keys in one transaction, all or none.
     ///
     /// # Errors
-    /// As [`Registry::record`]; then none is recorded.
+    /// As [`Registry::record`]; no key is recorded then.
     pub fn record_many<'a>(
         &self,
         keys: impl IntoIterator<Item = &'a Key>,
@@ -205,7 +209,9 @@ impl Registry {
     /// Records the array of an identifier, under the key that the layout reads from its path.
     ///
     /// # Errors
-    /// [`Error`] where it lies outside the base directory, is no array, or a name is refused.
+    /// [`Error::OutsideBase`] if it is outside the base directory, [`Error::Layout`] if it is not an
+    /// array in a container of a run, [`Error::Name`] if a name breaks the rules; and as
+    /// [`Registry::record`].
     pub fn record_identifier(&self, identifier: &LocalArrayIdentifier) -> Result<Recorded> {
         let location = self.location_of(identifier)?;
         if let Some(artifact) = self.catalog.at(&location)? {
@@ -217,20 +223,20 @@ impl Registry {
         self.record(&layout::parse(&location.path())?)
     }
 
-    /// Gives an artifact; none where the catalog has no such row.
+    /// Looks an artifact up; `None` if the catalog has no row for it.
     ///
     /// # Errors
-    /// [`Error`] where a path lies outside the base directory or the catalog fails.
+    /// [`Error::OutsideBase`] if a path is outside the base directory, [`Error::Catalog`] if the
+    /// catalog cannot be read.
     pub fn get(&self, target: &Target) -> Result<Option<Artifact>> {
         target::find(&self.catalog, &self.base, target)
     }
 
-    /// Gives every artifact of a selection to `each`, until it breaks: in the order run,
-    /// iteration, kind, dataset, parameters. Rows stream, and no lock is held that a writer
-    /// would wait for.
+    /// Passes every artifact of a selection to `each`, until it breaks. The order is run, iteration,
+    /// kind, dataset, parameters. Rows stream, and no writer waits for the listing.
     ///
     /// # Errors
-    /// [`Error`], and whatever `each` returns.
+    /// [`Error::Catalog`] if a row cannot be read, and any error that `each` returns.
     pub fn list(
         &self,
         filter: &Filter,
@@ -240,10 +246,10 @@ impl Registry {
             .list(filter, self.clock.now(), Selected::All, each)
     }
 
-    /// Gives every artifact of a selection at once.
+    /// Returns every artifact of a selection, in the order of [`Registry::list`].
     ///
     /// # Errors
-    /// [`Error`].
+    /// As [`Registry::list`].
     pub fn select(&self, filter: &Filter) -> Result<Vec<Artifact>> {
         let mut artifacts = Vec::new();
         self.list(filter, |artifact| {
@@ -253,19 +259,20 @@ impl Registry {
         Ok(artifacts)
     }
 
-    /// Gives the names of the runs that patterns name, sorted; every run's where there are none. A run
-    /// that has nothing any more is among them.
+    /// Returns the names of the runs that match any of the patterns, sorted; all runs if there are no
+    /// patterns. Runs of which nothing is left are included.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn run_names(&self, runs: &[Pattern]) -> Result<Vec<String>> {
         Ok(self.catalog.run_names(runs)?)
     }
 
-    /// Gives what each iteration of a selection has, in the order of run and iteration.
+    /// Passes one summary for each run and iteration of a selection to `each`, in this order: its
+    /// datasets, outputs, predictions, bytes and files.
     ///
     /// # Errors
-    /// [`Error`], and whatever `each` returns.
+    /// As [`Registry::list`].
     pub fn iterations(
         &self,
         filter: &Filter,
@@ -274,27 +281,28 @@ impl Registry {
         self.catalog.iterations(filter, self.clock.now(), each)
     }
 
-    /// Gives what each run of a selection has, in the order of their names.
+    /// Passes one summary for each run of a selection to `each`, in the order of names.
     ///
     /// # Errors
-    /// [`Error`], and whatever `each` returns.
+    /// As [`Registry::list`].
     pub fn runs(&self, filter: &Filter, each: impl FnMut(RunRow) -> Result<()>) -> Result<()> {
         self.catalog.runs(filter, self.clock.now(), each)
     }
 
-    /// Gives what a selection takes on disk, summed, largest first.
+    /// Sums the bytes and files of a selection by group, largest first.
     ///
     /// # Errors
-    /// [`Error`].
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn du(&self, filter: &Filter, group: DuGroup) -> Result<Vec<DuRow>> {
         Ok(self.catalog.du(filter, self.clock.now(), group)?)
     }
 
-    /// Notes the writer's word that an artifact is whole; counts its bytes and files. A content
-    /// hash that it had is dropped: [`Registry::seal_many`] takes a new one.
+    /// Seals an artifact: records the writer's word that it is whole, and counts its bytes and files.
+    /// Drops a content hash that it had; [`Registry::seal_many`] can take a new one.
     ///
     /// # Errors
-    /// [`Error::NotRecorded`], [`Error::NothingWritten`], [`Error::Unreadable`].
+    /// [`Error::NotRecorded`] if there is no row, [`Error::NothingWritten`] if there is no data,
+    /// [`Error::Unreadable`] if the data cannot be counted.
     pub fn seal(&self, target: &Target) -> Result<Artifact> {
         let artifact = self.get(target)?.ok_or_else(|| self.not_recorded(target))?;
         let artifacts = std::slice::from_ref(&artifact);
@@ -303,11 +311,11 @@ impl Registry {
             .ok_or_else(|| self.not_recorded(target))
     }
 
-    /// Seals many artifacts, all or none; with their content hashes where the options say so.
+    /// Seals many artifacts, all or none; with their content hashes if the options ask for them.
     ///
     /// # Errors
-    /// As [`Registry::seal`], and [`StorageError::Changed`](crate::store::StorageError::Changed)
-    /// where data changed while it was read.
+    /// As [`Registry::seal`], and [`StorageError::Changed`](crate::store::StorageError::Changed) if
+    /// data changed while it was read.
     pub fn seal_many(
         &self,
         artifacts: &[Artifact],
@@ -318,19 +326,19 @@ impl Registry {
         seal::seal(&self.catalog, &self.base, artifacts, options, now, monitor)
     }
 
-    /// Takes a writer's word back: what is to be written again is not whole until it is sealed
-    /// anew. Gives the number of artifacts that were sealed.
+    /// Takes seals back, for data that is about to be written again. Returns the number of artifacts
+    /// that were sealed.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be written.
     pub fn unseal(&self, artifacts: &[Artifact]) -> Result<u64> {
         seal::unseal(&self.catalog, artifacts, self.clock.now())
     }
 
-    /// Looks for the data of a selection and notes what it sees.
+    /// Looks on disk for the data of a selection and writes what it sees into the rows.
     ///
     /// # Errors
-    /// [`Error`] of the catalog. What cannot be read is in the report.
+    /// [`Error::Catalog`] if the catalog cannot be written. Data that cannot be read is in the report.
     pub fn refresh(
         &self,
         filter: &Filter,
@@ -358,11 +366,12 @@ impl Registry {
         refresh::refresh_for(&self.catalog, &self.base, question, now, monitor)
     }
 
-    /// Walks the base directory and adopts every array that has no row; checkpoints too where the
+    /// Walks the base directory and adopts every array that has no row; checkpoints too if the
     /// options name their kind.
     ///
     /// # Errors
-    /// [`Error`] of the catalog. What cannot be read or named is in the report.
+    /// [`Error::Catalog`] if the catalog cannot be written. Folders that cannot be read, and names
+    /// that break the rules, are in the report.
     pub fn scan(
         &self,
         options: impl Into<ScanOptions>,
@@ -372,13 +381,13 @@ impl Registry {
         scan::scan(&self.catalog, &self.base, &*self.clock, &options, monitor)
     }
 
-    /// The error for an artifact that the catalog does not have.
+    /// Returns the error for an artifact that has no row.
     #[must_use]
     pub fn not_recorded(&self, target: &Target) -> Error {
         target::not_recorded(&self.base, target)
     }
 
-    /// The place of an identifier's array.
+    /// Location of an identifier's array.
     fn location_of(&self, identifier: &LocalArrayIdentifier) -> Result<Location> {
         let container = target::location(&self.base, &identifier.container)?.path();
         if !is_container_name(container.rsplit('/').next().unwrap_or_default()) {

@@ -16,13 +16,13 @@ use crate::model::progress::{Interrupt, Monitor, Silent};
 use crate::ops::recover::{self, Recovery};
 use crate::store::{self, Base, FsKind};
 
-/// Where the catalog of a base directory is.
-pub(super) struct Place {
+/// The catalog file of a base directory, as far as the disk tells without opening it.
+pub(super) struct CatalogSite {
     /// The catalog file.
     pub(super) path: PathBuf,
-    /// The registry's folder; none where a catalog was named for a base directory without one.
+    /// The registry's folder; `None` if a catalog file was given for a base directory without one.
     pub(super) folder: Option<RegistryDir>,
-    /// The network file system that the catalog lies on.
+    /// Kind of the network file system that the catalog is on; `None` on a local one.
     pub(super) network: Option<&'static str>,
 }
 
@@ -41,7 +41,7 @@ pub struct Options {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The rest are functions and traits of the caller.
+        // The remaining fields are functions and trait objects of the caller.
         f.debug_struct("Options")
             .field("catalog", &self.catalog)
             .field("read_only", &self.read_only)
@@ -75,80 +75,83 @@ impl Options {
         Self::default()
     }
 
-    /// Keeps the catalog in this file, on a local disk, rather than in the base directory, which
-    /// remembers it.
+    /// Keeps the catalog in this file, on a local disk, instead of in the base directory. The base
+    /// directory remembers the file.
     #[must_use]
     pub fn catalog(mut self, path: impl Into<PathBuf>) -> Self {
         self.catalog = Some(path.into());
         self
     }
 
-    /// Opens for reading only. Works on a read-only mount.
+    /// Opens for reading only, which works on a read-only mount too.
     #[must_use]
     pub fn read_only(mut self, read_only: bool) -> Self {
         self.read_only = read_only;
         self
     }
 
-    /// Makes a registry whose catalog lies on a network file system and is written on this host
-    /// only.
+    /// Allows a new registry to keep its catalog on a network file system, if only this host
+    /// writes it.
     #[must_use]
     pub fn single_host(mut self, single_host: bool) -> Self {
         self.single_host = single_host;
         self
     }
 
-    /// What a commit promises.
+    /// Sets what a commit promises; [`Durability::Full`] by default.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
         self.durability = durability;
         self
     }
 
-    /// How long a change waits while others write; 60 s unless said.
+    /// Sets how long a change waits while others write; 60 s by default.
     #[must_use]
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.lock_timeout = timeout;
         self
     }
 
-    /// Is told who holds the catalog when a change has waited for two seconds.
+    /// Sets a function that is called with the holder of the lock once a change has waited for two
+    /// seconds.
     #[must_use]
     pub fn on_wait(mut self, on_wait: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_wait = Box::new(on_wait);
         self
     }
 
-    /// Is asked, on the thread of a call, whether that call is to end: while it waits for its turn to
-    /// write, and now and then while it reads the catalog. What it ends has the error
-    /// `interrupted` and has changed nothing; a change that has begun is not ended. For work on the
-    /// data, see [`Monitor::is_cancelled`](crate::model::progress::Monitor::is_cancelled).
+    /// Sets a function that ends a call when it returns true. It runs on the thread of the call,
+    /// while the call waits for its turn to write and at times while it reads the catalog. A call
+    /// that is ended fails with the code `interrupted` and has changed nothing; a change that has
+    /// begun is not ended. For work on the data, see [`Monitor::is_cancelled`](crate::model::progress::Monitor::is_cancelled).
     #[must_use]
     pub fn interrupt(mut self, interrupt: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(interrupt));
         self
     }
 
-    /// Where the time comes from.
+    /// Sets the clock; the system's by default.
     #[must_use]
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
         self
     }
 
-    /// Is told of a migration and of the backup before it, which opening an older catalog brings.
+    /// Sets the monitor of a migration and of the backup before it, which opening an older catalog
+    /// brings.
     #[must_use]
     pub fn monitor(mut self, monitor: impl Monitor + 'static) -> Self {
         self.monitor = Arc::new(monitor);
         self
     }
 
-    /// Makes a registry in a base directory, or opens the one that is there. The second value
-    /// says whether it was made.
+    /// Makes a registry in a base directory, or opens the one that is there. The second value says
+    /// whether it was made.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where the base directory cannot be used, or its registry not be opened. Nothing
-    /// is left behind.
+    /// [`Error::Storage`](crate::Error::Storage) if the base directory cannot be used;
+    /// `catalog-on-network` if the catalog would be on a network file system; `catalog-taken` if the
+    /// catalog file exists already; and as [`Options::open`]. Nothing is left behind.
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
         if RegistryDir::exists(base.path())? {
@@ -182,7 +185,9 @@ impl Options {
     /// Opens the registry of a base directory.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where there is none, or it cannot be opened. Nothing is ever created.
+    /// [`Error::Storage`](crate::Error::Storage) if the base directory cannot be used;
+    /// [`Error::Catalog`](crate::Error::Catalog) with code `no-registry` if it has no registry, and
+    /// others such as `catalog-damaged`, `catalog-too-new`, `lock-timeout`. Nothing is ever created.
     pub fn open(self, base: impl AsRef<Path>) -> Result<Registry> {
         let base = Base::open(base.as_ref())?;
         self.open_at(base)
@@ -202,8 +207,8 @@ impl Options {
         })
     }
 
-    /// Where the catalog of a base directory is.
-    pub(super) fn place_of(&self, base: &Base) -> Result<Place> {
+    /// Finds the catalog of a base directory, without opening it.
+    pub(super) fn find_catalog(&self, base: &Base) -> Result<CatalogSite> {
         let given = self.catalog_file()?;
         let folder = match RegistryDir::find(base.path()) {
             Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
@@ -229,14 +234,15 @@ impl Options {
                 self.check_host(&path, file_system, host)?;
                 Some(file_system)
             }
-            // A catalog elsewhere may have gone with the folder around it.
+            // A catalog elsewhere may be gone together with its folder: say that, not that the
+            // folder cannot be asked for its file system.
             Err(error) => {
                 return Err(catalog::check_file(&path)
                     .err()
                     .map_or(error.into(), Into::into));
             }
         };
-        Ok(Place {
+        Ok(CatalogSite {
             path,
             folder,
             network,
@@ -244,11 +250,11 @@ impl Options {
     }
 
     pub(super) fn open_at(self, base: Base) -> Result<Registry> {
-        let Place {
+        let CatalogSite {
             path,
             folder,
             network,
-        } = self.place_of(&base)?;
+        } = self.find_catalog(&base)?;
         catalog::check_file(&path)?;
         let options = CatalogOptions {
             read_only: self.read_only,

@@ -1,4 +1,4 @@
-//! Pins and scores: what is to stay, and what was measured.
+//! Pins and scores.
 
 use super::Registry;
 use crate::catalog::{Bound, PinChange, ScoreQuery};
@@ -9,17 +9,17 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
 use crate::model::score::Score;
 
-/// What a pin is to bind, or to let go.
+/// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinTarget {
-    /// What a filter selects. Where it names runs or iterations and nothing else, those are bound,
-    /// with whatever is recorded there later; else the artifacts that it selects now.
+    /// What a filter selects. A filter that names only runs or iterations binds those, with all that
+    /// is recorded there later; any other filter binds the artifacts that it selects now.
     Filter(Filter),
     /// These artifacts.
     Artifacts(Vec<Artifact>),
 }
 
-/// The part of a filter that makes a scope: a scope binds every kind.
+/// The filter as a scope, if it names only runs and iterations; a scope binds every kind.
 fn as_scope(filter: &Filter) -> Option<Filter> {
     let scope = Filter {
         runs: filter.runs.clone(),
@@ -34,12 +34,12 @@ fn ids(artifacts: &[Artifact]) -> Vec<ArtifactId> {
 }
 
 impl Registry {
-    /// Makes a pin, or lets the one of this name bind more. What a pin binds is removed by nothing,
-    /// unless pins are overridden by name.
+    /// Makes a pin, or adds to the pin of this name. No removal takes what a pin binds, unless its
+    /// options override pins.
     ///
     /// # Errors
-    /// [`PinError`](crate::model::pin::PinError) where a new pin has no reason, the pin is there for
-    /// another reason, or nothing is selected.
+    /// [`PinError`](crate::model::pin::PinError) if a new pin has no reason, the pin exists with
+    /// another reason, or the target selects nothing.
     pub fn pin(
         &self,
         name: &PinName,
@@ -57,12 +57,11 @@ impl Registry {
         })
     }
 
-    /// Takes a pin away, or lets it bind less: then the runs and iterations that lie in those that
-    /// the filter names, and the artifacts of the target. A pin that binds nothing any more is
-    /// gone.
+    /// Removes a pin, or releases a part of what it binds: the runs and iterations within those that
+    /// the filter names, and the artifacts of the target. A pin that binds nothing is removed.
     ///
     /// # Errors
-    /// [`PinError::Unknown`](crate::model::pin::PinError::Unknown).
+    /// [`PinError::Unknown`](crate::model::pin::PinError::Unknown) if there is no pin of this name.
     pub fn unpin(&self, name: &PinName, target: Option<&PinTarget>) -> Result<PinChange> {
         let unpin = |what: &[Bound<'_>]| self.catalog.unpin(name, what, self.clock.now());
         let (scope, artifacts) = match target {
@@ -77,29 +76,29 @@ impl Registry {
         })
     }
 
-    /// Gives a container's artifact and everything that is recorded in it.
+    /// Returns a container's artifact and all artifacts in it.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn in_container(&self, artifact: &Artifact) -> Result<Vec<Artifact>> {
         let container = crate::model::layout::canonical_location(&artifact.key).container;
         Ok(self.catalog.in_container(&container)?)
     }
 
-    /// Gives every pin, by name.
+    /// Returns every pin, in the order of names.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be read.
     pub fn pins(&self) -> Result<Vec<Pin>> {
         Ok(self.catalog.pins()?)
     }
 
-    /// Notes what was measured, in one transaction, all or none. A score takes the place of one of
-    /// the same metric, run, iteration, dataset and parameters. Gives, for each, whether any
-    /// artifact is recorded at its run and iteration: what is not may be a slip of the pen.
+    /// Records scores in one transaction, all or none. A score replaces one of the same metric, run,
+    /// iteration, dataset and parameters. Returns, for each score, whether any artifact is recorded
+    /// at its run and iteration: if not, the caller may have mistyped them.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be written.
     pub fn score(&self, scores: &[Score]) -> Result<Vec<bool>> {
         let doing = NewOperation::new(Action::Score, self.clock.now());
         self.catalog.record(doing, |recorder| {
@@ -110,10 +109,11 @@ impl Registry {
         })
     }
 
-    /// Takes scores away, whatever their values. Gives the number of those that were there.
+    /// Removes scores by metric, run, iteration, dataset and parameters, whatever their values.
+    /// Returns the number of scores that were removed.
     ///
     /// # Errors
-    /// [`Error::Catalog`].
+    /// [`Error::Catalog`] if the catalog cannot be written.
     pub fn unscore(&self, scores: &[Score]) -> Result<u64> {
         let doing = NewOperation::new(Action::Unscore, self.clock.now());
         self.catalog.record(doing, |recorder| {
@@ -123,10 +123,10 @@ impl Registry {
         })
     }
 
-    /// Gives scores to `each`, in the order run, iteration, dataset, parameters, metric.
+    /// Passes scores to `each`, in the order run, iteration, dataset, parameters, metric.
     ///
     /// # Errors
-    /// [`Error`], and whatever `each` returns.
+    /// [`Error::Catalog`] if the catalog cannot be read, and any error that `each` returns.
     pub fn scores(
         &self,
         query: &ScoreQuery<'_>,

@@ -11,15 +11,15 @@ use crate::ops::rebuild::{RebuildOptions, RebuildReport, Rebuilding};
 use crate::store::Base;
 
 impl Options {
-    /// Makes the catalog of a base directory anew, where it is damaged or gone: from the newest
-    /// backup that is sound, the trash, and the disk. The old one is set aside, never deleted.
-    /// What only the catalog knew since the backup is lost: pins, scores, history.
+    /// Makes a new catalog for a base directory whose catalog is damaged or gone: from the newest
+    /// sound backup, the trash, and the disk. Renames the old one, and never deletes it. Pins,
+    /// scores and history since the backup are lost.
     ///
     /// # Errors
-    /// [`CatalogError::Sound`] where nothing is wrong with it; [`CatalogError::NoRegistry`] where
-    /// the base directory has no registry's folder; [`CatalogError::NoFolder`] where the folder of a
-    /// catalog elsewhere is gone; [`Error`] where the new catalog cannot be made. The old one then
-    /// stands where it stood, or, set aside, beside it.
+    /// [`CatalogError::Sound`] if nothing is wrong with the catalog; [`CatalogError::NoRegistry`] if
+    /// the base directory has no `.dalsegno`; [`CatalogError::NoFolder`] if the folder of a catalog
+    /// elsewhere is gone; any other [`Error`] if the new catalog cannot be made. The old catalog is
+    /// then at its place, or renamed beside it.
     pub fn rebuild(
         self,
         base: impl AsRef<Path>,
@@ -27,9 +27,9 @@ impl Options {
         monitor: &dyn Monitor,
     ) -> Result<(Registry, RebuildReport)> {
         let base = Base::open(base.as_ref())?;
-        let place = match self.place_of(&base) {
-            // Its folder went with it. To make that could be to write below the place where a disk
-            // is to be mounted.
+        let place = match self.find_catalog(&base) {
+            // The folder is gone too. It may be the mount point of a disk that is not mounted:
+            // making it would put the catalog below that mount point.
             Err(Error::Catalog(CatalogError::Missing { path })) => {
                 let path = path.parent().unwrap_or(&path).to_owned();
                 return Err(CatalogError::NoFolder { path }.into());

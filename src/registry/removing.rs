@@ -23,13 +23,13 @@ impl Registry {
         self.keep.map_or(TrashKeep::No, TrashKeep::For)
     }
 
-    /// What opening found to settle, and did.
+    /// Returns what opening the registry had to recover after a crash.
     #[must_use]
     pub fn recovery(&self) -> &Recovery {
         &self.recovery
     }
 
-    /// What is left to settle. Changes nothing.
+    /// Returns removals that still need recovery or a purge. Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
@@ -37,11 +37,11 @@ impl Registry {
         recover::pending(&self.catalog, &self.base, self.clock.now())
     }
 
-    /// Gives what a removal of this target takes. The path of a container that has no row of its own
+    /// Returns what a removal of this target takes. The path of a container that has no row of its own
     /// means every artifact in it.
     ///
     /// # Errors
-    /// [`Error::NotRecorded`](crate::Error::NotRecorded).
+    /// [`Error::NotRecorded`](crate::Error::NotRecorded) if the target has no row.
     pub fn choose(&self, target: &Target) -> Result<Vec<Chosen>> {
         remove::choose(&self.catalog, &self.base, target)
     }
@@ -54,8 +54,8 @@ impl Registry {
         remove::plan(&self.catalog, &self.base, chosen, &Silent)
     }
 
-    /// Gives what of a plan a pin or a best link binds, so that carrying it out would refuse or skip
-    /// it. Changes nothing.
+    /// Returns the artifacts of a plan that a pin or a best link binds: carrying the plan out would
+    /// refuse or skip them. Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if a best link cannot be read.
@@ -146,23 +146,23 @@ impl Registry {
         self.remove_target(target, &options, &Silent)
     }
 
-    /// Gives the removals whose data is in the trash, oldest first.
+    /// Returns the removals whose data is in the trash, oldest first.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog).
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
     pub fn trash(&self) -> Result<Vec<Removal>> {
         trash::removals(&self.catalog)
     }
 
-    /// Gives a removal, in whatever state it is.
+    /// Returns a removal in any state; `None` if there is no removal with this id.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog).
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
     pub fn removal(&self, id: &RemovalId) -> Result<Option<Removal>> {
         Ok(self.catalog.removal(id)?)
     }
 
-    /// Gives what would be restored.
+    /// Returns what [`Registry::restore`] would restore. Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) with code `no-removal`, `not-restorable` or `not-in-trash`.
@@ -173,7 +173,7 @@ impl Registry {
     /// Brings rows and data back from the trash. What was moved as a whole comes back as a whole.
     ///
     /// # Errors
-    /// As [`Registry::restorable`]; `occupied` if something else is at an old place.
+    /// As [`Registry::restorable`]; `occupied` if something else is at an old path.
     pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
         let now = self.clock.now();
         recover::settle_before_change(&self.catalog, &self.base, now)?;
@@ -181,8 +181,8 @@ impl Registry {
         restore::restore_target(&self.catalog, &self.base, target, doing)
     }
 
-    /// Purges what is in the trash, or only what was removed longer ago than `older_than`, and goes on
-    /// with purges that were interrupted.
+    /// Purges the trash, or only what was removed longer ago than `older_than`, and continues
+    /// purges that were interrupted.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if the trash cannot be read or the catalog fails.

@@ -7,13 +7,13 @@ use crate::model::progress::Monitor;
 use crate::ops::verify::{self, RepairReport, VerifyFinding, VerifyOptions, VerifyReport};
 
 impl Registry {
-    /// Compares catalog and disk, both ways, and the trash with both. Changes nothing, and needs
-    /// no right to write. The rows of the selection are compared; data without a row is looked for
-    /// below the runs that the selection names, of the kinds that it names.
+    /// Compares catalog and disk in both directions, and the trash with both. Changes nothing, and
+    /// needs no right to write. Compares the rows of the selection, and searches the runs and kinds
+    /// that it names for data without a row.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) where the catalog or the trash cannot be read at all. What cannot
-    /// be read besides is in the report.
+    /// [`Error`](crate::Error) if the catalog or the trash cannot be read at all. Other data that
+    /// cannot be read is in the report.
     pub fn verify(
         &self,
         filter: &Filter,
@@ -24,11 +24,12 @@ impl Registry {
         verify::verify(&self.catalog, &self.base, now, filter, options, monitor)
     }
 
-    /// Mends in the catalog what findings of [`Registry::verify`] say, as far as
-    /// [`VerifyFinding::repair`] goes: any of them, in any order, also twice. Never touches data.
+    /// Repairs the catalog by the findings of [`Registry::verify`] that have a
+    /// [`VerifyFinding::repair`]: any of them, in any order, repeated ones too. Never changes data.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) of the catalog; what was mended before stays.
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written; repairs that were
+    /// made before the error stay.
     pub fn repair(
         &self,
         findings: &[VerifyFinding],
