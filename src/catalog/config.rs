@@ -11,17 +11,23 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::retention::{NamedPolicy, parse_length};
+use crate::retention::{NamedPolicy, parse_length, strict};
 
 /// What a base directory's `.dalsegno/config.toml` may say.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// Where and how the catalog is kept; `None` means the defaults.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "strict::optional_table"
+    )]
     pub catalog: Option<CatalogConfig>,
     /// What happens to removed data.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "strict::optional_table"
+    )]
     pub trash: Option<TrashConfig>,
     /// Policies of retention, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
@@ -115,7 +121,7 @@ impl ConfigError {
             .and_then(|(_, keys)| keys.trim_end().strip_suffix('`'));
         Self {
             place,
-            key: keys.unwrap_or_default().to_owned(),
+            key: keys.unwrap_or_default().escape_debug().to_string(),
             what: with_advice(error.message()),
         }
     }
@@ -134,12 +140,8 @@ const ALIKE: f64 = 0.75;
 /// The message of serde, but for an unknown key or value, which it gives with every known one:
 /// there the nearest is named.
 fn with_advice(message: &str) -> String {
-    let unknown = [("unknown field `", "key"), ("unknown variant `", "value")];
-    for (start, what) in unknown {
-        let rest = message.strip_prefix(start);
-        let Some((name, known)) = rest.and_then(|rest| rest.split_once("`, expected ")) else {
-            continue;
-        };
+    let rest = message.strip_prefix("unknown field `");
+    if let Some((name, known)) = rest.and_then(|rest| rest.split_once("`, expected ")) {
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         let nearest = known
             .iter()
@@ -148,12 +150,31 @@ fn with_advice(message: &str) -> String {
             .max_by(|(a, _), (b, _)| a.total_cmp(b));
         let advice = match nearest {
             Some((_, known)) => format!("did you mean {known}?"),
-            None => format!("the {what}s are {}", known.join(", ")),
+            None => format!("the keys are {}", known.join(", ")),
         };
         let name = name.escape_debug();
-        return format!("there is no {what} \"{name}\"; {advice}");
+        return format!("there is no key \"{name}\"; {advice}");
     }
-    message.to_owned()
+    in_words_of_toml(message)
+}
+
+/// The message of serde about a value of another type, with TOML's names of types.
+fn in_words_of_toml(message: &str) -> String {
+    const TYPES: [(&str, &str); 9] = [
+        ("type: sequence", "type: list"),
+        ("type: map", "type: table or date"),
+        ("type: string", "type: text"),
+        ("expected a sequence", "expected a list"),
+        ("expected a map", "expected a table"),
+        ("expected a string", "expected text"),
+        ("expected path string", "expected a path"),
+        ("expected i64", "expected a whole number"),
+        ("expected a boolean", "expected true or false"),
+    ];
+    let words = TYPES.iter();
+    words.fold(message.to_owned(), |text, (serde, toml)| {
+        text.replace(serde, toml)
+    })
 }
 
 #[cfg(test)]
@@ -334,6 +355,73 @@ max-size = 1649267441664
         assert_eq!(own.limit.max_bytes, Some(3 << 39));
     }
 
+    /// A derived reader takes a list for a table, field by field: it must not.
+    #[test]
+    fn a_list_is_no_table() {
+        refused(&[
+            (
+                "trash = [\"1h\"]",
+                "in trash: invalid type: list, expected a table",
+            ),
+            (
+                "trash = []",
+                "in trash: invalid type: list, expected a table",
+            ),
+            (
+                "[[trash]]",
+                "in trash: invalid type: list, expected a table",
+            ),
+            (
+                "catalog = [\"/x\"]",
+                "in catalog: invalid type: list, expected a table",
+            ),
+            (
+                "[[catalog]]\npath = \"/x\"",
+                "in catalog: invalid type: list, expected a table",
+            ),
+            (
+                "policy = []",
+                "in policy: invalid type: list, expected a table",
+            ),
+            (
+                "[policy]\np = []",
+                "in policy.p: invalid type: list, expected a table",
+            ),
+            (
+                "[policy.p]\noutput = [true, [], \"voi:max\"]",
+                "in policy.p.output: invalid type: list, expected a table",
+            ),
+            (
+                "[[policy.p.output]]\nkeep-last = 1",
+                "in policy.p.output: invalid type: list, expected a table",
+            ),
+            (
+                "[policy.p.output]\nkeep-best = [1, \"voi:max\"]",
+                "in policy.p.output.keep-best: invalid type: list, expected a metric",
+            ),
+            (
+                "[policy.p.output]\nkeep-best = { metric = \"voi:max\", with = [{ prediction = {} }] }",
+                "in policy.p.output.keep-best.with: invalid type: table",
+            ),
+        ]);
+    }
+
+    #[test]
+    fn an_integer_beyond_those_of_toml_is_refused() {
+        let keys = [
+            "keep-last",
+            "keep-first",
+            "keep-every",
+            "max-files",
+            "max-size",
+            "min-free",
+        ];
+        for key in keys {
+            let text = format!("[policy.p.output]\n{key} = 9223372036854775808");
+            refused(&[(&text, "is over 9223372036854775807")]);
+        }
+    }
+
     #[test]
     fn policies_are_written_with_their_kinds() {
         let config = Config::parse(EVERY_KEY).unwrap();
@@ -380,13 +468,9 @@ max-size = 1649267441664
             (
                 "keep-last = \"1\"",
                 13,
-                ".keep-last: invalid type: string \"1\", expected u64",
+                ".keep-last: invalid type: text \"1\", expected a whole number",
             ),
-            (
-                "keep-last = -1",
-                13,
-                ".keep-last: invalid value: integer `-1`, expected u64",
-            ),
+            ("keep-last = -1", 13, ".keep-last: -1 is negative"),
             (
                 "keep-first = 1.5",
                 14,
@@ -395,12 +479,12 @@ max-size = 1649267441664
             (
                 "keep-iterations = [1, \"a\"]",
                 23,
-                ".keep-iterations: invalid type: string \"a\", expected i64",
+                ".keep-iterations: invalid type: text \"a\", expected a whole number",
             ),
             (
                 "keep-iterations = 5",
                 19,
-                ".keep-iterations: invalid type: integer `5`, expected a sequence",
+                ".keep-iterations: invalid type: integer `5`, expected a list",
             ),
             (
                 "keep-within = \"soon\"",
@@ -410,7 +494,7 @@ max-size = 1649267441664
             (
                 "keep-within = 14",
                 15,
-                ".keep-within: invalid type: integer `14`, expected a string",
+                ".keep-within: invalid type: integer `14`, expected text",
             ),
             (
                 "keep-best = \"voi:low\"",
@@ -439,8 +523,8 @@ max-size = 1649267441664
             ),
             (
                 "keep-best = { metric = \"voi\", with = [\"outputs\"] }",
-                39,
-                ".keep-best.with: there is no value \"outputs\"; did you mean output?",
+                38,
+                ".keep-best.with: there is no kind \"outputs\"; kinds are prediction, output,",
             ),
             (
                 "max-size = \"lots\"",
@@ -462,7 +546,7 @@ max-size = 1649267441664
             (
                 "allow-empty-group = 1",
                 21,
-                ".allow-empty-group: invalid type: integer `1`, expected a boolean",
+                ".allow-empty-group: invalid type: integer `1`, expected true or false",
             ),
         ];
         for (rule, column, expected) in cases {
@@ -478,11 +562,11 @@ max-size = 1649267441664
         refused(&[
             (
                 "policy = 5",
-                "line 1, column 10, in policy: invalid type: integer `5`, expected a map",
+                "line 1, column 10, in policy: invalid type: integer `5`, expected a table",
             ),
             (
                 "[policy]\nrun = [\"a\"]",
-                "line 2, column 7, in policy.run: invalid type: sequence, expected a table of rules",
+                "line 2, column 7, in policy.run: invalid type: list, expected a table of rules",
             ),
             (
                 "\n[policy.a]\nrun = [\"a\"]",
@@ -495,7 +579,7 @@ max-size = 1649267441664
             ),
             (
                 "[policy.a]\nrun = \"a\"",
-                "line 2, column 7, in policy.a.run: invalid type: string \"a\", expected a sequence",
+                "line 2, column 7, in policy.a.run: invalid type: text \"a\", expected a list",
             ),
             (
                 "[policy.a]\nprediction = {}",

@@ -7,12 +7,13 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::name::{ContainerName, DatasetName, Parameters, RunName};
 
 /// The kind of an artifact.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 #[non_exhaustive]
 pub enum Kind {
@@ -119,6 +120,15 @@ pub struct ParseKindError(pub String);
 
 fn kind_names() -> String {
     Kind::ALL.map(Kind::as_str).join(", ")
+}
+
+impl<'de> Deserialize<'de> for Kind {
+    /// Reads the name as text only; a derived reader would also take a table such as
+    /// `{ prediction = {} }`.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
 }
 
 impl FromStr for Kind {

@@ -35,6 +35,7 @@ mod planner;
 mod policy;
 mod rules;
 mod runs;
+pub(crate) mod strict;
 mod words;
 
 pub use error::PolicyError;

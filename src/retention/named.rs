@@ -24,6 +24,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::metric::Metric;
 use super::policy::{KeepBest, KeepRules, Limits, Policy, SelectRules};
+use super::strict::{self, Count};
 use super::words::{length, parse_length};
 use crate::model::filter::{IterationRange, Pattern};
 use crate::model::key::Kind;
@@ -113,7 +114,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                 }
                 PolicyKey::AllowEmptyGroup => shared.allow_empty_group = map.next_value()?,
                 PolicyKey::Kind(kind) => {
-                    tables.insert(kind, map.next_value()?);
+                    tables.insert(kind, map.next_value::<KindTableOnly>()?.0);
                 }
             }
         }
@@ -178,23 +179,32 @@ struct KindTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_best: Option<KeepBest>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_every: Option<u64>,
+    keep_every: Option<Count>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_first: Option<u64>,
+    keep_first: Option<Count>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     keep_iterations: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_last: Option<u64>,
+    keep_last: Option<Count>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_within: Option<Length>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_files: Option<u64>,
+    max_files: Option<Count>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_size: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_free: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     older_than: Option<Length>,
+}
+
+/// A [`KindTable`] that is read from a table only.
+struct KindTableOnly(KindTable);
+
+impl<'de> Deserialize<'de> for KindTableOnly {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        strict::table(deserializer).map(Self)
+    }
 }
 
 impl KindTable {
@@ -206,16 +216,16 @@ impl KindTable {
                 kinds: vec![kind],
             },
             keep: KeepRules {
-                last: self.keep_last,
-                first: self.keep_first,
-                every: self.keep_every,
+                last: self.keep_last.map(|count| count.0),
+                first: self.keep_first.map(|count| count.0),
+                every: self.keep_every.map(|count| count.0),
                 iterations: self.keep_iterations,
                 within: self.keep_within.map(|time| time.0),
                 best: self.keep_best,
             },
             limit: Limits {
                 max_bytes: self.max_size.map(|size| size.0),
-                max_files: self.max_files,
+                max_files: self.max_files.map(|count| count.0),
                 min_free: self.min_free.map(|size| size.0),
             },
             allow_empty_group: self.allow_empty_group.unwrap_or(shared.allow_empty_group),
@@ -249,12 +259,12 @@ impl From<&Policy> for KindTable {
             allow_empty_group: allow_empty_group.then_some(true),
             iterations: select.iterations.iter().copied().map(RangeText).collect(),
             keep_best: best,
-            keep_every: every,
-            keep_first: first,
+            keep_every: every.map(Count),
+            keep_first: first.map(Count),
             keep_iterations: iterations,
-            keep_last: last,
+            keep_last: last.map(Count),
             keep_within: within.map(Length),
-            max_files,
+            max_files: max_files.map(Count),
             max_size: max_bytes.map(Bytes),
             min_free: min_free.map(Bytes),
             older_than: select.older_than.map(Length),
@@ -293,14 +303,11 @@ impl<'de> Deserialize<'de> for Bytes {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Bytes, E> {
-                let bytes = u64::try_from(number);
-                bytes
-                    .map(Bytes)
-                    .map_err(|_| E::custom(format_args!("{number} is negative")))
+                Count::new(number.into()).map(|count| Bytes(count.0))
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Bytes, E> {
-                Ok(Bytes(number))
+                Count::new(number.into()).map(|count| Bytes(count.0))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
@@ -366,14 +373,14 @@ impl Serialize for RangeText {
 #[serde(deny_unknown_fields)]
 struct BestTable {
     #[serde(default = "one")]
-    count: u64,
+    count: Count,
     metric: Option<Metric>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     with: Vec<Kind>,
 }
 
-fn one() -> u64 {
-    1
+fn one() -> Count {
+    Count(1)
 }
 
 impl<'de> Deserialize<'de> for KeepBest {
@@ -404,7 +411,7 @@ impl<'de> Deserialize<'de> for KeepBest {
                     ));
                 };
                 Ok(KeepBest {
-                    count: table.count,
+                    count: table.count.0,
                     metric,
                     with: table.with,
                 })
@@ -418,7 +425,7 @@ impl<'de> Deserialize<'de> for KeepBest {
 impl Serialize for KeepBest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let table = BestTable {
-            count: self.count,
+            count: Count(self.count),
             metric: Some(self.metric.clone()),
             with: self.with.clone(),
         };
