@@ -25,10 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A scan gives every array that it finds a row; measuring counts bytes and files.
     let registry = Registry::create(base.path())?;
     let scan = ScanOptions {
-        walk: WalkOptions {
-            measure: true,
-            ..WalkOptions::default()
-        },
+        walk: WalkOptions::default().measure(true),
         ..ScanOptions::default()
     };
     println!("adopted {} arrays", registry.scan(scan, &Silent)?.adopted);

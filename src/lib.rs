@@ -57,9 +57,7 @@ pub use catalog::{
 pub use error::{Error, Result, with_causes};
 pub use model::hint::Hint;
 pub use model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
-pub use ops::gc::{
-    GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile, PlanItem, goes, line_at,
-};
+pub use ops::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile, PlanItem};
 pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup};
 pub use ops::recover::{Pending, Recovery};
 pub use ops::refresh::{Question, RefreshOptions, RefreshReport};
@@ -73,11 +71,11 @@ pub use ops::target::Target;
 pub use ops::trash::EmptyReport;
 pub use ops::undo::UndoReport;
 pub use ops::verify::{
-    REASON, Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
+    Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
 };
 pub use registry::array_store::ArrayStore;
 pub use registry::{Gone, Options, PinTarget, Registry};
-pub use store::{FileSystem, Notice, NoticeClass, PurgeReport, StorageError, WalkOptions, umask};
+pub use store::{Notice, NoticeClass, PurgeReport, StorageError, WalkOptions};
 
 /// The Rust blocks of the documents compile and run.
 #[cfg(doctest)]

@@ -102,11 +102,7 @@ fn open(base: &Path) -> dalsegno::Result<Registry> {
 }
 
 fn options() -> WalkOptions {
-    WalkOptions {
-        measure: true,
-        threads: 1,
-        ..WalkOptions::default()
-    }
+    WalkOptions::default().measure(true).threads(1)
 }
 
 /// The key that is recorded and sealed.

@@ -94,7 +94,11 @@ fn main() {
     registry.seal(&target).unwrap();
     let request = GcRequest {
         of: Filter::default(),
-        rules: GcRules::Policy(Policy::default().select(SelectRules::default().kinds(vec![Kind::Prediction])).keep(dalsegno::retention::KeepRules::default().last(1))),
+        rules: GcRules::Policy(
+            Policy::default()
+                .select(SelectRules::default().kinds(vec![Kind::Prediction]))
+                .keep(dalsegno::retention::KeepRules::default().last(1)),
+        ),
         ignore_best_links: false,
         words: "--keep-last 1".to_owned(),
     };

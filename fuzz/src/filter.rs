@@ -266,20 +266,24 @@ fn read_history(input: &mut Unstructured<'_>, runs: Vec<Pattern>) -> Result<Hist
             _ => Some(Timestamp(input.arbitrary()?)),
         })
     };
-    Ok(HistoryFilter {
-        actions: several(input, |input| {
-            Ok(text(input, &["record", "refresh", "remove"])?.parse().ok())
-        })?,
-        users: users.into_iter().collect(),
-        since: time(input)?,
-        until: time(input)?,
-        runs,
-        artifacts: several(input, |input| {
-            Ok(Some(dalsegno::model::artifact::ArtifactId(
-                input.arbitrary()?,
-            )))
-        })?,
-        most: input.arbitrary()?,
-        before: input.arbitrary()?,
-    })
+    let actions = several(input, |input| {
+        Ok(text(input, &["record", "refresh", "remove"])?.parse().ok())
+    })?;
+    let (since, until) = (time(input)?, time(input)?);
+    let artifacts = several(input, |input| {
+        Ok(Some(dalsegno::model::artifact::ArtifactId(
+            input.arbitrary()?,
+        )))
+    })?;
+    let most: Option<u64> = input.arbitrary()?;
+    let before: Option<i64> = input.arbitrary()?;
+    Ok(HistoryFilter::default()
+        .actions(actions)
+        .users(users)
+        .since(since)
+        .until(until)
+        .runs(runs)
+        .artifacts(artifacts)
+        .most(most)
+        .before(before))
 }

@@ -89,12 +89,11 @@ impl Columns {
         let parameters = parameters.transpose().map_err(refused)?;
         let container = container.as_deref().map(str::parse);
         let container = container.transpose().map_err(refused)?;
-        let parts = KeyParts {
-            iteration,
-            dataset,
-            parameters,
-            container,
-        };
+        let parts = KeyParts::default()
+            .iteration(iteration)
+            .dataset(dataset)
+            .parameters(parameters)
+            .container(container);
         Key::from_parts(kind, run, parts).map_err(argument)
     }
 }

@@ -16,6 +16,7 @@ use crate::retention::{NamedPolicy, parse_length, strict};
 /// What a base directory's `.dalsegno/config.toml` may say.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct Config {
     /// Where and how the catalog is kept; `None` means the defaults.
     #[serde(
@@ -37,6 +38,7 @@ pub struct Config {
 /// The section `[trash]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct TrashConfig {
     /// How long removed data can be restored, such as `72h`; `None` purges it at once.
     #[serde(
@@ -50,6 +52,7 @@ pub struct TrashConfig {
 /// The section `[catalog]`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[non_exhaustive]
 pub struct CatalogConfig {
     /// The catalog file, absolute; `None` means `.dalsegno/catalog.sqlite3`.
     #[serde(skip_serializing_if = "Option::is_none")]

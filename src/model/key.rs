@@ -197,6 +197,7 @@ pub enum Presence {
 /// The fields of a key beside kind and run, each present or not: the columns of a row, or what a
 /// caller gave. [`Key::from_parts`] makes a key of them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct KeyParts {
     /// Iteration.
     pub iteration: Option<i64>,
@@ -209,6 +210,34 @@ pub struct KeyParts {
 }
 
 impl KeyParts {
+    /// Sets the iteration.
+    #[must_use]
+    pub fn iteration(mut self, iteration: impl Into<Option<i64>>) -> Self {
+        self.iteration = iteration.into();
+        self
+    }
+
+    /// Sets the dataset.
+    #[must_use]
+    pub fn dataset(mut self, dataset: impl Into<Option<DatasetName>>) -> Self {
+        self.dataset = dataset.into();
+        self
+    }
+
+    /// Sets the parameters.
+    #[must_use]
+    pub fn parameters(mut self, parameters: impl Into<Option<Parameters>>) -> Self {
+        self.parameters = parameters.into();
+        self
+    }
+
+    /// Sets the folder name of the container.
+    #[must_use]
+    pub fn container(mut self, container: impl Into<Option<ContainerName>>) -> Self {
+        self.container = container.into();
+        self
+    }
+
     fn has(&self, field: Field) -> bool {
         match field {
             Field::Iteration => self.iteration.is_some(),

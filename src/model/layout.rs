@@ -53,6 +53,7 @@ pub const CHECKPOINT_ITERATIONS: &str = "iterations";
 
 /// The path of an artifact relative to the base directory, split at its container.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub struct Location {
     /// Path of the container, components joined by `/`; of a checkpoint, path of the folder
     /// `checkpoints`.

@@ -279,6 +279,7 @@ impl Serialize for Image {
 /// Selects operations. An operation must match every part, and one of the values of each part; an
 /// empty part matches all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct HistoryFilter {
     /// Actions.
     pub actions: Vec<Action>,
@@ -296,6 +297,64 @@ pub struct HistoryFilter {
     pub before: Option<i64>,
     /// The newest, at most this many.
     pub most: Option<u64>,
+}
+
+impl HistoryFilter {
+    /// Sets the actions.
+    #[must_use]
+    pub fn actions(mut self, actions: impl IntoIterator<Item = Action>) -> Self {
+        self.actions = actions.into_iter().collect();
+        self
+    }
+
+    /// Sets the user names.
+    #[must_use]
+    pub fn users<U: Into<String>>(mut self, users: impl IntoIterator<Item = U>) -> Self {
+        self.users = users.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the time of the first operation.
+    #[must_use]
+    pub fn since(mut self, since: impl Into<Option<Timestamp>>) -> Self {
+        self.since = since.into();
+        self
+    }
+
+    /// Sets the time of the last operation.
+    #[must_use]
+    pub fn until(mut self, until: impl Into<Option<Timestamp>>) -> Self {
+        self.until = until.into();
+        self
+    }
+
+    /// Sets the patterns of runs.
+    #[must_use]
+    pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
+        self.runs = runs.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Sets the artifacts.
+    #[must_use]
+    pub fn artifacts(mut self, artifacts: impl IntoIterator<Item = ArtifactId>) -> Self {
+        self.artifacts = artifacts.into_iter().collect();
+        self
+    }
+
+    /// Sets the number of the operation before which the page ends.
+    #[must_use]
+    pub fn before(mut self, before: impl Into<Option<i64>>) -> Self {
+        self.before = before.into();
+        self
+    }
+
+    /// Sets how many operations to give at most.
+    #[must_use]
+    pub fn most(mut self, most: impl Into<Option<u64>>) -> Self {
+        self.most = most.into();
+        self
+    }
 }
 
 /// Result of checking the chain of hashes.

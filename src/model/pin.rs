@@ -123,6 +123,7 @@ impl PinError {
 /// [`detail`](crate::model::detail).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PinScope {
     /// Run.
     pub run: String,

@@ -45,6 +45,7 @@ impl fmt::Display for Phase {
 
 /// Work done since the last report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Progress {
     /// Items of the phase.
     pub items: u64,

@@ -47,6 +47,7 @@ impl fmt::Display for GroupKey {
 
 /// The artifacts that a policy decides on.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Inventory {
     /// The selected artifacts, in any order. Artifacts that are not present are skipped.
     pub rows: Vec<InventoryRow>,
@@ -57,8 +58,34 @@ pub struct Inventory {
     pub free_bytes: Option<u64>,
 }
 
+impl Inventory {
+    /// Makes an inventory of these rows, in which each group has only them.
+    #[must_use]
+    pub fn new(rows: Vec<InventoryRow>) -> Self {
+        Self {
+            rows,
+            ..Self::default()
+        }
+    }
+
+    /// Sets the number of present artifacts in each group.
+    #[must_use]
+    pub fn groups(mut self, groups: BTreeMap<GroupKey, u64>) -> Self {
+        self.groups = groups;
+        self
+    }
+
+    /// Sets the free bytes on the file system.
+    #[must_use]
+    pub fn free_bytes(mut self, free_bytes: impl Into<Option<u64>>) -> Self {
+        self.free_bytes = free_bytes.into();
+        self
+    }
+}
+
 /// An artifact and what the rules need to know about it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct InventoryRow {
     /// The artifact.
     pub artifact: Artifact,
@@ -69,8 +96,25 @@ pub struct InventoryRow {
     pub scores: Arc<[InventoryScore]>,
 }
 
+impl InventoryRow {
+    /// Sets the best links that point to its iteration.
+    #[must_use]
+    pub fn best_links(mut self, best_links: Vec<String>) -> Self {
+        self.best_links = best_links;
+        self
+    }
+
+    /// Sets the scores at its run and iteration.
+    #[must_use]
+    pub fn scores(mut self, scores: impl Into<Arc<[InventoryScore]>>) -> Self {
+        self.scores = scores.into();
+        self
+    }
+}
+
 /// A value of the policy's metric at one iteration of one run.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct InventoryScore {
     /// Dataset that it was measured on; `None` means all.
     pub dataset: Option<String>,
@@ -78,6 +122,32 @@ pub struct InventoryScore {
     pub parameters: Option<String>,
     /// The value; may be NaN or infinite.
     pub value: f64,
+}
+
+impl InventoryScore {
+    /// Makes a score of all datasets and parameter sets.
+    #[must_use]
+    pub fn new(value: f64) -> Self {
+        Self {
+            dataset: None,
+            parameters: None,
+            value,
+        }
+    }
+
+    /// Sets the dataset that it was measured on.
+    #[must_use]
+    pub fn dataset(mut self, dataset: impl Into<Option<String>>) -> Self {
+        self.dataset = dataset.into();
+        self
+    }
+
+    /// Sets the parameters that it was measured with.
+    #[must_use]
+    pub fn parameters(mut self, parameters: impl Into<Option<String>>) -> Self {
+        self.parameters = parameters.into();
+        self
+    }
 }
 
 impl From<Artifact> for InventoryRow {
@@ -93,6 +163,7 @@ impl From<Artifact> for InventoryRow {
 
 /// The input of a plan for whole runs.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RunInventory {
     /// The runs, in any order, each once.
     pub runs: Vec<InventoryRun>,
@@ -100,8 +171,27 @@ pub struct RunInventory {
     pub free_bytes: Option<u64>,
 }
 
+impl RunInventory {
+    /// Makes an inventory of these runs.
+    #[must_use]
+    pub fn new(runs: Vec<InventoryRun>) -> Self {
+        Self {
+            runs,
+            free_bytes: None,
+        }
+    }
+
+    /// Sets the free bytes on the file system.
+    #[must_use]
+    pub fn free_bytes(mut self, free_bytes: impl Into<Option<u64>>) -> Self {
+        self.free_bytes = free_bytes.into();
+        self
+    }
+}
+
 /// A run and all of its artifacts in the catalog.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct InventoryRun {
     /// Run.
     pub run: RunName,
@@ -109,6 +199,14 @@ pub struct InventoryRun {
     pub newest: Timestamp,
     /// Its artifacts, of any kind and state, including containers.
     pub rows: Vec<InventoryRow>,
+}
+
+impl InventoryRun {
+    /// Makes a run of these artifacts, the newest of which was written at `newest`.
+    #[must_use]
+    pub fn new(run: RunName, newest: Timestamp, rows: Vec<InventoryRow>) -> Self {
+        Self { run, newest, rows }
+    }
 }
 
 /// The time from which an artifact's age counts: when it was written, or recorded if it was never

@@ -49,4 +49,6 @@ pub use planner::{Explanation, RuleVerdict, explain, plan};
 pub use policy::{KeepBest, KeepRules, Limits, Policy, RunPolicy, SelectRules};
 pub use rules::{RECENT, RULES};
 pub use runs::plan_runs;
-pub(crate) use words::{length, parse_length};
+#[cfg(feature = "cli")]
+pub(crate) use words::length;
+pub(crate) use words::parse_length;

@@ -33,6 +33,7 @@ use crate::model::key::Kind;
 ///
 /// `Display` writes `prediction: keep-last 1; output: keep-best 3 voi:min`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct NamedPolicy {
     /// Runs that it is about; empty means all.
     pub runs: Vec<Pattern>,

@@ -72,6 +72,14 @@ pub struct PlanLine {
     pub artifact: Artifact,
 }
 
+impl PlanLine {
+    /// Whether the artifact goes.
+    #[must_use]
+    pub fn is_removed(&self) -> bool {
+        self.decision == Decision::Remove
+    }
+}
+
 fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
     age.map(|age| age.as_secs()).serialize(serializer)
 }

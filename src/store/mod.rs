@@ -23,9 +23,9 @@ mod workers;
 
 pub use base::{AbsenceCheck, Base};
 pub use content::{Hashed, ReadError, hash};
-pub use dirs::{
-    EntryId, EntryType, FileSystem, FsKind, entry_at, free_bytes, fs_kind, mounts_below, umask,
-};
+pub use dirs::{EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts_below};
+#[cfg(feature = "cli")]
+pub use dirs::{FileSystem, umask};
 pub use error::StorageError;
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,

@@ -97,10 +97,7 @@ fn catalog(registry: &Registry) -> Vec<Line> {
 }
 
 fn measure(registry: &Registry) -> ScanReport {
-    let options = WalkOptions {
-        measure: true,
-        ..WalkOptions::default()
-    };
+    let options = WalkOptions::default().measure(true);
     registry.scan(options, &Silent).unwrap()
 }
 

@@ -98,10 +98,7 @@ fn write_scene(folder: &Path) {
     }
     write_array(&folder.join("beside/validation.zarr/1/crop/prediction"));
     let registry = open(&base, THEN, true).unwrap();
-    let options = WalkOptions {
-        measure: true,
-        ..WalkOptions::default()
-    };
+    let options = WalkOptions::default().measure(true);
     registry.scan(options, &Silent).unwrap();
     registry.seal(&Target::Path(VICTIM.into())).unwrap();
     // Reserved identifiers, so that the catalog has enough pages to be truncated.

@@ -176,10 +176,7 @@ fn damage(base: &Path) {
         write(&base.join(array));
     }
     let registry = Registry::create(base).unwrap();
-    let options = WalkOptions {
-        measure: true,
-        ..WalkOptions::default()
-    };
+    let options = WalkOptions::default().measure(true);
     registry.scan(options, &Silent).unwrap();
     let path = |array: &str| base.join(array);
     // Marked missing; then its data came back.

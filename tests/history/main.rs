@@ -101,14 +101,8 @@ fn remove(registry: &Registry, path: &str) {
 }
 
 fn score(iteration: i64, metric: &str, value: f64) -> Score {
-    Score {
-        run: "mito".parse().unwrap(),
-        iteration,
-        dataset: None,
-        parameters: None,
-        metric: metric.parse().unwrap(),
-        value,
-    }
+    let run = "mito".parse().unwrap();
+    Score::new(run, iteration, metric.parse().unwrap(), value)
 }
 
 /// The operations of a filter, the newest first.

@@ -32,48 +32,29 @@ fn selections_are_anded_and_the_newest_come_first() {
     remove(&registry, ARRAY); // 7
     let all = HistoryFilter::default();
     assert_eq!(ids(&registry, &all), [7, 6, 5, 4, 3, 2, 1]);
-    let run = |name: &str| HistoryFilter {
-        runs: vec![name.into()],
-        ..all.clone()
-    };
+    let run = |name: &str| all.clone().runs([name]);
     assert_eq!(ids(&registry, &run("er")), [3]);
     assert_eq!(ids(&registry, &run("mito")), [7, 4, 2, 1]);
     assert_eq!(ids(&registry, &run("m*")), [7, 4, 2, 1]);
     assert_eq!(ids(&registry, &run("nobody")), Vec::<i64>::new());
-    let of = HistoryFilter {
-        artifacts: vec![artifact.id],
-        ..all.clone()
-    };
+    let of = all.clone().artifacts([artifact.id]);
     assert_eq!(ids(&registry, &of), [7, 6, 5, 2, 1]);
-    let of = HistoryFilter {
-        actions: vec![Action::Record, Action::Remove],
-        ..of
-    };
+    let of = of.actions([Action::Record, Action::Remove]);
     assert_eq!(ids(&registry, &of), [7, 1]);
-    let user = |user: &str| HistoryFilter {
-        users: vec![user.to_owned()],
-        ..all.clone()
-    };
+    let user = |user: &str| all.clone().users([user]);
     let me = &history(&registry)[0].agent.actor.user;
     assert_eq!(ids(&registry, &user(me)).len(), 7);
     assert_eq!(ids(&registry, &user("nobody at all")), Vec::<i64>::new());
-    let time = |since: i64, until: i64| HistoryFilter {
-        since: Some(dalsegno::model::clock::Timestamp(NOW.0 + since)),
-        until: Some(dalsegno::model::clock::Timestamp(NOW.0 + until)),
-        ..all.clone()
+    let time = |since: i64, until: i64| {
+        let at = |after: i64| dalsegno::model::clock::Timestamp(NOW.0 + after);
+        all.clone().since(at(since)).until(at(until))
     };
     assert_eq!(ids(&registry, &time(0, 0)).len(), 7);
     assert_eq!(ids(&registry, &time(1, 2)).len(), 0);
     assert_eq!(ids(&registry, &time(-2, -1)).len(), 0);
-    let most = HistoryFilter {
-        most: Some(2),
-        ..all
-    };
+    let most = all.clone().most(2);
     assert_eq!(ids(&registry, &most), [7, 6]);
-    let page = |before: i64| HistoryFilter {
-        before: Some(before),
-        ..most.clone()
-    };
+    let page = |before: i64| most.clone().before(before);
     assert_eq!(ids(&registry, &page(6)), [5, 4]);
     assert_eq!(ids(&registry, &page(2)), [1]);
     assert_eq!(ids(&registry, &page(1)), Vec::<i64>::new());

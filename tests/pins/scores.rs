@@ -2,20 +2,16 @@
 
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::{Filter, Pattern};
+use dalsegno::model::name::DatasetName;
 use dalsegno::model::score::{self, Score};
 use dalsegno::{PinTarget, Registry};
 
 use crate::scene::{base, key, of_run};
 
 fn score(run: &str, iteration: i64, dataset: Option<&str>, metric: &str, value: f64) -> Score {
-    Score {
-        run: run.parse().unwrap(),
-        iteration,
-        dataset: dataset.map(|name| name.parse().unwrap()),
-        parameters: None,
-        metric: metric.parse().unwrap(),
-        value,
-    }
+    let (run, metric) = (run.parse().unwrap(), metric.parse().unwrap());
+    let dataset: Option<DatasetName> = dataset.map(|name| name.parse().unwrap());
+    Score::new(run, iteration, metric, value).dataset(dataset)
 }
 
 fn listed(registry: &Registry, of: Filter, metrics: &[Pattern]) -> Vec<String> {

@@ -61,7 +61,6 @@ fn small_arrays_on_a_slow_disk_are_purged_by_many_threads() {
         .lines()
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    let cores = std::thread::available_parallelism().unwrap().get();
-    let many = (4 * cores).min(16);
-    assert!(threads.len() >= many, "{} of {cores} cores", threads.len());
+    // Of the 32; the last few may start too late to get an array.
+    assert!(threads.len() >= 24, "{} threads", threads.len());
 }

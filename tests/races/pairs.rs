@@ -228,10 +228,7 @@ fn a_scan_does_not_bring_back_what_is_removed_meanwhile() {
     std::thread::scope(|scope| {
         let scanner = scope.spawn(|| {
             let scanner = Registry::open(folder.path()).unwrap();
-            let options = WalkOptions {
-                threads: 2,
-                ..WalkOptions::default()
-            };
+            let options = WalkOptions::default().threads(2);
             let mut scans = 0;
             while !done.load(Ordering::Relaxed) {
                 scanner.scan(options, &Silent).unwrap();

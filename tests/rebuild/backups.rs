@@ -20,14 +20,7 @@ fn pin(registry: &Registry, name: &str, filter: &Filter) {
 }
 
 fn score(registry: &Registry) {
-    let score = Score {
-        run: "run".parse().unwrap(),
-        iteration: 1,
-        dataset: None,
-        parameters: None,
-        metric: "voi".parse().unwrap(),
-        value: 0.5,
-    };
+    let score = Score::new("run".parse().unwrap(), 1, "voi".parse().unwrap(), 0.5);
     registry.score(&[score]).unwrap();
 }
 

@@ -220,10 +220,7 @@ impl Scene {
 /// of making the new catalog, and SQLite's check finds nothing.
 pub(crate) fn assert_is_a_good_rebuild(registry: &Registry) {
     assert!(registry.check_history(None).unwrap().is_whole());
-    let filter = HistoryFilter {
-        actions: vec![Action::Rebuild],
-        ..HistoryFilter::default()
-    };
+    let filter = HistoryFilter::default().actions([Action::Rebuild]);
     let mut operations = 0;
     registry
         .history(&filter, |_| {
@@ -249,11 +246,7 @@ pub(crate) fn from_disk() -> RebuildOptions {
 }
 
 pub(crate) fn measured() -> ScanOptions {
-    WalkOptions {
-        measure: true,
-        ..WalkOptions::default()
-    }
-    .into()
+    WalkOptions::default().measure(true).into()
 }
 
 pub(crate) fn everything() -> Filter {

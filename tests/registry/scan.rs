@@ -104,11 +104,7 @@ fn scan(base: &Path, measure: bool, threads: usize) -> (ScanReport, Vec<(String,
     let registry = create(base);
     let options = ScanOptions {
         kinds: Kind::ALL.to_vec(),
-        walk: WalkOptions {
-            measure,
-            threads,
-            ..WalkOptions::default()
-        },
+        walk: WalkOptions::default().measure(measure).threads(threads),
     };
     let report = registry.scan(options, &Silent).unwrap();
     let rows = registry.select(&Filter::default()).unwrap();

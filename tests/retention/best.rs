@@ -215,10 +215,7 @@ fn many_artifacts_may_share_many_scores() {
             .map(|name| score(CROP, Some(name), iteration as f64))
             .collect();
         for name in &names {
-            rows.push(InventoryRow {
-                scores: scores.clone(),
-                ..row(rows.len() as i64, output(iteration, name))
-            });
+            rows.push(row(rows.len() as i64, output(iteration, name)).scores(scores.clone()));
         }
     }
     let plan = planned(&best(300, "f1"), rows);

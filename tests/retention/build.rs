@@ -81,10 +81,7 @@ pub(crate) fn predictions(iterations: &[i64]) -> Vec<InventoryRow> {
 }
 
 pub(crate) fn inventory(rows: Vec<InventoryRow>) -> Inventory {
-    Inventory {
-        rows,
-        ..Inventory::default()
-    }
+    Inventory::new(rows)
 }
 
 /// A policy with keep rules only, that may empty groups.
@@ -101,19 +98,14 @@ pub(crate) fn keep_best(count: u64, metric: &str, with: &[Kind]) -> KeepRules {
 }
 
 pub(crate) fn score(dataset: Option<&str>, parameters: Option<&str>, value: f64) -> InventoryScore {
-    InventoryScore {
-        dataset: dataset.map(str::to_owned),
-        parameters: parameters.map(str::to_owned),
-        value,
-    }
+    InventoryScore::new(value)
+        .dataset(dataset.map(str::to_owned))
+        .parameters(parameters.map(str::to_owned))
 }
 
 /// A row with scores.
 pub(crate) fn scored(id: i64, key: Key, scores: &[InventoryScore]) -> InventoryRow {
-    InventoryRow {
-        scores: scores.into(),
-        ..row(id, key)
-    }
+    row(id, key).scores(scores)
 }
 
 pub(crate) fn planned(policy: &Policy, rows: Vec<InventoryRow>) -> Plan {

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use dalsegno::model::key::Kind;
 use dalsegno::retention::{
-    Direction, GroupKey, Inventory, KeepRules, Limits, Metric, PlanError, Policy, PolicyError,
-    RunPolicy, SelectRules, plan,
+    Direction, GroupKey, KeepRules, Limits, Metric, PlanError, Policy, PolicyError, RunPolicy,
+    SelectRules, plan,
 };
 
 use crate::build::*;
@@ -180,15 +180,9 @@ fn a_group_is_emptied_only_where_that_is_allowed() {
         "nothing would be left of prediction of run, dataset crop7"
     );
     // Others of the group were not selected and stay.
-    let part = Inventory {
-        groups: BTreeMap::from([(group.clone(), 3)]),
-        ..inventory(rows())
-    };
+    let part = inventory(rows()).groups(BTreeMap::from([(group.clone(), 3)]));
     assert_eq!(removed(&plan(&strict, &part, NOW).unwrap()), [1, 2]);
-    let all = Inventory {
-        groups: BTreeMap::from([(group, 2)]),
-        ..inventory(rows())
-    };
+    let all = inventory(rows()).groups(BTreeMap::from([(group, 2)]));
     assert!(plan(&strict, &all, NOW).is_err());
     let allowed = strict.allow_empty_group(true);
     assert_eq!(removed(&plan(&allowed, &all, NOW).unwrap()), [1, 2]);

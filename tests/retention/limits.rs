@@ -1,6 +1,6 @@
 //! Limits that cannot be met.
 
-use dalsegno::retention::{Inventory, KeepRules, Limits, Policy, plan};
+use dalsegno::retention::{KeepRules, Limits, Policy, plan};
 
 use crate::build::*;
 
@@ -12,10 +12,7 @@ fn a_plan_says_which_limits_it_does_not_meet() {
             .max_files(15)
             .min_free(1 << 20),
     );
-    let inventory = Inventory {
-        free_bytes: Some(924),
-        ..inventory(predictions(&[1, 2, 3]))
-    };
+    let inventory = inventory(predictions(&[1, 2, 3])).free_bytes(924);
     let plan = plan(&policy, &inventory, NOW).unwrap();
     assert_eq!(removed(&plan), [1]);
     assert_eq!(

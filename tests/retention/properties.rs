@@ -145,10 +145,7 @@ fn policy() -> impl Strategy<Value = Policy> {
 }
 
 fn of(rows: Vec<InventoryRow>) -> Inventory {
-    Inventory {
-        free_bytes: Some(0),
-        ..inventory(rows)
-    }
+    inventory(rows).free_bytes(0)
 }
 
 fn gone(plan: &Plan) -> BTreeSet<i64> {

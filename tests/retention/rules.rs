@@ -124,10 +124,8 @@ fn keep_rules() -> Vec<Case> {
 }
 
 fn always_kept() -> Vec<Case> {
-    let linked = InventoryRow {
-        best_links: vec!["crop7/voi".to_owned(), "crop7/f1".to_owned()],
-        ..row(2, prediction(1))
-    };
+    let linked =
+        row(2, prediction(1)).best_links(vec!["crop7/voi".to_owned(), "crop7/f1".to_owned()]);
     let unknown = "no-metric: its voi is unknown";
     assert_eq!(RECENT, HOUR);
     vec![
@@ -250,10 +248,7 @@ fn limits() -> Vec<Case> {
 }
 
 fn inventory_of(rows: Vec<InventoryRow>) -> Inventory {
-    Inventory {
-        free_bytes: Some(50),
-        ..inventory(rows)
-    }
+    inventory(rows).free_bytes(50)
 }
 
 #[test]
@@ -273,16 +268,13 @@ fn every_rule_says_what_it_keeps_and_why() {
         let reasons = plan.lines.iter().flat_map(|line| &line.reasons);
         seen.extend(reasons.map(|reason| reason.rule));
     }
-    let run = InventoryRun {
-        run: "run".parse().unwrap(),
-        newest: ago(DAY),
-        rows: vec![row(1, prediction(1))],
-    };
+    let run = InventoryRun::new(
+        "run".parse().unwrap(),
+        ago(DAY),
+        vec![row(1, prediction(1))],
+    );
     let policy = RunPolicy::default().older_than(2 * DAY);
-    let runs = RunInventory {
-        runs: vec![run],
-        free_bytes: None,
-    };
+    let runs = RunInventory::new(vec![run]);
     let plan = plan_runs(&policy, &runs, NOW).unwrap();
     seen.insert(plan.lines[0].reasons[0].rule);
     assert_eq!(seen, BTreeSet::from(RULES));

@@ -25,11 +25,7 @@ fn run(name: &str, id: i64, age: Duration) -> InventoryRun {
         row.artifact.written_at = Some(ago(age));
         row.artifact.recorded_at = ago(age);
     }
-    InventoryRun {
-        run: name.parse().unwrap(),
-        newest: ago(age),
-        rows,
-    }
+    InventoryRun::new(name.parse().unwrap(), ago(age), rows)
 }
 
 fn three() -> Vec<InventoryRun> {
@@ -41,10 +37,7 @@ fn three() -> Vec<InventoryRun> {
 }
 
 fn inventory(runs: Vec<InventoryRun>) -> RunInventory {
-    RunInventory {
-        runs,
-        free_bytes: Some(0),
-    }
+    RunInventory::new(runs).free_bytes(0)
 }
 
 fn plan_of(policy: &RunPolicy, runs: Vec<InventoryRun>) -> Vec<String> {

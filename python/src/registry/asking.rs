@@ -250,11 +250,9 @@ impl PyRegistry {
             let defaults = WalkOptions::default();
             let options = ScanOptions {
                 kinds: kinds(&kind)?,
-                walk: WalkOptions {
-                    measure,
-                    threads: threads.unwrap_or(defaults.threads).clamp(1, 256),
-                    ..defaults
-                },
+                walk: defaults
+                    .measure(measure)
+                    .threads(threads.unwrap_or(defaults.threads).clamp(1, 256)),
             };
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.scan(options, watch)

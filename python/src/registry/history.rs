@@ -4,7 +4,6 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use dalsegno::model::clock::Timestamp;
-use dalsegno::model::filter::Pattern;
 use dalsegno::model::operation::{Action, HistoryFilter};
 use pyo3::prelude::*;
 
@@ -36,16 +35,15 @@ impl PyRegistry {
     fn history<'py>(&self, py: Python<'py>, which: Which) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let parse = |text: &String| text.parse::<Action>().map_err(argument);
-            let filter = HistoryFilter {
-                actions: which.action.iter().map(parse).collect::<PyResult<_>>()?,
-                users: which.user,
-                since: which.since.map(Timestamp),
-                until: which.until.map(Timestamp),
-                runs: which.run.into_iter().map(Pattern::from).collect(),
-                artifacts: Vec::new(),
-                before: which.before,
-                most: which.limit,
-            };
+            let actions = which.action.iter().map(parse);
+            let filter = HistoryFilter::default()
+                .actions(actions.collect::<PyResult<Vec<_>>>()?)
+                .users(which.user)
+                .since(which.since.map(Timestamp))
+                .until(which.until.map(Timestamp))
+                .runs(which.run)
+                .before(which.before)
+                .most(which.limit);
             let path = which.path;
             let operations = self.run(py, None, move |registry, _| {
                 let mut operations = Vec::new();

@@ -2,6 +2,7 @@
 
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Pattern;
+use dalsegno::model::name::{DatasetName, Parameters};
 use dalsegno::model::score::Score;
 use dalsegno::{Error, PinTarget};
 use pyo3::prelude::*;
@@ -22,20 +23,19 @@ type Told = (String, i64, Option<String>, Option<String>, String, f64);
 fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     let Measured(run, iteration, dataset, parameters, metric, value) = measured;
     let refused = |error: dalsegno::model::name::NameError| raise(py, &Error::from(error));
-    Ok(Score {
-        run: run.parse().map_err(refused)?,
-        iteration: dalsegno::model::name::parse_iteration(&iteration).map_err(refused)?,
-        dataset: dataset
-            .map(|text| text.parse())
-            .transpose()
-            .map_err(refused)?,
-        parameters: parameters
-            .map(|text| text.parse())
-            .transpose()
-            .map_err(refused)?,
-        metric: metric.parse().map_err(argument)?,
-        value,
-    })
+    let run = run.parse().map_err(refused)?;
+    let iteration = dalsegno::model::name::parse_iteration(&iteration).map_err(refused)?;
+    let dataset: Option<DatasetName> = dataset
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(refused)?;
+    let parameters: Option<Parameters> = parameters
+        .map(|text| text.parse())
+        .transpose()
+        .map_err(refused)?;
+    let metric = metric.parse().map_err(argument)?;
+    let score = Score::new(run, iteration, metric, value);
+    Ok(score.dataset(dataset).parameters(parameters))
 }
 
 fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinName> {

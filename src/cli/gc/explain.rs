@@ -8,7 +8,7 @@ use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
 use crate::cli::render::{self, escape};
 use crate::error::Error;
-use crate::ops::gc::{GcRequest, line_at};
+use crate::ops::gc::GcRequest;
 use crate::registry::{Registry, Target};
 use crate::retention::{Explanation, GroupKey};
 
@@ -78,19 +78,17 @@ fn explain_by_plan(
     request: &GcRequest,
     path: &Path,
 ) -> Result<Option<Explanation>, Error> {
-    let plan = registry.plan_gc(request)?.plan;
-    let Some(line) = line_at(&plan, path) else {
+    let plan = registry.plan_gc(request)?;
+    let Some(line) = plan.line_at(path) else {
         return Ok(None);
     };
     let group = GroupKey::from(&line.artifact.key);
     let of_group = plan
+        .plan
         .lines
         .iter()
         .filter(|line| GroupKey::from(&line.artifact.key) == group);
-    let removed = of_group
-        .clone()
-        .filter(|line| crate::ops::gc::goes(line))
-        .count();
+    let removed = of_group.clone().filter(|line| line.is_removed()).count();
     let kept = of_group.count() - removed;
     Ok(Some(Explanation {
         verdicts: Vec::new(),

@@ -66,6 +66,7 @@ impl FromStr for MetricName {
 
 /// A value that was measured of an iteration, or of one dataset or parameter set of it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Score {
     /// Run.
     pub run: RunName,
@@ -80,6 +81,35 @@ pub struct Score {
     /// The value; may be infinite or NaN, which are text in JSON.
     #[serde(serialize_with = "value")]
     pub value: f64,
+}
+
+impl Score {
+    /// Makes a score of all datasets and parameter sets of an iteration.
+    #[must_use]
+    pub fn new(run: RunName, iteration: i64, metric: MetricName, value: f64) -> Self {
+        Self {
+            run,
+            iteration,
+            dataset: None,
+            parameters: None,
+            metric,
+            value,
+        }
+    }
+
+    /// Sets the dataset that it was measured on.
+    #[must_use]
+    pub fn dataset(mut self, dataset: impl Into<Option<DatasetName>>) -> Self {
+        self.dataset = dataset.into();
+        self
+    }
+
+    /// Sets the parameters that it was measured with.
+    #[must_use]
+    pub fn parameters(mut self, parameters: impl Into<Option<Parameters>>) -> Self {
+        self.parameters = parameters.into();
+        self
+    }
 }
 
 /// The value of a score in the history. NaN equals NaN here, so that details can be compared.

@@ -24,6 +24,6 @@ mod request;
 pub(crate) use apply::apply;
 pub use apply::{GcOptions, GcReport};
 pub use file::{PlanFile, PlanItem};
-pub use plan::{GcPlan, goes, line_at};
+pub use plan::GcPlan;
 pub(crate) use plan::{explain, plan};
 pub use request::{GcRequest, GcRules};

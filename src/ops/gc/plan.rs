@@ -25,6 +25,15 @@ pub struct GcPlan {
     pub file: PlanFile,
 }
 
+impl GcPlan {
+    /// The line of the artifact at a path relative to the base directory.
+    #[must_use]
+    pub fn line_at(&self, path: &Path) -> Option<&PlanLine> {
+        let is_it = |line: &&PlanLine| Path::new(&line.artifact.location().path()) == path;
+        self.plan.lines.iter().find(is_it)
+    }
+}
+
 /// Plans what may go. Removes nothing, and looks at no data except DaCapo's best links.
 ///
 /// # Errors
@@ -157,17 +166,4 @@ fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
         line.reasons = reasons;
     }
     Ok(())
-}
-
-/// The line of the artifact at a path relative to the base directory.
-#[must_use]
-pub fn line_at<'a>(plan: &'a Plan, path: &Path) -> Option<&'a PlanLine> {
-    let is_it = |line: &&PlanLine| Path::new(&line.artifact.location().path()) == path;
-    plan.lines.iter().find(is_it)
-}
-
-/// Whether a line goes.
-#[must_use]
-pub fn goes(line: &PlanLine) -> bool {
-    line.decision == Decision::Remove
 }

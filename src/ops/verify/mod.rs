@@ -30,5 +30,5 @@ mod tree;
 pub use comparison::VerifyOptions;
 pub(crate) use comparison::verify;
 pub use finding::{Repair, VerifyClass, VerifyFinding, VerifyReport};
+pub use repair::RepairReport;
 pub(crate) use repair::repair;
-pub use repair::{REASON, RepairReport};

@@ -27,7 +27,7 @@ use crate::ops::scan;
 use crate::store::{self, Base, Event, Hashed, Look, ReadError, Trash, WalkOptions};
 
 /// The reason that the history gives for what a repair does.
-pub const REASON: &str = "verify --repair";
+const REASON: &str = "verify --repair";
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]

@@ -1,15 +1,12 @@
 //! What a file system is and what it allows, for `doctor`.
 
-use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::fs::{Access, StatVfsMountFlags, access, fstatvfs, statvfs};
+use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use serde::Serialize;
 
 use super::fs_kind::{FsKind, fs_kind};
 use super::mounts::unescape_mount;
-use crate::store::base::Base;
-use crate::store::error::StorageError;
 
 /// Mount options that change what is safe or visible. Others are left out: they may hold names of
 /// users and hosts.
@@ -114,16 +111,6 @@ fn mount_of(mounts: &str, path: &Path) -> Option<(String, Vec<String>)> {
         }
     }
     Some((name, options))
-}
-
-/// Bytes that a user other than root can still write on the file system of the base directory.
-///
-/// # Errors
-/// [`StorageError::Io`] if the file system cannot be asked.
-pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
-    fstatvfs(base.as_fd())
-        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
-        .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
 }
 
 /// The umask of this process, in octal; `None` if `/proc` does not say.

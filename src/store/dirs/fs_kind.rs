@@ -1,10 +1,11 @@
 //! The kind of file system that a path is on.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::StatFs;
+use rustix::fs::{StatFs, fstatvfs};
 
+use crate::store::base::Base;
 use crate::store::error::StorageError;
 
 /// A kind of file system, as it matters to a catalog.
@@ -53,6 +54,16 @@ pub fn fs_kind(path: &Path) -> Result<FsKind, StorageError> {
 pub(crate) fn is_in_memory(file: BorrowedFd<'_>) -> bool {
     let stat = rustix::fs::fstatfs(file);
     stat.is_ok_and(|stat| IN_MEMORY.contains(&number_of(&stat)))
+}
+
+/// Bytes that a user other than root can still write on the file system of the base directory.
+///
+/// # Errors
+/// [`StorageError::Io`] if the file system cannot be asked.
+pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
+    fstatvfs(base.as_fd())
+        .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
+        .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
 }
 
 /// The type of a file system is 32 bits wide; its C type is signed and wider on most machines.

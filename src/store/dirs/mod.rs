@@ -5,6 +5,7 @@
 
 mod descend;
 mod entry;
+#[cfg(feature = "cli")]
 mod file_system;
 mod fs_kind;
 mod handles;
@@ -13,8 +14,9 @@ mod mounts;
 pub(super) use descend::{IfAbsent, descend, device_of, open_error, open_folder};
 pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{identify, split};
-pub use file_system::{FileSystem, free_bytes, umask};
+#[cfg(feature = "cli")]
+pub use file_system::{FileSystem, umask};
 pub(super) use fs_kind::is_in_memory;
-pub use fs_kind::{FsKind, fs_kind};
+pub use fs_kind::{FsKind, free_bytes, fs_kind};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
