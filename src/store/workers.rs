@@ -148,6 +148,7 @@ pub(crate) fn run<T: Send, S, V: Send, E>(
     let result = std::thread::scope(|scope| {
         let (pool, first) = (&pool, Sender::new(channel.clone()));
         scope.spawn(move || pool.work(scope, &first));
+        // Else the results never end: they do once the last sender is dropped.
         drop(channel);
         // If `emit` fails, the receiver is dropped here, and sending ends every thread.
         results.into_iter().flatten().try_for_each(&mut emit)
