@@ -35,7 +35,8 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
             let mut at = 0;
             while at < set.len() {
                 if at + 2 < set.len() && set[at + 1] == '-' {
-                    found |= (set[at]..=set[at + 2]).contains(first);
+                    // SQLite also tries the first end by itself, so `[b-a]` matches `b`.
+                    found |= set[at] == *first || (set[at]..=set[at + 2]).contains(first);
                     at += 3;
                 } else {
                     found |= set[at] == *first;
