@@ -540,7 +540,7 @@ max-size = 1649267441664
                 12,
                 ".max-size: invalid type: boolean `true`, expected a number of bytes, or text such",
             ),
-            ("max-files = \"5k\"", 13, ".max-files: invalid type: string"),
+            ("max-files = \"5k\"", 13, ".max-files: invalid type: text"),
             (
                 "iterations = [\"5..1\"]",
                 15,
