@@ -8,7 +8,8 @@ use super::flags::Output;
 use super::selection::Selection;
 use super::{artifacts, render};
 use crate::ops::restore::RestoreReport;
-use crate::registry::{RestoreTarget, Target};
+use crate::ops::restore::RestoreTarget;
+use crate::registry::Target;
 
 /// Restore removed artifacts from the trash: rows and data, as they were
 ///

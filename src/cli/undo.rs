@@ -7,7 +7,7 @@ use super::fail::Failure;
 use super::flags::Output;
 use super::render::{self, count};
 use crate::model::operation::Action;
-use crate::registry::UndoReport;
+use crate::ops::undo::UndoReport;
 
 /// Reverse an operation
 ///

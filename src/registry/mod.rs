@@ -42,9 +42,7 @@ use crate::ops::seal::{self, SealOptions};
 use crate::ops::target;
 use crate::store::Base;
 
-pub use crate::ops::restore::RestoreTarget;
 pub use crate::ops::target::Target;
-pub use crate::ops::undo::UndoReport;
 pub use history::Gone;
 pub use options::Options;
 pub use pinning::PinTarget;

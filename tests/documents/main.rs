@@ -147,17 +147,17 @@ fn command(
     if session.names.agree(shown, &printed) {
         return None;
     }
-    let to_show = session.names.to_show(shown, &printed);
+    let lines_to_show = session.names.lines_to_show(shown, &printed);
     if update {
         // The ids of what is shown from now on are the ones that were printed.
-        session.names.agree(&to_show, &printed);
-        edits.push((call.shown.clone(), to_show));
+        session.names.agree(&lines_to_show, &printed);
+        edits.push((call.shown.clone(), lines_to_show));
         return None;
     }
     Some(format!(
         "another output\n$ {text}\n--- shown\n{}\n--- printed\n{}\n",
         shown.join("\n"),
-        to_show.join("\n")
+        lines_to_show.join("\n")
     ))
 }
 

@@ -153,7 +153,7 @@ impl Names {
 
     /// What was printed, as a page shows it that showed `shown`: a line that still agrees stays, and
     /// so does what a page leaves out by `...`.
-    pub(crate) fn to_show(&mut self, shown: &[String], printed: &str) -> Vec<String> {
+    pub(crate) fn lines_to_show(&mut self, shown: &[String], printed: &str) -> Vec<String> {
         let printed: Vec<&str> = printed.lines().collect();
         let is_gap = |line: &String| line.trim() == "...";
         let head = shown.iter().position(is_gap);

@@ -63,9 +63,7 @@ struct Known {
 
 fn filter(run: usize, range: Option<(Option<i64>, Option<i64>)>) -> Filter {
     let range = range.map(|(first, last)| IterationRange { first, last });
-    Filter::default()
-        .runs([RUNS[run]])
-        .iterations(range.into_iter())
+    Filter::default().runs([RUNS[run]]).iterations(range)
 }
 
 proptest! {

@@ -126,7 +126,8 @@ pub(crate) fn filters() -> Vec<Filter> {
         change(&mut filter);
         filter
     };
-    let parts: Vec<Box<dyn Fn(&mut Filter)>> = vec![
+    type Change = Box<dyn Fn(&mut Filter)>;
+    let parts: Vec<Change> = vec![
         Box::new(|_| {}),
         Box::new(|filter| filter.kinds = vec![Kind::Output]),
         Box::new(|filter| filter.kinds = vec![Kind::Output, Kind::Prediction]),
