@@ -114,7 +114,7 @@ def test_a_bad_name_has_its_own_error(
 
 
 def test_a_kind_takes_its_parts_and_no_more(registry: Registry) -> None:
-    with pytest.raises(ValueError, match="run, iteration and dataset"):
+    with pytest.raises(ValueError, match="takes no parameters; it takes run, iteration, dataset"):
         registry.record("prediction", "r", 1, "d", parameters="p")
     with pytest.raises(ValueError, match="there is no kind"):
         registry.record("predictions", "r", 1, "d")

@@ -202,9 +202,11 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(f"a selection has no {', '.join(sorted(unknown))}; it has {known}")
     older_than = given.get("older_than")
     # An age counts back from the moment of the query, which follows a look at the disk.
-    is_moment = isinstance(older_than, datetime)
-    before = moment(older_than) if is_moment else None
-    age = None if is_moment or older_than is None else seconds(older_than)
+    before, age = None, None
+    if isinstance(older_than, datetime):
+        before = moment(older_than)
+    elif older_than is not None:
+        age = seconds(older_than)
     owner = given.get("owner")
     owners = [] if owner is None else (list(owner) if isinstance(owner, Many) else [owner])
     return {

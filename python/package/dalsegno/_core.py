@@ -9,6 +9,7 @@ from . import _native
 from . import _targets
 from ._native import Artifact
 from ._progress import Wanted, told
+from .errors import NotRecordedError
 
 
 class Core:
@@ -34,8 +35,6 @@ class Core:
     def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:
         found = self._native.get(_targets.target(target))
         if found is None:
-            from .errors import NotRecordedError
-
             raise NotRecordedError(
                 f"{target} is not recorded", hint="record it, or take in what is on disk with scan()"
             )

@@ -1,9 +1,9 @@
-"""What can go wrong: a class for each code of the library, all of them below :class:`Error`.
+"""The errors: a class for each code of the library, all of them subclasses of :class:`Error`.
 
 An error says what happened (``str(error)``), by which stable code (``error.code``), where
 (``error.path``) and what to do next (``error.hint``, also a note of the traceback). The name of a
-class is that of its code: ``no-registry`` is :class:`NoRegistryError`. Besides, it is one of
-Python's own exceptions where one fits, such as ``FileNotFoundError``.
+class follows its code: ``no-registry`` is :class:`NoRegistryError`. If one of Python's own
+exceptions fits, such as ``FileNotFoundError``, the class is a subclass of that too.
 """
 
 from __future__ import annotations
@@ -14,20 +14,12 @@ from typing import Optional
 
 from . import _hints
 from ._error import Error as Error
+from ._error import make
 
 
 def _of_library(code: str, message: str, path: Optional[Path], hint: Optional[str]) -> Error:
     """Make the error that the library reports; ``hint`` is the name of a hint."""
-    return _make(code, message, path, None if hint is None else _hints.WORDS[hint])
-
-
-def _make(code: str, message: str, path: Optional[Path], hint: Optional[str]) -> Error:
-    """Make the error of a code."""
-    known = _CLASSES.get(code)
-    if known is not None:
-        return known(message, path=path, hint=hint)
-    unknown: type[Error] = type("Error", (Error,), {"code": code, "__module__": __name__})
-    return unknown(message, path=path, hint=hint)
+    return make(code, message, path, None if hint is None else _hints.WORDS[hint])
 
 
 class NameEmptyError(Error, ValueError):
@@ -586,6 +578,3 @@ class NotABackupError(Error, ValueError):
     """What a rebuild was to begin with is no backup."""
 
     code = "not-a-backup"
-
-
-_CLASSES: dict[str, type[Error]] = {known.code: known for known in Error.__subclasses__()}
