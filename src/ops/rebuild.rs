@@ -1,36 +1,35 @@
-//! Rebuild: a new catalog in the place of one that is damaged or gone.
+//! Rebuild: makes a new catalog for a base directory whose catalog is damaged or gone.
 //!
 //! Entry: [`Options::rebuild`](crate::Options::rebuild). The new catalog is made beside the old one
-//! and takes its place when it is whole:
+//! and replaces it when it is complete:
 //!
-//! 1. the newest backup that is sound, or an empty catalog
-//! 2. the trash: what was removed since then is entered as its manifest says; what was restored or
-//!    purged since then is noted
-//! 3. recovery, as at every open for writing
-//! 4. the disk: every row is compared with it, and what has no row is taken in
-//! 5. the old files are set aside, and the new catalog is renamed into place
+//! 1. start with the newest sound backup, or an empty catalog
+//! 2. read the trash: enter removals that are newer than the backup, from their manifests; record
+//!    which removals were restored or purged since
+//! 3. recover, as every open for writing does
+//! 4. read the disk: compare every row with it, and adopt what has no row
+//! 5. rename the old files, then rename the new catalog into place
 //!
 //! # What the trash can tell
-//! A folder in the trash that the backup does not know is a removal that was made since, or one
-//! that a crash interrupted before its commit; without the catalog nothing tells them apart. So it
-//! is entered as kept, where everything in it can be restored. Where its unlinking had begun it was
-//! committed, because nothing is unlinked before, and the purge goes on. What its manifest names and
-//! what stands at its old place, by its inode, was never moved or was restored: its row is made as
-//! the manifest has it. A manifest is input: one that makes no sense is named, and nothing of it is
-//! entered or moved.
+//! A folder in the trash that the backup does not know is a removal that was made after it, or one
+//! that a crash interrupted before its commit; nothing but the lost catalog tells them apart. So it
+//! is entered as kept, and everything in it can be restored. If its unlinking has begun, it was
+//! committed, because nothing is unlinked before the commit: the purge goes on. If the thing that a
+//! manifest names is at its old path, by its inode, it was never moved or was restored: it gets the
+//! row that the manifest has. A manifest is input: one that is inconsistent is reported, and none of
+//! it is entered or moved.
 //!
-//! An item that the backup knows as kept leaves its folder by a restore alone, as long as its
-//! unlinking has not begun. So one that is not there was restored, and its row comes back as it was
-//! where something stands at its place. Of a folder that is gone nothing tells whether it was
-//! restored or unlinked; what stands at an old place is taken for restored. That can be data that was
-//! written anew: then its row has the old number and pins, and comparing it with the disk makes its
-//! size unknown and its seal void.
+//! An item that the backup has as kept leaves its folder only by a restore, until its unlinking
+//! begins. So an item that is absent was restored, and its row comes back as it was if something is
+//! at its path. If the whole folder is gone, it was restored or unlinked, and whatever is at an old
+//! path counts as restored. That may be data that was written later: then the row has the old
+//! number and pins, and the comparison with the disk clears its size and its seal.
 //!
 //! # After a crash
-//! Until 5 the old catalog stands where it stood; then there is none for a moment. The next rebuild
-//! begins anew: what 2 and 3 did to the trash, it finds done. See `catalog::replace`.
+//! Until 5 the old catalog is at its path; then there is no catalog for a moment. The next rebuild
+//! starts over and finds done what 2 and 3 did to the trash. See `catalog::replace`.
 //!
-//! Locks: the turn to write of the old catalog, from the beginning to the end.
+//! Locks: the turn to write of the old catalog, from the start to the end.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -62,10 +61,10 @@ use crate::store::{Base, StorageError, Trash, TrashFolder, TrashItem, entry_at};
 /// What a rebuild begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum RebuildFrom {
-    /// The newest backup that is sound; where there is none, the disk alone.
+    /// The newest sound backup; the disk alone if there is none.
     #[default]
     Newest,
-    /// This backup.
+    /// The backup in this file, which must be sound and of this registry.
     Backup(PathBuf),
     /// The disk alone: pins, scores and history are lost.
     Disk,
@@ -76,9 +75,9 @@ pub enum RebuildFrom {
 pub struct RebuildOptions {
     /// What to begin with.
     pub from: RebuildFrom,
-    /// Rebuild also where the catalog is sound.
+    /// Rebuild even if the catalog is sound.
     pub force: bool,
-    /// What the scan takes in; checkpoints also where the backup has some.
+    /// What the scan adopts; checkpoints also if the backup has some.
     pub scan: ScanOptions,
 }
 
@@ -98,25 +97,25 @@ pub struct RebuildReport {
     pub catalog: PathBuf,
     /// What was wrong with the old one.
     pub cause: String,
-    /// Where the old one is now; none where there was none.
+    /// New path of the old catalog; `None` if there was no catalog.
     pub set_aside: Option<PathBuf>,
-    /// The backup that it began with, and when that was made; none for the disk alone.
+    /// The backup that it started with, and when that was made; `None` for the disk alone.
     pub backup: Option<Backup>,
     /// Newer backups that are not sound.
     pub refused: Vec<RefusedBackup>,
     /// Removals in the trash that the backup did not know.
     pub removals: Vec<RemovalId>,
-    /// Removals that a crash had interrupted and whose data is back in its place.
+    /// Removals that a crash had interrupted and whose data is back at its path.
     pub undone: Vec<RemovalId>,
-    /// Removals whose unlinking had begun, and is done.
+    /// Removals whose purge had begun, and is done.
     pub purged: Vec<RemovalId>,
     /// What could not be settled, as text.
     pub problems: Vec<String>,
     /// Artifacts of the new catalog.
     pub artifacts: u64,
-    /// Of those, how many are present, and how many the backup had and the disk has no more.
+    /// Artifacts of the new catalog whose data is on disk.
     pub present: u64,
-    /// See `present`.
+    /// Artifacts that the backup had and whose data is gone from the disk.
     pub missing: u64,
     /// What the scan found.
     pub scan: ScanReport,
@@ -129,13 +128,13 @@ pub(crate) struct Rebuilding<'a> {
     pub(crate) path: &'a Path,
     /// Folder of the backups.
     pub(crate) backups: &'a Path,
-    /// Which registry it must be, where that is known.
+    /// Id that the registry must have, if it is known.
     pub(crate) registry: Option<&'a str>,
-    /// Whether the catalog lies at a place of its own, outside the registry's folder.
+    /// Whether the catalog is outside the registry's folder.
     pub(crate) is_elsewhere: bool,
-    /// The network file system that the catalog lies on.
+    /// Kind of the network file system that the catalog is on.
     pub(crate) network: Option<&'static str>,
-    /// How long it waits for whoever makes a backup.
+    /// How long it waits for a process that makes a backup.
     pub(crate) lock_timeout: Duration,
     pub(crate) agent: Agent,
     pub(crate) clock: &'a dyn Clock,
@@ -147,14 +146,14 @@ impl Rebuilding<'_> {
     /// Rebuilds, with the turn to write in hand.
     ///
     /// # Errors
-    /// [`CatalogError::Sound`] where there is nothing to rebuild; [`Error`] where the new catalog
-    /// cannot be made. The old one then stands where it stood.
+    /// [`CatalogError::Sound`] if there is nothing to rebuild; any other [`Error`] if the new
+    /// catalog cannot be made. The old one is then still at its path.
     pub(crate) fn rebuild(&self, replacing: Replacing) -> Result<RebuildReport, Error> {
         let known = catalog::registry_of(self.path);
         if let (Some(expected), Some(found)) = (self.registry, &known)
             && expected != found
         {
-            // It belongs to another base directory, whose people would miss it.
+            // It belongs to another base directory, which still needs it.
             return Err(CatalogError::Mismatch {
                 path: self.path.to_owned(),
                 expected: expected.to_owned(),
@@ -166,7 +165,7 @@ impl Rebuilding<'_> {
         let found = catalog::damage_of(self.path, self.base.path());
         self.monitor.end();
         let cause = match found {
-            // Where the catalog has a place of its own, somebody else may use that.
+            // Another program may use a folder that is not the registry's own.
             Err(error @ CatalogError::Foreign { .. }) if self.is_elsewhere => {
                 return Err(error.into());
             }
@@ -294,8 +293,7 @@ impl Rebuilding<'_> {
         }
     }
 
-    /// Makes the removals of the catalog agree with what is in the trash. Gives those that are left
-    /// alone.
+    /// Makes the removals of the catalog agree with the trash. Returns those that it leaves alone.
     fn settle_trash(
         &self,
         catalog: &Catalog,
@@ -366,8 +364,8 @@ impl Rebuilding<'_> {
         Ok(left_alone)
     }
 
-    /// Notes what of a kept removal is not in the trash any more, and brings back the rows of what
-    /// was restored.
+    /// Records which items of a kept removal left the trash, and reinstates the rows of those that
+    /// were restored.
     fn settle_kept(
         &self,
         change: &Change<'_>,
@@ -418,7 +416,7 @@ impl Rebuilding<'_> {
         let mut strangers = folder.items()?;
         let text = folder.manifest_text()?;
         let Some(taken) = text.as_deref().and_then(manifest::read) else {
-            // What says nothing of rows is settled by its items alone, and what is empty is dropped.
+            // Without rows, recovery settles the folder by its items; an empty one is dropped.
             let has_items = !is_purging && folder.manifest()?.is_some();
             return Ok(match strangers.is_empty() || has_items {
                 true => Entered::ByRecovery,
@@ -489,7 +487,7 @@ impl Rebuilding<'_> {
         })
     }
 
-    /// Whether the very thing that a manifest names stands at its old place.
+    /// Whether the thing that a manifest names is at its old path, by its inode.
     fn stands(&self, item: &TrashItem) -> bool {
         let found = entry_at(self.base, Path::new(&item.path), item.entry_type);
         matches!(found, Ok(Some(found)) if found.inode == item.entry.inode)
@@ -570,8 +568,7 @@ enum Fate {
     Unknown,
 }
 
-/// Whether something of another type stands where a folder or file is meant, which no later look
-/// changes.
+/// Whether the path has another file type than the artifact: a later look would find the same.
 fn is_of_another_type(error: &Error) -> bool {
     match error {
         Error::Storage(StorageError::Io { source, .. }) => {

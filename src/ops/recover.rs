@@ -1,9 +1,8 @@
-//! Recovery: what every open for writing does, so that after a crash catalog and disk agree again
-//! without anyone's help.
+//! Recovery: every open for writing makes catalog and disk agree again after a crash.
 //!
-//! It looks at the folders of the trash and at the removals that the catalog has open. Where
-//! those fit, which is nearly always, it takes no lock. Else it waits for the turn to write, so
-//! that a removal in flight is over, looks again within the transaction, and settles:
+//! It compares the folders of the trash with the open removals of the catalog. If they agree, which
+//! is nearly always, it takes no lock. Otherwise it waits for the turn to write, so that a removal
+//! in flight has ended, compares again within the transaction, and settles:
 //!
 //! | in the trash | in the catalog | so |
 //! |---|---|---|
@@ -12,15 +11,16 @@
 //! | folder with a note `restoring.json` | removal kept, item not restored | a restore was killed before its commit: the item goes into the trash again |
 //! | the same | item restored, or removal over | the note is dropped |
 //! | folder | removal being purged, or kept and due | the purge goes on, for a moment |
-//! | no folder | removal being purged | it is noted as purged |
+//! | no folder | removal being purged | it is marked as purged |
 //! | folder | removal over | what is left of the folder is dropped |
 //! | folder with something in it | removal purged | the purge goes on: its unlinking was not yet durable when the power went |
 //!
-//! An item whose old place is occupied again stays in the trash as a kept removal, so that both
-//! are there. A folder with items and without a manifest that can be read is left alone and
-//! reported: deleting fails closed.
+//! If an item's old path is occupied again, the item stays in the trash as a kept removal: both
+//! remain. A folder with items whose manifest cannot be read is left alone and reported: deleting
+//! fails closed.
 //!
-//! Every step can be repeated: recovery may be killed at any point and run by several processes.
+//! Every step can be repeated: recovery may be killed at any point, and several processes may run
+//! it at once.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ pub struct Recovery {
     pub problems: Vec<String>,
 }
 
-/// What is to be settled, as far as can be seen without a lock.
+/// What recovery has to settle, as seen without a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Pending {
     /// Folders in the trash that the catalog has no open removal for, or with a restore in them.
@@ -69,10 +69,10 @@ impl Pending {
     }
 }
 
-/// Looks for what is to be settled. Changes nothing.
+/// Finds what recovery has to settle. Changes nothing.
 ///
 /// # Errors
-/// [`Error`] where the trash or the catalog cannot be read.
+/// [`Error`] if the trash or the catalog cannot be read.
 pub(crate) fn pending(catalog: &Catalog, base: &Base, now: Timestamp) -> Result<Pending, Error> {
     let open = catalog.open_states()?;
     let Some(trash) = Trash::open(base)? else {
@@ -116,8 +116,8 @@ fn is_due(open: &OpenRemoval, now: Timestamp) -> bool {
 /// Settles what is pending; `reason` is for the history.
 ///
 /// # Errors
-/// [`Error`] where the catalog fails, or the trash cannot be read. What cannot be settled is in
-/// the result.
+/// [`Error`] if the catalog cannot be written or the trash cannot be read. What cannot be settled
+/// is in the result.
 pub(crate) fn recover(
     catalog: &Catalog,
     base: &Base,
@@ -281,7 +281,7 @@ fn undo_removal(
     };
     if folder.is_purging()? {
         return Ok(Settled::Problem(format!(
-            "the catalog does not know {}, whose unlinking has begun; it is left alone",
+            "the catalog has no removal {}, whose purge has begun; it is left alone",
             folder.path().display()
         )));
     }
@@ -378,7 +378,7 @@ fn undo_restore(
         if !change.is_in_trash(id, item.item)? || folder.has(item.item)? {
             continue;
         }
-        // Only the very thing that was on its way back: whatever else stands there is not ours.
+        // Only the thing that was on its way back; anything else at this path is not ours.
         // By its inode: the device of a file system may have another number after a reboot, and
         // it is that of the base directory, or looking had failed.
         let found = match entry_at(base, Path::new(&item.path), item.entry_type)? {

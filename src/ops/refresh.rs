@@ -1,9 +1,9 @@
-//! Refresh: what the catalog knows of its artifacts' data.
+//! Refresh: brings the rows of a selection up to date with the disk.
 //!
-//! DaCapo asks for identifiers and never says that it wrote. A refresh looks at the rows of a
-//! selection that are not known to be present, in parallel, one `statx` a row, and notes what it
-//! sees. A row changes only where it still is as it was when its data was looked for, so a
-//! refresh never overwrites what somebody else learned meanwhile.
+//! DaCapo asks for identifiers and never says that it wrote. A refresh looks for the data of rows
+//! that are not known to be present, in parallel, one `statx` a row, and writes what it sees. A row
+//! changes only if it is still as it was when its data was looked for: a refresh never overwrites
+//! what another process wrote in the meantime.
 //!
 //! Locks: a write transaction for each batch, none while looking.
 
@@ -32,8 +32,8 @@ const BATCH: usize = 16_384;
 pub struct RefreshOptions {
     /// Also rows that are known to be present: they may have gone.
     pub all: bool,
-    /// Count bytes and files of what it looks at, and of present rows that nobody counted or whose
-    /// owner is unknown.
+    /// Count bytes and files of what it looks at, and of present rows whose size or owner is
+    /// unknown.
     pub measure: bool,
 }
 
@@ -52,7 +52,7 @@ pub enum Question<'a> {
 pub struct RefreshReport {
     /// Rows looked at.
     pub looked_at: u64,
-    /// Of those, rows whose data is there.
+    /// Rows looked at whose data is there.
     pub present: u64,
     /// Rows that changed.
     pub changed: u64,
@@ -86,7 +86,7 @@ pub(crate) fn refresh_for(
             written_before: None,
             ..selection
         };
-        // First which data is there, then the sizes of what nobody counted.
+        // First whether each row's data is there at all, then the sizes that are unknown.
         for measure in [false, true] {
             let options = RefreshOptions {
                 all: !measure,
@@ -102,10 +102,10 @@ pub(crate) fn refresh_for(
     Ok(report)
 }
 
-/// Looks for the data of a selection and notes what it sees.
+/// Looks for the data of a selection and writes what it sees into the rows.
 ///
 /// # Errors
-/// [`Error`] of the catalog; batches that were noted stay.
+/// [`Error`] if the catalog cannot be written; batches that were committed stay.
 pub(crate) fn refresh(
     catalog: &Catalog,
     base: &Base,
@@ -217,7 +217,7 @@ pub(crate) fn subject(kind: Kind) -> Expected {
     }
 }
 
-/// What is to be noted of an artifact whose data was looked for.
+/// The observation of an artifact whose data was looked for.
 pub(crate) fn note(
     artifact: &Artifact,
     seen: Option<Observation>,

@@ -1,17 +1,18 @@
-//! Restore: removed rows and data come back, identical. The mirror image of a removal.
+//! Restore: brings removed rows and data back, identical. The mirror image of a removal.
 //!
 //! ```text
 //! 1  wait for the turn to write, BEGIN IMMEDIATE
-//! 2  check: the removal is kept, every item lies in the trash, every old place is free
+//! 2  check: the removal is kept, every item lies in the trash, every old path is free
 //! 3  write trash/<removal>/restoring.json with the items; sync it
-//! 4  bring the rows back, note that they are restored
-//! 5  rename each item to its place; sync the folders that it went to, then the trash
+//! 4  reinstate the rows, mark them as restored
+//! 5  rename each item to its old path; sync the folders that it went to, then the trash
 //! 6  COMMIT, synced
-//! 7  drop restoring.json, and the folder where nothing is left in it
+//! 7  drop restoring.json, and the folder if nothing is left in it
 //! ```
-//! A crash before 6 leaves the rows in the removal; the next open for writing moves what had gone
-//! back into the trash again. A crash after 6 leaves the note, which it drops. A removal whose
-//! purge has begun cannot be restored: that is noted in the catalog before the first file goes.
+//! A crash before 6 leaves the rows in the removal; the next open for writing moves items that had
+//! left the trash into it again. A crash after 6 leaves `restoring.json`, which that open drops. A
+//! removal whose purge has begun cannot be restored: the catalog says so before the first file is
+//! unlinked.
 //!
 //! What comes back is what was moved: a container comes back as a whole.
 
@@ -34,14 +35,14 @@ use crate::ops::remove::place_of;
 use crate::ops::{target, trash};
 use crate::store::{Base, DirtyFolders, EntryType, Trash, TrashFolder, TrashItem, entry_at};
 
-/// What is to be restored.
+/// What to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RestoreTarget {
     /// Everything that a removal took and that is still in the trash.
     Removal(RemovalId),
     /// What was last removed from this path, absolute or relative to the base directory.
     Path(PathBuf),
-    /// Every artifact in the trash that a filter selects; the last of each place.
+    /// Every artifact in the trash that a filter selects; the most recent one of each path.
     Filter(Filter),
 }
 
@@ -56,10 +57,11 @@ pub struct RestoreReport {
     pub moved: u64,
 }
 
-/// Gives what would be restored.
+/// Returns what a restore of the target would bring back.
 ///
 /// # Errors
-/// [`Error::NoRemoval`], [`Error::NotRestorable`], [`Error::NotInTrash`].
+/// [`Error::NoRemoval`] if there is no such removal, [`Error::NotRestorable`] if its purge has begun
+/// or it is over, [`Error::NotInTrash`] if nothing in the trash matches.
 pub(crate) fn restorable(
     catalog: &Catalog,
     base: &Base,
@@ -107,8 +109,8 @@ pub(crate) fn restorable(
     Ok(kept)
 }
 
-/// Where a place was removed several times, only the last can come back. `removals` are in the order
-/// of their time, which ids tell to the second only.
+/// Keeps the most recent removal of each path: only one can come back. `removals` are in the order
+/// of their time, because ids have a resolution of a second.
 fn last_of_each_place(kept: &mut Vec<RemovedArtifact>, removals: &[Removal]) {
     let ranks = removals.iter().enumerate();
     let ranks: HashMap<&RemovalId, usize> = ranks.map(|(at, removal)| (&removal.id, at)).collect();
@@ -136,8 +138,8 @@ pub(crate) fn restore_target(
 /// Brings back the data that these removed artifacts lie in, one removal after the other.
 ///
 /// # Errors
-/// [`Error`] where something cannot be restored: what stands in its way is named. That removal is
-/// then as it was; removals before it are restored.
+/// [`Error::Occupied`] if an old path is taken, any other [`Error`] if an item cannot be moved. That
+/// removal is then as before; removals before it are restored.
 fn restore(
     catalog: &Catalog,
     base: &Base,
@@ -167,7 +169,7 @@ fn restore(
     Ok(report)
 }
 
-/// What of one removal is to come back.
+/// The part of one removal that comes back.
 #[derive(Default)]
 struct Chosen {
     items: BTreeSet<u32>,
@@ -216,7 +218,7 @@ fn restore_one(
         }
     }
     if let Some(folder) = &folder {
-        // What fails here is done by the next open for writing.
+        // If this fails, the next open for writing does it.
         let is_empty = || folder.items().is_ok_and(|items| items.is_empty());
         if folder.end_restoring().is_ok() && is_empty() {
             let _ = trash.remove_folder(id);
@@ -259,7 +261,7 @@ fn bring_back(
             Some(folder) => folder.identify(number, form)?.ok_or_else(lost)?,
             None => return Err(lost()),
         };
-        // Rows are input too: data comes back to where its rows say that it is.
+        // A manifest is input: data only comes back to the path that its rows have.
         let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
         if !rows.iter().all(is_at) {
             let detail = format!("item {number} of removal {id} was not at {path}");
@@ -315,8 +317,8 @@ fn bring_back(
     Ok(artifacts)
 }
 
-/// Whether what was moved from a path is a folder or a file: that is for the row at that path to
-/// say, and where nothing is known but the path, for the layout.
+/// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or
+/// by the layout if no row has it.
 fn form_of(rows: &[Artifact], path: &str) -> EntryType {
     let is_file = match rows {
         [] => layout::parse(path).is_ok_and(|key| key.kind().is_file()),
@@ -331,8 +333,8 @@ fn form_of(rows: &[Artifact], path: &str) -> EntryType {
     }
 }
 
-/// Moves back into the trash what had gone already. What cannot be moved now is moved by the next
-/// open for writing.
+/// Moves items that were restored already into the trash again. The next open for writing moves
+/// those that this cannot.
 fn undo(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
     let mut dirty = DirtyFolders::default();
     let mut is_back = true;

@@ -1,15 +1,14 @@
-//! Scan: the way in for the trees that people already have.
+//! Scan: adopts the arrays of trees that exist already.
 //!
 //! A scan walks the base directory in parallel and adopts every array that has no row, under the
-//! key that [`layout::parse`](crate::model::layout::parse) guesses from its path; checkpoints too where that
-//! kind is asked for. A row that is there keeps
-//! its key and learns that its data is present. Scanning twice gives the same catalog. What cannot
-//! be read or named is a finding, and never a row.
+//! key that [`layout::parse`](crate::model::layout::parse) reads from its path; checkpoints too if
+//! that kind is selected. A row that exists keeps its key and becomes present. Scanning twice gives
+//! the same catalog. What cannot be read, or has a name that breaks the rules, is reported and gets
+//! no row.
 //!
-//! Locks: a write transaction for each batch of arrays found, none while walking. Another process may
-//! have removed an array since it was seen. No removal is without its operation in the history, so
-//! where others have written one since the walk began, each array is looked at once more with the
-//! lock held. A scan that is killed has adopted whole batches; the next one goes on.
+//! Locks: a write transaction for each batch of arrays, no lock while walking. Another process may
+//! have removed an array since it was seen. Every removal writes an operation, so if others have
+//! written one since the walk began, each array is looked at once more with the lock held. A scan that is killed has adopted whole batches; the next one goes on.
 
 use std::path::Path;
 use std::sync::mpsc::{self, SyncSender};
@@ -28,7 +27,7 @@ use crate::store::{
     self, AbsenceCheck, Base, Event, Notice, NoticeClass, StorageError, WalkOptions,
 };
 
-/// Arrays that one transaction takes in.
+/// Arrays that one transaction adopts.
 const BATCH: usize = 4096;
 /// Arrays that are handed to the catalog together.
 const TOGETHER: usize = 128;
@@ -36,7 +35,7 @@ const TOGETHER: usize = 128;
 /// What to scan for, and how.
 #[derive(Debug, Clone, Default)]
 pub struct ScanOptions {
-    /// Kinds to take in, as the layout reads them; empty for every kind but checkpoint.
+    /// Kinds to adopt, as the layout reads them; empty means every kind except checkpoint.
     pub kinds: Vec<Kind>,
     /// How to walk. What to search for follows from the kinds.
     pub walk: WalkOptions,
@@ -52,7 +51,7 @@ impl From<WalkOptions> for ScanOptions {
 }
 
 impl ScanOptions {
-    /// Whether this kind is to be taken in.
+    /// Whether the scan adopts this kind.
     #[must_use]
     pub fn wants(&self, kind: Kind) -> bool {
         if self.kinds.is_empty() {
@@ -62,7 +61,7 @@ impl ScanOptions {
         }
     }
 
-    /// Whether anything but checkpoints is to be taken in.
+    /// Whether the scan adopts anything except checkpoints.
     #[must_use]
     pub fn wants_arrays(&self) -> bool {
         self.kinds.is_empty() || self.kinds.iter().any(|kind| !kind.is_file())
@@ -76,21 +75,21 @@ pub struct ScanReport {
     pub arrays: u64,
     /// Checkpoints found.
     pub checkpoints: u64,
-    /// Arrays and checkpoints that had no row and have one now.
+    /// Arrays and checkpoints that got a row.
     pub adopted: u64,
-    /// Rows that learned something: that their data is present, or its size.
+    /// Rows that changed: their state, size, time or owner.
     pub updated: u64,
     /// Bytes and files of what was found; arrays are uncounted without `--measure`.
     #[serde(flatten)]
     pub total: Total,
-    /// What was noticed and left alone, by path.
+    /// What was reported and left alone, by path.
     pub findings: Vec<Notice>,
 }
 
 /// Scans a base directory into its catalog.
 ///
 /// # Errors
-/// [`Error`] of the catalog; batches that were committed stay.
+/// [`Error`] if the catalog cannot be written; batches that were committed stay.
 pub(crate) fn scan(
     catalog: &Catalog,
     base: &Base,
@@ -98,7 +97,7 @@ pub(crate) fn scan(
     options: &ScanOptions,
     monitor: &dyn Monitor,
 ) -> Result<ScanReport, Error> {
-    // Before anything is seen.
+    // Before the walk: an operation after this one may have removed what the walk saw.
     let mut next = catalog.next_operation()?;
     monitor.begin(Phase::Scan, None);
     // Found and read on another thread, so that this one does nothing but write.
@@ -122,7 +121,7 @@ pub(crate) fn scan(
     Ok(report)
 }
 
-/// Walks, and hands over what is to be taken in, in batches. Gives what was found.
+/// Walks, and hands over what is to be adopted, in batches. Returns what was found.
 fn find(
     base: &Base,
     options: &ScanOptions,
@@ -132,9 +131,9 @@ fn find(
     let mut report = ScanReport::default();
     let mut batch = Vec::new();
     let hand_over = |mut batch: Vec<ScannedArtifact>| {
-        // In the order of places, so that the rows of a run lie together however the walk went.
+        // In the order of paths, so that the rows of a run are together whatever the threads did.
         batch.sort_unstable_by(|a, b| a.location.cmp(&b.location));
-        // Where nobody takes it the writing has failed, and that is the error which counts.
+        // The receiver is gone only if writing has failed; that error is reported.
         sender.send(batch).map_err(|_| StorageError::Interrupted {
             path: base.path().to_path_buf(),
         })
@@ -183,7 +182,7 @@ pub(crate) fn read(path: &Path) -> Result<Key, Notice> {
     read_at(path).map(|(key, _)| key)
 }
 
-/// Reads the key of a path that a walk found, and gives its place.
+/// Reads the key of a path that a walk found, and its location.
 fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
     let Some(text) = path.to_str() else {
         return Err(Notice::new(
@@ -209,8 +208,7 @@ fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
     Ok((key, location))
 }
 
-/// Takes a batch in.
-/// `next`: the operation that is next where none but this scan writes any.
+/// Adopts a batch. `next` is the number of the next operation if only this scan writes any.
 fn adopt(
     catalog: &Catalog,
     base: &Base,
@@ -231,8 +229,8 @@ fn adopt(
                 take_in(&together.iter().collect::<Vec<_>>())?;
             }
         } else {
-            // No removal is under way now, so these answers hold. They are had beside the writing,
-            // which keeps others waiting.
+            // The lock is held, so no removal is under way and these answers stay true. They are
+            // read beside the writing, to hold the lock for less time.
             std::thread::scope(|scope| {
                 let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
                 scope.spawn(move || {
@@ -242,7 +240,7 @@ fn adopt(
                     batch
                         .chunks(TOGETHER)
                         .map(|together| together.iter().filter(&mut is_there).collect())
-                        // Nobody takes an answer where the writing has failed.
+                        // The receiver is gone only if writing has failed.
                         .try_for_each(|there: Vec<_>| sender.send(there))
                 });
                 answers.into_iter().try_for_each(|there| take_in(&there))

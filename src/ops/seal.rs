@@ -1,9 +1,10 @@
-//! Seal: the writer's word that artifacts are whole, with their bytes and files, and with their
-//! content hashes where that is asked for.
+//! Seal: records the writer's word that artifacts are whole, with their bytes and files, and with
+//! their content hashes if the caller asks for them.
 //!
-//! A hash takes reading all data, so whatever would stop the seal is looked for first. Bytes and
-//! files are counted after the data was read, and must be what was read: what was added, taken away
-//! or rewritten meanwhile stops the seal. The hash lives and dies with its seal.
+//! A hash reads all data, so everything else that could stop the seal is checked first. Bytes and
+//! files are counted after the data was read, and must be equal to what was read: data that was
+//! added, removed or rewritten in the meantime stops the seal. The hash is part of the seal and goes
+//! with it.
 //!
 //! Locks: one write transaction at the end, none while looking or reading. A seal that is killed
 //! has changed nothing.
@@ -26,15 +27,15 @@ pub struct SealOptions {
     /// Read all data and note its [content hash](crate::model::content). Containers are sealed without:
     /// they have none.
     pub hash: bool,
-    /// Threads; none for as many as fit the machine.
+    /// Number of threads; `None` means a default for the machine.
     pub threads: Option<usize>,
 }
 
-/// Notes the writer's word that artifacts are whole, and counts their bytes and files.
+/// Seals artifacts, and counts their bytes and files.
 ///
 /// # Errors
-/// [`Error::NothingWritten`] where one has no data, [`Error::Unreadable`] where something below
-/// one cannot be read, [`StorageError::Changed`] where data changed meanwhile; then none is sealed.
+/// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one cannot
+/// be read, [`StorageError::Changed`] if data changed in the meantime. No artifact is sealed then.
 pub(crate) fn seal(
     catalog: &Catalog,
     base: &Base,
@@ -80,10 +81,10 @@ pub(crate) fn seal(
     Ok(())
 }
 
-/// Takes the writer's word back, of what is present. Gives the number of rows that changed.
+/// Removes the seals of present rows. Returns the number of rows that changed.
 ///
 /// # Errors
-/// [`Error`] of the catalog; then none is unsealed.
+/// [`Error`] if the catalog cannot be written; no row is unsealed then.
 pub(crate) fn unseal(
     catalog: &Catalog,
     artifacts: &[Artifact],

@@ -1,7 +1,7 @@
-//! Undo: an operation of the history is taken back, where it can be.
+//! Undo: reverts an operation of the history, if it can be reverted.
 //!
-//! A removal is restored from the trash, a pin is let go and the other way round, scores are what
-//! they were. The undo is an operation too, and its reason names the operation that it undoes.
+//! A removal is restored from the trash, a pin is removed, an unpin is pinned again, scores get their
+//! former values. The undo is an operation too; its reason names the operation that it undoes.
 
 use serde::Serialize;
 
@@ -21,21 +21,21 @@ use crate::store::Base;
 pub struct UndoReport {
     /// Number of the operation that is undone.
     pub operation: i64,
-    /// What it had done.
+    /// What the operation had done.
     pub action: Action,
-    /// Artifacts that are back.
+    /// Number of artifacts that were restored.
     pub artifacts: Vec<Artifact>,
-    /// What a pin binds again, or does not bind any more.
+    /// Number of things that a pin binds again, or no longer binds.
     pub pin: Option<PinChange>,
-    /// Scores that are what they were.
+    /// Number of scores that have their former values.
     pub scores: u64,
 }
 
 /// Undoes an operation.
 ///
 /// # Errors
-/// [`UndoError`] if there is nothing that can be undone, and as [`restore::restore_target`]; then
-/// nothing is changed.
+/// [`UndoError`] if nothing of it can be undone, and as [`restore::restore_target`]; nothing is
+/// changed then.
 pub(crate) fn undo(
     catalog: &Catalog,
     base: &Base,
@@ -85,7 +85,7 @@ pub(crate) fn undo(
     Ok(report)
 }
 
-/// The removal that an operation made, where its data is still in the trash.
+/// The removal that an operation made, if its data is still in the trash.
 fn kept_removal(catalog: &Catalog, operation: &Operation) -> Result<RemovalId, Error> {
     let id = operation.id;
     let entries = operation.detail.iter().flat_map(Detail::entries);
