@@ -1,4 +1,4 @@
-//! What is in the trash, and emptying it.
+//! Lists the trash and empties it.
 
 use std::time::Duration;
 
@@ -17,27 +17,27 @@ use crate::store::{Base, PurgeReport};
 /// What emptying the trash did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct EmptyReport {
-    /// Removals of which nothing is left.
+    /// Removals that are purged completely.
     pub purged: Vec<RemovalId>,
-    /// Removals of which something is left: it could not be unlinked, or another process purges it.
+    /// Removals that are not: something could not be unlinked, or another process purges them.
     pub left: Vec<RemovalId>,
     /// What was unlinked, and what could not be.
     pub purge: PurgeReport,
 }
 
-/// Gives the removals whose data is in the trash, oldest first.
+/// Returns the removals whose data is in the trash, oldest first.
 ///
 /// # Errors
-/// [`Error::Catalog`].
+/// [`Error::Catalog`] if the catalog cannot be read.
 pub(crate) fn removals(catalog: &Catalog) -> Result<Vec<Removal>, Error> {
     let mut removals = catalog.open_removals()?;
-    // Ids give the time to the second only.
+    // Ids have a resolution of a second.
     removals.sort_by(|a, b| (a.removed_at, &a.id).cmp(&(b.removed_at, &b.id)));
     Ok(removals)
 }
 
-/// Purges what is in the trash, or only what was removed longer ago than `older_than`, and goes on
-/// with purges that were interrupted.
+/// Purges the trash, or only what was removed longer ago than `older_than`, and continues purges
+/// that were interrupted.
 ///
 /// # Errors
 /// [`Error`] if the trash cannot be read or the catalog fails.
@@ -68,7 +68,7 @@ pub(crate) fn empty_trash(
             Ok::<_, Error>(state)
         })?;
         match found {
-            // The commit above was durable, and with it every commit before.
+            // The commit above was durable, so every earlier commit is durable too.
             Some(RemovalState::Kept) => {}
             Some(RemovalState::Purging) => catalog.sync_log()?,
             _ => continue,

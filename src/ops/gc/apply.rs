@@ -15,7 +15,7 @@ use crate::store::PurgeReport;
 /// How a plan is carried out.
 #[derive(Debug, Clone, Default)]
 pub struct GcOptions {
-    /// Why; is remembered. Without, the plan and its rules are.
+    /// Reason for the history; by default the plan's id and its rules.
     pub reason: Option<String>,
     /// How long the data can be restored.
     pub keep: TrashKeep,
@@ -49,11 +49,11 @@ pub struct GcReport {
     pub total: Total,
     /// Number of artifacts whose data was missing.
     pub missing: u64,
-    /// What was left out.
+    /// Artifacts that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// What the purges did; none where the data is kept in the trash.
+    /// What the purges did; `None` if the data is kept in the trash.
     pub purge: Option<PurgeReport>,
-    /// Why the catalog could not be backed up before, where that was due.
+    /// Why the backup that was due failed, if it did.
     pub backup_failed: Option<BackupFailure>,
 }
 
@@ -73,10 +73,11 @@ impl GcReport {
     }
 }
 
-/// Refuses a plan that does not fit this registry any more.
+/// Refuses a plan that does not fit this registry.
 ///
 /// # Errors
-/// [`Error::PlanElsewhere`], [`Error::PlanOutdated`].
+/// [`Error::PlanElsewhere`] if another registry made it, [`Error::PlanOutdated`] if something was
+/// restored since.
 fn check(catalog: &Catalog, plan: &PlanFile) -> Result<(), Error> {
     let registry = catalog.registry_id()?;
     if plan.registry != registry {
@@ -117,7 +118,7 @@ pub(crate) fn apply(
     let batches = batches(on.catalog, on.base, plan, &removing, &mut report.skipped)?;
     let mut batches = batches.into_iter().peekable();
     if batches.peek().is_some() {
-        // Once: one that cannot be made costs as much for every batch.
+        // Once for all batches: a backup that fails would cost the same time again each time.
         report.backup_failed = remove::back_up_first(on)?;
     }
     for mut chosen in batches {

@@ -14,10 +14,10 @@ use crate::store::Base;
 /// Artifacts of one removal, unless a container goes whole.
 const BATCH: usize = 1000;
 
-/// The artifacts of a plan that can still go, in batches. Those that cannot are told.
+/// Splits the artifacts of a plan that can still go into batches, and reports the others.
 ///
 /// # Errors
-/// [`Error`] of the catalog.
+/// [`Error::Catalog`] if the catalog cannot be read.
 pub(super) fn batches(
     catalog: &Catalog,
     base: &Base,
@@ -76,7 +76,8 @@ pub(super) fn batches(
     Ok(batches)
 }
 
-/// What of a container can go where something that is recorded in it stays: not the container.
+/// The part of a container that can go if something that is recorded in it stays: all but the
+/// container itself.
 fn without_container(
     catalog: &Catalog,
     container: &str,
@@ -104,8 +105,8 @@ fn without_container(
     Ok(inner)
 }
 
-/// Takes out of a batch the containers that hold what the registry does not know: the removal that
-/// was planned for it says what that is.
+/// Removes from a batch the containers that hold unknown files; the planned removal lists these
+/// files.
 pub(super) fn leave_occupied(
     base: &Base,
     removal: &RemovalPlan,
@@ -133,7 +134,7 @@ pub(super) fn leave_occupied(
     batch.len() < before
 }
 
-/// Refuses an artifact that is not as it was planned.
+/// Refuses an artifact that changed since it was planned.
 fn still(catalog: &Catalog, binding: &mut Binding<'_>, planned: &Artifact) -> Result<(), Error> {
     match catalog.by_id(planned.id)? {
         Some(now) if now.key == planned.key => binding.check(planned, &now),

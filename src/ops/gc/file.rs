@@ -13,12 +13,12 @@ use crate::model::size::{ByteCount, Size, Total};
 use crate::retention::{Plan, PlanLine};
 use crate::store::Base;
 
-/// What a file with a plan calls itself.
+/// Value of the field `format` in a plan file.
 const FORMAT: &str = "dalsegno-plan";
-/// Version of such files.
+/// Version of the format.
 const VERSION: u32 = 1;
 
-/// What a plan removes, as a file has it.
+/// What a plan removes, in the form of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanFile {
@@ -32,11 +32,11 @@ pub struct PlanFile {
     pub made_at: Timestamp,
     /// The rules in words.
     pub policy: String,
-    /// Whether best links of DaCapo keep nothing.
+    /// Whether DaCapo's best links are ignored.
     pub ignore_best_links: bool,
-    /// How many artifacts had ever been restored by then, and when the last was.
+    /// Number of artifacts ever restored when the plan was made, and time of the last restore.
     pub(super) restores: (u64, Option<Timestamp>),
-    /// What goes.
+    /// The artifacts to remove.
     pub items: Vec<PlanItem>,
 }
 
@@ -44,9 +44,9 @@ pub struct PlanFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PlanItem {
-    /// Number.
+    /// Number of the artifact in the catalog.
     pub id: ArtifactId,
-    /// What it is.
+    /// Key of the artifact.
     pub key: Key,
     state: State,
     origin: Origin,
@@ -57,7 +57,7 @@ pub struct PlanItem {
     sealed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content_hash: Option<ContentHash>,
-    /// Why it goes.
+    /// Reasons why it goes.
     pub reasons: Vec<String>,
 }
 
@@ -103,10 +103,10 @@ impl PlanItem {
 }
 
 impl PlanFile {
-    /// Reads a plan that was kept as text.
+    /// Reads a plan from text.
     ///
     /// # Errors
-    /// [`Error::Plan`] where the text is no plan of this version.
+    /// [`Error::Plan`] if the text is not a plan of this version.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = |detail: String| Error::Plan { detail };
         let value: serde_json::Value = serde_json::from_str(text)
@@ -124,17 +124,17 @@ impl PlanFile {
         serde_json::from_value(value).map_err(|error| invalid(error.to_string()))
     }
 
-    /// The plan as text, to be kept.
+    /// Writes the plan as text, which [`PlanFile::parse`] reads.
     ///
     /// # Errors
-    /// [`Error::Internal`] where it cannot be written as JSON.
+    /// [`Error::Internal`] if it cannot be written as JSON.
     pub fn text(&self) -> Result<String, Error> {
         serde_json::to_string_pretty(self).map_err(|error| Error::Internal {
             detail: error.to_string(),
         })
     }
 
-    /// What the arrays and checkpoints of the plan take, as far as they were counted.
+    /// Sums the bytes and files of the plan, as far as they were counted.
     #[must_use]
     pub fn total(&self) -> Total {
         let mut total = Total::default();
@@ -151,7 +151,7 @@ impl PlanFile {
     }
 }
 
-/// Makes of a plan what can be carried out.
+/// Makes the file of a plan.
 pub(super) fn file_of(
     catalog: &Catalog,
     plan: &Plan,

@@ -18,7 +18,7 @@ use crate::retention::{
 };
 use crate::store::{self, Base};
 
-/// What of a run and an iteration was measured.
+/// Scores by run and iteration.
 type Scores = HashMap<(RunName, i64), Arc<[InventoryScore]>>;
 
 /// Reads inventories for a request.
@@ -40,7 +40,7 @@ impl Reader<'_> {
         Ok(artifacts)
     }
 
-    /// What one kind's policy decides on, within what the request asks about.
+    /// Inventory for the policy of one kind, within the request's filter.
     pub(super) fn named_inventory(
         &self,
         named: &NamedPolicy,
@@ -51,8 +51,8 @@ impl Reader<'_> {
             datasets: named.datasets.clone(),
             ..Filter::default()
         };
-        // What stays along with the best is decided here only where it has rules of its own: else
-        // nobody said that it may go.
+        // Kinds that stay with the best are only decided here if they have rules of their own:
+        // without rules they may not go at all.
         let mut kinds = policy.select.kinds.clone();
         let best = policy.keep.best.iter().flat_map(|best| &best.with);
         kinds.extend(best.filter(|with| named.kinds.iter().any(|(kind, _)| kind == *with)));
@@ -124,7 +124,7 @@ impl Reader<'_> {
         for row in self.rows(artifacts, &Scores::new())? {
             let run = row.artifact.key.run();
             let time = row.artifact.written_at.unwrap_or(row.artifact.recorded_at);
-            // Rows come run by run.
+            // Rows are sorted by run.
             match runs.last_mut().filter(|last| last.run == *run) {
                 Some(last) => {
                     last.newest = last.newest.max(time);
@@ -170,7 +170,7 @@ impl Reader<'_> {
         };
         let mut scores: HashMap<(RunName, i64), Vec<InventoryScore>> = HashMap::new();
         self.catalog.scores(&query, |score| {
-            // A pattern may match other names; a metric is one.
+            // The query is by pattern, which may match more than this metric.
             if score.metric.as_str() == metric.name() {
                 let at = (score.run, score.iteration);
                 scores.entry(at).or_default().push(InventoryScore {
@@ -185,7 +185,7 @@ impl Reader<'_> {
         Ok(scores.into_iter().map(shared).collect())
     }
 
-    /// Artifacts with what the rules must know of them.
+    /// Adds scores and best links to artifacts.
     fn rows(&self, artifacts: Vec<Artifact>, scores: &Scores) -> Result<Vec<InventoryRow>, Error> {
         let runs: BTreeSet<&RunName> = artifacts.iter().map(|known| known.key.run()).collect();
         let mut links: HashMap<(RunName, i64), Vec<String>> = HashMap::new();

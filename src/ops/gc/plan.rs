@@ -16,12 +16,12 @@ use crate::retention::NamedPolicy;
 use crate::retention::{self, Decision, Explanation, Plan, PlanLine, Reason};
 use crate::store::Base;
 
-/// A plan, and what it must know to be carried out.
+/// A plan with its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GcPlan {
-    /// What stays, what goes, and why.
+    /// What stays, what goes, and the reasons.
     pub plan: Plan,
-    /// What goes, as it can be carried out or kept as a file.
+    /// What goes, to be carried out or saved.
     pub file: PlanFile,
 }
 
@@ -126,10 +126,10 @@ pub(crate) fn explain(
     }
 }
 
-/// Lets the containers of a plan stay in which something that is recorded stays.
+/// Keeps every container of a plan in which a recorded artifact stays.
 ///
 /// # Errors
-/// [`Error`] of the catalog.
+/// [`Error::Catalog`] if the catalog cannot be read.
 fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
     let container = |line: &PlanLine| layout::canonical_location(&line.artifact.key).container;
     let mut going: HashMap<String, usize> = HashMap::new();

@@ -1,32 +1,32 @@
-//! What is asked of a garbage collection.
+//! The request for a plan.
 
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::retention::NamedPolicy;
 use crate::retention::{Policy, RunPolicy};
 
-/// By which rules something may go.
+/// The rules of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum GcRules {
-    /// By iteration, kind and dataset of each run.
+    /// A policy, for each run, kind and dataset.
     Policy(Policy),
-    /// By a policy that the configuration names.
+    /// A policy of the configuration.
     Named(NamedPolicy),
-    /// Whole runs, by their newest artifacts.
+    /// Rules for whole runs, by their newest artifacts.
     Runs(RunPolicy),
 }
 
 /// A question for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GcRequest {
-    /// What is asked about: runs, datasets, parameters, owners. Kinds, iterations and age stand in
-    /// the rules; those of the filter are not looked at, but for the kinds where whole runs go.
+    /// Runs, datasets, parameters and owners to decide on. Kinds, iterations and age come from the
+    /// rules; those of the filter are ignored, except the kinds if the rules are for whole runs.
     pub of: Filter,
-    /// By which rules.
+    /// The rules to apply.
     pub rules: GcRules,
-    /// Whether best links of DaCapo keep nothing.
+    /// Whether DaCapo's best links are ignored.
     pub ignore_best_links: bool,
-    /// The rules in words, for whoever reads the plan later.
+    /// The rules in words, for readers of the plan and the history.
     pub words: String,
 }
 

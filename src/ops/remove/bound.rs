@@ -14,7 +14,7 @@ use crate::model::name;
 use crate::model::progress::Silent;
 use crate::store::{self, Base, BestLink};
 
-/// Looks at what binds artifacts. The best links of a run are read once.
+/// Checks what binds artifacts. Reads the best links of a run once.
 pub(crate) struct Binding<'a> {
     base: &'a Base,
     options: &'a RemoveOptions,
@@ -30,7 +30,7 @@ impl<'a> Binding<'a> {
         }
     }
 
-    /// Refuses an artifact that a pin or a best link binds, or that is not as it was planned.
+    /// Refuses an artifact that a pin or a best link binds, or that changed since it was planned.
     /// `now` is its row within the transaction.
     pub(crate) fn check(&mut self, planned: &Artifact, now: &Artifact) -> Result<(), Error> {
         self.check_pins(&now.key, &now.pins)?;
@@ -40,9 +40,9 @@ impl<'a> Binding<'a> {
         Ok(())
     }
 
-    /// The same for what goes along with a container though the registry does not know it: a pin
-    /// on its run or iteration binds it. It is looked up within the transaction: something may have
-    /// been written there since it was planned.
+    /// The same for files in a container that the registry does not know: a pin on their run or
+    /// iteration binds them. Looks them up within the transaction, because something may have been
+    /// written there since the plan.
     pub(super) fn check_unknown(
         &mut self,
         change: &Change<'_>,
@@ -75,7 +75,7 @@ impl<'a> Binding<'a> {
         })
     }
 
-    /// Whether best links bind nothing.
+    /// Whether best links are ignored.
     fn is_off(&self) -> bool {
         self.options.force_pinned || self.options.ignore_best_links
     }
@@ -118,9 +118,8 @@ impl<'a> Binding<'a> {
     }
 }
 
-/// A key that stands for something unknown in a container: of its run, and of the iteration whose
-/// folder it lies in. It need not be an array: chunks whose metadata is lost belong to the
-/// iteration too.
+/// A key for something unknown in a container, with its run and the iteration whose folder it is in.
+/// It need not be an array: chunks whose metadata is lost belong to the iteration too.
 fn key_of(container: &Key, unknown: &Path) -> Key {
     let head = unknown.components().next();
     let head = head.and_then(|head| head.as_os_str().to_str());
@@ -137,7 +136,7 @@ fn key_of(container: &Key, unknown: &Path) -> Key {
     }
 }
 
-/// Refuses an artifact whose row, or whose data, is not as it was planned.
+/// Refuses an artifact whose row or data changed since it was planned.
 fn unchanged(base: &Base, planned: &Artifact, now: &Artifact) -> Result<(), Error> {
     let changed = |what| {
         Err(Error::ChangedSince {

@@ -14,8 +14,7 @@ use crate::error::{Error, with_causes};
 use crate::ops::recover;
 use crate::store::Base;
 
-/// Gives what of a plan a pin or a best link binds, so that carrying it out would refuse or skip
-/// it. Changes nothing.
+/// Returns the artifacts of a plan that a pin or a best link binds. Changes nothing.
 ///
 /// # Errors
 /// [`Error`] if a best link cannot be read.

@@ -9,7 +9,7 @@ use crate::model::layout;
 use crate::ops::target::{self, Target};
 use crate::store::Base;
 
-/// Gives what a removal of a target takes. The path of a container that has no row of its own means
+/// Returns what a removal of a target takes. The path of a container that has no row of its own means
 /// every artifact in it.
 ///
 /// # Errors
@@ -47,11 +47,11 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
-/// Gives what a removal of a selection takes. A container goes whole only if the filter names its
+/// Returns what a removal of a selection takes. A container goes whole only if the filter names its
 /// kind.
 ///
 /// # Errors
-/// [`Error::Catalog`].
+/// [`Error::Catalog`] if the catalog cannot be read.
 pub(crate) fn choose_selected(
     catalog: &Catalog,
     filter: &Filter,

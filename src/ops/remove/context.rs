@@ -29,8 +29,8 @@ impl Removing<'_> {
         }
     }
 
-    /// Ends a removal that is given up. Asked before each step until the commit: until then it can
-    /// be undone.
+    /// Ends a removal that its monitor cancels. Called before each step until the commit, because
+    /// until then the removal can be undone.
     pub(super) fn require_not_cancelled(&self) -> Result<(), Error> {
         if self.monitor.is_cancelled() {
             return Err(cancelled(self.catalog));
@@ -50,6 +50,6 @@ pub(crate) fn cancelled(catalog: &Catalog) -> Error {
 /// A planned item after its check.
 pub(super) struct Checked<'a> {
     pub(super) planned: &'a PlannedItem,
-    /// What is to be moved; none where there is no data.
+    /// What to move; `None` if there is no data.
     pub(super) item: Option<TrashItem>,
 }

@@ -52,28 +52,28 @@ struct Row<'a> {
 /// A manifest that was read.
 #[derive(Deserialize)]
 pub(crate) struct Taken {
-    /// When.
+    /// Time of the removal.
     pub(crate) removed_at: Timestamp,
-    /// Who.
+    /// User, host and process that removed.
     #[serde(flatten)]
     pub(crate) actor: Actor,
-    /// Why.
+    /// Reason, if one was given.
     pub(crate) reason: Option<String>,
-    /// What was moved.
+    /// Items that were moved.
     pub(crate) items: Vec<TrashItem>,
-    /// Whose rows went.
+    /// Rows that were removed.
     pub(crate) artifacts: Vec<TakenRow>,
 }
 
 /// The row of an artifact in a manifest.
 #[derive(Deserialize)]
 pub(crate) struct TakenRow {
-    /// The item that holds its data; none where there was none.
+    /// Number of the item that holds its data; `None` if there was no data.
     pub(crate) item: Option<u32>,
     id: i64,
     #[serde(flatten)]
     key: Key,
-    // Older manifests do not say it.
+    // Absent in manifests of older versions.
     origin: Option<Origin>,
     state: State,
     bytes: Option<u64>,
@@ -109,14 +109,14 @@ impl TakenRow {
     }
 }
 
-/// Reads a manifest; none where it cannot be read.
+/// Reads a manifest; `None` if it cannot be read.
 pub(crate) fn read(text: &[u8]) -> Option<Taken> {
     serde_json::from_slice(text).ok()
 }
 
 impl Taken {
-    /// Why this cannot be the manifest of a removal; none where it can. A manifest is input: somebody
-    /// else may have written it.
+    /// Returns why this cannot be the manifest of a removal; `None` if it is consistent. A manifest is
+    /// input: another program may have written it.
     pub(crate) fn fault(&self) -> Option<String> {
         let mut paths = HashMap::new();
         for item in &self.items {
@@ -124,7 +124,7 @@ impl Taken {
                 return Some(error.to_string());
             }
             if paths.insert(item.item, &item.path).is_some() {
-                return Some(format!("item {} stands in it twice", item.item));
+                return Some(format!("item {} is in it twice", item.item));
             }
         }
         let (mut places, mut ids) = (HashSet::new(), HashSet::new());
@@ -132,7 +132,7 @@ impl Taken {
             let path = layout::canonical_location(&row.key).path();
             if let Some(item) = row.item {
                 let Some(at) = paths.get(&item) else {
-                    return Some(format!("{path} lies in item {item}, which is none"));
+                    return Some(format!("{path} is in item {item}, which does not exist"));
                 };
                 if !Path::new(&path).starts_with(at) {
                     return Some(format!("{path} does not lie in {at}"));
@@ -144,10 +144,10 @@ impl Taken {
                 .flatten()
                 .any(|count| i64::try_from(count).is_err())
             {
-                return Some(format!("the size of {path} is none"));
+                return Some(format!("the size of {path} is not valid"));
             }
             if !ids.insert(row.id) || !places.insert(path.clone()) {
-                return Some(format!("{path} stands in it twice"));
+                return Some(format!("{path} is in it twice"));
             }
         }
         None

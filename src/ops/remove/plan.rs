@@ -1,4 +1,4 @@
-//! What a removal would do, decided without changing anything.
+//! Planning a removal: what it would move. Changes nothing.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::store::{self, Base, EntryType};
 /// An artifact that was chosen for removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chosen {
-    /// Which one.
+    /// The artifact, as its row is.
     pub artifact: Artifact,
     /// Whether its container was named itself, by path, number, key or kind: then everything in
     /// the container goes.
@@ -30,29 +30,29 @@ pub struct PlannedItem {
     pub path: String,
     /// Whether it is a container that goes as a whole.
     pub is_container: bool,
-    /// The artifacts whose data lies in it.
+    /// The artifacts whose data is in it.
     pub artifacts: Vec<Artifact>,
-    /// What lies in it that the registry does not know: only where the container was named.
+    /// Files in it that the registry does not know; empty unless the container was named.
     pub unknown: Vec<PathBuf>,
-    /// Whether it is moved as a folder or as a file.
+    /// Whether it is a folder or a file.
     #[serde(skip)]
     pub(super) form: EntryType,
     #[serde(skip)]
     pub(super) by_name: bool,
-    /// Those of the artifacts that are thought present and have no data in it.
+    /// Artifacts that are present by their rows and have no data in it.
     #[serde(skip)]
     pub(super) missing: Vec<ArtifactId>,
 }
 
 impl PlannedItem {
-    /// What the arrays in it take, as far as they were counted.
+    /// Sums the bytes and files of the arrays in it, as far as they were counted.
     #[must_use]
     pub fn total(&self) -> Total {
         total_of(&self.artifacts)
     }
 }
 
-/// What arrays take that are thought present.
+/// Sums the sizes of arrays that are present by their rows.
 fn total_of<'a>(artifacts: impl IntoIterator<Item = &'a Artifact>) -> Total {
     let mut total = Total::default();
     artifacts
@@ -65,9 +65,9 @@ fn total_of<'a>(artifacts: impl IntoIterator<Item = &'a Artifact>) -> Total {
 /// What a removal would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct RemovalPlan {
-    /// What is to be moved.
+    /// What would be moved.
     pub items: Vec<PlannedItem>,
-    /// What lies in the containers besides and stays, relative to the base directory.
+    /// Other contents of the containers, which stay; relative to the base directory.
     pub stays: Vec<PathBuf>,
 }
 
@@ -77,7 +77,8 @@ impl RemovalPlan {
         self.items.iter().flat_map(|item| &item.artifacts)
     }
 
-    /// What the arrays take, as far as they were counted. Arrays without data take nothing.
+    /// Sums the bytes and files of the arrays, as far as they were counted. Arrays without data count
+    /// as nothing.
     #[must_use]
     pub fn total(&self) -> Total {
         total_of(self.artifacts())
@@ -87,7 +88,7 @@ impl RemovalPlan {
 /// Decides what a removal of these artifacts moves. Changes nothing.
 ///
 /// # Errors
-/// [`Error`] where something that the decision depends on cannot be read, or the monitor cancels.
+/// [`Error`] if something that the decision depends on cannot be read, or the monitor cancels.
 pub(crate) fn plan(
     catalog: &Catalog,
     base: &Base,
@@ -97,7 +98,7 @@ pub(crate) fn plan(
     let mut containers: BTreeMap<String, BTreeMap<String, Chosen>> = BTreeMap::new();
     let mut plan = RemovalPlan::default();
     for chosen in chosen {
-        // Even where all of a container goes that the catalog knows of, a file goes by itself.
+        // A file goes by itself, even if everything that the catalog knows in the container goes.
         if chosen.artifact.key.kind().is_file() {
             plan.items.push(alone(chosen.artifact));
             continue;
@@ -170,7 +171,7 @@ fn plan_container(
         plan.stays
             .extend(stays.into_iter().map(|stays| path.join(stays)));
     }
-    // The container itself stays with what stays in it, where nobody named it.
+    // A container that was not named stays with what stays in it.
     let is_there = !base.is_absent(&container);
     for artifact in artifacts {
         if !(is_there && artifact.key.kind().is_container()) {
@@ -200,9 +201,9 @@ fn alone(artifact: Artifact) -> PlannedItem {
     }
 }
 
-/// Lets what lies in another item go with it: one rename takes both.
+/// Merges items that are inside another item into it: one rename takes both.
 fn fold(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
-    // Components compare one by one, so that what lies in an item follows it, before anything else.
+    // Paths compare by component, so what is inside an item follows it directly.
     items.sort_by(|one, other| Path::new(&one.path).cmp(Path::new(&other.path)));
     let mut kept: Vec<PlannedItem> = Vec::with_capacity(items.len());
     for item in items {
@@ -220,7 +221,7 @@ fn fold(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
     kept
 }
 
-/// Artifacts that are thought present and that a look into their container did not find.
+/// Artifacts that are present by their rows and were not found in their container.
 fn missing(
     container: &str,
     contents: &store::ContainerListing,
@@ -249,7 +250,7 @@ fn relative(container: &str, artifact: &Artifact) -> Option<PathBuf> {
     Some(PathBuf::from(path))
 }
 
-/// What of a container's contents belongs to none of these artifacts, relative to the container.
+/// Contents of a container that belong to none of these artifacts, relative to the container.
 pub(super) fn unknown(
     container: &str,
     contents: &store::ContainerListing,
@@ -257,7 +258,7 @@ pub(super) fn unknown(
 ) -> Vec<PathBuf> {
     let relative = |artifact: &Artifact| relative(container, artifact);
     let known: HashSet<PathBuf> = artifacts.iter().filter_map(relative).collect();
-    // What lies in an array goes with it, whether or not the array's metadata is there.
+    // Everything inside an array's folder goes with it, even if the metadata is gone.
     let whole: HashSet<PathBuf> = artifacts
         .iter()
         .filter(|artifact| !artifact.key.kind().is_container())

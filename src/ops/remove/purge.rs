@@ -9,9 +9,9 @@ use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::store::{self, Base, EntryType, PurgeOptions, PurgeReport, Trash, TrashItem};
 
-/// Takes away folders below a run that are empty now, up to and including the container. The
-/// folders that a file was in stay. Where the removal is given up, so do the rest of them: they are in
-/// nobody's way, and later somebody else may be about to write there.
+/// Removes folders below a run that are empty now, up to and including the container. Folders of
+/// checkpoints stay. If the removal is cancelled, the remaining empty folders stay too: they do no
+/// harm, and later another process may be about to write there.
 pub(crate) fn drop_empty(
     catalog: &Catalog,
     base: &Base,
@@ -24,20 +24,19 @@ pub(crate) fn drop_empty(
         .filter_map(|item| Some(item.path.rsplit_once('/')?.0));
     store::remove_empty_folders(base, parents, |path| match layout::split(path) {
         _ if monitor.is_cancelled() => true,
-        // A run may be called like a checkpoint.
+        // The name of a run may look like a checkpoint's.
         Ok(place) if place.is_checkpoint() => true,
         Ok(place) => place.array.is_none() && !matches!(catalog.at(&place), Ok(None)),
         Err(_) => true,
     });
 }
 
-/// Step 7: unlinks what a removal left in the trash and notes it. Its state is
-/// [`RemovalState::Purging`].
+/// Step 7: unlinks the data of a removal in state [`RemovalState::Purging`] and marks it as purged.
 ///
-/// Where another process purges it, or the deadline passes, the report is not done.
+/// The report says that it is not done if another process purges it or the deadline passes.
 ///
 /// # Errors
-/// [`Error`] where the trash cannot be read or the catalog fails. What cannot be unlinked is in
+/// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked is in
 /// the report.
 pub(crate) fn purge(
     catalog: &Catalog,

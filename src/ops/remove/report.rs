@@ -1,4 +1,4 @@
-//! How a removal is asked for, and what it reports.
+//! Options and report of a removal.
 
 use std::path::PathBuf;
 
@@ -10,20 +10,20 @@ use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
 use crate::store::PurgeReport;
 
-/// How to remove.
+/// Options of a removal.
 #[derive(Debug, Clone, Default)]
 pub struct RemoveOptions {
-    /// Why; is remembered.
+    /// Reason for the history.
     pub reason: Option<String>,
     /// How long the data can be restored.
     pub keep: TrashKeep,
-    /// Leave out what cannot be removed, rather than removing nothing.
+    /// Skip what cannot be removed, instead of removing nothing.
     pub keep_going: bool,
-    /// Remove also what a pin or a best link binds.
+    /// Remove even what a pin or a best link binds.
     pub force_pinned: bool,
-    /// Remove also what a best link of DaCapo binds.
+    /// Remove even what a best link of DaCapo binds.
     pub ignore_best_links: bool,
-    /// Refuse what was written or recorded anew since it was planned.
+    /// Refuse what was written or recorded again since it was planned.
     pub unchanged: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Skipped {
     pub path: PathBuf,
     /// Stable code of the error.
     pub code: &'static str,
-    /// Why.
+    /// The reason, as text.
     pub reason: String,
 }
 
@@ -53,28 +53,28 @@ impl Skipped {
 pub struct BackupFailure {
     /// Stable code of the error.
     pub code: &'static str,
-    /// Why.
+    /// The reason, as text.
     pub reason: String,
 }
 
 /// What a removal did.
 #[derive(Debug, Serialize)]
 pub struct RemovalReport {
-    /// Its id; none where nothing was removed.
+    /// Id of the removal; `None` if nothing was removed.
     pub removal: Option<RemovalId>,
-    /// Artifacts that are gone.
+    /// Artifacts that were removed.
     pub artifacts: Vec<Artifact>,
-    /// Paths of those that were thought present and whose data was missing.
+    /// Paths of removed artifacts that were present by their rows and had no data.
     pub missing: Vec<PathBuf>,
-    /// What was left out.
+    /// Artifacts that were left out, and why.
     pub skipped: Vec<Skipped>,
-    /// Renames that it took.
+    /// Number of renames.
     pub moved: u64,
     /// Bytes and files of what is gone, as far as they were counted.
     #[serde(flatten)]
     pub total: Total,
-    /// What the purge did; none where the data is kept in the trash.
+    /// What the purge did; `None` if the data is kept in the trash.
     pub purge: Option<PurgeReport>,
-    /// Why the catalog could not be backed up before, where that was due.
+    /// Why the backup that was due failed, if it did.
     pub backup_failed: Option<BackupFailure>,
 }

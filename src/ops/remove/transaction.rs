@@ -18,21 +18,21 @@ use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
 use crate::model::size::Total;
 use crate::store::{self, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem};
 
-/// What has been done on disk and is to be undone where the rest fails.
+/// What was done on disk, to be undone if a later step fails.
 #[derive(Default)]
 struct Done {
     folder: Option<TrashFolder>,
     taken: Vec<TrashItem>,
     dirty: DirtyFolders,
-    /// All that is left is the commit.
+    /// Whether only the commit is left.
     is_committing: bool,
 }
 
 /// Carries a plan out.
 ///
 /// # Errors
-/// [`Error`] where anything cannot be removed, but for what `keep_going` leaves out; then
-/// everything is as before.
+/// [`Error`] if anything cannot be removed, except what `keep_going` skips; everything is as before
+/// then.
 pub(crate) fn remove(
     on: &Removing<'_>,
     plan: &RemovalPlan,
@@ -86,7 +86,7 @@ pub(crate) fn remove(
     }
     drop_empty(on.catalog, on.base, &done.taken, on.monitor);
     if options.keep == TrashKeep::No && done.folder.is_some() {
-        // The removal is done: what stops the purge is for the next one, and no error of this.
+        // The removal is committed: a purge that fails is continued later and is no error here.
         let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
             failures: vec![(trash.folder_path(&id), error.to_string())],
@@ -97,8 +97,7 @@ pub(crate) fn remove(
     Ok(report)
 }
 
-/// Step 2: looks at every artifact of the plan; with `keep_going`, those that cannot be removed
-/// are left out.
+/// Step 2: checks every artifact of the plan; with `keep_going`, skips those that cannot be removed.
 fn check<'a>(
     on: &Removing<'_>,
     change: &Change<'_>,
@@ -173,8 +172,8 @@ fn check_one(
             path: on.base.path().join(mount),
         });
     }
-    // Also where it shows the same file system: no rename leaves a mount, and what lies below the
-    // mount is not to be seen.
+    // Even a bind mount of the same file system: a rename cannot leave a mount, and what is below
+    // the mount point is hidden.
     let is_above = |mount: &&PathBuf| !mount.as_os_str().is_empty() && path.starts_with(mount);
     if let Some(mount) = mounts.iter().find(is_above) {
         return Err(StorageError::OtherDevice {
@@ -248,7 +247,7 @@ fn take(
     for checked in checked {
         let Some(item) = &checked.item else { continue };
         on.require_not_cancelled()?;
-        // Noted first: a move that fails half-way is undone like one that was done.
+        // Recorded first: a move that fails half-way is undone like a complete one.
         done.taken.push(item.clone());
         folder.take(on.base, item, &mut done.dirty)?;
         if checked.planned.is_container && !checked.planned.by_name {
@@ -259,15 +258,14 @@ fn take(
             }
         }
     }
-    // From here on committing is quicker than putting everything back.
+    // From here on committing is faster than putting everything back.
     on.require_not_cancelled()?;
     folder.sync()?;
     folder.sync_dirty(&done.dirty)?;
     Ok(())
 }
 
-/// Puts everything back after a failure. What cannot be put back now is put back by the next open
-/// for writing.
+/// Puts everything back after a failure. The next open for writing puts back what this cannot.
 fn undo(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
     let Some(folder) = &done.folder else { return };
     if done.is_committing && on.catalog.forget_failed_commits().is_err() {
