@@ -43,7 +43,7 @@ impl Catalog {
             let name = bound.pin;
             let already = || UndoError::Already {
                 id: operation.id,
-                why: format!("what it bound to the pin {name} was let go since"),
+                why: format!("what it bound to the pin {name} was released since"),
             };
             let Some((pin, reason)) = on.by_name(&name)? else {
                 return Err(already().into());

@@ -121,9 +121,7 @@ fn refused(error: UndoError) -> Error {
 /// Why operations of a kind are never undone.
 fn why_never(action: Action) -> &'static str {
     match action {
-        Action::Record => {
-            "what a program was told stays true; remove the artifact with dalsegno rm"
-        }
+        Action::Record => "a path that was handed out stays valid; remove the artifact instead",
         Action::Scan => "what was found is on disk; remove it with dalsegno rm",
         Action::Refresh => "it noted what is on disk",
         Action::Seal => "it noted a writer's word",

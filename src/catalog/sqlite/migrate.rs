@@ -55,9 +55,9 @@ struct InTransaction<'a>(&'a Connection);
 enum HistoryError {
     #[error("SQLite refused it")]
     Sql(#[from] rusqlite::Error),
-    #[error("the migration history has a time that is none: {0}")]
+    #[error("the migration history has an invalid time: {0}")]
     Time(#[from] time::error::Parse),
-    #[error("the migration history has a checksum that is none: {0}")]
+    #[error("the migration history has an invalid checksum: {0}")]
     Checksum(#[from] std::num::ParseIntError),
 }
 

@@ -343,7 +343,7 @@ fn take_log_in(connection: &Connection) -> rusqlite::Result<()> {
         0 => Ok(()),
         _ => Err(rusqlite::Error::SqliteFailure(
             rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
-            Some("somebody else has the new catalog open".to_owned()),
+            Some("another process has the new catalog open".to_owned()),
         )),
     }
 }

@@ -44,7 +44,7 @@ pub struct VerifyOptions {
 /// Compares catalog and disk.
 ///
 /// # Errors
-/// [`Error`] where the catalog or the trash cannot be read at all.
+/// [`Error`] if the catalog or the trash cannot be read at all.
 pub(crate) fn verify(
     catalog: &Catalog,
     base: &Base,
@@ -74,7 +74,7 @@ pub(crate) fn verify(
         .and_then(|()| verify.check_tree())
         .and_then(|()| verify.sum_up());
     match looked {
-        // What cannot be read any further was told before, or is now.
+        // A folder that cannot be read was reported already, or is reported now.
         Err(error) if error.code() == "catalog-damaged" => {
             verify.report.is_complete = false;
             if is_sound {
@@ -281,7 +281,7 @@ impl Verify<'_> {
         Ok(contents)
     }
 
-    /// Whether the contents of an artifact are to be compared, where its size is as counted.
+    /// Whether to compare the contents of an artifact, if its size is as counted.
     pub(super) fn reads(&self, artifact: &Artifact) -> bool {
         self.options.read_data
             && !self.options.quick

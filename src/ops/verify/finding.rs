@@ -19,7 +19,7 @@ pub enum VerifyClass {
     /// A row that cannot be read: an unknown kind, names that break the rules, a path that does
     /// not fit its key or leads out of the base directory.
     RowDamaged,
-    /// A row whose path, without what says nothing in it, is that of another row.
+    /// A row whose path, normalized, is that of another row.
     TwoRowsOnePath,
     /// A folder or file that cannot be read: nothing below it is judged.
     Unreadable,
@@ -30,11 +30,11 @@ pub enum VerifyClass {
     Copied,
     /// A row says that its data is there, and nothing is at its path.
     RowWithoutData,
-    /// A row says that its data is gone, and it stands at its path.
+    /// A row says that its data is missing, and the data is at its path.
     DataIsBack,
     /// Data on disk that no row has.
     DataWithoutRow,
-    /// The folder of an array stands with files in it, and its array metadata is gone.
+    /// The folder of an array has files in it, and its array metadata is gone.
     NoMetadata,
     /// At the path of an array or container stands no folder, or at that of a checkpoint no file:
     /// a file, a symbolic link, something else.
@@ -45,7 +45,7 @@ pub enum VerifyClass {
     ChangedSize,
     /// Files and bytes are as many as were sealed, and their contents are not what was sealed.
     ChangedContent,
-    /// The metadata was written anew since it was noted.
+    /// The metadata was rewritten since it was last seen.
     Rewritten,
     /// A removal or restore in flight, or one that was interrupted.
     TrashUnsettled,
@@ -109,17 +109,17 @@ impl VerifyClass {
         }
     }
 
-    /// What to do about a finding that a repair cannot mend.
+    /// What to do about a finding that a repair cannot fix.
     #[must_use]
     pub fn next(self) -> &'static str {
         match self {
             Self::CatalogDamaged | Self::RowDamaged | Self::TwoRowsOnePath => {
-                "make it anew from the newest good backup and what is on disk with: dalsegno rebuild"
+                "rebuild it from the newest good backup and the disk with: dalsegno rebuild"
             }
             Self::HistoryBroken => {
                 "keep a copy of the catalog and ask who changed it; nothing can make history whole"
             }
-            Self::Unreadable => "mend its permissions or the disk, then run: dalsegno verify",
+            Self::Unreadable => "fix its permissions or the disk, then run: dalsegno verify",
             Self::Moved => "move it back, or take it as it is now with: dalsegno verify --repair",
             Self::Copied | Self::DataWithoutRow => "take it in with: dalsegno scan",
             Self::RowWithoutData | Self::DataIsBack | Self::Rewritten => {
@@ -134,14 +134,14 @@ impl VerifyClass {
             Self::NoMetadata => {
                 "bring the metadata back from a copy, or let what is left go with: dalsegno rm PATH"
             }
-            Self::WrongType => "look at what stands there, and move it away",
+            Self::WrongType => "check what is at that path and move it away",
             Self::TrashUnsettled => "go on with it: dalsegno trash empty",
             Self::TrashLeftover => "look at it, and move it away; dalsegno leaves it alone",
             Self::TrashMissing => {
                 "it cannot be restored any more; forget it with: dalsegno trash empty"
             }
             Self::TrashOccupied => {
-                "move away what stands there, then: dalsegno restore PATH; or let the removed data \
+                "move away what is at that path, then: dalsegno restore PATH; or let the removed data \
                  go with: dalsegno trash empty"
             }
         }
@@ -167,7 +167,7 @@ pub enum Repair {
     MarkMissing,
     /// The row says from now on that its data is there.
     MarkPresent,
-    /// Size and time are noted anew; a seal is void.
+    /// Writes size and time into the row again, and removes its seal.
     NoteAnew,
     /// A row is made, as a scan makes it.
     Adopt,
@@ -218,12 +218,12 @@ pub struct VerifyFinding {
     pub artifact: Option<ArtifactId>,
     /// What exactly.
     pub detail: String,
-    /// What a repair does about it; none where it takes a person.
+    /// What a repair does about it; `None` if it needs manual action.
     pub repair: Option<Repair>,
 }
 
 impl VerifyFinding {
-    /// What to do about it, where a repair cannot.
+    /// What to do about it, if a repair cannot.
     #[must_use]
     pub fn next(&self) -> Option<&'static str> {
         self.repair.is_none().then(|| self.class.next())
@@ -252,13 +252,13 @@ pub struct VerifyReport {
     pub measured: u64,
     /// Rows whose data was read, to compare its contents.
     pub read: u64,
-    /// Sealed rows that have no content hash to compare; 0 where contents were not compared.
+    /// Sealed rows that have no content hash to compare; 0 if contents were not compared.
     pub unhashed: u64,
     /// Arrays found on disk.
     pub arrays: u64,
     /// Checkpoints found on disk.
     pub checkpoints: u64,
-    /// Operations of the history that fit; none where they were not looked at.
+    /// Operations of the history that fit their chain; `None` if the chain was not checked.
     pub operations: Option<u64>,
     /// Whether everything could be read. Where not, what was not read was not judged.
     pub is_complete: bool,

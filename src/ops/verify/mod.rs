@@ -1,4 +1,4 @@
-//! Verify: whether catalog and disk agree, both ways, and what to do where they do not.
+//! Verify: compares catalog and disk in both directions, and says what to do about differences.
 //!
 //! Entry: [`Registry::verify`](crate::Registry::verify), which changes nothing, and
 //! [`Registry::repair`](crate::Registry::repair), which mends findings in the catalog and never
@@ -16,7 +16,7 @@
 //!
 //! Locks: none while looking. A repair takes a write transaction for each batch, in which it reads
 //! the rows and looks once more; a row that has changed meanwhile is left alone. A verification
-//! that is killed leaves nothing; a repair that is killed has mended whole batches.
+//! that is killed leaves nothing; a repair that is killed has fixed complete batches.
 
 mod comparison;
 mod finding;

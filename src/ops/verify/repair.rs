@@ -1,4 +1,4 @@
-//! Repairs: what a finding says is mended in the catalog; data is never touched.
+//! Repair: fixes in the catalog what a finding reports. Never changes data.
 //!
 //! Nothing of a finding is believed but what it is about: the row is read and the disk is looked
 //! at anew, and both once more within the transaction. So findings may be repaired in any order, in
@@ -41,7 +41,7 @@ pub struct RepairReport {
 /// Repairs findings of a verification.
 ///
 /// # Errors
-/// [`Error`] of the catalog; batches that were mended stay.
+/// [`Error`] if the catalog cannot be written; batches that were fixed stay.
 pub(crate) fn repair(
     catalog: &Catalog,
     base: &Base,
@@ -180,7 +180,7 @@ impl Mending<'_> {
         found.is_ok_and(|found| found == seen.map(|seen| seen.written_at))
     }
 
-    /// Writes into rows what is seen of their data; gives what was mended.
+    /// Writes into rows what is seen of their data. Returns the findings that were fixed.
     fn rows(&self, findings: &[&VerifyFinding]) -> Result<Vec<Place>, Error> {
         let mut rows: BTreeMap<ArtifactId, Wrong> = BTreeMap::new();
         let mut mended = Vec::new();
@@ -201,7 +201,7 @@ impl Mending<'_> {
                     wrong.measured |= measured;
                     wrong.contents |= found.class == VerifyClass::ChangedContent;
                 }
-                // It was removed since, or is what nobody can write to.
+                // The row was removed since, or changed again: the finding no longer holds.
                 Ok(_) => mended.push(place(found)),
                 Err(CatalogError::Row { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -230,7 +230,7 @@ impl Mending<'_> {
                         Some(Err(_)) => continue,
                         None => false,
                     };
-                    // Counting may have failed half-way; what was not counted is not noted.
+                    // Counting may have failed half-way: a partial count is not written.
                     let is_counted = !measured || seen.is_none_or(|seen| seen.size.is_some());
                     let path = row.location().path();
                     if is_counted
@@ -248,7 +248,7 @@ impl Mending<'_> {
             })?;
         let is_written = |found: &&&VerifyFinding| {
             found.artifact.is_some_and(|id| written.contains(&id))
-                // What stands there is not mended by a row that says so.
+                // A row cannot fix that another type of file is at its path.
                 && !matches!(found.class, VerifyClass::NoMetadata | VerifyClass::WrongType)
         };
         mended.extend(findings.iter().filter(is_written).map(|found| place(found)));
@@ -278,7 +278,7 @@ impl Mending<'_> {
         Ok(contents)
     }
 
-    /// Makes rows for data, as a scan does; gives what was mended.
+    /// Makes rows for data, as a scan does. Returns the findings that were fixed.
     fn adopt(&self, findings: &[&VerifyFinding]) -> Result<Vec<Place>, Error> {
         let mut keys: Vec<(&VerifyFinding, Key)> = Vec::new();
         for found in findings {

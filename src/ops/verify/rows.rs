@@ -221,7 +221,7 @@ pub(super) fn judge(
         (State::Reserved, _) => None,
         (_, Some(sight)) if sight.is_link => Some((
             VerifyClass::WrongType,
-            "a symbolic link stands in its place; what it leads to cannot be removed".to_owned(),
+            "its path is a symbolic link; the target of the link cannot be removed".to_owned(),
             (artifact.state == State::Missing).then_some(Repair::MarkPresent),
         )),
         (State::Missing, Some(_)) => Some((
@@ -249,7 +249,7 @@ pub(super) fn judge(
                 )),
                 instead => Some((
                     VerifyClass::WrongType,
-                    format!("{} stands in its place", what(instead)),
+                    format!("{} is at its path", what(instead)),
                     repair,
                 )),
             }
@@ -295,7 +295,10 @@ fn changed(artifact: &Artifact, sight: Observation) -> Option<(VerifyClass, Stri
     {
         return Some((
             VerifyClass::Rewritten,
-            format!("{sealed}written at {}, noted was {noted}", sight.written_at),
+            format!(
+                "{sealed}written at {}, the row says {noted}",
+                sight.written_at
+            ),
         ));
     }
     let (counted, seen) = (artifact.size?, sight.size?);
@@ -316,7 +319,7 @@ fn changed(artifact: &Artifact, sight: Observation) -> Option<(VerifyClass, Stri
     ))
 }
 
-/// A path without what says nothing in it.
+/// A normalized path: without empty components and `.`.
 fn plain(path: &str) -> String {
     let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
     parts.collect::<Vec<_>>().join("/")

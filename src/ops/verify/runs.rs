@@ -144,7 +144,7 @@ impl Verify<'_> {
     }
 }
 
-/// Folders that are gone with the one place where all of them stands.
+/// Folders that are gone, with the one path that all of them are at now.
 fn pairs<'a>(
     lost: impl Iterator<Item = (&'a String, &'a Arrays)>,
     found: &BTreeMap<String, Arrays>,

@@ -142,7 +142,7 @@ impl Verify<'_> {
                 found.push((item, VerifyClass::TrashMissing, detail));
             } else if remove::place_of(&item.path).is_err() {
                 let detail = format!(
-                    "its old place, \"{}\", is none in the base directory",
+                    "its old path, \"{}\", is not a path in the base directory",
                     item.path.escape_debug()
                 );
                 found.push((item, VerifyClass::TrashOccupied, detail));

@@ -132,7 +132,7 @@ pub(super) fn look(id: i64, key: &Key) -> Look {
     }
 }
 
-/// The folders to walk: those of the runs where all are named as they are spelled, else all.
+/// The folders to walk: those of the named runs if no pattern is a glob, otherwise all.
 fn starts(filter: &Filter) -> Vec<PathBuf> {
     if filter.runs.is_empty() || filter.runs.iter().any(|pattern| pattern.is_glob()) {
         return vec![PathBuf::new()];
