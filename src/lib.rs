@@ -62,7 +62,8 @@ pub use ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport, RefusedBackup
 pub use ops::recover::{Pending, Recovery};
 pub use ops::refresh::{Question, RefreshOptions, RefreshReport};
 pub use ops::remove::{
-    BackupFailure, Chosen, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped,
+    ArtifactToRemove, BackupFailure, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions,
+    Skipped,
 };
 pub use ops::restore::{RestoreReport, RestoreTarget};
 pub use ops::scan::{ScanOptions, ScanReport};
@@ -74,7 +75,7 @@ pub use ops::verify::{
     Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
 };
 pub use registry::array_store::ArrayStore;
-pub use registry::{Gone, Options, PinTarget, Registry};
+pub use registry::{FormerArtifact, Options, PinSelection, Registry};
 pub use store::{Notice, NoticeClass, PurgeReport, StorageError, WalkOptions};
 
 /// The Rust blocks of the documents compile and run.

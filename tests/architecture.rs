@@ -156,7 +156,7 @@ fn stale_names_are_found() {
         assert_eq!(stale(right, &names), None, "{right}");
     }
     for wrong in [
-        "Gone",
+        "FormerArtifact",
         "Registry::gone",
         "src/gone.rs",
         "gone/",

@@ -17,7 +17,7 @@ use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::score;
 use dalsegno::retention::{Policy, SelectRules};
 use dalsegno::{GcRequest, GcRules};
-use dalsegno::{PinTarget, RefreshOptions, RemoveOptions, ScanOptions};
+use dalsegno::{PinSelection, RefreshOptions, RemoveOptions, ScanOptions};
 use dalsegno_fuzz::world::{CATALOG, NOW, write};
 
 /// Arrays of the seed.
@@ -68,12 +68,12 @@ fn main() {
     registry.refresh(&all, measure, &Silent).unwrap();
     let noted = "run,iteration,dataset,voi\nrun/a,1000,crop,0.5\nrun/a,2000,crop,0.25\nb,9000,,nan";
     registry.score(&score::parse(noted).unwrap()).unwrap();
-    let pinned = PinTarget::Filter(Filter::default().runs(["b"]).iterations([9900.into()]));
+    let pinned = PinSelection::Filter(Filter::default().runs(["b"]).iterations([9900.into()]));
     let (name, reason) = ("paper".parse().unwrap(), Some("figure 2"));
     registry.pin(&name, reason, &pinned).unwrap();
     let one = registry.select(&all).unwrap().swap_remove(0);
     let (name, reason) = ("one".parse().unwrap(), Some("by number"));
-    let one = PinTarget::Artifacts(vec![one]);
+    let one = PinSelection::Artifacts(vec![one]);
     registry.pin(&name, reason, &one).unwrap();
     for (path, keep) in [
         (

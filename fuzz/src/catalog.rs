@@ -17,7 +17,8 @@ use dalsegno::retention::{self, Policy};
 use dalsegno::{DuGroup, ScoreQuery};
 use dalsegno::{GcOptions, GcRequest, GcRules};
 use dalsegno::{
-    PinTarget, RefreshOptions, Registry, RemoveOptions, RestoreTarget, ScanOptions, VerifyOptions,
+    PinSelection, RefreshOptions, Registry, RemoveOptions, RestoreTarget, ScanOptions,
+    VerifyOptions,
 };
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -249,7 +250,7 @@ fn look(registry: &Registry) {
         assert!(path.starts_with(registry.base()), "{}", path.display());
         assert!(!serde_json::to_string(&artifact).unwrap().is_empty());
         given(registry.artifacts_ever_at(&path));
-        given(registry.gone_from(&path));
+        given(registry.former_at(&path));
     }
     given(registry.iterations(&Filter::default(), |_| Ok(())));
     given(registry.runs(&Filter::default(), |_| Ok(())));
@@ -303,7 +304,7 @@ fn change(registry: &Registry, work: Work) {
                 measure: true,
             };
             given(registry.refresh(&all(), options, &Silent));
-            let pin = PinTarget::Filter(all());
+            let pin = PinSelection::Filter(all());
             given(registry.pin(&"new".parse().unwrap(), Some("why"), &pin));
             for artifact in given(registry.select(&all())).unwrap_or_default() {
                 given(registry.seal(&dalsegno::Target::Id(artifact.id)));

@@ -56,7 +56,7 @@ const IS_OFF: bool = cfg!(dalsegno_bench_without_history);
 pub(super) struct Journal<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) transaction: &'a Transaction<'a>,
-    doing: NewOperation<'a>,
+    operation: NewOperation<'a>,
     pub(super) who: &'a Agent,
     agent: &'a Cell<Option<i64>>,
     /// Number of this operation, and the hash of the one before it.
@@ -73,7 +73,7 @@ impl Catalog {
     /// returns `Ok`. `durably`: whatever the handle promises, the commit survives a power cut.
     pub(super) fn operate<T, E: From<CatalogError>>(
         &self,
-        doing: NewOperation<'_>,
+        operation: NewOperation<'_>,
         durably: bool,
         change: impl FnOnce(&Journal<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
@@ -81,12 +81,12 @@ impl Catalog {
             path: self.path.clone(),
         })?;
         let agent = Cell::new(self.agent_id());
-        let label = doing.action.activity();
+        let label = operation.action.activity();
         let operate = |transaction: &Transaction<'_>| -> Result<T, E> {
             let journal = Journal {
                 catalog: self,
                 transaction,
-                doing,
+                operation,
                 who,
                 agent: &agent,
                 after: match IS_OFF {
@@ -263,10 +263,10 @@ impl Journal<'_> {
             &images,
             &Fields {
                 id,
-                at: self.doing.at.0,
+                at: self.operation.at.0,
                 agent: self.who,
-                action: self.doing.action.as_str(),
-                reason: self.doing.reason,
+                action: self.operation.action.as_str(),
+                reason: self.operation.reason,
                 detail: detail.as_deref(),
                 images: self.images.get(),
             },
@@ -277,10 +277,10 @@ impl Journal<'_> {
             .and_then(|mut statement| {
                 statement.execute(params![
                     id,
-                    self.doing.at.0,
+                    self.operation.at.0,
                     agent,
-                    self.doing.action.as_str(),
-                    self.doing.reason,
+                    self.operation.action.as_str(),
+                    self.operation.reason,
                     detail,
                     self.images.get(),
                     hash.0

@@ -65,13 +65,13 @@ impl Catalog {
     /// [`CatalogError`]; then nothing is noted.
     pub fn observe(
         &self,
-        doing: NewOperation<'_>,
+        operation: NewOperation<'_>,
         notes: &[ObservedRow],
     ) -> Result<u64, CatalogError> {
         if notes.is_empty() {
             return Ok(0);
         }
-        self.operate(doing, false, |journal| {
+        self.operate(operation, false, |journal| {
             let mut changed = 0;
             for note in notes {
                 let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {

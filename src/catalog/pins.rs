@@ -162,12 +162,12 @@ impl Catalog {
         what: Bound<'_>,
         now: Timestamp,
     ) -> Result<PinChange, CatalogError> {
-        let doing = NewOperation {
+        let operation = NewOperation {
             action: Action::Pin,
             at: now,
             reason,
         };
-        self.operate(doing, true, |journal| {
+        self.operate(operation, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
             let actor = &journal.who.actor;
             let (pin, whole) = match on.by_name(name)? {

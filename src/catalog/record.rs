@@ -42,16 +42,16 @@ pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
 /// tables of names and pins first.
 pub(super) const IS_AT: &str = "SELECT 1 FROM artifact WHERE container_id = ?1 AND array = ?2";
 /// Rows that one statement inserts; with more it takes no less time a row.
-const TOGETHER: usize = 16;
+const ROWS_PER_INSERT: usize = 16;
 
 /// Whether there is a row at a place, or at one between two of a container.
 pub(super) const ARE_BETWEEN: &str =
     "SELECT 1 FROM artifact WHERE container_id = ?1 AND array BETWEEN ?2 AND ?3";
-/// Inserts rows for [`TOGETHER`] artifacts.
+/// Inserts rows for [`ROWS_PER_INSERT`] artifacts.
 pub(super) static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
     let columns = row_columns!();
     let row = format!("({})", rows::marks(columns));
-    let rows = vec![row; TOGETHER].join(", ");
+    let rows = vec![row; ROWS_PER_INSERT].join(", ");
     format!("INSERT INTO artifact ({columns}) VALUES {rows}")
 });
 
@@ -96,11 +96,11 @@ impl Catalog {
     /// Whatever `record` returns; then nothing is recorded.
     pub fn record<T, E: From<CatalogError>>(
         &self,
-        doing: NewOperation<'_>,
+        operation: NewOperation<'_>,
         record: impl FnOnce(&mut Recorder<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.operate(doing, false, |journal| {
-            record(&mut Recorder::new(journal, doing.at))
+        self.operate(operation, false, |journal| {
+            record(&mut Recorder::new(journal, operation.at))
         })
     }
 }
@@ -291,11 +291,11 @@ impl Recorder<'_> {
     /// [`CatalogError`].
     pub fn adopt_all(&mut self, found: &[&ScannedArtifact]) -> Result<AdoptCounts, CatalogError> {
         let mut adopted = AdoptCounts::default();
-        for found in found.chunks(TOGETHER) {
+        for found in found.chunks(ROWS_PER_INSERT) {
             // A shorter last chunk goes row by row, so that one statement serves all chunks.
-            if found.len() == TOGETHER && self.are_new(found)? {
+            if found.len() == ROWS_PER_INSERT && self.are_new(found)? {
                 self.insert_together(found)?;
-                adopted.new += TOGETHER as u64;
+                adopted.new += ROWS_PER_INSERT as u64;
                 continue;
             }
             for found in found {
@@ -326,7 +326,7 @@ impl Recorder<'_> {
         Ok(!is_any.map_err(sql)?)
     }
 
-    /// Makes rows for [`TOGETHER`] artifacts.
+    /// Makes rows for [`ROWS_PER_INSERT`] artifacts.
     fn insert_together(&mut self, found: &[&ScannedArtifact]) -> Result<(), CatalogError> {
         let (now, mut next) = (self.now, 1);
         for found in found {
@@ -350,7 +350,7 @@ impl Recorder<'_> {
         // AUTOINCREMENT: each row got the id after the highest that ever was, so they are
         // consecutive.
         let last = self.transaction.last_insert_rowid();
-        let ids = last - (TOGETHER as i64 - 1)..=last;
+        let ids = last - (ROWS_PER_INSERT as i64 - 1)..=last;
         let copy = once(&mut self.copy, self.transaction, COPY).map_err(sql)?;
         let columns = found.iter().map(|found| columns_of(found, now));
         self.journal.images_of_new(ids, copy, columns)

@@ -161,10 +161,10 @@ impl Catalog {
     /// Whatever `change` returns, and [`CatalogError`]; then nothing is changed.
     pub fn change<T, E: From<CatalogError>>(
         &self,
-        doing: NewOperation<'_>,
+        operation: NewOperation<'_>,
         change: impl FnOnce(&Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        self.operate(doing, true, |journal| {
+        self.operate(operation, true, |journal| {
             change(&Change {
                 catalog: self,
                 transaction: journal.transaction,

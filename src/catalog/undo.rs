@@ -32,12 +32,12 @@ impl Catalog {
     ///
     /// # Errors
     /// [`UndoError::Already`] if nothing of it is bound any more.
-    pub fn undo_pin(
+    pub fn release_bound_by(
         &self,
         operation: &Operation,
-        doing: NewOperation<'_>,
+        reversal: NewOperation<'_>,
     ) -> Result<PinChange, CatalogError> {
-        self.operate(doing, true, |journal| {
+        self.operate(reversal, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
             let bound = self.untouched(journal, operation)?;
             let name = bound.pin;
@@ -90,12 +90,12 @@ impl Catalog {
     /// # Errors
     /// [`UndoError::Already`] if all of it is bound, [`PinError::Taken`] if the pin is there
     /// for another reason.
-    pub fn undo_unpin(
+    pub fn bind_released_by(
         &self,
         operation: &Operation,
-        doing: NewOperation<'_>,
+        reversal: NewOperation<'_>,
     ) -> Result<PinChange, CatalogError> {
-        self.operate(doing, true, |journal| {
+        self.operate(reversal, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
             let Some(Detail::PinReleased(free)) = &operation.detail else {
                 return Err(self.no_detail("it does not say what the pin binds no more"));
@@ -110,7 +110,7 @@ impl Catalog {
                 }
                 None => {
                     change.whole = true;
-                    on.insert(name, reason, doing.at, &journal.who.actor)?
+                    on.insert(name, reason, reversal.at, &journal.who.actor)?
                 }
             };
             for scope in &free.scopes {
@@ -150,10 +150,10 @@ impl Catalog {
     /// # Errors
     /// [`UndoError::Changed`] if a score is not what the operation left, [`UndoError::Already`]
     /// if every one is what it was before; then nothing is changed.
-    pub fn undo_scores(
+    pub fn reset_scores_of(
         &self,
         operation: &Operation,
-        at: NewOperation<'_>,
+        reversal: NewOperation<'_>,
     ) -> Result<u64, CatalogError> {
         let changes = self.score_changes(operation)?;
         let none_before = changes.iter().all(|change| change.before.is_none());
@@ -161,7 +161,7 @@ impl Catalog {
             true => Action::Unscore,
             false => Action::Score,
         };
-        self.record(NewOperation { action, ..at }, |recorder| {
+        self.record(NewOperation { action, ..reversal }, |recorder| {
             let mut changed = None;
             let mut as_before = 0;
             for change in &changes {

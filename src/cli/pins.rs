@@ -7,7 +7,7 @@ use super::render::{self, Align, Column, Record, count, short_time};
 use super::subjects::Subjects;
 use crate::catalog::PinChange;
 use crate::model::pin::{Pin, PinName};
-use crate::registry::{PinTarget, Registry};
+use crate::registry::{PinSelection, Registry};
 
 impl Record for Pin {
     const NAME: &'static str = "pins";
@@ -72,13 +72,13 @@ pub(super) fn target(
     registry: &Registry,
     subjects: &Subjects,
     verb: &str,
-) -> Result<PinTarget, Failure> {
+) -> Result<PinSelection, Failure> {
     if let Some(filter) = subjects.only_selection() {
-        return Ok(PinTarget::Filter(filter));
+        return Ok(PinSelection::Filter(filter));
     }
     let mut artifacts = Vec::new();
     let command = format!("{verb} NAME");
-    for chosen in subjects.choose(context, registry, &command, verb)? {
+    for chosen in subjects.to_remove(context, registry, &command, verb)? {
         if chosen.whole_container {
             artifacts.extend(registry.in_container(&chosen.artifact)?);
         } else {
@@ -87,7 +87,7 @@ pub(super) fn target(
     }
     artifacts.sort_by_key(|artifact| artifact.id);
     artifacts.dedup_by_key(|artifact| artifact.id);
-    Ok(PinTarget::Artifacts(artifacts))
+    Ok(PinSelection::Artifacts(artifacts))
 }
 
 /// Writes the pin as it is now to stdout, if JSON was asked for.

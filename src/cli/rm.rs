@@ -113,7 +113,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     };
     let chosen = command
         .subjects
-        .choose(context, &registry, "rm", "remove")?;
+        .to_remove(context, &registry, "rm", "remove")?;
     let plan = registry.plan_removal(chosen)?;
     let format = context.format(command.output);
     if plan.items.is_empty() {
@@ -133,7 +133,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         unchanged: false,
     };
     if command.dry_run {
-        let bound = registry.bound(&plan, &options)?;
+        let bound = registry.protected(&plan, &options)?;
         return show_plan(context, &registry, &plan, &bound, format);
     }
     if !command.yes {

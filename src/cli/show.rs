@@ -6,7 +6,7 @@ use super::artifacts::user_name;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
-use super::gone::Shown;
+use super::former::Shown;
 use super::render::{Rows, escape, or_dash, size_text};
 use super::subjects::Subjects;
 use crate::model::artifact::{Artifact, Origin};
@@ -34,7 +34,7 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
                 context.line("")?;
             }
             let mut lines = describe(shown.artifact());
-            if let Shown::Gone(_) = shown {
+            if let Shown::Former(_) = shown {
                 let state = lines.iter_mut().filter(|(name, _)| *name == "state");
                 state.for_each(|(_, value)| *value = format!("removed; it was {value}"));
             }
@@ -61,16 +61,16 @@ fn find(
 ) -> Result<Vec<Shown>, Failure> {
     let mut found = Vec::new();
     for target in subjects.targets(context, registry, "show", "show")? {
-        let gone = match (registry.get(&target)?, &target) {
+        let former = match (registry.get(&target)?, &target) {
             (Some(artifact), _) => {
                 found.push(Shown::Here(Box::new(artifact)));
                 continue;
             }
-            (None, Target::Path(path)) => registry.gone_from(path)?.into_iter().next(),
+            (None, Target::Path(path)) => registry.former_at(path)?.into_iter().next(),
             (None, _) => None,
         };
-        let gone = gone.ok_or_else(|| registry.not_recorded(&target))?;
-        found.push(Shown::Gone(Box::new(gone)));
+        let former = former.ok_or_else(|| registry.not_recorded(&target))?;
+        found.push(Shown::Former(Box::new(former)));
     }
     let selected = subjects.selected(registry)?.into_iter();
     found.extend(selected.map(|artifact| Shown::Here(Box::new(artifact))));

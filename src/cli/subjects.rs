@@ -7,7 +7,7 @@ use super::fail::Failure;
 use super::selection::Selection;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::filter::Filter;
-use crate::ops::remove::Chosen;
+use crate::ops::remove::ArtifactToRemove;
 use crate::registry::{Registry, Target};
 
 /// The artifacts that a command works on.
@@ -41,22 +41,22 @@ impl Subjects {
     }
 
     /// Finds them for a removal: a container that is named by path or kind includes what is in it.
-    pub(super) fn choose(
+    pub(super) fn to_remove(
         &self,
         context: &Context,
         registry: &Registry,
         command: &str,
         verb: &str,
-    ) -> Result<Vec<Chosen>, Failure> {
+    ) -> Result<Vec<ArtifactToRemove>, Failure> {
         let mut chosen = Vec::new();
         for target in self.targets(context, registry, command, verb)? {
-            chosen.extend(registry.choose(&target)?);
+            chosen.extend(registry.to_remove(&target)?);
         }
         let kinds = self.selection.filter().kinds;
         chosen.extend(self.selected(registry)?.into_iter().map(|artifact| {
             let kind = artifact.key.kind();
             let whole_container = kind.is_container() && kinds.contains(&kind);
-            Chosen {
+            ArtifactToRemove {
                 artifact,
                 whole_container,
             }

@@ -9,7 +9,7 @@ use super::pins::{target, write};
 use super::render::count;
 use super::subjects::Subjects;
 use crate::model::pin::PinName;
-use crate::registry::{PinTarget, Registry, Target};
+use crate::registry::{PinSelection, Registry, Target};
 
 /// Remove a pin, entirely or from some artifacts
 ///
@@ -54,11 +54,11 @@ fn still_bound(
     context: &Context,
     registry: &Registry,
     name: &PinName,
-    target: Option<&PinTarget>,
+    target: Option<&PinSelection>,
 ) -> Result<(), Failure> {
     let artifacts = match target {
-        Some(PinTarget::Filter(filter)) => registry.select(filter)?,
-        Some(PinTarget::Artifacts(artifacts)) => {
+        Some(PinSelection::Filter(filter)) => registry.select(filter)?,
+        Some(PinSelection::Artifacts(artifacts)) => {
             // Read again, because the call has changed their pins.
             let mut now = Vec::new();
             for artifact in artifacts {

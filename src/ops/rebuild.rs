@@ -187,7 +187,7 @@ impl Rebuilding<'_> {
             RebuildFrom::Disk => None,
             _ => backup::hold(self.backups, self.path, self.lock_timeout)?,
         };
-        let backup = self.choose(known.as_deref(), &mut refused)?;
+        let backup = self.choose_backup(known.as_deref(), &mut refused)?;
         self.monitor.end();
         let wal = self.network.is_none();
         match &backup {
@@ -232,7 +232,7 @@ impl Rebuilding<'_> {
             .problems
             .extend(recovery.problems.into_iter().filter(is_new));
         self.compare(&catalog, &mut report)?;
-        catalog.change(self.doing(), |change| {
+        catalog.change(self.new_operation(), |change| {
             change.add_detail(Detail::CatalogRebuilt(CatalogRebuilt {
                 cause: report.cause.clone(),
                 backup: report.backup.as_ref().map(|backup| BackupUsed {
@@ -249,12 +249,12 @@ impl Rebuilding<'_> {
         Ok(report)
     }
 
-    fn doing(&self) -> NewOperation<'static> {
+    fn new_operation(&self) -> NewOperation<'static> {
         NewOperation::new(Action::Rebuild, self.clock.now())
     }
 
     /// The backup to begin with.
-    fn choose(
+    fn choose_backup(
         &self,
         known: Option<&str>,
         refused: &mut Vec<RefusedBackup>,
@@ -315,7 +315,7 @@ impl Rebuilding<'_> {
                 Some(trash) => trash.folder(id)?,
                 None => None,
             };
-            catalog.change(self.doing(), |change| {
+            catalog.change(self.new_operation(), |change| {
                 self.settle_kept(change, id, items, folder.as_ref())
             })?;
         }
@@ -329,7 +329,7 @@ impl Rebuilding<'_> {
             let folder = trash.folder(&id).map_err(Error::from);
             let entered = folder.and_then(|folder| match folder {
                 None => Ok(Entered::ByRecovery),
-                Some(folder) => catalog.change(self.doing(), |change| {
+                Some(folder) => catalog.change(self.new_operation(), |change| {
                     self.enter(catalog, change, &id, &folder)
                 }),
             });

@@ -230,18 +230,18 @@ fn settle(
         return Ok(Settled::Nothing);
     };
     catalog.forget_failed_commits()?;
-    let doing = NewOperation {
+    let operation = NewOperation {
         reason,
         ..NewOperation::new(Action::Recover, now)
     };
-    catalog.change(doing, |change| {
+    catalog.change(operation, |change| {
         let Some(folder) = trash.folder(id)? else {
             return Ok(Settled::Nothing);
         };
         match change.removal(id)? {
-            None => undo_removal(base, change, &trash, &folder, id, now),
+            None => roll_back_removal(base, change, &trash, &folder, id, now),
             Some(open) if open.state == RemovalState::Kept => {
-                undo_restore(base, change, &folder, id)
+                roll_back_restore(base, change, &folder, id)
             }
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
             Some(open) => match trash.remove_folder(id)? {
@@ -260,7 +260,7 @@ fn settle(
     })
 }
 
-fn undo_removal(
+fn roll_back_removal(
     base: &Base,
     change: &Change<'_>,
     trash: &Trash,
@@ -296,7 +296,7 @@ fn undo_removal(
     }
     let mut here = Vec::new();
     for item in &items.items {
-        remove::place_of(&item.path)?;
+        remove::checked_location(&item.path)?;
         if !folder.has(item.item)? {
             continue;
         }
@@ -339,7 +339,7 @@ fn undo_removal(
     change.begin_removal(id, now, change.actor(), Some(reason), &open)?;
     for item in occupied {
         change.add_item(id, item.item, &item.path)?;
-        let place = remove::place_of(&item.path)?;
+        let place = remove::checked_location(&item.path)?;
         let artifacts = match &place.array {
             None => change.in_container(&place.container)?,
             Some(_) => change.at(&place)?.into_iter().collect(),
@@ -351,7 +351,7 @@ fn undo_removal(
     Ok(Settled::Undone)
 }
 
-fn undo_restore(
+fn roll_back_restore(
     base: &Base,
     change: &Change<'_>,
     folder: &TrashFolder,
@@ -365,7 +365,7 @@ fn undo_restore(
     let mut dirty = DirtyFolders::default();
     let mut is_undone = false;
     for item in &items.items {
-        remove::place_of(&item.path)?;
+        remove::checked_location(&item.path)?;
         // A note is input too: what it may take is what the catalog says was on its way back.
         if change.path_of_item(id, item.item)?.as_ref() != Some(&item.path) {
             return Ok(Settled::Problem(format!(

@@ -183,7 +183,7 @@ fn look_at(
             Event::Looked(id, seen) => {
                 report.present += u64::from(seen.is_some());
                 if let Some(artifact) = states.get(&id) {
-                    notes.push(note(artifact, seen, None));
+                    notes.push(observed_row(artifact, seen, None));
                 }
             }
             Event::Notice(finding) => report.findings.push(finding),
@@ -218,7 +218,7 @@ pub(crate) fn subject(kind: Kind) -> Expected {
 }
 
 /// The observation of an artifact whose data was looked for.
-pub(crate) fn note(
+pub(crate) fn observed_row(
     artifact: &Artifact,
     seen: Option<Observation>,
     seal: Option<Seal>,

@@ -31,7 +31,7 @@ use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::operation::NewOperation;
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
-use crate::ops::remove::place_of;
+use crate::ops::remove::checked_location;
 use crate::ops::{target, trash};
 use crate::store::{Base, DirtyFolders, EntryType, Trash, TrashFolder, TrashItem, entry_at};
 
@@ -129,10 +129,10 @@ pub(crate) fn restore_target(
     catalog: &Catalog,
     base: &Base,
     target: &RestoreTarget,
-    doing: NewOperation<'_>,
+    operation: NewOperation<'_>,
 ) -> Result<RestoreReport, Error> {
-    let removed = restorable(catalog, base, target, doing.at)?;
-    restore(catalog, base, doing, &removed)
+    let removed = restorable(catalog, base, target, operation.at)?;
+    restore(catalog, base, operation, &removed)
 }
 
 /// Brings back the data that these removed artifacts lie in, one removal after the other.
@@ -143,18 +143,18 @@ pub(crate) fn restore_target(
 fn restore(
     catalog: &Catalog,
     base: &Base,
-    doing: NewOperation<'_>,
-    chosen: &[RemovedArtifact],
+    operation: NewOperation<'_>,
+    artifacts: &[RemovedArtifact],
 ) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
-    let mut removals: BTreeMap<&RemovalId, Chosen> = BTreeMap::new();
-    for removed in chosen {
-        let of_removal = removals.entry(&removed.removal).or_default();
+    let mut removals: BTreeMap<&RemovalId, Part> = BTreeMap::new();
+    for removed in artifacts {
+        let part = removals.entry(&removed.removal).or_default();
         match removed.item {
             Some(item) => {
-                of_removal.items.insert(item);
+                part.items.insert(item);
             }
-            None => of_removal.rows.push(removed.artifact.clone()),
+            None => part.rows.push(removed.artifact.clone()),
         }
     }
     let trash = match Trash::open(base)? {
@@ -162,8 +162,8 @@ fn restore(
         None if removals.is_empty() => return Ok(report),
         None => Trash::open_or_create(base)?,
     };
-    for (id, of_removal) in removals {
-        restore_one(catalog, base, &trash, doing, id, of_removal, &mut report)?;
+    for (id, part) in removals {
+        restore_one(catalog, base, &trash, operation, id, part, &mut report)?;
         report.removals.push(id.clone());
     }
     Ok(report)
@@ -171,7 +171,7 @@ fn restore(
 
 /// The part of one removal that comes back.
 #[derive(Default)]
-struct Chosen {
+struct Part {
     items: BTreeSet<u32>,
     /// Artifacts that had no data.
     rows: Vec<Artifact>,
@@ -181,22 +181,22 @@ fn restore_one(
     catalog: &Catalog,
     base: &Base,
     trash: &Trash,
-    doing: NewOperation<'_>,
+    operation: NewOperation<'_>,
     id: &RemovalId,
-    chosen: Chosen,
+    part: Part,
     report: &mut RestoreReport,
 ) -> Result<(), Error> {
     let folder = trash.folder(id)?;
     let mut moved = Vec::new();
     let mut is_committing = false;
-    let outcome = catalog.change(doing, |change| {
-        let artifacts = bring_back(
+    let outcome = catalog.change(operation, |change| {
+        let artifacts = restore_part(
             base,
             change,
             folder.as_ref(),
-            doing.at,
+            operation.at,
             id,
-            chosen,
+            part,
             &mut moved,
         )?;
         is_committing = true;
@@ -208,11 +208,11 @@ fn restore_one(
             report.artifacts.extend(artifacts);
         }
         Err(error) => {
-            let can_undo = !is_committing || catalog.forget_failed_commits().is_ok();
+            let can_roll_back = !is_committing || catalog.forget_failed_commits().is_ok();
             if let Some(folder) = &folder
-                && can_undo
+                && can_roll_back
             {
-                undo(base, folder, &moved);
+                roll_back(base, folder, &moved);
             }
             return Err(error);
         }
@@ -227,13 +227,13 @@ fn restore_one(
     Ok(())
 }
 
-fn bring_back(
+fn restore_part(
     base: &Base,
     change: &Change<'_>,
     folder: Option<&TrashFolder>,
     now: Timestamp,
     id: &RemovalId,
-    chosen: Chosen,
+    part: Part,
     moved: &mut Vec<TrashItem>,
 ) -> Result<Vec<Artifact>, Error> {
     match change.removal(id)? {
@@ -247,15 +247,15 @@ fn bring_back(
         }
         Some(_) => {}
     }
-    let mut artifacts = chosen.rows;
+    let mut artifacts = part.rows;
     let mut items = Vec::new();
-    for number in chosen.items {
+    for number in part.items {
         let rows = change.of_item(id, number)?;
         let lost = || Error::NotInTrash {
             what: format!("item {number} of removal {id}"),
         };
         let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
-        place_of(&path)?;
+        checked_location(&path)?;
         let form = form_of(&rows, &path);
         let entry = match folder {
             Some(folder) => folder.identify(number, form)?.ok_or_else(lost)?,
@@ -335,7 +335,7 @@ fn form_of(rows: &[Artifact], path: &str) -> EntryType {
 
 /// Moves items that were restored already into the trash again. The next open for writing moves
 /// those that this cannot.
-fn undo(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
+fn roll_back(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
     let mut dirty = DirtyFolders::default();
     let mut is_back = true;
     for item in moved {

@@ -30,7 +30,7 @@ use crate::store::{
 /// Arrays that one transaction adopts.
 const BATCH: usize = 4096;
 /// Arrays that are handed to the catalog together.
-const TOGETHER: usize = 128;
+const ROWS_PER_CALL: usize = 128;
 
 /// What to scan for, and how.
 #[derive(Debug, Clone, Default)]
@@ -216,8 +216,8 @@ fn adopt(
     next: &mut i64,
     batch: &[ScannedArtifact],
 ) -> Result<AdoptCounts, Error> {
-    let doing = NewOperation::new(Action::Scan, clock.now());
-    let (is_alone, adopted) = catalog.record(doing, |recorder| {
+    let operation = NewOperation::new(Action::Scan, clock.now());
+    let (is_alone, adopted) = catalog.record(operation, |recorder| {
         let mut adopted = AdoptCounts::default();
         let is_alone = recorder.operation() == *next;
         let mut take_in = |found: &[&ScannedArtifact]| {
@@ -225,20 +225,20 @@ fn adopt(
             Ok::<_, Error>(())
         };
         if is_alone {
-            for together in batch.chunks(TOGETHER) {
+            for together in batch.chunks(ROWS_PER_CALL) {
                 take_in(&together.iter().collect::<Vec<_>>())?;
             }
         } else {
             // The lock is held, so no removal is under way and these answers stay true. They are
             // read beside the writing, to hold the lock for less time.
             std::thread::scope(|scope| {
-                let (sender, answers) = mpsc::sync_channel(BATCH / TOGETHER);
+                let (sender, answers) = mpsc::sync_channel(BATCH / ROWS_PER_CALL);
                 scope.spawn(move || {
                     let mut absence = AbsenceCheck::new(base);
                     let mut is_there =
                         |found: &&ScannedArtifact| !absence.is_absent(&found.location.path());
                     batch
-                        .chunks(TOGETHER)
+                        .chunks(ROWS_PER_CALL)
                         .map(|together| together.iter().filter(&mut is_there).collect())
                         // The receiver is gone only if writing has failed.
                         .try_for_each(|there: Vec<_>| sender.send(there))

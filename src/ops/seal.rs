@@ -75,7 +75,7 @@ pub(crate) fn seal(
             at: now,
             content: content.map(|content| content.hash),
         };
-        notes.push(refresh::note(artifact, Some(*sight), Some(seal)));
+        notes.push(refresh::observed_row(artifact, Some(*sight), Some(seal)));
     }
     catalog.observe(NewOperation::new(Action::Seal, now), &notes)?;
     Ok(())
@@ -97,11 +97,11 @@ pub(crate) fn unseal(
     if sealed.is_empty() {
         return Ok(0);
     }
-    let doing = NewOperation {
+    let operation = NewOperation {
         reason: Some("to be written again"),
         ..NewOperation::new(Action::Seal, now)
     };
-    catalog.record(doing, |recorder| {
+    catalog.record(operation, |recorder| {
         let mut changed = 0;
         for artifact in sealed {
             let row = recorder.artifact(artifact.id)?;

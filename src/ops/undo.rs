@@ -46,7 +46,7 @@ pub(crate) fn undo(
     let found = catalog.operation(id)?;
     let (operation, _) = found.ok_or_else(|| refused(UndoError::Unknown { id }))?;
     let reason = format!("undo of operation {id}");
-    let doing = |action| NewOperation {
+    let new_operation = |action| NewOperation {
         action,
         at: now,
         reason: Some(&reason),
@@ -63,19 +63,20 @@ pub(crate) fn undo(
             let removal = kept_removal(catalog, &operation)?;
             let target = RestoreTarget::Removal(removal);
             report.artifacts =
-                restore::restore_target(catalog, base, &target, doing(Action::Restore))?.artifacts;
+                restore::restore_target(catalog, base, &target, new_operation(Action::Restore))?
+                    .artifacts;
         }
         Action::Pin => {
-            let change = catalog.undo_pin(&operation, doing(Action::Unpin))?;
+            let change = catalog.release_bound_by(&operation, new_operation(Action::Unpin))?;
             report.pin = Some(change);
         }
         Action::Unpin => {
-            let change = catalog.undo_unpin(&operation, doing(Action::Pin))?;
+            let change = catalog.bind_released_by(&operation, new_operation(Action::Pin))?;
             report.pin = Some(change);
         }
         Action::Score | Action::Unscore => {
-            let doing = doing(operation.action);
-            report.scores = catalog.undo_scores(&operation, doing)?;
+            let reset = new_operation(operation.action);
+            report.scores = catalog.reset_scores_of(&operation, reset)?;
         }
         action => {
             let why = why_never(action);

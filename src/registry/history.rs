@@ -15,14 +15,14 @@ use crate::ops::undo::{self, UndoReport};
 
 /// An artifact that was removed, and the state of its removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gone {
+pub struct FormerArtifact {
     /// The row as it was.
     pub removed: RemovedArtifact,
     /// Who removed it, when and why.
     pub removal: Removal,
 }
 
-impl Gone {
+impl FormerArtifact {
     /// Whether its data is in the trash, from which it can be restored.
     #[must_use]
     pub fn can_be_restored(&self) -> bool {
@@ -97,8 +97,8 @@ impl Registry {
     ///
     /// # Errors
     /// As [`Registry::artifacts_ever_at`].
-    pub fn gone_from(&self, path: &Path) -> Result<Vec<Gone>> {
-        let mut gone = Vec::new();
+    pub fn former_at(&self, path: &Path) -> Result<Vec<FormerArtifact>> {
+        let mut former = Vec::new();
         for removed in self
             .catalog
             .removed_from(&target::location(&self.base, path)?)?
@@ -106,13 +106,14 @@ impl Registry {
             let id = &removed.removal;
             let removal = self.removal(id)?;
             let removal = removal.ok_or_else(|| Error::NoRemoval { id: id.to_string() })?;
-            gone.push(Gone { removed, removal });
+            former.push(FormerArtifact { removed, removal });
         }
-        gone.sort_by(|a, b| {
-            let of = |gone: &Gone| (gone.removal.removed_at, gone.removed.artifact.id);
+        former.sort_by(|a, b| {
+            let of =
+                |former: &FormerArtifact| (former.removal.removed_at, former.removed.artifact.id);
             of(b).cmp(&of(a))
         });
-        Ok(gone)
+        Ok(former)
     }
 
     /// Undoes an operation: restores what it removed from the trash, unpins what it pinned, pins

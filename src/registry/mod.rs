@@ -43,9 +43,9 @@ use crate::ops::target;
 use crate::store::Base;
 
 pub use crate::ops::target::Target;
-pub use history::Gone;
+pub use history::FormerArtifact;
 pub use options::Options;
-pub use pinning::PinTarget;
+pub use pinning::PinSelection;
 
 /// An open base directory and its catalog.
 ///
@@ -182,8 +182,8 @@ impl Registry {
             });
         }
         let record = |recorder: &mut crate::catalog::Recorder<'_>| recorder.record(key);
-        let doing = NewOperation::new(Action::Record, self.clock.now());
-        Ok(self.catalog.record(doing, record)?)
+        let operation = NewOperation::new(Action::Record, self.clock.now());
+        Ok(self.catalog.record(operation, record)?)
     }
 
     /// Records many keys in one transaction, all or none.

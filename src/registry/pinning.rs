@@ -11,7 +11,7 @@ use crate::model::score::Score;
 
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PinTarget {
+pub enum PinSelection {
     /// What a filter selects. A filter that names only runs or iterations binds those, with all that
     /// is recorded there later; any other filter binds the artifacts that it selects now.
     Filter(Filter),
@@ -44,16 +44,16 @@ impl Registry {
         &self,
         name: &PinName,
         reason: Option<&str>,
-        target: &PinTarget,
+        target: &PinSelection,
     ) -> Result<PinChange> {
         let now = self.clock.now();
         let pin = |what: Bound<'_>| self.catalog.pin(name, reason, what, now);
         Ok(match target {
-            PinTarget::Filter(filter) => match as_scope(filter) {
+            PinSelection::Filter(filter) => match as_scope(filter) {
                 Some(scope) => pin(Bound::Scopes(&scope))?,
                 None => pin(Bound::Artifacts(&ids(&self.select(filter)?)))?,
             },
-            PinTarget::Artifacts(artifacts) => pin(Bound::Artifacts(&ids(artifacts)))?,
+            PinSelection::Artifacts(artifacts) => pin(Bound::Artifacts(&ids(artifacts)))?,
         })
     }
 
@@ -62,12 +62,12 @@ impl Registry {
     ///
     /// # Errors
     /// [`PinError::Unknown`](crate::model::pin::PinError::Unknown) if there is no pin of this name.
-    pub fn unpin(&self, name: &PinName, target: Option<&PinTarget>) -> Result<PinChange> {
+    pub fn unpin(&self, name: &PinName, target: Option<&PinSelection>) -> Result<PinChange> {
         let unpin = |what: &[Bound<'_>]| self.catalog.unpin(name, what, self.clock.now());
         let (scope, artifacts) = match target {
             None => return Ok(unpin(&[Bound::Everything])?),
-            Some(PinTarget::Artifacts(artifacts)) => (None, ids(artifacts)),
-            Some(PinTarget::Filter(filter)) => (as_scope(filter), ids(&self.select(filter)?)),
+            Some(PinSelection::Artifacts(artifacts)) => (None, ids(artifacts)),
+            Some(PinSelection::Filter(filter)) => (as_scope(filter), ids(&self.select(filter)?)),
         };
         let artifacts = Bound::Artifacts(&artifacts);
         Ok(match &scope {
@@ -100,8 +100,8 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be written.
     pub fn score(&self, scores: &[Score]) -> Result<Vec<bool>> {
-        let doing = NewOperation::new(Action::Score, self.clock.now());
-        self.catalog.record(doing, |recorder| {
+        let operation = NewOperation::new(Action::Score, self.clock.now());
+        self.catalog.record(operation, |recorder| {
             scores
                 .iter()
                 .map(|score| recorder.score(score).map_err(Error::from))
@@ -115,8 +115,8 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be written.
     pub fn unscore(&self, scores: &[Score]) -> Result<u64> {
-        let doing = NewOperation::new(Action::Unscore, self.clock.now());
-        self.catalog.record(doing, |recorder| {
+        let operation = NewOperation::new(Action::Unscore, self.clock.now());
+        self.catalog.record(operation, |recorder| {
             scores.iter().try_fold(0, |gone, score| {
                 Ok::<_, Error>(gone + u64::from(recorder.unscore(score)?))
             })

@@ -10,7 +10,7 @@ use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{Removal, RemovalId, RemovedArtifact, TrashKeep};
 use crate::ops::recover::{self, Pending, Recovery};
 use crate::ops::remove::{
-    self, Chosen, RemovalPlan, RemovalReport, RemoveOptions, Removing, Skipped,
+    self, ArtifactToRemove, RemovalPlan, RemovalReport, RemoveOptions, Removing, Skipped,
 };
 use crate::ops::restore::{self, RestoreReport, RestoreTarget};
 use crate::ops::target::Target;
@@ -42,15 +42,15 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NotRecorded`](crate::Error::NotRecorded) if the target has no row.
-    pub fn choose(&self, target: &Target) -> Result<Vec<Chosen>> {
-        remove::choose(&self.catalog, &self.base, target)
+    pub fn to_remove(&self, target: &Target) -> Result<Vec<ArtifactToRemove>> {
+        remove::artifacts_of_target(&self.catalog, &self.base, target)
     }
 
     /// Decides what a removal of these artifacts moves. Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if something that the decision depends on cannot be read.
-    pub fn plan_removal(&self, chosen: Vec<Chosen>) -> Result<RemovalPlan> {
+    pub fn plan_removal(&self, chosen: Vec<ArtifactToRemove>) -> Result<RemovalPlan> {
         remove::plan(&self.catalog, &self.base, chosen, &Silent)
     }
 
@@ -59,8 +59,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error`](crate::Error) if a best link cannot be read.
-    pub fn bound(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<Vec<Skipped>> {
-        remove::bound(&self.base, plan, options)
+    pub fn protected(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<Vec<Skipped>> {
+        remove::protected(&self.base, plan, options)
     }
 
     /// What a removal works with.
@@ -103,17 +103,17 @@ impl Registry {
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
-        let chosen = remove::choose_selected(&self.catalog, filter, self.clock.now())?;
-        self.remove_chosen(chosen, options, monitor)
+        let chosen = remove::artifacts_of_filter(&self.catalog, filter, self.clock.now())?;
+        self.remove_artifacts(chosen, options, monitor)
     }
 
     /// Removes these artifacts: rows and data, in one transaction.
     ///
     /// # Errors
     /// As [`Registry::remove_planned`].
-    pub fn remove_chosen(
+    pub fn remove_artifacts(
         &self,
-        chosen: Vec<Chosen>,
+        chosen: Vec<ArtifactToRemove>,
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
@@ -131,7 +131,7 @@ impl Registry {
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
-        self.remove_chosen(self.choose(target)?, options, monitor)
+        self.remove_artifacts(self.to_remove(target)?, options, monitor)
     }
 
     /// Removes an artifact, and keeps its data in the trash for as long as the configuration says.
@@ -177,8 +177,8 @@ impl Registry {
     pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
         let now = self.clock.now();
         recover::settle_before_change(&self.catalog, &self.base, now)?;
-        let doing = NewOperation::new(Action::Restore, now);
-        restore::restore_target(&self.catalog, &self.base, target, doing)
+        let operation = NewOperation::new(Action::Restore, now);
+        restore::restore_target(&self.catalog, &self.base, target, operation)
     }
 
     /// Purges the trash, or only what was removed longer ago than `older_than`, and continues

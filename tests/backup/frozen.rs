@@ -252,7 +252,7 @@ fn each_is_worked_on_as_if_it_were_new() {
                 .restore(&RestoreTarget::Path(IN_TRASH.into()))
                 .unwrap();
             assert_eq!(restored.artifacts.len(), 1, "from {version}");
-            assert_eq!(registry.gone_from(GONE.as_ref()).unwrap().len(), 1);
+            assert_eq!(registry.former_at(GONE.as_ref()).unwrap().len(), 1);
         }
         assert!(base.join(IN_TRASH).join(".zarray").exists());
         let options = RemoveOptions {

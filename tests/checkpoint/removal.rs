@@ -314,7 +314,7 @@ fn a_named_container_takes_along_a_checkpoint_in_it() {
     registry.seal(&Target::Key(key.clone())).unwrap();
     common::write_array(&folder.path().join("a/x.zarr/raw"));
     scan(&registry, &[]);
-    let chosen = registry.choose(&target(run)).unwrap();
+    let chosen = registry.to_remove(&target(run)).unwrap();
     let plan = registry.plan_removal(chosen).unwrap();
     assert_eq!(plan.items.len(), 1);
     assert_eq!(

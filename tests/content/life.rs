@@ -99,7 +99,7 @@ fn a_removal_gives_the_hash_back() {
         .collect();
     assert_eq!(manifests.len(), 1);
     assert!(manifests[0].contains(&format!("\"content_hash\":\"{hash}\"")));
-    let gone = registry.gone_from(ARRAY.as_ref()).unwrap();
+    let gone = registry.former_at(ARRAY.as_ref()).unwrap();
     assert_eq!(gone[0].removed.artifact.content_hash, sealed.content_hash);
     let (id, _) = registry.history_head().unwrap();
     registry.undo(id).unwrap();

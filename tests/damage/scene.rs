@@ -13,7 +13,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::{Options, PinTarget, Registry, Target};
+use dalsegno::{Options, PinSelection, Registry, Target};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -105,7 +105,7 @@ fn write_scene(folder: &Path) {
     let keys: Vec<Key> = (0..400).map(|iteration| key("bulk", iteration)).collect();
     registry.record_many(&keys).unwrap();
     let pinned = registry.get(&Target::Path(PINNED.into())).unwrap();
-    let target = PinTarget::Artifacts(vec![pinned.unwrap()]);
+    let target = PinSelection::Artifacts(vec![pinned.unwrap()]);
     let name = "paper".parse().unwrap();
     registry.pin(&name, Some("figure 3"), &target).unwrap();
     let options = RemoveOptions {

@@ -305,7 +305,7 @@ fn write_array(array: &Path) {
 fn remove_keys(registry: &Registry, keys: &[Key], keep: TrashKeep) -> dalsegno::Result<()> {
     let mut chosen = Vec::new();
     for key in keys {
-        chosen.extend(registry.choose(&Target::Key(key.clone()))?);
+        chosen.extend(registry.to_remove(&Target::Key(key.clone()))?);
     }
     let plan = registry.plan_removal(chosen)?;
     let options = RemoveOptions {

@@ -11,7 +11,7 @@ use dalsegno::model::key::{Key, Kind};
 use dalsegno::model::layout;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
-use dalsegno::{Options, PinTarget, RefreshOptions, Registry, ScanOptions, Target};
+use dalsegno::{Options, PinSelection, RefreshOptions, Registry, ScanOptions, Target};
 use tempfile::TempDir;
 
 pub(crate) const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -97,7 +97,7 @@ pub(crate) fn get(registry: &Registry, path: &str) -> Artifact {
 /// Pins the artifact at a path.
 pub(crate) fn pin(registry: &Registry, name: &str, path: &str) {
     let name: PinName = name.parse().unwrap();
-    let target = PinTarget::Artifacts(vec![get(registry, path)]);
+    let target = PinSelection::Artifacts(vec![get(registry, path)]);
     registry.pin(&name, Some("because"), &target).unwrap();
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dalsegno::PinTarget;
+use dalsegno::PinSelection;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::{ChainReport, OperationHash};
 use rusqlite::Connection;
@@ -47,7 +47,7 @@ fn worked_on() -> TempDir {
     let filter = Filter::default().iterations([1.into()]).runs(["mito"]);
     let name = "p".parse().unwrap();
     registry
-        .pin(&name, Some("why"), &PinTarget::Filter(filter))
+        .pin(&name, Some("why"), &PinSelection::Filter(filter))
         .unwrap();
     remove(&registry, ARRAY);
     assert_eq!(registry.history_head().unwrap().0, 6);

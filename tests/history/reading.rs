@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::{Action, HistoryFilter, OperationHash};
 use dalsegno::model::progress::Silent;
-use dalsegno::{Options, PinTarget, Registry};
+use dalsegno::{Options, PinSelection, Registry};
 use rusqlite::Connection;
 
 use crate::{
@@ -26,7 +26,7 @@ fn selections_are_anded_and_the_newest_come_first() {
     registry.record(&key("er/extra.zarr/mesh")).unwrap(); // 3
     registry.score(&[score(1000, "voi", 0.5)]).unwrap(); // 4
     let name = "p".parse().unwrap();
-    let one = PinTarget::Artifacts(vec![artifact.clone()]);
+    let one = PinSelection::Artifacts(vec![artifact.clone()]);
     registry.pin(&name, Some("why"), &one).unwrap(); // 5
     registry.unpin(&name, None).unwrap(); // 6
     remove(&registry, ARRAY); // 7
@@ -73,13 +73,13 @@ fn what_is_gone_still_answers() {
         registry.artifacts_ever_at(path).unwrap(),
         [first.id, second.id]
     );
-    let gone = registry.gone_from(path).unwrap();
+    let gone = registry.former_at(path).unwrap();
     assert_eq!(gone.len(), 2);
     assert_eq!(gone[0].removed.artifact, second);
     assert_eq!(gone[0].removal.reason.as_deref(), Some("superseded"));
     assert!(gone[0].can_be_restored());
     registry.empty_trash(None, &Silent).unwrap();
-    let gone = registry.gone_from(path).unwrap();
+    let gone = registry.former_at(path).unwrap();
     assert!(gone.iter().all(|gone| !gone.can_be_restored()));
     assert_eq!(gone[0].removed.artifact.size, second.size);
     assert!(
@@ -88,7 +88,7 @@ fn what_is_gone_still_answers() {
             .unwrap()
             .is_empty()
     );
-    assert!(registry.gone_from(OTHER.as_ref()).unwrap().is_empty());
+    assert!(registry.former_at(OTHER.as_ref()).unwrap().is_empty());
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn reading_only_answers_and_undoes_nothing() {
     let reader = Options::new().read_only(true).open(folder.path()).unwrap();
     assert_eq!(history(&reader), expected);
     assert!(reader.check_history(None).unwrap().is_whole());
-    assert_eq!(reader.gone_from(ARRAY.as_ref()).unwrap().len(), 1);
+    assert_eq!(reader.former_at(ARRAY.as_ref()).unwrap().len(), 1);
     assert_eq!(crate::code(reader.undo(3)), "read-only");
 }
 
@@ -159,7 +159,7 @@ fn a_catalog_from_before_starts_with_an_empty_history() {
     assert_eq!(registry.history_head().unwrap(), (0, OperationHash::NONE));
     assert!(registry.check_history(None).unwrap().is_whole());
     // For an older removal, the answer comes from the removal itself.
-    assert_eq!(registry.gone_from(OTHER.as_ref()).unwrap().len(), 1);
+    assert_eq!(registry.former_at(OTHER.as_ref()).unwrap().len(), 1);
     registry.record(&key("er/extra.zarr/mesh")).unwrap();
     remove(&registry, ARRAY);
     let actions: Vec<Action> = history(&registry).iter().map(|o| o.action).collect();

@@ -8,7 +8,7 @@ use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::Action;
 use dalsegno::model::progress::Silent;
-use dalsegno::{PinTarget, RefreshOptions, Registry};
+use dalsegno::{PinSelection, RefreshOptions, Registry};
 
 use crate::{
     ARRAY, OTHER, after, array, base, code, get, history, key, made, one, remove, score, target,
@@ -112,8 +112,8 @@ fn operations_of_other_kinds_are_never_undone() {
     assert_eq!(code(registry.undo(-1)), "no-operation");
 }
 
-fn of_run(iteration: Option<i64>) -> PinTarget {
-    PinTarget::Filter(
+fn of_run(iteration: Option<i64>) -> PinSelection {
+    PinSelection::Filter(
         Filter::default()
             .runs(["mito"])
             .iterations(iteration.into_iter().map(Into::into)),
@@ -127,7 +127,7 @@ fn a_pin_lets_go_what_the_operation_bound_and_no_more() {
     let second = array(&registry, OTHER);
     let name = "p".parse().unwrap();
     let artifacts = |all: &[&dalsegno::model::artifact::Artifact]| {
-        PinTarget::Artifacts(all.iter().map(|&artifact| artifact.clone()).collect())
+        PinSelection::Artifacts(all.iter().map(|&artifact| artifact.clone()).collect())
     };
     registry
         .pin(&name, Some("why"), &artifacts(&[&first]))
@@ -167,7 +167,7 @@ fn what_was_unpinned_is_bound_again() {
         .unwrap();
     registry.pin(&name, None, &of_run(None)).unwrap();
     registry
-        .pin(&name, None, &PinTarget::Artifacts(vec![artifact]))
+        .pin(&name, None, &PinSelection::Artifacts(vec![artifact]))
         .unwrap();
     let pins = registry.pins().unwrap();
     registry.unpin(&name, None).unwrap();
@@ -193,7 +193,7 @@ fn what_was_unpinned_and_removed_is_bound_when_it_comes_back() {
     let (_folder, registry) = base();
     let artifact = array(&registry, ARRAY);
     let name = "p".parse().unwrap();
-    let one = PinTarget::Artifacts(vec![artifact]);
+    let one = PinSelection::Artifacts(vec![artifact]);
     registry.pin(&name, Some("why"), &one).unwrap();
     registry.unpin(&name, None).unwrap();
     remove(&registry, ARRAY);

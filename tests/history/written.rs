@@ -8,7 +8,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::operation::{Action, Operation};
 use dalsegno::model::progress::Silent;
-use dalsegno::{PinTarget, RefreshOptions, RestoreTarget};
+use dalsegno::{PinSelection, RefreshOptions, RestoreTarget};
 
 use crate::{
     ARRAY, OTHER, after, array, base, before, code, get, history, kept, key, made, one, open,
@@ -183,7 +183,7 @@ fn pins_and_unpins() {
     let (_folder, registry) = base();
     array(&registry, ARRAY);
     let name = "figure-3".parse().unwrap();
-    let of_run = PinTarget::Filter(filter("mito"));
+    let of_run = PinSelection::Filter(filter("mito"));
     let (operation, images) = one(&registry, Action::Pin, || {
         registry.pin(&name, Some("why"), &of_run).unwrap();
     });
@@ -193,7 +193,7 @@ fn pins_and_unpins() {
     assert_eq!(detail["scopes"][0]["run"], "mito");
     assert_eq!(detail["new"], true);
     assert!(made(&registry, || drop(registry.pin(&name, None, &of_run))).is_empty());
-    let artifacts = PinTarget::Artifacts(vec![get(&registry, ARRAY)]);
+    let artifacts = PinSelection::Artifacts(vec![get(&registry, ARRAY)]);
     let (operation, _) = one(&registry, Action::Pin, || {
         registry.pin(&name, None, &artifacts).unwrap();
     });
@@ -241,7 +241,7 @@ fn what_fails_leaves_no_operation() {
     array(&registry, ARRAY);
     registry.record(&key(OTHER)).unwrap();
     let name = "p".parse().unwrap();
-    let of_run = PinTarget::Filter(filter("mito"));
+    let of_run = PinSelection::Filter(filter("mito"));
     registry.pin(&name, Some("why"), &of_run).unwrap();
     let taken = Key::Output {
         run: "mito".parse().unwrap(),

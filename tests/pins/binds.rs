@@ -11,7 +11,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::{ArrayStore, PinTarget, Registry, RestoreTarget};
+use dalsegno::{ArrayStore, PinSelection, Registry, RestoreTarget};
 
 use crate::child::{ACTION, BASE, command, say};
 use crate::scene::{
@@ -52,7 +52,7 @@ fn an_artifact_with_several_pins_stays_until_the_last_is_gone() {
     let path = prediction(1000);
     pin(&registry, "b", &path);
     pin(&registry, "a", &path);
-    let scope = PinTarget::Filter(iterations("mito", 0, 1500));
+    let scope = PinSelection::Filter(iterations("mito", 0, 1500));
     registry.pin(&name("c"), Some("x"), &scope).unwrap();
     assert_eq!(get(&registry, &path).pins, ["a", "b", "c"]);
     for gone in ["a", "c", "b"] {
@@ -118,7 +118,7 @@ fn what_is_removed_by_force_is_pinned_again_when_it_is_restored() {
     let (_folder, registry) = run();
     let path = prediction(1000);
     pin(&registry, "a", &path);
-    let scope = PinTarget::Filter(iterations("mito", 1000, 1000));
+    let scope = PinSelection::Filter(iterations("mito", 1000, 1000));
     registry.pin(&name("s"), Some("x"), &scope).unwrap();
     let options = RemoveOptions {
         force_pinned: true,
@@ -142,7 +142,7 @@ fn what_is_removed_by_force_is_pinned_again_when_it_is_restored() {
 #[test]
 fn a_pin_on_a_run_binds_what_is_recorded_and_scanned_there_later() {
     let (folder, registry) = run();
-    let scope = PinTarget::Filter(of_run("mito"));
+    let scope = PinSelection::Filter(of_run("mito"));
     let change = registry.pin(&name("whole"), Some("x"), &scope).unwrap();
     assert_eq!(change.artifacts, 3);
     let recorded = prediction(4000);
@@ -170,7 +170,7 @@ fn a_pin_on_a_run_binds_what_is_recorded_and_scanned_there_later() {
 #[test]
 fn a_pin_on_iterations_binds_every_kind_of_them_later_and_no_other_iteration() {
     let (folder, registry) = run();
-    let scope = PinTarget::Filter(iterations("mito", 1500, 2500));
+    let scope = PinSelection::Filter(iterations("mito", 1500, 2500));
     registry.pin(&name("range"), Some("x"), &scope).unwrap();
     for iteration in [1499, 1500, 2500, 2501] {
         write_aged(folder.path(), &prediction(iteration), days(9));
@@ -198,7 +198,7 @@ fn a_pin_on_iterations_binds_every_kind_of_them_later_and_no_other_iteration() {
 #[test]
 fn a_pin_that_comes_between_plan_and_removal_binds() {
     let (_folder, registry) = run();
-    let chosen = registry.choose(&target(&prediction(1000))).unwrap();
+    let chosen = registry.to_remove(&target(&prediction(1000))).unwrap();
     let plan = registry.plan_removal(chosen).unwrap();
     pin(&registry, "late", &prediction(1000));
     let options = RemoveOptions::default();
@@ -210,7 +210,7 @@ fn a_pin_that_comes_between_plan_and_removal_binds() {
 #[test]
 fn a_new_pin_has_a_reason_and_an_old_one_keeps_its_own() {
     let (_folder, registry) = run();
-    let scope = PinTarget::Filter(of_run("mito"));
+    let scope = PinSelection::Filter(of_run("mito"));
     let pin = |reason| match registry.pin(&name("a"), reason, &scope) {
         Ok(_) => "ok",
         Err(error) => error.code(),
@@ -235,11 +235,11 @@ fn a_pin_that_would_bind_nothing_is_not_made() {
         .remove_artifact(&target(&prediction(1000)))
         .unwrap();
     let nothing = [
-        PinTarget::Filter(of_run("unknown")),
-        PinTarget::Filter(iterations("m*", 7, 9)),
-        PinTarget::Filter(of_run("mito").datasets(["unknown"])),
-        PinTarget::Artifacts(Vec::new()),
-        PinTarget::Artifacts(vec![gone]),
+        PinSelection::Filter(of_run("unknown")),
+        PinSelection::Filter(iterations("m*", 7, 9)),
+        PinSelection::Filter(of_run("mito").datasets(["unknown"])),
+        PinSelection::Artifacts(Vec::new()),
+        PinSelection::Artifacts(vec![gone]),
     ];
     for target in nothing {
         let error = registry.pin(&name("a"), Some("x"), &target).unwrap_err();
@@ -256,14 +256,14 @@ fn a_pin_that_would_bind_nothing_is_not_made() {
 fn a_pin_lets_go_in_parts() {
     let (_folder, registry) = run();
     let a = name("a");
-    let scope = |first, last| PinTarget::Filter(iterations("mito", first, last));
+    let scope = |first, last| PinSelection::Filter(iterations("mito", first, last));
     registry.pin(&a, Some("x"), &scope(1000, 1000)).unwrap();
     registry.pin(&a, None, &scope(2000, 2000)).unwrap();
     pin_one(&registry, &a, &prediction(3000));
     pin_one(&registry, &a, &prediction(2000));
 
     // Part of a scope cannot be unpinned.
-    let target = PinTarget::Artifacts(vec![get(&registry, &prediction(2000))]);
+    let target = PinSelection::Artifacts(vec![get(&registry, &prediction(2000))]);
     let change = registry.unpin(&a, Some(&target)).unwrap();
     assert_eq!((change.artifacts, change.whole), (1, false));
     assert_eq!(get(&registry, &prediction(2000)).pins, ["a"]);
@@ -282,7 +282,7 @@ fn a_pin_lets_go_in_parts() {
 }
 
 fn pin_one(registry: &Registry, name: &PinName, path: &str) {
-    let target = PinTarget::Artifacts(vec![get(registry, path)]);
+    let target = PinSelection::Artifacts(vec![get(registry, path)]);
     registry.pin(name, None, &target).unwrap();
 }
 
@@ -290,9 +290,9 @@ fn pin_one(registry: &Registry, name: &PinName, path: &str) {
 fn a_part_of_a_run_is_not_let_go_of_a_pin_on_the_run() {
     let (_folder, registry) = run();
     let a = name("a");
-    let scope = PinTarget::Filter(of_run("mito"));
+    let scope = PinSelection::Filter(of_run("mito"));
     registry.pin(&a, Some("x"), &scope).unwrap();
-    let part = PinTarget::Filter(iterations("mito", 1000, 1000));
+    let part = PinSelection::Filter(iterations("mito", 1000, 1000));
     let change = registry.unpin(&a, Some(&part)).unwrap();
     assert_eq!((change.artifacts, change.whole), (0, false));
     assert_eq!(get(&registry, &prediction(1000)).pins, ["a"]);
@@ -308,7 +308,7 @@ fn pins_are_seen_in_a_read_only_catalog() {
     assert_eq!(get(&registry, &prediction(1000)).pins, ["a"]);
     let pinned = Filter::default().pinned(true);
     assert_eq!(registry.select(&pinned).unwrap().len(), 1);
-    let scope = PinTarget::Filter(of_run("mito"));
+    let scope = PinSelection::Filter(of_run("mito"));
     assert!(registry.pin(&name("b"), Some("x"), &scope).is_err());
     assert!(registry.unpin(&name("a"), None).is_err());
 }

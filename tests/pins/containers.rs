@@ -7,7 +7,7 @@ use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::{PinTarget, Registry};
+use dalsegno::{PinSelection, Registry};
 
 use crate::scene::{base, days, key, of_kinds, paths, pin, prediction, scan, target, write_aged};
 
@@ -29,7 +29,7 @@ fn pin_iteration(registry: &Registry, iteration: i64) {
         .iterations([iteration.into()]);
     let name = "scope".parse().unwrap();
     registry
-        .pin(&name, Some("x"), &PinTarget::Filter(scope))
+        .pin(&name, Some("x"), &PinSelection::Filter(scope))
         .unwrap();
 }
 
@@ -98,7 +98,7 @@ fn unrecorded_data_of_a_pinned_iteration_keeps_its_container() {
 fn what_is_written_of_a_pinned_iteration_after_the_plan_keeps_its_container() {
     let (folder, registry) = run();
     pin_iteration(&registry, 3000);
-    let chosen = registry.choose(&target(CONTAINER)).unwrap();
+    let chosen = registry.to_remove(&target(CONTAINER)).unwrap();
     let plan = registry.plan_removal(chosen).unwrap();
     write_aged(folder.path(), &prediction(3000), days(0));
     let options = RemoveOptions::default();
@@ -113,7 +113,7 @@ fn a_pin_on_the_run_keeps_its_containers() {
     fs::create_dir_all(folder.path().join(CONTAINER)).unwrap();
     fs::write(folder.path().join(CONTAINER).join("notes.txt"), "mine").unwrap();
     registry.record(&key(CONTAINER)).unwrap();
-    let scope = PinTarget::Filter(Filter::default().runs(["mito"]));
+    let scope = PinSelection::Filter(Filter::default().runs(["mito"]));
     let name = "whole".parse().unwrap();
     registry.pin(&name, Some("x"), &scope).unwrap();
     let options = RemoveOptions::default();

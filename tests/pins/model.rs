@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dalsegno::PinTarget;
+use dalsegno::PinSelection;
 use dalsegno::model::filter::{Filter, IterationRange};
 use dalsegno::model::key::Kind;
 use proptest::prelude::*;
@@ -83,18 +83,18 @@ proptest! {
             let known = model.get(&text).cloned();
             match step {
                 Step::Scope(run, range) => {
-                    let target = PinTarget::Filter(filter(run, range));
+                    let target = PinSelection::Filter(filter(run, range));
                     registry.pin(&name, Some("x"), &target).unwrap();
                     let (first, last) = range.unwrap_or_default();
                     model.entry(text).or_default().scopes.push((run, first, last));
                 }
                 Step::One(at) => {
-                    let target = PinTarget::Artifacts(vec![get(&registry, &artifacts[at].2)]);
+                    let target = PinSelection::Artifacts(vec![get(&registry, &artifacts[at].2)]);
                     registry.pin(&name, Some("x"), &target).unwrap();
                     model.entry(text).or_default().ones.insert(at);
                 }
                 Step::LetOneGo(at) => {
-                    let target = PinTarget::Artifacts(vec![get(&registry, &artifacts[at].2)]);
+                    let target = PinSelection::Artifacts(vec![get(&registry, &artifacts[at].2)]);
                     let result = registry.unpin(&name, Some(&target));
                     prop_assert_eq!(result.is_ok(), known.is_some());
                     if let Some(known) = model.get_mut(&text) {
@@ -102,7 +102,7 @@ proptest! {
                     }
                 }
                 Step::LetScopesGo(run) => {
-                    let target = PinTarget::Filter(filter(run, None));
+                    let target = PinSelection::Filter(filter(run, None));
                     let result = registry.unpin(&name, Some(&target));
                     prop_assert_eq!(result.is_ok(), known.is_some());
                     if let Some(known) = model.get_mut(&text) {

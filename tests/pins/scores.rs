@@ -4,7 +4,7 @@ use dalsegno::ScoreQuery;
 use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::name::DatasetName;
 use dalsegno::model::score::{self, Score};
-use dalsegno::{PinTarget, Registry};
+use dalsegno::{PinSelection, Registry};
 
 use crate::scene::{base, key, of_run};
 
@@ -84,7 +84,7 @@ fn taking_a_score_away_makes_no_run_known() {
     registry
         .unscore(&[score("typo", 1, None, "voi", 0.5)])
         .unwrap();
-    let scope = PinTarget::Filter(of_run("typo"));
+    let scope = PinSelection::Filter(of_run("typo"));
     let error = registry.pin(&"a".parse().unwrap(), Some("x"), &scope);
     assert_eq!(error.unwrap_err().code(), "pin-binds-nothing");
 }

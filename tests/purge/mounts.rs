@@ -80,11 +80,11 @@ pub(crate) fn with_mounts(base: &Path) {
     };
     let chosen = [ARRAY, "r/validation.zarr/2/a/prediction"]
         .iter()
-        .flat_map(|path| registry.choose(&Target::Path(path.into())).unwrap())
+        .flat_map(|path| registry.to_remove(&Target::Path(path.into())).unwrap())
         .take(1)
         .chain(
             registry
-                .choose(&target("q/validation.zarr/1/a/prediction"))
+                .to_remove(&target("q/validation.zarr/1/a/prediction"))
                 .unwrap(),
         );
     let plan = registry.plan_removal(chosen.collect()).unwrap();

@@ -6,7 +6,7 @@ use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::score::Score;
-use dalsegno::{PinTarget, RebuildFrom, RebuildOptions, Registry};
+use dalsegno::{PinSelection, RebuildFrom, RebuildOptions, Registry};
 use rusqlite::Connection;
 
 use crate::scene::{
@@ -15,7 +15,7 @@ use crate::scene::{
 
 fn pin(registry: &Registry, name: &str, filter: &Filter) {
     let name: PinName = name.parse().unwrap();
-    let target = PinTarget::Artifacts(registry.select(filter).unwrap());
+    let target = PinSelection::Artifacts(registry.select(filter).unwrap());
     registry.pin(&name, Some("for the paper"), &target).unwrap();
 }
 

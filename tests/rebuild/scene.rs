@@ -290,7 +290,7 @@ pub(crate) fn kept() -> RemoveOptions {
 pub(crate) fn remove(registry: &Registry, paths: &[&str]) -> RemovalId {
     let chosen = paths
         .iter()
-        .flat_map(|path| registry.choose(&target(path)).unwrap())
+        .flat_map(|path| registry.to_remove(&target(path)).unwrap())
         .collect();
     let plan = registry.plan_removal(chosen).unwrap();
     let report = registry.remove_planned(&plan, &kept(), &Silent).unwrap();

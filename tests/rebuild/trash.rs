@@ -152,13 +152,13 @@ fn an_array_that_was_removed_twice_comes_back_from_either() {
 fn known() -> (Scene, RemovalId, Vec<Artifact>) {
     let scene = Scene::recorded(&[A1, A2, A3]);
     let registry = scene.open();
-    let pinned = dalsegno::PinTarget::Artifacts(registry.select(&everything()).unwrap());
+    let pinned = dalsegno::PinSelection::Artifacts(registry.select(&everything()).unwrap());
     let name = "paper".parse().unwrap();
     registry.pin(&name, Some("why"), &pinned).unwrap();
     let rows = rows(&registry).into_values().collect();
     let chosen = [A1, A2, A3]
         .iter()
-        .flat_map(|path| registry.choose(&target(path)).unwrap())
+        .flat_map(|path| registry.to_remove(&target(path)).unwrap())
         .collect();
     let plan = registry.plan_removal(chosen).unwrap();
     let options = dalsegno::RemoveOptions {
@@ -225,7 +225,7 @@ fn what_was_restored_and_removed_again_is_in_the_later_removal() {
     let (scene, id, before) = known();
     let registry = scene.open();
     registry.restore(&RestoreTarget::Path(A2.into())).unwrap();
-    let chosen = registry.choose(&target(A2)).unwrap();
+    let chosen = registry.to_remove(&target(A2)).unwrap();
     let plan = registry.plan_removal(chosen).unwrap();
     let options = dalsegno::RemoveOptions {
         force_pinned: true,

@@ -52,7 +52,7 @@ fn remove_run(registry: &dalsegno::Registry) -> dalsegno::RemovalReport {
 
 fn plan_run(registry: &dalsegno::Registry) -> RemovalPlan {
     let chosen = registry.select(&of_run("r")).unwrap().into_iter();
-    let chosen = chosen.map(|artifact| dalsegno::Chosen {
+    let chosen = chosen.map(|artifact| dalsegno::ArtifactToRemove {
         artifact,
         whole_container: false,
     });
@@ -80,7 +80,7 @@ fn planning_changes_nothing() {
     let (folder, registry) = run();
     let before = tree(&folder.path().join("r"));
     plan_run(&registry);
-    let chosen = registry.choose(&target(CONTAINER)).unwrap();
+    let chosen = registry.to_remove(&target(CONTAINER)).unwrap();
     registry.plan_removal(chosen).unwrap();
     assert_eq!(tree(&folder.path().join("r")), before);
     assert_eq!(paths(&registry).len(), 3);
@@ -175,7 +175,7 @@ fn a_container_that_was_named_takes_everything_and_the_plan_names_what_is_unknow
         let container = folder.path().join(CONTAINER);
         fs::write(container.join("notes.txt"), "x").unwrap();
         write(folder.path(), "r/validation.zarr/9/z/prediction");
-        let chosen = registry.choose(&target(CONTAINER)).unwrap();
+        let chosen = registry.to_remove(&target(CONTAINER)).unwrap();
         let plan = registry.plan_removal(chosen).unwrap();
         assert_eq!(items(&plan), [CONTAINER]);
         assert_eq!(
@@ -372,7 +372,7 @@ fn a_recorded_container_stays_with_what_stays_in_it() {
     }
     let some = of_run("r").kinds([Kind::Prediction, Kind::ValidationContainer]);
     let chosen = registry.select(&some).unwrap().into_iter();
-    let chosen = chosen.map(|artifact| dalsegno::Chosen {
+    let chosen = chosen.map(|artifact| dalsegno::ArtifactToRemove {
         artifact,
         whole_container: false,
     });

@@ -4,7 +4,7 @@ use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Pattern;
 use dalsegno::model::name::{DatasetName, Parameters};
 use dalsegno::model::score::Score;
-use dalsegno::{Error, PinTarget};
+use dalsegno::{Error, PinSelection};
 use pyo3::prelude::*;
 
 use super::PyRegistry;
@@ -49,10 +49,10 @@ fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinNam
 fn pin_target(
     selection: Option<Selection>,
     chosen: Option<Vec<Py<PyArtifact>>>,
-) -> PyResult<Option<PinTarget>> {
+) -> PyResult<Option<PinSelection>> {
     match (selection, chosen) {
-        (_, Some(chosen)) => Ok(Some(PinTarget::Artifacts(ask::artifacts_of(chosen)))),
-        (Some(selection), None) => Ok(Some(PinTarget::Filter(selection.filter()?))),
+        (_, Some(chosen)) => Ok(Some(PinSelection::Artifacts(ask::artifacts_of(chosen)))),
+        (Some(selection), None) => Ok(Some(PinSelection::Filter(selection.filter()?))),
         (None, None) => Ok(None),
     }
 }

@@ -64,9 +64,9 @@ impl PyRegistry {
                 }
                 let mut chosen = Vec::new();
                 for target in &targets {
-                    chosen.extend(registry.choose(target)?);
+                    chosen.extend(registry.to_remove(target)?);
                 }
-                registry.remove_chosen(chosen, &options, watch)
+                registry.remove_artifacts(chosen, &options, watch)
             })?;
             let removed = std::mem::take(&mut report.artifacts);
             with_artifacts(py, &report, removed)

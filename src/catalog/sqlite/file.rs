@@ -346,7 +346,7 @@ impl Catalog {
     /// Begins a write transaction. The turn is ours, so only other programs can be in the way.
     fn begin<'a>(&self, connection: &'a Connection) -> Result<Transaction<'a>, CatalogError> {
         let start = Instant::now();
-        let mut told = false;
+        let mut is_reported = false;
         loop {
             match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
                 Ok(transaction) => return Ok(transaction),
@@ -363,8 +363,8 @@ impl Catalog {
                             holder: Some("another program that has it open".to_owned()),
                         });
                     }
-                    if !told && waited >= queue::PATIENCE {
-                        told = true;
+                    if !is_reported && waited >= queue::PATIENCE {
+                        is_reported = true;
                         (self.options.on_wait)("another program that has it open");
                     }
                 }

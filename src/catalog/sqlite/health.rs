@@ -223,8 +223,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_holder_is_told_without_its_arguments() {
-        for (holder, told) in [
+    fn a_holder_is_shown_without_its_arguments() {
+        for (holder, shown) in [
             ("pid 12", "pid 12"),
             ("pid 12 (python)", "pid 12 (python)"),
             (
@@ -232,7 +232,7 @@ mod tests {
                 "pid 12 (/bin/python)",
             ),
         ] {
-            assert_eq!(without_arguments(holder), told);
+            assert_eq!(without_arguments(holder), shown);
         }
     }
 }

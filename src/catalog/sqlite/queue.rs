@@ -76,7 +76,7 @@ struct Patience<'a> {
     queue: &'a WriteQueue,
     on_wait: &'a OnWait,
     start: Instant,
-    told: bool,
+    is_reported: bool,
 }
 
 impl Patience<'_> {
@@ -104,8 +104,8 @@ impl Patience<'_> {
                 holder: queue.holder(),
             });
         }
-        if !self.told && waited >= PATIENCE {
-            self.told = true;
+        if !self.is_reported && waited >= PATIENCE {
+            self.is_reported = true;
             let holder = queue.holder();
             (self.on_wait)(holder.as_deref().unwrap_or("another process"));
         }
@@ -215,7 +215,7 @@ impl WriteQueue {
             queue: self,
             on_wait,
             start: Instant::now(),
-            told: false,
+            is_reported: false,
         };
         let mut queue = Lock::open(&self.queue)?;
         if !queue.is_taken_at_once()? {
@@ -357,13 +357,13 @@ mod tests {
         // Its first transaction: both locks.
         let holder = WriteQueue::new(&catalog, Duration::from_secs(60));
         let _turn = holder.wait(&|_| {}).unwrap();
-        let told = Arc::new(AtomicBool::new(false));
-        let asked = Arc::clone(&told);
+        let is_reported = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&is_reported);
         let queue = WriteQueue::new(&catalog, Duration::from_secs(60))
             .interrupted_by(Some(Arc::new(move || asked.load(Ordering::SeqCst))));
         let result = queue.wait(&move |holder| {
             assert!(holder.starts_with(&format!("pid {} ", std::process::id())));
-            told.store(true, Ordering::SeqCst);
+            is_reported.store(true, Ordering::SeqCst);
         });
         assert!(matches!(result, Err(CatalogError::Interrupted { .. })));
     }

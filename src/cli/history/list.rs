@@ -9,7 +9,7 @@ use super::{summary, time};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
-use crate::cli::gone::say_gone;
+use crate::cli::former::say_former;
 use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
 use crate::model::artifact::ArtifactId;
 use crate::model::operation::{Action, HistoryFilter, Operation};
@@ -131,7 +131,7 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
     let registry = context.open_read_only()?;
     let format = context.format(command.output);
     let mut artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();
-    let mut gone = Vec::new();
+    let mut former = Vec::new();
     for path in &command.paths {
         let target = context.target(&registry, path);
         let Target::Path(place) = &target else {
@@ -144,7 +144,7 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         // Several artifacts may have had this path, one after the other.
         artifacts.extend(known);
         if registry.get(&target)?.is_none() {
-            gone.extend(registry.gone_from(place)?.into_iter().next());
+            former.extend(registry.former_at(place)?.into_iter().next());
         }
     }
     let cap = match format {
@@ -168,8 +168,8 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         let all = context.with_base("see more with: dalsegno history --limit N");
         context.say(&format!("these are the last {MOST}; {all}"));
     }
-    for gone in &gone {
-        say_gone(context, gone);
+    for former in &former {
+        say_former(context, former);
     }
     Ok(())
 }

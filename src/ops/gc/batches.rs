@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::key::Kind;
 use crate::model::layout;
-use crate::ops::remove::{Binding, Chosen, RemovalPlan, RemoveOptions, Skipped};
+use crate::ops::remove::{ArtifactToRemove, Protection, RemovalPlan, RemoveOptions, Skipped};
 use crate::store::Base;
 
 /// Artifacts of one removal, unless a container goes whole.
@@ -24,14 +24,14 @@ pub(super) fn batches(
     plan: &PlanFile,
     options: &RemoveOptions,
     skipped: &mut Vec<Skipped>,
-) -> Result<Vec<Vec<Chosen>>, Error> {
-    let mut binding = Binding::new(base, options);
-    let mut containers: BTreeMap<String, Vec<Chosen>> = BTreeMap::new();
+) -> Result<Vec<Vec<ArtifactToRemove>>, Error> {
+    let mut protection = Protection::new(base, options);
+    let mut containers: BTreeMap<String, Vec<ArtifactToRemove>> = BTreeMap::new();
     for item in &plan.items {
         let planned = item.artifact(base);
-        match still(catalog, &mut binding, &planned) {
+        match still(catalog, &mut protection, &planned) {
             Ok(()) => {
-                let chosen = Chosen {
+                let chosen = ArtifactToRemove {
                     artifact: planned,
                     whole_container: false,
                 };
@@ -81,11 +81,12 @@ pub(super) fn batches(
 fn without_container(
     catalog: &Catalog,
     container: &str,
-    chosen: Vec<Chosen>,
+    chosen: Vec<ArtifactToRemove>,
     skipped: &mut Vec<Skipped>,
-) -> Result<Vec<Chosen>, Error> {
-    let is_container = |chosen: &Chosen| chosen.artifact.key.kind().is_container();
-    let (outer, inner): (Vec<Chosen>, Vec<Chosen>) = chosen.into_iter().partition(is_container);
+) -> Result<Vec<ArtifactToRemove>, Error> {
+    let is_container = |chosen: &ArtifactToRemove| chosen.artifact.key.kind().is_container();
+    let (outer, inner): (Vec<ArtifactToRemove>, Vec<ArtifactToRemove>) =
+        chosen.into_iter().partition(is_container);
     if outer.is_empty() {
         return Ok(inner);
     }
@@ -110,7 +111,7 @@ fn without_container(
 pub(super) fn leave_occupied(
     base: &Base,
     removal: &RemovalPlan,
-    batch: &mut Vec<Chosen>,
+    batch: &mut Vec<ArtifactToRemove>,
     skipped: &mut Vec<Skipped>,
 ) -> bool {
     let before = batch.len();
@@ -135,9 +136,13 @@ pub(super) fn leave_occupied(
 }
 
 /// Refuses an artifact that changed since it was planned.
-fn still(catalog: &Catalog, binding: &mut Binding<'_>, planned: &Artifact) -> Result<(), Error> {
+fn still(
+    catalog: &Catalog,
+    protection: &mut Protection<'_>,
+    planned: &Artifact,
+) -> Result<(), Error> {
     match catalog.by_id(planned.id)? {
-        Some(now) if now.key == planned.key => binding.check(planned, &now),
+        Some(now) if now.key == planned.key => protection.check(planned, &now),
         Some(_) => Err(Error::ChangedSince {
             path: planned.path(),
             what: "recorded anew",

@@ -4,9 +4,9 @@
 //! reserve beside the catalog is given up and the removal is tried once more, because even deleting
 //! rows needs space in the log.
 
-use super::bound::Binding;
 use super::context::Removing;
 use super::plan::RemovalPlan;
+use super::protection::Protection;
 use super::report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
 use super::transaction;
 use crate::catalog::CatalogError;
@@ -18,7 +18,7 @@ use crate::store::Base;
 ///
 /// # Errors
 /// [`Error`] if a best link cannot be read.
-pub(crate) fn bound(
+pub(crate) fn protected(
     base: &Base,
     plan: &RemovalPlan,
     options: &RemoveOptions,
@@ -27,18 +27,18 @@ pub(crate) fn bound(
         unchanged: false,
         ..options.clone()
     };
-    let mut binding = Binding::new(base, &options);
-    let mut bound = Vec::new();
+    let mut protection = Protection::new(base, &options);
+    let mut protected = Vec::new();
     for artifact in plan.artifacts() {
-        match binding.check(artifact, artifact) {
+        match protection.check(artifact, artifact) {
             Ok(()) => {}
             Err(error @ (Error::Pinned { .. } | Error::BestLinked { .. })) => {
-                bound.push(Skipped::new(artifact.path(), &error));
+                protected.push(Skipped::new(artifact.path(), &error));
             }
             Err(error) => return Err(error),
         }
     }
-    Ok(bound)
+    Ok(protected)
 }
 
 /// Backs the catalog up, then removes.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::context::Checked;
-use super::path::place_of;
+use super::path::checked_location;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::actor::Actor;
@@ -120,7 +120,7 @@ impl Taken {
     pub(crate) fn fault(&self) -> Option<String> {
         let mut paths = HashMap::new();
         for item in &self.items {
-            if let Err(error) = place_of(&item.path) {
+            if let Err(error) = checked_location(&item.path) {
                 return Some(error.to_string());
             }
             if paths.insert(item.item, &item.path).is_some() {

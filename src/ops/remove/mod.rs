@@ -59,23 +59,23 @@
 //! # Locks
 //! The write lock from 1 to 6. A purge holds a lock on its folder in the trash.
 
-mod bound;
 mod carry_out;
-mod choose;
 mod context;
 pub(crate) mod manifest;
 mod path;
 mod plan;
+mod protection;
 mod purge;
 mod report;
+mod select;
 mod transaction;
 
-pub(crate) use bound::Binding;
-pub(crate) use carry_out::{back_up_first, bound, carry_out, remove_backed_up};
-pub(crate) use choose::{choose, choose_selected};
+pub(crate) use carry_out::{back_up_first, carry_out, protected, remove_backed_up};
 pub(crate) use context::{Removing, cancelled};
-pub(crate) use path::place_of;
+pub(crate) use path::checked_location;
 pub(crate) use plan::plan;
-pub use plan::{Chosen, PlannedItem, RemovalPlan};
+pub use plan::{ArtifactToRemove, PlannedItem, RemovalPlan};
+pub(crate) use protection::Protection;
 pub(crate) use purge::{drop_empty, purge};
 pub use report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
+pub(crate) use select::{artifacts_of_filter, artifacts_of_target};

@@ -7,7 +7,7 @@ use crate::store::{self, StorageError};
 
 /// Location of a path from a manifest, `restoring.json` or a row: checked like any name, because
 /// another program may have written it.
-pub(crate) fn place_of(path: &str) -> Result<Location, Error> {
+pub(crate) fn checked_location(path: &str) -> Result<Location, Error> {
     let place = || -> Result<Location, Error> {
         let name: DatasetName = path.parse()?;
         // A path that the layout cannot read belongs to no artifact.

@@ -15,7 +15,7 @@ use crate::store::{self, Base, EntryType};
 
 /// An artifact that was chosen for removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chosen {
+pub struct ArtifactToRemove {
     /// The artifact, as its row is.
     pub artifact: Artifact,
     /// Whether its container was named itself, by path, number, key or kind: then everything in
@@ -92,10 +92,10 @@ impl RemovalPlan {
 pub(crate) fn plan(
     catalog: &Catalog,
     base: &Base,
-    chosen: Vec<Chosen>,
+    chosen: Vec<ArtifactToRemove>,
     monitor: &dyn Monitor,
 ) -> Result<RemovalPlan, Error> {
-    let mut containers: BTreeMap<String, BTreeMap<String, Chosen>> = BTreeMap::new();
+    let mut containers: BTreeMap<String, BTreeMap<String, ArtifactToRemove>> = BTreeMap::new();
     let mut plan = RemovalPlan::default();
     for chosen in chosen {
         // A file goes by itself, even if everything that the catalog knows in the container goes.
@@ -109,10 +109,10 @@ pub(crate) fn plan(
         let whole_container = chosen.whole_container
             || group
                 .get(&array)
-                .is_some_and(|known: &Chosen| known.whole_container);
+                .is_some_and(|known: &ArtifactToRemove| known.whole_container);
         group.insert(
             array,
-            Chosen {
+            ArtifactToRemove {
                 whole_container,
                 ..chosen
             },
@@ -128,7 +128,7 @@ pub(crate) fn plan(
 fn plan_container(
     (catalog, base, monitor): (&Catalog, &Base, &dyn Monitor),
     container: String,
-    group: BTreeMap<String, Chosen>,
+    group: BTreeMap<String, ArtifactToRemove>,
     plan: &mut RemovalPlan,
 ) -> Result<(), Error> {
     let path = Path::new(&container);

@@ -3,10 +3,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::bound::Binding;
 use super::context::{Checked, Removing};
 use super::manifest;
 use super::plan::{PlannedItem, RemovalPlan, unknown};
+use super::protection::Protection;
 use super::purge::{drop_empty, purge};
 use super::report::{RemovalReport, RemoveOptions, Skipped};
 use crate::catalog::{Change, OpenRemoval};
@@ -42,12 +42,12 @@ pub(crate) fn remove(
     let trash = Trash::open_or_create(on.base)?;
     let mut done = Done::default();
     let mut skipped = Vec::new();
-    let doing = NewOperation {
+    let operation = NewOperation {
         action: Action::Remove,
         at: on.now,
         reason: options.reason.as_deref(),
     };
-    let outcome = on.catalog.change(doing, |change| {
+    let outcome = on.catalog.change(operation, |change| {
         let checked = check(on, change, plan, options, &mut skipped)?;
         if !checked.is_empty() {
             take(on, change, &trash, &id, &checked, options, &mut done)?;
@@ -58,7 +58,7 @@ pub(crate) fn remove(
     let checked = match outcome {
         Ok(checked) => checked,
         Err(error) => {
-            undo(on, &trash, &id, &mut done);
+            roll_back(on, &trash, &id, &mut done);
             return Err(error);
         }
     };
@@ -109,10 +109,10 @@ fn check<'a>(
     let mounts = store::mounts_below(on.base)?;
     let going: HashSet<i64> = plan.artifacts().map(|artifact| artifact.id.0).collect();
     let mut checked = Vec::with_capacity(plan.items.len());
-    let mut binding = Binding::new(on.base, options);
+    let mut protection = Protection::new(on.base, options);
     for planned in &plan.items {
         on.require_not_cancelled()?;
-        match check_one(on, change, planned, &going, &mounts, &mut binding) {
+        match check_one(on, change, planned, &going, &mounts, &mut protection) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
                 let item = standing.map(|entry| TrashItem {
@@ -138,12 +138,12 @@ fn check_one(
     planned: &PlannedItem,
     going: &HashSet<i64>,
     mounts: &[PathBuf],
-    binding: &mut Binding<'_>,
+    protection: &mut Protection<'_>,
 ) -> Result<Option<store::EntryId>, Error> {
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
         match change.artifact(artifact.id)? {
-            Some(now) if now.key == artifact.key => binding.check(artifact, &now)?,
+            Some(now) if now.key == artifact.key => protection.check(artifact, &now)?,
             _ => {
                 let path = artifact.path();
                 return Err(Error::NotRecorded {
@@ -153,7 +153,7 @@ fn check_one(
             }
         }
     }
-    binding.check_unknown(change, planned)?;
+    protection.check_unknown(change, planned)?;
     let place = layout::split(&planned.path)?;
     let inside = match (&place.array, planned.is_container) {
         (None, true) => change.in_container(&place.container)?,
@@ -266,7 +266,7 @@ fn take(
 }
 
 /// Puts everything back after a failure. The next open for writing puts back what this cannot.
-fn undo(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
+fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
     let Some(folder) = &done.folder else { return };
     if done.is_committing && on.catalog.forget_failed_commits().is_err() {
         return;

@@ -145,7 +145,7 @@ struct Mending<'a> {
 }
 
 impl Mending<'_> {
-    fn doing(&self, action: Action) -> NewOperation<'static> {
+    fn new_operation(&self, action: Action) -> NewOperation<'static> {
         NewOperation {
             reason: Some(REASON),
             ..NewOperation::new(action, self.now)
@@ -218,7 +218,7 @@ impl Mending<'_> {
         let contents = self.read(&rows, &seen_by_id)?;
         let written = self
             .catalog
-            .record(self.doing(Action::Refresh), |recorder| {
+            .record(self.new_operation(Action::Refresh), |recorder| {
                 let mut written = BTreeSet::new();
                 for (id, Wrong { row, measured, .. }) in &rows {
                     let Some(&seen) = seen_by_id.get(&id.0) else {
@@ -290,32 +290,33 @@ impl Mending<'_> {
         keys.sort_by_cached_key(|(_, key)| layout::locate(key));
         let looks = (0..).zip(&keys).map(|(id, (_, key))| tree::look(id, key));
         let seen_by_id = self.look(looks.collect(), false)?;
-        self.catalog.record(self.doing(Action::Scan), |recorder| {
-            let mut mended = Vec::new();
-            for (id, (found, key)) in (0..).zip(&keys) {
-                let Some(&seen) = seen_by_id.get(&id) else {
-                    continue;
-                };
-                let path = layout::locate(key).path();
-                if !self.still(&path, key.kind(), seen) {
-                    continue;
-                }
-                if let Some(seen) = seen {
-                    let found = ScannedArtifact {
-                        key: key.clone(),
-                        location: layout::canonical_location(key),
-                        seen,
+        self.catalog
+            .record(self.new_operation(Action::Scan), |recorder| {
+                let mut mended = Vec::new();
+                for (id, (found, key)) in (0..).zip(&keys) {
+                    let Some(&seen) = seen_by_id.get(&id) else {
+                        continue;
                     };
-                    match recorder.adopt(&found) {
-                        Ok(_) => {}
-                        // A row that cannot be read has it meanwhile.
-                        Err(CatalogError::Row { .. }) => continue,
-                        Err(error) => return Err(Error::from(error)),
+                    let path = layout::locate(key).path();
+                    if !self.still(&path, key.kind(), seen) {
+                        continue;
                     }
+                    if let Some(seen) = seen {
+                        let found = ScannedArtifact {
+                            key: key.clone(),
+                            location: layout::canonical_location(key),
+                            seen,
+                        };
+                        match recorder.adopt(&found) {
+                            Ok(_) => {}
+                            // A row that cannot be read has it meanwhile.
+                            Err(CatalogError::Row { .. }) => continue,
+                            Err(error) => return Err(Error::from(error)),
+                        }
+                    }
+                    mended.push(place(found));
                 }
-                mended.push(place(found));
-            }
-            Ok(mended)
-        })
+                Ok(mended)
+            })
     }
 }

@@ -90,8 +90,8 @@ pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, C
         .map_err(sql)?;
     if verdict != "ok" {
         // The first line may only say which database is meant.
-        let told = verdict.lines().find(|line| !line.starts_with("***"));
-        return Err(damaged(told.unwrap_or(&verdict).to_owned()));
+        let fault = verdict.lines().find(|line| !line.starts_with("***"));
+        return Err(damaged(fault.unwrap_or(&verdict).to_owned()));
     }
     let schema = connection
         .pragma_query_value(None, "user_version", |row| row.get(0))

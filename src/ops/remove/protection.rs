@@ -15,13 +15,13 @@ use crate::model::progress::Silent;
 use crate::store::{self, Base, BestLink};
 
 /// Checks what binds artifacts. Reads the best links of a run once.
-pub(crate) struct Binding<'a> {
+pub(crate) struct Protection<'a> {
     base: &'a Base,
     options: &'a RemoveOptions,
     links: HashMap<String, Vec<BestLink>>,
 }
 
-impl<'a> Binding<'a> {
+impl<'a> Protection<'a> {
     pub(crate) fn new(base: &'a Base, options: &'a RemoveOptions) -> Self {
         Self {
             base,
@@ -61,7 +61,7 @@ impl<'a> Binding<'a> {
         for unknown in unknown(&planned.path, &contents, &planned.artifacts) {
             let key = key_of(&container, &unknown);
             let pins = change.pins_of_unknown(&key)?;
-            self.check_bound(&key, &pins, || self.base.path().join(folder).join(&unknown))?;
+            self.check_protected(&key, &pins, || self.base.path().join(folder).join(&unknown))?;
         }
         Ok(())
     }
@@ -70,7 +70,7 @@ impl<'a> Binding<'a> {
         if key.iteration().is_some() && !self.is_off() {
             self.links(key)?;
         }
-        self.check_bound(key, pins, || {
+        self.check_protected(key, pins, || {
             self.base.path().join(layout::locate(key).path())
         })
     }
@@ -91,7 +91,7 @@ impl<'a> Binding<'a> {
     }
 
     /// Refuses what a pin binds, or a best link that was read.
-    fn check_bound(
+    fn check_protected(
         &self,
         key: &Key,
         pins: &[String],

@@ -1,6 +1,6 @@
 //! Which artifacts a removal takes, by what a caller names.
 
-use super::plan::Chosen;
+use super::plan::ArtifactToRemove;
 use crate::catalog::{Catalog, Selected};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
@@ -14,14 +14,14 @@ use crate::store::Base;
 ///
 /// # Errors
 /// [`Error::NotRecorded`], and as [`target::find`].
-pub(crate) fn choose(
+pub(crate) fn artifacts_of_target(
     catalog: &Catalog,
     base: &Base,
     target: &Target,
-) -> Result<Vec<Chosen>, Error> {
+) -> Result<Vec<ArtifactToRemove>, Error> {
     if let Some(artifact) = target::find(catalog, base, target)? {
         let whole_container = artifact.location().array.is_none();
-        return Ok(vec![Chosen {
+        return Ok(vec![ArtifactToRemove {
             artifact,
             whole_container,
         }]);
@@ -34,7 +34,7 @@ pub(crate) fn choose(
             chosen.extend(artifacts.into_iter().map(|artifact| {
                 let whole_container =
                     layout::canonical_location(&artifact.key).container == place.container;
-                Chosen {
+                ArtifactToRemove {
                     artifact,
                     whole_container,
                 }
@@ -52,16 +52,16 @@ pub(crate) fn choose(
 ///
 /// # Errors
 /// [`Error::Catalog`] if the catalog cannot be read.
-pub(crate) fn choose_selected(
+pub(crate) fn artifacts_of_filter(
     catalog: &Catalog,
     filter: &Filter,
     now: Timestamp,
-) -> Result<Vec<Chosen>, Error> {
+) -> Result<Vec<ArtifactToRemove>, Error> {
     let mut chosen = Vec::new();
     catalog.list(filter, now, Selected::All, |artifact| {
         let kind = artifact.key.kind();
         let whole_container = kind.is_container() && filter.kinds.contains(&kind);
-        chosen.push(Chosen {
+        chosen.push(ArtifactToRemove {
             artifact,
             whole_container,
         });

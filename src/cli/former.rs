@@ -7,18 +7,18 @@ use super::context::Context;
 use super::render::{Column, Record, shell_word, size_text};
 use crate::model::artifact::Artifact;
 use crate::model::removal::RemovalState;
-use crate::registry::Gone;
+use crate::registry::FormerArtifact;
 
 /// Prints on stderr what became of a removed artifact.
-pub(super) fn say_gone(context: &Context, gone: &Gone) {
-    for line in about_gone(context, gone) {
+pub(super) fn say_former(context: &Context, former: &FormerArtifact) {
+    for line in about_former(context, former) {
         context.say(&line);
     }
 }
 
 /// What was removed, its size, by whom, why, and whether it can be restored.
-fn about_gone(context: &Context, gone: &Gone) -> [String; 2] {
-    let Gone { removed, removal } = gone;
+fn about_former(context: &Context, former: &FormerArtifact) -> [String; 2] {
+    let FormerArtifact { removed, removal } = former;
     let artifact = &removed.artifact;
     let size = artifact.size.map_or("not counted".to_owned(), |size| {
         size_text(size.bytes, size.files)
@@ -34,12 +34,12 @@ fn about_gone(context: &Context, gone: &Gone) -> [String; 2] {
         removal.id,
         reason.map_or(String::new(), |reason| format!(": {reason}")),
     );
-    [first, context.with_base(&way_back(gone))]
+    [first, context.with_base(&way_back(former))]
 }
 
 /// Whether a removed artifact can be restored, and how.
-fn way_back(gone: &Gone) -> String {
-    let removal = &gone.removal;
+fn way_back(former: &FormerArtifact) -> String {
+    let removal = &former.removal;
     match removal.state {
         RemovalState::Kept => {
             let until = removal.purge_after;
@@ -48,7 +48,7 @@ fn way_back(gone: &Gone) -> String {
             format!("it is in the trash{until}; restore it with: dalsegno restore {id}")
         }
         RemovalState::Purging => "it is being unlinked; it cannot be restored".to_owned(),
-        RemovalState::Purged if gone.removed.item.is_none() => {
+        RemovalState::Purged if former.removed.item.is_none() => {
             "it had no data; record it again with: dalsegno record".to_owned()
         }
         RemovalState::Purged => "it has been unlinked; it cannot be restored".to_owned(),
@@ -61,23 +61,23 @@ fn way_back(gone: &Gone) -> String {
 /// An artifact for `show`: a recorded one, or a removed one.
 pub(super) enum Shown {
     Here(Box<Artifact>),
-    Gone(Box<Gone>),
+    Former(Box<FormerArtifact>),
 }
 
 impl Shown {
     pub(super) fn artifact(&self) -> &Artifact {
         match self {
             Self::Here(artifact) => artifact,
-            Self::Gone(gone) => &gone.removed.artifact,
+            Self::Former(former) => &former.removed.artifact,
         }
     }
 
     /// The lines about the removal of a removed artifact; none for a recorded one.
     pub(super) fn lines(&self, context: &Context) -> Vec<(&'static str, String)> {
-        let Self::Gone(gone) = self else {
+        let Self::Former(former) = self else {
             return Vec::new();
         };
-        let removal = &gone.removal;
+        let removal = &former.removal;
         let actor = &removal.actor;
         vec![
             ("removed", removal.removed_at.to_string()),
@@ -90,30 +90,30 @@ impl Shown {
                 removal.reason.clone().unwrap_or_else(|| "-".to_owned()),
             ),
             ("removal", format!("{} ({})", removal.id, removal.state)),
-            ("way back", context.with_base(&way_back(gone))),
+            ("way back", context.with_base(&way_back(former))),
         ]
     }
 }
 
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let gone = match self {
+        let former = match self {
             Self::Here(artifact) => return artifact.serialize(serializer),
-            Self::Gone(gone) => gone,
+            Self::Former(former) => former,
         };
         let failed = serde::ser::Error::custom::<serde_json::Error>;
         let mut value = serde_json::to_value(self.artifact()).map_err(failed)?;
         // The state at removal, such as present, would read as if the data were still there.
         value["state"] = "removed".into();
         value["removed"] = json!({
-            "removal": gone.removal.id,
-            "removed_at": gone.removal.removed_at,
-            "user": gone.removal.actor.user,
-            "host": gone.removal.actor.host,
-            "pid": gone.removal.actor.pid,
-            "reason": gone.removal.reason,
-            "state": gone.removal.state,
-            "can_be_restored": gone.can_be_restored(),
+            "removal": former.removal.id,
+            "removed_at": former.removal.removed_at,
+            "user": former.removal.actor.user,
+            "host": former.removal.actor.host,
+            "pid": former.removal.actor.pid,
+            "reason": former.removal.reason,
+            "state": former.removal.state,
+            "can_be_restored": former.can_be_restored(),
         });
         value.serialize(serializer)
     }
@@ -145,7 +145,7 @@ impl Shown {
         state: &str,
         name: impl Fn(usize) -> &'static str,
     ) -> Vec<String> {
-        if matches!(self, Self::Gone(_)) {
+        if matches!(self, Self::Former(_)) {
             for (column, cell) in cells.iter_mut().enumerate() {
                 if name(column) == state {
                     *cell = "removed".to_owned();
