@@ -1,4 +1,4 @@
-//! The library's error: what, where, why, and what to do next.
+//! [`Error`], the one error of the library: what happened, to what, why, and what to do next.
 
 use std::path::{Path, PathBuf};
 
@@ -11,19 +11,19 @@ use crate::model::score::ImportError;
 use crate::retention::{PlanError, PolicyError};
 use crate::store::StorageError;
 
-/// Whatever the registry reports.
+/// Everything that a call of the registry can fail with.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A name breaks the rules.
+    /// A name breaks the rules of names.
     #[error(transparent)]
     Name(#[from] NameError),
     /// A path belongs to no key.
     #[error(transparent)]
     Layout(#[from] LayoutError),
-    /// The catalog.
+    /// The catalog cannot be used, or refuses the change.
     #[error(transparent)]
     Catalog(CatalogError),
-    /// Data on disk.
+    /// Data on disk cannot be used as asked.
     #[error(transparent)]
     Storage(StorageError),
     /// A call was given up: its monitor or the registry's interrupt cancelled it. Unless the call
@@ -71,7 +71,7 @@ pub enum Error {
         /// The mount point.
         path: PathBuf,
     },
-    /// There is no such removal.
+    /// No removal has this id.
     #[error("there is no removal {id}")]
     NoRemoval {
         /// Its id.
@@ -82,19 +82,19 @@ pub enum Error {
     NotRestorable {
         /// Its id.
         id: String,
-        /// What has become of it.
+        /// Its state now.
         state: &'static str,
     },
-    /// Nothing in the trash fits.
+    /// Nothing in the trash matches.
     #[error("nothing of {what} is in the trash")]
     NotInTrash {
         /// What was asked for.
         what: String,
     },
-    /// The place of a removed artifact is taken.
+    /// There is something at the path of a removed artifact.
     #[error("{} is occupied; it cannot be restored there", .path.display())]
     Occupied {
-        /// The place.
+        /// The path.
         path: PathBuf,
     },
     /// The base directory has no folder for the trash.
@@ -119,22 +119,22 @@ pub enum Error {
         /// Name of the link, below the run's checkpoints.
         link: String,
     },
-    /// Something is not as it was when its removal was planned.
+    /// An artifact has changed since its removal was planned.
     #[error("{} was {what} since it was planned", .path.display())]
     ChangedSince {
         /// What was to be removed.
         path: PathBuf,
-        /// What became of it.
+        /// What happened to it, such as `pinned`.
         what: &'static str,
     },
-    /// There is no plan of what may go.
+    /// A policy is wrong, or no plan can be made by it.
     #[error(transparent)]
     Retention(#[from] PlanError),
     /// Scores cannot be read.
     #[error(transparent)]
     Scores(#[from] ImportError),
-    /// A kept plan cannot be read.
-    #[error("this is no plan that can be carried out: {detail}")]
+    /// A saved plan cannot be read or used.
+    #[error("the plan cannot be used: {detail}")]
     Plan {
         /// What is wrong with it.
         detail: String,
@@ -155,7 +155,7 @@ pub enum Error {
         /// When the last restore was.
         restored_at: Timestamp,
     },
-    /// Something that cannot happen did.
+    /// An invariant of the library does not hold; a bug.
     #[error("an internal error: {detail}")]
     Internal {
         /// What.

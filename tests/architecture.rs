@@ -1,8 +1,8 @@
 //! What ARCHITECTURE.md and CONTRIBUTING.md name exists: files, folders, tests, types, commands.
 //!
-//! Every text in backticks is looked at. A path must exist in the repository or below `src/`; a name,
-//! or each part of `Type::name`, must be defined in the sources; a command is looked at word by
-//! word, for the paths in it.
+//! Every text in backticks is looked at. A path must exist in the repository or below `src/`; a
+//! name, or each part of `Type::name`, must be defined in the sources; a command is looked at word
+//! by word, for the paths in it.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,4 +1,5 @@
-//! The programs of `examples/`: each runs, and prints what its snapshot in `tests/snapshots/` shows.
+//! The programs of `examples/`: each runs, and prints what its snapshot in `tests/snapshots/`
+//! shows.
 
 #![expect(
     clippy::unwrap_used,

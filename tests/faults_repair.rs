@@ -6,8 +6,8 @@
 //! - the catalog opens, and its history is whole;
 //! - another repair gives the same catalog as a repair without a kill.
 //!
-//! All calls from the first change to the last are tried, and some before and after. To run a single
-//! fault:
+//! All calls from the first change to the last are tried, and some before and after. To run a
+//! single fault:
 //!
 //! ```text
 //! DALSEGNO_FAULT=pwrite64:7 cargo test --test faults_repair killed -- --nocapture

@@ -17,8 +17,8 @@ use std::path::{Path, PathBuf};
 use dalsegno::Error;
 use imports::Imports;
 
-/// The folders (or single files) of `src/`, from the lowest layer to the highest. Those of one layer
-/// do not import from each other.
+/// The folders (or single files) of `src/`, from the lowest layer to the highest. Those of one
+/// layer do not import from each other.
 const LAYERS: [&[&str]; 7] = [
     &["model"],
     &["retention"],

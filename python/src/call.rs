@@ -12,9 +12,9 @@
 //! open in the parent, and answers with the error `forked` in the child.
 //!
 //! # Panics
-//! A panic becomes the error `internal`, wherever it happens: in the library, on whichever thread, or
-//! in what is done here with arguments and answers. A registry in which one happened is put aside;
-//! the next call opens it again, and that settles what was left, as after a crash.
+//! A panic becomes the error `internal`, wherever it happens: in the library, on whichever thread,
+//! or in what is done here with arguments and answers. A registry in which one happened is put
+//! aside; the next call opens it again, and that settles what was left, as after a crash.
 
 use std::any::Any;
 use std::cell::RefCell;

@@ -34,9 +34,9 @@ macro_rules! key_columns {
 }
 pub(super) use key_columns;
 
-/// The columns that an observation of the data changes. `$a`: a prefix, such as `a.`. Of the indexes
-/// only the partial one of unseen rows depends on them, by `state`: an update of just these columns
-/// leaves the others alone.
+/// The columns that an observation of the data changes. `$a`: a prefix, such as `a.`. Of the
+/// indexes only the partial one of unseen rows depends on them, by `state`: an update of just these
+/// columns leaves the others alone.
 macro_rules! data_columns {
     ($a:literal) => {
         concat!(

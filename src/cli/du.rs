@@ -273,7 +273,7 @@ fn sum(lines: &[Usage]) -> Option<String> {
     let mut text = format!("total {}", total_text(&total));
     if let Some(line) = lines.iter().find(|line| line.trash) {
         text.push_str(&format!(
-            "; {} of that in the trash",
+            "; this includes {} in the trash",
             total_text(&line.total)
         ));
     }

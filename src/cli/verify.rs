@@ -59,8 +59,8 @@ fn repair_text(repair: Repair) -> &'static str {
     match repair {
         Repair::MarkMissing => "mark missing",
         Repair::MarkPresent => "mark present",
-        Repair::NoteAnew => "note anew",
-        Repair::Adopt => "take in",
+        Repair::NoteAnew => "update the row",
+        Repair::Adopt => "add a row",
         Repair::Settle => "settle",
         Repair::WithParts => "with its parts",
     }

@@ -33,8 +33,8 @@ impl Pattern {
     /// Whether it can match other names than the one that it spells, if the catalog does not have
     /// that name.
     ///
-    /// Text with a NUL is no glob, as names have no NUL: SQLite reads a glob up to the first NUL, so
-    /// `run*` with a NUL and more after it would match like `run*`.
+    /// Text with a NUL is no glob, as names have no NUL: SQLite reads a glob up to the first NUL,
+    /// so `run*` with a NUL and more after it would match like `run*`.
     #[must_use]
     pub fn is_glob(&self) -> bool {
         self.0.contains(['*', '?', '[']) && !self.0.contains('\0')
@@ -83,8 +83,8 @@ impl FromStr for IterationRange {
     /// Reads `1000`, `1000..2000`, `1000..` or `..2000`.
     ///
     /// # Errors
-    /// [`ParseRangeError::End`] if an end is not an integer, [`ParseRangeError::Empty`] if the range
-    /// holds no iteration.
+    /// [`ParseRangeError::End`] if an end is not an integer, [`ParseRangeError::Empty`] if the
+    /// range holds no iteration.
     fn from_str(text: &str) -> Result<Self, ParseRangeError> {
         let Some((first, last)) = text.split_once("..") else {
             return Ok(name::parse_iteration(text)?.into());

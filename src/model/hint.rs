@@ -1,7 +1,8 @@
 //! What to do about an error, as a value.
 //!
 //! [`Error::hint`](crate::Error::hint) gives one. The library has no words for it: a command line
-//! names commands and flags, Python names calls and arguments. Each puts every hint in its own words.
+//! names commands and flags, Python names calls and arguments. Each puts every hint in its own
+//! words.
 
 use serde::Serialize;
 

@@ -1,8 +1,8 @@
 //! Keys: what identifies an artifact.
 //!
 //! A [`Key`] has a run, a kind, and just those of iteration, dataset, parameters and container that
-//! its kind has, so a key that makes no sense cannot be made. [`layout`](crate::model::layout) gives
-//! its path.
+//! its kind has, so a key that makes no sense cannot be made. [`layout`](crate::model::layout)
+//! gives its path.
 
 use std::fmt;
 use std::str::FromStr;
@@ -489,8 +489,8 @@ impl Key {
         }
     }
 
-    /// The dataset column: the dataset, the index of an input or best array, or the path of an array
-    /// in its container.
+    /// The dataset column: the dataset, the index of an input or best array, or the path of an
+    /// array in its container.
     #[must_use]
     pub fn dataset(&self) -> Option<&DatasetName> {
         match self {

@@ -16,8 +16,8 @@
 //! DaCapo's links to the best checkpoints, takes the part of the container.
 //!
 //! # Ambiguous paths
-//! A key has one path, but several keys can share a path, because names may hold `/`. Parsing a path
-//! guesses by these rules, in this order:
+//! A key has one path, but several keys can share a path, because names may hold `/`. Parsing a
+//! path guesses by these rules, in this order:
 //!
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
 //!    last one that ends in `.zarr` or `.n5`. The run is in front of it. So the first component is
@@ -35,9 +35,9 @@
 //! criterion with `/`; a best array whose path looks like an input, or starts with an integer and
 //! has three components; a snapshot without iteration whose dataset starts with an integer and has
 //! two components; names with a component that looks like a container; a checkpoint of a run with
-//! such a component that is not its first. [`round_trips`] says for any key whether a scan parses it
-//! back. In the catalog a recorded key always replaces a guessed one. The catalog finds keys by their
-//! [`canonical_location`], which is the same for all keys that share a path.
+//! such a component that is not its first. [`round_trips`] says for any key whether a scan parses
+//! it back. In the catalog a recorded key always replaces a guessed one. The catalog finds keys by
+//! their [`canonical_location`], which is the same for all keys that share a path.
 
 use crate::model::key::Key;
 use crate::model::name::{self, ContainerName, DatasetName, NameError, Parameters, RunName};
@@ -179,8 +179,8 @@ pub fn locate(key: &Key) -> Location {
 
 /// Gives the location that the path of a key has by itself: keys that share a path share it.
 ///
-/// The path is that of [`locate`]. Only a name with a component that looks like a container makes the
-/// two split the path at different components.
+/// The path is that of [`locate`]. Only a name with a component that looks like a container makes
+/// the two split the path at different components.
 #[must_use]
 pub fn canonical_location(key: &Key) -> Location {
     let location = locate(key);

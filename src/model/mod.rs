@@ -1,5 +1,5 @@
-//! The values that every layer shares: what an artifact is, where it lies, what is known of it, what
-//! was done to it. No disk, no SQL, no environment; the clock is read in [`clock`] alone.
+//! The values that every layer shares: what an artifact is, where it lies, what is known of it,
+//! what was done to it. No disk, no SQL, no environment; the clock is read in [`clock`] alone.
 //!
 //! One module a concept. Names, keys and identifiers are checked when they are parsed, so that a
 //! value that exists is valid.

@@ -156,7 +156,8 @@ impl NewOperation<'_> {
     }
 }
 
-/// SHA-256 of an operation and the hash of the one before it. `Display` writes 64 hexadecimal digits.
+/// SHA-256 of an operation and the hash of the one before it. `Display` writes 64 hexadecimal
+/// digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct OperationHash(pub [u8; 32]);
 
@@ -382,9 +383,9 @@ impl ChainReport {
 
 /// A head of the history that the caller wrote down earlier, looked up in today's history.
 ///
-/// If an operation has this hash, that operation and all before it are unchanged since then: the hash
-/// covers them, and no later ones. If none has it, operations were cut off or rewritten, or the hash
-/// is from another registry.
+/// If an operation has this hash, that operation and all before it are unchanged since then: the
+/// hash covers them, and no later ones. If none has it, operations were cut off or rewritten, or
+/// the hash is from another registry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct NotedHash {

@@ -1,4 +1,5 @@
-//! Pins: a pin is a named reason to keep artifacts. What it binds is not removed until it is unpinned.
+//! Pins: a pin is a named reason to keep artifacts. What it binds is not removed until it is
+//! unpinned.
 
 use std::fmt;
 use std::str::FromStr;

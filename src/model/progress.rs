@@ -1,4 +1,5 @@
-//! Progress of long calls: the library reports to a [`Monitor`], which shows it or cancels the call.
+//! Progress of long calls: the library reports to a [`Monitor`], which shows it or cancels the
+//! call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -66,8 +67,8 @@ pub trait Monitor: Send + Sync {
     /// The phase is over.
     fn end(&self) {}
 
-    /// Whether the call should stop: it then ends at the next item, with an error whose code ends in
-    /// `interrupted`. Called often, so it must be cheap.
+    /// Whether the call should stop: it then ends at the next item, with an error whose code ends
+    /// in `interrupted`. Called often, so it must be cheap.
     fn is_cancelled(&self) -> bool {
         false
     }

@@ -65,8 +65,8 @@ pub struct ParseRemovalIdError(pub String);
 impl FromStr for RemovalId {
     type Err = ParseRemovalIdError;
 
-    /// Accepts 16 to 32 digits, letters `a` to `f` and two `-`: the id names a folder, so nothing else
-    /// is let through.
+    /// Accepts 16 to 32 digits, letters `a` to `f` and two `-`: the id names a folder, so nothing
+    /// else is let through.
     fn from_str(text: &str) -> Result<Self, ParseRemovalIdError> {
         let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f' | b'-');
         let dashes = text.bytes().filter(|&byte| byte == b'-').count();

@@ -49,8 +49,8 @@ pub struct Total {
 }
 
 impl Total {
-    /// Adds one artifact; stops at the highest number, because sizes come from files and rows, which
-    /// can hold any number.
+    /// Adds one artifact; stops at the highest number, because sizes come from files and rows,
+    /// which can hold any number.
     pub fn add(&mut self, size: Option<Size>) {
         match size {
             Some(size) => {

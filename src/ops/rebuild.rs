@@ -16,8 +16,8 @@
 //! is entered as kept, and everything in it can be restored. If its unlinking has begun, it was
 //! committed, because nothing is unlinked before the commit: the purge goes on. If the thing that a
 //! manifest names is at its old path, by its inode, it was never moved or was restored: it gets the
-//! row that the manifest has. A manifest is input: one that is inconsistent is reported, and none of
-//! it is entered or moved.
+//! row that the manifest has. A manifest is input: one that is inconsistent is reported, and none
+//! of it is entered or moved.
 //!
 //! An item that the backup has as kept leaves its folder only by a restore, until its unlinking
 //! begins. So an item that is absent was restored, and its row comes back as it was if something is
@@ -437,7 +437,7 @@ impl Rebuilding<'_> {
             }
             let fate = if is_here || (is_purging && self.base.is_absent(&item.path)) {
                 Fate::Removed
-            } else if self.stands(item) {
+            } else if self.is_in_place(item) {
                 Fate::InPlace
             } else {
                 Fate::Unknown
@@ -488,7 +488,7 @@ impl Rebuilding<'_> {
     }
 
     /// Whether the thing that a manifest names is at its old path, by its inode.
-    fn stands(&self, item: &TrashItem) -> bool {
+    fn is_in_place(&self, item: &TrashItem) -> bool {
         let found = entry_at(self.base, Path::new(&item.path), item.entry_type);
         matches!(found, Ok(Some(found)) if found.inode == item.entry.inode)
     }

@@ -60,8 +60,8 @@ pub struct RestoreReport {
 /// Returns what a restore of the target would bring back.
 ///
 /// # Errors
-/// [`Error::NoRemoval`] if there is no such removal, [`Error::NotRestorable`] if its purge has begun
-/// or it is over, [`Error::NotInTrash`] if nothing in the trash matches.
+/// [`Error::NoRemoval`] if there is no such removal, [`Error::NotRestorable`] if its purge has
+/// begun or it is over, [`Error::NotInTrash`] if nothing in the trash matches.
 pub(crate) fn restorable(
     catalog: &Catalog,
     base: &Base,
@@ -138,8 +138,8 @@ pub(crate) fn restore_target(
 /// Brings back the data that these removed artifacts lie in, one removal after the other.
 ///
 /// # Errors
-/// [`Error::Occupied`] if an old path is taken, any other [`Error`] if an item cannot be moved. That
-/// removal is then as before; removals before it are restored.
+/// [`Error::Occupied`] if an old path is taken, any other [`Error`] if an item cannot be moved.
+/// That removal is then as before; removals before it are restored.
 fn restore(
     catalog: &Catalog,
     base: &Base,

@@ -8,7 +8,8 @@
 //!
 //! Locks: a write transaction for each batch of arrays, no lock while walking. Another process may
 //! have removed an array since it was seen. Every removal writes an operation, so if others have
-//! written one since the walk began, each array is looked at once more with the lock held. A scan that is killed has adopted whole batches; the next one goes on.
+//! written one since the walk began, each array is looked at once more with the lock held. A scan
+//! that is killed has adopted whole batches; the next one goes on.
 
 use std::path::Path;
 use std::sync::mpsc::{self, SyncSender};

@@ -3,8 +3,8 @@
 //!
 //! A hash reads all data, so everything else that could stop the seal is checked first. Bytes and
 //! files are counted after the data was read, and must be equal to what was read: data that was
-//! added, removed or rewritten in the meantime stops the seal. The hash is part of the seal and goes
-//! with it.
+//! added, removed or rewritten in the meantime stops the seal. The hash is part of the seal and
+//! goes with it.
 //!
 //! Locks: one write transaction at the end, none while looking or reading. A seal that is killed
 //! has changed nothing.
@@ -24,8 +24,8 @@ use crate::store::{self, Base, Event, Hashed, ReadError, StorageError, WalkOptio
 /// How to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SealOptions {
-    /// Read all data and note its [content hash](crate::model::content). Containers are sealed without:
-    /// they have none.
+    /// Read all data and note its [content hash](crate::model::content). Containers are sealed
+    /// without: they have none.
     pub hash: bool,
     /// Number of threads; `None` means a default for the machine.
     pub threads: Option<usize>,
@@ -34,8 +34,9 @@ pub struct SealOptions {
 /// Seals artifacts, and counts their bytes and files.
 ///
 /// # Errors
-/// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one cannot
-/// be read, [`StorageError::Changed`] if data changed in the meantime. No artifact is sealed then.
+/// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one
+/// cannot be read, [`StorageError::Changed`] if data changed in the meantime. No artifact is sealed
+/// then.
 pub(crate) fn seal(
     catalog: &Catalog,
     base: &Base,

@@ -1,7 +1,8 @@
 //! Undo: reverts an operation of the history, if it can be reverted.
 //!
-//! A removal is restored from the trash, a pin is removed, an unpin is pinned again, scores get their
-//! former values. The undo is an operation too; its reason names the operation that it undoes.
+//! A removal is restored from the trash, a pin is removed, an unpin is pinned again, scores get
+//! their former values. The undo is an operation too; its reason names the operation that it
+//! undoes.
 
 use serde::Serialize;
 

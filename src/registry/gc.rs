@@ -21,8 +21,8 @@ impl Registry {
     /// [`Registry::refresh_for`].
     ///
     /// # Errors
-    /// [`Error::Retention`](crate::Error::Retention) if the policy is refused, sizes are unknown that
-    /// a limit needs, or a group would be emptied.
+    /// [`Error::Retention`](crate::Error::Retention) if the policy is refused, sizes are unknown
+    /// that a limit needs, or a group would be emptied.
     pub fn plan_gc(&self, request: &GcRequest) -> Result<GcPlan> {
         gc::plan(&self.catalog, &self.base, request, self.clock.now())
     }
@@ -36,13 +36,13 @@ impl Registry {
         gc::explain(&self.catalog, &self.base, request, id, self.clock.now())
     }
 
-    /// Carries a plan out, batch by batch; `each` sees the report after every batch. What was pinned,
-    /// written or recorded again since the plan was made stays, and is in the report.
+    /// Carries a plan out, batch by batch; `each` sees the report after every batch. What was
+    /// pinned, written or recorded again since the plan was made stays, and is in the report.
     ///
     /// # Errors
     /// [`Error`](crate::Error) with code `plan-elsewhere` or `plan-outdated`; any other if a batch
-    /// fails as a whole, or the monitor cancels: then it is as before, and the batches before it are
-    /// done.
+    /// fails as a whole, or the monitor cancels: then it is as before, and the batches before it
+    /// are done.
     pub fn apply_gc(
         &self,
         plan: &PlanFile,

@@ -83,8 +83,8 @@ impl Registry {
         Ok(self.catalog.check_chain(noted)?)
     }
 
-    /// Returns the ids of all artifacts that are or were at a path. The path is absolute or relative
-    /// to the base directory.
+    /// Returns the ids of all artifacts that are or were at a path. The path is absolute or
+    /// relative to the base directory.
     ///
     /// # Errors
     /// [`Error::OutsideBase`] if the path is outside the base directory, [`Error::Catalog`] if the

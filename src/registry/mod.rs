@@ -138,8 +138,8 @@ impl Registry {
     /// another process is making one. Removals call this by themselves.
     ///
     /// # Errors
-    /// [`Error::Catalog`]: `catalog-damaged` if the catalog is damaged, any other code if the backup
-    /// could not be written.
+    /// [`Error::Catalog`]: `catalog-damaged` if the catalog is damaged, any other code if the
+    /// backup could not be written.
     pub fn back_up(&self, monitor: &dyn Monitor) -> Result<Option<Backup>> {
         Ok(self.catalog.back_up_daily(self.clock.now(), monitor)?)
     }
@@ -207,8 +207,8 @@ impl Registry {
     /// Records the array of an identifier, under the key that the layout reads from its path.
     ///
     /// # Errors
-    /// [`Error::OutsideBase`] if it is outside the base directory, [`Error::Layout`] if it is not an
-    /// array in a container of a run, [`Error::Name`] if a name breaks the rules; and as
+    /// [`Error::OutsideBase`] if it is outside the base directory, [`Error::Layout`] if it is not
+    /// an array in a container of a run, [`Error::Name`] if a name breaks the rules; and as
     /// [`Registry::record`].
     pub fn record_identifier(&self, identifier: &LocalArrayIdentifier) -> Result<Recorded> {
         let location = self.location_of(identifier)?;
@@ -230,8 +230,8 @@ impl Registry {
         target::find(&self.catalog, &self.base, target)
     }
 
-    /// Passes every artifact of a selection to `each`, until it breaks. The order is run, iteration,
-    /// kind, dataset, parameters. Rows stream, and no writer waits for the listing.
+    /// Passes every artifact of a selection to `each`, until it breaks. The order is run,
+    /// iteration, kind, dataset, parameters. Rows stream, and no writer waits for the listing.
     ///
     /// # Errors
     /// [`Error::Catalog`] if a row cannot be read, and any error that `each` returns.
@@ -257,8 +257,8 @@ impl Registry {
         Ok(artifacts)
     }
 
-    /// Returns the names of the runs that match any of the patterns, sorted; all runs if there are no
-    /// patterns. Runs of which nothing is left are included.
+    /// Returns the names of the runs that match any of the patterns, sorted; all runs if there are
+    /// no patterns. Runs of which nothing is left are included.
     ///
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be read.
@@ -295,8 +295,8 @@ impl Registry {
         Ok(self.catalog.du(filter, self.clock.now(), group)?)
     }
 
-    /// Seals an artifact: records the writer's word that it is whole, and counts its bytes and files.
-    /// Drops a content hash that it had; [`Registry::seal_many`] can take a new one.
+    /// Seals an artifact: records the writer's word that it is whole, and counts its bytes and
+    /// files. Drops a content hash that it had; [`Registry::seal_many`] can take a new one.
     ///
     /// # Errors
     /// [`Error::NotRecorded`] if there is no row, [`Error::NothingWritten`] if there is no data,
@@ -324,8 +324,8 @@ impl Registry {
         seal::seal(&self.catalog, &self.base, artifacts, options, now, monitor)
     }
 
-    /// Takes seals back, for data that is about to be written again. Returns the number of artifacts
-    /// that were sealed.
+    /// Takes seals back, for data that is about to be written again. Returns the number of
+    /// artifacts that were sealed.
     ///
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be written.
@@ -336,7 +336,8 @@ impl Registry {
     /// Looks on disk for the data of a selection and writes what it sees into the rows.
     ///
     /// # Errors
-    /// [`Error::Catalog`] if the catalog cannot be written. Data that cannot be read is in the report.
+    /// [`Error::Catalog`] if the catalog cannot be written. Data that cannot be read is in the
+    /// report.
     pub fn refresh(
         &self,
         filter: &Filter,

@@ -123,7 +123,8 @@ impl Options {
     /// Sets a function that ends a call when it returns true. It runs on the thread of the call,
     /// while the call waits for its turn to write and at times while it reads the catalog. A call
     /// that is ended fails with the code `interrupted` and has changed nothing; a change that has
-    /// begun is not ended. For work on the data, see [`Monitor::is_cancelled`](crate::model::progress::Monitor::is_cancelled).
+    /// begun is not ended. For work on the data, see
+    /// [`Monitor::is_cancelled`](crate::model::progress::Monitor::is_cancelled).
     #[must_use]
     pub fn interrupt(mut self, interrupt: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(interrupt));
@@ -150,8 +151,8 @@ impl Options {
     ///
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) if the base directory cannot be used;
-    /// `catalog-on-network` if the catalog would be on a network file system; `catalog-taken` if the
-    /// catalog file exists already; and as [`Options::open`]. Nothing is left behind.
+    /// `catalog-on-network` if the catalog would be on a network file system; `catalog-taken` if
+    /// the catalog file exists already; and as [`Options::open`]. Nothing is left behind.
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
         if RegistryDir::exists(base.path())? {
@@ -187,7 +188,8 @@ impl Options {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) if the base directory cannot be used;
     /// [`Error::Catalog`](crate::Error::Catalog) with code `no-registry` if it has no registry, and
-    /// others such as `catalog-damaged`, `catalog-too-new`, `lock-timeout`. Nothing is ever created.
+    /// others such as `catalog-damaged`, `catalog-too-new`, `lock-timeout`. Nothing is ever
+    /// created.
     pub fn open(self, base: impl AsRef<Path>) -> Result<Registry> {
         let base = Base::open(base.as_ref())?;
         self.open_at(base)

@@ -12,8 +12,8 @@ use crate::model::score::Score;
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PinSelection {
-    /// What a filter selects. A filter that names only runs or iterations binds those, with all that
-    /// is recorded there later; any other filter binds the artifacts that it selects now.
+    /// What a filter selects. A filter that names only runs or iterations binds those, with all
+    /// that is recorded there later; any other filter binds the artifacts that it selects now.
     Filter(Filter),
     /// These artifacts.
     Artifacts(Vec<Artifact>),
@@ -57,8 +57,8 @@ impl Registry {
         })
     }
 
-    /// Removes a pin, or releases a part of what it binds: the runs and iterations within those that
-    /// the filter names, and the artifacts of the target. A pin that binds nothing is removed.
+    /// Removes a pin, or releases a part of what it binds: the runs and iterations within those
+    /// that the filter names, and the artifacts of the target. A pin that binds nothing is removed.
     ///
     /// # Errors
     /// [`PinError::Unknown`](crate::model::pin::PinError::Unknown) if there is no pin of this name.
@@ -93,9 +93,9 @@ impl Registry {
         Ok(self.catalog.pins()?)
     }
 
-    /// Records scores in one transaction, all or none. A score replaces one of the same metric, run,
-    /// iteration, dataset and parameters. Returns, for each score, whether any artifact is recorded
-    /// at its run and iteration: if not, the caller may have mistyped them.
+    /// Records scores in one transaction, all or none. A score replaces one of the same metric,
+    /// run, iteration, dataset and parameters. Returns, for each score, whether any artifact is
+    /// recorded at its run and iteration: if not, the caller may have mistyped them.
     ///
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be written.

@@ -16,10 +16,10 @@ impl Options {
     /// scores and history since the backup are lost.
     ///
     /// # Errors
-    /// [`CatalogError::Sound`] if nothing is wrong with the catalog; [`CatalogError::NoRegistry`] if
-    /// the base directory has no `.dalsegno`; [`CatalogError::NoFolder`] if the folder of a catalog
-    /// elsewhere is gone; any other [`Error`] if the new catalog cannot be made. The old catalog is
-    /// then at its place, or renamed beside it.
+    /// [`CatalogError::Sound`] if nothing is wrong with the catalog; [`CatalogError::NoRegistry`]
+    /// if the base directory has no `.dalsegno`; [`CatalogError::NoFolder`] if the folder of a
+    /// catalog elsewhere is gone; any other [`Error`] if the new catalog cannot be made. The old
+    /// catalog is then at its place, or renamed beside it.
     pub fn rebuild(
         self,
         base: impl AsRef<Path>,

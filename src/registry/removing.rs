@@ -37,8 +37,8 @@ impl Registry {
         recover::pending(&self.catalog, &self.base, self.clock.now())
     }
 
-    /// Returns what a removal of this target takes. The path of a container that has no row of its own
-    /// means every artifact in it.
+    /// Returns what a removal of this target takes. The path of a container that has no row of its
+    /// own means every artifact in it.
     ///
     /// # Errors
     /// [`Error::NotRecorded`](crate::Error::NotRecorded) if the target has no row.
@@ -74,14 +74,14 @@ impl Registry {
         }
     }
 
-    /// Carries a plan out: rows and data, in one transaction. The catalog is backed up before, if no
-    /// backup is younger than a day; without space for that the removal goes on, and the report says
-    /// so.
+    /// Carries a plan out: rows and data, in one transaction. The catalog is backed up before, if
+    /// no backup is younger than a day; without space for that the removal goes on, and the report
+    /// says so.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if anything cannot be removed, except what `keep_going` leaves out, or
-    /// the monitor cancels before everything has moved; then everything is as before. Also if the
-    /// backup finds the catalog damaged.
+    /// [`Error`](crate::Error) if anything cannot be removed, except what `keep_going` leaves out,
+    /// or the monitor cancels before everything has moved; then everything is as before. Also if
+    /// the backup finds the catalog damaged.
     pub fn remove_planned(
         &self,
         plan: &RemovalPlan,

@@ -28,8 +28,8 @@ impl Registry {
     /// [`VerifyFinding::repair`]: any of them, in any order, repeated ones too. Never changes data.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written; repairs that were
-    /// made before the error stay.
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be written; repairs that
+    /// were made before the error stay.
     pub fn repair(
         &self,
         findings: &[VerifyFinding],

@@ -1,7 +1,7 @@
 //! The base directory of the pages: two runs, as DaCapo writes them.
 //!
-//! `affinities` has four validations in zarr v2, `distances` three in zarr v3; each has checkpoints.
-//! Chunks are sparse: they have a size and take no space.
+//! `affinities` has four validations in zarr v2, `distances` three in zarr v3; each has
+//! checkpoints. Chunks are sparse: they have a size and take no space.
 
 use std::fs::{self, File};
 use std::path::Path;

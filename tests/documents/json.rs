@@ -98,7 +98,8 @@ const CALLS: &[(&str, &str)] = &[
     ("doctor", "doctor"),
 ];
 
-/// Fields whose own fields are not listed: they differ from action to action, or from class to class.
+/// Fields whose own fields are not listed: they differ from action to action, or from class to
+/// class.
 const FREE: [&str; 5] = [
     "operation.detail",
     "operations[].detail",

@@ -2,19 +2,20 @@
 //!
 //! Each page is run by itself, from its first command to its last, in a fresh folder. Blocks of a
 //! page by their language:
-//! - `console`: every command runs, on a terminal, and must end with exit code 0, or the one that its
-//!   comment names. The output that is shown is compared, see [`shown`]; a command without any is
-//!   run only. `<!-- $ command -->` runs a command that the page does not show.
+//! - `console`: every command runs, on a terminal, and must end with exit code 0, or the one that
+//!   its comment names. The output that is shown is compared, see [`shown`]; a command without any
+//!   is run only. `<!-- $ command -->` runs a command that the page does not show.
 //! - `toml`: read as `config.toml`, and added to that of the page's registry.
 //! - `json`: must be JSON.
 //! - `rust`: run by `cargo test --doc`.
-//! - `python`, and `text` with what it prints: run by `python/tests/test_documents.py`, with the package.
+//! - `python`, and `text` with what it prints: run by `python/tests/test_documents.py`, with the
+//!   package.
 //!
 //! Any other language is an error, so no block is left out. `/data/runs` of a page is a folder with
 //! the [`example`] in it.
 //!
-//! `DOCUMENTS_UPDATE=1 cargo test --test documents` writes what was printed into the pages, instead of
-//! a report; read the diff then.
+//! `DOCUMENTS_UPDATE=1 cargo test --test documents` writes what was printed into the pages, instead
+//! of a report; read the diff then.
 
 #![expect(
     clippy::unwrap_used,

@@ -15,7 +15,8 @@ pub(crate) fn reference(name: &str) -> Page {
     Page::read(Path::new("docs/src/reference").join(name))
 }
 
-/// The rows of the tables below each heading of a page: the cells, without the heading of the table.
+/// The rows of the tables below each heading of a page: the cells, without the heading of the
+/// table.
 pub(crate) fn tables(page: &Page) -> BTreeMap<String, Vec<Vec<String>>> {
     let mut tables: BTreeMap<String, Vec<Vec<String>>> = BTreeMap::new();
     let mut heading = String::new();

@@ -1,9 +1,9 @@
 //! Output as a page shows it, compared with what a command printed.
 //!
-//! Times, ids, hashes, users and hosts differ from run to run: each matches any other of its form. An
-//! id that a page shows stands for the one that was printed in its place, in later commands too. A
-//! line `...` stands for any lines, `…` for any text in a line. Columns may differ in
-//! width, and so may what wraps in them.
+//! Times, ids, hashes, users and hosts differ from run to run: each matches any other of its form.
+//! An id that a page shows stands for the one that was printed in its place, in later commands too.
+//! A line `...` stands for any lines, `…` for any text in a line. Columns may differ in width, and
+//! so may what wraps in them.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -151,8 +151,8 @@ impl Names {
         pattern.push_str(" *");
     }
 
-    /// What was printed, as a page shows it that showed `shown`: a line that still agrees stays, and
-    /// so does what a page leaves out by `...`.
+    /// What was printed, as a page shows it that showed `shown`: a line that still agrees stays,
+    /// and so does what a page leaves out by `...`.
     pub(crate) fn lines_to_show(&mut self, shown: &[String], printed: &str) -> Vec<String> {
         let printed: Vec<&str> = printed.lines().collect();
         let is_gap = |line: &String| line.trim() == "...";

@@ -192,7 +192,7 @@ const CHANGES: [(Change, &str); 9] = [
                 .unwrap();
             registry.record(&key(&prediction(9000))).unwrap();
         },
-        "changed-since-plan: @ was recorded anew since it was planned",
+        "changed-since-plan: @ was recorded again since it was planned",
     ),
     (
         |registry| {
@@ -202,13 +202,13 @@ const CHANGES: [(Change, &str); 9] = [
             write_aged(registry.base(), &prediction(9000), days(70));
             scan(registry);
         },
-        "changed-since-plan: @ was recorded anew since it was planned",
+        "changed-since-plan: @ was recorded again since it was planned",
     ),
     (
         |registry| {
             registry.record(&key(&prediction(9000))).unwrap();
         },
-        "changed-since-plan: @ was recorded anew since it was planned",
+        "changed-since-plan: @ was recorded again since it was planned",
     ),
     (
         |registry| {

@@ -153,25 +153,25 @@ fn a_tampered_plan_removes_nothing_but_rows_that_are_as_it_says() {
         // The number of something that is to stay, under the key of something that is to go.
         (
             |item, registry| item["id"] = json!(id(registry, &prediction(10_000))),
-            "recorded anew",
+            "recorded again",
         ),
         // The key of what is to stay, under the number of what is to go.
         (
             |item, _| item["key"]["iteration"] = json!(10_000),
-            "recorded anew",
+            "recorded again",
         ),
         (
             |item, _| item["key"]["run"] = json!("nowhere"),
-            "recorded anew",
+            "recorded again",
         ),
-        (|item, _| item["id"] = json!(999_999), "recorded anew"),
+        (|item, _| item["id"] = json!(999_999), "recorded again"),
         (
             |item, _| item["recorded_at"] = json!("2020-01-01T00:00:00.000Z"),
-            "recorded anew",
+            "recorded again",
         ),
         (
             |item, _| item["origin"] = json!("recorded"),
-            "recorded anew",
+            "recorded again",
         ),
         (
             |item, _| item["sealed_at"] = json!("2020-01-01T00:00:00.000Z"),

@@ -386,7 +386,8 @@ impl World {
         self.removed(report.removal.unwrap().to_string(), &[array], kept);
     }
 
-    /// Removes a run but its checkpoint; with an obstacle, a file stands where one of its arrays should be.
+    /// Removes a run but its checkpoint; with an obstacle, a file stands where one of its arrays
+    /// should be.
     fn remove_run(&mut self, run: usize, kept: bool, obstacle: Option<Array>, going: bool) {
         let obstacle = obstacle
             .filter(|array| self.rows.contains_key(array) && !self.data.contains_key(array));

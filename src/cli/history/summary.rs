@@ -60,8 +60,8 @@ fn detail(entry: &Detail) -> Option<String> {
         }
         Detail::ScoreChanged(change) => score(change),
         Detail::CatalogRebuilt(rebuilt) => match &rebuilt.backup {
-            Some(backup) => format!("made anew from the backup of {}", backup.at),
-            None => "made anew from the disk and the trash alone".to_owned(),
+            Some(backup) => format!("rebuilt from the backup of {}", backup.at),
+            None => "rebuilt from the disk and the trash alone".to_owned(),
         },
         Detail::Several(_) | Detail::Other(_) => return None,
     })

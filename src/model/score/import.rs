@@ -1,8 +1,8 @@
 //! Parses scores from CSV or JSON lines.
 //!
-//! Columns (fields in JSON) are `run` and `iteration`, optionally `dataset` and `parameters`, and then
-//! either `metric` and `value`, one score a line, or one column for each metric. Empty cells and
-//! `null` are skipped. Values are numbers, `nan`, `inf` or `-inf`.
+//! Columns (fields in JSON) are `run` and `iteration`, optionally `dataset` and `parameters`, and
+//! then either `metric` and `value`, one score a line, or one column for each metric. Empty cells
+//! and `null` are skipped. Values are numbers, `nan`, `inf` or `-inf`.
 
 use serde_json::{Map, Value};
 
@@ -36,8 +36,8 @@ impl ImportError {
 /// Parses scores from CSV with a heading, or from JSON lines if the text begins with `{`.
 ///
 /// # Errors
-/// [`ImportError`] with the first line that is not CSV or JSON, lacks run or iteration, or has a name
-/// or value that is not valid.
+/// [`ImportError`] with the first line that is not CSV or JSON, lacks run or iteration, or has a
+/// name or value that is not valid.
 pub fn parse(text: &str) -> Result<Vec<Score>, ImportError> {
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('{') {

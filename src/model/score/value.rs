@@ -170,8 +170,8 @@ impl<'de> Deserialize<'de> for ScoreValue {
     }
 }
 
-/// Parses a value: a number, `nan`, `inf` or `-inf`. `None` for other text, and for a number that is
-/// so large that it would become infinite.
+/// Parses a value: a number, `nan`, `inf` or `-inf`. `None` for other text, and for a number that
+/// is so large that it would become infinite.
 #[must_use]
 pub fn parse_value(text: &str) -> Option<f64> {
     let text = text.trim();

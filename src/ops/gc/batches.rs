@@ -145,12 +145,12 @@ fn still(
         Some(now) if now.key == planned.key => protection.check(planned, &now),
         Some(_) => Err(Error::ChangedSince {
             path: planned.path(),
-            what: "recorded anew",
+            what: "recorded again",
         }),
         None => match catalog.at(&layout::canonical_location(&planned.key))? {
             Some(_) => Err(Error::ChangedSince {
                 path: planned.path(),
-                what: "recorded anew",
+                what: "recorded again",
             }),
             None => Err(Error::ChangedSince {
                 path: planned.path(),

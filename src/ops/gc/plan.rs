@@ -81,8 +81,8 @@ fn plan_named(reader: &Reader<'_>, named: &NamedPolicy) -> Result<Plan, Error> {
     Ok(Plan::merge(plans))
 }
 
-/// Explains what every rule of a request says of one artifact; `None` if the request does not select
-/// it, or asks about whole runs.
+/// Explains what every rule of a request says of one artifact; `None` if the request does not
+/// select it, or asks about whole runs.
 ///
 /// # Errors
 /// As [`plan`].
@@ -106,21 +106,21 @@ pub(crate) fn explain(
             Ok(retention::explain(policy, &inventory, now, id)?)
         }
         GcRules::Named(named) => {
-            let mut told: Option<Explanation> = None;
+            let mut explanation: Option<Explanation> = None;
             for (_, policy) in &named.kinds {
                 let inventory = reader.named_inventory(named, policy)?;
                 let next = retention::explain(policy, &inventory, now, id)?;
-                match (&mut told, next) {
-                    (Some(told), Some(next)) => told.verdicts.extend(next.verdicts),
-                    (None, next) => told = next,
+                match (&mut explanation, next) {
+                    (Some(explanation), Some(next)) => explanation.verdicts.extend(next.verdicts),
+                    (None, next) => explanation = next,
                     (Some(_), None) => {}
                 }
             }
             // What one kind's rules let go, another's may keep along with its best.
-            if let Some(told) = &mut told {
-                told.decide_by(&plan_named(reader, named)?);
+            if let Some(explanation) = &mut explanation {
+                explanation.decide_by(&plan_named(reader, named)?);
             }
-            Ok(told)
+            Ok(explanation)
         }
         GcRules::Runs(_) => Ok(None),
     }

@@ -1,8 +1,8 @@
 //! Carrying a planned removal out: what comes before and after its transaction.
 //!
-//! Before: the daily backup of the catalog, and settling what a crash left. If the disk is full, the
-//! reserve beside the catalog is given up and the removal is tried once more, because even deleting
-//! rows needs space in the log.
+//! Before: the daily backup of the catalog, and settling what a crash left. If the disk is full,
+//! the reserve beside the catalog is given up and the removal is tried once more, because even
+//! deleting rows needs space in the log.
 
 use super::context::Removing;
 use super::plan::RemovalPlan;

@@ -115,8 +115,8 @@ pub(crate) fn read(text: &[u8]) -> Option<Taken> {
 }
 
 impl Taken {
-    /// Returns why this cannot be the manifest of a removal; `None` if it is consistent. A manifest is
-    /// input: another program may have written it.
+    /// Returns why this cannot be the manifest of a removal; `None` if it is consistent. A manifest
+    /// is input: another program may have written it.
     pub(crate) fn fault(&self) -> Option<String> {
         let mut paths = HashMap::new();
         for item in &self.items {

@@ -34,15 +34,15 @@
 //! | after 6, before 7 ends | in the trash | rows gone | goes on with the purge |
 //! | after 7, before the mark | gone | not marked | marks it |
 //!
-//! See `recover`. A step that fails without a crash is undone at once in the same way, and named. So
-//! is a removal that is cancelled before everything has moved: the monitor is asked before each item
-//! is checked, recorded and moved. Unlinking that is cancelled is left to the next purge.
+//! See `recover`. A step that fails without a crash is undone at once in the same way, and named.
+//! So is a removal that is cancelled before everything has moved: the monitor is asked before each
+//! item is checked, recorded and moved. Unlinking that is cancelled is left to the next purge.
 //!
 //! # Containers
 //! A container goes by one rename if everything in it belongs to the removal or is zarr's own group
-//! metadata. This is checked twice: once to plan, and once when the container is in the trash, where
-//! no process can add to it by its path. If the second check differs, everything is put back. A
-//! container that was named itself also takes files that the registry does not know.
+//! metadata. This is checked twice: once to plan, and once when the container is in the trash,
+//! where no process can add to it by its path. If the second check differs, everything is put back.
+//! A container that was named itself also takes files that the registry does not know.
 //!
 //! # Checkpoints
 //! A checkpoint is one file and always goes by itself: its folders also hold DaCapo's links to the

@@ -77,8 +77,8 @@ impl RemovalPlan {
         self.items.iter().flat_map(|item| &item.artifacts)
     }
 
-    /// Sums the bytes and files of the arrays, as far as they were counted. Arrays without data count
-    /// as nothing.
+    /// Sums the bytes and files of the arrays, as far as they were counted. Arrays without data
+    /// count as nothing.
     #[must_use]
     pub fn total(&self) -> Total {
         total_of(self.artifacts())

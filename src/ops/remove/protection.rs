@@ -118,8 +118,8 @@ impl<'a> Protection<'a> {
     }
 }
 
-/// A key for something unknown in a container, with its run and the iteration whose folder it is in.
-/// It need not be an array: chunks whose metadata is lost belong to the iteration too.
+/// A key for something unknown in a container, with its run and the iteration whose folder it is
+/// in. It need not be an array: chunks whose metadata is lost belong to the iteration too.
 fn key_of(container: &Key, unknown: &Path) -> Key {
     let head = unknown.components().next();
     let head = head.and_then(|head| head.as_os_str().to_str());
@@ -145,7 +145,7 @@ fn unchanged(base: &Base, planned: &Artifact, now: &Artifact) -> Result<(), Erro
         })
     };
     if now.origin != planned.origin || now.recorded_at != planned.recorded_at {
-        return changed("recorded anew");
+        return changed("recorded again");
     }
     if now.sealed_at != planned.sealed_at {
         return changed("sealed");

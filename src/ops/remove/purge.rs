@@ -36,8 +36,8 @@ pub(crate) fn drop_empty(
 /// The report says that it is not done if another process purges it or the deadline passes.
 ///
 /// # Errors
-/// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked is in
-/// the report.
+/// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked
+/// is in the report.
 pub(crate) fn purge(
     catalog: &Catalog,
     base: &Base,

@@ -9,8 +9,8 @@ use crate::model::layout;
 use crate::ops::target::{self, Target};
 use crate::store::Base;
 
-/// Returns what a removal of a target takes. The path of a container that has no row of its own means
-/// every artifact in it.
+/// Returns what a removal of a target takes. The path of a container that has no row of its own
+/// means every artifact in it.
 ///
 /// # Errors
 /// [`Error::NotRecorded`], and as [`target::find`].

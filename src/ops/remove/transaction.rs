@@ -97,7 +97,8 @@ pub(crate) fn remove(
     Ok(report)
 }
 
-/// Step 2: checks every artifact of the plan; with `keep_going`, skips those that cannot be removed.
+/// Step 2: checks every artifact of the plan; with `keep_going`, skips those that cannot be
+/// removed.
 fn check<'a>(
     on: &Removing<'_>,
     change: &Change<'_>,

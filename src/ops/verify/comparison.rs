@@ -30,8 +30,8 @@ pub(super) const BATCH: usize = 4096;
 pub struct VerifyOptions {
     /// Compare the size of every array that was ever counted; without, of the sealed ones only.
     pub measure: bool,
-    /// Read the data of the sealed rows that have a content hash, where its size is as it was
-    /// counted, and compare the hashes.
+    /// Read the data of sealed rows that have a content hash and an unchanged size, and compare the
+    /// hashes.
     pub read_data: bool,
     /// Compare no size that takes a walk through an array, and leave the history alone.
     pub quick: bool,
@@ -85,7 +85,7 @@ pub(crate) fn verify(
     }
     let mut report = verify.report;
     if !is_sound || !report.is_complete {
-        // Whoever repairs by a damaged catalog makes it worse.
+        // A repair from a damaged catalog would make it worse.
         report
             .findings
             .iter_mut()
@@ -183,8 +183,8 @@ impl Verify<'_> {
     /// Takes what a walk or a look noticed.
     pub(super) fn notice(&mut self, finding: Notice) {
         if finding.class == NoticeClass::Unreadable {
-            // It went while it was looked at. An escaped path is none that can be asked for, and
-            // an empty one is the base directory itself.
+            // Data that disappeared meanwhile is no finding. An escaped path is not the name on
+            // disk, so it cannot be looked up; an empty one is the base directory itself.
             let is_askable = !finding.path.is_empty() && !finding.path.contains('\\');
             if is_askable && self.base.is_absent(&finding.path) {
                 return;
@@ -246,8 +246,8 @@ impl Verify<'_> {
         Ok(sights)
     }
 
-    /// Reads data; gives what could be read, or what of it has changed meanwhile. What is not in the
-    /// result could not be read, and is a finding.
+    /// Reads data; gives what could be read, or what of it has changed meanwhile. What is not in
+    /// the result could not be read, and is a finding.
     pub(super) fn read(
         &mut self,
         rows: &[&Artifact],

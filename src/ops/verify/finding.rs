@@ -36,14 +36,14 @@ pub enum VerifyClass {
     DataWithoutRow,
     /// The folder of an array has files in it, and its array metadata is gone.
     NoMetadata,
-    /// At the path of an array or container stands no folder, or at that of a checkpoint no file:
-    /// a file, a symbolic link, something else.
+    /// The path of an array or container is not a folder, or that of a checkpoint is not a file: a
+    /// symbolic link, for example.
     WrongType,
     /// The number of files is not what was counted; missing chunks read as fill values, silently.
     ChangedFiles,
-    /// The number of files is what was counted, their bytes are not.
+    /// The number of files is as counted, but the number of bytes is not.
     ChangedSize,
-    /// Files and bytes are as many as were sealed, and their contents are not what was sealed.
+    /// Files and bytes are as many as when it was sealed, but their contents differ.
     ChangedContent,
     /// The metadata was rewritten since it was last seen.
     Rewritten,
@@ -163,17 +163,17 @@ impl Serialize for VerifyClass {
 /// What a repair does about a finding. None of them touches data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Repair {
-    /// The row says from now on that its data is gone.
+    /// Marks the row missing.
     MarkMissing,
-    /// The row says from now on that its data is there.
+    /// Marks the row present.
     MarkPresent,
     /// Writes size and time into the row again, and removes its seal.
     NoteAnew,
-    /// A row is made, as a scan makes it.
+    /// Adds a row, as a scan does.
     Adopt,
-    /// What was interrupted is undone or finished, as every open for writing does.
+    /// Finishes or reverts an interrupted removal, as every open for writing does.
     Settle,
-    /// The findings that it sums up are repaired.
+    /// Repairs the findings that it sums up.
     WithParts,
 }
 

@@ -1,5 +1,5 @@
-//! What the summaries are made of: runs and containers whose arrays are all gone, and arrays that no
-//! row has.
+//! What the summaries are made of: runs and containers whose arrays are all gone, and arrays that
+//! no row has.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -1,8 +1,8 @@
 //! Repair: fixes in the catalog what a finding reports. Never changes data.
 //!
-//! Nothing of a finding is believed but what it is about: the row is read and the disk is looked
-//! at anew, and both once more within the transaction. So findings may be repaired in any order, in
-//! part, late, and twice.
+//! A repair takes from a finding only what it is about. It reads the row and the disk again, and
+//! both once more within the transaction. So findings can be repaired in any order, in part, late,
+//! and twice.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;

@@ -118,8 +118,8 @@ impl Verify<'_> {
         Ok(())
     }
 
-    /// Judges rows by what is on disk; gives how many were read in full, too. `again`: whoever
-    /// writes to data that is read has had time to end.
+    /// Judges rows by what is on disk; also returns how many were read in full. `again` says that
+    /// this is the second look, after any writer of the data has had time to finish.
     fn judge_all<'b>(&mut self, rows: &'b [Artifact], again: bool) -> Result<Judged<'b>, Error> {
         let mut findings = Vec::new();
         let mut to_read: Vec<&Artifact> = Vec::new();
@@ -190,8 +190,8 @@ fn is_unhashed(artifact: &Artifact) -> bool {
         && !artifact.key.kind().is_container()
 }
 
-/// What is wrong between a sealed row and its data, of which no more is known where it changed
-/// while it was read.
+/// The finding if the data of a sealed row has another hash. `content` is `None` if the data
+/// changed while it was read, so that its hash is unknown.
 fn changed_content(artifact: &Artifact, content: Option<&Hashed>) -> Option<VerifyFinding> {
     let (sealed, sealed_at) = (artifact.content_hash?, artifact.sealed_at?);
     if content.is_some_and(|content| content.hash == sealed) {

@@ -18,8 +18,8 @@ use crate::model::layout;
 use crate::store;
 
 impl Verify<'_> {
-    /// Sums up what was moved and what was copied, where the selection restricts nothing but runs
-    /// and all could be read: a part of a run says nothing about the run.
+    /// Sums up which runs were moved and which were copied, if the selection is by run only and all
+    /// of it could be read: a part of a run says nothing about the run.
     pub(super) fn sum_up(&mut self) -> Result<(), Error> {
         let only_runs = Filter {
             runs: self.filter.runs.clone(),

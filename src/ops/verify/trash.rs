@@ -40,7 +40,7 @@ impl Verify<'_> {
         if suspects.is_empty() {
             return Ok(());
         }
-        // What is on its way back, or being purged, is neither missing nor in anybody's way.
+        // Items that are being restored or purged are no findings: another process moves them now.
         let unsettled = recover::pending(self.catalog, self.base, self.now)?.unsettled;
         let again = self.kept(trash.as_ref())?;
         for (item, class, detail) in again {

@@ -38,7 +38,8 @@ pub(crate) enum IfAbsent {
 ///
 /// # Errors
 /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`] if a component is one.
-/// - [`StorageError::OtherDevice`] if a component is on another file system than the base directory.
+/// - [`StorageError::OtherDevice`] if a component is on another file system than the base
+///   directory.
 /// - [`StorageError::Outside`] if the path has a `..` or is absolute.
 /// - [`StorageError::Io`] if a component cannot be opened or created.
 pub(crate) fn descend(

@@ -268,8 +268,8 @@ impl TrashFolder {
     /// that path: the item then stays in the trash.
     ///
     /// # Errors
-    /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if a
-    ///   folder above the path is one.
+    /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if
+    ///   a folder above the path is one.
     /// - [`StorageError::Io`] if the item cannot be moved.
     pub fn put_back(
         &self,
