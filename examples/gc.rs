@@ -12,7 +12,7 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
 use dalsegno::retention::{Decision, KeepRules, Policy, SelectRules};
-use dalsegno::{GcOptions, GcRequest, GcRules, Registry, ScanOptions, WalkOptions};
+use dalsegno::{GcOptions, GcRequest, GcRules, Registry, ScanOptions};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let base = tempfile::tempdir()?;
@@ -24,22 +24,18 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // A scan gives every array that it finds a row; measuring counts bytes and files.
     let registry = Registry::create(base.path())?;
-    let scan = ScanOptions {
-        walk: WalkOptions::default().measure(true),
-        ..ScanOptions::default()
-    };
+    let scan = ScanOptions::default().measure(true);
     println!("adopted {} arrays", registry.scan(scan, &Silent)?.adopted);
 
     // Of the predictions, keep the two newest iterations and each that 3000 divides.
     let policy = Policy::default()
         .select(SelectRules::default().kinds(vec![Kind::Prediction]))
         .keep(KeepRules::default().last(2).every(3000));
-    let request = GcRequest {
-        of: Filter::default().runs(["affinities"]),
-        rules: GcRules::Policy(policy),
-        ignore_best_links: false,
-        words: "the two newest, and every 3000".to_owned(),
-    };
+    let request = GcRequest::new(
+        Filter::default().runs(["affinities"]),
+        GcRules::Policy(policy),
+    )
+    .words("the two newest, and every 3000");
 
     // A plan removes nothing. Each of its lines says what happens to an artifact, and why.
     let plan = registry.plan_gc(&request)?;
@@ -54,10 +50,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Carrying it out removes exactly what the plan names, rows and data together. What was pinned
     // or written again in the meantime stays, and the report says so.
-    let options = GcOptions {
-        reason: Some("the disk is full".to_owned()),
-        ..GcOptions::default()
-    };
+    let options = GcOptions::default().reason("the disk is full");
     let report = registry.apply_gc(&plan.file, &options, &Silent, |_| {})?;
     println!(
         "removed {} artifacts, {} bytes; skipped {}",

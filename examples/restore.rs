@@ -23,11 +23,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Row and data go in one transaction. Kept for three days, the data waits in the trash; by
     // default it would be deleted as soon as the removal is committed.
-    let options = RemoveOptions {
-        reason: Some("written with the wrong weights".to_owned()),
-        keep: TrashKeep::For(Duration::from_secs(3 * 24 * 60 * 60)),
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default()
+        .reason("written with the wrong weights")
+        .keep(TrashKeep::For(Duration::from_secs(3 * 24 * 60 * 60)));
     let removed = registry.remove_target(&target, &options, &Silent)?;
     println!("removed {} artifact", removed.artifacts.len());
     println!(

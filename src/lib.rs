@@ -76,7 +76,7 @@ pub use ops::verify::{
 };
 pub use registry::array_store::ArrayStore;
 pub use registry::{FormerArtifact, Options, PinSelection, Registry};
-pub use store::{Notice, NoticeClass, PurgeReport, StorageError, WalkOptions};
+pub use store::{Notice, NoticeClass, PurgeReport, StorageError};
 
 /// The Rust blocks of the documents compile and run.
 #[cfg(doctest)]

@@ -146,14 +146,11 @@ impl Worker {
 
     fn remove(&mut self, iteration: i64, and_back: bool) {
         let key = prediction(&self.run, iteration);
-        let options = RemoveOptions {
-            keep: if and_back {
-                TrashKeep::UntilEmptied
-            } else {
-                TrashKeep::No
-            },
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().keep(if and_back {
+            TrashKeep::UntilEmptied
+        } else {
+            TrashKeep::No
+        });
         let report = self
             .registry
             .remove_target(&Target::Key(key), &options, &Silent)
@@ -171,19 +168,15 @@ impl Worker {
     }
 
     fn gc(&mut self) {
-        let request = GcRequest {
-            of: self.filter(),
-            rules: GcRules::Policy(
+        let request = GcRequest::new(
+            self.filter(),
+            GcRules::Policy(
                 Policy::default().keep(retention::KeepRules::default().last(LAST as u64)),
             ),
-            ignore_best_links: false,
-            words: "the last".to_owned(),
-        };
+        )
+        .words("the last");
         let plan = self.later.plan_gc(&request).unwrap();
-        let options = GcOptions {
-            reason: None,
-            keep: TrashKeep::UntilEmptied,
-        };
+        let options = GcOptions::default().keep(TrashKeep::UntilEmptied);
         let report = self
             .later
             .apply_gc(&plan.file, &options, &Silent, |_| {})

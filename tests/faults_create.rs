@@ -35,7 +35,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use child::{assert_sound, prediction, say, tree, write_array};
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
@@ -101,8 +101,8 @@ fn open(base: &Path) -> dalsegno::Result<Registry> {
         .open(base)
 }
 
-fn options() -> WalkOptions {
-    WalkOptions::default().measure(true).threads(1)
+fn options() -> ScanOptions {
+    ScanOptions::default().measure(true).threads(Some(1))
 }
 
 /// The key that is recorded and sealed.

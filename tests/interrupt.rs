@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::{Monitor, Phase, Progress, Silent};
@@ -83,11 +83,11 @@ fn a_cancelled_scan_fails_and_the_next_one_goes_on() {
     write_arrays(folder.path(), 50);
     let registry = common::create(folder.path());
     let error = registry
-        .scan(WalkOptions::default(), &Impatient::after(5))
+        .scan(ScanOptions::default(), &Impatient::after(5))
         .unwrap_err();
     assert_eq!(error.code(), "walk-interrupted");
     assert_eq!(error.path().unwrap(), registry.base());
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     assert_eq!(rows(&registry), 50);
 }
 
@@ -96,13 +96,10 @@ fn a_cancelled_look_takes_nothing_for_missing() {
     let folder = tempfile::tempdir().unwrap();
     write_arrays(folder.path(), 50);
     let registry = common::create(folder.path());
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let before = registry.select(&Filter::default()).unwrap();
     let all = Filter::default();
-    let options = RefreshOptions {
-        all: true,
-        measure: true,
-    };
+    let options = RefreshOptions::new().all(true).measure(true);
     for after in [0, 1, 7] {
         let refreshed = registry.refresh(&all, options, &Impatient::after(after));
         assert_eq!(refreshed.unwrap_err().code(), "walk-interrupted");
@@ -118,12 +115,9 @@ fn a_removal_that_is_given_up_before_anything_moved_removes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     write_arrays(folder.path(), 5);
     let registry = common::create(folder.path());
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let before = registry.select(&Filter::default()).unwrap();
-    let options = RemoveOptions {
-        keep_going: true,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep_going(true);
     let error = registry
         .remove_many(&Filter::default(), &options, &Impatient::after(0))
         .unwrap_err();
@@ -185,15 +179,12 @@ fn a_removal_that_is_given_up_puts_back_what_it_had_moved() {
         write_arrays(folder.path(), 5);
         common::write_array(&folder.path().join("r/validation.zarr/0/e/prediction"));
         let registry = common::create(folder.path());
-        registry.scan(WalkOptions::default(), &Silent).unwrap();
+        registry.scan(ScanOptions::default(), &Silent).unwrap();
         let before = registry.select(&Filter::default()).unwrap();
         let on_disk = data(folder.path());
         let done = registry.history_head().unwrap();
         let filter = Filter::default().datasets((!whole).then_some("d"));
-        let options = RemoveOptions {
-            keep: TrashKeep::UntilEmptied,
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
         let mut given_up = 0;
         let report = loop {
             let monitor = Counting::at(given_up);
@@ -226,16 +217,13 @@ fn a_removal_that_is_given_up_puts_back_what_it_had_moved() {
 fn a_removal_that_is_given_up_after_its_commit_is_done() {
     let folder = tempfile::tempdir().unwrap();
     let registry = common::create(folder.path());
-    let options = RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
     let mut at = 0;
     // Later by one question each time, until the folders are being taken away.
     loop {
         write_arrays(folder.path(), 5);
         common::write_array(&folder.path().join("r/validation.zarr/0/e/prediction"));
-        registry.scan(WalkOptions::default(), &Silent).unwrap();
+        registry.scan(ScanOptions::default(), &Silent).unwrap();
         let filter = Filter::default().datasets(["d"]);
         let monitor = Counting::at(at);
         if registry.remove_many(&filter, &options, &monitor).is_ok() {
@@ -264,11 +252,8 @@ fn a_cancelled_purge_leaves_a_removal_that_the_next_one_finishes() {
         fs::write(array.join(format!("{number}.0.0")), "chunk").unwrap();
     }
     let registry = common::create(folder.path());
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
-    let options = RemoveOptions {
-        keep: TrashKeep::No,
-        ..RemoveOptions::default()
-    };
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let options = RemoveOptions::default().keep(TrashKeep::No);
     let report = registry
         .remove_target(&Target::Path(array.clone()), &options, &AtPurge::default())
         .unwrap();
@@ -319,12 +304,9 @@ fn panics(work: impl FnOnce() + Send + 'static) -> bool {
 #[test]
 fn a_panic_ends_the_work_that_it_happens_in() {
     let calls: [fn(&Registry, &Broken); 3] = [
-        |registry, monitor| drop(registry.scan(WalkOptions::default(), monitor).unwrap()),
+        |registry, monitor| drop(registry.scan(ScanOptions::default(), monitor).unwrap()),
         |registry, monitor| {
-            let options = RefreshOptions {
-                all: true,
-                measure: true,
-            };
+            let options = RefreshOptions::new().all(true).measure(true);
             registry
                 .refresh(&Filter::default(), options, monitor)
                 .unwrap();
@@ -342,7 +324,7 @@ fn a_panic_ends_the_work_that_it_happens_in() {
         let mut at = 0;
         loop {
             let registry = common::create(folder.path());
-            registry.scan(WalkOptions::default(), &Silent).unwrap();
+            registry.scan(ScanOptions::default(), &Silent).unwrap();
             let asked = AtomicU64::new(0);
             let monitor = Broken { asked, at };
             if !panics(move || call(&registry, &monitor)) {
@@ -396,7 +378,7 @@ fn what_is_unsealed_keeps_its_data_and_is_not_whole() {
     let folder = tempfile::tempdir().unwrap();
     write_arrays(folder.path(), 1);
     let registry = common::create(folder.path());
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let target = Target::Key(prediction("r", 0, "d"));
     let sealed = registry.seal(&target).unwrap();
     let chosen = [sealed.clone()];

@@ -126,10 +126,7 @@ impl Scene {
     /// Removes the first array into the trash.
     fn remove(&self) -> String {
         let registry = self.open().unwrap();
-        let options = RemoveOptions {
-            keep: TrashKeep::UntilEmptied,
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
         let target = Target::Key(prediction("run", 1));
         let report = registry.remove_target(&target, &options, &Silent).unwrap();
         report.removal.unwrap().to_string()

@@ -19,7 +19,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use child::{assert_sound, command, outcome, prediction, say, write_array};
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
@@ -64,7 +64,7 @@ fn child_entry() {
         }
         "scan" => {
             let registry = Registry::open(&base).unwrap();
-            let report = registry.scan(WalkOptions::default(), &Silent).unwrap();
+            let report = registry.scan(ScanOptions::default(), &Silent).unwrap();
             say(&format!("{} {}", report.arrays, report.adopted));
         }
         other => panic!("no action {other}"),

@@ -95,10 +95,7 @@ fn count(registry: &Registry) -> usize {
 }
 
 fn kept() -> RemoveOptions {
-    RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    }
+    RemoveOptions::default().keep(TrashKeep::UntilEmptied)
 }
 
 /// The names in a folder; none where there is no folder.

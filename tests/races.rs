@@ -71,10 +71,7 @@ fn target(path: &str) -> Target {
 }
 
 fn kept() -> RemoveOptions {
-    RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    }
+    RemoveOptions::default().keep(TrashKeep::UntilEmptied)
 }
 
 fn remove(registry: &Registry, path: &str) -> dalsegno::Result<dalsegno::RemovalReport> {

@@ -20,7 +20,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
@@ -52,7 +52,7 @@ impl World {
         }
         write(&folder.path().join("b/validation.zarr/9/other/prediction"));
         let registry = common::create(folder.path());
-        let options = WalkOptions::default().measure(true);
+        let options = ScanOptions::default().measure(true);
         registry.scan(options, &Silent).unwrap();
         registry.seal(&Target::Path(SEALED.into())).unwrap();
         Self { folder, registry }

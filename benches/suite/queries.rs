@@ -147,16 +147,15 @@ pub(crate) fn plan(bench: &mut Bench) -> Result<()> {
     for rows in bench.sizes() {
         let base = catalogs::sized(bench, rows, true)?;
         let registry = Registry::open(&base)?;
-        let request = GcRequest {
-            of: Filter::default().runs([Place::at(rows / 2).run().as_str()]),
-            rules: GcRules::Policy(
+        let request = GcRequest::new(
+            Filter::default().runs([Place::at(rows / 2).run().as_str()]),
+            GcRules::Policy(
                 Policy::default()
                     .select(SelectRules::default())
                     .keep(KeepRules::default().last(2)),
             ),
-            ignore_best_links: false,
-            words: "keep-last 2".to_owned(),
-        };
+        )
+        .words("keep-last 2");
         let sides = vec![Side::new("dalsegno", |_| {
             let start = Instant::now();
             let items = registry.plan_gc(&request)?.file.items.len();

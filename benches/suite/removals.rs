@@ -208,10 +208,7 @@ impl Bare {
 }
 
 fn library(registry: &Registry, load: Load) -> Result<Done> {
-    let options = RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
     let filter = load.filter()?;
     let start = Instant::now();
     let report = registry.remove_many(&filter, &options, &Silent)?;
@@ -228,7 +225,7 @@ fn against_bare(bench: &mut Bench, load: Load, what: &str) -> Result<()> {
     for base in &bases {
         load.grow(base)?;
         let registry = create(base, Durability::Full)?;
-        registry.scan(dalsegno::WalkOptions::default(), &Silent)?;
+        registry.scan(dalsegno::ScanOptions::default(), &Silent)?;
     }
     let registry = Registry::open(&bases[0])?;
     let catalog = bases[1].join(".dalsegno/catalog.sqlite3");

@@ -56,15 +56,9 @@ fn main() {
     let never = key("run/a/validation.zarr/3000/crop/prediction");
     registry.record(&never).unwrap();
     registry.record(&key("run/a/snapshot.zarr")).unwrap();
-    let scan = ScanOptions {
-        kinds,
-        ..ScanOptions::default()
-    };
+    let scan = ScanOptions::default().kinds(kinds);
     registry.scan(scan, &Silent).unwrap();
-    let measure = RefreshOptions {
-        all: true,
-        measure: true,
-    };
+    let measure = RefreshOptions::new().all(true).measure(true);
     registry.refresh(&all, measure, &Silent).unwrap();
     let noted = "run,iteration,dataset,voi\nrun/a,1000,crop,0.5\nrun/a,2000,crop,0.25\nb,9000,,nan";
     registry.score(&score::parse(noted).unwrap()).unwrap();
@@ -82,26 +76,17 @@ fn main() {
         ),
         ("run/a/validation.zarr/2000/crop/prediction", TrashKeep::No),
     ] {
-        let options = RemoveOptions {
-            reason: Some("not needed".to_owned()),
-            keep,
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().reason("not needed").keep(keep);
         let target = dalsegno::Target::Key(key(path));
         registry.remove_target(&target, &options, &Silent).unwrap();
     }
     let target = dalsegno::Target::Key(key("b/other.n5/volumes/raw"));
     registry.seal(&target).unwrap();
-    let request = GcRequest {
-        of: Filter::default(),
-        rules: GcRules::Policy(
+    let request = GcRequest::new(Filter::default(), GcRules::Policy(
             Policy::default()
                 .select(SelectRules::default().kinds(vec![Kind::Prediction]))
                 .keep(dalsegno::retention::KeepRules::default().last(1)),
-        ),
-        ignore_best_links: false,
-        words: "--keep-last 1".to_owned(),
-    };
+        )).words("--keep-last 1");
     let plan = registry.plan_gc(&request).unwrap().file;
     drop(registry);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

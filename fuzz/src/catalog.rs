@@ -233,13 +233,11 @@ fn all() -> Filter {
     Filter::default().kinds(Kind::ALL)
 }
 
-const VERIFY: VerifyOptions = VerifyOptions {
-    measure: true,
-    read_data: true,
-    quick: false,
-    indices: true,
-    threads: Some(1),
-};
+const VERIFY: VerifyOptions = VerifyOptions::new()
+    .measure(true)
+    .read_data(true)
+    .indices(true)
+    .threads(Some(1));
 
 /// Every question.
 fn look(registry: &Registry) {
@@ -274,24 +272,23 @@ fn look(registry: &Registry) {
 }
 
 fn request() -> GcRequest {
-    GcRequest {
-        of: Filter::default(),
-        rules: GcRules::Policy(
+    GcRequest::new(
+        Filter::default(),
+        GcRules::Policy(
             Policy::default()
                 .keep(retention::KeepRules::default().last(1))
                 .allow_empty_group(true),
         ),
-        ignore_best_links: false,
-        words: String::new(),
-    }
+    )
+    .words(String::new())
 }
 
 fn change(registry: &Registry, work: Work) {
-    let removing = |keep| RemoveOptions {
-        keep,
-        keep_going: true,
-        force_pinned: true,
-        ..RemoveOptions::default()
+    let removing = |keep| {
+        RemoveOptions::default()
+            .keep(keep)
+            .keep_going(true)
+            .force_pinned(true)
     };
     match work {
         Work::Look => look(registry),
@@ -299,10 +296,7 @@ fn change(registry: &Registry, work: Work) {
             let path = "b/validation.zarr/9901/crop/prediction";
             given(registry.record(&layout::parse(path).unwrap()));
             given(registry.scan(ScanOptions::default(), &Silent));
-            let options = RefreshOptions {
-                all: true,
-                measure: true,
-            };
+            let options = RefreshOptions::new().all(true).measure(true);
             given(registry.refresh(&all(), options, &Silent));
             let pin = PinSelection::Filter(all());
             given(registry.pin(&"new".parse().unwrap(), Some("why"), &pin));
@@ -343,10 +337,7 @@ fn change(registry: &Registry, work: Work) {
         }
         Work::Plan => {
             if let Some(plan) = given(registry.plan_gc(&request())) {
-                let options = GcOptions {
-                    reason: None,
-                    keep: TrashKeep::No,
-                };
+                let options = GcOptions::default().keep(TrashKeep::No);
                 given(registry.apply_gc(&plan.file, &options, &Silent, |_| {}));
             }
         }

@@ -32,12 +32,8 @@ pub fn check(data: &[u8]) {
     WORLD.with(|world| {
         let registry = world.open(true).unwrap();
         for policy in config.policy.into_values() {
-            let request = GcRequest {
-                of: Filter::default(),
-                rules: GcRules::Named(policy),
-                ignore_best_links: false,
-                words: String::new(),
-            };
+            let request =
+                GcRequest::new(Filter::default(), GcRules::Named(policy)).words(String::new());
             if let Err(error) = registry.plan_gc(&request) {
                 let code = error.code();
                 assert!(matches!(error, Error::Retention(_)), "{error}");

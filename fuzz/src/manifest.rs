@@ -37,10 +37,7 @@ pub fn check(data: &[u8]) {
     world.check();
     let Some(registry) = registry else { return };
     given(registry.pending());
-    let options = VerifyOptions {
-        threads: Some(1),
-        ..VerifyOptions::default()
-    };
+    let options = VerifyOptions::new().threads(Some(1));
     if let Some(report) = given(registry.verify(&Filter::default(), options, &Silent)) {
         given(registry.repair(&report.findings, &Silent));
     }

@@ -37,10 +37,7 @@ fn plan(text: &str) {
     let Some(registry) = world.open(false) else {
         return;
     };
-    let options = GcOptions {
-        reason: None,
-        keep: TrashKeep::No,
-    };
+    let options = GcOptions::default().keep(TrashKeep::No);
     if let Some(report) = given(registry.apply_gc(&plan, &options, &Silent, |_| {})) {
         assert!(report.artifacts <= plan.items.len() as u64);
     }

@@ -110,17 +110,17 @@ impl Rules {
         };
         words.push(self.words.clone());
         words.retain(|part| !part.is_empty());
-        Ok(GcRequest {
-            of: Filter::default()
+        Ok(GcRequest::new(
+            Filter::default()
                 .runs(filter.runs)
                 .datasets(filter.datasets)
                 .parameters(filter.parameters)
                 .owners(filter.owners)
                 .kinds(kinds),
             rules,
-            ignore_best_links: self.ignore_best_links,
-            words: words.join(", "),
-        })
+        )
+        .ignore_best_links(self.ignore_best_links)
+        .words(words.join(", ")))
     }
 }
 
@@ -249,10 +249,8 @@ pub(crate) fn _apply<'py>(
         let registry = registry.get();
         let plan = PlanFile::parse(plan).map_err(|error| raise(py, &error))?;
         let default = registry.run(py, None, |registry, _| Ok(registry.default_keep()))?;
-        let options = GcOptions {
-            reason,
-            keep: ask::keep(keep, default)?,
-        };
+        let mut options = GcOptions::default().keep(ask::keep(keep, default)?);
+        options.reason = reason;
         let report = registry.run(py, progress.as_ref(), move |registry, watch| {
             registry.apply_gc(&plan, &options, watch, |_| {})
         })?;

@@ -33,13 +33,29 @@ pub(super) const AT: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
 
 /// Which scores a listing gives. The parts are anded; the values of one part are ored; an empty
 /// part selects all.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ScoreQuery<'a> {
     /// Runs, iterations, datasets and parameters; its other parts are not looked at. A score of
     /// every dataset or parameter set is selected only if that part is empty.
     pub of: Filter,
     /// Metrics.
     pub metrics: &'a [Pattern],
+}
+
+impl<'a> ScoreQuery<'a> {
+    /// Asks for the scores of every metric that a filter selects.
+    #[must_use]
+    pub fn new(of: Filter) -> Self {
+        Self { of, metrics: &[] }
+    }
+
+    /// Sets the metrics; none means every metric.
+    #[must_use]
+    pub fn metrics(mut self, metrics: &'a [Pattern]) -> Self {
+        self.metrics = metrics;
+        self
+    }
 }
 
 pub(super) fn listing(query: &ScoreQuery<'_>) -> Query {

@@ -15,7 +15,7 @@ use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::key::Kind;
 use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
 use crate::ops::scan::ScanOptions;
-use crate::store::{NoticeClass, WalkOptions};
+use crate::store::NoticeClass;
 
 /// Replace a catalog that is damaged or gone
 ///
@@ -53,7 +53,6 @@ pub(super) struct Rebuild {
 }
 
 pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failure> {
-    let defaults = WalkOptions::default();
     let options = RebuildOptions {
         from: match (&command.from, command.from_disk) {
             // Relative to the current folder, like every path that is typed.
@@ -64,11 +63,8 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
         force: command.force,
         scan: ScanOptions {
             kinds: command.kind.clone(),
-            walk: WalkOptions {
-                measure: command.measure,
-                threads: command.threads.get().unwrap_or(defaults.threads),
-                ..defaults
-            },
+            measure: command.measure,
+            threads: command.threads.get(),
         },
     };
     let monitor = context.monitor();

@@ -9,7 +9,7 @@ use super::render;
 use super::selection;
 use crate::model::key::Kind;
 use crate::ops::scan::ScanOptions;
-use crate::store::{NoticeClass, WalkOptions};
+use crate::store::NoticeClass;
 
 /// Add every array in the base directory that has no row yet, and checkpoints on request
 ///
@@ -32,14 +32,10 @@ pub(super) struct Scan {
 
 pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> {
     let registry = context.open()?;
-    let defaults = WalkOptions::default();
     let options = ScanOptions {
         kinds: command.kind.clone(),
-        walk: WalkOptions {
-            measure: command.measure,
-            threads: command.threads.get().unwrap_or(defaults.threads),
-            ..defaults
-        },
+        measure: command.measure,
+        threads: command.threads.get(),
     };
     let (arrays, checkpoints) = (options.wants_arrays(), options.wants(Kind::Checkpoint));
     let monitor = context.monitor();

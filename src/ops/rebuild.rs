@@ -60,6 +60,7 @@ use crate::store::{Base, StorageError, Trash, TrashFolder, TrashItem, entry_at};
 
 /// What a rebuild begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum RebuildFrom {
     /// The newest sound backup; the disk alone if there is none.
     #[default]
@@ -71,7 +72,8 @@ pub enum RebuildFrom {
 }
 
 /// How to rebuild.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RebuildOptions {
     /// What to begin with.
     pub from: RebuildFrom,
@@ -81,8 +83,32 @@ pub struct RebuildOptions {
     pub scan: ScanOptions,
 }
 
+impl RebuildOptions {
+    /// Sets what to begin with.
+    #[must_use]
+    pub fn from(mut self, from: RebuildFrom) -> Self {
+        self.from = from;
+        self
+    }
+
+    /// Sets whether to rebuild even if the catalog is sound.
+    #[must_use]
+    pub fn force(mut self, force: bool) -> Self {
+        self.force = force;
+        self
+    }
+
+    /// Sets what the scan adopts.
+    #[must_use]
+    pub fn scan(mut self, scan: ScanOptions) -> Self {
+        self.scan = scan;
+        self
+    }
+}
+
 /// A backup that a rebuild did not take.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RefusedBackup {
     /// The file.
     pub path: PathBuf,
@@ -92,6 +118,7 @@ pub struct RefusedBackup {
 
 /// What a rebuild did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RebuildReport {
     /// The catalog file.
     pub catalog: PathBuf,
@@ -501,7 +528,7 @@ impl Rebuilding<'_> {
         };
         let options = RefreshOptions {
             all: true,
-            measure: self.options.scan.walk.measure,
+            measure: self.options.scan.measure,
         };
         let now = self.clock.now();
         let refreshed =

@@ -29,12 +29,38 @@ const BATCH: usize = 16_384;
 
 /// Which rows of a selection a refresh looks at, and how closely.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RefreshOptions {
     /// Also rows that are known to be present: they may have gone.
     pub all: bool,
     /// Count bytes and files of what it looks at, and of present rows whose size or owner is
     /// unknown.
     pub measure: bool,
+}
+
+impl RefreshOptions {
+    /// Looks at the rows that are not known to be present, and counts nothing.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            all: false,
+            measure: false,
+        }
+    }
+
+    /// Sets whether to look at rows that are known to be present too.
+    #[must_use]
+    pub const fn all(mut self, all: bool) -> Self {
+        self.all = all;
+        self
+    }
+
+    /// Sets whether to count bytes and files.
+    #[must_use]
+    pub const fn measure(mut self, measure: bool) -> Self {
+        self.measure = measure;
+        self
+    }
 }
 
 /// A question that is to be answered from a catalog that knows the disk as it is now.
@@ -49,6 +75,7 @@ pub enum Question<'a> {
 
 /// What a refresh saw.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct RefreshReport {
     /// Rows looked at.
     pub looked_at: u64,

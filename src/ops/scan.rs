@@ -34,24 +34,51 @@ const BATCH: usize = 4096;
 const ROWS_PER_CALL: usize = 128;
 
 /// What to scan for, and how.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct ScanOptions {
     /// Kinds to adopt, as the layout reads them; empty means every kind except checkpoint.
     pub kinds: Vec<Kind>,
-    /// How to walk. What to search for follows from the kinds.
-    pub walk: WalkOptions,
-}
-
-impl From<WalkOptions> for ScanOptions {
-    fn from(walk: WalkOptions) -> Self {
-        Self {
-            kinds: Vec::new(),
-            walk,
-        }
-    }
+    /// Whether to count bytes and files of the arrays.
+    pub measure: bool,
+    /// Most threads to start, at least one; `None` means a default for the machine.
+    pub threads: Option<usize>,
 }
 
 impl ScanOptions {
+    /// Sets the kinds to adopt; none means every kind except checkpoint.
+    #[must_use]
+    pub fn kinds(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
+        self.kinds = kinds.into_iter().collect();
+        self
+    }
+
+    /// Sets whether to count bytes and files of the arrays.
+    #[must_use]
+    pub fn measure(mut self, measure: bool) -> Self {
+        self.measure = measure;
+        self
+    }
+
+    /// Sets the most threads to start; `None` means a default for the machine.
+    #[must_use]
+    pub fn threads(mut self, threads: Option<usize>) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// How to walk for these kinds.
+    pub(crate) fn walk(&self) -> WalkOptions {
+        let defaults = WalkOptions::default();
+        WalkOptions {
+            measure: self.measure,
+            threads: self.threads.unwrap_or(defaults.threads),
+            arrays: self.wants_arrays(),
+            checkpoints: self.wants(Kind::Checkpoint),
+            ..defaults
+        }
+    }
+
     /// Whether the scan adopts this kind.
     #[must_use]
     pub fn wants(&self, kind: Kind) -> bool {
@@ -71,6 +98,7 @@ impl ScanOptions {
 
 /// What a scan found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct ScanReport {
     /// Arrays found.
     pub arrays: u64,
@@ -139,12 +167,7 @@ fn find(
             path: base.path().to_path_buf(),
         })
     };
-    let walk = WalkOptions {
-        arrays: options.wants_arrays(),
-        checkpoints: options.wants(Kind::Checkpoint),
-        ..options.walk
-    };
-    store::walk(base, walk, monitor, |event| {
+    store::walk(base, options.walk(), monitor, |event| {
         match event {
             Event::Found(path, seen) => match read_at(&path) {
                 Ok((key, _)) if !options.wants(key.kind()) => {}

@@ -23,12 +23,38 @@ use crate::store::{self, Base, Event, Hashed, ReadError, StorageError, WalkOptio
 
 /// How to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct SealOptions {
     /// Read all data and note its [content hash](crate::model::content). Containers are sealed
     /// without: they have none.
     pub hash: bool,
     /// Number of threads; `None` means a default for the machine.
     pub threads: Option<usize>,
+}
+
+impl SealOptions {
+    /// Seals without content hashes.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            hash: false,
+            threads: None,
+        }
+    }
+
+    /// Sets whether to read all data and note its content hash.
+    #[must_use]
+    pub const fn hash(mut self, hash: bool) -> Self {
+        self.hash = hash;
+        self
+    }
+
+    /// Sets the number of threads; `None` means a default for the machine.
+    #[must_use]
+    pub const fn threads(mut self, threads: Option<usize>) -> Self {
+        self.threads = threads;
+        self
+    }
 }
 
 /// Seals artifacts, and counts their bytes and files.

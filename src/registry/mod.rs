@@ -371,12 +371,7 @@ impl Registry {
     /// # Errors
     /// [`Error::Catalog`] if the catalog cannot be written. Folders that cannot be read, and names
     /// that break the rules, are in the report.
-    pub fn scan(
-        &self,
-        options: impl Into<ScanOptions>,
-        monitor: &dyn Monitor,
-    ) -> Result<ScanReport> {
-        let options = options.into();
+    pub fn scan(&self, options: ScanOptions, monitor: &dyn Monitor) -> Result<ScanReport> {
         scan::scan(&self.catalog, &self.base, &*self.clock, &options, monitor)
     }
 

@@ -100,12 +100,8 @@ fn every_way_to_remove_makes_one() {
                 .unwrap();
         }),
         ("by retention", &|registry| {
-            let request = GcRequest {
-                rules: GcRules::Policy(policy(1)),
-                of: Default::default(),
-                ignore_best_links: false,
-                words: String::new(),
-            };
+            let request =
+                GcRequest::new(Default::default(), GcRules::Policy(policy(1))).words(String::new());
             let plan = registry.plan_gc(&request).unwrap();
             let report = registry
                 .apply_gc(&plan.file, &GcOptions::default(), &Silent, |_| {})

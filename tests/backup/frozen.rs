@@ -232,10 +232,7 @@ fn each_is_worked_on_as_if_it_were_new() {
             let refused = registry.remove_artifact(&target(ARRAY)).unwrap_err();
             assert_eq!(refused.code(), "pinned", "from {version}");
             let mut values = Vec::new();
-            let query = ScoreQuery {
-                of: Filter::default(),
-                metrics: &[],
-            };
+            let query = ScoreQuery::new(Filter::default()).metrics(&[]);
             registry
                 .scores(&query, |score| {
                     values.push(score.value);
@@ -255,10 +252,7 @@ fn each_is_worked_on_as_if_it_were_new() {
             assert_eq!(registry.former_at(GONE.as_ref()).unwrap().len(), 1);
         }
         assert!(base.join(IN_TRASH).join(".zarray").exists());
-        let options = RemoveOptions {
-            keep: TrashKeep::UntilEmptied,
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
         let before = listed(&registry);
         let removed = registry
             .remove_target(&target(ARRAY), &options, &Silent)

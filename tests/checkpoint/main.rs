@@ -9,7 +9,6 @@ mod scan;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
@@ -42,10 +41,7 @@ fn write(base: &Path, run: &str, iteration: i64) -> String {
 }
 
 fn scan(registry: &Registry, kinds: &[Kind]) -> ScanReport {
-    let options = ScanOptions {
-        kinds: kinds.to_vec(),
-        walk: WalkOptions::default(),
-    };
+    let options = ScanOptions::default().kinds(kinds.iter().copied());
     registry.scan(options, &Silent).unwrap()
 }
 

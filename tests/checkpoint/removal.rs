@@ -14,10 +14,7 @@ use dalsegno::{Registry, RestoreTarget, Target};
 use crate::{base, code, common, of_kinds, paths, scan, target, unpack, write};
 
 fn kept() -> RemoveOptions {
-    RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    }
+    RemoveOptions::default().keep(TrashKeep::UntilEmptied)
 }
 
 fn of_run(run: &str, kinds: &[Kind]) -> Filter {
@@ -71,10 +68,7 @@ fn the_links_to_the_best_checkpoints_are_left_alone() {
     scan(&registry, &[Kind::Checkpoint]);
     let best = tree.join("rawgt_run/checkpoints/crop7");
     let link = fs::read_link(best.join("voi")).unwrap();
-    let options = RemoveOptions {
-        ignore_best_links: true,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().ignore_best_links(true);
     let path = "rawgt_run/checkpoints/iterations/1";
     registry
         .remove_target(&target(path), &options, &Silent)
@@ -186,11 +180,7 @@ fn what_is_no_regular_file_is_refused_and_stays() {
             _ => fs::remove_file(&full).unwrap(),
         }
         let filter = of_run("r", &[Kind::Checkpoint]);
-        let options = RemoveOptions {
-            // A link in place of the folder could hide a link to the best checkpoint.
-            ignore_best_links: true,
-            ..kept()
-        };
+        let options = kept().ignore_best_links(true);
         let removed = registry.remove_many(&filter, &options, &Silent);
         assert_eq!(code(removed), expected, "{what}");
         if expected == "ok" {
@@ -200,10 +190,7 @@ fn what_is_no_regular_file_is_refused_and_stays() {
         assert!(full.symlink_metadata().is_ok(), "{what}");
         assert!(folder.path().join(&other).exists(), "{what}");
         assert!(is_trash_empty(folder.path()), "{what}");
-        let options = RemoveOptions {
-            keep_going: true,
-            ..options
-        };
+        let options = options.keep_going(true);
         let report = registry.remove_many(&filter, &options, &Silent).unwrap();
         let skipped = if what == "parent" { 2 } else { 1 };
         assert_eq!(report.skipped.len(), skipped, "{what}");

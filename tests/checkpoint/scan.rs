@@ -137,10 +137,7 @@ fn a_checkpoint_is_recorded_seen_and_sealed_like_an_array() {
 #[test]
 fn anything_but_a_regular_file_is_no_data() {
     let (folder, registry) = base();
-    let all = RefreshOptions {
-        all: true,
-        ..RefreshOptions::default()
-    };
+    let all = RefreshOptions::new().all(true);
     let path = write(folder.path(), "r", 5);
     scan(&registry, &[Kind::Checkpoint]);
     let full = folder.path().join(&path);

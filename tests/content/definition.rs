@@ -77,10 +77,7 @@ fn the_hash_of_every_shape_is_that_of_the_definition() {
         shape(&row.path());
         let expected = by_definition(&row.path());
         for threads in [Some(1), Some(3), None] {
-            let options = SealOptions {
-                hash: true,
-                threads,
-            };
+            let options = SealOptions::new().hash(true).threads(threads);
             let sealed = seal(&registry, &path, options).unwrap();
             assert_eq!(sealed.content_hash, Some(expected), "{name}, {threads:?}");
         }

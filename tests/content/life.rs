@@ -11,7 +11,7 @@ use dalsegno::model::removal::TrashKeep;
 use super::*;
 
 fn refresh(registry: &Registry, measure: bool) {
-    let options = RefreshOptions { all: true, measure };
+    let options = RefreshOptions::new().all(true).measure(measure);
     registry
         .refresh(&Filter::default(), options, &Silent)
         .unwrap();
@@ -83,10 +83,7 @@ fn a_removal_gives_the_hash_back() {
     let sealed = seal(&registry, ARRAY, HASHED).unwrap();
     let hash = sealed.content_hash.unwrap().to_string();
     let remove = || {
-        let options = RemoveOptions {
-            keep: TrashKeep::UntilEmptied,
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
         registry
             .remove_target(&target(ARRAY), &options, &Silent)
             .unwrap();

@@ -22,10 +22,7 @@ use dalsegno::{Error, Registry, SealOptions, Target};
 use tempfile::TempDir;
 
 const ARRAY: &str = "r/validation.zarr/1/a/prediction";
-const HASHED: SealOptions = SealOptions {
-    hash: true,
-    threads: None,
-};
+const HASHED: SealOptions = SealOptions::new().hash(true);
 
 fn base() -> (TempDir, Registry) {
     let folder = tempfile::tempdir().unwrap();

@@ -73,10 +73,7 @@ fn meddled(when: When, meddle: fn(PathBuf)) -> &'static str {
     let before = get(&registry, ARRAY);
     let array = path.clone();
     let meddler = Meddler::new(when, move || meddle(array.clone()));
-    let options = SealOptions {
-        hash: true,
-        threads: Some(2),
-    };
+    let options = SealOptions::new().hash(true).threads(Some(2));
     let result = registry.seal_many(&[row], options, &meddler);
     assert!(meddler.done.into_inner());
     let after = get(&registry, ARRAY);

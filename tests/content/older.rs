@@ -139,10 +139,7 @@ fn rows_without_a_hash_are_counted_and_not_read() {
     let folder = older();
     let registry = common::create(folder.path());
     common::write_array(&folder.path().join(SEALED));
-    let options = VerifyOptions {
-        read_data: true,
-        ..VerifyOptions::default()
-    };
+    let options = VerifyOptions::new().read_data(true);
     let report = registry
         .verify(&Filter::default(), options, &Silent)
         .unwrap();

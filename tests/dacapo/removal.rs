@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::{ArrayStore, LocalContainerIdentifier, Registry};
@@ -155,7 +155,7 @@ fn removal(case: &Value, record_first: bool) -> Outcome {
     set_up(case, root);
     let before = files(root);
     let registry = common::create(&root.join("base"));
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let rows = |registry: &Registry| registry.select(&Filter::default()).unwrap();
     let text = case["container"].as_str().unwrap();
     let container = text.replace("$ROOT", root.to_str().unwrap()).into();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
-use dalsegno::{NoticeClass, WalkOptions};
+use dalsegno::{NoticeClass, ScanOptions};
 use dalsegno::{Registry, ScanReport, Target};
 use serde_json::Value;
 
@@ -97,7 +97,7 @@ fn catalog(registry: &Registry) -> Vec<Line> {
 }
 
 fn measure(registry: &Registry) -> ScanReport {
-    let options = WalkOptions::default().measure(true);
+    let options = ScanOptions::default().measure(true);
     registry.scan(options, &Silent).unwrap()
 }
 
@@ -136,7 +136,7 @@ fn check_tree(tree: &str, arrays: usize) {
         (report.arrays, report.adopted, report.updated),
         (arrays as u64, 0, 0)
     );
-    let report = again.scan(WalkOptions::default(), &Silent).unwrap();
+    let report = again.scan(ScanOptions::default(), &Silent).unwrap();
     assert_eq!(
         (report.adopted, report.updated),
         (0, 0),
@@ -184,7 +184,7 @@ fn the_iterations_with_outputs_are_those_of_the_manifest() {
     for tree in ["head_zarr2", "pypi035_zarr2"] {
         let folder = tempfile::tempdir().unwrap();
         let registry = common::create(&unpack(tree, folder.path()));
-        registry.scan(WalkOptions::default(), &Silent).unwrap();
+        registry.scan(ScanOptions::default(), &Silent).unwrap();
         let expected = manifest(tree);
         let runs: BTreeSet<&String> = expected.iter().map(|line| &line.run).collect();
         for run in runs {

@@ -99,10 +99,7 @@ impl Call {
                 }
             }
             Verify | Repair => {
-                let options = VerifyOptions {
-                    indices: true,
-                    ..VerifyOptions::default()
-                };
+                let options = VerifyOptions::new().indices(true);
                 let report = registry.verify(&Filter::default(), options, &Silent)?;
                 let findings = report.findings.iter();
                 answer.told = findings.map(|found| found.class.to_string()).collect();
@@ -137,12 +134,11 @@ impl Call {
 
 /// Keeps the last iteration of one run.
 fn keep_last() -> GcRequest {
-    GcRequest {
-        of: Filter::default().runs([GC_RUN]),
-        rules: GcRules::Policy(Policy::default().keep(retention::KeepRules::default().last(1))),
-        ignore_best_links: false,
-        words: "keep-last 1".to_owned(),
-    }
+    GcRequest::new(
+        Filter::default().runs([GC_RUN]),
+        GcRules::Policy(Policy::default().keep(retention::KeepRules::default().last(1))),
+    )
+    .words("keep-last 1")
 }
 
 /// Checks that a user can act on the error: its code is known, and it has a hint.

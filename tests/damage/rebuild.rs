@@ -16,10 +16,7 @@ use crate::rows;
 use crate::scene::{ARRAYS, NOW, PINNED, Scene, Standing, TRASHED, VICTIM, open};
 
 fn rebuild(base: &Path, force: bool) -> Result<RebuildReport> {
-    let options = RebuildOptions {
-        force,
-        ..RebuildOptions::default()
-    };
+    let options = RebuildOptions::default().force(force);
     let made = Options::new()
         .clock(FixedClock(NOW))
         .rebuild(base, &options, &Silent);
@@ -30,11 +27,7 @@ fn rebuild(base: &Path, force: bool) -> Result<RebuildReport> {
 fn assert_whole(scene: &Scene, name: &str) {
     scene.assert_nothing_lost(&[], name);
     let registry = open(&scene.base(), NOW, false).unwrap();
-    let options = VerifyOptions {
-        indices: true,
-        measure: true,
-        ..VerifyOptions::default()
-    };
+    let options = VerifyOptions::new().indices(true).measure(true);
     let everything = Filter::default();
     let report = registry.verify(&everything, options, &Silent).unwrap();
     assert!(report.is_complete, "{name}");

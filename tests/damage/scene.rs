@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use dalsegno::RemoveOptions;
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
@@ -98,7 +98,7 @@ fn write_scene(folder: &Path) {
     }
     write_array(&folder.join("beside/validation.zarr/1/crop/prediction"));
     let registry = open(&base, THEN, true).unwrap();
-    let options = WalkOptions::default().measure(true);
+    let options = ScanOptions::default().measure(true);
     registry.scan(options, &Silent).unwrap();
     registry.seal(&Target::Path(VICTIM.into())).unwrap();
     // Reserved identifiers, so that the catalog has enough pages to be truncated.
@@ -108,10 +108,7 @@ fn write_scene(folder: &Path) {
     let target = PinSelection::Artifacts(vec![pinned.unwrap()]);
     let name = "paper".parse().unwrap();
     registry.pin(&name, Some("figure 3"), &target).unwrap();
-    let options = RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
     let trashed = Target::Path(TRASHED.into());
     registry.remove_target(&trashed, &options, &Silent).unwrap();
 }

@@ -102,10 +102,7 @@ fn without_bytes(disk: &Path, registry: Registry) {
     fill(disk, "space");
     let before = arrays(&base);
     let removed = Registry::open(&base).and_then(|registry| {
-        let kept = RemoveOptions {
-            keep: TrashKeep::UntilEmptied,
-            ..RemoveOptions::default()
-        };
+        let kept = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
         registry.remove_target(&target(2), &kept, &Silent)
     });
     fs::remove_file(disk.join("fill-space-0")).unwrap();

@@ -308,10 +308,7 @@ fn remove_keys(registry: &Registry, keys: &[Key], keep: TrashKeep) -> dalsegno::
         chosen.extend(registry.to_remove(&Target::Key(key.clone()))?);
     }
     let plan = registry.plan_removal(chosen)?;
-    let options = RemoveOptions {
-        keep,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep(keep);
     let report = registry.remove_planned(&plan, &options, &Silent)?;
     assert!(report.skipped.is_empty());
     Ok(())

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, UNIX_EPOCH};
 
 use dalsegno::RemoveOptions;
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
@@ -17,13 +17,11 @@ use tempfile::TempDir;
 
 pub(crate) const CATALOG: &str = ".dalsegno/catalog.sqlite3";
 
-pub(crate) const COMPLETE: VerifyOptions = VerifyOptions {
-    measure: true,
-    read_data: true,
-    quick: false,
-    indices: true,
-    threads: Some(2),
-};
+pub(crate) const COMPLETE: VerifyOptions = VerifyOptions::new()
+    .measure(true)
+    .read_data(true)
+    .indices(true)
+    .threads(Some(2));
 
 /// The expected findings: class and repair.
 pub(crate) const FOUND: [&str; 14] = [
@@ -176,7 +174,7 @@ fn damage(base: &Path) {
         write(&base.join(array));
     }
     let registry = Registry::create(base).unwrap();
-    let options = WalkOptions::default().measure(true);
+    let options = ScanOptions::default().measure(true);
     registry.scan(options, &Silent).unwrap();
     let path = |array: &str| base.join(array);
     // Marked missing; then its data came back.
@@ -184,10 +182,7 @@ fn damage(base: &Path) {
     repair(&registry);
     fs::rename(path("aside"), path(BACK)).unwrap();
     registry.seal(&Target::Path(FEWER.into())).unwrap();
-    let kept = RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    };
+    let kept = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
     let filter = Filter::default()
         .runs(["a"])
         .iterations(["9..10".parse().unwrap()]);

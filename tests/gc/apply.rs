@@ -20,12 +20,11 @@ use crate::scene::{
 };
 
 pub(crate) fn keep_last(count: u64) -> GcRequest {
-    GcRequest {
-        of: Filter::default(),
-        rules: GcRules::Policy(Policy::default().keep(retention::KeepRules::default().last(count))),
-        ignore_best_links: false,
-        words: format!("keep-last {count}"),
-    }
+    GcRequest::new(
+        Filter::default(),
+        GcRules::Policy(Policy::default().keep(retention::KeepRules::default().last(count))),
+    )
+    .words(format!("keep-last {count}"))
 }
 
 /// Two runs, iterations 9000, 9900 and 10000 of each, and what else lies there.
@@ -59,7 +58,7 @@ pub(crate) fn removed(plan: &GcPlan) -> Vec<String> {
 }
 
 pub(crate) fn apply(registry: &Registry, plan: &PlanFile, keep: TrashKeep) -> GcReport {
-    let options = GcOptions { reason: None, keep };
+    let options = GcOptions::default().keep(keep);
     let report = registry.apply_gc(plan, &options, &Silent, |_| {}).unwrap();
     // The history has the rows as they were, not as the plan knew them.
     assert_eq!(registry.check_history(None).unwrap().broken, None);
@@ -295,21 +294,15 @@ fn what_went_to_the_trash_comes_back_as_it_was() {
 #[test]
 fn a_container_of_which_everything_goes_is_moved_by_one_rename() {
     let (folder, registry) = runs();
-    let GcRequest {
-        rules: GcRules::Policy(mut policy),
-        ..
-    } = keep_last(1)
-    else {
+    let GcRules::Policy(mut policy) = keep_last(1).rules else {
         panic!("a policy was made");
     };
     policy.keep = retention::KeepRules::default();
     policy.limit.max_files = Some(1);
     policy.allow_empty_group = true;
-    let request = GcRequest {
-        of: of_run("mito"),
-        rules: GcRules::Policy(policy),
-        ..keep_last(1)
-    };
+    let request = keep_last(1)
+        .of(of_run("mito"))
+        .rules(GcRules::Policy(policy));
     let plan = registry.plan_gc(&request).unwrap();
     assert_eq!(removed(&plan).len(), 9);
     let report = apply(&registry, &plan.file, TrashKeep::UntilEmptied);
@@ -333,13 +326,12 @@ fn a_limit_on_bytes_is_refused_while_sizes_are_unknown() {
     write_aged(folder.path(), &prediction(8000), days(80));
     let options = dalsegno::ScanOptions::default();
     registry.scan(options, &Silent).unwrap();
-    let request = |limit| GcRequest {
-        rules: GcRules::Policy(
+    let request = |limit| {
+        keep_last(1).rules(GcRules::Policy(
             Policy::default()
                 .limit(limit)
                 .select(SelectRules::default()),
-        ),
-        ..keep_last(1)
+        ))
     };
     for limit in [
         Limits::default().max_bytes(100),

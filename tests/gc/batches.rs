@@ -49,10 +49,9 @@ fn more_than_a_thousand_artifacts_go_in_several_removals() {
     prepare(folder.path());
     let plan = registry.plan_gc(&keep_last(1)).unwrap();
     let mut told = Vec::new();
-    let options = GcOptions {
-        reason: Some("space".to_owned()),
-        keep: TrashKeep::UntilEmptied,
-    };
+    let options = GcOptions::default()
+        .reason("space")
+        .keep(TrashKeep::UntilEmptied);
     let report = registry
         .apply_gc(&plan.file, &options, &Silent, |report| {
             told.push(report.artifacts)

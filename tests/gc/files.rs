@@ -61,10 +61,7 @@ fn a_plan_of_another_registry_is_refused() {
 fn a_plan_from_before_a_restore_is_refused() {
     let (_folder, registry) = runs();
     let file = plan(&registry);
-    let options = dalsegno::RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..Default::default()
-    };
+    let options = dalsegno::RemoveOptions::default().keep(TrashKeep::UntilEmptied);
     let report = registry
         .remove_target(&target(&prediction(9000)), &options, &Silent)
         .unwrap();

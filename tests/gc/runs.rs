@@ -16,12 +16,11 @@ use crate::scene::{
 };
 
 fn older_than(count: u64) -> GcRequest {
-    GcRequest {
-        of: Filter::default(),
-        rules: GcRules::Runs(RunPolicy::default().older_than(days(count)).last(1)),
-        ignore_best_links: false,
-        words: format!("whole runs, older-than {count}d, keep-last 1"),
-    }
+    GcRequest::new(
+        Filter::default(),
+        GcRules::Runs(RunPolicy::default().older_than(days(count)).last(1)),
+    )
+    .words(format!("whole runs, older-than {count}d, keep-last 1"))
 }
 
 /// Runs `a`, 10 days old, and `b` and `c`, 100 days old, with containers that have rows.
@@ -98,10 +97,7 @@ fn the_newest_runs_stay_however_old_they_are() {
 #[test]
 fn checkpoints_go_where_their_kind_is_named() {
     let (folder, registry) = runs();
-    let request = GcRequest {
-        of: of_kinds(&[Kind::Checkpoint]),
-        ..older_than(90)
-    };
+    let request = older_than(90).of(of_kinds(&[Kind::Checkpoint]));
     let plan = registry.plan_gc(&request).unwrap();
     let checkpoints = ["b/checkpoints/iterations/1", "c/checkpoints/iterations/1"];
     assert_eq!(removed(&plan), checkpoints);

@@ -60,16 +60,10 @@ pub(crate) fn write_checkpoint(base: &Path, run: &str, iteration: i64, age: Dura
 
 /// Takes in what lies in a base directory, checkpoints too.
 pub(crate) fn scan(registry: &Registry) {
-    let options = ScanOptions {
-        kinds: Kind::ALL.to_vec(),
-        ..ScanOptions::default()
-    };
+    let options = ScanOptions::default().kinds(Kind::ALL);
     let report = registry.scan(options, &Silent).unwrap();
     assert_eq!(report.findings, []);
-    let options = RefreshOptions {
-        all: true,
-        measure: true,
-    };
+    let options = RefreshOptions::new().all(true).measure(true);
     let every = of_kinds(&Kind::ALL);
     registry.refresh(&every, options, &Silent).unwrap();
 }

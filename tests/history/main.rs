@@ -85,11 +85,9 @@ fn array(registry: &Registry, path: &str) -> Artifact {
 }
 
 fn kept(reason: &str) -> RemoveOptions {
-    RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        reason: Some(reason.to_owned()),
-        ..RemoveOptions::default()
-    }
+    RemoveOptions::default()
+        .keep(TrashKeep::UntilEmptied)
+        .reason(reason)
 }
 
 fn remove(registry: &Registry, path: &str) {

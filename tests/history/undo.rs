@@ -3,8 +3,8 @@
 use std::fs;
 
 use dalsegno::RemoveOptions;
+use dalsegno::ScanOptions;
 use dalsegno::ScoreQuery;
-use dalsegno::WalkOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::operation::Action;
 use dalsegno::model::progress::Silent;
@@ -83,7 +83,7 @@ fn operations_of_other_kinds_are_never_undone() {
     let (folder, registry) = base();
     array(&registry, ARRAY);
     write(folder.path(), OTHER);
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     write(folder.path(), "er/extra.zarr/mesh");
     registry.record(&key("er/extra.zarr/mesh")).unwrap();
     registry

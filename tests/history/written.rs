@@ -3,7 +3,7 @@
 use std::fs;
 
 use dalsegno::RemoveOptions;
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::operation::{Action, Operation};
@@ -45,7 +45,7 @@ fn what_a_caller_records_over_a_guess_has_both_sides() {
     let (folder, registry) = base();
     let path = "r/validation.zarr/1/a/prediction";
     write(folder.path(), path);
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let guess = get(&registry, path);
     let (_, images) = one(&registry, Action::Record, || {
         registry.record(&guess.key).unwrap();
@@ -58,10 +58,10 @@ fn scanning_refreshing_and_sealing() {
     let (folder, registry) = base();
     write(folder.path(), ARRAY);
     let (_, images) = one(&registry, Action::Scan, || {
-        registry.scan(WalkOptions::default(), &Silent).unwrap();
+        registry.scan(ScanOptions::default(), &Silent).unwrap();
     });
     assert_eq!(images, [after(&get(&registry, ARRAY))]);
-    let scan = || drop(registry.scan(WalkOptions::default(), &Silent).unwrap());
+    let scan = || drop(registry.scan(ScanOptions::default(), &Silent).unwrap());
     assert!(made(&registry, scan).is_empty());
 
     registry.record(&key(OTHER)).unwrap();

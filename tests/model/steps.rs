@@ -319,10 +319,7 @@ impl World {
     }
 
     fn refresh(&mut self) {
-        let options = RefreshOptions {
-            all: true,
-            measure: true,
-        };
+        let options = RefreshOptions::new().all(true).measure(true);
         let everything = Filter::default().kinds(Kind::ALL);
         self.registry()
             .refresh(&everything, options, &Silent)
@@ -371,10 +368,7 @@ impl World {
     }
 
     fn remove(&mut self, array: Array, kept: bool) {
-        let options = RemoveOptions {
-            keep: keep(kept),
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().keep(keep(kept));
         let removed = self
             .registry()
             .remove_target(&target(array), &options, &Silent);
@@ -397,11 +391,7 @@ impl World {
             let _ = fs::remove_dir(&path);
             fs::write(path, "in the way").unwrap();
         }
-        let options = RemoveOptions {
-            keep: keep(kept),
-            keep_going: going,
-            ..RemoveOptions::default()
-        };
+        let options = RemoveOptions::default().keep(keep(kept)).keep_going(going);
         let removed = self.registry().remove_many(&of_run(run), &options, &Silent);
         if let Some(array) = obstacle {
             let path = self.base.join(path_of(array));

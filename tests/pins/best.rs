@@ -33,12 +33,12 @@ fn link(base: &Path, target: &str) {
 
 /// Paths, relative to the base directory, of what a policy of `keep-last 1` removes.
 fn planned(registry: &Registry, ignore_best_links: bool) -> Result<Vec<String>, Error> {
-    let request = GcRequest {
-        of: of_run("*"),
-        rules: GcRules::Policy(Policy::default().keep(KeepRules::default().last(1))),
-        ignore_best_links,
-        words: "keep-last 1".to_owned(),
-    };
+    let request = GcRequest::new(
+        of_run("*"),
+        GcRules::Policy(Policy::default().keep(KeepRules::default().last(1))),
+    )
+    .ignore_best_links(ignore_best_links)
+    .words("keep-last 1");
     let plan = registry.plan_gc(&request)?.plan;
     let kept = |rule: &str| {
         let has = |reason: &dalsegno::retention::Reason| reason.rule == rule;
@@ -58,10 +58,7 @@ fn planned(registry: &Registry, ignore_best_links: bool) -> Result<Vec<String>, 
 
 /// The outcome of removing a path: the error code, or `ok`.
 fn removal(registry: &Registry, path: &str, ignore_best_links: bool) -> String {
-    let options = RemoveOptions {
-        ignore_best_links,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().ignore_best_links(ignore_best_links);
     let result = registry.remove_target(&target(path), &options, &Silent);
     result.map_or_else(|error| error.code().to_owned(), |_| "ok".to_owned())
 }

@@ -97,10 +97,7 @@ fn a_pin_binds_every_way_to_remove() {
 fn what_is_pinned_is_left_out_with_keep_going() {
     let (folder, registry) = run();
     pin(&registry, "a", &prediction(2000));
-    let options = RemoveOptions {
-        keep_going: true,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep_going(true);
     // One by one, because the container is not removed as a whole.
     let filter = of_run("mito").iterations([1000.into(), 2000.into()]);
     let report = registry.remove_many(&filter, &options, &Silent).unwrap();
@@ -120,11 +117,9 @@ fn what_is_removed_by_force_is_pinned_again_when_it_is_restored() {
     pin(&registry, "a", &path);
     let scope = PinSelection::Filter(iterations("mito", 1000, 1000));
     registry.pin(&name("s"), Some("x"), &scope).unwrap();
-    let options = RemoveOptions {
-        force_pinned: true,
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default()
+        .force_pinned(true)
+        .keep(TrashKeep::UntilEmptied);
     let before = get(&registry, &path);
     let report = registry
         .remove_target(&target(&path), &options, &Silent)

@@ -54,10 +54,7 @@ fn a_pinned_array_keeps_its_container() {
     pin(&registry, "a", &prediction(2000));
     let text = refusal(&registry, folder.path());
     assert_eq!(text, "2000/crop1/prediction is pinned: a");
-    let force = RemoveOptions {
-        force_pinned: true,
-        ..RemoveOptions::default()
-    };
+    let force = RemoveOptions::default().force_pinned(true);
     registry
         .remove_target(&target(CONTAINER), &force, &Silent)
         .unwrap();
@@ -133,10 +130,7 @@ fn an_iteration_called_best_keeps_the_container_with_its_unrecorded_data() {
     fs::write(chunk.join("0.0"), "x").unwrap();
     let error = registry.remove_target(&target(CONTAINER), &options, &Silent);
     assert_eq!(error.unwrap_err().code(), "best-linked");
-    let ignoring = RemoveOptions {
-        ignore_best_links: true,
-        ..options
-    };
+    let ignoring = options.ignore_best_links(true);
     registry
         .remove_target(&target(CONTAINER), &ignoring, &Silent)
         .unwrap();

@@ -17,7 +17,7 @@ fn score(run: &str, iteration: i64, dataset: Option<&str>, metric: &str, value: 
 fn listed(registry: &Registry, of: Filter, metrics: &[Pattern]) -> Vec<String> {
     let mut lines = Vec::new();
     registry
-        .scores(&ScoreQuery { of, metrics }, |score| {
+        .scores(&ScoreQuery::new(of).metrics(metrics), |score| {
             let dataset = score
                 .dataset
                 .map_or("-".to_owned(), |name| name.to_string());

@@ -101,10 +101,7 @@ fn seal(registry: &Registry, number: u64) {
 fn with_the_registry(base: &Path, seed: u64) {
     let mut random = Random::new(seed);
     let registry = Registry::create(base).unwrap();
-    let keeping = |keep| RemoveOptions {
-        keep,
-        ..RemoveOptions::default()
-    };
+    let keeping = |keep| RemoveOptions::default().keep(keep);
     for run in 0..MOST / PER_RUN {
         let numbers = run * PER_RUN..(run + 1) * PER_RUN;
         for number in numbers.clone() {

@@ -74,10 +74,7 @@ pub(crate) fn with_mounts(base: &Path) {
     }
     // One that cannot go does not hold up the others where that is asked for.
     mount(&kinds[1].1, &path.join("0/0"));
-    let going = RemoveOptions {
-        keep_going: true,
-        ..RemoveOptions::default()
-    };
+    let going = RemoveOptions::default().keep_going(true);
     let chosen = [ARRAY, "r/validation.zarr/2/a/prediction"]
         .iter()
         .flat_map(|path| registry.to_remove(&Target::Path(path.into())).unwrap())

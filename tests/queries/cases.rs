@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::artifact::State;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
@@ -248,7 +248,7 @@ fn a_size_that_nobody_counted_is_never_zero() {
         write_array(&base.path().join("r/validation.zarr").join(array));
     }
     let registry = create(base.path());
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let rows = registry.select(&Filter::default()).unwrap();
     assert!(rows.iter().all(|row| row.size.is_none()));
     let json = serde_json::to_value(&rows[0]).unwrap();
@@ -266,10 +266,7 @@ fn a_size_that_nobody_counted_is_never_zero() {
     assert_eq!(by_size(0), 0, "what is unknown is not at least 0");
 
     let first = Filter::default().iterations([1.into()]);
-    let measure = RefreshOptions {
-        all: false,
-        measure: true,
-    };
+    let measure = RefreshOptions::new().measure(true);
     registry.refresh(&first, measure, &Silent).unwrap();
     let bytes: usize = common::ARRAY_FILES.iter().map(|(_, text)| text.len()).sum();
     let mixed = Total {
@@ -346,7 +343,7 @@ fn whoever_counts_learns_whose_the_data_is() {
     let array = "r/validation.zarr/1/a/prediction";
     write_array(&base.path().join(array));
     let registry = create(base.path());
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let sqlite = rusqlite::Connection::open(registry.catalog_path()).unwrap();
     sqlite
         .execute("UPDATE artifact SET owner = NULL, bytes = 1, files = 1", [])
@@ -354,10 +351,7 @@ fn whoever_counts_learns_whose_the_data_is() {
     let owner = || registry.select(&Filter::default()).unwrap()[0].owner;
     assert_eq!(owner(), None);
     let refresh = |measure| {
-        let options = RefreshOptions {
-            all: false,
-            measure,
-        };
+        let options = RefreshOptions::new().measure(measure);
         let report = registry.refresh(&Filter::default(), options, &Silent);
         report.unwrap().looked_at
     };

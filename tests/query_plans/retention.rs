@@ -118,7 +118,7 @@ fn listings_of_scores_search_by_run() {
                 of.iterations.clone_from(&filter.iterations);
                 of.datasets.clone_from(&filter.datasets);
                 of.parameters.clone_from(&filter.parameters);
-                let query = statements::scores_of(&ScoreQuery { of, metrics });
+                let query = statements::scores_of(&ScoreQuery::new(of).metrics(metrics));
                 let mut plan = plan_of(&connection, &query);
                 // There are few metrics.
                 plan.retain(|line| line != "SCAN metric");

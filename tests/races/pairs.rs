@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dalsegno::RemoveOptions;
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
@@ -228,10 +228,10 @@ fn a_scan_does_not_bring_back_what_is_removed_meanwhile() {
     std::thread::scope(|scope| {
         let scanner = scope.spawn(|| {
             let scanner = Registry::open(folder.path()).unwrap();
-            let options = WalkOptions::default().threads(2);
+            let options = ScanOptions::default().threads(Some(2));
             let mut scans = 0;
             while !done.load(Ordering::Relaxed) {
-                scanner.scan(options, &Silent).unwrap();
+                scanner.scan(options.clone(), &Silent).unwrap();
                 scans += 1;
             }
             scans

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dalsegno::Registry;
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::progress::{Monitor, Progress};
 
 use crate::{base, key, remove, target, write};
@@ -39,7 +39,7 @@ fn scan(registry: &Registry, arrays: u64, then: impl FnOnce() + Send) -> u64 {
         after: arrays,
         then: Mutex::new(Some(then)),
     };
-    let report = registry.scan(WalkOptions::default(), &monitor).unwrap();
+    let report = registry.scan(ScanOptions::default(), &monitor).unwrap();
     assert!(monitor.then.lock().unwrap().is_none(), "never done");
     assert_eq!(report.arrays, arrays);
     report.adopted

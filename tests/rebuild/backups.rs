@@ -117,10 +117,7 @@ fn without_a_good_backup_it_is_made_from_the_disk() {
 }
 
 fn from(path: impl Into<std::path::PathBuf>) -> RebuildOptions {
-    RebuildOptions {
-        from: RebuildFrom::Backup(path.into()),
-        ..RebuildOptions::default()
-    }
+    RebuildOptions::default().from(RebuildFrom::Backup(path.into()))
 }
 
 #[test]

@@ -280,10 +280,7 @@ fn a_sound_catalog_is_rebuilt_only_when_that_is_said() {
     let refused = scene.try_rebuild(&RebuildOptions::default());
     assert_eq!(code(refused), "catalog-sound");
     assert_eq!((tree(&scene.base), listing(&scene.open())), before);
-    let force = RebuildOptions {
-        force: true,
-        ..from_disk()
-    };
+    let force = from_disk().force(true);
     let bytes = fs::read(scene.catalog()).unwrap();
     let (registry, report) = scene.try_rebuild(&force).unwrap();
     assert_is_a_good_rebuild(&registry);
@@ -297,10 +294,7 @@ fn a_catalog_of_a_newer_version_is_refused_and_untouched() {
     sql(&scene.catalog(), "PRAGMA user_version = 999");
     let before = tree(&scene.base);
     for force in [false, true] {
-        let options = RebuildOptions {
-            force,
-            ..from_disk()
-        };
+        let options = from_disk().force(force);
         assert_eq!(code(scene.try_rebuild(&options)), "catalog-too-new");
     }
     assert_eq!(without_locks(tree(&scene.base)), without_locks(before));

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use dalsegno::model::progress::Silent;
-use dalsegno::{Hint, Options, RebuildOptions, Registry};
+use dalsegno::{Hint, Options, Registry};
 
 use crate::child::{command, tree};
 use crate::scene::{A1, Scene, assert_is_a_good_rebuild, code, from_disk, listing, write};
@@ -89,10 +89,7 @@ fn files_of_another_user_are_not_set_aside() {
     let scene = Elsewhere::new();
     let other = Scene::scanned();
     fs::copy(other.catalog(), &scene.catalog).unwrap();
-    let force = RebuildOptions {
-        force: true,
-        ..from_disk()
-    };
+    let force = from_disk().force(true);
     for options in [from_disk(), force] {
         let refused = Options::new().rebuild(&scene.base, &options, &Silent);
         assert_eq!(code(refused), "catalog-mismatch");

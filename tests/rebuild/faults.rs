@@ -141,10 +141,7 @@ fn data(base: &Path) -> std::collections::BTreeMap<String, String> {
 /// Rebuilds, unless it is already done. Returns rows and removals.
 fn finish(base: &Path, force: bool) -> (Vec<String>, Vec<String>) {
     let silent = &dalsegno::model::progress::Silent;
-    let options = RebuildOptions {
-        force,
-        ..RebuildOptions::default()
-    };
+    let options = RebuildOptions::default().force(force);
     let registry = match Options::new().rebuild(base, &options, silent) {
         Ok((registry, _)) => registry,
         Err(error) if error.code() == "catalog-sound" => dalsegno::Registry::open(base).unwrap(),

@@ -95,10 +95,7 @@ impl Running {
 }
 
 fn force() -> RebuildOptions {
-    RebuildOptions {
-        force: true,
-        ..from_disk()
-    }
+    from_disk().force(true)
 }
 
 #[test]
@@ -236,10 +233,7 @@ fn a_removal_that_races_is_done_or_is_refused() {
         scene.back_up();
         let mut remover = start("remove", &scene.base);
         remover.go_on();
-        let options = RebuildOptions {
-            force: true,
-            ..RebuildOptions::default()
-        };
+        let options = RebuildOptions::default().force(true);
         let (registry, _) = scene.try_rebuild(&options).unwrap();
         assert_is_a_good_rebuild(&registry);
         let said = remover.said();

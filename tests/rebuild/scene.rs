@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 
 use dalsegno::Backup;
 use dalsegno::RemoveOptions;
-use dalsegno::WalkOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::filter::Filter;
@@ -238,15 +237,13 @@ pub(crate) fn assert_is_a_good_rebuild(registry: &Registry) {
 }
 
 pub(crate) fn from_disk() -> RebuildOptions {
-    RebuildOptions {
-        from: RebuildFrom::Disk,
-        scan: measured(),
-        ..RebuildOptions::default()
-    }
+    RebuildOptions::default()
+        .from(RebuildFrom::Disk)
+        .scan(measured())
 }
 
 pub(crate) fn measured() -> ScanOptions {
-    WalkOptions::default().measure(true).into()
+    ScanOptions::default().measure(true)
 }
 
 pub(crate) fn everything() -> Filter {
@@ -279,11 +276,9 @@ pub(crate) fn listing(registry: &Registry) -> Vec<String> {
 }
 
 pub(crate) fn kept() -> RemoveOptions {
-    RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        reason: Some("no longer needed".to_owned()),
-        ..RemoveOptions::default()
-    }
+    RemoveOptions::default()
+        .keep(TrashKeep::UntilEmptied)
+        .reason("no longer needed")
 }
 
 /// Moves arrays to the trash, by one removal.

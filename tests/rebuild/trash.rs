@@ -79,10 +79,7 @@ fn a_container_with_its_arrays_and_a_checkpoint_come_back() {
     fs::write(scene.base.join(weights), "weights").unwrap();
     let registry = scene.open();
     registry.record(&key(container)).unwrap();
-    let all = ScanOptions {
-        kinds: Kind::ALL.to_vec(),
-        ..ScanOptions::default()
-    };
+    let all = ScanOptions::default().kinds(Kind::ALL);
     registry.scan(all, &Silent).unwrap();
     let (before, data) = (rows(&registry), scene.data());
     assert!(before.contains_key(weights), "{:?}", before.keys());
@@ -107,10 +104,7 @@ fn checkpoints_are_adopted_if_the_backup_has_some() {
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("5"), "weights").unwrap();
     let registry = scene.open();
-    let checkpoints = ScanOptions {
-        kinds: vec![Kind::Checkpoint],
-        ..ScanOptions::default()
-    };
+    let checkpoints = ScanOptions::default().kinds([Kind::Checkpoint]);
     registry.scan(checkpoints, &Silent).unwrap();
     drop(registry);
     scene.back_up();
@@ -161,10 +155,7 @@ fn known() -> (Scene, RemovalId, Vec<Artifact>) {
         .flat_map(|path| registry.to_remove(&target(path)).unwrap())
         .collect();
     let plan = registry.plan_removal(chosen).unwrap();
-    let options = dalsegno::RemoveOptions {
-        force_pinned: true,
-        ..kept()
-    };
+    let options = kept().force_pinned(true);
     let report = registry.remove_planned(&plan, &options, &Silent).unwrap();
     drop(registry);
     scene.back_up();
@@ -227,10 +218,7 @@ fn what_was_restored_and_removed_again_is_in_the_later_removal() {
     registry.restore(&RestoreTarget::Path(A2.into())).unwrap();
     let chosen = registry.to_remove(&target(A2)).unwrap();
     let plan = registry.plan_removal(chosen).unwrap();
-    let options = dalsegno::RemoveOptions {
-        force_pinned: true,
-        ..kept()
-    };
+    let options = kept().force_pinned(true);
     let report = registry.remove_planned(&plan, &options, &Silent).unwrap();
     let later = report.removal.unwrap();
     drop(registry);

@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::{ArrayStore, RefreshOptions, Registry, Target};
@@ -106,7 +106,7 @@ fn a_handle_is_refused_in_a_forked_child() {
         });
         assert_eq!(failed, 0);
         assert_eq!(count(&registry), 1);
-        registry.scan(WalkOptions::default(), &Silent).unwrap();
+        registry.scan(ScanOptions::default(), &Silent).unwrap();
     });
 }
 

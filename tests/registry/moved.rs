@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use dalsegno::DuGroup;
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::artifact::Artifact;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
@@ -54,14 +54,11 @@ fn answers_the_same(base: &Path, before: &[Artifact]) {
         .validation_prediction_array("run 1", 1, "a")
         .unwrap();
     assert_eq!(array.container, base.join("run 1/validation.zarr"));
-    let all = RefreshOptions {
-        all: true,
-        measure: false,
-    };
+    let all = RefreshOptions::new().all(true);
     let sealed = Filter::default().min_bytes(1);
     let report = registry.refresh(&sealed, all, &Silent).unwrap();
     assert_eq!((report.present, report.changed), (4, 0));
-    let report = registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let report = registry.scan(ScanOptions::default(), &Silent).unwrap();
     assert_eq!((report.arrays, report.adopted, report.updated), (4, 0, 0));
     assert_eq!(report.findings, []);
     assert_eq!(

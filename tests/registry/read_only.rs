@@ -1,6 +1,6 @@
 //! A registry that is open for reading only.
 
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::{ArrayStore, RefreshOptions, Registry, Target};
@@ -35,7 +35,7 @@ fn every_change_is_refused_and_every_question_answered() {
     let refreshed = registry.refresh(&Filter::default(), RefreshOptions::default(), &Silent);
     assert_eq!(code(refreshed), refused);
     assert_eq!(
-        code(registry.scan(WalkOptions::default(), &Silent)),
+        code(registry.scan(ScanOptions::default(), &Silent)),
         refused
     );
     assert_eq!(code(registry.remove_artifact(&target)), refused);
@@ -51,7 +51,7 @@ fn a_row_that_a_scan_guessed_can_be_asked_for() {
     let base = tempfile::tempdir().unwrap();
     write_array(&base.path().join("r/validation.zarr/1/a/prediction"));
     create(base.path())
-        .scan(WalkOptions::default(), &Silent)
+        .scan(ScanOptions::default(), &Silent)
         .unwrap();
     let registry = Registry::open_read_only(base.path()).unwrap();
     let array = registry.validation_prediction_array("r", 1, "a").unwrap();

@@ -1,6 +1,6 @@
 //! Recording and looking up.
 
-use dalsegno::WalkOptions;
+use dalsegno::ScanOptions;
 use dalsegno::model::artifact::{ArtifactId, Origin, State};
 use dalsegno::model::clock::{FixedClock, Timestamp};
 use dalsegno::model::key::Key;
@@ -12,7 +12,7 @@ use crate::common::{NOW, create, write_array};
 use crate::{code, count, key, misread};
 
 fn scan(registry: &Registry) -> u64 {
-    let report = registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let report = registry.scan(ScanOptions::default(), &Silent).unwrap();
     report.adopted
 }
 

@@ -12,25 +12,16 @@ use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::progress::Silent;
 use dalsegno::testing::{Catalog, CatalogOptions, ObservedRow, Seal};
-use dalsegno::{NoticeClass, WalkOptions};
+use dalsegno::{NoticeClass, ScanOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
 use crate::agent::agent;
 use crate::common::{NOW, create, write_array};
 use crate::key;
 
-const UNSEEN: RefreshOptions = RefreshOptions {
-    all: false,
-    measure: false,
-};
-const ALL: RefreshOptions = RefreshOptions {
-    all: true,
-    measure: false,
-};
-const MEASURE: RefreshOptions = RefreshOptions {
-    all: false,
-    measure: true,
-};
+const UNSEEN: RefreshOptions = RefreshOptions::new();
+const ALL: RefreshOptions = RefreshOptions::new().all(true);
+const MEASURE: RefreshOptions = RefreshOptions::new().measure(true);
 
 fn refresh(registry: &Registry, options: RefreshOptions) -> RefreshReport {
     registry
@@ -160,7 +151,7 @@ fn a_scan_too_notices_what_was_written_anew() {
     set_written(&array.path(), Timestamp(1_000));
     registry.seal(&Target::Id(array.id)).unwrap();
     set_written(&array.path(), Timestamp(500));
-    let report = registry.scan(WalkOptions::default(), &Silent).unwrap();
+    let report = registry.scan(ScanOptions::default(), &Silent).unwrap();
     assert_eq!((report.adopted, report.updated), (0, 1));
     let row = row(&registry, &array);
     assert_eq!((row.size, row.sealed_at), (None, None));

@@ -7,12 +7,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use dalsegno::NoticeClass;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::{NoticeClass, WalkOptions};
 use dalsegno::{ScanOptions, ScanReport};
 
 use crate::common::create;
@@ -102,10 +102,10 @@ fn zoo(base: &Path) -> Vec<String> {
 
 fn scan(base: &Path, measure: bool, threads: usize) -> (ScanReport, Vec<(String, Option<Size>)>) {
     let registry = create(base);
-    let options = ScanOptions {
-        kinds: Kind::ALL.to_vec(),
-        walk: WalkOptions::default().measure(measure).threads(threads),
-    };
+    let options = ScanOptions::default()
+        .kinds(Kind::ALL)
+        .measure(measure)
+        .threads(Some(threads));
     let report = registry.scan(options, &Silent).unwrap();
     let rows = registry.select(&Filter::default()).unwrap();
     let mut rows: Vec<_> = rows

@@ -52,10 +52,7 @@ fn remove_run(registry: &dalsegno::Registry) -> dalsegno::RemovalReport {
 
 fn plan_run(registry: &dalsegno::Registry) -> RemovalPlan {
     let chosen = registry.select(&of_run("r")).unwrap().into_iter();
-    let chosen = chosen.map(|artifact| dalsegno::ArtifactToRemove {
-        artifact,
-        whole_container: false,
-    });
+    let chosen = chosen.map(dalsegno::ArtifactToRemove::new);
     registry.plan_removal(chosen.collect()).unwrap()
 }
 
@@ -338,10 +335,7 @@ fn one_that_cannot_go_holds_up_all_unless_it_may_be_left_out() {
     assert_eq!(code(result), "not-a-folder");
     assert_eq!(tree(&folder.path().join("q")), before);
     assert_eq!(paths(&registry).len(), 2);
-    let options = RemoveOptions {
-        keep_going: true,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep_going(true);
     let report = registry
         .remove_many(&everything, &options, &Silent)
         .unwrap();
@@ -372,10 +366,7 @@ fn a_recorded_container_stays_with_what_stays_in_it() {
     }
     let some = of_run("r").kinds([Kind::Prediction, Kind::ValidationContainer]);
     let chosen = registry.select(&some).unwrap().into_iter();
-    let chosen = chosen.map(|artifact| dalsegno::ArtifactToRemove {
-        artifact,
-        whole_container: false,
-    });
+    let chosen = chosen.map(dalsegno::ArtifactToRemove::new);
     let plan = registry.plan_removal(chosen.collect()).unwrap();
     assert_eq!(items(&plan), [ONE]);
     assert_eq!(plan.stays, [PathBuf::from(CONTAINER)]);

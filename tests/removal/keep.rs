@@ -107,10 +107,7 @@ fn what_the_caller_says_goes_before_the_configuration() {
     drop(registry);
     keep_for(folder.path(), "72h");
     let registry = open_at(folder.path(), NOW);
-    let options = RemoveOptions {
-        keep: TrashKeep::No,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep(TrashKeep::No);
     let report = registry.remove_target(&target(ARRAY), &options, &Silent);
     assert!(report.unwrap().purge.unwrap().is_done);
     assert!(is_trash_empty(folder.path()));
@@ -157,10 +154,7 @@ fn emptying_takes_only_what_is_older() {
 fn the_manifest_tells_without_the_catalog_what_was_removed() {
     let (folder, registry) = base();
     let sealed = array(&registry, ARRAY);
-    let options = RemoveOptions {
-        reason: Some("no longer needed".to_owned()),
-        ..kept()
-    };
+    let options = kept().reason("no longer needed");
     let report = registry
         .remove_target(&target(ARRAY), &options, &Silent)
         .unwrap();

@@ -78,10 +78,7 @@ fn of_run(run: &str) -> Filter {
 }
 
 fn kept() -> RemoveOptions {
-    RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    }
+    RemoveOptions::default().keep(TrashKeep::UntilEmptied)
 }
 
 fn is_trash_empty(base: &Path) -> bool {

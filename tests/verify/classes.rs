@@ -26,13 +26,7 @@ const DEFAULT: Case = Case {
     name: "",
     class: VerifyClass::RowWithoutData,
     damage: |_| {},
-    options: VerifyOptions {
-        measure: false,
-        read_data: false,
-        quick: false,
-        indices: false,
-        threads: None,
-    },
+    options: VerifyOptions::new(),
     kinds: &[],
     found: &[],
     left: &[],
@@ -40,10 +34,7 @@ const DEFAULT: Case = Case {
 
 fn keep(world: &World, path: &str) {
     let target = Target::Path(path.into());
-    let options = RemoveOptions {
-        keep: TrashKeep::UntilEmptied,
-        ..RemoveOptions::default()
-    };
+    let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
     world
         .registry
         .remove_target(&target, &options, &Silent)
@@ -127,10 +118,7 @@ const CASES: &[Case] = &[
         name: "a chunk file of an array that is not sealed, measured",
         class: VerifyClass::ChangedFiles,
         damage: |world| fs::remove_file(world.path("a/snapshot.zarr/raw/0.0")).unwrap(),
-        options: VerifyOptions {
-            measure: true,
-            ..DEFAULT.options
-        },
+        options: DEFAULT.options.measure(true),
         found: &["changed-files a/snapshot.zarr/raw [note-anew]"],
         ..DEFAULT
     },
@@ -178,10 +166,7 @@ const CASES: &[Case] = &[
             fs::rename(world.path(SEALED), world.path("big/array")).unwrap();
             symlink(world.path("big/array"), world.path(SEALED)).unwrap();
         },
-        options: VerifyOptions {
-            quick: true,
-            ..DEFAULT.options
-        },
+        options: DEFAULT.options.quick(true),
         found: &["wrong-type a/validation.zarr/1/crop/prediction [-]"],
         left: &["wrong-type a/validation.zarr/1/crop/prediction [-]"],
         ..DEFAULT
@@ -245,17 +230,11 @@ const CASES: &[Case] = &[
         damage: |world| {
             let target = Target::Path(SEALED.into());
             let row = world.registry.get(&target).unwrap().unwrap();
-            let options = SealOptions {
-                hash: true,
-                threads: None,
-            };
+            let options = SealOptions::new().hash(true);
             world.registry.seal_many(&[row], options, &Silent).unwrap();
             fs::write(world.path(SEALED).join("0.3"), "CHUNK").unwrap();
         },
-        options: VerifyOptions {
-            read_data: true,
-            ..DEFAULT.options
-        },
+        options: DEFAULT.options.read_data(true),
         found: &["changed-content a/validation.zarr/1/crop/prediction [note-anew]"],
         ..DEFAULT
     },
@@ -338,7 +317,7 @@ const CASES: &[Case] = &[
             write(&world.path(SEALED));
             world
                 .registry
-                .scan(WalkOptions::default(), &Silent)
+                .scan(ScanOptions::default(), &Silent)
                 .unwrap();
         },
         found: &["trash-occupied .dalsegno/trash/ID/0 [-]"],

@@ -9,13 +9,7 @@ use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;
 
-const READ: VerifyOptions = VerifyOptions {
-    measure: false,
-    read_data: true,
-    quick: false,
-    indices: false,
-    threads: None,
-};
+const READ: VerifyOptions = VerifyOptions::new().read_data(true);
 
 /// A world whose sealed array has a hash.
 fn hashed() -> World {
@@ -27,10 +21,7 @@ fn hashed() -> World {
 fn seal(world: &World, paths: &[&str]) {
     let row = |path: &&str| world.registry.get(&Target::Path(path.into())).unwrap();
     let rows: Vec<_> = paths.iter().map(|path| row(path).unwrap()).collect();
-    let options = SealOptions {
-        hash: true,
-        threads: None,
-    };
+    let options = SealOptions::new().hash(true);
     world.registry.seal_many(&rows, options, &Silent).unwrap();
 }
 
@@ -72,13 +63,7 @@ fn sealed_contents_that_are_as_they_were_are_no_finding() {
     let report = read(&world);
     assert_eq!((report.read, report.unhashed, report.measured), (1, 1, 2));
     // Without the option nothing is read or reported, and a quick verify reads nothing.
-    for options in [
-        VerifyOptions::default(),
-        VerifyOptions {
-            quick: true,
-            ..READ
-        },
-    ] {
+    for options in [VerifyOptions::default(), READ.quick(true)] {
         let report = world.verify_with(&Filter::default(), options);
         assert_eq!(report.read, 0);
         assert_eq!(report.findings, []);
@@ -94,11 +79,7 @@ fn a_replaced_chunk_is_found_by_reading_and_only_by_it() {
     ] {
         let world = hashed();
         change(&world.path(SEALED).join("0.3"));
-        let all = VerifyOptions {
-            measure: true,
-            indices: true,
-            ..VerifyOptions::default()
-        };
+        let all = VerifyOptions::new().measure(true).indices(true);
         assert_eq!(world.verify().findings, []);
         assert_eq!(world.verify_with(&Filter::default(), all).findings, []);
         let report = read(&world);
@@ -310,10 +291,7 @@ impl Monitor for Writer {
 #[test]
 fn what_changes_while_it_is_read_is_read_again_and_then_not_judged() {
     let world = hashed();
-    let options = VerifyOptions {
-        threads: Some(1),
-        ..READ
-    };
+    let options = READ.threads(Some(1));
     let verify = |times| {
         let writer = Writer {
             path: world.path(SEALED),

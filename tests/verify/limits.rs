@@ -14,16 +14,11 @@ fn a_sound_registry_has_no_findings() {
     let world = World::new();
     for options in [
         VerifyOptions::default(),
-        VerifyOptions {
-            measure: true,
-            indices: true,
-            threads: Some(1),
-            ..VerifyOptions::default()
-        },
-        VerifyOptions {
-            quick: true,
-            ..VerifyOptions::default()
-        },
+        VerifyOptions::new()
+            .measure(true)
+            .indices(true)
+            .threads(Some(1)),
+        VerifyOptions::new().quick(true),
     ] {
         let report = world.verify_with(&Filter::default(), options);
         assert_eq!(report.findings, []);
@@ -46,20 +41,8 @@ fn sizes_are_compared_on_request() {
     let found = |options| lines(&world.verify_with(&Filter::default(), options).findings).len();
     let default = VerifyOptions::default();
     assert_eq!(found(default), 1);
-    assert_eq!(
-        found(VerifyOptions {
-            quick: true,
-            ..default
-        }),
-        0
-    );
-    assert_eq!(
-        found(VerifyOptions {
-            measure: true,
-            ..default
-        }),
-        2
-    );
+    assert_eq!(found(default.quick(true)), 0);
+    assert_eq!(found(default.measure(true)), 2);
 }
 
 #[test]
@@ -193,7 +176,7 @@ pub(crate) fn unreadable(base: &Path) {
     for array in ARRAYS {
         write(&base.join("a").join(array));
     }
-    registry.scan(WalkOptions::default(), &Silent).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
     let folder = base.join("a/validation.zarr");
     fs::remove_dir_all(base.join("a").join(ARRAYS[0])).unwrap();
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o000)).unwrap();

@@ -13,10 +13,7 @@ fn what_others_do_meanwhile_is_no_finding() {
             let (world, stop) = (&world, &stop);
             scope.spawn(move || {
                 let registry = common::create(world.folder.path());
-                let measure = dalsegno::RefreshOptions {
-                    all: false,
-                    measure: true,
-                };
+                let measure = dalsegno::RefreshOptions::new().measure(true);
                 for iteration in 0.. {
                     if stop.load(Ordering::Relaxed) {
                         break;
@@ -36,10 +33,7 @@ fn what_others_do_meanwhile_is_no_finding() {
             });
         }
         for round in 0..60 {
-            let options = VerifyOptions {
-                measure: round % 2 == 1,
-                ..VerifyOptions::default()
-            };
+            let options = VerifyOptions::new().measure(round % 2 == 1);
             let report = world
                 .registry
                 .verify(&Filter::default(), options, &Silent)

@@ -62,10 +62,7 @@ proptest! {
         )
     ) {
         let world = World::new();
-        let everything = VerifyOptions {
-            measure: true,
-            ..VerifyOptions::default()
-        };
+        let everything = VerifyOptions::new().measure(true);
         for (damages, order, part) in rounds {
             damages.iter().for_each(|damage| inflict(&world, damage));
             let mut findings = world.verify_with(&Filter::default(), everything).findings;

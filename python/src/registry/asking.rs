@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use dalsegno::DuGroup;
-use dalsegno::WalkOptions;
 use dalsegno::model::artifact::Origin;
 use dalsegno::model::filter::Pattern;
 use dalsegno::model::key::Kind;
@@ -178,7 +177,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter()?;
-            let options = RefreshOptions { all, measure };
+            let options = RefreshOptions::new().all(all).measure(measure);
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.refresh(&filter, options, watch)
             })?;
@@ -195,10 +194,7 @@ impl PyRegistry {
     ) -> PyResult<()> {
         whole(py, || {
             let filter = selection.filter()?;
-            let options = RefreshOptions {
-                all: false,
-                measure,
-            };
+            let options = RefreshOptions::new().measure(measure);
             self.run(py, progress.as_ref(), move |registry, watch| {
                 let question = Question::Selection(&filter, options);
                 registry.refresh_for(question, watch).map(drop)
@@ -215,10 +211,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
             let chosen = ask::artifacts_of(chosen);
-            let options = SealOptions {
-                hash,
-                threads: None,
-            };
+            let options = SealOptions::new().hash(hash);
             let sealed = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.seal_many(&chosen, options, watch)?;
                 let mut sealed = Vec::new();
@@ -247,13 +240,10 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let defaults = WalkOptions::default();
-            let options = ScanOptions {
-                kinds: kinds(&kind)?,
-                walk: defaults
-                    .measure(measure)
-                    .threads(threads.unwrap_or(defaults.threads).clamp(1, 256)),
-            };
+            let options = ScanOptions::default()
+                .kinds(kinds(&kind)?)
+                .measure(measure)
+                .threads(threads.map(|threads| threads.clamp(1, 256)));
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.scan(options, watch)
             })?;
@@ -272,13 +262,11 @@ impl PyRegistry {
         whole(py, || {
             let filter = selection.filter()?;
             let repair = how.repair;
-            let options = VerifyOptions {
-                measure: how.measure,
-                quick: how.quick,
-                indices: how.indices,
-                read_data: how.read_data,
-                threads: None,
-            };
+            let options = VerifyOptions::new()
+                .measure(how.measure)
+                .quick(how.quick)
+                .indices(how.indices)
+                .read_data(how.read_data);
             let (report, repaired) = self.run(py, progress.as_ref(), move |registry, watch| {
                 let report = registry.verify(&filter, options, watch)?;
                 let repaired = if repair {

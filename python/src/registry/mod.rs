@@ -188,10 +188,7 @@ pub(crate) fn _rebuild<'py>(
             single_host: false,
             lock_timeout: ask::seconds(lock_timeout)?,
         };
-        let options = RebuildOptions {
-            force,
-            ..RebuildOptions::default()
-        };
+        let options = RebuildOptions::default().force(force);
         let report = run(py, progress.as_ref(), move |watch| {
             let (_, report) = how.options().rebuild(&how.base, &options, watch)?;
             Ok(report)

@@ -128,10 +128,7 @@ impl PyRegistry {
             let of = selection.filter()?;
             let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
-                let query = ScoreQuery {
-                    of,
-                    metrics: &metrics,
-                };
+                let query = ScoreQuery::new(of).metrics(&metrics);
                 let mut scores = Vec::new();
                 registry.scores(&query, |score| {
                     scores.push((

@@ -47,14 +47,12 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
             let default = self.quick(py, |registry| Ok(registry.default_keep()))?;
-            let options = RemoveOptions {
-                reason: how.reason,
-                keep: ask::keep(how.keep, default)?,
-                keep_going: how.keep_going,
-                force_pinned: how.force_pinned,
-                ignore_best_links: how.ignore_best_links,
-                unchanged: false,
-            };
+            let mut options = RemoveOptions::default()
+                .keep(ask::keep(how.keep, default)?)
+                .keep_going(how.keep_going)
+                .force_pinned(how.force_pinned)
+                .ignore_best_links(how.ignore_best_links);
+            options.reason = how.reason;
             let filter = selection.map(Selection::filter).transpose()?;
             let targets = targets.unwrap_or_default();
             let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();

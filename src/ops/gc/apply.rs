@@ -13,7 +13,8 @@ use crate::ops::remove::{self, BackupFailure, RemovalReport, RemoveOptions, Remo
 use crate::store::PurgeReport;
 
 /// How a plan is carried out.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct GcOptions {
     /// Reason for the history; by default the plan's id and its rules.
     pub reason: Option<String>,
@@ -22,6 +23,20 @@ pub struct GcOptions {
 }
 
 impl GcOptions {
+    /// Sets the reason for the history.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Sets how long the data can be restored.
+    #[must_use]
+    pub fn keep(mut self, keep: TrashKeep) -> Self {
+        self.keep = keep;
+        self
+    }
+
     fn removing(&self, plan: &PlanFile) -> RemoveOptions {
         let reason = || format!("gc, plan {}: {}", plan.id, plan.policy);
         RemoveOptions {
@@ -36,7 +51,8 @@ impl GcOptions {
 }
 
 /// What carrying out a plan did.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct GcReport {
     /// Id of the plan.
     pub plan: String,

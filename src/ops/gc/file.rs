@@ -21,6 +21,7 @@ const VERSION: u32 = 1;
 /// What a plan removes, in the form of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PlanFile {
     format: String,
     version: u32,
@@ -43,6 +44,7 @@ pub struct PlanFile {
 /// An artifact that a plan removes, as it was when the plan was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[non_exhaustive]
 pub struct PlanItem {
     /// Number of the artifact in the catalog.
     pub id: ArtifactId,

@@ -18,6 +18,7 @@ use crate::store::Base;
 
 /// A plan with its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GcPlan {
     /// What stays, what goes, and the reasons.
     pub plan: Plan,

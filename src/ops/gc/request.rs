@@ -1,5 +1,7 @@
 //! The request for a plan.
 
+use std::fmt;
+
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::retention::NamedPolicy;
@@ -7,6 +9,7 @@ use crate::retention::{Policy, RunPolicy};
 
 /// The rules of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum GcRules {
     /// A policy, for each run, kind and dataset.
     Policy(Policy),
@@ -18,6 +21,7 @@ pub enum GcRules {
 
 /// A question for a plan.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct GcRequest {
     /// Runs, datasets, parameters and owners to decide on. Kinds, iterations and age come from the
     /// rules; those of the filter are ignored, except the kinds if the rules are for whole runs.
@@ -30,7 +34,56 @@ pub struct GcRequest {
     pub words: String,
 }
 
+impl fmt::Display for GcRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy(policy) => policy.fmt(f),
+            Self::Named(policy) => policy.fmt(f),
+            Self::Runs(policy) => policy.fmt(f),
+        }
+    }
+}
+
 impl GcRequest {
+    /// Makes a request that respects best links, with the rules as its words.
+    #[must_use]
+    pub fn new(of: Filter, rules: GcRules) -> Self {
+        Self {
+            of,
+            words: rules.to_string(),
+            rules,
+            ignore_best_links: false,
+        }
+    }
+
+    /// Sets what to decide on.
+    #[must_use]
+    pub fn of(mut self, of: Filter) -> Self {
+        self.of = of;
+        self
+    }
+
+    /// Sets the rules; the words stay as they are.
+    #[must_use]
+    pub fn rules(mut self, rules: GcRules) -> Self {
+        self.rules = rules;
+        self
+    }
+
+    /// Sets whether DaCapo's best links are ignored.
+    #[must_use]
+    pub fn ignore_best_links(mut self, ignore_best_links: bool) -> Self {
+        self.ignore_best_links = ignore_best_links;
+        self
+    }
+
+    /// Sets the rules in words, for readers of the plan and the history.
+    #[must_use]
+    pub fn words(mut self, words: impl Into<String>) -> Self {
+        self.words = words.into();
+        self
+    }
+
     /// The selections that the rules decide on: a plan trusts what the catalog knows of them.
     pub(crate) fn selections(&self) -> Vec<Filter> {
         match &self.rules {

@@ -15,6 +15,7 @@ use crate::store::{self, Base, EntryType};
 
 /// An artifact that was chosen for removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ArtifactToRemove {
     /// The artifact, as its row is.
     pub artifact: Artifact,
@@ -23,8 +24,27 @@ pub struct ArtifactToRemove {
     pub whole_container: bool,
 }
 
+impl ArtifactToRemove {
+    /// Chooses an artifact by itself.
+    #[must_use]
+    pub fn new(artifact: Artifact) -> Self {
+        Self {
+            artifact,
+            whole_container: false,
+        }
+    }
+
+    /// Sets whether the container was named itself, so that everything in it goes.
+    #[must_use]
+    pub fn whole_container(mut self, whole_container: bool) -> Self {
+        self.whole_container = whole_container;
+        self
+    }
+}
+
 /// A folder, or the file of a checkpoint, that a removal moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct PlannedItem {
     /// Its path, relative to the base directory.
     pub path: String,
@@ -64,6 +84,7 @@ fn total_of<'a>(artifacts: impl IntoIterator<Item = &'a Artifact>) -> Total {
 
 /// What a removal would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RemovalPlan {
     /// What would be moved.
     pub items: Vec<PlannedItem>,

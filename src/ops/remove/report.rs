@@ -11,7 +11,8 @@ use crate::model::size::Total;
 use crate::store::PurgeReport;
 
 /// Options of a removal.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct RemoveOptions {
     /// Reason for the history.
     pub reason: Option<String>,
@@ -27,8 +28,53 @@ pub struct RemoveOptions {
     pub unchanged: bool,
 }
 
+impl RemoveOptions {
+    /// Sets the reason for the history.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// Sets how long the data can be restored.
+    #[must_use]
+    pub fn keep(mut self, keep: TrashKeep) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// Sets whether to skip what cannot be removed.
+    #[must_use]
+    pub fn keep_going(mut self, keep_going: bool) -> Self {
+        self.keep_going = keep_going;
+        self
+    }
+
+    /// Sets whether to remove even what a pin or a best link binds.
+    #[must_use]
+    pub fn force_pinned(mut self, force_pinned: bool) -> Self {
+        self.force_pinned = force_pinned;
+        self
+    }
+
+    /// Sets whether to remove even what a best link of DaCapo binds.
+    #[must_use]
+    pub fn ignore_best_links(mut self, ignore_best_links: bool) -> Self {
+        self.ignore_best_links = ignore_best_links;
+        self
+    }
+
+    /// Sets whether to refuse what was written or recorded again since it was planned.
+    #[must_use]
+    pub fn unchanged(mut self, unchanged: bool) -> Self {
+        self.unchanged = unchanged;
+        self
+    }
+}
+
 /// An artifact that was left out of a removal.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Skipped {
     /// Its absolute path.
     pub path: PathBuf,
@@ -50,6 +96,7 @@ impl Skipped {
 
 /// Why the catalog could not be backed up before a removal, which went on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct BackupFailure {
     /// Stable code of the error.
     pub code: &'static str,
@@ -58,7 +105,8 @@ pub struct BackupFailure {
 }
 
 /// What a removal did.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct RemovalReport {
     /// Id of the removal; `None` if nothing was removed.
     pub removal: Option<RemovalId>,

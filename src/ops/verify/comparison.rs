@@ -27,6 +27,7 @@ pub(super) const BATCH: usize = 4096;
 /// Always: whether data is there, of the right type, and when its metadata was written; the size of
 /// a checkpoint; the catalog's file; the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct VerifyOptions {
     /// Compare the size of every array that was ever counted; without, of the sealed ones only.
     pub measure: bool,
@@ -39,6 +40,55 @@ pub struct VerifyOptions {
     pub indices: bool,
     /// Threads; none for as many as fit the machine.
     pub threads: Option<usize>,
+}
+
+impl VerifyOptions {
+    /// Compares what costs no more than a look at each row, and the sizes of sealed arrays.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            measure: false,
+            read_data: false,
+            quick: false,
+            indices: false,
+            threads: None,
+        }
+    }
+
+    /// Sets whether to compare the size of every array that was ever counted.
+    #[must_use]
+    pub const fn measure(mut self, measure: bool) -> Self {
+        self.measure = measure;
+        self
+    }
+
+    /// Sets whether to read data and compare content hashes.
+    #[must_use]
+    pub const fn read_data(mut self, read_data: bool) -> Self {
+        self.read_data = read_data;
+        self
+    }
+
+    /// Sets whether to leave out sizes that need a walk, and the history.
+    #[must_use]
+    pub const fn quick(mut self, quick: bool) -> Self {
+        self.quick = quick;
+        self
+    }
+
+    /// Sets whether SQLite compares rows with indices too.
+    #[must_use]
+    pub const fn indices(mut self, indices: bool) -> Self {
+        self.indices = indices;
+        self
+    }
+
+    /// Sets the number of threads; `None` means a default for the machine.
+    #[must_use]
+    pub const fn threads(mut self, threads: Option<usize>) -> Self {
+        self.threads = threads;
+        self
+    }
 }
 
 /// Compares catalog and disk.

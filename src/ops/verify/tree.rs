@@ -20,14 +20,12 @@ use crate::store::{self, Event, Look, WalkOptions};
 impl Verify<'_> {
     /// Walks the folders of the runs that the selection names for data that no row has.
     pub(super) fn check_tree(&mut self) -> Result<(), Error> {
-        let kinds = ScanOptions {
-            kinds: self.filter.kinds.clone(),
-            walk: WalkOptions::default(),
-        };
+        let kinds = ScanOptions::default()
+            .kinds(self.filter.kinds.iter().copied())
+            .threads(self.options.threads);
         let options = WalkOptions {
-            arrays: kinds.wants_arrays(),
-            checkpoints: kinds.wants(crate::model::key::Kind::Checkpoint),
-            ..self.walk_options(false)
+            links: true,
+            ..kinds.walk()
         };
         let (base, monitor, catalog) = (self.base, self.monitor, self.catalog);
         let patterns = &self.filter.runs;

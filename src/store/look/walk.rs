@@ -34,7 +34,6 @@ use crate::store::workers::{self, Stopped};
 
 /// How to walk or look.
 #[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
 pub struct WalkOptions {
     /// Whether to count bytes and files.
     pub measure: bool,
@@ -57,43 +56,6 @@ impl Default for WalkOptions {
             checkpoints: false,
             links: false,
         }
-    }
-}
-
-impl WalkOptions {
-    /// Sets whether to count bytes and files.
-    #[must_use]
-    pub fn measure(mut self, measure: bool) -> Self {
-        self.measure = measure;
-        self
-    }
-
-    /// Sets the most threads to start, at least one.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
-        self
-    }
-
-    /// Sets whether to search for arrays.
-    #[must_use]
-    pub fn arrays(mut self, arrays: bool) -> Self {
-        self.arrays = arrays;
-        self
-    }
-
-    /// Sets whether to search for checkpoints.
-    #[must_use]
-    pub fn checkpoints(mut self, checkpoints: bool) -> Self {
-        self.checkpoints = checkpoints;
-        self
-    }
-
-    /// Sets whether looks at arrays check for a symbolic link at the path.
-    #[must_use]
-    pub fn links(mut self, links: bool) -> Self {
-        self.links = links;
-        self
     }
 }
 
