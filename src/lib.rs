@@ -16,6 +16,7 @@
 //! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now |
 //! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal |
 //! | `.dalsegno/catalog.sqlite3.damaged-*` | damaged catalogs that a rebuild renamed |
+//! | `.dalsegno/inbox/` | notes of processes that could not write the catalog |
 //! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest |
 //! | `.dalsegno/config.toml` | which registry this is, where the catalog is, how long the trash keeps, policies |
 //! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed |
@@ -75,7 +76,7 @@ pub use ops::verify::{
     Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
 };
 pub use registry::array_store::ArrayStore;
-pub use registry::{FormerArtifact, Options, PinSelection, Registry};
+pub use registry::{FormerArtifact, Inbox, Options, PinSelection, Registry};
 pub use store::{Notice, NoticeClass, PurgeReport, StorageError};
 
 /// The Rust blocks of the documents compile and run.

@@ -15,6 +15,7 @@ pub mod identifier;
 pub mod key;
 pub mod layout;
 pub mod name;
+pub mod note;
 pub mod observation;
 pub mod operation;
 pub mod pin;

@@ -7,6 +7,7 @@ mod agent;
 pub mod array_store;
 mod gc;
 mod history;
+mod inbox;
 mod options;
 mod pinning;
 mod rebuilding;
@@ -44,6 +45,7 @@ use crate::store::Base;
 
 pub use crate::ops::target::Target;
 pub use history::FormerArtifact;
+pub use inbox::Inbox;
 pub use options::Options;
 pub use pinning::PinSelection;
 

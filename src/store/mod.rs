@@ -8,6 +8,7 @@
 //! | `dirs` | gets to folders and files by descriptors, and asks file systems what they are |
 //! | `look` | searches for arrays and checkpoints, and looks at known paths |
 //! | `content` | counts bytes and files, hashes data |
+//! | `inbox` | notes of processes that could not write the catalog |
 //! | `trash` | moves data to the trash and back |
 //! | `purge` | unlinks what is in the trash |
 //! | `workers` | the threads that look, hash and purge |
@@ -16,6 +17,7 @@ mod base;
 mod content;
 mod dirs;
 mod error;
+mod inbox;
 mod look;
 mod purge;
 mod trash;
@@ -27,6 +29,7 @@ pub use dirs::{EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};
 pub use error::StorageError;
+pub use inbox::InboxWriter;
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
     best_links, escape, list_container, list_trashed_container, look_at, metadata_bytes,

@@ -1,0 +1,74 @@
+//! Leaving notes in the inbox, without a catalog.
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::agent;
+use crate::error::Result;
+use crate::model::actor::Agent;
+use crate::model::clock::{Clock, SystemClock};
+use crate::model::note::{Note, NoteLine};
+use crate::store::{Base, InboxWriter};
+
+/// Leaves notes in the inbox of a base directory: what a process wants to record, seal or score
+/// while it cannot write the catalog. The next command that opens the registry for writing folds
+/// them into it. Needs the folder `.dalsegno`, and neither opens nor makes a catalog.
+#[derive(Debug)]
+pub struct Inbox {
+    base: Base,
+    state: Mutex<State>,
+}
+
+/// Who leaves notes, and where.
+#[derive(Debug)]
+struct State {
+    agent: Agent,
+    writer: InboxWriter,
+}
+
+impl State {
+    fn new() -> Self {
+        let agent = agent::agent();
+        let writer = InboxWriter::new(&agent.actor.host, agent.actor.pid);
+        Self { agent, writer }
+    }
+}
+
+impl Inbox {
+    /// Opens the inbox of a base directory. Nothing is made before the first note.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) if the base directory cannot be used.
+    pub fn open(base: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self::of(Base::open(base.as_ref())?))
+    }
+
+    /// The inbox of an open base directory.
+    pub(crate) fn of(base: Base) -> Self {
+        Self {
+            base,
+            state: Mutex::new(State::new()),
+        }
+    }
+
+    /// The base directory, absolute.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        self.base.path()
+    }
+
+    /// Leaves a note. It survives a power cut if this succeeds. In a forked child it goes into a
+    /// file of the child's own.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) if there is no folder `.dalsegno`, or the inbox
+    /// cannot be written.
+    pub fn note(&self, note: Note) -> Result<()> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.agent.actor.pid != std::process::id() {
+            *state = State::new();
+        }
+        let line = NoteLine::new(SystemClock.now(), &state.agent, note).to_line();
+        Ok(state.writer.append(&self.base, &line)?)
+    }
+}

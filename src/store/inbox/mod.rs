@@ -1,0 +1,31 @@
+//! The inbox: notes of processes that could not write the catalog, until they are folded into it.
+//!
+//! | in `.dalsegno/inbox/` | what |
+//! |---|---|
+//! | `<host>-<pid>-<random>.jsonl` | the notes of one process, a line each |
+//! | `refused/` | files with a line that could not be folded |
+//!
+//! # Writing
+//! One process appends to a file, each line with one write under a lock on the file. Before it
+//! writes it looks whether the file still has its name: a file that was folded and unlinked, or
+//! set aside, is left and a new one is made. A line that could not be written whole is cut off
+//! again. A process that was killed in the middle leaves a last line without its newline: only
+//! complete lines are notes.
+//!
+//! # Reading
+//! A reader takes the lock to read, so that it sees no half of a line, and again to unlink or set
+//! aside: then the file must have just the bytes that were folded. It never waits for the lock: a
+//! file that it cannot lock is read, and stays. Nothing here is trusted: only regular files with
+//! one name and of bounded size are read, by descriptors and without following a link, and the
+//! owner of a file is who wrote it.
+
+mod writer;
+
+pub use writer::InboxWriter;
+
+/// The folder in the registry's folder.
+const INBOX: &str = "inbox";
+/// How the names of files with notes end.
+const SUFFIX: &str = ".jsonl";
+/// A process begins a new file beyond this size, and no larger file is read.
+const MAX_BYTES: u64 = 8 * 1024 * 1024;

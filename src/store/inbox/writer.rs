@@ -1,0 +1,185 @@
+//! Appending notes to the inbox.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{
+    AtFlags, FlockOperation, Mode, OFlags, fdatasync, flock, fstat, ftruncate, mkdirat, openat,
+    statat,
+};
+use rustix::io::{Errno, write};
+
+use super::{INBOX, MAX_BYTES, SUFFIX};
+use crate::model::name::REGISTRY_DIR;
+use crate::store::base::Base;
+use crate::store::dirs::{open_error, open_folder};
+use crate::store::error::StorageError;
+
+/// How long a process waits for the lock on its own file. Readers hold it for moments; for one
+/// that keeps it, there is another file.
+const PATIENCE: Duration = Duration::from_millis(200);
+const NAP: Duration = Duration::from_millis(2);
+
+/// How often a line is tried in a new file.
+const TRIES: usize = 3;
+
+/// Appends lines to the file of one process in the inbox. The file is made with the first line.
+#[derive(Debug)]
+pub struct InboxWriter {
+    /// What the names of its files begin with: host and process.
+    stem: String,
+    open: Option<Open>,
+}
+
+/// A file that lines are appended to.
+#[derive(Debug)]
+struct Open {
+    folder: OwnedFd,
+    file: OwnedFd,
+    name: String,
+    path: PathBuf,
+}
+
+/// Whether a line was written, or needs another file.
+enum Append {
+    Written,
+    OtherFile,
+}
+
+impl InboxWriter {
+    /// Makes a writer for a process. Touches nothing.
+    #[must_use]
+    pub fn new(host: &str, pid: u32) -> Self {
+        let fits = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
+        let host: String = host.chars().filter(fits).take(64).collect();
+        Self {
+            stem: format!("{host}-{pid}"),
+            open: None,
+        }
+    }
+
+    /// Appends a line, which ends in a newline, and syncs it.
+    ///
+    /// # Errors
+    /// [`StorageError`] if there is no registry's folder, or the line cannot be written. The file
+    /// then holds nothing of it, or a rest that does not count.
+    pub fn append(&mut self, base: &Base, line: &[u8]) -> Result<(), StorageError> {
+        for _ in 0..TRIES {
+            let open = match self.open.take() {
+                Some(open) => open,
+                None => Open::create(base, &self.stem)?,
+            };
+            match open.append(line)? {
+                Append::Written => {
+                    self.open = Some(open);
+                    return Ok(());
+                }
+                // It was folded meanwhile, is full, or another process keeps its lock.
+                Append::OtherFile => {}
+            }
+        }
+        let path = base.path().join(REGISTRY_DIR).join(INBOX);
+        Err(StorageError::io("writing to", &path, Errno::AGAIN))
+    }
+}
+
+impl Open {
+    fn create(base: &Base, stem: &str) -> Result<Self, StorageError> {
+        let folder = inbox(base)?;
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("{stem}-{}{SUFFIX}", &random[..16]);
+        let path = base.path().join(REGISTRY_DIR).join(INBOX).join(&name);
+        let flags = OFlags::RDWR
+            | OFlags::APPEND
+            | OFlags::CREATE
+            | OFlags::EXCL
+            | OFlags::NOFOLLOW
+            | OFlags::NONBLOCK
+            | OFlags::CLOEXEC;
+        let file = openat(&folder, &name, flags, Mode::from_raw_mode(0o666))
+            .map_err(|errno| StorageError::io("making", &path, errno))?;
+        // Without this, a power cut might take the name, and the notes with it.
+        let _ = rustix::fs::fsync(&folder);
+        Ok(Self {
+            folder,
+            file,
+            name,
+            path,
+        })
+    }
+
+    fn append(&self, line: &[u8]) -> Result<Append, StorageError> {
+        if !self.lock() {
+            return Ok(Append::OtherFile);
+        }
+        let appended = self.append_locked(line);
+        let _ = flock(&self.file, FlockOperation::Unlock);
+        appended
+    }
+
+    fn append_locked(&self, line: &[u8]) -> Result<Append, StorageError> {
+        let io = |operation, errno| StorageError::io(operation, &self.path, errno);
+        let at = statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW);
+        let (own, named) = match (fstat(&self.file), at) {
+            (Ok(own), Ok(named)) => (own, named),
+            _ => return Ok(Append::OtherFile),
+        };
+        let size = u64::try_from(own.st_size).unwrap_or(u64::MAX);
+        if (named.st_dev, named.st_ino) != (own.st_dev, own.st_ino) || size >= MAX_BYTES / 2 {
+            return Ok(Append::OtherFile);
+        }
+        let errno = match write(&self.file, line) {
+            Ok(written) if written == line.len() => match fdatasync(&self.file) {
+                // A file system without syncs has no more to give.
+                Ok(()) | Err(Errno::INVAL) => return Ok(Append::Written),
+                Err(errno) => errno,
+            },
+            Ok(_) => Errno::NOSPC,
+            Err(errno) => errno,
+        };
+        // What was written of the line is no note; without its end it would spoil the next one.
+        let _ = ftruncate(&self.file, size);
+        match errno {
+            // On a network file system, another host unlinked it.
+            Errno::STALE => Ok(Append::OtherFile),
+            errno => Err(io("writing to", errno)),
+        }
+    }
+
+    /// Takes the lock. True also on a file system without locks: its files are never unlinked.
+    fn lock(&self) -> bool {
+        let start = Instant::now();
+        loop {
+            match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return true,
+                Err(Errno::WOULDBLOCK) if start.elapsed() < PATIENCE => std::thread::sleep(NAP),
+                Err(Errno::WOULDBLOCK) => return false,
+                Err(Errno::INTR) => {}
+                Err(_) => return true,
+            }
+        }
+    }
+}
+
+/// Opens the inbox, and makes it if the registry's folder is there: without that folder there is no
+/// registry, and one is made whole or not at all.
+fn inbox(base: &Base) -> Result<OwnedFd, StorageError> {
+    let path = base.path().join(REGISTRY_DIR);
+    let dir = open(base.as_fd(), REGISTRY_DIR, &path)?;
+    let path = path.join(INBOX);
+    match mkdirat(&dir, INBOX, Mode::from_raw_mode(0o777)) {
+        Ok(()) => drop(rustix::fs::fsync(&dir)),
+        Err(Errno::EXIST) => {}
+        Err(errno) => return Err(StorageError::io("making", &path, errno)),
+    }
+    open(dir.as_fd(), INBOX, &path)
+}
+
+fn open(
+    parent: std::os::fd::BorrowedFd<'_>,
+    name: &str,
+    path: &Path,
+) -> Result<OwnedFd, StorageError> {
+    open_folder(parent, name).map_err(|errno| open_error(parent, name.as_ref(), path, errno))
+}
