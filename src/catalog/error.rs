@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::model::operation::UndoError;
 use crate::model::pin::PinError;
 
-/// What can go wrong with a catalog.
+/// Everything that a call of the catalog can fail with.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CatalogError {
@@ -16,7 +16,7 @@ pub enum CatalogError {
         /// Base directory.
         base: PathBuf,
     },
-    /// The registry's folder is there and its catalog is gone.
+    /// The registry's folder exists, but its catalog does not.
     #[error("the catalog {} is gone", .path.display())]
     Missing {
         /// Catalog file.
@@ -45,15 +45,21 @@ pub enum CatalogError {
         detail: String,
     },
     /// The file is an SQLite database of another program.
-    #[error("{} is an SQLite database, but no catalog of dalsegno (application id {application_id})", .path.display())]
+    #[error(
+        "{} is an SQLite database, but not a catalog of dalsegno (application id {application_id})",
+        .path.display()
+    )]
     Foreign {
         /// Catalog file.
         path: PathBuf,
-        /// What the file says it belongs to.
+        /// Application id in the file's header.
         application_id: i64,
     },
     /// A newer version wrote the catalog.
-    #[error("the catalog {} has version {found}; this program knows versions up to {known}", .path.display())]
+    #[error(
+        "the catalog {} has version {found}; this program knows versions up to {known}",
+        .path.display()
+    )]
     TooNew {
         /// Catalog file.
         path: PathBuf,
@@ -63,7 +69,11 @@ pub enum CatalogError {
         known: i64,
     },
     /// An older version wrote the catalog, and it is open for reading only.
-    #[error("the catalog {} has version {found}; this program reads version {known}, and brings it there when it opens it for writing", .path.display())]
+    #[error(
+        "the catalog {} has version {found}; this program reads version {known}, and migrates the \
+         catalog when it opens it for writing",
+        .path.display()
+    )]
     Behind {
         /// Catalog file.
         path: PathBuf,
@@ -73,31 +83,46 @@ pub enum CatalogError {
         known: i64,
     },
     /// The base directory belongs to another catalog.
-    #[error("the catalog {} belongs to registry {found}, but the base directory names registry {expected}", .path.display())]
+    #[error(
+        "the catalog {} belongs to registry {found}, but the base directory names registry \
+         {expected}",
+        .path.display()
+    )]
     Mismatch {
         /// Catalog file.
         path: PathBuf,
         /// Registry that the base directory names.
         expected: String,
-        /// Registry that the catalog is.
+        /// Registry that the catalog belongs to.
         found: String,
     },
-    /// A catalog was named, and the base directory remembers another one.
-    #[error("the base directory keeps its catalog at {}, not at {}", .remembered.display(), .given.display())]
+    /// The named catalog is not the one that the base directory uses.
+    #[error(
+        "the base directory keeps its catalog at {}, not at {}",
+        .remembered.display(),
+        .given.display()
+    )]
     Elsewhere {
         /// Where the base directory's catalog is.
         remembered: PathBuf,
-        /// Where it was said to be.
+        /// The path that was given.
         given: PathBuf,
     },
-    /// A new registry was to take a catalog that has artifacts of another base directory.
-    #[error("the catalog {} has artifacts already; it belongs to another base directory", .path.display())]
+    /// A new registry cannot use a catalog that has artifacts of another base directory.
+    #[error(
+        "the catalog {} has artifacts already; it belongs to another base directory",
+        .path.display()
+    )]
     Taken {
         /// Catalog file.
         path: PathBuf,
     },
     /// The catalog would lie on a network file system.
-    #[error("the catalog {} would lie on a network file system ({file_system}), where SQLite loses data when several hosts write", .path.display())]
+    #[error(
+        "the catalog {} would lie on a network file system ({file_system}), where SQLite loses data \
+         when several hosts write",
+        .path.display()
+    )]
     Network {
         /// Catalog file.
         path: PathBuf,
@@ -105,7 +130,10 @@ pub enum CatalogError {
         file_system: &'static str,
     },
     /// A catalog for one host was opened for writing on another one.
-    #[error("the catalog {} may be written on host {expected} only; this is {found}", .path.display())]
+    #[error(
+        "the catalog {} may be written on host {expected} only; this is {found}",
+        .path.display()
+    )]
     OtherHost {
         /// Catalog file.
         path: PathBuf,
@@ -115,64 +143,68 @@ pub enum CatalogError {
         found: String,
     },
     /// Another process held the catalog for too long.
-    #[error("the catalog {} was locked{}{}", .path.display(), if .waited.is_zero() { String::new() } else { format!(" for {}", humantime::format_duration(*.waited)) }, .holder.as_ref().map_or(String::new(), |holder| format!(" by {holder}")))]
+    #[error("the catalog {} was locked{}{}", .path.display(), for_time(*.waited), by(.holder.as_deref()))]
     LockTimeout {
         /// Catalog file.
         path: PathBuf,
-        /// How long was waited.
+        /// Time that the call waited; zero if SQLite gave up at once.
         waited: Duration,
-        /// The process that held it, if the system shows it.
+        /// The process that held the lock, if the system shows it.
         holder: Option<String>,
     },
-    /// The caller gave the call up.
+    /// The caller cancelled the call.
     #[error("interrupted while working with the catalog {}", .path.display())]
     Interrupted {
         /// Catalog file.
         path: PathBuf,
     },
-    /// Another file is in the catalog's place since it was opened.
-    #[error("the catalog {} was replaced or taken away since it was opened", .path.display())]
+    /// The catalog's file was replaced or removed after it was opened.
+    #[error("the catalog {} was replaced or removed since it was opened", .path.display())]
     Replaced {
         /// Catalog file.
         path: PathBuf,
     },
-    /// The folder that a catalog of its own place lies in is gone.
-    #[error("the folder {} that the catalog lay in is gone", .path.display())]
+    /// The folder of a catalog outside `.dalsegno` is gone.
+    #[error("the folder {} of the catalog is gone", .path.display())]
     NoFolder {
         /// The folder.
         path: PathBuf,
     },
-    /// The file to start from has a log beside it, so it is not a backup.
-    #[error("{} has a log beside it that holds some of it: it is no backup", .path.display())]
+    /// The file that a rebuild was to start from has a log beside it, so it is not a backup.
+    #[error("{} is not a backup: a log beside it holds a part of its contents", .path.display())]
     NotABackup {
         /// The file.
         path: PathBuf,
     },
-    /// A rebuild of a catalog that nothing is wrong with.
-    #[error("the catalog {} is sound; nothing is rebuilt", .path.display())]
+    /// A rebuild was asked of a catalog that has no damage.
+    #[error("the catalog {} is sound, so it was not rebuilt", .path.display())]
     Sound {
         /// Catalog file.
         path: PathBuf,
     },
-    /// A change was asked of a registry that is open for reading.
+    /// The catalog is open for reading only, or its file cannot be written.
     #[error("the catalog {} cannot be written here", .path.display())]
     ReadOnly {
         /// Catalog file.
         path: PathBuf,
     },
     /// The process has forked since the catalog was opened.
-    #[error("the catalog {} was opened before this process was forked; SQLite cannot be used across a fork", .path.display())]
+    #[error(
+        "the catalog {} was opened before this process was forked; SQLite cannot be used across a \
+         fork",
+        .path.display()
+    )]
     Forked {
         /// Catalog file.
         path: PathBuf,
     },
-    /// No space for the change.
+    /// The file system has no space for the change.
     #[error("no space left for the catalog {}", .path.display())]
     Full {
         /// Catalog file.
         path: PathBuf,
     },
-    /// Another artifact has the path of a key.
+    /// Another artifact is recorded at the path of the key.
     #[error("{path} is recorded already, as {taken_by}; it cannot be {wanted} too")]
     PathTaken {
         /// Path relative to the base directory.
@@ -182,7 +214,7 @@ pub enum CatalogError {
         /// What was asked for.
         wanted: String,
     },
-    /// A row breaks the rules that every row was checked against when it was written.
+    /// A row breaks a rule that is checked whenever a row is written.
     #[error("row {id} of the catalog {} is damaged: {detail}", .path.display())]
     Row {
         /// Catalog file.
@@ -201,7 +233,11 @@ pub enum CatalogError {
         detail: String,
     },
     /// No backup could be made, so an older catalog was not migrated; it was not touched.
-    #[error("the catalog {} has an older version and is migrated only after a backup, which could not be made in {}", .path.display(), .folder.display())]
+    #[error(
+        "the catalog {} was not migrated to this version, because no backup could be made in {}",
+        .path.display(),
+        .folder.display()
+    )]
     NoBackup {
         /// Catalog file.
         path: PathBuf,
@@ -210,8 +246,8 @@ pub enum CatalogError {
         /// Why.
         source: Box<CatalogError>,
     },
-    /// A migration did not go through; nothing was changed.
-    #[error("the catalog {} could not be brought to version {target}", .path.display())]
+    /// A migration failed; nothing was changed.
+    #[error("the catalog {} could not be migrated to version {target}", .path.display())]
     Migration {
         /// Catalog file.
         path: PathBuf,
@@ -220,7 +256,7 @@ pub enum CatalogError {
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// A pin.
+    /// A pin cannot be made, changed or found.
     #[error(transparent)]
     Pin(#[from] PinError),
     /// An operation cannot be undone.
@@ -229,7 +265,7 @@ pub enum CatalogError {
     /// Anything else that SQLite reports.
     #[error("{operation} failed in the catalog {}", .path.display())]
     Sql {
-        /// What was done.
+        /// What was attempted.
         operation: &'static str,
         /// Catalog file.
         path: PathBuf,
@@ -239,13 +275,26 @@ pub enum CatalogError {
     /// A file beside the catalog could not be used.
     #[error("{operation} {} failed", .path.display())]
     Io {
-        /// What was done.
+        /// What was attempted.
         operation: &'static str,
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// How long a call waited for the lock, for the text of the error.
+fn for_time(waited: Duration) -> String {
+    match waited.is_zero() {
+        true => String::new(),
+        false => format!(" for {}", humantime::format_duration(waited)),
+    }
+}
+
+/// Who held the lock, for the text of the error.
+fn by(holder: Option<&str>) -> String {
+    holder.map_or(String::new(), |holder| format!(" by {holder}"))
 }
 
 impl CatalogError {
@@ -287,7 +336,7 @@ impl CatalogError {
         }
     }
 
-    /// What it is about: the catalog's file, unless it says something else.
+    /// The path that the error is about: the catalog's file, if the variant names no other.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
         Some(match self {

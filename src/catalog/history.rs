@@ -301,7 +301,7 @@ impl Catalog {
         };
         if images.len() as u64 != operation.images {
             return broken(format!(
-                "it has {} images of artifacts, and says {}",
+                "it has {} images of artifacts, but its row says {}",
                 images.len(),
                 operation.images
             ));
@@ -328,7 +328,7 @@ impl Catalog {
         let hash = journal::hash_of(before, &images, &fields);
         if hash != operation.hash {
             return broken(format!(
-                "its hash is {}, and what it says gives {hash}",
+                "its stored hash is {}, but its contents give {hash}",
                 operation.hash
             ));
         }

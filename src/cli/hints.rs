@@ -1,7 +1,35 @@
 //! Hints as text for the command line, which names commands and flags. This is the only table of
 //! them.
 
+use std::path::Path;
+
+use super::render::shell_word;
+use crate::catalog::CatalogError;
+use crate::error::Error;
 use crate::model::hint::Hint;
+use crate::model::operation::UndoError;
+
+/// What to do about an error: the text of its hint, with the values that the error knows. Paths
+/// below `base` become absolute, because the current folder can be any.
+pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
+    let text = text(error.hint()?);
+    let (placeholder, value) = match error {
+        // Of several pins, each must be named in a call of its own.
+        Error::Pinned { pins, .. } if !pins.contains(", ") => ("NAME", pins.clone()),
+        Error::Catalog(CatalogError::PathTaken { path, .. }) => {
+            let base = base.unwrap_or(Path::new(""));
+            ("PATH", base.join(path).display().to_string())
+        }
+        Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
+        Error::Catalog(CatalogError::Undo(
+            UndoError::Never { id, .. }
+            | UndoError::Already { id, .. }
+            | UndoError::TooLate { id, .. },
+        )) => ("N", id.to_string()),
+        _ => return Some(text.to_owned()),
+    };
+    Some(text.replacen(placeholder, &shell_word(&value), 1))
+}
 
 /// What to do about an error. Commands in it come without `--base`:
 /// [`with_base`](super::context::Context::with_base) adds it.
@@ -18,8 +46,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::AskForAccess => "ask its owner for permission to read it",
         Hint::GiveLocalFolder => "give a local folder whose name is UTF-8",
         Hint::Rebuild => {
-            "replace it by a new one, made from the newest good backup and from disk, with: \
-             dalsegno rebuild"
+            "make a new one from the newest good backup and the disk with: dalsegno rebuild; an old \
+             file is kept beside it"
         }
         Hint::Reopen => "open the registry again; the call did nothing",
         Hint::VerifyOrForce => {
@@ -141,6 +169,33 @@ mod tests {
         let words: BTreeSet<&str> = Hint::ALL.iter().map(|hint| super::text(*hint)).collect();
         assert_eq!(words.len(), Hint::ALL.len());
         assert!(!words.contains(""));
+    }
+
+    #[test]
+    fn a_hint_has_the_value_that_the_error_knows() {
+        let pinned = |pins: &str| Error::Pinned {
+            path: "/b/a.zarr/1".into(),
+            pins: pins.to_owned(),
+        };
+        let taken = CatalogError::PathTaken {
+            path: "a b.zarr/1".to_owned(),
+            taken_by: "one".to_owned(),
+            wanted: "another".to_owned(),
+        };
+        let late = UndoError::TooLate {
+            id: 7,
+            why: "it was purged".to_owned(),
+        };
+        let cases = [
+            (pinned("figure-3"), "dalsegno unpin figure-3,"),
+            (pinned("a, b"), "dalsegno unpin NAME,"),
+            (taken.into(), "dalsegno show '/b/a b.zarr/1'"),
+            (CatalogError::from(late).into(), "dalsegno history show 7"),
+        ];
+        for (error, expected) in cases {
+            let hint = of(&error, Some(Path::new("/b"))).unwrap();
+            assert!(hint.contains(expected), "{hint}");
+        }
     }
 
     /// Every flag of a command and of the commands below it.

@@ -43,7 +43,7 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
         return rows.finish("nothing is pinned").map(|_| ());
     };
     let registry = context.open()?;
-    let target = target(context, &registry, &command.subjects, "pin")?;
+    let target = target(context, &registry, &command.subjects, name, "pin")?;
     let change = registry.pin(name, command.reason.as_deref(), &target)?;
     let later = if change.scopes.is_empty() {
         String::new()

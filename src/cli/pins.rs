@@ -3,7 +3,7 @@
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
-use super::render::{self, Align, Column, Record, count, short_time};
+use super::render::{self, Align, Column, Record, count, shell_word, short_time};
 use super::subjects::Subjects;
 use crate::catalog::PinChange;
 use crate::model::pin::{Pin, PinName};
@@ -71,13 +71,14 @@ pub(super) fn target(
     context: &Context,
     registry: &Registry,
     subjects: &Subjects,
+    name: &PinName,
     verb: &str,
 ) -> Result<PinSelection, Failure> {
     if let Some(filter) = subjects.only_selection() {
         return Ok(PinSelection::Filter(filter));
     }
     let mut artifacts = Vec::new();
-    let command = format!("{verb} NAME");
+    let command = format!("{verb} {}", shell_word(name.as_str()));
     for chosen in subjects.to_remove(context, registry, &command, verb)? {
         if chosen.whole_container {
             artifacts.extend(registry.in_container(&chosen.artifact)?);

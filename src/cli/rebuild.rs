@@ -121,8 +121,11 @@ fn print(context: &Context, report: &RebuildReport) {
         context.warn(problem);
     }
     for refused in &report.refused {
-        let path = refused.path.display();
-        context.warn(&format!("skipped the backup {path}: {}", refused.reason));
+        let path = refused.path.display().to_string();
+        context.warn(&match refused.reason.contains(&path) {
+            true => format!("skipped a backup: {}", refused.reason),
+            false => format!("skipped the backup {path}: {}", refused.reason),
+        });
     }
     context.say(&format!("rebuilt: {}", report.cause));
     if let Some(path) = &report.set_aside {
@@ -172,8 +175,13 @@ fn print(context: &Context, report: &RebuildReport) {
     context.settled(&report.undone, &report.purged);
     if !report.removals.is_empty() {
         let many = render::count(report.removals.len(), "removal");
+        let id = match report.removals.as_slice() {
+            [id] => id.to_string(),
+            _ => "ID".to_owned(),
+        };
         context.say(&context.with_base(&format!(
-            "added {many} from the trash; restore or empty them, see: dalsegno trash list"
+            "added {many} from the trash; restore one with: dalsegno restore {id}, or delete all \
+             with: dalsegno trash empty"
         )));
     }
     context.say(&context.with_base("check it against the disk with: dalsegno verify"));

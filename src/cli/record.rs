@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::fail::{Failure, name_error};
 use super::flags::Output;
-use super::render;
+use super::render::{self, shell_word};
 use super::selection;
 use crate::model::artifact::Artifact;
 use crate::model::key::{Field, Key, KeyError, KeyParts, Kind, Presence};
@@ -92,7 +92,11 @@ impl Record {
     }
 
     fn usage(&self, what: &str) -> Failure {
-        let mut call = format!("dalsegno record {} --run NAME", self.kind);
+        let mut call = format!(
+            "dalsegno record {} --run {}",
+            self.kind,
+            shell_word(self.run.as_str())
+        );
         for (field, presence) in self.kind.fields() {
             let value = match field {
                 Field::Iteration => "N",

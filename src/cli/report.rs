@@ -34,7 +34,7 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
 
 /// What to do about an error. Commands in it include `--base` if it was given.
 pub(super) fn next(error: &Error, context: &Context) -> Option<String> {
-    Some(context.with_base(hints::text(error.hint()?)))
+    Some(context.with_base(&hints::of(error, context.base().ok().as_deref())?))
 }
 
 /// The exit code that belongs to an error code.

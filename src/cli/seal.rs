@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Output, Threads};
+use super::flags::{Format, Output, Threads};
 use super::subjects::Subjects;
 use super::{artifacts, render};
 use crate::ops::seal::SealOptions;
@@ -36,10 +36,14 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
     let containers = artifacts.iter().filter(|one| one.key.kind().is_container());
     let containers = containers.count();
     if command.hash && containers > 0 && containers == artifacts.len() {
+        let run = artifacts.first().map(|one| one.key.run().as_str());
+        let run = render::shell_word(run.unwrap_or("NAME"));
         return Err(Failure::usage(
             "a container gets no hash; the arrays in it do",
-            "hash its arrays with: dalsegno seal --hash --run NAME; or seal the container without \
-             --hash",
+            format!(
+                "hash its arrays with: dalsegno seal --hash --run {run}; or seal the container \
+                 without --hash"
+            ),
         ));
     }
     let monitor = context.monitor();
@@ -49,10 +53,16 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
     };
     registry.seal_many(&artifacts, options, &monitor)?;
     drop(monitor);
+    let format = context.format(command.output);
+    // For people; a program reads the rows. If nothing matched, the listing below says so.
+    if format == Format::Table && !artifacts.is_empty() {
+        let sealed = render::count(artifacts.len(), "artifact");
+        context.say(&format!("sealed {sealed}"));
+    }
     if command.hash && containers > 0 {
         let count = render::count(containers, "container");
         context.say(&format!(
-            "sealed {count} without a hash: only arrays and checkpoints get one"
+            "{count} got no hash: only arrays and checkpoints get one"
         ));
     }
     // Read again: sealing changed the rows.
@@ -60,6 +70,5 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
     for artifact in &artifacts {
         sealed.extend(registry.get(&Target::Id(artifact.id))?);
     }
-    let format = context.format(command.output);
     artifacts::rows(context, format, &sealed)
 }

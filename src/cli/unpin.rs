@@ -31,7 +31,13 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
     let name = &command.name;
     let target = match command.subjects.is_empty() {
         true => None,
-        false => Some(target(context, &registry, &command.subjects, "unpin")?),
+        false => Some(target(
+            context,
+            &registry,
+            &command.subjects,
+            name,
+            "unpin",
+        )?),
     };
     let change = registry.unpin(name, target.as_ref())?;
     if change.whole {

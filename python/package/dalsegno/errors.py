@@ -233,7 +233,7 @@ class NoBackupError(Error, RuntimeError):
 
 
 class CatalogMigrationError(Error, RuntimeError):
-    """The catalog could not be brought to this version."""
+    """The catalog could not be migrated to this version."""
 
     code = "catalog-migration"
 
@@ -569,7 +569,7 @@ class CatalogBehindError(Error):
 
 
 class CatalogFolderMissingError(Error, FileNotFoundError):
-    """The folder that the catalog lay in is gone."""
+    """The folder of the catalog is gone."""
 
     code = "catalog-folder-missing"
 

@@ -122,8 +122,12 @@ fn carry_out(
     match &report.purge {
         Some(purge) => report_purge(context, purge),
         None if !report.removals.is_empty() => {
-            let hint = "restore a removal with: dalsegno restore ID; see: dalsegno trash list";
-            context.say(&context.with_base(hint));
+            let hint = match report.removals.as_slice() {
+                [id] => format!("restore it with: dalsegno restore {id}"),
+                _ => "restore a removal with: dalsegno restore ID; see: dalsegno trash list"
+                    .to_owned(),
+            };
+            context.say(&context.with_base(&hint));
         }
         None => {}
     }

@@ -250,8 +250,10 @@ impl Rules {
         if has_rules || older_than.is_some() || !filter.iterations.is_empty() {
             return Err(Failure::usage(
                 "a policy has its own rules, so --policy takes no others",
-                "dalsegno gc --policy NAME, with --run, --kind, --dataset or --parameters to \
-                 select less",
+                format!(
+                    "dalsegno gc --policy {name}, with --run, --kind, --dataset or --parameters to \
+                     select less"
+                ),
             ));
         }
         let Some(policy) = registry.policies().get(name) else {

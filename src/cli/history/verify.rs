@@ -11,7 +11,7 @@ use crate::model::operation::OperationHash;
 /// Check that no operation was changed or deleted
 ///
 /// Each operation has a hash over itself, its artifacts before and after, and the operation before
-/// it. Names the first operation that does not match its hash; exit code 4.
+/// it. Names the first operation that was changed or is missing; exit code 4.
 #[derive(Debug, Args)]
 pub(super) struct Verify {
     /// A hash that `history head` printed; exit code 4 if no operation has it
@@ -30,13 +30,10 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
     if let Some(broken) = &report.broken {
         let before = match report.operations {
             0 => "it is the first operation".to_owned(),
-            fit => format!(
-                "the operations before it match: {}",
-                count(fit, "operation")
-            ),
+            fit => format!("{} before it", matching(fit)),
         };
         let text = format!(
-            "operation {} does not match its hash: {}; {before}",
+            "the history is broken at operation {}: {}; {before}",
             broken.operation, broken.detail
         );
         let hint =
@@ -44,8 +41,8 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
         context.error(None, &text, Some(&hint));
     } else {
         context.say(&format!(
-            "{} match; the head is {}",
-            count(report.operations, "operation"),
+            "{}; the head is {}",
+            matching(report.operations),
             report.head
         ));
     }
@@ -72,4 +69,10 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
         true => Ok(()),
         false => Err(Failure::Findings),
     }
+}
+
+/// How many operations match, as the beginning of a sentence.
+fn matching(operations: u64) -> String {
+    let verb = if operations == 1 { "matches" } else { "match" };
+    format!("{} {verb}", count(operations, "operation"))
 }
