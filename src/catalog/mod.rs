@@ -38,6 +38,7 @@
 
 pub mod config;
 mod error;
+mod glob;
 mod history;
 mod intern;
 mod journal;

@@ -7,9 +7,10 @@
 use std::ops::ControlFlow;
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, params, params_from_iter};
+use rusqlite::{Connection, params_from_iter};
 
 use super::error::CatalogError;
+use super::glob::sqlite_glob;
 use super::rows::{self, columns, names};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId, State};
@@ -68,23 +69,27 @@ pub enum RowRead {
 /// a glob. `known` are table and column of the known names. SQLite's own `GLOB` matches: the join
 /// then streams, while a matcher of ours would have to read every name into a list first.
 ///
+/// `pattern` and `glob` are the parameters that hold the pattern as it was given and, if it is a
+/// glob, in SQLite's dialect.
+///
 /// The `+` keeps a glob from being looked up by parts of the index on names: rows would come
 /// unordered and be sorted.
-fn meaning(name: &str, known: [&str; 2], pattern: &str, is_glob: bool) -> String {
+fn meaning(name: &str, known: [&str; 2], pattern: &str, glob: Option<&str>) -> String {
     let [table, column] = known;
     let spelled = format!("{name} = {pattern}");
-    if !is_glob {
+    let Some(glob) = glob else {
         return spelled;
-    }
+    };
     format!(
-        "{spelled} OR (+{name} GLOB {pattern} AND NOT EXISTS \
+        "{spelled} OR (+{name} GLOB {glob} AND NOT EXISTS \
          (SELECT 1 FROM {table} AS spelled WHERE spelled.{column} = {pattern}))"
     )
 }
 
-/// Whether `?1` is the name of a run that the pattern `?2` means.
+/// Whether `?1` is the name of a run that the pattern `?2` means, which as a glob is `?3`.
 pub(super) fn names_run(is_glob: bool) -> String {
-    format!("SELECT {}", meaning("?1", ["run", "name"], "?2", is_glob))
+    let glob = is_glob.then_some("?3");
+    format!("SELECT {}", meaning("?1", ["run", "name"], "?2", glob))
 }
 
 /// Rows that any pin binds. The first part leads to the runs that have such rows, so that the
@@ -194,11 +199,13 @@ impl Query {
     pub(super) fn patterns(&mut self, names: [&'static str; 2], patterns: &[Pattern]) {
         let name = names.join(".");
         self.any(patterns, |query, pattern| {
-            let is_glob = pattern.is_glob();
-            query.sql.push_str(&meaning(&name, names, "?", is_glob));
-            let values = if is_glob { 3 } else { 1 };
-            let text = Value::from(pattern.as_str().to_owned());
-            query.values.extend(std::iter::repeat_n(text, values));
+            let glob = pattern.is_glob().then_some("?");
+            query.sql.push_str(&meaning(&name, names, "?", glob));
+            let text = || Value::from(pattern.as_str().to_owned());
+            query.values.push(text());
+            if glob.is_some() {
+                query.values.extend([sqlite_glob(pattern).into(), text()]);
+            }
         });
     }
 }
@@ -320,8 +327,11 @@ impl Catalog {
         self.read("matching a run", |connection| {
             for pattern in patterns {
                 let mut statement = connection.prepare_cached(&names_run(pattern.is_glob()))?;
-                let parameters = params![run, pattern.as_str()];
-                if statement.query_row(parameters, |row| row.get(0))? {
+                let mut values = vec![run.to_owned(), pattern.as_str().to_owned()];
+                if pattern.is_glob() {
+                    values.push(sqlite_glob(pattern));
+                }
+                if statement.query_row(params_from_iter(values), |row| row.get(0))? {
                     return Ok(true);
                 }
             }

@@ -13,39 +13,7 @@ use crate::model::artifact::State;
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::model::name::{self, NameError};
-
-/// A pattern for names: `*` and `?` as in a shell, and `[…]` for one of several characters.
-///
-/// `*` also matches `/`. If the catalog has a name that is spelled like the pattern, the pattern
-/// matches that name alone: a name with brackets, such as `run [a]`, selects just itself without
-/// quoting, and removing it removes nothing else. The catalog has every name under which anything
-/// was ever recorded, including what was removed since.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Pattern(String);
-
-impl Pattern {
-    /// The pattern as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether it can match other names than the one that it spells, if the catalog does not have
-    /// that name.
-    ///
-    /// Text with a NUL is no glob, as names have no NUL: SQLite reads a glob up to the first NUL,
-    /// so `run*` with a NUL and more after it would match like `run*`.
-    #[must_use]
-    pub fn is_glob(&self) -> bool {
-        self.0.contains(['*', '?', '[']) && !self.0.contains('\0')
-    }
-}
-
-impl<T: Into<String>> From<T> for Pattern {
-    fn from(text: T) -> Self {
-        Self(text.into())
-    }
-}
+pub use crate::model::pattern::Pattern;
 
 /// A range of iterations, both ends included.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

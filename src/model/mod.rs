@@ -18,6 +18,7 @@ pub mod name;
 pub mod note;
 pub mod observation;
 pub mod operation;
+pub(crate) mod pattern;
 pub mod pin;
 pub mod progress;
 pub mod removal;

@@ -103,7 +103,7 @@ fn a_pattern_that_spells_a_known_name_matches_that_name_alone() {
 
 /// What patterns mean: stated, so that another matcher could not change it unseen.
 #[test]
-fn patterns_match_as_globs_of_sqlite() {
+fn patterns_match_as_in_a_shell() {
     let names = [
         "a", "b", "ab", "a-b", "^", "!", "]", "\\", "é", "日", "A", "a*", "x/y",
     ];
@@ -112,7 +112,7 @@ fn patterns_match_as_globs_of_sqlite() {
     let paths_of: Vec<&str> = paths_of.iter().map(String::as_str).collect();
     let (_base, registry) = present(&paths_of);
     let dataset = "d";
-    let cases: [(&str, &[&str]); 27] = [
+    let cases: [(&str, &[&str]); 36] = [
         ("a", &["a"]),
         ("?", &["!", "A", "\\", "]", "^", "a", "b", "é", "日"]),
         ("??", &["a*", "ab"]),
@@ -137,12 +137,21 @@ fn patterns_match_as_globs_of_sqlite() {
         ("x?y", &["x/y"]),
         ("[ab]", &["a", "b"]),
         ("[a-b]", &["a", "b"]),
-        // The first character counts before the range is found to be empty.
-        ("[b-a]", &["b"]),
+        // A range from high to low is empty.
+        ("[b-a]", &[]),
+        ("[!b-a]", &["!", "A", "\\", "]", "^", "a", "b", "é", "日"]),
         ("[A-Z]", &["A"]),
         ("[^a]", &["!", "A", "\\", "]", "^", "b", "é", "日"]),
-        // `!` is a character like any other.
-        ("[!a]", &["!", "a"]),
+        ("[!a]", &["!", "A", "\\", "]", "^", "b", "é", "日"]),
+        ("[!!]", &["A", "\\", "]", "^", "a", "b", "é", "日"]),
+        ("[a!]", &["!", "a"]),
+        ("[!]a]", &["!", "A", "\\", "^", "b", "é", "日"]),
+        // Ranges that begin, end or pass at characters that mean something in brackets.
+        ("[]-a]", &["]", "^", "a"]),
+        ("[A-]]", &[]),
+        ("[[-b]", &["\\", "]", "^", "a", "b"]),
+        ("[!+-b]", &["!", "é", "日"]),
+        ("[^^]", &["!", "A", "\\", "]", "a", "b", "é", "日"]),
         ("[]]", &["]"]),
         ("[^]]", &["!", "A", "\\", "^", "a", "b", "é", "日"]),
         ("[a^]", &["^", "a"]),
@@ -151,7 +160,7 @@ fn patterns_match_as_globs_of_sqlite() {
         // A backslash escapes nothing.
         ("a\\*", &[]),
         ("[\\]", &["\\"]),
-        // A set that is not closed matches nothing.
+        // Brackets that are not closed are characters.
         ("[a", &[]),
         ("[é-日]", &["é", "日"]),
         ("", &[]),

@@ -11,7 +11,7 @@ use dalsegno::{DuGroup, DuRow, IterationRow, RunRow};
 
 use super::NOW;
 
-/// Shell patterns, as SQLite's GLOB: `*`, `?`, `[a-z]`, `[^a]`.
+/// Patterns as of a shell and of Python's `fnmatch`: `*`, `?`, `[a-z]`, `[!a]`, `[^a]`.
 fn glob(pattern: &[char], text: &[char]) -> bool {
     match pattern {
         [] => text.is_empty(),
@@ -21,22 +21,23 @@ fn glob(pattern: &[char], text: &[char]) -> bool {
             let Some((first, after)) = text.split_first() else {
                 return false;
             };
+            let opened = rest;
             let (inverted, rest) = match rest {
-                ['^', rest @ ..] => (true, rest),
+                ['^' | '!', rest @ ..] => (true, rest),
                 rest => (false, rest),
             };
             // A `]` that comes first is one of the characters.
             let from = usize::from(rest.first() == Some(&']'));
             let Some(end) = rest.iter().skip(from).position(|&c| c == ']') else {
-                return false;
+                // A `[` that is never closed is a character.
+                return *first == '[' && glob(opened, after);
             };
             let (set, rest) = (&rest[..from + end], &rest[from + end + 1..]);
             let mut found = false;
             let mut at = 0;
             while at < set.len() {
                 if at + 2 < set.len() && set[at + 1] == '-' {
-                    // SQLite also tries the first end by itself, so `[b-a]` matches `b`.
-                    found |= set[at] == *first || (set[at]..=set[at + 2]).contains(first);
+                    found |= (set[at]..=set[at + 2]).contains(first);
                     at += 3;
                 } else {
                     found |= set[at] == *first;
