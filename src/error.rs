@@ -173,7 +173,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 93] = [
+    pub const CODES: [&'static str; 94] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -235,6 +235,7 @@ impl Error {
         "other-device",
         "path-outside",
         "changed-meanwhile",
+        "trash-untrusted",
         "damaged-metadata",
         "best-link",
         "walk-interrupted",
@@ -377,6 +378,7 @@ impl Error {
             "nested-artifact" => Hint::SelectBoth,
             "mount-point" => Hint::Unmount,
             "changed-meanwhile" => Hint::LookAgain,
+            "trash-untrusted" => Hint::MoveByHand,
             "pinned" => Hint::Unpin,
             "best-linked" => Hint::IgnoreBestLinks,
             "best-link" => Hint::MendBestLink,

@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use super::error::CatalogError;
 use super::journal::Journal;
@@ -190,21 +190,7 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`].
     pub fn open_states(&self) -> Result<Vec<(RemovalId, OpenRemoval)>, CatalogError> {
-        self.read("listing removals", |connection| {
-            connection
-                .prepare_cached(OPEN_STATES)?
-                .query_map([], |row| {
-                    let (id, state): (String, i64) = (row.get(0)?, row.get(1)?);
-                    let purge_after: Option<i64> = row.get(2)?;
-                    let open = state_of(state).map(|state| OpenRemoval {
-                        state,
-                        purge_after: purge_after.map(Timestamp),
-                    });
-                    Ok(id.parse().ok().zip(open))
-                })?
-                .filter_map(Result::transpose)
-                .collect()
-        })
+        self.read("listing removals", open_states)
     }
 
     /// Gives a removal.
@@ -310,6 +296,22 @@ impl Catalog {
         })?;
         Ok(found)
     }
+}
+
+fn open_states(connection: &Connection) -> rusqlite::Result<Vec<(RemovalId, OpenRemoval)>> {
+    connection
+        .prepare_cached(OPEN_STATES)?
+        .query_map([], |row| {
+            let (id, state): (String, i64) = (row.get(0)?, row.get(1)?);
+            let purge_after: Option<i64> = row.get(2)?;
+            let open = state_of(state).map(|state| OpenRemoval {
+                state,
+                purge_after: purge_after.map(Timestamp),
+            });
+            Ok(id.parse().ok().zip(open))
+        })?
+        .filter_map(Result::transpose)
+        .collect()
 }
 
 impl Change<'_> {
@@ -490,6 +492,14 @@ impl Change<'_> {
                 })
             })
             .transpose()
+    }
+
+    /// Gives the state of each removal whose data is not gone and not back.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn open_states(&self) -> Result<Vec<(RemovalId, OpenRemoval)>, CatalogError> {
+        open_states(self.transaction).map_err(|error| self.sql(error))
     }
 
     /// Number of a removal's artifacts that have data in the trash.

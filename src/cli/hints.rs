@@ -99,6 +99,9 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::SelectBoth => "select both, or move one of them elsewhere",
         Hint::Unmount => "unmount it first",
         Hint::LookAgain => "check it and repeat the command; nothing was done",
+        Hint::MoveByHand => {
+            "ask the user who put it there to do this, or check what it holds and move it by hand"
+        }
         Hint::Unpin => {
             "unpin it with: dalsegno unpin NAME, or remove it anyway with --force-pinned"
         }

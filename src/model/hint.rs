@@ -95,6 +95,8 @@ hints! {
     Unmount = "unmount",
     /// Look at the data and repeat the call.
     LookAgain = "look-again",
+    /// Ask the owner of the data, or look at it and move it by hand.
+    MoveByHand = "move-by-hand",
     /// Unpin, or override pins.
     Unpin = "unpin",
     /// Override best links.

@@ -9,6 +9,7 @@
 //! | folder | no removal | a removal was killed before its commit: every item goes back |
 //! | folder whose unlinking has begun | no removal | another catalog removed it: it is reported |
 //! | folder with a note `restoring.json` | removal kept, item not restored | a restore was killed before its commit: the item goes into the trash again |
+//! | the same | the same, and its path has a row again | the restore is completed: the item stays |
 //! | the same | item restored, or removal over | the note is dropped |
 //! | folder | removal being purged, or kept and due | the purge goes on, for a moment |
 //! | no folder | removal being purged | it is marked as purged |
@@ -19,9 +20,16 @@
 //! remain. A folder with items whose manifest cannot be read is left alone and reported: deleting
 //! fails closed.
 //!
+//! The trash and the catalog are input: other users may write there. Nothing moves or is unlinked
+//! but where everyone who may have put it there may write; see [`Claim`](crate::store::Claim). The
+//! rest is left to its owner and reported. What has a row is never moved.
+//!
+//! A change of removals looks once more, within its own transaction: see [`change_settled`].
+//!
 //! Every step can be repeated: recovery may be killed at any point, and several processes may run
 //! it at once.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -33,11 +41,15 @@ use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove;
 use crate::store::{
-    Base, DirtyFolders, EntryType, ManifestItems, Trash, TrashFolder, TrashItem, entry_at,
+    Base, DirtyFolders, EntryType, ManifestItems, StorageError, Trash, TrashFolder, TrashItem,
+    entry_at,
 };
 
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
 const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
+
+/// Most folders of other users that one recovery looks into.
+const MOST_OF_OTHERS: usize = 16;
 
 /// What a recovery found and did.
 #[derive(Debug, Default)]
@@ -86,34 +98,38 @@ pub(crate) fn pending(catalog: &Catalog, base: &Base, now: Timestamp) -> Result<
         });
     };
     let (folders, strangers) = trash.list()?;
-    let mut pending = Pending {
+    Ok(Pending {
+        unsettled: unsettled(&trash, folders, &open),
+        due: open
+            .into_iter()
+            .filter(|(_, open)| is_due(open, now))
+            .map(|(id, _)| id)
+            .collect(),
         strangers,
-        ..Pending::default()
+    })
+}
+
+/// The folders that the catalog has no open removal for, or with a note of a restore.
+fn unsettled(
+    trash: &Trash,
+    folders: Vec<RemovalId>,
+    open: &[(RemovalId, OpenRemoval)],
+) -> Vec<RemovalId> {
+    let open: HashSet<&RemovalId> = open.iter().map(|(id, _)| id).collect();
+    let is_restoring = |id: &RemovalId| {
+        let folder = trash.folder(id)?;
+        folder.map_or(Ok(false), |folder| folder.is_restoring())
     };
-    for id in folders {
-        let is_open = open.iter().any(|(known, _)| *known == id);
-        let is_restoring = || {
-            let folder = trash.folder(&id)?;
-            folder.map_or(Ok(false), |folder| folder.is_restoring())
-        };
-        // What cannot be looked at is unsettled: settling it says why.
-        if !is_open || is_restoring().unwrap_or(true) {
-            pending.unsettled.push(id);
-        }
-    }
-    pending.due = open
-        .into_iter()
-        .filter(|(_, open)| is_due(open, now))
-        .map(|(id, _)| id)
-        .collect();
-    Ok(pending)
+    // What cannot be looked at is unsettled: settling it says why.
+    let is_unsettled = |id: &RemovalId| !open.contains(id) || is_restoring(id).unwrap_or(true);
+    folders.into_iter().filter(is_unsettled).collect()
 }
 
 fn is_due(open: &OpenRemoval, now: Timestamp) -> bool {
     open.state == RemovalState::Purging || open.purge_after.is_some_and(|time| time <= now)
 }
 
-/// Settles what is pending; `reason` is for the history.
+/// Settles what is pending and goes on with purges; `reason` is for the history.
 ///
 /// # Errors
 /// [`Error`] if the catalog cannot be written or the trash cannot be read. What cannot be settled
@@ -124,28 +140,75 @@ pub(crate) fn recover(
     now: Timestamp,
     reason: Option<&str>,
 ) -> Result<Recovery, Error> {
+    let (mut recovery, due) = settle_pending(catalog, base, now, reason)?;
+    purge_all(catalog, base, &due, now, &mut recovery)?;
+    Ok(recovery)
+}
+
+/// Settles what is pending, and unlinks nothing. Also gives the removals that are to be purged.
+///
+/// # Errors
+/// As [`recover`].
+pub(crate) fn settle_pending(
+    catalog: &Catalog,
+    base: &Base,
+    now: Timestamp,
+    reason: Option<&str>,
+) -> Result<(Recovery, Vec<RemovalId>), Error> {
     let mut recovery = Recovery::default();
     let mut pending = pending(catalog, base, now)?;
-    let mut unsettled = Vec::new();
-    for id in &pending.unsettled {
-        match settle(catalog, base, id, now, reason) {
-            Ok(Settled::Undone) => recovery.undone.push(id.clone()),
+    let mut unsettled = HashSet::new();
+    let (mut others, mut passed_over) = (0, 0);
+    for id in pending.unsettled {
+        // Each may have a long manifest, and any number of them takes a moment to make.
+        if !is_own(base, &id) {
+            others += 1;
+            if others > MOST_OF_OTHERS {
+                passed_over += 1;
+                unsettled.insert(id);
+                continue;
+            }
+        }
+        match settle(catalog, base, &id, now, reason) {
+            Ok(Settled::Undone) => recovery.undone.push(id),
             Ok(Settled::Nothing) => {}
-            Ok(Settled::Due) => pending.due.push(id.clone()),
+            Ok(Settled::Due) => pending.due.push(id),
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
             Err(error) if error.ends_all() => return Err(error),
             Err(error) => {
-                unsettled.push(id);
                 recovery.problems.push(format!("removal {id}: {error}"));
+                unsettled.insert(id);
             }
         }
     }
+    if passed_over > 0 {
+        recovery.problems.push(format!(
+            "{passed_over} more folders of other users in the trash were not looked into"
+        ));
+    }
+    // What may still have to come back into the trash is not purged around it.
+    pending.due.retain(|id| !unsettled.contains(id));
+    Ok((recovery, pending.due))
+}
+
+/// Whether a removal's folder belongs to root or this user.
+fn is_own(base: &Base, id: &RemovalId) -> bool {
+    let is_own = || -> Result<bool, StorageError> {
+        let folder = Trash::open(base)?.map_or(Ok(None), |trash| trash.folder(id))?;
+        folder.map_or(Ok(true), |folder| folder.is_own())
+    };
+    is_own().unwrap_or(false)
+}
+
+fn purge_all(
+    catalog: &Catalog,
+    base: &Base,
+    due: &[RemovalId],
+    now: Timestamp,
+    recovery: &mut Recovery,
+) -> Result<(), Error> {
     let deadline = Instant::now() + PURGE_AT_OPEN;
-    for id in &pending.due {
-        // What may still have to come back into the trash is not purged around it.
-        if unsettled.contains(&id) {
-            continue;
-        }
+    for id in due {
         match purge_due(catalog, base, id, now, Some(deadline), &Silent) {
             Ok(true) => recovery.purged.push(id.clone()),
             Ok(false) => {}
@@ -153,23 +216,83 @@ pub(crate) fn recover(
             Err(error) => recovery.problems.push(format!("removal {id}: {error}")),
         }
     }
-    Ok(recovery)
+    Ok(())
 }
 
-/// Settles what a crash of another process left since the registry was opened.
+/// Purges what was kept and is due now. A handle that stays open for long gets to it with each
+/// removal.
 ///
 /// # Errors
-/// [`CatalogError::ReadOnly`], and as [`recover`].
-pub(crate) fn settle_before_change(
+/// [`Error`] if the catalog cannot be read or written.
+pub(crate) fn purge_expired(catalog: &Catalog, base: &Base, now: Timestamp) -> Result<(), Error> {
+    let is_expired = |open: &OpenRemoval| open.state == RemovalState::Kept && is_due(open, now);
+    let open = catalog.open_states()?.into_iter();
+    let due: Vec<_> = open
+        .filter(|(_, open)| is_expired(open))
+        .map(|(id, _)| id)
+        .collect();
+    purge_all(catalog, base, &due, now, &mut Recovery::default())
+}
+
+/// Runs a change of removals on a registry in which nothing is unsettled.
+///
+/// The transaction of the change looks for what a crash left. It holds the turn to write, so no
+/// removal is in flight. If it finds something, it is rolled back unchanged, the rest is settled,
+/// and the change runs again. So a process that was killed while this one waited for its turn is
+/// noticed too.
+///
+/// # Errors
+/// Whatever `change` returns, and as [`settle_pending`].
+pub(crate) fn change_settled<T>(
     catalog: &Catalog,
     base: &Base,
-    now: Timestamp,
-) -> Result<Recovery, Error> {
-    if catalog.is_read_only() {
-        let path = catalog.path().to_path_buf();
-        return Err(CatalogError::ReadOnly { path }.into());
+    operation: NewOperation<'_>,
+    mut change: impl FnMut(&Change<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let settled = catalog.change(operation, |on| {
+        if has_unsettled(on, base)? {
+            return Err(Stop::Unsettled);
+        }
+        change(on).map_err(Stop::Failed)
+    });
+    match settled {
+        Ok(value) => return Ok(value),
+        Err(Stop::Failed(error)) => return Err(error),
+        Err(Stop::Unsettled) => {}
     }
-    recover(catalog, base, now, None)
+    settle_pending(catalog, base, operation.at, None)?;
+    // What could not be settled is left alone: it is in nobody's way.
+    catalog.change(operation, change)
+}
+
+/// Why a change was rolled back.
+enum Stop {
+    /// Something is to be settled first.
+    Unsettled,
+    Failed(Error),
+}
+
+impl From<CatalogError> for Stop {
+    fn from(error: CatalogError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<StorageError> for Stop {
+    fn from(error: StorageError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+fn has_unsettled(change: &Change<'_>, base: &Base) -> Result<bool, Stop> {
+    let Some(trash) = Trash::open(base)? else {
+        return Ok(false);
+    };
+    let folders = trash.list()?.0;
+    if folders.is_empty() {
+        return Ok(false);
+    }
+    Ok(!unsettled(&trash, folders, &change.open_states()?).is_empty())
 }
 
 /// Purges a removal that is due. Says whether nothing is left.
@@ -194,7 +317,10 @@ pub(crate) fn purge_due(
         return Ok(false);
     }
     catalog.sync_log()?;
-    if let Some(items) = items_of(base, id)? {
+    // What another user may have written names no folders to remove.
+    if let Some(items) = items_of(base, id)?
+        && items.claim.is_own()
+    {
         remove::drop_empty(catalog, base, &items.items, monitor);
     }
     Ok(remove::purge(catalog, base, id, now, deadline, monitor)?.is_done)
@@ -241,7 +367,7 @@ fn settle(
         match change.removal(id)? {
             None => roll_back_removal(base, change, &trash, &folder, id, now),
             Some(open) if open.state == RemovalState::Kept => {
-                roll_back_restore(base, change, &folder, id)
+                roll_back_restore(base, change, &folder, id, now)
             }
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
             Some(open) => match trash.remove_folder(id)? {
@@ -315,13 +441,21 @@ fn roll_back_removal(
     }
     let mut dirty = DirtyFolders::default();
     let mut occupied = Vec::new();
+    let mut refused = None;
     for item in here {
-        if !folder.put_back(base, item, &mut dirty)? {
-            occupied.push(item);
+        let claim = folder.claim(item.item, Some((item, &items.claim)))?;
+        match folder.put_back(base, item, &claim, &mut dirty) {
+            Ok(true) => {}
+            Ok(false) => occupied.push(item),
+            Err(error @ StorageError::Untrusted { .. }) => refused = Some(error),
+            Err(error) => return Err(error.into()),
         }
     }
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
+    if let Some(error) = refused {
+        return Err(error.into());
+    }
     if occupied.is_empty() {
         if trash.remove_folder(id)? {
             return Ok(Settled::Undone);
@@ -356,14 +490,13 @@ fn roll_back_restore(
     change: &Change<'_>,
     folder: &TrashFolder,
     id: &RemovalId,
+    now: Timestamp,
 ) -> Result<Settled, Error> {
     let Some(items) = folder.restoring()? else {
         // The note was never whole, so nothing was moved.
         folder.end_restoring()?;
         return Ok(Settled::Nothing);
     };
-    let mut dirty = DirtyFolders::default();
-    let mut is_undone = false;
     for item in &items.items {
         remove::checked_location(&item.path)?;
         // A note is input too: what it may take is what the catalog says was on its way back.
@@ -374,6 +507,9 @@ fn roll_back_restore(
             )));
         }
     }
+    let mut dirty = DirtyFolders::default();
+    let mut is_undone = false;
+    let mut refused = None;
     for item in &items.items {
         if !change.is_in_trash(id, item.item)? || folder.has(item.item)? {
             continue;
@@ -385,19 +521,65 @@ fn roll_back_restore(
             Some(found) if found.inode == item.entry.inode => found,
             _ => continue,
         };
+        is_undone = true;
+        if has_row(change, &item.path)? {
+            complete_restore(change, id, item, now)?;
+            continue;
+        }
         let item = TrashItem {
             entry: found,
             ..item.clone()
         };
-        folder.take(base, &item, &mut dirty)?;
-        is_undone = true;
+        let claim = folder.claim(item.item, Some((&item, &items.claim)))?;
+        match folder.take(base, &item, &claim, &mut dirty) {
+            Ok(()) => {}
+            Err(error @ StorageError::Untrusted { .. }) => refused = Some(error),
+            Err(error) => return Err(error.into()),
+        }
     }
     folder.sync()?;
     folder.sync_dirty(&dirty)?;
+    if let Some(error) = refused {
+        return Err(error.into());
+    }
+    if change.left(id)? == 0 {
+        change.set_state(id, RemovalState::Restored, Some(now))?;
+    }
     folder.end_restoring()?;
     Ok(if is_undone {
         Settled::Undone
     } else {
         Settled::Nothing
     })
+}
+
+/// Whether an artifact at or below a path has a row.
+fn has_row(change: &Change<'_>, path: &str) -> Result<bool, Error> {
+    let place = remove::checked_location(path)?;
+    let rows = match &place.array {
+        None => change.in_container(&place.container)?,
+        Some(array) => {
+            let mut rows = change.below_array(&place.container, array)?;
+            rows.extend(change.at(&place)?);
+            rows
+        }
+    };
+    Ok(!rows.is_empty())
+}
+
+/// Ends the restore of an item whose path has a row again: its former rows come back beside those
+/// that are new.
+fn complete_restore(
+    change: &Change<'_>,
+    id: &RemovalId,
+    item: &TrashItem,
+    now: Timestamp,
+) -> Result<(), Error> {
+    for row in change.of_item(id, item.item)? {
+        if change.at(&row.location())?.is_none() {
+            change.reinstate(id, row.id, now)?;
+        }
+    }
+    change.mark_item_restored(id, item.item, now)?;
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! Restore: brings removed rows and data back, identical. The mirror image of a removal.
 //!
 //! ```text
-//! 1  wait for the turn to write, BEGIN IMMEDIATE
+//! 1  wait for the turn to write, BEGIN IMMEDIATE; settle what a crash left
 //! 2  check: the removal is kept, every item lies in the trash, every old path is free
 //! 3  write trash/<removal>/restoring.json with the items; sync it
 //! 4  reinstate the rows, mark them as restored
@@ -14,7 +14,9 @@
 //! removal whose purge has begun cannot be restored: the catalog says so before the first file is
 //! unlinked.
 //!
-//! What comes back is what was moved: a container comes back as a whole.
+//! What comes back is what was moved: a container comes back as a whole. Each user that may have put
+//! an item into the trash must be able to write where it goes; see [`Claim`]. A restore unlinks
+//! nothing but its own note.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -32,8 +34,10 @@ use crate::model::layout;
 use crate::model::operation::NewOperation;
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::checked_location;
-use crate::ops::{target, trash};
-use crate::store::{Base, DirtyFolders, EntryType, Trash, TrashFolder, TrashItem, entry_at};
+use crate::ops::{recover, target, trash};
+use crate::store::{
+    Base, Claim, DirtyFolders, EntryType, ManifestItems, Trash, TrashFolder, TrashItem, entry_at,
+};
 
 /// What to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -170,7 +174,7 @@ fn restore(
 }
 
 /// The part of one removal that comes back.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 struct Part {
     items: BTreeSet<u32>,
     /// Artifacts that had no data.
@@ -189,18 +193,11 @@ fn restore_one(
     let folder = trash.folder(id)?;
     let mut moved = Vec::new();
     let mut is_committing = false;
-    let outcome = catalog.change(operation, |change| {
-        let artifacts = restore_part(
-            base,
-            change,
-            folder.as_ref(),
-            operation.at,
-            id,
-            part,
-            &mut moved,
-        )?;
+    let outcome = recover::change_settled(catalog, base, operation, |change| {
+        let folder = folder.as_ref();
+        let artifacts = restore_part(base, change, folder, operation.at, id, &part, &mut moved)?;
         is_committing = true;
-        Ok::<_, Error>(artifacts)
+        Ok(artifacts)
     });
     match outcome {
         Ok(artifacts) => {
@@ -233,7 +230,7 @@ fn restore_part(
     folder: Option<&TrashFolder>,
     now: Timestamp,
     id: &RemovalId,
-    part: Part,
+    part: &Part,
     moved: &mut Vec<TrashItem>,
 ) -> Result<Vec<Artifact>, Error> {
     match change.removal(id)? {
@@ -247,9 +244,12 @@ fn restore_part(
         }
         Some(_) => {}
     }
-    let mut artifacts = part.rows;
+    let mut artifacts = part.rows.clone();
+    let manifest = folder.map_or(Ok(None), TrashFolder::manifest)?;
+    let named = named_items(manifest.as_ref());
     let mut items = Vec::new();
-    for number in part.items {
+    let mut claims = Vec::new();
+    for &number in &part.items {
         let rows = change.of_item(id, number)?;
         let lost = || Error::NotInTrash {
             what: format!("item {number} of removal {id}"),
@@ -272,12 +272,19 @@ fn restore_part(
                 path: base.path().join(&path),
             });
         }
-        items.push(TrashItem {
+        let item = TrashItem {
             item: number,
             path,
             entry_type: form,
             entry,
-        });
+        };
+        if let Some(folder) = folder {
+            let named = named.get(&number).copied().filter(|(named, _)| {
+                (&named.path, named.entry_type) == (&item.path, item.entry_type)
+            });
+            claims.push(folder.claim(number, named)?);
+        }
+        items.push(item);
         artifacts.extend(rows);
     }
     for artifact in &artifacts {
@@ -304,9 +311,9 @@ fn restore_part(
         return Ok(artifacts);
     };
     let mut dirty = DirtyFolders::default();
-    for item in &items {
+    for (item, claim) in items.iter().zip(&claims) {
         moved.push(item.clone());
-        if !folder.put_back(base, item, &mut dirty)? {
+        if !folder.put_back(base, item, claim, &mut dirty)? {
             return Err(Error::Occupied {
                 path: base.path().join(&item.path),
             });
@@ -315,6 +322,15 @@ fn restore_part(
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
     Ok(artifacts)
+}
+
+/// The items that a manifest names, by their numbers, each with who may have written that.
+fn named_items(manifest: Option<&ManifestItems>) -> HashMap<u32, (&TrashItem, &Claim)> {
+    let named = manifest.iter().flat_map(|manifest| {
+        let items = manifest.items.iter();
+        items.map(|item| (item.item, (item, &manifest.claim)))
+    });
+    named.collect()
 }
 
 /// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or
@@ -341,7 +357,7 @@ fn roll_back(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
     for item in moved {
         match folder.has(item.item) {
             Ok(true) => {}
-            Ok(false) => is_back &= folder.take(base, item, &mut dirty).is_ok(),
+            Ok(false) => is_back &= folder.take(base, item, &Claim::own(), &mut dirty).is_ok(),
             Err(_) => is_back = false,
         }
     }

@@ -48,24 +48,22 @@ pub(crate) fn empty_trash(
     now: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<EmptyReport, Error> {
-    let settled = recover::settle_before_change(catalog, base, now)?;
-    let mut report = EmptyReport {
-        purged: settled.purged,
-        ..EmptyReport::default()
-    };
+    recover::settle_pending(catalog, base, now, None)?;
+    let mut report = EmptyReport::default();
     report.purge.is_done = true;
     for removal in removals(catalog)? {
         let is_old = older_than.is_none_or(|age| removal.removed_at < now.minus(age));
         if !is_old && removal.state == RemovalState::Kept {
             continue;
         }
-        let found = catalog.change(NewOperation::new(Action::Purge, now), |change| {
+        let operation = NewOperation::new(Action::Purge, now);
+        let found = recover::change_settled(catalog, base, operation, |change| {
             let open = change.removal(&removal.id)?;
             let state = open.map(|open| open.state);
             if state == Some(RemovalState::Kept) {
                 change.set_state(&removal.id, RemovalState::Purging, None)?;
             }
-            Ok::<_, Error>(state)
+            Ok(state)
         })?;
         match found {
             // The commit above was durable, so every earlier commit is durable too.

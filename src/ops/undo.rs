@@ -13,7 +13,6 @@ use crate::model::clock::Timestamp;
 use crate::model::detail::Detail;
 use crate::model::operation::{Action, NewOperation, Operation, UndoError};
 use crate::model::removal::{RemovalId, RemovalState};
-use crate::ops::recover;
 use crate::ops::restore::{self, RestoreTarget};
 use crate::store::Base;
 
@@ -43,7 +42,6 @@ pub(crate) fn undo(
     id: i64,
     now: Timestamp,
 ) -> Result<UndoReport, Error> {
-    recover::settle_before_change(catalog, base, now)?;
     let found = catalog.operation(id)?;
     let (operation, _) = found.ok_or_else(|| refused(UndoError::Unknown { id }))?;
     let reason = format!("undo of operation {id}");

@@ -173,11 +173,10 @@ impl Registry {
     /// Brings rows and data back from the trash. What was moved as a whole comes back as a whole.
     ///
     /// # Errors
-    /// As [`Registry::restorable`]; `occupied` if something else is at an old path.
+    /// As [`Registry::restorable`]; `occupied` if something else is at an old path; `trash-untrusted`
+    /// if another user may have put the data into the trash, who may not write where it would go.
     pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
-        let now = self.clock.now();
-        recover::settle_before_change(&self.catalog, &self.base, now)?;
-        let operation = NewOperation::new(Action::Restore, now);
+        let operation = NewOperation::new(Action::Restore, self.clock.now());
         restore::restore_target(&self.catalog, &self.base, target, operation)
     }
 

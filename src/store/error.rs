@@ -73,6 +73,14 @@ pub enum StorageError {
         /// What changed.
         path: PathBuf,
     },
+    /// Another user may have put this into the trash, and may not do by himself what it asks for.
+    #[error("{} is left alone: {why}", .path.display())]
+    Untrusted {
+        /// The removal's folder in the trash, or a file in it.
+        path: PathBuf,
+        /// Who may have put it there and what they may not do, or what is wrong with it.
+        why: String,
+    },
     /// The metadata of an array cannot be parsed.
     #[error("{} has damaged metadata: {detail}", .path.display())]
     DamagedMetadata {
@@ -122,6 +130,7 @@ impl StorageError {
             Self::OtherDevice { .. } => "other-device",
             Self::Outside { .. } => "path-outside",
             Self::Changed { .. } => "changed-meanwhile",
+            Self::Untrusted { .. } => "trash-untrusted",
             Self::DamagedMetadata { .. } => "damaged-metadata",
             Self::BestLink { .. } => "best-link",
             Self::Interrupted { .. } => "walk-interrupted",
@@ -148,6 +157,7 @@ impl StorageError {
             | Self::OtherDevice { path }
             | Self::Outside { path }
             | Self::Changed { path }
+            | Self::Untrusted { path, .. }
             | Self::DamagedMetadata { path, .. }
             | Self::BestLink { path, .. }
             | Self::Interrupted { path }

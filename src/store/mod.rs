@@ -36,4 +36,6 @@ pub use look::{
     path_state, walk, walk_from, written_at,
 };
 pub use purge::{PurgeOptions, PurgeReport, purge};
-pub use trash::{DirtyFolders, ManifestItems, Trash, TrashFolder, TrashItem, remove_empty_folders};
+pub use trash::{
+    Claim, DirtyFolders, ManifestItems, Trash, TrashFolder, TrashItem, remove_empty_folders,
+};

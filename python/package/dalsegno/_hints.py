@@ -64,6 +64,8 @@ WORDS: dict[str, str] = {
     "select-both": "select both, or move one of them elsewhere",
     "unmount": "unmount it first",
     "look-again": "repeat the call; nothing was changed",
+    "move-by-hand": "ask the user who put it there to do this, or check what it holds and move it "
+    "by hand",
     "unpin": (
         "unpin it with unpin(name), or remove it anyway with force_pinned=True"
     ),

@@ -370,6 +370,12 @@ class ChangedMeanwhileError(Error, OSError):
     code = "changed-meanwhile"
 
 
+class TrashUntrustedError(Error, PermissionError):
+    """Another user may have put this into the trash, and may not do by himself what it asks for."""
+
+    code = "trash-untrusted"
+
+
 class DamagedMetadataError(Error):
     """An array's metadata makes no sense."""
 

@@ -1,6 +1,6 @@
 //! Carrying a planned removal out: what comes before and after its transaction.
 //!
-//! Before: the daily backup of the catalog, and settling what a crash left. If the disk is full,
+//! Before: the daily backup of the catalog, and purging what is due. If the disk is full,
 //! the reserve beside the catalog is given up and the removal is tried once more, because even
 //! deleting rows needs space in the log.
 
@@ -91,12 +91,11 @@ pub(crate) fn remove_backed_up(
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
     on.require_folder()?;
-    recover::settle_before_change(on.catalog, on.base, on.now)?;
+    recover::purge_expired(on.catalog, on.base, on.now)?;
     let mut result = transaction::remove(on, plan, options);
     let is_full =
         |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
     if result.as_ref().is_err_and(is_full) && on.catalog.give_up_reserve() {
-        recover::settle_before_change(on.catalog, on.base, on.now)?;
         result = transaction::remove(on, plan, options);
     }
     on.catalog.keep_reserve();

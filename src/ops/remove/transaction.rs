@@ -16,7 +16,10 @@ use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
 use crate::model::size::Total;
-use crate::store::{self, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem};
+use crate::ops::recover;
+use crate::store::{
+    self, Claim, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem,
+};
 
 /// What was done on disk, to be undone if a later step fails.
 #[derive(Default)]
@@ -47,13 +50,13 @@ pub(crate) fn remove(
         at: on.now,
         reason: options.reason.as_deref(),
     };
-    let outcome = on.catalog.change(operation, |change| {
+    let outcome = recover::change_settled(on.catalog, on.base, operation, |change| {
         let checked = check(on, change, plan, options, &mut skipped)?;
         if !checked.is_empty() {
             take(on, change, &trash, &id, &checked, options, &mut done)?;
         }
         done.is_committing = true;
-        Ok::<_, Error>(checked)
+        Ok(checked)
     });
     let checked = match outcome {
         Ok(checked) => checked,
@@ -250,7 +253,7 @@ fn take(
         on.require_not_cancelled()?;
         // Recorded first: a move that fails half-way is undone like a complete one.
         done.taken.push(item.clone());
-        folder.take(on.base, item, &mut done.dirty)?;
+        folder.take(on.base, item, &Claim::own(), &mut done.dirty)?;
         if checked.planned.is_container && !checked.planned.by_name {
             let contents = store::list_trashed_container(folder, item.item, on.monitor)?;
             if !unknown(&item.path, &contents, &checked.planned.artifacts).is_empty() {
@@ -278,7 +281,8 @@ fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) 
         match folder.has(item.item) {
             Ok(false) => {}
             Ok(true) => {
-                is_back &= folder.put_back(on.base, item, &mut dirty).unwrap_or(false);
+                let back = folder.put_back(on.base, item, &Claim::own(), &mut dirty);
+                is_back &= back.unwrap_or(false);
             }
             Err(_) => is_back = false,
         }

@@ -8,13 +8,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, flock, fsync, openat, renameat,
-    renameat_with, statat, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat, fsync, openat,
+    renameat, renameat_with, statat, unlinkat,
 };
 use rustix::io::Errno;
 
+use super::claim::{self, Claim};
 use super::dirty::DirtyFolders;
 use super::item::{ManifestItems, TrashItem};
+use super::way_back::open_parent;
+use crate::model::removal::RemovalId;
 use crate::store::base::Base;
 use crate::store::dirs::{
     EntryId, EntryType, IfAbsent, descend, device_of, identify, open_folder, split,
@@ -30,11 +33,26 @@ const RESTORING: &str = "restoring.json";
 /// Names in a removal's folder that are not items.
 pub(crate) const NOTES: [&str; 3] = [MANIFEST, PURGING, RESTORING];
 
+/// Most bytes that are read of a note that another user wrote: one of about 30,000 arrays.
+const MOST_OF_OTHERS: u64 = 16 << 20;
+/// Most bytes that are read of a note of this user or of root.
+const MOST_OF_OWN: u64 = 4 << 30;
+
 /// The folder of one removal in the trash.
 #[derive(Debug)]
 pub struct TrashFolder {
+    pub(super) id: RemovalId,
     pub(crate) fd: OwnedFd,
     pub(crate) path: PathBuf,
+    /// Whether only members of its group, or its owner, can have made a folder in the trash.
+    pub(super) knows_groups: bool,
+}
+
+/// A manifest or note as it was read.
+struct Note {
+    text: Vec<u8>,
+    /// Who may have written it.
+    claim: Claim,
 }
 
 impl TrashFolder {
@@ -42,6 +60,16 @@ impl TrashFolder {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether it belongs to root or the user of this process.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it cannot be read.
+    pub fn is_own(&self) -> Result<bool, StorageError> {
+        let mut claim = Claim::own();
+        claim.add_owner(&self.stat()?, false);
+        Ok(claim.is_own())
     }
 
     /// Checks that the trash is on the file system of the base directory: renames cannot leave it.
@@ -67,10 +95,17 @@ impl TrashFolder {
 
     fn write(&self, name: &str, text: &[u8]) -> Result<(), StorageError> {
         let path = self.path.join(name);
+        let writing = |errno| StorageError::io("writing", &path, errno);
+        // What another user put there is not written into.
+        self.unlink(name)?;
         let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        let fd = openat(&self.fd, name, flags, Mode::from_raw_mode(0o666))
-            .map_err(|errno| StorageError::io("writing", &path, errno))?;
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let private = Mode::from_raw_mode(0o600);
+        let fd = openat(&self.fd, name, flags, private).map_err(writing)?;
+        // Who may read the folder may read it, whatever the umask. Others do not write it: its owner
+        // answers for what is in it.
+        let mode = 0o600 | (self.stat()?.st_mode & 0o044);
+        fchmod(&fd, Mode::from_raw_mode(mode)).map_err(writing)?;
         let mut file = std::fs::File::from(fd);
         file.write_all(text)
             .and_then(|()| file.sync_all())
@@ -78,19 +113,98 @@ impl TrashFolder {
         fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
     }
 
-    fn read(&self, name: &str) -> Result<Option<Vec<u8>>, StorageError> {
+    fn stat(&self) -> Result<Stat, StorageError> {
+        fstat(&self.fd).map_err(|errno| StorageError::io("reading", &self.path, errno))
+    }
+
+    /// Returns who may have put an item here. `named`: what a manifest or note says of it, and who
+    /// may have written that.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if the folder or the item cannot be read.
+    pub fn claim(
+        &self,
+        item: u32,
+        named: Option<(&TrashItem, &Claim)>,
+    ) -> Result<Claim, StorageError> {
+        let mut claim = named.map(|(_, claim)| claim.clone()).unwrap_or_default();
+        let stat = self.stat()?;
+        claim.add_owner(&stat, self.knows_groups);
+        let list = claim::acl(&self.fd)
+            .map_err(|errno| StorageError::io("reading", &self.path, errno))?;
+        let mut writers = Claim::own();
+        writers.add_writers(&stat, &list);
+        if writers == Claim::own() {
+            return Ok(claim);
+        }
+        // Others can put things into this folder too: the item must be the one that is named.
+        let name = item.to_string();
+        let found = match statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => found,
+            Err(Errno::NOENT) => return Ok(claim),
+            Err(errno) => return Err(StorageError::io("reading", &self.path.join(name), errno)),
+        };
+        if named.is_none_or(|(named, _)| named.entry.inode != found.st_ino) {
+            claim.add_writers(&stat, &list);
+        }
+        // An inode is used again: its owner says who made what is there now.
+        claim.add_owner(&found, self.knows_groups);
+        Ok(claim)
+    }
+
+    fn read(&self, name: &str) -> Result<Option<Note>, StorageError> {
         let path = self.path.join(name);
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let failed = |errno| StorageError::io("reading", &path, errno);
+        // NONBLOCK: opening a FIFO waits for a writer otherwise.
+        let flags = OFlags::RDONLY
+            | OFlags::CLOEXEC
+            | OFlags::NOFOLLOW
+            | OFlags::NONBLOCK
+            | OFlags::NOCTTY;
         let fd = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
-            Err(errno) => return Err(StorageError::io("reading", &path, errno)),
+            Err(errno) => return Err(failed(errno)),
+        };
+        let stat = fstat(&fd).map_err(failed)?;
+        if !claim::is_regular(&stat) {
+            return Err(StorageError::NotAFile { path });
+        }
+        let mut claim = Claim::own();
+        claim.add_owner(&stat, self.knows_groups);
+        claim.add_writers(&stat, &claim::acl(&fd).map_err(failed)?);
+        let most = match claim.is_own() {
+            true => MOST_OF_OWN,
+            false => MOST_OF_OTHERS,
         };
         let mut text = Vec::new();
         std::fs::File::from(fd)
+            .take(most + 1)
             .read_to_end(&mut text)
             .map_err(|error| StorageError::io("reading", &path, error))?;
-        Ok(Some(text))
+        if text.len() as u64 > most {
+            let why = format!("it has more than {most} bytes");
+            return Err(StorageError::Untrusted { path, why });
+        }
+        Ok(Some(Note { text, claim }))
+    }
+
+    fn read_items(&self, name: &str) -> Result<Option<ManifestItems>, StorageError> {
+        let Some(note) = self.read(name)? else {
+            return Ok(None);
+        };
+        let Ok(mut items) = serde_json::from_slice::<ManifestItems>(&note.text) else {
+            return Ok(None);
+        };
+        items.claim = note.claim;
+        // Folders in the trash can be given each other's names.
+        if items.removal.as_ref().is_some_and(|removal| *removal != self.id) {
+            return Err(StorageError::Untrusted {
+                path: self.path.join(name),
+                why: "it is that of another removal".to_owned(),
+            });
+        }
+        Ok(Some(items))
     }
 
     /// Writes the manifest and makes it durable.
@@ -123,8 +237,10 @@ impl TrashFolder {
     /// # Errors
     /// [`StorageError::Io`] if it cannot be read.
     pub fn manifest(&self) -> Result<Option<ManifestItems>, StorageError> {
-        let text = self.manifest_text()?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        match self.has_name(MANIFEST)? {
+            true => self.read_items(MANIFEST),
+            false => self.read_items(PURGING),
+        }
     }
 
     /// Reads the text of the manifest; `None` if there is none.
@@ -132,10 +248,11 @@ impl TrashFolder {
     /// # Errors
     /// [`StorageError::Io`] if it cannot be read.
     pub fn manifest_text(&self) -> Result<Option<Vec<u8>>, StorageError> {
-        match self.read(MANIFEST)? {
-            None => self.read(PURGING),
-            text => Ok(text),
-        }
+        let note = match self.read(MANIFEST)? {
+            None => self.read(PURGING)?,
+            note => note,
+        };
+        Ok(note.map(|note| note.text))
     }
 
     /// Notes that unlinking begins, by the name of the manifest.
@@ -165,8 +282,7 @@ impl TrashFolder {
     /// # Errors
     /// [`StorageError::Io`] if the note cannot be read.
     pub fn restoring(&self) -> Result<Option<ManifestItems>, StorageError> {
-        let text = self.read(RESTORING)?;
-        Ok(text.and_then(|text| serde_json::from_slice(&text).ok()))
+        self.read_items(RESTORING)
     }
 
     /// Whether there is a note that items are being restored.
@@ -227,10 +343,12 @@ impl TrashFolder {
         identify(&self.fd, &name, entry_type, &self.path.join(&name))
     }
 
-    /// Moves an entry of the base directory into the trash. Its parent becomes dirty.
+    /// Moves an entry of the base directory into the trash. Its parent becomes dirty. `claim`: who
+    /// wants it there.
     ///
     /// # Errors
     /// The entry is then at its old path:
+    /// - [`StorageError::Untrusted`] if a claimant may not move it by himself.
     /// - [`StorageError::Changed`] if it is gone or is not the entry that `item` names.
     /// - [`StorageError::OtherDevice`] if it is on another file system.
     /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`] if a folder above it is one.
@@ -239,6 +357,7 @@ impl TrashFolder {
         &self,
         base: &Base,
         item: &TrashItem,
+        claim: &Claim,
         dirty: &mut DirtyFolders,
     ) -> Result<(), StorageError> {
         let path = Path::new(&item.path);
@@ -246,6 +365,12 @@ impl TrashFolder {
         let (parent, name) = split(path);
         let gone = || StorageError::Changed { path: full.clone() };
         let folder = descend(base, parent, IfAbsent::ReturnNone)?.ok_or_else(gone)?;
+        claim.check(
+            folder.as_fd(),
+            claim::Change::Take,
+            &base.path().join(parent),
+            &self.path,
+        )?;
         let number = item.item.to_string();
         renameat_with(&folder, name, &self.fd, &number, RenameFlags::NOREPLACE).map_err(
             |errno| match errno {
@@ -265,9 +390,10 @@ impl TrashFolder {
     }
 
     /// Moves an item back to its path, and creates the folders above it. False if something is at
-    /// that path: the item then stays in the trash.
+    /// that path: the item then stays in the trash. `claim`: who may have put it into the trash.
     ///
     /// # Errors
+    /// - [`StorageError::Untrusted`] if a claimant may not write there by himself.
     /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if
     ///   a folder above the path is one.
     /// - [`StorageError::Io`] if the item cannot be moved.
@@ -275,13 +401,12 @@ impl TrashFolder {
         &self,
         base: &Base,
         item: &TrashItem,
+        claim: &Claim,
         dirty: &mut DirtyFolders,
     ) -> Result<bool, StorageError> {
         let path = Path::new(&item.path);
         let (parent, name) = split(path);
-        let Some(folder) = descend(base, parent, IfAbsent::Create)? else {
-            return Ok(false);
-        };
+        let folder = open_parent(base, parent, claim, &self.path)?;
         let number = item.item.to_string();
         match renameat_with(&self.fd, &number, &folder, name, RenameFlags::NOREPLACE) {
             Ok(()) => dirty.add(parent, &folder).map(|()| true),

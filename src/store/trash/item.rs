@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::claim::Claim;
+use crate::model::removal::RemovalId;
 use crate::store::dirs::{EntryId, EntryType};
 
 /// A folder or file that a removal moved to the trash.
@@ -22,6 +24,12 @@ pub struct TrashItem {
 /// The items of a manifest or note. The rest of a manifest is for people to read.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct ManifestItems {
+    /// The removal that it belongs to. Notes do not say it.
+    #[serde(default)]
+    pub removal: Option<RemovalId>,
+    /// Who may have written this.
+    #[serde(skip)]
+    pub claim: Claim,
     /// What was moved to the trash, or is being restored.
     pub items: Vec<TrashItem>,
 }

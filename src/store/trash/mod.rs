@@ -11,13 +11,19 @@
 //!
 //! The manifest is durable before the first item arrives and goes last, so a crash at any point
 //! leaves a folder that says what it is.
+//!
+//! All of this is input: other users may write in the trash. A [`Claim`] says who may have put
+//! something there, and nothing is moved or unlinked where they may not write.
 
+mod claim;
 mod dirty;
 mod empty_folders;
 mod folder;
 mod item;
 mod removals;
+mod way_back;
 
+pub use claim::Claim;
 pub use dirty::DirtyFolders;
 pub use empty_folders::remove_empty_folders;
 pub(super) use folder::NOTES;

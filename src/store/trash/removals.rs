@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, Mode, fsync, mkdirat, unlinkat};
 use rustix::io::Errno;
 
+use super::claim;
 use super::folder::{NOTES, TrashFolder};
 use crate::model::name::REGISTRY_DIR;
 use crate::model::removal::RemovalId;
@@ -20,6 +21,8 @@ const TRASH: &str = "trash";
 pub struct Trash {
     fd: OwnedFd,
     path: PathBuf,
+    /// Whether only members of its group, or its owner, can have made a folder in it.
+    knows_groups: bool,
 }
 
 impl Trash {
@@ -45,10 +48,16 @@ impl Trash {
 
     fn at(base: &Base, absent: IfAbsent) -> Result<Option<Self>, StorageError> {
         let path = Path::new(REGISTRY_DIR).join(TRASH);
-        let fd = descend(base, &path, absent)?;
-        Ok(fd.map(|fd| Self {
+        let Some(fd) = descend(base, &path, absent)? else {
+            return Ok(None);
+        };
+        let path = base.path().join(path);
+        let knows_groups = claim::only_group_writes(fd.as_fd())
+            .map_err(|errno| StorageError::io("reading", &path, errno))?;
+        Ok(Some(Self {
             fd,
-            path: base.path().join(path),
+            path,
+            knows_groups,
         }))
     }
 
@@ -100,7 +109,12 @@ impl Trash {
     pub fn folder(&self, id: &RemovalId) -> Result<Option<TrashFolder>, StorageError> {
         let path = self.path.join(id.as_str());
         match open_folder(&self.fd, id.as_str()) {
-            Ok(fd) => Ok(Some(TrashFolder { fd, path })),
+            Ok(fd) => Ok(Some(TrashFolder {
+                id: id.clone(),
+                fd,
+                path,
+                knows_groups: self.knows_groups,
+            })),
             Err(Errno::NOENT) => Ok(None),
             Err(errno) => Err(open_error(
                 self.fd.as_fd(),

@@ -1,0 +1,74 @@
+//! The folders above the old path of an item.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::{Mode, fsync, mkdirat};
+use rustix::io::Errno;
+
+use super::claim::{Change, Claim};
+use crate::store::base::Base;
+use crate::store::dirs::{IfAbsent, descend, device_of, open_error, open_folder};
+use crate::store::error::StorageError;
+
+/// Opens the folder at `path` below the base directory, and makes it and the folders above it if
+/// they do not exist. The claimants must be able to write in the folder, or in the lowest one that
+/// exists: they are checked on the descriptor that is then used.
+///
+/// # Errors
+/// - [`StorageError::Untrusted`] if a claimant may not write there.
+/// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`],
+///   [`StorageError::Outside`] if the path leads elsewhere.
+/// - [`StorageError::Io`] if a folder cannot be opened or made.
+pub(super) fn open_parent(
+    base: &Base,
+    path: &Path,
+    claim: &Claim,
+    trash: &Path,
+) -> Result<OwnedFd, StorageError> {
+    let check = |folder: &OwnedFd, walked: &Path| {
+        let path = base.path().join(walked);
+        claim.check(folder.as_fd(), Change::Add, &path, trash)
+    };
+    if let Some(folder) = descend(base, path, IfAbsent::ReturnNone)? {
+        check(&folder, path)?;
+        return Ok(folder);
+    }
+    let mut walked = PathBuf::new();
+    let mut folder = open_folder(base.as_fd(), ".")
+        .map_err(|errno| StorageError::io("opening", base.path(), errno))?;
+    let device = device_of(folder.as_fd(), base.path())?;
+    let mut is_checked = false;
+    for component in path.components() {
+        if !matches!(component, Component::Normal(_)) {
+            return Err(StorageError::Outside {
+                path: base.path().join(path),
+            });
+        }
+        let name = component.as_os_str();
+        let full = base.path().join(&walked).join(name);
+        let mut opened = open_folder(&folder, name);
+        if opened.as_ref().is_err_and(|errno| *errno == Errno::NOENT) {
+            if !is_checked {
+                check(&folder, &walked)?;
+                is_checked = true;
+            }
+            match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(StorageError::io("making", &full, errno)),
+            }
+            // Data that is moved in here is acknowledged: its parent must be as durable.
+            fsync(&folder).map_err(|errno| StorageError::io("syncing", &full, errno))?;
+            opened = open_folder(&folder, name);
+        }
+        folder = opened.map_err(|errno| open_error(folder.as_fd(), name, &full, errno))?;
+        walked.push(name);
+        if device_of(folder.as_fd(), &full)? != device {
+            return Err(StorageError::OtherDevice { path: full });
+        }
+    }
+    // Another process may have made it meanwhile, or put another folder in the place of one that was
+    // made here.
+    check(&folder, path)?;
+    Ok(folder)
+}
