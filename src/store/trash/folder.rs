@@ -130,8 +130,8 @@ impl TrashFolder {
         let mut claim = named.map(|(_, claim)| claim.clone()).unwrap_or_default();
         let stat = self.stat()?;
         claim.add_owner(&stat, self.knows_groups);
-        let list = claim::acl(&self.fd)
-            .map_err(|errno| StorageError::io("reading", &self.path, errno))?;
+        let list =
+            claim::acl(&self.fd).map_err(|errno| StorageError::io("reading", &self.path, errno))?;
         let mut writers = Claim::own();
         writers.add_writers(&stat, &list);
         if writers == Claim::own() {
@@ -156,11 +156,8 @@ impl TrashFolder {
         let path = self.path.join(name);
         let failed = |errno| StorageError::io("reading", &path, errno);
         // NONBLOCK: opening a FIFO waits for a writer otherwise.
-        let flags = OFlags::RDONLY
-            | OFlags::CLOEXEC
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::NOCTTY;
+        let flags =
+            OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let fd = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
@@ -198,7 +195,11 @@ impl TrashFolder {
         };
         items.claim = note.claim;
         // Folders in the trash can be given each other's names.
-        if items.removal.as_ref().is_some_and(|removal| *removal != self.id) {
+        if items
+            .removal
+            .as_ref()
+            .is_some_and(|removal| *removal != self.id)
+        {
             return Err(StorageError::Untrusted {
                 path: self.path.join(name),
                 why: "it is that of another removal".to_owned(),
