@@ -5,6 +5,7 @@
 
 pub use crate::catalog::sqlite::backup;
 pub use crate::catalog::{
-    AdoptCounts, Catalog, CatalogOptions, ObservedRow, ScannedArtifact, Seal, Selected, statements,
+    AdoptCounts, Catalog, CatalogOptions, Observed, ObservedRow, ScannedArtifact, Seal, Selected,
+    statements,
 };
 pub use crate::store::{Base, Expected, Hashed, Look, ReadError, hash};

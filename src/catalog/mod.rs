@@ -58,7 +58,7 @@ mod summary;
 mod undo;
 
 pub use error::CatalogError;
-pub use observe::{ObservedRow, Seal};
+pub use observe::{Observed, ObservedRow, Seal};
 pub use pins::{Bound, PinChange};
 pub use query::{RowRead, Selected};
 pub use record::{AdoptCounts, Recorded, Recorder, ScannedArtifact};

@@ -46,11 +46,23 @@ pub struct Seal {
     pub content: Option<ContentHash>,
 }
 
+/// What a call of [`Catalog::observe`] did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Observed {
+    /// Number of rows that changed.
+    pub changed: u64,
+    /// Sealed rows whose data looked otherwise than it was sealed. They are as before: the look may
+    /// be older than the seal, or what it saw may be a loss that the seal gives evidence of.
+    pub contradicted: Vec<ArtifactId>,
+}
+
 /// What becomes of the seal of a row whose data was seen.
 #[derive(Clone, Copy)]
 pub(super) enum SealChange {
     /// It holds while the data is as it was sealed.
     Keep,
+    /// It holds whatever was seen, and so do size and hash.
+    Hold,
     /// It is void, however little changed.
     Void,
     /// The data is sealed now.
@@ -58,8 +70,8 @@ pub(super) enum SealChange {
 }
 
 impl Catalog {
-    /// Notes what was seen of artifacts' data, in one transaction. Gives the number of rows that
-    /// changed.
+    /// Notes what was seen of artifacts' data, in one transaction. A look never voids a seal: what
+    /// contradicts one is only reported.
     ///
     /// # Errors
     /// [`CatalogError`]; then nothing is noted.
@@ -67,24 +79,26 @@ impl Catalog {
         &self,
         operation: NewOperation<'_>,
         notes: &[ObservedRow],
-    ) -> Result<u64, CatalogError> {
+    ) -> Result<Observed, CatalogError> {
+        let mut observed = Observed::default();
         if notes.is_empty() {
-            return Ok(0);
+            return Ok(observed);
         }
         self.operate(operation, false, |journal| {
-            let mut changed = 0;
             for note in notes {
                 let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {
                     continue;
                 };
                 // A seal is a word about the data, whatever others saw meanwhile.
-                if before.state == note.state || note.seal.is_some() {
+                if note.seal.is_none() && contradicts(&before, note.seen) {
+                    observed.contradicted.push(before.id);
+                } else if before.state == note.state || note.seal.is_some() {
                     let seal = note.seal.map_or(SealChange::Keep, SealChange::Set);
-                    changed +=
+                    observed.changed +=
                         u64::from(self.write_observation(journal, &before, note.seen, seal)?);
                 }
             }
-            Ok(changed)
+            Ok(observed)
         })
     }
 
@@ -106,10 +120,14 @@ impl Catalog {
         });
         let given = |kept: Option<Seal>| match seal_change {
             SealChange::Keep => kept,
+            SealChange::Hold => held,
             SealChange::Void => None,
             SealChange::Set(seal) => Some(seal),
         };
         let (state, size, written_at, seal) = match seen {
+            Some(seen) if matches!(seal_change, SealChange::Hold) => {
+                (State::Present, before.size, Some(seen.written_at), held)
+            }
             Some(seen) if before.written_at == Some(seen.written_at) => {
                 let is_another = before
                     .size
@@ -165,6 +183,15 @@ impl Catalog {
     }
 }
 
+/// Whether data that was seen is otherwise than it was sealed.
+pub(super) fn contradicts(row: &Artifact, seen: Option<Observation>) -> bool {
+    let Some(seen) = seen.filter(|_| row.sealed_at.is_some()) else {
+        return false;
+    };
+    let is_another = |sealed| seen.size.is_some_and(|size| size != sealed);
+    row.written_at != Some(seen.written_at) || row.size.is_some_and(is_another)
+}
+
 impl Recorder<'_> {
     /// Writes what was seen into a row that was read in this transaction. Says whether that
     /// changed anything.
@@ -180,7 +207,21 @@ impl Recorder<'_> {
             .write_observation(self.journal, before, seen, SealChange::Keep)
     }
 
-    /// The same, and the row is sealed no more: its contents are not as they were sealed, whatever
+    /// Writes into a sealed row when its data was written and that it is there. Seal, size and hash
+    /// stay.
+    ///
+    /// # Errors
+    /// [`CatalogError`].
+    pub fn observe_sealed(
+        &self,
+        before: &Artifact,
+        seen: Option<Observation>,
+    ) -> Result<bool, CatalogError> {
+        self.catalog
+            .write_observation(self.journal, before, seen, SealChange::Hold)
+    }
+
+    /// The same as [`Recorder::observe`], and the row is sealed no more: its contents are not as they were sealed, whatever
     /// sizes and times say.
     ///
     /// # Errors

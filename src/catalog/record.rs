@@ -13,6 +13,7 @@ use rusqlite::{CachedStatement, Statement, Transaction, params};
 use super::error::CatalogError;
 use super::journal::{COPY, INSERT_IMAGE, Journal};
 use super::lookup::BY_ID;
+use super::observe::contradicts;
 use super::rows::{self, Columns, References, key_columns, row_columns};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
@@ -122,6 +123,8 @@ pub struct Recorder<'a> {
     pub(super) copy: Option<CachedStatement<'a>>,
     /// Whether the catalog has any pin; none before anybody asked.
     has_pins: Option<bool>,
+    /// Sealed rows whose data was found otherwise than it was sealed; they are as before.
+    contradicted: Vec<ArtifactId>,
 }
 
 impl<'a> Recorder<'a> {
@@ -140,6 +143,7 @@ impl<'a> Recorder<'a> {
             insert_together: None,
             copy: None,
             has_pins: None,
+            contradicted: Vec::new(),
         }
     }
 }
@@ -264,13 +268,17 @@ impl Recorder<'_> {
 }
 
 impl Recorder<'_> {
-    /// Takes in data that was found. An existing row keeps its key and learns what was seen.
+    /// Takes in data that was found. An existing row keeps its key and learns what was seen, unless
+    /// that contradicts its seal: then it is one of those that [`Recorder::take_contradicted`] gives.
     ///
     /// # Errors
     /// [`CatalogError`].
     pub fn adopt(&mut self, found: &ScannedArtifact) -> Result<AdoptCounts, CatalogError> {
         let mut adopted = AdoptCounts::default();
         match self.at(&found.location)? {
+            Some(artifact) if contradicts(&artifact, Some(found.seen)) => {
+                self.contradicted.push(artifact.id);
+            }
             Some(artifact) => {
                 let is_changed = self.observe(&artifact, Some(found.seen))?;
                 adopted.updated = u64::from(is_changed);
@@ -282,6 +290,11 @@ impl Recorder<'_> {
             }
         }
         Ok(adopted)
+    }
+
+    /// Takes the sealed rows whose data was found otherwise than it was sealed.
+    pub fn take_contradicted(&mut self) -> Vec<ArtifactId> {
+        std::mem::take(&mut self.contradicted)
     }
 
     /// Does what [`Recorder::adopt`] does, one after the other; in the order of their places it

@@ -233,6 +233,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let refresh = (!command.no_refresh).then_some(RefreshOptions {
         measure: true,
         all: false,
+        sealed: false,
     });
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
     let mut lines = Vec::new();

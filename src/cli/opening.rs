@@ -12,6 +12,7 @@ use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::refresh::{Question, RefreshOptions};
 use crate::registry::{Options, Registry};
+use crate::store::Notice;
 
 impl Context {
     /// The base directory: --base, else the nearest parent of the current folder with a registry.
@@ -145,6 +146,7 @@ impl Context {
         let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
         drop(monitor);
         self.findings(&report.findings);
-        Ok((registry, !report.findings.is_empty()))
+        let is_unread = |found: &Notice| !found.class.contradicts_seal();
+        Ok((registry, report.findings.iter().any(is_unread)))
     }
 }

@@ -15,7 +15,6 @@ use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::key::Kind;
 use crate::ops::rebuild::{RebuildFrom, RebuildOptions, RebuildReport};
 use crate::ops::scan::ScanOptions;
-use crate::store::NoticeClass;
 
 /// Replace a catalog that is damaged or gone
 ///
@@ -78,14 +77,8 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
     if !render::write_json(context, format, "rebuild", &report)? {
         print(context, &report);
     }
-    let unread = |class| {
-        matches!(
-            class,
-            NoticeClass::Unreadable | NoticeClass::DamagedMetadata
-        )
-    };
     let mut findings = report.scan.findings.iter();
-    if findings.any(|finding| unread(finding.class)) || !report.problems.is_empty() {
+    if findings.any(|finding| finding.class.is_unread()) || !report.problems.is_empty() {
         return Err(Failure::Partly);
     }
     Ok(())

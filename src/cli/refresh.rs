@@ -8,10 +8,12 @@ use super::flags::Output;
 use super::render;
 use super::selection::Selection;
 use crate::ops::refresh::RefreshOptions;
+use crate::store::Notice;
 
 /// Look on disk for the data of artifacts, and update their rows
 ///
-/// Looks for data that was not seen yet or was missing. Exit code 3 if something could not be read.
+/// Looks for data that was not seen yet or was missing. Exit code 3 if something could not be
+/// read, 4 if a sealed array is not as it was sealed.
 #[derive(Debug, Args)]
 pub(super) struct Refresh {
     #[command(flatten)]
@@ -19,7 +21,8 @@ pub(super) struct Refresh {
     /// Also look for data that was present: it may be gone or rewritten
     #[arg(long)]
     all: bool,
-    /// Also count bytes and files, including those of present arrays of unknown size
+    /// Also count bytes and files, including those of present arrays that are sealed or of unknown
+    /// size
     #[arg(long)]
     measure: bool,
     #[command(flatten)]
@@ -31,6 +34,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     let options = RefreshOptions {
         all: command.all,
         measure: command.measure,
+        sealed: command.measure,
     };
     let monitor = context.monitor();
     let report = registry.refresh(&command.selection.filter(), options, &monitor)?;
@@ -46,9 +50,10 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
             render::count(report.findings.len(), "finding")
         ));
     }
-    if report.findings.is_empty() {
-        Ok(())
-    } else {
-        Err(Failure::Partly)
+    let contradicts_seal = |found: &Notice| found.class.contradicts_seal();
+    match report.findings.as_slice() {
+        [] => Ok(()),
+        findings if findings.iter().all(contradicts_seal) => Err(Failure::Findings),
+        _ => Err(Failure::Partly),
     }
 }

@@ -15,7 +15,8 @@ use crate::store::NoticeClass;
 ///
 /// Reads zarr v2, zarr v3 and N5. Never descends into an array, never follows a symbolic link,
 /// never changes data. Lists what cannot be read or named, and leaves it alone. Scanning again adds
-/// what is new. Exit code 3 if something could not be read.
+/// what is new. Exit code 3 if something could not be read, 4 if a sealed array is not as it was
+/// sealed: with --measure other counts are found too. Its seal stays.
 #[derive(Debug, Args)]
 pub(super) struct Scan {
     /// Kinds to add, as read from the paths [default: all but checkpoint]
@@ -66,14 +67,12 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
     }
     // Other findings, such as symbolic links, were seen and left alone: the scan itself is
     // complete.
-    let unread = |class| {
-        matches!(
-            class,
-            NoticeClass::Unreadable | NoticeClass::DamagedMetadata
-        )
-    };
-    if report.findings.iter().any(|finding| unread(finding.class)) {
+    let has = |is: fn(NoticeClass) -> bool| report.findings.iter().any(|found| is(found.class));
+    if has(NoticeClass::is_unread) {
         return Err(Failure::Partly);
     }
-    Ok(())
+    match has(NoticeClass::contradicts_seal) {
+        true => Err(Failure::Findings),
+        false => Ok(()),
+    }
 }

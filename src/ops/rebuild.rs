@@ -529,6 +529,7 @@ impl Rebuilding<'_> {
         let options = RefreshOptions {
             all: true,
             measure: self.options.scan.measure,
+            sealed: false,
         };
         let now = self.clock.now();
         let refreshed =

@@ -5,24 +5,31 @@
 //! changes only if it is still as it was when its data was looked for: a refresh never overwrites
 //! what another process wrote in the meantime.
 //!
+//! A seal is the writer's word, and the evidence of what was lost since: a look does not void it. If
+//! what was seen contradicts a seal, the data is looked at once more, because the look may be older
+//! than the seal. Other counts are reported, and seal, counts and hash stay. Metadata that was
+//! written again voids the seal, which is reported too.
+//!
 //! Locks: a write transaction for each batch, none while looking.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use serde::Serialize;
 
-use crate::catalog::{Catalog, ObservedRow, Seal, Selected};
+use crate::catalog::{Catalog, Observed, ObservedRow, Seal, Selected};
 use crate::error::Error;
-use crate::model::artifact::{Artifact, State};
+use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::observation::Observation;
 use crate::model::operation::{Action, NewOperation};
-use crate::model::progress::{Monitor, Phase};
+use crate::model::progress::{Monitor, Phase, Silent};
+use crate::model::size::Size;
 use crate::ops::gc::GcRequest;
-use crate::store::{self, Base, Event, Expected, Look, Notice, WalkOptions};
+use crate::store::{self, Base, Event, Expected, Look, Notice, NoticeClass, WalkOptions};
 
 /// Rows that are looked at together.
 const BATCH: usize = 16_384;
@@ -36,6 +43,8 @@ pub struct RefreshOptions {
     /// Count bytes and files of what it looks at, and of present rows whose size or owner is
     /// unknown.
     pub measure: bool,
+    /// Also rows that are sealed and present: their data may not be as it was sealed.
+    pub sealed: bool,
 }
 
 impl RefreshOptions {
@@ -45,6 +54,7 @@ impl RefreshOptions {
         Self {
             all: false,
             measure: false,
+            sealed: false,
         }
     }
 
@@ -59,6 +69,13 @@ impl RefreshOptions {
     #[must_use]
     pub const fn measure(mut self, measure: bool) -> Self {
         self.measure = measure;
+        self
+    }
+
+    /// Sets whether to look at sealed rows too.
+    #[must_use]
+    pub const fn sealed(mut self, sealed: bool) -> Self {
+        self.sealed = sealed;
         self
     }
 }
@@ -83,7 +100,7 @@ pub struct RefreshReport {
     pub present: u64,
     /// Rows that changed.
     pub changed: u64,
-    /// What could not be read, by path; its rows are as before.
+    /// What could not be read, and sealed data that is not as it was sealed, by path.
     pub findings: Vec<Notice>,
 }
 
@@ -118,6 +135,7 @@ pub(crate) fn refresh_for(
             let options = RefreshOptions {
                 all: !measure,
                 measure,
+                sealed: false,
             };
             let seen = refresh(catalog, base, &filter, options, now, monitor)?;
             report.looked_at += seen.looked_at;
@@ -143,7 +161,7 @@ pub(crate) fn refresh(
 ) -> Result<RefreshReport, Error> {
     let mut report = RefreshReport::default();
     let mut batch: Vec<Artifact> = Vec::new();
-    let selected = if options.all || options.measure {
+    let selected = if options.all || options.measure || options.sealed {
         Selected::All
     } else {
         Selected::Unseen
@@ -152,6 +170,7 @@ pub(crate) fn refresh(
     catalog.list(filter, now, selected, |artifact| {
         let wanted = options.all
             || artifact.state != State::Present
+            || (options.sealed && artifact.sealed_at.is_some())
             || (options.measure
                 && (artifact.size.is_none() || artifact.owner.is_none())
                 && !artifact.key.kind().is_container());
@@ -219,9 +238,118 @@ fn look_at(
         Ok::<_, Error>(())
     })?;
     notes.retain(|note| note.seen.is_some() || note.state != State::Reserved);
-    report.changed += catalog.observe(NewOperation::new(Action::Refresh, now), &notes)?;
+    let operation = NewOperation::new(Action::Refresh, now);
+    let Observed {
+        changed,
+        contradicted,
+    } = catalog.observe(operation, &notes)?;
+    report.changed += changed;
+    let again = look_again(catalog, base, operation, &contradicted, measure)?;
+    report.changed += again.changed;
+    report.findings.extend(again.findings);
     batch.clear();
     Ok(())
+}
+
+/// What a second look at sealed data found.
+#[derive(Debug, Default)]
+pub(crate) struct LookedAgain {
+    /// Rows that changed.
+    pub(crate) changed: u64,
+    /// What is not as it was sealed.
+    pub(crate) findings: Vec<Notice>,
+}
+
+/// Looks once more at sealed data that looked otherwise than it was sealed. Only what contradicts
+/// the seal that a row had before this look, and still has, is reported.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read or written.
+pub(crate) fn look_again(
+    catalog: &Catalog,
+    base: &Base,
+    operation: NewOperation<'_>,
+    contradicted: &[ArtifactId],
+    measure: bool,
+) -> Result<LookedAgain, Error> {
+    let mut again = LookedAgain::default();
+    let mut rows = HashMap::new();
+    for id in contradicted {
+        let row = catalog.by_id(*id)?;
+        rows.extend(row.map(|row| (id.0, row)));
+    }
+    if rows.is_empty() {
+        return Ok(again);
+    }
+    let options = WalkOptions {
+        measure,
+        ..WalkOptions::default()
+    };
+    let looks = rows.values().map(look).collect();
+    let mut sights = Vec::new();
+    store::look_at(base, options, &Silent, looks, |event| {
+        match event {
+            Event::Looked(id, Some(seen)) => sights.push((id, seen)),
+            Event::Notice(finding) => again.findings.push(finding),
+            // What is gone by now is for the next refresh: a removal may be under way.
+            Event::Looked(_, None) | Event::Found(..) => {}
+        }
+        Ok::<_, Error>(())
+    })?;
+    catalog.record(operation, |recorder| {
+        for (id, seen) in sights {
+            let Some(row) = rows.get(&id).filter(|row| row.sealed_at.is_some()) else {
+                continue;
+            };
+            if recorder.artifact(row.id)?.as_ref() != Some(row) {
+                continue;
+            }
+            let finding = contradiction(row, seen);
+            let is_changed = match finding.as_ref().map(|finding| finding.class) {
+                Some(NoticeClass::Rewritten) => recorder.observe_changed(row, Some(seen))?,
+                _ => recorder.observe_sealed(row, Some(seen))?,
+            };
+            again.changed += u64::from(is_changed);
+            again.findings.extend(finding);
+        }
+        Ok::<_, Error>(())
+    })?;
+    Ok(again)
+}
+
+/// What of sealed data is not as it was sealed.
+fn contradiction(row: &Artifact, seen: Observation) -> Option<Notice> {
+    let sealed = row.sealed_at?;
+    let text = |size: Size| {
+        let s = if size.files == 1 { "" } else { "s" };
+        format!("{} file{s}, {} bytes", size.files, size.bytes.0)
+    };
+    let (class, detail) = match (row.size, seen.size) {
+        (Some(counted), Some(seen)) if counted != seen => {
+            let class = match counted.files == seen.files {
+                true => NoticeClass::ChangedSize,
+                false => NoticeClass::ChangedFiles,
+            };
+            let (counted, seen) = (text(counted), text(seen));
+            (
+                class,
+                format!("sealed at {sealed} with {counted}; now {seen}; the seal stays"),
+            )
+        }
+        _ if row.written_at != Some(seen.written_at) => (
+            NoticeClass::Rewritten,
+            format!(
+                "sealed at {sealed}, written at {}: the seal is void",
+                seen.written_at
+            ),
+        ),
+        _ => return None,
+    };
+    Some(Notice::new(
+        class,
+        Path::new(&row.location().path()),
+        detail,
+    ))
 }
 
 /// How to look for the data of an artifact.

@@ -4,7 +4,7 @@
 //! key that [`layout::parse`](crate::model::layout::parse) reads from its path; checkpoints too if
 //! that kind is selected. A row that exists keeps its key and becomes present. Scanning twice gives
 //! the same catalog. What cannot be read, or has a name that breaks the rules, is reported and gets
-//! no row.
+//! no row. What contradicts a seal is looked at again, as [`refresh`] does.
 //!
 //! Locks: a write transaction for each batch of arrays, no lock while walking. Another process may
 //! have removed an array since it was seen. Every removal writes an operation, so if others have
@@ -18,12 +18,14 @@ use serde::Serialize;
 
 use crate::catalog::{AdoptCounts, Catalog, ScannedArtifact};
 use crate::error::Error;
+use crate::model::artifact::ArtifactId;
 use crate::model::clock::Clock;
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, LayoutError, Location};
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::size::Total;
+use crate::ops::refresh;
 use crate::store::{
     self, AbsenceCheck, Base, Event, Notice, NoticeClass, StorageError, WalkOptions,
 };
@@ -134,18 +136,31 @@ pub(crate) fn scan(
         let (sender, batches) = mpsc::sync_channel(1);
         let finder = scope.spawn(move || find(base, options, monitor, &sender));
         let mut adopted = AdoptCounts::default();
+        let mut contradicted = Vec::new();
         for batch in batches {
-            adopted += adopt(catalog, base, clock, &mut next, &batch)?;
+            adopted += adopt(catalog, base, clock, &mut next, &batch, &mut contradicted)?;
         }
         let found = finder
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
-        Ok::<_, Error>(ScanReport {
+        let report = ScanReport {
             adopted: adopted.new,
             updated: adopted.updated,
             ..found
-        })
+        };
+        Ok::<_, Error>((report, contradicted))
     })?;
+    let (mut report, contradicted) = report;
+    if !contradicted.is_empty() {
+        let operation = NewOperation::new(Action::Scan, clock.now());
+        let measure = options.measure;
+        let again = refresh::look_again(catalog, base, operation, &contradicted, measure)?;
+        report.updated += again.changed;
+        report.findings.extend(again.findings);
+        report
+            .findings
+            .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
+    }
     monitor.end();
     Ok(report)
 }
@@ -232,13 +247,14 @@ fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
     Ok((key, location))
 }
 
-/// Adopts a batch. `next` is the number of the next operation if only this scan writes any.
+/// Adopts a batch, and adds the sealed rows that it contradicts. `next` is the number of the next operation if only this scan writes any.
 fn adopt(
     catalog: &Catalog,
     base: &Base,
     clock: &dyn Clock,
     next: &mut i64,
     batch: &[ScannedArtifact],
+    contradicted: &mut Vec<ArtifactId>,
 ) -> Result<AdoptCounts, Error> {
     let operation = NewOperation::new(Action::Scan, clock.now());
     let (is_alone, adopted) = catalog.record(operation, |recorder| {
@@ -270,6 +286,7 @@ fn adopt(
                 answers.into_iter().try_for_each(|there| take_in(&there))
             })?;
         }
+        contradicted.extend(recorder.take_contradicted());
         Ok::<_, Error>((is_alone, adopted))
     })?;
     *next += i64::from(is_alone && adopted != AdoptCounts::default());

@@ -90,3 +90,21 @@ fn contents_are_sealed_and_compared() {
     );
     assert_transcript!("contents", sealed + &found + &containers);
 }
+
+/// A scan that measures finds what is gone of a sealed array, as often as it runs.
+#[test]
+fn a_scan_reports_what_sealed_arrays_lost() {
+    let world = World::scanned();
+    let array = "mito/validation.zarr/1000/crop1/prediction";
+    world.transcript(&format!("seal {array} --quiet"));
+    fs::remove_file(world.base.join(array).join("0.0")).unwrap();
+    let text = world.transcript(&format!(
+        "scan
+        scan --measure
+        scan --measure --json
+        refresh --measure
+        show {array}
+        verify --run mito"
+    ));
+    assert_transcript!("sealed_lost", text);
+}

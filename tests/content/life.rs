@@ -43,13 +43,12 @@ fn what_voids_the_seal_voids_the_hash() {
     let sealed = seal(&registry, ARRAY, HASHED).unwrap();
     refresh(&registry, true);
     assert_eq!(get(&registry, ARRAY), sealed);
-    // More bytes.
+    // More bytes: a measurement does not void it.
     fs::write(row.path().join("0/0/0"), "yyy").unwrap();
     refresh(&registry, false);
     assert_eq!(get(&registry, ARRAY), sealed);
     refresh(&registry, true);
-    let voided = get(&registry, ARRAY);
-    assert_eq!((voided.sealed_at, voided.content_hash), (None, None));
+    assert_eq!(get(&registry, ARRAY), sealed);
     // Written anew.
     hashed(&registry, ARRAY);
     let file = fs::File::options()

@@ -119,7 +119,8 @@ pub(crate) fn fill_owned(base: &Path, rows: &[Owned]) -> (Registry, Vec<Artifact
             assert_eq!(
                 catalog
                     .observe(NewOperation::new(Action::Refresh, NOW), &[note])
-                    .unwrap(),
+                    .unwrap()
+                    .changed,
                 1
             );
         };

@@ -11,7 +11,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::progress::Silent;
-use dalsegno::testing::{Catalog, CatalogOptions, ObservedRow, Seal};
+use dalsegno::testing::{Catalog, CatalogOptions, Observed, ObservedRow, Seal};
 use dalsegno::{NoticeClass, ScanOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
@@ -239,7 +239,8 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         assert_eq!(
             catalog
                 .observe(NewOperation::new(Action::Refresh, NOW), &[note])
-                .unwrap(),
+                .unwrap()
+                .changed,
             0
         );
         assert_eq!(row(&registry, &array), sealed);
@@ -257,7 +258,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         catalog
             .observe(NewOperation::new(Action::Refresh, NOW), &[gone])
             .unwrap(),
-        0,
+        Observed::default(),
         "a row that is gone stays gone"
     );
 }

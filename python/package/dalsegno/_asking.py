@@ -81,7 +81,8 @@ class Asking(Core):
 
         Args:
             all: Also what was there: it may be gone, or written anew.
-            measure: Count bytes and files of what nobody counted.
+            measure: Count bytes and files of what nobody counted, and of what is sealed: the
+                findings name what is not as it was sealed.
             progress: See :meth:`scan`.
         """
         with told(progress) as tell:

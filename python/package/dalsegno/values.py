@@ -109,9 +109,11 @@ class DiskUse:
 
 @dataclass(frozen=True)
 class Finding:
-    """What a walk noticed on disk."""
+    """What a walk noticed on disk, or sealed data that is not as it was sealed."""
 
     kind: str
+    """Its class: `unreadable`, `damaged-metadata`, `unnameable`, `outside-container`, `outside-run`,
+    `symlink`, `changed-files`, `changed-size` or `rewritten`."""
     path: str
     """Relative to the base directory; what is not printable is escaped."""
     detail: str

@@ -177,7 +177,10 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter()?;
-            let options = RefreshOptions::new().all(all).measure(measure);
+            let options = RefreshOptions::new()
+                .all(all)
+                .measure(measure)
+                .sealed(measure);
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.refresh(&filter, options, watch)
             })?;

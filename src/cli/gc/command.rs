@@ -18,6 +18,7 @@ use crate::model::progress::Monitor;
 use crate::ops::gc::{GcPlan, GcRequest};
 use crate::ops::refresh::Question;
 use crate::registry::Registry;
+use crate::store::Notice;
 
 /// Plan what to remove, with a reason for every artifact, and carry the plan out
 ///
@@ -133,7 +134,8 @@ fn open(
     let report = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor)?;
     drop(monitor);
     context.findings(&report.findings);
-    let partly = !report.findings.is_empty();
+    let is_unread = |found: &Notice| !found.class.contradicts_seal();
+    let partly = report.findings.iter().any(is_unread);
     Ok((registry, request, partly))
 }
 

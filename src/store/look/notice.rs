@@ -36,6 +36,12 @@ pub enum NoticeClass {
     OutsideRun,
     /// A symbolic link to a folder, which is not followed.
     Symlink,
+    /// A sealed array has another number of files. Its row is as it was sealed.
+    ChangedFiles,
+    /// A sealed array has as many files, and other bytes. Its row is as it was sealed.
+    ChangedSize,
+    /// The metadata of a sealed array was written again. Its seal is void.
+    Rewritten,
 }
 
 impl NoticeClass {
@@ -49,7 +55,25 @@ impl NoticeClass {
             Self::OutsideContainer => "outside-container",
             Self::OutsideRun => "outside-run",
             Self::Symlink => "symlink",
+            Self::ChangedFiles => "changed-files",
+            Self::ChangedSize => "changed-size",
+            Self::Rewritten => "rewritten",
         }
+    }
+
+    /// Whether something could not be read, so that what is below it is unknown.
+    #[must_use]
+    pub fn is_unread(self) -> bool {
+        matches!(self, Self::Unreadable | Self::DamagedMetadata)
+    }
+
+    /// Whether sealed data is not as it was sealed.
+    #[must_use]
+    pub fn contradicts_seal(self) -> bool {
+        matches!(
+            self,
+            Self::ChangedFiles | Self::ChangedSize | Self::Rewritten
+        )
     }
 }
 
