@@ -90,7 +90,10 @@ impl Catalog {
                     continue;
                 };
                 // A seal is a word about the data, whatever others saw meanwhile.
-                if note.seal.is_none() && contradicts(&before, note.seen) {
+                let contradicts = note
+                    .seen
+                    .is_some_and(|seen| seen.contradicts_seal_of(&before));
+                if note.seal.is_none() && contradicts {
                     observed.contradicted.push(before.id);
                 } else if before.state == note.state || note.seal.is_some() {
                     let seal = note.seal.map_or(SealChange::Keep, SealChange::Set);
@@ -181,15 +184,6 @@ impl Catalog {
         journal.image(Side::After, &after)?;
         Ok(changed > 0)
     }
-}
-
-/// Whether data that was seen is otherwise than it was sealed.
-pub(super) fn contradicts(row: &Artifact, seen: Option<Observation>) -> bool {
-    let Some(seen) = seen.filter(|_| row.sealed_at.is_some()) else {
-        return false;
-    };
-    let is_another = |sealed| seen.size.is_some_and(|size| size != sealed);
-    row.written_at != Some(seen.written_at) || row.size.is_some_and(is_another)
 }
 
 impl Recorder<'_> {

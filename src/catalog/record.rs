@@ -13,7 +13,6 @@ use rusqlite::{CachedStatement, Statement, Transaction, params};
 use super::error::CatalogError;
 use super::journal::{COPY, INSERT_IMAGE, Journal};
 use super::lookup::BY_ID;
-use super::observe::contradicts;
 use super::rows::{self, Columns, References, key_columns, row_columns};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
@@ -276,7 +275,7 @@ impl Recorder<'_> {
     pub fn adopt(&mut self, found: &ScannedArtifact) -> Result<AdoptCounts, CatalogError> {
         let mut adopted = AdoptCounts::default();
         match self.at(&found.location)? {
-            Some(artifact) if contradicts(&artifact, Some(found.seen)) => {
+            Some(artifact) if found.seen.contradicts_seal_of(&artifact) => {
                 self.contradicted.push(artifact.id);
             }
             Some(artifact) => {

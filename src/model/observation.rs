@@ -1,5 +1,6 @@
 //! What a look at an artifact's data saw.
 
+use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::size::Size;
 
@@ -30,6 +31,16 @@ impl Observation {
             owner: None,
             is_link: false,
         }
+    }
+
+    /// Whether this is sealed data otherwise than it was sealed: written at another time, or with
+    /// other counts.
+    pub(crate) fn contradicts_seal_of(&self, row: &Artifact) -> bool {
+        let has_other_counts = match (row.size, self.size) {
+            (Some(counted), Some(seen)) => counted != seen,
+            _ => false,
+        };
+        row.sealed_at.is_some() && (row.written_at != Some(self.written_at) || has_other_counts)
     }
 
     /// Sets the counted bytes and files.
