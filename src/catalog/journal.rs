@@ -82,25 +82,8 @@ impl Catalog {
         })?;
         let agent = Cell::new(self.agent_id());
         let label = operation.action.activity();
-        let operate = |transaction: &Transaction<'_>| -> Result<T, E> {
-            let journal = Journal {
-                catalog: self,
-                transaction,
-                operation,
-                who,
-                agent: &agent,
-                after: match IS_OFF {
-                    true => (1, OperationHash::NONE),
-                    false => self.head_on(transaction)?,
-                },
-                images: Cell::new(0),
-                hasher: RefCell::new(Sha256::new()),
-                line: RefCell::default(),
-                detail: RefCell::default(),
-            };
-            let value = change(&journal)?;
-            journal.finish()?;
-            Ok(value)
+        let operate = |transaction: &Transaction<'_>| {
+            self.operate_within(transaction, operation, who, &agent, change)
         };
         let value = if durably {
             self.write_durably(label, operate)
@@ -109,6 +92,36 @@ impl Catalog {
         }?;
         // Only what was committed is there the next time.
         self.remember_agent(agent.get());
+        Ok(value)
+    }
+
+    /// Runs a change, with its history, within a transaction that the caller began. `agent`: the
+    /// number of its row in the catalog, once it has one.
+    pub(super) fn operate_within<T, E: From<CatalogError>>(
+        &self,
+        transaction: &Transaction<'_>,
+        operation: NewOperation<'_>,
+        who: &Agent,
+        agent: &Cell<Option<i64>>,
+        change: impl FnOnce(&Journal<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let journal = Journal {
+            catalog: self,
+            transaction,
+            operation,
+            who,
+            agent,
+            after: match IS_OFF {
+                true => (1, OperationHash::NONE),
+                false => self.head_on(transaction)?,
+            },
+            images: Cell::new(0),
+            hasher: RefCell::new(Sha256::new()),
+            line: RefCell::default(),
+            detail: RefCell::default(),
+        };
+        let value = change(&journal)?;
+        journal.finish()?;
         Ok(value)
     }
 

@@ -40,6 +40,7 @@ pub mod config;
 mod error;
 mod glob;
 mod history;
+mod inbox;
 mod intern;
 mod journal;
 mod lookup;
@@ -58,6 +59,7 @@ mod summary;
 mod undo;
 
 pub use error::CatalogError;
+pub use inbox::{Folded, Folding};
 pub use observe::{Observed, ObservedRow, Seal};
 pub use pins::{Bound, PinChange};
 pub use query::{RowRead, Selected};

@@ -178,7 +178,7 @@ impl Recorder<'_> {
     }
 
     /// Numbers of run, metric, dataset and parameters.
-    fn score_columns(&mut self, score: &Score) -> Result<[Value; 4], CatalogError> {
+    pub(super) fn score_columns(&mut self, score: &Score) -> Result<[Value; 4], CatalogError> {
         let run = self.intern(0, score.run.as_str())?.into();
         let metric = self.intern(3, score.metric.as_str())?.into();
         let dataset = match &score.dataset {

@@ -58,6 +58,8 @@ pub struct Recovery {
     pub undone: Vec<RemovalId>,
     /// Removals whose purge was finished.
     pub purged: Vec<RemovalId>,
+    /// Number of notes of the inbox that were folded into the catalog.
+    pub folded: u64,
     /// What could not be settled, as text.
     pub problems: Vec<String>,
 }

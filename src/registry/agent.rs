@@ -12,11 +12,9 @@ pub(super) fn agent() -> Agent {
         .collect();
     let job = JOBS.iter().find_map(|name| std::env::var(name).ok());
     let uid = nix::unistd::getuid();
-    let user = nix::unistd::User::from_uid(uid).ok().flatten();
     Agent {
         actor: Actor {
-            // A user without an entry in the user database goes by number.
-            user: user.map_or_else(|| uid.to_string(), |user| user.name),
+            user: user_name(uid.as_raw()),
             host: hostname(),
             pid: std::process::id(),
         },
@@ -24,6 +22,12 @@ pub(super) fn agent() -> Agent {
         job: job.filter(|job| !job.is_empty()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
+}
+
+/// The name of a user. One without an entry in the user database goes by number.
+pub(super) fn user_name(uid: u32) -> String {
+    let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
+    user.map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// The name of this host.

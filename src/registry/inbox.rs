@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::model::actor::Agent;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::note::{Note, NoteLine};
+use crate::ops::inbox::{self, InboxState};
 use crate::store::{Base, InboxWriter};
 
 /// Leaves notes in the inbox of a base directory: what a process wants to record, seal or score
@@ -40,21 +41,25 @@ impl Inbox {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) if the base directory cannot be used.
     pub fn open(base: impl AsRef<Path>) -> Result<Self> {
-        Ok(Self::of(Base::open(base.as_ref())?))
-    }
-
-    /// The inbox of an open base directory.
-    pub(crate) fn of(base: Base) -> Self {
-        Self {
-            base,
+        Ok(Self {
+            base: Base::open(base.as_ref())?,
             state: Mutex::new(State::new()),
-        }
+        })
     }
 
     /// The base directory, absolute.
     #[must_use]
     pub fn base(&self) -> &Path {
         self.base.path()
+    }
+
+    /// Returns what is in the inbox: notes that wait, and notes that could not be folded. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) if the inbox is no folder, or cannot be read.
+    pub fn state(&self) -> Result<InboxState> {
+        inbox::state(&self.base)
     }
 
     /// Leaves a note. It survives a power cut if this succeeds. In a forked child it goes into a

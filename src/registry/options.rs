@@ -13,6 +13,7 @@ use crate::catalog::{
 use crate::error::Result;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::progress::{Interrupt, Monitor, Silent};
+use crate::ops::inbox::Fold;
 use crate::ops::recover::{self, Recovery};
 use crate::store::{self, Base, FsKind};
 
@@ -304,6 +305,15 @@ impl Options {
             let now = registry.clock.now();
             let (catalog, base) = (&registry.catalog, &registry.base);
             registry.recovery = recover::recover(catalog, base, now, None)?;
+            let fold = Fold {
+                catalog,
+                base,
+                now,
+                user: &agent::user_name,
+            };
+            let folded = fold.fold()?;
+            registry.recovery.folded = folded.notes;
+            registry.recovery.problems.extend(folded.problems);
         }
         Ok(registry)
     }

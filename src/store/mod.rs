@@ -29,7 +29,7 @@ pub use dirs::{EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};
 pub use error::StorageError;
-pub use inbox::InboxWriter;
+pub use inbox::{Inbox, InboxFile, InboxWriter};
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
     best_links, escape, list_container, list_trashed_container, look_at, metadata_bytes,

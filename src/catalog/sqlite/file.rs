@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::backup::{Backup, Maker, ticking};
 use super::connection::{self, Access};
 use super::options::CatalogOptions;
-use super::queue::{self, WriteQueue};
+use super::queue::{self, Turn, WriteQueue};
 use super::{fork, migrate, reserve};
 use crate::catalog::error::CatalogError;
 use crate::model::actor::Agent;
@@ -115,7 +115,7 @@ impl Catalog {
         }
         let clock = &*self.options.clock;
         self.maker().before_migration(connection, clock, monitor)?;
-        let transaction = self.begin(connection)?;
+        let transaction = self.begin(connection, self.options.lock_timeout)?;
         if connection::is_behind(&self.path, &transaction)? {
             let migrate = || migrate::migrate(&transaction);
             ticking(monitor, Phase::Migrate, migrate)
@@ -326,16 +326,51 @@ impl Catalog {
         result
     }
 
+    /// The same, waiting no longer than `patience` for its turn.
+    pub(in crate::catalog) fn write_within<T, E: From<CatalogError>>(
+        &self,
+        patience: Duration,
+        operation: &'static str,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.require_writing()?;
+        let connection = self.take()?;
+        let patience = patience.min(self.options.lock_timeout);
+        let turn = self.queue.wait_at_most(patience, &*self.options.on_wait);
+        let result = turn
+            .map_err(E::from)
+            .and_then(|turn| self.write_in_turn(&turn, patience, operation, &connection, change));
+        self.give_back(connection);
+        result
+    }
+
     pub(super) fn write_on<T, E: From<CatalogError>>(
         &self,
         operation: &'static str,
         connection: &Connection,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        let _turn = self.queue.wait(&*self.options.on_wait)?;
+        let turn = self.queue.wait(&*self.options.on_wait)?;
+        self.write_in_turn(
+            &turn,
+            self.options.lock_timeout,
+            operation,
+            connection,
+            change,
+        )
+    }
+
+    fn write_in_turn<T, E: From<CatalogError>>(
+        &self,
+        _turn: &Turn,
+        patience: Duration,
+        operation: &'static str,
+        connection: &Connection,
+        change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
         // With the turn in hand: a rebuild holds it while it replaces the file.
         self.require_its_file()?;
-        let transaction = self.begin(connection)?;
+        let transaction = self.begin(connection, patience)?;
         let value = change(&transaction)?;
         transaction
             .commit()
@@ -344,7 +379,11 @@ impl Catalog {
     }
 
     /// Begins a write transaction. The turn is ours, so only other programs can be in the way.
-    fn begin<'a>(&self, connection: &'a Connection) -> Result<Transaction<'a>, CatalogError> {
+    fn begin<'a>(
+        &self,
+        connection: &'a Connection,
+        patience: Duration,
+    ) -> Result<Transaction<'a>, CatalogError> {
         let start = Instant::now();
         let mut is_reported = false;
         loop {
@@ -356,10 +395,10 @@ impl Catalog {
                         return Err(CatalogError::Interrupted { path });
                     }
                     let waited = start.elapsed();
-                    if waited >= self.options.lock_timeout {
+                    if waited >= patience {
                         return Err(CatalogError::LockTimeout {
                             path: self.path.clone(),
-                            waited: self.options.lock_timeout,
+                            waited: patience,
                             holder: Some("another program that has it open".to_owned()),
                         });
                     }

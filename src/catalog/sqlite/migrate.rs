@@ -17,7 +17,7 @@ mod embedded {
 }
 
 /// The newest version that this program knows.
-pub(crate) const NEWEST: i64 = 6;
+pub(crate) const NEWEST: i64 = 7;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -75,6 +75,7 @@ struct Lock {
 struct Patience<'a> {
     queue: &'a WriteQueue,
     on_wait: &'a OnWait,
+    timeout: Duration,
     start: Instant,
     is_reported: bool,
 }
@@ -96,11 +97,11 @@ impl Patience<'_> {
             });
         }
         let waited = self.start.elapsed();
-        let left = queue.timeout.saturating_sub(waited);
+        let left = self.timeout.saturating_sub(waited);
         if left.is_zero() {
             return Err(CatalogError::LockTimeout {
                 path: queue.catalog.clone(),
-                waited: queue.timeout,
+                waited: self.timeout,
                 holder: queue.holder(),
             });
         }
@@ -189,6 +190,18 @@ impl WriteQueue {
     /// [`CatalogError::LockTimeout`] after the queue's timeout, naming the holder;
     /// [`CatalogError::Interrupted`].
     pub(crate) fn wait(&self, on_wait: &OnWait) -> Result<Turn, CatalogError> {
+        self.wait_at_most(self.timeout, on_wait)
+    }
+
+    /// The same with a timeout of its own.
+    ///
+    /// # Errors
+    /// As [`WriteQueue::wait`].
+    pub(crate) fn wait_at_most(
+        &self,
+        timeout: Duration,
+        on_wait: &OnWait,
+    ) -> Result<Turn, CatalogError> {
         let turn = Lock::open(&self.turn)?;
         if self.is_in_slice() && turn.is_taken_at_once()? {
             return Ok(Turn {
@@ -196,7 +209,7 @@ impl WriteQueue {
                 _queue: None,
             });
         }
-        let turn = self.wait_in_line(turn, on_wait)?;
+        let turn = self.wait_in_line(turn, timeout, on_wait)?;
         *self.lock_slice() = Some(Instant::now());
         Ok(turn)
     }
@@ -210,10 +223,16 @@ impl WriteQueue {
         self.slice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wait_in_line(&self, turn: Lock, on_wait: &OnWait) -> Result<Turn, CatalogError> {
+    fn wait_in_line(
+        &self,
+        turn: Lock,
+        timeout: Duration,
+        on_wait: &OnWait,
+    ) -> Result<Turn, CatalogError> {
         let mut patience = Patience {
             queue: self,
             on_wait,
+            timeout,
             start: Instant::now(),
             is_reported: false,
         };

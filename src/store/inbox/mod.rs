@@ -19,13 +19,28 @@
 //! one name and of bounded size are read, by descriptors and without following a link, and the
 //! owner of a file is who wrote it.
 
+mod reader;
 mod writer;
 
+pub use reader::{Inbox, InboxFile};
 pub use writer::InboxWriter;
 
 /// The folder in the registry's folder.
 const INBOX: &str = "inbox";
+/// The folder in the inbox for files with a line that could not be folded.
+const REFUSED: &str = "refused";
 /// How the names of files with notes end.
 const SUFFIX: &str = ".jsonl";
 /// A process begins a new file beyond this size, and no larger file is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// The longest name of a file with notes, in bytes.
+const MAX_NAME: usize = 200;
+
+/// Whether a name is one that a file with notes may have.
+fn is_note_file(name: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    name.len() <= MAX_NAME
+        && name.ends_with(SUFFIX)
+        && !name.starts_with('.')
+        && name.bytes().all(fits)
+}

@@ -1,0 +1,398 @@
+//! Folding the inbox into the catalog: every open for writing does it, after recovery.
+//!
+//! For each file of the inbox:
+//!
+//! 1. read it, from where it was folded up to
+//! 2. in one transaction: each note as an operation of who left it, at the time that it was left;
+//!    then how far the file is folded
+//! 3. unlink the file if nothing was appended meanwhile; if a line was refused, set the file aside
+//!    in `inbox/refused/`
+//!
+//! A kill before the commit of 2 leaves the file and the catalog as they were; after it, the next
+//! fold finds nothing left to fold and goes on with 3. Two processes that fold at once both read
+//! the file, and one of them finds within its transaction that it is folded. A file whose process
+//! is alive may be unlinked: that process sees it and makes a new one.
+//!
+//! Notes are input. A line can record keys, which have valid names, and say of data that it is
+//! whole, not whole, or what it scored; the file's owner is who did it, whatever the line says,
+//! and a word about data of another user is refused. The number of files and bytes that one open
+//! looks at is bounded, and so is the time; the next one goes on.
+//!
+//! Locks: the turn to write, for each file; the wait for it is short, because the answer of a
+//! command that only reads must not wait for a writer that hangs. Then the notes stay.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use crate::catalog::{Catalog, CatalogError, Folded, Folding, Recorder, Seal};
+use crate::error::{Error, with_causes};
+use crate::model::actor::Agent;
+use crate::model::clock::Timestamp;
+use crate::model::key::Key;
+use crate::model::layout;
+use crate::model::note::{Note, NoteLine, SealNote};
+use crate::model::observation::Observation;
+use crate::model::operation::{Action, NewOperation};
+use crate::model::progress::Silent;
+use crate::model::score::Score;
+use crate::ops::refresh;
+use crate::store::{self, Base, Event, Inbox, InboxFile, Look, StorageError, WalkOptions};
+
+/// An open waits so long for its turn to fold.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// An open begins no further file after this time.
+const FOLD_AT_OPEN: Duration = Duration::from_secs(2);
+/// Entries of the inbox that are listed.
+const MOST_ENTRIES: usize = 10_000;
+/// Names of folded files that are looked for, to forget those that are gone.
+const MOST_FORGOTTEN: u32 = 1_000;
+
+/// The reason that an operation from the inbox has in the history.
+const REASON: &str = "from the inbox: the catalog could not be written then";
+
+/// What a fold did.
+#[derive(Debug, Default)]
+pub(crate) struct FoldReport {
+    /// Notes that were folded.
+    pub(crate) notes: u64,
+    /// What could not be folded, as text.
+    pub(crate) problems: Vec<String>,
+}
+
+impl FoldReport {
+    /// Reports the lines of a file that were refused: the first of them.
+    fn refuse(&mut self, path: &Path, refused: &[String]) {
+        let Some((first, others)) = refused.split_first() else {
+            return;
+        };
+        let more = match others.len() {
+            0 => String::new(),
+            1 => ", and one more line".to_owned(),
+            more => format!(", and {more} more lines"),
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        self.problems.push(format!(
+            "a note could not be folded: {first}{more}; the file is now {}",
+            path.with_file_name("refused").join(&*name).display()
+        ));
+    }
+}
+
+/// What a fold works with.
+pub(crate) struct Fold<'a> {
+    pub(crate) catalog: &'a Catalog,
+    pub(crate) base: &'a Base,
+    pub(crate) now: Timestamp,
+    /// The name of a user by number.
+    pub(crate) user: &'a dyn Fn(u32) -> String,
+}
+
+/// A complete line of a file.
+pub(super) struct Line<'a> {
+    pub(super) number: usize,
+    pub(super) text: &'a [u8],
+}
+
+impl Fold<'_> {
+    /// Folds what is in the inbox. Costs one system call if there is no inbox.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`]. What could not be folded otherwise is in the report, and stays.
+    pub(crate) fn fold(&self) -> Result<FoldReport, Error> {
+        let mut report = FoldReport::default();
+        match self.fold_all(&mut report) {
+            Ok(()) => Ok(report),
+            // A writer that hangs: the notes wait.
+            Err(Error::Catalog(CatalogError::LockTimeout { .. })) => Ok(report),
+            Err(error @ Error::Cancelled { .. }) => Err(error),
+            Err(error) => {
+                let error = with_causes(&error);
+                report
+                    .problems
+                    .push(format!("the inbox was not folded: {error}"));
+                Ok(report)
+            }
+        }
+    }
+
+    fn fold_all(&self, report: &mut FoldReport) -> Result<(), Error> {
+        let Some(inbox) = Inbox::open(self.base)? else {
+            return Ok(());
+        };
+        let listing = inbox.list(MOST_ENTRIES)?;
+        if listing.files.is_empty() {
+            return Ok(());
+        }
+        self.forget_gone(&inbox)?;
+        let deadline = Instant::now() + FOLD_AT_OPEN;
+        for name in &listing.files {
+            if Instant::now() >= deadline {
+                break;
+            }
+            match self.fold_file(&inbox, name, report) {
+                Ok(()) => {}
+                Err(error) if error.ends_all() => return Err(error),
+                Err(error) => {
+                    let path = inbox.path().join(name);
+                    report
+                        .problems
+                        .push(format!("{} was not folded: {error}", path.display()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Forgets files that were folded and are gone. That they are gone is durable first: a file
+    /// that a power cut brings back must be known.
+    fn forget_gone(&self, inbox: &Inbox) -> Result<(), Error> {
+        let names = self.catalog.folded_names(MOST_FORGOTTEN)?;
+        let gone: Vec<&String> = names.iter().filter(|name| !inbox.has(name)).collect();
+        if gone.is_empty() {
+            return Ok(());
+        }
+        inbox.sync()?;
+        self.catalog.fold(PATIENCE, |folding| {
+            gone.iter().try_for_each(|name| folding.forget(name))
+        })?;
+        Ok(())
+    }
+
+    fn fold_file(&self, inbox: &Inbox, name: &str, report: &mut FoldReport) -> Result<(), Error> {
+        let before = self.catalog.folded(name)?;
+        let file = match inbox.read(name) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(()),
+            // Nothing that a process of this program writes: it never becomes readable.
+            Err(error) if is_of_no_process(&error) => {
+                let error = with_causes(&error);
+                report.problems.push(format!("{error}; it was set aside"));
+                return Ok(inbox.set_aside(name)?);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        // Never so for a file that only this program writes; what is missing was folded.
+        if file.end < before.bytes {
+            return Ok(());
+        }
+        let (lines, rest) = lines_of(&file.content, before.bytes);
+        let mut after = Folded {
+            bytes: file.end - rest.len() as u64,
+            is_refused: before.is_refused,
+        };
+        let mut refused = Vec::new();
+        // Its process was killed in the middle: a half line stays one.
+        if !rest.is_empty() && file.is_settled {
+            after.bytes = file.end;
+            after.is_refused = true;
+            refused.push("its last line is cut off".to_owned());
+        }
+        if after != before {
+            let notes = self.read_notes(&file, &lines)?;
+            let is_first = self.catalog.fold(PATIENCE, |folding| {
+                if folding.folded(name)? != before {
+                    return Ok(false);
+                }
+                for note in &notes {
+                    match self.enter(folding, &file, note)? {
+                        Ok(()) => report.notes += 1,
+                        Err(reason) => refused.push(format!("line {}: {reason}", note.number)),
+                    }
+                }
+                after.is_refused |= !refused.is_empty();
+                folding.remember(name, after)?;
+                Ok::<_, Error>(true)
+            })?;
+            // Another process folded it in the meantime, and does the rest too.
+            if !is_first {
+                return Ok(());
+            }
+            report.refuse(&inbox.path().join(name), &refused);
+        }
+        if after.bytes < file.end {
+            return Ok(());
+        }
+        // Nothing is unlinked before what was folded is durable.
+        self.catalog.sync_log()?;
+        if inbox.finish(&file, after.is_refused)? && after.is_refused {
+            inbox.sync()?;
+            // So that it is folded again if it is corrected and put back.
+            self.catalog
+                .fold(PATIENCE, |folding| folding.forget(name))?;
+        }
+        Ok(())
+    }
+
+    /// Reads the notes of a file, and looks at the data that they are about.
+    fn read_notes(&self, file: &InboxFile, lines: &[Line<'_>]) -> Result<Vec<Read>, Error> {
+        let user = (self.user)(file.owner);
+        let mut notes: Vec<Read> = lines
+            .iter()
+            .map(|line| Read {
+                number: line.number,
+                note: NoteLine::parse(line.text)
+                    .map(|line| (line.agent(user.clone()), line))
+                    .map_err(|error| error.to_string()),
+                seen: None,
+            })
+            .collect();
+        let looks: Vec<Look> = notes
+            .iter()
+            .enumerate()
+            .filter_map(|(at, read)| {
+                let key = read.subject()?;
+                Some(Look {
+                    id: i64::try_from(at).ok()?,
+                    path: layout::canonical_location(key).path().into(),
+                    expected: refresh::subject(key.kind()),
+                })
+            })
+            .collect();
+        if looks.is_empty() {
+            return Ok(notes);
+        }
+        let mut seen: HashMap<i64, Observation> = HashMap::new();
+        store::look_at(self.base, WalkOptions::default(), &Silent, looks, |event| {
+            if let Event::Looked(at, Some(observation)) = event {
+                seen.insert(at, observation);
+            }
+            Ok::<_, Error>(())
+        })?;
+        for (at, read) in (0..).zip(&mut notes) {
+            read.seen = seen.get(&at).copied();
+        }
+        Ok(notes)
+    }
+
+    /// Enters a note into the catalog; gives the reason if it is refused.
+    fn enter(
+        &self,
+        folding: &mut Folding<'_>,
+        file: &InboxFile,
+        read: &Read,
+    ) -> Result<Result<(), String>, Error> {
+        let (who, line) = match &read.note {
+            Ok(note) => note,
+            Err(reason) => return Ok(Err(reason.clone())),
+        };
+        if line.at.0 < 0 {
+            return Ok(Err("its time is before 1970".to_owned()));
+        }
+        // A clock that is ahead, or a lie: nothing was left later than now.
+        let at = line.at.min(self.now);
+        let word = |action| NewOperation {
+            reason: Some(REASON),
+            ..NewOperation::new(action, at)
+        };
+        if read
+            .seen
+            .and_then(|seen| seen.owner)
+            .is_some_and(|owner| file.owner != 0 && owner != file.owner)
+        {
+            return Ok(Err("it is about data of another user".to_owned()));
+        }
+        let entered = match &line.note {
+            Note::Record(key) => folding.operate(who, word(Action::Record), |recorder| {
+                recorder.record(key).map(|_| Ok(()))
+            }),
+            Note::Score(score) => folding.operate(who, word(Action::Score), |recorder| {
+                let score = Score::from(score.clone());
+                recorder.score_unless_later(&score).map(Ok)
+            }),
+            Note::Seal(seal) => folding.operate(who, word(Action::Seal), |recorder| {
+                enter_seal(recorder, seal, read.seen, at)
+            }),
+            Note::Failed(key) => folding.operate(who, word(Action::Seal), |recorder| {
+                enter_failure(recorder, key, read.seen, at)
+            }),
+        };
+        match entered {
+            Ok(entered) => Ok(entered),
+            Err(error @ CatalogError::PathTaken { .. }) => Ok(Err(error.to_string())),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// Whether an error says that no process of this program wrote the file: it is no regular file, or
+/// larger than they become.
+fn is_of_no_process(error: &StorageError) -> bool {
+    match error {
+        StorageError::NotAFile { .. } | StorageError::Symlink { .. } => true,
+        StorageError::Io { source, .. } => source.kind() == std::io::ErrorKind::FileTooLarge,
+        _ => false,
+    }
+}
+
+/// A note of a file.
+struct Read {
+    number: usize,
+    note: Result<(Agent, NoteLine), String>,
+    /// What its data looks like, if it is about data.
+    seen: Option<Observation>,
+}
+
+impl Read {
+    /// The key of the data that the note is about.
+    fn subject(&self) -> Option<&Key> {
+        match &self.note.as_ref().ok()?.1.note {
+            Note::Seal(seal) => Some(&seal.key),
+            Note::Failed(key) => Some(key),
+            Note::Record(_) | Note::Score(_) => None,
+        }
+    }
+}
+
+/// Seals an artifact as its writer did, if its data is still what was sealed.
+fn enter_seal(
+    recorder: &mut Recorder<'_>,
+    note: &SealNote,
+    seen: Option<Observation>,
+    at: Timestamp,
+) -> Result<Result<(), String>, CatalogError> {
+    let Some(seen) = seen.filter(|seen| seen.written_at == note.written_at) else {
+        return Ok(Err(
+            "its data is not as it was when it was sealed".to_owned()
+        ));
+    };
+    let artifact = recorder.record(&note.key)?.artifact;
+    if artifact.sealed_at.is_none_or(|sealed| sealed <= at) {
+        let seal = Seal {
+            at,
+            content: note.content_hash,
+        };
+        recorder.observe_sealed(&artifact, seen.size(note.size()), seal)?;
+    }
+    Ok(Ok(()))
+}
+
+/// Notes what lies there of an artifact whose writer failed, and takes an older seal back.
+fn enter_failure(
+    recorder: &mut Recorder<'_>,
+    key: &Key,
+    seen: Option<Observation>,
+    at: Timestamp,
+) -> Result<Result<(), String>, CatalogError> {
+    let artifact = recorder.record(key)?.artifact;
+    if artifact.sealed_at.is_none_or(|sealed| sealed <= at) {
+        recorder.observe_changed(&artifact, seen)?;
+    }
+    Ok(Ok(()))
+}
+
+/// The complete lines of a file's content that begin at this byte or later, and what is behind the
+/// last newline.
+pub(super) fn lines_of(content: &[u8], from: u64) -> (Vec<Line<'_>>, &[u8]) {
+    let mut parts: Vec<&[u8]> = content.split(|&byte| byte == b'\n').collect();
+    let rest = parts.pop().unwrap_or_default();
+    let mut start = 0;
+    let mut lines = Vec::new();
+    for (text, number) in parts.into_iter().zip(1..) {
+        if start >= from {
+            lines.push(Line { number, text });
+        }
+        start += text.len() as u64 + 1;
+    }
+    (lines, rest)
+}

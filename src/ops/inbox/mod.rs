@@ -1,0 +1,8 @@
+//! The inbox: folding its notes into the catalog, and saying what is in it.
+
+mod fold;
+mod state;
+
+pub(crate) use fold::Fold;
+pub(crate) use state::state;
+pub use state::{InboxState, RefusedNotes};

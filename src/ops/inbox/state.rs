@@ -1,0 +1,73 @@
+//! What is in the inbox.
+
+use serde::Serialize;
+
+use super::fold::lines_of;
+use crate::error::Error;
+use crate::model::note::NoteLine;
+use crate::store::{Base, Inbox};
+
+/// Entries of a folder that are listed.
+const MOST_ENTRIES: usize = 10_000;
+/// Lines of a refused file that are listed.
+const MOST_LINES: usize = 10;
+
+/// What is in the inbox of a base directory.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct InboxState {
+    /// Names of the files whose notes wait for the next command that writes; the first 10,000.
+    pub waiting: Vec<String>,
+    /// Files with a note that could not be folded; the first 10,000.
+    pub refused: Vec<RefusedNotes>,
+    /// Names of entries that are not files of notes; they are left alone.
+    pub strangers: Vec<String>,
+}
+
+/// A file in `inbox/refused/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RefusedNotes {
+    /// Its name.
+    pub name: String,
+    /// What is wrong with its lines; the first 10. Empty if each is a note by itself: then the
+    /// catalog refused one, or the data that it is about is another.
+    pub problems: Vec<String>,
+}
+
+/// Reads what is in the inbox. Changes nothing.
+///
+/// # Errors
+/// [`Error`] if the inbox is no folder, or cannot be read.
+pub(crate) fn state(base: &Base) -> Result<InboxState, Error> {
+    let mut state = InboxState::default();
+    if let Some(inbox) = Inbox::open(base)? {
+        let listing = inbox.list(MOST_ENTRIES)?;
+        state.waiting = listing.files;
+        state.strangers = listing.strangers;
+    }
+    if let Some(inbox) = Inbox::open_refused(base)? {
+        let listing = inbox.list(MOST_ENTRIES)?;
+        for name in listing.files.into_iter().chain(listing.strangers) {
+            let problems = problems(&inbox, &name);
+            state.refused.push(RefusedNotes { name, problems });
+        }
+    }
+    Ok(state)
+}
+
+/// What is wrong with the lines of a refused file.
+fn problems(inbox: &Inbox, name: &str) -> Vec<String> {
+    let file = match inbox.read(name) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Vec::new(),
+        Err(error) => return vec![crate::error::with_causes(&error)],
+    };
+    let (lines, rest) = lines_of(&file.content, 0);
+    let faults = lines.iter().filter_map(|line| {
+        let error = NoteLine::parse(line.text).err()?;
+        Some(format!("line {}: {error}", line.number))
+    });
+    let torn = (!rest.is_empty()).then(|| "its last line is cut off".to_owned());
+    faults.chain(torn).take(MOST_LINES).collect()
+}

@@ -1,0 +1,252 @@
+//! Reading the inbox, and taking away what was folded.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, openat,
+    renameat, statat, unlinkat,
+};
+use rustix::io::{Errno, pread};
+
+use super::{INBOX, MAX_BYTES, REFUSED, is_note_file};
+use crate::model::name::REGISTRY_DIR;
+use crate::store::base::Base;
+use crate::store::dirs::{IfAbsent, descend, open_error, open_folder};
+use crate::store::error::StorageError;
+
+/// The inbox of a base directory, held open.
+#[derive(Debug)]
+pub struct Inbox {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+/// What is in the inbox.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct InboxListing {
+    /// Files with notes, sorted.
+    pub files: Vec<String>,
+    /// Names of other entries, sorted.
+    pub strangers: Vec<String>,
+    /// Whether there is more: the listing has a limit.
+    pub is_cut: bool,
+}
+
+/// A file of the inbox that was read.
+#[derive(Debug)]
+pub struct InboxFile {
+    file: OwnedFd,
+    name: String,
+    /// uid of its owner, who wrote it.
+    pub owner: u32,
+    /// What it holds.
+    pub content: Vec<u8>,
+    /// Whether nobody can have been in the middle of a line.
+    pub is_settled: bool,
+    /// Number of bytes that were read.
+    pub end: u64,
+}
+
+impl Inbox {
+    /// Opens the inbox; `None` if there is none.
+    ///
+    /// # Errors
+    /// [`StorageError`] if it is no folder, or cannot be opened.
+    pub fn open(base: &Base) -> Result<Option<Self>, StorageError> {
+        Self::at(base, Path::new(INBOX))
+    }
+
+    /// Opens the folder of refused files; `None` if there is none.
+    ///
+    /// # Errors
+    /// As [`Inbox::open`].
+    pub fn open_refused(base: &Base) -> Result<Option<Self>, StorageError> {
+        Self::at(base, &Path::new(INBOX).join(REFUSED))
+    }
+
+    fn at(base: &Base, name: &Path) -> Result<Option<Self>, StorageError> {
+        let path = Path::new(REGISTRY_DIR).join(name);
+        let fd = descend(base, &path, IfAbsent::ReturnNone)?;
+        Ok(fd.map(|fd| Self {
+            fd,
+            path: base.path().join(path),
+        }))
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Lists up to `most` entries.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it cannot be read.
+    pub fn list(&self, most: usize) -> Result<InboxListing, StorageError> {
+        let reading = |errno: Errno| StorageError::io("reading", &self.path, errno);
+        let fd = open_folder(&self.fd, ".").map_err(reading)?;
+        let mut listing = InboxListing::default();
+        for entry in rustix::fs::Dir::new(fd).map_err(reading)? {
+            let entry = entry.map_err(reading)?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if matches!(name.as_str(), "." | ".." | REFUSED) {
+                continue;
+            }
+            if listing.files.len() + listing.strangers.len() >= most {
+                listing.is_cut = true;
+                break;
+            }
+            match is_note_file(&name) {
+                true => listing.files.push(name),
+                false => listing.strangers.push(name),
+            }
+        }
+        listing.files.sort_unstable();
+        listing.strangers.sort_unstable();
+        Ok(listing)
+    }
+
+    /// Whether a file is there, whatever it is.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        // What cannot be looked at is there.
+        let found = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
+        !matches!(found, Err(Errno::NOENT))
+    }
+
+    /// Reads a file. `None` if it is gone.
+    ///
+    /// # Errors
+    /// - [`StorageError::NotAFile`] if it is no regular file, or has another name too.
+    /// - [`StorageError::Io`] if it is too large, or cannot be read.
+    pub fn read(&self, name: &str) -> Result<Option<InboxFile>, StorageError> {
+        let path = self.path.join(name);
+        let io = |operation, errno: Errno| StorageError::io(operation, &path, errno);
+        let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        // A lock needs a file open for writing on some file systems; reading does not.
+        let opened = openat(&self.fd, name, OFlags::RDWR | flags, Mode::empty());
+        let file = match opened {
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS) => {
+                openat(&self.fd, name, OFlags::RDONLY | flags, Mode::empty())
+            }
+            opened => opened,
+        };
+        let file = match file {
+            Ok(file) => file,
+            Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => {
+                return Err(StorageError::NotAFile { path });
+            }
+            Err(errno) => {
+                return Err(open_error(self.fd.as_fd(), name.as_ref(), &path, errno));
+            }
+        };
+        let is_locked = try_lock(&file);
+        let stat = fstat(&file).map_err(|errno| io("reading", errno))?;
+        let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if !is_regular || stat.st_nlink > 1 {
+            return Err(StorageError::NotAFile { path });
+        }
+        let size = size_of(&stat);
+        if size > MAX_BYTES {
+            return Err(io("reading", Errno::FBIG));
+        }
+        let content = read_all(&file, size).map_err(|errno| io("reading", errno))?;
+        if is_locked {
+            let _ = flock(&file, FlockOperation::Unlock);
+        }
+        Ok(Some(InboxFile {
+            file,
+            name: name.to_owned(),
+            owner: stat.st_uid,
+            end: content.len() as u64,
+            content,
+            is_settled: is_locked,
+        }))
+    }
+
+    /// Unlinks a file that was read, or sets it aside, unless more was appended meanwhile or
+    /// somebody is at it. Says whether it is gone.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it cannot be unlinked or moved.
+    pub fn finish(&self, read: &InboxFile, is_refused: bool) -> Result<bool, StorageError> {
+        let path = self.path.join(&read.name);
+        if !try_lock(&read.file) {
+            return Ok(false);
+        }
+        let at = statat(&self.fd, &read.name, AtFlags::SYMLINK_NOFOLLOW);
+        let gone = match (fstat(&read.file), at) {
+            (Ok(own), Ok(named))
+                if (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
+                    && size_of(&own) == read.end =>
+            {
+                match is_refused {
+                    true => self.set_aside(&read.name).map(|()| true),
+                    false => unlinkat(&self.fd, &read.name, AtFlags::empty())
+                        .map(|()| true)
+                        .map_err(|errno| StorageError::io("deleting", &path, errno)),
+                }
+            }
+            _ => Ok(false),
+        };
+        let _ = flock(&read.file, FlockOperation::Unlock);
+        gone
+    }
+
+    /// Moves an entry to the folder of refused files, under its own name.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if it cannot be moved, or its name is taken there.
+    pub fn set_aside(&self, name: &str) -> Result<(), StorageError> {
+        let path = self.path.join(REFUSED);
+        let io = |operation, errno: Errno| StorageError::io(operation, &path, errno);
+        match mkdirat(&self.fd, REFUSED, Mode::from_raw_mode(0o777)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(io("making", errno)),
+        }
+        let refused = open_folder(&self.fd, REFUSED)
+            .map_err(|errno| open_error(self.fd.as_fd(), REFUSED.as_ref(), &path, errno))?;
+        // A name holds 64 random bits: one that is taken is no accident, and nothing is replaced.
+        if statat(&refused, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            return Err(io("moving a file to", Errno::EXIST));
+        }
+        renameat(&self.fd, name, &refused, name).map_err(|errno| io("moving a file to", errno))?;
+        let _ = fsync(&refused);
+        Ok(())
+    }
+
+    /// Makes durable what was unlinked and moved.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if the sync fails.
+    pub fn sync(&self) -> Result<(), StorageError> {
+        fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
+    }
+}
+
+/// Takes the lock if it is free. False also on a file system without locks.
+fn try_lock(file: &OwnedFd) -> bool {
+    flock(file, FlockOperation::NonBlockingLockExclusive).is_ok()
+}
+
+fn size_of(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_size).unwrap_or(u64::MAX)
+}
+
+fn read_all(file: &OwnedFd, size: u64) -> Result<Vec<u8>, Errno> {
+    let mut content = vec![0; usize::try_from(size).unwrap_or_default()];
+    let mut filled = 0;
+    while filled < content.len() {
+        match pread(file, &mut content[filled..], filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    content.truncate(filled);
+    Ok(content)
+}
