@@ -181,7 +181,7 @@ impl Recorder<'_> {
     ///
     /// # Errors
     /// [`CatalogError`].
-    pub fn observe_sealed(
+    pub fn seal(
         &self,
         before: &Artifact,
         seen: Observation,

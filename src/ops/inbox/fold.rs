@@ -362,7 +362,7 @@ fn enter_seal(
             at,
             content: note.content_hash,
         };
-        recorder.observe_sealed(&artifact, seen.size(note.size()), seal)?;
+        recorder.seal(&artifact, seen.size(note.size()), seal)?;
     }
     Ok(Ok(()))
 }
