@@ -193,7 +193,7 @@ fn a_seal_holds_if_the_data_is_still_what_was_sealed() {
     assert_eq!(row.size.unwrap().files, 3);
 
     let registry = Registry::open(base.path()).unwrap();
-    registry.unseal(&[row.clone()]).unwrap();
+    registry.unseal(std::slice::from_ref(&row)).unwrap();
     drop(registry);
     let later = fs::File::options()
         .write(true)
