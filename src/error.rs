@@ -13,6 +13,7 @@ use crate::store::StorageError;
 
 /// Everything that a call of the registry can fail with.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// A name breaks the rules of names.
     #[error(transparent)]

@@ -85,6 +85,48 @@ fn the_public_api_is_the_one_that_is_kept() {
     );
 }
 
+/// Enums whose users must match every variant, and structs of public fields that will get no more:
+/// each says why in its documentation.
+const EXHAUSTIVE: [&str; 10] = [
+    "Decision",
+    "Direction",
+    "Entry",
+    "EntryKind",
+    "IterationRange",
+    "LocalArrayIdentifier",
+    "LocalContainerIdentifier",
+    "Presence",
+    "Side",
+    "Size",
+];
+
+#[test]
+fn every_public_type_can_grow_but_those_that_must_not() {
+    let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/public_api.txt");
+    let api = fs::read_to_string(kept).unwrap();
+    let has_fields = |path: &str| {
+        let field = format!("pub {path}::");
+        api.lines()
+            .any(|line| line.starts_with(&field) && line.contains(": "))
+    };
+    let mut closed = std::collections::BTreeSet::new();
+    for line in api.lines() {
+        let (path, is_open) = match (
+            line.strip_prefix("pub enum "),
+            line.strip_prefix("pub struct "),
+        ) {
+            (Some(path), _) => (path, true),
+            // A struct without public fields, and a tuple struct, are made by their constructors.
+            (_, Some(path)) => (path, !path.contains('(') && has_fields(path)),
+            _ => continue,
+        };
+        if is_open {
+            closed.extend(path.rsplit("::").next());
+        }
+    }
+    assert_eq!(closed, EXHAUSTIVE.into());
+}
+
 /// The lines that only the first text has, and those that only the second has.
 fn difference<'a>(expected: &'a str, found: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
     let only = |text: &'a str, other: &'a str| {

@@ -44,16 +44,7 @@ struct Rows {
 }
 
 fn tester() -> Agent {
-    Agent {
-        actor: Actor {
-            user: "tester".to_owned(),
-            host: "here".to_owned(),
-            pid: 1,
-        },
-        command: None,
-        job: None,
-        version: "0".to_owned(),
-    }
+    Agent::new(Actor::new("tester", "here", 1), "0")
 }
 
 impl Rows {

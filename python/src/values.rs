@@ -223,7 +223,7 @@ impl PyArtifact {
 
     #[getter]
     fn origin(&self) -> &'static str {
-        origin_name(self.0.origin)
+        self.0.origin.as_str()
     }
 
     #[getter]
@@ -296,7 +296,7 @@ impl PyArtifact {
             serde_json::to_string(&artifact.key).map_err(argument)?,
             artifact.id.0,
             artifact.state.as_str().to_owned(),
-            origin_name(artifact.origin).to_owned(),
+            artifact.origin.as_str().to_owned(),
             artifact.size.map(|size| (size.bytes.0, size.files)),
             (
                 artifact.recorded_at.0,
@@ -312,13 +312,6 @@ impl PyArtifact {
         );
         let maker = py.import("dalsegno._native")?.getattr("_artifact")?;
         (maker, (parts,)).into_pyobject(py)
-    }
-}
-
-fn origin_name(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Recorded => "recorded",
-        Origin::Scanned => "scanned",
     }
 }
 

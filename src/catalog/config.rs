@@ -78,6 +78,7 @@ fn read_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Dura
 
 /// A mistake in the text of a configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub struct ConfigError {
     /// Line and column, from 1 on.
     place: Option<(usize, usize)>,

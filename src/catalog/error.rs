@@ -152,7 +152,9 @@ pub enum CatalogError {
         /// The process that held the lock, if the system shows it.
         holder: Option<String>,
     },
-    /// The caller cancelled the call.
+    /// The caller cancelled the call. Hidden: a call of the library gives
+    /// [`Error::Cancelled`](crate::Error::Cancelled) instead.
+    #[doc(hidden)]
     #[error("interrupted while working with the catalog {}", .path.display())]
     Interrupted {
         /// Catalog file.

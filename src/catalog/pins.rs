@@ -74,6 +74,7 @@ pub enum Bound<'a> {
 
 /// What a change of a pin did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct PinChange {
     /// Whether the pin was made, or is gone.
     pub whole: bool,

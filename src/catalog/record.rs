@@ -57,6 +57,7 @@ pub(super) static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
 
 /// What a record call found or made.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Recorded {
     /// The artifact, as it is now.
     pub artifact: Artifact,

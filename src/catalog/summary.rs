@@ -19,7 +19,8 @@ use crate::model::size::{ByteCount, Total};
 use crate::retention::GroupKey;
 
 /// What one iteration of a run has, counting what is present.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct IterationRow {
     /// Run.
     pub run: String,
@@ -44,7 +45,8 @@ pub struct IterationRow {
 }
 
 /// What a run has.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct RunRow {
     /// Run.
     pub run: String,
@@ -67,6 +69,7 @@ pub struct RunRow {
 
 /// What [`Catalog::du`] sums by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum DuGroup {
     /// By run.
     Run,
@@ -81,7 +84,8 @@ pub enum DuGroup {
 }
 
 /// One line of disk use: what is present, and apart from it what is reserved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct DuRow {
     /// Run, if sums are by run or iteration.
     pub run: Option<String>,

@@ -79,12 +79,24 @@ impl FromStr for State {
 /// Where the key of a row comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Origin {
     /// A caller recorded the key.
     Recorded,
     /// A scan guessed the key from the path. A caller that records another key for the same path
     /// replaces it.
     Scanned,
+}
+
+impl Origin {
+    /// The name of the origin in text and JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recorded => "recorded",
+            Self::Scanned => "scanned",
+        }
+    }
 }
 
 /// An artifact: an array or a container that the catalog has a row for.

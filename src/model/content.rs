@@ -30,7 +30,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ContentHash(pub [u8; 32]);
 
-/// The type of an entry.
+/// The type of an entry. Exhaustive: the definition of the hash fixes it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
     /// A regular file.
@@ -39,7 +39,8 @@ pub enum EntryKind {
     Link,
 }
 
-/// A file or symbolic link of an artifact, with the hash of its content.
+/// A file or symbolic link of an artifact, with the hash of its content. Exhaustive: the definition
+/// of the hash fixes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// Path relative to the artifact's folder; empty if the artifact is a file.

@@ -15,7 +15,7 @@ use crate::model::key::Kind;
 use crate::model::name::{self, NameError};
 pub use crate::model::pattern::Pattern;
 
-/// A range of iterations, both ends included.
+/// A range of iterations, both ends included. Exhaustive: a range has two ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IterationRange {
     /// First iteration; `None` for no lower end.

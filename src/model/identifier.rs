@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 /// An array: a container and the dataset in it.
 ///
-/// `Display` gives `{container}/{dataset}`.
+/// `Display` gives `{container}/{dataset}`. Exhaustive: its fields are those of DaCapo's class.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LocalArrayIdentifier {
     /// Absolute path of the zarr or N5 container.
@@ -35,7 +35,7 @@ impl fmt::Display for LocalArrayIdentifier {
 
 /// A container: a zarr or N5 folder that holds arrays.
 ///
-/// `Display` gives the path.
+/// `Display` gives the path. Exhaustive: its field is that of DaCapo's class.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LocalContainerIdentifier {
     /// Absolute path of the container.

@@ -183,7 +183,7 @@ impl fmt::Display for Field {
     }
 }
 
-/// Whether the keys of a kind have a field.
+/// Whether the keys of a kind have a field. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Presence {
     /// Every key of the kind has it.

@@ -135,6 +135,7 @@ impl FromStr for Action {
 
 /// An operation that is about to be made.
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct NewOperation<'a> {
     /// What it does.
     pub action: Action,
@@ -229,7 +230,7 @@ pub struct Operation {
     pub path: Option<String>,
 }
 
-/// Whether an image is from before or after its operation.
+/// Whether an image is from before or after its operation. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Side {

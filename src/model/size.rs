@@ -17,7 +17,7 @@ impl fmt::Display for ByteCount {
     }
 }
 
-/// Bytes and files of one artifact.
+/// Bytes and files of one artifact. Exhaustive: quotas count these two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Size {
     /// Sum of the lengths of its files, not of their blocks on disk.
@@ -39,6 +39,7 @@ impl Size {
 /// A size that was not counted is unknown, never 0: `uncounted` is the number of such artifacts. If
 /// none was counted, `bytes` and `files` serialize to `null`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Total {
     /// Bytes of the counted artifacts.
     pub bytes: ByteCount,

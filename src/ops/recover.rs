@@ -52,7 +52,8 @@ const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
 const MOST_OF_OTHERS: usize = 16;
 
 /// What a recovery found and did.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Recovery {
     /// Removals and restores that were undone.
     pub undone: Vec<RemovalId>,
@@ -66,6 +67,7 @@ pub struct Recovery {
 
 /// What recovery has to settle, as seen without a lock.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Pending {
     /// Folders in the trash that the catalog has no open removal for, or with a restore in them.
     pub unsettled: Vec<RemovalId>,

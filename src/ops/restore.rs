@@ -41,6 +41,7 @@ use crate::store::{
 
 /// What to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RestoreTarget {
     /// Everything that a removal took and that is still in the trash.
     Removal(RemovalId),
@@ -51,7 +52,8 @@ pub enum RestoreTarget {
 }
 
 /// What a restore brought back.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct RestoreReport {
     /// Removals that something was restored from.
     pub removals: Vec<RemovalId>,

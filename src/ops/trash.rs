@@ -16,6 +16,7 @@ use crate::store::{Base, PurgeReport};
 
 /// What emptying the trash did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct EmptyReport {
     /// Removals that are purged completely.
     pub purged: Vec<RemovalId>,

@@ -18,6 +18,7 @@ use crate::store::Base;
 
 /// What an undo did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct UndoReport {
     /// Number of the operation that is undone.
     pub operation: i64,

@@ -15,6 +15,7 @@ use crate::ops::undo::{self, UndoReport};
 
 /// An artifact that was removed, and the state of its removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FormerArtifact {
     /// The row as it was.
     pub removed: RemovedArtifact,

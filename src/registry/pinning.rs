@@ -11,6 +11,7 @@ use crate::model::score::Score;
 
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PinSelection {
     /// What a filter selects. A filter that names only runs or iterations binds those, with all
     /// that is recorded there later; any other filter binds the artifacts that it selects now.

@@ -15,6 +15,7 @@ use crate::model::size::Size;
 
 /// A group of artifacts that keep rules compare with each other: one run, kind and dataset.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[non_exhaustive]
 pub struct GroupKey {
     /// Run.
     pub run: RunName,

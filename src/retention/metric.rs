@@ -17,7 +17,7 @@ pub struct Metric {
     direction: Direction,
 }
 
-/// Which values of a metric are the best.
+/// Which values of a metric are the best. Exhaustive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// The lowest.

@@ -13,7 +13,7 @@ use super::inventory::{GroupKey, in_order, takes_space};
 use crate::model::artifact::Artifact;
 use crate::model::size::Total;
 
-/// Whether an artifact stays or goes. There will be no third answer.
+/// Whether an artifact stays or goes. Exhaustive: there will be no third answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {

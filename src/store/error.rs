@@ -97,7 +97,9 @@ pub enum StorageError {
         /// What was found.
         detail: String,
     },
-    /// The monitor cancelled.
+    /// The monitor cancelled. Hidden: a call of the library gives
+    /// [`Error::Cancelled`](crate::Error::Cancelled) instead.
+    #[doc(hidden)]
     #[error("interrupted while looking at the data below {}", .path.display())]
     Interrupted {
         /// Base directory.

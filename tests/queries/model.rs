@@ -188,17 +188,17 @@ pub(crate) fn iterations(filter: &Filter, model: &[Artifact]) -> Vec<IterationRo
             if present.is_empty() {
                 continue;
             }
-            rows.push(IterationRow {
-                run: run.clone(),
-                iteration,
-                datasets: datasets.into_iter().collect(),
-                datasets_of_run: datasets_of_run.len() as u64,
-                complete: !datasets_of_run.is_empty() && having == datasets_of_run,
-                outputs,
-                predictions,
-                others: present.len() as u64 - outputs - predictions,
-                total: total(&present),
-            });
+            let mut row = IterationRow::default();
+            row.run = run.clone();
+            row.iteration = iteration;
+            row.datasets = datasets.into_iter().collect();
+            row.datasets_of_run = datasets_of_run.len() as u64;
+            row.complete = !datasets_of_run.is_empty() && having == datasets_of_run;
+            row.outputs = outputs;
+            row.predictions = predictions;
+            row.others = present.len() as u64 - outputs - predictions;
+            row.total = total(&present);
+            rows.push(row);
         }
     }
     rows
@@ -213,20 +213,20 @@ pub(crate) fn runs(filter: &Filter, model: &[Artifact]) -> Vec<RunRow> {
             .filter_map(|row| row.key.iteration())
             .collect();
         let number = |state| rows.iter().filter(|row| row.state == state).count() as u64;
-        RunRow {
-            run,
-            iterations: iterations.len() as u64,
-            last_iteration: iterations.last().copied(),
-            present: present.len() as u64,
-            reserved: number(State::Reserved),
-            missing: number(State::Missing),
-            last_written_at: rows
-                .iter()
-                .map(|row| row.written_at.unwrap_or(row.recorded_at))
-                .max()
-                .unwrap(),
-            total: total(&present),
-        }
+        let mut row = RunRow::default();
+        row.run = run;
+        row.iterations = iterations.len() as u64;
+        row.last_iteration = iterations.last().copied();
+        row.present = present.len() as u64;
+        row.reserved = number(State::Reserved);
+        row.missing = number(State::Missing);
+        row.last_written_at = rows
+            .iter()
+            .map(|row| row.written_at.unwrap_or(row.recorded_at))
+            .max()
+            .unwrap();
+        row.total = total(&present);
+        row
     };
     runs.into_iter().map(row).collect()
 }
@@ -241,19 +241,20 @@ pub(crate) fn du(filter: &Filter, group: DuGroup, model: &[Artifact]) -> Vec<DuR
         DuGroup::Iteration => (Some(run(row)), None, row.key.iteration(), None, None),
         DuGroup::Dataset => (None, None, None, dataset(row), None),
         DuGroup::Owner => (None, None, None, None, row.owner),
+        other => panic!("the model cannot group by {other:?}"),
     });
     let row = |((run, kind, iteration, dataset, owner), rows): (_, Vec<&Artifact>)| {
         let present: Vec<&Artifact> = rows.iter().filter(is_present).copied().collect();
-        DuRow {
-            run,
-            kind,
-            iteration,
-            dataset,
-            owner,
-            arrays: present.len() as u64,
-            reserved: (rows.len() - present.len()) as u64,
-            total: total(&present),
-        }
+        let mut row = DuRow::default();
+        row.run = run;
+        row.kind = kind;
+        row.iteration = iteration;
+        row.dataset = dataset;
+        row.owner = owner;
+        row.arrays = present.len() as u64;
+        row.reserved = (rows.len() - present.len()) as u64;
+        row.total = total(&present);
+        row
     };
     let mut rows: Vec<DuRow> = groups.into_iter().map(row).collect();
     rows.sort_by_key(|row| Reverse(row.total.bytes));

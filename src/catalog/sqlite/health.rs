@@ -36,6 +36,7 @@ const OPTIONS: [&str; 12] = [
 
 /// Settings and size of a catalog file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CatalogHealth {
     /// Version of the tables.
     pub schema: i64,
@@ -56,6 +57,7 @@ pub struct CatalogHealth {
 
 /// How much a catalog has of each thing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CatalogCounts {
     /// Artifacts.
     pub artifacts: u64,
@@ -83,9 +85,11 @@ pub struct CatalogCounts {
 
 /// The files of a catalog, as they are seen without opening one of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct CatalogFiles {
     /// What is at the path of the catalog.
-    pub stands: &'static str,
+    #[serde(rename = "stands")]
+    pub at_path: &'static str,
     /// Bytes of the file; `None` if there is no file.
     pub bytes: Option<u64>,
     /// Bytes of the log beside it; `None` if there is none.
@@ -102,7 +106,7 @@ impl CatalogFiles {
     #[must_use]
     pub fn of(path: &Path) -> Self {
         let found = std::fs::symlink_metadata(path);
-        let stands = match &found {
+        let at_path = match &found {
             Ok(metadata) if metadata.is_file() => "a file",
             Ok(metadata) if metadata.is_dir() => "a folder",
             Ok(metadata) if metadata.is_symlink() => "a symbolic link",
@@ -114,7 +118,7 @@ impl CatalogFiles {
         wal.push("-wal");
         let found = found.ok();
         Self {
-            stands,
+            at_path,
             bytes: found
                 .as_ref()
                 .filter(|metadata| metadata.is_file())

@@ -10,6 +10,7 @@ use crate::model::progress::{Interrupt, Monitor, Silent};
 
 /// What a commit promises.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Durability {
     /// A commit survives a power cut.
     #[default]

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
 
-use super::show::{Whole, origin};
+use super::show::Whole;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::render::{self, Record, or_empty};
@@ -79,7 +79,7 @@ fn csv(out: &mut impl Write, operation: &Operation, images: &[Image]) -> Result<
         };
         let side = std::iter::once(side.to_owned());
         let artifact = image.artifact.fields().into_iter().chain([
-            origin(&image.artifact).to_owned(),
+            image.artifact.origin.as_str().to_owned(),
             or_empty(image.artifact.owner),
         ]);
         row(out, fields.iter().cloned().chain(side).chain(artifact))?;

@@ -8,7 +8,7 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
 use crate::cli::render::{self, escape, or_dash};
-use crate::model::artifact::{Artifact, Origin};
+use crate::model::artifact::Artifact;
 use crate::model::operation::{Image, Operation, Side};
 
 /// Show everything about an operation: who, when, why, and each artifact before and after it
@@ -133,15 +133,7 @@ fn fields(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
         .filter(|(name, _)| !left_out.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), text(value)))
         .collect();
-    fields.push(("origin".to_owned(), origin(artifact).to_owned()));
+    fields.push(("origin".to_owned(), artifact.origin.as_str().to_owned()));
     fields.push(("owner".to_owned(), or_dash(artifact.owner)));
     Ok(fields)
-}
-
-/// Where the key of an artifact comes from.
-pub(super) fn origin(artifact: &Artifact) -> &'static str {
-    match artifact.origin {
-        Origin::Recorded => "recorded",
-        Origin::Scanned => "scanned",
-    }
 }

@@ -11,6 +11,7 @@ use crate::store::Notice;
 
 /// Classes of findings; their names are stable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum VerifyClass {
     /// SQLite finds the catalog's file damaged, or rows that name others that are not there.
     CatalogDamaged,
@@ -162,6 +163,7 @@ impl Serialize for VerifyClass {
 
 /// What a repair does about a finding. None of them touches data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Repair {
     /// Marks the row missing.
     MarkMissing,
@@ -208,6 +210,7 @@ impl Serialize for Repair {
 ///
 /// Serializes to the fields `class path artifact detail repair next`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct VerifyFinding {
     /// What kind of thing.
     pub class: VerifyClass,
@@ -245,6 +248,7 @@ impl Serialize for VerifyFinding {
 
 /// What a verification looked at and found.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct VerifyReport {
     /// Rows of the selection.
     pub rows: u64,

@@ -31,6 +31,7 @@ const REASON: &str = "verify --repair";
 
 /// What a repair did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
 pub struct RepairReport {
     /// Findings that are none any more.
     pub repaired: Vec<VerifyFinding>,

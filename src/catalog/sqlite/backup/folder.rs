@@ -30,6 +30,7 @@ pub(super) fn temporary_name() -> String {
 
 /// A backup of a catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Backup {
     /// The file.
     pub path: PathBuf,
