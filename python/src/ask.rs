@@ -136,10 +136,10 @@ pub(crate) enum Kept {
     For(f64),
 }
 
-/// Reads how long removed data is kept; nothing said is what the registry's configuration says.
-pub(crate) fn keep(kept: Option<Kept>, default: TrashKeep) -> PyResult<TrashKeep> {
+/// Reads how long removed data is kept.
+pub(crate) fn keep(kept: Option<Kept>) -> PyResult<TrashKeep> {
     Ok(match kept {
-        None => default,
+        None => TrashKeep::Configured,
         Some(Kept::Always(true)) => TrashKeep::UntilEmptied,
         Some(Kept::Always(false)) => TrashKeep::No,
         Some(Kept::For(length)) => TrashKeep::For(seconds(length)?),

@@ -248,8 +248,7 @@ pub(crate) fn _apply<'py>(
     whole(py, || {
         let registry = registry.get();
         let plan = PlanFile::parse(plan).map_err(|error| raise(py, &error))?;
-        let default = registry.run(py, None, |registry, _| Ok(registry.default_keep()))?;
-        let mut options = GcOptions::default().keep(ask::keep(keep, default)?);
+        let mut options = GcOptions::default().keep(ask::keep(keep)?);
         options.reason = reason;
         let report = registry.run(py, progress.as_ref(), move |registry, watch| {
             registry.apply_gc(&plan, &options, watch, |_| {})

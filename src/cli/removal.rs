@@ -25,21 +25,21 @@ pub(super) struct TrashFlags {
 }
 
 impl TrashFlags {
-    /// How long the data can be restored: by the flags, else by the configuration.
-    pub(super) fn keep(self, registry: &Registry) -> TrashKeep {
+    /// How long the data can be restored.
+    pub(super) fn keep(self) -> TrashKeep {
         match self.trash_for {
             Some(time) => TrashKeep::For(time),
             None if self.trash => TrashKeep::UntilEmptied,
             None if self.no_trash => TrashKeep::No,
-            None => registry.default_keep(),
+            None => TrashKeep::Configured,
         }
     }
 }
 
 /// Where removed data goes, as a phrase.
-pub(super) fn destination(keep: TrashKeep) -> String {
-    match keep {
-        TrashKeep::No => "for good".to_owned(),
+pub(super) fn destination(registry: &Registry, keep: TrashKeep) -> String {
+    match registry.resolve_keep(keep) {
+        TrashKeep::No | TrashKeep::Configured => "for good".to_owned(),
         TrashKeep::UntilEmptied => "into the trash".to_owned(),
         TrashKeep::For(time) => format!("into the trash for {}", length(time)),
     }

@@ -123,7 +123,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
             _ => Ok(()),
         };
     }
-    let keep = command.trash.keep(&registry);
+    let keep = command.trash.keep();
     let options = RemoveOptions {
         reason: command.reason.clone(),
         keep,
@@ -137,12 +137,12 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         return show_plan(context, &registry, &plan, &bound, format);
     }
     if !command.yes {
-        ask(context, &plan, keep)?;
+        ask(context, &registry, &plan, keep)?;
     }
     let monitor = context.monitor();
     let report = registry.remove_planned(&plan, &options, &monitor)?;
     drop(monitor);
-    say(context, &report, &plan, keep, format)?;
+    say(context, &report, &plan, format)?;
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
     if report.skipped.is_empty() && is_unlinked {
         Ok(())
@@ -239,7 +239,12 @@ fn names(all: impl ExactSizeIterator<Item = String>) -> Vec<String> {
 }
 
 /// Asks on the terminal whether to carry out a plan.
-fn ask(context: &Context, plan: &RemovalPlan, keep: TrashKeep) -> Result<(), Failure> {
+fn ask(
+    context: &Context,
+    registry: &Registry,
+    plan: &RemovalPlan,
+    keep: TrashKeep,
+) -> Result<(), Failure> {
     let mut text = String::new();
     for line in names(plan.items.iter().map(|item| item.path.clone())) {
         text.push_str(&format!("{line}\n"));
@@ -247,7 +252,7 @@ fn ask(context: &Context, plan: &RemovalPlan, keep: TrashKeep) -> Result<(), Fai
     for line in remarks(plan) {
         text.push_str(&format!("{line}\n"));
     }
-    let destination = destination(keep);
+    let destination = destination(registry, keep);
     text.push_str(&format!("Remove {} {destination}? [y/N] ", summary(plan)));
     confirm(
         context,
@@ -262,7 +267,6 @@ fn say(
     context: &mut Context,
     report: &RemovalReport,
     plan: &RemovalPlan,
-    keep: TrashKeep,
     format: Format,
 ) -> Result<(), Failure> {
     render::write_json(context, format, "removal", report)?;
@@ -291,7 +295,7 @@ fn say(
     ));
     match &report.purge {
         Some(purge) => report_purge(context, purge),
-        None if keep != TrashKeep::No && report.moved > 0 => {
+        None if report.moved > 0 => {
             let hint = format!("restore it with: dalsegno restore {id}");
             context.say(&context.with_base(&hint));
         }

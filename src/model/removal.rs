@@ -172,13 +172,28 @@ impl Serialize for RemovedArtifact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum TrashKeep {
-    /// Not at all: it is unlinked as soon as the removal is committed.
+    /// As `trash.keep` of the registry's `config.toml` says; not at all if it does not say.
     #[default]
+    Configured,
+    /// Not at all: it is unlinked as soon as the removal is committed.
     No,
     /// For this long; the first open for writing after that unlinks it.
     For(Duration),
     /// Until a call empties the trash.
     UntilEmptied,
+}
+
+impl TrashKeep {
+    /// What this means where the configuration says `configured`; never
+    /// [`Configured`](Self::Configured).
+    #[must_use]
+    pub(crate) fn resolve(self, configured: Option<Duration>) -> Self {
+        match (self, configured) {
+            (Self::Configured, Some(time)) => Self::For(time),
+            (Self::Configured, None) => Self::No,
+            (keep, _) => keep,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -17,10 +17,11 @@ use crate::ops::target::Target;
 use crate::ops::trash::{self, EmptyReport};
 
 impl Registry {
-    /// How long removed data is kept unless a call says otherwise: `trash.keep` of `config.toml`.
+    /// Returns what a removal with this setting does: [`TrashKeep::Configured`] is looked up in
+    /// `trash.keep` of `config.toml`.
     #[must_use]
-    pub fn default_keep(&self) -> TrashKeep {
-        self.keep.map_or(TrashKeep::No, TrashKeep::For)
+    pub fn resolve_keep(&self, keep: TrashKeep) -> TrashKeep {
+        keep.resolve(self.keep)
     }
 
     /// Returns what opening the registry had to recover after a crash.
@@ -69,6 +70,7 @@ impl Registry {
             catalog: &self.catalog,
             base: &self.base,
             has_folder: self.has_folder,
+            keep: self.keep,
             now: self.clock.now(),
             monitor,
         }
@@ -134,16 +136,12 @@ impl Registry {
         self.remove_artifacts(self.to_remove(target)?, options, monitor)
     }
 
-    /// Removes an artifact, and keeps its data in the trash for as long as the configuration says.
+    /// Removes an artifact with default options, without progress.
     ///
     /// # Errors
     /// As [`Registry::remove_target`].
     pub fn remove_artifact(&self, target: &Target) -> Result<RemovalReport> {
-        let options = RemoveOptions {
-            keep: self.default_keep(),
-            ..RemoveOptions::default()
-        };
-        self.remove_target(target, &options, &Silent)
+        self.remove_target(target, &RemoveOptions::default(), &Silent)
     }
 
     /// Returns the removals whose data is in the trash, oldest first.

@@ -88,6 +88,15 @@ pub enum PolicyError {
         /// The kind.
         kind: Kind,
     },
+    /// The filter of a request selects by what the rules select by.
+    #[error(
+        "the filter of the request selects by {part}, which is left to the rules: select by {part} \
+         in the policy"
+    )]
+    FilterIgnored {
+        /// The part of the filter.
+        part: &'static str,
+    },
     /// A metric cannot be read.
     #[error("\"{}\" is not a metric: {why}; write NAME:min or NAME:max, such as voi:min", .text.escape_debug())]
     Metric {
@@ -111,7 +120,8 @@ impl PolicyError {
             | Self::IterationTwice { .. }
             | Self::WithinNotSelected { .. }
             | Self::WithApart { .. }
-            | Self::WithRanked { .. } => "policy-useless-rule",
+            | Self::WithRanked { .. }
+            | Self::FilterIgnored { .. } => "policy-useless-rule",
             Self::Metric { .. } => "policy-metric",
         }
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
@@ -362,4 +363,23 @@ fn what_was_written_within_the_hour_stays_whatever_the_rules() {
     scan(&registry);
     let plan = registry.plan_gc(&keep_last(1)).unwrap();
     assert_eq!(removed(&plan), [prediction(1), prediction(4)]);
+}
+
+#[test]
+fn a_filter_of_which_a_part_would_be_ignored_is_refused() {
+    let (_folder, registry) = runs();
+    for (of, part) in [
+        (of_kinds(&[Kind::Output]), "kind"),
+        (Filter::default().iterations([9000.into()]), "iteration"),
+        (Filter::default().older_than(days(1)), "age"),
+        (Filter::default().states([State::Present]), "state"),
+    ] {
+        let request = keep_last(1).of(of);
+        let error = registry.plan_gc(&request).unwrap_err();
+        assert_eq!(error.code(), "policy-useless-rule");
+        assert!(error.to_string().contains(&format!("selects by {part}")));
+        let id = registry.select(&Filter::default()).unwrap()[0].id;
+        let explained = registry.explain_gc(&request, id).unwrap_err();
+        assert_eq!(explained.to_string(), error.to_string());
+    }
 }

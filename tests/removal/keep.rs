@@ -4,10 +4,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use dalsegno::RemoveOptions;
 use dalsegno::model::clock::Timestamp;
+use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::{RemovalState, TrashKeep};
+use dalsegno::retention::{Limits, Policy};
+use dalsegno::{GcOptions, GcRequest, GcRules, RefreshOptions, RemoveOptions};
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::{NOW, array, base, is_trash_empty, kept, open_at, paths, target};
@@ -33,7 +35,7 @@ fn states(registry: &Registry) -> Vec<RemovalState> {
 fn without_a_word_nothing_is_kept() {
     let (folder, registry) = base();
     array(&registry, ARRAY);
-    assert_eq!(registry.default_keep(), TrashKeep::No);
+    assert_eq!(registry.resolve_keep(TrashKeep::Configured), TrashKeep::No);
     let report = registry.remove_artifact(&target(ARRAY)).unwrap();
     assert!(report.purge.unwrap().is_done);
     assert!(is_trash_empty(folder.path()));
@@ -49,7 +51,7 @@ fn the_configuration_keeps_and_the_first_open_after_that_purges() {
     keep_for(folder.path(), "72h");
     let registry = open_at(folder.path(), NOW);
     assert_eq!(
-        registry.default_keep(),
+        registry.resolve_keep(TrashKeep::Configured),
         TrashKeep::For(Duration::from_secs(72 * 3600))
     );
     let report = registry.remove_artifact(&target(ARRAY)).unwrap();
@@ -190,4 +192,48 @@ fn what_a_power_cut_brings_back_of_a_purge_is_purged_again() {
     assert!(is_trash_empty(folder.path()));
     let removal = registry.removal(&id).unwrap().unwrap();
     assert_eq!(removal.state, RemovalState::Purged);
+}
+
+#[test]
+fn every_removal_with_default_options_follows_the_configuration() {
+    let paths: Vec<String> = (1..=4)
+        .map(|at| format!("r/validation.zarr/{at}/a/prediction"))
+        .collect();
+    let (folder, registry) = base();
+    for path in &paths {
+        array(&registry, path);
+    }
+    drop(registry);
+    keep_for(folder.path(), "72h");
+    let registry = open_at(folder.path(), NOW);
+    let options = RemoveOptions::default();
+    registry.remove_artifact(&target(&paths[0])).unwrap();
+    registry
+        .remove_target(&target(&paths[1]), &options, &Silent)
+        .unwrap();
+    let third = Filter::default().iterations([3.into()]);
+    registry.remove_many(&third, &options, &Silent).unwrap();
+    let policy = Policy::default()
+        .limit(Limits::default().max_files(1))
+        .allow_empty_group(true);
+    let request = GcRequest::new(Filter::default(), GcRules::Policy(policy));
+    let later = open_at(folder.path(), hours(2));
+    let measure = RefreshOptions::new().measure(true);
+    later.refresh(&Filter::default(), measure, &Silent).unwrap();
+    let plan = later.plan_gc(&request).unwrap();
+    let report = later
+        .apply_gc(&plan.file, &GcOptions::default(), &Silent, |_| {})
+        .unwrap();
+    assert_eq!((report.artifacts, report.purge), (1, None));
+    assert_eq!(states(&registry), [RemovalState::Kept; 4]);
+    let trash = registry.trash().unwrap();
+    assert!(trash.iter().all(|removal| removal.purge_after.is_some()));
+
+    let now = registry.restore(&RestoreTarget::Path(paths[0].clone().into()));
+    assert_eq!(now.unwrap().artifacts.len(), 1);
+    let at_once = RemoveOptions::default().keep(TrashKeep::No);
+    let report = registry
+        .remove_target(&target(&paths[0]), &at_once, &Silent)
+        .unwrap();
+    assert!(report.purge.unwrap().is_done);
 }

@@ -46,9 +46,8 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
-            let default = self.quick(py, |registry| Ok(registry.default_keep()))?;
             let mut options = RemoveOptions::default()
-                .keep(ask::keep(how.keep, default)?)
+                .keep(ask::keep(how.keep)?)
                 .keep_going(how.keep_going)
                 .force_pinned(how.force_pinned)
                 .ignore_best_links(how.ignore_best_links);

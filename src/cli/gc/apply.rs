@@ -64,7 +64,7 @@ fn carry_out(
         };
         return write(context, &report, format);
     }
-    let keep = command.trash.keep(registry);
+    let keep = command.trash.keep();
     if !command.yes {
         let artifacts = count(plan.items.len(), "artifact");
         let total = total_text(&plan.total());
@@ -75,7 +75,7 @@ fn carry_out(
                 plan.id,
                 render::short_time(plan.made_at),
                 plan.policy,
-                destination(keep)
+                destination(registry, keep)
             ),
             "nothing was removed",
             "see the plan with: dalsegno gc …; carry it out with: dalsegno gc … --apply \

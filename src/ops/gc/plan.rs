@@ -46,6 +46,7 @@ pub(crate) fn plan(
     request: &GcRequest,
     now: Timestamp,
 ) -> Result<GcPlan, Error> {
+    request.check()?;
     let reader = &Reader {
         catalog,
         base,
@@ -94,6 +95,7 @@ pub(crate) fn explain(
     id: ArtifactId,
     now: Timestamp,
 ) -> Result<Option<Explanation>, Error> {
+    request.check()?;
     let reader = &Reader {
         catalog,
         base,

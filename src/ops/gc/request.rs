@@ -5,7 +5,7 @@ use std::fmt;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::retention::NamedPolicy;
-use crate::retention::{Policy, RunPolicy};
+use crate::retention::{Policy, PolicyError, RunPolicy};
 
 /// The rules of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub enum GcRules {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GcRequest {
-    /// Runs, datasets, parameters and owners to decide on. Kinds, iterations and age come from the
-    /// rules; those of the filter are ignored, except the kinds if the rules are for whole runs.
+    /// What to decide on. Kinds are those of the rules, and so are iterations and age if the rules
+    /// are a policy: a filter that selects by them is refused. Rules for whole runs have none, so
+    /// for them the filter may select by anything.
     pub of: Filter,
     /// The rules to apply.
     pub rules: GcRules,
@@ -82,6 +83,25 @@ impl GcRequest {
     pub fn words(mut self, words: impl Into<String>) -> Self {
         self.words = words.into();
         self
+    }
+
+    /// Refuses a filter of which a part would be ignored.
+    ///
+    /// # Errors
+    /// [`PolicyError::FilterIgnored`] with that part.
+    pub(super) fn check(&self) -> Result<(), PolicyError> {
+        let is_policy = matches!(self.rules, GcRules::Policy(_));
+        let is_for_runs = matches!(self.rules, GcRules::Runs(_));
+        let ignored = [
+            ("kind", !is_for_runs && !self.of.kinds.is_empty()),
+            ("iteration", is_policy && !self.of.iterations.is_empty()),
+            ("age", is_policy && self.of.older_than.is_some()),
+            ("state", is_policy && !self.of.states.is_empty()),
+        ];
+        match ignored.into_iter().find(|(_, is_ignored)| *is_ignored) {
+            Some((part, _)) => Err(PolicyError::FilterIgnored { part }),
+            None => Ok(()),
+        }
     }
 
     /// The selections that the rules decide on: a plan trusts what the catalog knows of them.

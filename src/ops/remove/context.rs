@@ -1,10 +1,13 @@
 //! What a removal works with.
 
+use std::time::Duration;
+
 use super::plan::PlannedItem;
-use crate::catalog::{Catalog, CatalogError};
+use crate::catalog::{Catalog, CatalogError, OpenRemoval};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::progress::Monitor;
+use crate::model::removal::{RemovalState, TrashKeep};
 use crate::store::{Base, TrashItem};
 
 /// Everything that a removal works with.
@@ -14,11 +17,23 @@ pub(crate) struct Removing<'a> {
     pub(crate) base: &'a Base,
     /// Whether the base directory has the registry's folder, which holds the trash.
     pub(crate) has_folder: bool,
+    /// How long the configuration keeps removed data; `None` if it does not say.
+    pub(crate) keep: Option<Duration>,
     pub(crate) now: Timestamp,
     pub(crate) monitor: &'a dyn Monitor,
 }
 
 impl Removing<'_> {
+    /// State of a removal that moved data, at its commit.
+    pub(super) fn state_of(&self, keep: TrashKeep) -> OpenRemoval {
+        let (state, purge_after) = match keep.resolve(self.keep) {
+            TrashKeep::UntilEmptied => (RemovalState::Kept, None),
+            TrashKeep::For(time) => (RemovalState::Kept, Some(self.now.plus(time))),
+            TrashKeep::No | TrashKeep::Configured => (RemovalState::Purging, None),
+        };
+        OpenRemoval { state, purge_after }
+    }
+
     /// Refuses to remove without a place for the trash.
     pub(super) fn require_folder(&self) -> Result<(), Error> {
         match self.has_folder {

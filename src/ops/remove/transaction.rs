@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::model::artifact::State;
 use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
-use crate::model::removal::{RemovalId, RemovalState, TrashKeep};
+use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::Total;
 use crate::ops::recover;
 use crate::store::{
@@ -88,7 +88,8 @@ pub(crate) fn remove(
         }
     }
     drop_empty(on.catalog, on.base, &done.taken, on.monitor);
-    if options.keep == TrashKeep::No && done.folder.is_some() {
+    let is_kept = on.state_of(options.keep).state == RemovalState::Kept;
+    if !is_kept && done.folder.is_some() {
         // The removal is committed: a purge that fails is continued later and is no error here.
         let purged = purge(on.catalog, on.base, &id, on.now, None, on.monitor);
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
@@ -215,26 +216,12 @@ fn take(
     } else {
         None
     };
-    let open = match (has_data, options.keep) {
-        (false, _) => OpenRemoval {
+    let open = match has_data {
+        true => on.state_of(options.keep),
+        false => OpenRemoval {
             state: RemovalState::Purged,
             purge_after: None,
         },
-        (true, TrashKeep::No) => OpenRemoval {
-            state: RemovalState::Purging,
-            purge_after: None,
-        },
-        (true, TrashKeep::UntilEmptied) => OpenRemoval {
-            state: RemovalState::Kept,
-            purge_after: None,
-        },
-        (true, TrashKeep::For(time)) => {
-            let purge_after = Some(on.now.plus(time));
-            OpenRemoval {
-                state: RemovalState::Kept,
-                purge_after,
-            }
-        }
     };
     change.begin_removal(id, on.now, change.actor(), reason, &open)?;
     for checked in checked {
