@@ -9,18 +9,9 @@
 //! [`ArrayStore`] or [`Registry::record`], [`Registry::scan`], [`Registry::list`],
 //! [`Registry::iterations`].
 //!
-//! # Files on disk
-//! | in the base directory | what |
-//! |---|---|
-//! | `.dalsegno/catalog.sqlite3` (`-wal`, `-shm`) | the catalog |
-//! | `.dalsegno/catalog.sqlite3.queue`, `.turn` | locks: who writes next, who writes now |
-//! | `.dalsegno/backups/` | copies of the catalog: before a migration, and daily before a removal |
-//! | `.dalsegno/catalog.sqlite3.damaged-*` | damaged catalogs that a rebuild renamed |
-//! | `.dalsegno/inbox/` | notes of processes that could not write the catalog |
-//! | `.dalsegno/trash/<removal>/` | removed data that is not unlinked yet, and its manifest |
-//! | `.dalsegno/config.toml` | which registry this is, where the catalog is, how long the trash keeps, policies |
-//! | `.dalsegno.new-*` | a registry that is being made, or whose making was killed |
-//! | everything else | the runs' own |
+//! The folder `.dalsegno` in the base directory holds the catalog, its backups, locks, trash and
+//! configuration; the chapter on files of the documentation lists them. Everything else in the base
+//! directory belongs to the runs.
 
 #![forbid(unsafe_code)]
 // Types that only `testing` hands out are internal and may do without.

@@ -166,7 +166,8 @@ impl Catalog {
     /// Gives an operation with its images; `None` if there is no such one.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn operation(&self, id: i64) -> Result<Option<(Operation, Vec<Image>)>, CatalogError> {
         self.read_with(|connection| {
             let sql = |error| self.sql("reading history", error);
@@ -183,7 +184,8 @@ impl Catalog {
     /// Numbers of the artifacts that are or were at a place.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn ever_at(&self, location: &Location) -> Result<Vec<ArtifactId>, CatalogError> {
         let array = location.array.as_deref().unwrap_or_default();
         self.read("reading history", |connection| {
@@ -256,7 +258,8 @@ impl Catalog {
     /// The hash of the last operation, and its number; `None` if there is none yet.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn head(&self) -> Result<Option<(i64, OperationHash)>, CatalogError> {
         let (next, hash) = self.read_with(|connection| self.head_on(connection))?;
         Ok((next > 1).then_some((next - 1, hash)))
@@ -265,7 +268,8 @@ impl Catalog {
     /// The number that the next operation gets.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn next_operation(&self) -> Result<i64, CatalogError> {
         self.read_with(|connection| self.head_on(connection))
             .map(|(next, _)| next)

@@ -58,6 +58,7 @@ impl Recorder<'_> {
 
     /// The number of a string in table `table` of [`INTERN`].
     pub(super) fn intern(&mut self, table: usize, text: &str) -> Result<i64, CatalogError> {
+        // A cache for this transaction only: a rollback would leave ids of rows that do not exist.
         if let Some(&id) = self.strings[table].get(text) {
             return Ok(id);
         }
@@ -109,6 +110,7 @@ fn find_or_insert(
 ) -> rusqlite::Result<i64> {
     match find(transaction, select, text)? {
         Some(id) => Ok(id),
+        // No other writer can insert it in between: the transaction holds the write lock.
         None => transaction.prepare_cached(insert)?.insert(values),
     }
 }

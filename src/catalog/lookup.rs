@@ -109,7 +109,8 @@ impl Catalog {
     /// Gives the artifacts of a container, itself included, and of containers in it.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn in_container(&self, container: &str) -> Result<Vec<Artifact>, CatalogError> {
         self.read_with(|connection| self.in_container_on(connection, container))
     }
@@ -145,7 +146,8 @@ impl Catalog {
     /// further than `most`.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn count_in_container(&self, container: &str, most: usize) -> Result<usize, CatalogError> {
         let (first, end) = below(container);
         self.read("counting", |connection| {

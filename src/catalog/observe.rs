@@ -74,7 +74,8 @@ impl Catalog {
     /// contradicts one is only reported.
     ///
     /// # Errors
-    /// [`CatalogError`]; then nothing is noted.
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise. Nothing is noted then.
     pub fn observe(
         &self,
         operation: NewOperation<'_>,
@@ -191,7 +192,8 @@ impl Recorder<'_> {
     /// changed anything.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn observe(
         &self,
         before: &Artifact,
@@ -219,7 +221,8 @@ impl Recorder<'_> {
     /// sizes and times say.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn observe_changed(
         &self,
         before: &Artifact,

@@ -16,8 +16,8 @@ use crate::model::key::Key;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinError, PinName, PinScope};
 
-/// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration. One
-/// whose row is not there binds all the same, so the joins are outer ones.
+/// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration. A
+/// binding whose pin has no row still binds, so the joins are outer ones.
 pub(super) const PINS_OF: &str = "SELECT pin.name FROM pinned \
      LEFT JOIN pin ON pin.id = pinned.pin_id WHERE pinned.artifact_id = ?1 \
      UNION SELECT pin.name FROM run JOIN pin_scope AS s ON s.run_id = run.id \
@@ -104,7 +104,7 @@ impl Catalog {
         names.ok_or_else(|| CatalogError::Row {
             path: self.path.clone(),
             id: id.0,
-            detail: "a pin binds it that is not there".to_owned(),
+            detail: "it is bound by a pin that does not exist".to_owned(),
         })
     }
 
@@ -119,7 +119,8 @@ impl Catalog {
     /// Gives every pin, by name.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn pins(&self) -> Result<Vec<Pin>, CatalogError> {
         self.read("listing pins", |connection| {
             let mut scopes = connection.prepare_cached(SCOPES)?;
@@ -170,6 +171,7 @@ impl Catalog {
         };
         self.operate(operation, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
+            // A pin keeps its reason: another one under the same name is most likely a mistake.
             let actor = &journal.who.actor;
             let (pin, whole) = match on.by_name(name)? {
                 Some((pin, known)) => match reason {
@@ -228,10 +230,12 @@ impl Catalog {
                 }
                 Bound::Everything => {}
             }
+            // The transaction rolls back, and with it a pin that was inserted above.
             if change.scopes.is_empty() && change.artifacts == 0 {
                 let name = name.to_string();
                 return Err(PinError::BindsNothing { name }.into());
             }
+            // Without a detail and without images, the journal leaves no operation.
             if whole || !scopes.is_empty() || !artifacts.is_empty() {
                 journal.detail(Detail::PinBound(PinBound {
                     pin: name.clone(),
@@ -248,7 +252,7 @@ impl Catalog {
     /// gone.
     ///
     /// # Errors
-    /// [`PinError::Unknown`].
+    /// [`PinError::Unknown`] if no pin has this name.
     pub fn unpin(
         &self,
         name: &PinName,
@@ -323,7 +327,8 @@ impl Change<'_> {
     /// Whether there is any pin.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn has_pins(&self) -> Result<bool, CatalogError> {
         self.catalog.has_pins_on(self.transaction)
     }

@@ -319,7 +319,8 @@ impl Catalog {
     /// [`Filter`].
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn names_run(&self, patterns: &[Pattern], run: &str) -> Result<bool, CatalogError> {
         if patterns.is_empty() {
             return Ok(true);

@@ -100,6 +100,7 @@ impl Catalog {
         operation: NewOperation<'_>,
         record: impl FnOnce(&mut Recorder<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        // As durable as the handle promises: unlike a removal, a lost record loses no data.
         self.operate(operation, false, |journal| {
             record(&mut Recorder::new(journal, operation.at))
         })
@@ -121,7 +122,7 @@ pub struct Recorder<'a> {
     pub(super) are_between: Option<CachedStatement<'a>>,
     pub(super) insert_together: Option<CachedStatement<'a>>,
     pub(super) copy: Option<CachedStatement<'a>>,
-    /// Whether the catalog has any pin; none before anybody asked.
+    /// Whether the catalog has any pin; `None` until it is first needed.
     has_pins: Option<bool>,
     /// Sealed rows whose data was found otherwise than it was sealed; they are as before.
     contradicted: Vec<ArtifactId>,
@@ -164,6 +165,7 @@ impl Recorder<'_> {
                     is_new: false,
                 })
             }
+            // A scan guessed the key from the path; a caller knows it.
             Some(artifact) if artifact.origin == Origin::Scanned => {
                 self.journal.image(Side::Before, &artifact)?;
                 let artifact = Artifact {
@@ -226,6 +228,7 @@ impl Recorder<'_> {
         once(&mut self.insert, self.transaction, &INSERT)
             .and_then(|statement| insert(statement, None, &columns, &references))
             .map_err(|error| self.catalog.sql("recording", error))?;
+        // Read at once: later inserts would change it.
         let id = self.transaction.last_insert_rowid();
         let mut artifact = columns.to_artifact(id, &self.catalog.base);
         artifact.pins = self.pins_of_new(artifact.id, key)?;
@@ -272,7 +275,8 @@ impl Recorder<'_> {
     /// that contradicts its seal: then it is one of those that [`Recorder::take_contradicted`] gives.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn adopt(&mut self, found: &ScannedArtifact) -> Result<AdoptCounts, CatalogError> {
         let mut adopted = AdoptCounts::default();
         match self.at(&found.location)? {
@@ -301,7 +305,8 @@ impl Recorder<'_> {
     /// takes the least time.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn adopt_all(&mut self, found: &[&ScannedArtifact]) -> Result<AdoptCounts, CatalogError> {
         let mut adopted = AdoptCounts::default();
         for found in found.chunks(ROWS_PER_INSERT) {
@@ -329,6 +334,7 @@ impl Recorder<'_> {
         if !are_in_order || first.container != last.container {
             return Ok(false);
         }
+        // A container without a row has no arrays with rows.
         let Some(container) = self.container_at(&first.container)? else {
             return Ok(true);
         };

@@ -36,7 +36,8 @@ impl Change<'_> {
     /// its number, which pins may hold; a new one has the artifact's own, if that is free.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn reinstate_as(&self, was: &Artifact, now: Timestamp) -> Result<Artifact, CatalogError> {
         let location = was.location();
         if let Some(row) = self.at(&location)? {
@@ -104,7 +105,8 @@ impl Change<'_> {
     /// Notes that an item of a removal is not in the trash any more, because it was restored.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn mark_item_restored(
         &self,
         id: &RemovalId,
@@ -125,7 +127,8 @@ impl Change<'_> {
     /// Brings the row of an artifact back, unless it is there.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn reinstate(
         &self,
         id: &RemovalId,

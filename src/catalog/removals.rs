@@ -45,7 +45,8 @@ pub(super) const MARK_RESTORED: &str =
     "UPDATE removed SET restored_at = ?3 WHERE removal_id = ?1 AND artifact_id = ?2";
 pub(super) const SET_STATE: &str = "UPDATE removal SET state = ?2, ended_at = ?3 WHERE id = ?1";
 pub(super) const STATE_OF: &str = "SELECT state, purge_after FROM removal WHERE id = ?1";
-pub(super) const OPEN_STATES: &str = "SELECT id, state, purge_after FROM removal INDEXED BY removal_open WHERE state < 2 ORDER BY id";
+pub(super) const OPEN_STATES: &str = "SELECT id, state, purge_after \
+     FROM removal INDEXED BY removal_open WHERE state < 2 ORDER BY id";
 pub(super) const ADD_ITEM: &str = "INSERT INTO moved (removal_id, item, path) VALUES (?1, ?2, ?3)";
 pub(super) const PATH_OF_ITEM: &str = "SELECT path FROM moved WHERE removal_id = ?1 AND item = ?2";
 pub(super) const OF_ITEM: &str = concat!(
@@ -72,6 +73,8 @@ pub(super) const REMOVED_FROM: &str = concat!(
     names!(),
     "WHERE container.path = ?1 AND a.array = ?2 AND a.restored_at IS NULL"
 );
+// `state < 2` is the condition of the partial index `removal_open`; SQLite uses the index only if
+// the query repeats it.
 /// What kept removals moved to the trash and that is not restored.
 pub(super) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
      FROM removal AS r INDEXED BY removal_open CROSS JOIN moved AS m ON m.removal_id = r.id \
@@ -81,6 +84,7 @@ pub(super) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
 
 /// Every removal, with what has become of it.
 pub(super) const REMOVALS: &str = "SELECT id, state FROM removal";
+// Containers (kinds 7 and 8) have no size of their own: their arrays are counted.
 const REMOVAL_COLUMNS: &str = "SELECT r.id, r.removed_at, r.user, r.host, r.pid, r.reason, \
      r.state, r.purge_after, \
      (SELECT count(*) FROM removed AS d WHERE d.removal_id = r.id AND d.item IS NOT NULL \
@@ -164,6 +168,7 @@ impl Catalog {
         operation: NewOperation<'_>,
         change: impl FnOnce(&Change<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        // Durable whatever the handle promises: unlinking begins after this commit.
         self.operate(operation, true, |journal| {
             change(&Change {
                 catalog: self,
@@ -176,7 +181,8 @@ impl Catalog {
     /// Gives the removals whose data is not gone and not back, oldest first.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn open_removals(&self) -> Result<Vec<Removal>, CatalogError> {
         let query = open_removals();
         self.read("listing removals", |connection| {
@@ -188,7 +194,8 @@ impl Catalog {
     /// Gives the state of each removal whose data is not gone and not back.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn open_states(&self) -> Result<Vec<(RemovalId, OpenRemoval)>, CatalogError> {
         self.read("listing removals", open_states)
     }
@@ -196,7 +203,8 @@ impl Catalog {
     /// Gives a removal.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn removal(&self, id: &RemovalId) -> Result<Option<Removal>, CatalogError> {
         let query = removal_by_id();
         self.read("reading a removal", |connection| {
@@ -210,7 +218,8 @@ impl Catalog {
     /// How many artifacts were ever restored, and when the last was.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn restores(&self) -> Result<(u64, Option<Timestamp>), CatalogError> {
         self.read("counting restores", |connection| {
             connection.prepare_cached(RESTORES)?.query_row([], |row| {
@@ -223,7 +232,8 @@ impl Catalog {
     /// Gives the artifacts of kept removals that a filter selects and that are not restored.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn kept_artifacts(
         &self,
         filter: &Filter,
@@ -235,7 +245,8 @@ impl Catalog {
     /// Gives what was removed from a place and is not restored.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn removed_from(&self, place: &Location) -> Result<Vec<RemovedArtifact>, CatalogError> {
         let array = place.array.clone().unwrap_or_default();
         self.removed(&Query {
@@ -247,7 +258,8 @@ impl Catalog {
     /// Gives what kept removals have in the trash to `each`.
     ///
     /// # Errors
-    /// [`CatalogError`], and whatever `each` returns.
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise; and what `each` returns.
     pub fn kept_items<E: From<CatalogError>>(
         &self,
         mut each: impl FnMut(KeptItem) -> Result<(), E>,
@@ -284,7 +296,7 @@ impl Catalog {
                 let removal = removal.parse().map_err(|_| CatalogError::Row {
                     path: self.path.clone(),
                     id: artifact.id.0,
-                    detail: format!("\"{}\" is no id of a removal", removal.escape_debug()),
+                    detail: format!("\"{}\" is not the id of a removal", removal.escape_debug()),
                 })?;
                 found.push(RemovedArtifact {
                     removal,
@@ -346,7 +358,8 @@ impl Change<'_> {
     /// Gives the artifact with this number.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
         let sql = lookup::BY_ID;
         Ok(self
@@ -358,17 +371,19 @@ impl Change<'_> {
     /// Names of the pins on the run or iteration of a key without a row.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn pins_of_unknown(&self, key: &Key) -> Result<Vec<String>, CatalogError> {
-        // No artifact has this number.
-        let nobody = ArtifactId(0);
-        self.catalog.pins_of(self.transaction, nobody, key)
+        // Ids begin at 1, so this one finds only pins of the run and iteration.
+        let no_artifact = ArtifactId(0);
+        self.catalog.pins_of(self.transaction, no_artifact, key)
     }
 
     /// Gives the artifact at a place.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn at(&self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
         self.catalog.at_on(self.transaction, location)
     }
@@ -376,7 +391,8 @@ impl Change<'_> {
     /// Gives the artifacts of a container, itself included, and of containers in it.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn in_container(&self, container: &str) -> Result<Vec<Artifact>, CatalogError> {
         self.catalog.in_container_on(self.transaction, container)
     }
@@ -384,8 +400,10 @@ impl Change<'_> {
     /// Gives the artifacts that lie below an array.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn below_array(&self, container: &str, array: &str) -> Result<Vec<Artifact>, CatalogError> {
+        // An array can hold arrays of the same container, and whole containers of their own.
         let (first, end) = lookup::below(array);
         let mut found = self.catalog.many(
             self.transaction,
@@ -404,7 +422,8 @@ impl Change<'_> {
     /// Notes a removal.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn begin_removal(
         &self,
         id: &RemovalId,
@@ -413,6 +432,7 @@ impl Change<'_> {
         reason: Option<&str>,
         open: &OpenRemoval,
     ) -> Result<(), CatalogError> {
+        // The row of the removal changes later, so the history keeps the state that it began with.
         self.journal.detail(Detail::RemovalMade(RemovalMade {
             removal: id.clone(),
             state: open.state,
@@ -439,7 +459,8 @@ impl Change<'_> {
     /// Takes the row of an artifact into a removal.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn remove(
         &self,
         id: &RemovalId,
@@ -459,7 +480,8 @@ impl Change<'_> {
     /// Copies the row of an artifact into a removal; the artifact stays.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn copy_to_removal(
         &self,
         id: &RemovalId,
@@ -473,7 +495,8 @@ impl Change<'_> {
     /// State of a removal; `None` if the catalog has no such one.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn removal(&self, id: &RemovalId) -> Result<Option<OpenRemoval>, CatalogError> {
         self.transaction
             .prepare_cached(STATE_OF)
@@ -505,7 +528,8 @@ impl Change<'_> {
     /// Number of a removal's artifacts that have data in the trash.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn left(&self, id: &RemovalId) -> Result<u64, CatalogError> {
         self.transaction
             .prepare_cached(LEFT)
@@ -516,7 +540,8 @@ impl Change<'_> {
     /// Notes what a removal moves.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn add_item(&self, id: &RemovalId, item: u32, path: &str) -> Result<(), CatalogError> {
         self.run(ADD_ITEM, params![id.as_str(), item, path])?;
         Ok(())
@@ -525,7 +550,8 @@ impl Change<'_> {
     /// Where an item was, relative to the base directory.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn path_of_item(&self, id: &RemovalId, item: u32) -> Result<Option<String>, CatalogError> {
         self.transaction
             .prepare_cached(PATH_OF_ITEM)
@@ -540,7 +566,8 @@ impl Change<'_> {
     /// Gives the artifacts of an item that are not restored.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
+    /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn of_item(&self, id: &RemovalId, item: u32) -> Result<Vec<Artifact>, CatalogError> {
         self.catalog
             .many(self.transaction, OF_ITEM, params![id.as_str(), item])
@@ -549,7 +576,8 @@ impl Change<'_> {
     /// Whether the catalog says that an item lies in the trash.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn is_in_trash(&self, id: &RemovalId, item: u32) -> Result<bool, CatalogError> {
         self.transaction
             .prepare_cached(LEFT_OF_ITEM)
@@ -568,7 +596,8 @@ impl Change<'_> {
     /// Notes what has become of a removal's data.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn set_state(
         &self,
         id: &RemovalId,
@@ -598,7 +627,9 @@ fn removal(row: &Row<'_>) -> rusqlite::Result<Removal> {
         )
     };
     Ok(Removal {
-        id: id.parse().map_err(|_| invalid(0, "no id of a removal"))?,
+        id: id
+            .parse()
+            .map_err(|_| invalid(0, "not the id of a removal"))?,
         removed_at: Timestamp(row.get(1)?),
         actor: Actor {
             user: row.get(2)?,
@@ -606,7 +637,7 @@ fn removal(row: &Row<'_>) -> rusqlite::Result<Removal> {
             pid: row.get(4)?,
         },
         reason: row.get(5)?,
-        state: state_of(row.get(6)?).ok_or_else(|| invalid(6, "no state of a removal"))?,
+        state: state_of(row.get(6)?).ok_or_else(|| invalid(6, "not a state of a removal"))?,
         purge_after: row.get::<_, Option<i64>>(7)?.map(Timestamp),
         artifacts: row.get(8)?,
         total: Total {

@@ -276,6 +276,7 @@ fn size_of(bytes: Option<u64>, files: Option<u64>) -> Option<Size> {
 }
 
 pub(super) fn kind_number(kind: Kind) -> i64 {
+    // Numbers in the catalog begin at 1, as the first migration entered them.
     kind as i64 + 1
 }
 
@@ -331,6 +332,7 @@ pub(super) fn artifact(
 fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
     let key = key(row)?;
     let (container, array) = (text(row, 6)?, text(row, 7)?);
+    // A removal takes what is at the path, so a row whose path and key disagree is never used.
     if !layout::is_canonical_location(&key, container, array) {
         return Err(format!(
             "its path is \"{}/{}\", but its key lies at \"{}\"",

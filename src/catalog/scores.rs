@@ -81,7 +81,8 @@ impl Recorder<'_> {
     /// artifact is recorded at its run and iteration.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn score(&mut self, score: &Score) -> Result<bool, CatalogError> {
         let [run, metric, dataset, parameters] = self.score_columns(score)?;
         // SQLite has no NaN: it is stored as NULL.
@@ -115,7 +116,8 @@ impl Recorder<'_> {
     /// Takes a score away, whatever its value. Says whether it was there.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn unscore(&mut self, score: &Score) -> Result<bool, CatalogError> {
         // Names that the catalog does not know are not taken in: there is no score under them.
         let names = [

@@ -226,7 +226,8 @@ impl Catalog {
     /// Gives what each iteration has, in the order of run and iteration, one run at a time.
     ///
     /// # Errors
-    /// [`CatalogError`], and whatever `each` returns.
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise; and what `each` returns.
     pub fn iterations<E: From<CatalogError>>(
         &self,
         filter: &Filter,
@@ -306,7 +307,8 @@ impl Catalog {
     /// Gives what each run has, in the order of their names.
     ///
     /// # Errors
-    /// [`CatalogError`], and whatever `each` returns.
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise; and what `each` returns.
     pub fn runs<E: From<CatalogError>>(
         &self,
         filter: &Filter,
@@ -337,7 +339,8 @@ impl Catalog {
     /// Gives the number of present arrays of each run, kind and dataset.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn groups(
         &self,
         filter: &Filter,
@@ -375,7 +378,8 @@ impl Catalog {
     /// A group of reserved rows alone has a row too, with no array in it.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn du(
         &self,
         filter: &Filter,

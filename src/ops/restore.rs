@@ -207,6 +207,7 @@ fn restore_one(
             report.artifacts.extend(artifacts);
         }
         Err(error) => {
+            // A failed COMMIT could still become valid after a crash; then the data must stay.
             let can_roll_back = !is_committing || catalog.forget_failed_commits().is_ok();
             if let Some(folder) = &folder
                 && can_roll_back
@@ -289,6 +290,7 @@ fn restore_part(
         items.push(item);
         artifacts.extend(rows);
     }
+    // The path is free on disk, but a row may reserve it for data that is still to come.
     for artifact in &artifacts {
         let taken = change.at(&layout::canonical_location(&artifact.key))?;
         if taken.is_some_and(|taken| taken.id != artifact.id) {
@@ -301,6 +303,8 @@ fn restore_part(
         && !items.is_empty()
     {
         let note = serde_json::json!({ "items": &items }).to_string();
+        // Durable before the first move: after a crash recovery reads from it which items to take
+        // back into the trash.
         folder.write_restoring(note.as_bytes())?;
     }
     for artifact in &artifacts {
@@ -314,6 +318,7 @@ fn restore_part(
     };
     let mut dirty = DirtyFolders::default();
     for (item, claim) in items.iter().zip(&claims) {
+        // Noted first: a move that fails half-way is rolled back like a complete one.
         moved.push(item.clone());
         if !folder.put_back(base, item, claim, &mut dirty)? {
             return Err(Error::Occupied {
@@ -321,6 +326,7 @@ fn restore_part(
             });
         }
     }
+    // Before COMMIT: a row must not say `present` while its data could return to the trash.
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
     Ok(artifacts)

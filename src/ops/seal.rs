@@ -77,6 +77,8 @@ pub(crate) fn seal(
         options,
         monitor,
     };
+    // Look, read, look again: sizes and times that are equal before and after show that the data
+    // did not change while it was read.
     let (before, contents) = match options.hash {
         true => (sealing.look(false, &Silent)?, sealing.read()?),
         false => Default::default(),
@@ -121,6 +123,7 @@ pub(crate) fn unseal(
         .iter()
         .filter(|artifact| artifact.sealed_at.is_some())
         .collect();
+    // Do not wait for the write lock if there is nothing to change.
     if sealed.is_empty() {
         return Ok(0);
     }
@@ -131,6 +134,7 @@ pub(crate) fn unseal(
     catalog.record(operation, |recorder| {
         let mut changed = 0;
         for artifact in sealed {
+            // Read again under the lock: the caller's copy may be old.
             let row = recorder.artifact(artifact.id)?;
             let Some(row) = row.filter(|row| row.state == State::Present) else {
                 continue;

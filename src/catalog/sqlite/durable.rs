@@ -63,7 +63,7 @@ impl Catalog {
     /// space.
     ///
     /// # Errors
-    /// [`CatalogError::Io`].
+    /// [`CatalogError::Io`] if a file cannot be opened or synced.
     pub fn sync_log(&self) -> Result<(), CatalogError> {
         // SQLite holds no locks on these two, so opening and closing them drops none.
         for end in ["-wal", "-journal"] {

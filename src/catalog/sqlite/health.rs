@@ -158,7 +158,8 @@ impl Catalog {
     /// Reads the settings and the size of the catalog file.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn health(&self) -> Result<CatalogHealth, CatalogError> {
         let lock_holder = self.queue.holder().map(|holder| without_arguments(&holder));
         self.read("reading the catalog's state", |connection| {
@@ -185,7 +186,8 @@ impl Catalog {
     /// Counts what the catalog has. Reads the smallest index of each table.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
     pub fn counts(&self) -> Result<CatalogCounts, CatalogError> {
         self.read("counting", |connection| {
             let all = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));

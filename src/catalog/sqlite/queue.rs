@@ -84,7 +84,8 @@ impl Patience<'_> {
     /// How long to wait before this is asked again. Reports the holder once [`PATIENCE`] is over.
     ///
     /// # Errors
-    /// [`CatalogError::LockTimeout`], [`CatalogError::Interrupted`].
+    /// [`CatalogError::LockTimeout`] if the queue's timeout is over, [`CatalogError::Interrupted`]
+    /// if the caller cancels.
     fn glance(&mut self) -> Result<Duration, CatalogError> {
         let queue = self.queue;
         if queue
@@ -188,7 +189,7 @@ impl WriteQueue {
     ///
     /// # Errors
     /// [`CatalogError::LockTimeout`] after the queue's timeout, naming the holder;
-    /// [`CatalogError::Interrupted`].
+    /// [`CatalogError::Interrupted`] if the caller cancels.
     pub(crate) fn wait(&self, on_wait: &OnWait) -> Result<Turn, CatalogError> {
         self.wait_at_most(self.timeout, on_wait)
     }
@@ -240,6 +241,7 @@ impl WriteQueue {
         if !queue.is_taken_at_once()? {
             queue = self.wait_for(queue, &mut patience)?;
         }
+        // Only the first in line polls for the turn. Lock order is always queue before turn.
         let first = Instant::now();
         while !turn.is_taken_at_once()? {
             let nap = (first.elapsed() / NAP_SHARE).max(NAP);

@@ -139,7 +139,8 @@ impl RegistryDir {
     /// second value says whether this call made it.
     ///
     /// # Errors
-    /// [`CatalogError`]; nothing is left behind.
+    /// [`CatalogError::Io`] if a file cannot be written, any other [`CatalogError`] if the catalog
+    /// cannot be made. Nothing is left behind.
     pub fn create(
         base: &Path,
         new: &NewRegistryDir,

@@ -207,7 +207,8 @@ impl Replacing {
     /// Begins the new catalog as the copy of a backup, in the newest version.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn stage_copy(&self, backup: &Path, wal: bool) -> Result<(), CatalogError> {
         backup::copy(backup, &self.staging)?;
         let sql = |error| CatalogError::sql("rebuilding", &self.staging, error);
@@ -229,7 +230,8 @@ impl Replacing {
     /// Begins the new catalog empty.
     ///
     /// # Errors
-    /// [`CatalogError`].
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn stage_new(
         &self,
         registry: &str,
@@ -250,7 +252,8 @@ impl Replacing {
     /// Gives where the old one is now; `None` if there was none.
     ///
     /// # Errors
-    /// [`CatalogError`]; the old one is then in its place, or beside it.
+    /// [`CatalogError::Io`] if a file cannot be renamed or synced. The old one is then in its
+    /// place, or beside it.
     pub fn install(self, now: Timestamp) -> Result<Option<PathBuf>, CatalogError> {
         let sql = |error| CatalogError::sql("rebuilding", &self.staging, error);
         let connection = self.open()?;

@@ -8,7 +8,7 @@ use crate::catalog::error::CatalogError;
 /// Syncs a folder, so that the names in it survive a power cut.
 ///
 /// # Errors
-/// [`CatalogError::Io`].
+/// [`CatalogError::Io`] if the folder cannot be opened or synced.
 pub(in crate::catalog) fn sync_folder(folder: &Path) -> Result<(), CatalogError> {
     File::open(folder)
         .and_then(|folder| folder.sync_all())

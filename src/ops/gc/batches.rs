@@ -29,6 +29,7 @@ pub(super) fn batches(
     let mut containers: BTreeMap<String, Vec<ArtifactToRemove>> = BTreeMap::new();
     for item in &plan.items {
         let planned = item.artifact(base);
+        // Skips what changed before batches are formed; the transaction checks once more.
         match still(catalog, &mut protection, &planned) {
             Ok(()) => {
                 let chosen = ArtifactToRemove {
@@ -48,6 +49,7 @@ pub(super) fn batches(
         let is_files = chosen
             .first()
             .is_some_and(|chosen| chosen.artifact.key.kind() == Kind::Checkpoint);
+        // Only a container whose every row goes can go by one rename, and it must be in one batch.
         let is_whole =
             !is_files && catalog.count_in_container(&container, chosen.len() + 1)? == chosen.len();
         let chosen = match is_whole {
@@ -147,6 +149,7 @@ fn still(
             path: planned.path(),
             what: "recorded again",
         }),
+        // The row is gone; another at the same path means that it was removed and recorded again.
         None => match catalog.at(&layout::canonical_location(&planned.key))? {
             Some(_) => Err(Error::ChangedSince {
                 path: planned.path(),

@@ -160,6 +160,7 @@ fn check_one(
     }
     protection.check_unknown(change, planned)?;
     let place = layout::split(&planned.path)?;
+    // Rows below a path go with it. One that is not in the plan was recorded since, or must stay.
     let inside = match (&place.array, planned.is_container) {
         (None, true) => change.in_container(&place.container)?,
         (Some(array), _) => change.below_array(&place.container, array)?,
@@ -203,6 +204,7 @@ fn take(
     let has_data = checked.iter().any(|checked| checked.item.is_some());
     let folder = if has_data {
         let folder = done.folder.insert(trash.create_folder(id)?);
+        // A rename cannot leave a file system; fail before anything has moved.
         folder.check_device(on.base)?;
         folder.write_manifest(&manifest::text(
             on.now,
@@ -211,6 +213,8 @@ fn take(
             checked,
             reason,
         )?)?;
+        // The folder and its manifest are durable before the first rename: after a crash recovery
+        // needs the manifest to put the data back.
         trash.sync()?;
         Some(&*folder)
     } else {
@@ -251,6 +255,8 @@ fn take(
     }
     // From here on committing is faster than putting everything back.
     on.require_not_cancelled()?;
+    // Both ends of every rename must be durable before COMMIT; otherwise a power cut could bring
+    // back data whose row is gone.
     folder.sync()?;
     folder.sync_dirty(&done.dirty)?;
     Ok(())
@@ -259,6 +265,8 @@ fn take(
 /// Puts everything back after a failure. The next open for writing puts back what this cannot.
 fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
     let Some(folder) = &done.folder else { return };
+    // A COMMIT that failed may still be in the log and could become valid after a crash. Data is put
+    // back only once that is ruled out.
     if done.is_committing && on.catalog.forget_failed_commits().is_err() {
         return;
     }
@@ -275,6 +283,7 @@ fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) 
         }
     }
     is_back &= folder.sync_dirty(&dirty).is_ok();
+    // If anything is left in it, the folder stays for recovery.
     if is_back {
         let _ = trash.remove_folder(id);
     }

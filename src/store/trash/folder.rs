@@ -110,6 +110,7 @@ impl TrashFolder {
         file.write_all(text)
             .and_then(|()| file.sync_all())
             .map_err(|error| StorageError::io("writing", &path, error))?;
+        // The file's own sync does not make its name durable.
         fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
     }
 
@@ -249,6 +250,7 @@ impl TrashFolder {
     /// # Errors
     /// [`StorageError::Io`] if it cannot be read.
     pub fn manifest_text(&self) -> Result<Option<Vec<u8>>, StorageError> {
+        // A purge renames the manifest when it begins.
         let note = match self.read(MANIFEST)? {
             None => self.read(PURGING)?,
             note => note,
@@ -262,6 +264,7 @@ impl TrashFolder {
     /// [`StorageError::Io`] if the manifest cannot be renamed.
     pub fn begin_purge(&self) -> Result<(), StorageError> {
         match renameat(&self.fd, MANIFEST, &self.fd, PURGING) {
+            // Gone: an earlier purge that was interrupted renamed it.
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => {
                 let path = self.path.join(MANIFEST);
@@ -380,6 +383,7 @@ impl TrashFolder {
                 errno => StorageError::io("moving to the trash", &full, errno),
             },
         )?;
+        // Marked before the check below: the parent changed even if the entry goes back.
         dirty.add(parent, &folder)?;
         if self.identify(item.item, item.entry_type)? == Some(item.entry) {
             return Ok(());
@@ -409,6 +413,7 @@ impl TrashFolder {
         let (parent, name) = split(path);
         let folder = open_parent(base, parent, claim, &self.path)?;
         let number = item.item.to_string();
+        // NOREPLACE: data that was written at the old path in the meantime is never overwritten.
         match renameat_with(&self.fd, &number, &folder, name, RenameFlags::NOREPLACE) {
             Ok(()) => dirty.add(parent, &folder).map(|()| true),
             Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
@@ -443,6 +448,7 @@ impl TrashFolder {
     /// # Errors
     /// [`StorageError::Io`] if the folder cannot be locked.
     pub fn lock(&self) -> Result<Option<OwnedFd>, StorageError> {
+        // A descriptor of its own: a lock belongs to the open file, and `self.fd` lives longer.
         let fd = open_folder(&self.fd, ".")
             .map_err(|errno| StorageError::io("opening", &self.path, errno))?;
         match flock(&fd, FlockOperation::NonBlockingLockExclusive) {

@@ -61,7 +61,8 @@ pub fn check(path: &Path) -> Result<Checked, CatalogError> {
 /// changes.
 ///
 /// # Errors
-/// [`CatalogError`]; then `to` is as it was.
+/// [`CatalogError::Io`] or [`CatalogError::Full`] if `to` cannot be written, any other
+/// [`CatalogError`] if `from` cannot be read. `to` is then as it was.
 pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
     let patience = CatalogOptions::default().lock_timeout;
     copy_open(&open(from)?, from, to, patience)?;
