@@ -10,7 +10,7 @@
 #[path = "layers/imports.rs"]
 mod imports;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -190,6 +190,56 @@ fn folders_import_only_from_lower_layers() {
 #[test]
 fn no_files_import_each_other_in_a_circle() {
     let circles = imports_of(&sources()).circles();
+    assert!(circles.is_empty(), "{circles:#?}");
+}
+
+/// The modules of its own package that a Python file imports.
+fn python_imports(text: &str) -> BTreeSet<String> {
+    let mut imported = BTreeSet::new();
+    for line in text.lines().map(str::trim_start) {
+        let Some((module, names)) = line
+            .strip_prefix("from .")
+            .and_then(|rest| rest.split_once(" import "))
+        else {
+            continue;
+        };
+        match module {
+            // `from . import _a, _b as b`
+            "" => imported.extend(names.split(',').filter_map(|name| {
+                let name = name.split_whitespace().next()?;
+                Some(name.trim_matches('(').to_owned())
+            })),
+            module => drop(imported.insert(module.to_owned())),
+        }
+    }
+    imported
+}
+
+#[test]
+fn python_imports_are_read_from_every_form() {
+    let text = "from . import _a, _b as b\nfrom ._c import D\nif TYPE_CHECKING:\n    from .e import F\n\
+                import os\n";
+    let imported = python_imports(text);
+    assert_eq!(imported, ["_a", "_b", "_c", "e"].map(str::to_owned).into());
+}
+
+#[test]
+fn no_files_of_the_python_package_import_each_other_in_a_circle() {
+    let mut edges = BTreeMap::new();
+    for entry in fs::read_dir(root().join("python/package/dalsegno")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "py") {
+            let module = path.file_stem().unwrap().to_str().unwrap().to_owned();
+            edges.insert(module, python_imports(&fs::read_to_string(&path).unwrap()));
+        }
+    }
+    assert!(edges["registry"].contains("_removing"), "{edges:#?}");
+    // `_native` is the compiled half, so it is no file of the package.
+    let files: BTreeSet<String> = edges.keys().cloned().collect();
+    edges
+        .values_mut()
+        .for_each(|imported| imported.retain(|module| files.contains(module)));
+    let circles = imports::circles(&edges);
     assert!(circles.is_empty(), "{circles:#?}");
 }
 

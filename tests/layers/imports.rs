@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// A `use` statement: names that it brings in, each with the path that it stands for.
+/// A `use` statement: names that it brings in, each with the path that it means.
 struct Use {
     is_export: bool,
     /// Local name, or `*`, and absolute path.
@@ -88,23 +88,27 @@ impl Imports {
 
     /// Sets of files that import each other in a circle.
     pub(crate) fn circles(&self) -> Vec<BTreeSet<String>> {
-        let edges = self.edges();
-        let reached: BTreeMap<&String, BTreeSet<String>> = edges
-            .keys()
-            .map(|file| (file, reach(&edges, file)))
-            .collect();
-        let mut circles: Vec<BTreeSet<String>> = Vec::new();
-        for file in edges.keys() {
-            if !reached[file].contains(file) || circles.iter().any(|circle| circle.contains(file)) {
-                continue;
-            }
-            let circle = reached[file]
-                .iter()
-                .filter(|other| reached[other].contains(file));
-            circles.push(circle.cloned().collect());
-        }
-        circles
+        circles(&self.edges())
     }
+}
+
+/// Sets of files that import each other in a circle, by the files that each imports.
+pub(crate) fn circles(edges: &BTreeMap<String, BTreeSet<String>>) -> Vec<BTreeSet<String>> {
+    let reached: BTreeMap<&String, BTreeSet<String>> = edges
+        .keys()
+        .map(|file| (file, reach(edges, file)))
+        .collect();
+    let mut circles: Vec<BTreeSet<String>> = Vec::new();
+    for file in edges.keys() {
+        if !reached[file].contains(file) || circles.iter().any(|circle| circle.contains(file)) {
+            continue;
+        }
+        let circle = reached[file]
+            .iter()
+            .filter(|other| reached[other].contains(file));
+        circles.push(circle.cloned().collect());
+    }
+    circles
 }
 
 /// The files that can be reached from one, itself only if it lies on a circle.
