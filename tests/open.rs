@@ -107,7 +107,7 @@ fn is_root(what: &str) -> bool {
     // SAFETY: cannot fail.
     let is_root = unsafe { libc::geteuid() } == 0;
     if !is_root {
-        eprintln!("left out, because it needs root: {what}");
+        strace::left_out::left_out(&format!("it needs root: {what}"));
     }
     is_root
 }

@@ -29,7 +29,6 @@ mod slow;
 mod strace;
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 
@@ -127,13 +126,6 @@ fn only(output: &Output) -> String {
     answer.into_iter().next().unwrap()
 }
 
-/// Says that something is left out; past the test harness, which shows what is printed only of
-/// tests that fail.
-fn left_out(why: &str) {
-    let line = format!("left out, because {why}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
-}
-
 fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
@@ -146,7 +138,7 @@ fn can_mount(what: &str) -> bool {
             .output()
             .is_ok_and(|output| output.status.success());
     if !works {
-        left_out(&format!("nothing can be mounted here: {what}"));
+        strace::left_out::left_out(&format!("nothing can be mounted here: {what}"));
     }
     works
 }

@@ -95,7 +95,7 @@ pub(crate) fn calls(trace: &str) -> BTreeSet<(String, usize)> {
     in_order(trace).into_iter().collect()
 }
 
-/// Copies a folder with everything in it. The reserve of a catalog, which nobody reads, gets
+/// Copies a folder with everything in it. The reserve of a catalog, which is never read, gets
 /// its length only.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();

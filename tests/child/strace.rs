@@ -1,8 +1,13 @@
 //! Whether system calls can be watched and tampered with on this machine.
 
+#[path = "../common/left_out.rs"]
+pub(crate) mod left_out;
+
 use std::process::{Command, Stdio};
 
-/// Whether strace works here; says on stderr that `what` is left out where it does not.
+use left_out::left_out;
+
+/// Whether strace works here; says on stderr that `what` is left out if it does not.
 pub(crate) fn works(what: &str) -> bool {
     let works = Command::new("strace")
         .args([
@@ -19,7 +24,7 @@ pub(crate) fn works(what: &str) -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        eprintln!("left out, because strace does not work here: {what}");
+        left_out(&format!("strace does not work here: {what}"));
     }
     works
 }

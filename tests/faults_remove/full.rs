@@ -174,7 +174,7 @@ fn may_mount() -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        eprintln!("left out, because nothing can be mounted here: full disks");
+        crate::strace::left_out::left_out("nothing can be mounted here: full disks");
     }
     works
 }

@@ -119,7 +119,7 @@ fn can_mount() -> bool {
         .status()
         .is_ok_and(|status| status.success());
     if !works {
-        eprintln!("left out, because nothing can be mounted here: a read-only mount");
+        crate::strace::left_out::left_out("nothing can be mounted here: a read-only mount");
     }
     works
 }

@@ -13,7 +13,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 
 use crate::child::{command, say, tree};
-use crate::{ARRAY, TRASH, array, assert_nothing_left, is_root, left_out, names, only, target};
+use crate::{ARRAY, TRASH, array, assert_nothing_left, is_root, names, only, target};
 
 /// Users and a group that no machine gives to people.
 const ONE: u32 = 61_001;
@@ -32,7 +32,9 @@ fn run_as(user: u32, mut command: Command) -> Option<Output> {
     match command.output() {
         Ok(output) => Some(output),
         Err(error) => {
-            left_out(&format!("another user cannot run this program: {error}"));
+            crate::strace::left_out::left_out(&format!(
+                "another user cannot run this program: {error}"
+            ));
             None
         }
     }
@@ -151,7 +153,7 @@ fn group(makers_mask: &str, removers_mask: &str) -> Option<(tempfile::TempDir, S
 #[test]
 fn a_group_that_shares_a_folder_removes_each_other_s_arrays() {
     if !is_root() {
-        left_out("it takes two users: arrays of another owner");
+        crate::strace::left_out::left_out("it takes two users: arrays of another owner");
         return;
     }
     for mask in ["002", "022", "077"] {
@@ -166,7 +168,7 @@ fn a_group_that_shares_a_folder_removes_each_other_s_arrays() {
 #[test]
 fn an_array_that_its_owner_keeps_to_himself_is_refused_and_stays() {
     if !is_root() {
-        left_out("it takes two users: arrays of another owner");
+        crate::strace::left_out::left_out("it takes two users: arrays of another owner");
         return;
     }
     for mask in ["022", "077"] {
