@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes fuzz/seed/base.tar.gz and fuzz/corpus/plan/seed anew: to be run after a migration is added.
+# Makes a new fuzz/seed/base.tar.gz and fuzz/corpus/plan/seed. Run it after a migration is added.
 # In a namespace of its own, as root, so that the catalog names no machine.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"

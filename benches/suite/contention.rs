@@ -43,7 +43,7 @@ pub(crate) fn work(words: &[OsString]) -> Result<String> {
     let text = |word: &OsString| word.to_string_lossy().into_owned();
     let (base, number) = (Path::new(base), text(number).parse::<usize>()?);
     let seconds = Duration::from_secs_f64(text(seconds).parse()?);
-    // A run of its own for each process, so that nobody records what another has.
+    // A run of its own for each process, so that no two record the same artifact.
     let place = |index: usize| Place {
         run: 1 + number * 100 + index / 10_000,
         ..Place::at(index)
@@ -162,7 +162,7 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
                 let worked = race(shared, name, processes, seconds)?;
                 let rows: Vec<u64> = worked.iter().map(|one| one.rows).collect();
                 let (least, most) = (rows.iter().min(), rows.iter().max());
-                let (least, most) = (*least.ok_or("nobody")?, *most.ok_or("nobody")?);
+                let (least, most) = (*least.ok_or("no writer")?, *most.ok_or("no writer")?);
                 fairness.push(most as f64 / least.max(1) as f64);
                 longest.push(worked.iter().map(|one| one.longest).fold(0.0, f64::max));
                 let sum: u64 = rows.iter().sum();

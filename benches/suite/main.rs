@@ -221,7 +221,7 @@ impl Bench {
         command
     }
 
-    /// A tool where it is installed; else a note says that it is missing.
+    /// A tool if it is installed; else a note says that it is missing.
     fn tool(&mut self, name: &str) -> Option<PathBuf> {
         let found = find_tool(name);
         if found.is_none() {

@@ -102,7 +102,7 @@ pub(crate) fn compare(rounds: usize, mut sides: Vec<Side<'_>>) -> Result<Vec<Sta
     Ok(values.into_iter().map(Stats::of).collect())
 }
 
-/// Runs a command whose output nobody looks at, and takes its time.
+/// Runs a command, discards its output, and measures its time.
 ///
 /// # Errors
 /// Where it cannot be started, or fails.

@@ -80,7 +80,7 @@ pub(crate) fn write(points: &[Point], file: &Path) -> Result<()> {
         ))?;
         let dots = line.iter().map(|at| Circle::new(*at, 4, colour.filled()));
         chart.draw_series(dots)?;
-        // The name stands at the end of its curve, so that no legend must be looked up.
+        // The name is at the end of its curve, so that no legend is needed.
         if let Some(end) = line.last() {
             let style = ("sans-serif", 14).into_font().color(colour);
             chart.draw_series([

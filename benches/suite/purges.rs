@@ -13,7 +13,7 @@ use crate::trees::{self, Shape, Site};
 /// Threads of the bare calls on a disk that answers slowly.
 const MANY: &str = "16";
 
-/// Where the tree stands that is an artifact, below the base directory.
+/// Path of the tree that is an artifact, below the base directory.
 const ARRAY: &str = "run/validation.zarr/1000/crop/prediction";
 
 /// Moves a tree into the trash of a registry that is made for it.
@@ -146,7 +146,7 @@ fn on(bench: &mut Bench, site: &Site, row: &'static str) -> Result<()> {
             let what = format!("{files} files, {}, {}, {state}", shape.name(), site.name);
             let best = (1..=others.len())
                 .min_by(|a, b| stats[*a].median.total_cmp(&stats[*b].median))
-                .ok_or("nobody to compare with")?;
+                .ok_or("no reference to compare with")?;
             for (index, name) in names.iter().enumerate().skip(1) {
                 let (against, aim) = if index == best {
                     let against = format!("{name}, best of {}", others.len());

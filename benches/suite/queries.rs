@@ -283,7 +283,7 @@ pub(crate) fn show(bench: &mut Bench) -> Result<()> {
 pub(crate) fn memory(bench: &mut Bench) -> Result<()> {
     let rows = bench.largest();
     let base = catalogs::sized(bench, rows, true)?;
-    // Nothing of it is on disk: a catalog where nothing is said to be there agrees with that.
+    // Nothing of it is on disk, so a catalog without present rows agrees with the disk.
     let reserved = catalogs::sized(bench, rows, false)?;
     let run = Place::at(rows / 2).run();
     let gc = [

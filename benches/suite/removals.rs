@@ -43,8 +43,8 @@ impl Load {
     }
 
     fn standing(self, base: &Path) -> u64 {
-        let stands = |index: &usize| base.join(Place::at(*index).path()).exists();
-        (0..self.arrays).filter(stands).count() as u64
+        let is_there = |index: &usize| base.join(Place::at(*index).path()).exists();
+        (0..self.arrays).filter(is_there).count() as u64
     }
 
     fn filter(self) -> Result<Filter> {

@@ -29,12 +29,12 @@ use crate::trees::{self, Shape};
 
 /// How long each call takes.
 const LATENCY: Duration = Duration::from_millis(1);
-/// How long the kernel believes what it was told.
+/// How long the kernel may cache an answer.
 const BELIEF: Duration = Duration::from_secs(1);
 /// Calls that wait beside each other.
 const THREADS: usize = 40;
 
-/// What stands in a folder: inode, type, name.
+/// The entries of a folder: inode, type, name.
 type Listing = Vec<(u64, FileType, OsString)>;
 
 /// A folder, seen through calls that take long.
@@ -80,7 +80,7 @@ impl Slow {
         path
     }
 
-    /// Where a name of a folder stands on the disk; waits first, as every call does.
+    /// The path on disk of a name in a folder; waits first, as every call does.
     fn at(&self, folder: INodeNo, name: &OsStr) -> PathBuf {
         std::thread::sleep(LATENCY);
         self.path(folder).join(name)

@@ -16,7 +16,7 @@ const METADATA: &str = r#"{
     "order": "C", "shape": [128, 128, 128], "zarr_format": 2
 }
 "#;
-/// What stands in a chunk.
+/// The contents of a chunk.
 const CHUNK: [u8; 64] = [7; 64];
 
 /// Bytes of an array of this many files.
@@ -170,7 +170,7 @@ pub(crate) fn in_memory(bench: &mut Bench) -> Result<Option<Site>> {
     }))
 }
 
-/// A journaled ext4 in a file; none where nothing can be mounted.
+/// A journaled ext4 in a file; `None` if nothing can be mounted.
 pub(crate) fn journaled(bench: &mut Bench) -> Option<Site> {
     let has_cold = can_cool(bench);
     match loop_mount(bench) {

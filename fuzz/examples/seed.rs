@@ -1,4 +1,4 @@
-//! Makes `seed/base.tar.gz` anew, and with it `corpus/plan/seed`: a base directory that was in use,
+//! Makes a new `seed/base.tar.gz` and `corpus/plan/seed`: a base directory that was in use,
 //! as this version of dalsegno leaves it. To be run after a migration is added, in `fuzz/`:
 //! `cargo run --example seed`.
 
@@ -98,7 +98,7 @@ fn main() {
     let mut archive = tar::Builder::new(packed);
     for entry in fs::read_dir(base.join(".dalsegno")).unwrap() {
         let path = entry.unwrap().path();
-        // What SQLite and the queue of writers leave beside the catalog is made anew.
+        // SQLite and the queue of writers make their files beside the catalog themselves.
         if path.is_file() && path != base.join(CATALOG) {
             fs::remove_file(path).unwrap();
         }
@@ -107,7 +107,7 @@ fn main() {
     archive.into_inner().unwrap().finish().unwrap();
 }
 
-/// Packs every file below a folder, without what tells the machine.
+/// Packs every file below a folder, without what identifies the machine.
 fn pack(archive: &mut tar::Builder<impl std::io::Write>, base: &Path, folder: &Path) {
     let mut paths: Vec<_> = fs::read_dir(folder)
         .unwrap()

@@ -111,7 +111,7 @@ enum Damage {
 }
 
 impl Damage {
-    /// Damages rows, as somebody with `sqlite3` could.
+    /// Damages rows, as a user with `sqlite3` could.
     fn rows(&self, catalog: &Connection) {
         let (column, row, value) = match self {
             Self::Number(column, row, number) => (column, row, Value::Integer(*number)),

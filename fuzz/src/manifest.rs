@@ -1,4 +1,4 @@
-//! Manifests of the trash, and notes of restores, that somebody edited: opening for writing reads
+//! Manifests of the trash, and notes of restores, that were edited by hand: opening for writing reads
 //! them, and neither loses what lies in the trash nor touches anything outside the base directory.
 
 use std::path::{Path, PathBuf};
@@ -68,7 +68,7 @@ fn change(world: &World, input: &mut Unstructured<'_>) -> Result<&'static str> {
         .join(document["items"][0]["path"].as_str().unwrap());
     match input.int_in_range(0..=3_u8)? {
         // Its old place is occupied.
-        0 => write(&place.join(".zarray"), b"anew"),
+        0 => write(&place.join(".zarray"), b"rewritten"),
         1 => write(&folder.join("1"), b"a stranger"),
         2 => write(&folder.join("x"), b"a stranger"),
         _ => {}

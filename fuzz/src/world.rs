@@ -55,7 +55,7 @@ pub struct World {
 }
 
 impl World {
-    /// Unpacks the seed beside what nobody may touch.
+    /// Unpacks the seed beside files that no call may touch.
     ///
     /// # Panics
     /// Where the temporary folder cannot be written.
@@ -95,7 +95,7 @@ impl World {
         self.folder.path().join("base")
     }
 
-    /// How its registry is opened: with a clock that stands still, and without patience.
+    /// How its registry is opened: with a fixed clock, and without waiting for locks.
     #[must_use]
     pub fn options(&self) -> Options {
         Options::new()
@@ -193,7 +193,7 @@ pub fn write(path: &Path, bytes: &[u8]) {
 /// The inode of a file or folder, as a manifest has it.
 ///
 /// # Panics
-/// Where there is none.
+/// A path at which there is nothing.
 #[must_use]
 pub fn inode(path: &Path) -> u64 {
     path.symlink_metadata().unwrap().ino()
@@ -209,7 +209,7 @@ pub fn known(error: &Error) {
     assert!(!error.to_string().is_empty());
 }
 
-/// What a call gave; none where it gave an error that is known.
+/// What a call returned; `None` if it returned a known error.
 pub fn given<T>(result: dalsegno::Result<T>) -> Option<T> {
     result.map_err(|error| known(&error)).ok()
 }

@@ -124,7 +124,7 @@ pub(crate) fn artifacts_of(artifacts: Vec<Py<PyArtifact>>) -> Vec<Artifact> {
 /// Seconds as a length of time.
 pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
     Duration::try_from_secs_f64(seconds)
-        .map_err(|_| argument(format!("{seconds:?} seconds is no length of time")))
+        .map_err(|_| argument(format!("{seconds:?} seconds is not a length of time")))
 }
 
 /// How long removed data is kept.
@@ -151,7 +151,7 @@ pub(crate) fn keep(kept: Option<Kept>) -> PyResult<TrashKeep> {
 pub(crate) fn parse_duration(text: &str) -> PyResult<f64> {
     humantime::parse_duration(text)
         .map(|length| length.as_secs_f64())
-        .map_err(|error| argument(format!("{text:?} is no length of time: {error}")))
+        .map_err(|error| argument(format!("{text:?} is not a length of time: {error}")))
 }
 
 /// Reads a number of bytes such as `500GB` or `1.5TiB`.
@@ -161,7 +161,7 @@ pub(crate) fn parse_size(text: &str) -> PyResult<u64> {
         .map(|size| size.as_u64())
         .map_err(|_| {
             argument(format!(
-                "{text:?} is no size; write 500GB, 1.5TiB, or a number of bytes"
+                "{text:?} is not a size; write 500GB, 1.5TiB, or a number of bytes"
             ))
         })
 }

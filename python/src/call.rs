@@ -62,7 +62,7 @@ fn is_interrupted() -> bool {
 struct Active;
 
 impl Active {
-    /// Waits until nobody forks.
+    /// Waits until no thread forks.
     fn begin() -> Self {
         loop {
             ACTIVE.fetch_add(1, Ordering::SeqCst);
@@ -84,7 +84,7 @@ impl Drop for Active {
     }
 }
 
-/// What is told of a call under way, and whether it is to end.
+/// The progress of a running call, and whether it is to end.
 pub(crate) struct Watch {
     cancelled: Arc<AtomicBool>,
     phase: Mutex<(Option<Phase>, Option<u64>)>,
@@ -111,14 +111,14 @@ impl Watch {
             return Ok(());
         };
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let told = (
+        let report = (
             phase.to_string(),
             total,
             count(&self.items),
             count(&self.files),
             count(&self.bytes),
         );
-        progress.call1(py, told).map(drop)
+        progress.call1(py, report).map(drop)
     }
 }
 
@@ -265,11 +265,11 @@ pub(crate) fn run<T: Send + 'static>(
             }
             Err(RecvTimeoutError::Timeout) => {}
         }
-        let told = match progress {
+        let reported = match progress {
             Some(progress) if ended.is_none() => watch.tell(py, progress),
             _ => Ok(()),
         };
-        if let Err(error) = py.check_signals().and(told) {
+        if let Err(error) = py.check_signals().and(reported) {
             watch.cancelled.store(true, Ordering::Relaxed);
             if ended.is_some() {
                 return Err(error);
@@ -338,7 +338,7 @@ impl Shared {
         })
     }
 
-    /// Leaves a registry to whoever is still at work in it; the next call opens it anew.
+    /// Gives up a registry that other threads may still use; the next call opens it again.
     fn put_aside(&self, registry: &Arc<Registry>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open

@@ -8,7 +8,7 @@
 //! | `call` | threads, the GIL, signals, fork, panics |
 //! | `errors` | exceptions |
 //!
-//! What people use stands in `package/dalsegno`, in Python.
+//! The public API is in `package/dalsegno`, in Python.
 
 mod ask;
 mod call;

@@ -132,7 +132,7 @@ impl ContainerIdentifier {
 const MOMENTS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
 /// A moment as an aware `datetime` in UTC. One that it cannot tell is the nearest that it can: file
-/// systems give out years of five digits, and whoever lists wants the rest of the row.
+/// systems give out years of five digits, and a listing needs the rest of the row.
 fn moment<'py>(py: Python<'py>, at: Timestamp) -> PyResult<Bound<'py, PyAny>> {
     let at = at.0.clamp(MOMENTS.0, MOMENTS.1);
     // What PyO3 makes of a moment before 1970 is a panic.

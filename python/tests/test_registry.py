@@ -177,7 +177,7 @@ def test_values_are_frozen_and_pickle(registry: Registry) -> None:
     assert pickle.loads(pickle.dumps(sealed)) == sealed
 
 
-def test_listing_looks_on_disk_first_unless_told_not_to(registry: Registry) -> None:
+def test_listing_looks_on_disk_first_by_default(registry: Registry) -> None:
     made = outputs(registry)
     assert [row.state for row in registry.list(refresh=False)] == ["reserved"] * 3
     assert registry.iterations(refresh=False) == []
@@ -202,7 +202,7 @@ def test_a_selection_is_anded_and_its_values_ored(registry: Registry) -> None:
         registry.list(iterations=5)  # type: ignore[call-arg]
     with pytest.raises(ValueError):
         registry.list(iteration="5..1")
-    with pytest.raises(ValueError, match="no length of time"):
+    with pytest.raises(ValueError, match="not a length of time"):
         registry.list(older_than="soon")
 
 
@@ -515,11 +515,11 @@ def test_all_outputs_but_the_best_go(registry: Registry) -> None:
     assert made[2].path.exists() and other.path.exists()
 
 
-def test_progress_is_told_to_whoever_wants_it(registry: Registry) -> None:
+def test_progress_is_reported_to_a_callable(registry: Registry) -> None:
     outputs(registry)
-    told: list[dalsegno.Progress] = []
-    registry.scan(progress=told.append)
-    assert told[-1].phase == "scanning" and told[-1].items == 3
+    reported: list[dalsegno.Progress] = []
+    registry.scan(progress=reported.append)
+    assert reported[-1].phase == "scanning" and reported[-1].items == 3
     pytest.importorskip("tqdm")
     registry.scan(progress=True)
 
@@ -559,7 +559,7 @@ def test_logging_says_nothing_where_all_is_well(
     assert logging.getLogger("dalsegno").handlers == []
 
 
-def test_a_damaged_catalog_is_made_anew_from_the_disk(base: Path) -> None:
+def test_a_damaged_catalog_is_rebuilt_from_the_disk(base: Path) -> None:
     with Registry(base, create=True) as registry:
         outputs(registry)
         registry.refresh()

@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stands_for_the_same_one_from_then_on() {
+    fn an_id_means_the_same_one_from_then_on() {
         let mut names = Names::default();
         let shown = ["removal 20261122-163000-3f9a2c".to_owned()];
         assert!(names.agree(&shown, "removal 20271203-010203-abcdef\n"));

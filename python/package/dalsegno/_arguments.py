@@ -62,7 +62,7 @@ class Selection(TypedDict, total=False):
     owner: int | Iterable[int]
     """Numbers of the users whose the data is."""
     min_bytes: int | str
-    """At least this large; what nobody counted is not selected."""
+    """At least this large; artifacts without a size are not selected."""
 
 
 def text(value: Text, *, what: str = "a name", numbers: bool = True) -> str:

@@ -11,7 +11,7 @@ from ._arguments import Selection
 from ._core import Core
 from ._listing import Listing
 from ._native import Artifact
-from ._progress import Wanted, told
+from ._progress import Wanted, reporting
 from ._targets import Target
 from .values import DiskUse, Iteration, Refreshed, Repaired, Run, Scanned, Verified, build, build_all
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 
 class Asking(Core):
-    """Asking. DaCapo never says that it wrote: so most look on disk first, unless told not to."""
+    """Queries. DaCapo never says that it wrote, so most look on disk first, unless refresh=False."""
 
     def get(self, target: Target) -> Optional[Artifact]:
-        """Give an artifact by its number, identifier or path; ``None`` where it is not recorded."""
+        """Give an artifact by its number, identifier or path; ``None`` if it is not recorded."""
         return self._native.get(_targets.target(target))
 
     def list(self, *, refresh: bool = True, **selection: Unpack[Selection]) -> Listing:
@@ -33,7 +33,7 @@ class Asking(Core):
             refresh: Look on disk first for what was not seen yet.
             **selection: See :class:`Selection`.
         """
-        # Rows come later: who asks for what there is not, is told where it was asked.
+        # Rows are read later; this raises for a wrong argument in this call.
         self._native.check(arguments.selection(selection))
         wanted = self._refreshed(selection, refresh)
         runs = self._native.run_names(wanted["run"])
@@ -63,7 +63,7 @@ class Asking(Core):
         Args:
             by: ``run``, ``kind``, ``iteration``, ``dataset`` or ``owner``.
             refresh: Look on disk first.
-            measure: Count first what nobody counted, which walks those arrays.
+            measure: Count artifacts without a size first, which walks those arrays.
             progress: See :meth:`scan`.
         """
         wanted = self._refreshed(selection, refresh, measure=measure, progress=progress)
@@ -80,13 +80,13 @@ class Asking(Core):
         """Look for the data of a selection and note what is there: one call after a validation.
 
         Args:
-            all: Also what was there: it may be gone, or written anew.
-            measure: Count bytes and files of what nobody counted, and of what is sealed: the
-                findings name what is not as it was sealed.
+            all: Also look at data that was seen before: it may be gone or rewritten.
+            measure: Count bytes and files of artifacts without a size, and of sealed ones: the
+                findings name those that differ from their seal.
             progress: See :meth:`scan`.
         """
-        with told(progress) as tell:
-            found = self._native.refresh(arguments.selection(selection), all, measure, tell)
+        with reporting(progress) as report:
+            found = self._native.refresh(arguments.selection(selection), all, measure, report)
         return build(Refreshed, found)
 
     def scan(
@@ -97,18 +97,18 @@ class Asking(Core):
         threads: Optional[int] = None,
         progress: Wanted = None,
     ) -> Scanned:
-        """Walk the base directory and take in every array that has no row.
+        """Walk the base directory and add a row for every array without one.
 
         Args:
-            kind: Kinds to take in; every one but ``checkpoint`` unless said.
+            kind: Kinds to add; by default all but ``checkpoint``.
             measure: Count bytes and files, which walks every array.
-            threads: Threads; as many as fit the machine unless said.
-            progress: ``True`` for a bar of tqdm, ``False`` for none, ``None`` for one where tqdm is
-                there and stderr is a terminal, or a callable that takes a :class:`Progress`.
+            threads: Number of threads; by default as many as fit the machine.
+            progress: ``True`` for a bar of tqdm, ``False`` for none, ``None`` for one if tqdm is
+                installed and stderr is a terminal, or a callable that takes a :class:`Progress`.
         """
         number = arguments.count(threads, what="threads")
-        with told(progress) as tell:
-            found = self._native.scan(arguments.texts(kind, "a kind"), measure, number, tell)
+        with reporting(progress) as report:
+            found = self._native.scan(arguments.texts(kind, "a kind"), measure, number, report)
         return build(Scanned, found)
 
     def verify(
@@ -126,10 +126,10 @@ class Asking(Core):
 
         Args:
             measure: Compare the size of every array that was ever counted, not only of sealed ones.
-            quick: Compare no size that takes a walk, and leave the history alone.
+            quick: Skip sizes that take a walk, and the history.
             read_data: Read what was sealed with a content hash, and compare its contents.
             indices: Let SQLite compare its indices too.
-            repair: Mend the catalog where that loses nothing. Data is never touched.
+            repair: Correct the catalog if that loses nothing. Data is never touched.
             progress: See :meth:`scan`.
         """
         how = {
@@ -139,7 +139,7 @@ class Asking(Core):
             "indices": indices,
             "repair": repair,
         }
-        with told(progress) as tell:
-            found, repaired = self._native.verify(arguments.selection(selection), how, tell)
+        with reporting(progress) as report:
+            found, repaired = self._native.verify(arguments.selection(selection), how, report)
         mended = None if repaired is None else build(Repaired, repaired)
         return build(Verified, {**found, "repaired": mended})

@@ -9,12 +9,12 @@ from . import _arguments as arguments
 from . import _native
 from ._arguments import Age, Iterations, Keep, Text
 from ._core import Core
-from ._progress import Wanted, told
+from ._progress import Wanted, reporting
 from .values import GcReport, PlanLine, Sum, build, build_all
 
 
 class Plan:
-    """A plan of what may go: what stays, what goes, and why. Nothing has gone yet."""
+    """A plan: what goes, what stays, and why. A plan by itself removes nothing."""
 
     def __init__(self, native: _native.Plan) -> None:
         self._native = native
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def unmet(self) -> Tuple[str, ...]:
-        """Limits that are not met although all that may go does, in words."""
+        """Limits that cannot be met even if everything goes that may, in words."""
         return tuple(self._native.unmet)
 
     @property
@@ -66,8 +66,8 @@ class Plan:
         return tuple(self._native.notices)
 
     def to_json(self) -> str:
-        """Give the plan as a text that ``dalsegno gc --apply FILE`` and :meth:`Registry.apply` carry
-        out, days later if you like: what changed since is then left alone."""
+        """Give the plan as a text that ``dalsegno gc --apply FILE`` and
+        :meth:`Registry.apply` carry out, even days later: artifacts that changed since stay."""
         return self._native.text()
 
     def __repr__(self) -> str:
@@ -112,9 +112,10 @@ class Collecting(Core):
     ) -> Plan:
         """Plan what may go, with a reason for every artifact. Removes nothing.
 
-        ``older_than``, ``run``, ``kind``, ``iteration``, ``dataset``, ``parameters`` and ``owner`` say
-        what may go at all; what any ``keep_…`` keeps stays; with a limit, only as much of the rest goes
-        as the limit needs, the oldest first. Rules compare the iterations of one run, kind and dataset.
+        ``older_than``, ``run``, ``kind``, ``iteration``, ``dataset``, ``parameters`` and ``owner``
+        select what may go. What any ``keep_…`` rule keeps stays. With a limit, only as much of the
+        rest goes as the limit needs, the oldest first. Rules compare the iterations of one run, kind
+        and dataset.
 
         Args:
             policy: By a policy of ``.dalsegno/config.toml``; brings its own rules.
@@ -124,7 +125,7 @@ class Collecting(Core):
             max_size: Let at most this much stay; bytes, or as in ``"500GB"``.
             min_free: Make this much space on the file system.
             allow_empty_group: Let a plan take all that a run has of a kind and dataset.
-            refresh: Look on disk first, and count what nobody counted.
+            refresh: Look on disk first, and count artifacts without a size.
 
         Raises:
             PolicyEmptyError and its like: A rule is missing or decides nothing.
@@ -159,8 +160,8 @@ class Collecting(Core):
             "words": ", ".join(words),
         }
         wanted = arguments.selection(asked)
-        with told(progress) as tell:
-            return Plan(_native._plan_gc(self._native, rules, wanted, refresh, tell))
+        with reporting(progress) as report:
+            return Plan(_native._plan_gc(self._native, rules, wanted, refresh, report))
 
     def apply(
         self,
@@ -170,7 +171,8 @@ class Collecting(Core):
         keep: Keep = None,
         progress: Wanted = None,
     ) -> GcReport:
-        """Carry a plan out. What was pinned, written or recorded anew since is skipped and told.
+        """Carry a plan out. What was pinned, rewritten or recorded again since is skipped; the report
+        lists it.
 
         Args:
             plan: A plan, or the text of one.
@@ -181,8 +183,8 @@ class Collecting(Core):
             PlanOutdatedError, PlanElsewhereError: The plan does not fit any more.
         """
         text = plan.to_json() if isinstance(plan, Plan) else plan
-        with told(progress) as tell:
-            done = _native._apply(self._native, text, reason, arguments.keep(keep), tell)
+        with reporting(progress) as report:
+            done = _native._apply(self._native, text, reason, arguments.keep(keep), report)
         return build(GcReport, done)
 
     @property

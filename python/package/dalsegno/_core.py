@@ -8,7 +8,7 @@ from . import _arguments as arguments
 from . import _native
 from . import _targets
 from ._native import Artifact
-from ._progress import Wanted, told
+from ._progress import Wanted, reporting
 from .errors import NotRecordedError
 
 
@@ -28,8 +28,8 @@ class Core:
         """The selection, after a look at what it may mean."""
         wanted = arguments.selection(selection)
         if refresh and not self._native.is_read_only:
-            with told(progress) as tell:
-                self._native.refresh_for(wanted, measure, tell)
+            with reporting(progress) as report:
+                self._native.refresh_for(wanted, measure, report)
         return wanted
 
     def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:

@@ -126,7 +126,7 @@ class History(Iterator[Operation]):
     def __init__(self, read: Page, limit: Optional[int]) -> None:
         if limit is not None and limit < 0:
             raise ValueError(f"a limit is no less than 0, not {limit}")
-        # The first page at once: who asks for what there is not, is told where it was asked.
+        # Reads the first page at once, so that a wrong argument raises in this call.
         most = PAGE if limit is None else min(PAGE, limit)
         self._rows = _paged(read, read(None, most), limit)
 

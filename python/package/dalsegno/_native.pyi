@@ -29,7 +29,7 @@ __all__ = [
 
 __version__: str
 
-_Told = Callable[[str, int | None, int, int, int], object]
+_Report = Callable[[str, int | None, int, int, int], object]
 _Columns = tuple[str, str, str | None, str | None, str | None, str | None]
 _Measured = tuple[str, str, str | None, str | None, str, float]
 _Target = Artifact | int | str | os.PathLike[str]
@@ -109,7 +109,7 @@ class Artifact:
         """Its container, or itself."""
     @property
     def identifier(self) -> LocalArrayIdentifier | None:
-        """Identifier of the array; ``None`` where it is a container."""
+        """Identifier of the array; ``None`` if it is a container."""
     @property
     def path(self) -> Path:
         """Absolute path of its folder."""
@@ -121,10 +121,10 @@ class Artifact:
         """``recorded``: a caller said its key; ``scanned``: its path did."""
     @property
     def bytes(self) -> int | None:
-        """Bytes as last counted; ``None`` where nobody counted."""
+        """Bytes as last counted; ``None`` if they were never counted."""
     @property
     def files(self) -> int | None:
-        """Files as last counted; ``None`` where nobody counted."""
+        """Files as last counted; ``None`` if they were never counted."""
     @property
     def recorded_at(self) -> datetime:
         """When the catalog first had it; UTC."""
@@ -136,10 +136,10 @@ class Artifact:
         """When its writer said that it is whole; UTC."""
     @property
     def content_hash(self) -> str | None:
-        """Hash of its contents, where it was sealed with one."""
+        """Hash of its contents; ``None`` if it was not sealed with one."""
     @property
     def owner(self) -> int | None:
-        """Number of the user whose its data is; ``None`` where nobody looked."""
+        """uid that owns the data; ``None`` if it was never looked up."""
     @property
     def pins(self) -> tuple[str, ...]:
         """Names of the pins that bind it."""
@@ -210,27 +210,27 @@ class Registry:
     def runs(self, selection: dict[str, Any]) -> list[dict[str, Any]]: ...
     def du(self, selection: dict[str, Any], by: str) -> list[dict[str, Any]]: ...
     def refresh(
-        self, selection: dict[str, Any], all: bool, measure: bool, progress: _Told | None
+        self, selection: dict[str, Any], all: bool, measure: bool, progress: _Report | None
     ) -> dict[str, Any]: ...
     def refresh_for(
-        self, selection: dict[str, Any], measure: bool, progress: _Told | None
+        self, selection: dict[str, Any], measure: bool, progress: _Report | None
     ) -> None: ...
     def seal(
-        self, chosen: Sequence[Artifact], hash: bool, progress: _Told | None
+        self, chosen: Sequence[Artifact], hash: bool, progress: _Report | None
     ) -> list[Artifact]: ...
     def unseal(self, chosen: Sequence[Artifact]) -> int: ...
     def scan(
-        self, kind: Sequence[str], measure: bool, threads: int | None, progress: _Told | None
+        self, kind: Sequence[str], measure: bool, threads: int | None, progress: _Report | None
     ) -> dict[str, Any]: ...
     def verify(
-        self, selection: dict[str, Any], how: dict[str, Any], progress: _Told | None
+        self, selection: dict[str, Any], how: dict[str, Any], progress: _Report | None
     ) -> tuple[dict[str, Any], dict[str, Any] | None]: ...
     def remove(
         self,
         targets: Sequence[_Target] | None,
         selection: dict[str, Any] | None,
         how: dict[str, Any],
-        progress: _Told | None,
+        progress: _Report | None,
     ) -> dict[str, Any]: ...
     def restore(
         self,
@@ -241,7 +241,7 @@ class Registry:
     def trash(self) -> list[dict[str, Any]]: ...
     def removal(self, id: str) -> dict[str, Any] | None: ...
     def empty_trash(
-        self, older_than: float | None, progress: _Told | None
+        self, older_than: float | None, progress: _Report | None
     ) -> dict[str, Any]: ...
     def pin(
         self,
@@ -285,21 +285,21 @@ def _plan_gc(
     rules: dict[str, Any],
     selection: dict[str, Any],
     refresh: bool,
-    progress: _Told | None,
+    progress: _Report | None,
 ) -> Plan: ...
 def _apply(
     registry: Registry,
     plan: str,
     reason: str | None,
     keep: bool | float | None,
-    progress: _Told | None,
+    progress: _Report | None,
 ) -> dict[str, Any]: ...
 def _rebuild(
     base: str | os.PathLike[str],
     catalog: str | os.PathLike[str] | None,
     force: bool,
     lock_timeout: float,
-    progress: _Told | None,
+    progress: _Report | None,
 ) -> dict[str, Any]: ...
 def _main(arguments: Sequence[str]) -> int: ...
 def _before_fork() -> None: ...

@@ -1,4 +1,4 @@
-"""Progress of long calls: through tqdm where it is there, or to a callable."""
+"""Progress of long calls: through tqdm if it is installed, or to a callable."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Any, Callable, NamedTuple, Optional, Union
 
 
 class Progress(NamedTuple):
-    """How far a call is; told about ten times a second."""
+    """How far a call is; reported about ten times a second."""
 
     phase: str
     """What is being done, such as ``scanning``."""
     total: Optional[int]
-    """Number of items of the phase, where it is known."""
+    """Number of items of the phase, if it is known."""
     items: int
     files: int
     bytes: int
@@ -25,11 +25,11 @@ Wanted = Union[bool, None, Callable[[Progress], None]]
 """``True`` for a bar of tqdm, ``False`` for none, ``None`` for a bar where tqdm is there and stderr is
 a terminal, or a callable."""
 
-Told = Callable[[str, Optional[int], int, int, int], None]
+Report = Callable[[str, Optional[int], int, int, int], None]
 
 
 @contextmanager
-def told(wanted: Wanted) -> Iterator[Optional[Told]]:
+def reporting(wanted: Wanted) -> Iterator[Optional[Report]]:
     """Give what the native half is to call, or ``None``."""
     if callable(wanted):
         tell = wanted

@@ -59,7 +59,7 @@ class Remembering(Core):
         """Give an operation, and each artifact as it was before and after.
 
         Raises:
-            NoOperationError: There is none with this number.
+            NoOperationError: No operation has this number.
         """
         operation, images = self._native.operation(id)
         return build(Operation, operation), tuple(Image(side, row) for side, row in images)

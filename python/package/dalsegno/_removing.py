@@ -12,7 +12,7 @@ from ._arguments import Age, Keep, Selection, Text
 from ._asking import Asking
 from ._native import Artifact, LocalArrayIdentifier
 from ._noting import Noting
-from ._progress import Wanted, told
+from ._progress import Wanted, reporting
 from ._targets import Target
 from .values import EmptiedTrash, Removal, Removed, Restored, Score, build, build_all
 
@@ -35,14 +35,14 @@ class Removing(Asking, Noting):
         progress: Wanted = None,
         **selection: Unpack[Selection],
     ) -> Removed:
-        """Remove arrays: rows and data, in one transaction. At once, whatever their size: unlinking
-        comes after.
+        """Remove arrays: rows and data, in one transaction. The time does not depend on their size,
+        because files are unlinked afterwards.
 
         Args:
             targets: Artifacts, identifiers, numbers or paths; or nothing, and a selection.
-            reason: Why; is remembered.
+            reason: Why; kept in the history.
             keep: How long the data can be restored: ``True`` until the trash is emptied, ``"72h"``,
-                ``False`` not at all, ``None`` as ``config.toml`` says, else not at all.
+                ``False`` not at all; ``None`` takes the setting of ``config.toml``, or not at all.
             keep_going: Leave out what cannot be removed, rather than removing nothing.
             force_pinned: Remove also what a pin or a best link binds.
             ignore_best_links: Remove also what a best link of DaCapo binds.
@@ -51,7 +51,8 @@ class Removing(Asking, Noting):
             NotRecordedError: A target is not recorded.
             PinnedError, BestLinkedError: Something binds one.
             Error: One cannot be removed; then everything is as before.
-            TypeError: Neither targets nor a selection: nothing removes everything by accident.
+            TypeError: Neither targets nor a selection is given, so that nothing removes everything by
+                accident.
         """
         if (targets is None) == (not selection):
             raise TypeError("name what is to be removed, either by targets or by a selection")
@@ -64,8 +65,8 @@ class Removing(Asking, Noting):
         }
         chosen = None if targets is None else _targets.targets(targets)
         wanted = arguments.selection(selection) if targets is None else None
-        with told(progress) as tell:
-            return build(Removed, self._native.remove(chosen, wanted, how, tell))
+        with reporting(progress) as report:
+            return build(Removed, self._native.remove(chosen, wanted, how, report))
 
     def remove_outputs_but_best(
         self,
@@ -81,8 +82,8 @@ class Removing(Asking, Noting):
     ) -> Removed:
         """Remove the outputs of an iteration but the best ones, dataset by dataset.
 
-        The best are named, or found by the scores of a metric. Nothing is guessed: an output without
-        a score stays, and so does everything of a dataset where none of the best is present.
+        The best are named, or found by the scores of a metric. An output without a score stays, and
+        so does every output of a dataset in which none of the best is present.
 
         Args:
             run: Name of the run.
@@ -90,11 +91,11 @@ class Removing(Asking, Noting):
             best: Parameters that stay, or identifiers or artifacts of outputs that stay.
             metric: Such as ``voi:min`` or ``f1:max``; ``max`` unless said. Ties all stay.
             dataset: Only of these datasets.
-            reason: Why; is remembered. Says what was best unless given.
+            reason: Why; kept in the history. By default, names what was best.
             keep: As for :meth:`remove`.
 
         Raises:
-            LookupError: No output would be known as the best; nothing is removed.
+            LookupError: No output is known to be the best; nothing is removed.
             PinnedError, BestLinkedError: Something binds an output; nothing is removed.
         """
         if (best is None) == (metric is None):
@@ -142,7 +143,7 @@ class Removing(Asking, Noting):
 
         Raises:
             NotInTrashError, NotRestorableError, NoRemovalError: There is nothing to restore.
-            OccupiedError: Something stands in its place.
+            OccupiedError: There is something at its path.
         """
         given = [removal is not None, path is not None, bool(selection)]
         if sum(given) != 1:
@@ -165,17 +166,17 @@ class Removing(Asking, Noting):
         return build_all(Removal, self._native.trash())
 
     def removal(self, id: str) -> Optional[Removal]:
-        """Give a removal, whatever has become of it."""
+        """Give a removal in any state; ``None`` if there is no such removal."""
         found = self._native.removal(id)
         return None if found is None else build(Removal, found)
 
     def empty_trash(
         self, older_than: Optional[Age] = None, *, progress: Wanted = None
     ) -> EmptiedTrash:
-        """Unlink what is in the trash, or of it what was removed longer ago; this is for good."""
+        """Unlink what is in the trash, or only what was removed longer ago. This cannot be undone."""
         length = None if older_than is None else arguments.seconds(older_than)
-        with told(progress) as tell:
-            return build(EmptiedTrash, self._native.empty_trash(length, tell))
+        with reporting(progress) as report:
+            return build(EmptiedTrash, self._native.empty_trash(length, report))
 
 
 def _named(outputs: List[Artifact], best: Any) -> List[Artifact]:
@@ -192,7 +193,7 @@ def _named(outputs: List[Artifact], best: Any) -> List[Artifact]:
 
 
 def _best_by(outputs: List[Artifact], scores: List[Score], metric: str) -> List[Artifact]:
-    """The best outputs of each dataset, and those that nobody measured."""
+    """The best outputs of each dataset, and those without a score."""
     name, _, goal = metric.rpartition(":") if ":" in metric else (metric, "", "max")
     if goal not in ("min", "max") or not name:
         raise ValueError(f"{metric!r} is not a metric; write NAME:min or NAME:max, such as voi:min")

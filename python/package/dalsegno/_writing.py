@@ -11,7 +11,7 @@ from typing import Any, Dict, List, Union
 from . import _arguments as arguments
 from . import _targets
 from ._native import Artifact
-from ._progress import Wanted, told
+from ._progress import Wanted, reporting
 from ._recording import Recording
 from ._targets import Target
 
@@ -34,8 +34,8 @@ class Writing(Recording):
             NothingWrittenError: One has no data.
         """
         chosen = [self._recorded(target) for target in _targets.targets(targets)]
-        with told(progress) as tell:
-            return self._native.seal(chosen, hash, tell)
+        with reporting(progress) as report:
+            return self._native.seal(chosen, hash, report)
 
     @contextmanager
     def writing(self, target: Target, *, hash: bool = False) -> Iterator[Path]:

@@ -62,7 +62,7 @@ class ArrayStore:
 
     Args:
         basedir: The base directory, as a text, a ``Path`` or a ``UPath``; ``~`` and relative ones are
-            resolved at once. It is made where it is not there, and so is its registry.
+            resolved at once. It is made if it does not exist, and so is its registry.
         lock_timeout: How long a change waits while others write; seconds, or as in ``"90s"``.
 
     Raises:
@@ -138,7 +138,7 @@ class ArrayStore:
 
     def refresh(self, run_name: Optional[Text] = None) -> None:
         """Note what was written: one call after a validation. Arrays that are written again count as
-        written anew."""
+        rewritten."""
         if run_name is None:
             self.registry.refresh(all=True)
         else:

@@ -107,13 +107,13 @@ class CatalogMissingError(Error, FileNotFoundError):
 
 
 class CatalogNotAFileError(Error, OSError):
-    """In the catalog's place stands no regular file."""
+    """The path of the catalog is not a regular file."""
 
     code = "catalog-not-a-file"
 
 
 class RegistryNotAFolderError(Error, NotADirectoryError):
-    """In the place of the registry's folder stands something else."""
+    """The path of the registry's folder is not a folder."""
 
     code = "registry-not-a-folder"
 

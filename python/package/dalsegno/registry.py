@@ -12,7 +12,7 @@ from . import _arguments as arguments
 from . import _native
 from ._arguments import Age, Text
 from ._collecting import Collecting, Plan
-from ._progress import Wanted, told
+from ._progress import Wanted, reporting
 from ._remembering import Remembering
 from ._removing import Removing
 from ._targets import Key, Target
@@ -30,22 +30,22 @@ logger = logging.getLogger("dalsegno")
 class Registry(Writing, Removing, Collecting, Remembering):
     """One base directory and its catalog.
 
-    Usable from several threads; several registries and processes may use one base directory at once.
-    Long calls let other threads run and answer Ctrl-C at the next boundary: until its data has moved, a
-    removal that is given up puts everything back; from then on it is done, and the rest of the unlinking
-    is left to the next. Before a fork the catalog is closed and opened again on both sides; a registry
-    pickles as its base directory, so it goes to spawned processes too.
+    Several threads can share one; several registries and processes can use one base directory at
+    once. Long calls let other threads run, and answer Ctrl-C at the next boundary. A removal that is
+    interrupted before all data has moved puts everything back; after that it is done, and a later
+    removal unlinks the rest. Around a fork the catalog is closed and opened again on both sides. A
+    registry pickles as its base directory, so it can be passed to spawned processes.
 
     Args:
-        base: The base directory, which holds the runs. It must be there.
-        create: Make the registry where there is none; a folder ``.dalsegno`` appears.
+        base: The base directory, which holds the runs. It must exist.
+        create: Make the registry if there is none, in a folder ``.dalsegno``.
         read_only: Refuse every change. Works on a read-only mount.
         catalog: Keep the catalog in this file, on a local disk, rather than in the base directory.
         single_host: With ``create``, a catalog on a network file system, written on this host only.
         lock_timeout: How long a change waits while others write; seconds, or as in ``"90s"``.
 
     Raises:
-        NoRegistryError: There is none, and ``create`` is not given.
+        NoRegistryError: The base directory has no registry, and ``create`` is not given.
         BaseNotFoundError: The base directory does not exist.
         Error: The registry cannot be opened; the message and ``hint`` say what to do.
     """
@@ -139,22 +139,22 @@ def rebuild(
     lock_timeout: Age = 60.0,
     progress: Wanted = None,
 ) -> Rebuilt:
-    """Make the catalog of a base directory anew, where it is damaged or gone: from the newest sound
-    backup, the trash and the disk. The old one is set aside, never deleted. Close every registry of
+    """Make a new catalog of a base directory, if the old one is damaged or gone, from the newest sound
+    backup, the trash and the disk. The old one is renamed, never deleted. Close every registry of
     this base directory first.
 
     Args:
-        force: Also where nothing is wrong with it.
+        force: Rebuild even if the catalog is sound.
         progress: As for :meth:`Registry.scan`.
 
     Raises:
-        CatalogSoundError: Nothing is wrong with it.
-        NoRegistryError: There is none.
+        CatalogSoundError: The catalog is sound.
+        NoRegistryError: The base directory has no registry.
     """
     path = os.path.expanduser(arguments.text(base, what="a base directory", numbers=False))
     beside = None if catalog is None else arguments.text(catalog, what="a catalog")
-    with told(progress) as tell:
-        done = _native._rebuild(path, beside, force, arguments.seconds(lock_timeout), tell)
+    with reporting(progress) as report:
+        done = _native._rebuild(path, beside, force, arguments.seconds(lock_timeout), report)
     return build(Rebuilt, done)
 
 

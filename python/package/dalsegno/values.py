@@ -1,8 +1,8 @@
 """What the registry answers: frozen values, with the fields that the command line's JSON has.
 
 Times are aware ``datetime`` objects in UTC, sizes are bytes, paths are absolute unless said. A number
-of bytes or files goes with ``uncounted``: how many arrays nobody counted, so that the sum is "at
-least", and ``None`` where nobody counted any.
+of bytes or files goes with ``uncounted``: the number of arrays without a count, so that the sum
+is "at least", and ``None`` if no array was counted.
 """
 
 from __future__ import annotations
@@ -173,7 +173,7 @@ class VerifyFinding:
     artifact: Optional[int]
     detail: str
     repair: Optional[str]
-    """What a repair does about it; ``None`` where it takes a person."""
+    """What a repair does about it; ``None`` if it needs manual action."""
     next: Optional[str]
     """What to do about it, where a repair cannot."""
 
@@ -243,7 +243,7 @@ class Removed:
     """What a removal did."""
 
     removal: Optional[str]
-    """Its id, for ``restore``; ``None`` where nothing was removed."""
+    """Its id, for ``restore``; ``None`` if nothing was removed."""
     artifacts: tuple[Artifact, ...]
     """The rows that are gone."""
     missing: tuple[Path, ...]
@@ -417,7 +417,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Noted:
-    """A hash that somebody noted; the operation that has it, ``None`` where none has."""
+    """A hash that was given, and the operation that has it; ``None`` if no operation has it."""
 
     hash: str
     operation: Optional[int]

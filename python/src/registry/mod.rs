@@ -170,7 +170,7 @@ impl PyRegistry {
     }
 }
 
-/// Makes the catalog of a base directory anew; gives what that did.
+/// Rebuilds the catalog of a base directory, and returns what that did.
 #[pyfunction]
 pub(crate) fn _rebuild<'py>(
     py: Python<'py>,

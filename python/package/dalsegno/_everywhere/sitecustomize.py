@@ -1,6 +1,6 @@
 """Read by every Python process whose environment dalsegno.dacapo.install(everywhere=True) prepared.
 
-Waits for DaCapo to be imported, and costs nothing where it never is. Then whatever other
+Waits for DaCapo to be imported, and costs nothing if it never is. Then whatever other
 ``sitecustomize`` there is has its turn.
 """
 
