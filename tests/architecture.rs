@@ -18,7 +18,7 @@ const DOCUMENTS: [&str; 2] = ["ARCHITECTURE.md", "CONTRIBUTING.md"];
 /// Folders whose Rust files define names.
 const SOURCES: [&str; 3] = ["src", "tests", "examples"];
 
-/// Words that stand before a name where it is defined.
+/// Words that precede a name in its definition.
 const DEFINING: [&str; 8] = [
     "fn",
     "struct",

@@ -106,7 +106,7 @@ impl Scene {
         self.base.join(dalsegno::model::layout::locate(&key).path())
     }
 
-    /// Opens twice: each time the problem is told and nothing is touched.
+    /// Opens twice: each time the problem is reported and nothing is touched.
     fn assert_left_alone(&self, what: &str) {
         let before = self.tree();
         for _ in 0..2 {
@@ -181,7 +181,7 @@ fn a_manifest_that_leads_elsewhere_moves_nothing() {
         scene.item(0);
         scene.manifest(&[&bad]);
         scene.assert_left_alone(&bad);
-        // Neither does what stands beside it and would be right.
+        // Nor does a sibling that would be right.
         scene.item(1);
         scene.manifest(&[PLACE, &bad]);
         scene.assert_left_alone(&bad);
@@ -284,7 +284,7 @@ fn a_trash_that_is_a_link_is_refused() {
 }
 
 #[test]
-fn a_kept_removal_whose_folder_became_a_link_is_told_and_not_followed() {
+fn a_kept_removal_whose_folder_became_a_link_is_reported_and_not_followed() {
     let scene = Scene::new();
     let id = scene.remove();
     let folder = scene.trash().join(&id);
@@ -300,7 +300,7 @@ fn a_kept_removal_whose_folder_became_a_link_is_told_and_not_followed() {
     assert_eq!(scene.tree(), before);
 }
 
-/// A manifest that was overtaken: somebody wrote anew at the old place. Both stay.
+/// A manifest that was overtaken: there is new data at the old path. Both stay.
 #[test]
 fn an_occupied_place_keeps_both() {
     let scene = Scene::new();

@@ -45,7 +45,7 @@ fn checkpoints_are_taken_in_shown_and_removed_where_their_kind_is_named() {
 }
 
 #[test]
-fn what_stands_in_the_place_of_a_checkpoint_is_left_alone() {
+fn what_is_at_the_path_of_a_checkpoint_is_left_alone() {
     let world = World::scanned();
     let folder = world.base.join("mito/checkpoints/iterations");
     fs::create_dir_all(&folder).unwrap();

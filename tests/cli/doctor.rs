@@ -56,7 +56,7 @@ const GROUPS: [&str; 10] = [
 ];
 
 #[test]
-fn a_healthy_registry_is_told_whole() {
+fn a_healthy_registry_is_described_in_full() {
     let world = World::scanned();
     world.transcript("pin paper --run er --reason 'figure 3'");
     let config = world.base.join(".dalsegno/config.toml");
@@ -103,7 +103,7 @@ fn a_healthy_registry_is_told_whole() {
 }
 
 #[test]
-fn of_the_environment_only_what_matters_is_told() {
+fn only_variables_that_matter_are_shown() {
     let world = World::scanned();
     let mut program = world.program();
     program
@@ -155,7 +155,7 @@ fn where_the_registry_cannot_be_opened_the_error_is_part_of_the_report() {
         assert!(report["error"]["next"].is_string(), "{code}");
         assert!(stderr.contains(&format!("error[{code}]: ")), "{stderr}");
         assert_eq!(report["registry"], Value::Null);
-        // Where there is a catalog, or is to be one, it is told what stands there.
+        // If there is a catalog, or is to be one, it shows what is at its path.
         assert_eq!(
             report["catalog"].is_object(),
             code != "no-registry",
@@ -171,7 +171,7 @@ fn where_the_registry_cannot_be_opened_the_error_is_part_of_the_report() {
 }
 
 #[test]
-fn a_registry_that_others_hold_is_told_as_locked() {
+fn a_registry_that_others_hold_is_shown_as_locked() {
     let world = World::scanned();
     let holder = rusqlite::Connection::open(world.catalog()).unwrap();
     holder

@@ -323,7 +323,7 @@ fn two_keys_never_share_a_path() {
 }
 
 #[test]
-fn who_waits_too_long_is_told_for_whom() {
+fn a_lock_timeout_names_the_holder() {
     let world = World::scanned();
     let turn = File::open(world.base.join(".dalsegno/catalog.sqlite3.turn")).unwrap();
     turn.lock().unwrap();

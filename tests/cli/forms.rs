@@ -259,7 +259,7 @@ fn refresh_notes_what_is_there() {
 }
 
 #[test]
-fn queries_look_on_disk_unless_told_not_to() {
+fn queries_look_on_disk_by_default() {
     let world = World::scanned();
     for iteration in [600, 700, 800] {
         world.transcript(&format!(

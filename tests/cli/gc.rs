@@ -152,7 +152,7 @@ fn policies_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn without_apply_nothing_goes_and_without_a_terminal_somebody_says_yes() {
+fn gc_removes_only_with_apply_and_needs_yes_without_a_terminal() {
     let world = world();
     let before = data(&world);
     let text = transcript(
@@ -401,7 +401,7 @@ fn checkpoints_are_looked_at_where_their_kind_is_named() {
 }
 
 #[test]
-fn limits_count_first_what_nobody_counted() {
+fn limits_first_count_what_has_no_size() {
     let world = world();
     let text = transcript(
         &world,
@@ -435,7 +435,7 @@ fn gc_looks_on_disk_first() {
         "gc --run mito --kind prediction --keep-last 1 --table --no-refresh
         gc --run mito --kind prediction --keep-last 1 --table",
     );
-    // It was recorded just now, so somebody may be at work on it.
+    // It was recorded just now, so a writer may be at work on it.
     assert_transcript!("gc_refresh", text);
 }
 

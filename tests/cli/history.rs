@@ -222,7 +222,7 @@ fn an_operation_knows_its_command_and_its_job() {
 
 /// Whom nothing lets write gets every answer.
 #[test]
-fn somebody_who_may_only_read_gets_answers() {
+fn a_user_who_may_only_read_gets_answers() {
     use std::os::unix::fs::PermissionsExt;
     let world = world();
     let folder = world.base.join(".dalsegno");

@@ -1,4 +1,4 @@
-//! `rebuild`: what whoever has lost a catalog is told.
+//! `rebuild`: what it prints to a user who has lost a catalog.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ fn lose(world: &World) {
 }
 
 #[test]
-fn a_lost_catalog_is_made_anew_from_the_disk() {
+fn a_lost_catalog_is_rebuilt_from_the_disk() {
     let world = World::scanned();
     let sound = world.transcript("rebuild");
     lose(&world);
@@ -27,7 +27,7 @@ fn a_lost_catalog_is_made_anew_from_the_disk() {
 }
 
 #[test]
-fn a_damaged_catalog_is_made_anew_from_a_backup_and_the_trash() {
+fn a_damaged_catalog_is_rebuilt_from_a_backup_and_the_trash() {
     let world = World::scanned();
     let backups = world.base.join(".dalsegno/backups");
     fs::create_dir_all(&backups).unwrap();

@@ -174,7 +174,7 @@ fn the_trash_is_kept_as_the_flags_say_else_as_the_configuration_says() {
 }
 
 #[test]
-fn data_that_is_gone_and_paths_that_nobody_recorded() {
+fn data_that_is_gone_and_paths_without_a_row() {
     let world = world();
     fs::remove_dir_all(world.base.join(ARRAY)).unwrap();
     let text = world.transcript(&format!(

@@ -69,10 +69,10 @@ fn spoken(
     let nothing = || Stdio::null();
     command.stdin(nothing()).stdout(nothing()).stderr(nothing());
     let mut master = File::from(master);
-    // It waits in the terminal until somebody reads.
+    // It waits in the terminal until it is read.
     master.write_all(answer.as_bytes()).unwrap();
     let mut written = Vec::new();
-    // The end of a terminal is an error once nobody has it open any more.
+    // The end of a terminal is an error once no process has it open.
     let _ = master.read_to_end(&mut written);
     let code = child.wait().unwrap().code();
     let text = String::from_utf8(written).unwrap().replace("\r\n", "\n");

@@ -60,7 +60,7 @@ fn restore_takes_ids_paths_and_selections() {
 }
 
 #[test]
-fn what_cannot_be_restored_is_told() {
+fn what_cannot_be_restored_is_reported() {
     let world = world();
     let er = &ids(&world)[0];
     let place = world.base.join("er/validation.zarr/500/crop1/prediction");
@@ -140,7 +140,7 @@ fn what_is_in_the_trash_and_was_never_counted_is_unknown() {
 }
 
 #[test]
-fn what_cannot_be_unlinked_stays_in_the_trash_and_is_told() {
+fn what_cannot_be_unlinked_stays_in_the_trash_and_is_reported() {
     let world = World::scanned();
     let inner = world.base.join(ARRAY).join("0");
     fs::create_dir(&inner).unwrap();

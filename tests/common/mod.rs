@@ -19,7 +19,7 @@ pub(crate) const ARRAY_FILES: [(&str, &str); 3] = [
     ("0/0/0", "xx"),
 ];
 
-/// Opens the registry of a base directory, or makes one, with a clock that stands still.
+/// Opens the registry of a base directory, or makes one, with a fixed clock.
 pub(crate) fn create(base: &Path) -> Registry {
     let (registry, _) = Options::new().clock(FixedClock(NOW)).create(base).unwrap();
     registry

@@ -157,7 +157,7 @@ fn many_arrays_are_hashed_together() {
     }
 }
 
-/// Adds up what it is told, by phase.
+/// Adds up what is reported to it, by phase.
 #[derive(Default)]
 struct Sums {
     phase: std::sync::Mutex<Option<Phase>>,
@@ -196,7 +196,7 @@ fn progress_counts_every_file_and_byte_once() {
 }
 
 #[test]
-fn what_is_read_is_told_by_number() {
+fn what_is_read_is_reported_by_number() {
     let folder = tempfile::tempdir().unwrap();
     let base = Base::open(folder.path()).unwrap();
     let looks: Vec<Look> = (0..200)

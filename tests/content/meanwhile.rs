@@ -126,7 +126,7 @@ fn what_changes_while_it_is_read_is_not_sealed() {
         meddled(When::Amid, |path| fs::remove_dir_all(path).unwrap()),
         changed
     );
-    // When all is read: one more, one less, metadata anew, all gone.
+    // After everything is read: one more, one less, metadata rewritten, all gone.
     assert_eq!(
         meddled(When::Last, |path| fs::write(path.join("0.100"), "x")
             .unwrap()),

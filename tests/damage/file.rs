@@ -227,7 +227,7 @@ fn flipped_bytes_cost_no_data_whatever_is_called() {
             told += usize::from(answer.is_err());
         }
     }
-    assert!(told > 10, "only {told} were told");
+    assert!(told > 10, "only {told} were reported");
 }
 
 /// Catalog, log and index of the log, as they are while the registry is open.

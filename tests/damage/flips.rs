@@ -161,7 +161,11 @@ fn a_catalog_cut_at_any_page_is_refused_or_right() {
             told += usize::from(found == Use::Told);
         }
     }
-    assert!(told > pages, "only {told} of {} were told", 2 * pages - 2);
+    assert!(
+        told > pages,
+        "only {told} of {} were reported",
+        2 * pages - 2
+    );
 }
 
 #[test]
@@ -192,6 +196,6 @@ fn no_flipped_bit_changes_an_answer_unnoticed_by_the_integrity_check() {
         }
     }
     // Most of such a small file is free space, whose bits do not matter.
-    assert!(told > 50, "only {told} were told");
+    assert!(told > 50, "only {told} were reported");
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

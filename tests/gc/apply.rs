@@ -262,7 +262,7 @@ fn a_best_link_that_cannot_be_read_since_keeps_all_of_its_run() {
 }
 
 #[test]
-fn the_row_of_data_that_is_missing_since_goes_and_that_is_told() {
+fn the_row_of_data_that_has_disappeared_goes_and_is_reported() {
     let (folder, registry) = runs();
     let plan = registry.plan_gc(&keep_last(1)).unwrap();
     fs::remove_dir_all(folder.path().join(prediction(9000))).unwrap();

@@ -38,7 +38,7 @@ pub(crate) enum Step {
     Refresh,
     Remove(Array, bool),
     RemoveRun(usize, bool),
-    /// As [`Step::RemoveRun`], where a file stands in one array's place and may be left out.
+    /// As [`Step::RemoveRun`], but a file is at the path of one array and may be left out.
     RemoveAround(Array, bool, bool),
     RestorePath(Array),
     RestoreRemoval(usize),
@@ -163,7 +163,7 @@ impl World {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().join("base");
-        // What nobody may touch: a neighbour in each container that the registry does not know.
+        // Must not be touched: a neighbour in each container that the registry does not know.
         for run in 0..RUNS {
             let neighbour = base.join(format!("run{run}/validation.zarr/neighbour"));
             fs::create_dir_all(&neighbour).unwrap();
@@ -230,7 +230,7 @@ impl World {
 
     fn compare(&self) {
         let mut seen = Seen::of(&self.base);
-        // Empty folders are nobody's, but for those that a removal leaves: see `removed`.
+        // Empty folders belong to no row, except those that a removal leaves: see `removed`.
         seen.empty.clear();
         let mut model = Seen {
             removals: self.over.clone(),

@@ -41,7 +41,7 @@ fn end() -> impl Strategy<Value = Option<i64>> {
 fn step() -> impl Strategy<Value = (usize, Step)> {
     let kind = prop_oneof![
         3 => (0..RUNS.len(), prop::option::of((end(), end())))
-            .prop_filter("a range that is none", |(_, range)| {
+            .prop_filter("not a range", |(_, range)| {
                 !matches!(range, Some((Some(first), Some(last))) if first > last)
                     && *range != Some((None, None))
             })

@@ -251,7 +251,7 @@ fn age_counts_from_writing_and_from_recording_where_nothing_was_written() {
 }
 
 #[test]
-fn a_size_that_nobody_counted_is_never_zero() {
+fn an_unknown_size_is_never_zero() {
     let base = tempfile::tempdir().unwrap();
     for array in ["1/a/prediction", "2/a/prediction", "2/a/output/p"] {
         write_array(&base.path().join("r/validation.zarr").join(array));
@@ -344,7 +344,7 @@ fn space_is_summed_by_the_user_whose_the_data_is() {
 
 /// A row from before owners were noted has a size and no owner.
 #[test]
-fn whoever_counts_learns_whose_the_data_is() {
+fn a_count_also_finds_the_owner_of_the_data() {
     let base = tempfile::tempdir().unwrap();
     let array = "r/validation.zarr/1/a/prediction";
     write_array(&base.path().join(array));

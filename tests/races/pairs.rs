@@ -1,4 +1,4 @@
-//! Two that want the same artifact: one gets it, the other is told.
+//! Two that want the same artifact: one gets it, the other gets an error.
 
 use std::fs;
 use std::io::BufRead;
@@ -51,7 +51,7 @@ fn whole(registry: &Registry) -> bool {
 }
 
 #[test]
-fn of_two_handles_that_remove_an_artifact_one_does_and_the_other_is_told() {
+fn of_two_handles_that_remove_an_artifact_one_does_and_the_other_fails() {
     let (folder, one, other) = two();
     for round in 0..300 {
         let keep = if round % 2 == 0 {
@@ -81,7 +81,7 @@ fn of_two_handles_that_remove_an_artifact_one_does_and_the_other_is_told() {
 }
 
 #[test]
-fn of_two_processes_that_remove_an_artifact_one_does_and_the_other_is_told() {
+fn of_two_processes_that_remove_an_artifact_one_does_and_the_other_fails() {
     let (folder, one, _) = two();
     for round in 0..15 {
         let start = || {

@@ -78,7 +78,7 @@ fn an_array_that_is_swapped_for_something_else_is_refused_and_comes_through_whol
                     break;
                 }
                 if exchange(&array, decoy) {
-                    // Back, once it stands there again: a removal may have it in its hands.
+                    // Back, once it is there again: a removal may be moving it.
                     while !exchange(&array, decoy) {
                         std::hint::spin_loop();
                     }

@@ -81,7 +81,7 @@ const LIES: [Lie; 14] = [
         "does not lie in",
     ),
     (
-        "a row of an item that is none",
+        "a row of an item that does not exist",
         |folder| {
             edit(folder, |manifest| {
                 at(manifest, "artifacts", 0)["item"] = json!(9);

@@ -131,7 +131,7 @@ fn a_listing_shows_the_catalog_as_it_was_when_it_began() {
 }
 
 #[test]
-fn a_listing_ends_where_it_is_told_to() {
+fn a_listing_ends_when_its_callback_breaks() {
     let base = tempfile::tempdir().unwrap();
     let registry = create(base.path());
     let keys: Vec<Key> = (0..10).map(|iteration| prediction(0, iteration)).collect();

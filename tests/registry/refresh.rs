@@ -111,7 +111,7 @@ fn data_that_goes_is_missing_and_data_that_comes_back_is_what_it_was() {
 }
 
 #[test]
-fn data_that_is_written_anew_has_no_size_and_no_seal() {
+fn rewritten_data_has_no_size_and_no_seal() {
     let base = tempfile::tempdir().unwrap();
     let (registry, array) = reserved(base.path());
     write_array(&array.path());
@@ -144,7 +144,7 @@ fn data_that_is_written_anew_has_no_size_and_no_seal() {
 }
 
 #[test]
-fn a_scan_too_notices_what_was_written_anew() {
+fn a_scan_notices_rewritten_data_too() {
     let base = tempfile::tempdir().unwrap();
     let (registry, array) = reserved(base.path());
     write_array(&array.path());

@@ -86,7 +86,7 @@ fn the_row_goes_where_the_data_is_gone_already() {
 }
 
 #[test]
-fn what_stands_in_an_array_s_place_is_refused_and_stays() {
+fn what_is_at_the_path_of_an_array_is_refused_and_stays() {
     type Replace = fn(&Scene);
     let cases: [(&str, &str, Replace); 5] = [
         ("a link to a folder", "symlink", |scene| {

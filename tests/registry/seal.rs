@@ -82,7 +82,7 @@ fn what_was_not_written_cannot_be_sealed() {
     assert_eq!(registry.get(&target).unwrap(), Some(row));
     let unknown = Target::Key(key("r/validation.zarr/2/a/prediction"));
     assert_eq!(code(registry.seal(&unknown)), Some("not-recorded"));
-    // Whoever asked by a path is told it, absolute.
+    // A caller who gave a path gets it back, absolute.
     let place = "r/validation.zarr/7/a/prediction";
     let error = registry.seal(&Target::Path(place.into())).unwrap_err();
     assert_eq!(error.path(), Some(&*registry.base().join(place)));
@@ -129,7 +129,7 @@ fn many_are_sealed_together_or_not_at_all() {
 }
 
 #[test]
-fn a_seal_holds_though_somebody_else_saw_the_data_first() {
+fn a_seal_holds_even_if_another_call_saw_the_data_first() {
     let base = tempfile::tempdir().unwrap();
     let registry = create(base.path());
     let reserved = registry

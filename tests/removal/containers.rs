@@ -354,7 +354,7 @@ fn a_recorded_container_stays_with_what_stays_in_it() {
     registry.record(&key(CONTAINER)).unwrap();
     let stranger = folder.path().join(CONTAINER).join("1/notes.txt");
     fs::write(&stranger, "mine").unwrap();
-    // A run is removed: its arrays go; the container, which nobody named, is not empty.
+    // A run is removed: its arrays go; the container, which was not named, is not empty.
     let plan = plan_run(&registry);
     assert_eq!(plan.stays, [PathBuf::from(CONTAINER).join("1/notes.txt")]);
     assert_eq!(remove_run(&registry).artifacts.len(), 3);

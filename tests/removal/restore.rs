@@ -282,7 +282,7 @@ fn a_restore_that_was_cut_off_is_undone_whatever_number_the_device_has_now() {
     let before = exactly(&folder.path().join(ONE));
     let id = remove(&registry, ONE);
     drop(registry);
-    // As after a restore up to its commit, and a reboot that numbered the devices anew.
+    // As after a restore up to its commit, and a reboot that gave the devices new numbers.
     let removal = folder.path().join(crate::TRASH).join(id.as_str());
     let text = fs::read_to_string(removal.join("manifest.json")).unwrap();
     let manifest: serde_json::Value = serde_json::from_str(&text).unwrap();

@@ -97,7 +97,7 @@ fn nan_never_wins_and_infinities_are_numbers() {
 }
 
 #[test]
-fn a_named_prediction_stands_by_the_best_of_its_outputs() {
+fn a_named_prediction_stays_with_the_best_of_its_outputs() {
     let of = |id, iteration, values: [f64; 2]| {
         let scores = [
             score(CROP, Some("a"), values[0]),

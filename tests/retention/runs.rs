@@ -90,7 +90,7 @@ fn the_newest_runs_and_those_within_a_time_stay() {
 }
 
 #[test]
-fn a_run_that_somebody_works_on_stays_whole() {
+fn a_run_that_is_being_written_stays_whole() {
     let mut runs = three();
     runs[2].rows[1].artifact.written_at = Some(ago(HOUR / 2));
     let policy = RunPolicy::default().last(1);

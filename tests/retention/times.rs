@@ -1,4 +1,4 @@
-//! Times that help nobody: equal, reversed, zero, in the future, and of a run's name used again.
+//! Times that do not help to decide: equal, reversed, zero, in the future, and of a run's name used again.
 
 use dalsegno::model::clock::Timestamp;
 use dalsegno::retention::{InventoryRow, Limits, Policy};
@@ -42,7 +42,7 @@ fn what_is_dated_in_the_future_stays() {
 }
 
 #[test]
-fn equal_times_are_told_apart_by_iteration_where_a_limit_takes_the_oldest() {
+fn equal_times_are_ordered_by_iteration_if_a_limit_takes_the_oldest() {
     let rows = written(&[(10_000, ago(DAY)), (9000, ago(DAY)), (9900, ago(DAY))]);
     let policy = Policy::default().limit(Limits::default().max_files(10));
     let plan = planned(&policy, rows);
@@ -50,7 +50,7 @@ fn equal_times_are_told_apart_by_iteration_where_a_limit_takes_the_oldest() {
 }
 
 #[test]
-fn a_run_whose_name_was_used_again_is_told() {
+fn a_run_whose_name_was_used_again_is_reported() {
     let again = || {
         written(&[
             (9000, ago(90 * DAY)),
@@ -64,7 +64,7 @@ fn a_run_whose_name_was_used_again_is_told() {
     let said = "prediction of run, dataset crop7: iteration 200, which would go, was written after \
                 iteration 10000, the highest; was the run's name used again?";
     assert_eq!(plan.notices, [said]);
-    // What keeps the new ones leaves nothing to be told, and order as usual neither.
+    // Neither keeping the new ones nor the usual order leaves anything to report.
     let keep = keep_last(1).within(7 * DAY);
     assert_eq!(planned(&keeping(keep), again()).notices, [""; 0]);
     let usual = written(&[(1, ago(3 * DAY)), (2, ago(2 * DAY))]);

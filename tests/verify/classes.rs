@@ -281,7 +281,7 @@ const CASES: &[Case] = &[
         ..DEFAULT
     },
     Case {
-        name: "something of somebody's in the trash",
+        name: "a foreign file in the trash",
         class: VerifyClass::TrashLeftover,
         damage: |world| {
             fs::create_dir_all(world.path(".dalsegno/trash/mine")).unwrap();
@@ -299,7 +299,7 @@ const CASES: &[Case] = &[
         ..DEFAULT
     },
     Case {
-        name: "somebody emptied the trash by hand",
+        name: "the trash was emptied by hand",
         class: VerifyClass::TrashMissing,
         damage: |world| {
             keep(world, SEALED);
