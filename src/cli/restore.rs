@@ -41,7 +41,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     let registry = if command.dry_run {
         context.open_read_only()?
     } else {
-        context.open()?
+        context.open_to_restore()?
     };
     let mut targets: Vec<RestoreTarget> = Vec::new();
     for what in &command.what {

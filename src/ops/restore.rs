@@ -249,7 +249,8 @@ fn restore_part(
     }
     let mut artifacts = part.rows.clone();
     let manifest = folder.map_or(Ok(None), TrashFolder::manifest)?;
-    let named = named_items(manifest.as_ref());
+    let named = manifest.as_ref().map(ManifestItems::by_number);
+    let named = named.unwrap_or_default();
     let mut items = Vec::new();
     let mut claims = Vec::new();
     for &number in &part.items {
@@ -285,7 +286,7 @@ fn restore_part(
             let named = named.get(&number).copied().filter(|(named, _)| {
                 (&named.path, named.entry_type) == (&item.path, item.entry_type)
             });
-            claims.push(folder.claim(number, named)?);
+            claims.push(folder.claim(&number.to_string(), named)?);
         }
         items.push(item);
         artifacts.extend(rows);
@@ -330,15 +331,6 @@ fn restore_part(
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
     Ok(artifacts)
-}
-
-/// The items that a manifest names, by their numbers, each with who may have written that.
-fn named_items(manifest: Option<&ManifestItems>) -> HashMap<u32, (&TrashItem, &Claim)> {
-    let named = manifest.iter().flat_map(|manifest| {
-        let items = manifest.items.iter();
-        items.map(|item| (item.item, (item, &manifest.claim)))
-    });
-    named.collect()
 }
 
 /// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or

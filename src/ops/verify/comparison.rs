@@ -362,7 +362,11 @@ impl InFlight {
             return Ok(Self(paths));
         };
         for id in &unsettled {
-            if let Some(folder) = trash.folder(id)? {
+            // What is left alone is not in flight; checking the trash reports it.
+            let Ok(Some(folder)) = trash.folder(id) else {
+                continue;
+            };
+            if recover::refusal(base, &folder)?.is_none() {
                 let items = folder.manifest()?.into_iter().chain(folder.restoring()?);
                 paths.extend(items.flat_map(|items| items.items).map(|item| item.path));
             }

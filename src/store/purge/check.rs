@@ -1,0 +1,151 @@
+//! Whether a purge may unlink, found out before it begins.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use rustix::fs::{Access, AtFlags, FileType, accessat, fstat, statat};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
+use super::claims::Claims;
+use crate::store::dirs::open_folder;
+use crate::store::error::StorageError;
+use crate::store::trash::{Change, Claim, ManifestItems, NOTES, TrashFolder};
+
+/// Most folders that are looked at: about what a second allows over a network.
+const MOST_FOLDERS: usize = 2_000;
+/// Folders below each other that are looked at; each stays open.
+const MOST_DEPTH: usize = 16;
+
+/// Checks that this process, and everyone who may have put it there, may unlink what is in the
+/// folder of a removal. Changes nothing. Of a large removal some thousand folders are looked at.
+///
+/// # Errors
+/// [`StorageError::Untrusted`], or [`StorageError::Io`] that names the folder.
+pub fn check_purge(
+    folder: &TrashFolder,
+    manifest: Option<&ManifestItems>,
+) -> Result<(), StorageError> {
+    let claims = Claims::new(folder, manifest);
+    let mut check = Check {
+        trash: &folder.path,
+        left: MOST_FOLDERS,
+    };
+    let root = open_folder(&folder.fd, ".")
+        .map_err(|errno| StorageError::io("opening", &folder.path, errno))?;
+    check.access(&root, &folder.path)?;
+    check.each(&root, &folder.path, &mut |check, name| {
+        if NOTES.iter().any(|note| note.as_bytes() == name.to_bytes()) {
+            return Ok(());
+        }
+        let claim = claims.of_item(name)?;
+        check.folder(&root, name, &folder.path, MOST_DEPTH, &claim)
+    })
+}
+
+struct Check<'a> {
+    trash: &'a Path,
+    left: usize,
+}
+
+impl Check<'_> {
+    /// Checks a name of a folder; a file needs nothing but its folder.
+    fn folder(
+        &mut self,
+        parent: &OwnedFd,
+        name: &CStr,
+        path: &Path,
+        depth: usize,
+        claim: &Claim,
+    ) -> Result<(), StorageError> {
+        let path = path.join(&*name.to_string_lossy());
+        let folder = match open_folder(parent, name) {
+            Ok(folder) => folder,
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+            Err(errno) => return Err(StorageError::io("emptying", &path, errno)),
+        };
+        self.left = self.left.saturating_sub(1);
+        claim.check(folder.as_fd(), Change::Take, &path, self.trash)?;
+        self.access(&folder, &path)?;
+        let stat = fstat(&folder).map_err(|errno| StorageError::io("reading", &path, errno))?;
+        // Two names, its own and `.`: it has no subfolders. File systems that do not count them
+        // give it one.
+        if stat.st_nlink == 2 || depth == 0 {
+            return Ok(());
+        }
+        let inner = open_folder(&folder, ".")
+            .map_err(|errno| StorageError::io("opening", &path, errno))?;
+        self.each(&folder, &path, &mut |check, name| {
+            check.folder(&inner, name, &path, depth - 1, claim)
+        })
+    }
+
+    /// Calls `look` with each name that may be a folder's.
+    fn each(
+        &mut self,
+        folder: &OwnedFd,
+        path: &Path,
+        look: &mut dyn FnMut(&mut Self, &CStr) -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let reading = |errno| StorageError::io("reading", path, errno);
+        let fd = open_folder(folder, ".").map_err(reading)?;
+        for entry in rustix::fs::Dir::new(fd).map_err(reading)? {
+            let entry = entry.map_err(reading)?;
+            if self.left == 0 {
+                return Ok(());
+            }
+            let is_folder = matches!(
+                entry.file_type(),
+                FileType::Directory | FileType::Unknown
+            );
+            if is_folder && !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+                look(self, entry.file_name())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that this process may unlink in a folder. An empty one needs no permission.
+    fn access(&self, folder: &OwnedFd, path: &Path) -> Result<(), StorageError> {
+        let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        let denied = match accessat(folder, c".", wanted, AtFlags::EACCESS) {
+            // In a sticky folder only the owner of a name unlinks it.
+            Ok(()) => self.foreign_in_sticky(folder).then_some(Errno::PERM),
+            Err(errno) => Some(errno),
+        };
+        match denied {
+            Some(errno) if !is_empty(folder) => Err(StorageError::io("emptying", path, errno)),
+            _ => Ok(()),
+        }
+    }
+
+    fn foreign_in_sticky(&self, folder: &OwnedFd) -> bool {
+        let me = geteuid();
+        let is_sticky = |stat: rustix::fs::Stat| {
+            stat.st_mode & 0o1000 != 0 && stat.st_uid != me.as_raw() && !me.is_root()
+        };
+        fstat(folder).is_ok_and(is_sticky) && {
+            let mine = |name: &CStr| {
+                let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
+                stat.is_ok_and(|stat| stat.st_uid == me.as_raw())
+            };
+            let names = open_folder(folder, ".").and_then(rustix::fs::Dir::new);
+            names.is_ok_and(|names| {
+                names.filter_map(Result::ok).take(self.left).any(|entry| {
+                    !matches!(entry.file_name().to_bytes(), b"." | b"..")
+                        && !mine(entry.file_name())
+                })
+            })
+        }
+    }
+}
+
+fn is_empty(folder: &OwnedFd) -> bool {
+    let names = open_folder(folder, ".").and_then(rustix::fs::Dir::new);
+    names.is_ok_and(|names| {
+        names.into_iter().all(|entry| {
+            entry.is_ok_and(|entry| matches!(entry.file_name().to_bytes(), b"." | b".."))
+        })
+    })
+}
