@@ -74,8 +74,8 @@ impl Check<'_> {
         if stat.st_nlink == 2 || depth == 0 {
             return Ok(());
         }
-        let inner = open_folder(&folder, ".")
-            .map_err(|errno| StorageError::io("opening", &path, errno))?;
+        let inner =
+            open_folder(&folder, ".").map_err(|errno| StorageError::io("opening", &path, errno))?;
         self.each(&folder, &path, &mut |check, name| {
             check.folder(&inner, name, &path, depth - 1, claim)
         })
@@ -95,10 +95,7 @@ impl Check<'_> {
             if self.left == 0 {
                 return Ok(());
             }
-            let is_folder = matches!(
-                entry.file_type(),
-                FileType::Directory | FileType::Unknown
-            );
+            let is_folder = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
             if is_folder && !matches!(entry.file_name().to_bytes(), b"." | b"..") {
                 look(self, entry.file_name())?;
             }
