@@ -45,6 +45,7 @@ mod selection;
 mod show;
 mod subjects;
 mod target;
+mod time;
 mod trash;
 mod undo;
 mod unpin;
