@@ -328,7 +328,7 @@ impl Rules {
         ];
         if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(
-                format!("{flag} is about artifacts, but --runs is about whole runs"),
+                format!("{flag} decides on single artifacts, but --runs decides on whole runs"),
                 "dalsegno gc --runs with --older-than, --keep-last, --keep-within or a limit",
             ));
         }
