@@ -42,6 +42,10 @@ use crate::store::{
 /// What to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one value a call; a box would only burden callers"
+)]
 pub enum RestoreTarget {
     /// Everything that a removal took and that is still in the trash.
     Removal(RemovalId),
