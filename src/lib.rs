@@ -68,8 +68,8 @@ pub use ops::verify::{
     Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
 };
 pub use registry::array_store::ArrayStore;
-pub use registry::{FormerArtifact, Inbox, Options, PinSelection, Registry};
-pub use store::{Notice, NoticeClass, PurgeReport, StorageError};
+pub use registry::{FormerArtifact, Inbox, Options, PinSelection, RecordingStore, Registry};
+pub use store::{Notice, NoticeClass, PurgeReport, StorageError, base_path};
 
 /// The Rust blocks of the documents compile and run.
 #[cfg(doctest)]

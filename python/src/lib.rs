@@ -3,6 +3,7 @@
 //! | module | what |
 //! |---|---|
 //! | `registry`, `gc` | the calls |
+//! | `inbox` | what needs no catalog |
 //! | `values` | identifiers and artifacts as objects, everything else as dictionaries |
 //! | `ask` | what callers ask for |
 //! | `call` | threads, the GIL, signals, fork, panics |
@@ -14,6 +15,7 @@ mod ask;
 mod call;
 mod errors;
 mod gc;
+mod inbox;
 mod registry;
 mod values;
 
@@ -25,6 +27,9 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<registry::PyRegistry>()?;
     module.add_class::<gc::PyPlan>()?;
+    module.add_class::<inbox::PyInbox>()?;
+    module.add_function(wrap_pyfunction!(inbox::base_path, module)?)?;
+    module.add_function(wrap_pyfunction!(inbox::identifier, module)?)?;
     module.add_class::<values::PyArtifact>()?;
     module.add_class::<values::ArrayIdentifier>()?;
     module.add_class::<values::ContainerIdentifier>()?;

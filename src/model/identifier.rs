@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::key::Key;
+use crate::model::layout::{self, Location};
+
 /// An array: a container and the dataset in it.
 ///
 /// `Display` gives `{container}/{dataset}`. Exhaustive: its fields are those of DaCapo's class.
@@ -20,6 +23,17 @@ pub struct LocalArrayIdentifier {
 }
 
 impl LocalArrayIdentifier {
+    /// The identifier of a key's array, below a base directory that is absolute. A function of its
+    /// arguments alone: no catalog and no disk.
+    #[must_use]
+    pub fn of(base: &Path, key: &Key) -> Self {
+        let Location { container, array } = layout::locate(key);
+        Self {
+            container: base.join(container),
+            dataset: array.unwrap_or_default(),
+        }
+    }
+
     /// Absolute path of the array's folder.
     #[must_use]
     pub fn path(&self) -> PathBuf {
@@ -43,6 +57,14 @@ pub struct LocalContainerIdentifier {
 }
 
 impl LocalContainerIdentifier {
+    /// The identifier of a key's container, below a base directory that is absolute.
+    #[must_use]
+    pub fn of(base: &Path, key: &Key) -> Self {
+        Self {
+            container: base.join(layout::locate(key).container),
+        }
+    }
+
     /// Gives the identifier of an array in this container.
     ///
     /// Nothing is checked and nothing recorded; `Registry::record_identifier` does both.

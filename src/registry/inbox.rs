@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use super::agent;
 use crate::error::Result;
 use crate::model::actor::Agent;
-use crate::model::clock::{Clock, SystemClock};
+use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::note::{Note, NoteLine};
 use crate::ops::inbox::{self, InboxState};
 use crate::store::{Base, InboxWriter};
@@ -69,11 +69,19 @@ impl Inbox {
     /// [`Error::Storage`](crate::Error::Storage) if there is no folder `.dalsegno`, or the inbox
     /// cannot be written.
     pub fn note(&self, note: Note) -> Result<()> {
+        self.note_at(SystemClock.now(), note)
+    }
+
+    /// The same, for what was to be written at this time.
+    ///
+    /// # Errors
+    /// As [`Inbox::note`].
+    pub fn note_at(&self, at: Timestamp, note: Note) -> Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.agent.actor.pid != std::process::id() {
             *state = State::new();
         }
-        let line = NoteLine::new(SystemClock.now(), &state.agent, note).to_line();
+        let line = NoteLine::new(at, &state.agent, note).to_line();
         Ok(state.writer.append(&self.base, &line)?)
     }
 }

@@ -11,6 +11,7 @@ mod inbox;
 mod options;
 mod pinning;
 mod rebuilding;
+mod recording;
 mod removing;
 mod store;
 mod verifying;
@@ -48,6 +49,7 @@ pub use history::FormerArtifact;
 pub use inbox::Inbox;
 pub use options::Options;
 pub use pinning::PinSelection;
+pub use recording::RecordingStore;
 
 /// An open base directory and its catalog.
 ///
@@ -394,15 +396,12 @@ impl Registry {
     }
 
     fn array(&self, key: &Key) -> Result<LocalArrayIdentifier> {
-        let artifact = self.record(key)?.artifact;
-        let Location { container, array } = artifact.location();
-        Ok(LocalArrayIdentifier {
-            container: self.base.path().join(container),
-            dataset: array.unwrap_or_default(),
-        })
+        self.record(key)?;
+        Ok(LocalArrayIdentifier::of(self.base.path(), key))
     }
 
     fn container(&self, key: &Key) -> Result<LocalContainerIdentifier> {
-        Ok(self.record(key)?.artifact.container())
+        self.record(key)?;
+        Ok(LocalContainerIdentifier::of(self.base.path(), key))
     }
 }

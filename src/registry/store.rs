@@ -3,9 +3,73 @@
 use super::{Registry, Target};
 use crate::error::Result;
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
-use crate::model::key::Key;
-use crate::model::name::DatasetName;
 use crate::registry::array_store::ArrayStore;
+
+/// The keys of the calls of [`ArrayStore`].
+pub(super) mod keys {
+    use crate::model::key::Key;
+    use crate::model::name::{DatasetName, NameError, RunName};
+
+    pub(in crate::registry) fn prediction(
+        run: &str,
+        iteration: i64,
+        dataset: &str,
+    ) -> Result<Key, NameError> {
+        Ok(Key::Prediction {
+            run: run.parse()?,
+            iteration,
+            dataset: dataset.parse()?,
+        })
+    }
+
+    pub(in crate::registry) fn output(
+        run: &str,
+        iteration: i64,
+        parameters: &str,
+        dataset: &str,
+    ) -> Result<Key, NameError> {
+        Ok(Key::Output {
+            run: run.parse()?,
+            iteration,
+            dataset: dataset.parse()?,
+            parameters: parameters.parse()?,
+        })
+    }
+
+    /// Raw input and ground truth.
+    pub(in crate::registry) fn inputs(
+        run: &str,
+        index: Option<&str>,
+    ) -> Result<[Key; 2], NameError> {
+        let run: RunName = run.parse()?;
+        let index: Option<DatasetName> = index.map(str::parse).transpose()?;
+        let raw = Key::InputRaw {
+            run: run.clone(),
+            index: index.clone(),
+        };
+        Ok([raw, Key::InputGt { run, index }])
+    }
+
+    pub(in crate::registry) fn best(
+        run: &str,
+        criterion: &str,
+        index: Option<&str>,
+    ) -> Result<Key, NameError> {
+        Ok(Key::Best {
+            run: run.parse()?,
+            criterion: criterion.parse()?,
+            index: index.map(str::parse).transpose()?,
+        })
+    }
+
+    pub(in crate::registry) fn snapshot_container(run: &str) -> Result<Key, NameError> {
+        Ok(Key::SnapshotContainer { run: run.parse()? })
+    }
+
+    pub(in crate::registry) fn validation_container(run: &str) -> Result<Key, NameError> {
+        Ok(Key::ValidationContainer { run: run.parse()? })
+    }
+}
 
 impl ArrayStore for Registry {
     fn validation_prediction_array(
@@ -14,12 +78,7 @@ impl ArrayStore for Registry {
         iteration: i64,
         dataset: &str,
     ) -> Result<LocalArrayIdentifier> {
-        let (run, dataset) = (run_name.parse()?, dataset.parse()?);
-        self.array(&Key::Prediction {
-            run,
-            iteration,
-            dataset,
-        })
+        self.array(&keys::prediction(run_name, iteration, dataset)?)
     }
 
     fn validation_output_array(
@@ -29,14 +88,7 @@ impl ArrayStore for Registry {
         parameters: &str,
         dataset: &str,
     ) -> Result<LocalArrayIdentifier> {
-        let (run, dataset) = (run_name.parse()?, dataset.parse()?);
-        let parameters = parameters.parse()?;
-        self.array(&Key::Output {
-            run,
-            iteration,
-            dataset,
-            parameters,
-        })
+        self.array(&keys::output(run_name, iteration, parameters, dataset)?)
     }
 
     fn validation_input_arrays(
@@ -44,13 +96,7 @@ impl ArrayStore for Registry {
         run_name: &str,
         index: Option<&str>,
     ) -> Result<(LocalArrayIdentifier, LocalArrayIdentifier)> {
-        let run: crate::model::name::RunName = run_name.parse()?;
-        let index: Option<DatasetName> = index.map(str::parse).transpose()?;
-        let raw = Key::InputRaw {
-            run: run.clone(),
-            index: index.clone(),
-        };
-        let gt = Key::InputGt { run, index };
+        let [raw, gt] = keys::inputs(run_name, index)?;
         Ok((self.array(&raw)?, self.array(&gt)?))
     }
 
@@ -60,25 +106,15 @@ impl ArrayStore for Registry {
         criterion: &str,
         index: Option<&str>,
     ) -> Result<LocalArrayIdentifier> {
-        let (run, criterion) = (run_name.parse()?, criterion.parse()?);
-        let index = index.map(str::parse).transpose()?;
-        self.array(&Key::Best {
-            run,
-            criterion,
-            index,
-        })
+        self.array(&keys::best(run_name, criterion, index)?)
     }
 
     fn snapshot_container(&self, run_name: &str) -> Result<LocalContainerIdentifier> {
-        self.container(&Key::SnapshotContainer {
-            run: run_name.parse()?,
-        })
+        self.container(&keys::snapshot_container(run_name)?)
     }
 
     fn validation_container(&self, run_name: &str) -> Result<LocalContainerIdentifier> {
-        self.container(&Key::ValidationContainer {
-            run: run_name.parse()?,
-        })
+        self.container(&keys::validation_container(run_name)?)
     }
 
     fn remove(&self, array_identifier: &LocalArrayIdentifier) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
@@ -17,6 +17,31 @@ pub struct Base {
     fd: OwnedFd,
 }
 
+/// The absolute path of a base directory, whether it exists or not. `.` and repeated slashes go,
+/// symbolic links and `..` stay as they are, as in DaCapo's paths.
+///
+/// # Errors
+/// [`StorageError::BaseUnusable`] if it is a URL or not UTF-8: paths are given out as text.
+pub fn base_path(path: &Path) -> Result<PathBuf, StorageError> {
+    let unusable = |reason| StorageError::BaseUnusable {
+        path: path.to_owned(),
+        reason,
+    };
+    let text = path.to_str().ok_or_else(|| unusable("not UTF-8"))?;
+    if text.contains("://") {
+        return Err(unusable(
+            "a URL; only local folders can be a base directory",
+        ));
+    }
+    let path = std::path::absolute(if text.is_empty() {
+        Path::new(".")
+    } else {
+        path
+    })
+    .map_err(|error| StorageError::io("finding", path, error))?;
+    Ok(path.components().collect())
+}
+
 impl Base {
     /// Opens a base directory. A relative path is made absolute; `.` and repeated slashes go,
     /// symbolic links and `..` stay as they are, as in DaCapo's paths.
@@ -27,23 +52,7 @@ impl Base {
     ///   listed and entered.
     /// - [`StorageError::BaseUnusable`] if it is a URL or not UTF-8: paths are given out as text.
     pub fn open(path: &Path) -> Result<Self, StorageError> {
-        let unusable = |reason| StorageError::BaseUnusable {
-            path: path.to_owned(),
-            reason,
-        };
-        let text = path.to_str().ok_or_else(|| unusable("not UTF-8"))?;
-        if text.contains("://") {
-            return Err(unusable(
-                "a URL; only local folders can be a base directory",
-            ));
-        }
-        let path = std::path::absolute(if text.is_empty() {
-            Path::new(".")
-        } else {
-            path
-        })
-        .map_err(|error| StorageError::io("finding", path, error))?;
-        let path: std::path::PathBuf = path.components().collect();
+        let path = base_path(path)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         // Opening a folder needs permission to list it; what is in it also needs permission to
         // enter.

@@ -23,7 +23,7 @@ mod purge;
 mod trash;
 mod workers;
 
-pub use base::{AbsenceCheck, Base};
+pub use base::{AbsenceCheck, Base, base_path};
 pub use content::{Hashed, ReadError, hash};
 pub use dirs::{EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts_below};
 #[cfg(feature = "cli")]

@@ -5,6 +5,7 @@
 mod common;
 mod fold;
 mod hostile;
+mod store;
 mod writer;
 
 use std::fs;

@@ -10,6 +10,9 @@ __all__ = [
     "__version__",
     "Registry",
     "Plan",
+    "Inbox",
+    "base_path",
+    "identifier",
     "Artifact",
     "LocalArrayIdentifier",
     "LocalContainerIdentifier",
@@ -167,6 +170,24 @@ class Plan:
     def lines(self) -> list[dict[str, Any]]: ...
     def totals(self) -> dict[str, Any]: ...
     def text(self) -> str: ...
+
+@final
+class Inbox:
+    """The inbox of a base directory: notes of processes that could not write the catalog."""
+
+    def __new__(cls, base: str | os.PathLike[str]) -> Inbox: ...
+    def record(self, key: _Columns, at: int) -> None:
+        """Leave a note that a key was recorded, at this many milliseconds since 1970."""
+    def state(self) -> dict[str, Any]:
+        """Give what is in the inbox: ``waiting``, ``refused``, ``strangers``."""
+
+def base_path(base: str | os.PathLike[str]) -> Path:
+    """Give the absolute path of a base directory, whether it exists or not."""
+
+def identifier(
+    base: str | os.PathLike[str], key: _Columns
+) -> LocalArrayIdentifier | LocalContainerIdentifier:
+    """Give the identifier of a key below a base directory that is absolute."""
 
 @final
 class Registry:

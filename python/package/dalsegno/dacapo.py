@@ -7,6 +7,13 @@ From then on DaCapo's trainings, validations and viewers of this process take th
 :class:`ArrayStore`, which gives the same paths and records each of them. ``install(everywhere=True)``
 reaches child processes too. Importing this module takes no DaCapo; using it does.
 
+For DaCapo's command line: ``python -m dalsegno.dacapo train -r RUN`` runs any command of DaCapo with
+the store installed.
+
+The store never stops a training: a path needs no catalog. What cannot be recorded within a bounded
+time is noted in the inbox, ``.dalsegno/inbox``, which the next command that writes folds into the
+catalog.
+
 DaCapo never says that it wrote, so ``list`` and ``iterations`` of the registry look on disk first.
 Arrays of snapshots it names by itself, below a container: :meth:`dalsegno.Registry.scan` takes them in.
 """
@@ -14,16 +21,20 @@ Arrays of snapshots it names by itself, below a container: :meth:`dalsegno.Regis
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import json
 import logging
 import os
+import runpy
+import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, Optional, Tuple, Type, Union
+from typing import Any, Dict, List, Optional, Tuple, Type, Union
 
-from ._arguments import Age, Text, text
-from .errors import LayoutNoContainerError, NotAFolderError, NotRecordedError, SymlinkError
-from .registry import Registry
+from . import _attempts, _native, _targets
+from ._arguments import Age, Text, name, seconds, text
+from .errors import Error, LayoutNoContainerError, NotAFolderError, NotRecordedError, SymlinkError
+from .registry import Key, Registry
 
 __all__ = ["ArrayStore", "install", "uninstall"]
 
@@ -33,6 +44,8 @@ SEAM = "dacapo.store.create_store"
 """The module of DaCapo whose ``LocalArrayStore`` everything of DaCapo uses."""
 
 _VARIABLE = "DALSEGNO_DACAPO"
+_WAIT = "DALSEGNO_DACAPO_WAIT"
+_STRICT = "DALSEGNO_DACAPO_STRICT"
 _STARTUP = str(Path(__file__).parent / "_everywhere")
 
 _real_classes: Dict[Type[Any], Type[Any]] = {}
@@ -60,81 +73,124 @@ class ArrayStore:
     It is an instance of DaCapo's ``ArrayStore``. Several may be alive at once, also while data loaders
     fork; it pickles as its base directory.
 
+    It answers always: a path is a function of its key. The registry is opened, or made, with the first
+    identifier. What fails then is one warning in the log for each kind of failure, and a note in the
+    inbox for each identifier. Only names that break the rules are refused.
+
     Args:
         basedir: The base directory, as a text, a ``Path`` or a ``UPath``; ``~`` and relative ones are
             resolved at once. It is made if it does not exist, and so is its registry.
-        lock_timeout: How long a change waits while others write; seconds, or as in ``"90s"``.
+        lock_timeout: How long a removal or a refresh waits while others write; seconds, or as in
+            ``"90s"``.
+        wait: How long an identifier waits to be recorded, in all; as :func:`install` says, else 5 s.
+        strict: Raise what fails, for tests; as :func:`install` says, else false.
 
     Raises:
         ImportError: DaCapo is not installed.
         BaseUnusableError: The base directory is a URL.
     """
 
-    def __new__(cls, basedir: Text, lock_timeout: Age = 60.0) -> ArrayStore:
+    def __new__(cls, basedir: Text, *_: Any, **__: Any) -> ArrayStore:
         made: ArrayStore = object.__new__(_real(cls))
         return made
 
-    def __init__(self, basedir: Text, lock_timeout: Age = 60.0) -> None:
+    def __init__(
+        self,
+        basedir: Text,
+        lock_timeout: Age = 60.0,
+        *,
+        wait: Optional[Age] = None,
+        strict: Optional[bool] = None,
+    ) -> None:
         path = os.path.expanduser(text(basedir, what="a base directory", numbers=False)) or os.curdir
-        if "://" not in path:
-            os.makedirs(path, exist_ok=True)
-        self.registry = Registry(path, create=True, lock_timeout=lock_timeout)
-        """The registry behind the store."""
         self._upath: Any = importlib.import_module("upath").UPath
         self._types = _dacapo("dacapo.store.array_store")
-        self.basedir = self._upath(self.registry.base)
+        self._base = str(_native.base_path(path))
+        self.basedir = self._upath(self._base)
         """The base directory, absolute, as a ``UPath``."""
         self._lock_timeout = lock_timeout
+        self._given = (wait, strict)
+        self._wait = _settings.wait if wait is None else seconds(wait, what="wait")
+        self._strict = _settings.strict if strict is None else strict
+        self._registry: Optional[Registry] = None
+
+    @property
+    def registry(self) -> Registry:
+        """The registry behind the store; it is made where there is none.
+
+        Raises:
+            Error: It cannot be opened.
+        """
+        if self._registry is None:
+            os.makedirs(self._base, exist_ok=True)
+            self._registry = Registry(self._base, create=True, lock_timeout=self._lock_timeout)
+        return self._registry
 
     def __reduce__(self) -> Tuple[Any, ...]:
         # The class that is public: the one that is a subclass of DaCapo's is made again.
         public = next(kind for kind, real in _real_classes.items() if real is type(self))
-        return public, (str(self.basedir), self._lock_timeout)
+        return _again, (public, self._base, self._lock_timeout, *self._given)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.basedir)!r})"
 
-    def _array(self, identifier: Any) -> Any:
+    def _give(self, *keys: Key) -> List[Any]:
+        """The identifiers of keys, which are recorded if that works."""
+        columns = [_targets.columns(key) for key in keys]
+        found = [_native.identifier(self._base, key) for key in columns]
+        if self._strict:
+            self.registry._native.record_many(columns)
+        else:
+            _attempts.of(self._base).record(columns, self._wait)
+        return found
+
+    def _array(self, key: Key) -> Any:
+        return self._theirs(*self._give(key))
+
+    def _theirs(self, identifier: Any) -> Any:
         container = self._upath(identifier.container)
         return self._types.LocalArrayIdentifier(container, identifier.dataset)
 
-    def _container(self, identifier: Any) -> Any:
+    def _container(self, key: Key) -> Any:
+        (identifier,) = self._give(key)
         return self._types.LocalContainerIdentifier(self._upath(identifier.container))
 
     def validation_prediction_array(
         self, run_name: Text, iteration: Union[int, str], dataset: Text
     ) -> Any:
         """Give the array of a validation's raw prediction; a ``Dataset`` gives its ``str()``."""
-        found = self.registry.validation_prediction_array(run_name, iteration, dataset)
-        return self._array(found)
+        return self._array(Key("prediction", run_name, iteration, _name(dataset, "a dataset")))
 
     def validation_output_array(
         self, run_name: Text, iteration: Union[int, str], parameters: Text, dataset: Text
     ) -> Any:
         """Give the array of a validation's output; objects give their ``str()``."""
-        found = self.registry.validation_output_array(run_name, iteration, parameters, dataset)
-        return self._array(found)
+        given = (_name(dataset, "a dataset"), _name(parameters, "parameters"))
+        return self._array(Key("output", run_name, iteration, *given))
 
     def validation_input_arrays(
         self, run_name: Text, index: Optional[Text] = None
     ) -> Tuple[Any, Any]:
         """Give the arrays of a validation's raw input and ground truth."""
-        raw, gt = self.registry.validation_input_arrays(run_name, index)
-        return self._array(raw), self._array(gt)
+        raw, gt = self._give(
+            Key("input-raw", run_name, dataset=index), Key("input-gt", run_name, dataset=index)
+        )
+        return self._theirs(raw), self._theirs(gt)
 
     def best_validation_array(
         self, run_name: Text, criterion: Text, index: Optional[Text] = None
     ) -> Any:
         """Give the array of the best output by a criterion."""
-        return self._array(self.registry.best_validation_array(run_name, criterion, index))
+        criterion = _name(criterion, "a criterion")
+        return self._array(Key("best", run_name, dataset=index, parameters=criterion))
 
     def snapshot_container(self, run_name: Text) -> Any:
         """Give the container of a run's snapshots."""
-        return self._container(self.registry.snapshot_container(run_name))
+        return self._container(Key("snapshot-container", run_name))
 
     def validation_container(self, run_name: Text) -> Any:
         """Give the container of a run's validations."""
-        return self._container(self.registry.validation_container(run_name))
+        return self._container(Key("validation-container", run_name))
 
     def refresh(self, run_name: Optional[Text] = None) -> None:
         """Note what was written: one call after a validation. Arrays that are written again count as
@@ -185,6 +241,16 @@ class ArrayStore:
             logger.warning("%s, but it doesn't exist.", asked)
 
 
+def _name(value: Text, what: str) -> str:
+    return name(value, what=what)
+
+
+def _again(
+    kind: Type[ArrayStore], base: str, lock_timeout: Age, wait: Optional[Age], strict: Optional[bool]
+) -> ArrayStore:
+    return kind(base, lock_timeout, wait=wait, strict=strict)
+
+
 def _is_array(path: Path) -> bool:
     """Whether a folder holds array metadata: zarr v2, zarr v3 or N5."""
     if (path / ".zarray").is_file():
@@ -212,22 +278,54 @@ def _real(cls: Type[ArrayStore]) -> Type[Any]:
     return real
 
 
-def install(*, everywhere: bool = False) -> None:
+class _Settings:
+    """What stores do that are not told otherwise: as the environment says, or :func:`install`."""
+
+    def __init__(self) -> None:
+        self.wait = _attempts.WAIT
+        self.strict = os.environ.get(_STRICT, "") not in ("", "0")
+        given = os.environ.get(_WAIT)
+        if given:
+            try:
+                self.wait = seconds(float(given) if given.replace(".", "", 1).isdigit() else given)
+            except (ValueError, Error) as error:
+                logger.warning("%s is left out: %s", _WAIT, error)
+
+
+_settings = _Settings()
+
+
+def install(
+    *, everywhere: bool = False, wait: Optional[Age] = None, strict: Optional[bool] = None
+) -> None:
     """Let DaCapo use :class:`ArrayStore` in this process; twice is as once.
 
     Args:
         everywhere: In child processes too, however they are started with this environment: the
             variables ``PYTHONPATH`` and ``DALSEGNO_DACAPO`` tell them.
+        wait: How long an identifier waits to be recorded, opening included; seconds, or as in
+            ``"5s"``. 5 seconds unless ``DALSEGNO_DACAPO_WAIT`` says otherwise.
+        strict: Raise what fails rather than go on, for tests. False unless ``DALSEGNO_DACAPO_STRICT``
+            is set.
 
     Raises:
         ImportError: DaCapo is not installed.
     """
+    if wait is not None:
+        _settings.wait = seconds(wait, what="wait")
+    if strict is not None:
+        _settings.strict = strict
     plug(_dacapo(SEAM))
     if everywhere:
         paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
         others = [path for path in paths if path and path != _STARTUP]
         os.environ["PYTHONPATH"] = os.pathsep.join([_STARTUP, *others])
         os.environ[_VARIABLE] = "1"
+        os.environ[_WAIT] = f"{_settings.wait:g}"
+        if _settings.strict:
+            os.environ[_STRICT] = "1"
+        else:
+            os.environ.pop(_STRICT, None)
 
 
 def plug(seam: ModuleType) -> None:
@@ -247,10 +345,31 @@ def uninstall() -> None:
     if hasattr(seam, "_dalsegno_replaced"):
         seam.LocalArrayStore = seam._dalsegno_replaced  # type: ignore[attr-defined]
         del seam._dalsegno_replaced
-    os.environ.pop(_VARIABLE, None)
+    for variable in (_VARIABLE, _WAIT, _STRICT):
+        os.environ.pop(variable, None)
+    _settings.__init__()  # type: ignore[misc]
     paths = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     others = [path for path in paths if path and path != _STARTUP]
     if others:
         os.environ["PYTHONPATH"] = os.pathsep.join(others)
     else:
         os.environ.pop("PYTHONPATH", None)
+
+
+def main() -> None:
+    """Run a command of DaCapo's command line, with the store installed here and in child processes.
+
+    Raises:
+        ImportError: DaCapo is not installed, or has no command line.
+    """
+    install(everywhere=True)
+    scripts = importlib.metadata.entry_points(group="console_scripts", name="dacapo")
+    sys.argv[0] = "dacapo"
+    for script in scripts:
+        sys.exit(script.load()())
+    runpy.run_module("dacapo", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    # This module under its own name: under this one DaCapo's processes do not know it.
+    importlib.import_module("dalsegno.dacapo").main()

@@ -1,6 +1,7 @@
 """Read by every Python process whose environment dalsegno.dacapo.install(everywhere=True) prepared.
 
-Waits for DaCapo to be imported, and costs nothing if it never is. Then whatever other
+Waits for DaCapo to be imported, and costs nothing if it never is. A process whose environment has
+DaCapo and no dalsegno, or another one, goes on with DaCapo's own store. Then whatever other
 ``sitecustomize`` there is has its turn.
 """
 
@@ -13,6 +14,23 @@ from typing import Any, Optional
 
 SEAM = "dacapo.store.create_store"
 HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def plug(module: ModuleType) -> None:
+    """Put the store into the seam, where there is one."""
+    try:
+        import dalsegno.dacapo
+
+        dalsegno.dacapo.plug(module)
+    # What the native half raises where it panics is no Exception.
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        import logging
+
+        logging.getLogger("dalsegno.dacapo").warning(
+            "arrays are not recorded in this process, because dalsegno cannot be used in it: %s", error
+        )
 
 
 class Finder:
@@ -31,9 +49,7 @@ class Finder:
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
-                import dalsegno.dacapo
-
-                dalsegno.dacapo.plug(module)
+                plug(module)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

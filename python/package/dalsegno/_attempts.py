@@ -1,0 +1,175 @@
+"""Recording that never stops who records.
+
+Each key is recorded in the catalog if that works within a bounded time, whatever is wrong with the
+catalog; otherwise a note is left in the inbox, which the next command that writes folds into it. A
+note that cannot be written either waits in memory, and is tried with the next one and at the end of
+the process.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any, Deque, Dict, Optional, Set, Tuple
+
+from . import _native
+from ._bounded import Rest, TooLongError, Worker
+from .errors import Error
+from .registry import Registry
+
+logger = logging.getLogger("dalsegno.dacapo")
+
+Columns = Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]
+
+WAIT = 5.0
+"""How long a call tries to record, in seconds, unless it is said."""
+
+_MOST_WAITING = 100_000
+"""Notes that wait in memory; beyond that the oldest go."""
+_NOTE_WAIT = 1.0
+"""How long a call waits for its note to be written."""
+
+
+class Attempts:
+    """Records keys of one base directory for every store of this process."""
+
+    def __init__(self, base: str) -> None:
+        self._base = base
+        self._begin()
+
+    def _begin(self) -> None:
+        self._recorder = Worker("dalsegno-record")
+        self._noter = Worker("dalsegno-note")
+        self._rest = Rest()
+        self._registry: Optional[Registry] = None
+        self._inbox: Optional[_native.Inbox] = None
+        self._notes: Deque[Tuple[Columns, int]] = deque(maxlen=_MOST_WAITING)
+        self._said: Set[str] = set()
+
+    def record(self, keys: Sequence[Columns], wait: float) -> None:
+        """Record keys, or leave notes of them. Raises nothing but what a signal raises."""
+        if self._rest.is_over:
+            start = time.monotonic()
+            try:
+                self._recorder.run(lambda: self._try(keys, wait), wait)
+                return
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except BaseException as error:  # noqa: B902 - a panic of the native half is one
+                self._rest.begin(time.monotonic() - start)
+                self._say(error, "is given out all the same, and a note of it goes to the inbox")
+        now = int(time.time() * 1000)
+        self._notes.extend((key, now) for key in keys)
+        self._flush(min(wait, _NOTE_WAIT))
+
+    def _try(self, keys: Sequence[Columns], wait: float) -> None:
+        registry = self._registry
+        # A catalog that was replaced, or a fork, may have made this one useless.
+        self._registry = None
+        if registry is not None:
+            try:
+                return self._record(registry, keys)
+            except Error as error:
+                if error.code == "lock-timeout":
+                    self._registry = registry
+                    raise
+                registry.close()
+        os.makedirs(self._base, exist_ok=True)
+        self._record(Registry(self._base, create=True, lock_timeout=wait), keys)
+
+    def _record(self, registry: Registry, keys: Sequence[Columns]) -> None:
+        if len(keys) == 1:
+            registry._native.record(keys[0])
+        else:
+            registry._native.record_many(list(keys))
+        self._registry = registry
+
+    def _flush(self, seconds: float) -> None:
+        """Write the notes that wait."""
+        try:
+            self._noter.run(self._write_notes, seconds)
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: B902 - a panic of the native half is one
+            self._say(error, "is given out all the same; the note of it waits in memory")
+
+    def _write_notes(self) -> None:
+        try:
+            while self._notes:
+                if self._inbox is None:
+                    self._inbox = _native.Inbox(self._base)
+                key, at = self._notes[0]
+                self._inbox.record(key, at)
+                self._notes.popleft()
+        except BaseException:
+            self._inbox = None
+            raise
+
+    def _say(self, error: BaseException, what: str) -> None:
+        """Log one warning for each kind of failure."""
+        kind = getattr(error, "code", None) or type(error).__name__
+        if kind in self._said:
+            return
+        self._said.add(kind)
+        hint = getattr(error, "hint", None)
+        more = f"; {hint}" if hint else ""
+        # Logging runs handlers of others: theirs must not stop it either.
+        with contextlib.suppress(Exception):
+            logger.warning(
+                "could not record below %s (%s): %s; the identifier %s%s",
+                self._base,
+                kind,
+                error,
+                what,
+                more,
+            )
+
+    def finish(self) -> None:
+        """Write what waits in memory, at the end of the process."""
+        if self._notes:
+            self._flush(WAIT)
+        if self._notes and not self._noter.is_stuck:
+            # At the end of an interpreter no thread begins any more.
+            with contextlib.suppress(Exception):
+                self._write_notes()
+        if self._notes:
+            with contextlib.suppress(Exception):
+                logger.warning(
+                    "%d identifiers below %s were given out and could not be noted; take in what "
+                    "was written with: dalsegno scan",
+                    len(self._notes),
+                    self._base,
+                )
+
+
+_known: Dict[str, Attempts] = {}
+_lock = threading.Lock()
+
+
+def of(base: str) -> Attempts:
+    """The attempts of this process below a base directory."""
+    with _lock:
+        return _known.setdefault(base, Attempts(base))
+
+
+def _finish() -> None:
+    for attempts in list(_known.values()):
+        attempts.finish()
+
+
+def _forget() -> None:
+    """What waits is the parent's to write."""
+    global _lock
+    _lock = threading.Lock()
+    for attempts in _known.values():
+        attempts._begin()
+
+
+atexit.register(_finish)
+os.register_at_fork(after_in_child=_forget)

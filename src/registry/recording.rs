@@ -1,0 +1,217 @@
+//! An array store that a catalog never stops.
+
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::array_store::ArrayStore;
+use super::store::keys;
+use super::{Inbox, Options, Registry};
+use crate::error::{Error, Result};
+use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+use crate::model::key::Key;
+use crate::model::note::Note;
+use crate::store;
+
+/// How long recording waits for its turn to write, unless it is said.
+const WAIT: Duration = Duration::from_secs(5);
+
+/// After a failure the catalog is left alone for so many times as long as the failure took, so that
+/// a catalog that is locked for hours costs a training a small share of its time.
+const REST: u32 = 12;
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+
+/// An array store that hands out identifiers whatever state the catalog is in: a path is a function
+/// of its key alone.
+///
+/// Each call tries to record its key. If that fails, for whatever reason, it leaves a note in the
+/// [`Inbox`], reports the error to [`RecordingStore::on_failure`], and returns the identifier all
+/// the same. Until some time after a failure has passed, calls go to the inbox at once. Calls of
+/// [`Registry`](crate::Registry) as an [`ArrayStore`] return such errors instead.
+pub struct RecordingStore {
+    base: PathBuf,
+    wait: Duration,
+    on_failure: Box<dyn Fn(&Error) + Send + Sync>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    registry: Option<Registry>,
+    inbox: Option<Inbox>,
+    resting_until: Option<Instant>,
+}
+
+impl fmt::Debug for RecordingStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordingStore")
+            .field("base", &self.base)
+            .field("wait", &self.wait)
+            .finish_non_exhaustive()
+    }
+}
+
+impl RecordingStore {
+    /// Makes a store for a base directory. Opens nothing: the registry is opened with the first
+    /// identifier, and made if there is none.
+    ///
+    /// # Errors
+    /// `base-unusable` if the base directory is a URL or not UTF-8.
+    pub fn new(base: impl AsRef<Path>) -> Result<Self> {
+        Ok(Self {
+            base: store::base_path(base.as_ref())?,
+            wait: WAIT,
+            on_failure: Box::new(|_| {}),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Sets how long a call waits while others write; 5 s by default.
+    #[must_use]
+    pub fn wait(mut self, wait: Duration) -> Self {
+        self.wait = wait;
+        self
+    }
+
+    /// Sets a function that is called with each error of recording, and of leaving a note.
+    #[must_use]
+    pub fn on_failure(mut self, on_failure: impl Fn(&Error) + Send + Sync + 'static) -> Self {
+        self.on_failure = Box::new(on_failure);
+        self
+    }
+
+    /// The base directory, absolute.
+    #[must_use]
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records keys, or leaves notes of them.
+    fn record(&self, keys: &[Key]) {
+        let mut state = self.state();
+        if state.resting_until.is_none_or(|end| Instant::now() >= end) {
+            let start = Instant::now();
+            let recorded = catch_unwind(AssertUnwindSafe(|| self.try_record(&mut state, keys)));
+            let failure = match recorded {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => error,
+                Err(_) => Error::Internal {
+                    detail: "a panic while recording".to_owned(),
+                },
+            };
+            // The next attempt opens it again: it may have been replaced.
+            state.registry = None;
+            let rest = (start.elapsed() * REST).max(SHORTEST_REST);
+            state.resting_until = Some(Instant::now() + rest);
+            (self.on_failure)(&failure);
+        }
+        if let Err(error) = self.leave_notes(&mut state, keys) {
+            state.inbox = None;
+            (self.on_failure)(&error);
+        }
+    }
+
+    fn try_record(&self, state: &mut State, keys: &[Key]) -> Result<()> {
+        let registry = match state.registry.take() {
+            Some(registry) => registry,
+            None => {
+                let options = Options::new().lock_timeout(self.wait);
+                options.create(&self.base)?.0
+            }
+        };
+        let recorded = match keys {
+            [key] => registry.record(key).map(drop),
+            keys => registry.record_many(keys).map(drop),
+        };
+        state.registry = Some(registry);
+        recorded
+    }
+
+    fn leave_notes(&self, state: &mut State, keys: &[Key]) -> Result<()> {
+        let inbox = match state.inbox.take() {
+            Some(inbox) => inbox,
+            None => Inbox::open(&self.base)?,
+        };
+        for key in keys {
+            inbox.note(Note::Record(key.clone()))?;
+        }
+        state.inbox = Some(inbox);
+        Ok(())
+    }
+
+    fn array(&self, key: Key) -> LocalArrayIdentifier {
+        let identifier = LocalArrayIdentifier::of(&self.base, &key);
+        self.record(&[key]);
+        identifier
+    }
+
+    fn container(&self, key: Key) -> LocalContainerIdentifier {
+        let identifier = LocalContainerIdentifier::of(&self.base, &key);
+        self.record(&[key]);
+        identifier
+    }
+}
+
+/// Fails only with [`Error::Name`]: names that break the rules have no path. Only
+/// [`ArrayStore::remove`] needs the catalog, and fails as that of [`Registry`](crate::Registry).
+impl ArrayStore for RecordingStore {
+    fn validation_prediction_array(
+        &self,
+        run_name: &str,
+        iteration: i64,
+        dataset: &str,
+    ) -> Result<LocalArrayIdentifier> {
+        Ok(self.array(keys::prediction(run_name, iteration, dataset)?))
+    }
+
+    fn validation_output_array(
+        &self,
+        run_name: &str,
+        iteration: i64,
+        parameters: &str,
+        dataset: &str,
+    ) -> Result<LocalArrayIdentifier> {
+        let key = keys::output(run_name, iteration, parameters, dataset)?;
+        Ok(self.array(key))
+    }
+
+    fn validation_input_arrays(
+        &self,
+        run_name: &str,
+        index: Option<&str>,
+    ) -> Result<(LocalArrayIdentifier, LocalArrayIdentifier)> {
+        let keys = keys::inputs(run_name, index)?;
+        let [raw, gt] = keys
+            .each_ref()
+            .map(|key| LocalArrayIdentifier::of(&self.base, key));
+        self.record(&keys);
+        Ok((raw, gt))
+    }
+
+    fn best_validation_array(
+        &self,
+        run_name: &str,
+        criterion: &str,
+        index: Option<&str>,
+    ) -> Result<LocalArrayIdentifier> {
+        Ok(self.array(keys::best(run_name, criterion, index)?))
+    }
+
+    fn snapshot_container(&self, run_name: &str) -> Result<LocalContainerIdentifier> {
+        Ok(self.container(keys::snapshot_container(run_name)?))
+    }
+
+    fn validation_container(&self, run_name: &str) -> Result<LocalContainerIdentifier> {
+        Ok(self.container(keys::validation_container(run_name)?))
+    }
+
+    fn remove(&self, array_identifier: &LocalArrayIdentifier) -> Result<()> {
+        Registry::open(&self.base)?.remove(array_identifier)
+    }
+}
