@@ -9,3 +9,7 @@ pub use crate::catalog::{
     statements,
 };
 pub use crate::store::{Base, Expected, Hashed, Look, ReadError, hash};
+
+/// Environment variable that makes every rename behave as on a file system that does not know
+/// `RENAME_NOREPLACE`, such as NFS.
+pub const WITHOUT_NOREPLACE: &str = "DALSEGNO_TEST_WITHOUT_NOREPLACE";

@@ -41,6 +41,8 @@ mod fault;
 mod full;
 #[path = "faults_remove/observe.rs"]
 mod observe;
+#[path = "child/plain.rs"]
+mod plain;
 #[path = "faults_remove/scene.rs"]
 mod scene;
 #[path = "child/strace.rs"]
@@ -123,6 +125,23 @@ fn a_removal_frees_a_disk_without_a_byte_left() {
 #[test]
 fn a_removal_frees_a_disk_without_an_inode_left() {
     full::removes_on_a_full_disk("inodes");
+}
+
+/// The second time, a part of the points: every rename, and a sample of the rest.
+#[test]
+fn faults_are_survived_without_noreplace() {
+    plain::run_again(&[
+        "a_removal_survives_a_kill",
+        "a_removal_survives_every_refusal",
+        "a_removal_of_many_survives_a_kill",
+        "a_removal_of_a_container_survives",
+        "a_removal_into_the_trash_survives",
+        "a_restore_survives",
+        "a_restore_of_one_of_two_survives",
+        "emptying_the_trash_survives_a_kill",
+        "recovery_of_a_removal_survives",
+        "recovery_of_a_restore_survives",
+    ]);
 }
 
 fn kill(case: Case) {

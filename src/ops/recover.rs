@@ -568,7 +568,14 @@ fn roll_back_restore(
     let mut is_undone = false;
     let mut refused = None;
     for item in &items.items {
-        if !change.is_in_trash(id, item.item)? || folder.has(item.item)? {
+        if !change.is_in_trash(id, item.item)? {
+            continue;
+        }
+        if folder.has(item.item)? {
+            if !has_row(change, &item.path)? {
+                let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
+                folder.take_second_name(base, item, &claim, &mut dirty)?;
+            }
             continue;
         }
         // Only the thing that was on its way back; anything else at this path is not ours.

@@ -360,7 +360,10 @@ fn roll_back(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
     let mut is_back = true;
     for item in moved {
         match folder.has(item.item) {
-            Ok(true) => {}
+            Ok(true) => {
+                let taken = folder.take_second_name(base, item, &Claim::own(), &mut dirty);
+                is_back &= taken.is_ok();
+            }
             Ok(false) => is_back &= folder.take(base, item, &Claim::own(), &mut dirty).is_ok(),
             Err(_) => is_back = false,
         }

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use crate::plain;
+
 /// Where an artifact is, row and data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Where {
@@ -39,6 +41,8 @@ pub(crate) struct Observed {
     pub(crate) tree: BTreeMap<String, String>,
     /// Names in the trash.
     pub(crate) trash: BTreeSet<String>,
+    /// Files with a second name.
+    pub(crate) linked: BTreeSet<String>,
 }
 
 const TRASH: &str = "base/.dalsegno/trash/";
@@ -52,6 +56,7 @@ impl Observed {
             removed: BTreeMap::new(),
             tree: BTreeMap::new(),
             trash: BTreeSet::new(),
+            linked: BTreeSet::new(),
         };
         seen.read_tree(scene, "");
         seen.read_catalog(&scene.join("base/.dalsegno"));
@@ -84,6 +89,9 @@ impl Observed {
                 && !id.contains('/')
             {
                 self.trash.insert(id.to_owned());
+            }
+            if metadata.is_file() && metadata.nlink() > 1 {
+                self.linked.insert(path.clone());
             }
             self.tree
                 .insert(path, format!("{:o} {content}", metadata.mode()));
@@ -228,7 +236,7 @@ impl Observed {
     }
 
     /// Checks that every file is once in its place or in the trash; or is gone by a committed
-    /// removal that does not keep it.
+    /// removal that does not keep it. Without `RENAME_NOREPLACE` a file may have two names.
     pub(crate) fn assert_nothing_lost(&self, original: &Self) {
         for path in original.rows.keys() {
             for (content, file) in original.files_of(path) {
@@ -251,6 +259,10 @@ impl Observed {
                             !self.rows.contains_key(path),
                             "{file} is lost and has a row"
                         );
+                    }
+                    ref both if plain::is_on() && both.len() == 2 => {
+                        let are_linked = both.iter().all(|path| self.linked.contains(*path));
+                        assert!(are_linked, "{file} is twice, at {both:?}");
                     }
                     ref several => panic!("{file} is at {several:?}"),
                 }

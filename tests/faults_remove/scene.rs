@@ -17,6 +17,7 @@ use dalsegno::{Options, Registry, RestoreTarget, SealOptions, Target};
 use crate::child::{self, prediction, say};
 use crate::fault::{copy, in_order, trace};
 use crate::observe::Where;
+use crate::plain;
 
 /// Prefix of the name of a case that runs with relaxed durability.
 pub(crate) const RELAXED: &str = "relaxed-";
@@ -97,7 +98,10 @@ impl Case {
     /// The work that is interrupted before the case begins, and after which call.
     fn interrupted(self) -> Option<(Self, Behind)> {
         Some(match self {
+            RecoverRemoval if plain::is_on() => (Kept, Behind::Last("renameat")),
             RecoverRemoval => (Kept, Behind::Last("renameat2")),
+            // The file then has both names.
+            RecoverRestore if plain::is_on() => (Restore, Behind::Last("linkat")),
             RecoverRestore => (Restore, Behind::Last("renameat2")),
             RecoverPurge => (Many, Behind::Half("unlinkat")),
             RecoverNote => (One, Behind::Last("unlinkat")),
@@ -207,7 +211,7 @@ impl Case {
         let scratch = template.with_file_name("scratch");
         copy(template, &scratch);
         let output = template.with_file_name("scratch.trace");
-        let calls = "trace=renameat2,unlinkat,fsync,fdatasync,pwrite64,close";
+        let calls = "trace=renameat,renameat2,linkat,unlinkat,fsync,fdatasync,pwrite64,close";
         trace(case.name(), &scratch.join("base"), calls, &output).unwrap();
         let calls = in_order(&fs::read_to_string(output).unwrap());
         fs::remove_dir_all(scratch).unwrap();

@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use crate::child::command;
 use crate::fault::{CHANGES, calls, copy, in_order, trace};
 use crate::observe::{Observed, Where};
+use crate::plain;
 use crate::scene::{Case, OLDER, RELAXED};
 use crate::strace;
 
@@ -123,7 +124,8 @@ pub(crate) fn sweep(case: Case, fault: Fault, names: &[&str]) {
     }
     let mut points = 0;
     for (call, number) in calls {
-        if !names.is_empty() && !names.contains(&call.as_str()) {
+        let name = plain::name_of(&call);
+        if !names.is_empty() && !names.contains(&name) || !plain::is_in_sample(&call, number) {
             continue;
         }
         let point = format!("{what}:{call}:{number}");
@@ -177,6 +179,7 @@ impl Template {
             .collect();
         settled.assert_others_untouched(&self.original, &targets);
         self.check_places(&places, fault, said);
+        assert!(settled.linked.is_empty(), "{:?}", settled.linked);
         // The trash holds only what removals keep, each with a manifest.
         let kept = settled.removals.iter().filter(|(_, state)| **state == 0);
         assert!(kept.map(|(id, _)| id).eq(&settled.trash), "{settled:#?}");

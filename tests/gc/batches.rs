@@ -145,7 +145,7 @@ fn a_kill_leaves_whole_removals_and_the_next_open_settles() {
         let base = folder.path().join("traced");
         prepare(&base);
         let output = folder.path().join("trace");
-        let names = "trace=renameat2,fsync,fdatasync,syncfs,unlinkat";
+        let names = "trace=renameat,renameat2,fsync,fdatasync,syncfs,unlinkat";
         let Some(traced) = trace("apply", &base, names, &output) else {
             return;
         };
@@ -161,7 +161,7 @@ fn a_kill_leaves_whole_removals_and_the_next_open_settles() {
     for (name, numbers) in points {
         let most = numbers.into_iter().max().unwrap();
         let mut chosen = match name.as_str() {
-            "renameat2" | "fdatasync" => vec![1, most / 2 + 1, most],
+            "renameat" | "renameat2" | "fdatasync" => vec![1, most / 2 + 1, most],
             _ => vec![most / 2 + 1],
         };
         chosen.dedup();

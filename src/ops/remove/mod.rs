@@ -54,7 +54,8 @@
 //!   journal guarantees it for kills, but not for power cuts; the destination is synced before the
 //!   source, so that at worst both names exist after a power cut.
 //! - What was synced survives a power cut; a sync that reports success is believed.
-//! - `renameat2` with `RENAME_NOREPLACE` works (ext4, XFS, btrfs, tmpfs do).
+//! - `renameat2` with `RENAME_NOREPLACE` works (ext4, XFS, btrfs, tmpfs do). If it does not, as on
+//!   NFS, plain renames and links take its place; `store/dirs/moves.rs` says what they protect.
 //!
 //! # Locks
 //! The write lock from 1 to 6. A purge holds a lock on its folder in the trash.

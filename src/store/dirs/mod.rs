@@ -10,6 +10,7 @@ mod file_system;
 mod fs_kind;
 mod handles;
 mod mounts;
+mod moves;
 
 pub(super) use descend::{IfAbsent, descend, device_of, open_error, open_folder};
 pub use entry::{EntryId, EntryType, entry_at};
@@ -20,3 +21,4 @@ pub(super) use fs_kind::is_in_memory;
 pub use fs_kind::{FsKind, free_bytes, fs_kind};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
+pub(super) use moves::{Name, are_one, move_in, move_out};

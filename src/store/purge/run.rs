@@ -1,15 +1,16 @@
 //! The tasks of a purge.
 
 use std::convert::Infallible;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rustix::fs::{AtFlags, FileType, RawDir, RenameFlags, renameat_with, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, RawDir, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
@@ -17,7 +18,7 @@ use super::claims::Claims;
 use super::report::{PurgeOptions, PurgeReport};
 use super::tree::Dir;
 use crate::model::progress::{Monitor, Progress};
-use crate::store::dirs::{device_of, is_in_memory, open_folder};
+use crate::store::dirs::{Name, device_of, is_in_memory, move_in, open_folder};
 use crate::store::error::StorageError;
 use crate::store::trash::{Change, Claim, ManifestItems, NOTES, TrashFolder};
 use crate::store::workers::{self, Stopped};
@@ -309,8 +310,9 @@ impl Worker<'_, '_> {
             let number = purge.moved.fetch_add(1, Ordering::Relaxed);
             let up = format!("deep-{}-{number}", std::process::id());
             let up = CString::new(up).unwrap_or_default();
-            let (from, flags) = (task.as_c_str(), RenameFlags::NOREPLACE);
-            if renameat_with(&dir.fd, from, &item.fd, up.as_c_str(), flags).is_ok() {
+            let from = OsStr::from_bytes(task.to_bytes());
+            let to = OsStr::from_bytes(up.to_bytes());
+            if move_in(Name::new(&dir.fd, from), Name::new(&item.fd, to)).is_ok() {
                 (parent, task) = (item, up);
             }
         }

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, RenameFlags, Stat, fchmod, flock, fstat, fsync, openat,
-    renameat, renameat_with, statat, unlinkat,
+    AtFlags, FlockOperation, Mode, OFlags, Stat, fchmod, flock, fstat, fsync, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -20,7 +20,8 @@ use super::way_back::{self, open_parent};
 use crate::model::removal::RemovalId;
 use crate::store::base::Base;
 use crate::store::dirs::{
-    EntryId, EntryType, IfAbsent, descend, device_of, identify, open_folder, split,
+    EntryId, EntryType, IfAbsent, Name, descend, device_of, identify, move_in, move_out,
+    open_folder, split,
 };
 use crate::store::error::StorageError;
 
@@ -343,7 +344,7 @@ impl TrashFolder {
         self.has_name(&item.to_string())
     }
 
-    fn has_name(&self, name: &str) -> Result<bool, StorageError> {
+    pub(super) fn has_name(&self, name: &str) -> Result<bool, StorageError> {
         match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(_) => Ok(true),
             Err(Errno::NOENT) => Ok(false),
@@ -393,21 +394,19 @@ impl TrashFolder {
             &self.path,
         )?;
         let number = item.item.to_string();
-        renameat_with(&folder, name, &self.fd, &number, RenameFlags::NOREPLACE).map_err(
-            |errno| match errno {
-                Errno::NOENT => gone(),
-                Errno::XDEV => StorageError::OtherDevice { path: full.clone() },
-                errno => StorageError::io("moving to the trash", &full, errno),
-            },
-        )?;
+        let (from, to) = (Name::new(&folder, name), Name::new(&self.fd, &number));
+        move_in(from, to).map_err(|errno| match errno {
+            Errno::NOENT => gone(),
+            Errno::XDEV => StorageError::OtherDevice { path: full.clone() },
+            errno => StorageError::io("moving to the trash", &full, errno),
+        })?;
         // Marked before the check below: the parent changed even if the entry goes back.
         dirty.add(parent, &folder)?;
         if self.identify(item.item, item.entry_type)? == Some(item.entry) {
             return Ok(());
         }
         // Another process replaced the entry after it was looked at: what came instead goes back.
-        let back = renameat_with(&self.fd, &number, &folder, name, RenameFlags::NOREPLACE);
-        back.map_err(|errno| StorageError::io("moving back", &full, errno))?;
+        move_out(to, from).map_err(|errno| StorageError::io("moving back", &full, errno))?;
         Err(gone())
     }
 
@@ -430,10 +429,10 @@ impl TrashFolder {
         let (parent, name) = split(path);
         let folder = open_parent(base, parent, claim, &self.path)?;
         let number = item.item.to_string();
-        // NOREPLACE: data that was written at the old path in the meantime is never overwritten.
-        match renameat_with(&self.fd, &number, &folder, name, RenameFlags::NOREPLACE) {
+        // Data that was written at the old path in the meantime is never overwritten.
+        match move_out(Name::new(&self.fd, &number), Name::new(&folder, name)) {
             Ok(()) => dirty.add(parent, &folder).map(|()| true),
-            Err(Errno::EXIST | Errno::NOTEMPTY) => Ok(false),
+            Err(Errno::EXIST) => Ok(false),
             Err(errno) => Err(StorageError::io(
                 "moving back to",
                 &base.path().join(path),

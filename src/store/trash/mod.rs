@@ -21,6 +21,7 @@ mod empty_folders;
 mod folder;
 mod item;
 mod removals;
+mod second_name;
 mod way_back;
 
 pub(super) use claim::Change;
