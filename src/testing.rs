@@ -8,8 +8,4 @@ pub use crate::catalog::{
     AdoptCounts, Catalog, CatalogOptions, Observed, ObservedRow, ScannedArtifact, Seal, Selected,
     statements,
 };
-pub use crate::store::{Base, Expected, Hashed, Look, ReadError, hash};
-
-/// Environment variable that makes every rename behave as on a file system that does not know
-/// `RENAME_NOREPLACE`, such as NFS.
-pub const WITHOUT_NOREPLACE: &str = "DALSEGNO_TEST_WITHOUT_NOREPLACE";
+pub use crate::store::{Base, Expected, Hashed, Look, ReadError, WITHOUT_NOREPLACE, hash};

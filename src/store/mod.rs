@@ -25,6 +25,8 @@ mod workers;
 
 pub use base::{AbsenceCheck, Base, base_path};
 pub use content::{Hashed, ReadError, hash};
+#[cfg(feature = "testing")]
+pub use dirs::WITHOUT_NOREPLACE;
 pub use dirs::{EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts_below};
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};

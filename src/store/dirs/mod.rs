@@ -21,4 +21,6 @@ pub(super) use fs_kind::is_in_memory;
 pub use fs_kind::{FsKind, free_bytes, fs_kind};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
+#[cfg(feature = "testing")]
+pub use moves::WITHOUT_NOREPLACE;
 pub(super) use moves::{Name, are_one, move_in, move_out};

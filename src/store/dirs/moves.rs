@@ -27,6 +27,11 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+/// Environment variable that makes every rename behave as on a file system that does not know
+/// `RENAME_NOREPLACE`, for tests.
+#[cfg(feature = "testing")]
+pub const WITHOUT_NOREPLACE: &str = "DALSEGNO_TEST_WITHOUT_NOREPLACE";
+
 /// A name in an open folder.
 #[derive(Clone, Copy)]
 pub(crate) struct Name<'a> {
@@ -108,7 +113,7 @@ pub(crate) fn are_one(one: Name<'_>, other: Name<'_>) -> Result<bool, Errno> {
 
 fn rename_noreplace(from: Name<'_>, to: Name<'_>) -> Result<(), Errno> {
     #[cfg(feature = "testing")]
-    if std::env::var_os(crate::testing::WITHOUT_NOREPLACE).is_some() {
+    if std::env::var_os(WITHOUT_NOREPLACE).is_some() {
         return Err(Errno::INVAL);
     }
     let flags = RenameFlags::NOREPLACE;
