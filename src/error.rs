@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, PUBLISHED_FILE};
 use crate::model::clock::Timestamp;
 use crate::model::hint::Hint;
 use crate::model::layout::LayoutError;
-use crate::model::name::NameError;
+use crate::model::name::{NameError, REGISTRY_DIR};
 use crate::model::score::ImportError;
 use crate::retention::{PlanError, PolicyError};
 use crate::store::StorageError;
@@ -174,7 +174,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 94] = [
+    pub const CODES: [&'static str; 99] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -196,7 +196,12 @@ impl Error {
         "catalog-too-new",
         "catalog-behind",
         "catalog-mismatch",
+        "catalog-other-path",
         "catalog-elsewhere",
+        "catalog-not-here",
+        "catalog-unbound",
+        "not-published",
+        "catalog-in-base",
         "catalog-taken",
         "catalog-on-network",
         "catalog-other-host",
@@ -344,6 +349,14 @@ impl Error {
     /// What to do about it; `None` if there is nothing to say.
     #[must_use]
     pub fn hint(&self) -> Option<Hint> {
+        // What is wrong with a copy that another host published is put right by a new copy.
+        if let Self::Catalog(error) = self
+            && error
+                .path()
+                .is_some_and(|path| path.ends_with(Path::new(REGISTRY_DIR).join(PUBLISHED_FILE)))
+        {
+            return Some(Hint::Publish);
+        }
         Some(match self.code() {
             "no-registry" => Hint::Init,
             "base-not-found" => Hint::CheckBase,
@@ -364,7 +377,11 @@ impl Error {
             "catalog-mismatch" => Hint::CheckCatalogAndBase,
             "registry-not-a-folder" => Hint::MoveAwayFromFolderName,
             "catalog-taken" => Hint::NameNewCatalog,
-            "catalog-elsewhere" => Hint::LeaveCatalogOut,
+            "catalog-other-path" => Hint::LeaveCatalogOut,
+            "catalog-elsewhere" => Hint::UseKeeper,
+            "catalog-not-here" => Hint::FindCatalog,
+            "catalog-unbound" => Hint::BindCatalog,
+            "not-published" => Hint::Publish,
             "catalog-on-network" => Hint::UseLocalDisk,
             "catalog-other-host" => Hint::UseItsHost,
             "lock-timeout" => Hint::WaitLonger,

@@ -68,7 +68,9 @@ pub use ops::verify::{
     Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
 };
 pub use registry::array_store::ArrayStore;
-pub use registry::{FormerArtifact, Inbox, Options, PinSelection, RecordingStore, Registry};
+pub use registry::{
+    FormerArtifact, Inbox, Options, PinSelection, Published, RecordingStore, Registry,
+};
 pub use store::{Notice, NoticeClass, PurgeReport, StorageError, base_path};
 
 /// The Rust blocks of the documents compile and run.

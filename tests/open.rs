@@ -10,6 +10,8 @@
 )]
 
 mod child;
+#[path = "open/elsewhere.rs"]
+mod elsewhere;
 #[path = "open/network.rs"]
 mod network;
 #[path = "open/read_only.rs"]
@@ -370,11 +372,16 @@ fn a_base_directory_remembers_a_catalog_elsewhere() {
         names
     };
     assert_eq!(names(&base), [".dalsegno"]);
-    assert_eq!(names(&base.join(".dalsegno")), ["config.toml"]);
+    assert_eq!(
+        names(&base.join(".dalsegno")),
+        ["config.toml", "published.sqlite3"]
+    );
     assert_eq!(
         names(&folder.path().join("local")),
         [
             "c.sqlite3",
+            "c.sqlite3.base",
+            "c.sqlite3.publishing",
             "c.sqlite3.queue",
             "c.sqlite3.reserve",
             "c.sqlite3.turn"
@@ -392,15 +399,15 @@ fn a_base_directory_remembers_a_catalog_elsewhere() {
     let other = folder.path().join("local/other.sqlite3");
     assert_eq!(
         code(Options::new().catalog(&other).open(&base)),
-        "catalog-elsewhere"
+        "catalog-other-path"
     );
-    assert_eq!(code(create(&other)), "catalog-elsewhere");
+    assert_eq!(code(create(&other)), "catalog-other-path");
     assert_eq!(tree(folder.path()), before);
 
     fs::remove_file(&catalog).unwrap();
     all_is_refused("catalog-missing", &base, folder.path());
     fs::remove_dir_all(folder.path().join("local")).unwrap();
-    all_is_refused("catalog-missing", &base, folder.path());
+    all_is_refused("catalog-not-here", &base, folder.path());
 }
 
 #[test]
@@ -411,11 +418,11 @@ fn a_base_directory_with_its_own_catalog_refuses_another_one() {
     for path in [other.as_path(), &base.join(".dalsegno/other")] {
         assert_eq!(
             code(Options::new().catalog(path).open(&base)),
-            "catalog-elsewhere"
+            "catalog-other-path"
         );
         assert_eq!(
             code(Options::new().catalog(path).create(&base)),
-            "catalog-elsewhere"
+            "catalog-other-path"
         );
     }
     assert_eq!(tree(folder.path()), before);

@@ -60,6 +60,10 @@ pub struct CatalogConfig {
     /// Id of the registry that the catalog must belong to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registry: Option<String>,
+    /// Name of the host that has the catalog file, if `path` is set; `None` in a base directory of
+    /// an older version, until its host is learned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The one host that may write; the catalog then works on a network file system.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub single_host: Option<String>,
@@ -112,9 +116,50 @@ impl Config {
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
         toml::from_str(text).map_err(|error| ConfigError::new(text, error))
     }
+
+    /// Writes where the catalog is into the text of a `config.toml`. Everything else in it, comments
+    /// included, stays as it is.
+    ///
+    /// # Errors
+    /// [`ConfigError`] if the text is not TOML or has something else under `catalog`.
+    pub(crate) fn with_catalog(text: &str, catalog: &CatalogConfig) -> Result<String, ConfigError> {
+        Self::parse(text)?;
+        let mut document: toml_edit::DocumentMut = text
+            .parse()
+            .map_err(|error: toml_edit::TomlError| ConfigError::edit(error.message()))?;
+        let table = document
+            .entry("catalog")
+            .or_insert(toml_edit::table())
+            .as_table_like_mut()
+            .ok_or_else(|| ConfigError::edit("catalog is not a table"))?;
+        let path = catalog.path.as_ref().map(|path| path.to_str());
+        let path = match path {
+            Some(None) => return Err(ConfigError::edit("the path of the catalog is not UTF-8")),
+            path => path.flatten(),
+        };
+        let keys = [
+            ("path", path),
+            ("registry", catalog.registry.as_deref()),
+            ("host", catalog.host.as_deref()),
+        ];
+        for (key, value) in keys {
+            if let Some(value) = value {
+                table.insert(key, toml_edit::value(value));
+            }
+        }
+        Ok(document.to_string())
+    }
 }
 
 impl ConfigError {
+    fn edit(what: &str) -> Self {
+        Self {
+            place: None,
+            key: String::new(),
+            what: what.to_owned(),
+        }
+    }
+
     fn new(text: &str, mut error: toml::de::Error) -> Self {
         let place = error.span().map(|span| position(text, span.start));
         // Without the text, the error writes the keys that lead to the mistake instead of the line.
@@ -196,6 +241,7 @@ mod tests {
             catalog: Some(CatalogConfig {
                 path: Some("/local/c.sqlite3".into()),
                 registry: Some("r".into()),
+                host: Some("node1".into()),
                 single_host: None,
             }),
             trash: Some(TrashConfig {
@@ -205,6 +251,25 @@ mod tests {
         };
         let text = toml::to_string(&config).unwrap();
         assert_eq!(Config::parse(&text), Ok(config));
+    }
+
+    #[test]
+    fn where_the_catalog_is_is_written_and_the_rest_of_the_text_stays() {
+        let catalog = CatalogConfig {
+            path: Some("/local/c.sqlite3".into()),
+            registry: Some("r".into()),
+            host: Some("node2".into()),
+            single_host: None,
+        };
+        let text =
+            "# ours\n[trash] # kept\nkeep = \"1h\"\n\n[catalog]\n# where\nhost = \"node1\"\n";
+        assert_eq!(
+            Config::with_catalog(text, &catalog).unwrap(),
+            "# ours\n[trash] # kept\nkeep = \"1h\"\n\n[catalog]\n# where\nhost = \"node2\"\n\
+             path = \"/local/c.sqlite3\"\nregistry = \"r\"\n"
+        );
+        let text = Config::with_catalog("", &catalog).unwrap();
+        assert_eq!(Config::parse(&text).unwrap().catalog, Some(catalog));
     }
 
     /// Checks what the mistake in each text is called.
@@ -232,7 +297,7 @@ mod tests {
             ),
             (
                 "[catalog]\nzzz = 1\n",
-                "there is no key \"zzz\"; the keys are path, registry, single-host",
+                "there is no key \"zzz\"; the keys are path, registry, host, single-host",
             ),
             (
                 "trash = 5\n",

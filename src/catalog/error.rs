@@ -108,11 +108,56 @@ pub enum CatalogError {
         /// The path that was given.
         given: PathBuf,
     },
-    /// A new registry cannot use a catalog that has artifacts of another base directory.
+    /// The catalog is on another host, which the base directory names.
     #[error(
-        "the catalog {} has artifacts already; it belongs to another base directory",
+        "the catalog {} of this base directory is on host {host}; this is {here}",
         .path.display()
     )]
+    AtKeeper {
+        /// Catalog file, on that host.
+        path: PathBuf,
+        /// The host that has the catalog.
+        host: String,
+        /// This host.
+        here: String,
+    },
+    /// The catalog is outside the base directory, and neither it nor a trace of it is on this host.
+    #[error("the catalog {} is not on this host", .path.display())]
+    NotHere {
+        /// Catalog file.
+        path: PathBuf,
+    },
+    /// A catalog outside the base directory is not known to belong to it.
+    #[error("the catalog {} is not used: {why}", .path.display())]
+    Unbound {
+        /// Catalog file.
+        path: PathBuf,
+        /// Why it is not known to belong to the base directory.
+        why: String,
+    },
+    /// The catalog is on another host, and that host has published no copy yet.
+    #[error(
+        "the catalog is on host {host}, and there is no published copy {} yet",
+        .path.display()
+    )]
+    NotPublished {
+        /// Where the copy would be.
+        path: PathBuf,
+        /// The host that has the catalog.
+        host: String,
+    },
+    /// A catalog in the base directory was to be published: every host can read it itself.
+    #[error(
+        "the catalog {} is in the base directory, where every host can read it; only a catalog \
+         elsewhere is published",
+        .path.display()
+    )]
+    InBase {
+        /// Catalog file.
+        path: PathBuf,
+    },
+    /// A new registry was to take a catalog that has artifacts, or belongs to another base directory.
+    #[error("the catalog {} belongs to another base directory already", .path.display())]
     Taken {
         /// Catalog file.
         path: PathBuf,
@@ -313,7 +358,12 @@ impl CatalogError {
             Self::TooNew { .. } => "catalog-too-new",
             Self::Behind { .. } => "catalog-behind",
             Self::Mismatch { .. } => "catalog-mismatch",
-            Self::Elsewhere { .. } => "catalog-elsewhere",
+            Self::Elsewhere { .. } => "catalog-other-path",
+            Self::AtKeeper { .. } => "catalog-elsewhere",
+            Self::NotHere { .. } => "catalog-not-here",
+            Self::Unbound { .. } => "catalog-unbound",
+            Self::NotPublished { .. } => "not-published",
+            Self::InBase { .. } => "catalog-in-base",
             Self::Taken { .. } => "catalog-taken",
             Self::Network { .. } => "catalog-on-network",
             Self::OtherHost { .. } => "catalog-other-host",
@@ -356,6 +406,11 @@ impl CatalogError {
             | Self::NoFolder { path }
             | Self::NotABackup { path }
             | Self::Mismatch { path, .. }
+            | Self::AtKeeper { path, .. }
+            | Self::NotHere { path }
+            | Self::Unbound { path, .. }
+            | Self::NotPublished { path, .. }
+            | Self::InBase { path }
             | Self::Taken { path }
             | Self::Network { path, .. }
             | Self::OtherHost { path, .. }

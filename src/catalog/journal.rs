@@ -77,6 +77,7 @@ impl Catalog {
         durably: bool,
         change: impl FnOnce(&Journal<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.require_writing()?;
         let who = self.agent.as_ref().ok_or_else(|| CatalogError::ReadOnly {
             path: self.path.clone(),
         })?;

@@ -12,6 +12,8 @@
 //! | `catalog.sqlite3.reserve` | `reserve` |
 //! | `.dalsegno/backups/`, or `<catalog>.backups/` | `backup` |
 //! | `catalog.sqlite3.rebuild`, `.damaged-*` | `replace` |
+//! | `<catalog>.base`, if the catalog is elsewhere | `binding` |
+//! | `.dalsegno/published.sqlite3`, `<catalog>.publishing*` | `publish` |
 //!
 //! # Durability
 //! On a local disk: WAL and `synchronous=FULL`, so a commit that was acknowledged survives a
@@ -36,6 +38,7 @@
 //! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes, and from
 //! a backup that was killed, a file that the next backup removes.
 
+mod binding;
 pub mod config;
 mod error;
 mod glob;
@@ -56,6 +59,7 @@ pub(crate) mod sqlite;
 #[cfg(feature = "testing")]
 pub mod statements;
 mod summary;
+mod tie;
 mod undo;
 
 pub use error::CatalogError;
@@ -70,10 +74,12 @@ pub use sqlite::backup;
 pub(crate) use sqlite::connection::check_file;
 pub use sqlite::file::Catalog;
 pub use sqlite::health::{CatalogCounts, CatalogFiles, CatalogHealth};
-pub use sqlite::options::{CatalogOptions, Durability};
+pub use sqlite::options::{CatalogOptions, Durability, Keeper, OnNotice};
+pub use sqlite::published::{PUBLISHED_FILE, published_at};
 pub use sqlite::queue::OnWait;
 #[cfg(feature = "cli")]
 pub use sqlite::registry_dir::CATALOG_FILE;
 pub use sqlite::registry_dir::{NewRegistryDir, RegistryDir};
 pub use sqlite::replace::{Replacing, damage_of, has_log, registry_of};
 pub use summary::{DuGroup, DuRow, IterationRow, RunRow};
+pub use tie::{Tie, claim, learn, require_replaceable, tie};

@@ -9,8 +9,8 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Global;
 use super::{
-    completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, rebuild, record,
-    refresh, restore, rm, runs, scan, score, seal, show, trash, undo, unpin, verify,
+    completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, publish, rebuild,
+    record, refresh, restore, rm, runs, scan, score, seal, show, trash, undo, unpin, verify,
 };
 
 /// Registry of the zarr arrays that training runs write: which iterations have validation outputs,
@@ -56,6 +56,7 @@ pub(super) enum Command {
     Refresh(Deferred<refresh::Refresh>),
     Verify(Box<Deferred<verify::Verify>>),
     Rebuild(Deferred<rebuild::Rebuild>),
+    Publish(Deferred<publish::Publish>),
     Doctor(Deferred<doctor::Doctor>),
     Demo(Deferred<demo::Demo>),
     Completions(Deferred<completions::Completions>),
@@ -138,6 +139,7 @@ pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure
         Command::Refresh(command) => refresh::run(context, &command.0),
         Command::Verify(command) => verify::run(context, &command.0),
         Command::Rebuild(command) => rebuild::run(context, &command.0),
+        Command::Publish(command) => publish::run(context, &command.0),
         Command::Demo(command) => demo::run(context, &command.0, run_words),
         Command::Completions(command) => completions::run(context, &command.0, full_command()),
         Command::Man(command) => man::run(context, &command.0, full_command()),

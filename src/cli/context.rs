@@ -1,13 +1,16 @@
 //! What every command works with: the global flags, stdout, and messages on stderr.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::io::{self, BufWriter, IsTerminal, StdoutLock, Write};
 use std::path::Path;
+
+use serde::Serialize;
 
 use super::fail::Failure;
 use super::flags::{Format, Global, Output};
 use super::progress::Bar;
 use super::render::{escape, shell_word};
+use crate::registry::Published;
 use crate::store::Notice;
 
 /// Bytes of output that are written at once: the capacity of a pipe on Linux.
@@ -25,6 +28,17 @@ pub(super) struct Context {
     colour_err: bool,
     terminal_err: bool,
     said_notice: Cell<bool>,
+    /// The published copy that the answers are from, once it is known.
+    pub(super) published: OnceCell<PublishedCopy>,
+}
+
+/// The published copy that a command answers from, as JSON documents have it.
+#[derive(Debug, Serialize)]
+pub(super) struct PublishedCopy {
+    #[serde(flatten)]
+    pub(super) copy: Published,
+    /// Seconds since it was made; null if that is in the future.
+    pub(super) age_seconds: Option<u64>,
 }
 
 impl Context {
@@ -39,6 +53,7 @@ impl Context {
             colour_err: !no_colour && terminal_err,
             terminal_err,
             said_notice: Cell::new(false),
+            published: OnceCell::new(),
         }
     }
 
@@ -128,6 +143,16 @@ impl Context {
                 io::stderr().lock(),
                 "{head} the catalog is locked by {holder}"
             );
+        }
+    }
+
+    /// Prints a sentence about something that went on beside a call.
+    pub(super) fn on_notice(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        let quiet = self.global.quiet;
+        move |notice| {
+            if !quiet {
+                let _ = writeln!(io::stderr().lock(), "{}", escape(notice));
+            }
         }
     }
 

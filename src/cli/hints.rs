@@ -75,6 +75,18 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::MoveAwayFromFolderName => "move it away; the registry needs this name for its folder",
         Hint::NameNewCatalog => "name a file that does not exist yet",
         Hint::LeaveCatalogOut => "leave --catalog out, or unset DALSEGNO_CATALOG",
+        Hint::UseKeeper => {
+            "run the command on that host; if that host was renamed, or the catalog moved here: \
+             dalsegno init --keeper"
+        }
+        Hint::FindCatalog => {
+            "run the command on the host that has it, or mount its disk; if it is lost, make a new \
+             one with: dalsegno rebuild --catalog PATH"
+        }
+        Hint::BindCatalog => {
+            "if it is the catalog of this base directory, say so with: dalsegno init --catalog PATH"
+        }
+        Hint::Publish => "on the host that has the catalog, run: dalsegno publish",
         Hint::UseLocalDisk => {
             "put the catalog on a local disk: dalsegno init --catalog PATH; or, if all writers \
              run on this host: dalsegno init --single-host"

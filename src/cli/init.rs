@@ -14,11 +14,19 @@ use super::render;
 /// registry already, nothing happens. The base directory is --base, or the current folder. If it is
 /// on a network file system, put the catalog on a local disk (--catalog), or make sure that all
 /// writers run on this host (--single-host).
+///
+/// With --catalog, the base directory remembers this host, the keeper. Other hosts answer from a
+/// copy that the keeper publishes in .dalsegno, and note what they record for it. If the keeper
+/// gets another name, or the catalog is copied to another host, run init --keeper there.
 #[derive(Debug, Args)]
 pub(super) struct Init {
     /// All writers run on this host: allows a catalog on a network file system
     #[arg(long)]
     single_host: bool,
+    /// This host has the catalog from now on: it was renamed, or the catalog given with --catalog
+    /// was copied to it
+    #[arg(long, conflicts_with = "single_host")]
+    keeper: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -34,6 +42,7 @@ struct Created<'a> {
 pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> {
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
     let options = context.options().single_host(command.single_host);
+    let options = options.keeper(command.keeper);
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
     if matches!(format, Format::Json | Format::Jsonl) {
@@ -50,6 +59,11 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     if is_new {
         let next = context.with_base("add what is on disk with: dalsegno scan");
         context.say(&format!("created a registry in {base}; {next}"));
+    } else if command.keeper {
+        let catalog = registry.catalog_path().display();
+        context.say(&format!(
+            "the catalog {catalog} of {base} is on this host from now on"
+        ));
     } else {
         context.say(&format!("{base} already has a registry"));
     }

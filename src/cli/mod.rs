@@ -29,6 +29,7 @@ mod pin;
 mod pins;
 mod progress;
 mod prompt;
+mod publish;
 mod rebuild;
 mod record;
 mod refresh;

@@ -1,17 +1,19 @@
 //! Opens the registry of a call: for a change, for a query, or after a look on disk.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use super::context::Context;
+use super::context::{Context, PublishedCopy};
 use super::fail::Failure;
 use crate::catalog::CatalogError;
 use crate::error::Error;
+use crate::model::clock::{Clock, SystemClock};
 use crate::model::filter::Filter;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::refresh::{Question, RefreshOptions};
-use crate::registry::{Options, Registry};
+use crate::registry::{Options, Published, Registry};
 use crate::store::Notice;
 
 impl Context {
@@ -37,7 +39,8 @@ impl Context {
         let options = Options::new()
             .lock_timeout(self.global.lock_timeout)
             .monitor(self.monitor())
-            .on_wait(self.on_wait());
+            .on_wait(self.on_wait())
+            .on_notice(self.on_notice());
         match &self.global.catalog {
             Some(catalog) => options.catalog(catalog),
             None => options,
@@ -89,7 +92,9 @@ impl Context {
             // After an upgrade of the program, even a query migrates the catalog if it may write.
             Err(error @ Error::Catalog(CatalogError::Behind { .. })) => {
                 match self.options().open(&base) {
-                    Err(Error::Catalog(CatalogError::ReadOnly { .. })) => return Err(error.into()),
+                    Err(Error::Catalog(
+                        CatalogError::ReadOnly { .. } | CatalogError::AtKeeper { .. },
+                    )) => return Err(error.into()),
                     migrated => self.recovered(&migrated?),
                 }
                 // Opened again, because a query holds no writable connection.
@@ -97,6 +102,11 @@ impl Context {
             }
             opened => opened?,
         };
+        if let Some(published) = registry.published()? {
+            // The trash is that of now, and the copy may be older: nothing is said about it.
+            self.say_published(published);
+            return Ok(registry);
+        }
         if let Some(notice) = registry.notice() {
             self.warn_once(notice);
         }
@@ -114,6 +124,29 @@ impl Context {
         Ok(registry)
     }
 
+    /// Says how old the published copy is that the answers are from, once in a call.
+    fn say_published(&self, published: Published) {
+        let age = published.at.age_at(SystemClock.now());
+        let how_old = match age {
+            Some(age) => {
+                let age = Duration::from_secs(age.as_secs());
+                format!("{} ago", humantime::format_duration(age))
+            }
+            None => "in the future, by the clock of this host".to_owned(),
+        };
+        let text = format!(
+            "the catalog is on host {}; this is its published copy of {}, {how_old}",
+            published.host, published.at
+        );
+        let copy = PublishedCopy {
+            copy: published,
+            age_seconds: age.map(|age| age.as_secs()),
+        };
+        if self.published.set(copy).is_ok() {
+            self.say(&text);
+        }
+    }
+
     /// Opens the registry for a refresh, or read-only if `refresh` is false or it cannot be
     /// written.
     pub(super) fn open_to_refresh(&self, refresh: bool) -> Result<Registry, Failure> {
@@ -121,6 +154,7 @@ impl Context {
             return self.open_read_only();
         }
         match self.options().open(self.base()?) {
+            Err(Error::Catalog(CatalogError::AtKeeper { .. })) => self.open_read_only(),
             Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
                 let registry = self.open_read_only()?;
                 if registry.notice().is_none() {

@@ -1,5 +1,7 @@
 //! `record KIND`: records an identifier and prints its path.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde::Serialize;
 
@@ -10,7 +12,10 @@ use super::render::{self, shell_word};
 use super::selection;
 use crate::model::artifact::Artifact;
 use crate::model::key::{Field, Key, KeyError, KeyParts, Kind, Presence};
+use crate::model::layout;
 use crate::model::name::{ContainerName, DatasetName, Parameters, RunName, parse_iteration};
+use crate::model::note::Note;
+use crate::registry::Inbox;
 
 /// Record an identifier and print its path
 ///
@@ -127,6 +132,9 @@ struct Outcome {
 pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure> {
     let key = command.key()?;
     let registry = match context.open() {
+        Err(Failure::Library(error)) if error.code() == "catalog-elsewhere" => {
+            return note(context, command, &key);
+        }
         // The path of what is already recorded can be printed without writing.
         Err(Failure::Library(error)) if error.code() == "read-only" => context.open_read_only()?,
         opened => opened?,
@@ -139,6 +147,35 @@ pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure
     let format = context.format(command.output);
     if !render::write_json(context, format, "artifact", &outcome)? {
         context.line(&outcome.artifact.path().display().to_string())?;
+    }
+    Ok(())
+}
+
+/// An identifier that was noted for the host that has the catalog.
+#[derive(Serialize)]
+struct Noted<'a> {
+    /// Null: only the catalog can tell.
+    is_new: Option<bool>,
+    /// Null until the catalog gives it one.
+    id: Option<u64>,
+    #[serde(flatten)]
+    key: &'a Key,
+    path: PathBuf,
+}
+
+/// Leaves a note for the host that has the catalog.
+fn note(context: &mut Context, command: &Record, key: &Key) -> Result<(), Failure> {
+    let inbox = Inbox::open(context.base()?)?;
+    inbox.note(Note::Record(key.clone()))?;
+    let noted = Noted {
+        is_new: None,
+        id: None,
+        key,
+        path: inbox.base().join(layout::locate(key).path()),
+    };
+    let format = context.format(command.output);
+    if !render::write_json(context, format, "artifact", &noted)? {
+        context.line(&noted.path.display().to_string())?;
     }
     Ok(())
 }

@@ -67,6 +67,14 @@ hints! {
     NameNewCatalog = "name-new-catalog",
     /// Do not name a catalog: the base directory remembers it.
     LeaveCatalogOut = "leave-catalog-out",
+    /// Call it on the host that has the catalog, or make this host the keeper.
+    UseKeeper = "use-keeper",
+    /// Use the host or the disk that has the catalog, or rebuild a lost one by naming it.
+    FindCatalog = "find-catalog",
+    /// Say that the catalog belongs to the base directory.
+    BindCatalog = "bind-catalog",
+    /// Publish a copy of the catalog, on the host that has it.
+    Publish = "publish",
     /// Keep the catalog on a local disk, or write it on one host only.
     UseLocalDisk = "use-local-disk",
     /// Write on the host that the catalog belongs to, or only read.

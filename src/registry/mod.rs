@@ -10,6 +10,7 @@ mod history;
 mod inbox;
 mod options;
 mod pinning;
+mod publishing;
 mod rebuilding;
 mod recording;
 mod removing;
@@ -25,7 +26,8 @@ use std::time::Duration;
 
 use crate::catalog::backup::{self, Backup};
 use crate::catalog::{
-    Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Recorded, RunRow, Selected,
+    Catalog, CatalogCounts, CatalogHealth, DuGroup, DuRow, IterationRow, Keeper, Recorded, RunRow,
+    Selected,
 };
 use crate::error::{Error, Result};
 use crate::model::artifact::{Artifact, Origin};
@@ -49,6 +51,7 @@ pub use history::FormerArtifact;
 pub use inbox::Inbox;
 pub use options::Options;
 pub use pinning::PinSelection;
+pub use publishing::Published;
 pub use recording::RecordingStore;
 
 /// An open base directory and its catalog.
@@ -60,6 +63,8 @@ pub struct Registry {
     catalog: Catalog,
     clock: Arc<dyn Clock>,
     has_folder: bool,
+    /// The host that has the catalog, if this registry reads the copy that it published.
+    keeper: Option<Keeper>,
     /// How long removed data stays in the trash; `None` if the configuration does not set it.
     keep: Option<Duration>,
     recovery: Recovery,
@@ -108,10 +113,13 @@ impl Registry {
         self.base.path()
     }
 
-    /// The catalog file.
+    /// The catalog file; on another host, if this registry reads a published copy.
     #[must_use]
     pub fn catalog_path(&self) -> &Path {
-        self.catalog.path()
+        match &self.keeper {
+            Some(keeper) => &keeper.catalog,
+            None => self.catalog.path(),
+        }
     }
 
     /// Returns the registry's own id, a UUID.

@@ -8,7 +8,8 @@ use std::time::Duration;
 use super::Registry;
 use super::agent::{self, hostname};
 use crate::catalog::{
-    self, Catalog, CatalogError, CatalogOptions, Durability, NewRegistryDir, OnWait, RegistryDir,
+    self, Catalog, CatalogError, CatalogOptions, Durability, Keeper, NewRegistryDir, OnNotice,
+    OnWait, PUBLISHED_FILE, RegistryDir, Tie,
 };
 use crate::error::Result;
 use crate::model::clock::{Clock, SystemClock};
@@ -25,6 +26,23 @@ pub(super) struct CatalogSite {
     pub(super) folder: Option<RegistryDir>,
     /// Kind of the network file system that the catalog is on; `None` on a local one.
     pub(super) network: Option<&'static str>,
+    /// Why a catalog outside the registry's folder may be used; `None` for one inside.
+    pub(super) tie: Option<Tie>,
+    /// The host that has the catalog, if it is not this one.
+    pub(super) keeper: Option<Keeper>,
+}
+
+impl CatalogSite {
+    /// Whether the base directory does not remember yet on which host its catalog is, or the catalog
+    /// whose it is: an older version made it.
+    fn is_unlearned(&self) -> bool {
+        let host = self.folder.as_ref().and_then(RegistryDir::host);
+        match self.tie {
+            Some(Tie::Unclaimed) => true,
+            Some(Tie::Bound) => host.is_none(),
+            Some(Tie::Given) | None => false,
+        }
+    }
 }
 
 /// How a registry is opened or made.
@@ -32,9 +50,11 @@ pub struct Options {
     catalog: Option<PathBuf>,
     pub(super) read_only: bool,
     single_host: bool,
+    keeper: bool,
     durability: Durability,
     pub(super) lock_timeout: Duration,
     pub(super) on_wait: Box<OnWait>,
+    on_notice: Box<OnNotice>,
     interrupt: Option<Interrupt>,
     purge_due: bool,
     pub(super) clock: Arc<dyn Clock>,
@@ -48,6 +68,7 @@ impl fmt::Debug for Options {
             .field("catalog", &self.catalog)
             .field("read_only", &self.read_only)
             .field("single_host", &self.single_host)
+            .field("keeper", &self.keeper)
             .field("durability", &self.durability)
             .field("lock_timeout", &self.lock_timeout)
             .finish_non_exhaustive()
@@ -60,9 +81,11 @@ impl Default for Options {
             catalog: None,
             read_only: false,
             single_host: false,
+            keeper: false,
             durability: Durability::Full,
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
+            on_notice: Box::new(|_| {}),
             interrupt: None,
             purge_due: true,
             clock: Arc::new(SystemClock),
@@ -101,6 +124,14 @@ impl Options {
         self
     }
 
+    /// Lets [`Options::create`] make this host the one that has the catalog of a registry that is
+    /// there: after the host was renamed, or after the catalog file was copied to this host.
+    #[must_use]
+    pub fn keeper(mut self, keeper: bool) -> Self {
+        self.keeper = keeper;
+        self
+    }
+
     /// Sets what a commit promises; [`Durability::Full`] by default.
     #[must_use]
     pub fn durability(mut self, durability: Durability) -> Self {
@@ -120,6 +151,14 @@ impl Options {
     #[must_use]
     pub fn on_wait(mut self, on_wait: impl Fn(&str) + Send + Sync + 'static) -> Self {
         self.on_wait = Box::new(on_wait);
+        self
+    }
+
+    /// Sets a function that is called with a sentence for the user about something that went on
+    /// beside a call, such as a copy of the catalog that could not be published.
+    #[must_use]
+    pub fn on_notice(mut self, on_notice: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        self.on_notice = Box::new(on_notice);
         self
     }
 
@@ -167,6 +206,7 @@ impl Options {
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
         if RegistryDir::exists(base.path())? {
+            self.claim(&base)?;
             return Ok((self.open_at(base)?, false));
         }
         let catalog = self.catalog_file()?;
@@ -185,6 +225,7 @@ impl Options {
         let new = NewRegistryDir {
             catalog,
             single_host,
+            host: hostname(),
         };
         let (_, made) = RegistryDir::create(base.path(), &new, self.clock.now())?;
         let registry = self.open_at(base)?;
@@ -204,6 +245,33 @@ impl Options {
     pub fn open(self, base: impl AsRef<Path>) -> Result<Registry> {
         let base = Base::open(base.as_ref())?;
         self.open_at(base)
+    }
+
+    /// Writes down that the catalog of a base directory belongs to it and is on this host, if the
+    /// user says so and it is not known yet.
+    fn claim(&self, base: &Base) -> Result<()> {
+        let given = self.catalog_file()?;
+        let mut folder = RegistryDir::find(base.path())?;
+        let Some(remembered) = folder.elsewhere() else {
+            return Ok(());
+        };
+        let here = hostname();
+        let is_same = given.as_deref().is_none_or(|given| given == remembered);
+        if !self.keeper {
+            let is_known = folder.host().is_some_and(|host| host != here)
+                || folder.host().is_some()
+                    && matches!(catalog::tie(&folder, remembered, false), Ok(Tie::Bound));
+            if given.is_none() || !is_same || is_known {
+                return Ok(());
+            }
+        }
+        let path = given.unwrap_or_else(|| remembered.to_owned());
+        if let FsKind::Network(file_system) =
+            store::fs_kind(path.parent().unwrap_or(Path::new("/")))?
+        {
+            self.check_host(&path, file_system, folder.single_host())?;
+        }
+        Ok(catalog::claim(&mut folder, &path, &here)?)
     }
 
     fn catalog_file(&self) -> Result<Option<PathBuf>> {
@@ -227,6 +295,7 @@ impl Options {
             Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
             found => Some(found?),
         };
+        let is_given = given.is_some();
         let remembered = folder.as_ref().map(RegistryDir::catalog);
         let path = match (given, remembered) {
             (Some(given), Some(remembered)) if given != remembered => {
@@ -240,35 +309,74 @@ impl Options {
                 .into());
             }
         };
-        let network = match store::fs_kind(path.parent().unwrap_or(Path::new("/"))) {
-            Ok(FsKind::Local) => None,
+        let mut site = CatalogSite {
+            path,
+            folder,
+            network: None,
+            tie: None,
+            keeper: None,
+        };
+        let here = hostname();
+        let host = site.folder.as_ref().and_then(RegistryDir::host);
+        if let Some(host) = host.filter(|host| **host != *here) {
+            site.keeper = Some(Keeper {
+                catalog: site.path.clone(),
+                host: host.to_owned(),
+                here,
+            });
+            return Ok(site);
+        }
+        let folder = site.folder.as_ref();
+        if let Some(folder) = folder.filter(|folder| folder.elsewhere().is_some()) {
+            site.tie = Some(catalog::tie(folder, &site.path, is_given)?);
+        }
+        match store::fs_kind(site.path.parent().unwrap_or(Path::new("/"))) {
+            Ok(FsKind::Local) => {}
             Ok(FsKind::Network(file_system)) => {
-                let host = folder.as_ref().and_then(RegistryDir::single_host);
-                self.check_host(&path, file_system, host)?;
-                Some(file_system)
+                let host = folder.and_then(RegistryDir::single_host);
+                self.check_host(&site.path, file_system, host)?;
+                site.network = Some(file_system);
             }
             // A catalog elsewhere may be gone together with its folder: say that, not that the
             // folder cannot be asked for its file system.
             Err(error) => {
-                return Err(catalog::check_file(&path)
+                return Err(catalog::check_file(&site.path)
                     .err()
                     .map_or(error.into(), Into::into));
             }
-        };
-        Ok(CatalogSite {
-            path,
-            folder,
-            network,
-        })
+        }
+        Ok(site)
     }
 
     pub(super) fn open_at(self, base: Base) -> Result<Registry> {
+        let site = self.find_catalog(&base)?;
+        if let Some(keeper) = &site.keeper
+            && !self.read_only
+        {
+            return Err(keeper.refusal().into());
+        }
+        let is_unlearned = site.is_unlearned() && !self.read_only;
         let CatalogSite {
             path,
-            folder,
+            mut folder,
             network,
-        } = self.find_catalog(&base)?;
+            keeper,
+            ..
+        } = site;
+        let path = match (&keeper, &folder) {
+            (Some(keeper), Some(folder)) => {
+                let path = folder.dir().join(PUBLISHED_FILE);
+                if catalog::published_at(&folder.dir())?.is_none() {
+                    let host = keeper.host.clone();
+                    return Err(CatalogError::NotPublished { path, host }.into());
+                }
+                path
+            }
+            _ => path,
+        };
         catalog::check_file(&path)?;
+        let on_notice: Arc<OnNotice> = self.on_notice.into();
+        let heard = Arc::clone(&on_notice);
         let options = CatalogOptions {
             read_only: self.read_only,
             durability: self.durability,
@@ -278,12 +386,14 @@ impl Options {
             network,
             single_host: folder.as_ref().is_some_and(|f| f.single_host().is_some()),
             backups: folder.as_ref().map(RegistryDir::backups),
+            keeper: keeper.clone(),
+            on_notice: Box::new(move |notice| heard(notice)),
             clock: Arc::clone(&self.clock),
             monitor: self.monitor,
         };
         // Skips the user lookup for read-only opens: it is slow if users are in LDAP.
         let agent = (!self.read_only).then(agent::agent);
-        let catalog = Catalog::open(&path, base.path(), agent, options)?;
+        let mut catalog = Catalog::open(&path, base.path(), agent, options)?;
         if let Some(expected) = folder.as_ref().and_then(RegistryDir::registry) {
             let found = catalog.registry_id()?;
             if found != expected {
@@ -296,6 +406,20 @@ impl Options {
                 .into());
             }
         }
+        if let Some(folder) = &mut folder
+            && !self.read_only
+        {
+            let here = hostname();
+            if is_unlearned && catalog::learn(folder, &path, &catalog.registry_id()?, &here) {
+                on_notice(&format!(
+                    "{} remembers from now on that its catalog is on this host, {here}",
+                    base.path().display()
+                ));
+            }
+            if folder.host() == Some(&here) {
+                catalog.publish_in(folder.dir());
+            }
+        }
         let keep = folder
             .as_ref()
             .and_then(|folder| folder.config.trash.as_ref()?.keep);
@@ -304,6 +428,7 @@ impl Options {
             catalog,
             clock: self.clock,
             has_folder: folder.is_some(),
+            keeper,
             keep,
             recovery: Recovery::default(),
             policies: folder

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::options::Options;
 use super::{Registry, agent};
-use crate::catalog::{CatalogError, Replacing};
+use crate::catalog::{self, CatalogError, Replacing};
 use crate::error::{Error, Result};
 use crate::model::progress::Monitor;
 use crate::ops::rebuild::{RebuildOptions, RebuildReport, Rebuilding};
@@ -40,6 +40,12 @@ impl Options {
             let base = base.path().to_path_buf();
             return Err(CatalogError::NoRegistry { base }.into());
         };
+        if let Some(keeper) = &place.keeper {
+            return Err(keeper.refusal().into());
+        }
+        if let Some(tie) = place.tie {
+            catalog::require_replaceable(folder, &place.path, tie)?;
+        }
         if self.read_only {
             let path = place.path.clone();
             return Err(CatalogError::ReadOnly { path }.into());
@@ -49,7 +55,7 @@ impl Options {
             path: &place.path,
             backups: &folder.backups(),
             registry: folder.registry(),
-            is_elsewhere: !place.path.starts_with(folder.dir()),
+            is_elsewhere: place.tie.is_some(),
             network: place.network,
             lock_timeout: self.lock_timeout,
             agent: agent::agent(),

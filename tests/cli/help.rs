@@ -34,6 +34,7 @@ fn help_of_each_command_names_every_flag() {
         "refresh",
         "verify",
         "rebuild",
+        "publish",
         "doctor",
         "demo",
         "completions",

@@ -13,6 +13,7 @@ mod forms;
 mod gc;
 mod help;
 mod history;
+mod hosts;
 mod paths;
 mod pins;
 mod pipes;

@@ -96,6 +96,12 @@ const CALLS: &[(&str, &str)] = &[
     ("verify", "verify --repair"),
     ("rebuild", "rebuild --force"),
     ("doctor", "doctor"),
+    ("", "mkdir /data/other"),
+    (
+        "",
+        "init --quiet --base /data/other --catalog /local/disk/other.sqlite3",
+    ),
+    ("publish", "publish --base /data/other"),
 ];
 
 /// Fields whose own fields are not listed: they differ from action to action, or from class to

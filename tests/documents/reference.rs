@@ -190,6 +190,8 @@ fn every_environment_variable_is_listed() {
     }
     // Read by the standard library, for the folder of temporary files.
     read.insert("TMPDIR".to_owned());
+    // What only tests set.
+    read.retain(|name| !name.starts_with("DALSEGNO_TEST_"));
     let page = reference("environment.md");
     let rows: Vec<Vec<String>> = tables(&page).into_values().flatten().collect();
     let mut listed = names(&rows);

@@ -70,15 +70,26 @@ fn a_folder_that_went_with_its_catalog_is_named_and_not_made() {
     fs::rename(&disk, scene.folder.path().join("lost")).unwrap();
     let before = tree(scene.folder.path());
     let error = scene.rebuild().err().unwrap();
-    assert_eq!(error.code(), "catalog-folder-missing");
+    assert_eq!(error.code(), "catalog-not-here");
     assert!(
         error.to_string().contains(disk.to_str().unwrap()),
         "{error}"
     );
+    assert_eq!(error.hint(), Some(Hint::FindCatalog));
+    assert_eq!(tree(scene.folder.path()), before);
+    // Named by the user, it may be the mount point of a disk that is not mounted.
+    let named = || {
+        let options = Options::new().catalog(&scene.catalog);
+        let rebuilt = options.rebuild(&scene.base, &from_disk(), &Silent);
+        rebuilt.map(|(registry, _)| registry)
+    };
+    let error = named().err().unwrap();
+    assert_eq!(error.code(), "catalog-folder-missing");
     assert_eq!(error.hint(), Some(Hint::BringCatalogFolderBack));
     assert_eq!(tree(scene.folder.path()), before);
     fs::create_dir(&disk).unwrap();
-    let registry = scene.rebuild().unwrap();
+    assert_eq!(code(scene.rebuild()), "catalog-not-here");
+    let registry = named().unwrap();
     scene.assert_is_the_same(&registry);
     // A new disk has no reserve for a removal on a full disk.
     assert!(disk.join("catalog.sqlite3.reserve").exists());

@@ -39,6 +39,19 @@ WORDS: dict[str, str] = {
     "move-away-from-folder-name": "move it away; the registry needs this name for its folder",
     "name-new-catalog": "pass a catalog that does not exist yet",
     "leave-catalog-out": "leave catalog out, or unset DALSEGNO_CATALOG",
+    "use-keeper": (
+        "run it on that host; if that host was renamed, or the catalog moved here, run once in a "
+        "shell: dalsegno init --keeper"
+    ),
+    "find-catalog": (
+        "run it on the host that has the catalog, or mount its disk; if it is lost, call "
+        "dalsegno.rebuild(base, catalog=PATH)"
+    ),
+    "bind-catalog": (
+        "if it is the catalog of this base directory, say so with "
+        "dalsegno.Registry(base, create=True, catalog=PATH)"
+    ),
+    "publish": "on the host that has the catalog, call publish()",
     "use-local-disk": (
         "put the catalog on a local disk with catalog=PATH; or, if all writers run on this "
         "host, pass single_host=True, both with create=True"

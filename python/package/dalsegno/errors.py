@@ -142,10 +142,40 @@ class CatalogMismatchError(Error):
     code = "catalog-mismatch"
 
 
-class CatalogElsewhereError(Error):
-    """The base directory keeps its catalog elsewhere."""
+class CatalogOtherPathError(Error):
+    """The base directory keeps its catalog at another path."""
+
+    code = "catalog-other-path"
+
+
+class CatalogElsewhereError(Error, PermissionError):
+    """The catalog is on another host."""
 
     code = "catalog-elsewhere"
+
+
+class CatalogNotHereError(Error, FileNotFoundError):
+    """The catalog is outside the base directory, and not on this host."""
+
+    code = "catalog-not-here"
+
+
+class CatalogUnboundError(Error, PermissionError):
+    """The catalog is outside the base directory and not known to belong to it."""
+
+    code = "catalog-unbound"
+
+
+class NotPublishedError(Error, FileNotFoundError):
+    """The catalog is on another host, which has published no copy yet."""
+
+    code = "not-published"
+
+
+class CatalogInBaseError(Error, ValueError):
+    """The catalog is in the base directory, so no copy of it is published."""
+
+    code = "catalog-in-base"
 
 
 class CatalogTakenError(Error, FileExistsError):

@@ -4,11 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use tempfile::TempDir;
 
-use super::migrate;
 use super::options::{CatalogOptions, Durability};
+use super::{migrate, schema};
 use crate::catalog::error::CatalogError;
 
 /// The id of the registry that a catalog belongs to.
@@ -21,6 +22,9 @@ const APPLICATION_ID: i64 = 0x6433_7367;
 /// is shorter, SQLite takes for a new one.
 const SMALLEST: u64 = 512;
 
+/// Bytes of the longest value that is read from a copy which another host published.
+const LONGEST: i32 = 16 << 20;
+
 /// How the catalog can be reached.
 pub(in crate::catalog) enum Access {
     /// Ordinary reading and writing.
@@ -29,6 +33,8 @@ pub(in crate::catalog) enum Access {
     Read,
     /// Reading a file that no process can change.
     Immutable,
+    /// Reading the copy that another host publishes: a file that no process changes.
+    Published,
     /// Reading a copy of catalog and WAL in a temporary folder.
     Copy(TempDir),
 }
@@ -36,7 +42,7 @@ pub(in crate::catalog) enum Access {
 impl Access {
     pub(in crate::catalog) fn notice(&self) -> Option<&'static str> {
         match self {
-            Self::Write | Self::Read => None,
+            Self::Write | Self::Read | Self::Published => None,
             Self::Immutable => {
                 Some("the catalog cannot be written here; changes by others will not be seen")
             }
@@ -84,6 +90,10 @@ pub(in crate::catalog) fn open(
     path: &Path,
     options: &CatalogOptions,
 ) -> Result<(Access, Connection), CatalogError> {
+    if options.keeper.is_some() {
+        let connection = again(path, &Access::Published, options)?;
+        return Ok((Access::Published, connection));
+    }
     if !options.read_only {
         let read_only = || CatalogError::ReadOnly {
             path: path.to_owned(),
@@ -166,6 +176,7 @@ pub(in crate::catalog) fn again(
         Access::Write => Connection::open_with_flags(path, write),
         Access::Read => Connection::open_with_flags(path, read),
         Access::Copy(folder) => Connection::open_with_flags(folder.path().join("catalog"), write),
+        Access::Published => return open_published(path, options),
         Access::Immutable => {
             Connection::open_with_flags(immutable_uri(path), read | OpenFlags::SQLITE_OPEN_URI)
         }
@@ -173,6 +184,43 @@ pub(in crate::catalog) fn again(
     .map_err(sql)?;
     configure(&connection, options).map_err(sql)?;
     check_header(path, &connection)?;
+    Ok(connection)
+}
+
+/// Opens a copy that a keeper published, which is input.
+pub(super) fn open_published(
+    path: &Path,
+    options: &CatalogOptions,
+) -> Result<Connection, CatalogError> {
+    check_file(path)?;
+    // SQLite refuses links on the whole path, and those above the registry's folder are fine.
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let folder = folder
+        .canonicalize()
+        .map_err(|error| CatalogError::io("finding", folder, error))?;
+    let real = folder.join(path.file_name().unwrap_or_default());
+    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_URI
+        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let sql = |error| CatalogError::sql("opening", path, error);
+    let connection = Connection::open_with_flags(immutable_uri(&real), flags).map_err(sql)?;
+    configure(&connection, options).map_err(sql)?;
+    check_header(path, &connection)?;
+    connection
+        .set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)
+        .map_err(sql)?;
+    // A view in the place of a table might never end.
+    if !is_behind(path, &connection)? {
+        let found = schema::of(&connection).map_err(sql)?;
+        let other = found.symmetric_difference(schema::made(path)?).next();
+        if let Some((kind, name, _)) = other {
+            return Err(CatalogError::Damaged {
+                path: path.to_owned(),
+                detail: format!("its {kind} {name} is not the one that dalsegno makes"),
+            });
+        }
+    }
     Ok(connection)
 }
 

@@ -9,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 use super::backup::{Backup, Maker, ticking};
 use super::connection::{self, Access};
 use super::options::CatalogOptions;
+use super::published::Publisher;
 use super::queue::{self, Turn, WriteQueue};
 use super::{fork, migrate, reserve};
 use crate::catalog::error::CatalogError;
@@ -26,6 +27,8 @@ pub struct Catalog {
     pub(super) queue: WriteQueue,
     idle: Mutex<Vec<Connection>>,
     registration: fork::Registration,
+    /// Publishes changes for other hosts; `None` if all of them can reach the catalog.
+    pub(super) publisher: Option<Publisher>,
     /// Who changes it; `None` if it is open for reading only.
     pub(in crate::catalog) agent: Option<Agent>,
     /// Number of the agent's row, once it is committed.
@@ -80,6 +83,7 @@ impl Catalog {
             queue,
             idle: Mutex::new(Vec::new()),
             registration,
+            publisher: None,
             agent,
             agent_id: Mutex::new(None),
         };
@@ -215,9 +219,15 @@ impl Catalog {
         })
     }
 
-    pub(super) fn require_writing(&self) -> Result<(), CatalogError> {
-        match self.access {
-            Access::Write => Ok(()),
+    /// Refuses if the catalog is not open for writing.
+    ///
+    /// # Errors
+    /// [`CatalogError::AtKeeper`] if this is a copy that another host published,
+    /// [`CatalogError::ReadOnly`] otherwise.
+    pub fn require_writing(&self) -> Result<(), CatalogError> {
+        match (&self.access, &self.options.keeper) {
+            (Access::Write, _) => Ok(()),
+            (_, Some(keeper)) => Err(keeper.refusal()),
             _ => Err(CatalogError::ReadOnly {
                 path: self.path.clone(),
             }),
@@ -261,6 +271,10 @@ impl Catalog {
             .pop();
         match idle {
             Some(connection) => Ok(connection),
+            // A newer copy may be in its place, and is read from now on.
+            None if matches!(self.access, Access::Published) => {
+                connection::again(&self.path, &self.access, &self.options)
+            }
             None => {
                 self.require_its_file()?;
                 connection::again(&self.path, &self.access, &self.options)
@@ -269,6 +283,10 @@ impl Catalog {
     }
 
     pub(super) fn give_back(&self, connection: Connection) {
+        // The next read is to see a copy that was published meanwhile.
+        if matches!(self.access, Access::Published) {
+            return;
+        }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < MOST_IDLE {
             idle.push(connection);
@@ -322,6 +340,9 @@ impl Catalog {
         self.require_writing()?;
         let connection = self.take()?;
         let result = self.write_on(operation, &connection, change);
+        if result.is_ok() {
+            self.publish_in_passing(&connection);
+        }
         self.give_back(connection);
         result
     }
@@ -415,6 +436,9 @@ impl Catalog {
 
 impl Drop for Catalog {
     fn drop(&mut self) {
+        if !self.registration.is_forked() {
+            self.publish_at_end();
+        }
         if self.registration.is_forked() {
             let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
             idle.drain(..).for_each(std::mem::forget);

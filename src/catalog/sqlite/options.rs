@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::queue::OnWait;
+use crate::catalog::error::CatalogError;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::progress::{Interrupt, Monitor, Silent};
 
@@ -17,6 +18,32 @@ pub enum Durability {
     Full,
     /// A power cut may take back the last commits. For bulk loads that can be repeated.
     Relaxed,
+}
+
+/// Called with a sentence for the user about something that went on beside a call.
+pub type OnNotice = dyn Fn(&str) + Send + Sync;
+
+/// The host that has a catalog which is not on this one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Keeper {
+    /// The catalog file, on that host.
+    pub catalog: PathBuf,
+    /// That host.
+    pub host: String,
+    /// This host.
+    pub here: String,
+}
+
+impl Keeper {
+    /// The error of a call that needs the catalog itself.
+    #[must_use]
+    pub fn refusal(&self) -> CatalogError {
+        CatalogError::AtKeeper {
+            path: self.catalog.clone(),
+            host: self.host.clone(),
+            here: self.here.clone(),
+        }
+    }
 }
 
 /// How a catalog is opened.
@@ -37,6 +64,10 @@ pub struct CatalogOptions {
     pub single_host: bool,
     /// Folder of the backups; `None` is `<catalog>.backups/`.
     pub backups: Option<PathBuf>,
+    /// The host that has the catalog, if the file is the copy that it published.
+    pub keeper: Option<Keeper>,
+    /// Hears of what went wrong beside a call.
+    pub on_notice: Box<OnNotice>,
     /// Dates the backup before a migration.
     pub clock: Arc<dyn Clock>,
     /// Watches a migration and the backup before it.
@@ -54,6 +85,8 @@ impl Default for CatalogOptions {
             network: None,
             single_host: false,
             backups: None,
+            keeper: None,
+            on_notice: Box::new(|_| {}),
             clock: Arc::new(SystemClock),
             monitor: Arc::new(Silent),
         }

@@ -7,6 +7,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,6 +16,7 @@ use super::connection;
 use super::file::Catalog;
 use super::options::CatalogOptions;
 use super::sync::sync_folder;
+use crate::catalog::binding;
 use crate::catalog::config::{CatalogConfig, Config};
 use crate::catalog::error::CatalogError;
 use crate::model::clock::Timestamp;
@@ -44,6 +46,8 @@ pub struct NewRegistryDir {
     pub catalog: Option<PathBuf>,
     /// The one host that may write, for a network file system.
     pub single_host: Option<String>,
+    /// Name of this host, which is remembered for a catalog outside the base directory.
+    pub host: String,
 }
 
 impl RegistryDir {
@@ -65,6 +69,20 @@ impl RegistryDir {
     #[must_use]
     pub fn backups(&self) -> PathBuf {
         self.dir().join(BACKUPS_DIR)
+    }
+
+    /// The catalog file if it is outside the registry's folder, as `config.toml` says.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<&Path> {
+        let path = self.catalog_config()?.path.as_deref()?;
+        (path.parent() != Some(&self.dir())).then_some(path)
+    }
+
+    /// The host that has a catalog outside the registry's folder, if it is known.
+    #[must_use]
+    pub fn host(&self) -> Option<&str> {
+        self.elsewhere()?;
+        self.catalog_config()?.host.as_deref()
     }
 
     fn catalog_config(&self) -> Option<&CatalogConfig> {
@@ -135,6 +153,52 @@ impl RegistryDir {
         })
     }
 
+    /// Writes where the catalog is into `config.toml`: its path, its registry, its host. Everything
+    /// else in the file stays.
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`] if the file cannot be written, [`CatalogError::Config`] if what is in
+    /// it cannot be kept; it is then as it was.
+    pub fn remember(
+        &mut self,
+        catalog: &Path,
+        registry: &str,
+        host: &str,
+    ) -> Result<(), CatalogError> {
+        let path = self.dir().join(CONFIG_FILE);
+        let io = |error| CatalogError::io("writing", &path, error);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(CatalogError::io("reading", &path, error)),
+        };
+        let config = CatalogConfig {
+            path: Some(catalog.to_owned()),
+            registry: Some(registry.to_owned()),
+            host: Some(host.to_owned()),
+            single_host: None,
+        };
+        let text = Config::with_catalog(&text, &config).map_err(|error| CatalogError::Config {
+            path: path.clone(),
+            detail: error.to_string(),
+        })?;
+        let mode = path.symlink_metadata().map_or(0o644, |found| found.mode());
+        let mut file = tempfile::Builder::new()
+            .prefix("config.toml.new-")
+            .tempfile_in(self.dir())
+            .map_err(io)?;
+        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode & 0o777);
+        file.write_all(text.as_bytes())
+            .and_then(|()| file.as_file().set_permissions(permissions))
+            .and_then(|()| file.as_file().sync_all())
+            .map_err(io)?;
+        file.persist(&path).map_err(|error| io(error.error))?;
+        sync_folder(&self.dir())?;
+        let kept = self.config.catalog.get_or_insert_default();
+        (kept.path, kept.registry, kept.host) = (config.path, config.registry, config.host);
+        Ok(())
+    }
+
     /// Makes a registry. If another process has made one meanwhile, that one is found; the
     /// second value says whether this call made it.
     ///
@@ -172,8 +236,11 @@ impl RegistryDir {
             }
             Some(path) => {
                 create_elsewhere(path, &id, created_at, wal)?;
+                let registry = registry_of(path, base)?;
+                binding::bind(path, base, &registry)?;
                 config.path = Some(path.clone());
-                config.registry = Some(registry_of(path, base)?);
+                config.registry = Some(registry);
+                config.host = Some(new.host.clone());
             }
         }
         let path = staging.path().join(CONFIG_FILE);
@@ -246,7 +313,7 @@ fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
         ..Default::default()
     };
     let catalog = Catalog::open(path, base, None, options)?;
-    if catalog.counts()?.artifacts > 0 {
+    if catalog.counts()?.artifacts > 0 || binding::is_of_another_base(path, base)? {
         return Err(CatalogError::Taken {
             path: path.to_owned(),
         });

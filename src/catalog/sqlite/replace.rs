@@ -13,7 +13,6 @@
 //! Locks: the turn, from [`Replacing::begin`] on. A crash before the last rename leaves no catalog
 //! or the old one, and files that the next rebuild removes; nothing of the old one is ever deleted.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::ErrorKind;
@@ -26,7 +25,7 @@ use super::connection::{self, create_file};
 use super::file::Catalog;
 use super::options::CatalogOptions;
 use super::queue::{OnWait, Turn, WriteQueue};
-use super::{backup, migrate};
+use super::{backup, migrate, schema};
 use crate::catalog::error::CatalogError;
 use crate::catalog::query::RowRead;
 use crate::model::clock::Timestamp;
@@ -37,8 +36,6 @@ use crate::model::key::Kind;
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 /// What an open catalog makes beside itself.
 const LOCKS: [&str; 2] = [".queue", ".turn"];
-
-const SCHEMA: &str = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL";
 
 /// A catalog that is being replaced, with the turn to write.
 pub struct Replacing {
@@ -101,22 +98,11 @@ fn missing_from_schema(
     connection: &Connection,
 ) -> Result<Option<String>, CatalogError> {
     let sql = |error| CatalogError::sql("checking", path, error);
-    let made = Connection::open_in_memory().map_err(sql)?;
-    migrate::migrate(&made)
-        .map_err(|error| CatalogError::migration(path, migrate::NEWEST, error))?;
-    let found = schema(connection).map_err(sql)?;
-    let missing = schema(&made)
-        .map_err(sql)?
-        .into_iter()
+    let found = schema::of(connection).map_err(sql)?;
+    let missing = schema::made(path)?
+        .iter()
         .find(|object| !found.contains(object));
     Ok(missing.map(|(kind, name, _)| format!("its {kind} {name} is missing or was changed")))
-}
-
-fn schema(connection: &Connection) -> rusqlite::Result<BTreeSet<(String, String, String)>> {
-    let mut statement = connection.prepare(SCHEMA)?;
-    statement
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect()
 }
 
 fn quick_check(path: &Path, connection: &Connection) -> Result<Option<String>, CatalogError> {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, PublishedCopy};
 use crate::cli::fail::Failure;
 use crate::cli::flags::Format;
 
@@ -16,20 +16,30 @@ pub(in crate::cli) fn document<T: Serialize>(
     key: &str,
     value: &T,
 ) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(&Document { key, value }).map_err(not_json)?;
+    let published = context.published.get();
+    let document = Document {
+        published,
+        key,
+        value,
+    };
+    let text = serde_json::to_string_pretty(&document).map_err(not_json)?;
     context.line(&text)
 }
 
 /// A document whose key is a run-time value, with its fields in order.
 struct Document<'a, T> {
+    published: Option<&'a PublishedCopy>,
     key: &'a str,
     value: &'a T,
 }
 
 impl<T: Serialize> Serialize for Document<'_, T> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
+        let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("schema_version", &SCHEMA_VERSION)?;
+        if let Some(published) = self.published {
+            map.serialize_entry("published", published)?;
+        }
         map.serialize_entry(self.key, self.value)?;
         map.end()
     }

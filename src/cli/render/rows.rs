@@ -47,11 +47,14 @@ impl<'a> Rows<'a> {
         let stdout = &mut context.stdout;
         // The beginning goes out before the first row is known, so that rows stream.
         match format {
-            Format::Json => write!(
-                stdout,
-                "{{\n  \"schema_version\": {SCHEMA_VERSION},\n  \"{}\": [",
-                R::NAME
-            )?,
+            Format::Json => {
+                write!(stdout, "{{\n  \"schema_version\": {SCHEMA_VERSION},\n")?;
+                if let Some(published) = context.published.get() {
+                    let published = serde_json::to_string(published).map_err(not_json)?;
+                    writeln!(stdout, "  \"published\": {published},")?;
+                }
+                write!(stdout, "  \"{}\": [", R::NAME)?;
+            }
             Format::Tsv => writeln!(stdout, "{}", R::FIELDS.join("\t"))?,
             Format::Table | Format::Jsonl => {}
         }

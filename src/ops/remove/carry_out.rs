@@ -71,6 +71,7 @@ pub(crate) fn back_up_first(on: &Removing<'_>) -> Result<Option<BackupFailure>, 
         Err(
             error @ (CatalogError::Damaged { .. }
             | CatalogError::ReadOnly { .. }
+            | CatalogError::AtKeeper { .. }
             | CatalogError::Forked { .. }),
         ) => Err(error.into()),
         Err(error) => Ok(Some(BackupFailure {

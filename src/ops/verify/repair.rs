@@ -56,9 +56,8 @@ pub(crate) fn repair(
         now,
         monitor,
     };
-    if findings.iter().any(|found| found.repair.is_some()) && catalog.is_read_only() {
-        let path = catalog.path().to_owned();
-        return Err(CatalogError::ReadOnly { path }.into());
+    if findings.iter().any(|found| found.repair.is_some()) {
+        catalog.require_writing()?;
     }
     let with = |wanted: &dyn Fn(Repair) -> bool| -> Vec<&VerifyFinding> {
         let findings = findings.iter();

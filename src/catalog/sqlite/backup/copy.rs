@@ -127,7 +127,7 @@ pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, C
 
 /// Copies the catalog `of`, open in `from`, to a path where nothing is yet. The folder around it
 /// is not synced.
-pub(super) fn copy_open(
+pub(in crate::catalog::sqlite) fn copy_open(
     from: &Connection,
     of: &Path,
     to: &Path,
@@ -158,7 +158,10 @@ pub(super) fn copy_open(
 }
 
 /// Bytes of the catalog `of`, open in `connection`.
-pub(super) fn size(connection: &Connection, of: &Path) -> Result<u64, CatalogError> {
+pub(in crate::catalog::sqlite) fn size(
+    connection: &Connection,
+    of: &Path,
+) -> Result<u64, CatalogError> {
     let pragma = |name| {
         connection
             .pragma_query_value(None, name, |row| row.get::<_, u64>(0))

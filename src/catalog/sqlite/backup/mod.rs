@@ -46,6 +46,7 @@ pub(in crate::catalog) use copy::LAST_OPERATION;
 #[cfg(feature = "testing")]
 pub use copy::{Checked, LastOperation};
 pub use copy::{check, copy};
+pub(in crate::catalog::sqlite) use copy::{copy_open, size};
 pub(crate) use folder::hold;
 pub use folder::{BACKUPS_DIR, Backup, list};
 pub(in crate::catalog) use make::{Maker, ticking};

@@ -1,0 +1,279 @@
+//! The published copy: what hosts without the catalog answer from.
+//!
+//! If a catalog is outside the base directory, only its host, the keeper, can open it. The keeper
+//! copies it to `.dalsegno/published.sqlite3`: after changes, if the last copy is at least a minute
+//! old, and when it is asked to. Other hosts read the copy as a file that never changes: each
+//! copy is a new file that a rename puts in place, so a reader sees a whole copy or the one before.
+//! The time of the copy is the file's modification time, set by the keeper's clock.
+//!
+//! The copy is first made beside the catalog, where SQLite may open it by name, as
+//! `<catalog>.publishing.sqlite3`. From there its bytes go into a file in `.dalsegno` that is
+//! created exclusively and written through its descriptor, so no exchange of names in `.dalsegno`
+//! makes the keeper write another file.
+//!
+//! # A copy is input
+//! Whoever may write in `.dalsegno` may put another file in its place. Readers open a regular file
+//! without following links, refuse tables that are not those of the migrations (a view might never
+//! end) and long values, and write nothing by what they read.
+//!
+//! # Locks and crashes
+//! `<catalog>.publishing` is held while a copy is made; a process that finds it taken leaves the
+//! copy to the other one. A crash leaves files named `published.sqlite3.new-*` in `.dalsegno` and
+//! the copy beside the catalog; the next copy removes them.
+
+use std::fs::File;
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use rusqlite::Connection;
+use rustix::fs::{
+    AtFlags, Dir, FlockOperation, Gid, Mode, OFlags, Timespec, Timestamps, fchmod, fchown, flock,
+    fstat, futimens, openat, renameat, unlinkat,
+};
+use rustix::io::Errno;
+
+use super::backup::copy_open;
+use super::connection;
+use super::file::Catalog;
+use super::published::{PUBLISHED_FILE, Publisher, published_at};
+use crate::catalog::error::CatalogError;
+use crate::model::clock::Timestamp;
+
+/// What the names of unfinished copies begin with.
+const UNFINISHED: &str = "published.sqlite3.new-";
+
+/// A copy that is younger is not replaced by itself.
+const INTERVAL: Duration = Duration::from_secs(60);
+/// A change makes a copy of a catalog of at most so many bytes; larger ones are copied when the
+/// registry is closed, so that no call waits long for it.
+const IN_PASSING: u64 = 128 << 20;
+const LAST_OPERATION: &str = "SELECT max(id) FROM operation";
+
+impl Catalog {
+    /// Publishes changes from now on, in this folder of a registry.
+    pub fn publish_in(&mut self, folder: PathBuf) {
+        self.publisher = Some(Publisher::new(folder));
+    }
+
+    /// Publishes a copy now. Gives when it was made; `None` if another process is publishing.
+    ///
+    /// # Errors
+    /// [`CatalogError::InBase`] if the catalog is in the base directory, [`CatalogError::ReadOnly`]
+    /// or [`CatalogError::AtKeeper`] if it is not open for writing; any other if the copy cannot be
+    /// made or put in its place. The copy that was there stays then.
+    pub fn publish(&self) -> Result<Option<Timestamp>, CatalogError> {
+        self.require_writing()?;
+        match &self.publisher {
+            Some(publisher) => self.publish_for(publisher),
+            None => Err(CatalogError::InBase {
+                path: self.path.clone(),
+            }),
+        }
+    }
+
+    /// Notes that the catalog was changed, and publishes a copy if one is due and made quickly.
+    pub(super) fn publish_in_passing(&self, connection: &Connection) {
+        let Some(publisher) = &self.publisher else {
+            return;
+        };
+        publisher.has_changed.store(true, Ordering::Relaxed);
+        let mut looked = publisher
+            .looked
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        // The end of a command looks too, so the first change leaves it to that.
+        let since = looked.get_or_insert_with(Instant::now);
+        if since.elapsed() < INTERVAL {
+            return;
+        }
+        *since = Instant::now();
+        drop(looked);
+        let is_small =
+            super::backup::size(connection, &self.path).is_ok_and(|bytes| bytes <= IN_PASSING);
+        if is_small {
+            self.publish_if_due(publisher);
+        }
+    }
+
+    /// Publishes a copy when a handle is closed, if one is due.
+    pub(super) fn publish_at_end(&self) {
+        if let Some(publisher) = &self.publisher {
+            self.publish_if_due(publisher);
+        }
+    }
+
+    fn publish_if_due(&self, publisher: &Publisher) {
+        let published = match self.is_due(publisher) {
+            Ok(false) => return,
+            Ok(true) => self.publish_for(publisher).map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = published {
+            let causes =
+                std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
+            let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
+            (self.options.on_notice)(&format!(
+                "the catalog could not be published for other hosts: {text}"
+            ));
+        }
+    }
+
+    /// Whether the copy is a minute old or absent, and the catalog has changed since.
+    fn is_due(&self, publisher: &Publisher) -> Result<bool, CatalogError> {
+        let Some(at) = published_at(&publisher.folder)? else {
+            return Ok(true);
+        };
+        let now = self.options.clock.now();
+        // A copy from the future was not dated by this clock: it is replaced.
+        if at.age_at(now).is_some_and(|age| age < INTERVAL) {
+            return Ok(false);
+        }
+        if publisher.has_changed.load(Ordering::Relaxed) {
+            return Ok(true);
+        }
+        let is_newer = |suffix: &str| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(suffix);
+            let modified = std::fs::metadata(name).and_then(|found| found.modified());
+            let since = modified
+                .ok()
+                .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            since.is_some_and(|since| i64::try_from(since.as_millis()).is_ok_and(|ms| ms > at.0))
+        };
+        if !is_newer("") && !is_newer("-wal") {
+            return Ok(false);
+        }
+        let last = |connection: &Connection| {
+            connection.query_row(LAST_OPERATION, [], |row| row.get::<_, Option<i64>>(0))
+        };
+        let path = publisher.folder.join(PUBLISHED_FILE);
+        let copy = connection::open_published(&path, &self.options).ok();
+        let copy = copy.and_then(|copy| last(&copy).ok());
+        let own = self.read("reading the history", last)?;
+        Ok(copy != Some(own))
+    }
+
+    fn publish_for(&self, publisher: &Publisher) -> Result<Option<Timestamp>, CatalogError> {
+        let beside = |suffix: &str| {
+            let mut name = self.path.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        };
+        let lock = beside(".publishing");
+        let Some(_lock) = lock_file(&lock, &self.path)? else {
+            return Ok(None);
+        };
+        let staging = Staging(beside(".publishing.sqlite3"));
+        staging.clear()?;
+        let now = self.options.clock.now();
+        // What is committed from here on is not in the copy for certain.
+        publisher.has_changed.store(false, Ordering::Relaxed);
+        let connection = self.take()?;
+        let copied = copy_open(
+            &connection,
+            &self.path,
+            &staging.0,
+            self.options.lock_timeout,
+        );
+        self.give_back(connection);
+        let placed = copied.and_then(|()| place(&staging.0, &publisher.folder, now));
+        if placed.is_err() {
+            publisher.has_changed.store(true, Ordering::Relaxed);
+        }
+        placed.map(|()| Some(now))
+    }
+}
+
+/// The copy beside the catalog, which goes in any case.
+struct Staging(PathBuf);
+
+impl Staging {
+    fn clear(&self) -> Result<(), CatalogError> {
+        match std::fs::remove_file(&self.0) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(CatalogError::io("removing", &self.0, error)),
+        }
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        let _ = self.clear();
+    }
+}
+
+/// Takes the lock of those who publish; `None` if another process has it.
+fn lock_file(path: &Path, catalog: &Path) -> Result<Option<OwnedFd>, CatalogError> {
+    let io = |errno: Errno| CatalogError::io("locking", path, errno.into());
+    let flags =
+        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let mode = std::fs::metadata(catalog).map_or(0o600, |found| found.mode() & 0o666);
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(mode)).map_err(io)?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(Errno::WOULDBLOCK) => Ok(None),
+        Err(errno) => Err(io(errno)),
+    }
+}
+
+/// Puts a copy of `from` in the place of the published one, whole and synced.
+fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> {
+    let target = folder.join(PUBLISHED_FILE);
+    let io = |error: std::io::Error| CatalogError::io("publishing", &target, error);
+    let errno = |errno: Errno| io(errno.into());
+    let mut source = File::open(from).map_err(io)?;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = rustix::fs::open(folder, flags, Mode::empty()).map_err(errno)?;
+    remove_unfinished(&dir);
+    let name = format!("{UNFINISHED}{}", uuid::Uuid::new_v4());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = openat(&dir, &name, flags, Mode::from_raw_mode(0o600)).map_err(errno)?;
+    let mut file = File::from(file);
+    let mut write = || -> std::io::Result<()> {
+        std::io::copy(&mut source, &mut file)?;
+        let around = fstat(&dir)?;
+        // Who may read the folder may read the copy; nobody needs to write it.
+        let _ = fchown(&file, None, Some(Gid::from_raw(around.st_gid)));
+        fchmod(&file, Mode::from_raw_mode(around.st_mode & 0o444 | 0o600))?;
+        let seconds = at.0.div_euclid(1000);
+        let nanos = at.0.rem_euclid(1000) * 1_000_000;
+        let time = Timespec {
+            tv_sec: seconds,
+            tv_nsec: nanos,
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        futimens(&file, &times)?;
+        file.sync_all()?;
+        Ok(renameat(&dir, &name, &dir, PUBLISHED_FILE)?)
+    };
+    if let Err(error) = write() {
+        let _ = unlinkat(&dir, &name, AtFlags::empty());
+        return Err(io(error));
+    }
+    rustix::fs::fsync(&dir).map_err(errno)
+}
+
+/// Removes copies that a crash left unfinished. The lock says that no process is making one.
+fn remove_unfinished(dir: &OwnedFd) {
+    let Ok(entries) = Dir::read_from(dir) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry
+            .file_name()
+            .to_bytes()
+            .starts_with(UNFINISHED.as_bytes())
+        {
+            let _ = unlinkat(dir, entry.file_name(), AtFlags::empty());
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! The published copy of a catalog, as far as its file tells: its name, its time.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+use crate::catalog::error::CatalogError;
+use crate::model::clock::Timestamp;
+
+/// Name of the copy in the registry's folder.
+pub const PUBLISHED_FILE: &str = "published.sqlite3";
+
+/// What a handle on the keeper knows of the published copy.
+pub(super) struct Publisher {
+    /// The registry's folder.
+    pub(super) folder: PathBuf,
+    /// Whether this handle changed the catalog since it last published it.
+    pub(super) has_changed: AtomicBool,
+    /// When this handle last looked whether a copy is due.
+    pub(super) looked: Mutex<Option<Instant>>,
+}
+
+impl Publisher {
+    pub(super) fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            has_changed: AtomicBool::new(false),
+            looked: Mutex::new(None),
+        }
+    }
+}
+
+/// When the copy in a registry's folder was made; `None` if there is none.
+///
+/// # Errors
+/// [`CatalogError::Io`] if the system does not say.
+pub fn published_at(folder: &Path) -> Result<Option<Timestamp>, CatalogError> {
+    let path = folder.join(PUBLISHED_FILE);
+    match path.symlink_metadata() {
+        Ok(metadata) => Ok(Some(modified(&metadata))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(CatalogError::io("reading", &path, error)),
+    }
+}
+
+fn modified(metadata: &std::fs::Metadata) -> Timestamp {
+    let nanos = metadata.mtime_nsec() / 1_000_000;
+    Timestamp(metadata.mtime().saturating_mul(1000).saturating_add(nanos))
+}

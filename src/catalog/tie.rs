@@ -1,0 +1,262 @@
+//! Which catalog outside the base directory may be used.
+//!
+//! `config.toml` names the catalog's path, and every user who may write in `.dalsegno` may edit
+//! that file. So the path alone is not believed: the file beside the catalog, which
+//! [`binding`](super::binding) writes, has to name this base directory, this registry and that very
+//! path. It counts if its owner is oneself, root or the owner of `.dalsegno`, and if no other user
+//! may write it. The catalog has to belong to one of these too, or to the group that may write in
+//! `.dalsegno`: a member that rebuilds it becomes its owner. Without that file a catalog is used
+//! only if the user names it with `--catalog`.
+//!
+//! Base directories of older versions have no such file. Their catalog is used if no other user may
+//! write in `.dalsegno` and one user owns that folder, `config.toml` and the catalog.
+
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+use super::binding::{self, Binding, binding_of, read, real};
+use super::error::CatalogError;
+use super::sqlite::file::Catalog;
+use super::sqlite::options::CatalogOptions;
+use super::sqlite::registry_dir::{CONFIG_FILE, RegistryDir};
+use super::sqlite::replace;
+use crate::model::name::REGISTRY_DIR;
+
+/// The bits of a mode that let a group or everybody write.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Why a catalog outside the base directory may be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tie {
+    /// The file beside it says that it belongs to the base directory.
+    Bound,
+    /// The user named it, though the file beside it says something else.
+    Given,
+    /// An older version made it, so nothing beside it says whose it is; the user named it, or only
+    /// its owner could have put its path into `config.toml`.
+    Unclaimed,
+}
+
+fn metadata(path: &Path) -> Result<std::fs::Metadata, CatalogError> {
+    path.symlink_metadata()
+        .map_err(|error| CatalogError::io("reading", path, error))
+}
+
+/// Says why the catalog at `path`, which `config.toml` names, may be used. `given` is whether the
+/// user named it too.
+///
+/// # Errors
+/// [`CatalogError::NotHere`] if nothing of it is on this host, [`CatalogError::Unbound`] if it may
+/// not be used, [`CatalogError::Io`].
+pub fn tie(folder: &RegistryDir, path: &Path, given: bool) -> Result<Tie, CatalogError> {
+    let unbound = |why: String| CatalogError::Unbound {
+        path: path.to_owned(),
+        why,
+    };
+    let beside = binding_of(path);
+    let dir = metadata(&folder.dir())?;
+    let found = match read(&beside) {
+        Ok(found) => found,
+        Err(_) if given => return Ok(Tie::Given),
+        Err(error) if error.kind() == ErrorKind::InvalidData => {
+            return Err(unbound(format!("{} {error}", beside.display())));
+        }
+        Err(error) => return Err(CatalogError::io("reading", &beside, error)),
+    };
+    let Some((binding, metadata)) = found else {
+        if given {
+            return Ok(Tie::Unclaimed);
+        }
+        return match path.symlink_metadata() {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
+                Err(CatalogError::NotHere {
+                    path: path.to_owned(),
+                })
+            }
+            Err(error) => Err(CatalogError::io("reading", path, error)),
+            Ok(catalog) => match only_its_owner(folder, &dir, &catalog) {
+                true => Ok(Tie::Unclaimed),
+                false => Err(unbound(format!(
+                    "no file {} says that it belongs to {}, and others may write in {REGISTRY_DIR}",
+                    beside.display(),
+                    folder.base.display()
+                ))),
+            },
+        };
+    };
+    match misfit(folder, path, &dir, &binding, &metadata)? {
+        None => Ok(Tie::Bound),
+        Some(_) if given => Ok(Tie::Given),
+        Some(why) => Err(unbound(why)),
+    }
+}
+
+/// Why a binding does not tie a catalog to a base directory; `None` if it does.
+fn misfit(
+    folder: &RegistryDir,
+    path: &Path,
+    dir: &std::fs::Metadata,
+    binding: &Binding,
+    metadata: &std::fs::Metadata,
+) -> Result<Option<String>, CatalogError> {
+    let beside = binding_of(path);
+    let beside = beside.display();
+    let base = real(&folder.base)?;
+    if !is_trusted(metadata.uid(), dir) {
+        let uid = metadata.uid();
+        return Ok(Some(format!(
+            "{beside} belongs to user {uid}, who is neither you nor root nor the owner of \
+             {REGISTRY_DIR}"
+        )));
+    }
+    if metadata.mode() & OTHERS_WRITE != 0 {
+        return Ok(Some(format!("other users may write {beside}")));
+    }
+    if binding.base != base {
+        let other = binding.base.display();
+        return Ok(Some(format!(
+            "{beside} says that it belongs to the base directory {other}, and this is {}",
+            base.display()
+        )));
+    }
+    if folder.registry() != Some(&binding.registry) {
+        return Ok(Some(format!(
+            "{beside} names registry {}, and {CONFIG_FILE} another one or none",
+            binding.registry
+        )));
+    }
+    if binding.catalog != path {
+        let other = binding.catalog.display();
+        return Ok(Some(format!("{beside} was made for {other}")));
+    }
+    let catalog = match path.symlink_metadata() {
+        Ok(catalog) => catalog,
+        // Missing: what is done about that depends on the call.
+        Err(_) => return Ok(None),
+    };
+    let by_group = catalog.gid() == dir.gid() && dir.mode() & 0o020 != 0;
+    if !is_trusted(catalog.uid(), dir) && !by_group {
+        let uid = catalog.uid();
+        return Ok(Some(format!(
+            "it belongs to user {uid}, who may not write in {REGISTRY_DIR}"
+        )));
+    }
+    if catalog.is_file() && catalog.nlink() > 1 {
+        return Ok(Some(
+            "its file has a second name (a hard link), so another program may use it".to_owned(),
+        ));
+    }
+    Ok(None)
+}
+
+fn is_trusted(uid: u32, dir: &std::fs::Metadata) -> bool {
+    uid == 0 || uid == geteuid().as_raw() || uid == dir.uid()
+}
+
+/// Whether one user owns `.dalsegno`, its `config.toml` and the catalog, and no other may write in
+/// that folder.
+fn only_its_owner(
+    folder: &RegistryDir,
+    dir: &std::fs::Metadata,
+    catalog: &std::fs::Metadata,
+) -> bool {
+    let config = folder.dir().join(CONFIG_FILE).symlink_metadata();
+    let is_own = |found: &std::fs::Metadata| {
+        found.is_file() && found.uid() == dir.uid() && found.mode() & 0o002 == 0
+    };
+    let in_a_registry = folder
+        .catalog()
+        .parent()
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == REGISTRY_DIR);
+    folder.registry().is_some()
+        && dir.mode() & OTHERS_WRITE == 0
+        && config.is_ok_and(|config| is_own(&config) && config.mode() & OTHERS_WRITE == 0)
+        && is_own(catalog)
+        && !in_a_registry
+}
+
+/// Checks that a rebuild may put a new catalog at `path`: nothing that is not a catalog of this
+/// registry is set aside.
+///
+/// # Errors
+/// [`CatalogError::Unbound`] if something else is there, [`CatalogError::Mismatch`] if it is the
+/// catalog of another registry.
+pub fn require_replaceable(
+    folder: &RegistryDir,
+    path: &Path,
+    tie: Tie,
+) -> Result<(), CatalogError> {
+    if tie == Tie::Bound || path.symlink_metadata().is_err() {
+        return Ok(());
+    }
+    let unbound = |why: &str| CatalogError::Unbound {
+        path: path.to_owned(),
+        why: why.to_owned(),
+    };
+    let Some(expected) = folder.registry() else {
+        return Err(unbound("config.toml does not name the registry"));
+    };
+    match replace::registry_of(path) {
+        Some(found) if found == expected => Ok(()),
+        Some(found) => Err(CatalogError::Mismatch {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        }),
+        None => Err(unbound(
+            "nothing says that the file there is a catalog of this base directory, so no rebuild \
+             sets it aside; move it away first",
+        )),
+    }
+}
+
+/// Ties a catalog to a base directory by the user's word, and remembers this host as its keeper.
+///
+/// # Errors
+/// [`CatalogError::Unbound`] if the user may not say so: others could not use it then;
+/// [`CatalogError::Mismatch`] if it is the catalog of another registry; any other if it cannot be
+/// opened, or the word cannot be written.
+pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), CatalogError> {
+    let dir = metadata(&folder.dir())?;
+    let user = geteuid().as_raw();
+    if user != 0 && user != dir.uid() {
+        return Err(CatalogError::Unbound {
+            path: path.to_owned(),
+            why: format!(
+                "only root and the owner of {}, user {}, may say that it belongs to this base \
+                 directory",
+                folder.dir().display(),
+                dir.uid()
+            ),
+        });
+    }
+    let options = CatalogOptions {
+        read_only: true,
+        ..CatalogOptions::default()
+    };
+    let found = Catalog::open(path, &folder.base, None, options)?.registry_id()?;
+    if let Some(expected) = folder.registry().filter(|expected| **expected != *found) {
+        return Err(CatalogError::Mismatch {
+            path: path.to_owned(),
+            expected: expected.to_owned(),
+            found,
+        });
+    }
+    binding::bind(path, &folder.base, &found)?;
+    folder.remember(path, &found, here)
+}
+
+/// Writes down what an older version did not: whose the catalog is, and on which host. Says whether
+/// it did; a user who may not leaves that to another one.
+pub fn learn(folder: &mut RegistryDir, path: &Path, registry: &str, here: &str) -> bool {
+    let user = geteuid().as_raw();
+    let may = metadata(&folder.dir()).is_ok_and(|dir| user == 0 || user == dir.uid());
+    may && binding::bind(path, &folder.base, registry).is_ok()
+        && folder.remember(path, registry, here).is_ok()
+}

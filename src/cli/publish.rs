@@ -1,0 +1,42 @@
+//! `publish`: copies a catalog elsewhere to where other hosts can read it.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::context::Context;
+use super::fail::Failure;
+use super::flags::{Format, Output};
+use super::render;
+use crate::model::clock::Timestamp;
+
+/// Publish a copy of the catalog for other hosts
+///
+/// For a base directory whose catalog is outside of it (init --catalog), on the host that has the
+/// catalog. Other hosts answer queries from the copy, .dalsegno/published.sqlite3. Commands that
+/// change something publish by themselves, at most once a minute; this publishes at once.
+#[derive(Debug, Args)]
+pub(super) struct Publish {
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Serialize)]
+struct Outcome {
+    /// When the copy was made; null if another process is making one just now.
+    at: Option<Timestamp>,
+}
+
+pub(super) fn run(context: &mut Context, command: &Publish) -> Result<(), Failure> {
+    let registry = context.open()?;
+    let at = registry.publish()?;
+    let format = context.format(command.output);
+    if matches!(format, Format::Json | Format::Jsonl) {
+        render::write_json(context, format, "publish", &Outcome { at })?;
+        return Ok(());
+    }
+    context.say(match at {
+        Some(_) => "published a copy of the catalog for other hosts",
+        None => "another process is publishing the catalog just now",
+    });
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! The copy of a catalog elsewhere that other hosts read.
+
+use std::path::PathBuf;
+
+use super::Registry;
+use crate::catalog::{self, CatalogError};
+use crate::error::Result;
+use crate::model::clock::Timestamp;
+
+/// The published copy that answers on a host without the catalog.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct Published {
+    /// The host that has the catalog.
+    pub host: String,
+    /// The copy.
+    pub path: PathBuf,
+    /// When it was made, by the clock of that host.
+    pub at: Timestamp,
+}
+
+impl Registry {
+    /// The published copy that this registry reads, as it is now; `None` if it reads the catalog.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog): `not-published` if the copy is gone, `catalog-io`
+    /// if the system does not say when it was made.
+    pub fn published(&self) -> Result<Option<Published>> {
+        let Some(keeper) = &self.keeper else {
+            return Ok(None);
+        };
+        let path = self.catalog.path();
+        let host = keeper.host.clone();
+        match catalog::published_at(path.parent().unwrap_or(path))? {
+            Some(at) => Ok(Some(Published {
+                host,
+                path: path.to_owned(),
+                at,
+            })),
+            None => Err(CatalogError::NotPublished {
+                path: path.to_owned(),
+                host,
+            }
+            .into()),
+        }
+    }
+
+    /// Publishes a copy of a catalog elsewhere for hosts that do not have it. Returns when the copy
+    /// was made; `None` if another process is making one just now. Changes do this by themselves, at
+    /// most once a minute.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog): `catalog-in-base` if the catalog is in the base
+    /// directory, `catalog-elsewhere` if it is on another host, `read-only` if it is open for
+    /// reading; any other code if the copy cannot be made. The copy that was there stays then.
+    pub fn publish(&self) -> Result<Option<Timestamp>> {
+        Ok(self.catalog.publish()?)
+    }
+}

@@ -1,0 +1,133 @@
+//! A catalog on one host, and what the commands say on another one.
+
+use std::fs;
+
+use crate::assert_transcript;
+use crate::world::World;
+
+/// A base directory whose catalog is on the disk of the host `node1`.
+fn world() -> World {
+    let world = World::runs();
+    fs::create_dir(world.dir.join("disk")).unwrap();
+    let catalog = world.dir.join("disk/c.sqlite3");
+    let init = format!("init --quiet --catalog {}", catalog.display());
+    for call in [init.as_str(), "scan --quiet", "publish --quiet"] {
+        let said = on(&world, "node1", call);
+        assert_eq!(said, world.hide(&format!("$ dalsegno {call}\n")));
+    }
+    world
+}
+
+/// What commands say on a host.
+fn on(world: &World, host: &str, calls: &str) -> String {
+    let calls = calls.lines().map(str::trim).filter(|call| !call.is_empty());
+    calls
+        .map(|call| {
+            let mut program = world.call(call);
+            world.say(call, program.env("DALSEGNO_TEST_HOST", host))
+        })
+        .collect()
+}
+
+/// The age of a copy, which is seconds in a test.
+fn without_age(text: &str) -> String {
+    let age = regex::Regex::new(r#", \d+s ago|"age_seconds": ?\d+"#).unwrap();
+    age.replace_all(text, "[AGE]").into_owned()
+}
+
+#[test]
+fn another_host_answers_from_the_copy_and_names_the_keeper_for_changes() {
+    let world = world();
+    fs::rename(world.dir.join("disk"), world.dir.join("gone")).unwrap();
+    let before = world.tree();
+    let text = on(
+        &world,
+        "node2",
+        "runs
+        runs --quiet
+        list --run er --json
+        show --run er --json
+        iterations --run er
+        du --run er
+        verify --jsonl
+        rm --run er --dry-run
+        rm --run er --yes
+        scan
+        refresh
+        pin release --run er --reason paper
+        seal --run er
+        restore --run er
+        trash empty
+        undo 1
+        verify --repair
+        publish
+        rebuild
+        rebuild --force --from-disk
+        init
+        init --catalog ../disk/c.sqlite3",
+    );
+    assert!(!text.contains(": dalsegno rebuild"), "a hint at rebuild");
+    assert_transcript!("hosts", without_age(&text));
+    for question in ["gc --kind prediction --keep-last 1", "history"] {
+        let text = on(&world, "node2", question);
+        assert!(text.contains("published copy of"), "{text}");
+        assert!(!text.contains("exit"), "{text}");
+    }
+    let plan = world.dir.join("plan");
+    let plan_out = format!(
+        "gc --kind prediction --keep-last 1 --plan-out {}",
+        plan.display()
+    );
+    assert!(!on(&world, "node2", &plan_out).contains("exit"));
+    let apply = on(&world, "node2", &format!("gc --apply {}", plan.display()));
+    assert!(apply.contains("error[catalog-elsewhere]"), "{apply}");
+    assert!(world.tree() == before);
+}
+
+#[test]
+fn what_another_host_records_is_noted_without_a_warning() {
+    let world = world();
+    let text = on(
+        &world,
+        "node2",
+        "record prediction --run new --iteration 5 --dataset crop1
+        record output --run new --iteration 5 --dataset crop1 --parameters t1 --json",
+    );
+    assert_transcript!("hosts_record", text);
+    let inbox = fs::read_dir(world.base.join(".dalsegno/inbox")).unwrap();
+    assert_eq!(inbox.count(), 2);
+}
+
+#[test]
+fn a_keeper_with_another_name_says_so_and_a_lost_catalog_is_named_by_hand() {
+    let world = world();
+    let renamed = on(
+        &world,
+        "node7",
+        "scan
+        init --keeper
+        scan",
+    );
+    let moved = on(&world, "node1", "scan");
+    fs::rename(world.dir.join("disk"), world.dir.join("gone")).unwrap();
+    let catalog = world.dir.join("disk/c.sqlite3");
+    let rebuild = format!("rebuild --from-disk --catalog {}", catalog.display());
+    let gone = on(&world, "node7", "runs\nrebuild");
+    fs::create_dir(world.dir.join("disk")).unwrap();
+    let made = on(&world, "node7", &format!("rebuild\n{rebuild}\nruns"));
+    assert_transcript!("hosts_keeper", format!("{renamed}{moved}{gone}{made}"));
+}
+
+#[test]
+fn a_copy_that_is_missing_or_damaged_is_published_again() {
+    let world = world();
+    let copy = world.base.join(".dalsegno/published.sqlite3");
+    fs::write(&copy, "damaged").unwrap();
+    let damaged = on(&world, "node2", "runs");
+    fs::remove_file(&copy).unwrap();
+    let missing = on(&world, "node2", "runs\ndu\nlist --json");
+    let again = on(&world, "node1", "publish\npublish --json");
+    let inside = World::scanned();
+    let inside = on(&inside, "node1", "publish");
+    assert_transcript!("hosts_copy", format!("{damaged}{missing}{again}{inside}"));
+}

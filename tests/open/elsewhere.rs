@@ -1,0 +1,634 @@
+//! A catalog outside the base directory: when it is used, on which host, and from what other hosts
+//! answer. What a member of the group puts into `.dalsegno` changes nothing outside of it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use dalsegno::model::clock::{Clock, Timestamp};
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::{Hint, Inbox, Options, RebuildOptions, Registry, RemoveOptions};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::child::{prediction, tree, write_array};
+use super::{CONFIG, NOBODY, code, folder, is_root};
+
+const PUBLISHED: &str = ".dalsegno/published.sqlite3";
+
+/// A base directory whose catalog is in another folder, with one array that is recorded.
+struct Scene {
+    folder: TempDir,
+    base: PathBuf,
+    catalog: PathBuf,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = folder();
+        let (base, disk) = (folder.path().join("base"), folder.path().join("disk"));
+        fs::create_dir(&base).unwrap();
+        fs::create_dir(&disk).unwrap();
+        let scene = Self {
+            folder,
+            base,
+            catalog: disk.join("c.sqlite3"),
+        };
+        let key = prediction("run", 1);
+        write_array(&scene.base, &key);
+        let (registry, _) = scene.named().create(&scene.base).unwrap();
+        registry.record(&key).unwrap();
+        registry.publish().unwrap().unwrap();
+        scene
+    }
+
+    /// Options of a user who names the catalog.
+    fn named(&self) -> Options {
+        Options::new().catalog(&self.catalog)
+    }
+
+    fn bound(&self) -> PathBuf {
+        self.catalog.with_file_name("c.sqlite3.base")
+    }
+
+    fn config(&self) -> String {
+        fs::read_to_string(self.base.join(CONFIG)).unwrap()
+    }
+
+    fn set_config(&self, from: &str, to: &str) {
+        let text = self.config();
+        assert!(text.contains(from), "{text}");
+        fs::write(self.base.join(CONFIG), text.replace(from, to)).unwrap();
+    }
+
+    /// Makes the catalog's host another one.
+    fn leave_host(&self) {
+        self.set_config(&format!("host = \"{}\"", host()), "host = \"node1\"");
+    }
+
+    /// Makes it what older versions made.
+    fn make_old(&self) {
+        self.set_config(&format!("host = \"{}\"\n", host()), "");
+        fs::remove_file(self.bound()).unwrap();
+    }
+
+    fn rebuild(&self) -> dalsegno::Result<()> {
+        let options = RebuildOptions::default();
+        Options::new()
+            .rebuild(&self.base, &options, &Silent)
+            .map(drop)
+    }
+}
+
+fn host() -> String {
+    let name = rustix::system::uname();
+    name.nodename().to_str().unwrap().to_owned()
+}
+
+fn rows(registry: &Registry) -> usize {
+    registry.select(&Filter::default()).unwrap().len()
+}
+
+#[test]
+fn a_base_directory_remembers_the_host_and_the_catalog_its_base() {
+    let scene = Scene::new();
+    let id = Registry::open(&scene.base).unwrap().id().unwrap();
+    assert_eq!(
+        scene.config(),
+        format!(
+            "[catalog]\npath = \"{}\"\nregistry = \"{id}\"\nhost = \"{}\"\n",
+            scene.catalog.display(),
+            host()
+        )
+    );
+    let bound = fs::read_to_string(scene.bound()).unwrap();
+    for name in [
+        scene.base.to_str().unwrap(),
+        &id,
+        scene.catalog.to_str().unwrap(),
+    ] {
+        assert!(bound.contains(&format!(" = \"{name}\"\n")), "{bound}");
+    }
+    assert_eq!(scene.bound().metadata().unwrap().mode() & 0o777, 0o644);
+}
+
+/// Whoever may write in `.dalsegno` names another file, and its right id.
+#[test]
+fn a_path_in_the_config_makes_nobody_use_or_make_a_file_elsewhere() {
+    let (scene, other) = (Scene::new(), Scene::new());
+    let inside = folder();
+    let inner = inside.path().join("inner");
+    fs::create_dir(&inner).unwrap();
+    let registry = Registry::create(&inner).unwrap();
+    registry.record(&prediction("run", 1)).unwrap();
+    let (inner_id, inner) = (
+        registry.id().unwrap(),
+        inner.join(".dalsegno/catalog.sqlite3"),
+    );
+    drop(registry);
+    let other_id = Registry::open(&other.base).unwrap().id().unwrap();
+    let own_id = Registry::open(&scene.base).unwrap().id().unwrap();
+    let notes = inside.path().join("notes.txt");
+    fs::write(&notes, "not a catalog, and dear to its owner\n".repeat(100)).unwrap();
+    let database = inside.path().join("bookmarks.sqlite3");
+    Connection::open(&database)
+        .unwrap()
+        .execute_batch("CREATE TABLE bookmarks (url TEXT)")
+        .unwrap();
+    let absent = inside.path().join("absent.sqlite3");
+    let elsewhere = inside.path().join("nothing/c.sqlite3");
+    let cases = [
+        (&other.catalog, &other_id, "catalog-unbound"),
+        (&inner, &inner_id, "catalog-unbound"),
+        (&notes, &own_id, "catalog-unbound"),
+        (&database, &own_id, "catalog-unbound"),
+        (&absent, &own_id, "catalog-not-here"),
+        (&elsewhere, &own_id, "catalog-not-here"),
+    ];
+    // As a group has it: others may write in the folder.
+    let dir = scene.base.join(".dalsegno");
+    fs::set_permissions(&dir, PermissionsExt::from_mode(0o2775)).unwrap();
+    for host in [format!("host = \"{}\"\n", host()), String::new()] {
+        for (path, id, expected) in cases {
+            let text = format!(
+                "[catalog]\npath = \"{}\"\nregistry = \"{id}\"\n{host}",
+                path.display()
+            );
+            fs::write(scene.base.join(CONFIG), text).unwrap();
+            let folders = [inside.path(), other.folder.path(), scene.folder.path()];
+            let before = folders.map(tree);
+            for result in [
+                Registry::open(&scene.base),
+                Registry::open_read_only(&scene.base),
+                Registry::create(&scene.base),
+            ] {
+                assert_eq!(code(result), expected, "{}", path.display());
+            }
+            assert_eq!(code(scene.rebuild()), expected, "{}", path.display());
+            assert!(before == folders.map(tree), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_that_is_not_a_catalog_is_set_aside_even_if_the_user_names_it() {
+    let scene = Scene::new();
+    fs::remove_file(scene.bound()).unwrap();
+    fs::write(&scene.catalog, "a thesis".repeat(1000)).unwrap();
+    let before = tree(scene.folder.path());
+    for force in [false, true] {
+        let options = RebuildOptions::default().force(force);
+        let refused = scene.named().rebuild(&scene.base, &options, &Silent);
+        assert_eq!(code(refused), "catalog-unbound");
+    }
+    assert_eq!(tree(scene.folder.path()), before);
+    // Named and not there: a lost disk.
+    fs::remove_file(&scene.catalog).unwrap();
+    assert_eq!(code(scene.rebuild()), "catalog-not-here");
+    let options = RebuildOptions::default();
+    let (registry, _) = scene
+        .named()
+        .rebuild(&scene.base, &options, &Silent)
+        .unwrap();
+    assert_eq!(rows(&registry), 1);
+    drop(registry);
+    assert_eq!(rows(&Registry::open(&scene.base).unwrap()), 1);
+}
+
+#[test]
+fn what_binds_a_catalog_must_be_a_file_of_a_trusted_user() {
+    if !is_root("files of another user") {
+        return;
+    }
+    let scene = Scene::new();
+    let bound = scene.bound();
+    let opens = |expected: &str| {
+        let found = super::outcome(Registry::open_read_only(&scene.base));
+        assert_eq!(found, expected);
+    };
+    let chown = |path: &Path, uid: u32, gid: u32| {
+        std::os::unix::fs::chown(path, Some(uid), Some(gid)).unwrap();
+    };
+    opens("ok");
+    chown(&bound, NOBODY, 0);
+    opens("catalog-unbound");
+    chown(&bound, 0, 0);
+    fs::set_permissions(&bound, PermissionsExt::from_mode(0o664)).unwrap();
+    opens("catalog-unbound");
+    fs::set_permissions(&bound, PermissionsExt::from_mode(0o644)).unwrap();
+    opens("ok");
+    // The catalog of a stranger; of a member of the group, who rebuilt it.
+    chown(&scene.catalog, NOBODY, 12345);
+    opens("catalog-unbound");
+    let dir = scene.base.join(".dalsegno");
+    chown(&dir, 0, 12345);
+    opens("catalog-unbound");
+    fs::set_permissions(&dir, PermissionsExt::from_mode(0o775)).unwrap();
+    opens("ok");
+    // The owner of the base directory's registry is trusted by all who use it.
+    chown(&dir, NOBODY, 0);
+    chown(&bound, NOBODY, 0);
+    opens("ok");
+    chown(&dir, 0, 0);
+    opens("catalog-unbound");
+    // A link, a second name, a special file.
+    chown(&bound, 0, 0);
+    chown(&scene.catalog, 0, 0);
+    opens("ok");
+    let moved = scene.folder.path().join("moved");
+    fs::hard_link(&bound, &moved).unwrap();
+    opens("catalog-unbound");
+    fs::remove_file(&bound).unwrap();
+    symlink(&moved, &bound).unwrap();
+    opens("catalog-unbound");
+    fs::remove_file(&bound).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &bound,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o644),
+        0,
+    )
+    .unwrap();
+    opens("catalog-unbound");
+    fs::remove_file(&bound).unwrap();
+    fs::rename(&moved, &bound).unwrap();
+    fs::hard_link(&scene.catalog, &moved).unwrap();
+    opens("catalog-unbound");
+    fs::remove_file(&moved).unwrap();
+    opens("ok");
+}
+
+#[test]
+fn a_base_directory_of_an_older_version_opens_and_learns_its_host_at_the_next_change() {
+    let scene = Scene::new();
+    scene.make_old();
+    let before = tree(scene.folder.path());
+    assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 1);
+    assert_eq!(tree(scene.folder.path()), before);
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let open = || {
+        let heard = Arc::clone(&heard);
+        let hear = move |notice: &str| heard.lock().unwrap().push(notice.to_owned());
+        Options::new().on_notice(hear).open(&scene.base).unwrap()
+    };
+    drop(open());
+    assert_eq!(heard.lock().unwrap().len(), 1);
+    assert!(heard.lock().unwrap()[0].ends_with(&format!("on this host, {}", host())));
+    assert!(scene.config().contains(&format!("host = \"{}\"", host())));
+    assert!(scene.bound().exists());
+    drop(open());
+    assert_eq!(heard.lock().unwrap().len(), 1);
+}
+
+#[test]
+fn an_older_base_directory_that_others_may_write_in_needs_the_word_of_its_owner() {
+    let scene = Scene::new();
+    scene.make_old();
+    let dir = scene.base.join(".dalsegno");
+    fs::set_permissions(&dir, PermissionsExt::from_mode(0o775)).unwrap();
+    let error = Registry::open_read_only(&scene.base).err().unwrap();
+    assert_eq!(error.code(), "catalog-unbound");
+    assert_eq!(error.hint(), Some(Hint::BindCatalog));
+    let (registry, made) = scene.named().create(&scene.base).unwrap();
+    assert!(!made);
+    assert_eq!(rows(&registry), 1);
+    drop(registry);
+    assert_eq!(rows(&Registry::open(&scene.base).unwrap()), 1);
+    let before = tree(scene.folder.path());
+    drop(scene.named().create(&scene.base).unwrap());
+    assert_eq!(tree(scene.folder.path()), before);
+}
+
+#[test]
+fn a_moved_base_directory_is_bound_again_by_its_owner_and_a_copy_stays_out() {
+    let scene = Scene::new();
+    let moved = scene.folder.path().join("moved");
+    fs::rename(&scene.base, &moved).unwrap();
+    let error = Registry::open(&moved).err().unwrap();
+    assert_eq!(error.code(), "catalog-unbound");
+    let base = scene.base.to_str().unwrap();
+    assert!(error.to_string().contains(base), "{error}");
+    drop(scene.named().create(&moved).unwrap());
+    assert_eq!(rows(&Registry::open(&moved).unwrap()), 1);
+    fs::create_dir_all(scene.base.join(".dalsegno")).unwrap();
+    fs::copy(moved.join(CONFIG), scene.base.join(CONFIG)).unwrap();
+    assert_eq!(code(Registry::open(&scene.base)), "catalog-unbound");
+}
+
+/// Every call that changes something says on which host to do it, and a rebuild refuses.
+#[test]
+fn on_another_host_queries_answer_from_the_copy_and_changes_name_the_keeper() {
+    let scene = Scene::new();
+    scene.leave_host();
+    fs::rename(
+        scene.folder.path().join("disk"),
+        scene.folder.path().join("gone"),
+    )
+    .unwrap();
+    let before = tree(scene.folder.path());
+    for result in [Registry::open(&scene.base), Registry::create(&scene.base)] {
+        let error = result.err().unwrap();
+        assert_eq!(error.code(), "catalog-elsewhere");
+        assert_eq!(error.hint(), Some(Hint::UseKeeper));
+        assert!(error.to_string().contains("on host node1"), "{error}");
+        assert_eq!(error.path(), Some(scene.catalog.as_path()));
+    }
+    assert_eq!(code(scene.rebuild()), "catalog-elsewhere");
+    let force = RebuildOptions::default().force(true);
+    let forced = scene.named().rebuild(&scene.base, &force, &Silent);
+    assert_eq!(code(forced), "catalog-elsewhere");
+
+    let registry = Registry::open_read_only(&scene.base).unwrap();
+    assert_eq!(rows(&registry), 1);
+    assert_eq!(registry.catalog_path(), scene.catalog);
+    let published = registry.published().unwrap().unwrap();
+    assert_eq!(published.host, "node1");
+    assert_eq!(published.path, scene.base.join(PUBLISHED));
+    let artifacts = registry.select(&Filter::default()).unwrap();
+    let remove = RemoveOptions::default();
+    let target = dalsegno::Target::Id(artifacts[0].id);
+    let key = prediction("run", 5);
+    for refused in [
+        registry.record(&key).map(drop),
+        registry
+            .scan(dalsegno::ScanOptions::default(), &Silent)
+            .map(drop),
+        registry.remove_target(&target, &remove, &Silent).map(drop),
+        registry.seal(&target).map(drop),
+        registry.publish().map(drop),
+    ] {
+        assert_eq!(super::outcome(refused), "catalog-elsewhere");
+    }
+    assert_eq!(tree(scene.folder.path()), before);
+    let inbox = Inbox::open(&scene.base).unwrap();
+    inbox
+        .note(dalsegno::model::note::Note::Record(key))
+        .unwrap();
+}
+
+#[test]
+fn without_a_copy_another_host_says_where_to_publish() {
+    let scene = Scene::new();
+    scene.leave_host();
+    fs::remove_file(scene.base.join(PUBLISHED)).unwrap();
+    let error = Registry::open_read_only(&scene.base).err().unwrap();
+    assert_eq!(error.code(), "not-published");
+    assert_eq!(error.hint(), Some(Hint::Publish));
+    assert!(error.to_string().contains("on host node1"), "{error}");
+}
+
+#[test]
+fn a_renamed_keeper_and_a_moved_catalog_are_said_by_hand() {
+    let scene = Scene::new();
+    scene.leave_host();
+    let (registry, made) = Options::new().keeper(true).create(&scene.base).unwrap();
+    assert!(!made && !registry.is_read_only());
+    drop(registry);
+    assert_eq!(rows(&Registry::open(&scene.base).unwrap()), 1);
+    // The catalog went to another host, and to another path there.
+    scene.leave_host();
+    let moved = scene.folder.path().join("moved.sqlite3");
+    let keeper = || {
+        Options::new()
+            .keeper(true)
+            .catalog(&moved)
+            .create(&scene.base)
+    };
+    assert_eq!(code(keeper()), "catalog-missing");
+    fs::copy(&scene.catalog, &moved).unwrap();
+    fs::remove_dir_all(scene.catalog.parent().unwrap()).unwrap();
+    let other = Scene::new();
+    let stranger = Options::new().keeper(true).catalog(&other.catalog);
+    assert_eq!(code(stranger.create(&scene.base)), "catalog-mismatch");
+    let (registry, _) = keeper().unwrap();
+    assert_eq!(registry.catalog_path(), moved);
+    drop(registry);
+    assert_eq!(rows(&Registry::open(&scene.base).unwrap()), 1);
+}
+
+/// A copy that a member of the group forged: the answer is wrong or an error, and nothing is
+/// written, followed or waited for.
+#[test]
+fn a_forged_copy_is_refused_or_answers_and_nothing_else() {
+    let scene = Scene::new();
+    scene.leave_host();
+    let path = scene.base.join(PUBLISHED);
+    let good = fs::read(&path).unwrap();
+    let canary = scene.folder.path().join("canary");
+    fs::write(&canary, &good).unwrap();
+    let other = Scene::new();
+    let refused = |expected: &str| {
+        let before = tree(scene.folder.path());
+        let error = Registry::open_read_only(&scene.base).err().unwrap();
+        assert_eq!(error.code(), expected);
+        assert_eq!(error.hint(), Some(Hint::Publish), "{error}");
+        assert_eq!(tree(scene.folder.path()), before, "{expected}");
+    };
+    let sql = |batch: &str| {
+        fs::write(&path, &good).unwrap();
+        Connection::open(&path)
+            .unwrap()
+            .execute_batch(batch)
+            .unwrap();
+    };
+    fs::write(&path, "x").unwrap();
+    refused("catalog-damaged");
+    fs::write(&path, "x".repeat(10_000)).unwrap();
+    refused("catalog-damaged");
+    fs::copy(&other.catalog, &path).unwrap();
+    refused("catalog-mismatch");
+    sql("PRAGMA user_version = 1000");
+    refused("catalog-too-new");
+    sql("PRAGMA application_id = 7");
+    refused("catalog-foreign");
+    sql("CREATE TRIGGER bomb AFTER INSERT ON artifact BEGIN SELECT 1; END");
+    refused("catalog-damaged");
+    sql(
+        "ALTER TABLE registry RENAME TO kept; CREATE VIEW registry AS
+         WITH RECURSIVE n (id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)
+         SELECT 1 AS only, id, id AS created_at FROM n",
+    );
+    refused("catalog-damaged");
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    refused("catalog-not-a-file");
+    fs::remove_dir(&path).unwrap();
+    symlink(&canary, &path).unwrap();
+    refused("catalog-not-a-file");
+    fs::remove_file(&path).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &path,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::from_raw_mode(0o644),
+        0,
+    )
+    .unwrap();
+    assert_eq!(
+        code(Registry::open_read_only(&scene.base)),
+        "catalog-not-a-file"
+    );
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &good).unwrap();
+    assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 1);
+}
+
+#[test]
+fn an_open_registry_on_another_host_follows_newer_copies() {
+    let scene = Scene::new();
+    let writer = Registry::open(&scene.base).unwrap();
+    scene.leave_host();
+    let reader = Registry::open_read_only(&scene.base).unwrap();
+    assert_eq!(rows(&reader), 1);
+    writer.record(&prediction("run", 2)).unwrap();
+    assert_eq!(rows(&reader), 1);
+    writer.publish().unwrap().unwrap();
+    assert_eq!(rows(&reader), 2);
+}
+
+/// A clock that a test moves.
+struct Hand(Arc<AtomicI64>);
+
+impl Clock for Hand {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[test]
+fn a_change_publishes_once_a_minute_and_no_change_never() {
+    let scene = Scene::new();
+    let path = scene.base.join(PUBLISHED);
+    let at = || path.metadata().unwrap().modified().unwrap();
+    let now = at()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap()
+        .as_millis();
+    let clock = Arc::new(AtomicI64::new(i64::try_from(now).unwrap()));
+    let open = || {
+        let options = Options::new().clock(Hand(Arc::clone(&clock)));
+        options.open(&scene.base).unwrap()
+    };
+    let first = at();
+    clock.fetch_add(59_000, Ordering::Relaxed);
+    open().record(&prediction("run", 2)).unwrap();
+    assert_eq!(at(), first, "a minute has not passed");
+    clock.fetch_add(1_000, Ordering::Relaxed);
+    // What the change of the command before left is published by the next one that could write.
+    drop(open());
+    let second = at();
+    assert_eq!(second, first + Duration::from_secs(60));
+    clock.fetch_add(600_000, Ordering::Relaxed);
+    drop(open());
+    drop(Registry::open_read_only(&scene.base).unwrap());
+    assert_eq!(at(), second, "nothing has changed");
+    open().record(&prediction("run", 3)).unwrap();
+    assert_eq!(at(), second + Duration::from_secs(600));
+    scene.leave_host();
+    assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 3);
+}
+
+#[test]
+fn a_copy_that_cannot_be_published_fails_no_change() {
+    let scene = Scene::new();
+    let path = scene.base.join(PUBLISHED);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let past = std::time::SystemTime::UNIX_EPOCH;
+    fs::File::open(&path).unwrap().set_modified(past).unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let hear = {
+        let heard = Arc::clone(&heard);
+        move |notice: &str| heard.lock().unwrap().push(notice.to_owned())
+    };
+    let registry = Options::new().on_notice(hear).open(&scene.base).unwrap();
+    registry.record(&prediction("run", 2)).unwrap();
+    drop(registry);
+    let heard = heard.lock().unwrap();
+    assert_eq!(heard.len(), 1, "{heard:?}");
+    assert!(heard[0].contains("could not be published"), "{heard:?}");
+    let left = fs::read_dir(scene.base.join(".dalsegno")).unwrap();
+    let names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!names.into_iter().any(|name| name.contains(".new-")));
+}
+
+#[test]
+fn what_a_killed_publishing_left_goes_with_the_next() {
+    let scene = Scene::new();
+    let left = [
+        scene.base.join(".dalsegno/published.sqlite3.new-x"),
+        scene.catalog.with_file_name("c.sqlite3.publishing.sqlite3"),
+    ];
+    for path in &left {
+        fs::write(path, "rest").unwrap();
+    }
+    let registry = Registry::open(&scene.base).unwrap();
+    registry.publish().unwrap().unwrap();
+    assert!(!left.iter().any(|path| path.exists()));
+}
+
+#[test]
+fn a_catalog_in_the_base_directory_is_not_published() {
+    let (_folder, base) = super::base_with_registry();
+    let registry = Registry::open(&base).unwrap();
+    assert_eq!(code(registry.publish()), "catalog-in-base");
+    registry.record(&prediction("run", 2)).unwrap();
+    drop(registry);
+    assert!(!base.join(PUBLISHED).exists());
+}
+
+/// A member of the group exchanges whatever lies at the names of the copy for links to a file
+/// outside, while the keeper publishes.
+#[test]
+fn exchanged_names_never_make_the_keeper_write_outside() {
+    let scene = Scene::new();
+    let canary = scene.folder.path().join("canary");
+    fs::copy(&scene.catalog, &canary).unwrap();
+    fs::set_permissions(&canary, PermissionsExt::from_mode(0o600)).unwrap();
+    let seen = || {
+        let found = canary.metadata().unwrap();
+        (
+            fs::read(&canary).unwrap(),
+            found.mode(),
+            found.modified().unwrap(),
+        )
+    };
+    let before = seen();
+    let dir = scene.base.join(".dalsegno");
+    let link = dir.join("link");
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            while !stop.load(Ordering::Relaxed) {
+                for entry in fs::read_dir(&dir).unwrap().flatten() {
+                    if !entry.file_name().to_string_lossy().starts_with("published") {
+                        continue;
+                    }
+                    let _ = fs::remove_file(&link);
+                    symlink(&canary, &link).unwrap();
+                    let _ = rustix::fs::renameat_with(
+                        rustix::fs::CWD,
+                        &link,
+                        rustix::fs::CWD,
+                        entry.path(),
+                        rustix::fs::RenameFlags::EXCHANGE,
+                    );
+                }
+            }
+        });
+        let start = Instant::now();
+        let mut published = 0;
+        while start.elapsed() < Duration::from_secs(3) {
+            let registry = Registry::open(&scene.base).unwrap();
+            published += u32::from(registry.publish().is_ok());
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(published > 0);
+    });
+    assert!(seen() == before, "the file outside was changed");
+}
