@@ -407,7 +407,7 @@ def test_a_plan_says_why_and_goes_only_where_it_is_applied(registry: Registry) -
         ({"policy": "none", "keep_last": 1}, "brings its own rules"),
         ({"whole_runs": True, "keep_first": 1}, "not about whole runs"),
         ({"keep_best": 1}, "go together"),
-        ({"max_size": "much"}, "no size"),
+        ({"max_size": "much"}, "not a size"),
     ):
         with pytest.raises(ValueError, match=message):
             registry.plan_gc(**bad)
