@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use dalsegno::model::artifact::{Artifact, ArtifactId};
 use dalsegno::model::clock::Timestamp;
-use dalsegno::model::filter::{Except, Filter, Pattern};
+use dalsegno::model::filter::{Filter, Pattern};
 use dalsegno::model::key::{Key, KeyParts, Kind};
 use dalsegno::model::name::{self, DatasetName, Parameters};
 use dalsegno::model::removal::TrashKeep;
@@ -29,12 +29,6 @@ pub(crate) struct Selection {
     older_than: Option<f64>,
     /// Milliseconds since 1970.
     written_before: Option<i64>,
-    /// Milliseconds since 1970.
-    written_since: Option<i64>,
-    exclude_run: Vec<String>,
-    exclude_kind: Vec<String>,
-    exclude_dataset: Vec<String>,
-    exclude_parameters: Vec<String>,
     pinned: bool,
     owner: Vec<u32>,
     min_bytes: Option<u64>,
@@ -63,14 +57,6 @@ impl Selection {
             .parameters(patterns(self.parameters))
             .older_than(self.older_than.map(seconds).transpose()?)
             .written_before(self.written_before.map(Timestamp))
-            .written_since(self.written_since.map(Timestamp))
-            .except(
-                Except::default()
-                    .kinds(parsed(&self.exclude_kind)?)
-                    .runs(patterns(self.exclude_run))
-                    .datasets(patterns(self.exclude_dataset))
-                    .parameters(patterns(self.exclude_parameters)),
-            )
             .pinned(self.pinned)
             .owners(self.owner)
             .min_bytes(self.min_bytes))
@@ -166,15 +152,6 @@ pub(crate) fn parse_duration(text: &str) -> PyResult<f64> {
     humantime::parse_duration(text)
         .map(|length| length.as_secs_f64())
         .map_err(|error| argument(format!("{text:?} is not a length of time: {error}")))
-}
-
-/// Reads a time in RFC 3339, or a day, which is its first moment in UTC; gives milliseconds since
-/// 1970.
-#[pyfunction]
-pub(crate) fn parse_time(text: &str) -> PyResult<i64> {
-    text.parse::<Timestamp>()
-        .map(|time| time.0)
-        .map_err(argument)
 }
 
 /// Reads a number of bytes such as `500GB` or `1.5TiB`.

@@ -116,9 +116,6 @@ impl Rules {
                 .datasets(filter.datasets)
                 .parameters(filter.parameters)
                 .owners(filter.owners)
-                .written_before(filter.written_before)
-                .written_since(filter.written_since)
-                .except(filter.except)
                 .kinds(kinds),
             rules,
         )

@@ -39,7 +39,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(registry::_main, module)?)?;
     module.add_function(wrap_pyfunction!(registry::_rebuild, module)?)?;
     module.add_function(wrap_pyfunction!(ask::parse_duration, module)?)?;
-    module.add_function(wrap_pyfunction!(ask::parse_time, module)?)?;
     module.add_function(wrap_pyfunction!(ask::parse_size, module)?)?;
     module.add_function(wrap_pyfunction!(errors::error_codes, module)?)?;
     module.add_function(wrap_pyfunction!(errors::hint_names, module)?)?;

@@ -114,10 +114,6 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
         query.sql.push_str("+a.kind_id = ?");
         query.values.push(rows::kind_number(*kind).into());
     });
-    for kind in &filter.except.kinds {
-        query.sql.push_str(" AND +a.kind_id <> ?");
-        query.values.push(rows::kind_number(*kind).into());
-    }
     if filter.kinds.is_empty() {
         query.sql.push_str(" AND a.kind_id <> ?");
         query
@@ -133,12 +129,6 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
             .sql
             .push_str(" AND ifnull(a.written_at, a.recorded_at) < ?");
         query.values.push(cutoff.0.into());
-    }
-    if let Some(since) = filter.written_since {
-        query
-            .sql
-            .push_str(" AND ifnull(a.written_at, a.recorded_at) >= ?");
-        query.values.push(since.0.into());
     }
     query.any(&filter.owners, |query, owner| {
         query.sql.push_str("a.owner = ?");
@@ -190,9 +180,6 @@ impl Query {
         });
         self.patterns(["dataset", "name"], &filter.datasets);
         self.patterns(["parameters", "text"], &filter.parameters);
-        self.except(["run", "name"], &filter.except.runs);
-        self.except(["dataset", "name"], &filter.except.datasets);
-        self.except(["parameters", "text"], &filter.except.parameters);
     }
 
     /// Adds ` AND (… OR …)`, one alternative an item; nothing if there are none.
@@ -207,31 +194,19 @@ impl Query {
         }
     }
 
-    /// Adds the condition that no pattern means the name in a column; a row without a name passes.
-    fn except(&mut self, names: [&'static str; 2], patterns: &[Pattern]) {
-        for pattern in patterns {
-            self.sql.push_str(" AND NOT ifnull(");
-            self.pattern(names, pattern);
-            self.sql.push_str(", 0)");
-        }
-    }
-
-    /// Adds the condition that a pattern means the name in a column.
-    fn pattern(&mut self, names: [&'static str; 2], pattern: &Pattern) {
-        let glob = pattern.is_glob().then_some("?");
-        self.sql
-            .push_str(&meaning(&names.join("."), names, "?", glob));
-        let text = || Value::from(pattern.as_str().to_owned());
-        self.values.push(text());
-        if glob.is_some() {
-            self.values.extend([sqlite_glob(pattern).into(), text()]);
-        }
-    }
-
     /// Adds the condition that one of the patterns means the name in a column; nothing if there are
     /// no patterns.
     pub(super) fn patterns(&mut self, names: [&'static str; 2], patterns: &[Pattern]) {
-        self.any(patterns, |query, pattern| query.pattern(names, pattern));
+        let name = names.join(".");
+        self.any(patterns, |query, pattern| {
+            let glob = pattern.is_glob().then_some("?");
+            query.sql.push_str(&meaning(&name, names, "?", glob));
+            let text = || Value::from(pattern.as_str().to_owned());
+            query.values.push(text());
+            if glob.is_some() {
+                query.values.extend([sqlite_glob(pattern).into(), text()]);
+            }
+        });
     }
 }
 
@@ -340,17 +315,16 @@ impl Catalog {
             })
         })
     }
-    /// Whether a filter selects a run by its name. A pattern means what it means in a [`Filter`].
+    /// Whether patterns name a run; none names every run. A pattern means what it means in a
+    /// [`Filter`].
     ///
     /// # Errors
     /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
     /// read otherwise.
-    pub fn selects_run(&self, filter: &Filter, run: &str) -> Result<bool, CatalogError> {
-        let named = filter.runs.is_empty() || self.names_run(&filter.runs, run)?;
-        Ok(named && !self.names_run(&filter.except.runs, run)?)
-    }
-
-    fn names_run(&self, patterns: &[Pattern], run: &str) -> Result<bool, CatalogError> {
+    pub fn names_run(&self, patterns: &[Pattern], run: &str) -> Result<bool, CatalogError> {
+        if patterns.is_empty() {
+            return Ok(true);
+        }
         self.read("matching a run", |connection| {
             for pattern in patterns {
                 let mut statement = connection.prepare_cached(&names_run(pattern.is_glob()))?;

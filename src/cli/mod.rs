@@ -45,7 +45,6 @@ mod selection;
 mod show;
 mod subjects;
 mod target;
-mod time;
 mod trash;
 mod undo;
 mod unpin;

@@ -51,13 +51,6 @@ impl Context {
         Ok(registry)
     }
 
-    /// Opens the registry for a change that brings data back, so nothing is unlinked before it.
-    pub(super) fn open_to_restore(&self) -> Result<Registry, Failure> {
-        let registry = self.options().purge_due(false).open(self.base()?)?;
-        self.recovered(&registry);
-        Ok(registry)
-    }
-
     /// Says what the recovery at opening did.
     pub(super) fn recovered(&self, registry: &Registry) {
         let recovery = registry.recovery();

@@ -41,7 +41,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     let registry = if command.dry_run {
         context.open_read_only()?
     } else {
-        context.open_to_restore()?
+        context.open()?
     };
     let mut targets: Vec<RestoreTarget> = Vec::new();
     for what in &command.what {

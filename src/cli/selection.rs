@@ -5,10 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::fail::kind_error;
-use super::time;
+use super::flags::duration;
 use crate::model::artifact::State;
-use crate::model::clock::Timestamp;
-use crate::model::filter::{Except, Filter, IterationRange};
+use crate::model::filter::{Filter, IterationRange};
 use crate::model::key::Kind;
 
 /// Selects artifacts that match every flag; a flag with several values matches any of them.
@@ -51,17 +50,10 @@ pub(super) struct Selection {
         help_heading = "Selection"
     )]
     state: Vec<State>,
-    /// Only what was written longer ago than 14d, or before 2026-05-18; if no data was seen yet,
-    /// what was recorded then
-    #[arg(long, value_name = "TIME", value_parser = time::age, help_heading = "Selection")]
+    /// Only what was written longer ago than this, such as 14d; if no data was seen yet, what was
+    /// recorded longer ago
+    #[arg(long, value_name = "TIME", value_parser = duration, help_heading = "Selection")]
     older_than: Option<Duration>,
-    /// Only what was written or recorded before 2026-05-18, 2026-05-18T08:00:00Z, or 14d ago; days
-    /// are in UTC
-    #[arg(long, value_name = "TIME", value_parser = time::since, help_heading = "Selection")]
-    before: Option<Timestamp>,
-    /// Only what was written or recorded at this time or later
-    #[arg(long, value_name = "TIME", value_parser = time::since, help_heading = "Selection")]
-    since: Option<Timestamp>,
     /// Only pinned artifacts
     #[arg(long, help_heading = "Selection")]
     pinned: bool,
@@ -74,31 +66,6 @@ pub(super) struct Selection {
         help_heading = "Selection"
     )]
     owner: Vec<u32>,
-    #[command(flatten)]
-    exclude: Exclude,
-}
-
-/// The flags that leave artifacts out of a selection.
-#[derive(Debug, Clone, Default, Args)]
-struct Exclude {
-    /// Leave out these runs (name or glob)
-    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
-    exclude_run: Vec<String>,
-    /// Leave out these kinds
-    #[arg(
-        long,
-        value_name = "KIND",
-        value_delimiter = ',',
-        value_parser = kind,
-        help_heading = "Selection"
-    )]
-    exclude_kind: Vec<Kind>,
-    /// Leave out these datasets or indices (name or glob)
-    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
-    exclude_dataset: Vec<String>,
-    /// Leave out these parameters or criteria (text or glob)
-    #[arg(long, value_name = "GLOB", help_heading = "Selection")]
-    exclude_parameters: Vec<String>,
 }
 
 /// Parses a user name or uid.
@@ -124,16 +91,6 @@ fn state(text: &str) -> Result<State, String> {
         .map_err(|error: crate::model::artifact::ParseStateError| error.to_string())
 }
 
-impl Exclude {
-    fn except(&self) -> Except {
-        Except::default()
-            .runs(&self.exclude_run)
-            .kinds(self.exclude_kind.iter().copied())
-            .datasets(&self.exclude_dataset)
-            .parameters(&self.exclude_parameters)
-    }
-}
-
 impl Selection {
     /// The age that `--older-than` gives.
     pub(super) fn age(&self) -> Option<Duration> {
@@ -150,9 +107,7 @@ impl Selection {
             parameters: self.parameters.iter().map(Into::into).collect(),
             states: self.state.clone(),
             older_than: self.older_than,
-            written_before: self.before,
-            written_since: self.since,
-            except: self.exclude.except(),
+            written_before: None,
             pinned: self.pinned,
             owners: self.owner.clone(),
             min_bytes: None,

@@ -6,13 +6,12 @@ use clap::{Args, Subcommand};
 
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::{Format, Output};
+use super::flags::{Format, Output, duration};
 use super::prompt::confirm;
 use super::removal::report_purge;
 use super::render::{
     self, Align, Column, Record, Rows, or_empty, total_cells, total_fields, total_text,
 };
-use super::time;
 use crate::model::removal::{Removal, RemovalState};
 use crate::model::size::Total;
 use crate::retention::length;
@@ -44,8 +43,8 @@ struct List {
 /// Exit code 3 if something could not be unlinked.
 #[derive(Debug, Args)]
 struct Empty {
-    /// Only what was removed longer ago than 72h, or before 2026-05-18
-    #[arg(long, value_name = "TIME", value_parser = time::age)]
+    /// Only what was removed longer ago than this, such as 72h
+    #[arg(long, value_name = "TIME", value_parser = duration)]
     older_than: Option<Duration>,
     /// Do not ask for confirmation
     #[arg(long, short)]

@@ -23,7 +23,7 @@ pub(super) struct Undo {
 }
 
 pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> {
-    let registry = context.open_to_restore()?;
+    let registry = context.open()?;
     let report = registry.undo(command.operation)?;
     let format = context.format(command.output);
     render::write_json(context, format, "undo", &report)?;

@@ -1,10 +1,9 @@
 //! Points in time as the catalog stores them, and the one place that reads the clock.
 
 use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveTime, SecondsFormat, Timelike, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat, Timelike, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A point in time: milliseconds since 1970-01-01 UTC. `Display` and serde write RFC 3339 in UTC.
@@ -79,28 +78,6 @@ fn text_of(time: &DateTime<Utc>) -> Option<[u8; 24]> {
     put(17, 2, time.second());
     put(20, 3, time.timestamp_subsec_millis());
     Some(text)
-}
-
-/// The text is not a time.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{}\" is not a time; write 2026-11-20, or 2026-11-20T08:00:00Z", .0.escape_debug())]
-pub struct ParseTimeError(pub String);
-
-impl FromStr for Timestamp {
-    type Err = ParseTimeError;
-
-    /// Reads RFC 3339, such as `2026-11-20T08:00:00+01:00`, or a day, which is its first
-    /// millisecond in UTC.
-    fn from_str(text: &str) -> Result<Self, ParseTimeError> {
-        if let Ok(time) = DateTime::parse_from_rfc3339(text) {
-            return Ok(Self(time.timestamp_millis()));
-        }
-        let day = text.parse::<NaiveDate>();
-        let day = day.map_err(|_| ParseTimeError(text.to_owned()))?;
-        Ok(Self(
-            day.and_time(NaiveTime::MIN).and_utc().timestamp_millis(),
-        ))
-    }
 }
 
 impl Serialize for Timestamp {

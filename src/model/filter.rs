@@ -85,52 +85,6 @@ impl fmt::Display for IterationRange {
     }
 }
 
-/// What a filter leaves out: an artifact that matches any part of it is not selected.
-///
-/// Datasets and parameters that an artifact does not have match nothing, so that it stays selected.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Except {
-    /// Runs.
-    pub runs: Vec<Pattern>,
-    /// Kinds.
-    pub kinds: Vec<Kind>,
-    /// Datasets, and indices of input and best arrays.
-    pub datasets: Vec<Pattern>,
-    /// Parameters, and criteria of best arrays.
-    pub parameters: Vec<Pattern>,
-}
-
-impl Except {
-    /// Leaves out runs, by name or pattern.
-    #[must_use]
-    pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
-        self.runs = runs.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Leaves out kinds.
-    #[must_use]
-    pub fn kinds(mut self, kinds: impl IntoIterator<Item = Kind>) -> Self {
-        self.kinds = kinds.into_iter().collect();
-        self
-    }
-
-    /// Leaves out datasets, and indices of input and best arrays.
-    #[must_use]
-    pub fn datasets<P: Into<Pattern>>(mut self, datasets: impl IntoIterator<Item = P>) -> Self {
-        self.datasets = datasets.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Leaves out parameters, and criteria of best arrays.
-    #[must_use]
-    pub fn parameters<P: Into<Pattern>>(mut self, parameters: impl IntoIterator<Item = P>) -> Self {
-        self.parameters = parameters.into_iter().map(Into::into).collect();
-        self
-    }
-}
-
 /// Selects artifacts; the default selects all but checkpoints.
 ///
 /// The setters replace one part each, so a filter is written as a chain:
@@ -165,10 +119,6 @@ pub struct Filter {
     pub older_than: Option<Duration>,
     /// Written before this moment, or recorded before it if no data was seen.
     pub written_before: Option<Timestamp>,
-    /// Written at this moment or later, or recorded then if no data was seen.
-    pub written_since: Option<Timestamp>,
-    /// What is not selected although it matches the rest.
-    pub except: Except,
     /// Only artifacts that a pin binds.
     pub pinned: bool,
     /// uids that own the data; rows with unknown owner never match.
@@ -234,20 +184,6 @@ impl Filter {
         self
     }
 
-    /// Selects artifacts that were written or recorded at this time or later; `None` for no limit.
-    #[must_use]
-    pub fn written_since(mut self, written_since: impl Into<Option<Timestamp>>) -> Self {
-        self.written_since = written_since.into();
-        self
-    }
-
-    /// Sets what is not selected although it matches the rest.
-    #[must_use]
-    pub fn except(mut self, except: Except) -> Self {
-        self.except = except;
-        self
-    }
-
     /// Selects only artifacts that a pin binds.
     #[must_use]
     pub fn pinned(mut self, pinned: bool) -> Self {
@@ -278,7 +214,6 @@ impl Filter {
             states: Vec::new(),
             older_than: None,
             written_before: None,
-            written_since: None,
             owners: Vec::new(),
             min_bytes: None,
             ..self.clone()

@@ -39,7 +39,7 @@ use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
-use crate::ops::remove::{self, Purging};
+use crate::ops::remove;
 use crate::store::{
     Base, DirtyFolders, EntryType, ManifestItems, StorageError, Trash, TrashFolder, TrashItem,
     entry_at,
@@ -308,22 +308,26 @@ pub(crate) fn purge_due(
     deadline: Option<Instant>,
     monitor: &dyn Monitor,
 ) -> Result<bool, Error> {
-    let purging = Purging {
-        catalog,
-        base,
-        now,
-        deadline,
-        monitor,
-    };
-    // A killed removal may have left empty folders. What another user may have written names no
-    // folders to remove.
+    let is_purging = catalog.change(NewOperation::new(Action::Purge, now), |change| {
+        let Some(open) = change.removal(id)? else {
+            return Ok(false);
+        };
+        if open.state == RemovalState::Kept && is_due(&open, now) {
+            change.set_state(id, RemovalState::Purging, None)?;
+        }
+        Ok::<_, Error>(open.state == RemovalState::Purging || is_due(&open, now))
+    })?;
+    if !is_purging {
+        return Ok(false);
+    }
+    catalog.sync_log()?;
+    // What another user may have written names no folders to remove.
     if let Some(items) = items_of(base, id)?
         && items.claim.is_own()
     {
         remove::drop_empty(catalog, base, &items.items, monitor);
     }
-    let report = remove::purge_if(&purging, id, |open| is_due(open, now))?;
-    Ok(report.is_some_and(|report| report.is_done))
+    Ok(remove::purge(catalog, base, id, now, deadline, monitor)?.is_done)
 }
 
 fn items_of(base: &Base, id: &RemovalId) -> Result<Option<ManifestItems>, Error> {
@@ -386,63 +390,6 @@ fn settle(
     })
 }
 
-/// Returns why recovery leaves a folder that the catalog does not know to its owner; `None` if it
-/// settles it. Changes nothing.
-///
-/// # Errors
-/// [`Error`] if the folder cannot be read.
-pub(crate) fn refusal(base: &Base, folder: &TrashFolder) -> Result<Option<String>, Error> {
-    let found = match folder.manifest() {
-        Ok(found) => found,
-        Err(error @ (StorageError::Untrusted { .. } | StorageError::NotAFile { .. })) => {
-            return Ok(Some(error.to_string()));
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let Some(items) = found else {
-        return Ok(None);
-    };
-    for item in &items.items {
-        if remove::checked_location(&item.path).is_err() || !folder.has(item.item)? {
-            continue;
-        }
-        let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
-        match folder.check_way_back(base, item, &claim) {
-            Ok(()) => {}
-            Err(error @ StorageError::Untrusted { .. }) => return Ok(Some(error.to_string())),
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(None)
-}
-
-/// Returns why recovery leaves folders in the trash to their owners, a sentence each.
-///
-/// # Errors
-/// [`Error`] if the trash or the catalog cannot be read.
-pub(crate) fn left_alone(
-    catalog: &Catalog,
-    base: &Base,
-    now: Timestamp,
-) -> Result<Vec<String>, Error> {
-    let mut reasons = Vec::new();
-    let Some(trash) = Trash::open(base)? else {
-        return Ok(reasons);
-    };
-    for id in pending(catalog, base, now)?.unsettled {
-        if reasons.len() == MOST_OF_OTHERS {
-            break;
-        }
-        let refused = match trash.folder(&id) {
-            Ok(Some(folder)) => refusal(base, &folder)?,
-            Ok(None) => None,
-            Err(error) => Some(error.to_string()),
-        };
-        reasons.extend(refused.map(|why| format!("removal {id}: {why}")));
-    }
-    Ok(reasons)
-}
-
 fn roll_back_removal(
     base: &Base,
     change: &Change<'_>,
@@ -500,7 +447,7 @@ fn roll_back_removal(
     let mut occupied = Vec::new();
     let mut refused = None;
     for item in here {
-        let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
+        let claim = folder.claim(item.item, Some((item, &items.claim)))?;
         match folder.put_back(base, item, &claim, &mut dirty) {
             Ok(true) => {}
             Ok(false) => occupied.push(item),
@@ -587,7 +534,7 @@ fn roll_back_restore(
             entry: found,
             ..item.clone()
         };
-        let claim = folder.claim(&item.item.to_string(), Some((&item, &items.claim)))?;
+        let claim = folder.claim(item.item, Some((&item, &items.claim)))?;
         match folder.take(base, &item, &claim, &mut dirty) {
             Ok(()) => {}
             Err(error @ StorageError::Untrusted { .. }) => refused = Some(error),

@@ -128,7 +128,6 @@ pub(crate) fn refresh_for(
         let filter = Filter {
             older_than: None,
             written_before: None,
-            written_since: None,
             ..selection
         };
         // First whether each row's data is there at all, then the sizes that are unknown.

@@ -42,10 +42,6 @@ use crate::store::{
 /// What to restore.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value a call; a box would only burden callers"
-)]
 pub enum RestoreTarget {
     /// Everything that a removal took and that is still in the trash.
     Removal(RemovalId),
@@ -253,8 +249,7 @@ fn restore_part(
     }
     let mut artifacts = part.rows.clone();
     let manifest = folder.map_or(Ok(None), TrashFolder::manifest)?;
-    let named = manifest.as_ref().map(ManifestItems::by_number);
-    let named = named.unwrap_or_default();
+    let named = named_items(manifest.as_ref());
     let mut items = Vec::new();
     let mut claims = Vec::new();
     for &number in &part.items {
@@ -290,7 +285,7 @@ fn restore_part(
             let named = named.get(&number).copied().filter(|(named, _)| {
                 (&named.path, named.entry_type) == (&item.path, item.entry_type)
             });
-            claims.push(folder.claim(&number.to_string(), named)?);
+            claims.push(folder.claim(number, named)?);
         }
         items.push(item);
         artifacts.extend(rows);
@@ -335,6 +330,15 @@ fn restore_part(
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
     Ok(artifacts)
+}
+
+/// The items that a manifest names, by their numbers, each with who may have written that.
+fn named_items(manifest: Option<&ManifestItems>) -> HashMap<u32, (&TrashItem, &Claim)> {
+    let named = manifest.iter().flat_map(|manifest| {
+        let items = manifest.items.iter();
+        items.map(|item| (item.item, (item, &manifest.claim)))
+    });
+    named.collect()
 }
 
 /// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or

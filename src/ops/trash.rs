@@ -7,10 +7,11 @@ use serde::Serialize;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::clock::Timestamp;
+use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Monitor;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
 use crate::ops::recover;
-use crate::ops::remove::{Purging, purge_if};
+use crate::ops::remove::purge;
 use crate::store::{Base, PurgeReport};
 
 /// What emptying the trash did.
@@ -51,21 +52,27 @@ pub(crate) fn empty_trash(
     recover::settle_pending(catalog, base, now, None)?;
     let mut report = EmptyReport::default();
     report.purge.is_done = true;
-    let purging = Purging {
-        catalog,
-        base,
-        now,
-        deadline: None,
-        monitor,
-    };
     for removal in removals(catalog)? {
         let is_old = older_than.is_none_or(|age| removal.removed_at < now.minus(age));
         if !is_old && removal.state == RemovalState::Kept {
             continue;
         }
-        let Some(purge) = purge_if(&purging, &removal.id, |_| true)? else {
-            continue;
-        };
+        let operation = NewOperation::new(Action::Purge, now);
+        let found = recover::change_settled(catalog, base, operation, |change| {
+            let open = change.removal(&removal.id)?;
+            let state = open.map(|open| open.state);
+            if state == Some(RemovalState::Kept) {
+                change.set_state(&removal.id, RemovalState::Purging, None)?;
+            }
+            Ok(state)
+        })?;
+        match found {
+            // The commit above was durable, so every earlier commit is durable too.
+            Some(RemovalState::Kept) => {}
+            Some(RemovalState::Purging) => catalog.sync_log()?,
+            _ => continue,
+        }
+        let purge = purge(catalog, base, &removal.id, now, None, monitor)?;
         let list = if purge.is_done {
             &mut report.purged
         } else {

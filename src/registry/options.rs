@@ -36,7 +36,6 @@ pub struct Options {
     pub(super) lock_timeout: Duration,
     pub(super) on_wait: Box<OnWait>,
     interrupt: Option<Interrupt>,
-    purge_due: bool,
     pub(super) clock: Arc<dyn Clock>,
     monitor: Arc<dyn Monitor>,
 }
@@ -64,7 +63,6 @@ impl Default for Options {
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
             interrupt: None,
-            purge_due: true,
             clock: Arc::new(SystemClock),
             monitor: Arc::new(Silent),
         }
@@ -131,14 +129,6 @@ impl Options {
     #[must_use]
     pub fn interrupt(mut self, interrupt: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         self.interrupt = Some(Arc::new(interrupt));
-        self
-    }
-
-    /// Sets whether opening goes on with purges that were interrupted or are due, for a moment; true
-    /// by default. Without it opening unlinks no data: for a program that is about to restore.
-    #[must_use]
-    pub fn purge_due(mut self, purge_due: bool) -> Self {
-        self.purge_due = purge_due;
         self
     }
 
@@ -314,10 +304,7 @@ impl Options {
         if !registry.catalog.is_read_only() {
             let now = registry.clock.now();
             let (catalog, base) = (&registry.catalog, &registry.base);
-            registry.recovery = match self.purge_due {
-                true => recover::recover(catalog, base, now, None)?,
-                false => recover::settle_pending(catalog, base, now, None)?.0,
-            };
+            registry.recovery = recover::recover(catalog, base, now, None)?;
             let fold = Fold {
                 catalog,
                 base,

@@ -12,10 +12,6 @@ use crate::model::score::Score;
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value a call; a box would only burden callers"
-)]
 pub enum PinSelection {
     /// What a filter selects. A filter that names only runs or iterations binds those, with all
     /// that is recorded there later; any other filter binds the artifacts that it selects now.

@@ -38,15 +38,6 @@ impl Registry {
         recover::pending(&self.catalog, &self.base, self.clock.now())
     }
 
-    /// Returns why recovery leaves folders in the trash to their owners, a sentence each: another user
-    /// may have put them there, who may not write where the data would go. Changes nothing.
-    ///
-    /// # Errors
-    /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
-    pub fn left_alone(&self) -> Result<Vec<String>> {
-        recover::left_alone(&self.catalog, &self.base, self.clock.now())
-    }
-
     /// Returns what a removal of this target takes. The path of a container that has no row of its
     /// own means every artifact in it.
     ///

@@ -35,7 +35,7 @@ pub use look::{
     best_links, escape, list_container, list_trashed_container, look_at, metadata_bytes,
     path_state, walk, walk_from, written_at,
 };
-pub use purge::{PurgeOptions, PurgeReport, check_purge, purge};
+pub use purge::{PurgeOptions, PurgeReport, purge};
 pub use trash::{
     Claim, DirtyFolders, ManifestItems, Trash, TrashFolder, TrashItem, remove_empty_folders,
 };

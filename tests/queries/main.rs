@@ -15,7 +15,7 @@ use dalsegno::DuGroup;
 use dalsegno::Registry;
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
-use dalsegno::model::filter::{Except, Filter, IterationRange, Pattern};
+use dalsegno::model::filter::{Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
 use proptest::prelude::*;
 
@@ -79,25 +79,6 @@ fn filter() -> impl Strategy<Value = Filter> {
                     .owners(owners)
             },
         )
-        .prop_flat_map(|filter| {
-            let since =
-                prop::option::weighted(0.3, (-4..4_i64).prop_map(|n| Timestamp(NOW.0 + 1_000 * n)));
-            (since, except())
-                .prop_map(move |(since, except)| filter.clone().written_since(since).except(except))
-        })
-}
-
-fn except() -> impl Strategy<Value = Except> {
-    let names = || prop_oneof![4 => Just(Vec::new()), 1 => patterns()];
-    let kinds = prop::collection::vec(prop::sample::select(Kind::ALL.to_vec()), 0..2);
-    let kinds = prop_oneof![4 => Just(Vec::new()), 1 => kinds];
-    (names(), names(), names(), kinds).prop_map(|(runs, datasets, parameters, kinds)| {
-        Except::default()
-            .runs(runs)
-            .datasets(datasets)
-            .parameters(parameters)
-            .kinds(kinds)
-    })
 }
 
 fn compare(registry: &Registry, list: &[Artifact], filter: &Filter) -> Result<(), TestCaseError> {

@@ -71,21 +71,6 @@ fn known(model: &[Artifact]) -> Names<'_> {
     names
 }
 
-/// Whether the filter leaves the row out.
-fn is_excepted(row: &Artifact, filter: &Filter, known: &Names<'_>) -> bool {
-    let except = &filter.except;
-    let patterns = [&except.runs, &except.datasets, &except.parameters];
-    let by_name =
-        patterns
-            .into_iter()
-            .zip(names_of(row))
-            .zip(known)
-            .any(|((patterns, name), known)| {
-                !patterns.is_empty() && name.is_some() && matches(patterns, name, known)
-            });
-    by_name || except.kinds.contains(&row.key.kind())
-}
-
 /// A pattern that spells a known name matches that name alone.
 fn matches(patterns: &[Pattern], name: Option<&str>, known: &BTreeSet<&str>) -> bool {
     let one = |pattern: &Pattern| {
@@ -132,8 +117,6 @@ fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
         && filter.older_than.is_none_or(is_older)
         && filter.written_before.is_none_or(is_before)
         && filter.min_bytes.is_none_or(of_size)
-        && filter.written_since.is_none_or(|since| !is_before(since))
-        && !is_excepted(row, filter, known)
 }
 
 pub(crate) fn selection<'a>(filter: &Filter, model: &'a [Artifact]) -> Vec<&'a Artifact> {

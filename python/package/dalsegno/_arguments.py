@@ -7,7 +7,7 @@ import operator
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from numbers import Number
 from typing import Any, Optional, Protocol, TypedDict, Union
 
@@ -28,9 +28,8 @@ Text = Union[str, "os.PathLike[str]", HasText]
 Iterations = Union[int, str, range, "Iterable[int | str]"]
 """Iterations: a number, ``"1000..2000"``, ``"1000.."``, ``"..2000"``, a range, or several of these."""
 
-Age = Union[timedelta, date, str, float]
-"""An age: a timedelta, a text such as ``"14d"``, seconds; or the day or time since when it counts, as a
-``datetime``, a ``date`` or a text such as ``"2026-05-18"``. Days begin in UTC."""
+Age = Union[timedelta, str, float]
+"""A length of time: a timedelta, a text such as ``"14d"``, or seconds."""
 
 Keep = Union[bool, timedelta, str, float, None]
 """How long removed data can be restored: ``True`` until the trash is emptied, ``False`` not at all, a
@@ -56,20 +55,8 @@ class Selection(TypedDict, total=False):
     """Parameters and criteria."""
     state: str | Iterable[str]
     """``reserved``, ``present`` or ``missing``."""
-    older_than: Age
-    """Written longer ago than this; recorded longer ago, if no data was seen."""
-    before: Age
-    """Written before this time, or recorded before it if no data was seen."""
-    since: Age
-    """Written at this time or later, or recorded then if no data was seen."""
-    exclude_run: Text | Iterable[Text]
-    """Runs to leave out."""
-    exclude_kind: str | Iterable[str]
-    """Kinds to leave out."""
-    exclude_dataset: Text | Iterable[Text]
-    """Datasets and indices to leave out."""
-    exclude_parameters: Text | Iterable[Text]
-    """Parameters and criteria to leave out."""
+    older_than: Age | datetime
+    """Written before, or recorded before where no data was seen."""
     pinned: bool
     """Only what a pin binds."""
     owner: int | Iterable[int]
@@ -150,20 +137,9 @@ def _iterations(values: Any) -> list[str]:
 
 
 def seconds(length: Age, *, what: str = "a length of time") -> float:
-    """Give a length of time in seconds; of a day or time, the time since then.
-
-    Raises:
-        ValueError: It is negative, in the future, not finite, or a text that cannot be read.
-        TypeError: It is of another type.
-    """
+    """Give a length of time in seconds."""
     if isinstance(length, timedelta):
         return length.total_seconds()
-    at = _moment(length)
-    if at is not None:
-        age = time.time() - at / 1000
-        if age < 0:
-            raise ValueError(f"{what} is a time that has passed, not {length}")
-        return age
     if isinstance(length, str):
         return _native.parse_duration(length)
     if isinstance(length, bool) or not isinstance(length, (int, float)):
@@ -173,27 +149,14 @@ def seconds(length: Age, *, what: str = "a length of time") -> float:
     return float(length)
 
 
-def _moment(value: Age) -> Optional[int]:
-    """Give a day or a time in milliseconds since 1970; ``None`` for a length of time."""
-    if isinstance(value, str):
-        try:
-            return _native.parse_time(value)
-        except ValueError:
-            return None
-    if isinstance(value, date) and not isinstance(value, datetime):
-        value = datetime(value.year, value.month, value.day, tzinfo=timezone.utc)
-    if not isinstance(value, datetime):
-        return None
-    if value.tzinfo is None:
-        value = value.astimezone()
-    since = value - datetime(1970, 1, 1, tzinfo=timezone.utc)
-    return since // timedelta(milliseconds=1)
-
-
-def moment(value: Age) -> int:
+def moment(value: Age | datetime) -> int:
     """Give a moment, or one that long ago, in milliseconds since 1970."""
-    at = _moment(value)
-    return int((time.time() - seconds(value)) * 1000) if at is None else at
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            value = value.astimezone()
+        since = value - datetime(1970, 1, 1, tzinfo=timezone.utc)
+        return since // timedelta(milliseconds=1)
+    return int((time.time() - seconds(value)) * 1000)
 
 
 def size(value: Optional[int | str]) -> Optional[int]:
@@ -239,16 +202,11 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         raise TypeError(f"a selection has no {', '.join(sorted(unknown))}; it has {known}")
     older_than = given.get("older_than")
     # An age counts back from the moment of the query, which follows a look at the disk.
-    before, age = [], None
-    if older_than is not None:
-        at = _moment(older_than)
-        if at is None:
-            age = seconds(older_than)
-        else:
-            before.append(at)
-    if given.get("before") is not None:
-        before.append(moment(given["before"]))
-    since = given.get("since")
+    before, age = None, None
+    if isinstance(older_than, datetime):
+        before = moment(older_than)
+    elif older_than is not None:
+        age = seconds(older_than)
     owner = given.get("owner")
     owners = [] if owner is None else (list(owner) if isinstance(owner, Many) else [owner])
     return {
@@ -259,12 +217,7 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
         "parameters": _texts(given.get("parameters"), "parameters"),
         "state": _texts(given.get("state"), "a state"),
         "older_than": age,
-        "written_before": min(before, default=None),
-        "written_since": None if since is None else moment(since),
-        "exclude_run": _texts(given.get("exclude_run"), "a run"),
-        "exclude_kind": _texts(given.get("exclude_kind"), "a kind"),
-        "exclude_dataset": _texts(given.get("exclude_dataset"), "a dataset"),
-        "exclude_parameters": _texts(given.get("exclude_parameters"), "parameters"),
+        "written_before": before,
         "pinned": bool(given.get("pinned", False)),
         "owner": [count(owner, what="an owner") for owner in owners],
         "min_bytes": size(given.get("min_bytes")),

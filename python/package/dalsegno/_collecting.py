@@ -109,19 +109,13 @@ class Collecting(Core):
         dataset: Union[Text, Iterable[Text], None] = None,
         parameters: Union[Text, Iterable[Text], None] = None,
         owner: Union[int, Iterable[int], None] = None,
-        before: Optional[Age] = None,
-        since: Optional[Age] = None,
-        exclude_run: Union[Text, Iterable[Text], None] = None,
-        exclude_kind: Union[str, Iterable[str], None] = None,
-        exclude_dataset: Union[Text, Iterable[Text], None] = None,
-        exclude_parameters: Union[Text, Iterable[Text], None] = None,
     ) -> Plan:
         """Plan what may go, with a reason for every artifact. Removes nothing.
 
-        ``older_than``, ``before``, ``since``, ``run``, ``kind``, ``iteration``, ``dataset``,
-        ``parameters``, ``owner`` and ``exclude_…`` select what may go. What any ``keep_…`` rule keeps
-        stays. With a limit, only as much of the rest goes as the limit needs, the oldest first. Rules
-        compare the iterations of one run, kind and dataset.
+        ``older_than``, ``run``, ``kind``, ``iteration``, ``dataset``, ``parameters`` and ``owner``
+        select what may go. What any ``keep_…`` rule keeps stays. With a limit, only as much of the
+        rest goes as the limit needs, the oldest first. Rules compare the iterations of one run, kind
+        and dataset.
 
         Args:
             policy: By a policy of ``.dalsegno/config.toml``; brings its own rules.
@@ -138,9 +132,7 @@ class Collecting(Core):
             PlanEmptiesGroupError: Nothing would be left of a group.
         """
         asked = {"run": run, "kind": kind, "iteration": iteration, "dataset": dataset}
-        asked.update(parameters=parameters, owner=owner, before=before, since=since)
-        asked.update(exclude_run=exclude_run, exclude_kind=exclude_kind)
-        asked.update(exclude_dataset=exclude_dataset, exclude_parameters=exclude_parameters)
+        asked.update(parameters=parameters, owner=owner)
         given: Dict[str, Any] = {
             "keep_last": arguments.count(keep_last, what="keep_last"),
             "keep_first": arguments.count(keep_first, what="keep_first"),

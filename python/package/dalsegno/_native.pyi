@@ -22,7 +22,6 @@ __all__ = [
     "_main",
     "_rebuild",
     "parse_duration",
-    "parse_time",
     "parse_size",
     "error_codes",
     "hint_names",
@@ -294,9 +293,6 @@ def error_codes() -> list[str]:
 
 def hint_names() -> list[str]:
     """Give the name of every hint that an error can have."""
-
-def parse_time(text: str) -> int:
-    ...
 
 def parse_duration(text: str) -> float:
     """Read a length of time such as ``14d``; gives seconds."""

@@ -111,9 +111,6 @@ struct Pending {
     purging: Vec<String>,
     kept: Vec<String>,
     strangers_in_trash: Vec<String>,
-    /// What recovery leaves to other users, and why.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    left_alone: Vec<String>,
 }
 
 /// A backup of the catalog: its file name, and when it was made.
@@ -174,7 +171,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     };
     write(context, command, &report)?;
     let pending = report.pending.unwrap_or_default();
-    if pending.interrupted.len() > pending.left_alone.len() {
+    if !pending.interrupted.is_empty() {
         context.say("the next command that writes resolves the interrupted removals");
     }
     if !pending.purging.is_empty() {
@@ -267,10 +264,6 @@ fn pending_of(registry: &Registry) -> Result<Pending, Error> {
         kept: kept.filter(|id| !purging.contains(id)).collect(),
         purging,
         strangers_in_trash: pending.strangers,
-        left_alone: match pending.unsettled.is_empty() {
-            true => Vec::new(),
-            false => registry.left_alone()?,
-        },
     })
 }
 

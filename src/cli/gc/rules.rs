@@ -6,9 +6,9 @@ use bytesize::ByteSize;
 use clap::Args;
 
 use crate::cli::fail::Failure;
+use crate::cli::flags::duration;
 use crate::cli::render::shell_word;
 use crate::cli::selection::kind;
-use crate::cli::time;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name;
@@ -53,11 +53,11 @@ pub(super) struct Rules {
         help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_iterations: Vec<i64>,
-    /// Keep what was written within this time, such as 14d, or since 2026-05-18
+    /// Keep what was written within this time, such as 14d
     #[arg(
         long,
         value_name = "TIME",
-        value_parser = time::age,
+        value_parser = duration,
         help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_within: Option<Duration>,
@@ -144,30 +144,6 @@ fn selection_words(filter: &Filter) -> Option<String> {
         "owner",
         filter.owners.iter().map(ToString::to_string).collect(),
     );
-    say(
-        "before",
-        filter
-            .written_before
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-    );
-    say(
-        "since",
-        filter
-            .written_since
-            .iter()
-            .map(ToString::to_string)
-            .collect(),
-    );
-    let except = &filter.except;
-    say("except run", patterns(&except.runs));
-    say(
-        "except kind",
-        except.kinds.iter().map(ToString::to_string).collect(),
-    );
-    say("except dataset", patterns(&except.datasets));
-    say("except parameters", patterns(&except.parameters));
     (!words.is_empty()).then(|| format!("of {}", words.join(", ")))
 }
 
@@ -227,9 +203,6 @@ impl Rules {
             datasets: filter.datasets.clone(),
             parameters: filter.parameters.clone(),
             owners: filter.owners.clone(),
-            written_before: filter.written_before,
-            written_since: filter.written_since,
-            except: filter.except.clone(),
             ..Filter::default()
         };
         let rules = if let Some(name) = &self.policy {
@@ -295,12 +268,8 @@ impl Rules {
             ));
         };
         let mut policy = policy.clone();
-        let excepted = &filter.except.kinds;
-        if !filter.kinds.is_empty() || !excepted.is_empty() {
-            let is_named = |kind: &Kind| filter.kinds.is_empty() || filter.kinds.contains(kind);
-            policy
-                .kinds
-                .retain(|(kind, _)| is_named(kind) && !excepted.contains(kind));
+        if !filter.kinds.is_empty() {
+            policy.kinds.retain(|(kind, _)| filter.kinds.contains(kind));
             if policy.kinds.is_empty() {
                 return Err(Failure::usage(
                     format!("the policy {name} has no rules for these kinds"),
@@ -323,12 +292,10 @@ impl Rules {
             ("--keep-iterations", !self.keep_iterations.is_empty()),
             ("--keep-best", self.keep_best.is_some()),
             ("--iteration", !filter.iterations.is_empty()),
-            ("--before", filter.written_before.is_some()),
-            ("--since", filter.written_since.is_some()),
         ];
         if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(
-                format!("{flag} decides on single artifacts, but --runs decides on whole runs"),
+                format!("{flag} is about iterations, but --runs is about whole runs"),
                 "dalsegno gc --runs with --older-than, --keep-last, --keep-within or a limit",
             ));
         }

@@ -5,15 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::summary;
+use super::{summary, time};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
 use crate::cli::former::say_former;
 use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
-use crate::cli::time;
 use crate::model::artifact::ArtifactId;
-use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, HistoryFilter, Operation};
 use crate::registry::{Registry, Target};
 
@@ -52,10 +50,10 @@ pub(super) struct List {
     user: Vec<String>,
     /// Only since 2026-11-20, 2026-11-20T08:00:00Z, or an age such as 7d; days are in UTC
     #[arg(long, value_name = "TIME", value_parser = time::since, help_heading = "Selection")]
-    since: Option<Timestamp>,
+    since: Option<time::Moment>,
     /// Only until a time, written like that of --since; a day is included
     #[arg(long, value_name = "TIME", value_parser = time::until, help_heading = "Selection")]
-    until: Option<Timestamp>,
+    until: Option<time::Moment>,
     /// At most this many operations, the newest
     #[arg(long, value_name = "N", help_heading = "Selection")]
     limit: Option<u64>,
@@ -157,8 +155,8 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
     let filter = HistoryFilter {
         actions: command.action.clone(),
         users: command.user.clone(),
-        since: command.since,
-        until: command.until,
+        since: command.since.map(|moment| moment.0),
+        until: command.until.map(|moment| moment.0),
         runs: command.run.iter().map(Into::into).collect(),
         artifacts,
         before: None,

@@ -6,6 +6,7 @@ mod head;
 mod list;
 mod show;
 mod summary;
+mod time;
 mod verify;
 
 pub(super) use command::{History, run};

@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, ScoreQuery, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
-use crate::model::filter::{Except, Filter, Pattern};
+use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::RunName;
 use crate::retention::NamedPolicy;
@@ -98,11 +98,6 @@ impl Reader<'_> {
             runs: of.runs.clone(),
             kinds: selection.kinds.clone(),
             datasets: of.datasets.clone(),
-            // Excepted parameters stay: their group is not emptied.
-            except: Except {
-                parameters: Vec::new(),
-                ..of.except.clone()
-            },
             ..Filter::default()
         };
         let groups = self.catalog.groups(&of_groups, self.now)?;
@@ -117,7 +112,6 @@ impl Reader<'_> {
         let mut newest = BTreeMap::new();
         let every_kind = Filter {
             runs: self.request.of.runs.clone(),
-            except: Except::default().runs(self.request.of.except.runs.clone()),
             kinds: Kind::ALL.to_vec(),
             ..Filter::default()
         };
@@ -167,7 +161,6 @@ impl Reader<'_> {
         let of = Filter {
             runs: selection.runs.clone(),
             iterations: selection.iterations.clone(),
-            except: Except::default().runs(selection.except.runs.clone()),
             ..Filter::default()
         };
         let metrics = [Pattern::from(metric.name())];

@@ -76,6 +76,6 @@ pub(crate) use path::checked_location;
 pub(crate) use plan::plan;
 pub use plan::{ArtifactToRemove, PlannedItem, RemovalPlan};
 pub(crate) use protection::Protection;
-pub(crate) use purge::{Purging, drop_empty, purge_if};
+pub(crate) use purge::{drop_empty, purge};
 pub use report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
 pub(crate) use select::{artifacts_of_filter, artifacts_of_target};

@@ -1,9 +1,7 @@
 //! Unlinking what a removal left in the trash, and the empty folders that it left in its run.
 
-use std::time::Instant;
-
-use crate::catalog::{Catalog, OpenRemoval};
-use crate::error::{Error, with_causes};
+use crate::catalog::Catalog;
+use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
@@ -36,128 +34,52 @@ pub(crate) fn drop_empty(
 /// Step 7: unlinks the data of a removal in state [`RemovalState::Purging`] and marks it as purged.
 ///
 /// The report says that it is not done if another process purges it or the deadline passes.
-/// `was_kept`: if not even one file could be unlinked, it is kept as before.
 ///
 /// # Errors
-/// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked is in
-/// the report.
+/// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked
+/// is in the report.
 pub(crate) fn purge(
     catalog: &Catalog,
     base: &Base,
     id: &RemovalId,
     now: Timestamp,
-    deadline: Option<Instant>,
-    was_kept: bool,
+    deadline: Option<std::time::Instant>,
     monitor: &dyn Monitor,
 ) -> Result<PurgeReport, Error> {
     let mut report = PurgeReport {
         is_done: true,
         ..PurgeReport::default()
     };
-    let set_state = |state, ended_at| {
-        catalog.change(NewOperation::new(Action::Purge, now), |change| {
-            change.set_state(id, state, ended_at).map_err(Error::from)
-        })
-    };
     if let Some(trash) = Trash::open(base)?
         && let Some(folder) = trash.folder(id)?
     {
-        let removal = match folder.lock()? {
-            Some(lock) => catalog.removal(id)?.map(|removal| (lock, removal)),
-            None => None,
-        };
-        // Another process may have taken it back before it let the lock go.
-        let Some((lock, removal)) =
-            removal.filter(|(_, removal)| removal.state == RemovalState::Purging)
-        else {
+        let Some(lock) = folder.lock()? else {
             return Ok(PurgeReport {
                 is_done: false,
                 ..report
             });
         };
-        let total = removal.total;
-        let counted = (total.uncounted == 0 && total.files > 0).then_some(total);
+        let total = catalog.removal(id)?.map(|removal| removal.total);
+        let counted = total.filter(|total| total.uncounted == 0 && total.files > 0);
         let options = PurgeOptions {
             deadline,
             mean_bytes: counted.map_or(0, |total| total.bytes.0 / total.files),
         };
-        let manifest = folder.manifest()?;
         folder.begin_purge()?;
         monitor.begin(Phase::Purge, counted.map(|total| total.files));
-        report = store::purge(&folder, manifest.as_ref(), options, monitor)?;
+        report = store::purge(&folder, options, monitor)?;
         monitor.end();
         if report.is_done {
             report.is_done = trash.remove_folder(id)?;
-        } else if was_kept && report.failed > 0 && report.files + report.folders == 0 {
-            folder.take_back_purge()?;
-            set_state(RemovalState::Kept, None)?;
         }
         drop(lock);
     }
     if report.is_done {
-        set_state(RemovalState::Purged, Some(now))?;
+        catalog.change(NewOperation::new(Action::Purge, now), |change| {
+            change
+                .set_state(id, RemovalState::Purged, Some(now))
+                .map_err(Error::from)
+        })?;
     }
     Ok(report)
-}
-
-/// Purges a removal that may still be kept, if `is_wanted`. `None` if it is over or not wanted.
-///
-/// A kept one whose data may not be unlinked stays as it is, and the report names what is in the
-/// way.
-///
-/// # Errors
-/// As [`purge`].
-pub(crate) fn purge_if(
-    on: &Purging<'_>,
-    id: &RemovalId,
-    is_wanted: impl Fn(&OpenRemoval) -> bool,
-) -> Result<Option<PurgeReport>, Error> {
-    let Purging {
-        catalog,
-        base,
-        now,
-        deadline,
-        monitor,
-    } = *on;
-    let state = catalog.removal(id)?.map(|removal| removal.state);
-    if state == Some(RemovalState::Kept)
-        && let Some(trash) = Trash::open(base)?
-        && let Some(folder) = trash.folder(id)?
-    {
-        let checked = folder.manifest();
-        let checked = checked.and_then(|manifest| store::check_purge(&folder, manifest.as_ref()));
-        if let Err(error) = checked {
-            let mut report = PurgeReport::default();
-            report.fail(error.path().to_owned(), with_causes(&error));
-            return Ok(Some(report));
-        }
-    }
-    let found = catalog.change(NewOperation::new(Action::Purge, now), |change| {
-        let Some(open) = change.removal(id)?.filter(&is_wanted) else {
-            return Ok(None);
-        };
-        if open.state == RemovalState::Kept {
-            change.set_state(id, RemovalState::Purging, None)?;
-        }
-        Ok::<_, Error>(Some(open.state))
-    })?;
-    match found {
-        // The commit above was durable, so every earlier commit is durable too.
-        Some(RemovalState::Kept) => {}
-        Some(RemovalState::Purging) => catalog.sync_log()?,
-        _ => return Ok(None),
-    }
-    let was_kept = found == Some(RemovalState::Kept);
-    purge(catalog, base, id, now, deadline, was_kept, monitor).map(Some)
-}
-
-/// What a purge works with.
-#[derive(Clone, Copy)]
-pub(crate) struct Purging<'a> {
-    pub(crate) catalog: &'a Catalog,
-    pub(crate) base: &'a Base,
-    pub(crate) now: Timestamp,
-    /// When to stop, done or not.
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) monitor: &'a dyn Monitor,
 }

@@ -362,11 +362,7 @@ impl InFlight {
             return Ok(Self(paths));
         };
         for id in &unsettled {
-            // What is left alone is not in flight; checking the trash reports it.
-            let Ok(Some(folder)) = trash.folder(id) else {
-                continue;
-            };
-            if recover::refusal(base, &folder)?.is_none() {
+            if let Some(folder) = trash.folder(id)? {
                 let items = folder.manifest()?.into_iter().chain(folder.restoring()?);
                 paths.extend(items.flat_map(|items| items.items).map(|item| item.path));
             }

@@ -13,7 +13,7 @@ use super::lost::{Arrays, below, is_present_array};
 use crate::catalog::{CatalogError, Selected};
 use crate::error::Error;
 use crate::model::artifact::State;
-use crate::model::filter::{Except, Filter};
+use crate::model::filter::Filter;
 use crate::model::layout;
 use crate::store;
 
@@ -23,7 +23,6 @@ impl Verify<'_> {
     pub(super) fn sum_up(&mut self) -> Result<(), Error> {
         let only_runs = Filter {
             runs: self.filter.runs.clone(),
-            except: Except::default().runs(self.filter.except.runs.clone()),
             ..Filter::default()
         };
         let unread = |found: &VerifyFinding| found.class == VerifyClass::Unreadable;

@@ -86,12 +86,6 @@ impl Verify<'_> {
             Err(error) => return Err(error.into()),
         };
         let state = self.catalog.removal(id)?.map(|removal| removal.state);
-        if state.is_none()
-            && let Some(why) = recover::refusal(self.base, &folder)?
-        {
-            self.in_trash(VerifyClass::TrashLeftover, id.as_str(), why, None);
-            return Ok(());
-        }
         let (class, detail, repair) = match state {
             None if has_items && folder.manifest()?.is_none() => (
                 VerifyClass::TrashLeftover,
@@ -135,13 +129,8 @@ impl Verify<'_> {
     fn kept(&self, trash: Option<&Trash>) -> Result<Vec<(KeptItem, VerifyClass, String)>, Error> {
         let mut found = Vec::new();
         self.catalog.kept_items(|item| {
-            let folder = match trash.map(|trash| trash.folder(&item.removal)) {
-                Some(Ok(folder)) => folder,
-                // Something else has its name.
-                Some(Err(error)) => {
-                    found.push((item, VerifyClass::TrashMissing, error.to_string()));
-                    return Ok(());
-                }
+            let folder = match trash {
+                Some(trash) => trash.folder(&item.removal)?,
                 None => None,
             };
             let is_there = match &folder {

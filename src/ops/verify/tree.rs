@@ -28,19 +28,18 @@ impl Verify<'_> {
             ..kinds.walk()
         };
         let (base, monitor, catalog) = (self.base, self.monitor, self.catalog);
-        let excepted = &self.filter.except.kinds;
+        let patterns = &self.filter.runs;
         let mut selected: HashMap<RunName, bool> = HashMap::new();
         let mut batch = Vec::new();
         monitor.begin(Phase::Scan, None);
         store::walk_from(base, &starts(self.filter), options, monitor, |event| {
             match event {
                 Event::Found(path, _) => match scan::read(&path) {
-                    Ok(key) if kinds.wants(key.kind()) && !excepted.contains(&key.kind()) => {
+                    Ok(key) if kinds.wants(key.kind()) => {
                         let is_selected = match selected.get(key.run()) {
                             Some(&is_selected) => is_selected,
                             None => {
-                                let is_named =
-                                    catalog.selects_run(self.filter, key.run().as_str())?;
+                                let is_named = catalog.names_run(patterns, key.run().as_str())?;
                                 selected.insert(key.run().clone(), is_named);
                                 is_named
                             }

@@ -7,8 +7,8 @@
 //!
 //! # Bounds
 //! A folder stays open until its subfolders are gone. If that would take more descriptors than
-//! the budget, a subfolder is first moved up into the item that it is in, so depth costs no
-//! descriptors. A large folder is read in parts, each by the next free
+//! the budget, a subfolder is first moved up into the removal's own folder and then treated like
+//! an item, so depth costs no descriptors. A large folder is read in parts, each by the next free
 //! thread, so width costs no memory.
 //!
 //! # Threads
@@ -16,21 +16,12 @@
 //! file system is in memory. They start as tasks pile up, so a small array takes one. Counting how
 //! long calls take, and adapting the number of threads to that, was measured and is not faster.
 //!
-//! # Whose it is
-//! Other users may write in the trash. What is unlinked there must be such that everyone who may
-//! have put it there may unlink it by himself; a [`Claim`](crate::store::Claim) says who that is.
-//! Before a removal that can still be restored is purged, [`check_purge`] looks for what would
-//! fail.
-//!
 //! # Failures
 //! What cannot be unlinked is named, the rest goes on. Purging again goes on with what is left.
 
-mod check;
-mod claims;
 mod report;
 mod run;
 mod tree;
 
-pub use check::check_purge;
 pub use report::{PurgeOptions, PurgeReport};
 pub use run::purge;

@@ -45,7 +45,7 @@ impl PurgeReport {
         self.is_done &= other.is_done;
     }
 
-    pub(crate) fn fail(&mut self, path: PathBuf, reason: String) {
+    pub(super) fn fail(&mut self, path: PathBuf, reason: String) {
         self.failed += 1;
         if self.failures.len() < MOST_FAILURES {
             self.failures.push((path, reason));

@@ -13,13 +13,12 @@ use rustix::fs::{AtFlags, FileType, RawDir, RenameFlags, renameat_with, statat, 
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-use super::claims::Claims;
 use super::report::{PurgeOptions, PurgeReport};
 use super::tree::Dir;
 use crate::model::progress::{Monitor, Progress};
 use crate::store::dirs::{device_of, is_in_memory, open_folder};
 use crate::store::error::StorageError;
-use crate::store::trash::{Change, Claim, ManifestItems, NOTES, TrashFolder};
+use crate::store::trash::{NOTES, TrashFolder};
 use crate::store::workers::{self, Stopped};
 
 /// Threads that unlink at once on a disk or over a network. Most of them wait for it: if each call
@@ -40,8 +39,7 @@ const STEP: usize = 64;
 const MOST_ROUNDS: u32 = 64;
 const BUFFER: usize = 64 << 10;
 
-/// Unlinks everything in the folder of a removal but its manifest and notes, where everyone who may
-/// have put it there may unlink by himself. `manifest`: what it says of the items.
+/// Unlinks everything in the folder of a removal but its manifest and notes.
 ///
 /// Ends early, with `is_done` false, after the deadline, if the monitor cancels, or if something
 /// could not be unlinked.
@@ -50,7 +48,6 @@ const BUFFER: usize = 64 << 10;
 /// [`StorageError::Io`] if the folder itself cannot be opened or listed.
 pub fn purge(
     folder: &TrashFolder,
-    manifest: Option<&ManifestItems>,
     options: PurgeOptions,
     monitor: &dyn Monitor,
 ) -> Result<PurgeReport, StorageError> {
@@ -65,14 +62,11 @@ pub fn purge(
         true => THREADS_IN_MEMORY,
         false => THREADS,
     };
-    let claims = Claims::new(folder, manifest);
-    let own = Arc::new(Claim::own());
     let purge = Purge {
         path: folder.path.clone(),
-        claims,
         device,
         most_open,
-        root: Arc::new(Dir::new(None, CString::default(), root, own, 0)),
+        root: Arc::new(Dir::new(None, CString::default(), root, 0)),
         open: AtomicUsize::new(0),
         moved: AtomicU64::new(0),
         is_cut_short: AtomicBool::new(false),
@@ -130,13 +124,12 @@ enum Outcome {
 
 struct Purge<'a> {
     path: PathBuf,
-    claims: Claims<'a>,
     device: u64,
     most_open: usize,
     root: Arc<Dir>,
     /// Folders that are open, without `root`.
     open: AtomicUsize,
-    /// Folders that were moved up into their item.
+    /// Folders that were moved up into `root`.
     moved: AtomicU64,
     is_cut_short: AtomicBool,
     options: PurgeOptions,
@@ -210,26 +203,8 @@ impl Worker<'_, '_> {
             self.fail(parent, name, "it is on another file system".to_owned())?;
             return Ok(None);
         }
-        let checked = match parent.parent {
-            None => self.purge.claims.of_item(name).map(Arc::new),
-            Some(_) => Ok(Arc::clone(&parent.claim)),
-        };
-        let checked = checked.and_then(|claim| {
-            if !claim.is_own() {
-                let path = parent.path_of(&self.purge.path, name);
-                claim.check(fd.as_fd(), Change::Take, &path, &self.purge.path)?;
-            }
-            Ok(claim)
-        });
-        let claim = match checked {
-            Ok(claim) => claim,
-            Err(error) => {
-                self.fail(parent, name, error.to_string())?;
-                return Ok(None);
-            }
-        };
         self.purge.open.fetch_add(1, Ordering::Relaxed);
-        let dir = Dir::new(Some(Arc::clone(parent)), name.to_owned(), fd, claim, rounds);
+        let dir = Dir::new(Some(Arc::clone(parent)), name.to_owned(), fd, rounds);
         Ok(Some(Arc::new(dir)))
     }
 
@@ -300,22 +275,20 @@ impl Worker<'_, '_> {
     /// Leaves a subfolder as a task.
     fn subfolder(&mut self, dir: &Arc<Dir>, name: CString) {
         let purge = self.purge;
-        let mut parent = Arc::clone(dir);
-        let mut task = name;
+        let mut task = (dir, name);
         if dir.parent.is_some() && purge.open.load(Ordering::Relaxed) >= purge.most_open {
-            // Too many folders are open above this one: moved up, it does not hold them. It stays
-            // in its item, so that it is still known whose it is if this purge is cut short.
-            let item = dir.item();
+            // Too many folders are open above this one: moved up, it does not hold them.
             let number = purge.moved.fetch_add(1, Ordering::Relaxed);
             let up = format!("deep-{}-{number}", std::process::id());
             let up = CString::new(up).unwrap_or_default();
-            let (from, flags) = (task.as_c_str(), RenameFlags::NOREPLACE);
-            if renameat_with(&dir.fd, from, &item.fd, up.as_c_str(), flags).is_ok() {
-                (parent, task) = (item, up);
+            let (from, flags) = (task.1.as_c_str(), RenameFlags::NOREPLACE);
+            if renameat_with(&dir.fd, from, &purge.root.fd, up.as_c_str(), flags).is_ok() {
+                task = (&purge.root, up);
             }
         }
+        let (parent, name) = task;
         parent.begin();
-        self.more.push(Task::Enter(parent, task, 0));
+        self.more.push(Task::Enter(Arc::clone(parent), name, 0));
     }
 
     fn unlink(&mut self, dir: &Arc<Dir>, files: &[File]) -> Result<(), Stopped> {

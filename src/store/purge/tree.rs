@@ -7,16 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use crate::store::trash::Claim;
-
 /// A folder that is being emptied.
 pub(super) struct Dir {
     /// `None` for the removal's own folder, which stays.
     pub(super) parent: Option<Arc<Dir>>,
     pub(super) name: CString,
     pub(super) fd: OwnedFd,
-    /// Who may have put the item into the trash that this is, or is in.
-    pub(super) claim: Arc<Claim>,
     /// How often it was emptied before and had something in it again.
     pub(super) rounds: u32,
     /// Tasks that the folder waits for: reading it, unlinking its files, its subfolders.
@@ -26,18 +22,11 @@ pub(super) struct Dir {
 
 impl Dir {
     /// A folder with one task, reading it.
-    pub(super) fn new(
-        parent: Option<Arc<Dir>>,
-        name: CString,
-        fd: OwnedFd,
-        claim: Arc<Claim>,
-        rounds: u32,
-    ) -> Self {
+    pub(super) fn new(parent: Option<Arc<Dir>>, name: CString, fd: OwnedFd, rounds: u32) -> Self {
         Self {
             parent,
             name,
             fd,
-            claim,
             rounds,
             open: AtomicUsize::new(1),
             has_failed: AtomicBool::new(false),
@@ -61,15 +50,6 @@ impl Dir {
 
     pub(super) fn has_failed(&self) -> bool {
         self.has_failed.load(Ordering::Relaxed)
-    }
-
-    /// The item that this folder is in: the one below the removal's own folder.
-    pub(super) fn item(self: &Arc<Self>) -> Arc<Self> {
-        let mut dir = Arc::clone(self);
-        while let Some(parent) = dir.parent.clone().filter(|parent| parent.parent.is_some()) {
-            dir = parent;
-        }
-        dir
     }
 
     /// The path of a name in this folder; `root` is that of the removal's own folder.

@@ -11,7 +11,7 @@
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
-use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, fgetxattr, fstat, statx};
+use rustix::fs::{FileType, Stat, fgetxattr, fstat};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
@@ -46,8 +46,6 @@ pub(crate) enum Change {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Claim {
     claimants: Vec<Claimant>,
-    /// When the note that is claimed was made, if the file system knows it: seconds, nanoseconds.
-    noted: Option<(i64, u32)>,
 }
 
 impl Claim {
@@ -55,14 +53,6 @@ impl Claim {
     #[must_use]
     pub fn own() -> Self {
         Self::default()
-    }
-
-    /// The claim of a note, without those who may have written it.
-    pub(super) fn of_note(note: BorrowedFd<'_>) -> Self {
-        Self {
-            claimants: Vec::new(),
-            noted: born(note, "", AtFlags::EMPTY_PATH),
-        }
     }
 
     /// Whether only root and the user of this process are in question.
@@ -266,19 +256,6 @@ pub(super) fn acl(file: impl AsFd) -> Result<AclList, Errno> {
         id: u32::from_le_bytes([entry[4], entry[5], entry[6], entry[7]]),
     });
     Ok(Some(entries.collect()))
-}
-
-/// When a file was made; `None` if its file system does not know.
-fn born(folder: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Option<(i64, u32)> {
-    let stat = statx(folder, name, flags, StatxFlags::BTIME).ok()?;
-    let knows = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
-    knows.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
-}
-
-/// Whether a file was made before the note of a claim; `None` if the file system does not know.
-pub(super) fn is_older(folder: BorrowedFd<'_>, name: &str, note: &Claim) -> Option<bool> {
-    let born = born(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-    Some(born <= note.noted?)
 }
 
 /// Whether only its owner and members of its group can write in a folder.

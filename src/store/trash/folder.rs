@@ -16,7 +16,7 @@ use rustix::io::Errno;
 use super::claim::{self, Claim};
 use super::dirty::DirtyFolders;
 use super::item::{ManifestItems, TrashItem};
-use super::way_back::{self, open_parent};
+use super::way_back::open_parent;
 use crate::model::removal::RemovalId;
 use crate::store::base::Base;
 use crate::store::dirs::{
@@ -118,14 +118,14 @@ impl TrashFolder {
         fstat(&self.fd).map_err(|errno| StorageError::io("reading", &self.path, errno))
     }
 
-    /// Returns who may have put the item of this name here. `named`: what a manifest or note says of it, and who
+    /// Returns who may have put an item here. `named`: what a manifest or note says of it, and who
     /// may have written that.
     ///
     /// # Errors
     /// [`StorageError::Io`] if the folder or the item cannot be read.
     pub fn claim(
         &self,
-        name: &str,
+        item: u32,
         named: Option<(&TrashItem, &Claim)>,
     ) -> Result<Claim, StorageError> {
         let mut claim = named.map(|(_, claim)| claim.clone()).unwrap_or_default();
@@ -139,20 +139,17 @@ impl TrashFolder {
             return Ok(claim);
         }
         // Others can put things into this folder too: the item must be the one that is named.
-        let found = match statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW) {
+        let name = item.to_string();
+        let found = match statat(&self.fd, &name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(found) => found,
-            // It is on its way back: what names it answers for it.
-            Err(Errno::NOENT) if named.is_some() => return Ok(claim),
+            Err(Errno::NOENT) => return Ok(claim),
             Err(errno) => return Err(StorageError::io("reading", &self.path.join(name), errno)),
         };
-        let note = named.filter(|(named, _)| named.entry.inode == found.st_ino);
-        match note.map(|(_, note)| claim::is_older(self.fd.as_fd(), name, note)) {
-            Some(Some(true)) => {}
-            // Number of an inode that was used again, or of another file.
-            Some(Some(false)) | None => claim.add_writers(&stat, &list),
-            // Its owner says who made it, if the file system does not know when.
-            Some(None) => claim.add_owner(&found, self.knows_groups),
+        if named.is_none_or(|(named, _)| named.entry.inode != found.st_ino) {
+            claim.add_writers(&stat, &list);
         }
+        // An inode is used again: its owner says who made what is there now.
+        claim.add_owner(&found, self.knows_groups);
         Ok(claim)
     }
 
@@ -171,7 +168,7 @@ impl TrashFolder {
         if !claim::is_regular(&stat) {
             return Err(StorageError::NotAFile { path });
         }
-        let mut claim = Claim::of_note(fd.as_fd());
+        let mut claim = Claim::own();
         claim.add_owner(&stat, self.knows_groups);
         claim.add_writers(&stat, &claim::acl(&fd).map_err(failed)?);
         let most = match claim.is_own() {
@@ -271,20 +268,6 @@ impl TrashFolder {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
             Err(errno) => {
                 let path = self.path.join(MANIFEST);
-                Err(StorageError::io("renaming", &path, errno))
-            }
-        }
-    }
-
-    /// Takes back that unlinking begins: nothing was unlinked.
-    ///
-    /// # Errors
-    /// [`StorageError::Io`] if the manifest cannot be renamed.
-    pub fn take_back_purge(&self) -> Result<(), StorageError> {
-        match renameat(&self.fd, PURGING, &self.fd, MANIFEST) {
-            Ok(()) | Err(Errno::NOENT) => Ok(()),
-            Err(errno) => {
-                let path = self.path.join(PURGING);
                 Err(StorageError::io("renaming", &path, errno))
             }
         }
@@ -440,19 +423,6 @@ impl TrashFolder {
                 errno,
             )),
         }
-    }
-
-    /// Checks that the claimants may write where an item would go. Changes nothing.
-    ///
-    /// # Errors
-    /// As [`TrashFolder::put_back`].
-    pub fn check_way_back(
-        &self,
-        base: &Base,
-        item: &TrashItem,
-        claim: &Claim,
-    ) -> Result<(), StorageError> {
-        way_back::check(base, Path::new(&item.path), claim, &self.path)
     }
 
     /// Makes the names in this folder durable.

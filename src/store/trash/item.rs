@@ -1,7 +1,5 @@
 //! The items of a removal, as its manifest names them.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
@@ -34,13 +32,4 @@ pub struct ManifestItems {
     pub claim: Claim,
     /// What was moved to the trash, or is being restored.
     pub items: Vec<TrashItem>,
-}
-
-impl ManifestItems {
-    /// The items by their numbers, each with who may have written that.
-    #[must_use]
-    pub fn by_number(&self) -> HashMap<u32, (&TrashItem, &Claim)> {
-        let items = self.items.iter();
-        items.map(|item| (item.item, (item, &self.claim))).collect()
-    }
 }

@@ -23,7 +23,6 @@ mod item;
 mod removals;
 mod way_back;
 
-pub(super) use claim::Change;
 pub use claim::Claim;
 pub use dirty::DirtyFolders;
 pub use empty_folders::remove_empty_folders;

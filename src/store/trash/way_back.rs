@@ -11,26 +11,6 @@ use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, device_of, open_error, open_folder};
 use crate::store::error::StorageError;
 
-/// Checks that the claimants can write in the folder of an old path, or in the lowest folder above
-/// it that exists.
-///
-/// # Errors
-/// As [`open_parent`].
-pub(super) fn check(
-    base: &Base,
-    item: &Path,
-    claim: &Claim,
-    trash: &Path,
-) -> Result<(), StorageError> {
-    for above in item.ancestors().skip(1) {
-        if let Some(found) = descend(base, above, IfAbsent::ReturnNone)? {
-            let path = base.path().join(above);
-            return claim.check(found.as_fd(), Change::Add, &path, trash);
-        }
-    }
-    Ok(())
-}
-
 /// Opens the folder at `path` below the base directory, and makes it and the folders above it if
 /// they do not exist. The claimants must be able to write in the folder, or in the lowest one that
 /// exists: they are checked on the descriptor that is then used.
