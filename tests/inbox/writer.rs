@@ -85,3 +85,23 @@ fn writers_and_folds_at_once_lose_nothing_and_fold_nothing_twice() {
     assert_eq!(crate::operations(base.path()).len(), count);
     assert!(waiting(base.path()).is_empty() && crate::refused(base.path()).is_empty());
 }
+
+#[test]
+fn files_take_mode_and_group_from_the_registrys_folder() {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    let base = base();
+    let folder = base.path().join(".dalsegno");
+    if rustix::process::getuid().is_root() {
+        std::os::unix::fs::chown(&folder, None, Some(54_321)).unwrap();
+    }
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o2770)).unwrap();
+    Inbox::open(base.path())
+        .unwrap()
+        .note(record(&prediction(1)))
+        .unwrap();
+    let (of, inbox) = (folder.metadata().unwrap(), folder.join("inbox"));
+    let (inbox, file) = (inbox.metadata().unwrap(), file(base.path()));
+    let file = file.metadata().unwrap();
+    assert_eq!((inbox.mode(), inbox.gid()), (of.mode(), of.gid()));
+    assert_eq!((file.mode() & 0o7777, file.gid()), (0o660, of.gid()));
+}

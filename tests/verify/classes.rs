@@ -325,6 +325,25 @@ const CASES: &[Case] = &[
         ..DEFAULT
     },
     Case {
+        name: "a note that was refused",
+        class: VerifyClass::InboxRefused,
+        damage: |world| {
+            let refused = world.path(".dalsegno/inbox/refused");
+            fs::create_dir_all(&refused).unwrap();
+            fs::write(refused.join("host-1-a.jsonl"), "{}\n").unwrap();
+            fs::write(world.path(".dalsegno/inbox/mine"), "").unwrap();
+        },
+        found: &[
+            "inbox-refused .dalsegno/inbox/mine [-]",
+            "inbox-refused .dalsegno/inbox/refused/host-1-a.jsonl [-]",
+        ],
+        left: &[
+            "inbox-refused .dalsegno/inbox/mine [-]",
+            "inbox-refused .dalsegno/inbox/refused/host-1-a.jsonl [-]",
+        ],
+        ..DEFAULT
+    },
+    Case {
         name: "a row of a kind that does not exist",
         class: VerifyClass::CatalogDamaged,
         damage: |world| world.sql("UPDATE artifact SET kind_id = 77 WHERE array = 'raw'"),

@@ -20,7 +20,8 @@ use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::OperationHash;
 use crate::model::size::Total;
-use crate::registry::Registry;
+use crate::ops::inbox::InboxState;
+use crate::registry::{Inbox, Registry};
 use crate::store::FileSystem;
 
 /// A report waits for other writers less long than a change does.
@@ -29,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Show the state of a registry and of the machine, for a bug report
 ///
 /// Covers the program, the machine, file systems and their free space, the catalog, counts, who
-/// holds the lock, interrupted removals, leftovers in the trash. If the registry cannot be opened,
+/// holds the lock, interrupted removals, leftovers in the trash, the inbox. If the registry cannot be opened,
 /// the report includes the error, and the exit code is that of the error. Changes nothing. Exit
 /// code 4 if something is pending.
 ///
@@ -58,6 +59,7 @@ struct Report {
     config: Option<Config>,
     registry: Option<Opened>,
     pending: Option<Pending>,
+    inbox: Option<InboxState>,
     error: Option<Problem>,
 }
 
@@ -164,6 +166,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         environment: machine::environment(),
         catalog: base.as_deref().and_then(|base| catalog(context, base)),
         config: base.as_deref().and_then(config),
+        inbox: base.as_deref().and_then(inbox),
         base: base.map(|path| Place {
             file_system: FileSystem::of(&path),
             path,
@@ -180,14 +183,19 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     if !pending.purging.is_empty() {
         context.say(&context.with_base("finish the unlinking with: dalsegno trash empty"));
     }
+    let inbox = report.inbox.unwrap_or_default();
+    if !inbox.refused.is_empty() || !inbox.strangers.is_empty() {
+        context.say(&context.with_base("see what is wrong in the inbox with: dalsegno verify"));
+    }
     let lists = [
         &pending.interrupted,
         &pending.purging,
         &pending.strangers_in_trash,
+        &inbox.strangers,
     ];
     match failure {
         Some(failure) => Err(failure),
-        None if lists.iter().all(|list| list.is_empty()) => Ok(()),
+        None if lists.iter().all(|list| list.is_empty()) && inbox.refused.is_empty() => Ok(()),
         None => Err(Failure::Findings),
     }
 }
@@ -235,6 +243,11 @@ fn config(base: &Path) -> Option<Config> {
         keep: keep.map(|keep| humantime::format_duration(keep).to_string()),
         policies: config.policy.into_keys().collect(),
     })
+}
+
+/// What is in the inbox, read without opening the registry.
+fn inbox(base: &Path) -> Option<InboxState> {
+    Inbox::open(base).ok()?.state().ok()
 }
 
 fn opened(registry: &Registry) -> Result<Opened, Error> {

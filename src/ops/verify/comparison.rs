@@ -118,6 +118,7 @@ pub(crate) fn verify(
         found: Vec::new(),
     };
     let is_sound = verify.check_catalog()?;
+    verify.check_inbox();
     let looked = verify
         .check_trash()
         .and_then(|()| verify.check_rows())

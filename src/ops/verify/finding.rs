@@ -56,11 +56,14 @@ pub enum VerifyClass {
     TrashMissing,
     /// The old place of what a kept removal took is taken, so it cannot be restored there.
     TrashOccupied,
+    /// A file of the inbox with a note that could not be folded into the catalog, or something else
+    /// that lies in the inbox.
+    InboxRefused,
 }
 
 impl VerifyClass {
     /// Every class, in the order of a report.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::CatalogDamaged,
         Self::HistoryBroken,
         Self::RowDamaged,
@@ -81,6 +84,7 @@ impl VerifyClass {
         Self::TrashLeftover,
         Self::TrashMissing,
         Self::TrashOccupied,
+        Self::InboxRefused,
     ];
 
     /// The name that people and JSON use.
@@ -107,6 +111,7 @@ impl VerifyClass {
             Self::TrashLeftover => "trash-leftover",
             Self::TrashMissing => "trash-missing",
             Self::TrashOccupied => "trash-occupied",
+            Self::InboxRefused => "inbox-refused",
         }
     }
 
@@ -144,6 +149,9 @@ impl VerifyClass {
             Self::TrashOccupied => {
                 "move away what is at that path, then: dalsegno restore PATH; or let the removed data \
                  go with: dalsegno trash empty"
+            }
+            Self::InboxRefused => {
+                "look at it; correct it and move it back to .dalsegno/inbox, or delete it"
             }
         }
     }

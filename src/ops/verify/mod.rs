@@ -20,6 +20,7 @@
 
 mod comparison;
 mod finding;
+mod inbox;
 mod lost;
 mod repair;
 mod rows;

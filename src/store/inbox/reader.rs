@@ -9,7 +9,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, pread};
 
-use super::{INBOX, MAX_BYTES, REFUSED, is_note_file};
+use super::{INBOX, MAX_BYTES, REFUSED, is_note_file, share};
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_error, open_folder};
@@ -203,12 +203,16 @@ impl Inbox {
     pub fn set_aside(&self, name: &str) -> Result<(), StorageError> {
         let path = self.path.join(REFUSED);
         let io = |operation, errno: Errno| StorageError::io(operation, &path, errno);
-        match mkdirat(&self.fd, REFUSED, Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => {}
+        let is_new = match mkdirat(&self.fd, REFUSED, Mode::from_raw_mode(0o777)) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
             Err(errno) => return Err(io("making", errno)),
-        }
+        };
         let refused = open_folder(&self.fd, REFUSED)
             .map_err(|errno| open_error(self.fd.as_fd(), REFUSED.as_ref(), &path, errno))?;
+        if is_new {
+            share(&self.fd, &refused, true);
+        }
         // A name holds 64 random bits: one that is taken is no accident, and nothing is replaced.
         if statat(&refused, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(io("moving a file to", Errno::EXIST));

@@ -10,7 +10,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, write};
 
-use super::{INBOX, MAX_BYTES, SUFFIX};
+use super::{INBOX, MAX_BYTES, SUFFIX, share};
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{open_error, open_folder};
@@ -99,6 +99,7 @@ impl Open {
             | OFlags::CLOEXEC;
         let file = openat(&folder, &name, flags, Mode::from_raw_mode(0o666))
             .map_err(|errno| StorageError::io("making", &path, errno))?;
+        share(&folder, &file, false);
         // Without this, a power cut might take the name, and the notes with it.
         let _ = rustix::fs::fsync(&folder);
         Ok(Self {
@@ -168,12 +169,17 @@ fn inbox(base: &Base) -> Result<OwnedFd, StorageError> {
     let path = base.path().join(REGISTRY_DIR);
     let dir = open(base.as_fd(), REGISTRY_DIR, &path)?;
     let path = path.join(INBOX);
-    match mkdirat(&dir, INBOX, Mode::from_raw_mode(0o777)) {
-        Ok(()) => drop(rustix::fs::fsync(&dir)),
-        Err(Errno::EXIST) => {}
+    let is_new = match mkdirat(&dir, INBOX, Mode::from_raw_mode(0o777)) {
+        Ok(()) => true,
+        Err(Errno::EXIST) => false,
         Err(errno) => return Err(StorageError::io("making", &path, errno)),
+    };
+    let folder = open(dir.as_fd(), INBOX, &path)?;
+    if is_new {
+        share(&dir, &folder, true);
+        let _ = rustix::fs::fsync(&dir);
     }
-    open(dir.as_fd(), INBOX, &path)
+    Ok(folder)
 }
 
 fn open(

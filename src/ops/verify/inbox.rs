@@ -1,0 +1,38 @@
+//! The inbox: notes that could not be folded, and what does not belong there.
+
+use super::comparison::Verify;
+use super::finding::{VerifyClass, VerifyFinding};
+use crate::model::name::REGISTRY_DIR;
+use crate::ops::inbox;
+use crate::store;
+
+impl Verify<'_> {
+    /// Checks the inbox, whatever the selection. Notes that wait are no finding.
+    pub(super) fn check_inbox(&mut self) {
+        let state = match inbox::state(self.base) {
+            Ok(state) => state,
+            Err(error) => return self.in_inbox("", crate::error::with_causes(&error)),
+        };
+        for refused in state.refused {
+            let detail = match refused.problems.is_empty() {
+                true => "a note of it was refused, though each is one".to_owned(),
+                false => refused.problems.join("; "),
+            };
+            self.in_inbox(&format!("/refused/{}", refused.name), detail);
+        }
+        for name in state.strangers {
+            let detail = "its name is not that of a file with notes".to_owned();
+            self.in_inbox(&format!("/{name}"), detail);
+        }
+    }
+
+    fn in_inbox(&mut self, name: &str, detail: String) {
+        self.find(VerifyFinding {
+            class: VerifyClass::InboxRefused,
+            path: store::escape(format!("{REGISTRY_DIR}/inbox{name}").as_ref()),
+            artifact: None,
+            detail,
+            repair: None,
+        });
+    }
+}
