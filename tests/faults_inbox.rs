@@ -14,7 +14,6 @@
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 mod child;
 #[path = "child/fault.rs"]
-#[expect(dead_code, reason = "some of the helpers are for other tests")]
 mod fault;
 #[path = "child/strace.rs"]
 mod strace;
