@@ -65,18 +65,33 @@ pub struct PlanItem {
 
 impl PlanItem {
     fn new(line: &PlanLine) -> Self {
-        let artifact = &line.artifact;
+        // Without `..`: a field that an artifact gets does not compile until it is decided here
+        // whether a plan has it.
+        let Artifact {
+            id,
+            key,
+            state,
+            origin,
+            size,
+            recorded_at,
+            written_at,
+            sealed_at,
+            content_hash,
+            owner: _,
+            pins: _,
+            base: _,
+        } = &line.artifact;
         Self {
-            id: artifact.id,
-            key: artifact.key.clone(),
-            state: artifact.state,
-            origin: artifact.origin,
-            bytes: artifact.size.map(|size| size.bytes.0),
-            files: artifact.size.map(|size| size.files),
-            recorded_at: artifact.recorded_at,
-            written_at: artifact.written_at,
-            sealed_at: artifact.sealed_at,
-            content_hash: artifact.content_hash,
+            id: *id,
+            key: key.clone(),
+            state: *state,
+            origin: *origin,
+            bytes: size.map(|size| size.bytes.0),
+            files: size.map(|size| size.files),
+            recorded_at: *recorded_at,
+            written_at: *written_at,
+            sealed_at: *sealed_at,
+            content_hash: *content_hash,
             reasons: line.reasons.iter().map(ToString::to_string).collect(),
         }
     }

@@ -1,6 +1,7 @@
 //! The manifest in a removal's folder: what recovery needs, and the whole rows, so that the trash
 //! can be read without the catalog.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -32,23 +33,6 @@ struct Manifest<'a> {
     artifacts: Vec<Row<'a>>,
 }
 
-#[derive(Serialize)]
-struct Row<'a> {
-    item: Option<u32>,
-    id: i64,
-    #[serde(flatten)]
-    key: &'a Key,
-    origin: Origin,
-    state: State,
-    bytes: Option<u64>,
-    files: Option<u64>,
-    recorded_at: Timestamp,
-    written_at: Option<Timestamp>,
-    sealed_at: Option<Timestamp>,
-    content_hash: Option<ContentHash>,
-    owner: Option<u32>,
-}
-
 /// A manifest that was read.
 #[derive(Deserialize)]
 pub(crate) struct Taken {
@@ -62,17 +46,17 @@ pub(crate) struct Taken {
     /// Items that were moved.
     pub(crate) items: Vec<TrashItem>,
     /// Rows that were removed.
-    pub(crate) artifacts: Vec<TakenRow>,
+    pub(crate) artifacts: Vec<Row<'static>>,
 }
 
-/// The row of an artifact in a manifest.
-#[derive(Deserialize)]
-pub(crate) struct TakenRow {
+/// The row of an artifact in a manifest, as it is written and read.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Row<'a> {
     /// Number of the item that holds its data; `None` if there was no data.
     pub(crate) item: Option<u32>,
-    id: i64,
+    id: ArtifactId,
     #[serde(flatten)]
-    key: Key,
+    key: Cow<'a, Key>,
     // Absent in manifests of older versions.
     origin: Option<Origin>,
     state: State,
@@ -85,13 +69,45 @@ pub(crate) struct TakenRow {
     owner: Option<u32>,
 }
 
-impl TakenRow {
+impl<'a> Row<'a> {
+    fn new(item: Option<u32>, artifact: &'a Artifact) -> Self {
+        // Without `..`: a field that an artifact gets does not compile until it has a place here.
+        let Artifact {
+            id,
+            key,
+            state,
+            origin,
+            size,
+            recorded_at,
+            written_at,
+            sealed_at,
+            content_hash,
+            owner,
+            pins: _,
+            base: _,
+        } = artifact;
+        Self {
+            item,
+            id: *id,
+            key: Cow::Borrowed(key),
+            origin: Some(*origin),
+            state: *state,
+            bytes: size.map(|size| size.bytes.0),
+            files: size.map(|size| size.files),
+            recorded_at: *recorded_at,
+            written_at: *written_at,
+            sealed_at: *sealed_at,
+            content_hash: *content_hash,
+            owner: *owner,
+        }
+    }
+
     /// The row as it was.
     pub(crate) fn artifact(&self, catalog: &Catalog) -> Artifact {
         let size = self.bytes.zip(self.files);
         Artifact {
-            id: ArtifactId(self.id),
-            key: self.key.clone(),
+            id: self.id,
+            key: self.key.clone().into_owned(),
             state: self.state,
             origin: self.origin.unwrap_or(Origin::Recorded),
             size: size.map(|(bytes, files)| Size {
@@ -163,20 +179,9 @@ pub(super) fn text(
     reason: Option<&str>,
 ) -> Result<Vec<u8>, Error> {
     let rows = checked.iter().flat_map(|checked| {
-        checked.planned.artifacts.iter().map(|artifact| Row {
-            item: checked.item.as_ref().map(|item| item.item),
-            id: artifact.id.0,
-            key: &artifact.key,
-            origin: artifact.origin,
-            state: artifact.state,
-            bytes: artifact.size.map(|size| size.bytes.0),
-            files: artifact.size.map(|size| size.files),
-            recorded_at: artifact.recorded_at,
-            written_at: artifact.written_at,
-            sealed_at: artifact.sealed_at,
-            content_hash: artifact.content_hash,
-            owner: artifact.owner,
-        })
+        let item = checked.item.as_ref().map(|item| item.item);
+        let artifacts = checked.planned.artifacts.iter();
+        artifacts.map(move |artifact| Row::new(item, artifact))
     });
     let manifest = Manifest {
         version: 1,
@@ -193,4 +198,33 @@ pub(super) fn text(
     serde_json::to_vec(&manifest).map_err(|error| Error::Internal {
         detail: error.to_string(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As the first version that wrote content hashes wrote it.
+    const ROW: &str = concat!(
+        r#"{"item":0,"id":7,"kind":"prediction","run":"r","iteration":1000,"dataset":"d","#,
+        r#""origin":"scanned","state":"present","bytes":12,"files":3,"#,
+        r#""recorded_at":"2026-11-22T16:30:00.000Z","written_at":"2026-11-22T16:31:00.000Z","#,
+        r#""sealed_at":null,"content_hash":null,"owner":1000}"#
+    );
+
+    #[test]
+    fn a_row_is_written_as_it_is_read_byte_by_byte() {
+        let row: Row<'_> = serde_json::from_str(ROW).unwrap();
+        assert_eq!(serde_json::to_string(&row).unwrap(), ROW);
+    }
+
+    #[test]
+    fn a_row_of_an_older_manifest_lacks_what_was_not_there_yet() {
+        let older = ROW
+            .replace(r#""origin":"scanned","#, "")
+            .replace(r#","content_hash":null,"owner":1000"#, "");
+        let row: Row<'_> = serde_json::from_str(&older).unwrap();
+        assert!(row.origin.is_none() && row.content_hash.is_none() && row.owner.is_none());
+        assert_eq!(row.id, ArtifactId(7));
+    }
 }
