@@ -72,6 +72,14 @@ pub enum Error {
         /// The mount point.
         path: PathBuf,
     },
+    /// Another registry lies in what was to be removed, or around it below the base directory.
+    #[error("{} belongs to another registry, in {}", .path.display(), .registry.display())]
+    InnerRegistry {
+        /// What was to be removed.
+        path: PathBuf,
+        /// Base directory of the other registry.
+        registry: PathBuf,
+    },
     /// No removal has this id.
     #[error("there is no removal {id}")]
     NoRemoval {
@@ -174,7 +182,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 99] = [
+    pub const CODES: [&'static str; 100] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -253,6 +261,7 @@ impl Error {
         "nothing-written",
         "nested-artifact",
         "mount-point",
+        "inner-registry",
         "no-removal",
         "not-restorable",
         "not-in-trash",
@@ -290,6 +299,7 @@ impl Error {
             Self::NothingWritten { .. } => "nothing-written",
             Self::Nested { .. } => "nested-artifact",
             Self::MountPoint { .. } => "mount-point",
+            Self::InnerRegistry { .. } => "inner-registry",
             Self::NoRemoval { .. } => "no-removal",
             Self::NotRestorable { .. } => "not-restorable",
             Self::NotInTrash { .. } => "not-in-trash",
@@ -326,6 +336,7 @@ impl Error {
             | Self::NothingWritten { path }
             | Self::Nested { outer: path, .. }
             | Self::MountPoint { path }
+            | Self::InnerRegistry { path, .. }
             | Self::Occupied { path }
             | Self::NoFolder { base: path }
             | Self::Pinned { path, .. }
@@ -395,6 +406,7 @@ impl Error {
             "nothing-written" => Hint::WriteFirst,
             "nested-artifact" => Hint::SelectBoth,
             "mount-point" => Hint::Unmount,
+            "inner-registry" => Hint::UseInnerRegistry,
             "changed-meanwhile" => Hint::LookAgain,
             "trash-untrusted" => Hint::MoveByHand,
             "pinned" => Hint::Unpin,

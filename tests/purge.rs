@@ -61,6 +61,8 @@ fn child_entry() {
         "stuck" => owners::remove_stuck(&base, argument),
         "make" => owners::make_group_array(&base, argument),
         "remove" => owners::remove_group_array(&base, argument),
+        "make-some" => owners::make_some(&base, argument),
+        "remove-some" => owners::remove_some(&base),
         other => panic!("no action {other}"),
     }
 }

@@ -110,6 +110,9 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::WriteFirst => "write the array first",
         Hint::SelectBoth => "select both, or move one of them elsewhere",
         Hint::Unmount => "unmount it first",
+        Hint::UseInnerRegistry => {
+            "remove it with that registry: dalsegno --base DIR rm …, DIR being its base directory"
+        }
         Hint::LookAgain => "check it and repeat the command; nothing was done",
         Hint::MoveByHand => {
             "ask the user who put it there to do this, or check what it holds and move it by hand"

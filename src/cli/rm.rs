@@ -10,7 +10,9 @@ use super::prompt::confirm;
 use super::removal::{TrashFlags, destination, report_purge, warn_no_backup, warn_skipped};
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::subjects::Subjects;
+use crate::model::artifact::Artifact;
 use crate::model::removal::TrashKeep;
+use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::registry::Registry;
 
@@ -19,7 +21,7 @@ const MOST_NAMES: usize = 10;
 
 /// Remove artifacts: row and data together, or neither
 ///
-/// Asks first, with counts, bytes and files; without a terminal, --yes is required. After a crash
+/// Looks on disk, then asks, with counts, bytes and files; without a terminal, --yes is required. After a crash
 /// at any moment, an artifact is either whole or gone. A container that is given by path or by
 /// --kind is removed with everything in it. With --trash, `dalsegno restore` brings everything
 /// back. Exit code 3 if something was skipped or could not be unlinked.
@@ -36,6 +38,9 @@ pub(super) struct Rm {
     /// Reason of the removal, kept in the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
+    /// Do not count the bytes and files that were not counted yet, which walks those arrays
+    #[arg(long)]
+    no_count: bool,
     /// Skip what cannot be removed, instead of removing nothing
     #[arg(long)]
     keep_going: bool,
@@ -105,16 +110,13 @@ struct PlanDocument<'a> {
 }
 
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
-    // A dry run also works on a read-only mount, and waits for no writer.
+    // A dry run also works on a read-only mount.
     let registry = if command.dry_run {
-        context.open_read_only()?
+        context.open_to_refresh(true)?
     } else {
         context.open()?
     };
-    let chosen = command
-        .subjects
-        .to_remove(context, &registry, "rm", "remove")?;
-    let plan = registry.plan_removal(chosen)?;
+    let plan = plan(context, command, &registry)?;
     let format = context.format(command.output);
     if plan.items.is_empty() {
         context.say("no artifact matches; nothing was removed");
@@ -131,6 +133,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         force_pinned: command.force_pinned,
         ignore_best_links: command.ignore_best_links,
         unchanged: false,
+        keep_parents: false,
     };
     if command.dry_run {
         let bound = registry.protected(&plan, &options)?;
@@ -149,6 +152,27 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     } else {
         Err(Failure::Partly)
     }
+}
+
+/// Plans the removal by what is on disk now: straight after a training no row knows its data.
+fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalPlan, Failure> {
+    let choose = || {
+        command
+            .subjects
+            .to_remove(context, registry, "rm", "remove")
+            .and_then(|chosen| Ok(registry.plan_removal(chosen)?))
+    };
+    let plan = choose()?;
+    let artifacts: Vec<Artifact> = plan.artifacts().cloned().collect();
+    let monitor = context.monitor();
+    let options = RefreshOptions::new().measure(!command.no_count);
+    let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
+    drop(monitor);
+    context.findings(&seen.findings);
+    if seen.changed == 0 {
+        return Ok(plan);
+    }
+    choose()
 }
 
 fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> PlanDocument<'a> {

@@ -101,6 +101,8 @@ hints! {
     SelectBoth = "select-both",
     /// Unmount the file system.
     Unmount = "unmount",
+    /// Remove it with the registry that it belongs to.
+    UseInnerRegistry = "use-inner-registry",
     /// Look at the data and repeat the call.
     LookAgain = "look-again",
     /// Ask the owner of the data, or look at it and move it by hand.

@@ -319,8 +319,9 @@ pub(crate) fn purge_due(
     // folders to remove.
     if let Some(items) = items_of(base, id)?
         && items.claim.is_own()
+        && !items.keep_parents
     {
-        remove::drop_empty(catalog, base, &items.items, monitor);
+        remove::drop_empty(base, &items.items, monitor);
     }
     let report = remove::purge_if(&purging, id, |open| is_due(open, now))?;
     Ok(report.is_some_and(|report| report.is_done))

@@ -161,6 +161,10 @@ pub(crate) fn refresh(
     monitor: &dyn Monitor,
 ) -> Result<RefreshReport, Error> {
     let mut report = RefreshReport::default();
+    let how = How {
+        measure: options.measure,
+        marks_missing: true,
+    };
     let mut batch: Vec<Artifact> = Vec::new();
     let selected = if options.all || options.measure || options.sealed {
         Selected::All
@@ -179,37 +183,89 @@ pub(crate) fn refresh(
             batch.push(artifact);
         }
         if batch.len() >= BATCH {
-            look_at(
-                catalog,
-                base,
-                &mut batch,
-                options.measure,
-                now,
-                monitor,
-                &mut report,
-            )?;
+            look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
         }
         Ok::<_, Error>(ControlFlow::Continue(()))
     })?;
-    look_at(
-        catalog,
-        base,
-        &mut batch,
-        options.measure,
-        now,
-        monitor,
-        &mut report,
-    )?;
+    look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     monitor.end();
     report.findings.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(report)
+}
+
+/// Looks for the data of these artifacts, whatever their rows say, and counts those that were not
+/// counted yet if the options ask for it. Rows whose data is gone stay as they are.
+///
+/// # Errors
+/// As [`refresh`].
+pub(crate) fn refresh_artifacts(
+    catalog: &Catalog,
+    base: &Base,
+    artifacts: &[Artifact],
+    options: RefreshOptions,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<RefreshReport, Error> {
+    let mut report = RefreshReport::default();
+    // A removal reports which of them had no data left, by their rows.
+    let how = |measure| How {
+        measure,
+        marks_missing: false,
+    };
+    monitor.begin(Phase::Refresh, Some(artifacts.len() as u64));
+    for batch in artifacts.chunks(BATCH) {
+        let mut batch = batch.to_vec();
+        look_at(
+            catalog,
+            base,
+            &mut batch,
+            how(false),
+            now,
+            monitor,
+            &mut report,
+        )?;
+    }
+    monitor.end();
+    if !options.measure {
+        return Ok(report);
+    }
+    let mut uncounted = Vec::new();
+    for artifact in artifacts {
+        let row = catalog.by_id(artifact.id)?;
+        uncounted.extend(row.filter(|row| {
+            row.state == State::Present && row.size.is_none() && !row.key.kind().is_container()
+        }));
+    }
+    monitor.begin(Phase::Measure, Some(uncounted.len() as u64));
+    for batch in uncounted.chunks(BATCH) {
+        let mut batch = batch.to_vec();
+        look_at(
+            catalog,
+            base,
+            &mut batch,
+            how(true),
+            now,
+            monitor,
+            &mut report,
+        )?;
+    }
+    monitor.end();
+    Ok(report)
+}
+
+/// How a batch is looked at.
+#[derive(Clone, Copy)]
+struct How {
+    measure: bool,
+    /// Whether rows whose data is gone become missing.
+    marks_missing: bool,
 }
 
 fn look_at(
     catalog: &Catalog,
     base: &Base,
     batch: &mut Vec<Artifact>,
-    measure: bool,
+    how: How,
     now: Timestamp,
     monitor: &dyn Monitor,
     report: &mut RefreshReport,
@@ -222,7 +278,7 @@ fn look_at(
     let mut notes = Vec::with_capacity(batch.len());
     report.looked_at += batch.len() as u64;
     let options = WalkOptions {
-        measure,
+        measure: how.measure,
         ..WalkOptions::default()
     };
     store::look_at(base, options, monitor, looks, |event| {
@@ -238,14 +294,15 @@ fn look_at(
         }
         Ok::<_, Error>(())
     })?;
-    notes.retain(|note| note.seen.is_some() || note.state != State::Reserved);
+    notes
+        .retain(|note| note.seen.is_some() || (how.marks_missing && note.state != State::Reserved));
     let operation = NewOperation::new(Action::Refresh, now);
     let Observed {
         changed,
         contradicted,
     } = catalog.observe(operation, &notes)?;
     report.changed += changed;
-    let again = look_again(catalog, base, operation, &contradicted, measure)?;
+    let again = look_again(catalog, base, operation, &contradicted, how.measure)?;
     report.changed += again.changed;
     report.findings.extend(again.findings);
     batch.clear();

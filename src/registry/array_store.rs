@@ -75,7 +75,8 @@ pub trait ArrayStore {
 
     /// Removes an array: its row and its data.
     ///
-    /// Removes the row even if the data is already gone, as DaCapo does. Unlike DaCapo, refuses an
+    /// Removes the row even if the data is already gone, and leaves the folders above it, even if
+    /// they are empty now: both as DaCapo does. Unlike DaCapo, refuses an
     /// array that the registry has no row for, that is outside the base directory, or that is
     /// reached through a symbolic link.
     ///

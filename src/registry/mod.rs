@@ -360,6 +360,25 @@ impl Registry {
         refresh::refresh(&self.catalog, &self.base, filter, options, now, monitor)
     }
 
+    /// Looks on disk for the data of these artifacts, whatever their rows say; counts those that were
+    /// not counted yet if the options say `measure`. Rows whose data is gone stay as they are. Does
+    /// nothing if the registry is read-only.
+    ///
+    /// # Errors
+    /// As [`Registry::refresh`].
+    pub fn refresh_artifacts(
+        &self,
+        artifacts: &[Artifact],
+        options: RefreshOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<RefreshReport> {
+        if self.is_read_only() {
+            return Ok(RefreshReport::default());
+        }
+        let now = self.clock.now();
+        refresh::refresh_artifacts(&self.catalog, &self.base, artifacts, options, now, monitor)
+    }
+
     /// Refreshes and measures what a question needs before it is answered. Does nothing if the
     /// registry is read-only.
     ///

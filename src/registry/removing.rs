@@ -61,7 +61,13 @@ impl Registry {
     /// # Errors
     /// [`Error`](crate::Error) if something that the decision depends on cannot be read.
     pub fn plan_removal(&self, chosen: Vec<ArtifactToRemove>) -> Result<RemovalPlan> {
-        remove::plan(&self.catalog, &self.base, chosen, &Silent)
+        remove::plan(
+            &self.catalog,
+            &self.base,
+            remove::Containers::Selected,
+            chosen,
+            &Silent,
+        )
     }
 
     /// Returns the artifacts of a plan that a pin or a best link binds: carrying the plan out would
@@ -128,7 +134,13 @@ impl Registry {
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
-        let plan = remove::plan(&self.catalog, &self.base, chosen, monitor)?;
+        let plan = remove::plan(
+            &self.catalog,
+            &self.base,
+            remove::Containers::Selected,
+            chosen,
+            monitor,
+        )?;
         self.remove_planned(&plan, options, monitor)
     }
 

@@ -3,6 +3,8 @@
 use super::{Registry, Target};
 use crate::error::Result;
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+use crate::model::progress::Silent;
+use crate::ops::remove::RemoveOptions;
 use crate::registry::array_store::ArrayStore;
 
 /// The keys of the calls of [`ArrayStore`].
@@ -119,6 +121,8 @@ impl ArrayStore for Registry {
 
     fn remove(&self, array_identifier: &LocalArrayIdentifier) -> Result<()> {
         let path = self.location_of(array_identifier)?.path();
-        self.remove_artifact(&Target::Path(path.into())).map(|_| ())
+        let options = RemoveOptions::default().keep_parents(true);
+        self.remove_target(&Target::Path(path.into()), &options, &Silent)
+            .map(|_| ())
     }
 }

@@ -167,6 +167,18 @@ impl StorageError {
         }
     }
 
+    /// Whether the permissions of this user are the cause.
+    pub(crate) fn is_permission(&self) -> bool {
+        let denied = std::io::ErrorKind::PermissionDenied;
+        matches!(self, Self::Io { source, .. } if source.kind() == denied)
+    }
+
+    /// The error of data that this user may not move; `why` is what stops the user.
+    pub(crate) fn not_movable(path: &Path, why: &'static str) -> Self {
+        let source = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why);
+        Self::io("moving", path, source)
+    }
+
     pub(crate) fn io(
         operation: &'static str,
         path: &Path,

@@ -27,7 +27,9 @@ pub use base::{AbsenceCheck, Base, base_path};
 pub use content::{Hashed, ReadError, hash};
 #[cfg(feature = "testing")]
 pub use dirs::WITHOUT_NOREPLACE;
-pub use dirs::{EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts_below};
+pub use dirs::{
+    EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts_below, require_movable,
+};
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};
 pub use error::StorageError;

@@ -40,7 +40,13 @@ fn a_run_goes_without_its_checkpoints_unless_their_kind_is_named() {
     registry
         .remove_many(&of_run(run, &[]), &options, &Silent)
         .unwrap();
-    assert!(!tree.join(run).join("validation.zarr").exists());
+    // The container stays, with nothing but its own files.
+    let container = fs::read_dir(tree.join(run).join("validation.zarr"));
+    assert!(
+        container
+            .unwrap()
+            .all(|entry| entry.unwrap().path().is_file())
+    );
     let left = registry.select(&of_run(run, &Kind::ALL)).unwrap();
     assert_eq!(left.len(), 2);
     for row in &left {
@@ -285,7 +291,10 @@ fn an_empty_run_that_is_called_like_a_checkpoint_stays() {
         .remove_target(&target(path), &options, &Silent)
         .unwrap();
     assert!(run.is_dir());
-    assert_eq!(fs::read_dir(run).unwrap().count(), 0);
+    assert_eq!(
+        fs::read_dir(run.join("validation.zarr")).unwrap().count(),
+        0
+    );
 }
 
 #[test]

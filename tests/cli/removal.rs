@@ -210,3 +210,31 @@ fn a_symbolic_link_is_refused_unless_it_is_left_out() {
     assert!(!world.base.join(OTHER).exists());
     assert_transcript!("rm_symlink", refused + &text);
 }
+
+/// Straight after a training no row knows its data: what rm says is what is on disk.
+#[test]
+fn rm_counts_what_a_training_has_just_written() {
+    let world = World::new();
+    world.transcript("init --quiet");
+    for iteration in [1, 2] {
+        let path = world.transcript(&format!(
+            "record prediction --run new --iteration {iteration} --dataset d"
+        ));
+        assert!(path.contains("prediction"));
+        let folder = world
+            .base
+            .join(format!("new/validation.zarr/{iteration}/d/prediction"));
+        std::fs::create_dir_all(folder.join("0")).unwrap();
+        std::fs::write(folder.join(".zarray"), "{}").unwrap();
+        std::fs::write(folder.join("0/0"), "a chunk").unwrap();
+    }
+    let text = world.transcript(
+        "rm --run new --dry-run --no-count
+        rm --run new --iteration 1 --dry-run
+        rm --run new --trash --yes
+        list --no-refresh
+        restore --run new
+        list --no-refresh",
+    );
+    assert_transcript!("rm_counts", text);
+}

@@ -132,7 +132,7 @@ fn disk_use_counts_the_trash() {
 fn what_is_in_the_trash_and_was_never_counted_is_unknown() {
     let world = World::scanned();
     let text = world.transcript(
-        "rm --run er --yes --trash --quiet
+        "rm --run er --yes --trash --quiet --no-count
         du --no-refresh --table
         trash list --table",
     );

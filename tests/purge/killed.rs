@@ -121,7 +121,7 @@ fn a_killed_purge_is_shown_and_the_next_open_finishes_it() {
         let ended = registry.removal(&removal.id).unwrap().unwrap();
         assert_eq!(ended.state, RemovalState::Purged);
         assert_nothing_left(&registry, &path);
-        assert_eq!(names(&folder.path().join("r")), [""; 0]);
+        assert_eq!(names(&folder.path().join("r/validation.zarr")), [""; 0]);
         drop(registry);
         assert_sound(&folder.path().join(".dalsegno/catalog.sqlite3"));
     }

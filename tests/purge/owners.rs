@@ -6,9 +6,10 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use dalsegno::Registry;
+use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::RemovalState;
+use dalsegno::{Registry, RemoveOptions};
 use rustix::fs::Mode;
 use rustix::process::umask;
 
@@ -184,4 +185,111 @@ fn an_array_that_its_owner_keeps_to_himself_is_refused_and_stays() {
         assert_eq!(names(&folder.path().join(TRASH)), [""; 0], "umask {mask}");
         assert!(tree(&array).len() >= 4);
     }
+}
+
+/// The arrays of a batch of which one or more cannot be moved.
+const SOME: [&str; 4] = [
+    "r/validation.zarr/1/a/prediction",
+    "r/validation.zarr/2/a/prediction",
+    "r/validation.zarr/3/a/prediction",
+    "q/validation.zarr/1/a/prediction",
+];
+
+/// In a child: four arrays for the group, and one thing that keeps others from the second.
+pub(crate) fn make_some(base: &Path, obstacle: &str) {
+    umask(Mode::from_raw_mode(0o002));
+    let registry = Registry::create(base).unwrap();
+    for path in SOME {
+        array(&registry, path);
+    }
+    let second = base.join(SOME[1]);
+    let above = second.parent().unwrap();
+    match obstacle {
+        "array" => set_mode(&second, 0o755),
+        "parent" => set_mode(above, 0o755),
+        "hidden" => set_mode(above, 0o700),
+        "sticky" => set_mode(above, 0o3777),
+        other => panic!("no obstacle {other}"),
+    }
+    say("made");
+}
+
+/// In a child that is another user: removes all of it, three times.
+pub(crate) fn remove_some(base: &Path) {
+    umask(Mode::from_raw_mode(0o002));
+    let registry = Registry::open(base).unwrap();
+    let all = Filter::default();
+    let refused = registry.remove_many(&all, &RemoveOptions::default(), &Silent);
+    let refused = refused.unwrap_err();
+    assert_eq!(names(&base.join(TRASH)), [""; 0], "nothing has moved");
+    for path in [SOME[0], SOME[2], SOME[3]] {
+        assert!(base.join(path).join(".zarray").exists(), "{path}");
+    }
+    assert_eq!(crate::count(&registry), 4);
+    let options = crate::kept().keep_going(true);
+    let report = registry.remove_many(&all, &options, &Silent).unwrap();
+    assert_eq!(report.moved, 3);
+    let [skipped] = &report.skipped[..] else {
+        panic!("{report:?}")
+    };
+    assert!(skipped.path.ends_with(SOME[1]), "{skipped:?}");
+    let reason = skipped.reason.to_lowercase();
+    assert!(
+        reason.contains("user") || reason.contains("permission"),
+        "{reason}"
+    );
+    assert_eq!(crate::count(&registry), 1);
+    say(&format!("{} {}", refused.code(), skipped.code));
+}
+
+#[test]
+fn what_another_user_keeps_is_skipped_and_named_and_the_rest_goes() {
+    if !is_root() {
+        crate::strace::left_out::left_out(
+            "it takes two users: a batch with an array of another owner",
+        );
+        return;
+    }
+    for obstacle in ["array", "parent", "hidden", "sticky"] {
+        let folder = folder_of(ONE, 0o2775);
+        let action = format!("make-some {obstacle}");
+        let Some(made) = run_as(ONE, command(&[], &action, folder.path())) else {
+            return;
+        };
+        assert_eq!(only(&made), "made");
+        let removed = run_as(OTHER, command(&[], "remove-some", folder.path())).unwrap();
+        assert_eq!(only(&removed), "storage-io storage-io", "{obstacle}");
+        assert!(folder.path().join(SOME[1]).join(".zarray").exists());
+    }
+}
+
+#[test]
+fn what_the_file_system_refuses_to_move_is_skipped_too() {
+    let immutable = |path: &Path, flag| {
+        let set = Command::new("chattr").arg(flag).arg(path).output();
+        set.is_ok_and(|set| set.status.success())
+    };
+    let (folder, registry) = crate::base();
+    for path in SOME {
+        array(&registry, path);
+    }
+    // Nobody may move it, root neither, and no permission says so.
+    let stuck = folder.path().join(SOME[1]);
+    if !is_root() || !immutable(&stuck, "+i") {
+        crate::strace::left_out::left_out("no file can be made immutable here");
+        return;
+    }
+    let all = Filter::default();
+    let refused = registry.remove_many(&all, &RemoveOptions::default(), &Silent);
+    let count = crate::count(&registry);
+    let options = RemoveOptions::default().keep_going(true);
+    let report = registry.remove_many(&all, &options, &Silent);
+    immutable(&stuck, "-i");
+    assert_eq!(refused.unwrap_err().code(), "storage-io");
+    assert_eq!(count, 4);
+    let report = report.unwrap();
+    assert_eq!((report.moved, report.skipped.len()), (3, 1));
+    assert!(stuck.join(".zarray").exists());
+    assert_eq!(crate::count(&registry), 1);
+    assert_eq!(names(&folder.path().join(TRASH)), [""; 0]);
 }

@@ -54,7 +54,7 @@ fn small_arrays_on_a_slow_disk_are_purged_by_many_threads() {
     let output = command(&calls, "all", folder.path()).output().unwrap();
     assert_eq!(answer(&output), [ARRAYS.to_string()]);
     let registry = Registry::open(folder.path()).unwrap();
-    assert_nothing_left(&registry, &folder.path().join("r/validation.zarr"));
+    assert_nothing_left(&registry, &folder.path().join("r/validation.zarr/1"));
 
     let calls = fs::read_to_string(&log).unwrap();
     let threads: BTreeSet<&str> = calls

@@ -57,14 +57,28 @@ fn plan_run(registry: &dalsegno::Registry) -> RemovalPlan {
 }
 
 #[test]
-fn a_container_with_nothing_but_its_arrays_and_group_metadata_goes_by_one_rename() {
+fn a_container_that_was_not_selected_stays_with_its_group_metadata() {
     let (folder, registry) = run();
     let plan = plan_run(&registry);
+    assert_eq!(items(&plan), [TWO, ONE, THREE]);
+    let report = remove_run(&registry);
+    assert_eq!((report.moved, report.artifacts.len()), (3, 3));
+    let container = folder.path().join(CONTAINER);
+    assert!(container.join("1/a/.zattrs").exists() && container.join("2/zarr.json").exists());
+    assert!(!container.join("1/a/output").exists() && !container.join("2/b").exists());
+    assert_eq!(paths(&registry), [""; 0]);
+}
+
+#[test]
+fn a_selected_container_with_nothing_but_its_arrays_and_group_metadata_goes_by_one_rename() {
+    let (folder, registry) = run();
+    registry.record(&key(CONTAINER)).unwrap();
+    let plan = plan_run(&registry);
     assert_eq!(items(&plan), [CONTAINER]);
-    assert_eq!((plan.stays.len(), plan.artifacts().count()), (0, 3));
+    assert_eq!((plan.stays.len(), plan.artifacts().count()), (0, 4));
     assert!(plan.items[0].is_container && plan.items[0].unknown.is_empty());
     let report = remove_run(&registry);
-    assert_eq!((report.moved, report.artifacts.len()), (1, 3));
+    assert_eq!((report.moved, report.artifacts.len()), (1, 4));
     assert_eq!(report.total.files, 6);
     assert!(!folder.path().join(CONTAINER).exists());
     assert!(folder.path().join("r").is_dir(), "the run's folder stays");
@@ -197,13 +211,14 @@ fn a_container_that_was_named_takes_everything_and_the_plan_names_what_is_unknow
 #[test]
 fn an_array_that_comes_into_a_container_after_the_plan_is_not_taken() {
     let (folder, registry) = run();
+    registry.record(&key(CONTAINER)).unwrap();
     let plan = plan_run(&registry);
     write(folder.path(), "r/validation.zarr/7/late/prediction");
     let before = tree(&folder.path().join("r"));
     let result = registry.remove_planned(&plan, &RemoveOptions::default(), &Silent);
     assert_eq!(code(result), "changed-meanwhile");
     assert_eq!(tree(&folder.path().join("r")), before);
-    assert_eq!(paths(&registry).len(), 3);
+    assert_eq!(paths(&registry).len(), 4);
     assert!(is_trash_empty(folder.path()));
     // And one that was recorded as well.
     registry
@@ -229,8 +244,12 @@ fn folders_left_empty_go_and_others_stay() {
     registry
         .remove_artifact(&target("r/validation.zarr/2/c/prediction"))
         .unwrap();
-    assert!(!at("") && folder.path().join("r").is_dir());
-    assert_eq!(fs::read_dir(folder.path().join("r")).unwrap().count(), 0);
+    // The container was not named: it stays, with its own metadata.
+    assert!(!at("2") && at(".zgroup"));
+    registry
+        .remove_target(&target(CONTAINER), &RemoveOptions::default(), &Silent)
+        .unwrap_err();
+    assert!(at(".zgroup"), "nothing is recorded in it");
 }
 
 #[test]
@@ -374,4 +393,100 @@ fn a_recorded_container_stays_with_what_stays_in_it() {
     fs::remove_file(&stranger).unwrap();
     assert_eq!(remove_run(&registry).moved, 1);
     assert_eq!(paths(&registry), [""; 0]);
+}
+
+#[test]
+fn the_array_store_leaves_the_folders_above_as_dacapo_does() {
+    use dalsegno::{ArrayStore, LocalArrayIdentifier};
+    let (folder, registry) = base();
+    for keeps in [false, true] {
+        fs::write(
+            folder.path().join(".dalsegno/config.toml"),
+            if keeps {
+                "[trash]\nkeep = \"1h\"\n"
+            } else {
+                ""
+            },
+        )
+        .unwrap();
+        let registry = crate::open_at(folder.path(), crate::NOW);
+        let identifier = array(&registry, ONE).identifier().unwrap();
+        let LocalArrayIdentifier { .. } = &identifier;
+        registry.remove(&identifier).unwrap();
+        let above = folder.path().join("r/validation.zarr/1/a");
+        assert!(above.is_dir() && !folder.path().join(ONE).exists());
+        drop(registry);
+        // Nor when the time of the trash is over.
+        let later = dalsegno::model::clock::Timestamp(crate::NOW.0 + 7_200_000);
+        crate::open_at(folder.path(), later);
+        assert!(is_trash_empty(folder.path()) && above.is_dir(), "{keeps}");
+    }
+    drop(registry);
+}
+
+#[test]
+fn what_belongs_to_an_inner_registry_is_left_alone() {
+    let (folder, registry) = base();
+    for path in [
+        ONE,
+        "r/inner/validation.zarr/1/a/prediction",
+        "q/validation.zarr/1/a/prediction",
+    ] {
+        array(&registry, path);
+    }
+    let inner = folder.path().join("r/inner");
+    dalsegno::Registry::create(&inner).unwrap();
+    let before = tree(&inner);
+    // By the array in it, by its container, and in a batch.
+    for path in [
+        "r/inner/validation.zarr/1/a/prediction",
+        "r/inner/validation.zarr",
+    ] {
+        let error = registry.remove_artifact(&target(path)).unwrap_err();
+        assert_eq!(error.code(), "inner-registry", "{path}");
+        assert!(
+            error.to_string().contains(inner.to_str().unwrap()),
+            "{error}"
+        );
+    }
+    let options = RemoveOptions::default();
+    let result = registry.remove_many(&of_run("r*"), &options, &Silent);
+    assert_eq!(code(result), "inner-registry");
+    let report = registry
+        .remove_many(&of_run("r*"), &options.keep_going(true), &Silent)
+        .unwrap();
+    assert_eq!((report.moved, report.skipped.len()), (1, 1));
+    assert_eq!(report.skipped[0].code, "inner-registry");
+    assert!(tree(&inner) == before);
+    // A scan does not look into it, and says so.
+    let report = registry
+        .scan(dalsegno::ScanOptions::default(), &Silent)
+        .unwrap();
+    assert_eq!(report.arrays, 1);
+    let found: Vec<_> = report
+        .findings
+        .iter()
+        .map(|found| (found.class.as_str(), found.path.as_str()))
+        .collect();
+    assert_eq!(found, [("inner-registry", "r/inner")]);
+}
+
+#[test]
+fn a_container_that_holds_a_registry_is_refused() {
+    let (folder, registry) = run();
+    registry.record(&key(CONTAINER)).unwrap();
+    let inner = folder.path().join(CONTAINER).join("1/inner");
+    fs::create_dir_all(&inner).unwrap();
+    dalsegno::Registry::create(&inner).unwrap();
+    let before = tree(&folder.path().join("r"));
+    let error = registry.remove_artifact(&target(CONTAINER)).unwrap_err();
+    assert_eq!(error.code(), "inner-registry");
+    assert!(
+        error.to_string().contains(inner.to_str().unwrap()),
+        "{error}"
+    );
+    assert!(tree(&folder.path().join("r")) == before);
+    // The arrays beside it go; the container stays with it.
+    assert_eq!(remove_run(&registry).moved, 3);
+    assert!(inner.join(".dalsegno").is_dir());
 }

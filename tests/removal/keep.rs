@@ -168,11 +168,11 @@ fn the_manifest_tells_without_the_catalog_what_was_removed() {
     assert_eq!(manifest["reason"], "no longer needed");
     assert_eq!(manifest["pid"], std::process::id());
     let item = &manifest["items"][0];
-    assert_eq!(item["path"], "r/validation.zarr");
+    assert_eq!(item["path"], ARRAY);
     let row = &manifest["artifacts"][0];
     assert_eq!(row["id"], sealed.id.0);
     assert_eq!((&row["item"], &row["files"]), (&0.into(), &2.into()));
-    assert!(path.join("0/1/a/prediction/0/0/0").exists());
+    assert!(path.join("0/0/0/0").exists());
 }
 
 #[test]

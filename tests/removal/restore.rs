@@ -263,7 +263,7 @@ fn parents_that_are_gone_are_made_again_and_links_are_not_followed() {
     let (folder, registry) = base();
     array(&registry, ONE);
     let id = remove(&registry, ONE);
-    fs::remove_dir(folder.path().join("r")).unwrap();
+    fs::remove_dir_all(folder.path().join("r")).unwrap();
     let elsewhere = folder.path().join("elsewhere");
     fs::create_dir(&elsewhere).unwrap();
     std::os::unix::fs::symlink("elsewhere", folder.path().join("r")).unwrap();
@@ -291,6 +291,7 @@ fn a_restore_that_was_cut_off_is_undone_whatever_number_the_device_has_now() {
     let place = folder.path().join(item["path"].as_str().unwrap());
     let note = serde_json::json!({ "items": [item] }).to_string();
     fs::write(removal.join("restoring.json"), note).unwrap();
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
     fs::rename(removal.join("0"), &place).unwrap();
 
     let registry = crate::open_at(folder.path(), crate::NOW);

@@ -76,6 +76,7 @@ WORDS: dict[str, str] = {
     "write-first": "write the array first",
     "select-both": "select both, or move one of them elsewhere",
     "unmount": "unmount it first",
+    "use-inner-registry": "remove it with Registry.open of that base directory",
     "look-again": "repeat the call; nothing was changed",
     "move-by-hand": "ask the user who put it there to do this, or check what it holds and move it "
     "by hand",

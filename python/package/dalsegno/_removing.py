@@ -32,6 +32,7 @@ class Removing(Asking, Noting):
         keep_going: bool = False,
         force_pinned: bool = False,
         ignore_best_links: bool = False,
+        keep_parents: bool = False,
         progress: Wanted = None,
         **selection: Unpack[Selection],
     ) -> Removed:
@@ -46,6 +47,7 @@ class Removing(Asking, Noting):
             keep_going: Leave out what cannot be removed, rather than removing nothing.
             force_pinned: Remove also what a pin or a best link binds.
             ignore_best_links: Remove also what a best link of DaCapo binds.
+            keep_parents: Leave the folders that are empty then, as DaCapo does.
 
         Raises:
             NotRecordedError: A target is not recorded.
@@ -62,6 +64,7 @@ class Removing(Asking, Noting):
             "keep_going": keep_going,
             "force_pinned": force_pinned,
             "ignore_best_links": ignore_best_links,
+            "keep_parents": keep_parents,
         }
         chosen = None if targets is None else _targets.targets(targets)
         wanted = arguments.selection(selection) if targets is None else None

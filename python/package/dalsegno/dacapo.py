@@ -203,7 +203,8 @@ class ArrayStore:
     def remove(self, array_identifier: Any) -> None:
         """Remove an array: row and data.
 
-        As in DaCapo, what is not there is a warning in the log, and so is what is no folder. Unlike
+        As in DaCapo, what is not there is a warning in the log, and so is what is no folder. The
+        folders above the array stay, even if they are empty, as in DaCapo. Unlike
         DaCapo, what is no array, lies outside the base directory or is reached through a symbolic
         link is refused, and nothing is deleted.
 
@@ -219,7 +220,7 @@ class ArrayStore:
         if Path(os.fspath(container)).suffix not in (".zarr", ".n5"):
             raise LayoutNoContainerError(f"{container} is no container of arrays", path=path)
         try:
-            removed = self.registry.remove(array_identifier)
+            removed = self.registry.remove(array_identifier, keep_parents=True)
         except NotRecordedError:
             if not path.exists():
                 logger.warning("%s, but it doesn't exist.", asked)
@@ -233,7 +234,7 @@ class ArrayStore:
             if Path(os.path.realpath(path)) != base.resolve() / path.relative_to(base):
                 raise SymlinkError(f"{path} is or lies below a symbolic link", path=path) from None
             self.registry.record_identifier(array_identifier)
-            removed = self.registry.remove(array_identifier)
+            removed = self.registry.remove(array_identifier, keep_parents=True)
         except NotAFolderError:
             logger.warning("%s, but it is not a directory. Will not delete.", asked)
             return

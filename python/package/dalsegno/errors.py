@@ -472,6 +472,12 @@ class MountPointError(Error, OSError):
     code = "mount-point"
 
 
+class InnerRegistryError(Error):
+    """Another registry lies in what was to be removed, or around it."""
+
+    code = "inner-registry"
+
+
 class NoRemovalError(Error, LookupError):
     """There is no such removal."""
 

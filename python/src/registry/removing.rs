@@ -22,6 +22,7 @@ struct Removing {
     keep_going: bool,
     force_pinned: bool,
     ignore_best_links: bool,
+    keep_parents: bool,
 }
 
 /// The fields of an outcome, with its artifacts as objects.
@@ -50,7 +51,8 @@ impl PyRegistry {
                 .keep(ask::keep(how.keep)?)
                 .keep_going(how.keep_going)
                 .force_pinned(how.force_pinned)
-                .ignore_best_links(how.ignore_best_links);
+                .ignore_best_links(how.ignore_best_links)
+                .keep_parents(how.keep_parents);
             options.reason = how.reason;
             let filter = selection.map(Selection::filter).transpose()?;
             let targets = targets.unwrap_or_default();

@@ -46,6 +46,7 @@ impl GcOptions {
             force_pinned: false,
             ignore_best_links: plan.ignore_best_links,
             unchanged: true,
+            keep_parents: false,
         }
     }
 }
@@ -146,9 +147,21 @@ pub(crate) fn apply(
             now: clock.now(),
             ..*on
         };
-        let mut removal = remove::plan(on.catalog, on.base, chosen.clone(), on.monitor)?;
+        let mut removal = remove::plan(
+            on.catalog,
+            on.base,
+            remove::Containers::Emptied,
+            chosen.clone(),
+            on.monitor,
+        )?;
         if leave_occupied(on.base, &removal, &mut chosen, &mut report.skipped) {
-            removal = remove::plan(on.catalog, on.base, chosen, on.monitor)?;
+            removal = remove::plan(
+                on.catalog,
+                on.base,
+                remove::Containers::Emptied,
+                chosen,
+                on.monitor,
+            )?;
         }
         report.add(remove::remove_backed_up(&on, &removal, &removing)?);
         each(&report);

@@ -1,6 +1,7 @@
 //! The batches that a plan is carried out in.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 
 use super::file::PlanFile;
 use crate::catalog::Catalog;
@@ -9,7 +10,7 @@ use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::key::Kind;
 use crate::model::layout;
 use crate::ops::remove::{ArtifactToRemove, Protection, RemovalPlan, RemoveOptions, Skipped};
-use crate::store::Base;
+use crate::store::{Base, StorageError};
 
 /// Artifacts of one removal, unless a container goes whole.
 const BATCH: usize = 1000;
@@ -123,6 +124,12 @@ pub(super) fn leave_occupied(
         let Some(stranger) = stranger.filter(|_| chosen.artifact.key.kind().is_container()) else {
             return true;
         };
+        if stranger == Path::new(&path) {
+            let why = "this user may not read all that is in it";
+            let error = StorageError::not_movable(&chosen.artifact.path(), why);
+            skipped.push(Skipped::new(chosen.artifact.path(), &error.into()));
+            return false;
+        }
         let error = Error::Nested {
             outer: chosen.artifact.path(),
             inner: base.path().join(stranger),

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::context::Checked;
 use super::path::checked_location;
+use super::report::RemoveOptions;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::actor::Actor;
@@ -29,6 +30,9 @@ struct Manifest<'a> {
     #[serde(flatten)]
     actor: &'a Actor,
     reason: Option<&'a str>,
+    /// Whether folders that are empty now stay.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    keep_parents: bool,
     items: Vec<&'a TrashItem>,
     artifacts: Vec<Row<'a>>,
 }
@@ -176,7 +180,7 @@ pub(super) fn text(
     actor: &Actor,
     id: &RemovalId,
     checked: &[Checked<'_>],
-    reason: Option<&str>,
+    options: &RemoveOptions,
 ) -> Result<Vec<u8>, Error> {
     let rows = checked.iter().flat_map(|checked| {
         let item = checked.item.as_ref().map(|item| item.item);
@@ -188,7 +192,8 @@ pub(super) fn text(
         removal: id,
         removed_at,
         actor,
-        reason,
+        reason: options.reason.as_deref(),
+        keep_parents: options.keep_parents,
         items: checked
             .iter()
             .filter_map(|checked| checked.item.as_ref())

@@ -14,7 +14,7 @@
 //! 5  rename each folder to trash/<removal>/<number>; sync that folder, then every folder that
 //!    something was taken from (one sync a folder; above some sixty, one for the file system)
 //! 6  COMMIT, synced
-//! 7  remove folders that are empty now; rename the manifest to purging.json; unlink
+//! 7  remove folders in containers that are empty now; rename the manifest to purging.json; unlink
 //!    trash/<removal>, outside any transaction and in parallel; mark the removal as purged
 //! ```
 //! A rename takes microseconds and unlinking minutes, so no lock is held while unlinking, and an
@@ -38,9 +38,14 @@
 //! So is a removal that is cancelled before everything has moved: the monitor is asked before each
 //! item is checked, recorded and moved. Unlinking that is cancelled is left to the next purge.
 //!
+//! # What may not be moved
+//! Before anything moves, each item is asked for: whether this user may move it, and whether it
+//! belongs to another registry. What the file system refuses nevertheless is found by the renames of
+//! one round; with `keep_going` everything is put back and the removal begins again without it.
+//!
 //! # Containers
-//! A container goes by one rename if everything in it belongs to the removal or is zarr's own group
-//! metadata. This is checked twice: once to plan, and once when the container is in the trash,
+//! A container that was selected goes by one rename if everything in it belongs to the removal or is
+//! zarr's own group metadata; so does one that a policy empties. Others stay. This is checked twice: once to plan, and once when the container is in the trash,
 //! where no process can add to it by its path. If the second check differs, everything is put back.
 //! A container that was named itself also takes files that the registry does not know.
 //!
@@ -74,8 +79,8 @@ mod transaction;
 pub(crate) use carry_out::{back_up_first, carry_out, protected, remove_backed_up};
 pub(crate) use context::{Removing, cancelled};
 pub(crate) use path::checked_location;
-pub(crate) use plan::plan;
 pub use plan::{ArtifactToRemove, PlannedItem, RemovalPlan};
+pub(crate) use plan::{Containers, plan};
 pub(crate) use protection::Protection;
 pub(crate) use purge::{Purging, drop_empty, purge_if};
 pub use report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};

@@ -11,7 +11,7 @@ use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::layout;
 use crate::model::progress::Monitor;
 use crate::model::size::Total;
-use crate::store::{self, Base, EntryType};
+use crate::store::{self, Base, ContainerListing, EntryType};
 
 /// An artifact that was chosen for removal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,17 @@ impl ArtifactToRemove {
     }
 }
 
+/// Which containers a removal takes as a whole, if all that is in them goes. One that was named
+/// itself goes whatever is in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Containers {
+    /// Those that were selected. Others stay with their group metadata: a training may be about to
+    /// write into them.
+    Selected,
+    /// All: what a policy empties is not written any more.
+    Emptied,
+}
+
 /// A folder, or the file of a checkpoint, that a removal moves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -62,6 +73,19 @@ pub struct PlannedItem {
     /// Artifacts that are present by their rows and have no data in it.
     #[serde(skip)]
     pub(super) missing: Vec<ArtifactId>,
+    /// Why its contents could not be listed.
+    #[serde(skip)]
+    pub(super) obstacle: Option<Obstacle>,
+}
+
+/// Why a container that was named cannot go. Found by the plan, refused when it is carried out, so
+/// that the rest can go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Obstacle {
+    /// Something in it may not be read by this user.
+    Unreadable,
+    /// Another registry is in it, at this path relative to the container.
+    Registry(PathBuf),
 }
 
 impl PlannedItem {
@@ -113,6 +137,7 @@ impl RemovalPlan {
 pub(crate) fn plan(
     catalog: &Catalog,
     base: &Base,
+    takes: Containers,
     chosen: Vec<ArtifactToRemove>,
     monitor: &dyn Monitor,
 ) -> Result<RemovalPlan, Error> {
@@ -140,7 +165,7 @@ pub(crate) fn plan(
         );
     }
     for (container, group) in containers {
-        plan_container((catalog, base, monitor), container, group, &mut plan)?;
+        plan_container((catalog, base, monitor), takes, container, group, &mut plan)?;
     }
     plan.items = fold(plan.items);
     Ok(plan)
@@ -148,6 +173,7 @@ pub(crate) fn plan(
 
 fn plan_container(
     (catalog, base, monitor): (&Catalog, &Base, &dyn Monitor),
+    takes: Containers,
     container: String,
     group: BTreeMap<String, ArtifactToRemove>,
     plan: &mut RemovalPlan,
@@ -156,7 +182,16 @@ fn plan_container(
     let named = group.values().any(|chosen| chosen.whole_container);
     if named {
         let artifacts = catalog.in_container(&container)?;
-        let contents = store::list_container(base, path, monitor)?;
+        let (contents, mut obstacle) = match store::list_container(base, path, monitor) {
+            Ok(contents) => (contents, None),
+            Err(error) if error.is_permission() => {
+                (ContainerListing::default(), Some(Obstacle::Unreadable))
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if let Some(registry) = contents.registries.first() {
+            obstacle = Some(Obstacle::Registry(registry.clone()));
+        }
         let unknown = unknown(&container, &contents, &artifacts);
         let missing = missing(&container, &contents, &artifacts);
         plan.items.push(PlannedItem {
@@ -167,16 +202,23 @@ fn plan_container(
             form: EntryType::Folder,
             by_name: true,
             missing,
+            obstacle,
         });
         return Ok(());
     }
     let is_all = catalog.count_in_container(&container, group.len() + 1)? == group.len();
     let artifacts: Vec<Artifact> = group.into_values().map(|chosen| chosen.artifact).collect();
-    if is_all {
-        let contents = store::list_container(base, path, monitor)?;
+    let is_selected = |artifact: &Artifact| artifact.key.kind().is_container();
+    let may_go = takes == Containers::Emptied || artifacts.iter().any(is_selected);
+    let listed = match is_all {
+        true => list_readable(base, path, monitor)?,
+        false => None,
+    };
+    let is_unlisted = listed.is_none();
+    if let Some(contents) = listed {
         let stays = unknown(&container, &contents, &artifacts);
         let has_data = !contents.arrays.is_empty() || !contents.others.is_empty();
-        if stays.is_empty() && has_data {
+        if may_go && stays.is_empty() && has_data {
             let missing = missing(&container, &contents, &artifacts);
             plan.items.push(PlannedItem {
                 path: container,
@@ -186,6 +228,7 @@ fn plan_container(
                 form: EntryType::Folder,
                 by_name: false,
                 missing,
+                obstacle: None,
             });
             return Ok(());
         }
@@ -197,11 +240,24 @@ fn plan_container(
     for artifact in artifacts {
         if !(is_there && artifact.key.kind().is_container()) {
             plan.items.push(alone(artifact));
-        } else if !is_all {
+        } else if is_unlisted {
             plan.stays.push(path.to_path_buf());
         }
     }
     Ok(())
+}
+
+/// Lists a container; `None` if this user may not read all of it: then it stays.
+fn list_readable(
+    base: &Base,
+    path: &Path,
+    monitor: &dyn Monitor,
+) -> Result<Option<ContainerListing>, Error> {
+    match store::list_container(base, path, monitor) {
+        Ok(contents) => Ok(Some(contents)),
+        Err(error) if error.is_permission() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The item of an artifact that goes by itself.
@@ -219,6 +275,7 @@ fn alone(artifact: Artifact) -> PlannedItem {
         },
         by_name: false,
         missing: Vec::new(),
+        obstacle: None,
     }
 }
 
@@ -300,6 +357,7 @@ pub(super) fn unknown(
         .filter(|other| !files.contains(*other));
     arrays
         .chain(others)
+        .chain(&contents.registries)
         .filter(|path| !path.ancestors().skip(1).any(|above| whole.contains(above)))
         .cloned()
         .collect()

@@ -11,15 +11,10 @@ use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::store::{self, Base, EntryType, PurgeOptions, PurgeReport, Trash, TrashItem};
 
-/// Removes folders below a run that are empty now, up to and including the container. Folders of
-/// checkpoints stay. If the removal is cancelled, the remaining empty folders stay too: they do no
-/// harm, and later another process may be about to write there.
-pub(crate) fn drop_empty(
-    catalog: &Catalog,
-    base: &Base,
-    items: &[TrashItem],
-    monitor: &dyn Monitor,
-) {
+/// Removes folders in containers that are empty now. Containers stay, and so do folders of
+/// checkpoints. If the removal is cancelled, the remaining empty folders stay too: they do no harm,
+/// and later another process may be about to write there.
+pub(crate) fn drop_empty(base: &Base, items: &[TrashItem], monitor: &dyn Monitor) {
     let parents = items
         .iter()
         .filter(|item| item.entry_type == EntryType::Folder)
@@ -27,8 +22,7 @@ pub(crate) fn drop_empty(
     store::remove_empty_folders(base, parents, |path| match layout::split(path) {
         _ if monitor.is_cancelled() => true,
         // The name of a run may look like a checkpoint's.
-        Ok(place) if place.is_checkpoint() => true,
-        Ok(place) => place.array.is_none() && !matches!(catalog.at(&place), Ok(None)),
+        Ok(place) => place.is_checkpoint() || place.array.is_none(),
         Err(_) => true,
     });
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, with_causes};
 use crate::model::artifact::Artifact;
 use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
@@ -26,6 +26,8 @@ pub struct RemoveOptions {
     pub ignore_best_links: bool,
     /// Refuse what was written or recorded again since it was planned.
     pub unchanged: bool,
+    /// Leave the folders that the removal empties, as DaCapo does.
+    pub keep_parents: bool,
 }
 
 impl RemoveOptions {
@@ -70,6 +72,13 @@ impl RemoveOptions {
         self.unchanged = unchanged;
         self
     }
+
+    /// Sets whether to leave the folders that the removal empties.
+    #[must_use]
+    pub fn keep_parents(mut self, keep_parents: bool) -> Self {
+        self.keep_parents = keep_parents;
+        self
+    }
 }
 
 /// An artifact that was left out of a removal.
@@ -89,7 +98,7 @@ impl Skipped {
         Self {
             path,
             code: error.code(),
-            reason: error.to_string(),
+            reason: with_causes(error),
         }
     }
 }

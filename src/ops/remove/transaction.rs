@@ -1,11 +1,11 @@
 //! The transaction of a removal: steps 1 to 6, and putting everything back if one fails.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::context::{Checked, Removing};
 use super::manifest;
-use super::plan::{PlannedItem, RemovalPlan, unknown};
+use super::plan::{Obstacle, PlannedItem, RemovalPlan, unknown};
 use super::protection::Protection;
 use super::purge::{drop_empty, purge};
 use super::report::{RemovalReport, RemoveOptions, Skipped};
@@ -13,12 +13,13 @@ use crate::catalog::{Change, OpenRemoval};
 use crate::error::Error;
 use crate::model::artifact::State;
 use crate::model::layout;
+use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::Total;
 use crate::ops::recover;
 use crate::store::{
-    self, Claim, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem,
+    self, Base, Claim, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem,
 };
 
 /// What was done on disk, to be undone if a later step fails.
@@ -29,7 +30,12 @@ struct Done {
     dirty: DirtyFolders,
     /// Whether only the commit is left.
     is_committing: bool,
+    /// What this user may not move, by its path, though it looked as if it could be moved.
+    unmovable: HashMap<String, Error>,
 }
+
+/// How often a removal begins again without what could not be moved.
+const MOST_ROUNDS: usize = 3;
 
 /// Carries a plan out.
 ///
@@ -41,30 +47,49 @@ pub(crate) fn remove(
     plan: &RemovalPlan,
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
-    let id = RemovalId::new(on.now, uuid::Uuid::new_v4().as_fields().0);
     let trash = Trash::open_or_create(on.base)?;
-    let mut done = Done::default();
+    let mut unmovable = HashMap::new();
+    let mut rounds = 1;
+    loop {
+        let id = RemovalId::new(on.now, uuid::Uuid::new_v4().as_fields().0);
+        let mut done = Done::default();
+        match remove_once(on, plan, options, &trash, &id, &unmovable, &mut done) {
+            Ok(report) => return Ok(report),
+            Err(error) => {
+                let is_back = roll_back(on, &trash, &id, &mut done);
+                if done.unmovable.is_empty() || !is_back || rounds == MOST_ROUNDS {
+                    return Err(error);
+                }
+                unmovable.extend(done.unmovable);
+                rounds += 1;
+            }
+        }
+    }
+}
+
+fn remove_once(
+    on: &Removing<'_>,
+    plan: &RemovalPlan,
+    options: &RemoveOptions,
+    trash: &Trash,
+    id: &RemovalId,
+    unmovable: &HashMap<String, Error>,
+    done: &mut Done,
+) -> Result<RemovalReport, Error> {
     let mut skipped = Vec::new();
     let operation = NewOperation {
         action: Action::Remove,
         at: on.now,
         reason: options.reason.as_deref(),
     };
-    let outcome = recover::change_settled(on.catalog, on.base, operation, |change| {
-        let checked = check(on, change, plan, options, &mut skipped)?;
+    let checked = recover::change_settled(on.catalog, on.base, operation, |change| {
+        let checked = check(on, change, plan, options, unmovable, &mut skipped)?;
         if !checked.is_empty() {
-            take(on, change, &trash, &id, &checked, options, &mut done)?;
+            take(on, change, trash, id, &checked, options, done)?;
         }
         done.is_committing = true;
         Ok(checked)
-    });
-    let checked = match outcome {
-        Ok(checked) => checked,
-        Err(error) => {
-            roll_back(on, &trash, &id, &mut done);
-            return Err(error);
-        }
-    };
+    })?;
     let mut report = RemovalReport {
         removal: (!checked.is_empty()).then(|| id.clone()),
         artifacts: Vec::new(),
@@ -87,13 +112,15 @@ pub(crate) fn remove(
             report.artifacts.push(artifact.clone());
         }
     }
-    drop_empty(on.catalog, on.base, &done.taken, on.monitor);
+    if !options.keep_parents {
+        drop_empty(on.base, &done.taken, on.monitor);
+    }
     let is_kept = on.state_of(options.keep).state == RemovalState::Kept;
     if !is_kept && done.folder.is_some() {
         // The removal is committed: a purge that fails is continued later and is no error here.
-        let purged = purge(on.catalog, on.base, &id, on.now, None, false, on.monitor);
+        let purged = purge(on.catalog, on.base, id, on.now, None, false, on.monitor);
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
-            failures: vec![(trash.folder_path(&id), error.to_string())],
+            failures: vec![(trash.folder_path(id), error.to_string())],
             failed: 1,
             ..PurgeReport::default()
         }));
@@ -108,16 +135,24 @@ fn check<'a>(
     change: &Change<'_>,
     plan: &'a RemovalPlan,
     options: &RemoveOptions,
+    unmovable: &HashMap<String, Error>,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<Checked<'a>>, Error> {
     skipped.clear();
-    let mounts = store::mounts_below(on.base)?;
-    let going: HashSet<i64> = plan.artifacts().map(|artifact| artifact.id.0).collect();
+    let mut guards = Guards {
+        mounts: store::mounts_below(on.base)?,
+        going: plan.artifacts().map(|artifact| artifact.id.0).collect(),
+        protection: Protection::new(on.base, options),
+        registries: HashMap::new(),
+    };
     let mut checked = Vec::with_capacity(plan.items.len());
-    let mut protection = Protection::new(on.base, options);
     for planned in &plan.items {
         on.require_not_cancelled()?;
-        match check_one(on, change, planned, &going, &mounts, &mut protection) {
+        if let Some(error) = unmovable.get(&planned.path) {
+            skipped.push(Skipped::new(on.base.path().join(&planned.path), error));
+            continue;
+        }
+        match check_one(on, change, planned, &mut guards) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
                 let item = standing.map(|entry| TrashItem {
@@ -137,18 +172,50 @@ fn check<'a>(
     Ok(checked)
 }
 
+/// What an item of a removal is checked against.
+struct Guards<'a> {
+    mounts: Vec<PathBuf>,
+    /// Numbers of the artifacts that go.
+    going: HashSet<i64>,
+    protection: Protection<'a>,
+    /// Whether a folder has a registry of its own, by its path.
+    registries: HashMap<PathBuf, bool>,
+}
+
+impl Guards<'_> {
+    /// Refuses what lies in the base directory of another registry, or is one.
+    fn check_registries(&mut self, base: &Base, path: &Path) -> Result<(), Error> {
+        let below_base = |folder: &&Path| !folder.as_os_str().is_empty();
+        for folder in path.ancestors().filter(below_base) {
+            let has_registry = match self.registries.get(folder) {
+                Some(known) => *known,
+                None => {
+                    let registry = folder.join(REGISTRY_DIR);
+                    let has = registry.to_str().is_some_and(|path| !base.is_absent(path));
+                    *self.registries.entry(folder.to_path_buf()).or_insert(has)
+                }
+            };
+            if has_registry {
+                return Err(Error::InnerRegistry {
+                    path: base.path().join(path),
+                    registry: base.path().join(folder),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
 fn check_one(
     on: &Removing<'_>,
     change: &Change<'_>,
     planned: &PlannedItem,
-    going: &HashSet<i64>,
-    mounts: &[PathBuf],
-    protection: &mut Protection<'_>,
+    guards: &mut Guards<'_>,
 ) -> Result<Option<store::EntryId>, Error> {
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
         match change.artifact(artifact.id)? {
-            Some(now) if now.key == artifact.key => protection.check(artifact, &now)?,
+            Some(now) if now.key == artifact.key => guards.protection.check(artifact, &now)?,
             _ => {
                 let path = artifact.path();
                 return Err(Error::NotRecorded {
@@ -158,7 +225,22 @@ fn check_one(
             }
         }
     }
-    protection.check_unknown(change, planned)?;
+    match &planned.obstacle {
+        Some(Obstacle::Registry(registry)) => {
+            let registry = full().join(registry);
+            return Err(Error::InnerRegistry {
+                path: full(),
+                registry: registry.parent().unwrap_or(&registry).to_path_buf(),
+            });
+        }
+        Some(Obstacle::Unreadable) => {
+            // Says what cannot be read. If all of it can be by now, it is not as it was planned.
+            store::list_container(on.base, Path::new(&planned.path), on.monitor)?;
+            return Err(StorageError::Changed { path: full() }.into());
+        }
+        None => {}
+    }
+    guards.protection.check_unknown(change, planned)?;
     let place = layout::split(&planned.path)?;
     // Rows below a path go with it. One that is not in the plan was recorded since, or must stay.
     let inside = match (&place.array, planned.is_container) {
@@ -166,14 +248,17 @@ fn check_one(
         (Some(array), _) => change.below_array(&place.container, array)?,
         (None, false) => change.in_container(&place.container)?,
     };
-    if let Some(inner) = inside.iter().find(|inner| !going.contains(&inner.id.0)) {
+    if let Some(inner) = inside
+        .iter()
+        .find(|inner| !guards.going.contains(&inner.id.0))
+    {
         return Err(Error::Nested {
             outer: full(),
             inner: inner.path(),
         });
     }
     let path = Path::new(&planned.path);
-    if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
+    if let Some(mount) = guards.mounts.iter().find(|mount| mount.starts_with(path)) {
         return Err(Error::MountPoint {
             path: on.base.path().join(mount),
         });
@@ -181,13 +266,18 @@ fn check_one(
     // Even a bind mount of the same file system: a rename cannot leave a mount, and what is below
     // the mount point is hidden.
     let is_above = |mount: &&PathBuf| !mount.as_os_str().is_empty() && path.starts_with(mount);
-    if let Some(mount) = mounts.iter().find(is_above) {
+    if let Some(mount) = guards.mounts.iter().find(is_above) {
         return Err(StorageError::OtherDevice {
             path: on.base.path().join(mount),
         }
         .into());
     }
-    Ok(store::entry_at(on.base, path, planned.form)?)
+    let entry = store::entry_at(on.base, path, planned.form)?;
+    if entry.is_some() {
+        store::require_movable(on.base, path, planned.form)?;
+        guards.check_registries(on.base, path)?;
+    }
+    Ok(entry)
 }
 
 /// Steps 3 to 5.
@@ -211,7 +301,7 @@ fn take(
             change.actor(),
             id,
             checked,
-            reason,
+            options,
         )?)?;
         // The folder and its manifest are durable before the first rename: after a crash recovery
         // needs the manifest to put the data back.
@@ -244,7 +334,15 @@ fn take(
         on.require_not_cancelled()?;
         // Recorded first: a move that fails half-way is undone like a complete one.
         done.taken.push(item.clone());
-        folder.take(on.base, item, &Claim::own(), &mut done.dirty)?;
+        match folder.take(on.base, item, &Claim::own(), &mut done.dirty) {
+            Ok(()) => {}
+            // All of them are found in one round; then the removal begins again without them.
+            Err(error) if options.keep_going && error.is_permission() => {
+                done.unmovable.insert(item.path.clone(), error.into());
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        }
         if checked.planned.is_container && !checked.planned.by_name {
             let contents = store::list_trashed_container(folder, item.item, on.monitor)?;
             if !unknown(&item.path, &contents, &checked.planned.artifacts).is_empty() {
@@ -252,6 +350,10 @@ fn take(
                 return Err(StorageError::Changed { path }.into());
             }
         }
+    }
+    if let Some(path) = done.unmovable.keys().next() {
+        let path = on.base.path().join(path);
+        return Err(StorageError::not_movable(&path, "the file system refuses it").into());
     }
     // From here on committing is faster than putting everything back.
     on.require_not_cancelled()?;
@@ -263,12 +365,14 @@ fn take(
 }
 
 /// Puts everything back after a failure. The next open for writing puts back what this cannot.
-fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) {
-    let Some(folder) = &done.folder else { return };
+fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) -> bool {
+    let Some(folder) = &done.folder else {
+        return true;
+    };
     // A COMMIT that failed may still be in the log and could become valid after a crash. Data is put
     // back only once that is ruled out.
     if done.is_committing && on.catalog.forget_failed_commits().is_err() {
-        return;
+        return false;
     }
     let mut dirty = DirtyFolders::default();
     let mut is_back = true;
@@ -287,4 +391,5 @@ fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) 
     if is_back {
         let _ = trash.remove_folder(id);
     }
+    is_back
 }

@@ -10,6 +10,7 @@ mod file_system;
 mod fs_kind;
 mod handles;
 mod mounts;
+mod movable;
 mod moves;
 
 pub(super) use descend::{IfAbsent, descend, device_of, open_error, open_folder};
@@ -21,6 +22,7 @@ pub(super) use fs_kind::is_in_memory;
 pub use fs_kind::{FsKind, free_bytes, fs_kind};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
+pub use movable::require_movable;
 #[cfg(feature = "testing")]
 pub use moves::WITHOUT_NOREPLACE;
 pub(super) use moves::{Name, are_one, move_in, move_out};

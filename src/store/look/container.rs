@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
 use super::marker::{self, is_group_metadata};
+use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
@@ -23,6 +24,8 @@ pub struct ContainerListing {
     pub arrays: Vec<PathBuf>,
     /// Files that belong to no array and are not the metadata of a group.
     pub others: Vec<PathBuf>,
+    /// Folders of other registries, called `.dalsegno`, which were not looked into.
+    pub registries: Vec<PathBuf>,
 }
 
 /// Lists the container at `path`, relative to the base directory. Empty if there is none.
@@ -114,7 +117,9 @@ fn look(
                 kind => kind,
             };
             let child = relative.join(OsStr::from_bytes(name));
-            if kind == FileType::Directory {
+            if kind == FileType::Directory && name == REGISTRY_DIR.as_bytes() {
+                contents.registries.push(child);
+            } else if kind == FileType::Directory {
                 if is_array(
                     &folder,
                     Path::new(OsStr::from_bytes(name)),
@@ -131,6 +136,7 @@ fn look(
     }
     contents.arrays.sort();
     contents.others.sort();
+    contents.registries.sort();
     Ok(contents)
 }
 

@@ -36,6 +36,8 @@ pub enum NoticeClass {
     OutsideRun,
     /// A symbolic link to a folder, which is not followed.
     Symlink,
+    /// A folder with a registry of its own, which is not searched.
+    InnerRegistry,
     /// A sealed array has another number of files. Its row is as it was sealed.
     ChangedFiles,
     /// A sealed array has as many files, and other bytes. Its row is as it was sealed.
@@ -55,6 +57,7 @@ impl NoticeClass {
             Self::OutsideContainer => "outside-container",
             Self::OutsideRun => "outside-run",
             Self::Symlink => "symlink",
+            Self::InnerRegistry => "inner-registry",
             Self::ChangedFiles => "changed-files",
             Self::ChangedSize => "changed-size",
             Self::Rewritten => "rewritten",

@@ -255,6 +255,15 @@ impl Walk<'_> {
                 Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
+        let holds_registry = |name: &OsString| name.as_os_str() == name::REGISTRY_DIR;
+        if !path.as_os_str().is_empty() && listing.folders.iter().any(holds_registry) {
+            let finding = Notice::new(
+                NoticeClass::InnerRegistry,
+                path,
+                "the base directory of another registry is not searched",
+            );
+            return self.send(sender, Event::Notice(finding));
+        }
         for link in listing.links {
             if leads_to_folder(&fd, &link) {
                 let finding = Notice::new(

@@ -32,6 +32,9 @@ pub struct ManifestItems {
     /// Who may have written this.
     #[serde(skip)]
     pub claim: Claim,
+    /// Whether the folders that the removal emptied stay.
+    #[serde(default)]
+    pub keep_parents: bool,
     /// What was moved to the trash, or is being restored.
     pub items: Vec<TrashItem>,
 }
