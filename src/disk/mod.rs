@@ -1,0 +1,22 @@
+//! Files and folders in a shared folder: made for all who may use that folder, opened without
+//! being led elsewhere.
+//!
+//! Those who may write in a folder can exchange what is in it at any moment. So a name in a shared
+//! folder is used relative to an open descriptor of the folder, not as a path: a link is not
+//! followed, a FIFO or a device is refused without waiting for it, and what was opened is looked at
+//! by its descriptor before it is used.
+//!
+//! # Modes
+//! What is made takes mode and group from the folder around it, whatever the umask: a file gets
+//! its read and write bits, a folder all of them and its setgid and sticky bits. If the group
+//! cannot be given, the group gets no more than all others get.
+
+mod folder;
+mod lock;
+mod make;
+mod open;
+
+pub(crate) use folder::Folder;
+pub(crate) use lock::LockFile;
+pub(crate) use make::{make_file, make_folder, make_own_file, make_shared_folder};
+pub(crate) use open::{Access, open_file, read_file};
