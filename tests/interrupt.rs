@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
+#[path = "common/lock.rs"]
+mod lock;
 
 use std::fs;
 use std::path::Path;
@@ -355,8 +357,7 @@ fn a_writer_that_is_interrupted_leaves_the_line_and_has_written_nothing() {
         })
         .open(folder.path())
         .unwrap();
-    let turn = fs::File::create(folder.path().join(".dalsegno/catalog.sqlite3.turn")).unwrap();
-    rustix::fs::flock(&turn, rustix::fs::FlockOperation::LockExclusive).unwrap();
+    let turn = lock::take(&folder.path().join(".dalsegno/catalog.sqlite3.turn"));
     let key = prediction("r", 1, "d");
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| registry.record(&key));
@@ -368,7 +369,7 @@ fn a_writer_that_is_interrupted_leaves_the_line_and_has_written_nothing() {
     ends.store(false, Ordering::SeqCst);
     // A read of a few rows is over before anybody asks.
     assert_eq!(listed.unwrap(), []);
-    rustix::fs::flock(&turn, rustix::fs::FlockOperation::Unlock).unwrap();
+    drop(turn);
     registry.record(&key).unwrap();
     assert_eq!(rows(&registry), 1);
 }

@@ -27,6 +27,10 @@ pub(super) struct Init {
     /// was copied to it
     #[arg(long, conflicts_with = "single_host")]
     keeper: bool,
+    /// The group of the base directory shares the registry: it may write in .dalsegno, and owns what
+    /// is made there
+    #[arg(long)]
+    shared: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -41,8 +45,11 @@ struct Created<'a> {
 
 pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> {
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
-    let options = context.options().single_host(command.single_host);
-    let options = options.keeper(command.keeper);
+    let options = context
+        .options()
+        .single_host(command.single_host)
+        .keeper(command.keeper)
+        .shared(command.shared);
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
     if matches!(format, Format::Json | Format::Jsonl) {

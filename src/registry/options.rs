@@ -51,6 +51,7 @@ pub struct Options {
     pub(super) read_only: bool,
     single_host: bool,
     keeper: bool,
+    shared: bool,
     durability: Durability,
     pub(super) lock_timeout: Duration,
     pub(super) on_wait: Box<OnWait>,
@@ -69,6 +70,7 @@ impl fmt::Debug for Options {
             .field("read_only", &self.read_only)
             .field("single_host", &self.single_host)
             .field("keeper", &self.keeper)
+            .field("shared", &self.shared)
             .field("durability", &self.durability)
             .field("lock_timeout", &self.lock_timeout)
             .finish_non_exhaustive()
@@ -82,6 +84,7 @@ impl Default for Options {
             read_only: false,
             single_host: false,
             keeper: false,
+            shared: false,
             durability: Durability::Full,
             lock_timeout: Duration::from_secs(60),
             on_wait: Box::new(|_| {}),
@@ -129,6 +132,15 @@ impl Options {
     #[must_use]
     pub fn keeper(mut self, keeper: bool) -> Self {
         self.keeper = keeper;
+        self
+    }
+
+    /// Lets the group of the base directory write a new registry: its folder is writable for the
+    /// group and gives the group to what is made in it. A base directory that is both itself has
+    /// such a registry without this.
+    #[must_use]
+    pub fn shared(mut self, shared: bool) -> Self {
+        self.shared = shared;
         self
     }
 
@@ -226,6 +238,7 @@ impl Options {
             catalog,
             single_host,
             host: hostname(),
+            shared: self.shared,
         };
         let (_, made) = RegistryDir::create(base.path(), &new, self.clock.now())?;
         let registry = self.open_at(base)?;

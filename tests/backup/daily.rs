@@ -12,8 +12,8 @@ use dalsegno::retention::Policy;
 use dalsegno::testing::backup;
 use dalsegno::{ArrayStore, LocalArrayIdentifier, Options, Registry};
 use dalsegno::{GcOptions, GcRequest, GcRules};
-use rustix::fs::{FlockOperation, flock};
 
+use super::lock;
 use super::{
     BACKUPS, CATALOG, DAY, HOUR, NAME, NOW, array, at, backups, base, code, names, open, path,
     remove_at, target,
@@ -262,8 +262,7 @@ fn a_removal_goes_on_without_a_backup_if_another_process_makes_one() {
     let folder = base(2);
     let base = folder.path();
     fs::create_dir(base.join(BACKUPS)).unwrap();
-    let lock = fs::File::create(base.join(BACKUPS).join("lock")).unwrap();
-    flock(&lock, FlockOperation::LockExclusive).unwrap();
+    let lock = lock::take(&base.join(BACKUPS).join("lock"));
     let report = remove_at(base, 1, NOW).unwrap();
     assert_eq!(report.backup_failed, None);
     assert_eq!(names(base), ["lock"]);

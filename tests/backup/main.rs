@@ -13,6 +13,8 @@ mod copies;
 mod daily;
 mod damage;
 mod frozen;
+#[path = "../common/lock.rs"]
+mod lock;
 mod migration;
 
 use std::fs;

@@ -325,8 +325,7 @@ fn two_keys_never_share_a_path() {
 #[test]
 fn a_lock_timeout_names_the_holder() {
     let world = World::scanned();
-    let turn = File::open(world.base.join(".dalsegno/catalog.sqlite3.turn")).unwrap();
-    turn.lock().unwrap();
+    let turn = super::lock::take(&world.base.join(".dalsegno/catalog.sqlite3.turn"));
     let text = world.transcript(
         "record prediction --run er --iteration 1 --dataset x --lock-timeout 100ms
         scan --lock-timeout 2200ms
@@ -334,7 +333,7 @@ fn a_lock_timeout_names_the_holder() {
         list --run er --table --no-refresh --lock-timeout 0s",
     );
     assert_transcript!("lock_timeout", text);
-    turn.unlock().unwrap();
+    drop(turn);
     assert_eq!(
         world.transcript("scan --quiet --lock-timeout 0s"),
         "$ dalsegno scan --quiet --lock-timeout 0s\n"

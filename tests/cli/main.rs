@@ -14,6 +14,8 @@ mod gc;
 mod help;
 mod history;
 mod hosts;
+#[path = "../common/lock.rs"]
+mod lock;
 mod paths;
 mod pins;
 mod pipes;

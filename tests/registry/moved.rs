@@ -96,9 +96,9 @@ fn a_handle_whose_base_directory_was_renamed_changes_nothing() {
     let before = fill(&old);
     let open = Registry::open(&old).unwrap();
     fs::rename(&old, &new).unwrap();
-    assert_eq!(code(open.snapshot_container("r")), Some("catalog-io"));
+    assert_eq!(code(open.snapshot_container("r")), Some("catalog-replaced"));
     let removed = open.remove_artifact(&Target::Id(before[1].id));
-    assert_eq!(code(removed), Some("catalog-io"));
+    assert_eq!(code(removed), Some("catalog-replaced"));
     drop(open);
     assert!(!old.exists(), "nothing is written at the old place");
     answers_the_same(&new, &before);

@@ -1,16 +1,21 @@
 //! Opening connections: which way, with which settings, and what is checked first.
 
-use std::path::Path;
+use std::io::{ErrorKind, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::FileType;
 use tempfile::TempDir;
 
 use super::options::{CatalogOptions, Durability};
-use super::{migrate, schema};
+use super::place::Place;
+use super::{migrate, schema, vfs};
 use crate::catalog::error::CatalogError;
+use crate::disk::make_file;
 
 /// The id of the registry that a catalog belongs to.
 pub(in crate::catalog) const REGISTRY_ID: &str = "SELECT id FROM registry WHERE only = 1";
@@ -55,29 +60,33 @@ impl Access {
 
 /// Checks that a regular file with content is at `path`.
 pub(crate) fn check_file(path: &Path) -> Result<(), CatalogError> {
-    let metadata = match std::fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+    check(&Place::of(path)?)
+}
+
+/// Checks that a regular file with content is at a place.
+pub(in crate::catalog) fn check(place: &Place) -> Result<(), CatalogError> {
+    let path = place.path();
+    let stat = match place.stat("") {
+        Ok(Some(stat)) => stat,
+        Ok(None) => {
             return Err(CatalogError::Missing {
                 path: path.to_owned(),
             });
         }
         Err(error) => return Err(CatalogError::io("reading", path, error)),
     };
-    let kind = metadata.file_type();
-    let found = if kind.is_dir() {
-        "a folder"
-    } else if kind.is_symlink() {
-        "a symbolic link"
-    } else if !kind.is_file() {
-        "a special file"
-    } else if metadata.len() < SMALLEST {
-        return Err(CatalogError::Damaged {
-            path: path.to_owned(),
-            detail: format!("the file has {} bytes", metadata.len()),
-        });
-    } else {
-        return Ok(());
+    let bytes = u64::try_from(stat.st_size).unwrap_or_default();
+    let found = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symbolic link",
+        FileType::RegularFile if bytes < SMALLEST => {
+            return Err(CatalogError::Damaged {
+                path: path.to_owned(),
+                detail: format!("the file has {bytes} bytes"),
+            });
+        }
+        FileType::RegularFile => return Ok(()),
+        _ => "a special file",
     };
     Err(CatalogError::NotAFile {
         path: path.to_owned(),
@@ -87,18 +96,19 @@ pub(crate) fn check_file(path: &Path) -> Result<(), CatalogError> {
 
 /// Opens the first connection and finds out how the catalog can be reached.
 pub(in crate::catalog) fn open(
-    path: &Path,
+    place: &Place,
     options: &CatalogOptions,
 ) -> Result<(Access, Connection), CatalogError> {
+    let path = place.path();
     if options.keeper.is_some() {
-        let connection = again(path, &Access::Published, options)?;
+        let connection = again(place, &Access::Published, options)?;
         return Ok((Access::Published, connection));
     }
     if !options.read_only {
         let read_only = || CatalogError::ReadOnly {
             path: path.to_owned(),
         };
-        let connection = match again(path, &Access::Write, options) {
+        let connection = match again(place, &Access::Write, options) {
             // Without the right to write, not even the header of a WAL catalog can be read.
             Err(CatalogError::Sql { .. }) if !can_write(path) => return Err(read_only()),
             // Nor without an inode for the log, of which SQLite only says that it cannot open it.
@@ -113,17 +123,17 @@ pub(in crate::catalog) fn open(
         }
         return Ok((Access::Write, connection));
     }
-    match again(path, &Access::Read, options) {
+    match again(place, &Access::Read, options) {
         Ok(connection) => return Ok((Access::Read, connection)),
         // Only what stems from a missing `-shm` is worth another way.
         Err(CatalogError::Sql { .. } | CatalogError::ReadOnly { .. }) => {}
         Err(error) => return Err(error),
     }
-    let access = match wal_of(path) {
-        Some(wal) => Access::Copy(copy(path, &wal)?),
-        None => Access::Immutable,
+    let access = match has_wal(place) {
+        true => Access::Copy(copy(place)?),
+        false => Access::Immutable,
     };
-    let connection = again(path, &access, options)?;
+    let connection = again(place, &access, options)?;
     Ok((access, connection))
 }
 
@@ -140,46 +150,56 @@ fn is_full(path: &Path) -> bool {
         .is_ok_and(|found| found.f_bavail == 0 || (found.f_favail == 0 && found.f_files > 0))
 }
 
-/// The WAL, if it has content.
-fn wal_of(path: &Path) -> Option<std::path::PathBuf> {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    let wal = std::path::PathBuf::from(wal);
-    std::fs::metadata(&wal)
-        .is_ok_and(|metadata| metadata.len() > 0)
-        .then_some(wal)
+/// Whether there is a WAL with content.
+fn has_wal(place: &Place) -> bool {
+    place
+        .stat("-wal")
+        .is_ok_and(|found| found.is_some_and(|wal| wal.st_size > 0))
 }
 
 /// Copies a catalog that this process cannot write, so no lock of SQLite's is at stake.
-fn copy(path: &Path, wal: &Path) -> Result<TempDir, CatalogError> {
-    let io = |error| CatalogError::io("copying", path, error);
+fn copy(place: &Place) -> Result<TempDir, CatalogError> {
+    let io = |error| CatalogError::io("copying", place.path(), error);
     let folder = tempfile::Builder::new()
         .prefix("dalsegno-")
         .tempdir()
         .map_err(io)?;
-    std::fs::copy(path, folder.path().join("catalog")).map_err(io)?;
-    std::fs::copy(wal, folder.path().join("catalog-wal")).map_err(io)?;
+    for (suffix, name) in [("", "catalog"), ("-wal", "catalog-wal")] {
+        let mut from = place.open_beside(suffix).map_err(io)?;
+        // A file with holes is larger than all disks, and no file of SQLite's.
+        let found = from.metadata().map_err(io)?;
+        if found.len() / 2 > found.blocks().saturating_mul(512).saturating_add(1 << 20) {
+            let error = std::io::Error::new(ErrorKind::InvalidInput, "it has holes");
+            return Err(io(error));
+        }
+        let mut to = std::fs::File::create_new(folder.path().join(name)).map_err(io)?;
+        std::io::copy(&mut from.by_ref().take(found.len()), &mut to).map_err(io)?;
+    }
     Ok(folder)
 }
 
 /// Opens a connection the way that is known to work.
 pub(in crate::catalog) fn again(
-    path: &Path,
+    place: &Place,
     access: &Access,
     options: &CatalogOptions,
 ) -> Result<Connection, CatalogError> {
+    let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
-    let base = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let read = base | OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let write = base | OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let read = OpenFlags::SQLITE_OPEN_READ_ONLY;
+    let write = OpenFlags::SQLITE_OPEN_READ_WRITE;
     let connection = match access {
-        Access::Write => Connection::open_with_flags(path, write),
-        Access::Read => Connection::open_with_flags(path, read),
-        Access::Copy(folder) => Connection::open_with_flags(folder.path().join("catalog"), write),
+        Access::Write => vfs::open(&place.for_sqlite(), write),
+        Access::Read => vfs::open(&place.for_sqlite(), read),
+        Access::Copy(folder) => Connection::open_with_flags(
+            folder.path().join("catalog"),
+            OpenFlags::SQLITE_OPEN_NO_MUTEX | write,
+        ),
         Access::Published => return open_published(path, options),
-        Access::Immutable => {
-            Connection::open_with_flags(immutable_uri(path), read | OpenFlags::SQLITE_OPEN_URI)
-        }
+        Access::Immutable => vfs::open(
+            &immutable_uri(&place.for_sqlite()),
+            read | OpenFlags::SQLITE_OPEN_URI,
+        ),
     }
     .map_err(sql)?;
     configure(&connection, options).map_err(sql)?;
@@ -225,7 +245,7 @@ pub(super) fn open_published(
 }
 
 /// `file:` URI of an absolute path; what a URI gives a meaning to is escaped.
-fn immutable_uri(path: &Path) -> String {
+fn immutable_uri(path: &Path) -> PathBuf {
     let mut uri = String::from("file:");
     for &byte in std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()) {
         match byte {
@@ -236,7 +256,7 @@ fn immutable_uri(path: &Path) -> String {
         }
     }
     uri.push_str("?immutable=1");
-    uri
+    uri.into()
 }
 
 fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Result<()> {
@@ -314,16 +334,19 @@ pub(in crate::catalog) fn behind(
 
 /// Makes a new catalog file, whole and synced, at a path where nothing is yet.
 pub(in crate::catalog) fn create_file(
-    path: &Path,
+    place: &Place,
     registry: &str,
     created_at: crate::model::clock::Timestamp,
     wal: bool,
 ) -> Result<(), CatalogError> {
+    let path = place.path();
     let sql = |error| CatalogError::sql("creating", path, error);
-    // SQLite takes an empty file for a new one. Its own would never be writable for a group, nor
-    // would the log beside it; this one is if the umask allows it.
-    std::fs::File::create_new(path).map_err(|error| CatalogError::io("creating", path, error))?;
-    let connection = Connection::open(path).map_err(sql)?;
+    // SQLite takes an empty file for a new one. Its own would have a mode by the umask, as would
+    // the log beside it.
+    make_file(place, place.name())
+        .map_err(|errno| CatalogError::io("creating", path, errno.into()))?;
+    let connection =
+        vfs::open(&place.for_sqlite(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sql)?;
     if wal {
         connection
             .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
@@ -350,7 +373,7 @@ mod tests {
     fn a_uri_keeps_no_character_that_means_something() {
         assert_eq!(
             immutable_uri(Path::new("/a b/c?d#e%f/ü")),
-            "file:/a%20b/c%3Fd%23e%25f/%C3%BC?immutable=1"
+            Path::new("file:/a%20b/c%3Fd%23e%25f/%C3%BC?immutable=1")
         );
     }
 }

@@ -1,16 +1,13 @@
 //! Commits that something irreversible follows: they hold whatever becomes of the machine, and
 //! those that failed never come true.
 
-use std::fs::File;
 use std::io::ErrorKind;
-use std::path::Path;
 
 use rusqlite::Transaction;
 
 use super::file::Catalog;
 use super::migrate;
 use super::options::Durability;
-use super::sync::sync_folder;
 use crate::catalog::error::CatalogError;
 
 impl Catalog {
@@ -67,15 +64,18 @@ impl Catalog {
     pub fn sync_log(&self) -> Result<(), CatalogError> {
         // SQLite holds no locks on these two, so opening and closing them drops none.
         for end in ["-wal", "-journal"] {
-            let mut path = self.path.as_os_str().to_owned();
-            path.push(end);
-            match File::open(&path).and_then(|log| log.sync_all()) {
+            match self.place.open_beside(end).and_then(|log| log.sync_all()) {
                 Ok(()) => {}
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(CatalogError::io("syncing", path.as_ref(), error)),
+                Err(error) => {
+                    let path = self.path.with_file_name(self.place.beside(end));
+                    return Err(CatalogError::io("syncing", &path, error));
+                }
             }
         }
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        sync_folder(folder)
+        let folder = self.place.folder();
+        folder
+            .sync()
+            .map_err(|error| CatalogError::io("syncing", folder.path(), error))
     }
 }

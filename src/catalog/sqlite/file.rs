@@ -9,9 +9,10 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 use super::backup::{Backup, Maker, ticking};
 use super::connection::{self, Access};
 use super::options::CatalogOptions;
+use super::place::Place;
 use super::published::Publisher;
 use super::queue::{self, Turn, WriteQueue};
-use super::{fork, migrate, reserve};
+use super::{fork, migrate, reserve, second_names};
 use crate::catalog::error::CatalogError;
 use crate::model::actor::Agent;
 use crate::model::clock::Timestamp;
@@ -26,6 +27,8 @@ pub struct Catalog {
     access: Access,
     pub(super) queue: WriteQueue,
     idle: Mutex<Vec<Connection>>,
+    /// Behind the connections: SQLite reaches the files through it until they are closed.
+    pub(super) place: Arc<Place>,
     registration: fork::Registration,
     /// Publishes changes for other hosts; `None` if all of them can reach the catalog.
     pub(super) publisher: Option<Publisher>,
@@ -55,15 +58,20 @@ impl Catalog {
         mut options: CatalogOptions,
     ) -> Result<Self, CatalogError> {
         options.read_only |= agent.is_none();
-        connection::check_file(path)?;
-        let registration = fork::Registration::new(path)?;
-        let queue =
-            WriteQueue::new(path, options.lock_timeout).interrupted_by(options.interrupt.clone());
-        let (access, first) = match connection::open(path, &options) {
+        let place = Arc::new(Place::of(path)?);
+        connection::check(&place)?;
+        let registration = fork::Registration::new(&place)?;
+        let queue = WriteQueue::new(Arc::clone(&place), options.lock_timeout)
+            .interrupted_by(options.interrupt.clone());
+        if !options.read_only && !second_names::find(&place).is_empty() {
+            let _turn = queue.wait(&*options.on_wait)?;
+            second_names::remove(&place, &second_names::find(&place));
+        }
+        let (access, first) = match connection::open(&place, &options) {
             Err(CatalogError::Full { .. })
-                if !options.read_only && reserve::give_up_slice(path) =>
+                if !options.read_only && reserve::give_up_slice(&place) =>
             {
-                connection::open(path, &options)?
+                connection::open(&place, &options)?
             }
             opened => opened?,
         };
@@ -76,6 +84,7 @@ impl Catalog {
         });
         let catalog = Self {
             path: path.to_owned(),
+            place,
             base: base.into(),
             backups,
             options,
@@ -177,13 +186,13 @@ impl Catalog {
     /// was.
     pub fn keep_reserve(&self) {
         if !self.is_read_only() {
-            reserve::keep(&self.path);
+            reserve::keep(&self.place);
         }
     }
 
     /// Gives the reserve back to the file system. Says whether there was one.
     pub fn give_up_reserve(&self) -> bool {
-        reserve::give_up(&self.path)
+        reserve::give_up(&self.place)
     }
 
     /// The base directory that the rows are relative to.
@@ -273,11 +282,11 @@ impl Catalog {
             Some(connection) => Ok(connection),
             // A newer copy may be in its place, and is read from now on.
             None if matches!(self.access, Access::Published) => {
-                connection::again(&self.path, &self.access, &self.options)
+                connection::again(&self.place, &self.access, &self.options)
             }
             None => {
                 self.require_its_file()?;
-                connection::again(&self.path, &self.access, &self.options)
+                connection::again(&self.place, &self.access, &self.options)
             }
         }
     }
@@ -442,6 +451,7 @@ impl Drop for Catalog {
         if self.registration.is_forked() {
             let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
             idle.drain(..).for_each(std::mem::forget);
+            std::mem::forget(Arc::clone(&self.place));
         }
     }
 }

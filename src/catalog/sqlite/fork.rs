@@ -5,6 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use super::place::Place;
 use crate::catalog::error::CatalogError;
 
 /// Device and inode of a catalog.
@@ -24,10 +25,15 @@ impl Registration {
     ///
     /// # Errors
     /// [`CatalogError::Forked`] if the file was opened before a fork and is still open.
-    pub(in crate::catalog) fn new(path: &Path) -> Result<Self, CatalogError> {
-        let metadata =
-            std::fs::metadata(path).map_err(|error| CatalogError::io("reading", path, error))?;
-        let file = (metadata.dev(), metadata.ino());
+    pub(in crate::catalog) fn new(place: &Place) -> Result<Self, CatalogError> {
+        let path = place.path();
+        let stat = place
+            .stat("")
+            .map_err(|error| CatalogError::io("reading", path, error))?
+            .ok_or_else(|| CatalogError::Missing {
+                path: path.to_owned(),
+            })?;
+        let file = (stat.st_dev, stat.st_ino);
         let pid = std::process::id();
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let handles = open.get_or_insert_default().entry(file).or_insert((pid, 0));
@@ -42,7 +48,8 @@ impl Registration {
 
     /// Whether the file that the handle was opened for is still at its path.
     pub(in crate::catalog) fn is_at(&self, path: &Path) -> bool {
-        std::fs::metadata(path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
+        std::fs::symlink_metadata(path)
+            .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
     }
 
     pub(in crate::catalog) fn is_forked(&self) -> bool {

@@ -2,9 +2,9 @@
 //!
 //! SQLite's own busy handler starves writers. So a writer takes the `queue` lock,
 //! then the `turn` lock, writes, and lets both go. The kernel hands locks out in order and takes
-//! them back from killed processes. Both are `flock`s on empty files beside the catalog, opened
-//! again for every turn, so that threads queue like processes and a fork in another thread inherits
-//! nothing that outlives the unlock.
+//! them back from killed processes. Both are [`LockFile`]s beside the catalog, opened again for
+//! every turn, so that threads queue like processes and a fork in another thread inherits nothing
+//! that outlives the unlock.
 //!
 //! Handing the catalog over after every single write costs half as much as the write. So a writer
 //! that comes back soon takes `turn` again without getting in line, for as long as its [`SLICE`]
@@ -16,15 +16,13 @@
 //! first transaction, a writer that was overtaken within its slice would be back in line before
 //! those who wait have woken. A crash leaves two empty files.
 
-use std::fs::{File, OpenOptions};
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
-
+use super::place::Place;
 use crate::catalog::error::CatalogError;
+use crate::disk::LockFile;
 use crate::model::progress::Interrupt;
 
 /// After this long, a waiting writer learns which process holds the lock.
@@ -50,9 +48,7 @@ pub type OnWait = dyn Fn(&str) + Send + Sync;
 
 /// Hands out turns to write to one catalog.
 pub(crate) struct WriteQueue {
-    catalog: PathBuf,
-    queue: PathBuf,
-    turn: PathBuf,
+    catalog: Arc<Place>,
     timeout: Duration,
     interrupt: Option<Interrupt>,
     /// When this handle last came to its turn by getting in line.
@@ -65,10 +61,14 @@ pub(crate) struct Turn {
     _queue: Option<Lock>,
 }
 
-/// A lock file, and the lock on it once it is taken.
+/// What the names of the lock files end in.
+const QUEUE: &str = ".queue";
+const TURN: &str = ".turn";
+
+/// A lock file and its path.
 struct Lock {
     path: PathBuf,
-    file: File,
+    file: LockFile,
 }
 
 /// How long a writer goes on waiting.
@@ -94,14 +94,14 @@ impl Patience<'_> {
             .is_some_and(|interrupt| interrupt())
         {
             return Err(CatalogError::Interrupted {
-                path: queue.catalog.clone(),
+                path: queue.catalog.path().to_owned(),
             });
         }
         let waited = self.start.elapsed();
         let left = self.timeout.saturating_sub(waited);
         if left.is_zero() {
             return Err(CatalogError::LockTimeout {
-                path: queue.catalog.clone(),
+                path: queue.catalog.path().to_owned(),
                 waited: self.timeout,
                 holder: queue.holder(),
             });
@@ -116,63 +116,33 @@ impl Patience<'_> {
 }
 
 impl Lock {
-    fn open(path: &Path) -> Result<Self, CatalogError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(|error| CatalogError::io("opening", path, error))?;
-        Ok(Self {
-            path: path.to_owned(),
-            file,
-        })
+    fn open(catalog: &Place, suffix: &str) -> Result<Self, CatalogError> {
+        let path = catalog.path().with_file_name(catalog.beside(suffix));
+        match LockFile::open(catalog, &catalog.beside(suffix)) {
+            Ok(file) => Ok(Self { path, file }),
+            Err(error) => Err(CatalogError::io("opening", &path, error)),
+        }
     }
 
     /// Whether the lock could be taken at once.
     fn is_taken_at_once(&self) -> Result<bool, CatalogError> {
-        match flock(&self.file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(true),
-            Err(Errno::WOULDBLOCK) => Ok(false),
-            Err(errno) => Err(self.error(errno)),
-        }
+        self.file.try_take().map_err(|error| self.error(error))
     }
 
-    /// Takes the lock, however long that lasts. Who has it already goes on having it.
+    /// Takes the lock, however long that lasts.
     fn take(&self) -> Result<(), CatalogError> {
-        loop {
-            match flock(&self.file, FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(()),
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(self.error(errno)),
-            }
-        }
+        self.file.take().map_err(|error| self.error(error))
     }
 
-    fn error(&self, errno: Errno) -> CatalogError {
-        CatalogError::io("locking", &self.path, errno.into())
-    }
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        // Unlocked by name, not by closing: a child forked meanwhile may hold the same file open.
-        let _ = flock(&self.file, FlockOperation::Unlock);
+    fn error(&self, error: std::io::Error) -> CatalogError {
+        CatalogError::io("locking", &self.path, error)
     }
 }
 
 impl WriteQueue {
-    pub(crate) fn new(catalog: &Path, timeout: Duration) -> Self {
-        let beside = |suffix: &str| {
-            let mut name = catalog.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
+    pub(in crate::catalog) fn new(catalog: Arc<Place>, timeout: Duration) -> Self {
         Self {
-            catalog: catalog.to_owned(),
-            queue: beside(".queue"),
-            turn: beside(".turn"),
+            catalog,
             timeout,
             interrupt: None,
             slice: Mutex::new(None),
@@ -203,7 +173,7 @@ impl WriteQueue {
         timeout: Duration,
         on_wait: &OnWait,
     ) -> Result<Turn, CatalogError> {
-        let turn = Lock::open(&self.turn)?;
+        let turn = Lock::open(&self.catalog, TURN)?;
         if self.is_in_slice() && turn.is_taken_at_once()? {
             return Ok(Turn {
                 _turn: turn,
@@ -237,7 +207,7 @@ impl WriteQueue {
             start: Instant::now(),
             is_reported: false,
         };
-        let mut queue = Lock::open(&self.queue)?;
+        let mut queue = Lock::open(&self.catalog, QUEUE)?;
         if !queue.is_taken_at_once()? {
             queue = self.wait_for(queue, &mut patience)?;
         }
@@ -263,7 +233,7 @@ impl WriteQueue {
             .spawn(move || {
                 let _ = sender.send(queue.take().map(|()| queue));
             })
-            .map_err(|error| CatalogError::io("waiting for", &self.queue, error))?;
+            .map_err(|error| CatalogError::io("waiting for", self.catalog.path(), error))?;
         loop {
             if let Ok(queue) = receiver.recv_timeout(patience.glance()?) {
                 return queue;
@@ -273,8 +243,7 @@ impl WriteQueue {
 
     /// The process that holds the turn, as `pid 12 (command line)`, if the kernel shows it.
     pub(crate) fn holder(&self) -> Option<String> {
-        use std::os::unix::fs::MetadataExt;
-        let inode = std::fs::metadata(&self.turn).ok()?.ino();
+        let inode = self.catalog.stat(TURN).ok()??.st_ino;
         let pid = (0..LOOKS).find_map(|_| {
             let locks = std::fs::read_to_string("/proc/locks").ok()?;
             locks.lines().find_map(|line| holder_of(line, inode))
@@ -303,10 +272,13 @@ fn holder_of(line: &str, inode: u64) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
+
+    fn queue_of(catalog: &std::path::Path, timeout: Duration) -> WriteQueue {
+        WriteQueue::new(Arc::new(Place::of(catalog).unwrap()), timeout)
+    }
 
     #[test]
     fn held_locks_are_told_from_waiting_ones() {
@@ -326,7 +298,7 @@ mod tests {
     #[test]
     fn a_turn_that_is_held_times_out_and_names_this_process() {
         let folder = tempfile::tempdir().unwrap();
-        let queue = WriteQueue::new(&folder.path().join("c"), Duration::ZERO);
+        let queue = queue_of(&folder.path().join("c"), Duration::ZERO);
         let turn = queue.wait(&|_| {}).unwrap();
         let Err(CatalogError::LockTimeout { holder, .. }) = queue.wait(&|_| {}) else {
             panic!("a second turn was given out");
@@ -338,7 +310,7 @@ mod tests {
         );
         drop(turn);
         // The waiter that was given up on may have the lock for a moment.
-        let patient = WriteQueue::new(&folder.path().join("c"), Duration::from_secs(60));
+        let patient = queue_of(&folder.path().join("c"), Duration::from_secs(60));
         patient.wait(&|_| {}).unwrap();
     }
 
@@ -346,22 +318,22 @@ mod tests {
     fn whose_slice_is_over_gets_in_line_behind_who_waits() {
         let folder = tempfile::tempdir().unwrap();
         let catalog = folder.path().join("c");
-        let first = WriteQueue::new(&catalog, Duration::from_secs(60));
-        let second = WriteQueue::new(&catalog, Duration::from_secs(60));
+        let first = queue_of(&catalog, Duration::from_secs(60));
+        let second = queue_of(&catalog, Duration::from_secs(60));
         let is_served = AtomicBool::new(false);
         std::thread::scope(|scope| {
             // The first turn lets the queue go, and the slice goes on.
             drop(first.wait(&|_| {}).unwrap());
-            let turn = Lock::open(&first.turn).unwrap();
+            let turn = Lock::open(&first.catalog, TURN).unwrap();
             assert!(turn.is_taken_at_once().unwrap());
             scope.spawn(|| {
                 let _turn = second.wait(&|_| {}).unwrap();
                 is_served.store(true, Ordering::SeqCst);
             });
             // It is the first in line once it holds the queue.
-            let queue = Lock::open(&first.queue).unwrap();
+            let queue = Lock::open(&first.catalog, QUEUE).unwrap();
             while queue.is_taken_at_once().unwrap() {
-                flock(&queue.file, FlockOperation::Unlock).unwrap();
+                queue.file.release();
                 std::thread::yield_now();
             }
             std::thread::sleep(SLICE);
@@ -376,11 +348,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let catalog = folder.path().join("c");
         // Its first transaction: both locks.
-        let holder = WriteQueue::new(&catalog, Duration::from_secs(60));
+        let holder = queue_of(&catalog, Duration::from_secs(60));
         let _turn = holder.wait(&|_| {}).unwrap();
         let is_reported = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&is_reported);
-        let queue = WriteQueue::new(&catalog, Duration::from_secs(60))
+        let queue = queue_of(&catalog, Duration::from_secs(60))
             .interrupted_by(Some(Arc::new(move || asked.load(Ordering::SeqCst))));
         let result = queue.wait(&move |holder| {
             assert!(holder.starts_with(&format!("pid {} ", std::process::id())));
@@ -392,7 +364,7 @@ mod tests {
     #[test]
     fn threads_never_hold_a_turn_together() {
         let folder = tempfile::tempdir().unwrap();
-        let queue = WriteQueue::new(&folder.path().join("c"), Duration::from_secs(60));
+        let queue = queue_of(&folder.path().join("c"), Duration::from_secs(60));
         let held = AtomicBool::new(false);
         std::thread::scope(|scope| {
             for _ in 0..8 {

@@ -5,20 +5,25 @@
 //! the others find the folder there. So a folder without a catalog always means a loss, and
 //! never a creation in progress.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, Dir, Mode, fstat, linkat, mkdirat, renameat, unlinkat};
+use rustix::io::Errno;
 
 use super::backup::BACKUPS_DIR;
 use super::connection;
 use super::file::Catalog;
 use super::options::CatalogOptions;
-use super::sync::sync_folder;
+use super::place::Place;
 use crate::catalog::binding;
 use crate::catalog::config::{CatalogConfig, Config};
 use crate::catalog::error::CatalogError;
+use crate::disk::{Folder, make_file, make_shared_folder, read_file};
 use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;
 
@@ -26,6 +31,9 @@ use crate::model::name::REGISTRY_DIR;
 pub const CATALOG_FILE: &str = "catalog.sqlite3";
 /// Name of the configuration in the registry's folder.
 pub const CONFIG_FILE: &str = "config.toml";
+
+/// Bytes of the largest configuration that is read.
+const MOST_CONFIG: u64 = 1 << 20;
 
 /// A creation that was killed leaves its folder; after this long the next one removes it.
 const STALE: Duration = Duration::from_secs(3600);
@@ -48,6 +56,8 @@ pub struct NewRegistryDir {
     pub single_host: Option<String>,
     /// Name of this host, which is remembered for a catalog outside the base directory.
     pub host: String,
+    /// Whether the group of the base directory may write it.
+    pub shared: bool,
 }
 
 impl RegistryDir {
@@ -108,7 +118,8 @@ impl RegistryDir {
     /// [`CatalogError::Io`] if the system does not say, which is not the same as absent.
     pub fn exists(base: &Path) -> Result<bool, CatalogError> {
         let path = base.join(REGISTRY_DIR);
-        match std::fs::metadata(&path) {
+        // A link is no registry's folder: it could lead anywhere.
+        match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Ok(true),
             Ok(_) => Err(CatalogError::NotAFolder { path }),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
@@ -132,11 +143,14 @@ impl RegistryDir {
             path: path.clone(),
             detail: detail.to_owned(),
         };
-        let config: Config = match std::fs::read_to_string(&path) {
-            Ok(text) => Config::parse(&text).map_err(|error| invalid(&error.to_string()))?,
+        let dir = base.join(REGISTRY_DIR);
+        let read = Folder::open(&dir).and_then(|dir| read_file(&dir, CONFIG_FILE, MOST_CONFIG));
+        let config: Config = match read.map(String::from_utf8) {
+            Ok(Ok(text)) => Config::parse(&text).map_err(|error| invalid(&error.to_string()))?,
+            Ok(Err(_)) => return Err(invalid("it is not UTF-8")),
             Err(error) if error.kind() == ErrorKind::NotFound => Config::default(),
-            Err(error) if error.kind() == ErrorKind::InvalidData => {
-                return Err(invalid("it is not UTF-8"));
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {
+                return Err(invalid(&error.to_string()));
             }
             Err(error) => return Err(CatalogError::io("reading", &path, error)),
         };
@@ -167,8 +181,10 @@ impl RegistryDir {
     ) -> Result<(), CatalogError> {
         let path = self.dir().join(CONFIG_FILE);
         let io = |error| CatalogError::io("writing", &path, error);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
+        let dir = Folder::open(&self.dir()).map_err(io)?;
+        let text = match read_file(&dir, CONFIG_FILE, MOST_CONFIG).map(String::from_utf8) {
+            Ok(Ok(text)) => text,
+            Ok(Err(_)) => return Err(io(ErrorKind::InvalidData.into())),
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(CatalogError::io("reading", &path, error)),
         };
@@ -182,18 +198,18 @@ impl RegistryDir {
             path: path.clone(),
             detail: error.to_string(),
         })?;
-        let mode = path.symlink_metadata().map_or(0o644, |found| found.mode());
-        let mut file = tempfile::Builder::new()
-            .prefix("config.toml.new-")
-            .tempfile_in(self.dir())
-            .map_err(io)?;
-        let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode & 0o777);
-        file.write_all(text.as_bytes())
-            .and_then(|()| file.as_file().set_permissions(permissions))
-            .and_then(|()| file.as_file().sync_all())
-            .map_err(io)?;
-        file.persist(&path).map_err(|error| io(error.error))?;
-        sync_folder(&self.dir())?;
+        let new = format!("{CONFIG_FILE}.new-{}", uuid::Uuid::new_v4().simple());
+        let write = || {
+            let mut file = File::from(make_file(&dir, &*new)?);
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            renameat(&dir, &*new, &dir, CONFIG_FILE)?;
+            dir.sync()
+        };
+        if let Err(error) = write() {
+            let _ = dir.unlink(&*new);
+            return Err(io(error));
+        }
         let kept = self.config.catalog.get_or_insert_default();
         (kept.path, kept.registry, kept.host) = (config.path, config.registry, config.host);
         Ok(())
@@ -210,16 +226,14 @@ impl RegistryDir {
         new: &NewRegistryDir,
         created_at: Timestamp,
     ) -> Result<(Self, bool), CatalogError> {
-        remove_stale(base, created_at);
         let io = |operation, path: &Path| {
             let path = path.to_owned();
             move |error| CatalogError::io(operation, &path, error)
         };
-        let staging = tempfile::Builder::new()
-            .prefix(&format!("{REGISTRY_DIR}.new-"))
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777))
-            .tempdir_in(base)
-            .map_err(io("creating a folder in", base))?;
+        let folder = Folder::open(base).map_err(io("opening", base))?;
+        remove_stale(&folder, created_at);
+        let staging =
+            Staging::make(&folder, new.shared).map_err(io("creating a folder in", base))?;
         let id = uuid::Uuid::new_v4().to_string();
         let mut config = CatalogConfig {
             single_host: new.single_host.clone(),
@@ -228,8 +242,8 @@ impl RegistryDir {
         let wal = new.single_host.is_none();
         match &new.catalog {
             None => {
-                let path = staging.path().join(CATALOG_FILE);
-                connection::create_file(&path, &id, created_at, wal)?;
+                let place = Place::in_folder(&staging.folder, CATALOG_FILE)?;
+                connection::create_file(&place, &id, created_at, wal)?;
                 // The catalog of another base directory, put here by mistake, may have rows for the
                 // very same paths, without the pins that bind them here.
                 config.registry = Some(id);
@@ -243,7 +257,7 @@ impl RegistryDir {
                 config.host = Some(new.host.clone());
             }
         }
-        let path = staging.path().join(CONFIG_FILE);
+        let path = staging.folder.path().join(CONFIG_FILE);
         let text = toml::to_string(&Config {
             catalog: Some(config),
             ..Config::default()
@@ -252,30 +266,65 @@ impl RegistryDir {
             path: path.clone(),
             detail: error.to_string(),
         })?;
-        let mut file = File::create(&path).map_err(io("creating", &path))?;
+        let mut file = make_file(&staging.folder, CONFIG_FILE)
+            .map(File::from)
+            .map_err(|errno| CatalogError::io("creating", &path, errno.into()))?;
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(io("writing", &path))?;
-        sync_folder(staging.path())?;
+        staging.folder.sync().map_err(io("syncing", &path))?;
         let dir = base.join(REGISTRY_DIR);
         // The commit point: of several creations one rename succeeds, the others find its folder.
-        let made = match std::fs::rename(staging.path(), &dir) {
-            Ok(()) => {
-                let _moved = staging.keep();
-                true
-            }
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists
-                ) =>
-            {
-                false
-            }
-            Err(error) => return Err(CatalogError::io("creating", &dir, error)),
+        let made = match staging.rename(&folder) {
+            Ok(()) => true,
+            Err(Errno::NOTEMPTY | Errno::EXIST) => false,
+            Err(errno) => return Err(CatalogError::io("creating", &dir, errno.into())),
         };
-        sync_folder(base)?;
+        folder.sync().map_err(io("syncing", base))?;
         Ok((Self::find(base)?, made))
+    }
+}
+
+/// A registry's folder that is being made; it goes if it is not renamed.
+struct Staging<'a> {
+    parent: &'a Folder,
+    name: String,
+    folder: Folder,
+    is_kept: bool,
+}
+
+impl<'a> Staging<'a> {
+    fn make(parent: &'a Folder, shared: bool) -> std::io::Result<Self> {
+        let name = format!("{REGISTRY_DIR}.new-{}", uuid::Uuid::new_v4().simple());
+        let around = fstat(parent)?;
+        let is_shared = shared || around.st_mode & 0o2020 == 0o2020;
+        if is_shared {
+            make_shared_folder(parent, &*name)?;
+        } else {
+            mkdirat(parent, &*name, Mode::from_raw_mode(0o777))?;
+        }
+        let folder = parent.open_in(name.as_ref())?;
+        Ok(Self {
+            parent,
+            name,
+            folder,
+            is_kept: false,
+        })
+    }
+
+    /// Gives the folder its place.
+    fn rename(mut self, parent: &Folder) -> Result<(), Errno> {
+        renameat(parent, &*self.name, parent, REGISTRY_DIR)?;
+        self.is_kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        if !self.is_kept {
+            remove_made(self.parent, &self.folder, self.name.as_ref());
+        }
     }
 }
 
@@ -290,18 +339,16 @@ fn create_elsewhere(
         return connection::check_file(path);
     }
     let io = |error| CatalogError::io("creating", path, error);
-    let parent = path.parent().unwrap_or(Path::new("/"));
+    let place = Place::of(path)?;
+    let parent = place.folder();
     remove_stale(parent, created_at);
-    let staging = tempfile::Builder::new()
-        .prefix(&format!("{REGISTRY_DIR}.new-"))
-        .tempdir_in(parent)
-        .map_err(io)?;
-    let new = staging.path().join(CATALOG_FILE);
+    let staging = Staging::make(parent, false).map_err(io)?;
+    let new = Place::in_folder(&staging.folder, CATALOG_FILE)?;
     connection::create_file(&new, id, created_at, wal)?;
-    match std::fs::hard_link(&new, path) {
-        Ok(()) => sync_folder(parent),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(io(error)),
+    match linkat(&new, new.name(), parent, place.name(), AtFlags::empty()) {
+        Ok(()) => parent.sync().map_err(io),
+        Err(Errno::EXIST) => Ok(()),
+        Err(errno) => Err(io(errno.into())),
     }
 }
 
@@ -323,28 +370,38 @@ fn registry_of(path: &Path, base: &Path) -> Result<String, CatalogError> {
 
 /// Removes what creations left in a folder that were killed long ago: just the files that they
 /// make.
-fn remove_stale(folder: &Path, now: Timestamp) {
-    let Ok(entries) = std::fs::read_dir(folder) else {
+fn remove_stale(folder: &Folder, now: Timestamp) {
+    let Ok(entries) = Dir::read_from(folder) else {
         return;
     };
     for entry in entries.flatten() {
-        let name = entry.file_name();
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
         let is_staging = name
             .to_str()
             .is_some_and(|name| name.starts_with(&format!("{REGISTRY_DIR}.new-")));
-        let is_stale = || {
-            let modified = entry.metadata().ok()?.modified().ok()?;
-            let modified = modified.duration_since(UNIX_EPOCH).ok()?.as_millis();
-            Timestamp(i64::try_from(modified).ok()?).age_at(now)
+        if !is_staging {
+            continue;
+        }
+        // What was looked at is what is emptied: the name may be another folder's by then.
+        let Ok(stale) = folder.open_in(name) else {
+            continue;
         };
-        let is_dir = entry.file_type().is_ok_and(|kind| kind.is_dir());
-        if is_staging && is_dir && is_stale().is_some_and(|age| age > STALE) {
-            for suffix in ["", "-wal", "-shm", "-journal"] {
-                let file = entry.path().join(format!("{CATALOG_FILE}{suffix}"));
-                let _ = std::fs::remove_file(file);
-            }
-            let _ = std::fs::remove_file(entry.path().join(CONFIG_FILE));
-            let _ = std::fs::remove_dir(entry.path());
+        let age = fstat(&stale).ok().and_then(|stat| {
+            let modified = stat.st_mtime.checked_mul(1000)?;
+            Timestamp(modified).age_at(now)
+        });
+        if age.is_some_and(|age| age > STALE) {
+            remove_made(folder, &stale, name);
         }
     }
+}
+
+/// Removes a folder of this name with the files that a creation makes. Another folder of the name,
+/// if it is not empty, stays.
+fn remove_made(parent: &Folder, made: &Folder, name: &OsStr) {
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let _ = made.unlink(&*format!("{CATALOG_FILE}{suffix}"));
+    }
+    let _ = made.unlink(CONFIG_FILE);
+    let _ = unlinkat(parent, name, AtFlags::REMOVEDIR);
 }

@@ -13,21 +13,23 @@
 //! Locks: the turn, from [`Replacing::begin`] on. A crash before the last rename leaves no catalog
 //! or the old one, and files that the next rebuild removes; nothing of the old one is ever deleted.
 
-use std::ffi::OsString;
-use std::fs::File;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags};
+use rustix::fs::{AtFlags, FileType, Mode, fchmod, linkat, renameat, unlinkat};
+use rustix::io::Errno;
 
 use super::connection::{self, create_file};
 use super::file::Catalog;
 use super::options::CatalogOptions;
+use super::place::Place;
 use super::queue::{OnWait, Turn, WriteQueue};
-use super::{backup, migrate, schema};
+use super::{backup, migrate, schema, vfs};
 use crate::catalog::error::CatalogError;
 use crate::catalog::query::RowRead;
+use crate::disk::{Access, Folder, open_file};
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
@@ -39,8 +41,8 @@ const LOCKS: [&str; 2] = [".queue", ".turn"];
 
 /// A catalog that is being replaced, with the turn to write.
 pub struct Replacing {
-    path: PathBuf,
-    staging: PathBuf,
+    place: Arc<Place>,
+    staging: Place,
     _turn: Turn,
 }
 
@@ -61,7 +63,8 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
         read_only: true,
         ..CatalogOptions::default()
     };
-    let (_, connection) = connection::open(path, &options())?;
+    let place = Place::of(path)?;
+    let (_, connection) = connection::open(&place, &options())?;
     if connection::is_behind(path, &connection)? {
         let found = quick_check(path, &connection)?;
         return Ok(found.or_else(|| names_no_registry(path)));
@@ -131,9 +134,9 @@ pub fn has_log(path: &Path) -> bool {
 /// Reads the id of the registry out of a catalog that may be damaged, if that works.
 #[must_use]
 pub fn registry_of(path: &Path) -> Option<String> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    connection::check_file(path).ok()?;
-    let connection = Connection::open_with_flags(path, flags).ok()?;
+    let place = Place::of(path).ok()?;
+    connection::check(&place).ok()?;
+    let connection = vfs::open(&place.for_sqlite(), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
     let id: String = connection
         .query_row(connection::REGISTRY_ID, [], |row| row.get(0))
         .ok()?;
@@ -151,10 +154,11 @@ impl Replacing {
         timeout: std::time::Duration,
         on_wait: &OnWait,
     ) -> Result<Self, CatalogError> {
-        let turn = WriteQueue::new(path, timeout).wait(on_wait)?;
+        let place = Arc::new(Place::of(path)?);
+        let turn = WriteQueue::new(Arc::clone(&place), timeout).wait(on_wait)?;
         let replacing = Self {
-            path: path.to_owned(),
-            staging: with(path, ".rebuild"),
+            staging: Place::in_folder(place.folder(), place.beside(".rebuild"))?,
+            place,
             _turn: turn,
         };
         replacing.clear()?;
@@ -164,18 +168,17 @@ impl Replacing {
     /// Where the new catalog is made.
     #[must_use]
     pub fn staging(&self) -> &Path {
-        &self.staging
+        self.staging.path()
     }
 
     /// Removes the new catalog and all files beside it.
     fn clear(&self) -> Result<(), CatalogError> {
         let suffixes = BESIDE.into_iter().chain(LOCKS).chain([""]);
-        for path in suffixes.map(|suffix| with(&self.staging, suffix)) {
-            match std::fs::remove_file(&path) {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(CatalogError::io("removing", &path, error)),
-            }
+        for suffix in suffixes {
+            let removed = self.place.folder().unlink(&self.staging.beside(suffix));
+            removed.map_err(|error| {
+                CatalogError::io("removing", &with(self.staging.path(), suffix), error)
+            })?;
         }
         Ok(())
     }
@@ -183,11 +186,16 @@ impl Replacing {
     /// Gives the new catalog the permissions of the old one, so that every user of that one can use
     /// this.
     fn take_permissions(&self) -> Result<(), CatalogError> {
-        match self.path.symlink_metadata() {
-            Ok(old) if old.is_file() => std::fs::set_permissions(&self.staging, old.permissions())
-                .map_err(|error| CatalogError::io("rebuilding", &self.staging, error)),
-            _ => Ok(()),
+        let io = |error| CatalogError::io("rebuilding", self.staging.path(), error);
+        let Ok(Some(old)) = self.place.stat("") else {
+            return Ok(());
+        };
+        if FileType::from_raw_mode(old.st_mode) != FileType::RegularFile {
+            return Ok(());
         }
+        // No connection has the new one open yet, so closing this drops no locks.
+        let new = open_file(&self.staging, self.staging.name(), Access::Write).map_err(io)?;
+        fchmod(&new, Mode::from_raw_mode(old.st_mode & 0o777)).map_err(|errno| io(errno.into()))
     }
 
     /// Begins the new catalog as the copy of a backup, in the newest version.
@@ -196,8 +204,9 @@ impl Replacing {
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
     /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn stage_copy(&self, backup: &Path, wal: bool) -> Result<(), CatalogError> {
-        backup::copy(backup, &self.staging)?;
-        let sql = |error| CatalogError::sql("rebuilding", &self.staging, error);
+        let staging = self.staging.path();
+        backup::copy(backup, staging)?;
+        let sql = |error| CatalogError::sql("rebuilding", staging, error);
         let connection = self.open()?;
         if wal {
             connection
@@ -205,7 +214,7 @@ impl Replacing {
                 .map_err(sql)?;
         }
         let transaction = connection.unchecked_transaction().map_err(sql)?;
-        if connection::is_behind(&self.staging, &transaction)? {
+        if connection::is_behind(staging, &transaction)? {
             migrate::migrate(&transaction)
                 .map_err(|error| CatalogError::migration(backup, migrate::NEWEST, error))?;
         }
@@ -229,9 +238,12 @@ impl Replacing {
     }
 
     fn open(&self) -> Result<Connection, CatalogError> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        Connection::open_with_flags(&self.staging, flags)
-            .map_err(|error| CatalogError::sql("rebuilding", &self.staging, error))
+        connection::check(&self.staging)?;
+        vfs::open(
+            &self.staging.for_sqlite(),
+            OpenFlags::SQLITE_OPEN_READ_WRITE,
+        )
+        .map_err(|error| CatalogError::sql("rebuilding", self.staging.path(), error))
     }
 
     /// Puts the new catalog, which no connection has open any more, in the place of the old one.
@@ -241,68 +253,67 @@ impl Replacing {
     /// [`CatalogError::Io`] if a file cannot be renamed or synced. The old one is then in its
     /// place, or beside it.
     pub fn install(self, now: Timestamp) -> Result<Option<PathBuf>, CatalogError> {
-        let sql = |error| CatalogError::sql("rebuilding", &self.staging, error);
+        let staging = self.staging.path();
+        let sql = |error| CatalogError::sql("rebuilding", staging, error);
         let connection = self.open()?;
-        if let Some(detail) = quick_check(&self.staging, &connection)? {
-            let path = self.staging.clone();
+        if let Some(detail) = quick_check(staging, &connection)? {
+            let path = staging.to_owned();
             return Err(CatalogError::Damaged { path, detail });
         }
         // Renamed without its log, the new catalog would lose what the log holds.
         take_log_in(&connection).map_err(sql)?;
         connection.close().map_err(|(_, error)| sql(error))?;
-        let io = |error| CatalogError::io("rebuilding", &self.path, error);
-        File::open(&self.staging)
+        let folder = self.place.folder();
+        let io = |error| CatalogError::io("rebuilding", self.place.path(), error);
+        self.staging
+            .open_beside("")
             .and_then(|file| file.sync_all())
             .map_err(io)?;
-        let aside = self.free_name(now);
-        let is_there = |suffix| with(&self.path, suffix).symlink_metadata().is_ok();
-        let old: Vec<&str> = [""]
-            .into_iter()
-            .chain(BESIDE)
-            .filter(|s| is_there(s))
-            .collect();
-        for suffix in old.iter().filter(|suffix| !suffix.is_empty()) {
-            // If the file system has no links, it is renamed below.
-            let _ = std::fs::hard_link(with(&self.path, suffix), with(&aside, suffix));
-        }
-        self.sync_folder().map_err(io)?;
-        for suffix in &old {
-            let (from, to) = (with(&self.path, suffix), with(&aside, suffix));
-            // Two names of one file: then a rename does nothing.
-            let moved = match suffix.is_empty() || !is_same(&from, &to) {
-                true => std::fs::rename(&from, &to),
-                false => std::fs::remove_file(&from),
-            };
-            match moved {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) => return Err(io(error)),
+        let aside = self.free_name(now)?;
+        let mut old = Vec::new();
+        for suffix in [""].into_iter().chain(BESIDE) {
+            if self.place.stat(suffix).map_err(io)?.is_some() {
+                old.push(suffix);
             }
         }
-        std::fs::rename(&self.staging, &self.path).map_err(io)?;
-        self.sync_folder().map_err(io)?;
-        Ok(old.first().map(|suffix| with(&aside, suffix)))
-    }
-
-    fn sync_folder(&self) -> std::io::Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        File::open(folder).and_then(|folder| folder.sync_all())
+        for suffix in old.iter().filter(|suffix| !suffix.is_empty()) {
+            let (from, to) = (self.place.beside(suffix), aside.beside(suffix));
+            // If the file system has no links, it is renamed below.
+            let _ = linkat(folder, &from, folder, &to, AtFlags::empty());
+        }
+        folder.sync().map_err(io)?;
+        for suffix in &old {
+            let (from, to) = (self.place.beside(suffix), aside.beside(suffix));
+            // Two names of one file: then a rename does nothing.
+            let moved = match suffix.is_empty() || !is_same(folder, &from, &to) {
+                true => renameat(folder, &from, folder, &to),
+                false => unlinkat(folder, &from, AtFlags::empty()),
+            };
+            match moved {
+                Ok(()) | Err(Errno::NOENT) => {}
+                Err(errno) => return Err(io(errno.into())),
+            }
+        }
+        renameat(folder, self.staging.name(), folder, self.place.name())
+            .map_err(|errno| io(errno.into()))?;
+        folder.sync().map_err(io)?;
+        Ok(old.first().map(|suffix| with(aside.path(), suffix)))
     }
 
     /// A name beside the catalog that nothing has, nor anything that SQLite would take with it.
-    fn free_name(&self, now: Timestamp) -> PathBuf {
+    fn free_name(&self, now: Timestamp) -> Result<Place, CatalogError> {
         let at = now.compact();
-        let taken = |name: &Path| {
-            let mut suffixes = [""].into_iter().chain(BESIDE);
-            suffixes.any(|suffix| with(name, suffix).symlink_metadata().is_ok())
-        };
-        let mut name = with(&self.path, &format!(".damaged-{at}"));
+        let mut suffix = format!(".damaged-{at}");
         let mut number = 2;
-        while taken(&name) {
-            name = with(&self.path, &format!(".damaged-{at}-{number}"));
+        loop {
+            let name = Place::in_folder(self.place.folder(), self.place.beside(&suffix))?;
+            let is_free = |suffix: &str| matches!(name.stat(suffix), Ok(None));
+            if [""].into_iter().chain(BESIDE).all(is_free) {
+                return Ok(name);
+            }
+            suffix = format!(".damaged-{at}-{number}");
             number += 1;
         }
-        name
     }
 }
 
@@ -314,11 +325,11 @@ impl Drop for Replacing {
     }
 }
 
-/// Whether two names are those of one file.
-fn is_same(one: &Path, other: &Path) -> bool {
-    let id = |path: &Path| {
-        let found = path.symlink_metadata().ok()?;
-        Some((found.dev(), found.ino()))
+/// Whether two names in a folder are those of one file.
+fn is_same(folder: &Folder, one: &OsStr, other: &OsStr) -> bool {
+    let id = |name: &OsStr| {
+        let found = folder.stat(name).ok()??;
+        Some((found.st_dev, found.st_ino))
     };
     id(one).is_some_and(|found| id(other) == Some(found))
 }

@@ -3,26 +3,31 @@
 //!
 //! Opening for writing needs some room too, for SQLite's index of the WAL: a slice is cut off the
 //! reserve for that, so that the first to open does not leave a removal without any.
+//!
+//! A file that is no regular one, or has a second name, is not used as a reserve: it is someone
+//! else's.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileExt;
+
+use super::place::Place;
+use crate::disk::{Access, make_file, open_file};
 
 /// Bytes of the reserve: room for the WAL of a removal of some thousand artifacts.
 const BYTES: u64 = 4 << 20;
 /// Bytes that opening needs.
 const SLICE: u64 = 256 << 10;
+const SUFFIX: &str = ".reserve";
 
-fn path_of(catalog: &Path) -> PathBuf {
-    let mut name = catalog.as_os_str().to_owned();
-    name.push(".reserve");
-    name.into()
+fn open(catalog: &Place) -> io::Result<File> {
+    open_file(catalog, &catalog.beside(SUFFIX), Access::Write).map(File::from)
 }
 
 /// Gives a slice of a catalog's reserve back to the file system. Says whether there was one.
-pub(in crate::catalog) fn give_up_slice(catalog: &Path) -> bool {
-    let cut = || -> std::io::Result<bool> {
-        let reserve = OpenOptions::new().write(true).open(path_of(catalog))?;
+pub(in crate::catalog) fn give_up_slice(catalog: &Place) -> bool {
+    let cut = || -> io::Result<bool> {
+        let reserve = open(catalog)?;
         let left = reserve.metadata()?.len().checked_sub(SLICE);
         left.map_or(Ok(false), |left| reserve.set_len(left).map(|()| true))
     };
@@ -30,27 +35,38 @@ pub(in crate::catalog) fn give_up_slice(catalog: &Path) -> bool {
 }
 
 /// Makes the reserve of a catalog, or what is missing of it.
-pub(in crate::catalog) fn keep(catalog: &Path) {
-    let path = path_of(catalog);
-    let length = path.symlink_metadata().map_or(0, |found| found.len());
-    if length >= BYTES {
+pub(in crate::catalog) fn keep(catalog: &Place) {
+    let found = catalog.stat(SUFFIX);
+    if found.is_ok_and(|found| found.is_some_and(|stat| stat.st_size as u64 >= BYTES)) {
         return;
     }
-    let opened = OpenOptions::new().append(true).create(true).open(&path);
-    let Ok(mut reserve) = opened else { return };
+    let reserve = match open(catalog) {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make_file(catalog, &catalog.beside(SUFFIX))
+                .map_or_else(|errno| Err(errno.into()), |made| Ok(File::from(made)))
+        }
+        opened => opened,
+    };
+    let Ok(reserve) = reserve else { return };
+    let Ok(length) = reserve.metadata().map(|found| found.len()) else {
+        return;
+    };
     // Written, not only sized: blocks that are not there cannot be given back.
-    let missing = usize::try_from(BYTES - length).unwrap_or_default();
+    let missing = usize::try_from(BYTES.saturating_sub(length)).unwrap_or_default();
     let written = reserve
-        .write_all(&vec![0x5A; missing])
+        .write_all_at(&vec![0x5A; missing], length)
         .and_then(|()| reserve.sync_all());
     match written {
         Ok(()) => {}
-        Err(_) if length == 0 => drop(std::fs::remove_file(&path)),
+        Err(_) if length == 0 => drop(catalog.folder().unlink(&catalog.beside(SUFFIX))),
         Err(_) => drop(reserve.set_len(length)),
     }
 }
 
 /// Gives the reserve of a catalog back to the file system. Says whether there was one.
-pub(in crate::catalog) fn give_up(catalog: &Path) -> bool {
-    std::fs::remove_file(path_of(catalog)).is_ok()
+pub(in crate::catalog) fn give_up(catalog: &Place) -> bool {
+    catalog
+        .folder()
+        .unlink(&catalog.beside(SUFFIX))
+        .unwrap_or(false)
 }

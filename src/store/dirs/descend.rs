@@ -14,6 +14,8 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use crate::disk;
+use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
@@ -67,7 +69,12 @@ pub(crate) fn descend(
             match absent {
                 IfAbsent::ReturnNone => return Ok(None),
                 IfAbsent::Create => {
-                    match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
+                    let is_registry = walked.starts_with(REGISTRY_DIR);
+                    let made = match is_registry && walked != Path::new(REGISTRY_DIR) {
+                        true => disk::make_folder(&folder, name).map(drop),
+                        false => mkdirat(&folder, name, Mode::from_raw_mode(0o777)),
+                    };
+                    match made {
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(errno) => {
                             return Err(StorageError::io(

@@ -22,10 +22,6 @@
 mod reader;
 mod writer;
 
-use std::os::fd::OwnedFd;
-
-use rustix::fs::{Gid, Mode, fchmod, fchown, fstat};
-
 pub use reader::{Inbox, InboxFile};
 pub use writer::InboxWriter;
 
@@ -39,19 +35,6 @@ const SUFFIX: &str = ".jsonl";
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
 /// The longest name of a file with notes, in bytes.
 const MAX_NAME: usize = 200;
-
-/// Gives what was made in a folder the group of that folder, and its permissions whatever the umask
-/// is: others of the group fold and delete it. What is not permitted is left.
-fn share(folder: &OwnedFd, made: &OwnedFd, is_folder: bool) {
-    let (Ok(of), Ok(own)) = (fstat(folder), fstat(made)) else {
-        return;
-    };
-    if own.st_gid != of.st_gid {
-        let _ = fchown(made, None, Some(Gid::from_raw(of.st_gid)));
-    }
-    let mask = if is_folder { 0o2777 } else { 0o666 };
-    let _ = fchmod(made, Mode::from_raw_mode(of.st_mode & mask));
-}
 
 /// Whether a name is one that a file with notes may have.
 fn is_note_file(name: &str) -> bool {

@@ -4,8 +4,8 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, mkdirat, openat,
-    renameat, statat, unlinkat,
+    AtFlags, FileType, FlockOperation, Mode, OFlags, Stat, flock, fstat, fsync, openat, renameat,
+    statat, unlinkat,
 };
 use rustix::io::{Errno, pread};
 
@@ -203,16 +203,12 @@ impl Inbox {
     pub fn set_aside(&self, name: &str) -> Result<(), StorageError> {
         let path = self.path.join(REFUSED);
         let io = |operation, errno: Errno| StorageError::io(operation, &path, errno);
-        let is_new = match mkdirat(&self.fd, REFUSED, Mode::from_raw_mode(0o777)) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
+        match crate::disk::make_folder(&self.fd, REFUSED).map(drop) {
+            Ok(()) | Err(Errno::EXIST) => {}
             Err(errno) => return Err(io("making", errno)),
-        };
+        }
         let refused = open_folder(&self.fd, REFUSED)
             .map_err(|errno| open_error(self.fd.as_fd(), REFUSED.as_ref(), &path, errno))?;
-        if is_new {
-            share(&self.fd, &refused, true);
-        }
         // A name holds 64 random bits: one that is taken is no accident, and nothing is replaced.
         if statat(&refused, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(io("moving a file to", Errno::EXIST));

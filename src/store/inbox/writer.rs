@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
-    AtFlags, FlockOperation, Mode, OFlags, fdatasync, flock, fstat, ftruncate, mkdirat, openat,
-    statat,
+    AtFlags, FlockOperation, OFlags, fcntl_setfl, fdatasync, flock, fstat, ftruncate, statat,
 };
 use rustix::io::{Errno, write};
 
-use super::{INBOX, MAX_BYTES, SUFFIX, share};
+use super::{INBOX, MAX_BYTES, SUFFIX};
+use crate::disk;
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{open_error, open_folder};
@@ -90,16 +90,9 @@ impl Open {
         let random = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("{stem}-{}{SUFFIX}", &random[..16]);
         let path = base.path().join(REGISTRY_DIR).join(INBOX).join(&name);
-        let flags = OFlags::RDWR
-            | OFlags::APPEND
-            | OFlags::CREATE
-            | OFlags::EXCL
-            | OFlags::NOFOLLOW
-            | OFlags::NONBLOCK
-            | OFlags::CLOEXEC;
-        let file = openat(&folder, &name, flags, Mode::from_raw_mode(0o666))
+        let file = disk::make_own_file(&folder, &*name)
+            .and_then(|file| fcntl_setfl(&file, OFlags::APPEND).map(|()| file))
             .map_err(|errno| StorageError::io("making", &path, errno))?;
-        share(&folder, &file, false);
         // Without this, a power cut might take the name, and the notes with it.
         let _ = rustix::fs::fsync(&folder);
         Ok(Self {
@@ -169,17 +162,12 @@ fn inbox(base: &Base) -> Result<OwnedFd, StorageError> {
     let path = base.path().join(REGISTRY_DIR);
     let dir = open(base.as_fd(), REGISTRY_DIR, &path)?;
     let path = path.join(INBOX);
-    let is_new = match mkdirat(&dir, INBOX, Mode::from_raw_mode(0o777)) {
-        Ok(()) => true,
-        Err(Errno::EXIST) => false,
+    match disk::make_folder(&dir, INBOX) {
+        Ok(_) => drop(rustix::fs::fsync(&dir)),
+        Err(Errno::EXIST) => {}
         Err(errno) => return Err(StorageError::io("making", &path, errno)),
-    };
-    let folder = open(dir.as_fd(), INBOX, &path)?;
-    if is_new {
-        share(&dir, &folder, true);
-        let _ = rustix::fs::fsync(&dir);
     }
-    Ok(folder)
+    open(dir.as_fd(), INBOX, &path)
 }
 
 fn open(

@@ -3,11 +3,12 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, fsync, mkdirat, unlinkat};
+use rustix::fs::{AtFlags, fsync, unlinkat};
 use rustix::io::Errno;
 
 use super::claim;
 use super::folder::{NOTES, TrashFolder};
+use crate::disk;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::removal::RemovalId;
 use crate::store::base::Base;
@@ -95,7 +96,7 @@ impl Trash {
     /// # Errors
     /// [`StorageError::Io`] if it cannot be created, or exists.
     pub fn create_folder(&self, id: &RemovalId) -> Result<TrashFolder, StorageError> {
-        mkdirat(&self.fd, id.as_str(), Mode::from_raw_mode(0o777))
+        disk::make_folder(&self.fd, id.as_str())
             .map_err(|errno| StorageError::io("making", &self.path.join(id.as_str()), errno))?;
         self.folder(id)?
             .ok_or_else(|| StorageError::io("opening", &self.path.join(id.as_str()), Errno::NOENT))

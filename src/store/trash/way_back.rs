@@ -3,10 +3,11 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{Mode, fsync, mkdirat};
+use rustix::fs::fsync;
 use rustix::io::Errno;
 
 use super::claim::{Change, Claim};
+use crate::disk;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, device_of, open_error, open_folder};
 use crate::store::error::StorageError;
@@ -73,8 +74,9 @@ pub(super) fn open_parent(
                 check(&folder, &walked)?;
                 is_checked = true;
             }
-            match mkdirat(&folder, name, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
+            // For all who may write in the folder around it, whatever the umask.
+            match disk::make_folder(&folder, name) {
+                Ok(_) | Err(Errno::EXIST) => {}
                 Err(errno) => return Err(StorageError::io("making", &full, errno)),
             }
             // Data that is moved in here is acknowledged: its parent must be as durable.

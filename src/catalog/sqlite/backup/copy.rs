@@ -1,6 +1,7 @@
 //! Copies of a catalog, and what they are good for.
 
-use std::fs::{self, File, OpenOptions};
+use std::ffi::OsStr;
+use std::fs::File;
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::backup::StepResult;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
-use rustix::fs::{FallocateFlags, fallocate};
+use rustix::fs::{FallocateFlags, Mode, fallocate, fchmod};
 use rustix::io::Errno;
 use serde::Serialize;
 
@@ -16,7 +17,10 @@ use super::folder::AGAIN;
 use crate::catalog::error::CatalogError;
 use crate::catalog::sqlite::connection::{self, Access, REGISTRY_ID};
 use crate::catalog::sqlite::options::CatalogOptions;
+use crate::catalog::sqlite::place::Place;
 use crate::catalog::sqlite::sync::sync_folder;
+use crate::catalog::sqlite::vfs;
+use crate::disk::{self, Folder, make_file, open_file};
 use crate::model::clock::Timestamp;
 
 /// The version of the tables that brought the history.
@@ -53,7 +57,8 @@ pub struct Checked {
 /// # Errors
 /// [`CatalogError`] if it is missing, damaged, of another program or of a newer version.
 pub fn check(path: &Path) -> Result<Checked, CatalogError> {
-    examine(path, &open(path)?)
+    let place = Place::of(path)?;
+    examine(path, &open(&place)?)
 }
 
 /// Copies a backup to a path where nothing is yet, whole and synced. The copy is in
@@ -65,18 +70,19 @@ pub fn check(path: &Path) -> Result<Checked, CatalogError> {
 /// [`CatalogError`] if `from` cannot be read. `to` is then as it was.
 pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
     let patience = CatalogOptions::default().lock_timeout;
-    copy_open(&open(from)?, from, to, patience)?;
+    let place = Place::of(from)?;
+    copy_open(&open(&place)?, from, to, patience)?;
     sync_folder(to.parent().unwrap_or(Path::new("/")))
 }
 
 /// Opens a backup for reading.
-fn open(path: &Path) -> Result<Connection, CatalogError> {
-    connection::check_file(path)?;
+fn open(place: &Place) -> Result<Connection, CatalogError> {
+    connection::check(place)?;
     let options = CatalogOptions {
         read_only: true,
         ..CatalogOptions::default()
     };
-    connection::again(path, &Access::Immutable, &options)
+    connection::again(place, &Access::Immutable, &options)
 }
 
 /// Checks the file behind a connection, and tells what it holds.
@@ -134,25 +140,24 @@ pub(in crate::catalog::sqlite) fn copy_open(
     patience: Duration,
 ) -> Result<(), CatalogError> {
     let io = |error| CatalogError::io("copying the catalog to", to, error);
-    let permissions = fs::metadata(of)
+    let mode = Place::of(of)?
+        .stat("")
         .map_err(|error| CatalogError::io("reading", of, error))?
-        .permissions();
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(to)
-        .map_err(io)?;
-    let copied = file
-        .set_permissions(permissions)
-        .map_err(io)
+        .map_or(0, |stat| stat.st_mode & 0o666);
+    let place = Place::of(to)?;
+    let made = make_file(&place, place.name()).map_err(|errno| io(errno.into()))?;
+    let file = File::from(made);
+    // Kept open, so that it stays this one: another may take its name.
+    let copied = fchmod(&file, Mode::from_raw_mode(mode))
+        .map_err(|errno| io(errno.into()))
         .and_then(|()| make_room(from, of, &file, to))
-        .and_then(|()| copy_pages(from, of, to, patience))
+        .and_then(|()| copy_pages(from, of, &place, patience))
         // Bytes 18 and 19 of a database say how it is written and read: 1 is a rollback journal, 2
         // a WAL. All pages are in the file, so it needs no WAL, and no connection has it open.
         .and_then(|()| file.write_all_at(&[1, 1], 18).map_err(io))
         .and_then(|()| file.sync_all().map_err(io));
     if copied.is_err() {
-        let _ = fs::remove_file(to);
+        let _ = place.folder().unlink(place.name());
     }
     copied
 }
@@ -185,9 +190,10 @@ fn make_room(from: &Connection, of: &Path, file: &File, to: &Path) -> Result<(),
 fn copy_pages(
     from: &Connection,
     of: &Path,
-    to: &Path,
+    place: &Place,
     patience: Duration,
 ) -> Result<(), CatalogError> {
+    let to = place.path();
     let error = |error: rusqlite::Error| match error.sqlite_error_code() {
         // Only what is read can be damaged, and only what is written be out of space.
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
@@ -202,8 +208,8 @@ fn copy_pages(
             source: Box::new(error),
         },
     };
-    let write = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let mut into = Connection::open_with_flags(to, write).map_err(error)?;
+    let write = OpenFlags::SQLITE_OPEN_READ_WRITE;
+    let mut into = vfs::open(&place.for_sqlite(), write).map_err(error)?;
     // A copy that fails is removed, and one that does not is synced as a whole.
     into.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))
         .map_err(error)?;
@@ -227,9 +233,10 @@ fn copy_pages(
 }
 
 /// Whether two files hold the same; false if they cannot be read.
-pub(super) fn is_equal(one: &Path, other: &Path) -> bool {
+pub(super) fn is_equal(folder: &Folder, one: &OsStr, other: &OsStr) -> bool {
+    let open = |name| open_file(folder, name, disk::Access::Read).map(File::from);
     let compare = || -> std::io::Result<bool> {
-        let (mut one, mut other) = (File::open(one)?, File::open(other)?);
+        let (mut one, mut other) = (open(one)?, open(other)?);
         let mut left = one.metadata()?.len();
         if left != other.metadata()?.len() {
             return Ok(false);

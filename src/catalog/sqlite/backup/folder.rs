@@ -1,17 +1,16 @@
 //! The folder of backups: names, times, the lock.
 
-use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, NaiveDateTime};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Dir, FileType, Stat};
 use rustix::io::Errno;
 use serde::Serialize;
 
 use crate::catalog::error::CatalogError;
-use crate::catalog::sqlite::sync::sync_folder;
+use crate::disk::{self, Folder, LockFile};
 use crate::model::clock::Timestamp;
 
 /// Name of the folder of backups in the registry's folder.
@@ -20,6 +19,10 @@ pub const BACKUPS_DIR: &str = "backups";
 const EXTENSION: &str = ".sqlite3";
 const TEMPORARY: &str = "new-";
 const LOCK: &str = "lock";
+/// Backups that are listed at most: the newest.
+const MOST: usize = 1000;
+/// How often a folder that comes and goes is tried.
+const TRIES: usize = 16;
 /// How often a process that waits for the lock tries again.
 pub(super) const AGAIN: Duration = Duration::from_millis(10);
 
@@ -44,35 +47,70 @@ pub struct Backup {
 /// # Errors
 /// [`CatalogError::Io`] if the folder cannot be read.
 pub fn list(folder: &Path) -> Result<Vec<Backup>, CatalogError> {
-    let io = |error| CatalogError::io("listing the backups in", folder, error);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(io(error)),
+    match open_folder(folder)? {
+        Some(open) => list_in(&open),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Opens the folder of backups; `None` if there is none.
+pub(super) fn open_folder(folder: &Path) -> Result<Option<Folder>, CatalogError> {
+    let parent = folder.parent().unwrap_or(Path::new("/"));
+    let name = folder.file_name().unwrap_or_default();
+    let open = || {
+        let parent = Folder::open(parent)?;
+        let opened = parent.open_in(name);
+        let is_link = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink;
+        match &opened {
+            // A link could lead anywhere.
+            Err(_) if parent.stat(name)?.is_some_and(is_link) => Ok(None),
+            _ => opened.map(Some),
+        }
     };
+    match open() {
+        Ok(Some(open)) => Ok(Some(open)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Ok(None) => Err(CatalogError::NotAFolder {
+            path: folder.to_owned(),
+        }),
+        Err(error) => Err(CatalogError::io("listing the backups in", folder, error)),
+    }
+}
+
+pub(super) fn list_in(folder: &Folder) -> Result<Vec<Backup>, CatalogError> {
+    let io = |error| CatalogError::io("listing the backups in", folder.path(), error);
+    let errno = |errno: Errno| io(errno.into());
     let mut backups = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(io)?;
-        let Some(at) = entry.file_name().to_str().and_then(time_of) else {
+    for entry in Dir::read_from(folder).map_err(errno)? {
+        let entry = entry.map_err(errno)?;
+        let name = entry.file_name().to_str().ok();
+        let Some((name, at)) = name.and_then(|name| Some((name, time_of(name)?))) else {
             continue;
         };
-        if entry.file_type().map_err(io)?.is_file() {
-            let path = entry.path();
+        let found = folder.stat(name).map_err(io)?;
+        let is_file = |stat: &Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        if found.is_some_and(|stat| is_file(&stat)) {
+            let path = folder.path().join(name);
             backups.push(Backup { path, at });
+            // Others may put any number of files there.
+            if backups.len() > 2 * MOST {
+                newest_first(&mut backups);
+                backups.truncate(MOST);
+            }
         }
     }
-    backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+    newest_first(&mut backups);
     Ok(backups)
 }
 
-/// The lock of a folder of backups, until it is dropped: no backup is made or let go meanwhile.
-pub(crate) struct Held(File);
+fn newest_first(backups: &mut [Backup]) {
+    backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+}
 
-impl Drop for Held {
-    fn drop(&mut self) {
-        // By name: a child that was forked meanwhile may hold the same file open.
-        let _ = flock(&self.0, FlockOperation::Unlock);
-    }
+/// The lock of a folder of backups, until it is dropped: no backup is made or let go meanwhile.
+pub(crate) struct Held {
+    _lock: LockFile,
+    pub(super) folder: Folder,
 }
 
 /// Takes the lock of the backups of a catalog, if there are any.
@@ -105,71 +143,76 @@ pub(super) fn wait_for_lock(
 /// Takes the lock; `None` if another has it for longer than `patience`.
 pub(super) fn lock(folder: &Path, patience: Duration) -> Result<Option<Held>, CatalogError> {
     let path = folder.join(LOCK);
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .open(&path)
+    let open = make_folder(folder)?;
+    let lock = LockFile::open(&open, LOCK.as_ref())
         .map_err(|error| CatalogError::io("opening", &path, error))?;
     let start = Instant::now();
     loop {
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => return Ok(Some(Held(file))),
-            Err(Errno::INTR) => {}
-            Err(Errno::WOULDBLOCK) if start.elapsed() >= patience => return Ok(None),
-            Err(Errno::WOULDBLOCK) => std::thread::sleep(AGAIN),
-            Err(errno) => return Err(CatalogError::io("locking", &path, errno.into())),
+        match lock.try_take() {
+            Ok(true) => break,
+            Ok(false) if start.elapsed() >= patience => return Ok(None),
+            Ok(false) => std::thread::sleep(AGAIN),
+            Err(error) => return Err(CatalogError::io("locking", &path, error)),
         }
     }
+    Ok(Some(Held {
+        _lock: lock,
+        folder: open,
+    }))
 }
 
 /// The first name from `now` on that nothing has.
-pub(super) fn free_name(folder: &Path, now: Timestamp) -> Backup {
+pub(super) fn free_name(folder: &Folder, now: Timestamp) -> (String, Timestamp) {
     let mut at = now;
     loop {
-        let path = folder.join(name_of(at));
-        if path.symlink_metadata().is_err() {
-            let at = Timestamp(at.0.div_euclid(1000).saturating_mul(1000));
-            return Backup { path, at };
+        let name = name_of(at);
+        if folder
+            .stat(name.as_str())
+            .is_ok_and(|found| found.is_none())
+        {
+            return (name, Timestamp(at.0.div_euclid(1000).saturating_mul(1000)));
         }
         at = at.plus(Duration::from_secs(1));
     }
 }
 
-/// Makes the folder of backups, unless it is there.
-pub(super) fn make_folder(folder: &Path) -> Result<(), CatalogError> {
-    let io = |error| CatalogError::io("creating", folder, error);
-    match fs::create_dir(folder) {
-        Ok(()) => sync_folder(folder.parent().unwrap_or(Path::new("/"))),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            // A link could lead anywhere.
-            match folder.symlink_metadata().map_err(io)?.is_dir() {
-                true => Ok(()),
-                false => Err(CatalogError::NotAFolder {
-                    path: folder.to_owned(),
-                }),
-            }
+/// Opens the folder of backups, and makes it if there is none.
+fn make_folder(folder: &Path) -> Result<Folder, CatalogError> {
+    for _ in 0..TRIES {
+        if let Some(open) = open_folder(folder)? {
+            return Ok(open);
         }
-        Err(error) => Err(io(error)),
+        let parent = folder.parent().unwrap_or(Path::new("/"));
+        let make = || {
+            let parent = Folder::open(parent)?;
+            match disk::make_folder(&parent, folder.file_name().unwrap_or_default()) {
+                Ok(_) => parent.sync(),
+                Err(Errno::EXIST) => Ok(()),
+                Err(errno) => Err(errno.into()),
+            }
+        };
+        make().map_err(|error| CatalogError::io("creating", folder, error))?;
     }
+    let error = ErrorKind::ResourceBusy.into();
+    Err(CatalogError::io("creating", folder, error))
 }
 
 /// Removes copies whose making was killed. The lock, which we hold, rules out a live one.
-pub(super) fn remove_leftovers(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
+pub(super) fn remove_leftovers(folder: &Folder) {
+    let Ok(entries) = Dir::read_from(folder) else {
         return;
     };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let random = name
+        let random = entry
+            .file_name()
             .to_str()
+            .ok()
             .and_then(|name| name.strip_prefix(TEMPORARY)?.strip_suffix(EXTENSION));
         let is_ours = random.is_some_and(|random| {
             random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
         });
-        if is_ours && entry.file_type().is_ok_and(|kind| kind.is_file()) {
-            let _ = fs::remove_file(entry.path());
+        if is_ours {
+            let _ = folder.unlink(entry.file_name());
         }
     }
 }

@@ -1,21 +1,21 @@
 //! Making a backup: daily before a removal, and before every migration.
 
-use std::fs;
+use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use rusqlite::Connection;
+use rustix::fs::renameat;
 use rustix::io::Errno;
 
 use super::copy::{check, copy_open, examine, is_equal, size};
 use super::folder::{
-    Backup, Held, free_name, list, lock, make_folder, remove_leftovers, temporary_name,
-    wait_for_lock,
+    Backup, Held, free_name, list, list_in, lock, remove_leftovers, temporary_name, wait_for_lock,
 };
 use crate::catalog::error::CatalogError;
-use crate::catalog::sqlite::sync::sync_folder;
+use crate::disk::Folder;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::progress::{Monitor, Phase, Progress};
 
@@ -49,7 +49,6 @@ impl Maker<'_> {
         monitor: &dyn Monitor,
     ) -> Result<Option<Backup>, CatalogError> {
         self.leave_room(connection)?;
-        make_folder(self.folder)?;
         let Some(held) = lock(self.folder, Duration::ZERO)? else {
             return Ok(None);
         };
@@ -90,7 +89,6 @@ impl Maker<'_> {
     ) -> Result<Backup, CatalogError> {
         let patience = self.patience;
         let make = || {
-            make_folder(self.folder)?;
             let held = wait_for_lock(self.folder, self.catalog, patience)?;
             let now = clock.now();
             ticking(monitor, Phase::Backup, || self.make(connection, now, &held))
@@ -116,16 +114,17 @@ impl Maker<'_> {
         &self,
         connection: &Connection,
         now: Timestamp,
-        _held: &Held,
+        held: &Held,
     ) -> Result<Backup, CatalogError> {
-        remove_leftovers(self.folder);
-        let new = self.folder.join(temporary_name());
-        copy_open(connection, self.catalog, &new, self.patience)?;
-        let made = check(&new)
+        remove_leftovers(&held.folder);
+        let new = temporary_name();
+        let path = self.folder.join(&new);
+        copy_open(connection, self.catalog, &path, self.patience)?;
+        let made = check(&path)
             .map_err(|error| self.why(connection, error))
-            .and_then(|_| self.name_it(&new, now));
+            .and_then(|_| self.name_it(&held.folder, &new, now));
         if made.is_err() {
-            let _ = fs::remove_file(&new);
+            let _ = held.folder.unlink(&*new);
         }
         made
     }
@@ -151,16 +150,20 @@ impl Maker<'_> {
     }
 
     /// Gives a sound copy its name, and lets go what is one too many.
-    fn name_it(&self, new: &Path, now: Timestamp) -> Result<Backup, CatalogError> {
-        let older = list(self.folder)?;
+    fn name_it(&self, folder: &Folder, new: &str, now: Timestamp) -> Result<Backup, CatalogError> {
+        let older = list_in(folder)?;
         let equal = match older.first() {
-            Some(newest) if is_equal(&newest.path, new) => Some(newest.clone()),
+            Some(newest) if is_equal(folder, name_in(newest), new.as_ref()) => Some(newest.clone()),
             _ => None,
         };
-        let made = free_name(self.folder, now);
-        fs::rename(new, &made.path)
-            .map_err(|error| CatalogError::io("naming the backup", &made.path, error))?;
-        sync_folder(self.folder)?;
+        let (name, at) = free_name(folder, now);
+        let path = self.folder.join(&name);
+        renameat(folder, new, folder, &*name)
+            .map_err(|errno| CatalogError::io("naming the backup", &path, errno.into()))?;
+        let made = Backup { path, at };
+        folder
+            .sync()
+            .map_err(|error| CatalogError::io("syncing", self.folder, error))?;
         let mut others: Vec<Backup> = older
             .into_iter()
             .filter(|backup| Some(backup) != equal.as_ref())
@@ -169,10 +172,15 @@ impl Maker<'_> {
         others.sort_by_key(|backup| backup.at > made.at);
         for backup in equal.iter().chain(others.iter().skip(KEPT - 1)) {
             // One that stays for now is one too many for the next one as well.
-            let _ = fs::remove_file(&backup.path);
+            let _ = folder.unlink(name_in(backup));
         }
         Ok(made)
     }
+}
+
+/// The name of a backup in its folder.
+fn name_in(backup: &Backup) -> &OsStr {
+    backup.path.file_name().unwrap_or_default()
 }
 
 /// Runs a phase that counts nothing, and lets the monitor see every now and then that it goes on.

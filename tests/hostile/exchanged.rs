@@ -1,0 +1,182 @@
+//! Names that are exchanged while commands run, for some seconds each.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+use super::scene::{Scene, rm};
+
+const SECONDS: u64 = 3;
+
+/// Ends the exchanging, also if the work panics.
+struct End<'a>(&'a AtomicBool);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Exchanges files of `.dalsegno` with links until the work is done. `names` is asked again and
+/// again, since some files only come while a command runs.
+fn exchange(
+    scene: &Scene,
+    links: &[PathBuf],
+    names: impl Fn() -> Vec<PathBuf> + Sync,
+    mut work: impl FnMut(usize),
+) {
+    let is_over = AtomicBool::new(false);
+    let exchanged = std::thread::scope(|scope| {
+        let hostile = scope.spawn(|| {
+            let mut exchanged = 0_u64;
+            while !is_over.load(Ordering::Relaxed) {
+                for name in names() {
+                    for link in links {
+                        let swap =
+                            || renameat_with(CWD, &name, CWD, link, RenameFlags::EXCHANGE).is_ok();
+                        exchanged += u64::from(swap());
+                        std::thread::yield_now();
+                        swap();
+                    }
+                }
+            }
+            exchanged
+        });
+        let end = End(&is_over);
+        let start = Instant::now();
+        let mut round = 0;
+        while start.elapsed() < Duration::from_secs(SECONDS) {
+            work(round);
+            round += 1;
+        }
+        drop(end);
+        hostile.join().unwrap()
+    });
+    assert!(exchanged > 0, "nothing was exchanged");
+    scene.outside_is_untouched("exchanging");
+}
+
+fn link_to(scene: &Scene, target: &str, name: &str) -> PathBuf {
+    let link = scene.base().join(name);
+    symlink(scene.outside(target), &link).unwrap();
+    link
+}
+
+/// What of `.dalsegno`, or a folder in it, begins and ends so.
+fn found(folder: &Path, begins: &str, ends: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            name.starts_with(begins) && name.ends_with(ends)
+        })
+        .map(|entry| entry.path())
+        .collect()
+}
+
+#[test]
+fn nothing_outside_is_touched_while_the_catalogs_files_are_exchanged() {
+    let scene = Scene::new();
+    let links = [
+        link_to(&scene, "canary", "l1"),
+        link_to(&scene, "new", "l2"),
+        link_to(&scene, "canary.sqlite3", "l3"),
+    ];
+    let own = scene.base().join(".dalsegno");
+    exchange(
+        &scene,
+        &links,
+        || found(&own, "catalog.sqlite3", ""),
+        |round| {
+            let iteration = (round % 9 + 1).to_string();
+            scene.run(&rm(&iteration));
+            scene.run(&["scan"]);
+        },
+    );
+}
+
+#[test]
+fn nothing_outside_is_touched_while_a_backup_is_exchanged() {
+    let scene = Scene::new();
+    let links = [
+        link_to(&scene, "canary.sqlite3", "l1"),
+        link_to(&scene, "canary", "l2"),
+    ];
+    let backups = scene.own("backups");
+    exchange(
+        &scene,
+        &links,
+        || found(&backups, "", ""),
+        |round| {
+            for backup in found(&backups, "2", ".sqlite3") {
+                let _ = fs::remove_file(backup);
+            }
+            let iteration = (round % 9 + 1).to_string();
+            scene.run(&rm(&iteration));
+        },
+    );
+}
+
+#[test]
+fn nothing_outside_is_touched_while_a_rebuild_is_exchanged() {
+    let scene = Scene::new();
+    let links = [
+        link_to(&scene, "canary", "l1"),
+        link_to(&scene, "new", "l2"),
+    ];
+    let own = scene.base().join(".dalsegno");
+    exchange(
+        &scene,
+        &links,
+        || found(&own, "catalog.sqlite3.rebuild", ""),
+        |_| {
+            let _ = fs::write(scene.own("catalog.sqlite3"), "damaged");
+            scene.run(&["rebuild"]);
+            for aside in found(&own, "catalog.sqlite3.damaged-", "") {
+                let _ = fs::remove_file(aside);
+            }
+        },
+    );
+}
+
+#[test]
+fn nothing_outside_is_touched_while_the_registrys_folder_is_exchanged() {
+    let scene = Scene::new();
+    let links = [link_to(&scene, "", "l1")];
+    let own = scene.base().join(".dalsegno");
+    exchange(
+        &scene,
+        &links,
+        || vec![own.clone()],
+        |round| {
+            let iteration = (round % 9 + 1).to_string();
+            scene.run(&rm(&iteration));
+            scene.run(&["scan"]);
+        },
+    );
+}
+
+#[test]
+fn nothing_outside_is_touched_while_a_creation_is_exchanged() {
+    let scene = Scene::bare();
+    let links = [link_to(&scene, "", "l1")];
+    let base = scene.base();
+    exchange(
+        &scene,
+        &links,
+        || found(&base, ".dalsegno.new-", ""),
+        |_| {
+            scene.run(&["init"]);
+            let own = base.join(".dalsegno");
+            if own.symlink_metadata().is_ok_and(|found| found.is_symlink()) {
+                fs::remove_file(own).unwrap();
+            } else {
+                let _ = fs::remove_dir_all(own);
+            }
+        },
+    );
+}

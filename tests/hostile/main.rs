@@ -1,0 +1,10 @@
+//! What a member of the group can do to `.dalsegno`: links, FIFOs, devices, huge files, second
+//! names, a journal that names another file, and names that are exchanged while a command runs.
+//! Nothing outside the base directory is touched, and nothing waits for ever.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
+mod exchanged;
+mod modes;
+mod planted;
+mod scene;
