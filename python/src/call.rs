@@ -287,6 +287,7 @@ pub(crate) struct How {
     pub(crate) catalog: Option<PathBuf>,
     pub(crate) read_only: bool,
     pub(crate) single_host: bool,
+    pub(crate) shared: bool,
     pub(crate) lock_timeout: Duration,
 }
 
@@ -295,6 +296,7 @@ impl How {
         let options = dalsegno::Options::new()
             .read_only(self.read_only)
             .single_host(self.single_host)
+            .shared(self.shared)
             .lock_timeout(self.lock_timeout)
             .interrupt(is_interrupted);
         match &self.catalog {

@@ -27,6 +27,13 @@ def outputs(registry: Registry, count: int = 3) -> list[dalsegno.Artifact]:
     return made
 
 
+def test_a_shared_registry_is_the_groups(base: Path) -> None:
+    with Registry(base, create=True, shared=True) as registry:
+        registry.record_output("r", 1000, "d", "p")
+    assert (base / ".dalsegno").stat().st_mode & 0o7070 == 0o2070
+    assert (base / ".dalsegno/catalog.sqlite3").stat().st_mode & 0o060 == 0o060
+
+
 def test_a_registry_is_made_opened_and_closed(base: Path) -> None:
     with Registry(str(base), create=True) as registry:
         assert registry.was_made

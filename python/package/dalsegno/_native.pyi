@@ -200,6 +200,7 @@ class Registry:
         read_only: bool,
         catalog: str | os.PathLike[str] | None,
         single_host: bool,
+        shared: bool,
         lock_timeout: float,
     ) -> Registry: ...
     @property

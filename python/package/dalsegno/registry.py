@@ -42,6 +42,7 @@ class Registry(Writing, Removing, Collecting, Remembering):
         read_only: Refuse every change. Works on a read-only mount.
         catalog: Keep the catalog in this file, on a local disk, rather than in the base directory.
         single_host: With ``create``, a catalog on a network file system, written on this host only.
+        shared: With ``create``, the group of the base directory may write the registry.
         lock_timeout: How long a change waits while others write; seconds, or as in ``"90s"``.
 
     Raises:
@@ -58,6 +59,7 @@ class Registry(Writing, Removing, Collecting, Remembering):
         read_only: bool = False,
         catalog: Optional[Text] = None,
         single_host: bool = False,
+        shared: bool = False,
         lock_timeout: Age = 60.0,
     ) -> None:
         given = arguments.text(base, what="a base directory", numbers=False)
@@ -65,7 +67,7 @@ class Registry(Writing, Removing, Collecting, Remembering):
         self._given = (read_only, single_host, arguments.seconds(lock_timeout))
         self._catalog = None if catalog is None else arguments.text(catalog, what="a catalog")
         self._native = _native.Registry(
-            path, create, read_only, self._catalog, single_host, self._given[2]
+            path, create, read_only, self._catalog, single_host, shared, self._given[2]
         )
         for problem in self._native.recovery[2]:
             logger.warning("%s", problem)

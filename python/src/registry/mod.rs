@@ -70,7 +70,11 @@ fn texts(ids: &[RemovalId]) -> Vec<String> {
 #[pymethods]
 impl PyRegistry {
     #[new]
-    #[pyo3(signature = (base, create, read_only, catalog, single_host, lock_timeout))]
+    #[pyo3(signature = (base, create, read_only, catalog, single_host, shared, lock_timeout))]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "Python passes each option by itself"
+    )]
     fn new(
         py: Python<'_>,
         base: PathBuf,
@@ -78,6 +82,7 @@ impl PyRegistry {
         read_only: bool,
         catalog: Option<PathBuf>,
         single_host: bool,
+        shared: bool,
         lock_timeout: f64,
     ) -> PyResult<Self> {
         whole(py, || {
@@ -86,6 +91,7 @@ impl PyRegistry {
                 catalog,
                 read_only,
                 single_host,
+                shared,
                 lock_timeout: ask::seconds(lock_timeout)?,
             };
             let asked = how.clone();
@@ -186,6 +192,7 @@ pub(crate) fn _rebuild<'py>(
             catalog,
             read_only: false,
             single_host: false,
+            shared: false,
             lock_timeout: ask::seconds(lock_timeout)?,
         };
         let options = RebuildOptions::default().force(force);
