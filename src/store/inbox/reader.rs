@@ -9,7 +9,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, pread};
 
-use super::{INBOX, MAX_BYTES, REFUSED, is_note_file, share};
+use super::{INBOX, MAX_BYTES, REFUSED, is_note_file};
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_error, open_folder};
