@@ -204,14 +204,13 @@ impl Catalog {
     /// # Errors
     /// [`CatalogError`] if the catalog cannot be read.
     pub fn check_chain(&self, noted: Option<OperationHash>) -> Result<ChainReport, CatalogError> {
-        let of_none = noted == Some(OperationHash::NONE);
         let mut report = ChainReport {
             operations: 0,
             head: OperationHash::NONE,
             broken: None,
             noted: noted.map(|hash| NotedHash {
                 hash,
-                operation: of_none.then_some(0),
+                operation: None,
             }),
         };
         self.read_with(|connection| {
@@ -252,6 +251,14 @@ impl Catalog {
             }
             Ok::<_, CatalogError>(())
         })?;
+        // The head of a history without operations; no operation has it.
+        if let Some(noted) = &mut report.noted
+            && noted.hash == OperationHash::NONE
+            && report.operations == 0
+            && report.broken.is_none()
+        {
+            noted.operation = Some(0);
+        }
         Ok(report)
     }
 

@@ -31,7 +31,7 @@
 //!
 //! Locks: the turn to write of the old catalog, from the start to the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,6 +70,9 @@ pub enum RebuildFrom {
     /// The disk alone: pins, scores and history are lost.
     Disk,
 }
+
+/// Most names that are reported of a folder in the trash.
+const MOST_STRANGERS: usize = 100;
 
 /// How to rebuild.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -439,13 +442,15 @@ impl Rebuilding<'_> {
         id: &RemovalId,
         folder: &TrashFolder,
     ) -> Result<Entered, Error> {
+        if let Some(why) = recover::refusal(self.base, folder)? {
+            return Ok(Entered::No(why));
+        }
         let is_purging = folder.is_purging()?;
-        let mut strangers = folder.items()?;
         let text = folder.manifest_text()?;
         let Some(taken) = text.as_deref().and_then(manifest::read) else {
             // Without rows, recovery settles the folder by its items; an empty one is dropped.
             let has_items = !is_purging && folder.manifest()?.is_some();
-            return Ok(match strangers.is_empty() || has_items {
+            return Ok(match folder.is_empty()? || has_items {
                 true => Entered::ByRecovery,
                 false => Entered::No("its manifest cannot be read".to_owned()),
             });
@@ -454,9 +459,14 @@ impl Rebuilding<'_> {
         if let Some(fault) = taken.fault() {
             return Ok(Entered::No(format!("its manifest makes no sense: {fault}")));
         }
+        let known: HashSet<String> = taken
+            .items
+            .iter()
+            .map(|item| item.item.to_string())
+            .collect();
+        let strangers = folder.strangers(|name| known.contains(name), MOST_STRANGERS)?;
         let mut fates = BTreeMap::new();
         for item in &taken.items {
-            strangers.retain(|name| *name != item.item.to_string());
             let is_here = folder.identify(item.item, item.entry_type)?.is_some();
             if !is_here && folder.has(item.item)? {
                 let what = format!("item {} is not what was moved", item.item);

@@ -395,9 +395,11 @@ fn settle(
 pub(crate) fn refusal(base: &Base, folder: &TrashFolder) -> Result<Option<String>, Error> {
     let found = match folder.manifest() {
         Ok(found) => found,
-        Err(error @ (StorageError::Untrusted { .. } | StorageError::NotAFile { .. })) => {
-            return Ok(Some(error.to_string()));
-        }
+        Err(
+            error @ (StorageError::Untrusted { .. }
+            | StorageError::NotAFile { .. }
+            | StorageError::Symlink { .. }),
+        ) => return Ok(Some(error.to_string())),
         Err(error) => return Err(error.into()),
     };
     let Some(items) = found else {
@@ -452,8 +454,7 @@ fn roll_back_removal(
     id: &RemovalId,
     now: Timestamp,
 ) -> Result<Settled, Error> {
-    let present = folder.items()?;
-    if present.is_empty() {
+    if folder.is_empty()? {
         trash.remove_folder(id)?;
         return Ok(Settled::Undone);
     }

@@ -223,7 +223,7 @@ fn restore_one(
     }
     if let Some(folder) = &folder {
         // If this fails, the next open for writing does it.
-        let is_empty = || folder.items().is_ok_and(|items| items.is_empty());
+        let is_empty = || folder.is_empty().unwrap_or(false);
         if folder.end_restoring().is_ok() && is_empty() {
             let _ = trash.remove_folder(id);
         }

@@ -51,6 +51,10 @@ pub(crate) fn undo(
         at: now,
         reason: Some(&reason),
     };
+    let mut entries = operation.detail.iter().flat_map(Detail::entries);
+    if entries.any(|entry| matches!(entry, Detail::Other(_))) {
+        return Err(of_another_version(&operation));
+    }
     let mut report = UndoReport {
         operation: id,
         action: operation.action,
@@ -94,9 +98,9 @@ fn kept_removal(catalog: &Catalog, operation: &Operation) -> Result<RemovalId, E
         Detail::RemovalMade(made) => Some(made.removal.clone()),
         _ => None,
     });
-    let removal = made.next_back().ok_or_else(|| Error::Internal {
-        detail: format!("operation {id} does not name its removal"),
-    })?;
+    let removal = made
+        .next_back()
+        .ok_or_else(|| of_another_version(operation))?;
     let found = catalog.removal(&removal)?;
     let state = found.map(|removal| removal.state);
     match state {
@@ -113,6 +117,16 @@ fn kept_removal(catalog: &Catalog, operation: &Operation) -> Result<RemovalId, E
             id: removal.to_string(),
         }),
     }
+}
+
+/// The error of an operation that does not say in known words what it did.
+fn of_another_version(operation: &Operation) -> Error {
+    refused(UndoError::Never {
+        id: operation.id,
+        action: operation.action,
+        why: "another version of dalsegno wrote it, and this one cannot read what it did; undo it \
+              with that version, or restore a removal by its id",
+    })
 }
 
 fn refused(error: UndoError) -> Error {

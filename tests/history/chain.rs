@@ -262,7 +262,8 @@ fn a_noted_head_tells_a_cut_and_a_rewritten_history() {
     for (hash, operation) in [
         (head, Some(last)),
         (third.hash, Some(3)),
-        (OperationHash::NONE, Some(0)),
+        // The head before the first operation, which no operation has.
+        (OperationHash::NONE, None),
         (OperationHash([7; 32]), None),
     ] {
         let report = registry.check_history(Some(hash)).unwrap();

@@ -280,3 +280,26 @@ fn a_score_that_changed_since_is_named_and_nothing_is_changed() {
     registry.undo(1).unwrap();
     assert!(scores(&registry).is_empty());
 }
+
+#[test]
+fn an_operation_of_another_version_is_refused_in_words() {
+    let (folder, registry) = base();
+    array(&registry, ARRAY);
+    remove(&registry, ARRAY);
+    let removed = last(&registry);
+    registry.score(&[score(1, "f1", 0.5)]).unwrap();
+    let scored = last(&registry);
+    let catalog = rusqlite::Connection::open(folder.path().join(crate::CATALOG)).unwrap();
+    for detail in ["NULL", "'{\"removal\": 7, \"new\": true}'", "'[{\"new\": 1}, {\"newer\": 2}]'"] {
+        catalog
+            .execute(&format!("UPDATE operation SET detail = {detail}"), [])
+            .unwrap();
+        let error = registry.undo(removed).unwrap_err();
+        assert_eq!(error.code(), "not-undoable", "{detail}");
+        assert!(error.to_string().contains("another version"), "{error}");
+        if detail != "NULL" {
+            assert_eq!(code(registry.undo(scored)), "not-undoable", "{detail}");
+        }
+        assert_eq!(registry.trash().unwrap().len(), 1);
+    }
+}

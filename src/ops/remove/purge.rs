@@ -3,13 +3,13 @@
 use std::time::Instant;
 
 use crate::catalog::{Catalog, OpenRemoval};
-use crate::error::{Error, with_causes};
+use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{RemovalId, RemovalState};
-use crate::store::{self, Base, EntryType, PurgeOptions, PurgeReport, Trash, TrashItem};
+use crate::store::{self, Base, EntryType, PurgeOptions, PurgeReport, StorageError, Trash, TrashItem};
 
 /// Removes folders in containers that are empty now. Containers stay, and so do folders of
 /// checkpoints. If the removal is cancelled, the remaining empty folders stay too: they do no harm,
@@ -122,7 +122,13 @@ pub(crate) fn purge_if(
         let checked = checked.and_then(|manifest| store::check_purge(&folder, manifest.as_ref()));
         if let Err(error) = checked {
             let mut report = PurgeReport::default();
-            report.fail(error.path().to_owned(), with_causes(&error));
+            let path = error.path().to_owned();
+            let reason = match error {
+                StorageError::Untrusted { why, .. } => why,
+                StorageError::Io { source, .. } => source.to_string(),
+                error => error.to_string(),
+            };
+            report.fail(path, reason);
             return Ok(Some(report));
         }
     }

@@ -79,8 +79,8 @@ impl Verify<'_> {
                 return Ok(());
             }
         };
-        let has_items = match folder.items() {
-            Ok(items) => !items.is_empty(),
+        let has_items = match folder.is_empty() {
+            Ok(is_empty) => !is_empty,
             // It is over, and its folder went while it was read.
             Err(_) if is_gone(trash, id)? => return Ok(()),
             Err(error) => return Err(error.into()),

@@ -104,7 +104,7 @@ pub fn purge(
         },
     );
     let is_whole = report.failed == 0 && !purge.is_cut_short.into_inner();
-    report.is_done = is_whole && folder.items()?.is_empty();
+    report.is_done = is_whole && folder.is_empty()?;
     Ok(report)
 }
 
@@ -225,7 +225,11 @@ impl Worker<'_, '_> {
         let claim = match checked {
             Ok(claim) => claim,
             Err(error) => {
-                self.fail(parent, name, error.to_string())?;
+                let reason = match error {
+                    StorageError::Untrusted { why, .. } => why,
+                    error => error.to_string(),
+                };
+                self.fail(parent, name, reason)?;
                 return Ok(None);
             }
         };

@@ -36,8 +36,9 @@ pub(crate) const NOTES: [&str; 3] = [MANIFEST, PURGING, RESTORING];
 
 /// Most bytes that are read of a note that another user wrote: one of about 30,000 arrays.
 const MOST_OF_OTHERS: u64 = 16 << 20;
-/// Most bytes that are read of a note of this user or of root.
-const MOST_OF_OWN: u64 = 4 << 30;
+/// Most bytes that are read and written of a note of this user or of root: one of about two million
+/// arrays.
+const MOST_OF_OWN: u64 = 1 << 30;
 
 /// The folder of one removal in the trash.
 #[derive(Debug)]
@@ -97,6 +98,10 @@ impl TrashFolder {
     fn write(&self, name: &str, text: &[u8]) -> Result<(), StorageError> {
         let path = self.path.join(name);
         let writing = |errno| StorageError::io("writing", &path, errno);
+        // It could not be read after a crash.
+        if text.len() as u64 > MOST_OF_OWN {
+            return Err(writing(Errno::FBIG));
+        }
         // What another user put there is not written into.
         self.unlink(name)?;
         let flags =
@@ -166,6 +171,9 @@ impl TrashFolder {
         let fd = match openat(&self.fd, name, flags, Mode::empty()) {
             Ok(fd) => fd,
             Err(Errno::NOENT) => return Ok(None),
+            Err(Errno::LOOP) => return Err(StorageError::Symlink { path }),
+            // A socket.
+            Err(Errno::NXIO) => return Err(StorageError::NotAFile { path }),
             Err(errno) => return Err(failed(errno)),
         };
         let stat = fstat(&fd).map_err(failed)?;
@@ -315,25 +323,39 @@ impl TrashFolder {
         self.has_name(RESTORING)
     }
 
-    /// Lists the names in the folder that are neither manifest nor note.
+    /// Whether nothing but manifest and notes is here.
     ///
     /// # Errors
     /// [`StorageError::Io`] if the folder cannot be read.
-    pub fn items(&self) -> Result<Vec<String>, StorageError> {
+    pub fn is_empty(&self) -> Result<bool, StorageError> {
+        Ok(self.strangers(|_| false, 1)?.is_empty())
+    }
+
+    /// Lists names in the folder, at most `most`, that are neither those of a manifest or note nor
+    /// known. Another user may have put any number there.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if the folder cannot be read.
+    pub fn strangers(
+        &self,
+        is_known: impl Fn(&str) -> bool,
+        most: usize,
+    ) -> Result<Vec<String>, StorageError> {
         let reading = |errno: Errno| StorageError::io("reading", &self.path, errno);
         let fd = open_folder(&self.fd, ".").map_err(reading)?;
-        let mut items = Vec::new();
+        let mut strangers = Vec::new();
         for entry in rustix::fs::Dir::new(fd).map_err(reading)? {
-            let name = entry
-                .map_err(reading)?
-                .file_name()
-                .to_string_lossy()
-                .into_owned();
-            if !matches!(name.as_str(), "." | "..") && !NOTES.contains(&name.as_str()) {
-                items.push(name);
+            let entry = entry.map_err(reading)?;
+            let name = entry.file_name().to_string_lossy();
+            if matches!(&*name, "." | "..") || NOTES.contains(&&*name) || is_known(&name) {
+                continue;
+            }
+            strangers.push(name.into_owned());
+            if strangers.len() == most {
+                break;
             }
         }
-        Ok(items)
+        Ok(strangers)
     }
 
     /// Whether an item is here.

@@ -16,6 +16,10 @@ use crate::store::dirs::{IfAbsent, descend, open_error, open_folder};
 use crate::store::error::StorageError;
 
 const TRASH: &str = "trash";
+/// Most folders of removals that are listed.
+const MOST_FOLDERS: usize = 100_000;
+/// Most other names that are listed.
+const MOST_STRANGERS: usize = 1_000;
 
 /// The trash of a base directory, held open.
 #[derive(Debug)]
@@ -62,8 +66,9 @@ impl Trash {
         }))
     }
 
-    /// Lists the removals that have a folder in the trash, and the names that are not those of
-    /// removals.
+    /// Lists the removals that have a folder in the trash, and names that are not those of removals.
+    /// Other users may have put any number there, so at most [`MOST_FOLDERS`] and
+    /// [`MOST_STRANGERS`] are listed.
     ///
     /// # Errors
     /// [`StorageError::Io`] if the trash cannot be read.
@@ -75,9 +80,11 @@ impl Trash {
             let entry = entry.map_err(reading)?;
             let name = entry.file_name().to_string_lossy().into_owned();
             match name.parse() {
-                Ok(id) => removals.push(id),
+                Ok(id) if removals.len() < MOST_FOLDERS => removals.push(id),
+                Ok(_) => break,
                 Err(_) if matches!(name.as_str(), "." | "..") => {}
-                Err(_) => others.push(name),
+                Err(_) if others.len() < MOST_STRANGERS => others.push(name),
+                Err(_) => {}
             }
         }
         removals.sort();
@@ -144,7 +151,7 @@ impl Trash {
         let Some(folder) = self.folder(id)? else {
             return Ok(true);
         };
-        if !folder.items()?.is_empty() {
+        if !folder.is_empty()? {
             return Ok(false);
         }
         // The manifest goes last: after a crash the folder still says what it is.

@@ -3,8 +3,9 @@
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::fsync;
+use rustix::fs::{Dir, fstat, fsync};
 use rustix::io::Errno;
+use rustix::process::geteuid;
 
 use super::claim::{Change, Claim};
 use crate::disk;
@@ -59,6 +60,7 @@ pub(super) fn open_parent(
     let mut folder = open_folder(base.as_fd(), ".")
         .map_err(|errno| StorageError::io("opening", base.path(), errno))?;
     let device = device_of(folder.as_fd(), base.path())?;
+    // A folder that was made here is as good as the one that it was made in.
     let mut is_checked = false;
     for component in path.components() {
         if !matches!(component, Component::Normal(_)) {
@@ -72,25 +74,44 @@ pub(super) fn open_parent(
         if opened.as_ref().is_err_and(|errno| *errno == Errno::NOENT) {
             if !is_checked {
                 check(&folder, &walked)?;
-                is_checked = true;
             }
             // For all who may write in the folder around it, whatever the umask.
             match disk::make_folder(&folder, name) {
-                Ok(_) | Err(Errno::EXIST) => {}
+                Ok(_) => is_checked = true,
+                Err(Errno::EXIST) => is_checked = false,
                 Err(errno) => return Err(StorageError::io("making", &full, errno)),
             }
             // Data that is moved in here is acknowledged: its parent must be as durable.
             fsync(&folder).map_err(|errno| StorageError::io("syncing", &full, errno))?;
             opened = open_folder(&folder, name);
+        } else {
+            is_checked = false;
         }
         folder = opened.map_err(|errno| open_error(folder.as_fd(), name, &full, errno))?;
+        if is_checked {
+            is_checked =
+                is_new(&folder).map_err(|errno| StorageError::io("reading", &full, errno))?;
+        }
         walked.push(name);
         if device_of(folder.as_fd(), &full)? != device {
             return Err(StorageError::OtherDevice { path: full });
         }
     }
-    // Another process may have made it meanwhile, or put another folder in the place of one that was
-    // made here.
-    check(&folder, path)?;
+    if !is_checked {
+        check(&folder, path)?;
+    }
     Ok(folder)
+}
+
+/// Whether a folder is one that this process has just made: another may have taken its place.
+fn is_new(folder: &OwnedFd) -> Result<bool, Errno> {
+    if fstat(folder)?.st_uid != geteuid().as_raw() {
+        return Ok(false);
+    }
+    for entry in Dir::new(open_folder(folder, ".")?)? {
+        if !matches!(entry?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
