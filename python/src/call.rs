@@ -279,6 +279,21 @@ pub(crate) fn run<T: Send + 'static>(
     }
 }
 
+/// Passes a sentence for the user to the log of the package. Nothing comes of it while the
+/// interpreter ends.
+fn log(notice: &str) {
+    let _ = Python::try_attach(|py| {
+        let log = || -> PyResult<()> {
+            let logger = py
+                .import("logging")?
+                .call_method1("getLogger", ("dalsegno",))?;
+            logger.call_method1("warning", ("%s", notice)).map(drop)
+        };
+        // A log that cannot be written is no reason to fail a call.
+        let _ = log();
+    });
+}
+
 /// How a registry is opened, each time that it is.
 #[derive(Debug, Clone)]
 pub(crate) struct How {
@@ -298,7 +313,8 @@ impl How {
             .single_host(self.single_host)
             .shared(self.shared)
             .lock_timeout(self.lock_timeout)
-            .interrupt(is_interrupted);
+            .interrupt(is_interrupted)
+            .on_notice(log);
         match &self.catalog {
             Some(catalog) => options.catalog(catalog),
             None => options,

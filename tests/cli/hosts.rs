@@ -131,3 +131,21 @@ fn a_copy_that_is_missing_or_damaged_is_published_again() {
     let inside = on(&inside, "node1", "publish");
     assert_transcript!("hosts_copy", format!("{damaged}{missing}{again}{inside}"));
 }
+
+#[test]
+fn doctor_names_the_keeper_and_the_age_of_the_copy() {
+    let world = world();
+    let report = |call: &str| on(&world, "node2", call);
+    let text = report("doctor --redact");
+    assert!(text.contains("catalog.host          [HOST]"), "{text}");
+    assert!(text.contains("init --keeper"), "{text}");
+    fs::rename(world.dir.join("disk"), world.dir.join("gone")).unwrap();
+    let text = report("doctor");
+    assert!(text.contains("catalog.host          node1"), "{text}");
+    assert!(text.contains("  published             20"), "{text}");
+    assert!(
+        text.contains("the catalog is on host node1; see what"),
+        "{text}"
+    );
+    assert!(!text.contains("rebuild"), "{text}");
+}

@@ -533,6 +533,33 @@ fn a_change_publishes_once_a_minute_and_no_change_never() {
     assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 3);
 }
 
+/// A training that goes on for days publishes too.
+#[test]
+fn a_registry_that_stays_open_publishes_with_a_change_once_a_minute() {
+    let scene = Scene::new();
+    scene.leave_host();
+    let reader = Registry::open_read_only(&scene.base).unwrap();
+    let at = reader.published().unwrap().unwrap().at;
+    scene.set_config("host = \"node1\"", &format!("host = \"{}\"", host()));
+    let clock = Arc::new(AtomicI64::new(at.0));
+    let options = Options::new().clock(Hand(Arc::clone(&clock)));
+    let writer = options.open(&scene.base).unwrap();
+    let seen = [
+        (0, 1),
+        (59_000, 1),
+        (1_000, 4),
+        (0, 4),
+        (59_000, 4),
+        (1_000, 7),
+    ];
+    for (number, (later, expected)) in seen.into_iter().enumerate() {
+        clock.fetch_add(later, Ordering::Relaxed);
+        let iteration = 2 + i64::try_from(number).unwrap();
+        writer.record(&prediction("run", iteration)).unwrap();
+        assert_eq!(rows(&reader), expected, "change {number}");
+    }
+}
+
 #[test]
 fn a_copy_that_cannot_be_published_fails_no_change() {
     let scene = Scene::new();

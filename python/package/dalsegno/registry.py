@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Optional, Tuple, Type
@@ -17,7 +18,7 @@ from ._remembering import Remembering
 from ._removing import Removing
 from ._targets import Key, Target
 from ._writing import Writing
-from .values import Rebuilt, build
+from .values import Published, Rebuilt, build, moment
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -71,6 +72,13 @@ class Registry(Writing, Removing, Collecting, Remembering):
         )
         for problem in self._native.recovery[2]:
             logger.warning("%s", problem)
+        published = self.published
+        if published is not None:
+            logger.warning(
+                "the catalog is on host %s; answers are from its published copy of %s",
+                published.host,
+                published.at.isoformat(timespec="seconds"),
+            )
 
     def __reduce__(self) -> Tuple[Any, ...]:
         read_only, single_host, timeout = self._given
@@ -126,6 +134,25 @@ class Registry(Writing, Removing, Collecting, Remembering):
     def notice(self) -> Optional[str]:
         """What a reader should know about how the catalog is read, if anything."""
         return self._native.notice
+
+    @property
+    def published(self) -> Optional[Published]:
+        """The published copy that answers are from, on a host without the catalog; else ``None``."""
+        found = self._native.published()
+        return None if found is None else build(Published, found)
+
+    def publish(self) -> Optional[datetime]:
+        """Publish a copy of a catalog elsewhere for hosts that do not have it. Changes do this by
+        themselves, at most once a minute.
+
+        Returns:
+            When the copy was made; ``None`` if another process is making one just now.
+
+        Raises:
+            CatalogInBaseError: The catalog is in the base directory, where every host can read it.
+            CatalogElsewhereError: The catalog is on another host.
+        """
+        return moment(self._native.publish())
 
     @property
     def id(self) -> str:

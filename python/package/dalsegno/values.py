@@ -12,7 +12,7 @@ import sys
 import types
 import typing
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any, Optional, TypeVar, Union, cast
 
@@ -37,6 +37,7 @@ __all__ = [
     "PinChange",
     "PinScope",
     "PlanLine",
+    "Published",
     "Purge",
     "Rebuilt",
     "Refreshed",
@@ -161,6 +162,23 @@ class Rebuilt:
     present: int
     missing: int
     scan: Scanned
+
+
+@dataclass(frozen=True)
+class Published:
+    """The published copy that answers are from, on a host without the catalog."""
+
+    host: str
+    """The host that has the catalog."""
+    path: Path
+    """The copy."""
+    at: datetime
+    """When it was made, by the clock of that host."""
+
+    @property
+    def age(self) -> timedelta:
+        """How old the copy is, by the clock of this host."""
+        return datetime.now(timezone.utc) - self.at
 
 
 @dataclass(frozen=True)
@@ -499,6 +517,11 @@ def _read(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
         return build(hint, value)
     return value
+
+
+def moment(text: Optional[str]) -> Optional[datetime]:
+    """A moment that the native half gave, if any."""
+    return None if text is None else _moment(text)
 
 
 def _moment(text: str) -> datetime:

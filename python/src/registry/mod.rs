@@ -18,7 +18,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dalsegno::model::removal::RemovalId;
-use dalsegno::{RebuildOptions, Registry, Result};
+use dalsegno::{CatalogError, Error, RebuildOptions, Registry, Result};
 use pyo3::prelude::*;
 
 use crate::ask;
@@ -95,10 +95,21 @@ impl PyRegistry {
                 lock_timeout: ask::seconds(lock_timeout)?,
             };
             let asked = how.clone();
-            let (registry, was_made) = run(py, None, move |_| match create && !asked.read_only {
-                true => asked.options().create(&asked.base),
-                false => Ok((asked.options().open(&asked.base)?, false)),
+            let (registry, was_made) = run(py, None, move |_| {
+                let opened = match create && !asked.read_only {
+                    true => asked.options().create(&asked.base),
+                    false => asked.options().open(&asked.base).map(|open| (open, false)),
+                };
+                match opened {
+                    // On a host without the catalog, questions are answered from its copy.
+                    Err(Error::Catalog(CatalogError::AtKeeper { .. })) => {
+                        let options = asked.options().read_only(true);
+                        Ok((options.open(&asked.base)?, false))
+                    }
+                    opened => opened,
+                }
             })?;
+            how.read_only |= registry.published().is_ok_and(|copy| copy.is_some());
             // Whoever changes the working directory later still means this one.
             how.base = registry.base().to_path_buf();
             if let Some(catalog) = &mut how.catalog {
@@ -138,6 +149,22 @@ impl PyRegistry {
     #[getter]
     fn notice(&self) -> Option<&'static str> {
         self.notice
+    }
+
+    /// The published copy that is read, as a dictionary; `None` if it is the catalog itself.
+    fn published<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let published = self.quick(py, Registry::published)?;
+            plain(py, &published)
+        })
+    }
+
+    /// Publishes a copy; gives when it was made, or `None` if another process makes one.
+    fn publish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let at = self.run(py, None, |registry, _| registry.publish())?;
+            plain(py, &at)
+        })
     }
 
     #[getter]

@@ -28,7 +28,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, UNIX_EPOCH};
 
 use rusqlite::Connection;
 use rustix::fs::{
@@ -87,11 +87,12 @@ impl Catalog {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         // The end of a command looks too, so the first change leaves it to that.
-        let since = looked.get_or_insert_with(Instant::now);
-        if since.elapsed() < INTERVAL {
+        let now = self.options.clock.now();
+        let since = looked.get_or_insert(now);
+        if since.age_at(now).is_some_and(|age| age < INTERVAL) {
             return;
         }
-        *since = Instant::now();
+        *since = now;
         drop(looked);
         let is_small =
             super::backup::size(connection, &self.path).is_ok_and(|bytes| bytes <= IN_PASSING);

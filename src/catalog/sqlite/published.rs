@@ -5,7 +5,6 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
-use std::time::Instant;
 
 use crate::catalog::error::CatalogError;
 use crate::model::clock::Timestamp;
@@ -20,7 +19,7 @@ pub(super) struct Publisher {
     /// Whether this handle changed the catalog since it last published it.
     pub(super) has_changed: AtomicBool,
     /// When this handle last looked whether a copy is due.
-    pub(super) looked: Mutex<Option<Instant>>,
+    pub(super) looked: Mutex<Option<Timestamp>>,
 }
 
 impl Publisher {

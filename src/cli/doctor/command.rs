@@ -86,6 +86,8 @@ struct Config {
     catalog: Option<PathBuf>,
     #[serde(rename = "catalog.registry")]
     registry: Option<String>,
+    #[serde(rename = "catalog.host")]
+    host: Option<String>,
     #[serde(rename = "catalog.single-host")]
     single_host: Option<String>,
     #[serde(rename = "trash.keep")]
@@ -98,6 +100,8 @@ struct Config {
 struct Opened {
     id: String,
     notice: Option<&'static str>,
+    /// When the copy was made that answers on a host without the catalog.
+    published: Option<Timestamp>,
     #[serde(flatten)]
     health: CatalogHealth,
     counts: CatalogCounts,
@@ -147,13 +151,17 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     // Without a registry, the current folder and its file system still explain why.
     let base = base.or_else(|| std::env::current_dir().ok());
     let base = base.and_then(|base| std::path::absolute(base).ok());
-    let (mut registry, mut pending) = (None, None);
+    let (mut registry, mut pending, mut keeper) = (None, None, None);
     if let (Some(base), None) = (&base, &failure) {
         let patience = PATIENCE.min(context.global.lock_timeout);
         let options = context.options().lock_timeout(patience).read_only(true);
         // Each part is kept as soon as it is read, so that a later error does not lose it.
         let result = options.open(base).and_then(|open| {
-            pending = Some(pending_of(&open)?);
+            keeper = open.published()?.map(|published| published.host);
+            // What is pending is the keeper's to settle, and the copy may be older than the trash.
+            if keeper.is_none() {
+                pending = Some(pending_of(&open)?);
+            }
             registry = Some(opened(&open)?);
             Ok(())
         });
@@ -176,6 +184,19 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         error: failure.as_ref().map(|failure| problem(context, failure)),
     };
     write(context, command, &report)?;
+    if let Some(keeper) = keeper {
+        let is_here = report
+            .catalog
+            .as_ref()
+            .is_some_and(|catalog| catalog.files.bytes.is_some());
+        context.say(&match is_here {
+            true => context.with_base(&format!(
+                "the catalog is on host {keeper}, and a file of its name is here; if this is that \
+                 host under a new name: dalsegno init --keeper"
+            )),
+            false => format!("the catalog is on host {keeper}; see what is pending there"),
+        });
+    }
     let pending = report.pending.unwrap_or_default();
     if pending.interrupted.len() > pending.left_alone.len() {
         context.say("the next command that writes resolves the interrupted removals");
@@ -239,6 +260,7 @@ fn config(base: &Path) -> Option<Config> {
     Some(Config {
         catalog: catalog.path,
         registry: catalog.registry,
+        host: catalog.host,
         single_host: catalog.single_host,
         keep: keep.map(|keep| humantime::format_duration(keep).to_string()),
         policies: config.policy.into_keys().collect(),
@@ -259,6 +281,7 @@ fn opened(registry: &Registry) -> Result<Opened, Error> {
     Ok(Opened {
         id: registry.id()?,
         notice: registry.notice(),
+        published: registry.published()?.map(|published| published.at),
         health: registry.health()?,
         counts: registry.counts()?,
         operations,

@@ -21,6 +21,7 @@ pub(super) fn redact(report: &mut Value) {
     hide(variable("DALSEGNO_CATALOG"), "[CATALOG]");
     hide(variable("HOME"), "[HOME]");
     hide(text("/machine/host").map(str::to_owned), "[HOST]");
+    hide(text("/config/catalog.host").map(str::to_owned), "[HOST]");
     hide(
         text("/config/catalog.single-host").map(str::to_owned),
         "[HOST]",

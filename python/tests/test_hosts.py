@@ -1,0 +1,91 @@
+"""A catalog on one host, and Python on another one: the host is read from ``config.toml``."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pickle
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+import dalsegno
+from dalsegno import errors
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A base directory whose catalog is in another folder, with one array that is recorded."""
+    base = tmp_path / "base"
+    base.mkdir()
+    (tmp_path / "disk").mkdir()
+    catalog = tmp_path / "disk" / "c.sqlite3"
+    with dalsegno.Registry(base, create=True, catalog=catalog) as registry:
+        registry.record("prediction", run="mito", iteration=1, dataset="crop1")
+        assert registry.published is None
+        assert registry.publish() is not None
+    return base
+
+
+def leave_host(base: Path) -> None:
+    config = base / ".dalsegno" / "config.toml"
+    host = f'host = "{os.uname().nodename}"'
+    text = config.read_text()
+    assert host in text
+    config.write_text(text.replace(host, 'host = "node1"'))
+
+
+def test_another_host_answers_from_the_copy_and_changes_nothing(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave_host(base)
+    with caplog.at_level(logging.WARNING, "dalsegno"):
+        registry = dalsegno.Registry(base)
+    assert "on host node1" in caplog.text
+    with registry:
+        assert registry.is_read_only
+        published = registry.published
+        assert published is not None and published.host == "node1"
+        assert published.path == base / ".dalsegno" / "published.sqlite3"
+        assert timedelta(0) <= published.age < timedelta(minutes=5)
+        assert [artifact.run for artifact in registry.list()] == ["mito"]
+        for change in (
+            lambda: registry.record("prediction", run="mito", iteration=2, dataset="crop1"),
+            lambda: registry.publish(),
+        ):
+            with pytest.raises(errors.CatalogElsewhereError) as refused:
+                change()
+            assert "node1" in str(refused.value)
+            assert refused.value.hint is not None and "that host" in refused.value.hint
+        again = pickle.loads(pickle.dumps(registry))
+        assert len(list(again.list())) == 1
+    with pytest.raises(errors.CatalogElsewhereError):
+        dalsegno.rebuild(base)
+
+
+def test_without_a_copy_the_error_says_where_to_publish(base: Path) -> None:
+    leave_host(base)
+    (base / ".dalsegno" / "published.sqlite3").unlink()
+    with pytest.raises(errors.NotPublishedError) as refused:
+        dalsegno.Registry(base)
+    assert refused.value.hint is not None and "publish()" in refused.value.hint
+
+
+def test_a_catalog_in_the_base_directory_is_not_published(tmp_path: Path) -> None:
+    with dalsegno.Registry(tmp_path, create=True) as registry:
+        with pytest.raises(errors.CatalogInBaseError):
+            registry.publish()
+
+
+def test_a_copy_that_cannot_be_made_is_logged(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    copy = base / ".dalsegno" / "published.sqlite3"
+    copy.unlink()
+    copy.mkdir()
+    os.utime(copy, (0, 0))
+    with caplog.at_level(logging.WARNING, "dalsegno"):
+        with dalsegno.Registry(base) as registry:
+            registry.record("prediction", run="mito", iteration=2, dataset="crop1")
+    assert "could not be published" in caplog.text
