@@ -270,6 +270,9 @@ def test_a_training_goes_on_whatever_happens_to_its_registry(name: str, world: W
 
     log = train(world, [BEFORE, DURING, AFTER], [fault, look_and_mend, nothing])
     expected = set(range(BEFORE + DURING + AFTER)) if is_all_recorded else noted
+    if name == "registry deleted":
+        # It is made again, without what was in it.
+        expected = set(range(BEFORE + DURING, BEFORE + DURING + AFTER))
     assert expected <= world.recorded(), log
 
 
@@ -326,6 +329,28 @@ def test_a_training_goes_on_on_a_network_file_system(world: World) -> None:
     log = train(world, [DURING], [nothing], before=strace)
     assert "catalog-on-network" in log
     assert world.recorded() == set(range(DURING))
+
+
+def test_on_another_host_than_the_keepers_identifiers_are_noted_without_a_warning(
+    world: World, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir(mode=0o777)
+    world.init(catalog=disk / "catalog.sqlite3")
+    for path in [disk, *disk.iterdir()]:
+        os.chown(path, os.geteuid() or NOBODY, -1)
+    config = world.own / "config.toml"
+    text = config.read_text()
+    assert "\nhost = " in text
+    config.write_text(re.sub(r"\nhost = .*", '\nhost = "elsewhere"', text))
+    noted: set[int] = set()
+    log = train(world, [DURING], [lambda world: noted.update(world.noted())])
+    assert noted == set(range(DURING))
+    assert "could not record" not in log
+    config.write_text(text)
+    for path in [world.base, *world.base.rglob("*"), disk, *disk.iterdir()]:
+        os.chown(path, os.geteuid(), -1)
+    assert world.recorded() == noted
 
 
 def test_strict_raises(world: World, dacapo: None) -> None:

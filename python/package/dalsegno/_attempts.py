@@ -30,6 +30,9 @@ Columns = Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[
 WAIT = 5.0
 """How long a call tries to record, in seconds, unless it is said."""
 
+_AT_KEEPER = ("catalog-elsewhere", "not-published")
+"""Codes that say that another host keeps the catalog: there the inbox is the way, and no warning."""
+
 _MOST_WAITING = 100_000
 """Notes that wait in memory; beyond that the oldest go."""
 _NOTE_WAIT = 1.0
@@ -114,7 +117,7 @@ class Attempts:
     def _say(self, error: BaseException, what: str) -> None:
         """Log one warning for each kind of failure."""
         kind = getattr(error, "code", None) or type(error).__name__
-        if kind in self._said:
+        if kind in self._said or kind in _AT_KEEPER:
             return
         self._said.add(kind)
         hint = getattr(error, "hint", None)
@@ -138,6 +141,12 @@ class Attempts:
             # At the end of an interpreter no thread begins any more.
             with contextlib.suppress(Exception):
                 self._write_notes()
+        if self._notes:
+            # The last chance: a registry that was deleted is made again.
+            keys = [key for key, _ in self._notes]
+            with contextlib.suppress(BaseException):
+                self._recorder.run(lambda: self._try(keys, WAIT), WAIT)
+                self._notes.clear()
         if self._notes:
             with contextlib.suppress(Exception):
                 logger.warning(
