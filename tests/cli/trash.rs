@@ -178,8 +178,14 @@ fn what_cannot_be_unlinked_stays_in_the_trash_and_is_reported() {
     if rustix::process::geteuid().is_root() {
         // Root may unlink it, and is not made to by a user who may not.
         let refused = world.transcript("trash empty");
-        assert!(refused.contains("user 65534") && refused.contains("exit 3"), "{refused}");
-        let given = Command::new("chown").args(["-R", "65534"]).arg(&trash).status();
+        assert!(
+            refused.contains("user 65534") && refused.contains("exit 3"),
+            "{refused}"
+        );
+        let given = Command::new("chown")
+            .args(["-R", "65534"])
+            .arg(&trash)
+            .status();
         assert!(given.unwrap().success());
     }
     let mended = Command::new("chmod")

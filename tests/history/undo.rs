@@ -290,7 +290,11 @@ fn an_operation_of_another_version_is_refused_in_words() {
     registry.score(&[score(1, "f1", 0.5)]).unwrap();
     let scored = last(&registry);
     let catalog = rusqlite::Connection::open(folder.path().join(crate::CATALOG)).unwrap();
-    for detail in ["NULL", "'{\"removal\": 7, \"new\": true}'", "'[{\"new\": 1}, {\"newer\": 2}]'"] {
+    for detail in [
+        "NULL",
+        "'{\"removal\": 7, \"new\": true}'",
+        "'[{\"new\": 1}, {\"newer\": 2}]'",
+    ] {
         catalog
             .execute(&format!("UPDATE operation SET detail = {detail}"), [])
             .unwrap();

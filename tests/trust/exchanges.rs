@@ -17,8 +17,16 @@ use crate::child::{prediction, tree, write_array};
 fn exactly(folder: &Path) -> BTreeMap<String, String> {
     let add = |(path, line): (String, String)| {
         let stat = Path::new(&path).symlink_metadata().unwrap();
-        let times = (stat.mtime(), stat.mtime_nsec(), stat.ctime(), stat.ctime_nsec());
-        (path, format!("{line} {times:?} {} {}", stat.nlink(), stat.ino()))
+        let times = (
+            stat.mtime(),
+            stat.mtime_nsec(),
+            stat.ctime(),
+            stat.ctime_nsec(),
+        );
+        (
+            path,
+            format!("{line} {times:?} {} {}", stat.nlink(), stat.ino()),
+        )
     };
     tree(folder).into_iter().map(add).collect()
 }
@@ -30,7 +38,13 @@ fn canary(folder: &Path) -> PathBuf {
         fs::create_dir_all(canary.join(path)).unwrap();
         fs::write(canary.join(path).join("precious"), "precious").unwrap();
     }
-    for name in ["manifest.json", "purging.json", "restoring.json", "0/.zarray", "0/0.0.0"] {
+    for name in [
+        "manifest.json",
+        "purging.json",
+        "restoring.json",
+        "0/.zarray",
+        "0/0.0.0",
+    ] {
         fs::write(canary.join(name), "precious").unwrap();
     }
     canary
@@ -70,9 +84,8 @@ fn an_exchanged_trash_leads_nowhere() {
                         None => canary.clone(),
                     };
                     symlink(to, &link).unwrap();
-                    let exchange = || {
-                        renameat_with(CWD, &place, CWD, &link, RenameFlags::EXCHANGE).is_ok()
-                    };
+                    let exchange =
+                        || renameat_with(CWD, &place, CWD, &link, RenameFlags::EXCHANGE).is_ok();
                     if exchange() {
                         swaps.fetch_add(1, Ordering::Relaxed);
                         std::thread::yield_now();

@@ -156,9 +156,8 @@ fn forged_rows_and_a_forged_note_take_nothing_that_the_member_may_not_move() {
         let Some(scene) = Scene::new() else { return };
         let before = scene.data();
         forge_rows(&scene, "private/validation.zarr/1/crop1/prediction");
-        scene.sql(
-            "DELETE FROM artifact WHERE run_id = (SELECT id FROM run WHERE name = 'private')",
-        );
+        scene
+            .sql("DELETE FROM artifact WHERE run_id = (SELECT id FROM run WHERE name = 'private')");
         for action in ["open", "late", "empty"] {
             let said = scene.run(user, action);
             assert_eq!(scene.data(), before, "{user} {action} {said:?}");
@@ -181,7 +180,12 @@ fn a_removal_that_a_member_has_tampered_with_does_not_come_back() {
         for user in [ROOT, VICTIM] {
             let said = scene.run(user, &format!("restore {id}"));
             assert!(said[0].starts_with("trash-untrusted"), "{what}: {said:?}");
-            assert!(!scene.base.join("private/validation.zarr/1/crop1/prediction").exists());
+            assert!(
+                !scene
+                    .base
+                    .join("private/validation.zarr/1/crop1/prediction")
+                    .exists()
+            );
         }
     };
     // His own folder, and one of the victim that he may move.

@@ -27,7 +27,9 @@ fn plants() -> Vec<Plant> {
         ("a socket", |path| node(path, FileType::Socket, 0)),
         ("a folder", |path| fs::create_dir(path).unwrap()),
         ("a link out", |path| symlink("/etc/passwd", path).unwrap()),
-        ("a link to a terminal", |path| symlink("/dev/tty", path).unwrap()),
+        ("a link to a terminal", |path| {
+            symlink("/dev/tty", path).unwrap()
+        }),
         ("3 GiB", |path| {
             fs::File::create(path).unwrap().set_len(3 << 30).unwrap();
         }),
@@ -43,7 +45,10 @@ fn assert_modest(scene: &Scene, what: &str) {
     for user in [ROOT, VICTIM] {
         let said = scene.run(user, "peak");
         let peak = said.last().and_then(|line| line.strip_prefix("peak "));
-        let peak: u64 = peak.unwrap_or_else(|| panic!("{what}: {said:?}")).parse().unwrap();
+        let peak: u64 = peak
+            .unwrap_or_else(|| panic!("{what}: {said:?}"))
+            .parse()
+            .unwrap();
         assert!(peak < MOST, "{what} by {user}: {peak}");
     }
 }
@@ -60,7 +65,10 @@ fn whatever_has_the_name_of_a_manifest_is_reported_and_nothing_waits_for_it() {
             let before = scene.data();
             assert_modest(&scene, what);
             let said = scene.run(ROOT, "open");
-            assert!(said.iter().any(|line| line.contains(ID)), "{what}: {said:?}");
+            assert!(
+                said.iter().any(|line| line.contains(ID)),
+                "{what}: {said:?}"
+            );
             assert_eq!(said[0], "undone 0", "{what}: {said:?}");
             assert_eq!(scene.data(), before, "{what}");
             assert!(scene.trash().join(ID).join("0/.zarray").exists());
@@ -78,7 +86,10 @@ fn whatever_has_the_name_of_a_note_is_not_waited_for_either() {
         std::os::unix::fs::lchown(&path, Some(MEMBER), None).unwrap();
         assert_modest(&scene, what);
         let said = scene.run(VICTIM, "open");
-        assert!(said.iter().any(|line| line.contains(&id)) || !path.exists(), "{said:?}");
+        assert!(
+            said.iter().any(|line| line.contains(&id)) || !path.exists(),
+            "{said:?}"
+        );
         // Nor does it keep the data from coming back, unless it is a folder.
         if !path.is_dir() {
             let said = scene.run(VICTIM, &format!("restore {id}"));
@@ -92,9 +103,12 @@ fn many_names_take_little_memory() {
     let Some(scene) = Scene::new() else { return };
     let item = scene.forged_item(0);
     for number in 0..20_000 {
-        fs::hard_link(item.join(".zarray"), scene.trash().join(ID).join(format!("x{number}")))
-            .or_else(|_| fs::write(scene.trash().join(ID).join(format!("x{number}")), ""))
-            .unwrap();
+        fs::hard_link(
+            item.join(".zarray"),
+            scene.trash().join(ID).join(format!("x{number}")),
+        )
+        .or_else(|_| fs::write(scene.trash().join(ID).join(format!("x{number}")), ""))
+        .unwrap();
     }
     for number in 0..2_000 {
         let folder = scene.trash().join(format!("20261122-{:06}-3f9a2c", number));
@@ -106,7 +120,10 @@ fn many_names_take_little_memory() {
     let before = scene.data();
     assert_modest(&scene, "many names");
     let said = scene.run(ROOT, "open");
-    let problems = said.iter().filter(|line| line.starts_with("problem")).count();
+    let problems = said
+        .iter()
+        .filter(|line| line.starts_with("problem"))
+        .count();
     assert!(problems < 100, "{problems}");
     assert_eq!(scene.data(), before);
 }

@@ -15,7 +15,10 @@ fn a_purge_by_who_may_not_unlink_leaves_the_removal_as_it_was() {
     for _ in 0..2 {
         let said = scene.run(MEMBER, "empty");
         assert_eq!(said[0], "purged 0 left 1");
-        assert!(said[1].contains(&id) && said[1].contains("ermission"), "{said:?}");
+        assert!(
+            said[1].contains(&id) && said[1].contains("ermission"),
+            "{said:?}"
+        );
         assert_eq!(scene.in_trash(), before);
     }
     assert_eq!(scene.run(VICTIM, &format!("restore {id}")), ["ok 1"]);
@@ -25,10 +28,17 @@ fn a_purge_by_who_may_not_unlink_leaves_the_removal_as_it_was() {
 #[test]
 fn a_folder_deep_in_an_array_is_found_before_anything_is_unlinked() {
     let Some(scene) = Scene::new() else { return };
-    let inner = scene.base.join("shared/validation.zarr/1/crop1/prediction/0");
+    let inner = scene
+        .base
+        .join("shared/validation.zarr/1/crop1/prediction/0");
     fs::create_dir_all(inner.join("1/2")).unwrap();
     fs::write(inner.join("1/2/3"), "chunk").unwrap();
-    for (path, mode) in [("", 0o2775), ("1", 0o2775), ("1/2", 0o755), ("1/2/3", 0o644)] {
+    for (path, mode) in [
+        ("", 0o2775),
+        ("1", 0o2775),
+        ("1/2", 0o755),
+        ("1/2/3", 0o644),
+    ] {
         give(&inner.join(path), VICTIM, mode);
     }
     let id = scene.run(VICTIM, "remove shared")[0].clone();

@@ -157,9 +157,7 @@ pub(crate) fn peak() -> u64 {
 }
 
 fn open(base: &Path) -> dalsegno::Result<Registry> {
-    Options::new()
-        .clock(FixedClock(Timestamp(NOW)))
-        .open(base)
+    Options::new().clock(FixedClock(Timestamp(NOW))).open(base)
 }
 
 fn key(name: &str) -> dalsegno::model::key::Key {
@@ -190,7 +188,11 @@ pub(crate) fn act(action: &str, base: &Path) {
         let private = base.join("private");
         fs::set_permissions(&private, PermissionsExt::from_mode(0o755)).unwrap();
         for path in tree(&private).into_keys() {
-            let mode = if Path::new(&path).is_dir() { 0o755 } else { 0o644 };
+            let mode = if Path::new(&path).is_dir() {
+                0o755
+            } else {
+                0o644
+            };
             fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
         }
         say("ok");
@@ -261,7 +263,11 @@ pub(crate) fn act(action: &str, base: &Path) {
             let failures: Vec<_> = failures
                 .map(|(path, why)| format!("{}: {why}", path.display()))
                 .collect();
-            say(&format!("purged {} left {}", report.purged.len(), report.left.len()));
+            say(&format!(
+                "purged {} left {}",
+                report.purged.len(),
+                report.left.len()
+            ));
             failures.iter().for_each(|failure| say(failure));
         }
         "count" => {

@@ -195,7 +195,7 @@ pub(in crate::catalog) fn again(
             folder.path().join("catalog"),
             OpenFlags::SQLITE_OPEN_NO_MUTEX | write,
         ),
-        Access::Published => return open_published(path, options),
+        Access::Published => return open_published(place, options),
         Access::Immutable => vfs::open(
             &immutable_uri(&place.for_sqlite()),
             read | OpenFlags::SQLITE_OPEN_URI,
@@ -209,22 +209,14 @@ pub(in crate::catalog) fn again(
 
 /// Opens a copy that a keeper published, which is input.
 pub(super) fn open_published(
-    path: &Path,
+    place: &Place,
     options: &CatalogOptions,
 ) -> Result<Connection, CatalogError> {
-    check_file(path)?;
-    // SQLite refuses links on the whole path, and those above the registry's folder are fine.
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let folder = folder
-        .canonicalize()
-        .map_err(|error| CatalogError::io("finding", folder, error))?;
-    let real = folder.join(path.file_name().unwrap_or_default());
-    let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_URI
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    check(place)?;
+    let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
-    let connection = Connection::open_with_flags(immutable_uri(&real), flags).map_err(sql)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
+    let connection = vfs::open(&immutable_uri(&place.for_sqlite()), flags).map_err(sql)?;
     configure(&connection, options).map_err(sql)?;
     check_header(path, &connection)?;
     connection

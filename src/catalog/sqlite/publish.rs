@@ -13,7 +13,7 @@
 //!
 //! # A copy is input
 //! Whoever may write in `.dalsegno` may put another file in its place. Readers open a regular file
-//! without following links, refuse tables that are not those of the migrations (a view might never
+//! without following links and without waiting, refuse tables that are not those of the migrations (a view might never
 //! end) and long values, and write nothing by what they read.
 //!
 //! # Locks and crashes
@@ -23,25 +23,22 @@
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, UNIX_EPOCH};
 
 use rusqlite::Connection;
-use rustix::fs::{
-    AtFlags, Dir, FlockOperation, Gid, Mode, OFlags, Timespec, Timestamps, fchmod, fchown, flock,
-    fstat, futimens, openat, renameat, unlinkat,
-};
+use rustix::fs::{Dir, Timespec, Timestamps, futimens, renameat};
 use rustix::io::Errno;
 
 use super::backup::copy_open;
 use super::connection;
 use super::file::Catalog;
+use super::place::Place;
 use super::published::{PUBLISHED_FILE, Publisher, published_at};
 use crate::catalog::error::CatalogError;
+use crate::disk::{Folder, LockFile, make_own_file};
 use crate::model::clock::Timestamp;
 
 /// What the names of unfinished copies begin with.
@@ -153,7 +150,8 @@ impl Catalog {
             connection.query_row(LAST_OPERATION, [], |row| row.get::<_, Option<i64>>(0))
         };
         let path = publisher.folder.join(PUBLISHED_FILE);
-        let copy = connection::open_published(&path, &self.options).ok();
+        let place = Place::of(&path)?;
+        let copy = connection::open_published(&place, &self.options).ok();
         let copy = copy.and_then(|copy| last(&copy).ok());
         let own = self.read("reading the history", last)?;
         Ok(copy != Some(own))
@@ -165,10 +163,12 @@ impl Catalog {
             name.push(suffix);
             PathBuf::from(name)
         };
-        let lock = beside(".publishing");
-        let Some(_lock) = lock_file(&lock, &self.path)? else {
+        let own = Place::of(&self.path)?;
+        let io = |error| CatalogError::io("locking", &beside(".publishing"), error);
+        let lock = LockFile::open(&own, &own.beside(".publishing")).map_err(io)?;
+        if !lock.try_take().map_err(io)? {
             return Ok(None);
-        };
+        }
         let staging = Staging(beside(".publishing.sqlite3"));
         staging.clear()?;
         let now = self.options.clock.now();
@@ -209,39 +209,19 @@ impl Drop for Staging {
     }
 }
 
-/// Takes the lock of those who publish; `None` if another process has it.
-fn lock_file(path: &Path, catalog: &Path) -> Result<Option<OwnedFd>, CatalogError> {
-    let io = |errno: Errno| CatalogError::io("locking", path, errno.into());
-    let flags =
-        OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let mode = std::fs::metadata(catalog).map_or(0o600, |found| found.mode() & 0o666);
-    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(mode)).map_err(io)?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(Errno::WOULDBLOCK) => Ok(None),
-        Err(errno) => Err(io(errno)),
-    }
-}
-
 /// Puts a copy of `from` in the place of the published one, whole and synced.
 fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> {
     let target = folder.join(PUBLISHED_FILE);
     let io = |error: std::io::Error| CatalogError::io("publishing", &target, error);
     let errno = |errno: Errno| io(errno.into());
-    let mut source = File::open(from).map_err(io)?;
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = rustix::fs::open(folder, flags, Mode::empty()).map_err(errno)?;
+    // A link in its place would publish another file of the keeper's.
+    let mut source = Place::of(from)?.open_beside("").map_err(io)?;
+    let dir = Folder::open(folder).map_err(io)?;
     remove_unfinished(&dir);
     let name = format!("{UNFINISHED}{}", uuid::Uuid::new_v4());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = openat(&dir, &name, flags, Mode::from_raw_mode(0o600)).map_err(errno)?;
-    let mut file = File::from(file);
+    let mut file = File::from(make_own_file(&dir, &*name).map_err(errno)?);
     let mut write = || -> std::io::Result<()> {
         std::io::copy(&mut source, &mut file)?;
-        let around = fstat(&dir)?;
-        // Who may read the folder may read the copy; nobody needs to write it.
-        let _ = fchown(&file, None, Some(Gid::from_raw(around.st_gid)));
-        fchmod(&file, Mode::from_raw_mode(around.st_mode & 0o444 | 0o600))?;
         let seconds = at.0.div_euclid(1000);
         let nanos = at.0.rem_euclid(1000) * 1_000_000;
         let time = Timespec {
@@ -254,17 +234,17 @@ fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> 
         };
         futimens(&file, &times)?;
         file.sync_all()?;
-        Ok(renameat(&dir, &name, &dir, PUBLISHED_FILE)?)
+        Ok(renameat(&dir, &*name, &dir, PUBLISHED_FILE)?)
     };
     if let Err(error) = write() {
-        let _ = unlinkat(&dir, &name, AtFlags::empty());
+        let _ = dir.unlink(&*name);
         return Err(io(error));
     }
-    rustix::fs::fsync(&dir).map_err(errno)
+    dir.sync().map_err(io)
 }
 
 /// Removes copies that a crash left unfinished. The lock says that no process is making one.
-fn remove_unfinished(dir: &OwnedFd) {
+fn remove_unfinished(dir: &Folder) {
     let Ok(entries) = Dir::read_from(dir) else {
         return;
     };
@@ -274,7 +254,7 @@ fn remove_unfinished(dir: &OwnedFd) {
             .to_bytes()
             .starts_with(UNFINISHED.as_bytes())
         {
-            let _ = unlinkat(dir, entry.file_name(), AtFlags::empty());
+            let _ = dir.unlink(entry.file_name());
         }
     }
 }

@@ -9,7 +9,9 @@ use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::removal::{RemovalId, RemovalState};
-use crate::store::{self, Base, EntryType, PurgeOptions, PurgeReport, StorageError, Trash, TrashItem};
+use crate::store::{
+    self, Base, EntryType, PurgeOptions, PurgeReport, StorageError, Trash, TrashItem,
+};
 
 /// Removes folders in containers that are empty now. Containers stay, and so do folders of
 /// checkpoints. If the removal is cancelled, the remaining empty folders stay too: they do no harm,
