@@ -16,6 +16,8 @@ mod child;
 mod fault;
 #[path = "gc/files.rs"]
 mod files;
+#[path = "gc/kept.rs"]
+mod kept;
 #[path = "gc/runs.rs"]
 mod runs;
 #[path = "gc/scene.rs"]

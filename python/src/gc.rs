@@ -5,7 +5,8 @@ use std::time::Duration;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::retention::{
-    Decision, KeepBest, KeepRules, Limits, Metric, PlanLine, Policy, RunPolicy, SelectRules,
+    Decision, Direction, KeepBest, KeepRules, Limits, Metric, PlanLine, Policy, RunPolicy,
+    SelectRules,
 };
 use dalsegno::{Error, Question};
 use dalsegno::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
@@ -235,6 +236,18 @@ pub(crate) fn _plan_gc(
         })?;
         Ok(PyPlan { plan })
     })
+}
+
+/// Name and direction, `min` or `max`, of a metric such as `voi:min`.
+#[pyfunction]
+pub(crate) fn _metric(py: Python<'_>, text: &str) -> PyResult<(String, &'static str)> {
+    let metric = text.parse::<Metric>();
+    let metric = metric.map_err(|error| raise(py, &Error::from(error)))?;
+    let direction = match metric.direction() {
+        Direction::Min => "min",
+        Direction::Max => "max",
+    };
+    Ok((metric.name().to_owned(), direction))
 }
 
 /// Carries a plan, or the text of one, out.

@@ -36,6 +36,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(values::_artifact, module)?)?;
     module.add_function(wrap_pyfunction!(gc::_plan_gc, module)?)?;
     module.add_function(wrap_pyfunction!(gc::_apply, module)?)?;
+    module.add_function(wrap_pyfunction!(gc::_metric, module)?)?;
     module.add_function(wrap_pyfunction!(registry::_main, module)?)?;
     module.add_function(wrap_pyfunction!(registry::_rebuild, module)?)?;
     module.add_function(wrap_pyfunction!(ask::parse_duration, module)?)?;

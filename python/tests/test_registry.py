@@ -517,14 +517,18 @@ def test_all_outputs_but_the_best_go(registry: Registry) -> None:
     registry.restore(removed)
     registry.score("r", 1000, {"f1": 0.9}, parameters="p2")
     registry.score("r", 1000, {"f1": 0.1}, parameters="p1")
-    removed = registry.remove_outputs_but_best("r", 1000, metric="f1", dataset="d", keep=True)
+    removed = registry.remove_outputs_but_best("r", 1000, metric="f1:max", dataset="d", keep=True)
     assert {row.parameters for row in removed.artifacts} == {"p1"}, "scores are of every dataset"
     registry.restore(removed)
     removed = registry.remove_outputs_but_best("r", 1000, made[2].identifier, dataset="d")
     assert {row.parameters for row in removed.artifacts} == {"p0", "p1"}
-    for best, metric in (("nope", None), (None, "iou")):
+    for best, metric in (("nope", None), (None, "iou:max")):
         with pytest.raises(LookupError):
             registry.remove_outputs_but_best("r", 1000, best, metric=metric)
+    with pytest.raises(dalsegno.errors.PolicyMetricError, match="iou:min"):
+        registry.remove_outputs_but_best("r", 1000, metric="iou")
+    with pytest.raises(dalsegno.errors.PolicyMetricError, match="did you mean voi"):
+        registry.plan_gc(keep_best=1, metric="void:min")
     with pytest.raises(TypeError):
         registry.remove_outputs_but_best("r", 1000)
     assert made[2].path.exists() and other.path.exists()

@@ -339,7 +339,7 @@ mod tests {
         keep-every = 1000
         keep-iterations = [1500, -7]
         keep-within = "30d"
-        keep-best = { count = 3, metric = "f1", with = ["prediction", "checkpoint"] }
+        keep-best = { count = 3, metric = "f1_score", with = ["prediction", "checkpoint"] }
         max-size = "500GB"
         iterations = ["1000..2000", "..-1", 5]
         allow-empty-group = false
@@ -364,7 +364,7 @@ older-than = "14d"
 
 [policy.default.output.keep-best]
 count = 3
-metric = "f1:max"
+metric = "f1_score:max"
 with = ["prediction", "checkpoint"]
 
 [policy.default.prediction]
@@ -418,7 +418,7 @@ max-size = 1649267441664
         assert_eq!(best.with, [Kind::Prediction, Kind::Checkpoint]);
         assert_eq!(
             (best.count, best.metric.to_string().as_str()),
-            (3, "f1:max")
+            (3, "f1_score:max")
         );
         let own = rules(&policies["my own"], Kind::Checkpoint);
         assert_eq!(own.limit.max_bytes, Some(3 << 39));
@@ -569,6 +569,11 @@ max-size = 1649267441664
                 "keep-best = \"voi:low\"",
                 13,
                 ".keep-best: \"voi:low\" is not a metric",
+            ),
+            (
+                "keep-best = \"f1\"",
+                13,
+                ".keep-best: whether lower or higher values of f1 are better is unknown",
             ),
             (
                 "keep-best = 3",

@@ -76,6 +76,10 @@ pub(super) fn listing(query: &ScoreQuery<'_>) -> Query {
     built
 }
 
+/// Names of the metrics that any score has.
+pub(super) const METRICS: &str = "SELECT name FROM metric \
+     WHERE EXISTS (SELECT 1 FROM score WHERE score.metric_id = metric.id) ORDER BY name";
+
 impl Recorder<'_> {
     /// Notes a score; it takes the place of one of the same metric and place. Says whether any
     /// artifact is recorded at its run and iteration.
@@ -217,6 +221,28 @@ impl Catalog {
                 Ok(ControlFlow::Continue(()))
             })
         })
+    }
+
+    /// Gives the names of the metrics that any score has, in order.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub fn scored_metrics(&self) -> Result<Vec<String>, CatalogError> {
+        let query = Query {
+            sql: METRICS.to_owned(),
+            values: Vec::new(),
+        };
+        let mut names = Vec::new();
+        self.read_with(|connection| {
+            self.run_query(connection, &query, |row| {
+                names.push(
+                    row.get(0)
+                        .map_err(|error| self.sql("listing metrics", error))?,
+                );
+                Ok::<_, CatalogError>(ControlFlow::Continue(()))
+            })
+        })?;
+        Ok(names)
     }
 
     fn score_of(&self, row: &Row<'_>) -> Result<Score, CatalogError> {

@@ -95,6 +95,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::SET_STATE,
         removals::STATE_OF,
         scores::AT,
+        scores::METRICS,
         scores::PUT,
         scores::TAKE,
         scores::VALUE,

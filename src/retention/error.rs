@@ -105,6 +105,34 @@ pub enum PolicyError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// Whether lower or higher values of a metric are better is unknown.
+    #[error(
+        "whether lower or higher values of {name} are better is unknown: it is not a criterion of \
+         DaCapo; write {name}:min if lower is better, {name}:max if higher is"
+    )]
+    MetricDirection {
+        /// The name.
+        name: String,
+    },
+    /// No score of the registry has the metric.
+    #[error("no score has the metric {name}{}", known_metrics(.nearest.as_deref(), known))]
+    MetricUnknown {
+        /// The name.
+        name: String,
+        /// The most similar metric that scores have, if one is similar.
+        nearest: Option<String>,
+        /// Every metric that scores have.
+        known: Vec<String>,
+    },
+}
+
+/// What to write instead of a metric that no score has.
+fn known_metrics(nearest: Option<&str>, known: &[String]) -> String {
+    match (nearest, known) {
+        (Some(nearest), _) => format!("; did you mean {nearest}?"),
+        (None, []) => ": nothing has scores; record some with dalsegno score".to_owned(),
+        (None, known) => format!("; scores have {}", known.join(", ")),
+    }
 }
 
 impl PolicyError {
@@ -122,7 +150,9 @@ impl PolicyError {
             | Self::WithApart { .. }
             | Self::WithRanked { .. }
             | Self::FilterIgnored { .. } => "policy-useless-rule",
-            Self::Metric { .. } => "policy-metric",
+            Self::Metric { .. } | Self::MetricDirection { .. } | Self::MetricUnknown { .. } => {
+                "policy-metric"
+            }
         }
     }
 }

@@ -95,6 +95,8 @@ pub struct InventoryRow {
     /// Every score of the policy's metric at its run and iteration, of any dataset and
     /// parameters. Rows of one iteration may share it.
     pub scores: Arc<[InventoryScore]>,
+    /// Whether it is the newest checkpoint of its run, from which a training resumes.
+    pub is_newest_checkpoint: bool,
 }
 
 impl InventoryRow {
@@ -102,6 +104,13 @@ impl InventoryRow {
     #[must_use]
     pub fn best_links(mut self, best_links: Vec<String>) -> Self {
         self.best_links = best_links;
+        self
+    }
+
+    /// Sets whether it is the newest checkpoint of its run.
+    #[must_use]
+    pub fn newest_checkpoint(mut self, is_newest_checkpoint: bool) -> Self {
+        self.is_newest_checkpoint = is_newest_checkpoint;
         self
     }
 
@@ -158,6 +167,7 @@ impl From<Artifact> for InventoryRow {
             artifact,
             best_links: Vec::new(),
             scores: Arc::default(),
+            is_newest_checkpoint: false,
         }
     }
 }

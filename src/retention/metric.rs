@@ -6,11 +6,14 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::criteria;
 use super::error::PolicyError;
 use crate::model::score::MetricName;
 
-/// A metric and the direction in which its values get better. Reads `voi:min`, `f1:max`, and `f1`
-/// as `f1:max`.
+/// A metric and the direction in which its values get better.
+///
+/// Reads `voi:min` and `iou:max`. A criterion of DaCapo's evaluators needs no direction: `voi` is
+/// `voi:min`, `f1_score` is `f1_score:max`, `mito__voi` is `mito__voi:min`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metric {
     name: String,
@@ -82,17 +85,22 @@ impl FromStr for Metric {
             why,
         };
         let (name, direction) = match text.rsplit_once(':') {
-            None => (text, Direction::Max),
-            Some((name, "min")) => (name, Direction::Min),
-            Some((name, "max")) => (name, Direction::Max),
+            None => (text, criteria::direction(text)),
+            Some((name, "min")) => (name, Some(Direction::Min)),
+            Some((name, "max")) => (name, Some(Direction::Max)),
             Some(_) => return Err(refused("neither min nor max follows the ':'")),
         };
-        match refusal(name) {
-            None => Ok(Self {
+        if let Some(why) = refusal(name) {
+            return Err(refused(why));
+        }
+        match direction {
+            Some(direction) => Ok(Self {
                 name: name.to_owned(),
                 direction,
             }),
-            Some(why) => Err(refused(why)),
+            None => Err(PolicyError::MetricDirection {
+                name: name.to_owned(),
+            }),
         }
     }
 }
@@ -126,10 +134,36 @@ mod tests {
 
     #[test]
     fn metrics_read_what_they_write() {
-        for text in ["voi:min", "f1:max", "pr auc:max"] {
+        for text in ["voi:min", "f1:max", "pr auc:max", "voi:max"] {
             assert_eq!(text.parse::<Metric>().unwrap().to_string(), text);
         }
-        assert_eq!("f1".parse::<Metric>().unwrap().to_string(), "f1:max");
+    }
+
+    #[test]
+    fn the_direction_of_a_criterion_of_dacapo_is_known() {
+        let known = [
+            ("voi", "voi:min"),
+            ("voi_split", "voi_split:min"),
+            ("f1_score", "f1_score:max"),
+            ("hausdorff", "hausdorff:min"),
+            ("recall_with_tolerance", "recall_with_tolerance:max"),
+            ("mito__voi", "mito__voi:min"),
+            ("a__b__jaccard", "a__b__jaccard:max"),
+        ];
+        for (text, metric) in known {
+            assert_eq!(text.parse::<Metric>().unwrap().to_string(), metric);
+        }
+    }
+
+    #[test]
+    fn another_direction_is_never_guessed() {
+        for text in ["f1", "loss", "VOI", "my_voi", "__voi", "voi__x"] {
+            let error = text.parse::<Metric>().unwrap_err();
+            assert_eq!(error.code(), "policy-metric", "{text:?}");
+            let message = error.to_string();
+            assert!(message.contains(&format!("{text}:min")), "{message}");
+            assert!(message.contains(&format!("{text}:max")), "{message}");
+        }
     }
 
     #[test]

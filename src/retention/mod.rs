@@ -26,6 +26,7 @@ mod best;
 mod budget;
 mod build;
 mod check;
+mod criteria;
 mod error;
 mod inventory;
 mod metric;

@@ -235,10 +235,10 @@ impl<'a> Planner<'a> {
     /// A run whose name is used again starts at low iterations, and `keep-last` would then keep the
     /// old training and remove the new one.
     fn notices(&self, lines: &[PlanLine]) -> Vec<String> {
+        let mut notices = self.newest_goes(lines);
         if self.policy.keep.last.is_none() {
-            return Vec::new();
+            return notices;
         }
-        let mut notices = Vec::new();
         for group in &self.groups {
             let lines = &lines[group.clone()];
             let highest = lines.last().and_then(|line| line.artifact.key.iteration());
@@ -258,6 +258,29 @@ impl<'a> Planner<'a> {
                     "{}: iteration {iteration}, which would go, was written after iteration \
                      {highest}, the highest; was the run's name used again?",
                     GroupKey::from(&removed.artifact.key)
+                ));
+            }
+        }
+        notices
+    }
+
+    /// Notices about groups of which `keep-best` lets the newest iteration go.
+    fn newest_goes(&self, lines: &[PlanLine]) -> Vec<String> {
+        let Some(best) = &self.policy.keep.best else {
+            return Vec::new();
+        };
+        let mut notices = Vec::new();
+        for group in &self.groups {
+            let lines = &lines[group.clone()];
+            let Some(last) = lines.last().and_then(|line| line.artifact.key.iteration()) else {
+                continue;
+            };
+            let of_last = |line: &&PlanLine| line.artifact.key.iteration() == Some(last);
+            if lines.iter().filter(of_last).all(PlanLine::is_removed) {
+                notices.push(format!(
+                    "{}: keep-best {best} lets the newest iteration go: {last}; add keep-last 1 to \
+                     keep it",
+                    GroupKey::from(&lines[0].artifact.key)
                 ));
             }
         }

@@ -115,6 +115,14 @@ pub struct RunPolicy {
 /// A rule that is set, and its value as text.
 pub(super) type Setting = (&'static str, String);
 
+impl SelectRules {
+    /// Whether an iteration is selected by its number, rather than by a range.
+    pub(super) fn names(&self, iteration: Option<i64>) -> bool {
+        let is_it = |range: &IterationRange| range.first == iteration && range.last == iteration;
+        iteration.is_some() && self.iterations.iter().any(is_it)
+    }
+}
+
 impl KeepRules {
     /// Whether it has no rule.
     #[must_use]

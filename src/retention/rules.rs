@@ -22,7 +22,7 @@ use crate::model::key::Kind;
 pub const RECENT: Duration = Duration::from_secs(3600);
 
 /// The name of every rule that a [`Reason`] can give.
-pub const RULES: [&str; 19] = [
+pub const RULES: [&str; 20] = [
     "keep-last",
     "keep-first",
     "keep-every",
@@ -32,6 +32,7 @@ pub const RULES: [&str; 19] = [
     "older-than",
     "pinned",
     "best-link",
+    "newest-checkpoint",
     "recent",
     "future",
     "no-metric",
@@ -219,6 +220,9 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
     let artifact = &facts.row.artifact;
     let kind = artifact.key.kind();
     let mut reasons = bound(facts.row);
+    if !policy.select.names(artifact.key.iteration()) {
+        reasons.extend(resumed_from(facts.row));
+    }
     reasons.extend(in_use(artifact, now));
     if artifact.key.iteration().is_none() {
         reasons.push(Reason::new(
@@ -246,6 +250,14 @@ pub(super) fn bound(row: &InventoryRow) -> Vec<Reason> {
     pins.chain(links)
         .map(|(rule, name)| Reason::new(rule, name))
         .collect()
+}
+
+/// The reason to keep the newest checkpoint of a run.
+fn resumed_from(row: &InventoryRow) -> Option<Reason> {
+    row.is_newest_checkpoint.then(|| {
+        let detail = "a training resumes from it, and forgets the statistics after it";
+        Reason::new("newest-checkpoint", detail)
+    })
 }
 
 /// Reasons to believe that a writer is at work on an artifact: it is recent or dated in the future.

@@ -28,7 +28,7 @@ fn the_most_specific_score_is_an_artifacts_own() {
         score(Some("crop8"), Some("b"), 9.0),
     ];
     let plan = planned(
-        &best(1, "f1"),
+        &best(1, "f1:max"),
         vec![
             scored(1, output(1, "a"), &scores),
             scored(2, output(1, "b"), &scores),
@@ -73,8 +73,8 @@ fn ties_go_to_the_later_iteration_then_to_the_first_parameters() {
         scored(id, output(iteration, parameters), &scores)
     };
     let rows = || vec![of(1, 9000, "a"), of(2, 10_000, "b"), of(3, 10_000, "a")];
-    assert_eq!(kept(&planned(&best(1, "f1"), rows())), [3]);
-    assert_eq!(kept(&planned(&best(2, "f1"), rows())), [3, 2]);
+    assert_eq!(kept(&planned(&best(1, "f1:max"), rows())), [3]);
+    assert_eq!(kept(&planned(&best(2, "f1:max"), rows())), [3, 2]);
 }
 
 #[test]
@@ -218,7 +218,7 @@ fn many_artifacts_may_share_many_scores() {
             rows.push(row(rows.len() as i64, output(iteration, name)).scores(scores.clone()));
         }
     }
-    let plan = planned(&best(300, "f1"), rows);
+    let plan = planned(&best(300, "f1:max"), rows);
     assert_eq!(plan.kept().count(), 300);
     assert!(
         plan.kept()

@@ -101,6 +101,20 @@ fn keep_rules() -> Vec<Case> {
                 "2 keep | keep-best 1 voi:min: best of 2, voi 0.5",
             ],
         ),
+        case(
+            keeping(KeepRules::default().first(1)),
+            vec![
+                row(1, checkpoint(1)),
+                row(2, checkpoint(2)),
+                row(3, checkpoint(3)).newest_checkpoint(true),
+            ],
+            &[
+                "1 keep | keep-first 1: oldest of 3 iterations",
+                "2 remove | not-kept: no rule keeps it: 2nd oldest of 3 iterations",
+                "3 keep | newest-checkpoint: a training resumes from it, and forgets the \
+                 statistics after it",
+            ],
+        ),
         // A kept artifact shows all that keeps it, a removed one what each rule found.
         case(
             keeping(keep_last(1).first(1).every(2)),

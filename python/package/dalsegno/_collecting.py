@@ -126,7 +126,9 @@ class Collecting(Core):
         Args:
             policy: By a policy of ``.dalsegno/config.toml``; brings its own rules.
             whole_runs: Whole runs, by their newest artifacts.
-            keep_best: How many of the best by ``metric``, such as ``voi:min``.
+            keep_best: How many of the best by ``metric``.
+            metric: Such as ``voi:min`` or ``f1:max``; criteria of DaCapo, such as ``voi``, need no
+                direction.
             best_with: Kinds that stay with the best outputs: ``prediction``, ``checkpoint``.
             max_size: Let at most this much stay; bytes, or as in ``"500GB"``.
             min_free: Make this much space on the file system.

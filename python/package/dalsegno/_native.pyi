@@ -19,6 +19,7 @@ __all__ = [
     "_artifact",
     "_plan_gc",
     "_apply",
+    "_metric",
     "_main",
     "_rebuild",
     "parse_duration",
@@ -315,6 +316,7 @@ def _plan_gc(
     refresh: bool,
     progress: _Report | None,
 ) -> Plan: ...
+def _metric(text: str) -> tuple[str, str]: ...
 def _apply(
     registry: Registry,
     plan: str,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, List, Optional, Tuple, Union
 
 from . import _arguments as arguments
-from . import _targets
+from . import _native, _targets
 from ._arguments import Age, Keep, Selection, Text
 from ._asking import Asking
 from ._native import Artifact, LocalArrayIdentifier
@@ -92,7 +92,8 @@ class Removing(Asking, Noting):
             run: Name of the run.
             iteration: The iteration that was validated.
             best: Parameters that stay, or identifiers or artifacts of outputs that stay.
-            metric: Such as ``voi:min`` or ``f1:max``; ``max`` unless said. Ties all stay.
+            metric: Such as ``voi:min`` or ``f1:max``; criteria of DaCapo, such as ``voi``, need no
+                direction. Ties all stay.
             dataset: Only of these datasets.
             reason: Why; kept in the history. By default, names what was best.
             keep: As for :meth:`remove`.
@@ -197,9 +198,7 @@ def _named(outputs: List[Artifact], best: Any) -> List[Artifact]:
 
 def _best_by(outputs: List[Artifact], scores: List[Score], metric: str) -> List[Artifact]:
     """The best outputs of each dataset, and those without a score."""
-    name, _, goal = metric.rpartition(":") if ":" in metric else (metric, "", "max")
-    if goal not in ("min", "max") or not name:
-        raise ValueError(f"{metric!r} is not a metric; write NAME:min or NAME:max, such as voi:min")
+    name, goal = _native._metric(metric)
     sign = 1.0 if goal == "max" else -1.0
     stays: List[Artifact] = []
     for dataset in {row.dataset for row in outputs}:

@@ -70,7 +70,7 @@ pub(super) struct Rules {
         help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_best: Option<u64>,
-    /// The metric of --keep-best, such as voi:min or f1:max [default: max]
+    /// The metric of --keep-best, such as voi:min or f1:max; DaCapo's, such as voi, need no direction
     #[arg(
         long,
         value_name = "NAME[:min|max]",

@@ -14,7 +14,8 @@ use crate::model::key::Kind;
 use crate::model::name::RunName;
 use crate::retention::NamedPolicy;
 use crate::retention::{
-    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Policy, RunInventory,
+    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Policy, PolicyError,
+    RunInventory,
 };
 use crate::store::{self, Base};
 
@@ -188,8 +189,61 @@ impl Reader<'_> {
             }
             Ok::<_, Error>(())
         })?;
+        if scores.is_empty() {
+            self.check_metric(metric)?;
+        }
         let shared = |(at, scores): (_, Vec<InventoryScore>)| (at, scores.into());
         Ok(scores.into_iter().map(shared).collect())
+    }
+
+    /// Refuses a metric that no score of the registry has, because it is probably mistyped.
+    ///
+    /// # Errors
+    /// [`PolicyError::MetricUnknown`] with the nearest known one.
+    fn check_metric(&self, metric: &Metric) -> Result<(), Error> {
+        /// How alike a mistyped name and a known one must be, from 0 to 1.
+        const ALIKE: f64 = 0.75;
+        let known = self.catalog.scored_metrics()?;
+        if known.iter().any(|known| known == metric.name()) {
+            return Ok(());
+        }
+        let nearest = known
+            .iter()
+            .map(|known| (strsim::jaro_winkler(metric.name(), known), known))
+            .filter(|(alike, _)| *alike >= ALIKE)
+            .max_by(|(a, _), (b, _)| a.total_cmp(b))
+            .map(|(_, known)| known.clone());
+        Err(PolicyError::MetricUnknown {
+            name: metric.name().to_owned(),
+            nearest,
+            known,
+        }
+        .into())
+    }
+
+    /// The highest iteration of the checkpoints of each run that artifacts have checkpoints of,
+    /// whether it is selected or not.
+    fn newest_checkpoints(&self, artifacts: &[Artifact]) -> Result<HashMap<RunName, i64>, Error> {
+        let is_checkpoint = |artifact: &Artifact| artifact.key.kind() == Kind::Checkpoint;
+        let mut newest: HashMap<RunName, i64> = HashMap::new();
+        if !artifacts.iter().any(is_checkpoint) {
+            return Ok(newest);
+        }
+        let checkpoints = Filter {
+            runs: self.request.of.runs.clone(),
+            kinds: vec![Kind::Checkpoint],
+            states: vec![State::Present],
+            ..Filter::default()
+        };
+        for artifact in self.select(&checkpoints)? {
+            if let Some(iteration) = artifact.key.iteration() {
+                let highest = newest
+                    .entry(artifact.key.run().clone())
+                    .or_insert(iteration);
+                *highest = iteration.max(*highest);
+            }
+        }
+        Ok(newest)
     }
 
     /// Adds scores and best links to artifacts.
@@ -206,8 +260,12 @@ impl Reader<'_> {
                 }
             }
         }
+        let newest = self.newest_checkpoints(&artifacts)?;
         let row = |artifact: Artifact| {
             let at = artifact.key.iteration();
+            let is_newest_checkpoint = artifact.key.kind() == Kind::Checkpoint
+                && at.is_some()
+                && newest.get(artifact.key.run()).copied() == at;
             let at = at.map(|iteration| (artifact.key.run().clone(), iteration));
             InventoryRow {
                 best_links: at
@@ -220,6 +278,7 @@ impl Reader<'_> {
                     .and_then(|at| scores.get(at))
                     .cloned()
                     .unwrap_or_default(),
+                is_newest_checkpoint,
                 artifact,
             }
         };

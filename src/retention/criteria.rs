@@ -1,0 +1,54 @@
+//! The criteria by which DaCapo's evaluators score, and which of their values are better.
+//!
+//! Source: `higher_is_better` in `dacapo/experiments/tasks/evaluators/` of DaCapo, files
+//! `binary_segmentation_evaluation_scores.py` and `instance_evaluation_scores.py`.
+
+use super::metric::Direction;
+
+/// Criteria of which a higher value is better.
+const HIGHER: [&str; 8] = [
+    "dice",
+    "f1_score",
+    "f1_score_with_tolerance",
+    "jaccard",
+    "precision",
+    "precision_with_tolerance",
+    "recall",
+    "recall_with_tolerance",
+];
+
+/// Criteria of which a lower value is better.
+const LOWER: [&str; 15] = [
+    "false_discovery_rate",
+    "false_negative_rate",
+    "false_negative_rate_with_tolerance",
+    "false_positive_rate",
+    "false_positive_rate_with_tolerance",
+    "hausdorff",
+    "mean_false_distance",
+    "mean_false_distance_clipped",
+    "mean_false_negative_distance",
+    "mean_false_negative_distance_clipped",
+    "mean_false_positive_distance",
+    "mean_false_positive_distance_clipped",
+    "voi",
+    "voi_merge",
+    "voi_split",
+];
+
+/// The direction of a criterion of DaCapo; `None` if the name is not one of them.
+///
+/// Evaluators of several channels put the channel before the criterion: `mito__voi`.
+pub(super) fn direction(name: &str) -> Option<Direction> {
+    let criterion = match name.rsplit_once("__") {
+        Some((channel, criterion)) if !channel.is_empty() => criterion,
+        _ => name,
+    };
+    if HIGHER.contains(&criterion) {
+        Some(Direction::Max)
+    } else if LOWER.contains(&criterion) {
+        Some(Direction::Min)
+    } else {
+        None
+    }
+}
