@@ -2,7 +2,9 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::fs::{Gid, Mode, OFlags, Stat, fchmod, fchown, fstat, mkdirat, openat};
+use rustix::fs::{
+    AtFlags, Gid, Mode, OFlags, Stat, fchmod, fchown, fstat, mkdirat, openat, unlinkat,
+};
 use rustix::io::Errno;
 
 /// Makes a file where nothing is yet, for reading and writing.
@@ -52,11 +54,22 @@ pub(crate) fn make_folder(
     folder: impl AsFd,
     name: impl rustix::path::Arg + Copy,
 ) -> Result<OwnedFd, Errno> {
-    let (made, around) = make_private_folder(folder, name)?;
-    if is_own(&made)? {
-        give(&made, &around, around.st_mode & 0o3777)?;
+    let (made, around) = make_private_folder(&folder, name)?;
+    let given = is_own(&made).and_then(|is_own| match is_own {
+        true => give(&made, &around, around.st_mode & 0o3777),
+        false => Ok(()),
+    });
+    match given {
+        Ok(()) => Ok(made),
+        Err(errno) => Err(take_back(&folder, name, errno)),
     }
-    Ok(made)
+}
+
+/// Removes a folder that was made and could not be given its mode: left behind, it would keep all
+/// others out of what is put there later. It is removed only if nothing is in it.
+fn take_back(folder: impl AsFd, name: impl rustix::path::Arg, errno: Errno) -> Errno {
+    let _ = unlinkat(folder, name, AtFlags::REMOVEDIR);
+    errno
 }
 
 /// Makes a folder for the group of the folder around it: setgid, and the group may write.
@@ -84,7 +97,11 @@ fn make_private_folder(
     let around = fstat(folder.as_fd())?;
     mkdirat(folder.as_fd(), name, Mode::from_raw_mode(0o700))?;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let made = openat(folder.as_fd(), name, flags, Mode::empty())?;
+    let made = match openat(folder.as_fd(), name, flags, Mode::empty()) {
+        Ok(made) => made,
+        Err(errno @ (Errno::LOOP | Errno::NOTDIR | Errno::NOENT)) => return Err(errno),
+        Err(errno) => return Err(take_back(&folder, name, errno)),
+    };
     let stat = fstat(&made)?;
     // Another folder may have been put in its place. To move a folder one must be able to write in
     // it, so one of ours that lets no others write was not brought here by them.

@@ -368,11 +368,16 @@ fn act(case: Case, registry: &Registry) -> dalsegno::Result<String> {
             };
             remove_keys(registry, &case.targets(), keep)?;
         }
-        Many | Container => {
-            let run = if case == Many { "many" } else { "whole" };
-            let report = registry.remove_many(&of_run(run), &RemoveOptions::default(), &Silent)?;
-            let moved = if case == Many { 20 } else { 1 };
-            assert_eq!(report.moved, moved);
+        Many => {
+            let report =
+                registry.remove_many(&of_run("many"), &RemoveOptions::default(), &Silent)?;
+            assert_eq!(report.moved, 20);
+        }
+        Container => {
+            let container = Target::Path("whole/validation.zarr".into());
+            let options = RemoveOptions::default();
+            let report = registry.remove_target(&container, &options, &Silent)?;
+            assert_eq!(report.moved, 1);
         }
         Restore => {
             registry.restore(&RestoreTarget::Filter(of_run("few")))?;
