@@ -95,7 +95,7 @@ pub(super) struct Line<'a> {
 }
 
 impl Fold<'_> {
-    /// Folds what is in the inbox. Costs one system call if there is no inbox.
+    /// Folds what is in the inbox. Takes about eight system calls if it is absent or empty.
     ///
     /// # Errors
     /// [`Error::Cancelled`]. What could not be folded otherwise is in the report, and stays.
