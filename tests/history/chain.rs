@@ -20,7 +20,7 @@ fn raw(base: &Path) -> Connection {
 }
 
 /// The same, without the triggers that protect the history.
-fn freed(base: &Path) -> Connection {
+pub(crate) fn freed(base: &Path) -> Connection {
     let connection = raw(base);
     let names: Vec<String> = connection
         .prepare("SELECT name FROM sqlite_schema WHERE type = 'trigger'")

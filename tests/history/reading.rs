@@ -138,6 +138,7 @@ fn as_version_3(base: &std::path::Path) {
     connection
         .execute_batch(
             "DROP VIEW history_view; DROP TABLE image; DROP TABLE operation; DROP TABLE agent;
+             DROP TABLE folded;
              ALTER TABLE removed DROP COLUMN content;
              DROP VIEW artifact_view; ALTER TABLE artifact DROP COLUMN content;
              CREATE VIEW artifact_view AS SELECT id FROM artifact;

@@ -289,7 +289,7 @@ fn an_operation_of_another_version_is_refused_in_words() {
     let removed = last(&registry);
     registry.score(&[score(1, "f1", 0.5)]).unwrap();
     let scored = last(&registry);
-    let catalog = rusqlite::Connection::open(folder.path().join(crate::CATALOG)).unwrap();
+    let catalog = crate::chain::freed(folder.path());
     for detail in [
         "NULL",
         "'{\"removal\": 7, \"new\": true}'",

@@ -124,8 +124,8 @@ impl TrashFolder {
         fstat(&self.fd).map_err(|errno| StorageError::io("reading", &self.path, errno))
     }
 
-    /// Returns who may have put the item of this name here. `named`: what a manifest or note says of it, and who
-    /// may have written that.
+    /// Returns who may have put the item of this name here. `named`: what a manifest or note says of
+    /// it, and who may have written that.
     ///
     /// # Errors
     /// [`StorageError::Io`] if the folder or the item cannot be read.
