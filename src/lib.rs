@@ -13,8 +13,7 @@
 //! configuration; the chapter on files of the documentation lists them. Everything else in the base
 //! directory belongs to the runs.
 
-// One module, `catalog::sqlite::vfs`, has to.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 // Types that only `testing` hands out are internal and may do without.
 #![cfg_attr(not(feature = "testing"), warn(missing_debug_implementations))]
 #![cfg_attr(

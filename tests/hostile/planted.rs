@@ -150,7 +150,7 @@ fn a_journal_that_names_another_file_deletes_nothing() {
     let scene = Scene::new();
     let catalog = scene.own("catalog.sqlite3");
     let pages = u32::try_from(fs::metadata(&catalog).unwrap().len() / 4096).unwrap();
-    // SQLite alone falls for it.
+    // SQLite follows such a journal to a file that names the journal.
     let copy = scene.base().join("copy");
     let victim = scene.base().join("victim-mj0123459AB");
     fs::copy(&catalog, &copy).unwrap();

@@ -20,6 +20,8 @@ mod elsewhere;
 mod fault;
 mod faults;
 mod lies;
+#[path = "../common/lock.rs"]
+mod lock;
 mod others;
 mod scene;
 #[path = "../child/strace.rs"]

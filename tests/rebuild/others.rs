@@ -255,8 +255,7 @@ fn a_backup_is_chosen_while_no_process_makes_one() {
     let scene = Scene::recorded(&[A1]);
     let made = scene.back_up();
     scene.lose();
-    let lock = fs::File::create(scene.backups().join("lock")).unwrap();
-    lock.lock().unwrap();
+    let lock = super::lock::take(&scene.backups().join("lock"));
     let (options, base) = (scene.options(), &scene.base);
     let report = std::thread::scope(|scope| {
         let rebuild = scope.spawn(move || {
@@ -270,7 +269,7 @@ fn a_backup_is_chosen_while_no_process_makes_one() {
         // A newer, equal backup takes its place.
         let newer = scene.backups().join("20991231T235959Z.sqlite3");
         fs::rename(&made.path, newer).unwrap();
-        lock.unlock().unwrap();
+        drop(lock);
         rebuild.join().unwrap()
     });
     assert_eq!(report.refused, []);
@@ -283,8 +282,7 @@ fn a_rebuild_waits_for_a_backup_no_longer_than_the_lock_timeout() {
     let scene = Scene::recorded(&[A1]);
     scene.back_up();
     scene.lose();
-    let lock = fs::File::create(scene.backups().join("lock")).unwrap();
-    lock.lock().unwrap();
+    let lock = super::lock::take(&scene.backups().join("lock"));
     let patience = Duration::from_millis(50);
     let error = scene
         .options()
@@ -297,7 +295,7 @@ fn a_rebuild_waits_for_a_backup_no_longer_than_the_lock_timeout() {
     assert!(text.contains("a process that makes a backup"), "{text}");
     // Nothing was changed; the next rebuild works.
     assert!(!scene.catalog().exists());
-    lock.unlock().unwrap();
+    drop(lock);
     let options = scene.options().lock_timeout(patience);
     let rebuilt = options.rebuild(&scene.base, &RebuildOptions::default(), &Silent);
     assert!(rebuilt.unwrap().1.backup.is_some());

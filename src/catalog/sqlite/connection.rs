@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::options::{CatalogOptions, Durability};
 use super::place::Place;
-use super::{migrate, schema, vfs};
+use super::{migrate, opening, schema};
 use crate::catalog::error::CatalogError;
 use crate::disk::make_file;
 
@@ -186,24 +186,30 @@ pub(in crate::catalog) fn again(
 ) -> Result<Connection, CatalogError> {
     let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
-    let read = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let write = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let connection = match access {
-        Access::Write => vfs::open(&place.for_sqlite(), write),
-        Access::Read => vfs::open(&place.for_sqlite(), read),
-        Access::Copy(folder) => Connection::open_with_flags(
-            folder.path().join("catalog"),
-            OpenFlags::SQLITE_OPEN_NO_MUTEX | write,
-        ),
+    let (connection, flags) = match access {
+        Access::Write => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+            (opening::open(place, flags)?, Some(flags))
+        }
+        Access::Read => {
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+            (opening::open(place, flags)?, Some(flags))
+        }
+        Access::Copy(folder) => {
+            let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
+            let copy = folder.path().join("catalog");
+            let opened = Connection::open_with_flags(copy, flags).map_err(sql)?;
+            (opened, None)
+        }
         Access::Published => return open_published(place, options),
-        Access::Immutable => vfs::open(
-            &immutable_uri(&place.for_sqlite()),
-            read | OpenFlags::SQLITE_OPEN_URI,
-        ),
-    }
-    .map_err(sql)?;
+        Access::Immutable => (opening::open_immutable(place)?, None),
+    };
     configure(&connection, options).map_err(sql)?;
     check_header(path, &connection)?;
+    // All its files are open now, and nothing is written yet.
+    if let Some(flags) = flags {
+        opening::confirm(place, flags)?;
+    }
     Ok(connection)
 }
 
@@ -215,8 +221,7 @@ pub(super) fn open_published(
     check(place)?;
     let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
-    let connection = vfs::open(&immutable_uri(&place.for_sqlite()), flags).map_err(sql)?;
+    let connection = opening::open_immutable(place)?;
     configure(&connection, options).map_err(sql)?;
     check_header(path, &connection)?;
     connection
@@ -234,21 +239,6 @@ pub(super) fn open_published(
         }
     }
     Ok(connection)
-}
-
-/// `file:` URI of an absolute path; what a URI gives a meaning to is escaped.
-fn immutable_uri(path: &Path) -> PathBuf {
-    let mut uri = String::from("file:");
-    for &byte in std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()) {
-        match byte {
-            b'/' | b'-' | b'_' | b'.' | b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' => {
-                uri.push(char::from(byte));
-            }
-            _ => uri.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    uri.push_str("?immutable=1");
-    uri.into()
 }
 
 fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Result<()> {
@@ -337,8 +327,7 @@ pub(in crate::catalog) fn create_file(
     // the log beside it.
     make_file(place, place.name())
         .map_err(|errno| CatalogError::io("creating", path, errno.into()))?;
-    let connection =
-        vfs::open(&place.for_sqlite(), OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(sql)?;
+    let connection = opening::open(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     if wal {
         connection
             .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
@@ -355,17 +344,4 @@ pub(in crate::catalog) fn create_file(
         .map_err(sql)?;
     transaction.commit().map_err(sql)?;
     connection.close().map_err(|(_, error)| sql(error))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_uri_keeps_no_character_that_means_something() {
-        assert_eq!(
-            immutable_uri(Path::new("/a b/c?d#e%f/ü")),
-            Path::new("file:/a%20b/c%3Fd%23e%25f/%C3%BC?immutable=1")
-        );
-    }
 }

@@ -1,16 +1,17 @@
 //! Where a catalog file is: its folder, held open, and its name in it.
 //!
 //! Others who may write in the folder can exchange the file, and the files beside it. All of them
-//! are reached through the descriptor of the folder, by SQLite too (see `vfs`). The path is for
-//! messages, and for finding out whether another folder has taken this one's place.
+//! are reached through the descriptor of the folder, and SQLite, which opens by path,
+//! is led by it (see `opening`).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::Stat;
+use rustix::fs::{Stat, readlink};
 
 use crate::catalog::error::CatalogError;
 use crate::disk::{Access, Folder, open_file};
@@ -87,22 +88,30 @@ impl Place {
 
     /// What is at its name with this suffix; `None` if nothing is.
     pub(in crate::catalog) fn stat(&self, suffix: &str) -> io::Result<Option<Stat>> {
-        self.folder.stat(&self.beside(suffix))
+        self.folder.stat(self.beside(suffix))
     }
 
     /// Opens the file beside it for reading: only one that SQLite holds no locks on.
     pub(in crate::catalog) fn open_beside(&self, suffix: &str) -> io::Result<File> {
-        open_file(&self.folder, &self.beside(suffix), Access::Read).map(File::from)
+        open_file(&self.folder, self.beside(suffix), Access::Read).map(File::from)
     }
 
-    /// The path by which SQLite opens it: valid for as long as this value, and whatever the path
-    /// leads to meanwhile. Without `/proc` it is the path itself.
-    pub(in crate::catalog) fn for_sqlite(&self) -> PathBuf {
-        let folder = PathBuf::from(format!("/proc/self/fd/{}", self.folder.as_fd().as_raw_fd()));
-        match folder.symlink_metadata() {
-            Ok(_) => folder.join(&self.name),
-            Err(_) => self.path.clone(),
-        }
+    /// The path that the open folder has now, and the name: no part of it was a link a moment ago.
+    ///
+    /// # Errors
+    /// [`CatalogError::Io`] if the folder has none.
+    pub(in crate::catalog) fn real_path(&self) -> Result<PathBuf, CatalogError> {
+        let descriptor = format!("/proc/self/fd/{}", self.folder.as_fd().as_raw_fd());
+        let folder = match readlink(descriptor, Vec::new()) {
+            Ok(path) => PathBuf::from(OsString::from_vec(path.into_bytes())),
+            // Without `/proc`.
+            Err(_) => self
+                .folder
+                .path()
+                .canonicalize()
+                .map_err(|error| CatalogError::io("finding", self.folder.path(), error))?,
+        };
+        Ok(folder.join(&self.name))
     }
 }
 

@@ -26,7 +26,7 @@ use super::file::Catalog;
 use super::options::CatalogOptions;
 use super::place::Place;
 use super::queue::{OnWait, Turn, WriteQueue};
-use super::{backup, migrate, schema, vfs};
+use super::{backup, migrate, opening, schema};
 use crate::catalog::error::CatalogError;
 use crate::catalog::query::RowRead;
 use crate::disk::{Access, Folder, open_file};
@@ -136,7 +136,7 @@ pub fn has_log(path: &Path) -> bool {
 pub fn registry_of(path: &Path) -> Option<String> {
     let place = Place::of(path).ok()?;
     connection::check(&place).ok()?;
-    let connection = vfs::open(&place.for_sqlite(), OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+    let connection = opening::open(&place, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
     let id: String = connection
         .query_row(connection::REGISTRY_ID, [], |row| row.get(0))
         .ok()?;
@@ -175,7 +175,7 @@ impl Replacing {
     fn clear(&self) -> Result<(), CatalogError> {
         let suffixes = BESIDE.into_iter().chain(LOCKS).chain([""]);
         for suffix in suffixes {
-            let removed = self.place.folder().unlink(&self.staging.beside(suffix));
+            let removed = self.place.folder().unlink(self.staging.beside(suffix));
             removed.map_err(|error| {
                 CatalogError::io("removing", &with(self.staging.path(), suffix), error)
             })?;
@@ -239,11 +239,7 @@ impl Replacing {
 
     fn open(&self) -> Result<Connection, CatalogError> {
         connection::check(&self.staging)?;
-        vfs::open(
-            &self.staging.for_sqlite(),
-            OpenFlags::SQLITE_OPEN_READ_WRITE,
-        )
-        .map_err(|error| CatalogError::sql("rebuilding", self.staging.path(), error))
+        opening::open(&self.staging, OpenFlags::SQLITE_OPEN_READ_WRITE)
     }
 
     /// Puts the new catalog, which no connection has open any more, in the place of the old one.

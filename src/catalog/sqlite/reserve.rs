@@ -21,7 +21,7 @@ const SLICE: u64 = 256 << 10;
 const SUFFIX: &str = ".reserve";
 
 fn open(catalog: &Place) -> io::Result<File> {
-    open_file(catalog, &catalog.beside(SUFFIX), Access::Write).map(File::from)
+    open_file(catalog, catalog.beside(SUFFIX), Access::Write).map(File::from)
 }
 
 /// Gives a slice of a catalog's reserve back to the file system. Says whether there was one.
@@ -42,7 +42,7 @@ pub(in crate::catalog) fn keep(catalog: &Place) {
     }
     let reserve = match open(catalog) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            make_file(catalog, &catalog.beside(SUFFIX))
+            make_file(catalog, catalog.beside(SUFFIX))
                 .map_or_else(|errno| Err(errno.into()), |made| Ok(File::from(made)))
         }
         opened => opened,
@@ -58,7 +58,7 @@ pub(in crate::catalog) fn keep(catalog: &Place) {
         .and_then(|()| reserve.sync_all());
     match written {
         Ok(()) => {}
-        Err(_) if length == 0 => drop(catalog.folder().unlink(&catalog.beside(SUFFIX))),
+        Err(_) if length == 0 => drop(catalog.folder().unlink(catalog.beside(SUFFIX))),
         Err(_) => drop(reserve.set_len(length)),
     }
 }
@@ -67,6 +67,6 @@ pub(in crate::catalog) fn keep(catalog: &Place) {
 pub(in crate::catalog) fn give_up(catalog: &Place) -> bool {
     catalog
         .folder()
-        .unlink(&catalog.beside(SUFFIX))
+        .unlink(catalog.beside(SUFFIX))
         .unwrap_or(false)
 }

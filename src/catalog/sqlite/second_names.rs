@@ -1,7 +1,7 @@
 //! Second names of the files beside a catalog.
 //!
 //! A rebuild gives the log of the old catalog a second name before it takes the first one away. If
-//! it is killed in between, the log has two, and a file with two names is not written (see `vfs`).
+//! it is killed in between, the log has two, and a file with two names is not written (see `opening`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;

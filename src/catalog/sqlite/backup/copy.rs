@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{ErrorKind, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,10 @@ use serde::Serialize;
 use super::folder::AGAIN;
 use crate::catalog::error::CatalogError;
 use crate::catalog::sqlite::connection::{self, Access, REGISTRY_ID};
+use crate::catalog::sqlite::opening;
 use crate::catalog::sqlite::options::CatalogOptions;
 use crate::catalog::sqlite::place::Place;
 use crate::catalog::sqlite::sync::sync_folder;
-use crate::catalog::sqlite::vfs;
 use crate::disk::{self, Folder, make_file, open_file};
 use crate::model::clock::Timestamp;
 
@@ -152,6 +152,7 @@ pub(in crate::catalog::sqlite) fn copy_open(
         .map_err(|errno| io(errno.into()))
         .and_then(|()| make_room(from, of, &file, to))
         .and_then(|()| copy_pages(from, of, &place, patience))
+        .and_then(|()| is_written(&file, to))
         // Bytes 18 and 19 of a database say how it is written and read: 1 is a rollback journal, 2
         // a WAL. All pages are in the file, so it needs no WAL, and no connection has it open.
         .and_then(|()| file.write_all_at(&[1, 1], 18).map_err(io))
@@ -187,6 +188,17 @@ fn make_room(from: &Connection, of: &Path, file: &File, to: &Path) -> Result<(),
     }
 }
 
+/// Refuses a copy whose pages went elsewhere: another file had its name.
+fn is_written(file: &File, to: &Path) -> Result<(), CatalogError> {
+    let found = file.metadata();
+    match found.is_ok_and(|found| found.len() > 0 && found.nlink() == 1) {
+        true => Ok(()),
+        false => Err(CatalogError::Replaced {
+            path: to.to_owned(),
+        }),
+    }
+}
+
 fn copy_pages(
     from: &Connection,
     of: &Path,
@@ -209,7 +221,7 @@ fn copy_pages(
         },
     };
     let write = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let mut into = vfs::open(&place.for_sqlite(), write).map_err(error)?;
+    let mut into = opening::open(place, write)?;
     // A copy that fails is removed, and one that does not is synced as a whole.
     into.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))
         .map_err(error)?;
