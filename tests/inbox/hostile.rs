@@ -59,6 +59,30 @@ fn a_word_about_data_of_another_user_is_refused() {
 }
 
 #[test]
+fn a_file_that_others_may_write_is_of_an_unknown_user_and_says_nothing_of_data() {
+    let base = base();
+    let registry = Registry::open(base.path()).unwrap();
+    let path = registry.record(&prediction(1)).unwrap().artifact.path();
+    crate::common::write_array(&path);
+    registry
+        .seal(&dalsegno::Target::Key(prediction(1)))
+        .unwrap();
+    drop(registry);
+    let inbox = Inbox::open(base.path()).unwrap();
+    inbox.note(record(&prediction(2))).unwrap();
+    inbox
+        .note(dalsegno::model::note::Note::Failed(prediction(1)))
+        .unwrap();
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o660);
+    fs::set_permissions(file(base.path()), mode).unwrap();
+    let operations = operations(base.path());
+    assert_eq!(operations.last().unwrap().agent.actor.user, "unknown");
+    assert_eq!(operations.last().unwrap().action, Action::Record);
+    assert!(rows(base.path())[0].sealed_at.is_some());
+    assert_eq!(refused(base.path()).len(), 1);
+}
+
+#[test]
 fn lines_that_are_no_notes_are_refused_and_nothing_of_them_is_quoted() {
     let base = base();
     fs::create_dir(base.path().join(INBOX)).unwrap();

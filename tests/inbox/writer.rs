@@ -102,6 +102,7 @@ fn files_take_mode_and_group_from_the_registrys_folder() {
     let (of, inbox) = (folder.metadata().unwrap(), folder.join("inbox"));
     let (inbox, file) = (inbox.metadata().unwrap(), file(base.path()));
     let file = file.metadata().unwrap();
+    // The owner alone writes it: a note is of the owner of its file.
     assert_eq!((inbox.mode(), inbox.gid()), (of.mode(), of.gid()));
-    assert_eq!((file.mode() & 0o7777, file.gid()), (0o660, of.gid()));
+    assert_eq!((file.mode() & 0o7777, file.gid()), (0o640, of.gid()));
 }

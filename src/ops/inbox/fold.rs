@@ -15,7 +15,8 @@
 //!
 //! Notes are input. A line can record keys, which have valid names, and say of data that it is
 //! whole, not whole, or what it scored; the file's owner is who did it, whatever the line says,
-//! and a word about data of another user is refused. The number of files and bytes that one open
+//! and a word about data of another user is refused. If others than the owner may write the file,
+//! its owner is no proof: the user is `unknown`, and no word about data is taken. The number of files and bytes that one open
 //! looks at is bounded, and so is the time; the next one goes on.
 //!
 //! Locks: the turn to write, for each file; the wait for it is short, because the answer of a
@@ -50,6 +51,9 @@ const MOST_FORGOTTEN: u32 = 1_000;
 
 /// The reason that an operation from the inbox has in the history.
 const REASON: &str = "from the inbox: the catalog could not be written then";
+
+/// The user of notes in a file that others than its owner may write.
+const UNKNOWN: &str = "unknown";
 
 /// What a fold did.
 #[derive(Debug, Default)]
@@ -226,7 +230,7 @@ impl Fold<'_> {
 
     /// Reads the notes of a file, and looks at the data that they are about.
     fn read_notes(&self, file: &InboxFile, lines: &[Line<'_>]) -> Result<Vec<Read>, Error> {
-        let user = (self.user)(file.owner);
+        let user = file.owner.map_or_else(|| UNKNOWN.to_owned(), self.user);
         let mut notes: Vec<Read> = lines
             .iter()
             .map(|line| Read {
@@ -288,7 +292,7 @@ impl Fold<'_> {
         if read
             .seen
             .and_then(|seen| seen.owner)
-            .is_some_and(|owner| file.owner != 0 && owner != file.owner)
+            .is_some_and(|owner| file.owner != Some(0) && file.owner != Some(owner))
         {
             return Ok(Err("it is about data of another user".to_owned()));
         }

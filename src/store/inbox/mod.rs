@@ -17,7 +17,7 @@
 //! aside: then the file must have just the bytes that were folded. It never waits for the lock: a
 //! file that it cannot lock is read, and stays. Nothing here is trusted: only regular files with
 //! one name and of bounded size are read, by descriptors and without following a link, and the
-//! owner of a file is who wrote it.
+//! owner of a file is who wrote it, unless others may write it.
 
 mod reader;
 mod writer;

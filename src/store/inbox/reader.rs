@@ -38,8 +38,8 @@ pub struct InboxListing {
 pub struct InboxFile {
     file: OwnedFd,
     name: String,
-    /// uid of its owner, who wrote it.
-    pub owner: u32,
+    /// uid of its owner, who wrote it; `None` if others may write it too.
+    pub owner: Option<u32>,
     /// What it holds.
     pub content: Vec<u8>,
     /// Whether nobody can have been in the middle of a line.
@@ -160,7 +160,7 @@ impl Inbox {
         Ok(Some(InboxFile {
             file,
             name: name.to_owned(),
-            owner: stat.st_uid,
+            owner: (stat.st_mode & 0o022 == 0).then_some(stat.st_uid),
             end: content.len() as u64,
             content,
             is_settled: is_locked,
