@@ -40,6 +40,7 @@ pub(crate) struct Rules {
     max_files: Option<u64>,
     min_free: Option<u64>,
     allow_empty_group: bool,
+    allow_incomplete: bool,
     ignore_best_links: bool,
     /// The selection in words.
     words: String,
@@ -124,6 +125,7 @@ impl Rules {
             rules,
         )
         .ignore_best_links(self.ignore_best_links)
+        .allow_incomplete(self.allow_incomplete)
         .words(words.join(", ")))
     }
 }

@@ -8,15 +8,16 @@ use std::ops::ControlFlow;
 use serde::Serialize;
 
 use super::error::CatalogError;
-use super::query::{Query, conditions};
+use super::query::{Query, Selected, conditions};
 use super::rows;
 use super::sqlite::file::Catalog;
+use crate::model::artifact::State;
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::name::NameError;
 use crate::model::size::{ByteCount, Total};
-use crate::retention::GroupKey;
+use crate::retention::{GroupKey, PartsByRun, RunParts};
 
 /// What one iteration of a run has, counting what is present.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -31,8 +32,12 @@ pub struct IterationRow {
     pub datasets: Vec<String>,
     /// The same of the run: every such dataset in the selection, of any iteration and state.
     pub datasets_of_run: u64,
-    /// Whether each of these has an output; if no outputs are selected, anything.
+    /// Whether it has each prediction and output, by dataset and parameters, that any iteration of
+    /// the run has, selected or not; if the run has none or only other kinds are selected, whether
+    /// each dataset has anything.
     pub complete: bool,
+    /// The predictions and outputs that it lacks, such as `crop7/output/threshold_127`.
+    pub missing: Vec<String>,
     /// Number of outputs.
     pub outputs: u64,
     /// Number of predictions.
@@ -208,13 +213,19 @@ struct RunFold {
 }
 
 impl RunFold {
-    fn finish(&mut self) -> Vec<IterationRow> {
+    fn finish(&mut self, parts: &PartsByRun) -> Vec<IterationRow> {
+        let parts = parts.get(self.run.as_str());
+        let mut missing = parts.map(RunParts::missing).unwrap_or_default();
         let of_run = self.datasets.len();
         let complete = std::mem::take(&mut self.complete);
         let mut rows = std::mem::take(&mut self.iterations);
         for (row, having) in rows.iter_mut().zip(complete) {
             row.datasets_of_run = of_run as u64;
-            row.complete = of_run > 0 && having.len() == of_run;
+            row.complete = match parts {
+                Some(parts) => parts.has(row.iteration) && !missing.contains_key(&row.iteration),
+                None => of_run > 0 && having.len() == of_run,
+            };
+            row.missing = missing.remove(&row.iteration).unwrap_or_default();
         }
         self.datasets.clear();
         rows.retain(|row| row.outputs + row.predictions + row.others > 0);
@@ -234,6 +245,12 @@ impl Catalog {
         now: Timestamp,
         mut each: impl FnMut(IterationRow) -> Result<(), E>,
     ) -> Result<(), E> {
+        // Other kinds are no part of a validation: for them, datasets are compared.
+        let is_part = |kind: &Kind| matches!(kind, Kind::Prediction | Kind::Output);
+        let parts = match filter.kinds.is_empty() || filter.kinds.iter().any(is_part) {
+            true => self.parts(filter, now)?,
+            false => PartsByRun::new(),
+        };
         let wants_outputs = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Output);
         let mut fold = RunFold::default();
         self.read_with(|connection| {
@@ -249,7 +266,7 @@ impl Catalog {
                     let ((run, iteration, kind, dataset), (present, sum)) =
                         read().map_err(|error| self.sql("listing iterations", error))?;
                     if fold.run != run {
-                        fold.finish().into_iter().try_for_each(&mut each)?;
+                        fold.finish(&parts).into_iter().try_for_each(&mut each)?;
                         fold.run.clone_from(&run);
                     }
                     if fold
@@ -263,6 +280,7 @@ impl Catalog {
                             datasets: Vec::new(),
                             datasets_of_run: 0,
                             complete: false,
+                            missing: Vec::new(),
                             outputs: 0,
                             predictions: 0,
                             others: 0,
@@ -301,7 +319,31 @@ impl Catalog {
                 },
             )
         })?;
-        fold.finish().into_iter().try_for_each(each)
+        fold.finish(&parts).into_iter().try_for_each(each)
+    }
+
+    /// Gives the present predictions and outputs of each run that a filter names.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn parts(&self, filter: &Filter, now: Timestamp) -> Result<PartsByRun, CatalogError> {
+        let of = Filter {
+            runs: filter.runs.clone(),
+            kinds: vec![Kind::Prediction, Kind::Output],
+            states: vec![State::Present],
+            ..Filter::default()
+        };
+        let mut runs = PartsByRun::new();
+        self.list(&of, now, Selected::All, |artifact| {
+            let key = &artifact.key;
+            match runs.get_mut(key.run()) {
+                Some(parts) => parts.add(key),
+                None => runs.entry(key.run().clone()).or_default().add(key),
+            }
+            Ok::<_, CatalogError>(ControlFlow::Continue(()))
+        })?;
+        Ok(runs)
     }
 
     /// Gives what each run has, in the order of their names.

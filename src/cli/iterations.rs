@@ -12,9 +12,8 @@ use crate::ops::refresh::RefreshOptions;
 
 /// Show which iterations of each run have validation outputs
 ///
-/// Counts arrays that are present on disk. COMPLETE is yes if every dataset of the run has an
-/// output at that iteration; if --kind excludes outputs, it is yes if every dataset has a selected
-/// array.
+/// Counts arrays that are present on disk. COMPLETE is yes if the iteration has every prediction and
+/// output, by dataset and parameters, that any iteration of the run has; MISSING names the others.
 #[derive(Debug, Args)]
 pub(super) struct Iterations {
     #[command(flatten)]
@@ -38,6 +37,7 @@ impl Record for IterationRow {
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
         Column("COMPLETE", Align::Left),
+        Column("MISSING", Align::Text),
     ];
     const FIELDS: &'static [&'static str] = &[
         "run",
@@ -51,6 +51,7 @@ impl Record for IterationRow {
         "bytes",
         "files",
         "uncounted",
+        "missing",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -65,6 +66,10 @@ impl Record for IterationRow {
             bytes,
             files,
             if self.complete { "yes" } else { "no" }.to_owned(),
+            match self.missing.is_empty() {
+                true => "-".to_owned(),
+                false => self.missing.join(" "),
+            },
         ]
     }
 
@@ -82,6 +87,7 @@ impl Record for IterationRow {
             bytes,
             files,
             uncounted,
+            self.missing.join(" "),
         ]
     }
 }

@@ -177,13 +177,14 @@ impl<'a> Scores<'a> {
     }
 }
 
-/// Ranks every artifact. `groups` are ranges of `rows`; `named` are the kinds that the selection
+/// Ranks every artifact that counts. `groups` are ranges of `rows`; `named` are the kinds that the selection
 /// names.
 pub(super) fn standings<'a>(
     best: &KeepBest,
     named: &[Kind],
     rows: &[&'a InventoryRow],
     groups: &[Range<usize>],
+    counts: &dyn Fn(&InventoryRow) -> bool,
 ) -> Vec<Standing<'a>> {
     let direction = best.metric.direction();
     let is_ranked = |kind: Kind| match named {
@@ -219,6 +220,9 @@ pub(super) fn standings<'a>(
                 continue;
             };
             standings[at] = Standing::Unknown;
+            if !counts(rows[at]) {
+                continue;
+            }
             if let Some(scores) = scores.get(&(key.run(), iteration)) {
                 scores.of(rows[at], |ranking, entry| {
                     candidates.push(Candidate {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::complete::PartsByRun;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::{Key, Kind};
@@ -57,6 +58,9 @@ pub struct Inventory {
     pub groups: BTreeMap<GroupKey, u64>,
     /// Free bytes on the file system; `None` if the policy does not need them.
     pub free_bytes: Option<u64>,
+    /// The present predictions and outputs of each run, selected or not: they say which iterations
+    /// are complete. All iterations of a run that is missing here count as complete.
+    pub parts: PartsByRun,
 }
 
 impl Inventory {
@@ -73,6 +77,13 @@ impl Inventory {
     #[must_use]
     pub fn groups(mut self, groups: BTreeMap<GroupKey, u64>) -> Self {
         self.groups = groups;
+        self
+    }
+
+    /// Sets the present predictions and outputs of each run.
+    #[must_use]
+    pub fn parts(mut self, parts: PartsByRun) -> Self {
+        self.parts = parts;
         self
     }
 

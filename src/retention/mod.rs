@@ -26,6 +26,7 @@ mod best;
 mod budget;
 mod build;
 mod check;
+mod complete;
 mod criteria;
 mod error;
 mod inventory;
@@ -39,6 +40,7 @@ mod runs;
 pub(crate) mod strict;
 mod words;
 
+pub use complete::{PartsByRun, RunParts};
 pub use error::PolicyError;
 pub use inventory::{
     GroupKey, Inventory, InventoryRow, InventoryRun, InventoryScore, RunInventory,

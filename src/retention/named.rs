@@ -42,6 +42,8 @@ pub struct NamedPolicy {
     /// The rules of each kind, at least one, in the order of [`Kind::ALL`]. Each selects its own
     /// kind by name.
     pub kinds: Vec<(Kind, Policy)>,
+    /// Whether a plan may leave a run without a complete iteration that has one.
+    pub allow_incomplete: bool,
 }
 
 impl fmt::Display for NamedPolicy {
@@ -60,15 +62,17 @@ enum PolicyKey {
     Dataset,
     OlderThan,
     AllowEmptyGroup,
+    AllowIncomplete,
     Kind(Kind),
 }
 
 impl PolicyKey {
-    const SHARED: [(&'static str, Self); 4] = [
+    const SHARED: [(&'static str, Self); 5] = [
         ("run", Self::Run),
         ("dataset", Self::Dataset),
         ("older-than", Self::OlderThan),
         ("allow-empty-group", Self::AllowEmptyGroup),
+        ("allow-incomplete", Self::AllowIncomplete),
     ];
 }
 
@@ -114,6 +118,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                     shared.older_than = Some(map.next_value::<Length>()?.0);
                 }
                 PolicyKey::AllowEmptyGroup => shared.allow_empty_group = map.next_value()?,
+                PolicyKey::AllowIncomplete => policy.allow_incomplete = map.next_value()?,
                 PolicyKey::Kind(kind) => {
                     tables.insert(kind, map.next_value::<KindTableOnly>()?.0);
                 }
@@ -147,6 +152,9 @@ impl<'de> Deserialize<'de> for NamedPolicy {
 impl Serialize for NamedPolicy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
+        if self.allow_incomplete {
+            map.serialize_entry("allow-incomplete", &true)?;
+        }
         if !self.datasets.is_empty() {
             map.serialize_entry("dataset", &self.datasets)?;
         }

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::error::PolicyError;
 use super::inventory::{GroupKey, in_order, takes_space};
 use crate::model::artifact::Artifact;
+use crate::model::name::RunName;
 use crate::model::size::Total;
 
 /// Whether an artifact stays or goes. Exhaustive: there will be no third answer.
@@ -206,6 +207,17 @@ pub enum PlanError {
         /// The groups.
         groups: Vec<GroupKey>,
     },
+    /// A run that has a complete iteration would be left without one.
+    #[error(
+        "{iteration} is the last complete iteration of {run} that the plan leaves; plan again with \
+         allow-incomplete to remove it"
+    )]
+    LeavesIncomplete {
+        /// The run.
+        run: RunName,
+        /// The iteration.
+        iteration: i64,
+    },
     /// Every run of the inventory would go.
     #[error("nothing would be left of all {runs} runs that were selected")]
     EveryRun {
@@ -232,7 +244,9 @@ impl PlanError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Policy(error) => error.code(),
-            Self::EmptiesGroup { .. } | Self::EveryRun { .. } => "plan-empties-group",
+            Self::EmptiesGroup { .. } | Self::EveryRun { .. } | Self::LeavesIncomplete { .. } => {
+                "plan-empties-group"
+            }
             Self::Unmeasured { .. } => "plan-unmeasured",
             Self::FreeUnknown => "plan-free-unknown",
         }

@@ -3,6 +3,7 @@
 //! Rows are sorted once, so that each group is a range of them, and facts about rows are found
 //! group by group. [`plan`] and [`explain`] ask the same rules, so they cannot disagree.
 
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 
@@ -19,6 +20,7 @@ use super::rules::{Facts, Rule, guards};
 use crate::model::artifact::{ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
+use crate::model::name::RunName;
 
 /// Plans which artifacts of the inventory stay and which go, with a reason for each.
 ///
@@ -104,6 +106,37 @@ impl fmt::Display for RuleVerdict {
     }
 }
 
+/// The iterations that count as complete, of the runs of which not all do.
+struct Counted<'a> {
+    runs: HashMap<&'a RunName, BTreeSet<i64>>,
+}
+
+impl<'a> Counted<'a> {
+    fn new(inventory: &'a Inventory) -> Self {
+        let runs = inventory.parts.iter().filter_map(|(run, parts)| {
+            let counted = parts.counted();
+            (!parts.are_all(&counted)).then_some((run, counted))
+        });
+        Self {
+            runs: runs.collect(),
+        }
+    }
+
+    /// Whether some iterations of its run do not count. Only predictions and outputs are asked.
+    fn differs(&self, row: &InventoryRow) -> bool {
+        let key = &row.artifact.key;
+        matches!(key.kind(), Kind::Prediction | Kind::Output) && self.runs.contains_key(key.run())
+    }
+
+    fn counts(&self, row: &InventoryRow) -> bool {
+        let key = &row.artifact.key;
+        match (self.runs.get(key.run()), key.iteration()) {
+            (Some(counted), Some(iteration)) if self.differs(row) => counted.contains(&iteration),
+            _ => true,
+        }
+    }
+}
+
 struct Planner<'a> {
     policy: &'a Policy,
     inventory: &'a Inventory,
@@ -134,9 +167,20 @@ impl<'a> Planner<'a> {
             start += range.len();
         }
         let standings = match &policy.keep.best {
-            Some(best) => best::standings(best, &policy.select.kinds, &rows, &groups),
+            Some(best) => best::standings(best, &policy.select.kinds, &rows, &groups, &|_| true),
             None => vec![Standing::Apart; rows.len()],
         };
+        let counted = Counted::new(inventory);
+        let complete_standings = match &policy.keep.best {
+            Some(best) if !counted.runs.is_empty() => {
+                let counts = |row: &InventoryRow| counted.counts(row);
+                let kinds = &policy.select.kinds;
+                let standings = best::standings(best, kinds, &rows, &groups, &counts);
+                standings.into_iter().map(Some).collect()
+            }
+            _ => vec![None; rows.len()],
+        };
+        let mut complete_places = Vec::with_capacity(rows.len());
         let mut places = Vec::with_capacity(rows.len());
         for group in &groups {
             // Rows without an iteration sort first and get no place.
@@ -147,8 +191,15 @@ impl<'a> Planner<'a> {
             let of = iterations()
                 .filter(|rows| rows[0].artifact.key.iteration().is_some())
                 .count() as u64;
+            let is_counted =
+                |rows: &[&InventoryRow]| counted.differs(rows[0]) && counted.counts(rows[0]);
+            let complete_of = iterations().filter(|rows| is_counted(rows)).count() as u64;
             let mut nth = 0;
+            let mut complete_nth = 0;
             for rows in iterations() {
+                complete_nth += u64::from(is_counted(rows));
+                let place = is_counted(rows).then_some((complete_nth, complete_of));
+                complete_places.extend(std::iter::repeat_n(place, rows.len()));
                 nth += u64::from(rows[0].artifact.key.iteration().is_some());
                 places.extend(std::iter::repeat_n((nth, of), rows.len()));
             }
@@ -161,14 +212,19 @@ impl<'a> Planner<'a> {
             .into_iter()
             .zip(places)
             .zip(standings)
-            .map(|((row, (nth, of)), standing)| Facts {
-                row,
-                nth,
-                of,
-                age: time_of(&row.artifact).age_at(now),
-                standing,
-                is_guest: is_guest(row.artifact.key.kind()),
-            })
+            .zip(complete_places.into_iter().zip(complete_standings))
+            .map(
+                |(((row, (nth, of)), standing), (complete, complete_standing))| Facts {
+                    row,
+                    nth,
+                    of,
+                    complete,
+                    complete_standing,
+                    age: time_of(&row.artifact).age_at(now),
+                    standing,
+                    is_guest: is_guest(row.artifact.key.kind()),
+                },
+            )
             .collect();
         Ok(Self {
             policy,

@@ -22,7 +22,7 @@ use crate::model::key::Kind;
 pub const RECENT: Duration = Duration::from_secs(3600);
 
 /// The name of every rule that a [`Reason`] can give.
-pub const RULES: [&str; 20] = [
+pub const RULES: [&str; 21] = [
     "keep-last",
     "keep-first",
     "keep-every",
@@ -33,6 +33,7 @@ pub const RULES: [&str; 20] = [
     "pinned",
     "best-link",
     "newest-checkpoint",
+    "last-complete",
     "recent",
     "future",
     "no-metric",
@@ -68,10 +69,15 @@ pub(super) struct Facts<'a> {
     pub(super) nth: u64,
     /// Number of iterations in its group.
     pub(super) of: u64,
+    /// Its rank among the iterations of its group that count as complete, from 1 for the lowest, and
+    /// their number; `None` if it does not count, or all do.
+    pub(super) complete: Option<(u64, u64)>,
     /// Time since it was written, or recorded if it was never written; `None` in the future.
     pub(super) age: Option<Duration>,
     /// What `keep-best` makes of it, if the policy has that rule.
     pub(super) standing: Standing<'a>,
+    /// The same among artifacts of iterations that count as complete, if others do not.
+    pub(super) complete_standing: Option<Standing<'a>>,
     /// Whether it is here only to stay with what `keep-best` keeps: the policy names kinds, and not
     /// this one. Then its own policy decides on it, and no other rule or limit of this one applies.
     pub(super) is_guest: bool,
@@ -172,11 +178,21 @@ impl<'a> Rule<'a> {
             what: "iteration",
         };
         match &self.test {
-            Test::Last(count) => {
-                let nth = of.saturating_sub(nth) + 1;
-                (nth <= *count, place(nth, "newest"))
-            }
-            Test::First(count) => (nth <= *count, place(nth, "oldest")),
+            // Incomplete iterations take no place from complete ones.
+            Test::Last(count) => match facts.complete {
+                Some((low, of)) if of.saturating_sub(low) < *count => (
+                    true,
+                    complete_place(of.saturating_sub(low) + 1, of, "newest"),
+                ),
+                _ => {
+                    let nth = of.saturating_sub(nth) + 1;
+                    (nth <= *count, place(nth, "newest"))
+                }
+            },
+            Test::First(count) => match facts.complete {
+                Some((nth, of)) if nth <= *count => (true, complete_place(nth, of, "oldest")),
+                _ => (nth <= *count, place(nth, "oldest")),
+            },
             Test::Every(every) => {
                 let is = divisible(iteration, *every);
                 let by = *every;
@@ -188,13 +204,16 @@ impl<'a> Rule<'a> {
             }
             Test::Within(_) => (false, aged(artifact, facts.age)),
             Test::Best { count, metric } => {
-                let keeps = match facts.standing {
+                let is_kept = |standing: &Standing<'_>| match standing {
                     Standing::Ranked(place) => place.nth <= *count,
                     Standing::Along(kept) => kept.is_some(),
                     _ => false,
                 };
+                let of_complete = facts.complete_standing.filter(is_kept);
+                let standing = of_complete.unwrap_or(facts.standing);
+                let keeps = is_kept(&standing);
                 let finding = Finding::Best {
-                    standing: facts.standing,
+                    standing,
                     metric: metric.name(),
                     kind: artifact.key.kind(),
                     iteration: Some(iteration),
@@ -284,6 +303,15 @@ pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
         reasons.push(Reason::new("future", format!("{verb} at {at}")));
     }
     reasons
+}
+
+fn complete_place<'a>(nth: u64, of: u64, end: &'static str) -> Finding<'a> {
+    Finding::Nth {
+        nth,
+        of,
+        end,
+        what: "complete iteration",
+    }
 }
 
 fn aged<'a>(artifact: &Artifact, age: Option<Duration>) -> Finding<'a> {

@@ -174,6 +174,12 @@ fn run(row: &Artifact) -> String {
     row.key.run().to_string()
 }
 
+/// In the order of what is missing.
+fn missing(row: &Artifact) -> (Option<String>, Kind, Option<String>) {
+    let parameters = row.key.parameters().map(ToString::to_string);
+    (dataset(row), row.key.kind(), parameters)
+}
+
 pub(crate) fn iterations(filter: &Filter, model: &[Artifact]) -> Vec<IterationRow> {
     let wants_outputs = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Output);
     let mut rows = Vec::new();
@@ -210,7 +216,43 @@ pub(crate) fn iterations(filter: &Filter, model: &[Artifact]) -> Vec<IterationRo
             row.iteration = iteration;
             row.datasets = datasets.into_iter().collect();
             row.datasets_of_run = datasets_of_run.len() as u64;
-            row.complete = !datasets_of_run.is_empty() && having == datasets_of_run;
+            let is_part = |kind: &Kind| matches!(kind, Kind::Prediction | Kind::Output);
+            let wants_parts = filter.kinds.is_empty() || filter.kinds.iter().any(is_part);
+            let part = |row: &Artifact| {
+                let key = &row.key;
+                let parameters = key.parameters().map(ToString::to_string);
+                let dataset = key.dataset().map(ToString::to_string);
+                format!("{dataset:?} {} {parameters:?}", key.kind())
+            };
+            let of_whole_run: Vec<&Artifact> = model
+                .iter()
+                .filter(|row| wants_parts && row.key.run().as_str() == run)
+                .filter(|row| row.state == State::Present && is_part(&row.key.kind()))
+                .filter(|row| row.key.iteration().is_some())
+                .collect();
+            let wanted: BTreeSet<String> = of_whole_run.iter().map(|row| part(row)).collect();
+            let has: BTreeSet<String> = of_whole_run
+                .iter()
+                .filter(|row| row.key.iteration() == Some(iteration))
+                .map(|row| part(row))
+                .collect();
+            row.complete = match wanted.is_empty() {
+                true => !datasets_of_run.is_empty() && having == datasets_of_run,
+                false => has == wanted,
+            };
+            if !has.is_empty() {
+                row.missing = of_whole_run
+                    .iter()
+                    .filter(|row| !has.contains(&part(row)))
+                    .map(|row| missing(row))
+                    .collect::<BTreeSet<_>>()
+                    .into_iter()
+                    .map(|(dataset, kind, parameters)| {
+                        let parts = [dataset, Some(kind.to_string()), parameters];
+                        parts.into_iter().flatten().collect::<Vec<_>>().join("/")
+                    })
+                    .collect();
+            }
             row.outputs = outputs;
             row.predictions = predictions;
             row.others = present.len() as u64 - outputs - predictions;

@@ -100,6 +100,7 @@ class Collecting(Core):
         max_files: Optional[int] = None,
         min_free: Union[int, str, None] = None,
         allow_empty_group: bool = False,
+        allow_incomplete: bool = False,
         ignore_best_links: bool = False,
         refresh: bool = True,
         progress: Wanted = None,
@@ -133,6 +134,7 @@ class Collecting(Core):
             max_size: Let at most this much stay; bytes, or as in ``"500GB"``.
             min_free: Make this much space on the file system.
             allow_empty_group: Let a plan take all that a run has of a kind and dataset.
+            allow_incomplete: Let a plan leave a run without a complete iteration.
             refresh: Look on disk first, and count artifacts without a size.
 
         Raises:
@@ -166,6 +168,7 @@ class Collecting(Core):
             "policy": policy,
             "runs": whole_runs,
             "allow_empty_group": allow_empty_group,
+            "allow_incomplete": allow_incomplete,
             "ignore_best_links": ignore_best_links,
             "words": ", ".join(words),
         }

@@ -67,7 +67,9 @@ class Iteration:
     datasets_of_run: int
     """Number of the run's datasets, of any iteration and state."""
     complete: bool
-    """Whether each of these has an output."""
+    """Whether it has each prediction and output that any iteration of the run has."""
+    missing: tuple[str, ...]
+    """The predictions and outputs that it lacks, such as ``crop7/output/threshold_127``."""
     outputs: int
     predictions: int
     others: int

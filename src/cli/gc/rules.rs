@@ -70,7 +70,7 @@ pub(super) struct Rules {
         help_heading = "Rules (what any of them keeps stays)"
     )]
     keep_best: Option<u64>,
-    /// The metric of --keep-best, such as voi:min or f1:max; DaCapo's, such as voi, need no direction
+    /// The metric of --keep-best, such as voi:min or f1:max; DaCapo's need no direction
     #[arg(
         long,
         value_name = "NAME[:min|max]",
@@ -112,6 +112,9 @@ pub(super) struct Rules {
     /// Allow a plan that removes everything that a run has of a kind and dataset
     #[arg(long, help_heading = "Policy")]
     allow_empty_group: bool,
+    /// Allow a plan that leaves a run without a complete iteration
+    #[arg(long, help_heading = "Policy")]
+    allow_incomplete: bool,
     /// Do not protect the iterations that DaCapo's checkpoints call best
     #[arg(long, help_heading = "Policy")]
     ignore_best_links: bool,
@@ -181,7 +184,12 @@ fn size(text: &str) -> Result<u64, String> {
 impl Rules {
     /// Whether there is any rule.
     pub(super) fn any(&self) -> bool {
-        let flags = [self.runs, self.allow_empty_group, self.ignore_best_links];
+        let flags = [
+            self.runs,
+            self.allow_empty_group,
+            self.allow_incomplete,
+            self.ignore_best_links,
+        ];
         self.policy.is_some() || self.has_rules() || flags.contains(&true)
     }
 
@@ -261,6 +269,7 @@ impl Rules {
             of: Filter { kinds, ..of },
             rules,
             ignore_best_links: self.ignore_best_links,
+            allow_incomplete: self.allow_incomplete,
             words: words.join(", "),
         })
     }

@@ -1,5 +1,8 @@
 //! Carrying a plan out, batch by batch.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::batches::{batches, leave_occupied};
@@ -7,9 +10,13 @@ use super::file::PlanFile;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::clock::Clock;
+use crate::model::filter::Filter;
+use crate::model::key::{Key, Kind};
+use crate::model::name::RunName;
 use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
 use crate::ops::remove::{self, BackupFailure, RemovalReport, RemoveOptions, Removing, Skipped};
+use crate::retention::PlanError;
 use crate::store::PurgeReport;
 
 /// How a plan is carried out.
@@ -113,6 +120,47 @@ fn check(catalog: &Catalog, plan: &PlanFile) -> Result<(), Error> {
     Ok(())
 }
 
+/// The plan without the iterations that became the last complete ones of their runs since it was
+/// made; these are skipped.
+fn still_complete<'a>(
+    on: &Removing<'_>,
+    plan: &'a PlanFile,
+    skipped: &mut Vec<Skipped>,
+) -> Result<Cow<'a, PlanFile>, Error> {
+    if plan.allow_incomplete || plan.items.is_empty() {
+        return Ok(Cow::Borrowed(plan));
+    }
+    let mut gone: BTreeMap<&RunName, Vec<&Key>> = BTreeMap::new();
+    for item in &plan.items {
+        gone.entry(item.key.run()).or_default().push(&item.key);
+    }
+    let parts = on.catalog.parts(&Filter::default(), on.now)?;
+    let last: BTreeMap<&RunName, i64> = gone
+        .into_iter()
+        .filter_map(|(run, keys)| {
+            let last = parts.get(run)?.last_complete_without(keys.into_iter())?;
+            Some((run, last))
+        })
+        .collect();
+    if last.is_empty() {
+        return Ok(Cow::Borrowed(plan));
+    }
+    let mut left = plan.clone();
+    left.items.retain(|item| {
+        let run = item.key.run();
+        let is_part = matches!(item.key.kind(), Kind::Prediction | Kind::Output);
+        let iteration = last.get(run).copied().filter(|_| is_part);
+        let stays = iteration.is_some() && item.key.iteration() == iteration;
+        if let (true, Some(iteration)) = (stays, iteration) {
+            let run = run.clone();
+            let error = Error::from(PlanError::LeavesIncomplete { run, iteration });
+            skipped.push(Skipped::new(item.artifact(on.base).path(), &error));
+        }
+        !stays
+    });
+    Ok(Cow::Owned(left))
+}
+
 /// Carries a plan out, batch by batch; `each` sees the report after every batch. What was pinned,
 /// written or recorded again since the plan was made stays, and is in the report.
 ///
@@ -132,6 +180,7 @@ pub(crate) fn apply(
         plan: plan.id.clone(),
         ..GcReport::default()
     };
+    let plan = &still_complete(on, plan, &mut report.skipped)?;
     let batches = batches(on.catalog, on.base, plan, &removing, &mut report.skipped)?;
     let mut batches = batches.into_iter().peekable();
     if batches.peek().is_some() {

@@ -35,6 +35,9 @@ pub struct PlanFile {
     pub policy: String,
     /// Whether DaCapo's best links are ignored.
     pub ignore_best_links: bool,
+    /// Whether a run may be left without a complete iteration that has one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub allow_incomplete: bool,
     /// Number of artifacts ever restored when the plan was made, and time of the last restore.
     pub(super) restores: (u64, Option<Timestamp>),
     /// The artifacts to remove.
@@ -184,6 +187,7 @@ pub(super) fn file_of(
         made_at: now,
         policy: request.words.clone(),
         ignore_best_links: request.ignore_best_links,
+        allow_incomplete: request.allows_incomplete(),
         restores: catalog.restores()?,
         items: plan.removed().map(PlanItem::new).collect(),
     })

@@ -14,7 +14,7 @@ use crate::model::key::Kind;
 use crate::model::name::RunName;
 use crate::retention::NamedPolicy;
 use crate::retention::{
-    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Policy, PolicyError,
+    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Plan, Policy, PolicyError,
     RunInventory,
 };
 use crate::store::{self, Base};
@@ -111,7 +111,24 @@ impl Reader<'_> {
             rows: self.rows(artifacts, &scores)?,
             groups,
             free_bytes: self.free_bytes(policy.limit.min_free)?,
+            parts: self.catalog.parts(of, self.now)?,
         })
+    }
+
+    /// Keeps the newest complete iteration of each run that a plan would leave without any.
+    pub(super) fn keep_complete(&self, plan: &mut Plan) -> Result<(), Error> {
+        if plan.removed().next().is_none() {
+            return Ok(());
+        }
+        let of = Filter {
+            runs: match &self.request.rules {
+                GcRules::Named(named) => named.runs.clone(),
+                _ => self.request.of.runs.clone(),
+            },
+            ..Filter::default()
+        };
+        plan.keep_complete(&self.catalog.parts(&of, self.now)?);
+        Ok(())
     }
 
     pub(super) fn run_inventory(&self) -> Result<RunInventory, Error> {

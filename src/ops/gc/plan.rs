@@ -53,7 +53,7 @@ pub(crate) fn plan(
         request,
         now,
     };
-    let plan = match &request.rules {
+    let mut plan = match &request.rules {
         GcRules::Policy(policy) => {
             policy.check()?;
             let inventory = reader.inventory(&request.of, policy, &policy.select.kinds)?;
@@ -68,6 +68,9 @@ pub(crate) fn plan(
             plan
         }
     };
+    if !request.allows_incomplete() {
+        reader.keep_complete(&mut plan)?;
+    }
     let random = uuid::Uuid::new_v4().as_fields().0;
     let id = RemovalId::new(now, random).to_string();
     let file = file_of(reader.catalog, &plan, request, id, now)?;
@@ -106,7 +109,15 @@ pub(crate) fn explain(
         GcRules::Policy(policy) => {
             policy.check()?;
             let inventory = reader.inventory(&request.of, policy, &policy.select.kinds)?;
-            Ok(retention::explain(policy, &inventory, now, id)?)
+            let mut explanation = retention::explain(policy, &inventory, now, id)?;
+            if let Some(explanation) = &mut explanation
+                && !request.allows_incomplete()
+            {
+                let mut plan = retention::plan(policy, &inventory, now)?;
+                reader.keep_complete(&mut plan)?;
+                explanation.decide_by(&plan);
+            }
+            Ok(explanation)
         }
         GcRules::Named(named) => {
             let mut explanation: Option<Explanation> = None;
@@ -121,7 +132,11 @@ pub(crate) fn explain(
             }
             // What one kind's rules let go, another's may keep along with its best.
             if let Some(explanation) = &mut explanation {
-                explanation.decide_by(&plan_named(reader, named)?);
+                let mut plan = plan_named(reader, named)?;
+                if !request.allows_incomplete() {
+                    reader.keep_complete(&mut plan)?;
+                }
+                explanation.decide_by(&plan);
             }
             Ok(explanation)
         }

@@ -31,6 +31,8 @@ pub struct GcRequest {
     pub rules: GcRules,
     /// Whether DaCapo's best links are ignored.
     pub ignore_best_links: bool,
+    /// Whether a plan may leave a run without a complete iteration that has one.
+    pub allow_incomplete: bool,
     /// The rules in words, for readers of the plan and the history.
     pub words: String,
 }
@@ -54,6 +56,7 @@ impl GcRequest {
             words: rules.to_string(),
             rules,
             ignore_best_links: false,
+            allow_incomplete: false,
         }
     }
 
@@ -76,6 +79,23 @@ impl GcRequest {
     pub fn ignore_best_links(mut self, ignore_best_links: bool) -> Self {
         self.ignore_best_links = ignore_best_links;
         self
+    }
+
+    /// Sets whether a plan may leave a run without a complete iteration that has one.
+    #[must_use]
+    pub fn allow_incomplete(mut self, allow_incomplete: bool) -> Self {
+        self.allow_incomplete = allow_incomplete;
+        self
+    }
+
+    /// Whether the rules may leave a run without a complete iteration. Whole runs go as they are.
+    pub(super) fn allows_incomplete(&self) -> bool {
+        let by_rules = match &self.rules {
+            GcRules::Policy(_) => false,
+            GcRules::Named(named) => named.allow_incomplete,
+            GcRules::Runs(_) => true,
+        };
+        self.allow_incomplete || by_rules
     }
 
     /// Sets the rules in words, for readers of the plan and the history.

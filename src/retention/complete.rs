@@ -1,0 +1,238 @@
+//! Which iterations of a run are complete.
+//!
+//! An iteration is complete if it has every prediction and output, by dataset and parameters, that
+//! any iteration of the run has. A crash in mid-validation leaves one that is not.
+//!
+//! If parameter sets changed, no iteration has all of them. Then rules count those that have each
+//! kind for each dataset and are not part of another. If there are none either, rules count every
+//! iteration.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use super::plan::{Decision, Plan, Reason};
+use crate::model::key::{Key, Kind};
+use crate::model::name::{DatasetName, Parameters, RunName};
+
+/// A prediction or an output of an iteration. `Display` writes `crop7/output/threshold_127`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Part {
+    dataset: Option<DatasetName>,
+    kind: Kind,
+    parameters: Option<Parameters>,
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(dataset) = &self.dataset {
+            write!(f, "{dataset}/")?;
+        }
+        write!(f, "{}", self.kind)?;
+        match &self.parameters {
+            Some(parameters) => write!(f, "/{parameters}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Part {
+    fn of(key: &Key) -> Option<(i64, Self)> {
+        let is_validation = matches!(key.kind(), Kind::Prediction | Kind::Output);
+        let part = || Self {
+            dataset: key.dataset().cloned(),
+            kind: key.kind(),
+            parameters: key.parameters().cloned(),
+        };
+        key.iteration()
+            .filter(|_| is_validation)
+            .map(|iteration| (iteration, part()))
+    }
+}
+
+/// What a run has of each iteration: its present predictions and outputs, selected or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RunParts {
+    iterations: BTreeMap<i64, BTreeSet<Part>>,
+}
+
+/// The parts of each run.
+pub type PartsByRun = BTreeMap<RunName, RunParts>;
+
+impl RunParts {
+    /// Adds a present artifact; only predictions and outputs count.
+    pub fn add(&mut self, key: &Key) {
+        if let Some((iteration, part)) = Part::of(key) {
+            self.iterations.entry(iteration).or_default().insert(part);
+        }
+    }
+
+    fn wanted(&self) -> BTreeSet<&Part> {
+        self.iterations.values().flatten().collect()
+    }
+
+    /// Whether the iteration has any prediction or output.
+    #[must_use]
+    pub fn has(&self, iteration: i64) -> bool {
+        self.iterations.contains_key(&iteration)
+    }
+
+    /// Whether these are all iterations.
+    pub(super) fn are_all(&self, counted: &BTreeSet<i64>) -> bool {
+        counted.len() == self.iterations.len()
+    }
+
+    /// What each iteration lacks that others have, such as `crop7/output/threshold_127`; only
+    /// iterations that have a prediction or output and are not complete.
+    #[must_use]
+    pub fn missing(&self) -> BTreeMap<i64, Vec<String>> {
+        let wanted = self.wanted();
+        let lacks = |parts: &BTreeSet<Part>| -> Vec<String> {
+            let missing = wanted.iter().filter(|part| !parts.contains(part));
+            missing.map(ToString::to_string).collect()
+        };
+        self.iterations
+            .iter()
+            .map(|(iteration, parts)| (*iteration, lacks(parts)))
+            .filter(|(_, missing)| !missing.is_empty())
+            .collect()
+    }
+
+    fn complete(&self) -> BTreeSet<i64> {
+        let wanted = self.wanted().len();
+        let is_complete = |(_, parts): &(&i64, &BTreeSet<Part>)| parts.len() == wanted;
+        let complete = self.iterations.iter().filter(is_complete);
+        complete.map(|(iteration, _)| *iteration).collect()
+    }
+
+    /// The iterations that rules count, at least one unless there is none.
+    pub(super) fn counted(&self) -> BTreeSet<i64> {
+        let complete = self.complete();
+        if !complete.is_empty() {
+            return complete;
+        }
+        let places = |parts: &BTreeSet<Part>| -> BTreeSet<(Option<DatasetName>, Kind)> {
+            let place = |part: &Part| (part.dataset.clone(), part.kind);
+            parts.iter().map(place).collect()
+        };
+        let wanted: BTreeSet<_> = self.iterations.values().flat_map(places).collect();
+        let whole: BTreeMap<&i64, &BTreeSet<Part>> = self
+            .iterations
+            .iter()
+            .filter(|(_, parts)| places(parts) == wanted)
+            .collect();
+        let is_part = |parts: &BTreeSet<Part>| {
+            let mut others = whole.values();
+            others.any(|other| parts.len() < other.len() && parts.is_subset(other))
+        };
+        let counted: BTreeSet<i64> = whole
+            .iter()
+            .filter(|(_, parts)| !is_part(parts))
+            .map(|(iteration, _)| **iteration)
+            .collect();
+        match counted.is_empty() {
+            true => self.iterations.keys().copied().collect(),
+            false => counted,
+        }
+    }
+
+    /// The newest complete iteration, if without `gone` the run would have predictions or outputs
+    /// but no complete iteration, and has one now.
+    pub(crate) fn last_complete_without<'a>(
+        &self,
+        gone: impl Iterator<Item = &'a Key>,
+    ) -> Option<i64> {
+        let mut left = self.clone();
+        for (iteration, part) in gone.filter_map(Part::of) {
+            if let Some(parts) = left.iterations.get_mut(&iteration) {
+                parts.remove(&part);
+            }
+        }
+        let wanted = self.wanted().len();
+        let is_kept = left.iterations.values().any(|parts| parts.len() == wanted);
+        let is_gone = left.iterations.values().all(BTreeSet::is_empty);
+        match is_kept || is_gone {
+            true => None,
+            false => self.complete().last().copied(),
+        }
+    }
+}
+
+impl Plan {
+    /// Keeps the newest complete iteration of each run that the plan would leave with predictions
+    /// or outputs but without a complete iteration.
+    pub(crate) fn keep_complete(&mut self, runs: &PartsByRun) {
+        let mut gone: BTreeMap<&RunName, Vec<&Key>> = BTreeMap::new();
+        for line in self.removed() {
+            let key = &line.artifact.key;
+            gone.entry(key.run()).or_default().push(key);
+        }
+        let rescued: BTreeMap<RunName, i64> = gone
+            .into_iter()
+            .filter_map(|(run, keys)| {
+                let last = runs.get(run)?.last_complete_without(keys.into_iter())?;
+                Some((run.clone(), last))
+            })
+            .collect();
+        for line in &mut self.lines {
+            let key = &line.artifact.key;
+            if let (Decision::Remove, Some((iteration, _))) = (line.decision, Part::of(key))
+                && rescued.get(key.run()) == Some(&iteration)
+            {
+                line.decision = Decision::Keep;
+                line.reasons = vec![Reason::new(
+                    "last-complete",
+                    format!("{iteration} would be the last complete iteration to go"),
+                )];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::layout;
+
+    /// Each word is `iteration:dataset`, a prediction, or `iteration:dataset:parameters`.
+    fn run(text: &str) -> RunParts {
+        let mut run = RunParts::default();
+        for word in text.split_whitespace() {
+            let path = match word.split(':').collect::<Vec<_>>()[..] {
+                [iteration, dataset] => format!("{iteration}/{dataset}/prediction"),
+                [iteration, dataset, set] => format!("{iteration}/{dataset}/output/{set}"),
+                _ => panic!("{word}"),
+            };
+            run.add(&layout::parse(&format!("a/validation.zarr/{path}")).unwrap());
+        }
+        run
+    }
+
+    #[test]
+    fn rules_count_complete_iterations() {
+        let cases: [(&str, &[i64]); 7] = [
+            ("1:v 1:v:t 1:w 1:w:t 2:v 2:v:t", &[1]),
+            ("1:v 2:v 3:v", &[1, 2, 3]),
+            // A dataset was added later.
+            ("1:v 1:v:t 2:v 2:v:t 2:w 2:w:t", &[2]),
+            // Parameter sets changed; 3 was validated with them, 4 crashed.
+            ("1:v 1:v:a 2:v 2:v:a 3:v 3:v:b 4:v", &[1, 2, 3]),
+            // 3 crashed in the first validation with other parameters.
+            ("1:v 1:v:a 1:w 1:w:a 3:v 3:v:b", &[1]),
+            // No iteration was ever complete: every one counts.
+            ("1:v 2:w", &[1, 2]),
+            ("", &[]),
+        ];
+        for (text, counted) in cases {
+            let counted: BTreeSet<i64> = counted.iter().copied().collect();
+            assert_eq!(run(text).counted(), counted, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let missing = run("1:v 1:v:t 1:w 1:w:t 2:v").missing();
+        let of_2 = ["v/output/t", "w/prediction", "w/output/t"].map(str::to_owned);
+        assert_eq!(missing, BTreeMap::from([(2, of_2.to_vec())]));
+    }
+}
