@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::inventory::{size_of, takes_space};
 use super::plan::{PlanError, Reason};
-use super::policy::{Limits, MAX_FILES, MAX_SIZE};
+use super::policy::{Limits, MAX_FILES, MAX_SIZE, MIN_FREE};
 use crate::model::artifact::Artifact;
 use crate::model::size::{ByteCount, Size};
 
@@ -14,7 +14,12 @@ pub(super) struct Budget {
     limits: Vec<Bound>,
     bytes: u64,
     files: u64,
+    /// Free now.
     free: u64,
+    /// In the trash: free as soon as it is emptied.
+    trash: u64,
+    /// What the plan removes.
+    going: u64,
 }
 
 struct Bound {
@@ -33,6 +38,7 @@ impl Budget {
         limit: &Limits,
         artifacts: impl Iterator<Item = &'a Artifact>,
         free_bytes: Option<u64>,
+        trash_bytes: u64,
     ) -> Result<Option<Self>, PlanError> {
         let limits: Vec<Bound> = limit
             .values()
@@ -54,6 +60,8 @@ impl Budget {
             bytes: 0,
             files: 0,
             free: free_bytes.unwrap_or_default(),
+            trash: trash_bytes,
+            going: 0,
         };
         let mut unmeasured = Vec::new();
         for artifact in artifacts {
@@ -87,7 +95,7 @@ impl Budget {
     pub(super) fn remove(&mut self, size: Size) {
         self.bytes = self.bytes.saturating_sub(size.bytes.0);
         self.files = self.files.saturating_sub(size.files);
-        self.free = self.free.saturating_add(size.bytes.0);
+        self.going = self.going.saturating_add(size.bytes.0);
     }
 
     /// One sentence for each limit that is not met.
@@ -102,9 +110,14 @@ impl Budget {
                     MAX_FILES => {
                         format!("{} files would still be there, kept by rules", self.files)
                     }
+                    // Not "kept by rules" if nothing is left to take.
+                    _ if self.bytes == 0 => format!(
+                        "only {} would be free, although everything that is selected goes",
+                        ByteCount(self.in_the_end())
+                    ),
                     _ => format!(
                         "only {} would be free, the rest is kept by rules",
-                        ByteCount(self.free)
+                        ByteCount(self.in_the_end())
                     ),
                 };
                 format!("{} {}: {left}", bound.rule, bound.setting)
@@ -112,11 +125,32 @@ impl Budget {
             .collect()
     }
 
+    /// Free as soon as the trash is emptied.
+    fn in_the_end(&self) -> u64 {
+        let freed = self.trash.saturating_add(self.going);
+        self.free.saturating_add(freed)
+    }
+
+    /// What to know about `min-free` if something is in the trash.
+    pub(super) fn notice(&self) -> Option<String> {
+        let bound = self.limits.iter().find(|bound| bound.rule == MIN_FREE)?;
+        (self.trash > 0 && self.free < bound.value).then(|| {
+            format!(
+                "min-free {}: {} are free; the trash has {}, which are free only when it is \
+                 emptied: the plan takes no more in their place; free them with: dalsegno trash \
+                 empty",
+                bound.setting,
+                ByteCount(self.free),
+                ByteCount(self.trash)
+            )
+        })
+    }
+
     fn over(&self) -> impl Iterator<Item = &Bound> {
         self.limits.iter().filter(|bound| match bound.rule {
             MAX_SIZE => self.bytes > bound.value,
             MAX_FILES => self.files > bound.value,
-            _ => self.free < bound.value,
+            _ => self.in_the_end() < bound.value,
         })
     }
 
@@ -124,7 +158,7 @@ impl Budget {
         match rule {
             MAX_SIZE => format!("{} are left", ByteCount(self.bytes)),
             MAX_FILES => format!("{} files are left", self.files),
-            _ => format!("{} are free", ByteCount(self.free)),
+            _ => format!("{} are free", ByteCount(self.in_the_end())),
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct Inventory {
     pub groups: BTreeMap<GroupKey, u64>,
     /// Free bytes on the file system; `None` if the policy does not need them.
     pub free_bytes: Option<u64>,
+    /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
+    pub trash_bytes: u64,
     /// The present predictions and outputs of each run, selected or not: they say which iterations
     /// are complete. All iterations of a run that is missing here count as complete.
     pub parts: PartsByRun,
@@ -84,6 +86,13 @@ impl Inventory {
     #[must_use]
     pub fn parts(mut self, parts: PartsByRun) -> Self {
         self.parts = parts;
+        self
+    }
+
+    /// Sets the bytes in the trash.
+    #[must_use]
+    pub fn trash_bytes(mut self, trash_bytes: u64) -> Self {
+        self.trash_bytes = trash_bytes;
         self
     }
 
@@ -191,6 +200,8 @@ pub struct RunInventory {
     pub runs: Vec<InventoryRun>,
     /// Free bytes on the file system; `None` if the policy does not need them.
     pub free_bytes: Option<u64>,
+    /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
+    pub trash_bytes: u64,
 }
 
 impl RunInventory {
@@ -200,7 +211,15 @@ impl RunInventory {
         Self {
             runs,
             free_bytes: None,
+            trash_bytes: 0,
         }
+    }
+
+    /// Sets the bytes in the trash.
+    #[must_use]
+    pub fn trash_bytes(mut self, trash_bytes: u64) -> Self {
+        self.trash_bytes = trash_bytes;
+        self
     }
 
     /// Sets the free bytes on the file system.

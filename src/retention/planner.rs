@@ -239,7 +239,9 @@ impl<'a> Planner<'a> {
     fn plan(&self) -> Result<Plan, PlanError> {
         let own = self.facts.iter().filter(|facts| !facts.is_guest);
         let artifacts = own.map(|facts| &facts.row.artifact);
-        let budget = Budget::new(&self.policy.limit, artifacts, self.inventory.free_bytes)?;
+        let (free, trash) = (self.inventory.free_bytes, self.inventory.trash_bytes);
+        let budget = Budget::new(&self.policy.limit, artifacts, free, trash)?;
+        let of_trash = budget.as_ref().and_then(Budget::notice);
         let mut lines: Vec<PlanLine> = self.facts.iter().map(|facts| self.kept(facts)).collect();
         let mut open: Vec<usize> = (0..lines.len())
             .filter(|&at| lines[at].reasons.is_empty())
@@ -278,7 +280,8 @@ impl<'a> Planner<'a> {
         if !self.policy.allow_empty_group {
             self.check_groups(&lines)?;
         }
-        let notices = self.notices(&lines);
+        let mut notices = self.notices(&lines);
+        notices.extend(of_trash);
         Ok(Plan {
             lines,
             unmet,

@@ -30,7 +30,9 @@ pub fn plan_runs(
         &policy.limit,
         artifacts().map(|row| &row.artifact),
         inventory.free_bytes,
+        inventory.trash_bytes,
     )?;
+    let notices = budget.as_ref().and_then(Budget::notice);
     let mut runs: Vec<&InventoryRun> = inventory.runs.iter().collect();
     runs.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| b.run.cmp(&a.run)));
     let of = runs.len() as u64;
@@ -77,7 +79,7 @@ pub fn plan_runs(
     Ok(Plan {
         lines,
         unmet,
-        notices: Vec::new(),
+        notices: notices.into_iter().collect(),
     })
 }
 

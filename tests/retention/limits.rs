@@ -59,3 +59,32 @@ fn containers_need_no_size() {
     assert_eq!(kept(&plan), [1, 2]);
     assert_eq!(plan.totals().kept.size.uncounted, 0);
 }
+
+#[test]
+fn what_is_in_the_trash_makes_min_free_take_no_more() {
+    let policy = Policy::default().limit(Limits::default().min_free(100));
+    let planned = |free, trash| {
+        let inventory = inventory(predictions(&[1, 2, 3]))
+            .free_bytes(free)
+            .trash_bytes(trash);
+        plan(&policy, &inventory, NOW).unwrap()
+    };
+    let first = planned(90, 0);
+    assert_eq!(removed(&first).len(), 1);
+    assert_eq!(first.notices, [""; 0]);
+    let night = planned(90, 10);
+    assert_eq!(removed(&night), [0; 0]);
+    assert!(night.notices[0].contains("90 B are free"), "{night:?}");
+    assert!(night.notices[0].contains("the trash has 10 B"), "{night:?}");
+}
+
+#[test]
+fn a_limit_that_nothing_is_left_for_does_not_blame_the_rules() {
+    let policy = Policy::default()
+        .limit(Limits::default().min_free(1 << 40))
+        .allow_empty_group(true);
+    let inventory = inventory(predictions(&[1, 2])).free_bytes(1);
+    let plan = plan(&policy, &inventory, NOW).unwrap();
+    assert_eq!(removed(&plan).len(), 2);
+    assert!(plan.unmet[0].contains("everything that is selected goes"));
+}

@@ -12,6 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::{Except, Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::RunName;
+use crate::ops::trash;
 use crate::retention::NamedPolicy;
 use crate::retention::{
     Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Plan, Policy, PolicyError,
@@ -111,6 +112,7 @@ impl Reader<'_> {
             rows: self.rows(artifacts, &scores)?,
             groups,
             free_bytes: self.free_bytes(policy.limit.min_free)?,
+            trash_bytes: self.trash_bytes(policy.limit.min_free)?,
             parts: self.catalog.parts(of, self.now)?,
         })
     }
@@ -168,6 +170,7 @@ impl Reader<'_> {
         Ok(RunInventory {
             runs,
             free_bytes: self.free_bytes(min_free)?,
+            trash_bytes: self.trash_bytes(min_free)?,
         })
     }
 
@@ -176,6 +179,15 @@ impl Reader<'_> {
             Some(_) => Ok(Some(store::free_bytes(self.base)?)),
             None => Ok(None),
         }
+    }
+
+    /// What lies in the trash, as far as it was counted.
+    fn trash_bytes(&self, min_free: Option<u64>) -> Result<u64, Error> {
+        let removals = match min_free {
+            Some(_) => trash::removals(self.catalog)?,
+            None => Vec::new(),
+        };
+        Ok(removals.iter().map(|removal| removal.total.bytes.0).sum())
     }
 
     fn scores_of(&self, selection: &Filter, metric: Option<&Metric>) -> Result<Scores, Error> {
