@@ -243,13 +243,15 @@ pub(crate) fn _plan_gc(
 /// Name and direction, `min` or `max`, of a metric such as `voi:min`.
 #[pyfunction]
 pub(crate) fn _metric(py: Python<'_>, text: &str) -> PyResult<(String, &'static str)> {
-    let metric = text.parse::<Metric>();
-    let metric = metric.map_err(|error| raise(py, &Error::from(error)))?;
-    let direction = match metric.direction() {
-        Direction::Min => "min",
-        Direction::Max => "max",
-    };
-    Ok((metric.name().to_owned(), direction))
+    whole(py, || {
+        let metric = text.parse::<Metric>();
+        let metric = metric.map_err(|error| raise(py, &Error::from(error)))?;
+        let direction = match metric.direction() {
+            Direction::Min => "min",
+            Direction::Max => "max",
+        };
+        Ok((metric.name().to_owned(), direction))
+    })
 }
 
 /// Carries a plan, or the text of one, out.

@@ -10,7 +10,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use super::plan::{Decision, Plan, Reason};
 use crate::model::key::{Key, Kind};
 use crate::model::name::{DatasetName, Parameters, RunName};
 
@@ -69,6 +68,11 @@ impl RunParts {
 
     fn wanted(&self) -> BTreeSet<&Part> {
         self.iterations.values().flatten().collect()
+    }
+
+    /// The iteration of a prediction or an output; `None` for other artifacts.
+    pub(super) fn iteration_of(key: &Key) -> Option<i64> {
+        Part::of(key).map(|(iteration, _)| iteration)
     }
 
     /// Whether the iteration has any prediction or output.
@@ -154,37 +158,6 @@ impl RunParts {
         match is_kept || is_gone {
             true => None,
             false => self.complete().last().copied(),
-        }
-    }
-}
-
-impl Plan {
-    /// Keeps the newest complete iteration of each run that the plan would leave with predictions
-    /// or outputs but without a complete iteration.
-    pub(crate) fn keep_complete(&mut self, runs: &PartsByRun) {
-        let mut gone: BTreeMap<&RunName, Vec<&Key>> = BTreeMap::new();
-        for line in self.removed() {
-            let key = &line.artifact.key;
-            gone.entry(key.run()).or_default().push(key);
-        }
-        let rescued: BTreeMap<RunName, i64> = gone
-            .into_iter()
-            .filter_map(|(run, keys)| {
-                let last = runs.get(run)?.last_complete_without(keys.into_iter())?;
-                Some((run.clone(), last))
-            })
-            .collect();
-        for line in &mut self.lines {
-            let key = &line.artifact.key;
-            if let (Decision::Remove, Some((iteration, _))) = (line.decision, Part::of(key))
-                && rescued.get(key.run()) == Some(&iteration)
-            {
-                line.decision = Decision::Keep;
-                line.reasons = vec![Reason::new(
-                    "last-complete",
-                    format!("{iteration} would be the last complete iteration to go"),
-                )];
-            }
         }
     }
 }

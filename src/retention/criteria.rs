@@ -3,8 +3,6 @@
 //! Source: `higher_is_better` in `dacapo/experiments/tasks/evaluators/` of DaCapo, files
 //! `binary_segmentation_evaluation_scores.py` and `instance_evaluation_scores.py`.
 
-use super::metric::Direction;
-
 /// Criteria of which a higher value is better.
 const HIGHER: [&str; 8] = [
     "dice",
@@ -36,18 +34,18 @@ const LOWER: [&str; 15] = [
     "voi_split",
 ];
 
-/// The direction of a criterion of DaCapo; `None` if the name is not one of them.
+/// Whether higher values of a criterion of DaCapo are better; `None` if the name is not one of them.
 ///
 /// Evaluators of several channels put the channel before the criterion: `mito__voi`.
-pub(super) fn direction(name: &str) -> Option<Direction> {
+pub(super) fn higher_is_better(name: &str) -> Option<bool> {
     let criterion = match name.rsplit_once("__") {
         Some((channel, criterion)) if !channel.is_empty() => criterion,
         _ => name,
     };
     if HIGHER.contains(&criterion) {
-        Some(Direction::Max)
+        Some(true)
     } else if LOWER.contains(&criterion) {
-        Some(Direction::Min)
+        Some(false)
     } else {
         None
     }

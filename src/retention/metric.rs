@@ -85,7 +85,13 @@ impl FromStr for Metric {
             why,
         };
         let (name, direction) = match text.rsplit_once(':') {
-            None => (text, criteria::direction(text)),
+            None => {
+                let direction = criteria::higher_is_better(text).map(|is_higher| match is_higher {
+                    true => Direction::Max,
+                    false => Direction::Min,
+                });
+                (text, direction)
+            }
             Some((name, "min")) => (name, Some(Direction::Min)),
             Some((name, "max")) => (name, Some(Direction::Max)),
             Some(_) => return Err(refused("neither min nor max follows the ':'")),

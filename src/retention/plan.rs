@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::complete::{PartsByRun, RunParts};
 use super::error::PolicyError;
 use super::inventory::{GroupKey, in_order, takes_space};
 use crate::model::artifact::Artifact;
+use crate::model::key::Key;
 use crate::model::name::RunName;
 use crate::model::size::Total;
 
@@ -153,6 +155,36 @@ impl Plan {
         self.lines
             .iter()
             .filter(|line| line.decision == Decision::Keep)
+    }
+
+    /// Keeps the newest complete iteration of each run that the plan would leave with predictions
+    /// or outputs but without a complete iteration.
+    pub(crate) fn keep_complete(&mut self, runs: &PartsByRun) {
+        let mut gone: BTreeMap<&RunName, Vec<&Key>> = BTreeMap::new();
+        for line in self.removed() {
+            let key = &line.artifact.key;
+            gone.entry(key.run()).or_default().push(key);
+        }
+        let rescued: BTreeMap<RunName, i64> = gone
+            .into_iter()
+            .filter_map(|(run, keys)| {
+                let last = runs.get(run)?.last_complete_without(keys.into_iter())?;
+                Some((run.clone(), last))
+            })
+            .collect();
+        for line in &mut self.lines {
+            let key = &line.artifact.key;
+            if let (Decision::Remove, Some(iteration)) =
+                (line.decision, RunParts::iteration_of(key))
+                && rescued.get(key.run()) == Some(&iteration)
+            {
+                line.decision = Decision::Keep;
+                line.reasons = vec![Reason::new(
+                    "last-complete",
+                    format!("{iteration} would be the last complete iteration to go"),
+                )];
+            }
+        }
     }
 
     /// Merges plans. An artifact that several plans have stays if one of them keeps it, with the
