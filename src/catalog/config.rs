@@ -143,8 +143,13 @@ impl Config {
             ("host", catalog.host.as_deref()),
         ];
         for (key, value) in keys {
-            if let Some(value) = value {
-                table.insert(key, toml_edit::value(value));
+            let Some(value) = value.map(toml_edit::value) else {
+                continue;
+            };
+            // A key that is there keeps the comments before it.
+            match table.get_mut(key) {
+                Some(item) => *item = value,
+                None => drop(table.insert(key, value)),
             }
         }
         Ok(document.to_string())

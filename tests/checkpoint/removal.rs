@@ -389,9 +389,13 @@ fn a_removal_or_restore_that_was_killed_is_undone() {
 
     // A removal: the item is in the trash, the catalog still has the row.
     let registry = common::create(folder.path());
-    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+    registry
+        .restore(&RestoreTarget::Removal(id.clone()))
+        .unwrap();
     drop(registry);
-    let trash = folder.path().join(".dalsegno/trash/20261122-163000-3f9a2c");
+    let other = "20261122-163000-3f9a2c";
+    let manifest = manifest.replace(id.as_str(), other);
+    let trash = folder.path().join(".dalsegno/trash").join(other);
     fs::create_dir(&trash).unwrap();
     fs::write(trash.join("manifest.json"), &manifest).unwrap();
     fs::rename(&full, trash.join("0")).unwrap();
