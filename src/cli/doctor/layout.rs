@@ -78,7 +78,8 @@ fn file_system(
     let is = |name: &str| fields.get(name).and_then(Value::as_bool) == Some(true);
     let mut words = vec![of("type")];
     words.push(match fields.get("network").and_then(Value::as_str) {
-        Some(network) => format!("network ({network})"),
+        Some(network) => format!("network ({network}, {})", of("reason")),
+        None if of("reason").starts_with("unknown") => format!("local ({})", of("reason")),
         None => "local".to_owned(),
     });
     if let Some(options) = fields.get("options").and_then(Value::as_array) {

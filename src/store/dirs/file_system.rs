@@ -5,8 +5,8 @@ use std::path::Path;
 use rustix::fs::{Access, StatVfsMountFlags, access, statvfs};
 use serde::Serialize;
 
-use super::fs_kind::{FsKind, fs_kind};
-use super::mounts::unescape_mount;
+use super::fs_kind::{FsKind, fs_kind_and_reason};
+use super::mounts::Mount;
 
 /// Mount options that change what is safe or visible. Others are left out: they may hold names of
 /// users and hosts.
@@ -35,8 +35,11 @@ pub struct FileSystem {
     /// Its type, such as `ext4` or `nfs4`.
     #[serde(rename = "type")]
     pub name: Option<String>,
-    /// The kind of network file system, by `statfs`; `None` if it is local.
+    /// The kind of network file system, `unknown` if only its mount source says that it is one;
+    /// `None` if it is local.
     pub network: Option<&'static str>,
+    /// Why it is taken for that; `None` if it could not be asked.
+    pub reason: Option<&'static str>,
     /// Mount options that change what is safe or visible.
     pub options: Vec<String>,
     /// Whether it is mounted read-only.
@@ -59,23 +62,22 @@ impl FileSystem {
     /// Asks the system about the file system that `path` is on. Reads no data.
     #[must_use]
     pub fn of(path: &Path) -> Self {
-        let (network, problem) = match fs_kind(path) {
-            Ok(FsKind::Local) => (None, None),
-            Ok(FsKind::Network(name)) => (Some(name), None),
+        let (network, reason, problem) = match fs_kind_and_reason(path) {
+            Ok((FsKind::Local, reason)) => (None, Some(reason.as_str()), None),
+            Ok((FsKind::Network(name), reason)) => (Some(name), Some(reason.as_str()), None),
             Err(error) => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
-                (None, Some(cause.unwrap_or_else(|| error.to_string())))
+                (None, None, Some(cause.unwrap_or_else(|| error.to_string())))
             }
         };
         let stat = statvfs(path).ok();
         let stat = stat.as_ref();
-        let mounts = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
-        let (name, options) = mount_of(&mounts, &real).unzip();
+        let mount = Mount::of(path);
         Self {
-            name,
+            options: mount.as_ref().map(shown).unwrap_or_default(),
+            name: mount.map(|mount| mount.fs_type),
             network,
-            options: options.unwrap_or_default(),
+            reason,
             is_read_only: stat.map(|stat| stat.f_flag.contains(StatVfsMountFlags::RDONLY)),
             may_write: access(path, Access::WRITE_OK).is_ok(),
             bytes: stat.map(|stat| stat.f_blocks.saturating_mul(stat.f_frsize)),
@@ -87,30 +89,16 @@ impl FileSystem {
     }
 }
 
-/// Type and options of the mount that a path is on: the deepest mount point above it, and the last
-/// mount if there are several at that point.
-fn mount_of(mounts: &str, path: &Path) -> Option<(String, Vec<String>)> {
-    let lines = mounts.lines().filter_map(|line| {
-        let (place, kind) = line.split_once(" - ")?;
-        let point = unescape_mount(place.split(' ').nth(4)?);
-        let own = place.split(' ').nth(5)?;
-        let depth = point.components().count();
-        path.starts_with(&point).then_some((depth, own, kind))
-    });
-    let (_, own, kind) = lines.max_by_key(|(depth, ..)| *depth)?;
-    let mut words = kind.split(' ');
-    let name = words.next()?.to_owned();
-    let all = own
-        .split(',')
-        .chain(words.nth(1).unwrap_or_default().split(','));
+/// The mount options that are shown.
+fn shown(mount: &Mount) -> Vec<String> {
     let mut options: Vec<String> = Vec::new();
-    for option in all {
+    for option in &mount.options {
         let key = option.split('=').next().unwrap_or_default();
-        if OPTIONS.contains(&key) && !options.iter().any(|known| known == option) {
-            options.push(option.to_owned());
+        if OPTIONS.contains(&key) && !options.contains(option) {
+            options.push(option.clone());
         }
     }
-    Some((name, options))
+    options
 }
 
 /// The umask of this process, in octal; `None` if `/proc` does not say.
@@ -136,7 +124,10 @@ mod tests {
 
     #[test]
     fn the_mount_of_a_path_is_the_deepest_and_the_last() {
-        let of = |path: &str| mount_of(MOUNTS, Path::new(path)).unwrap();
+        let of = |path: &str| {
+            let mount = Mount::find(MOUNTS, Path::new(path)).unwrap();
+            (mount.fs_type.clone(), shown(&mount))
+        };
         let texts = |options: &[&str]| -> Vec<String> {
             options.iter().map(|&option| option.to_owned()).collect()
         };

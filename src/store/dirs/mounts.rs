@@ -31,8 +31,51 @@ pub fn mounts_below(base: &Base) -> Result<Vec<PathBuf>, StorageError> {
         .collect())
 }
 
+/// The mount that a path is on.
+#[derive(Debug)]
+pub(super) struct Mount {
+    /// Type of the file system, such as `ext4`.
+    pub(super) fs_type: String,
+    /// What is mounted, such as `/dev/sda1` or `host:/path`.
+    pub(super) source: String,
+    /// Options of the mount and of the file system.
+    pub(super) options: Vec<String>,
+}
+
+impl Mount {
+    /// The mount of a path; `None` if the list of mounts cannot be read.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        Self::find(&mounts, &real)
+    }
+
+    /// The deepest mount point above a path, and the last mount if there are several at that point.
+    pub(super) fn find(mounts: &str, path: &Path) -> Option<Self> {
+        let lines = mounts.lines().filter_map(|line| {
+            let (place, kind) = line.split_once(" - ")?;
+            let point = unescape_mount(place.split(' ').nth(4)?);
+            let own = place.split(' ').nth(5)?;
+            let depth = point.components().count();
+            path.starts_with(&point).then_some((depth, own, kind))
+        });
+        let (_, own, kind) = lines.max_by_key(|(depth, ..)| *depth)?;
+        let mut words = kind.split(' ');
+        let fs_type = words.next()?.to_owned();
+        let source = unescape_mount(words.next()?).to_string_lossy().into_owned();
+        let all = own
+            .split(',')
+            .chain(words.next().unwrap_or_default().split(','));
+        Some(Self {
+            fs_type,
+            source,
+            options: all.map(str::to_owned).collect(),
+        })
+    }
+}
+
 /// Undoes the octal escapes of `/proc/self/mountinfo`: space, tab, end of line, backslash.
-pub(crate) fn unescape_mount(text: &str) -> PathBuf {
+fn unescape_mount(text: &str) -> PathBuf {
     let mut text = text.to_owned();
     for (escaped, plain) in [
         ("\\040", " "),
