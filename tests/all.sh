@@ -197,6 +197,15 @@ begin "the Python package: tests"
 begin "the Python package: arrays of zarr 2"
 (cd python/tests && "$zarr2_venv/bin/python" -m pytest -q -p no:cacheprovider test_zarr.py)
 
+begin "removal on NFS: a server and two clients in a virtual machine"
+status=0
+DALSEGNO_BIN="$target/debug/dalsegno" bash tests/nfs.sh || status=$?
+case $status in
+    0) ;;
+    77) leave_out "removal on NFS, because no virtual machine can be made here" ;;
+    *) false ;;
+esac
+
 begin "cargo package"
 # What is packed is compiled, too: nothing that it needs was left out.
 cargo package --locked --allow-dirty --quiet
