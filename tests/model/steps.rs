@@ -290,7 +290,7 @@ impl World {
         let mut files = BTreeMap::new();
         for &file in names {
             self.next_text += 1;
-            let text = format!("{{\"n\":{:04}}}", self.next_text);
+            let text = format!("{{\"n\":{:4}}}", self.next_text);
             let path = self.base.join(inside(&path_of(array), file));
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, &text).unwrap();

@@ -80,7 +80,7 @@ fn zoo(base: &Path) -> Vec<String> {
     write(base, &at("1/n5/prediction/0/0"), "");
     write(base, &at("1/damaged/zarr.json"), "{");
     write(base, &at("1/damaged/below/.zarray"), "{}");
-    // Whatever it is, its name is that of metadata.
+    // Its name is that of metadata, and it is none.
     fs::create_dir_all(base.join(at("1/d/prediction/.zarray"))).unwrap();
     write(base, &at("1/d/prediction/.zarray/in"), "counted");
     fs::create_dir_all(base.join(at("1/empty/prediction"))).unwrap();
@@ -95,8 +95,13 @@ fn zoo(base: &Path) -> Vec<String> {
     write(base, "s/checkpoints/iterations/1000", "checkpoint");
     // A run that is called like a container.
     write(base, "t.zarr/checkpoints/iterations/1000", "checkpoint");
-    let arrays = ["1/a", "1/c", "1/n5", "1/d"].map(|path| at(&format!("{path}/prediction")));
-    let others = [at(&format!("{deep}array")), "s/snapshot.zarr".to_owned()];
+    let arrays = ["1/a", "1/c", "1/n5"].map(|path| at(&format!("{path}/prediction")));
+    let below_damage = at("1/damaged/below");
+    let others = [
+        at(&format!("{deep}array")),
+        "s/snapshot.zarr".to_owned(),
+        below_damage,
+    ];
     arrays.into_iter().chain(others).collect()
 }
 
@@ -129,6 +134,10 @@ fn a_scan_that_counts_finds_the_same_and_counts_every_file_once() {
     let findings = [
         (NoticeClass::OutsideContainer, "r/outside"),
         (NoticeClass::Symlink, "r/validation.zarr/1/b"),
+        (
+            NoticeClass::DamagedMetadata,
+            "r/validation.zarr/1/d/prediction",
+        ),
         (NoticeClass::DamagedMetadata, "r/validation.zarr/1/damaged"),
     ];
     for threads in [1, 8] {
@@ -235,6 +244,69 @@ fn give_away(folder: &Path) {
         match entry.file_type().unwrap().is_dir() {
             true => give_away(&entry.path()),
             false => chown(entry.path(), Some(USER), Some(USER)).unwrap(),
+        }
+    }
+}
+
+#[test]
+fn metadata_as_the_field_writes_it_hides_no_array() {
+    let groups = [
+        (
+            "zarr.json",
+            r#"{"zarr_format":3,"node_type":"group","attributes":{"voi":NaN}}"#,
+        ),
+        (
+            "zarr.json",
+            "\u{feff}{\"zarr_format\":3,\"node_type\":\"group\"}",
+        ),
+        (
+            "zarr.json",
+            r#"{"node_type":"array","node_type":"group","a":[-Infinity]}"#,
+        ),
+        ("attributes.json", r#"{"n5":"2.0.0","voi":Infinity}"#),
+    ];
+    for (file, text) in groups {
+        for measure in [false, true] {
+            let base = tempfile::tempdir().unwrap();
+            write(base.path(), &format!("a/validation.zarr/{file}"), text);
+            write(base.path(), &format!("a/validation.zarr/1/v/{file}"), text);
+            let array = "a/validation.zarr/1/v/prediction";
+            write(base.path(), &format!("{array}/zarr.json"), ARRAY_3);
+            let (report, rows) = scan(base.path(), measure, 1);
+            assert_eq!(report.findings, [], "{text}");
+            assert_eq!(rows.len(), 1, "{text}");
+            assert_eq!(rows[0].0, array);
+        }
+    }
+}
+
+#[test]
+fn a_zarray_is_looked_into() {
+    type Make = fn(&Path);
+    let cases: [(&str, Make); 6] = [
+        ("it is empty", |file| fs::write(file, "").unwrap()),
+        ("expected", |file| fs::write(file, "junk").unwrap()),
+        ("it is a folder", |file| fs::create_dir(file).unwrap()),
+        ("symbolic link", |file| symlink("nowhere", file).unwrap()),
+        ("pipe, socket or device", |file| {
+            rustix::fs::mkfifoat(rustix::fs::CWD, file, 0o600.into()).unwrap();
+        }),
+        ("at most", |file| {
+            fs::File::create(file).unwrap().set_len(1 << 30).unwrap();
+        }),
+    ];
+    for (detail, make) in cases {
+        for measure in [false, true] {
+            let base = tempfile::tempdir().unwrap();
+            let folder = base.path().join("a/validation.zarr/1/v/prediction");
+            fs::create_dir_all(&folder).unwrap();
+            make(&folder.join(".zarray"));
+            let (report, _) = scan(base.path(), measure, 1);
+            assert_eq!(report.arrays, 0, "{detail}");
+            assert_eq!(report.findings.len(), 1, "{detail}");
+            let finding = &report.findings[0];
+            assert_eq!(finding.class, NoticeClass::DamagedMetadata);
+            assert!(finding.detail.contains(detail), "{}", finding.detail);
         }
     }
 }

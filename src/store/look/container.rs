@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::marker::{self, is_group_metadata};
+use super::marker::{self, MarkerError, is_group_metadata};
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
@@ -20,7 +20,8 @@ use crate::store::trash::TrashFolder;
 /// What is in a container. Paths are relative to it and sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ContainerListing {
-    /// Its arrays. An empty path if the container is an array itself.
+    /// Its arrays, and folders whose metadata cannot be read; what is below these is listed too. An
+    /// empty path if the container is an array itself.
     pub arrays: Vec<PathBuf>,
     /// Files that belong to no array and are not the metadata of a group.
     pub others: Vec<PathBuf>,
@@ -31,8 +32,8 @@ pub struct ContainerListing {
 /// Lists the container at `path`, relative to the base directory. Empty if there is none.
 ///
 /// # Errors
-/// - [`StorageError::Io`], [`StorageError::DamagedMetadata`] if something cannot be read. It is not
-///   taken for absent: what is not listed could be removed unseen.
+/// - [`StorageError::Io`] if something cannot be read. It is not taken for absent: what is not
+///   listed could be removed unseen.
 /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if the
 ///   path leads to no folder of the base directory.
 /// - [`StorageError::Interrupted`] if the monitor cancels.
@@ -68,7 +69,7 @@ fn look(
     monitor: &dyn Monitor,
 ) -> Result<ContainerListing, StorageError> {
     let mut contents = ContainerListing::default();
-    if is_array(container, Path::new("."), path)? {
+    if kind_of(container, Path::new("."), path)? == Kind::Array {
         contents.arrays.push(PathBuf::new());
         return Ok(contents);
     }
@@ -120,14 +121,14 @@ fn look(
             if kind == FileType::Directory && name == REGISTRY_DIR.as_bytes() {
                 contents.registries.push(child);
             } else if kind == FileType::Directory {
-                if is_array(
-                    &folder,
-                    Path::new(OsStr::from_bytes(name)),
-                    &path.join(&child),
-                )? {
-                    contents.arrays.push(child);
-                } else {
-                    folders.push(child);
+                let name = Path::new(OsStr::from_bytes(name));
+                match kind_of(&folder, name, &path.join(&child))? {
+                    Kind::Array => contents.arrays.push(child),
+                    Kind::Folder => folders.push(child),
+                    Kind::Damaged => {
+                        contents.arrays.push(child.clone());
+                        folders.push(child);
+                    }
                 }
             } else if !is_group_metadata(name, kind) {
                 contents.others.push(child);
@@ -140,16 +141,23 @@ fn look(
     Ok(contents)
 }
 
-fn is_array(folder: &OwnedFd, name: &Path, path: &Path) -> Result<bool, StorageError> {
+/// What a folder of a container is.
+#[derive(PartialEq, Eq)]
+enum Kind {
+    Array,
+    Folder,
+    /// Its metadata cannot be read: an array, or a group with arrays below.
+    Damaged,
+}
+
+fn kind_of(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Kind, StorageError> {
     match marker::probe(folder.as_fd(), name) {
-        Ok(marker) => Ok(marker.is_some()),
-        Err(marker::MarkerError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(false)
+        Ok(Some(_)) => Ok(Kind::Array),
+        Ok(None) => Ok(Kind::Folder),
+        Err(MarkerError::Damaged(_)) => Ok(Kind::Damaged),
+        Err(MarkerError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
+            Ok(Kind::Folder)
         }
-        Err(marker::MarkerError::Io(error)) => Err(StorageError::io("reading", path, error)),
-        Err(marker::MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
-            path: path.to_owned(),
-            detail,
-        }),
+        Err(MarkerError::Io(error)) => Err(StorageError::io("reading", path, error)),
     }
 }

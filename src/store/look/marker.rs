@@ -1,16 +1,18 @@
 //! What makes a folder an array: its metadata file, here called its marker.
 //!
 //! zarr v2: `.zarray`. zarr v3: `zarr.json` whose `node_type` is `array`. N5: `attributes.json`
-//! with `dimensions` and `dataType`; an N5 group has the same file without them.
+//! with `dimensions` and `dataType`; an N5 group has the same file without them. Every marker is
+//! read: one that is no regular file, or not in the form of its format, is damaged.
 
 use std::io::Read;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::form::{self, Node};
 use crate::model::clock::Timestamp;
 
 /// The format of an array.
@@ -32,7 +34,7 @@ const MARKERS: [(Format, &str); 3] = [
     (Format::N5, "attributes.json"),
 ];
 
-/// Most bytes of metadata that are read; what is cut off there does not parse.
+/// Most bytes of metadata that are read; larger files are damaged.
 const MOST_BYTES: u64 = 16 << 20;
 
 /// The metadata file of an array.
@@ -48,25 +50,20 @@ pub(crate) struct Marker {
 #[derive(Debug)]
 pub(crate) enum MarkerError {
     Io(std::io::Error),
-    Damaged(String),
+    Damaged(Damage),
+}
+
+/// A metadata file that is there and says nothing.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// What is wrong with it, in words.
+    pub(crate) detail: String,
 }
 
 impl From<Errno> for MarkerError {
     fn from(errno: Errno) -> Self {
         Self::Io(errno.into())
     }
-}
-
-#[derive(Deserialize)]
-struct Zarr3 {
-    node_type: String,
-}
-
-#[derive(Deserialize)]
-struct N5 {
-    dimensions: Option<serde::de::IgnoredAny>,
-    #[serde(rename = "dataType")]
-    data_type: Option<serde::de::IgnoredAny>,
 }
 
 impl Marker {
@@ -83,6 +80,7 @@ impl Marker {
 /// Checks whether the folder `path` below `parent` is an array. `None` if it is not an array, is
 /// gone, or is not a folder.
 pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker>, MarkerError> {
+    let mut damage = None;
     for (format, name) in MARKERS {
         let file = path.join(name);
         let stat = match statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW) {
@@ -91,49 +89,89 @@ pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
             Err(Errno::NOTDIR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        if is_of_array(format, parent, &file)? {
-            return Ok(Some(Marker::of(format, &stat)));
+        match read(format, parent, &file, &stat) {
+            Ok(None) => {}
+            Err(MarkerError::Damaged(found)) => damage = damage.or(Some(found)),
+            read => return read,
         }
     }
-    Ok(None)
+    damage.map_or(Ok(None), |damage| Err(MarkerError::Damaged(damage)))
 }
 
 /// The metadata files that were seen while a folder was read, so that none is looked up again.
 #[derive(Default)]
-pub(crate) struct MarkersSeen([Option<Marker>; MARKERS.len()]);
+pub(crate) struct MarkersSeen([Option<Stat>; MARKERS.len()]);
 
 impl MarkersSeen {
     /// Notes an entry if it is a metadata file.
     pub(crate) fn add(&mut self, name: &[u8], stat: &Stat) {
-        for ((format, marker), met) in MARKERS.iter().zip(&mut self.0) {
+        for ((_, marker), met) in MARKERS.iter().zip(&mut self.0) {
             if marker.as_bytes() == name {
-                *met = Some(Marker::of(*format, stat));
+                *met = Some(*stat);
             }
         }
     }
 
     /// Checks whether the folder is an array, as [`probe`] does.
     pub(crate) fn probe(&self, folder: BorrowedFd<'_>) -> Result<Option<Marker>, MarkerError> {
-        for ((format, name), met) in MARKERS.iter().zip(self.0) {
-            if met.is_some() && is_of_array(*format, folder, Path::new(name))? {
-                return Ok(met);
+        let mut damage = None;
+        for ((format, name), met) in MARKERS.iter().zip(&self.0) {
+            let Some(stat) = met else {
+                continue;
+            };
+            match read(*format, folder, Path::new(name), stat) {
+                Ok(None) => {}
+                Err(MarkerError::Damaged(found)) => damage = damage.or(Some(found)),
+                read => return read,
             }
         }
-        Ok(None)
+        damage.map_or(Ok(None), |damage| Err(MarkerError::Damaged(damage)))
     }
 }
 
-/// Whether a metadata file that exists makes its folder an array: in zarr 3 and N5, groups have the
-/// same file.
-fn is_of_array(format: Format, parent: BorrowedFd<'_>, file: &Path) -> Result<bool, MarkerError> {
-    Ok(match format {
-        Format::Zarr2 => true,
-        Format::Zarr3 => parse::<Zarr3>(parent, file)?.node_type == "array",
-        Format::N5 => {
-            let n5 = parse::<N5>(parent, file)?;
-            n5.dimensions.is_some() && n5.data_type.is_some()
+/// Reads a metadata file that was seen: `None` if it is that of a group, or is gone by now.
+fn read(
+    format: Format,
+    parent: BorrowedFd<'_>,
+    file: &Path,
+    stat: &Stat,
+) -> Result<Option<Marker>, MarkerError> {
+    let marker = Marker::of(format, stat);
+    let damaged = |detail: &str| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let detail = format!("{name} cannot be read: {detail}");
+        Err(MarkerError::Damaged(Damage { detail }))
+    };
+    // Opening a pipe could block and opening a device could act, so the type is known before.
+    match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile if marker.bytes <= MOST_BYTES => {}
+        FileType::RegularFile => {
+            return damaged(&format!(
+                "it has {} bytes, and at most {MOST_BYTES} are read",
+                marker.bytes
+            ));
         }
-    })
+        FileType::Directory => return damaged("it is a folder"),
+        FileType::Symlink => return damaged("it is a symbolic link, which is not followed"),
+        _ => return damaged("it is a pipe, socket or device"),
+    }
+    let flags =
+        OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let fd = match openat(parent, file, flags, Mode::empty()) {
+        Ok(fd) => fd,
+        Err(Errno::NOENT) => return Ok(None),
+        Err(errno) => return Err(errno.into()),
+    };
+    let mut text = Vec::with_capacity(usize::try_from(marker.bytes).unwrap_or_default() + 1);
+    std::fs::File::from(fd)
+        .take(MOST_BYTES)
+        .read_to_end(&mut text)
+        .map_err(MarkerError::Io)?;
+    match form::node(format, &text) {
+        Ok(Node::Array) => Ok(Some(marker)),
+        Ok(Node::Group) => Ok(None),
+        Err(detail) => damaged(&detail),
+    }
 }
 
 /// Whether a file of this name may make its folder an array.
@@ -146,22 +184,6 @@ pub(crate) fn modified(stat: &Stat) -> Timestamp {
     let seconds = stat.st_mtime.saturating_mul(1000);
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
     Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
-}
-
-fn parse<T: for<'a> Deserialize<'a>>(
-    parent: BorrowedFd<'_>,
-    file: &Path,
-) -> Result<T, MarkerError> {
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-    let fd = openat(parent.as_fd(), file, flags, Mode::empty())?;
-    let mut text = Vec::new();
-    std::fs::File::from(fd)
-        .take(MOST_BYTES)
-        .read_to_end(&mut text)
-        .map_err(MarkerError::Io)?;
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    serde_json::from_slice(&text)
-        .map_err(|error| MarkerError::Damaged(format!("{name} cannot be read: {error}")))
 }
 
 /// Whether an entry of a container is the metadata of a group, which goes with the container.
@@ -177,6 +199,7 @@ pub(crate) fn is_group_metadata(name: &[u8], kind: FileType) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::os::fd::AsFd;
 
     use super::*;
     use crate::store::Base;

@@ -32,9 +32,9 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
         _ => match marker::probe(base.as_fd(), path) {
             Ok(marker) => Ok(marker.map(|marker| marker.written_at)),
             Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
-            Err(MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
+            Err(MarkerError::Damaged(damage)) => Err(StorageError::DamagedMetadata {
                 path: full(),
-                detail,
+                detail: damage.detail,
             }),
         },
     }
@@ -49,9 +49,9 @@ pub fn metadata_bytes(base: &Base, path: &Path) -> Result<Option<u64>, StorageEr
     match marker::probe(base.as_fd(), path) {
         Ok(marker) => Ok(marker.map(|marker| marker.bytes)),
         Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
-        Err(MarkerError::Damaged(detail)) => Err(StorageError::DamagedMetadata {
+        Err(MarkerError::Damaged(damage)) => Err(StorageError::DamagedMetadata {
             path: full(),
-            detail,
+            detail: damage.detail,
         }),
     }
 }

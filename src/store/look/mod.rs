@@ -4,6 +4,7 @@
 mod best;
 mod container;
 mod event;
+mod form;
 mod marker;
 mod metadata;
 mod notice;

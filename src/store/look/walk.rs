@@ -3,7 +3,8 @@
 //!
 //! The same threads do all three. Their tasks are a folder to search, a path to look at, and a
 //! folder of an array to count; each may leave further tasks. A search never descends into an
-//! array: chunk folders are called `0/0/0`, like iterations. A search follows no symbolic link.
+//! array: chunk folders are called `0/0/0`, like iterations. It does descend below metadata that
+//! cannot be read, which may be that of a group. A search follows no symbolic link.
 //!
 //! A search that only finds arrays asks for the metadata of each folder by name, and opens no
 //! folder that has it. A search that also counts opens every folder once and calls `stat` once for
@@ -252,6 +253,8 @@ impl Walk<'_> {
                     return self.array(found, fd, listing, more, sender);
                 }
                 Ok(None) => {}
+                // It may be the metadata of a group: what is below is searched all the same.
+                Err(error @ MarkerError::Damaged(_)) => self.send(sender, unprobed(path, error))?,
                 Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
@@ -309,14 +312,22 @@ impl Walk<'_> {
             match probed {
                 Ok(Some(marker)) => {
                     self.done(sender, Event::Found(child, marker.into()))?;
+                    continue;
                 }
-                Ok(None) => more.push(Task::Search(Search {
-                    place: self.folders.subfolder(child, &parent),
-                    in_container,
-                    may_be_array: may_be_array && self.options.measure,
-                })),
-                Err(error) => self.send(sender, unprobed(&child, error))?,
+                Ok(None) => {}
+                Err(error @ MarkerError::Damaged(_)) => {
+                    self.send(sender, unprobed(&child, error))?;
+                }
+                Err(error) => {
+                    self.send(sender, unprobed(&child, error))?;
+                    continue;
+                }
             }
+            more.push(Task::Search(Search {
+                place: self.folders.subfolder(child, &parent),
+                in_container,
+                may_be_array: may_be_array && self.options.measure,
+            }));
         }
         Ok(())
     }
@@ -592,8 +603,10 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Event {
 fn unprobed(path: &Path, error: MarkerError) -> Event {
     match error {
         MarkerError::Io(error) => unreadable(path, &error),
-        MarkerError::Damaged(detail) => {
-            Event::Notice(Notice::new(NoticeClass::DamagedMetadata, path, detail))
-        }
+        MarkerError::Damaged(damage) => Event::Notice(Notice::new(
+            NoticeClass::DamagedMetadata,
+            path,
+            damage.detail,
+        )),
     }
 }
