@@ -129,6 +129,13 @@ impl Catalog {
             SealChange::Set(seal) => Some(seal),
         };
         let (state, size, written_at, seal) = match seen {
+            // What was counted and sealed before is evidence of what the data was.
+            Some(seen) if seen.damage.is_some() => (
+                State::Damaged,
+                before.size,
+                before.written_at.or(Some(seen.written_at)),
+                held,
+            ),
             Some(seen) if matches!(seal_change, SealChange::Hold) => {
                 (State::Present, before.size, Some(seen.written_at), held)
             }

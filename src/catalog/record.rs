@@ -19,7 +19,7 @@ use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
-use crate::model::observation::Observation;
+use crate::model::observation::{Damage, Observation};
 use crate::model::operation::{NewOperation, Side};
 
 /// Makes a row the artifact of another key at the same place.
@@ -287,6 +287,8 @@ impl Recorder<'_> {
                 let is_changed = self.observe(&artifact, Some(found.seen))?;
                 adopted.updated = u64::from(is_changed);
             }
+            // Only an array that has a row is known to be no group.
+            None if found.seen.damage == Some(Damage::OfArrayOrGroup) => {}
             None => {
                 let seen = Some(found.seen);
                 self.insert(&found.key, &found.location, Origin::Scanned, seen)?;
@@ -311,7 +313,8 @@ impl Recorder<'_> {
         let mut adopted = AdoptCounts::default();
         for found in found.chunks(ROWS_PER_INSERT) {
             // A shorter last chunk goes row by row, so that one statement serves all chunks.
-            if found.len() == ROWS_PER_INSERT && self.are_new(found)? {
+            let are_whole = found.iter().all(|found| found.seen.damage.is_none());
+            if found.len() == ROWS_PER_INSERT && are_whole && self.are_new(found)? {
                 self.insert_together(found)?;
                 adopted.new += ROWS_PER_INSERT as u64;
                 continue;

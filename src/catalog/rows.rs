@@ -174,6 +174,7 @@ impl<'a> Columns<'a> {
             key,
             origin,
             state: match seen {
+                Some(seen) if seen.damage.is_some() => State::Damaged,
                 Some(_) => State::Present,
                 None => State::Reserved,
             },
@@ -432,7 +433,7 @@ mod tests {
             );
             assert!(sql.contains(&format!("({number}, '{kind}')")), "{kind}");
         }
-        assert_eq!(State::ALL.map(state_number), [0, 1, 2]);
+        assert_eq!(State::ALL.map(state_number), [0, 1, 2, 3]);
         assert_eq!(kind_of(0), None);
         assert_eq!(state_of(3), None);
     }

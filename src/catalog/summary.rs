@@ -176,7 +176,7 @@ pub(super) fn by_space(filter: &Filter, now: Timestamp, group: DuGroup) -> Query
         filter,
         now,
         &format!("{}, sum(a.state = 0)", columns.join(", ")),
-        " AND a.state <> 2",
+        " AND a.state < 2",
         &format!(" GROUP BY {group} ORDER BY {group}"),
     )
 }

@@ -59,6 +59,7 @@ fn repair_text(repair: Repair) -> &'static str {
     match repair {
         Repair::MarkMissing => "mark missing",
         Repair::MarkPresent => "mark present",
+        Repair::MarkDamaged => "mark damaged",
         Repair::NoteAnew => "update the row",
         Repair::Adopt => "add a row",
         Repair::Settle => "settle",

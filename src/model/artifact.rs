@@ -37,11 +37,14 @@ pub enum State {
     Present,
     /// Data was seen before and is gone.
     Missing,
+    /// Data is there whose metadata cannot be read, so that no program reads it as an array. It does
+    /// not count as present.
+    Damaged,
 }
 
 impl State {
     /// Every state, in the order of the catalog's numbers.
-    pub const ALL: [Self; 3] = [Self::Reserved, Self::Present, Self::Missing];
+    pub const ALL: [Self; 4] = [Self::Reserved, Self::Present, Self::Missing, Self::Damaged];
 
     /// The name of the state in text and JSON.
     #[must_use]
@@ -50,6 +53,7 @@ impl State {
             Self::Reserved => "reserved",
             Self::Present => "present",
             Self::Missing => "missing",
+            Self::Damaged => "damaged",
         }
     }
 }
@@ -62,7 +66,7 @@ impl fmt::Display for State {
 
 /// The text does not name a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no state \"{}\"; states are reserved, present, missing", .0.escape_debug())]
+#[error("there is no state \"{}\"; states are reserved, present, missing, damaged", .0.escape_debug())]
 pub struct ParseStateError(pub String);
 
 impl FromStr for State {

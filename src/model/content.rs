@@ -4,20 +4,19 @@
 //! # Definition
 //! Other programs can compute the same hash. Every hash is BLAKE3 with 32 bytes of output.
 //!
-//! Each regular file and each symbolic link below the folder of an array is an entry; folders are
-//! left out. The content of a file is its bytes, the content of a link its target as text; links
-//! are not followed. The array's hash is the hash over its entries, sorted by the bytes of their
+//! Each regular file below the folder of an array is an entry; folders are left out. The content of
+//! a file is its bytes. The array's hash is the hash over its entries, sorted by the bytes of their
 //! paths, each written as
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 1 | `f` (0x66) a file, `l` (0x6c) a link |
+//! | 1 | `f` (0x66) a file |
 //! | 8 | length of the path in bytes, little endian |
 //! | that many | the path relative to the array's folder, parts joined by `/` |
 //! | 32 | the hash of the content |
 //!
 //! A checkpoint is one file: one entry with an empty path. An array that holds anything else, such
-//! as a pipe or a device, has no hash. A container has no hash: its content changes whenever an
+//! as a symbolic link, whose data is elsewhere, or a pipe, has no hash. A container has no hash: its content changes whenever an
 //! array is added. The hash covers names, sizes and contents; it does not cover times, owners,
 //! permissions or the path of the array itself.
 
@@ -35,7 +34,7 @@ pub struct ContentHash(pub [u8; 32]);
 pub enum EntryKind {
     /// A regular file.
     File,
-    /// A symbolic link.
+    /// A symbolic link, with its target as content. Only seals of earlier versions cover links.
     Link,
 }
 

@@ -19,6 +19,18 @@ pub struct Observation {
     pub owner: Option<u32>,
     /// Whether a symbolic link is at the artifact's path. Only looks that ask for links check this.
     pub is_link: bool,
+    /// Whether the metadata is there and cannot be read.
+    pub damage: Option<Damage>,
+}
+
+/// What is known of data whose metadata cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Damage {
+    /// By the name of its metadata it is an array.
+    OfArray,
+    /// It may be an array or a group: the metadata of both have one name.
+    OfArrayOrGroup,
 }
 
 impl Observation {
@@ -30,12 +42,16 @@ impl Observation {
             size: None,
             owner: None,
             is_link: false,
+            damage: None,
         }
     }
 
     /// Whether this is sealed data otherwise than it was sealed: written at another time, or with
-    /// other counts.
+    /// other counts. Damage contradicts none: the seal stays as evidence of what was lost.
     pub(crate) fn contradicts_seal_of(&self, row: &Artifact) -> bool {
+        if self.damage.is_some() {
+            return false;
+        }
         let has_other_counts = match (row.size, self.size) {
             (Some(counted), Some(seen)) => counted != seen,
             _ => false,

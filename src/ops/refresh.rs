@@ -284,7 +284,7 @@ fn look_at(
     store::look_at(base, options, monitor, looks, |event| {
         match event {
             Event::Looked(id, seen) => {
-                report.present += u64::from(seen.is_some());
+                report.present += u64::from(seen.is_some_and(|seen| seen.damage.is_none()));
                 if let Some(artifact) = states.get(&id) {
                     notes.push(observed_row(artifact, seen, None));
                 }
@@ -362,9 +362,13 @@ pub(crate) fn look_again(
             if recorder.artifact(row.id)?.as_ref() != Some(row) {
                 continue;
             }
-            let finding = contradiction(row, seen);
+            let finding = match seen.damage {
+                Some(_) => None,
+                None => contradiction(row, seen),
+            };
             let is_changed = match finding.as_ref().map(|finding| finding.class) {
                 Some(NoticeClass::Rewritten) => recorder.observe_changed(row, Some(seen))?,
+                _ if seen.damage.is_some() => recorder.observe(row, Some(seen))?,
                 _ => recorder.observe_sealed(row, Some(seen))?,
             };
             again.changed += u64::from(is_changed);

@@ -186,17 +186,23 @@ fn find(
         match event {
             Event::Found(path, seen) => match read_at(&path) {
                 Ok((key, _)) if !options.wants(key.kind()) => {}
+                // A container whose group has damaged metadata is there all the same.
+                Ok((key, _)) if seen.damage.is_some() && key.kind().is_container() => {}
                 Ok((key, location)) => {
                     let is_file = key.kind().is_file();
-                    report.arrays += u64::from(!is_file);
-                    report.checkpoints += u64::from(is_file);
-                    report.total.add(seen.size);
+                    if seen.damage.is_none() {
+                        report.arrays += u64::from(!is_file);
+                        report.checkpoints += u64::from(is_file);
+                        report.total.add(seen.size);
+                    }
                     batch.push(ScannedArtifact {
                         key,
                         location,
                         seen,
                     });
                 }
+                // The damage is reported already, and groups need no name.
+                Err(_) if seen.damage.is_some() => {}
                 Err(finding) => report.findings.push(finding),
             },
             Event::Notice(finding) => report.findings.push(finding),

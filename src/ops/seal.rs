@@ -19,7 +19,7 @@ use crate::model::observation::Observation;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Progress, Silent};
 use crate::ops::refresh;
-use crate::store::{self, Base, Event, Hashed, ReadError, StorageError, WalkOptions};
+use crate::store::{self, Base, Event, Hashed, NoticeClass, ReadError, StorageError, WalkOptions};
 
 /// How to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -181,6 +181,10 @@ impl Sealing<'_> {
                 }
                 Event::Notice(finding) => {
                     let path = self.base.path().join(&finding.path);
+                    if finding.class == NoticeClass::DamagedMetadata {
+                        let detail = finding.detail;
+                        return Err(StorageError::DamagedMetadata { path, detail }.into());
+                    }
                     return Err(Error::Unreadable {
                         path,
                         detail: finding.detail,

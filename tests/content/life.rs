@@ -157,3 +157,45 @@ fn a_row_whose_hash_is_none_is_a_damaged_one() {
         .unwrap();
     assert_eq!(code(registry.get(&target(ARRAY))), "catalog-row-damaged");
 }
+
+#[test]
+fn an_array_with_a_link_is_sealed_without_hash_or_not_at_all() {
+    let (folder, registry) = base();
+    let row = write(&registry, ARRAY);
+    fs::write(folder.path().join("object"), "chunk").unwrap();
+    for target in ["../../../../../object", "../elsewhere", "0"] {
+        symlink(target, row.path().join("0.1")).unwrap();
+        let error = seal(&registry, ARRAY, HASHED).unwrap_err();
+        assert_eq!(error.code(), "unreadable");
+        assert!(error.to_string().contains("a symbolic link"), "{error}");
+        assert_eq!(get(&registry, ARRAY).sealed_at, None);
+        fs::remove_file(row.path().join("0.1")).unwrap();
+    }
+    symlink("../elsewhere", row.path().join("0.1")).unwrap();
+    let sealed = seal(&registry, ARRAY, SealOptions::default()).unwrap();
+    assert!(sealed.sealed_at.is_some());
+    assert_eq!(sealed.content_hash, None);
+}
+
+#[test]
+fn what_was_a_file_when_it_was_hashed_and_is_a_link_now_is_a_finding() {
+    let (_folder, registry) = base();
+    let row = write(&registry, ARRAY);
+    hashed(&registry, ARRAY);
+    let size = fs::metadata(row.path().join("0/0/0")).unwrap().len();
+    fs::remove_file(row.path().join("0/0/0")).unwrap();
+    // As many files and bytes as before.
+    let target = "x".repeat(usize::try_from(size).unwrap());
+    symlink(target, row.path().join("0/0/0")).unwrap();
+    let options = dalsegno::VerifyOptions::new().read_data(true);
+    let report = registry
+        .verify(&Filter::default(), options, &Silent)
+        .unwrap();
+    let classes: Vec<&str> = report
+        .findings
+        .iter()
+        .map(|finding| finding.class.as_str())
+        .collect();
+    assert_eq!(classes, ["unreadable"]);
+    assert_eq!(report.read, 0);
+}

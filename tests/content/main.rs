@@ -81,16 +81,8 @@ fn by_definition(root: &Path) -> ContentHash {
     paths.sort_by_key(|path| relative(path));
     let mut bytes = Vec::new();
     for path in paths {
-        let is_link = path.is_symlink();
-        let content = match is_link {
-            true => fs::read_link(&path)
-                .unwrap()
-                .as_os_str()
-                .as_bytes()
-                .to_vec(),
-            false => fs::read(&path).unwrap(),
-        };
-        bytes.push(if is_link { b'l' } else { b'f' });
+        let content = fs::read(&path).unwrap();
+        bytes.push(b'f');
         bytes.extend((relative(&path).len() as u64).to_le_bytes());
         bytes.extend(relative(&path));
         bytes.extend(blake3::hash(&content).as_bytes());
@@ -100,9 +92,4 @@ fn by_definition(root: &Path) -> ContentHash {
 
 fn code<T>(result: Result<T, Error>) -> &'static str {
     result.err().map_or("ok", |error| error.code())
-}
-
-/// A symbolic link in an array, to nothing.
-fn link(array: &Path, name: &str) {
-    symlink("../elsewhere", array.join(name)).unwrap();
 }

@@ -48,7 +48,7 @@ const CASES: &[Case] = &[
     Case {
         name: "the metadata are empty",
         damage: |base| fs::write(base.join(VICTIM).join(".zarray"), "").unwrap(),
-        found: &["rewritten"],
+        found: &["damaged-metadata"],
         removed: "ok",
     },
     Case {

@@ -383,3 +383,20 @@ fn a_filter_of_which_a_part_would_be_ignored_is_refused() {
         assert_eq!(explained.to_string(), error.to_string());
     }
 }
+
+#[test]
+fn a_damaged_array_is_never_the_newest() {
+    let (folder, registry) = base();
+    for iteration in [1, 2] {
+        write_aged(folder.path(), &prediction(iteration), days(2));
+    }
+    scan(&registry);
+    fs::write(folder.path().join(prediction(2)).join(".zarray"), "").unwrap();
+    let request = keep_last(1);
+    let question = dalsegno::Question::Gc(&request);
+    let report = registry.refresh_for(question, &Silent).unwrap();
+    assert_eq!(report.findings[0].class.as_str(), "damaged-metadata");
+    assert_eq!(get(&registry, &prediction(2)).state, State::Damaged);
+    let plan = registry.plan_gc(&request).unwrap();
+    assert_eq!(plan.file.items, []);
+}

@@ -200,7 +200,7 @@ fn only_the_selection_is_looked_at() {
 }
 
 #[test]
-fn what_cannot_be_read_is_a_finding_and_its_row_stays_as_it_was() {
+fn an_array_whose_metadata_cannot_be_read_is_damaged_and_keeps_what_was_known_of_it() {
     let base = tempfile::tempdir().unwrap();
     let (registry, array) = reserved(base.path());
     write_array(&array.path());
@@ -210,12 +210,76 @@ fn what_cannot_be_read_is_a_finding_and_its_row_stays_as_it_was() {
     let report = refresh(&registry, ALL);
     assert_eq!(
         (report.looked_at, report.present, report.changed),
-        (1, 0, 0)
+        (1, 0, 1)
     );
     assert_eq!(report.findings.len(), 1);
     assert_eq!(report.findings[0].class, NoticeClass::DamagedMetadata);
     assert_eq!(report.findings[0].path, "r/validation.zarr/1/a/prediction");
-    assert_eq!(row(&registry, &array), sealed);
+    let damaged = row(&registry, &array);
+    assert_eq!(damaged.state, State::Damaged);
+    assert_eq!(damaged.sealed_at, sealed.sealed_at);
+    assert_eq!(damaged.size, sealed.size);
+    // Nothing changes by looking again, and it cannot be sealed.
+    assert_eq!(refresh(&registry, UNSEEN).changed, 0);
+    let error = registry.seal(&Target::Id(array.id)).unwrap_err();
+    assert_eq!(error.code(), "damaged-metadata");
+    let damaged_ones = Filter::default().states([State::Damaged]);
+    assert_eq!(registry.select(&damaged_ones).unwrap(), [damaged]);
+    // Another look sees that it was mended.
+    write_array(&array.path());
+    refresh(&registry, UNSEEN);
+    assert_eq!(row(&registry, &array).state, State::Present);
+}
+
+#[test]
+fn a_scan_takes_in_damaged_arrays_as_damaged() {
+    let base = tempfile::tempdir().unwrap();
+    let registry = create(base.path());
+    let paths = [
+        "r/validation.zarr/1/a/prediction",
+        "r/validation.zarr/2/a/prediction",
+    ];
+    for path in paths {
+        write_array(&base.path().join(path));
+    }
+    let scan = || registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let state = |path: &str| {
+        let row = registry.get(&Target::Path(path.into())).unwrap();
+        row.map(|row| row.state)
+    };
+    scan();
+    // What has a row is an array, whatever its metadata say now.
+    fs::write(base.path().join(paths[0]).join(".zarray"), "").unwrap();
+    fs::remove_file(base.path().join(paths[1]).join(".zarray")).unwrap();
+    fs::write(base.path().join(paths[1]).join("zarr.json"), "{").unwrap();
+    let new = base.path().join("r/validation.zarr/3/a/prediction");
+    fs::create_dir_all(&new).unwrap();
+    fs::write(new.join(".zarray"), "junk").unwrap();
+    let group = base.path().join("r/validation.zarr/4");
+    fs::create_dir_all(&group).unwrap();
+    fs::write(group.join("zarr.json"), "").unwrap();
+    let report = scan();
+    assert_eq!((report.arrays, report.findings.len()), (0, 4));
+    let states = [
+        paths[0],
+        paths[1],
+        "r/validation.zarr/3/a/prediction",
+        "r/validation.zarr/4",
+    ]
+    .map(state);
+    assert_eq!(
+        states,
+        [
+            Some(State::Damaged),
+            Some(State::Damaged),
+            Some(State::Damaged),
+            None
+        ]
+    );
+    // And it can be removed by name.
+    let target = Target::Path(paths[0].into());
+    registry.remove_artifact(&target).unwrap();
+    assert!(!base.path().join(paths[0]).exists());
 }
 
 #[test]

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 
 use dalsegno::NoticeClass;
+use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
@@ -115,7 +116,7 @@ fn scan(base: &Path, measure: bool, threads: usize) -> (ScanReport, Vec<(String,
     let rows = registry.select(&Filter::default()).unwrap();
     let mut rows: Vec<_> = rows
         .into_iter()
-        .filter(|row| row.key.kind() != Kind::Checkpoint)
+        .filter(|row| row.key.kind() != Kind::Checkpoint && row.state == State::Present)
         .map(|row| (layout::canonical_location(&row.key).path(), row.size))
         .collect();
     rows.sort_by(|a, b| a.0.cmp(&b.0));

@@ -101,7 +101,7 @@ fn what_cannot_be_read_cannot_be_sealed() {
     fs::write(row.path().join("zarr.json"), "{\"node_type\":").unwrap();
     let target = Target::Id(row.id);
     let error = registry.seal(&target).unwrap_err();
-    assert_eq!(error.code(), "unreadable");
+    assert_eq!(error.code(), "damaged-metadata");
     assert!(error.to_string().contains(row.path().to_str().unwrap()));
     assert_eq!(registry.get(&target).unwrap(), Some(row));
 }

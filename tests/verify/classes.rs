@@ -148,6 +148,25 @@ const CASES: &[Case] = &[
         ..DEFAULT
     },
     Case {
+        name: "empty metadata",
+        class: VerifyClass::DamagedMetadata,
+        damage: |world| fs::write(world.path(SEALED).join(".zarray"), "").unwrap(),
+        found: &["damaged-metadata a/validation.zarr/1/crop/prediction [mark-damaged]"],
+        left: &["damaged-metadata a/validation.zarr/1/crop/prediction [-]"],
+        ..DEFAULT
+    },
+    Case {
+        name: "metadata of zarr 3 that was cut off",
+        class: VerifyClass::DamagedMetadata,
+        damage: |world| {
+            fs::remove_file(world.path(SEALED).join(".zarray")).unwrap();
+            fs::write(world.path(SEALED).join("zarr.json"), "{").unwrap();
+        },
+        found: &["damaged-metadata a/validation.zarr/1/crop/prediction [mark-damaged]"],
+        left: &["damaged-metadata a/validation.zarr/1/crop/prediction [-]"],
+        ..DEFAULT
+    },
+    Case {
         name: "a file in the place of an array",
         class: VerifyClass::WrongType,
         damage: |world| {

@@ -55,7 +55,7 @@ class Selection(TypedDict, total=False):
     parameters: Text | Iterable[Text]
     """Parameters and criteria."""
     state: str | Iterable[str]
-    """``reserved``, ``present`` or ``missing``."""
+    """``reserved``, ``present``, ``missing`` or ``damaged``."""
     older_than: Age
     """Written longer ago than this; recorded longer ago, if no data was seen."""
     before: Age

@@ -120,7 +120,7 @@ class Artifact:
         """Absolute path of its folder."""
     @property
     def state(self) -> str:
-        """``reserved``, ``present`` or ``missing``."""
+        """``reserved``, ``present``, ``missing`` or ``damaged``."""
     @property
     def origin(self) -> str:
         """``recorded``: a caller said its key; ``scanned``: its path did."""

@@ -7,7 +7,7 @@ use super::plan::{PlannedItem, unknown};
 use super::report::RemoveOptions;
 use crate::catalog::Change;
 use crate::error::Error;
-use crate::model::artifact::Artifact;
+use crate::model::artifact::{Artifact, State};
 use crate::model::key::{Key, Kind};
 use crate::model::layout;
 use crate::model::name;
@@ -153,7 +153,13 @@ fn unchanged(base: &Base, planned: &Artifact, now: &Artifact) -> Result<(), Erro
     if now.written_at != planned.written_at {
         return changed("rewritten");
     }
+    if now.state != planned.state {
+        return changed("seen in another state");
+    }
     let path = now.location().path();
+    if planned.state == State::Damaged {
+        return Ok(());
+    }
     match store::written_at(base, Path::new(&path), now.key.kind())? {
         Some(written_at) if Some(written_at) != planned.written_at => changed("rewritten"),
         _ => Ok(()),

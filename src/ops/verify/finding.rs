@@ -37,6 +37,8 @@ pub enum VerifyClass {
     DataWithoutRow,
     /// The folder of an array has files in it, and its array metadata is gone.
     NoMetadata,
+    /// The metadata of an array cannot be read.
+    DamagedMetadata,
     /// The path of an array or container is not a folder, or that of a checkpoint is not a file: a
     /// symbolic link, for example.
     WrongType,
@@ -75,6 +77,7 @@ impl VerifyClass {
         Self::DataIsBack,
         Self::DataWithoutRow,
         Self::NoMetadata,
+        Self::DamagedMetadata,
         Self::WrongType,
         Self::ChangedFiles,
         Self::ChangedSize,
@@ -102,6 +105,7 @@ impl VerifyClass {
             Self::DataIsBack => "data-is-back",
             Self::DataWithoutRow => "data-without-row",
             Self::NoMetadata => "no-metadata",
+            Self::DamagedMetadata => "damaged-metadata",
             Self::WrongType => "wrong-type",
             Self::ChangedFiles => "changed-files",
             Self::ChangedSize => "changed-size",
@@ -137,7 +141,7 @@ impl VerifyClass {
             Self::ChangedContent => {
                 "write it again, or bring it back from a copy; then: dalsegno seal --hash PATH"
             }
-            Self::NoMetadata => {
+            Self::NoMetadata | Self::DamagedMetadata => {
                 "bring the metadata back from a copy, or let what is left go with: dalsegno rm PATH"
             }
             Self::WrongType => "check what is at that path and move it away",
@@ -177,6 +181,8 @@ pub enum Repair {
     MarkMissing,
     /// Marks the row present.
     MarkPresent,
+    /// Note that the metadata of the data cannot be read.
+    MarkDamaged,
     /// Writes size and time into the row again, and removes its seal.
     NoteAnew,
     /// Adds a row, as a scan does.
@@ -194,6 +200,7 @@ impl Repair {
         match self {
             Self::MarkMissing => "mark-missing",
             Self::MarkPresent => "mark-present",
+            Self::MarkDamaged => "mark-damaged",
             Self::NoteAnew => "note-anew",
             Self::Adopt => "adopt",
             Self::Settle => "settle",

@@ -24,7 +24,7 @@ use crate::model::progress::{Monitor, Phase};
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::ops::scan;
-use crate::store::{self, Base, Event, Hashed, Look, ReadError, Trash, WalkOptions};
+use crate::store::{self, Base, Event, Hashed, Look, ReadError, StorageError, Trash, WalkOptions};
 
 /// The reason that the history gives for what a repair does.
 const REASON: &str = "verify --repair";
@@ -85,7 +85,7 @@ pub(crate) fn repair(
     let rows = with(&|repair| {
         matches!(
             repair,
-            Repair::MarkMissing | Repair::MarkPresent | Repair::NoteAnew
+            Repair::MarkMissing | Repair::MarkPresent | Repair::MarkDamaged | Repair::NoteAnew
         )
     });
     for batch in rows.chunks(BATCH) {
@@ -177,6 +177,9 @@ impl Mending<'_> {
             return self.base.is_absent(path) == seen.is_none();
         }
         let found = store::written_at(self.base, Path::new(path), kind);
+        if seen.is_some_and(|seen| seen.damage.is_some()) {
+            return matches!(found, Err(StorageError::DamagedMetadata { .. }));
+        }
         found.is_ok_and(|found| found == seen.map(|seen| seen.written_at))
     }
 
@@ -249,7 +252,10 @@ impl Mending<'_> {
         let is_written = |found: &&&VerifyFinding| {
             found.artifact.is_some_and(|id| written.contains(&id))
                 // A row cannot fix that another type of file is at its path.
-                && !matches!(found.class, VerifyClass::NoMetadata | VerifyClass::WrongType)
+                && !matches!(
+                    found.class,
+                    VerifyClass::NoMetadata | VerifyClass::DamagedMetadata | VerifyClass::WrongType
+                )
         };
         mended.extend(findings.iter().filter(is_written).map(|found| place(found)));
         Ok(mended)

@@ -224,16 +224,25 @@ pub(super) fn judge(
             "its path is a symbolic link; the target of the link cannot be removed".to_owned(),
             (artifact.state == State::Missing).then_some(Repair::MarkPresent),
         )),
-        (State::Missing, Some(_)) => Some((
+        (_, Some(sight)) if sight.damage.is_some() => Some((
+            VerifyClass::DamagedMetadata,
+            "its metadata cannot be read; no program reads it as an array".to_owned(),
+            (artifact.state != State::Damaged).then_some(Repair::MarkDamaged),
+        )),
+        (State::Missing | State::Damaged, Some(_)) => Some((
             VerifyClass::DataIsBack,
-            "the row says that it is gone".to_owned(),
+            match artifact.state {
+                State::Damaged => "the row says that its metadata is damaged",
+                _ => "the row says that it is gone",
+            }
+            .to_owned(),
             Some(Repair::MarkPresent),
         )),
         (State::Present, Some(sight)) => {
             changed(artifact, sight).map(|(class, detail)| (class, detail, Some(Repair::NoteAnew)))
         }
         (state, None) => {
-            let repair = (state == State::Present).then_some(Repair::MarkMissing);
+            let repair = (state != State::Missing).then_some(Repair::MarkMissing);
             let is_file = artifact.key.kind().is_file();
             match store::path_state(base, Path::new(&path))? {
                 PathState::Nothing => gone(state, "nothing is at its path"),
@@ -265,7 +274,7 @@ pub(super) fn judge(
 }
 
 fn gone(state: State, detail: &str) -> Option<(VerifyClass, String, Option<Repair>)> {
-    (state == State::Present).then(|| {
+    (state != State::Missing).then(|| {
         let repair = Some(Repair::MarkMissing);
         (VerifyClass::RowWithoutData, detail.to_owned(), repair)
     })

@@ -12,6 +12,7 @@ use crate::model::filter::Filter;
 use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::name::RunName;
+use crate::model::observation::Damage;
 use crate::model::progress::Phase;
 use crate::ops::refresh;
 use crate::ops::scan::{self, ScanOptions};
@@ -34,6 +35,7 @@ impl Verify<'_> {
         monitor.begin(Phase::Scan, None);
         store::walk_from(base, &starts(self.filter), options, monitor, |event| {
             match event {
+                Event::Found(_, seen) if seen.damage == Some(Damage::OfArrayOrGroup) => {}
                 Event::Found(path, _) => match scan::read(&path) {
                     Ok(key) if kinds.wants(key.kind()) && !excepted.contains(&key.kind()) => {
                         let is_selected = match selected.get(key.run()) {

@@ -6,7 +6,7 @@
 //! hashes of their files. About as many arrays are being read as there are threads.
 //!
 //! Below the folder of an artifact no symbolic link is followed: each folder is opened from its
-//! parent's descriptor. If the inode, size or times of a file differ before and after it was read,
+//! parent's descriptor. An array that holds a link has data elsewhere, and no hash. If the inode, size or times of a file differ before and after it was read,
 //! the file has changed, and so has the artifact.
 
 use std::ffi::{OsStr, OsString};
@@ -18,9 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use blake3::hazmat::{self, ChainingValue, HasherExt, Mode as HashMode};
-use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, readlinkat, statat,
-};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, Stat, fstat, openat, statat};
 use rustix::io::{Errno, pread, retry_on_intr};
 
 use crate::model::content::{ContentHash, Entry, EntryKind};
@@ -115,7 +113,7 @@ enum Task {
 /// A piece of an artifact; folders are relative to it.
 enum Piece {
     Folder(PathBuf),
-    Files(Arc<Path>, Vec<(OsString, EntryKind)>),
+    Files(Arc<Path>, Vec<OsString>),
     Part(Arc<Large>, usize),
 }
 
@@ -202,7 +200,7 @@ impl Whole {
         lock(&self.failure).get_or_insert(failure);
     }
 
-    fn add(&self, folder: &Path, name: &OsStr, kind: EntryKind, content: [u8; 32], bytes: u64) {
+    fn add(&self, folder: &Path, name: &OsStr, content: [u8; 32], bytes: u64) {
         let path = match self.is_file {
             true => PathBuf::new(),
             false => folder.join(name),
@@ -210,7 +208,7 @@ impl Whole {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
         lock(&self.entries).push(Entry {
             path: path.as_os_str().as_bytes().into(),
-            kind,
+            kind: EntryKind::File,
             content,
         });
     }
@@ -302,7 +300,7 @@ impl Reading<'_> {
         let piece = match is_file {
             true => Piece::Files(
                 Path::new("").into(),
-                vec![(look.path.clone().into_os_string(), EntryKind::File)],
+                vec![look.path.clone().into_os_string()],
             ),
             false => Piece::Folder(PathBuf::new()),
         };
@@ -337,11 +335,8 @@ impl Reading<'_> {
                     Ok(folder) => folder,
                     Err(errno) => return whole.fail(&path, errno.into()),
                 };
-                for (name, kind) in names {
-                    let done = match kind {
-                        EntryKind::Link => self.link(whole, &folder, &path, &name),
-                        EntryKind::File => self.file(whole, &folder, &path, &name, buffers, more),
-                    };
+                for name in names {
+                    let done = self.file(whole, &folder, &path, &name, buffers, more);
                     if let Err(failed) = done {
                         return whole.fail(&name_of(&path, &name), failed);
                     }
@@ -353,28 +348,6 @@ impl Reading<'_> {
                 }
             }
         }
-    }
-
-    fn link(
-        &self,
-        whole: &Whole,
-        folder: &OwnedFd,
-        path: &Path,
-        name: &OsStr,
-    ) -> Result<(), Failed> {
-        let text = match readlinkat(folder, name, Vec::new()) {
-            Ok(text) => text,
-            // Replaced by something that is not a link.
-            Err(Errno::INVAL) => return Err(Failed::Changed),
-            Err(errno) => return Err(errno.into()),
-        };
-        // The size that counting takes; on some file systems the text has another length.
-        let stat = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
-        let bytes = u64::try_from(stat.st_size).unwrap_or_default();
-        let content = blake3::hash(text.to_bytes()).into();
-        whole.add(path, name, EntryKind::Link, content, bytes);
-        self.advance(1, bytes);
-        Ok(())
     }
 
     fn file(
@@ -401,13 +374,7 @@ impl Reading<'_> {
         }
         let mut hasher = blake3::Hasher::new();
         self.feed(&mut hasher, &file, &stamp, 0, stamp.size, buffers)?;
-        whole.add(
-            path,
-            name,
-            EntryKind::File,
-            hasher.finalize().into(),
-            stamp.size,
-        );
+        whole.add(path, name, hasher.finalize().into(), stamp.size);
         self.advance(1, 0);
         Ok(())
     }
@@ -445,13 +412,7 @@ impl Reading<'_> {
             true => value,
             false => root(&lock(&large.parts), stamp.size),
         };
-        whole.add(
-            &large.folder,
-            &large.name,
-            EntryKind::File,
-            content,
-            stamp.size,
-        );
+        whole.add(&large.folder, &large.name, content, stamp.size);
         self.advance(1, 0);
         Ok(())
     }
@@ -515,19 +476,22 @@ fn list(
                 .map_err(|errno| (name.into(), errno.into()))?;
             kind = FileType::from_raw_mode(stat.st_mode);
         }
-        let kind = match kind {
+        let refused = match kind {
             FileType::Directory => {
                 folders.push(Piece::Folder(path.join(name)));
                 continue;
             }
-            FileType::RegularFile => EntryKind::File,
-            FileType::Symlink => EntryKind::Link,
-            _ => {
-                let detail = "a pipe, socket or device, which has no content";
-                return Err((name.into(), Failed::Unreadable(detail.to_owned())));
-            }
+            FileType::RegularFile => None,
+            FileType::Symlink => Some(
+                "a symbolic link; links are not followed, so the data that it leads to has no \
+                 hash: put the data in its place, or seal without hash",
+            ),
+            _ => Some("a pipe, socket or device, which has no content"),
         };
-        files.push((name.to_owned(), kind));
+        if let Some(detail) = refused {
+            return Err((name.into(), Failed::Unreadable(detail.to_owned())));
+        }
+        files.push(name.to_owned());
         if files.len() == FILES {
             more.push(Piece::Files(
                 Arc::clone(&shared),

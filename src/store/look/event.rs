@@ -4,14 +4,25 @@ use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
 
-use super::marker::{self, Marker};
+use super::marker::{self, Damaged, Format, Marker};
 use super::notice::Notice;
-use crate::model::observation::Observation;
+use crate::model::observation::{Damage, Observation};
 use crate::model::size::{ByteCount, Size};
 
 impl From<Marker> for Observation {
     fn from(marker: Marker) -> Self {
         Self::new(marker.written_at).owner(marker.owner)
+    }
+}
+
+impl From<&Damaged> for Observation {
+    fn from(damaged: &Damaged) -> Self {
+        let mut seen = Self::from(damaged.marker);
+        seen.damage = Some(match damaged.marker.format {
+            Format::Zarr2 => Damage::OfArray,
+            Format::Zarr3 | Format::N5 => Damage::OfArrayOrGroup,
+        });
+        seen
     }
 }
 
@@ -32,10 +43,11 @@ pub(crate) fn observe(stat: &Stat, expected: FileType) -> Option<Observation> {
 /// What a walk or look gives.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A walk found an array or a checkpoint at this path, relative to the base directory.
+    /// A walk found an array or a checkpoint at this path, relative to the base directory. Data
+    /// whose metadata cannot be read gives a notice too, before this.
     Found(PathBuf, Observation),
     /// The look with this id is done; `None` if there is no data. A look that cannot be done gives
-    /// a notice instead.
+    /// a notice instead; one at data whose metadata cannot be read gives a notice before this.
     Looked(i64, Option<Observation>),
     /// Something was noticed and left alone.
     Notice(Notice),

@@ -50,14 +50,16 @@ pub(crate) struct Marker {
 #[derive(Debug)]
 pub(crate) enum MarkerError {
     Io(std::io::Error),
-    Damaged(Damage),
+    Damaged(Damaged),
 }
 
 /// A metadata file that is there and says nothing.
 #[derive(Debug)]
-pub(crate) struct Damage {
+pub(crate) struct Damaged {
     /// What is wrong with it, in words.
     pub(crate) detail: String,
+    /// The file.
+    pub(crate) marker: Marker,
 }
 
 impl From<Errno> for MarkerError {
@@ -140,7 +142,7 @@ fn read(
     let damaged = |detail: &str| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let detail = format!("{name} cannot be read: {detail}");
-        Err(MarkerError::Damaged(Damage { detail }))
+        Err(MarkerError::Damaged(Damaged { detail, marker }))
     };
     // Opening a pipe could block and opening a device could act, so the type is known before.
     match FileType::from_raw_mode(stat.st_mode) {

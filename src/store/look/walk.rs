@@ -21,7 +21,7 @@ use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
 use super::event::{Event, Expected, Look, observe};
-use super::marker::{self, Marker, MarkerError, MarkersSeen};
+use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen};
 use super::notice::{Notice, NoticeClass};
 use crate::model::layout;
 use crate::model::name;
@@ -254,7 +254,7 @@ impl Walk<'_> {
                 }
                 Ok(None) => {}
                 // It may be the metadata of a group: what is below is searched all the same.
-                Err(error @ MarkerError::Damaged(_)) => self.send(sender, unprobed(path, error))?,
+                Err(MarkerError::Damaged(damaged)) => self.damaged(path, damaged, sender)?,
                 Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
@@ -315,9 +315,7 @@ impl Walk<'_> {
                     continue;
                 }
                 Ok(None) => {}
-                Err(error @ MarkerError::Damaged(_)) => {
-                    self.send(sender, unprobed(&child, error))?;
-                }
+                Err(MarkerError::Damaged(damaged)) => self.damaged(&child, damaged, sender)?,
                 Err(error) => {
                     self.send(sender, unprobed(&child, error))?;
                     continue;
@@ -330,6 +328,13 @@ impl Walk<'_> {
             }));
         }
         Ok(())
+    }
+
+    /// Sends what is known of data whose metadata cannot be read.
+    fn damaged(&self, path: &Path, damaged: Damaged, sender: &Sender) -> Result<(), Stopped> {
+        let seen = Observation::from(&damaged);
+        self.send(sender, unprobed(path, MarkerError::Damaged(damaged)))?;
+        self.send(sender, Event::Found(path.to_path_buf(), seen))
     }
 
     /// Sends an array whose own files were counted, or leaves its folders to count.
@@ -415,6 +420,11 @@ impl Walk<'_> {
     fn look(&self, look: Look, more: &mut Vec<Task>, sender: &Sender) -> Result<(), Stopped> {
         let sight = match self.sight(&look) {
             Ok(sight) => sight,
+            Err(MarkerError::Damaged(damaged)) => {
+                let seen = Observation::from(&damaged);
+                self.send(sender, unprobed(&look.path, MarkerError::Damaged(damaged)))?;
+                return self.done(sender, Event::Looked(look.id, Some(seen)));
+            }
             Err(error) => return self.done(sender, unprobed(&look.path, error)),
         };
         match sight {
