@@ -65,7 +65,7 @@ pub enum VerifyClass {
 
 impl VerifyClass {
     /// Every class, in the order of a report.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::CatalogDamaged,
         Self::HistoryBroken,
         Self::RowDamaged,
