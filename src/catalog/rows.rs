@@ -435,6 +435,6 @@ mod tests {
         }
         assert_eq!(State::ALL.map(state_number), [0, 1, 2, 3]);
         assert_eq!(kind_of(0), None);
-        assert_eq!(state_of(3), None);
+        assert_eq!(state_of(4), None);
     }
 }

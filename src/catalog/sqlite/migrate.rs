@@ -217,10 +217,10 @@ mod tests {
                 .unwrap();
             assert_eq!(check, "ok");
             let change = "UPDATE artifact SET state = ?1";
-            for state in 0..=2 {
+            for state in 0..=3 {
                 assert_eq!(connection.execute(change, [state]), Ok(1));
             }
-            for state in [-1, 3] {
+            for state in [-1, 4] {
                 assert!(connection.execute(change, [state]).is_err(), "{state}");
             }
         }

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
 
-use super::marker::{self, Damaged, Format, Marker};
+use super::form::Format;
+use super::marker::{self, Damaged, Marker};
 use super::notice::Notice;
 use crate::model::observation::{Damage, Observation};
 use crate::model::size::{ByteCount, Size};

@@ -8,7 +8,19 @@
 
 use jiter::{Jiter, JiterError, JsonValue, Peek};
 
-use super::marker::Format;
+use serde::Serialize;
+
+/// The format of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// zarr version 2.
+    Zarr2,
+    /// zarr version 3.
+    Zarr3,
+    /// N5.
+    N5,
+}
 
 /// What a metadata file makes of its folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,22 +10,9 @@ use std::path::Path;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
-use serde::Serialize;
 
-use super::form::{self, Node};
+use super::form::{self, Format, Node};
 use crate::model::clock::Timestamp;
-
-/// The format of an array.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// zarr version 2.
-    Zarr2,
-    /// zarr version 3.
-    Zarr3,
-    /// N5.
-    N5,
-}
 
 /// Metadata file of each format, the most frequent first.
 const MARKERS: [(Format, &str); 3] = [
