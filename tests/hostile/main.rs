@@ -2,7 +2,11 @@
 //! names, a journal that names another file, and names that are exchanged while a command runs.
 //! Nothing outside the base directory is touched, and nothing waits for ever.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "helpers of tests are not seen as tests"
+)]
 
 mod exchanged;
 mod modes;
