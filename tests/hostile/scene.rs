@@ -93,11 +93,18 @@ impl Scene {
 
     /// Checks that nothing outside the base directory was made, changed or removed.
     pub(crate) fn outside_is_untouched(&self, after: &str) {
-        let now = self.outside_as_it_is();
-        let names = |all: &[(PathBuf, u32, i64, Vec<u8>)]| -> Vec<PathBuf> {
+        self.outside_has_only(&[], after);
+    }
+
+    /// Checks that nothing outside the base directory was changed or removed, and that nothing was
+    /// made there but what has one of these names.
+    pub(crate) fn outside_has_only(&self, names: &[&str], after: &str) {
+        let mut now = self.outside_as_it_is();
+        now.retain(|found| !names.iter().any(|name| found.0.ends_with(name)));
+        let paths = |all: &[(PathBuf, u32, i64, Vec<u8>)]| -> Vec<PathBuf> {
             all.iter().map(|found| found.0.clone()).collect()
         };
-        assert_eq!(names(&now), names(&self.before), "after {after}");
+        assert_eq!(paths(&now), paths(&self.before), "after {after}");
         for (found, before) in now.iter().zip(&self.before) {
             assert!(found == before, "{} after {after}", found.0.display());
         }
