@@ -32,7 +32,6 @@ impl Drop for End<'_> {
 /// Exchanges files of `.dalsegno` with links until the work is done. `names` is asked again and
 /// again, since some files only come while a command runs.
 fn exchange(
-    scene: &Scene,
     links: &[PathBuf],
     names: impl Fn() -> Vec<PathBuf> + Sync,
     mut work: impl FnMut(usize),
@@ -95,7 +94,6 @@ fn nothing_outside_is_touched_while_the_catalogs_files_are_exchanged() {
     ];
     let own = scene.base().join(".dalsegno");
     exchange(
-        &scene,
         &links,
         || found(&own, "catalog.sqlite3", ""),
         |round| {
@@ -116,7 +114,6 @@ fn nothing_outside_is_touched_while_a_backup_is_exchanged() {
     ];
     let backups = scene.own("backups");
     exchange(
-        &scene,
         &links,
         || found(&backups, "", ""),
         |round| {
@@ -139,7 +136,6 @@ fn nothing_outside_is_touched_while_a_rebuild_is_exchanged() {
     ];
     let own = scene.base().join(".dalsegno");
     exchange(
-        &scene,
         &links,
         || found(&own, "catalog.sqlite3.rebuild", ""),
         |_| {
@@ -159,7 +155,6 @@ fn nothing_outside_is_changed_while_the_registrys_folder_is_exchanged() {
     let links = [link_to(&scene, "", "l1")];
     let own = scene.base().join(".dalsegno");
     exchange(
-        &scene,
         &links,
         || vec![own.clone()],
         |round| {
@@ -177,7 +172,6 @@ fn nothing_outside_is_changed_while_a_creation_is_exchanged() {
     let links = [link_to(&scene, "", "l1")];
     let base = scene.base();
     exchange(
-        &scene,
         &links,
         || found(&base, ".dalsegno.new-", ""),
         |_| {
