@@ -181,6 +181,11 @@ fn a_removal_that_is_given_up_puts_back_what_it_had_moved() {
         write_arrays(folder.path(), 5);
         common::write_array(&folder.path().join("r/validation.zarr/0/e/prediction"));
         let registry = common::create(folder.path());
+        if whole {
+            // The container goes as a whole only if it is selected itself.
+            let run = "r".parse().unwrap();
+            registry.record(&Key::ValidationContainer { run }).unwrap();
+        }
         registry.scan(ScanOptions::default(), &Silent).unwrap();
         let before = registry.select(&Filter::default()).unwrap();
         let on_disk = data(folder.path());

@@ -6,6 +6,7 @@ import fcntl
 import multiprocessing
 import os
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -17,6 +18,20 @@ from typing import Any
 import dalsegno
 import pytest
 from conftest import write_array
+
+
+# A lock of an open file description, as the registry takes it, on the whole file.
+F_OFD_SETLK = 37
+
+
+def take(file: int) -> None:
+    """Take the lock of a lock file; fails if it is taken."""
+    fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, 0, 0, 0, 0))
+
+
+def release(file: int) -> None:
+    """Release the lock of a lock file."""
+    fcntl.fcntl(file, F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_UNLCK, 0, 0, 0, 0))
 
 
 def in_child(work: Any) -> int:
@@ -79,7 +94,7 @@ def test_a_registry_at_work_says_in_the_child_that_it_was_forked(
     blocker = dalsegno.Registry(registry.base)
     # The scan waits for its turn to write, so that it is under way for as long as is needed.
     turn = os.open(registry.base / ".dalsegno" / "catalog.sqlite3.turn", os.O_RDWR | os.O_CREAT)
-    fcntl.flock(turn, fcntl.LOCK_EX)
+    take(turn)
     other.start()
     assert begun.wait(60)
     try:
@@ -90,7 +105,7 @@ def test_a_registry_at_work_says_in_the_child_that_it_was_forked(
 
         assert in_child(work) == 0
     finally:
-        fcntl.flock(turn, fcntl.LOCK_UN)
+        release(turn)
         os.close(turn)
         may_end.set()
         other.join()
@@ -154,14 +169,14 @@ def test_threads_share_a_registry(registry: dalsegno.Registry) -> None:
 def test_a_long_call_lets_other_threads_run(base: Path) -> None:
     with dalsegno.Registry(base, create=True) as registry:
         turn = os.open(base / ".dalsegno" / "catalog.sqlite3.turn", os.O_RDWR | os.O_CREAT)
-        fcntl.flock(turn, fcntl.LOCK_EX)
+        take(turn)
         other = threading.Thread(target=lambda: registry.record_prediction("r", 1, "d"))
         other.start()
         counted = 0
         while counted < 100:
             assert other.is_alive()
             counted += 1
-        fcntl.flock(turn, fcntl.LOCK_UN)
+        release(turn)
         other.join()
         os.close(turn)
         assert len(list(registry.list())) == 1
@@ -207,7 +222,7 @@ def interrupt(base: Path, call: str) -> tuple[list[str], float]:
         text=True,
     ) as process:
         assert process.stdout is not None
-        fcntl.flock(turn, fcntl.LOCK_EX)
+        take(turn)
         assert process.stdout.readline() == "ready\n"
         while not waits(process.pid, base):
             assert process.poll() is None
@@ -216,7 +231,7 @@ def interrupt(base: Path, call: str) -> tuple[list[str], float]:
         process.send_signal(signal.SIGINT)
         said = [process.stdout.readline().strip()]
         took = time.monotonic() - start
-        fcntl.flock(turn, fcntl.LOCK_UN)
+        release(turn)
         os.close(turn)
         said += process.stdout.read().split()
         assert process.wait(60) == 0
