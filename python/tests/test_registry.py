@@ -209,8 +209,8 @@ def test_a_selection_is_anded_and_its_values_ored(registry: Registry) -> None:
     assert len(list(registry.list(older_than=f"{day + timedelta(1)}"))) == 12
     assert len(list(registry.list(before=day + timedelta(1), since="1d"))) == 12
     assert len(list(registry.list(before="2020-01-01"))) == 0
-    found = [row.run for row in registry.list(iteration=1, exclude_run="[!b]")]
-    assert found == ["b"]
+    runs = [row.run for row in registry.list(iteration=1, exclude_run="[!b]")]
+    assert runs == ["b"]
     assert list(registry.list(exclude_dataset=["d"])) == []
     assert list(registry.list(exclude_kind="prediction")) == []
     with pytest.raises(TypeError, match="a selection has no iterations"):
