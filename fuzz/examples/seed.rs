@@ -82,11 +82,15 @@ fn main() {
     }
     let target = dalsegno::Target::Key(key("b/other.n5/volumes/raw"));
     registry.seal(&target).unwrap();
-    let request = GcRequest::new(Filter::default(), GcRules::Policy(
+    let request = GcRequest::new(
+        Filter::default(),
+        GcRules::Policy(
             Policy::default()
                 .select(SelectRules::default().kinds(vec![Kind::Prediction]))
                 .keep(dalsegno::retention::KeepRules::default().last(1)),
-        )).words("--keep-last 1");
+        ),
+    )
+    .words("--keep-last 1");
     let plan = registry.plan_gc(&request).unwrap().file;
     drop(registry);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

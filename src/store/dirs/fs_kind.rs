@@ -31,6 +31,7 @@ pub enum FsReason {
     Unknown,
 }
 
+#[cfg(feature = "cli")]
 impl FsReason {
     /// The reason as words.
     #[must_use]

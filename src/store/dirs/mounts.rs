@@ -39,6 +39,7 @@ pub(super) struct Mount {
     /// What is mounted, such as `/dev/sda1` or `host:/path`.
     pub(super) source: String,
     /// Options of the mount and of the file system.
+    #[cfg(feature = "cli")]
     pub(super) options: Vec<String>,
 }
 
@@ -59,16 +60,22 @@ impl Mount {
             let depth = point.components().count();
             path.starts_with(&point).then_some((depth, own, kind))
         });
+        #[cfg_attr(
+            not(feature = "cli"),
+            expect(unused_variables, reason = "shown by doctor")
+        )]
         let (_, own, kind) = lines.max_by_key(|(depth, ..)| *depth)?;
         let mut words = kind.split(' ');
         let fs_type = words.next()?.to_owned();
         let source = unescape_mount(words.next()?).to_string_lossy().into_owned();
+        #[cfg(feature = "cli")]
         let all = own
             .split(',')
             .chain(words.next().unwrap_or_default().split(','));
         Some(Self {
             fs_type,
             source,
+            #[cfg(feature = "cli")]
             options: all.map(str::to_owned).collect(),
         })
     }
