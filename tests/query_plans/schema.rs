@@ -92,7 +92,7 @@ fn the_schema_refuses_values_that_make_no_sense() {
         )
         .unwrap();
     for bad in [
-        "UPDATE artifact SET state = 3 WHERE id = 1",
+        "UPDATE artifact SET state = 4 WHERE id = 1",
         "UPDATE artifact SET state = 'present' WHERE id = 1",
         "UPDATE artifact SET state = NULL WHERE id = 1",
         "UPDATE artifact SET origin = 2 WHERE id = 1",
