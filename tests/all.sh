@@ -21,9 +21,9 @@ trap 'rm -rf "$work"' EXIT
 trap 'echo "FAILED: $step" >&2' ERR
 
 cat <<EOF
-Every check of dalsegno. On 2 cores it takes about 20 minutes, and less if
+Every check of dalsegno. On 2 cores it takes about 30 minutes, and less if
 $target holds what an earlier run built.
-That folder grows to about 7 GB; tools and Python packages are installed into it.
+That folder grows to about 9 GB; tools and Python packages are installed into it.
 EOF
 
 step="start"
