@@ -17,12 +17,12 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 
 def plug(module: ModuleType) -> None:
-    """Put the store into the seam, where there is one."""
+    """Put the store into the seam, if DaCapo has one."""
     try:
         import dalsegno.dacapo
 
         dalsegno.dacapo.plug(module)
-    # What the native half raises where it panics is no Exception.
+    # A panic of the native half is raised as a BaseException.
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
