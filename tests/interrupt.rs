@@ -272,7 +272,7 @@ fn a_cancelled_purge_leaves_a_removal_that_the_next_one_finishes() {
     assert_eq!(registry.trash().unwrap(), []);
 }
 
-/// Panics the nth time that it is told or asked anything, on whichever thread.
+/// Panics the nth time that one of its methods is called, on whichever thread.
 struct Broken {
     asked: AtomicU64,
     at: u64,

@@ -30,16 +30,18 @@ mod check;
 mod child;
 #[path = "powercut/disk.rs"]
 mod disk;
+#[path = "common/left_out.rs"]
+mod left_out;
 #[path = "powercut/rig.rs"]
 mod rig;
 #[path = "powercut/work.rs"]
 mod work;
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use child::{answer, command, say};
+use left_out::left_out;
 
 const NAMESPACE: [&str; 4] = ["unshare", "--mount", "--propagation", "private"];
 
@@ -127,9 +129,7 @@ fn place(what: &str) -> Option<tempfile::TempDir> {
     if why == "works" {
         return Some(folder);
     }
-    // Written to the file descriptor, because the harness hides what passing tests print.
-    let line = format!("left out, because nothing can be mounted here ({why}): {what}\n");
-    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    left_out(&format!("nothing can be mounted here ({why}): {what}"));
     None
 }
 

@@ -284,26 +284,26 @@ fn a_writer_gives_up_after_its_timeout_and_names_the_holder() {
     let holder = Ready::start("hold", &base, 0);
     let pid = format!("pid {} (", holder.process.id());
 
-    let (hasty, told) = patient(&base, Duration::ZERO);
+    let (hasty, notices) = patient(&base, Duration::ZERO);
     let error = hasty.record(&prediction("one", 1)).unwrap_err();
     assert_eq!(error.code(), "lock-timeout");
     assert!(error.to_string().contains(&pid), "{error}");
     assert_eq!(
-        told.try_iter().count(),
+        notices.try_iter().count(),
         0,
-        "nobody is told before two seconds"
+        "no notice comes before two seconds"
     );
 
-    let (registry, told) = patient(&base, Duration::from_millis(2100));
+    let (registry, notices) = patient(&base, Duration::from_millis(2100));
     let error = registry.record(&prediction("one", 1)).unwrap_err();
     assert_eq!(error.code(), "lock-timeout");
     assert!(
         error.to_string().contains("locked for 2s 100ms by pid"),
         "{error}"
     );
-    let told: Vec<String> = told.try_iter().collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].starts_with(&pid), "{told:?}");
+    let notices: Vec<String> = notices.try_iter().collect();
+    assert_eq!(notices.len(), 1, "{notices:?}");
+    assert!(notices[0].starts_with(&pid), "{notices:?}");
     // Readers do not wait, and do not see uncommitted changes.
     assert!(keys(&registry).is_empty());
 
@@ -317,7 +317,7 @@ fn a_writer_gives_up_on_another_program_after_its_timeout() {
     let (_folder, base) = base_with_registry();
     let other = Connection::open(base.join(CATALOG)).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let (registry, told) = patient(&base, Duration::from_millis(2100));
+    let (registry, notices) = patient(&base, Duration::from_millis(2100));
     let error = registry.record(&prediction("one", 1)).unwrap_err();
     assert_eq!(error.code(), "lock-timeout");
     let name = "another program that has it open";
@@ -327,7 +327,7 @@ fn a_writer_gives_up_on_another_program_after_its_timeout() {
             .contains(&format!("for 2s 100ms by {name}")),
         "{error}"
     );
-    assert_eq!(told.try_iter().collect::<Vec<_>>(), [name]);
+    assert_eq!(notices.try_iter().collect::<Vec<_>>(), [name]);
     other.execute_batch("ROLLBACK").unwrap();
     registry.record(&prediction("one", 1)).unwrap();
 }
@@ -336,10 +336,10 @@ fn a_writer_gives_up_on_another_program_after_its_timeout() {
 fn a_holder_that_is_killed_lets_go() {
     let (_folder, base) = base_with_registry();
     let holder = Ready::start("hold", &base, 0);
-    let (registry, told) = patient(&base, Duration::from_secs(60));
+    let (registry, notices) = patient(&base, Duration::from_secs(60));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| registry.record(&prediction("one", 1)).map(|_| ()));
-        told.recv().unwrap();
+        notices.recv().unwrap();
         holder.kill();
         assert_eq!(outcome(waiting.join().unwrap()), "ok");
     });
@@ -364,10 +364,10 @@ fn a_killed_waiter_does_not_break_the_line() {
         waiter.go();
         waiter.wait_for("waiting");
     }
-    let (registry, told) = patient(&base, Duration::from_secs(60));
+    let (registry, notices) = patient(&base, Duration::from_secs(60));
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| registry.record(&prediction("two", 2)).map(|_| ()));
-        told.recv().unwrap();
+        notices.recv().unwrap();
         waiters.into_iter().for_each(Ready::kill);
         assert_eq!(holder.finish(), ["ok"]);
         assert_eq!(outcome(waiting.join().unwrap()), "ok");

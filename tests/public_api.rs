@@ -9,10 +9,15 @@
 
 #![expect(clippy::unwrap_used, reason = "an API that cannot be read has failed")]
 
+#[path = "common/left_out.rs"]
+mod left_out;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+use left_out::left_out;
 
 /// The format of rustdoc's JSON that the crate `public-api` in `Cargo.toml` reads.
 const FORMAT: u64 = 57;
@@ -68,7 +73,7 @@ fn the_public_api_is_the_one_that_is_kept() {
                 env::var_os("DALSEGNO_REQUIRE_ALL").is_none(),
                 "{why}: take the version of `public-api` that reads it"
             );
-            eprintln!("left out: {why}");
+            left_out(&why);
             return;
         }
     };

@@ -27,6 +27,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 use dalsegno::RemoveOptions;
 use dalsegno::model::key::Key;
@@ -37,6 +38,15 @@ use dalsegno::{Registry, Target};
 use tempfile::TempDir;
 
 const TRASH: &str = ".dalsegno/trash";
+
+/// How long a race goes on at most, in wait of what it must show. On a busy machine one side may
+/// get no core for thousands of rounds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whether a race goes on: until it has shown what it must, or [`PATIENCE`] is over.
+fn goes_on(start: Instant, has_shown: bool) -> bool {
+    !has_shown && start.elapsed() < PATIENCE
+}
 
 /// What a child does. It says `ready` and begins when its standard input ends.
 #[test]

@@ -8,6 +8,8 @@ mod classes;
 mod common;
 #[path = "verify/contents.rs"]
 mod contents;
+#[path = "common/left_out.rs"]
+mod left_out;
 #[path = "verify/limits.rs"]
 mod limits;
 #[path = "verify/meanwhile.rs"]

@@ -46,14 +46,14 @@ fn a_monitor_hears_of_both() {
         }
     }
     let (_folder, base) = unpack(2);
-    let told = Arc::default();
+    let phases = Arc::default();
     let _registry = at(NOW)
-        .monitor(Phases(Arc::clone(&told)))
+        .monitor(Phases(Arc::clone(&phases)))
         .open(&base)
         .unwrap();
-    assert_eq!(*told.lock().unwrap(), [Phase::Backup, Phase::Migrate]);
+    assert_eq!(*phases.lock().unwrap(), [Phase::Backup, Phase::Migrate]);
     // The registry has released the lock.
-    assert_eq!(Arc::strong_count(&told), 1);
+    assert_eq!(Arc::strong_count(&phases), 1);
 }
 
 #[test]

@@ -56,7 +56,7 @@ pub(crate) struct Answer {
     /// Paths of the artifacts that it reports as gone.
     pub(crate) gone: Vec<String>,
     /// The rest of its answer: rows, findings.
-    pub(crate) told: Vec<String>,
+    pub(crate) listed: Vec<String>,
 }
 
 impl Call {
@@ -68,7 +68,7 @@ impl Call {
             List => {
                 let options = RefreshOptions::default();
                 registry.refresh(&Filter::default(), options, &Silent)?;
-                answer.told = listed(&registry)?;
+                answer.listed = listed(&registry)?;
             }
             Remove | RemoveContainer => {
                 let path = if self == Remove { VICTIM } else { CONTAINER };
@@ -83,7 +83,7 @@ impl Call {
                 registry.refresh(&Filter::default(), RefreshOptions::default(), &Silent)?;
                 let plan = registry.plan_gc(&keep_last())?;
                 let lines = plan.plan.removed();
-                answer.told = lines.map(|line| line.artifact.location().path()).collect();
+                answer.listed = lines.map(|line| line.artifact.location().path()).collect();
                 if self == GcApply {
                     let options = GcOptions::default();
                     let report = registry.apply_gc(&plan.file, &options, &Silent, |_| {})?;
@@ -93,7 +93,7 @@ impl Call {
                         };
                         report.skipped.iter().any(is_skipped)
                     };
-                    answer.gone = answer.told.clone();
+                    answer.gone = answer.listed.clone();
                     answer.gone.retain(|path| !stays(path));
                     assert_eq!(report.artifacts as usize, answer.gone.len());
                 }
@@ -102,7 +102,7 @@ impl Call {
                 let options = VerifyOptions::new().indices(true);
                 let report = registry.verify(&Filter::default(), options, &Silent)?;
                 let findings = report.findings.iter();
-                answer.told = findings.map(|found| found.class.to_string()).collect();
+                answer.listed = findings.map(|found| found.class.to_string()).collect();
                 if self == Repair {
                     registry.repair(&report.findings, &Silent)?;
                 }
@@ -188,7 +188,7 @@ fn without_damage_every_call_is_answered_as_asked() {
         let answer = meet("none", &|_| {}, call).unwrap();
         assert_eq!(answer.gone, call.may_remove(), "{call:?}");
         if matches!(call, Verify | Repair) {
-            assert_eq!(answer.told, Vec::<String>::new());
+            assert_eq!(answer.listed, Vec::<String>::new());
         }
     }
 }

@@ -103,9 +103,9 @@ fn damaged_arrays_are_found_and_nothing_but_what_was_asked_for_goes() {
             match call {
                 Call::Remove => assert_eq!(found, case.removed, "{}", case.name),
                 Call::Verify => {
-                    let told = answer.unwrap().told;
-                    let is_there = |class: &&str| told.iter().any(|told| told == class);
-                    assert!(case.found.iter().all(is_there), "{told:?}");
+                    let listed = answer.unwrap().listed;
+                    let is_there = |class: &&str| listed.iter().any(|found| found == class);
+                    assert!(case.found.iter().all(is_there), "{listed:?}");
                 }
                 Call::GcApply => assert_eq!(answer.unwrap().gone, GC_PATHS, "{}", case.name),
                 Call::RemoveContainer if case.name == "a link above it" => {
@@ -126,7 +126,7 @@ fn what_cannot_be_read_stops_a_verification_of_it_and_not_the_rest() {
     let scene = crate::scene::Scene::with(&|_| {});
     let folder = scene.base().join("a/validation.zarr/1");
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o000)).unwrap();
-    let told = Call::Verify.run(&scene.base()).unwrap().told;
+    let listed = Call::Verify.run(&scene.base()).unwrap().listed;
     fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-    assert_eq!(told, ["unreadable"]);
+    assert_eq!(listed, ["unreadable"]);
 }

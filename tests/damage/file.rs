@@ -173,16 +173,16 @@ fn a_catalog_cut_at_any_page_costs_no_data_whatever_is_called() {
     let bytes = fs::read(catalog(&Scene::with(&|_| {}).base())).unwrap();
     let pages = bytes.len() / 4096;
     assert!(pages > 30, "{pages}");
-    let mut told = 0;
+    let mut reported = 0;
     for page in 1..pages {
         // Each page is tested with two calls that remove or repair, and two others in turn.
         let turn = |step: usize| CALLS[(2 * page + step) % CALLS.len()];
         for call in [Call::GcApply, Call::Verify, turn(0), turn(1)] {
             let cut = |base: &Path| fs::write(catalog(base), &bytes[..4096 * page]).unwrap();
             let answer = meet(&format!("cut at page {page}"), &cut, call);
-            let findings = answer.as_ref().map_or(&[][..], |answer| &answer.told[..]);
+            let findings = answer.as_ref().map_or(&[][..], |answer| &answer.listed[..]);
             let is_found = call == Call::Verify && !findings.is_empty();
-            told += usize::from(answer.is_err() || is_found);
+            reported += usize::from(answer.is_err() || is_found);
             // A truncated catalog is never accepted as whole.
             assert!(
                 call != Call::Verify || is_found || answer.is_err(),
@@ -191,8 +191,8 @@ fn a_catalog_cut_at_any_page_costs_no_data_whatever_is_called() {
         }
     }
     assert!(
-        told > 2 * pages,
-        "only {told} answers of {pages} pages tell"
+        reported > 2 * pages,
+        "only {reported} answers about {pages} pages report it"
     );
 }
 
@@ -219,15 +219,15 @@ pub(crate) fn flips(rounds: usize) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn flipped_bytes_cost_no_data_whatever_is_called() {
-    let mut told = 0;
+    let mut reported = 0;
     for (round, (name, damaged)) in flips(40).into_iter().enumerate() {
         let damage = |base: &Path| fs::write(catalog(base), &damaged).unwrap();
         for call in [CALLS[round % CALLS.len()], Call::GcApply, Call::Verify] {
             let answer = meet(&name, &damage, call);
-            told += usize::from(answer.is_err());
+            reported += usize::from(answer.is_err());
         }
     }
-    assert!(told > 10, "only {told} were reported");
+    assert!(reported > 10, "only {reported} were reported");
 }
 
 /// Catalog, log and index of the log, as they are while the registry is open.
@@ -255,7 +255,7 @@ fn a_log_that_is_gone_takes_rows_and_no_data() {
         let answer = meet("log gone", &lose_log, call);
         match call {
             Call::List => {
-                let rows = answer.unwrap().told;
+                let rows = answer.unwrap().listed;
                 assert!(
                     !rows
                         .iter()
@@ -264,9 +264,9 @@ fn a_log_that_is_gone_takes_rows_and_no_data() {
             }
             Call::Verify => {
                 // The removal was rolled back, and its data is back in place.
-                let told = answer.unwrap().told;
+                let listed = answer.unwrap().listed;
                 assert_eq!(
-                    told,
+                    listed,
                     ["data-without-row", "data-without-row", "trash-missing"]
                 );
             }
@@ -324,7 +324,7 @@ fn noise_in_the_place_of_the_log_is_no_log() {
         if call == Call::Empty {
             assert_eq!(answer.unwrap().gone, [TRASHED]);
         } else if call == Call::List {
-            assert!(answer.unwrap().told.len() > 400);
+            assert!(answer.unwrap().listed.len() > 400);
         }
     }
     let scene = Scene::with(&|_| {});

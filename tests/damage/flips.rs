@@ -33,7 +33,7 @@ struct Catalog {
 #[derive(Debug, PartialEq, Eq)]
 enum Use {
     /// A call failed.
-    Told,
+    Reported,
     /// Every answer equals that of the undamaged catalog.
     Right,
     /// An answer differs, without an error. Says whether SQLite's integrity check, which compares
@@ -77,28 +77,28 @@ impl Catalog {
         fs::write(&catalog, bytes).unwrap();
         let integrity_check_tells = !integrity_check(&catalog);
         fs::write(&catalog, bytes).unwrap();
-        let mut told = false;
+        let mut reported = false;
         let mut wrong = false;
         for read_only in [true, false] {
             match Options::new().read_only(read_only).open(&base) {
                 Ok(registry) => {
                     match listing(&registry) {
                         Ok(listed) => wrong |= listed != self.listed,
-                        Err(error) => told |= is_known(&error, name),
+                        Err(error) => reported |= is_known(&error, name),
                     }
                     if !read_only && let Err(error) = registry.record(&prediction("new", 1)) {
-                        told |= is_known(&error, name);
+                        reported |= is_known(&error, name);
                     }
                 }
-                Err(error) => told |= is_known(&error, name),
+                Err(error) => reported |= is_known(&error, name),
             }
         }
         self.assert_no_new_catalog(&base, bytes.len() as u64);
-        match (wrong, told) {
+        match (wrong, reported) {
             (true, _) => Use::Wrong {
                 integrity_check_tells,
             },
-            (_, true) => Use::Told,
+            (_, true) => Use::Reported,
             _ => Use::Right,
         }
     }
@@ -150,20 +150,20 @@ fn a_catalog_cut_at_any_page_is_refused_or_right() {
     let catalog = Catalog::new();
     let pages = catalog.pages();
     assert!(pages > 20, "{pages}");
-    let mut told = 0;
+    let mut reported = 0;
     for page in 1..pages {
         for length in [4096 * page, 4096 * page + 1000] {
             let found = catalog.use_damaged(&catalog.bytes[..length], &format!("cut-{length}"));
             assert!(
-                found == Use::Told || found == Use::Right,
+                found == Use::Reported || found == Use::Right,
                 "{length}: {found:?}"
             );
-            told += usize::from(found == Use::Told);
+            reported += usize::from(found == Use::Reported);
         }
     }
     assert!(
-        told > pages,
-        "only {told} of {} were reported",
+        reported > pages,
+        "only {reported} of {} were reported",
         2 * pages - 2
     );
 }
@@ -181,13 +181,13 @@ fn no_flipped_bit_changes_an_answer_unnoticed_by_the_integrity_check() {
     // Every byte of the header, then bits anywhere.
     let mut flips: Vec<(usize, u8)> = (0..100).map(|at| (at, 1 << (at % 8))).collect();
     flips.extend((0..400).map(|_| (next(catalog.bytes.len()), 1 << next(8))));
-    let mut told = 0;
+    let mut reported = 0;
     let mut unnoticed = Vec::new();
     for (at, bit) in flips {
         let mut damaged = catalog.bytes.clone();
         damaged[at] ^= bit;
         match catalog.use_damaged(&damaged, &format!("flip-{at}-{bit}")) {
-            Use::Told => told += 1,
+            Use::Reported => reported += 1,
             Use::Right
             | Use::Wrong {
                 integrity_check_tells: true,
@@ -196,6 +196,6 @@ fn no_flipped_bit_changes_an_answer_unnoticed_by_the_integrity_check() {
         }
     }
     // Most of such a small file is free space, whose bits do not matter.
-    assert!(told > 50, "only {told} were reported");
+    assert!(reported > 50, "only {reported} were reported");
     assert!(unnoticed.is_empty(), "{unnoticed:?}");
 }

@@ -204,8 +204,8 @@ fn a_row_that_breaks_the_rules_is_refused_or_found_and_never_followed() {
                 && let Ok(answer) = answer
             {
                 for class in case.found {
-                    let is_there = answer.told.iter().any(|told| told == class);
-                    assert!(is_there, "{}: {class} of {:?}", case.name, answer.told);
+                    let is_there = answer.listed.iter().any(|found| found == class);
+                    assert!(is_there, "{}: {class} of {:?}", case.name, answer.listed);
                 }
             }
         }

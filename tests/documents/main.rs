@@ -20,12 +20,13 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
     reason = "helpers of tests are not seen as tests"
 )]
 
 mod example;
 mod json;
+#[path = "../common/left_out.rs"]
+mod left_out;
 mod links;
 mod page;
 mod reference;
@@ -35,6 +36,7 @@ mod shown;
 use std::fmt::Write as _;
 use std::fs;
 
+use left_out::left_out;
 use page::{Call, Page, What};
 use session::{Session, is_installed};
 
@@ -82,7 +84,7 @@ fn run(page: &Page, update: bool) -> String {
             What::Config(text) => config(text, &session),
             What::Json(text) => serde_json::from_str::<serde_json::Value>(text)
                 .err()
-                .map(|error| format!("this is no JSON: {error}")),
+                .map(|error| format!("this is not JSON: {error}")),
             What::Rust => is_doctest(page),
             What::Python => {
                 python += 1;
@@ -96,11 +98,10 @@ fn run(page: &Page, update: bool) -> String {
         }
     }
     if python > 0 {
-        eprintln!(
-            "left out, because they need the Python package: {python} blocks of {}; tests/all.sh \
-             runs them",
+        left_out(&format!(
+            "they need the Python package: {python} blocks of {}; tests/all.sh runs them",
             page.name.display()
-        );
+        ));
     }
     if !edits.is_empty() {
         let mut lines = page.lines.clone();
@@ -125,13 +126,13 @@ fn command(
 ) -> Option<String> {
     let text = &call.text;
     if let Some((_, why)) = NOT_RUN.iter().find(|(start, _)| text.starts_with(start)) {
-        eprintln!("left out, because {why}: {text}");
+        left_out(&format!("{why}: {text}"));
         return None;
     }
     let words = || text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     let missing = |program: &&&str| words().any(|word| word == **program) && !is_installed(program);
     if let Some(program) = OPTIONAL.iter().find(missing) {
-        eprintln!("left out, because {program} is not installed: {text}");
+        left_out(&format!("{program} is not installed: {text}"));
         return None;
     }
     let (printed, code) = session.run(text);

@@ -230,14 +230,14 @@ fn what_changed_since_the_plan_stays_and_is_reported() {
         let stood = folder.path().join(prediction(9000)).exists();
         let row = registry.get(&target(&prediction(9000))).unwrap();
         let report = apply(&registry, &plan.file, TrashKeep::No);
-        let told = skipped(&registry, &report);
+        let lines = skipped(&registry, &report);
         let path = prediction(9000);
         let expected = format!("{path} {}", says.replace('@', &path));
-        assert!(told.contains(&expected), "{told:?}");
+        assert!(lines.contains(&expected), "{lines:?}");
         // Everything of an iteration that is best stays; else only this one.
         let others = if says.starts_with("best") { 2 } else { 0 };
-        assert_eq!(told.len(), 1 + others, "{told:?}");
-        assert_eq!(report.artifacts as usize, 12 - told.len(), "{says}");
+        assert_eq!(lines.len(), 1 + others, "{lines:?}");
+        assert_eq!(report.artifacts as usize, 12 - lines.len(), "{says}");
         assert_eq!(folder.path().join(prediction(9000)).exists(), stood);
         assert_eq!(registry.get(&target(&prediction(9000))).unwrap(), row);
     }
@@ -251,13 +251,13 @@ fn a_best_link_that_cannot_be_read_since_keeps_all_of_its_run() {
     fs::create_dir_all(&best).unwrap();
     fs::write(best.join("voi.json"), "{").unwrap();
     let report = apply(&registry, &plan.file, TrashKeep::No);
-    let told = skipped(&registry, &report);
-    assert_eq!((told.len(), report.artifacts), (6, 6));
+    let lines = skipped(&registry, &report);
+    assert_eq!((lines.len(), report.artifacts), (6, 6));
     assert!(
-        told.iter().all(|line| line.starts_with("mito/")
+        lines.iter().all(|line| line.starts_with("mito/")
             && line.contains(" best-link: ")
             && line.contains("crop1/voi.json")),
-        "{told:?}"
+        "{lines:?}"
     );
 }
 

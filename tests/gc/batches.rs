@@ -48,16 +48,16 @@ fn more_than_a_thousand_artifacts_go_in_several_removals() {
     let (folder, registry) = base();
     prepare(folder.path());
     let plan = registry.plan_gc(&keep_last(1)).unwrap();
-    let mut told = Vec::new();
+    let mut progress = Vec::new();
     let options = GcOptions::default()
         .reason("space")
         .keep(TrashKeep::UntilEmptied);
     let report = registry
         .apply_gc(&plan.file, &options, &Silent, |report| {
-            told.push(report.artifacts)
+            progress.push(report.artifacts)
         })
         .unwrap();
-    assert_eq!(told, [1000, 1300]);
+    assert_eq!(progress, [1000, 1300]);
     assert_eq!((report.artifacts, report.removals.len()), (1300, 2));
     let removals = registry.trash().unwrap();
     let sizes: Vec<u64> = removals.iter().map(|removal| removal.artifacts).collect();

@@ -39,10 +39,11 @@ fn a_plan_that_was_carried_out_removes_nothing_the_second_time() {
     let file = plan(&registry);
     assert_eq!(carry_out(&registry, &file).unwrap(), [""; 0]);
     let (left, rows) = (data(folder.path()), paths(&registry));
-    let told = carry_out(&registry, &file).unwrap();
-    assert_eq!(told.len(), 12);
+    let lines = carry_out(&registry, &file).unwrap();
+    assert_eq!(lines.len(), 12);
     assert!(
-        told.iter()
+        lines
+            .iter()
             .all(|line| line.ends_with("was removed since it was planned"))
     );
     assert_eq!((data(folder.path()), paths(&registry)), (left, rows));
@@ -187,11 +188,11 @@ fn a_tampered_plan_removes_nothing_but_rows_that_are_as_it_says() {
         assert_eq!(items.len(), 1);
         change(&mut items[0], &registry);
         let (before, rows) = (data(folder.path()), paths(&registry));
-        let told = carry_out(&registry, &file).unwrap();
-        assert_eq!(told.len(), 1);
+        let lines = carry_out(&registry, &file).unwrap();
+        assert_eq!(lines.len(), 1);
         assert!(
-            told[0].ends_with(&format!("was {says} since it was planned")),
-            "{told:?}"
+            lines[0].ends_with(&format!("was {says} since it was planned")),
+            "{lines:?}"
         );
         assert_eq!(data(folder.path()), before);
         assert_eq!(paths(&registry), rows);

@@ -250,6 +250,14 @@ fn a_removal_that_races_is_done_or_is_refused() {
     }
 }
 
+/// How often this process has a file open.
+fn openings(path: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap();
+    // One that was closed since it was listed has no link any more.
+    open.filter(|entry| fs::read_link(entry.as_ref().unwrap().path()).is_ok_and(|to| to == path))
+        .count()
+}
+
 #[test]
 fn a_backup_is_chosen_while_no_process_makes_one() {
     let scene = Scene::recorded(&[A1]);
@@ -264,8 +272,11 @@ fn a_backup_is_chosen_while_no_process_makes_one() {
                 .unwrap();
             report
         });
-        std::thread::sleep(Duration::from_millis(200));
-        assert!(!rebuild.is_finished());
+        // The rebuild waits once it has the lock file open too, beside this test.
+        while openings(&scene.backups().join("lock")) < 2 {
+            assert!(!rebuild.is_finished());
+            std::thread::yield_now();
+        }
         // A newer, equal backup takes its place.
         let newer = scene.backups().join("20991231T235959Z.sqlite3");
         fs::rename(&made.path, newer).unwrap();

@@ -179,10 +179,10 @@ fn of_several_that_remove_one_array_one_does() {
             .collect()
     });
     let done = results.iter().filter(|result| result.is_none()).count();
-    let told = results
+    let refused = results
         .iter()
         .filter(|result| **result == Some("not-recorded"))
         .count();
-    assert_eq!((done, told), (1, 3), "{results:?}");
+    assert_eq!((done, refused), (1, 3), "{results:?}");
     assert!(!array.path().exists());
 }

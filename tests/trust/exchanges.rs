@@ -14,6 +14,12 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::child::{prediction, tree, write_array};
 
+/// How long the exchanges go on.
+const WORK: Duration = Duration::from_secs(4);
+/// How long they go on at most, if a busy machine gives one side no core.
+const PATIENCE: Duration = Duration::from_secs(120);
+const LEAST_SWAPS: u64 = 100;
+
 fn exactly(folder: &Path) -> BTreeMap<String, String> {
     let add = |(path, line): (String, String)| {
         let stat = Path::new(&path).symlink_metadata().unwrap();
@@ -48,6 +54,11 @@ fn canary(folder: &Path) -> PathBuf {
         fs::write(canary.join(name), "precious").unwrap();
     }
     canary
+}
+
+/// Whether enough was exchanged, some calls were done and some were refused.
+fn has_shown(seen: &BTreeMap<String, u32>, swaps: &AtomicU64) -> bool {
+    swaps.load(Ordering::Relaxed) > LEAST_SWAPS && seen.contains_key("ok") && seen.len() > 1
 }
 
 #[test]
@@ -94,9 +105,9 @@ fn an_exchanged_trash_leads_nowhere() {
                 }
             }
         });
-        let end = Instant::now() + Duration::from_secs(4);
+        let start = Instant::now();
         let mut iteration = 0;
-        while Instant::now() < end {
+        while start.elapsed() < WORK || !has_shown(&seen, &swaps) && start.elapsed() < PATIENCE {
             iteration += 1;
             let key = prediction("run", iteration);
             write_array(&base, &key);
@@ -121,7 +132,6 @@ fn an_exchanged_trash_leads_nowhere() {
         done.store(true, Ordering::Relaxed);
     });
     assert_eq!(exactly(&canary), before, "{seen:?}");
-    assert!(swaps.into_inner() > 100);
-    assert!(seen.contains_key("ok") && seen.len() > 1, "{seen:?}");
+    assert!(has_shown(&seen, &swaps), "{swaps:?} {seen:?}");
     assert!(!seen.contains_key("internal"), "{seen:?}");
 }

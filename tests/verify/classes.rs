@@ -391,7 +391,7 @@ const CASES: &[Case] = &[
     },
 ];
 
-fn told(world: &World, findings: &[VerifyFinding]) -> Vec<String> {
+fn described(world: &World, findings: &[VerifyFinding]) -> Vec<String> {
     let catalog = world.path(CATALOG);
     let hide = |line: String| {
         let parts = line.split('/').map(|part| {
@@ -418,7 +418,12 @@ fn each_class_is_found_and_repaired_as_far_as_that_goes() {
         (case.damage)(&world);
         let filter = Filter::default().kinds(case.kinds.iter().copied());
         let report = world.verify_with(&filter, case.options);
-        assert_eq!(told(&world, &report.findings), case.found, "{}", case.name);
+        assert_eq!(
+            described(&world, &report.findings),
+            case.found,
+            "{}",
+            case.name
+        );
         assert!(report.counts().contains_key(&case.class), "{}", case.name);
         assert!(report.is_complete, "{}", case.name);
 
@@ -433,9 +438,14 @@ fn each_class_is_found_and_repaired_as_far_as_that_goes() {
         };
         let mut left = repaired.left.clone();
         left.sort_by_key(|found| found.class);
-        assert_eq!(told(&world, &left), case.left, "{}", case.name);
+        assert_eq!(described(&world, &left), case.left, "{}", case.name);
         let again = world.verify_with(&filter, case.options);
-        assert_eq!(told(&world, &again.findings), case.left, "{}", case.name);
+        assert_eq!(
+            described(&world, &again.findings),
+            case.left,
+            "{}",
+            case.name
+        );
         // A second repair does no harm.
         let states = world.states_if_any();
         world.repair(&report.findings);

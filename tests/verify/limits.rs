@@ -219,11 +219,9 @@ fn a_folder_that_cannot_be_read_is_reported_and_nothing_below_it_is_judged() {
             "{}",
             String::from_utf8_lossy(&output.stderr)
         ),
-        Err(error) => {
-            use std::io::Write;
-            let told = format!("left out: nobody cannot run this program: {error}\n");
-            std::io::stderr().write_all(told.as_bytes()).unwrap();
-        }
+        Err(error) => crate::left_out::left_out(&format!(
+            "the user `nobody` cannot run this program: {error}"
+        )),
     }
 }
 

@@ -280,7 +280,7 @@ def _real(cls: Type[ArrayStore]) -> Type[Any]:
 
 
 class _Settings:
-    """What stores do that are not told otherwise: as the environment says, or :func:`install`."""
+    """Defaults of stores, from the environment or :func:`install`."""
 
     def __init__(self) -> None:
         self.wait = _attempts.WAIT

@@ -18,7 +18,7 @@ use crate::values::{PyArtifact, plain};
 struct Measured(String, String, Option<String>, Option<String>, String, f64);
 
 /// A score, as the Python side reads it.
-type Told = (String, i64, Option<String>, Option<String>, String, f64);
+type Columns = (String, i64, Option<String>, Option<String>, String, f64);
 
 fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     let Measured(run, iteration, dataset, parameters, metric, value) = measured;
@@ -123,7 +123,7 @@ impl PyRegistry {
         py: Python<'_>,
         selection: Selection,
         metric: Vec<String>,
-    ) -> PyResult<Vec<Told>> {
+    ) -> PyResult<Vec<Columns>> {
         whole(py, || {
             let of = selection.filter()?;
             let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();

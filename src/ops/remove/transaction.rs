@@ -138,6 +138,7 @@ fn check<'a>(
     unmovable: &HashMap<String, Error>,
     skipped: &mut Vec<Skipped>,
 ) -> Result<Vec<Checked<'a>>, Error> {
+    // A transaction that a crash's leftovers stopped runs this again.
     skipped.clear();
     let mut guards = Guards {
         mounts: store::mounts_below(on.base)?,
