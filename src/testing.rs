@@ -8,4 +8,5 @@ pub use crate::catalog::{
     AdoptCounts, Catalog, CatalogOptions, Observed, ObservedRow, ScannedArtifact, Seal, Selected,
     statements,
 };
+pub use crate::disk::can_confine;
 pub use crate::store::{Base, Expected, Hashed, Look, ReadError, WITHOUT_NOREPLACE, hash};

@@ -4,18 +4,23 @@
 //! Those who may write in a folder can exchange what is in it at any moment. So a name in a shared
 //! folder is used relative to an open descriptor of the folder, not as a path: a link is not
 //! followed, a FIFO or a device is refused without waiting for it, and what was opened is looked at
-//! by its descriptor before it is used.
+//! by its descriptor before it is used. SQLite opens by path: it does so in a thread that the kernel
+//! keeps inside the folder (`confine`).
 //!
 //! # Modes
 //! What is made takes mode and group from the folder around it, whatever the umask: a file gets
 //! its read and write bits, a folder all of them and its setgid and sticky bits. If the group
 //! cannot be given, the group gets no more than all others get.
 
+mod confine;
 mod folder;
 mod lock;
 mod make;
 mod open;
 
+pub(crate) use confine::confined;
+#[cfg(any(test, feature = "testing"))]
+pub use confine::is_available as can_confine;
 pub(crate) use folder::Folder;
 pub(crate) use lock::LockFile;
 pub(crate) use make::{make_file, make_folder, make_own_file, make_shared_folder};

@@ -11,9 +11,10 @@ use rusqlite::{Connection, OpenFlags};
 use rustix::fs::FileType;
 use tempfile::TempDir;
 
+use super::opening::{self, OpenConnection};
 use super::options::{CatalogOptions, Durability};
 use super::place::Place;
-use super::{migrate, opening, schema};
+use super::{migrate, schema};
 use crate::catalog::error::CatalogError;
 use crate::disk::make_file;
 
@@ -98,7 +99,7 @@ pub(in crate::catalog) fn check(place: &Place) -> Result<(), CatalogError> {
 pub(in crate::catalog) fn open(
     place: &Place,
     options: &CatalogOptions,
-) -> Result<(Access, Connection), CatalogError> {
+) -> Result<(Access, OpenConnection), CatalogError> {
     let path = place.path();
     if options.keeper.is_some() {
         let connection = again(place, &Access::Published, options)?;
@@ -183,41 +184,41 @@ pub(in crate::catalog) fn again(
     place: &Place,
     access: &Access,
     options: &CatalogOptions,
-) -> Result<Connection, CatalogError> {
+) -> Result<OpenConnection, CatalogError> {
     let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
-    let (connection, flags) = match access {
-        Access::Write => {
-            let flags = OpenFlags::SQLITE_OPEN_READ_WRITE;
-            (opening::open(place, flags)?, Some(flags))
-        }
-        Access::Read => {
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-            (opening::open(place, flags)?, Some(flags))
-        }
+    let prepare = |connection: &Connection| {
+        configure(connection, options).map_err(sql)?;
+        check_header(path, connection)
+    };
+    let flags = match access {
+        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Access::Copy(folder) => {
             let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
             let copy = folder.path().join("catalog");
             let opened = Connection::open_with_flags(copy, flags).map_err(sql)?;
-            (opened, None)
+            prepare(&opened)?;
+            return Ok(OpenConnection::without_files(opened));
         }
         Access::Published => return open_published(place, options),
-        Access::Immutable => (opening::open_immutable(place)?, None),
+        Access::Immutable => {
+            let opened = opening::open_immutable(place)?;
+            prepare(&opened)?;
+            return Ok(opened);
+        }
     };
-    configure(&connection, options).map_err(sql)?;
-    check_header(path, &connection)?;
+    let opened = opening::open(place, flags, prepare)?;
     // All its files are open now, and nothing is written yet.
-    if let Some(flags) = flags {
-        opening::confirm(place, flags)?;
-    }
-    Ok(connection)
+    opening::confirm(place, flags)?;
+    Ok(opened)
 }
 
 /// Opens a copy that a keeper published, which is input.
 pub(super) fn open_published(
     place: &Place,
     options: &CatalogOptions,
-) -> Result<Connection, CatalogError> {
+) -> Result<OpenConnection, CatalogError> {
     check(place)?;
     let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
@@ -327,21 +328,23 @@ pub(in crate::catalog) fn create_file(
     // the log beside it.
     make_file(place, place.name())
         .map_err(|errno| CatalogError::io("creating", path, errno.into()))?;
-    let connection = opening::open(place, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    if wal {
-        connection
-            .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+    let fill = |connection: &Connection| {
+        if wal {
+            connection
+                .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+                .map_err(sql)?;
+        }
+        let transaction = connection.unchecked_transaction().map_err(sql)?;
+        migrate::migrate(&transaction)
+            .map_err(|error| CatalogError::migration(path, migrate::NEWEST, error))?;
+        transaction
+            .execute(
+                "INSERT INTO registry (only, id, created_at) VALUES (1, ?1, ?2)",
+                (registry, created_at.0),
+            )
             .map_err(sql)?;
-    }
-    let transaction = connection.unchecked_transaction().map_err(sql)?;
-    migrate::migrate(&transaction)
-        .map_err(|error| CatalogError::migration(path, migrate::NEWEST, error))?;
-    transaction
-        .execute(
-            "INSERT INTO registry (only, id, created_at) VALUES (1, ?1, ?2)",
-            (registry, created_at.0),
-        )
-        .map_err(sql)?;
-    transaction.commit().map_err(sql)?;
-    connection.close().map_err(|(_, error)| sql(error))
+        transaction.commit().map_err(sql)
+    };
+    let opened = opening::open(place, OpenFlags::SQLITE_OPEN_READ_WRITE, fill)?;
+    opened.close().map_err(sql)
 }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, Transactio
 
 use super::backup::{Backup, Maker, ticking};
 use super::connection::{self, Access};
+use super::opening::OpenConnection;
 use super::options::CatalogOptions;
 use super::place::Place;
 use super::published::Publisher;
@@ -26,7 +27,7 @@ pub struct Catalog {
     pub(super) options: CatalogOptions,
     access: Access,
     pub(super) queue: WriteQueue,
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Vec<OpenConnection>>,
     /// Behind the connections: SQLite reaches the files through it until they are closed.
     pub(super) place: Arc<Place>,
     registration: fork::Registration,
@@ -67,7 +68,7 @@ impl Catalog {
             let _turn = queue.wait(&*options.on_wait)?;
             second_names::remove(&place, &second_names::find(&place));
         }
-        let (access, first) = match connection::open(&place, &options) {
+        let (access, mut first) = match connection::open(&place, &options) {
             Err(CatalogError::Full { .. })
                 if !options.read_only && reserve::give_up_slice(&place) =>
             {
@@ -96,7 +97,7 @@ impl Catalog {
             agent,
             agent_id: Mutex::new(None),
         };
-        catalog.keep_wal(&first);
+        catalog.keep_wal(&mut first);
         if connection::is_behind(path, &first)? {
             catalog.migrate(&first, &*monitor)?;
         }
@@ -106,13 +107,16 @@ impl Catalog {
 
     /// Gives a catalog its WAL back: a backup that was put in its place has none. If others have
     /// it open meanwhile it stays as it is, which is slower and as safe.
-    fn keep_wal(&self, connection: &Connection) {
+    fn keep_wal(&self, connection: &mut OpenConnection) {
         if self.is_read_only() || self.options.network.is_some() || self.options.single_host {
             return;
         }
         let mode = connection.pragma_query_value(None, "journal_mode", |row| row.get(0));
         if mode.is_ok_and(|mode: String| mode != "wal") {
-            let _ = connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()));
+            // Its files are opened by this, and the lock is not waited for.
+            let _ = connection.confined(|connection| {
+                connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+            });
         }
     }
 
@@ -271,7 +275,7 @@ impl Catalog {
         CatalogError::sql(operation, &self.path, source)
     }
 
-    pub(super) fn take(&self) -> Result<Connection, CatalogError> {
+    pub(super) fn take(&self) -> Result<OpenConnection, CatalogError> {
         self.registration.check(&self.path)?;
         let idle = self
             .idle
@@ -291,7 +295,7 @@ impl Catalog {
         }
     }
 
-    pub(super) fn give_back(&self, connection: Connection) {
+    pub(super) fn give_back(&self, connection: OpenConnection) {
         // The next read is to see a copy that was published meanwhile.
         if matches!(self.access, Access::Published) {
             return;

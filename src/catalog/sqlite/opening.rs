@@ -1,15 +1,20 @@
-//! How SQLite opens files in a folder where others may exchange them.
+//! How SQLite opens and closes files in a folder where others may exchange them.
 //!
-//! SQLite opens by path: the catalog, and beside it `-wal`, `-shm` and `-journal`. It gets the path
-//! that the open folder of a [`Place`] has now, and refuses a link in any part of it: the last part
+//! SQLite opens by path: the catalog, and beside it `-wal`, `-shm` and `-journal`. When the last
+//! connection closes, it deletes `-wal` and `-shm` by path too. It gets the path that the open
+//! folder of a [`Place`] has now, and refuses a link in any part of it: the last part
 //! is opened with `O_NOFOLLOW`, so a link in the place of a file is never followed, whenever it
 //! comes. What `O_NOFOLLOW` does not see is looked at before the files are opened, and again when
 //! they are open and nothing is written yet: that the folder and the catalog are still the same, and
 //! that each file is a regular one and, if it is written, has no second name.
 //!
-//! Between the two looks, for some microseconds, another user may exchange the folder and put it
-//! back. docs/src/security.md says what that allows.
+//! Between the two looks, for some microseconds, another user may exchange the folder itself for a
+//! link. So all that SQLite does by path is done in a thread that the kernel keeps inside the folder
+//! (see [`confined`]). A catalog with a WAL has all its files open from then on; one
+//! on a network file system opens its `-journal` at each change, which stays as
+//! docs/src/security.md says.
 
+use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
@@ -17,26 +22,112 @@ use rustix::fs::{FileType, Stat};
 
 use super::place::Place;
 use crate::catalog::error::CatalogError;
+use crate::disk::{Folder, confined};
 
 /// What SQLite keeps beside a database.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Opens a database. [`confirm`] is to follow once its header was read.
+/// An open connection, which is closed in its folder and nowhere else.
+pub(in crate::catalog) struct OpenConnection {
+    /// `None` once it is being closed.
+    connection: Option<Connection>,
+    /// `None` if SQLite has no file beside the database, so nothing happens by path.
+    folder: Option<Folder>,
+}
+
+impl OpenConnection {
+    /// A connection to a database that has no files beside it in a shared folder.
+    pub(super) fn without_files(connection: Connection) -> Self {
+        let connection = Some(connection);
+        let folder = None;
+        Self { connection, folder }
+    }
+
+    /// Uses it for what opens files by path.
+    pub(super) fn confined<T: Send>(
+        &mut self,
+        work: impl FnOnce(&mut Connection) -> T + Send,
+    ) -> T {
+        let Self { connection, folder } = self;
+        // A connection may move to another thread, and may not be shared with one.
+        let work = move || work(connection.as_mut().expect("only closing takes it"));
+        match folder {
+            Some(folder) => confined(folder, work),
+            None => work(),
+        }
+    }
+
+    /// Closes it, as [`Connection::close`].
+    pub(super) fn close(mut self) -> rusqlite::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> rusqlite::Result<()> {
+        let Some(connection) = self.connection.take() else {
+            return Ok(());
+        };
+        let close = || connection.close().map_err(|(_, error)| error);
+        match &self.folder {
+            Some(folder) => confined(folder, close),
+            None => close(),
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        // A failed checkpoint leaves the log, which the next connection reads.
+        let _ = self.end();
+    }
+}
+
+impl Deref for OpenConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("only closing takes it")
+    }
+}
+
+impl DerefMut for OpenConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("only closing takes it")
+    }
+}
+
+/// Opens a database, and does the first thing with it, which is to read: SQLite opens the files
+/// beside a database with a WAL at the first read. [`confirm`] is to follow.
 ///
 /// # Errors
-/// [`CatalogError::NotAFile`] if one of its files is something else.
-pub(super) fn open(place: &Place, flags: OpenFlags) -> Result<Connection, CatalogError> {
+/// [`CatalogError::NotAFile`] if one of its files is something else; those of `first`.
+pub(super) fn open(
+    place: &Place,
+    flags: OpenFlags,
+    first: impl FnOnce(&Connection) -> Result<(), CatalogError> + Send,
+) -> Result<OpenConnection, CatalogError> {
     check_files(place, flags)?;
-    Connection::open_with_flags(place.real_path()?, with_defaults(flags))
-        .map_err(|error| CatalogError::sql("opening", place.path(), error))
+    let path = place.real_path()?;
+    let sql = |error| CatalogError::sql("opening", place.path(), error);
+    let folder = place.folder().try_clone();
+    let folder = folder.map_err(|error| CatalogError::io("opening", place.path(), error))?;
+    let connection = confined(&folder, || {
+        let connection = Connection::open_with_flags(path, with_defaults(flags)).map_err(sql)?;
+        first(&connection)?;
+        Ok::<_, CatalogError>(connection)
+    })?;
+    Ok(OpenConnection {
+        connection: Some(connection),
+        folder: Some(folder),
+    })
 }
 
 /// Opens a database as a file that no process changes. SQLite opens nothing beside it.
-pub(super) fn open_immutable(place: &Place) -> Result<Connection, CatalogError> {
+pub(super) fn open_immutable(place: &Place) -> Result<OpenConnection, CatalogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let uri = immutable_uri(&place.real_path()?);
-    Connection::open_with_flags(uri, with_defaults(flags))
-        .map_err(|error| CatalogError::sql("opening", place.path(), error))
+    let connection = Connection::open_with_flags(uri, with_defaults(flags))
+        .map_err(|error| CatalogError::sql("opening", place.path(), error))?;
+    Ok(OpenConnection::without_files(connection))
 }
 
 fn with_defaults(flags: OpenFlags) -> OpenFlags {
@@ -109,7 +200,118 @@ fn immutable_uri(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+    use std::sync::mpsc::channel;
+
     use super::*;
+    use crate::disk::can_confine;
+
+    const READ_WRITE: OpenFlags = OpenFlags::SQLITE_OPEN_READ_WRITE;
+
+    /// Folders `own` and `other`, each with a catalog that has a WAL.
+    fn two_catalogs() -> tempfile::TempDir {
+        let base = tempfile::tempdir().unwrap();
+        for name in ["own", "other"] {
+            fs::create_dir(base.path().join(name)).unwrap();
+            Connection::open(base.path().join(name).join("catalog"))
+                .unwrap()
+                .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (x)")
+                .unwrap();
+        }
+        base
+    }
+
+    /// Moves `own` away and puts a link to `other` in its place.
+    fn exchange(base: &Path) {
+        fs::rename(base.join("own"), base.join("moved")).unwrap();
+        symlink(base.join("other"), base.join("own")).unwrap();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn read(connection: &Connection) -> rusqlite::Result<i64> {
+        connection.query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+    }
+
+    fn read_first(connection: &Connection) -> Result<(), CatalogError> {
+        let path = Path::new("catalog");
+        let found = read(connection).map_err(|error| CatalogError::sql("reading", path, error));
+        found.map(|_| ())
+    }
+
+    #[test]
+    fn a_folder_that_is_exchanged_before_the_first_read_has_no_log_made_where_it_leads() {
+        let base = two_catalogs();
+        let place = Place::of(&base.path().join("own/catalog")).unwrap();
+        // A thread of its own: what the kernel confines could not exchange anything.
+        let (begin, begun) = channel();
+        let (end, ended) = channel();
+        let path = base.path().to_owned();
+        let other = std::thread::spawn(move || {
+            begun.recv().unwrap();
+            exchange(&path);
+            end.send(()).unwrap();
+        });
+        let opened = open(&place, READ_WRITE, move |connection| {
+            begin.send(()).unwrap();
+            ended.recv().unwrap();
+            read_first(connection)
+        });
+        other.join().unwrap();
+        if can_confine() {
+            assert!(opened.is_err());
+            assert_eq!(names(&base.path().join("other")), ["catalog"]);
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_exchanged_before_the_end_has_no_log_deleted_where_it_leads() {
+        let base = two_catalogs();
+        let place = Place::of(&base.path().join("own/catalog")).unwrap();
+        let opened = open(&place, READ_WRITE, read_first).unwrap();
+        // SQLite looks whether its database is still at its path: a second name passes for it.
+        fs::remove_file(base.path().join("other/catalog")).unwrap();
+        fs::hard_link(
+            base.path().join("own/catalog"),
+            base.path().join("other/catalog"),
+        )
+        .unwrap();
+        exchange(base.path());
+        fs::write(base.path().join("other/catalog-wal"), "of others").unwrap();
+        drop(opened);
+        if can_confine() {
+            assert_eq!(
+                names(&base.path().join("other")),
+                ["catalog", "catalog-wal"]
+            );
+        }
+        // What is left beside the own catalog is taken in by the next that opens it.
+        let moved = Connection::open(base.path().join("moved/catalog")).unwrap();
+        assert_eq!(read(&moved).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_log_goes_with_the_last_connection() {
+        let base = two_catalogs();
+        let place = Place::of(&base.path().join("own/catalog")).unwrap();
+        let write = |connection: &Connection| {
+            connection
+                .execute_batch("INSERT INTO t VALUES (1)")
+                .map_err(|error| CatalogError::sql("writing", place.path(), error))
+        };
+        let opened = open(&place, READ_WRITE, write).unwrap();
+        assert_eq!(names(&base.path().join("own")).len(), 3);
+        opened.close().unwrap();
+        assert_eq!(names(&base.path().join("own")), ["catalog"]);
+    }
 
     #[test]
     fn a_uri_keeps_no_character_that_means_something() {

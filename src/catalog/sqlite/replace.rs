@@ -23,10 +23,11 @@ use rustix::io::Errno;
 
 use super::connection::{self, create_file};
 use super::file::Catalog;
+use super::opening::{self, OpenConnection};
 use super::options::CatalogOptions;
 use super::place::Place;
 use super::queue::{OnWait, Turn, WriteQueue};
-use super::{backup, migrate, opening, schema};
+use super::{backup, migrate, schema};
 use crate::catalog::error::CatalogError;
 use crate::catalog::query::RowRead;
 use crate::disk::{Access, Folder, open_file};
@@ -136,10 +137,14 @@ pub fn has_log(path: &Path) -> bool {
 pub fn registry_of(path: &Path) -> Option<String> {
     let place = Place::of(path).ok()?;
     connection::check(&place).ok()?;
-    let connection = opening::open(&place, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
-    let id: String = connection
-        .query_row(connection::REGISTRY_ID, [], |row| row.get(0))
-        .ok()?;
+    let mut id = String::new();
+    let read = |connection: &Connection| {
+        id = connection
+            .query_row(connection::REGISTRY_ID, [], |row| row.get(0))
+            .map_err(|error| CatalogError::sql("reading", path, error))?;
+        Ok(())
+    };
+    opening::open(&place, OpenFlags::SQLITE_OPEN_READ_ONLY, read).ok()?;
     uuid::Uuid::parse_str(&id).ok().map(|_| id)
 }
 
@@ -207,19 +212,20 @@ impl Replacing {
         let staging = self.staging.path();
         backup::copy(backup, staging)?;
         let sql = |error| CatalogError::sql("rebuilding", staging, error);
-        let connection = self.open()?;
-        if wal {
-            connection
-                .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
-                .map_err(sql)?;
-        }
-        let transaction = connection.unchecked_transaction().map_err(sql)?;
-        if connection::is_behind(staging, &transaction)? {
-            migrate::migrate(&transaction)
-                .map_err(|error| CatalogError::migration(backup, migrate::NEWEST, error))?;
-        }
-        transaction.commit().map_err(sql)?;
-        connection.close().map_err(|(_, error)| sql(error))
+        let bring_up = |connection: &Connection| {
+            if wal {
+                connection
+                    .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
+                    .map_err(sql)?;
+            }
+            let transaction = connection.unchecked_transaction().map_err(sql)?;
+            if connection::is_behind(staging, &transaction)? {
+                migrate::migrate(&transaction)
+                    .map_err(|error| CatalogError::migration(backup, migrate::NEWEST, error))?;
+            }
+            transaction.commit().map_err(sql)
+        };
+        self.open(bring_up)?.close().map_err(sql)
     }
 
     /// Begins the new catalog empty.
@@ -237,9 +243,12 @@ impl Replacing {
         self.take_permissions()
     }
 
-    fn open(&self) -> Result<Connection, CatalogError> {
+    fn open(
+        &self,
+        first: impl FnOnce(&Connection) -> Result<(), CatalogError> + Send,
+    ) -> Result<OpenConnection, CatalogError> {
         connection::check(&self.staging)?;
-        opening::open(&self.staging, OpenFlags::SQLITE_OPEN_READ_WRITE)
+        opening::open(&self.staging, OpenFlags::SQLITE_OPEN_READ_WRITE, first)
     }
 
     /// Puts the new catalog, which no connection has open any more, in the place of the old one.
@@ -251,14 +260,15 @@ impl Replacing {
     pub fn install(self, now: Timestamp) -> Result<Option<PathBuf>, CatalogError> {
         let staging = self.staging.path();
         let sql = |error| CatalogError::sql("rebuilding", staging, error);
-        let connection = self.open()?;
-        if let Some(detail) = quick_check(staging, &connection)? {
-            let path = staging.to_owned();
-            return Err(CatalogError::Damaged { path, detail });
-        }
-        // Renamed without its log, the new catalog would lose what the log holds.
-        take_log_in(&connection).map_err(sql)?;
-        connection.close().map_err(|(_, error)| sql(error))?;
+        let finish = |connection: &Connection| {
+            if let Some(detail) = quick_check(staging, connection)? {
+                let path = staging.to_owned();
+                return Err(CatalogError::Damaged { path, detail });
+            }
+            // Renamed without its log, the new catalog would lose what the log holds.
+            take_log_in(connection).map_err(sql)
+        };
+        self.open(finish)?.close().map_err(sql)?;
         let folder = self.place.folder();
         let io = |error| CatalogError::io("rebuilding", self.place.path(), error);
         self.staging

@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::folder::AGAIN;
 use crate::catalog::error::CatalogError;
 use crate::catalog::sqlite::connection::{self, Access, REGISTRY_ID};
-use crate::catalog::sqlite::opening;
+use crate::catalog::sqlite::opening::{self, OpenConnection};
 use crate::catalog::sqlite::options::CatalogOptions;
 use crate::catalog::sqlite::place::Place;
 use crate::catalog::sqlite::sync::sync_folder;
@@ -58,7 +58,8 @@ pub struct Checked {
 /// [`CatalogError`] if it is missing, damaged, of another program or of a newer version.
 pub fn check(path: &Path) -> Result<Checked, CatalogError> {
     let place = Place::of(path)?;
-    examine(path, &open(&place)?)
+    let connection = open(&place)?;
+    examine(path, &connection)
 }
 
 /// Copies a backup to a path where nothing is yet, whole and synced. The copy is in
@@ -71,12 +72,13 @@ pub fn check(path: &Path) -> Result<Checked, CatalogError> {
 pub fn copy(from: &Path, to: &Path) -> Result<(), CatalogError> {
     let patience = CatalogOptions::default().lock_timeout;
     let place = Place::of(from)?;
-    copy_open(&open(&place)?, from, to, patience)?;
+    let connection = open(&place)?;
+    copy_open(&connection, from, to, patience)?;
     sync_folder(to.parent().unwrap_or(Path::new("/")))
 }
 
 /// Opens a backup for reading.
-fn open(place: &Place) -> Result<Connection, CatalogError> {
+fn open(place: &Place) -> Result<OpenConnection, CatalogError> {
     connection::check(place)?;
     let options = CatalogOptions {
         read_only: true,
@@ -221,12 +223,12 @@ fn copy_pages(
         },
     };
     let write = OpenFlags::SQLITE_OPEN_READ_WRITE;
-    let mut into = opening::open(place, write)?;
-    // A copy that fails is removed, and one that does not is synced as a whole.
-    into.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))
-        .map_err(error)?;
-    into.pragma_update(None, "synchronous", "OFF")
-        .map_err(error)?;
+    let mut into = opening::open(place, write, |into| {
+        // A copy that fails is removed, and one that does not is synced as a whole.
+        into.pragma_update_and_check(None, "journal_mode", "OFF", |_| Ok(()))
+            .and_then(|()| into.pragma_update(None, "synchronous", "OFF"))
+            .map_err(error)
+    })?;
     let start = Instant::now();
     let backup = rusqlite::backup::Backup::new(from, &mut into).map_err(error)?;
     // All pages in one step: in several, every change in between would restart the copy.
@@ -241,7 +243,7 @@ fn copy_pages(
         std::thread::sleep(AGAIN);
     }
     drop(backup);
-    into.close().map_err(|(_, source)| error(source))
+    into.close().map_err(error)
 }
 
 /// Whether two files hold the same; false if they cannot be read.
