@@ -200,7 +200,8 @@ impl Rebuilding<'_> {
                 return Err(error.into());
             }
             Err(error) if error.is_damage() => with_causes(&error),
-            // A sector that cannot be read, above all.
+            // Above all a sector that cannot be read. It may be a passing fault of the disk, so
+            // only `force` takes it for damage.
             Err(error) if self.options.force && error.is_unreadable() => with_causes(&error),
             Err(error) => return Err(error.into()),
             Ok(Some(cause)) => format!("the catalog {} is damaged: {cause}", self.path.display()),
@@ -223,14 +224,17 @@ impl Rebuilding<'_> {
         match &backup {
             Some(backup) => replacing.stage_copy(&backup.path, wal)?,
             None => {
+                // The id stays if anything still knows it: configuration and saved plans name it.
                 let new = || uuid::Uuid::new_v4().to_string();
                 let registry = self.registry.map(str::to_owned).or(known);
                 let now = self.clock.now();
                 replacing.stage_new(&registry.unwrap_or_else(new), now, wal)?;
             }
         }
+        // The backup is copied: others may make new ones and drop it.
         drop(held);
         let options = CatalogOptions {
+            // No process reads it before it is installed, and installing syncs the whole file.
             durability: Durability::Relaxed,
             network: self.network,
             ..CatalogOptions::default()
@@ -252,15 +256,19 @@ impl Rebuilding<'_> {
             missing: 0,
             scan: ScanReport::default(),
         };
+        // Before recovery, which takes removals that the catalog does not know for interrupted ones
+        // and puts their data back.
         let left_alone = self.settle_trash(&catalog, &mut report)?;
         let now = self.clock.now();
         let recovery = recover::recover(&catalog, self.base, now, Some("rebuild"))?;
         report.undone = recovery.undone;
         report.purged = recovery.purged;
+        // Recovery reports the folders that were just left alone once more.
         let is_new = |problem: &String| !left_alone.iter().any(|id| problem.contains(id.as_str()));
         report
             .problems
             .extend(recovery.problems.into_iter().filter(is_new));
+        // After recovery, because that may have put data back.
         self.compare(&catalog, &mut report)?;
         catalog.change(self.new_operation(), |change| {
             change.add_detail(Detail::CatalogRebuilt(CatalogRebuilt {
@@ -274,6 +282,7 @@ impl Rebuilding<'_> {
             }));
             Ok::<_, Error>(())
         })?;
+        // Its log has to be folded in before the file is renamed without it.
         drop(catalog);
         report.set_aside = replacing.install(self.clock.now())?;
         Ok(report)
@@ -298,7 +307,7 @@ impl Rebuilding<'_> {
                 }
                 // It may be from anywhere, so what is left of the old catalog has a say too.
                 let last = check(path, self.registry.or(known))?;
-                // Where its name does not say when it was made, it is as old as what it knows.
+                // If its name does not say when it was made, it is as old as its last change.
                 let listed = path.parent().map(backup::list).transpose()?;
                 let listed = listed.into_iter().flatten();
                 let mut named = listed.filter(|backup| backup.path == *path);
@@ -353,6 +362,7 @@ impl Rebuilding<'_> {
             return Ok(left_alone);
         };
         for id in folders {
+            // Kept ones are settled above; recovery settles the others.
             if catalog.removal(&id)?.is_some() {
                 continue;
             }
@@ -417,6 +427,7 @@ impl Rebuilding<'_> {
             }
             if !is_gone {
                 for row in change.of_item(id, item.item)? {
+                    // Something else may be recorded at its path since the removal.
                     if change.at(&row.location())?.is_none() {
                         change.reinstate(id, row.id, now)?;
                     }
@@ -427,6 +438,7 @@ impl Rebuilding<'_> {
         if change.left(id)? == 0 {
             change.set_state(id, RemovalState::Restored, Some(now))?;
         } else if folder.is_none() {
+            // What did not come back and is not in the trash was unlinked.
             change.set_state(id, RemovalState::Purged, Some(now))?;
         } else if is_purging {
             change.set_state(id, RemovalState::Purging, None)?;
@@ -537,6 +549,7 @@ impl Rebuilding<'_> {
             ..Filter::default()
         };
         let options = RefreshOptions {
+            // A backup may be old: rows that it has as present are looked at too.
             all: true,
             measure: self.options.scan.measure,
             sealed: false,
@@ -573,7 +586,7 @@ impl Rebuilding<'_> {
     }
 }
 
-/// Whether it is for the backup itself that it cannot be taken.
+/// Whether the error is about this backup, so that an older one may still be good.
 fn is_its_own(error: &CatalogError) -> bool {
     let is_another = matches!(
         error,

@@ -199,6 +199,7 @@ pub(crate) fn settle_pending(
 fn is_own(base: &Base, id: &RemovalId) -> bool {
     let is_own = || -> Result<bool, StorageError> {
         let folder = Trash::open(base)?.map_or(Ok(None), |trash| trash.folder(id))?;
+        // A folder that is gone meanwhile has no manifest to read.
         folder.map_or(Ok(true), |folder| folder.is_own())
     };
     is_own().unwrap_or(false)
@@ -265,7 +266,7 @@ pub(crate) fn change_settled<T>(
         Err(Stop::Unsettled) => {}
     }
     settle_pending(catalog, base, operation.at, None)?;
-    // What could not be settled is left alone: it is in nobody's way.
+    // What could not be settled stays as it is: it does not hinder this change.
     catalog.change(operation, change)
 }
 
@@ -293,6 +294,7 @@ fn has_unsettled(change: &Change<'_>, base: &Base) -> Result<bool, Stop> {
         return Ok(false);
     };
     let folders = trash.list()?.0;
+    // The usual case costs one listing and no query.
     if folders.is_empty() {
         return Ok(false);
     }
@@ -356,6 +358,8 @@ fn settle(
     let Some(trash) = Trash::open(base)? else {
         return Ok(Settled::Nothing);
     };
+    // A failed COMMIT of this process may still be in the log and become valid after a crash, when
+    // its data is back in place already.
     catalog.forget_failed_commits()?;
     let operation = NewOperation {
         reason,
@@ -370,7 +374,9 @@ fn settle(
             Some(open) if open.state == RemovalState::Kept => {
                 roll_back_restore(base, change, &folder, id, now)
             }
+            // The purge takes the rest.
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
+            // Restored or purged: its folder should be empty.
             Some(open) => match trash.remove_folder(id)? {
                 true => Ok(Settled::Nothing),
                 // Nothing syncs what a purge unlinks: a power cut brings some of it back.
@@ -406,6 +412,7 @@ pub(crate) fn refusal(base: &Base, folder: &TrashFolder) -> Result<Option<String
         return Ok(None);
     };
     for item in &items.items {
+        // Neither is moved, so neither needs a right to be.
         if remove::checked_location(&item.path).is_err() || !folder.has(item.item)? {
             continue;
         }
@@ -454,6 +461,7 @@ fn roll_back_removal(
     id: &RemovalId,
     now: Timestamp,
 ) -> Result<Settled, Error> {
+    // Killed before its first rename.
     if folder.is_empty()? {
         trash.remove_folder(id)?;
         return Ok(Settled::Undone);
@@ -510,6 +518,7 @@ fn roll_back_removal(
             Err(error) => return Err(error.into()),
         }
     }
+    // Where the data went first: a power cut in between leaves two names, never none.
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
     if let Some(error) = refused {
@@ -533,6 +542,7 @@ fn roll_back_removal(
     for item in occupied {
         change.add_item(id, item.item, &item.path)?;
         let place = remove::checked_location(&item.path)?;
+        // The rows never left the catalog; the removal gets copies, so that it says what it holds.
         let artifacts = match &place.array {
             None => change.in_container(&place.container)?,
             Some(_) => change.at(&place)?.into_iter().collect(),
@@ -574,6 +584,8 @@ fn roll_back_restore(
             continue;
         }
         if folder.has(item.item)? {
+            // On a file system without atomic renames the restore may have been killed between its
+            // link and its unlink: then the file has two names.
             if !has_row(change, &item.path)? {
                 let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
                 folder.take_second_name(base, item, &claim, &mut dirty)?;
@@ -603,11 +615,13 @@ fn roll_back_restore(
             Err(error) => return Err(error.into()),
         }
     }
+    // The other way round than above: here the data went into the trash.
     folder.sync()?;
     folder.sync_dirty(&dirty)?;
     if let Some(error) = refused {
         return Err(error.into());
     }
+    // A restore that was completed above may have taken the last item.
     if change.left(id)? == 0 {
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }

@@ -166,6 +166,8 @@ pub(crate) fn refresh(
         marks_missing: true,
     };
     let mut batch: Vec<Artifact> = Vec::new();
+    // A present row is looked at only on request. The others have an index of their own, which
+    // stays small in a catalog of any size.
     let selected = if options.all || options.measure || options.sealed {
         Selected::All
     } else {
@@ -231,6 +233,7 @@ pub(crate) fn refresh_artifacts(
     }
     let mut uncounted = Vec::new();
     for artifact in artifacts {
+        // Read again: the look above may have found that more of them are present.
         let row = catalog.by_id(artifact.id)?;
         uncounted.extend(row.filter(|row| {
             row.state == State::Present && row.size.is_none() && !row.key.kind().is_container()
@@ -294,6 +297,7 @@ fn look_at(
         }
         Ok::<_, Error>(())
     })?;
+    // A reserved row without data stays reserved: its writer may not have begun.
     notes
         .retain(|note| note.seen.is_some() || (how.marks_missing && note.state != State::Reserved));
     let operation = NewOperation::new(Action::Refresh, now);
@@ -302,6 +306,7 @@ fn look_at(
         contradicted,
     } = catalog.observe(operation, &notes)?;
     report.changed += changed;
+    // Outside the transaction above, so that no other process waits while this looks.
     let again = look_again(catalog, base, operation, &contradicted, how.measure)?;
     report.changed += again.changed;
     report.findings.extend(again.findings);
@@ -359,6 +364,7 @@ pub(crate) fn look_again(
             let Some(row) = rows.get(&id).filter(|row| row.sealed_at.is_some()) else {
                 continue;
             };
+            // Another process wrote the row meanwhile, perhaps with a new seal.
             if recorder.artifact(row.id)?.as_ref() != Some(row) {
                 continue;
             }
@@ -367,6 +373,8 @@ pub(crate) fn look_again(
                 None => contradiction(row, seen),
             };
             let is_changed = match finding.as_ref().map(|finding| finding.class) {
+                // Only metadata that was written again voids a seal. Other differences may be
+                // losses, and the seal is the evidence of what was there.
                 Some(NoticeClass::Rewritten) => recorder.observe_changed(row, Some(seen))?,
                 _ if seen.damage.is_some() => recorder.observe(row, Some(seen))?,
                 _ => recorder.observe_sealed(row, Some(seen))?,

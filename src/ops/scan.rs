@@ -253,7 +253,8 @@ fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
     Ok((key, location))
 }
 
-/// Adopts a batch, and adds the sealed rows that it contradicts. `next` is the number of the next operation if only this scan writes any.
+/// Adopts a batch, and adds the sealed rows that it contradicts. `next` is the number of the next
+/// operation if only this scan writes any.
 fn adopt(
     catalog: &Catalog,
     base: &Base,

@@ -88,6 +88,7 @@ pub(crate) fn seal(
     monitor.end();
     let mut notes = Vec::with_capacity(artifacts.len());
     for artifact in artifacts {
+        // One that could not be looked at has ended the call already.
         let Some(sight) = sights.get(&artifact.id.0) else {
             continue;
         };
@@ -199,6 +200,7 @@ impl Sealing<'_> {
 
     /// Reads the data of those that have a content hash, by number.
     fn read(&self) -> Result<HashMap<i64, Hashed>, Error> {
+        // A container has no data of its own; each array in it has a hash.
         let has_hash = |artifact: &&Artifact| !artifact.key.kind().is_container();
         let looks: Vec<_> = self
             .artifacts

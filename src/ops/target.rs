@@ -54,6 +54,7 @@ pub(crate) fn find(
     Ok(match target {
         Target::Key(key) => {
             let found = catalog.at(&layout::canonical_location(key))?;
+            // Several keys can have one path, and the row there may be of another.
             found.filter(|artifact| artifact.key == *key)
         }
         Target::Path(path) => catalog.at(&location(base, path)?)?,

@@ -31,7 +31,7 @@ pub struct EmptyReport {
 /// [`Error::Catalog`] if the catalog cannot be read.
 pub(crate) fn removals(catalog: &Catalog) -> Result<Vec<Removal>, Error> {
     let mut removals = catalog.open_removals()?;
-    // Ids have a resolution of a second.
+    // Not by id alone: its time has a resolution of a second.
     removals.sort_by(|a, b| (a.removed_at, &a.id).cmp(&(b.removed_at, &b.id)));
     Ok(removals)
 }
@@ -48,6 +48,7 @@ pub(crate) fn empty_trash(
     now: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<EmptyReport, Error> {
+    // First: data of a restore that was killed must be in the trash again, or back for good.
     recover::settle_pending(catalog, base, now, None)?;
     let mut report = EmptyReport::default();
     report.purge.is_done = true;

@@ -52,6 +52,7 @@ pub(crate) fn undo(
         reason: Some(&reason),
     };
     let mut entries = operation.detail.iter().flat_map(Detail::entries);
+    // The part that this version cannot read would stay done, without a word.
     if entries.any(|entry| matches!(entry, Detail::Other(_))) {
         return Err(of_another_version(&operation));
     }

@@ -49,6 +49,7 @@ impl GcOptions {
         RemoveOptions {
             reason: Some(self.reason.clone().unwrap_or_else(reason)),
             keep: self.keep,
+            // What changed since the plan stays, and must not hold up the rest.
             keep_going: true,
             force_pinned: false,
             ignore_best_links: plan.ignore_best_links,
@@ -110,6 +111,7 @@ fn check(catalog: &Catalog, plan: &PlanFile) -> Result<(), Error> {
             registry: plan.registry.clone(),
         });
     }
+    // What was restored is wanted again: a plan from before the restore would remove it once more.
     let restores = catalog.restores()?;
     if restores != plan.restores {
         return Err(Error::PlanOutdated {
@@ -130,6 +132,7 @@ fn still_complete<'a>(
     if plan.allow_incomplete || plan.items.is_empty() {
         return Ok(Cow::Borrowed(plan));
     }
+    // An iteration that the plan leaves complete may have been removed or damaged since.
     let mut gone: BTreeMap<&RunName, Vec<&Key>> = BTreeMap::new();
     for item in &plan.items {
         gone.entry(item.key.run()).or_default().push(&item.key);
@@ -148,6 +151,7 @@ fn still_complete<'a>(
     let mut left = plan.clone();
     left.items.retain(|item| {
         let run = item.key.run();
+        // Only these make an iteration complete; inputs and best arrays of it may go.
         let is_part = matches!(item.key.kind(), Kind::Prediction | Kind::Output);
         let iteration = last.get(run).copied().filter(|_| is_part);
         let stays = iteration.is_some() && item.key.iteration() == iteration;
@@ -203,6 +207,7 @@ pub(crate) fn apply(
             chosen.clone(),
             on.monitor,
         )?;
+        // Only the removal's own plan, which lists the containers, knows of unknown files in them.
         if leave_occupied(on.base, &removal, &mut chosen, &mut report.skipped) {
             removal = remove::plan(
                 on.catalog,

@@ -40,6 +40,7 @@ pub(super) fn batches(
                 let container = layout::canonical_location(&item.key).container;
                 containers.entry(container).or_default().push(chosen);
             }
+            // The catalog itself failed: every further artifact would fail too.
             Err(error) if error.ends_all() => return Err(error),
             Err(error) => skipped.push(Skipped::new(planned.path(), &error)),
         }
@@ -47,6 +48,7 @@ pub(super) fn batches(
     let mut batches = Vec::new();
     let mut batch = Vec::new();
     for (container, chosen) in containers {
+        // Checkpoints are files that go one by one; the folder that they are in stays.
         let is_files = chosen
             .first()
             .is_some_and(|chosen| chosen.artifact.key.kind() == Kind::Checkpoint);
@@ -98,6 +100,7 @@ fn without_container(
         .chain(&outer)
         .map(|chosen| chosen.artifact.id)
         .collect();
+    // Read only now, to name one that stays: for most containers the count is enough.
     let recorded = catalog.in_container(container)?;
     let stays = recorded.iter().find(|known| !goes.contains(&known.id));
     for outer in outer {
@@ -124,6 +127,7 @@ pub(super) fn leave_occupied(
         let Some(stranger) = stranger.filter(|_| chosen.artifact.key.kind().is_container()) else {
             return true;
         };
+        // The plan names the container itself if it could not list what is in it.
         if stranger == Path::new(&path) {
             let why = "this user may not read all that is in it";
             let error = StorageError::not_movable(&chosen.artifact.path(), why);

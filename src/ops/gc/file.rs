@@ -115,6 +115,8 @@ impl PlanItem {
             written_at: self.written_at,
             sealed_at: self.sealed_at,
             content_hash: self.content_hash,
+            // Not in the file: pins are read from the row when it is removed, and owners bind
+            // nothing.
             owner: None,
             pins: Vec::new(),
             base: base.path().clone(),
@@ -132,6 +134,8 @@ impl PlanFile {
         let value: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| invalid(format!("it cannot be read as JSON: {error}")))?;
         let field = |name: &str| value.get(name).cloned().unwrap_or_default();
+        // Format and version first: otherwise a file of another version fails with a message about
+        // some field.
         if field("format") != FORMAT {
             return Err(invalid("it is another kind of file".to_owned()));
         }
@@ -158,6 +162,7 @@ impl PlanFile {
     #[must_use]
     pub fn total(&self) -> Total {
         let mut total = Total::default();
+        // Missing data frees nothing, and what is in a container is counted by its own rows.
         let takes_space =
             |item: &&PlanItem| item.state == State::Present && !item.key.kind().is_container();
         for item in self.items.iter().filter(takes_space) {

@@ -59,6 +59,8 @@ impl Reader<'_> {
         let best = policy.keep.best.iter().flat_map(|best| &best.with);
         kinds.extend(best.filter(|with| named.kinds.iter().any(|(kind, _)| kind == *with)));
         let mut inventory = self.inventory(&of, policy, &kinds)?;
+        // Policy and request may both have patterns of runs, and a filter is one list of them, any
+        // of which matches: so their rows are intersected.
         if !self.request.of.is_all() {
             let asked: HashSet<ArtifactId> = self
                 .select(&Filter {
@@ -135,6 +137,7 @@ impl Reader<'_> {
 
     pub(super) fn run_inventory(&self) -> Result<RunInventory, Error> {
         let mut newest = BTreeMap::new();
+        // A run is as new as its newest artifact of any kind, selected or not.
         let every_kind = Filter {
             runs: self.request.of.runs.clone(),
             except: Except::default().runs(self.request.of.except.runs.clone()),
@@ -163,6 +166,7 @@ impl Reader<'_> {
                 }),
             }
         }
+        // Only this limit needs to know the disk.
         let min_free = match &self.request.rules {
             GcRules::Runs(policy) => policy.limit.min_free,
             _ => None,
@@ -200,6 +204,7 @@ impl Reader<'_> {
             except: Except::default().runs(selection.except.runs.clone()),
             ..Filter::default()
         };
+        // Scores have neither kind nor age: only runs and iterations of the selection narrow them.
         let metrics = [Pattern::from(metric.name())];
         let query = ScoreQuery {
             of,
@@ -218,6 +223,7 @@ impl Reader<'_> {
             }
             Ok::<_, Error>(())
         })?;
+        // What has no score is kept: with a mistyped metric everything would be, without a word.
         if scores.is_empty() {
             self.check_metric(metric)?;
         }
@@ -255,6 +261,7 @@ impl Reader<'_> {
     fn newest_checkpoints(&self, artifacts: &[Artifact]) -> Result<HashMap<RunName, i64>, Error> {
         let is_checkpoint = |artifact: &Artifact| artifact.key.kind() == Kind::Checkpoint;
         let mut newest: HashMap<RunName, i64> = HashMap::new();
+        // Spares most plans the query: they are not about checkpoints.
         if !artifacts.iter().any(is_checkpoint) {
             return Ok(newest);
         }
@@ -281,6 +288,7 @@ impl Reader<'_> {
         let mut links: HashMap<(RunName, i64), Vec<String>> = HashMap::new();
         if !self.request.ignore_best_links {
             for run in runs {
+                // A link that cannot be read ends the plan: what it binds is unknown then.
                 for link in store::best_links(self.base, run.as_str())? {
                     let names = links.entry((run.clone(), link.iteration)).or_default();
                     if !names.contains(&link.name) {

@@ -68,6 +68,7 @@ pub(crate) fn plan(
             plan
         }
     };
+    // Last, because it depends on what all rules together leave of a run.
     if !request.allows_incomplete() {
         reader.keep_complete(&mut plan)?;
     }
@@ -113,6 +114,8 @@ pub(crate) fn explain(
             if let Some(explanation) = &mut explanation
                 && !request.allows_incomplete()
             {
+                // Verdicts are by rule; whether the artifact goes depends on the rest of the plan
+                // too.
                 let mut plan = retention::plan(policy, &inventory, now)?;
                 reader.keep_complete(&mut plan)?;
                 explanation.decide_by(&plan);
@@ -140,6 +143,7 @@ pub(crate) fn explain(
             }
             Ok(explanation)
         }
+        // Rules for whole runs have no verdict on one artifact.
         GcRules::Runs(_) => Ok(None),
     }
 }
@@ -173,6 +177,8 @@ fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
         let count = going.get(&path).copied().unwrap_or_default();
         let reasons = match staying.remove(&path) {
             Some(reasons) => reasons,
+            // The container may also hold rows that the request did not select; one too many is
+            // enough.
             None if catalog.count_in_container(&path, count + 1)? > count => vec![Reason {
                 rule: "no-rule",
                 setting: None,

@@ -112,6 +112,8 @@ impl GcRequest {
     pub(super) fn check(&self) -> Result<(), PolicyError> {
         let is_policy = matches!(self.rules, GcRules::Policy(_));
         let is_for_runs = matches!(self.rules, GcRules::Runs(_));
+        // The rules have these fields too and would win: a filter that is ignored may remove too
+        // much.
         let ignored = [
             ("kind", !is_for_runs && !self.of.kinds.is_empty()),
             ("iteration", is_policy && !self.of.iterations.is_empty()),
@@ -148,6 +150,7 @@ pub(super) fn selection(of: &Filter, policy: &Policy) -> Filter {
         kinds: policy.select.kinds.clone(),
         iterations: policy.select.iterations.clone(),
         older_than: policy.select.older_than,
+        // In any state: a refresh must also look at rows that are not known to be present.
         states: Vec::new(),
         ..of.clone()
     }

@@ -16,8 +16,8 @@
 //! Notes are input. A line can record keys, which have valid names, and say of data that it is
 //! whole, not whole, or what it scored; the file's owner is who did it, whatever the line says,
 //! and a word about data of another user is refused. If others than the owner may write the file,
-//! its owner is no proof: the user is `unknown`, and no word about data is taken. The number of files and bytes that one open
-//! looks at is bounded, and so is the time; the next one goes on.
+//! its owner is no proof: the user is `unknown`, and no word about data is taken. The number of
+//! files and bytes that one open looks at is bounded, and so is the time; the next one goes on.
 //!
 //! Locks: the turn to write, for each file; the wait for it is short, because the answer of a
 //! command that only reads must not wait for a writer that hangs. Then the notes stay.
@@ -128,6 +128,7 @@ impl Fold<'_> {
         if listing.files.is_empty() {
             return Ok(());
         }
+        // At each fold, so that names of files that are gone do not pile up in the catalog.
         self.forget_gone(&inbox)?;
         let deadline = Instant::now() + FOLD_AT_OPEN;
         for name in &listing.files {
@@ -137,6 +138,7 @@ impl Fold<'_> {
             match self.fold_file(&inbox, name, report) {
                 Ok(()) => {}
                 Err(error) if error.ends_all() => return Err(error),
+                // One file that cannot be folded does not hold up the others.
                 Err(error) => {
                     let path = inbox.path().join(name);
                     report
@@ -214,6 +216,7 @@ impl Fold<'_> {
             }
             report.refuse(&inbox.path().join(name), &refused);
         }
+        // The last line is still being written: its process needs the file.
         if after.bytes < file.end {
             return Ok(());
         }
@@ -241,6 +244,8 @@ impl Fold<'_> {
                 seen: None,
             })
             .collect();
+        // Before the transaction: looking at data may take long, and others wait for the turn to
+        // write.
         let looks: Vec<Look> = notes
             .iter()
             .enumerate()
@@ -292,6 +297,7 @@ impl Fold<'_> {
         if read
             .seen
             .and_then(|seen| seen.owner)
+            // Root may write any data, so its word is taken about all of it.
             .is_some_and(|owner| file.owner != Some(0) && file.owner != Some(owner))
         {
             return Ok(Err("it is about data of another user".to_owned()));
@@ -313,6 +319,8 @@ impl Fold<'_> {
         };
         match entered {
             Ok(entered) => Ok(entered),
+            // The only error that is about the note; any other is the catalog's and rolls the file
+            // back.
             Err(error @ CatalogError::PathTaken { .. }) => Ok(Err(error.to_string())),
             Err(error) => Err(error.into()),
         }
@@ -361,6 +369,7 @@ fn enter_seal(
         ));
     };
     let artifact = recorder.record(&note.key)?.artifact;
+    // A seal from after the note is the newer word.
     if artifact.sealed_at.is_none_or(|sealed| sealed <= at) {
         let seal = Seal {
             at,
@@ -393,6 +402,7 @@ pub(super) fn lines_of(content: &[u8], from: u64) -> (Vec<Line<'_>>, &[u8]) {
     let mut start = 0;
     let mut lines = Vec::new();
     for (text, number) in parts.into_iter().zip(1..) {
+        // A fold always ends at the end of a line, so `from` is the start of one.
         if start >= from {
             lines.push(Line { number, text });
         }

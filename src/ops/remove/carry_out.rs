@@ -24,6 +24,7 @@ pub(crate) fn protected(
     options: &RemoveOptions,
 ) -> Result<Vec<Skipped>, Error> {
     let options = RemoveOptions {
+        // The rows are compared with themselves, and the disk is compared when it is carried out.
         unchanged: false,
         ..options.clone()
     };
@@ -69,6 +70,7 @@ pub(crate) fn back_up_first(on: &Removing<'_>) -> Result<Option<BackupFailure>, 
     match on.catalog.back_up_daily(on.now, on.monitor) {
         Ok(_) => Ok(None),
         Err(
+            // With the first nothing may be removed; with the others the removal would fail too.
             error @ (CatalogError::Damaged { .. }
             | CatalogError::ReadOnly { .. }
             | CatalogError::AtKeeper { .. }
@@ -92,6 +94,7 @@ pub(crate) fn remove_backed_up(
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
     on.require_folder()?;
+    // A handle that stays open for days opens nothing that would purge what is due.
     recover::purge_expired(on.catalog, on.base, on.now)?;
     let mut result = transaction::remove(on, plan, options);
     let is_full =
@@ -99,6 +102,7 @@ pub(crate) fn remove_backed_up(
     if result.as_ref().is_err_and(is_full) && on.catalog.give_up_reserve() {
         result = transaction::remove(on, plan, options);
     }
+    // Also after a removal that failed: the purge of another one may have freed space.
     on.catalog.keep_reserve();
     result
 }

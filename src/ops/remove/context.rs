@@ -29,6 +29,7 @@ impl Removing<'_> {
         let (state, purge_after) = match keep.resolve(self.keep) {
             TrashKeep::UntilEmptied => (RemovalState::Kept, None),
             TrashKeep::For(time) => (RemovalState::Kept, Some(self.now.plus(time))),
+            // `resolve` never gives the second.
             TrashKeep::No | TrashKeep::Configured => (RemovalState::Purging, None),
         };
         OpenRemoval { state, purge_after }

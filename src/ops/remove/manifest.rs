@@ -154,6 +154,7 @@ impl Taken {
                 let Some(at) = paths.get(&item) else {
                     return Some(format!("{path} is in item {item}, which does not exist"));
                 };
+                // A restore would give the row data that is not its own.
                 if !Path::new(&path).starts_with(at) {
                     return Some(format!("{path} does not lie in {at}"));
                 }
@@ -162,6 +163,7 @@ impl Taken {
             if counts
                 .into_iter()
                 .flatten()
+                // SQLite has no larger integers.
                 .any(|count| i64::try_from(count).is_err())
             {
                 return Some(format!("the size of {path} is not valid"));

@@ -45,8 +45,9 @@
 //!
 //! # Containers
 //! A container that was selected goes by one rename if everything in it belongs to the removal or is
-//! zarr's own group metadata; so does one that a policy empties. Others stay. This is checked twice: once to plan, and once when the container is in the trash,
-//! where no process can add to it by its path. If the second check differs, everything is put back.
+//! zarr's own group metadata; so does one that a policy empties. Others stay. This is checked twice:
+//! once to plan, and once when the container is in the trash, where no process can add to it by its
+//! path. If the second check differs, everything is put back.
 //! A container that was named itself also takes files that the registry does not know.
 //!
 //! # Checkpoints

@@ -152,6 +152,7 @@ pub(crate) fn plan(
         let place = layout::canonical_location(&chosen.artifact.key);
         let group = containers.entry(place.container).or_default();
         let array = place.array.unwrap_or_default();
+        // A selection can have the container that a path names too; naming it counts.
         let whole_container = chosen.whole_container
             || group
                 .get(&array)
@@ -210,6 +211,7 @@ fn plan_container(
     let artifacts: Vec<Artifact> = group.into_values().map(|chosen| chosen.artifact).collect();
     let is_selected = |artifact: &Artifact| artifact.key.kind().is_container();
     let may_go = takes == Containers::Emptied || artifacts.iter().any(is_selected);
+    // A listing walks the container: spared if a row in it stays anyway.
     let listed = match is_all {
         true => list_readable(base, path, monitor)?,
         false => None,
@@ -287,6 +289,7 @@ fn fold(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
     for item in items {
         match kept.last_mut() {
             Some(outer) if Path::new(&item.path).starts_with(&outer.path) => {
+                // A container that was named has all rows in it already.
                 let known: HashSet<i64> = outer.artifacts.iter().map(|known| known.id.0).collect();
                 let new = item.artifacts.into_iter();
                 let new = new.filter(|artifact| !known.contains(&artifact.id.0));
@@ -306,6 +309,7 @@ fn missing(
     artifacts: &[Artifact],
 ) -> Vec<ArtifactId> {
     let arrays: HashSet<&Path> = contents.arrays.iter().map(PathBuf::as_path).collect();
+    // Folders with files in them count as data even if their array metadata is gone.
     let others = contents.others.iter().flat_map(|other| other.ancestors());
     let others: HashSet<&Path> = others.collect();
     let is_missing = |artifact: &Artifact| {

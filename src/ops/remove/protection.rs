@@ -48,11 +48,13 @@ impl<'a> Protection<'a> {
         change: &Change<'_>,
         planned: &PlannedItem,
     ) -> Result<(), Error> {
+        // A container that was not named goes only if it holds nothing unknown.
         if !planned.by_name || self.options.force_pinned {
             return Ok(());
         }
         let container = layout::parse(&planned.path)?;
         let has_links = !self.options.ignore_best_links && !self.links(&container)?.is_empty();
+        // Nothing could bind what is in it: spares the walk.
         if !has_links && !change.has_pins()? {
             return Ok(());
         }
@@ -68,6 +70,7 @@ impl<'a> Protection<'a> {
 
     fn check_pins(&mut self, key: &Key, pins: &[String]) -> Result<(), Error> {
         if key.iteration().is_some() && !self.is_off() {
+            // Fills the cache that the check reads.
             self.links(key)?;
         }
         self.check_protected(key, pins, || {
@@ -128,6 +131,7 @@ fn key_of(container: &Key, unknown: &Path) -> Key {
         Kind::ValidationContainer | Kind::SnapshotContainer
     );
     match head.map(name::parse_iteration) {
+        // Any kind with an iteration would do: pins of an iteration bind every kind.
         Some(Ok(iteration)) if is_by_iteration => Key::Checkpoint {
             run: container.run().clone(),
             iteration,
@@ -157,11 +161,13 @@ fn unchanged(base: &Base, planned: &Artifact, now: &Artifact) -> Result<(), Erro
         return changed("seen in another state");
     }
     let path = now.location().path();
+    // Damaged metadata gives no time to compare.
     if planned.state == State::Damaged {
         return Ok(());
     }
     match store::written_at(base, Path::new(&path), now.key.kind())? {
         Some(written_at) if Some(written_at) != planned.written_at => changed("rewritten"),
+        // Data that is gone is no reason to keep the row: the report calls it missing.
         _ => Ok(()),
     }
 }

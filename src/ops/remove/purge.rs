@@ -35,8 +35,8 @@ pub(crate) fn drop_empty(base: &Base, items: &[TrashItem], monitor: &dyn Monitor
 /// `was_kept`: if not even one file could be unlinked, it is kept as before.
 ///
 /// # Errors
-/// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked is in
-/// the report.
+/// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked
+/// is in the report.
 pub(crate) fn purge(
     catalog: &Catalog,
     base: &Base,
@@ -72,12 +72,14 @@ pub(crate) fn purge(
             });
         };
         let total = removal.total;
+        // A bar needs the whole count, or none.
         let counted = (total.uncounted == 0 && total.files > 0).then_some(total);
         let options = PurgeOptions {
             deadline,
             mean_bytes: counted.map_or(0, |total| total.bytes.0 / total.files),
         };
         let manifest = folder.manifest()?;
+        // Before the first unlink: recovery never puts back a folder whose purge has begun.
         folder.begin_purge()?;
         monitor.begin(Phase::Purge, counted.map(|total| total.files));
         report = store::purge(&folder, manifest.as_ref(), options, monitor)?;
@@ -85,11 +87,13 @@ pub(crate) fn purge(
         if report.is_done {
             report.is_done = trash.remove_folder(id)?;
         } else if was_kept && report.failed > 0 && report.files + report.folders == 0 {
+            // Nothing is lost yet, so it can still be restored.
             folder.take_back_purge()?;
             set_state(RemovalState::Kept, None)?;
         }
         drop(lock);
     }
+    // Also if there is no folder: an earlier purge was killed before it could mark the removal.
     if report.is_done {
         set_state(RemovalState::Purged, Some(now))?;
     }
@@ -120,6 +124,7 @@ pub(crate) fn purge_if(
         && let Some(trash) = Trash::open(base)?
         && let Some(folder) = trash.folder(id)?
     {
+        // Before the state changes: what this user may not unlink stays restorable.
         let checked = folder.manifest();
         let checked = checked.and_then(|manifest| store::check_purge(&folder, manifest.as_ref()));
         if let Err(error) = checked {

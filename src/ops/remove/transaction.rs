@@ -112,6 +112,7 @@ fn remove_once(
             report.artifacts.push(artifact.clone());
         }
     }
+    // After the commit: until then these folders may be needed to put the data back.
     if !options.keep_parents {
         drop_empty(on.base, &done.taken, on.monitor);
     }
@@ -216,6 +217,7 @@ fn check_one(
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
         match change.artifact(artifact.id)? {
+            // The row may have been removed, or a rebuild may have given its number to another key.
             Some(now) if now.key == artifact.key => guards.protection.check(artifact, &now)?,
             _ => {
                 let path = artifact.path();
@@ -313,12 +315,14 @@ fn take(
     };
     let open = match has_data {
         true => on.state_of(options.keep),
+        // Nothing lies in the trash, so nothing is left to purge.
         false => OpenRemoval {
             state: RemovalState::Purged,
             purge_after: None,
         },
     };
     change.begin_removal(id, on.now, change.actor(), reason, &open)?;
+    // Rows before data: one that cannot be deleted fails the removal with all data in place.
     for checked in checked {
         on.require_not_cancelled()?;
         if let Some(item) = &checked.item {
@@ -345,6 +349,7 @@ fn take(
             Err(error) => return Err(error.into()),
         }
         if checked.planned.is_container && !checked.planned.by_name {
+            // In the trash no process can add to it by its path, so this answer is final.
             let contents = store::list_trashed_container(folder, item.item, on.monitor)?;
             if !unknown(&item.path, &contents, &checked.planned.artifacts).is_empty() {
                 let path = on.base.path().join(&item.path);

@@ -38,7 +38,7 @@ pub struct VerifyOptions {
     pub quick: bool,
     /// Let SQLite compare rows with indices too, which reads the whole file more than once.
     pub indices: bool,
-    /// Threads; none for as many as fit the machine.
+    /// Number of threads; `None` means a default for the machine.
     pub threads: Option<usize>,
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn verify(
         .and_then(|()| verify.check_tree())
         .and_then(|()| verify.sum_up());
     match looked {
-        // A folder that cannot be read was reported already, or is reported now.
+        // The check of the file may have reported the damage already.
         Err(error) if error.code() == "catalog-damaged" => {
             verify.report.is_complete = false;
             if is_sound {
@@ -146,8 +146,9 @@ pub(crate) fn verify(
     Ok(report)
 }
 
-/// Leaves out what is said twice, and sorts.
+/// Drops what is reported twice, and sorts.
 fn tidy(report: &mut VerifyReport) {
+    // A folder that cannot be read covers everything below it.
     let unreadable: BTreeSet<String> = report
         .findings
         .iter()
@@ -214,6 +215,7 @@ impl Verify<'_> {
         for detail in check.damage.into_iter().chain(check.dangling) {
             self.catalog_damaged(detail);
         }
+        // In a damaged file the chain breaks too, and the damage is the finding.
         if is_sound && !self.options.quick {
             let chain = self.catalog.check_chain(None)?;
             self.report.operations = Some(chain.operations);
@@ -327,6 +329,7 @@ impl Verify<'_> {
             }
             Ok::<_, Error>(())
         })?;
+        // Back to the phase that reading has interrupted.
         monitor.begin(Phase::Verify, None);
         noticed.into_iter().for_each(|finding| self.notice(finding));
         Ok(contents)

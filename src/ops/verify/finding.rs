@@ -13,7 +13,7 @@ use crate::store::Notice;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum VerifyClass {
-    /// SQLite finds the catalog's file damaged, or rows that name others that are not there.
+    /// SQLite finds the catalog's file damaged, or rows that refer to rows that do not exist.
     CatalogDamaged,
     /// The chain of hashes over the history does not fit.
     HistoryBroken,
@@ -24,8 +24,8 @@ pub enum VerifyClass {
     TwoRowsOnePath,
     /// A folder or file that cannot be read: nothing below it is judged.
     Unreadable,
-    /// All arrays of a run or container are gone and stand, with the same times, in another place
-    /// that has no rows.
+    /// All arrays of a run or container are gone and are, with the same times, at another path that
+    /// has no rows.
     Moved,
     /// Arrays without rows below a run folder that are, by path and metadata, those of one run.
     Copied,
@@ -181,7 +181,7 @@ pub enum Repair {
     MarkMissing,
     /// Marks the row present.
     MarkPresent,
-    /// Note that the metadata of the data cannot be read.
+    /// Marks the row damaged: its metadata cannot be read.
     MarkDamaged,
     /// Writes size and time into the row again, and removes its seal.
     NoteAnew,
@@ -279,11 +279,11 @@ pub struct VerifyReport {
     pub checkpoints: u64,
     /// Operations of the history that fit their chain; `None` if the chain was not checked.
     pub operations: Option<u64>,
-    /// Whether everything could be read. Where not, what was not read was not judged.
+    /// Whether everything could be read. What was not read was not judged.
     pub is_complete: bool,
     /// Findings, by class and path.
     pub findings: Vec<VerifyFinding>,
-    /// What the walk noticed that is no matter of the catalog, by path: metadata that makes no
+    /// What the walk noticed that does not concern the catalog, by path: metadata that makes no
     /// sense, arrays that no row can have, symbolic links.
     pub notices: Vec<Notice>,
 }

@@ -3,15 +3,15 @@
 //! Entry: [`Registry::verify`](crate::Registry::verify), which changes nothing, and
 //! [`Registry::repair`](crate::Registry::repair), which mends findings in the catalog and never
 //! touches data. Rows are compared with the disk batch by batch, then the disk is walked for data
-//! that no row has. What is kept in memory is findings.
+//! that no row has. Only findings are kept in memory.
 //!
 //! # What is certain
-//! Others work on while this looks. So whatever looks wrong is looked at again: what lies in a
-//! removal or restore that is not over is left out, the row is read again, the disk is asked again;
-//! only what is still wrong then is a finding. What was recorded since the listing began is found
+//! Other processes go on working. So whatever looks wrong is looked at again: data in a removal or
+//! restore that is not over is left out, and row and disk are read again; only what is still wrong
+//! then is a finding. What was recorded since the listing began is found
 //! by its path before it is called unrecorded.
 //!
-//! What cannot be read is a finding, and nothing below it is judged. Where SQLite finds the file
+//! What cannot be read is a finding, and nothing below it is judged. If SQLite finds the file
 //! damaged, nothing is repaired.
 //!
 //! Locks: none while looking. A repair takes a write transaction for each batch, in which it reads

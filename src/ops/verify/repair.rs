@@ -33,9 +33,9 @@ const REASON: &str = "verify --repair";
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct RepairReport {
-    /// Findings that are none any more.
+    /// Findings that were fixed.
     pub repaired: Vec<VerifyFinding>,
-    /// Findings that are left, without a repair: they take a person.
+    /// Findings that are left, without a repair: they need manual action.
     pub left: Vec<VerifyFinding>,
 }
 
@@ -68,6 +68,7 @@ pub(crate) fn repair(
     let mut mended = BTreeSet::new();
     let settle = with(&|repair| repair == Repair::Settle);
     if !settle.is_empty() {
+        // Settles all that is pending, whichever findings were asked for.
         recover::recover(catalog, base, now, Some(REASON))?;
         let pending = recover::pending(catalog, base, now)?;
         let trash = Trash::open(base)?;
@@ -101,6 +102,7 @@ pub(crate) fn repair(
         let is_mended = match found.repair {
             None => false,
             Some(Repair::WithParts) => {
+                // A summary is fixed once the findings below its path are.
                 let parts = findings.iter().filter(|part| {
                     part.class != found.class && Path::new(&part.path).starts_with(&found.path)
                 });
@@ -173,6 +175,7 @@ impl Mending<'_> {
 
     /// Whether what was seen is still so.
     fn still(&self, path: &str, kind: Kind, seen: Option<Observation>) -> bool {
+        // A container's time changes with whatever is in it.
         if kind.is_container() {
             return self.base.is_absent(path) == seen.is_none();
         }
@@ -206,11 +209,13 @@ impl Mending<'_> {
                 }
                 // The row was removed since, or changed again: the finding no longer holds.
                 Ok(_) => mended.push(place(found)),
+                // A row that cannot be read takes a rebuild; its finding stays.
                 Err(CatalogError::Row { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         let mut seen_by_id = HashMap::new();
+        // Only what has to be counted is walked.
         for measure in [false, true] {
             let rows = rows.values().filter(|wrong| wrong.measured == measure);
             let looks: Vec<Look> = rows.map(|wrong| refresh::look(&wrong.row)).collect();
@@ -307,6 +312,7 @@ impl Mending<'_> {
                     if !self.still(&path, key.kind(), seen) {
                         continue;
                     }
+                    // Gone meanwhile: there is nothing to adopt, and the finding no longer holds.
                     if let Some(seen) = seen {
                         let found = ScannedArtifact {
                             key: key.clone(),

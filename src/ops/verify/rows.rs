@@ -30,7 +30,7 @@ impl Verify<'_> {
             match row {
                 RowRead::Damaged { id, path, detail } => self.damaged_row(id, &path, detail)?,
                 RowRead::Whole(artifact) => {
-                    // Rows of one key follow upon each other.
+                    // Rows of one key follow each other.
                     if let Some((key, other)) = &last
                         && *key == artifact.key
                     {
@@ -60,6 +60,7 @@ impl Verify<'_> {
     }
 
     fn damaged_row(&mut self, id: ArtifactId, path: &str, detail: String) -> Result<(), Error> {
+        // It may be the path of another row, spelled with `//` or `/./`.
         let other = match layout::split(&plain(path)) {
             Ok(place) => self.catalog.at(&place),
             Err(_) => Ok(None),
@@ -123,6 +124,7 @@ impl Verify<'_> {
     fn judge_all<'b>(&mut self, rows: &'b [Artifact], again: bool) -> Result<Judged<'b>, Error> {
         let mut findings = Vec::new();
         let mut to_read: Vec<&Artifact> = Vec::new();
+        // Only what has to be counted is walked.
         for measure in [false, true] {
             let rows: Vec<&Artifact> = rows
                 .iter()
@@ -158,7 +160,7 @@ impl Verify<'_> {
         for artifact in to_read {
             let content = match contents.get(&artifact.id.0) {
                 Some(Err(path)) if again => {
-                    // A writer is at work: nothing can be said, and that is not left unsaid.
+                    // A writer is at work: that nothing can be said about the data is a finding.
                     if !self.base.is_absent(&artifact.location().path()) {
                         self.find(VerifyFinding {
                             class: VerifyClass::Unreadable,
@@ -299,6 +301,7 @@ fn changed(artifact: &Artifact, sight: Observation) -> Option<(VerifyClass, Stri
         Some(time) => format!("sealed at {time}: "),
         None => String::new(),
     };
+    // Time before size: data that was rewritten may well have another size.
     if let Some(noted) = artifact.written_at
         && noted != sight.written_at
     {

@@ -45,6 +45,7 @@ impl Verify<'_> {
             }
         }
         let mut moved = pairs(self.lost.whole(&self.lost.runs), &found_runs);
+        // A container of a run that moved has moved with it, and is not reported again.
         let is_in_moved = |folder: &str, side: fn(&(String, String)) -> &String| {
             let mut above = Path::new(folder).ancestors();
             above.any(|above| moved.iter().any(|pair| Path::new(side(pair)) == above))
@@ -61,10 +62,11 @@ impl Verify<'_> {
                 class: VerifyClass::Moved,
                 path: old.clone(),
                 artifact: None,
-                detail: format!("its {count} array{s}, all gone, stand in {new}"),
+                detail: format!("its {count} array{s}, all gone, are in {new}"),
                 repair: Some(Repair::WithParts),
             });
         }
+        // What was moved there is not also a copy.
         let targets: HashSet<&String> = moved.iter().map(|(_, new)| new).collect();
         for (run, arrays) in found_runs.iter().filter(|(run, _)| !targets.contains(run)) {
             let paths: BTreeSet<&str> = arrays.iter().map(|(path, _)| path.as_str()).collect();
@@ -97,6 +99,7 @@ impl Verify<'_> {
         })?;
         let mut sources = Vec::new();
         for run in runs.into_iter().filter(|run| run != copy) {
+            // One lookup of the first array spares a listing of most runs.
             let Ok(key) = layout::parse(&format!("{run}/{first}")) else {
                 continue;
             };
@@ -109,6 +112,7 @@ impl Verify<'_> {
                 sources.push(run);
             }
         }
+        // Of two possible sources neither is certain.
         Ok(match sources.len() {
             1 => sources.pop(),
             _ => None,
@@ -158,7 +162,7 @@ fn pairs<'a>(
             pairs.push((old.clone(), new.clone()));
         }
     }
-    // Two that may both have gone there went nowhere for certain.
+    // If two folders may have moved to one place, neither is certain.
     let mut places: HashMap<String, usize> = HashMap::new();
     for (_, new) in &pairs {
         *places.entry(new.clone()).or_default() += 1;

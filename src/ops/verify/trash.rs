@@ -19,7 +19,7 @@ impl Verify<'_> {
             self.in_trash(
                 VerifyClass::TrashLeftover,
                 name,
-                "its name is no removal's".to_owned(),
+                "its name is not that of a removal".to_owned(),
                 None,
             );
         }
@@ -108,6 +108,7 @@ impl Verify<'_> {
                 "a restore in flight, or one that was interrupted",
                 Some(Repair::Settle),
             ),
+            // Reported with the states of the catalog.
             Some(RemovalState::Purging) => return Ok(()),
             Some(RemovalState::Restored) if has_items => (
                 VerifyClass::TrashLeftover,
@@ -121,10 +122,11 @@ impl Verify<'_> {
             ),
             Some(RemovalState::Restored | RemovalState::Purged) => (
                 VerifyClass::TrashUnsettled,
-                "the folder of a removal that is over, or just ends",
+                "the folder of a removal that is over, or ends just now",
                 Some(Repair::Settle),
             ),
         };
+        // Asked last: it may have ended while the rest was read.
         if !is_gone(trash, id)? {
             self.in_trash(class, id.as_str(), detail.to_owned(), repair);
         }

@@ -35,9 +35,11 @@ impl Verify<'_> {
         monitor.begin(Phase::Scan, None);
         store::walk_from(base, &starts(self.filter), options, monitor, |event| {
             match event {
+                // Such metadata may be that of a group, which has no row.
                 Event::Found(_, seen) if seen.damage == Some(Damage::OfArrayOrGroup) => {}
                 Event::Found(path, _) => match scan::read(&path) {
                     Ok(key) if kinds.wants(key.kind()) && !excepted.contains(&key.kind()) => {
+                        // Patterns are matched by the catalog; one query a run is enough.
                         let is_selected = match selected.get(key.run()) {
                             Some(&is_selected) => is_selected,
                             None => {
@@ -90,7 +92,7 @@ impl Verify<'_> {
         if suspects.is_empty() {
             return Ok(());
         }
-        // In this order, as for rows.
+        // In this order, for the reason that comparing rows gives.
         let in_flight = InFlight::read(self.catalog, self.base, self.now)?;
         let mut again = Vec::new();
         for key in suspects {
@@ -138,7 +140,7 @@ fn starts(filter: &Filter) -> Vec<PathBuf> {
     if filter.runs.is_empty() || filter.runs.iter().any(|pattern| pattern.is_glob()) {
         return vec![PathBuf::new()];
     }
-    // What is no name of a run is the name of none.
+    // A text that breaks the rules of names is the name of no run.
     let names = filter.runs.iter();
     let names = names.filter_map(|pattern| pattern.as_str().parse::<RunName>().ok());
     names.map(|name| name.as_str().into()).collect()
