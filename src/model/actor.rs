@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 pub struct Actor {
     /// User name; the uid as text if the user has no name.
     pub user: String,
-    /// Host name.
+    /// Name of its host.
     pub host: String,
-    /// Process id.
+    /// Its process id.
     pub pid: u32,
 }
 

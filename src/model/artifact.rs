@@ -37,7 +37,7 @@ pub enum State {
     Present,
     /// Data was seen before and is gone.
     Missing,
-    /// Data is there whose metadata cannot be read, so that no program reads it as an array. It does
+    /// Data is there, and its metadata cannot be read, so no program reads it as an array. It does
     /// not count as present.
     Damaged,
 }
@@ -66,7 +66,10 @@ impl fmt::Display for State {
 
 /// The text does not name a state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no state \"{}\"; states are reserved, present, missing, damaged", .0.escape_debug())]
+#[error(
+    "there is no state \"{}\"; states are reserved, present, missing, damaged",
+    .0.escape_debug()
+)]
 pub struct ParseStateError(pub String);
 
 impl FromStr for State {
@@ -80,7 +83,7 @@ impl FromStr for State {
     }
 }
 
-/// Where the key of a row comes from.
+/// How a row came by its key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
@@ -203,11 +206,13 @@ fn below(parent: &Path, path: &str) -> PathBuf {
 
 impl Serialize for Artifact {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Located once for all three paths of the row.
         let Location { container, array } = self.location();
         let container = below(&self.base, &container);
         let path = array
             .as_ref()
             .map_or_else(|| container.clone(), |array| below(&container, array));
+        // Names and order are the public format that the doc of the type promises.
         let mut out = serializer.serialize_struct("Artifact", 17)?;
         out.serialize_field("id", &self.id)?;
         out.serialize_field("run", self.key.run())?;

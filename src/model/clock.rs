@@ -33,6 +33,7 @@ impl Timestamp {
     /// The time to the second as `20231114T221320Z`, for file names.
     #[must_use]
     pub fn compact(self) -> String {
+        // Beyond chrono's range the name falls back to 1970: it must only be a valid file name.
         let time = DateTime::<Utc>::from_timestamp_millis(self.0).unwrap_or_default();
         time.format("%Y%m%dT%H%M%SZ").to_string()
     }
@@ -49,10 +50,12 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(time) = DateTime::<Utc>::from_timestamp_millis(self.0) else {
+            // Rows and files can hold any 64-bit number; chrono has dates for about 262,000 years.
             return write!(f, "{} ms", self.0);
         };
         match text_of(&time) {
             Some(text) => f.pad(str::from_utf8(&text).unwrap_or_default()),
+            // Other years have a sign or more than four digits.
             None => f.pad(&time.to_rfc3339_opts(SecondsFormat::Millis, true)),
         }
     }
@@ -95,6 +98,7 @@ impl FromStr for Timestamp {
         if let Ok(time) = DateTime::parse_from_rfc3339(text) {
             return Ok(Self(time.timestamp_millis()));
         }
+        // A day is taken in UTC on every host, so that a filter selects the same everywhere.
         let day = text.parse::<NaiveDate>();
         let day = day.map_err(|_| ParseTimeError(text.to_owned()))?;
         Ok(Self(

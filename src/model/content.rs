@@ -1,5 +1,4 @@
-//! Content hashes: they cover what the data of an artifact is, not where it lies or when it was
-//! written.
+//! Content hashes: they cover the bytes of an artifact's data, not its path or its times.
 //!
 //! # Definition
 //! Other programs can compute the same hash. Every hash is BLAKE3 with 32 bytes of output.
@@ -16,9 +15,9 @@
 //! | 32 | the hash of the content |
 //!
 //! A checkpoint is one file: one entry with an empty path. An array that holds anything else, such
-//! as a symbolic link, whose data is elsewhere, or a pipe, has no hash. A container has no hash: its content changes whenever an
-//! array is added. The hash covers names, sizes and contents; it does not cover times, owners,
-//! permissions or the path of the array itself.
+//! as a pipe or a symbolic link, whose data is elsewhere, has no hash. A container has no hash: its
+//! content changes whenever an array is added. The hash covers names, sizes and contents; it does
+//! not cover times, owners, permissions or the path of the array itself.
 
 use std::fmt;
 use std::str::FromStr;
@@ -54,6 +53,7 @@ impl ContentHash {
     /// Hashes the entries of an artifact; their order does not matter.
     #[must_use]
     pub fn of(mut entries: Vec<Entry>) -> Self {
+        // Sorted, so that the hash does not depend on the order in which a disk lists names.
         entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         let mut hasher = blake3::Hasher::new();
         for entry in &entries {
@@ -61,6 +61,8 @@ impl ContentHash {
                 EntryKind::File => b"f",
                 EntryKind::Link => b"l",
             });
+            // The length sets path and content apart: otherwise two lists of entries could give the
+            // same bytes.
             hasher.update(&(entry.path.len() as u64).to_le_bytes());
             hasher.update(&entry.path);
             hasher.update(&entry.content);

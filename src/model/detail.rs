@@ -42,6 +42,7 @@ pub enum Detail {
     ScoreChanged(ScoreChanged),
     /// The catalog was rebuilt.
     CatalogRebuilt(CatalogRebuilt),
+    // Last: serde tries the variants in order, and a `Value` takes any JSON.
     /// A detail of another version.
     Other(Value),
 }
@@ -120,9 +121,9 @@ pub struct PinReleased {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct ScoreChanged {
-    /// Run.
+    /// Name of the run.
     pub run: RunName,
-    /// Iteration.
+    /// Iteration of the training.
     pub iteration: i64,
     /// Dataset; `None` if the score is of all datasets.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -130,7 +131,7 @@ pub struct ScoreChanged {
     /// Parameters; `None` if the score is of all parameter sets.
     #[serde(deserialize_with = "Option::deserialize")]
     pub parameters: Option<Parameters>,
-    /// Metric.
+    /// Name of the metric.
     pub metric: MetricName,
     /// Value before the operation; `None` if there was no score.
     #[serde(deserialize_with = "Option::deserialize")]
@@ -172,6 +173,7 @@ impl Detail {
     #[must_use]
     pub fn from_entries(mut entries: Vec<Self>) -> Option<Self> {
         match entries.len() {
+            // A single entry is stored bare and not as a list of one: the text is part of the hash.
             0 | 1 => entries.pop(),
             _ => Some(Self::Several(entries)),
         }

@@ -41,7 +41,10 @@ pub enum ParseRangeError {
     #[error("{0}; write N, A..B, A.. or ..B, both ends included")]
     End(#[from] NameError),
     /// The first iteration is above the last, or both are missing.
-    #[error("\"{}\" selects no iteration; write N, A..B, A.. or ..B, both ends included", .0.escape_debug())]
+    #[error(
+        "\"{}\" selects no iteration; write N, A..B, A.. or ..B, both ends included",
+        .0.escape_debug()
+    )]
     Empty(String),
 }
 
@@ -66,6 +69,7 @@ impl FromStr for IterationRange {
             last: end(last)?,
         };
         match (range.first, range.last) {
+            // `..` would select every artifact with an iteration; more likely an end was forgotten.
             (None, None) => Err(ParseRangeError::Empty(text.to_owned())),
             (Some(first), Some(last)) if first > last => {
                 Err(ParseRangeError::Empty(text.to_owned()))
@@ -79,6 +83,7 @@ impl fmt::Display for IterationRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let end = |n: Option<i64>| n.map_or(String::new(), |n| n.to_string());
         match (self.first, self.last) {
+            // One iteration reads back from its bare number, as users write it.
             (Some(first), Some(last)) if first == last => write!(f, "{first}"),
             (first, last) => write!(f, "{}..{}", end(first), end(last)),
         }
@@ -291,6 +296,7 @@ impl Filter {
     #[must_use]
     pub fn cutoff_at(&self, now: Timestamp) -> Option<Timestamp> {
         let by_age = self.older_than.map(|age| now.minus(age));
+        // Both conditions must hold, so the earlier moment decides.
         by_age.into_iter().chain(self.written_before).min()
     }
 

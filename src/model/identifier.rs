@@ -30,6 +30,7 @@ impl LocalArrayIdentifier {
         let Location { container, array } = layout::locate(key);
         Self {
             container: base.join(container),
+            // The key of a container has no array; its dataset is empty.
             dataset: array.unwrap_or_default(),
         }
     }

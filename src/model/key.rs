@@ -79,6 +79,7 @@ impl Kind {
             Self::Prediction => [Required, Required, Absent, Absent],
             Self::Output => [Required, Required, Required, Absent],
             Self::InputRaw | Self::InputGt => [Absent, Optional, Absent, Absent],
+            // Its criterion takes the place of parameters, its index that of a dataset.
             Self::Best => [Absent, Optional, Required, Absent],
             Self::Snapshot => [Optional, Required, Absent, Absent],
             Self::SnapshotContainer | Self::ValidationContainer => [Absent; 4],
@@ -146,7 +147,7 @@ impl FromStr for Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Field {
-    /// Iteration.
+    /// Iteration of the training.
     Iteration,
     /// Dataset, index of an input or best array, or path in a container.
     Dataset,
@@ -199,7 +200,7 @@ pub enum Presence {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct KeyParts {
-    /// Iteration.
+    /// Iteration of the training.
     pub iteration: Option<i64>,
     /// Dataset, index of an input or best array, or path in a container.
     pub dataset: Option<DatasetName>,
@@ -294,7 +295,7 @@ fn taken(kind: Kind) -> String {
 pub enum Key {
     /// The array of `ArrayStore::validation_prediction_array`.
     Prediction {
-        /// Run.
+        /// Name of the run.
         run: RunName,
         /// Iteration that was validated.
         iteration: i64,
@@ -303,7 +304,7 @@ pub enum Key {
     },
     /// The array of `ArrayStore::validation_output_array`.
     Output {
-        /// Run.
+        /// Name of the run.
         run: RunName,
         /// Iteration that was validated.
         iteration: i64,
@@ -314,21 +315,21 @@ pub enum Key {
     },
     /// The raw array of `ArrayStore::validation_input_arrays`.
     InputRaw {
-        /// Run.
+        /// Name of the run.
         run: RunName,
         /// Index, if the run has several datasets.
         index: Option<DatasetName>,
     },
     /// The ground truth of `ArrayStore::validation_input_arrays`.
     InputGt {
-        /// Run.
+        /// Name of the run.
         run: RunName,
         /// Index, if the run has several datasets.
         index: Option<DatasetName>,
     },
     /// The array of `ArrayStore::best_validation_array`.
     Best {
-        /// Run.
+        /// Name of the run.
         run: RunName,
         /// Criterion by which it is the best.
         criterion: Parameters,
@@ -337,7 +338,7 @@ pub enum Key {
     },
     /// An array in the container of `ArrayStore::snapshot_container`.
     Snapshot {
-        /// Run.
+        /// Name of the run.
         run: RunName,
         /// Iteration, if the path has one.
         iteration: Option<i64>,
@@ -346,12 +347,12 @@ pub enum Key {
     },
     /// The container of `ArrayStore::snapshot_container`.
     SnapshotContainer {
-        /// Run.
+        /// Name of the run.
         run: RunName,
     },
     /// The container of `ArrayStore::validation_container`.
     ValidationContainer {
-        /// Run.
+        /// Name of the run.
         run: RunName,
     },
     /// An array whose path fits no other kind.
@@ -365,7 +366,7 @@ pub enum Key {
     },
     /// A file that DaCapo's `WeightsStore` writes.
     Checkpoint {
-        /// Run.
+        /// Name of the run.
         run: RunName,
         /// Iteration of the weights.
         iteration: i64,

@@ -84,7 +84,10 @@ impl Location {
 #[non_exhaustive]
 pub enum LayoutError {
     /// No component of the path is a container.
-    #[error("\"{}\" is in no container: no folder on its path ends in .zarr or .n5", .path.escape_debug())]
+    #[error(
+        "\"{}\" is in no container: no folder on its path ends in .zarr or .n5",
+        .path.escape_debug()
+    )]
     NoContainer {
         /// The path.
         path: String,
@@ -184,6 +187,7 @@ pub fn locate(key: &Key) -> Location {
 #[must_use]
 pub fn canonical_location(key: &Key) -> Location {
     let location = locate(key);
+    // A located path always has a container or is that of a checkpoint, so `split` succeeds.
     split(&location.path()).unwrap_or(location)
 }
 
@@ -223,6 +227,7 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
     let known = |component: &str| matches!(component, VALIDATION_CONTAINER | SNAPSHOT_CONTAINER);
     let mut last_known = None;
     let mut last = None;
+    // A container that is the first component has no run in front of it: the last choice.
     let mut outside = None;
     let mut end = 0;
     for (index, component) in path.split('/').enumerate() {
@@ -234,9 +239,11 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
         } else if name::is_container_name(component) {
             last = Some(end);
         }
+        // The slash behind the component.
         end += 1;
     }
     let checkpoints = || checkpoints_end(path);
+    // The order of rule 1 in the module's header.
     let Some(end) = last_known.or(last).or_else(checkpoints).or(outside) else {
         return Err(LayoutError::NoContainer {
             path: path.to_owned(),
@@ -252,6 +259,7 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
 /// Whether a scan looks for checkpoints in a folder, given relative to the base directory.
 #[must_use]
 pub fn holds_checkpoints(folder: &str) -> bool {
+    // Any integer will do: the question is about the folder alone.
     split(&format!("{folder}/0")).is_ok_and(|place| place.is_checkpoint())
 }
 
@@ -267,6 +275,7 @@ fn checkpoints_end(path: &str) -> Option<usize> {
     name::parse_iteration(iteration).ok()?;
     let (checkpoints, iterations) = folder.rsplit_once('/')?;
     let (run, last) = checkpoints.rsplit_once('/')?;
+    // Not at the top of the base directory: the run in front must have a name.
     let is_one =
         iterations == CHECKPOINT_ITERATIONS && last == CHECKPOINTS_FOLDER && !run.is_empty();
     is_one.then_some(checkpoints.len())
@@ -302,6 +311,7 @@ pub fn parse_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
         (VALIDATION_CONTAINER, Some(array)) => read_validation(run, array),
         (SNAPSHOT_CONTAINER, Some(array)) => read_snapshot(run, array),
         (CHECKPOINTS_FOLDER, Some(array)) => {
+            // `split` takes a path for a checkpoint only if it ends in an integer.
             let (_, iteration) = array.as_str().rsplit_once('/').unwrap_or_default();
             let iteration = name::parse_iteration(iteration)?;
             Ok(Key::Checkpoint { run, iteration })
@@ -315,6 +325,7 @@ pub fn parse_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
 }
 
 fn read_snapshot(run: RunName, array: DatasetName) -> Result<Key, LayoutError> {
+    // Rule 5. A snapshot array may have no iteration, so other names are datasets.
     if let Some((head, dataset)) = array.as_str().split_once('/')
         && let Ok(iteration) = name::parse_iteration(head)
     {
@@ -332,6 +343,7 @@ fn read_snapshot(run: RunName, array: DatasetName) -> Result<Key, LayoutError> {
 }
 
 fn read_validation(run: RunName, array: DatasetName) -> Result<Key, LayoutError> {
+    // Rules 2 to 4 of the module's header, in their order.
     let Some((head, tail)) = array.as_str().split_once('/') else {
         return Ok(Key::Best {
             run,
@@ -355,6 +367,7 @@ fn read_validation(run: RunName, array: DatasetName) -> Result<Key, LayoutError>
                 parameters: parameters.parse()?,
             });
         }
+        // Two components, such as `5/voi`, fall through: a best array with an integer as index.
         if tail.contains('/') {
             let container = VALIDATION_CONTAINER.parse()?;
             return Ok(Key::Array {

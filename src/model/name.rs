@@ -75,7 +75,10 @@ pub enum NameError {
         name: String,
     },
     /// A component is longer than file systems allow.
-    #[error("the {what} name \"{}\" has a component of {bytes} bytes; at most 255 fit", .name.escape_debug())]
+    #[error(
+        "the {what} name \"{}\" has a component of {bytes} bytes; at most 255 fit",
+        .name.escape_debug()
+    )]
     ComponentTooLong {
         /// Which name.
         what: &'static str,
@@ -85,7 +88,10 @@ pub enum NameError {
         bytes: usize,
     },
     /// The name leads into the registry's own folder.
-    #[error("the {what} name \"{}\" is reserved for the registry's own folder", .name.escape_debug())]
+    #[error(
+        "the {what} name \"{}\" is reserved for the registry's own folder",
+        .name.escape_debug()
+    )]
     Reserved {
         /// Which name.
         what: &'static str,
@@ -133,6 +139,7 @@ fn normalise(what: &'static str, text: &str) -> Result<String, NameError> {
     }
     // Nearly all names are printable ASCII: one pass over the bytes saves two over the characters.
     let is_plain = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    // NUL is a control character too; it comes first because it has an error of its own.
     if !is_plain && text.contains('\0') {
         return Err(NameError::Nul { what, name: name() });
     }
@@ -162,6 +169,7 @@ fn normalise(what: &'static str, text: &str) -> Result<String, NameError> {
         }
         out.push_str(component);
     }
+    // Not empty: the text is neither empty nor absolute, so it begins with a component.
     Ok(out)
 }
 
@@ -240,6 +248,7 @@ impl FromStr for RunName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let name = normalise("run", text)?;
+        // Only a first component can lead there: the registry's folder lies in the base directory.
         let first = name.split('/').next().unwrap_or_default();
         if is_registry_dir(first) {
             return Err(NameError::Reserved { what: "run", name });
@@ -280,6 +289,7 @@ impl FromStr for ContainerName {
 /// that of a registry that is being created. Ignores case, as some file systems do.
 #[must_use]
 pub fn is_registry_dir(component: &str) -> bool {
+    // `get`, because the length may end inside a character.
     let (head, tail) = match component.get(..REGISTRY_DIR.len()) {
         Some(head) => (head, &component[REGISTRY_DIR.len()..]),
         None => return false,

@@ -83,15 +83,15 @@ impl SealNote {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScoreNote {
-    /// Run.
+    /// Name of the run.
     pub run: RunName,
-    /// Iteration.
+    /// Iteration of the training.
     pub iteration: i64,
     /// Dataset; `None` if the score is of all datasets.
     pub dataset: Option<DatasetName>,
     /// Parameters; `None` if the score is of all parameter sets.
     pub parameters: Option<Parameters>,
-    /// Metric.
+    /// Name of the metric.
     pub metric: MetricName,
     /// The value.
     pub value: ScoreValue,
@@ -156,6 +156,7 @@ impl NoteLine {
     /// The line as it is in a file, with its newline.
     #[must_use]
     pub fn to_line(&self) -> Vec<u8> {
+        // These types always have JSON. Readers refuse an empty line, so a bug here loses one note.
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
         line
@@ -171,9 +172,12 @@ impl NoteLine {
         struct Version {
             v: u32,
         }
+        // The limit counts the newline, which is not part of `line` here.
         if line.len() >= MAX_LINE {
             return Err(ParseNoteError::Long);
         }
+        // The version on its own first: a line of another version may lack fields of this one, and
+        // is not damaged.
         let Version { v } = serde_json::from_slice(line).map_err(|_| ParseNoteError::Damaged)?;
         if v != VERSION {
             return Err(ParseNoteError::Version { found: v });
@@ -183,6 +187,7 @@ impl NoteLine {
 
     /// Who left it: the process that the line names, as this user.
     #[must_use]
+    // Cut again: any program may have written the line, without heed of the limits.
     pub fn agent(&self, user: String) -> Agent {
         Agent {
             actor: Actor {

@@ -46,14 +46,15 @@ impl Observation {
         }
     }
 
-    /// Whether this is sealed data otherwise than it was sealed: written at another time, or with
-    /// other counts. Damage contradicts none: the seal stays as evidence of what was lost.
+    /// Whether the data differs from when it was sealed: written at another time, or with other
+    /// counts. Damage is no contradiction: the seal stays as evidence of what was lost.
     pub(crate) fn contradicts_seal_of(&self, row: &Artifact) -> bool {
         if self.damage.is_some() {
             return false;
         }
         let has_other_counts = match (row.size, self.size) {
             (Some(counted), Some(seen)) => counted != seen,
+            // A size that was not counted, then or now, contradicts nothing.
             _ => false,
         };
         row.sealed_at.is_some() && (row.written_at != Some(self.written_at) || has_other_counts)

@@ -175,7 +175,10 @@ impl fmt::Display for OperationHash {
 
 /// The text is not the hash of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{}\" is not the hash of an operation; it has 64 hexadecimal digits", .0.escape_debug())]
+#[error(
+    "\"{}\" is not the hash of an operation; it has 64 hexadecimal digits",
+    .0.escape_debug()
+)]
 pub struct ParseOperationHashError(pub String);
 
 impl FromStr for OperationHash {
@@ -260,6 +263,7 @@ impl Image {
 
 impl Serialize for Image {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // An artifact's own JSON lacks `origin` and `owner`; an image shows the whole row.
         #[derive(Serialize)]
         struct Flat<'a> {
             side: Side,

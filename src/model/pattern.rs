@@ -91,6 +91,7 @@ fn class(text: &str) -> Option<(Token, &str)> {
     while let [first, rest @ ..] = members {
         let (last, after) = match rest {
             ['-', last, after @ ..] => (last, after),
+            // A `-` at the end has nothing behind it and is a member: the other arm.
             rest => (first, rest),
         };
         // A range from high to low has no member.

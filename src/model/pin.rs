@@ -59,6 +59,7 @@ impl FromStr for PinName {
     type Err = ParsePinNameError;
 
     fn from_str(text: &str) -> Result<Self, ParsePinNameError> {
+        // A comma separates pins in listings, and a leading `-` would make the name a flag.
         let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
         let count = text.chars().count();
         if (1..=MOST_CHARACTERS).contains(&count)
@@ -126,7 +127,7 @@ impl PinError {
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct PinScope {
-    /// Run.
+    /// Name of the run.
     pub run: String,
     /// First iteration; `None` for no lower end.
     #[serde(deserialize_with = "Option::deserialize")]

@@ -34,6 +34,7 @@ impl RemovalId {
     /// Makes an id from the time and 24 random bits.
     #[must_use]
     pub fn new(now: Timestamp, random: u32) -> Self {
+        // The first 14 digits of RFC 3339 are day and time to the second.
         let time: String = now
             .to_string()
             .chars()
@@ -59,7 +60,10 @@ impl fmt::Display for RemovalId {
 
 /// The text is not the id of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("\"{}\" is not the id of a removal; ids look like 20261122-163000-3f9a2c", .0.escape_debug())]
+#[error(
+    "\"{}\" is not the id of a removal; ids look like 20261122-163000-3f9a2c",
+    .0.escape_debug()
+)]
 pub struct ParseRemovalIdError(pub String);
 
 impl FromStr for RemovalId {
@@ -184,7 +188,7 @@ pub enum TrashKeep {
 }
 
 impl TrashKeep {
-    /// What this means where the configuration says `configured`; never
+    /// What this means if `trash.keep` is `configured`; never
     /// [`Configured`](Self::Configured).
     #[must_use]
     pub(crate) fn resolve(self, configured: Option<Duration>) -> Self {

@@ -78,6 +78,7 @@ impl Total {
 
 impl Serialize for Total {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // `null` and not 0 if nothing was counted: a script must not take unknown for empty.
         let known = self.is_known();
         let mut out = serializer.serialize_struct("Total", 3)?;
         out.serialize_field("bytes", &known.then_some(self.bytes))?;

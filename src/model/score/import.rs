@@ -39,6 +39,7 @@ impl ImportError {
 /// [`ImportError`] with the first line that is not CSV or JSON, lacks run or iteration, or has a
 /// name or value that is not valid.
 pub fn parse(text: &str) -> Result<Vec<Score>, ImportError> {
+    // Spreadsheets put a byte order mark in front.
     let text = text.trim_start_matches('\u{feff}');
     if text.trim_start().starts_with('{') {
         read_json_lines(text)
@@ -61,6 +62,7 @@ fn read_json_lines(text: &str) -> Result<Vec<Score>, ImportError> {
             let cell = match value {
                 Value::Null => String::new(),
                 Value::String(text) => text,
+                // As text, so that both formats go through the same checks.
                 Value::Number(number) => number.to_string(),
                 _ => return Err(fail(format!("{name} is neither a number nor text"))),
             };
@@ -75,6 +77,7 @@ fn read_json_lines(text: &str) -> Result<Vec<Score>, ImportError> {
 }
 
 fn read_csv(text: &str) -> Result<Vec<Score>, ImportError> {
+    // Only headings are trimmed: the name of a run may begin or end with a space.
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::Headers)
         .from_reader(text.as_bytes());
@@ -85,12 +88,14 @@ fn read_csv(text: &str) -> Result<Vec<Score>, ImportError> {
         detail: error.to_string(),
     };
     let heading = reader.headers().map_err(fail)?.clone();
+    // Of two columns with one name only the first would be read, silently.
     for (at, name) in heading.iter().enumerate() {
         if heading.iter().take(at).any(|other| other == name) {
             let detail = format!("the heading has the column {name} twice");
             return Err(ImportError { line: 1, detail });
         }
     }
+    // Checked here, so that the error is about the heading and not about each line.
     for name in ["run", "iteration"] {
         if !heading.iter().any(|column| column == name) {
             let detail = format!(
@@ -159,6 +164,7 @@ fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<
     let others = |(name, _): &&(&str, &str)| !PLACE.contains(name);
     match (cell("metric"), cell("value")) {
         (Some(metric), Some(value)) => {
+            // Beside these two any other column could be a metric as well: the line is ambiguous.
             let more = cells
                 .iter()
                 .filter(others)
@@ -168,6 +174,7 @@ fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<
                 None => Ok(vec![score(metric, value)?]),
             }
         }
+        // The cell of the value is empty, and empty cells are skipped.
         (Some(_), None) => Ok(Vec::new()),
         (None, _) => cells
             .iter()

@@ -68,9 +68,9 @@ impl FromStr for MetricName {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[non_exhaustive]
 pub struct Score {
-    /// Run.
+    /// Name of the run.
     pub run: RunName,
-    /// Iteration.
+    /// Iteration of the training.
     pub iteration: i64,
     /// Dataset; `None` if the score is of all datasets.
     pub dataset: Option<DatasetName>,
@@ -176,6 +176,7 @@ impl<'de> Deserialize<'de> for ScoreValue {
 pub fn parse_value(text: &str) -> Option<f64> {
     let text = text.trim();
     let value: f64 = text.parse().ok()?;
+    // `1e999` parses as infinity; only a text that names it means it.
     let is_named = text.to_ascii_lowercase().contains("inf");
     (!value.is_infinite() || is_named).then_some(value)
 }
