@@ -1,6 +1,6 @@
 //! Faults while the inbox is folded: the process is killed at every system call that changes
-//! something, or every such call fails. Afterwards the next open folds the rest: each note is in the
-//! catalog, none twice, nothing is lost.
+//! something, or every such call fails. Afterwards the next open folds the rest: each note is in
+//! the catalog, none twice, nothing is lost.
 //!
 //! To run a single fault: `DALSEGNO_FAULT=kill:fsync:2 cargo test --test faults_inbox`.
 

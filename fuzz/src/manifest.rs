@@ -1,5 +1,6 @@
-//! Manifests of the trash, and notes of restores, that were edited by hand: opening for writing reads
-//! them, and neither loses what lies in the trash nor touches anything outside the base directory.
+//! Manifests of the trash, and notes of restores, that were edited by hand: opening for writing
+//! reads them, and neither loses what lies in the trash nor touches anything outside the base
+//! directory.
 
 use std::path::{Path, PathBuf};
 

@@ -27,8 +27,8 @@ pub(super) struct Init {
     /// was copied to it
     #[arg(long, conflicts_with = "single_host")]
     keeper: bool,
-    /// The group of the base directory shares the registry: it may write in .dalsegno, and owns what
-    /// is made there
+    /// The group of the base directory shares the registry: it may write in .dalsegno, and owns
+    /// what is made there
     #[arg(long)]
     shared: bool,
     #[command(flatten)]

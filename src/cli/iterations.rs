@@ -12,8 +12,9 @@ use crate::ops::refresh::RefreshOptions;
 
 /// Show which iterations of each run have validation outputs
 ///
-/// Counts arrays that are present on disk. COMPLETE is yes if the iteration has every prediction and
-/// output, by dataset and parameters, that any iteration of the run has; MISSING names the others.
+/// Counts arrays that are present on disk. COMPLETE is yes if the iteration has every prediction
+/// and output, by dataset and parameters, that any iteration of the run has; MISSING names the
+/// others.
 #[derive(Debug, Args)]
 pub(super) struct Iterations {
     #[command(flatten)]

@@ -21,10 +21,10 @@ const MOST_NAMES: usize = 10;
 
 /// Remove artifacts: row and data together, or neither
 ///
-/// Looks on disk, then asks, with counts, bytes and files; without a terminal, --yes is required. After a crash
-/// at any moment, an artifact is either whole or gone. A container that is given by path or by
-/// --kind is removed with everything in it. With --trash, `dalsegno restore` brings everything
-/// back. Exit code 3 if something was skipped or could not be unlinked.
+/// Looks on disk, then asks, with counts, bytes and files; without a terminal, --yes is required.
+/// After a crash at any moment, an artifact is either whole or gone. A container that is given by
+/// path or by --kind is removed with everything in it. With --trash, `dalsegno restore` brings
+/// everything back. Exit code 3 if something was skipped or could not be unlinked.
 #[derive(Debug, Args)]
 pub(super) struct Rm {
     #[command(flatten)]

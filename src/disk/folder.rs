@@ -23,6 +23,7 @@ impl Folder {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let names: Vec<_> = path.components().collect();
         let is_registry = |name: &Component<'_>| name.as_os_str() == REGISTRY_DIR;
+        // From here on members of the group may have put links in the way.
         let own = names.iter().rposition(is_registry).unwrap_or(names.len());
         let outer: PathBuf = names[..own].iter().collect();
         let outer = if own == 0 { Path::new(".") } else { &outer };

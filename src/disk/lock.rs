@@ -74,6 +74,7 @@ impl LockFile {
 
     /// Lets the lock go.
     pub(crate) fn release(&self) {
+        // In this order: the next holder of the lock must find the `flock` free, to show itself.
         let _ = flock(&self.0, FlockOperation::Unlock);
         let _ = fcntl(&self.0, FcntlArg::F_OFD_SETLK(&whole(libc::F_UNLCK)));
     }

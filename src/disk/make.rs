@@ -89,7 +89,7 @@ pub(crate) fn make_shared_folder(
     Ok(made)
 }
 
-/// Makes a folder that only its owner may use; also tells what the folder around it is like.
+/// Makes a folder that only its owner may use; also returns the `Stat` of the folder around it.
 fn make_private_folder(
     folder: impl AsFd,
     name: impl rustix::path::Arg + Copy,
@@ -106,7 +106,7 @@ fn make_private_folder(
     // Another folder may have been put in its place. To move a folder one must be able to write in
     // it, so one of ours that lets no others write was not brought here by them.
     let is_private = stat.st_mode & 0o777 == 0o700;
-    // A network file system may give root's folders to nobody.
+    // A network file system may give root's folders to the user `nobody`.
     match is_private && (is_own(&made)? || rustix::process::geteuid().is_root()) {
         true => Ok((made, around)),
         false => Err(Errno::PERM),

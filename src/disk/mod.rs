@@ -4,8 +4,8 @@
 //! Those who may write in a folder can exchange what is in it at any moment. So a name in a shared
 //! folder is used relative to an open descriptor of the folder, not as a path: a link is not
 //! followed, a FIFO or a device is refused without waiting for it, and what was opened is looked at
-//! by its descriptor before it is used. SQLite opens by path: it does so in a thread that the kernel
-//! keeps inside the folder (`confine`).
+//! by its descriptor before it is used. SQLite opens by path: it does so in a thread that the
+//! kernel keeps inside the folder (`confine`).
 //!
 //! # Modes
 //! What is made takes mode and group from the folder around it, whatever the umask: a file gets

@@ -45,6 +45,7 @@ pub(crate) fn open_file(
         FileType::Directory => return Err(unfit("it is a folder")),
         _ => return Err(unfit("it is not a regular file")),
     }
+    // The other name may be a file elsewhere, which writing here would change.
     if access == Access::Write && stat.st_nlink > 1 {
         return Err(unfit("it has more than one name"));
     }

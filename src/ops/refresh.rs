@@ -5,10 +5,10 @@
 //! changes only if it is still as it was when its data was looked for: a refresh never overwrites
 //! what another process wrote in the meantime.
 //!
-//! A seal is the writer's word, and the evidence of what was lost since: a look does not void it. If
-//! what was seen contradicts a seal, the data is looked at once more, because the look may be older
-//! than the seal. Other counts are reported, and seal, counts and hash stay. Metadata that was
-//! written again voids the seal, which is reported too.
+//! A seal is the writer's word, and the evidence of what was lost since: a look does not void it.
+//! If what was seen contradicts a seal, the data is looked at once more, because the look may be
+//! older than the seal. Other counts are reported, and seal, counts and hash stay. Metadata that
+//! was written again voids the seal, which is reported too.
 //!
 //! Locks: a write transaction for each batch, none while looking.
 

@@ -109,6 +109,7 @@ impl Registry {
             let removal = removal.ok_or_else(|| Error::NoRemoval { id: id.to_string() })?;
             former.push(FormerArtifact { removed, removal });
         }
+        // Of several with one time, the row that was recorded last comes first.
         former.sort_by(|a, b| {
             let of =
                 |former: &FormerArtifact| (former.removal.removed_at, former.removed.artifact.id);

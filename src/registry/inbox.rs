@@ -78,6 +78,8 @@ impl Inbox {
     /// As [`Inbox::note`].
     pub fn note_at(&self, at: Timestamp, note: Note) -> Result<()> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        // Forked since: parent and child must not append to one file, and the child is another
+        // actor.
         if state.agent.actor.pid != std::process::id() {
             *state = State::new();
         }

@@ -186,6 +186,7 @@ impl Registry {
     pub fn record(&self, key: &Key) -> Result<Recorded> {
         if let Some(artifact) = self.catalog.at(&layout::canonical_location(key))?
             && artifact.key == *key
+            // A row that a scan adopted becomes a recorded one, which takes a write.
             && (artifact.origin == Origin::Recorded || self.is_read_only())
         {
             return Ok(Recorded {
@@ -224,6 +225,7 @@ impl Registry {
     /// [`Registry::record`].
     pub fn record_identifier(&self, identifier: &LocalArrayIdentifier) -> Result<Recorded> {
         let location = self.location_of(identifier)?;
+        // The row there may have another key than the one that its path reads as.
         if let Some(artifact) = self.catalog.at(&location)? {
             return Ok(Recorded {
                 artifact,
@@ -317,6 +319,7 @@ impl Registry {
         let artifact = self.get(target)?.ok_or_else(|| self.not_recorded(target))?;
         let artifacts = std::slice::from_ref(&artifact);
         self.seal_many(artifacts, SealOptions::default(), &Silent)?;
+        // Read again, now with its size and its seal.
         self.get(&Target::Id(artifact.id))?
             .ok_or_else(|| self.not_recorded(target))
     }
@@ -360,9 +363,9 @@ impl Registry {
         refresh::refresh(&self.catalog, &self.base, filter, options, now, monitor)
     }
 
-    /// Looks on disk for the data of these artifacts, whatever their rows say; counts those that were
-    /// not counted yet if the options say `measure`. Rows whose data is gone stay as they are. Does
-    /// nothing if the registry is read-only.
+    /// Looks on disk for the data of these artifacts, whatever their rows say; counts those that
+    /// were not counted yet if the options say `measure`. Rows whose data is gone stay as they are.
+    /// Does nothing if the registry is read-only.
     ///
     /// # Errors
     /// As [`Registry::refresh`].
@@ -415,6 +418,7 @@ impl Registry {
     /// Location of an identifier's array.
     fn location_of(&self, identifier: &LocalArrayIdentifier) -> Result<Location> {
         let container = target::location(&self.base, &identifier.container)?.path();
+        // Otherwise a container above it, or one in the name of the dataset, would be taken for it.
         if !is_container_name(container.rsplit('/').next().unwrap_or_default()) {
             return Err(layout::LayoutError::NoContainer { path: container }.into());
         }

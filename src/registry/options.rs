@@ -33,8 +33,8 @@ pub(super) struct CatalogSite {
 }
 
 impl CatalogSite {
-    /// Whether the base directory does not remember yet on which host its catalog is, or the catalog
-    /// whose it is: an older version made it.
+    /// Whether the base directory does not name the host of its catalog yet, or the catalog does
+    /// not name its base directory: an older version made them.
     fn is_unlearned(&self) -> bool {
         let host = self.folder.as_ref().and_then(RegistryDir::host);
         match self.tie {
@@ -185,8 +185,8 @@ impl Options {
         self
     }
 
-    /// Sets whether opening goes on with purges that were interrupted or are due, for a moment; true
-    /// by default. Without it opening unlinks no data: for a program that is about to restore.
+    /// Sets whether opening goes on with purges that were interrupted or are due, for a moment;
+    /// true by default. Without it opening unlinks no data: for a program that is about to restore.
     #[must_use]
     pub fn purge_due(mut self, purge_due: bool) -> Self {
         self.purge_due = purge_due;
@@ -227,6 +227,8 @@ impl Options {
             None => base.path(),
         };
         let single_host = match store::fs_kind(place)? {
+            // SQLite is not safe there with several hosts, so the user must say that one host
+            // writes.
             FsKind::Network(file_system) if !self.single_host => {
                 let path =
                     catalog.unwrap_or_else(|| base.path().join(crate::model::name::REGISTRY_DIR));
@@ -265,11 +267,13 @@ impl Options {
     fn claim(&self, base: &Base) -> Result<()> {
         let given = self.catalog_file()?;
         let mut folder = RegistryDir::find(base.path())?;
+        // A catalog inside the base directory belongs to it already.
         let Some(remembered) = folder.elsewhere() else {
             return Ok(());
         };
         let here = hostname();
         let is_same = given.as_deref().is_none_or(|given| given == remembered);
+        // Without `keeper` only what is not known yet is written down; nothing is overwritten.
         if !self.keeper {
             let is_known = folder.host().is_some_and(|host| host != here)
                 || folder.host().is_some()
@@ -305,12 +309,14 @@ impl Options {
     pub(super) fn find_catalog(&self, base: &Base) -> Result<CatalogSite> {
         let given = self.catalog_file()?;
         let folder = match RegistryDir::find(base.path()) {
+            // A given catalog works without the folder; only a removal needs it, for the trash.
             Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
             found => Some(found?),
         };
         let is_given = given.is_some();
         let remembered = folder.as_ref().map(RegistryDir::catalog);
         let path = match (given, remembered) {
+            // With two catalogs for one base directory, each would lack what the other recorded.
             (Some(given), Some(remembered)) if given != remembered => {
                 return Err(CatalogError::Elsewhere { remembered, given }.into());
             }
@@ -331,6 +337,7 @@ impl Options {
         };
         let here = hostname();
         let host = site.folder.as_ref().and_then(RegistryDir::host);
+        // Before its file is looked for: on this host its path may lead to another file.
         if let Some(host) = host.filter(|host| **host != *here) {
             site.keeper = Some(Keeper {
                 catalog: site.path.clone(),
@@ -376,6 +383,7 @@ impl Options {
             keeper,
             ..
         } = site;
+        // On any other host than the keeper the published copy answers.
         let path = match (&keeper, &folder) {
             (Some(keeper), Some(folder)) => {
                 let path = folder.dir().join(PUBLISHED_FILE);
@@ -407,6 +415,7 @@ impl Options {
         // Skips the user lookup for read-only opens: it is slow if users are in LDAP.
         let agent = (!self.read_only).then(agent::agent);
         let mut catalog = Catalog::open(&path, base.path(), agent, options)?;
+        // Another file may have been put in place of the catalog.
         if let Some(expected) = folder.as_ref().and_then(RegistryDir::registry) {
             let found = catalog.registry_id()?;
             if found != expected {
@@ -429,6 +438,7 @@ impl Options {
                     base.path().display()
                 ));
             }
+            // From now on each change through this handle updates the copy for the other hosts.
             if folder.host() == Some(&here) {
                 catalog.publish_in(folder.dir());
             }
@@ -456,6 +466,7 @@ impl Options {
                 true => recover::recover(catalog, base, now, None)?,
                 false => recover::settle_pending(catalog, base, now, None)?.0,
             };
+            // After recovery, because a note may be about data that it has just put back.
             let fold = Fold {
                 catalog,
                 base,
@@ -473,6 +484,7 @@ impl Options {
         let path = path.to_owned();
         match host {
             None => Err(CatalogError::Network { path, file_system }.into()),
+            // Its rollback journal lets other hosts read.
             Some(expected) if !self.read_only && expected != hostname() => {
                 let (expected, found) = (expected.to_owned(), hostname());
                 Err(CatalogError::OtherHost {

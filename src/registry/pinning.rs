@@ -72,6 +72,7 @@ impl Registry {
         let (scope, artifacts) = match target {
             None => return Ok(unpin(&[Bound::Everything])?),
             Some(PinSelection::Artifacts(artifacts)) => (None, ids(artifacts)),
+            // The pin may bind the runs, artifacts in them, or both: both are released.
             Some(PinSelection::Filter(filter)) => (as_scope(filter), ids(&self.select(filter)?)),
         };
         let artifacts = Bound::Artifacts(&artifacts);

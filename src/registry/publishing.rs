@@ -46,8 +46,8 @@ impl Registry {
     }
 
     /// Publishes a copy of a catalog elsewhere for hosts that do not have it. Returns when the copy
-    /// was made; `None` if another process is making one just now. Changes do this by themselves, at
-    /// most once a minute.
+    /// was made; `None` if another process is making one just now. Changes do this by themselves,
+    /// at most once a minute.
     ///
     /// # Errors
     /// [`Error::Catalog`](crate::Error::Catalog): `catalog-in-base` if the catalog is in the base

@@ -67,6 +67,7 @@ impl Options {
         let mut report = rebuilding.rebuild(replacing)?;
         let registry = self.open_at(base)?;
         registry.catalog.keep_reserve();
+        // Opening may have settled more than the rebuild did, such as a purge that took too long.
         let recovery = registry.recovery();
         report.undone.extend_from_slice(&recovery.undone);
         report.purged.extend_from_slice(&recovery.purged);

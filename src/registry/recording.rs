@@ -97,6 +97,7 @@ impl RecordingStore {
         let mut state = self.state();
         if state.resting_until.is_none_or(|end| Instant::now() >= end) {
             let start = Instant::now();
+            // A panic of the registry must not stop a training either.
             let recorded = catch_unwind(AssertUnwindSafe(|| self.try_record(&mut state, keys)));
             let failure = match recorded {
                 Ok(Ok(())) => return,
@@ -118,6 +119,7 @@ impl RecordingStore {
     }
 
     fn try_record(&self, state: &mut State, keys: &[Key]) -> Result<()> {
+        // Taken out, so that it is not used again after an error or a panic.
         let registry = match state.registry.take() {
             Some(registry) => registry,
             None => {

@@ -38,8 +38,8 @@ impl Registry {
         recover::pending(&self.catalog, &self.base, self.clock.now())
     }
 
-    /// Returns why recovery leaves folders in the trash to their owners, a sentence each: another user
-    /// may have put them there, who may not write where the data would go. Changes nothing.
+    /// Returns why recovery leaves folders in the trash to their owners, a sentence each: another
+    /// user may have put them there, who may not write where the data would go. Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
@@ -192,8 +192,9 @@ impl Registry {
     /// Brings rows and data back from the trash. What was moved as a whole comes back as a whole.
     ///
     /// # Errors
-    /// As [`Registry::restorable`]; `occupied` if something else is at an old path; `trash-untrusted`
-    /// if another user may have put the data into the trash, who may not write where it would go.
+    /// As [`Registry::restorable`]; `occupied` if something else is at an old path;
+    /// `trash-untrusted` if another user may have put the data into the trash, who may not write
+    /// where it would go.
     pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
         let operation = NewOperation::new(Action::Restore, self.clock.now());
         restore::restore_target(&self.catalog, &self.base, target, operation)

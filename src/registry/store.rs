@@ -121,6 +121,7 @@ impl ArrayStore for Registry {
 
     fn remove(&self, array_identifier: &LocalArrayIdentifier) -> Result<()> {
         let path = self.location_of(array_identifier)?.path();
+        // DaCapo leaves the folders, and its next validation writes into them.
         let options = RemoveOptions::default().keep_parents(true);
         self.remove_target(&Target::Path(path.into()), &options, &Silent)
             .map(|_| ())

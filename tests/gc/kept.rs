@@ -1,5 +1,5 @@
-//! What stays whatever the rules say: newest checkpoints, last complete iterations. And metrics that
-//! no score has.
+//! What stays whatever the rules say: newest checkpoints, last complete iterations. And metrics
+//! that no score has.
 
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
@@ -91,7 +91,8 @@ fn keep_best_says_that_the_newest_would_go_and_refuses_an_unknown_metric() {
     );
 }
 
-/// Iterations of `mito` with these parts, each 30 days old: `v1` is a prediction, `v1:t1` an output.
+/// Iterations of `mito` with these parts, each 30 days old: `v1` is a prediction, `v1:t1` an
+/// output.
 fn validated(folder: &std::path::Path, iterations: &[(i64, &str)]) {
     for (iteration, parts) in iterations {
         for part in parts.split_whitespace() {

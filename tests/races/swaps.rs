@@ -25,8 +25,8 @@ fn exchange(one: &Path, other: &Path) -> bool {
     renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE).is_ok()
 }
 
-/// Whether a race was one: some removals were done, and some were refused because of a swap. Nothing
-/// else refuses them.
+/// Whether a race was one: some removals were done, and some were refused because of a swap.
+/// Nothing else refuses them.
 fn has_both(seen: &BTreeMap<&str, u32>) -> bool {
     seen.contains_key("ok") && seen.len() > 1
 }

@@ -1,4 +1,5 @@
-//! Times that do not help to decide: equal, reversed, zero, in the future, and of a run's name used again.
+//! Times that do not help to decide: equal, reversed, zero, in the future, and of a run's name used
+//! again.
 
 use dalsegno::model::clock::Timestamp;
 use dalsegno::retention::{InventoryRow, Limits, Policy};

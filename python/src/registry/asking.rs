@@ -158,7 +158,8 @@ impl PyRegistry {
                 "owner" => DuGroup::Owner,
                 other => {
                     return Err(argument(format!(
-                        "disk use is summed by run, kind, iteration, dataset or owner, not by {other:?}"
+                        "disk use is summed by run, kind, iteration, dataset or owner, not by \
+                         {other:?}"
                     )));
                 }
             };

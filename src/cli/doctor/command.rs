@@ -30,9 +30,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Show the state of a registry and of the machine, for a bug report
 ///
 /// Covers the program, the machine, file systems and their free space, the catalog, counts, who
-/// holds the lock, interrupted removals, leftovers in the trash, the inbox. If the registry cannot be opened,
-/// the report includes the error, and the exit code is that of the error. Changes nothing. Exit
-/// code 4 if something is pending.
+/// holds the lock, interrupted removals, leftovers in the trash, the inbox. If the registry cannot
+/// be opened, the report includes the error, and the exit code is that of the error. Changes
+/// nothing. Exit code 4 if something is pending.
 ///
 /// The report contains no passwords and no command lines, and of the environment only
 /// DALSEGNO_BASE, DALSEGNO_CATALOG, TERM, LANG and NO_COLOR. It contains paths, names of policies

@@ -40,15 +40,15 @@
 //!
 //! # What may not be moved
 //! Before anything moves, each item is asked for: whether this user may move it, and whether it
-//! belongs to another registry. What the file system refuses nevertheless is found by the renames of
-//! one round; with `keep_going` everything is put back and the removal begins again without it.
+//! belongs to another registry. What the file system refuses nevertheless is found by the renames
+//! of one round; with `keep_going` everything is put back and the removal begins again without it.
 //!
 //! # Containers
-//! A container that was selected goes by one rename if everything in it belongs to the removal or is
-//! zarr's own group metadata; so does one that a policy empties. Others stay. This is checked twice:
-//! once to plan, and once when the container is in the trash, where no process can add to it by its
-//! path. If the second check differs, everything is put back.
-//! A container that was named itself also takes files that the registry does not know.
+//! A container that was selected goes by one rename if everything in it belongs to the removal or
+//! is zarr's own group metadata; so does one that a policy empties. Others stay. This is checked
+//! twice: once to plan, and once when the container is in the trash, where no process can add to it
+//! by its path. If the second check differs, everything is put back. A container that was named
+//! itself also takes files that the registry does not know.
 //!
 //! # Checkpoints
 //! A checkpoint is one file and always goes by itself: its folders also hold DaCapo's links to the

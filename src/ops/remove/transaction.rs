@@ -375,8 +375,8 @@ fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) 
     let Some(folder) = &done.folder else {
         return true;
     };
-    // A COMMIT that failed may still be in the log and could become valid after a crash. Data is put
-    // back only once that is ruled out.
+    // A COMMIT that failed may still be in the log and could become valid after a crash. Data is
+    // put back only once that is ruled out.
     if done.is_committing && on.catalog.forget_failed_commits().is_err() {
         return false;
     }

@@ -15,7 +15,8 @@ impl Verify<'_> {
         };
         for refused in state.refused {
             let detail = match refused.problems.is_empty() {
-                true => "each line is a note, but the catalog refused one, or its data is not what was noted".to_owned(),
+                true => "each line is a note; the catalog refused one, or its data is another now"
+                    .to_owned(),
                 false => refused.problems.join("; "),
             };
             self.in_inbox(&format!("/refused/{}", refused.name), detail);

@@ -201,7 +201,8 @@ fn changed_content(artifact: &Artifact, content: Option<&Hashed>) -> Option<Veri
     }
     let found = content.map_or("something else".to_owned(), |found| found.hash.to_string());
     let detail = format!(
-        "sealed at {sealed_at}: as many files and bytes, and other contents: {found}; sealed was {sealed}"
+        "sealed at {sealed_at}: as many files and bytes, and other contents: {found}; sealed was \
+         {sealed}"
     );
     Some(VerifyFinding {
         class: VerifyClass::ChangedContent,
