@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use dalsegno::model::clock::Timestamp;
-use dalsegno::model::note::Note;
+use dalsegno::model::note::{Note, ScoreNote};
 use dalsegno::{Error, Inbox, LocalArrayIdentifier, LocalContainerIdentifier};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use crate::ask::Columns;
 use crate::call::{quick, whole};
 use crate::errors::raise;
+use crate::registry::{Measured, score_of};
 use crate::values::{ArrayIdentifier, ContainerIdentifier, plain};
 
 /// The absolute path of a base directory, whether it exists or not.
@@ -53,6 +54,15 @@ impl PyInbox {
     fn record(&self, py: Python<'_>, key: Columns, at: i64) -> PyResult<()> {
         whole(py, || {
             let note = Note::Record(key.key(py)?);
+            let inbox = Arc::clone(&self.0);
+            quick(py, move || inbox.note_at(Timestamp(at), note))
+        })
+    }
+
+    /// Leaves a note of a score, at this many milliseconds since 1970.
+    fn score(&self, py: Python<'_>, score: Measured, at: i64) -> PyResult<()> {
+        whole(py, || {
+            let note = Note::Score(ScoreNote::from(&score_of(py, score)?));
             let inbox = Arc::clone(&self.0);
             quick(py, move || inbox.note_at(Timestamp(at), note))
         })

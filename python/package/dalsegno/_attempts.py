@@ -26,6 +26,13 @@ from .registry import Registry
 logger = logging.getLogger("dalsegno.dacapo")
 
 Columns = Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]
+Measured = Tuple[str, str, Optional[str], Optional[str], str, float]
+
+_NOTED = {
+    "record": "the identifier is given out all the same, and a note of it goes to the inbox",
+    "score": "a note of the scores goes to the inbox",
+}
+"""What is recorded, and what is said if it cannot be."""
 
 WAIT = 5.0
 """How long a call tries to record, in seconds, unless it is said."""
@@ -52,45 +59,54 @@ class Attempts:
         self._rest = Rest()
         self._registry: Optional[Registry] = None
         self._inbox: Optional[_native.Inbox] = None
-        self._notes: Deque[Tuple[Columns, int]] = deque(maxlen=_MOST_WAITING)
+        self._notes: Deque[Tuple[str, Any, int]] = deque(maxlen=_MOST_WAITING)
         self._said: Set[str] = set()
 
     def record(self, keys: Sequence[Columns], wait: float) -> None:
         """Record keys, or leave notes of them. Raises nothing but what a signal raises."""
+        self._attempt("record", keys, wait)
+
+    def score(self, scores: Sequence[Measured], wait: float) -> None:
+        """Note scores, or leave notes of them. Raises nothing but what a signal raises."""
+        self._attempt("score", scores, wait)
+
+    def _attempt(self, what: str, items: Sequence[Any], wait: float) -> None:
         if self._rest.is_over:
             start = time.monotonic()
             try:
-                self._recorder.run(lambda: self._try(keys, wait), wait)
+                self._recorder.run(lambda: self._try(what, items, wait), wait)
                 return
             except (KeyboardInterrupt, GeneratorExit):
                 raise
             except BaseException as error:  # noqa: B902 - a panic of the native half is one
                 self._rest.begin(time.monotonic() - start)
-                self._say(error, "is given out all the same, and a note of it goes to the inbox")
+                self._say(error, _NOTED[what])
         now = int(time.time() * 1000)
-        self._notes.extend((key, now) for key in keys)
+        self._notes.extend((what, item, now) for item in items)
         self._flush(min(wait, _NOTE_WAIT))
 
-    def _try(self, keys: Sequence[Columns], wait: float) -> None:
+    def _try(self, what: str, items: Sequence[Any], wait: float) -> None:
         registry = self._registry
         # A catalog that was replaced, or a fork, may have made this one useless.
         self._registry = None
         if registry is not None:
             try:
-                return self._record(registry, keys)
+                return self._write(registry, what, items)
             except Error as error:
                 if error.code == "lock-timeout":
                     self._registry = registry
                     raise
                 registry.close()
         os.makedirs(self._base, exist_ok=True)
-        self._record(Registry(self._base, create=True, lock_timeout=wait), keys)
+        self._write(Registry(self._base, create=True, lock_timeout=wait), what, items)
 
-    def _record(self, registry: Registry, keys: Sequence[Columns]) -> None:
-        if len(keys) == 1:
-            registry._native.record(keys[0])
+    def _write(self, registry: Registry, what: str, items: Sequence[Any]) -> None:
+        if what == "score":
+            registry._native.score(list(items))
+        elif len(items) == 1:
+            registry._native.record(items[0])
         else:
-            registry._native.record_many(list(keys))
+            registry._native.record_many(list(items))
         self._registry = registry
 
     def _flush(self, seconds: float) -> None:
@@ -100,15 +116,18 @@ class Attempts:
         except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as error:  # noqa: B902 - a panic of the native half is one
-            self._say(error, "is given out all the same; the note of it waits in memory")
+            self._say(error, "the note of it waits in memory")
 
     def _write_notes(self) -> None:
         try:
             while self._notes:
                 if self._inbox is None:
                     self._inbox = _native.Inbox(self._base)
-                key, at = self._notes[0]
-                self._inbox.record(key, at)
+                what, item, at = self._notes[0]
+                if what == "score":
+                    self._inbox.score(item, at)
+                else:
+                    self._inbox.record(item, at)
                 self._notes.popleft()
         except BaseException:
             self._inbox = None
@@ -125,7 +144,7 @@ class Attempts:
         # Logging runs handlers of others: theirs must not stop it either.
         with contextlib.suppress(Exception):
             logger.warning(
-                "could not record below %s (%s): %s; the identifier %s%s",
+                "could not record below %s (%s): %s; %s%s",
                 self._base,
                 kind,
                 error,
@@ -143,18 +162,24 @@ class Attempts:
                 self._write_notes()
         if self._notes:
             # The last chance: a registry that was deleted is made again.
-            keys = [key for key, _ in self._notes]
+            notes = list(self._notes)
             with contextlib.suppress(BaseException):
-                self._recorder.run(lambda: self._try(keys, WAIT), WAIT)
+                for kind in _NOTED:
+                    items = [item for what, item, _ in notes if what == kind]
+                    if items:
+                        self._last_try(kind, items)
                 self._notes.clear()
         if self._notes:
             with contextlib.suppress(Exception):
                 logger.warning(
-                    "%d identifiers below %s were given out and could not be noted; take in what "
-                    "was written with: dalsegno scan",
+                    "%d identifiers and scores below %s could not be noted; take in what was written "
+                    "with: dalsegno scan, and: python -m dalsegno.dacapo scores",
                     len(self._notes),
                     self._base,
                 )
+
+    def _last_try(self, what: str, items: Sequence[Any]) -> None:
+        self._recorder.run(lambda: self._try(what, items, WAIT), WAIT)
 
 
 _known: Dict[str, Attempts] = {}

@@ -179,6 +179,8 @@ class Inbox:
     def __new__(cls, base: str | os.PathLike[str]) -> Inbox: ...
     def record(self, key: _Columns, at: int) -> None:
         """Leave a note that a key was recorded, at this many milliseconds since 1970."""
+    def score(self, score: _Measured, at: int) -> None:
+        """Leave a note of a score, at this many milliseconds since 1970."""
     def state(self) -> dict[str, Any]:
         """Give what is in the inbox: ``waiting``, ``refused``, ``strangers``."""
 

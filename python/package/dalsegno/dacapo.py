@@ -10,6 +10,9 @@ reaches child processes too. Importing this module takes no DaCapo; using it doe
 For DaCapo's command line: ``python -m dalsegno.dacapo train -r RUN`` runs any command of DaCapo with
 the store installed.
 
+The scores of a validation are noted when DaCapo stores them. :func:`import_scores` and ``python -m
+dalsegno.dacapo scores`` take in those that DaCapo stored before.
+
 The store never stops a training: a path needs no catalog. What cannot be recorded within a bounded
 time is noted in the inbox, ``.dalsegno/inbox``, which the next command that writes folds into the
 catalog.
@@ -31,12 +34,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, Optional, Tuple, Type, Union
 
-from . import _attempts, _native, _targets
+from . import _attempts, _native, _scores, _stats, _targets
 from ._arguments import Age, Text, name, seconds, text
+from ._scores import Imported, import_scores
 from .errors import Error, LayoutNoContainerError, NotAFolderError, NotRecordedError, SymlinkError
 from .registry import Key, Registry
 
-__all__ = ["ArrayStore", "install", "uninstall"]
+__all__ = ["ArrayStore", "Imported", "import_scores", "install", "uninstall"]
 
 logger = logging.getLogger(__name__)
 
@@ -166,7 +170,12 @@ class ArrayStore:
     ) -> Any:
         """Give the array of a validation's output; objects give their ``str()``."""
         given = (_name(dataset, "a dataset"), _name(parameters, "parameters"))
-        return self._array(Key("output", run_name, iteration, *given))
+        key = Key("output", run_name, iteration, *given)
+        found = self._array(key)
+        _, run, number, dataset_name, parameters_text, _ = _targets.columns(key)
+        assert number is not None and dataset_name is not None and parameters_text is not None
+        _stats.remember(self._base, run, number, dataset_name, parameters_text)
+        return found
 
     def validation_input_arrays(
         self, run_name: Text, index: Optional[Text] = None
@@ -334,6 +343,7 @@ def plug(seam: ModuleType) -> None:
     if not hasattr(seam, "_dalsegno_replaced"):
         seam._dalsegno_replaced = seam.LocalArrayStore  # type: ignore[attr-defined]
     seam.LocalArrayStore = ArrayStore  # type: ignore[attr-defined]
+    _stats.plug(seam, _settings)
 
 
 def uninstall() -> None:
@@ -346,6 +356,7 @@ def uninstall() -> None:
     if hasattr(seam, "_dalsegno_replaced"):
         seam.LocalArrayStore = seam._dalsegno_replaced  # type: ignore[attr-defined]
         del seam._dalsegno_replaced
+    _stats.unplug(seam)
     for variable in (_VARIABLE, _WAIT, _STRICT):
         os.environ.pop(variable, None)
     _settings.__init__()  # type: ignore[misc]
@@ -358,11 +369,14 @@ def uninstall() -> None:
 
 
 def main() -> None:
-    """Run a command of DaCapo's command line, with the store installed here and in child processes.
+    """Run a command of DaCapo's command line, with the store installed here and in child processes; or
+    ``scores``, which takes in the scores that DaCapo stored.
 
     Raises:
         ImportError: DaCapo is not installed, or has no command line.
     """
+    if sys.argv[1:2] == ["scores"]:
+        sys.exit(_scores.main(sys.argv[2:]))
     install(everywhere=True)
     scripts = importlib.metadata.entry_points(group="console_scripts", name="dacapo")
     sys.argv[0] = "dacapo"

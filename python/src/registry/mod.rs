@@ -21,6 +21,7 @@ use dalsegno::model::removal::RemovalId;
 use dalsegno::{CatalogError, Error, RebuildOptions, Registry, Result};
 use pyo3::prelude::*;
 
+pub(crate) use self::noting::{Measured, score_of};
 use crate::ask;
 use crate::call::{How, Shared, Watch, quick, run, whole};
 use crate::values::plain;

@@ -15,12 +15,12 @@ use crate::values::{PyArtifact, plain};
 
 /// A score, as the Python side writes it down.
 #[derive(FromPyObject)]
-struct Measured(String, String, Option<String>, Option<String>, String, f64);
+pub(crate) struct Measured(String, String, Option<String>, Option<String>, String, f64);
 
 /// A score, as the Python side reads it.
 type Columns = (String, i64, Option<String>, Option<String>, String, f64);
 
-fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
+pub(crate) fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     let Measured(run, iteration, dataset, parameters, metric, value) = measured;
     let refused = |error: dalsegno::model::name::NameError| raise(py, &Error::from(error));
     let run = run.parse().map_err(refused)?;

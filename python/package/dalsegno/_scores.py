@@ -1,0 +1,671 @@
+"""Taking in the validation scores that DaCapo stored.
+
+DaCapo stores numbers without names: ``[dataset][parameters][criterion]``. The names come from DaCapo
+itself if it is installed, else from the arrays on disk. A name is never guessed: what does not follow
+from either is refused.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import json
+import logging
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple
+
+from . import _arguments as arguments
+from . import _native, _pickle, _targets
+from ._arguments import Text
+from ._native import Artifact
+from .errors import Error, ScoresInvalidError
+from .registry import Key, Registry
+from .values import Score
+
+__all__ = ["Imported", "import_scores", "main"]
+
+logger = logging.getLogger("dalsegno.dacapo")
+
+Entry = Tuple[int, List[List[List[float]]]]
+"""An iteration, and its numbers: ``[dataset][parameters][criterion]``."""
+
+_MOST_SCORES = 10_000_000
+"""Numbers that one run may have: a small file can name one list very often."""
+
+# The criteria of DaCapo's evaluators, in its order; from its modules below
+# dacapo/experiments/tasks/evaluators.
+INSTANCE = ("voi_split", "voi_merge", "voi")
+DUMMY = ("frizz_level", "blipp_score")
+BINARY = (
+    "dice",
+    "jaccard",
+    "hausdorff",
+    "false_negative_rate",
+    "false_negative_rate_with_tolerance",
+    "false_positive_rate",
+    "false_discovery_rate",
+    "false_positive_rate_with_tolerance",
+    "voi",
+    "mean_false_distance",
+    "mean_false_negative_distance",
+    "mean_false_positive_distance",
+    "mean_false_distance_clipped",
+    "mean_false_negative_distance_clipped",
+    "mean_false_positive_distance_clipped",
+    "precision_with_tolerance",
+    "recall_with_tolerance",
+    "f1_score_with_tolerance",
+    "precision",
+    "recall",
+    "f1_score",
+)
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What :func:`dalsegno.dacapo.import_scores` took in."""
+
+    scores: Dict[str, int] = field(default_factory=dict)
+    """Number of scores of each run."""
+
+    refused: Dict[str, str] = field(default_factory=dict)
+    """Runs whose scores were not taken in, and why."""
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of what the numbers of a run are of, each in DaCapo's order. ``None``: to be found."""
+
+    datasets: Optional[Tuple[str, ...]] = None
+    parameters: Optional[Tuple[str, ...]] = None
+    criteria: Optional[Tuple[str, ...]] = None
+
+
+def import_scores(
+    base: Text,
+    run: Optional[Text] = None,
+    *,
+    datasets: Optional[Iterable[Text]] = None,
+    parameters: Optional[Iterable[Text]] = None,
+    criteria: Optional[Iterable[str]] = None,
+) -> Imported:
+    """Take in the validation scores that DaCapo stored; twice is as once.
+
+    Reads ``stats/validation_scores`` of the base directory, without running anything that the files
+    name, or the database if DaCapo is installed and its options say so. An iteration that was
+    validated again has the scores of the last time.
+
+    The names are those that DaCapo gives the run, if it is installed; else those of the arrays on disk,
+    which are taken in first. If the order of datasets or parameters does not follow from either, give
+    it.
+
+    Args:
+        base: The base directory; its registry is made if there is none.
+        run: One run; all runs that have scores if it is not given.
+        datasets: Names of the run's validation datasets, in DaCapo's order.
+        parameters: Names of the parameter sets, in DaCapo's order.
+        criteria: Names of the evaluator's criteria, in its order.
+
+    Returns:
+        The number of scores of each run, and with ``run=None`` also what was refused, and why.
+
+    Raises:
+        ScoresInvalidError: The scores of the run that is named cannot be read, or their names do not
+            follow from anything.
+        ValueError: Names are given and no run.
+    """
+    given = Names(_given(datasets), _given(parameters), _given(criteria))
+    if run is None and given != Names():
+        raise ValueError("names are of one run: name it too")
+    path = os.path.expanduser(arguments.text(base, what="a base directory", numbers=False)) or os.curdir
+    with Registry(path, create=True) as registry:
+        source = _source(registry)
+        runs = source.runs() if run is None else [arguments.text(run, what="a run", numbers=False)]
+        done, refused = {}, {}
+        tree = _Tree(registry)
+        for name in runs:
+            try:
+                scores = _scores_of(source, tree, name, given)
+                registry._native.score(scores)
+                done[name] = len(scores)
+            except (Error, ValueError) as error:
+                if run is not None:
+                    raise
+                refused[name] = str(error)
+        return Imported(done, refused)
+
+
+def _given(names: Optional[Iterable[Text]]) -> Optional[Tuple[str, ...]]:
+    if names is None:
+        return None
+    return tuple(arguments.text(name) for name in names)
+
+
+Measured = Tuple[str, str, Optional[str], Optional[str], str, float]
+"""A score as the native half takes it."""
+
+
+def _scores_of(source: _Source, tree: _Tree, run: str, given: Names) -> List[Measured]:
+    """The scores of a run, with their names."""
+    entries = latest(source.entries(run))
+    if not entries:
+        raise ScoresInvalidError(f"DaCapo has no validation scores of run {run!r}")
+    theirs = _of_dacapo(source, run) if given == Names() else None
+    known = tree.of(run)
+    scores: List[Measured] = []
+    for iteration, numbers in entries:
+        names = theirs if theirs is not None and _fit(theirs, known.get(iteration), numbers) else given
+        scores += _named(run, iteration, numbers, names, known, tree)
+    return scores
+
+
+def latest(entries: Sequence[Entry]) -> List[Entry]:
+    """The last entry of each iteration, by iteration."""
+    return sorted(dict(entries).items())
+
+
+def measured(
+    run: str,
+    iteration: int,
+    numbers: List[List[List[float]]],
+    places: Sequence[Tuple[str, Sequence[str]]],
+    criteria: Sequence[str],
+) -> List[Measured]:
+    """Numbers with their names: datasets with their parameters, and criteria."""
+    return [
+        (run, str(iteration), dataset, parameters, criterion, float(value))
+        for (dataset, sets), of_dataset in zip(places, numbers)
+        for parameters, of_set in zip(sets, of_dataset)
+        for criterion, value in zip(criteria, of_set)
+    ]
+
+
+# What DaCapo stored.
+
+
+class _Source:
+    """Scores in files below the base directory."""
+
+    def __init__(self, base: Path) -> None:
+        self._base = base
+
+    def runs(self) -> List[str]:
+        top = self._base / "stats" / "validation_scores"
+        found = []
+        for folder, _, names in os.walk(top):
+            found += [os.path.relpath(os.path.join(folder, name), top) for name in names]
+        if not found:
+            raise ScoresInvalidError(f"DaCapo has no validation scores below {top}", path=top)
+        return sorted(found)
+
+    def entries(self, run: str) -> List[Entry]:
+        # The rules of names hold before a path is made of one.
+        _native.identifier(self._base, _targets.columns(Key("validation-container", run)))
+        path = self._base / "stats" / "validation_scores" / run
+        try:
+            return entries_of(_pickle.read(_content(path)))
+        except ValueError as error:
+            raise ScoresInvalidError(
+                f"the validation scores in {path} cannot be read: {error}", path=path
+            ) from None
+
+    def config(self, run: str) -> Any:
+        folder = self._base / "configs"
+        if not (folder / "runs" / f"{run}.yaml").is_file():
+            return None
+        store = importlib.import_module("dacapo.store.file_config_store").FileConfigStore
+        upath = importlib.import_module("upath").UPath
+        return store(upath(str(folder))).retrieve_run_config(run)
+
+
+class _Database(_Source):
+    """Scores in the database that DaCapo's options name."""
+
+    def runs(self) -> List[str]:
+        return sorted(str(name) for name in _seam().create_config_store().retrieve_run_config_names())
+
+    def entries(self, run: str) -> List[Entry]:
+        found = _seam().create_stats_store().retrieve_validation_iteration_scores(run)
+        try:
+            return entries_of([{"iteration": one.iteration, "scores": one.scores} for one in found])
+        except ValueError as error:
+            raise ScoresInvalidError(
+                f"the validation scores of run {run!r} in the database cannot be read: {error}"
+            ) from None
+
+    def config(self, run: str) -> Any:
+        return _seam().create_config_store().retrieve_run_config(run)
+
+
+def _seam() -> Any:
+    return importlib.import_module("dacapo.store.create_store")
+
+
+def _source(registry: Registry) -> _Source:
+    """Where the scores of a base directory are: as DaCapo's options say, if it is installed."""
+    base = registry.base
+    if _is_installed() and not (base / "stats" / "validation_scores").is_dir():
+        try:
+            options = importlib.import_module("dacapo").Options.instance()
+        except Exception as error:  # whatever DaCapo and its libraries raise
+            logger.warning("DaCapo's options cannot be read: %s", error)
+            return _Source(base)
+        if getattr(options, "type", "files") == "mongo":
+            theirs = os.path.realpath(os.path.expanduser(str(options.runs_base_dir)))
+            if theirs != os.path.realpath(base):
+                raise ScoresInvalidError(
+                    f"the database that DaCapo's options name is of {theirs}, not of {base}", path=base
+                )
+            return _Database(base)
+    return _Source(base)
+
+
+def _is_installed() -> bool:
+    return importlib.util.find_spec("dacapo") is not None
+
+
+def _content(path: Path) -> bytes:
+    """The content of a file that others may have put there."""
+    try:
+        # A FIFO would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise ValueError(error.strerror or "it cannot be opened") from None
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is no file")
+        return file.read(_pickle.MOST_BYTES + 1)
+
+
+def entries_of(found: Any) -> List[Entry]:
+    """Check what was stored: a list of iterations with three lists of numbers in each other.
+
+    Raises:
+        ValueError: It is something else.
+    """
+    count = 0
+
+    def checked(values: Any, depth: int) -> Any:
+        nonlocal count
+        if depth == 0:
+            if isinstance(values, bool) or not isinstance(values, Real):
+                raise ValueError("a score is not a number")
+            return float(values)
+        if not isinstance(values, (list, tuple)):
+            raise ValueError("scores are not lists of datasets, parameters and criteria")
+        count += len(values) + 1
+        if count > _MOST_SCORES:
+            raise ValueError("it has too many scores")
+        return [checked(value, depth - 1) for value in values]
+
+    if not isinstance(found, list):
+        raise ValueError("it is not a list of iterations")
+    entries = []
+    for entry in found:
+        if not isinstance(entry, dict) or "iteration" not in entry or "scores" not in entry:
+            raise ValueError("an entry is not an iteration with scores")
+        iteration = entry["iteration"]
+        if isinstance(iteration, bool) or not isinstance(iteration, int) or not 0 <= iteration < 2**63:
+            raise ValueError("an iteration is not a number")
+        try:
+            entries.append((iteration, checked(entry["scores"], 3)))
+        except OverflowError:
+            raise ValueError("a score is too large") from None
+    return entries
+
+
+# Names, by DaCapo.
+
+
+def names_of(scores: Any) -> Names:
+    """The names of DaCapo's ``ValidationScores``, as it makes paths of them."""
+    return Names(
+        tuple(str(dataset) for dataset in scores.datasets),
+        tuple(str(parameters) for parameters in scores.parameters),
+        tuple(str(criterion) for criterion in scores.criteria),
+    )
+
+
+def _of_dacapo(source: _Source, run: str) -> Optional[Names]:
+    """The names that DaCapo gives a run; ``None`` if it is not installed or cannot say."""
+    if not _is_installed():
+        return None
+    try:
+        config = source.config(run)
+        if config is None:
+            return None
+        # Newer versions have one class for a run and its config.
+        if not hasattr(config, "get_validation_scores"):
+            config_of = importlib.import_module("dacapo.experiments").Run.get_validation_scores
+        else:
+            config_of = type(config).get_validation_scores
+        return names_of(config_of(config))
+    except Exception as error:  # whatever DaCapo and its libraries raise
+        logger.warning("DaCapo cannot name the scores of run %s, so its arrays do: %s", run, error)
+        return None
+
+
+def _fit(names: Names, known: Optional[_Places], numbers: List[List[List[float]]]) -> bool:
+    """Whether DaCapo's names are those of an iteration: validations may be of other datasets."""
+    assert names.datasets is not None and names.parameters is not None and names.criteria is not None
+    if known and not set(known) <= set(names.datasets):
+        return False
+    return len(numbers) == len(names.datasets) and all(
+        len(sets) in (0, len(names.parameters))
+        and all(len(values) == len(names.criteria) for values in sets)
+        for sets in numbers
+    )
+
+
+# Names, by the arrays on disk.
+
+_Places = Dict[str, Dict[Optional[str], Path]]
+"""Datasets of an iteration, with the arrays of their parameters; ``None`` is the prediction."""
+
+
+class _Tree:
+    """The arrays of a base directory, as the catalog has them."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._is_scanned = False
+
+    @property
+    def base(self) -> Path:
+        return self._registry.base
+
+    def of(self, run: str) -> Dict[int, _Places]:
+        """The arrays of each iteration of a run."""
+        if not self._is_scanned:
+            self._registry.scan()
+            self._is_scanned = True
+        found: Dict[int, _Places] = {}
+        for row in self._rows(run):
+            if row.iteration is not None and row.dataset is not None:
+                places = found.setdefault(row.iteration, {})
+                places.setdefault(row.dataset, {})[row.parameters] = row.path
+        return found
+
+    def _rows(self, run: str) -> Iterable[Artifact]:
+        rows = self._registry.list(run=run, kind=["prediction", "output"], refresh=False)
+        return (row for row in rows if row.run == run and row.state in ("present", "damaged"))
+
+
+def _named(
+    run: str,
+    iteration: int,
+    numbers: List[List[List[float]]],
+    names: Names,
+    known: Dict[int, _Places],
+    tree: _Tree,
+) -> List[Measured]:
+    """The scores of an iteration, with names that are given or those of its arrays."""
+    where = f"run {run!r}, iteration {iteration}"
+    if not any(numbers):
+        return []
+    of_arrays = _Order(known, iteration, numbers, where)
+    datasets = names.datasets if names.datasets is not None else of_arrays.datasets()
+    _check(where, "datasets", datasets, len(numbers))
+    places: List[Tuple[str, Tuple[str, ...]]] = []
+    for at, dataset in enumerate(datasets):
+        wanted = numbers[at]
+        if not wanted:
+            places.append((dataset, ()))
+            continue
+        sets = names.parameters
+        if sets is None:
+            sets = of_arrays.parameters(dataset, wanted)
+        _check(f"{where}, dataset {dataset!r}", "parameter sets", sets, len(wanted))
+        places.append((dataset, sets))
+    count = next(len(values) for sets in numbers for values in sets)
+    if any(len(values) != count for sets in numbers for values in sets):
+        raise ScoresInvalidError(f"{where}: parameter sets differ in their number of criteria")
+    criteria = names.criteria
+    if criteria is None:
+        criteria = _criteria(tree.base, run, count)
+    _check(where, "criteria", criteria, count)
+    return measured(run, iteration, numbers, places, criteria)
+
+
+def _check(where: str, what: str, names: Sequence[str], count: int) -> None:
+    if len(names) != count:
+        raise ScoresInvalidError(
+            f"{where}: DaCapo stored scores of {count} {what}, and the names are of {len(names)}: "
+            f"{', '.join(names) or 'none'}",
+            hint=_HINT,
+        )
+
+
+_HINT = (
+    "give the names in DaCapo's order: import_scores(base, run, datasets=[…], parameters=[…], "
+    "criteria=[…]), or --dataset, --parameters and --criterion for each; where DaCapo is installed it "
+    "gives them"
+)
+
+
+class _Order:
+    """Names of one iteration by its arrays, in the order in which they were written.
+
+    DaCapo validates one dataset after the other, and each parameter set after the other. So arrays
+    whose metadata was written at different times tell the order; where several iterations tell one,
+    they must agree.
+    """
+
+    def __init__(
+        self,
+        known: Dict[int, _Places],
+        iteration: int,
+        numbers: List[List[List[float]]],
+        where: str,
+    ) -> None:
+        self._known = known
+        self._numbers = numbers
+        self._where = where
+        # An iteration whose arrays were removed had those of the others.
+        self._places = known.get(iteration) or _together(known)
+
+    def datasets(self) -> Tuple[str, ...]:
+        names = sorted(self._places)
+        if len(names) != len(self._numbers):
+            names = sorted(_together(self._known))
+        times = [
+            {name: _times(places[name].values()) for name in places} for places in self._known.values()
+        ]
+        return self._ordered("datasets", names, times, self._numbers)
+
+    def parameters(self, dataset: str, numbers: List[List[float]]) -> Tuple[str, ...]:
+        names = _sets(self._places.get(dataset, {}))
+        if len(names) != len(numbers):
+            names = _sets(_together(self._known).get(dataset, {}))
+        ids = [re.search(r"\(id=(\d+)[,)]", name) for name in names]
+        numbered = {int(found.group(1)): name for found, name in zip(ids, names) if found}
+        if len(numbered) == len(names) > 0:
+            # DaCapo numbers parameter sets in their order.
+            return tuple(numbered[id] for id in sorted(numbered))
+        times = [
+            {name: _times([path]) for name, path in arrays.items() if name is not None}
+            for places in self._known.values()
+            for of_dataset, arrays in places.items()
+            if of_dataset == dataset
+        ]
+        return self._ordered("parameter sets", names, times, numbers)
+
+    def _ordered(
+        self,
+        what: str,
+        names: List[str],
+        times: List[Dict[str, Optional[Tuple[int, int]]]],
+        numbers: Sequence[Any],
+    ) -> Tuple[str, ...]:
+        """The names in order; those of equal numbers have any."""
+        _check(self._where, what, names, len(numbers))
+        if len(names) == 1 or all(_alike(numbers[0], other) for other in numbers[1:]):
+            return tuple(names)
+        orders = {order for order in (_order(names, one) for one in times) if order is not None}
+        if len(orders) != 1:
+            raise ScoresInvalidError(
+                f"{self._where}: the order of its {what} does not follow from the arrays on disk: "
+                f"{', '.join(names)}",
+                hint=_HINT,
+            )
+        return orders.pop()
+
+
+def _together(known: Dict[int, _Places]) -> _Places:
+    """The datasets and parameters of all iterations."""
+    found: _Places = {}
+    for places in known.values():
+        for dataset, arrays in places.items():
+            found.setdefault(dataset, {}).update(arrays)
+    return found
+
+
+def _sets(arrays: Dict[Optional[str], Path]) -> List[str]:
+    return sorted(name for name in arrays if name is not None)
+
+
+def _times(paths: Iterable[Path]) -> Optional[Tuple[int, int]]:
+    """When the metadata of arrays was written, first and last, in nanoseconds."""
+    found = []
+    for path in paths:
+        for name in (".zarray", "zarr.json", "attributes.json", ".zgroup"):
+            try:
+                found.append(os.lstat(path / name).st_mtime_ns)
+                break
+            except OSError:
+                continue
+    return (min(found), max(found)) if found else None
+
+
+def _order(names: List[str], times: Dict[str, Optional[Tuple[int, int]]]) -> Optional[Tuple[str, ...]]:
+    """Names by their times, if all have one and no two are at once."""
+    known: List[Tuple[int, int, str]] = []
+    for name in names:
+        span = times.get(name)
+        if span is None:
+            return None
+        known.append((*span, name))
+    known.sort()
+    if any(one[1] >= other[0] for one, other in zip(known, known[1:])):
+        return None
+    return tuple(name for _, _, name in known)
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether numbers are equal; nan is equal to nan."""
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return bool(one == other) or (one != one and other != other)
+
+
+def _criteria(base: Path, run: str, count: int) -> Tuple[str, ...]:
+    """The criteria of DaCapo's evaluators that are so many."""
+    for criteria in (INSTANCE, DUMMY):
+        if count == len(criteria):
+            return criteria
+    channels = _channels(base / "configs" / "runs" / f"{run}.yaml")
+    if channels and count == len(channels) * len(BINARY):
+        return tuple(f"{channel}__{criterion}" for channel in channels for criterion in BINARY)
+    raise ScoresInvalidError(
+        f"run {run!r}: {count} criteria are those of no evaluator whose names are known here",
+        hint=_HINT,
+    )
+
+
+def _channels(path: Path) -> List[str]:
+    """The channels of a run's task in its config; none if they cannot be read without doubt."""
+    try:
+        lines = _content(path).decode("utf-8").splitlines()
+    except ValueError:
+        return []
+    found: List[str] = []
+    is_task = is_list = False
+    for line in lines:
+        if not line.startswith((" ", "-")):
+            is_task, is_list = line.rstrip() == "task_config:", False
+        elif is_task and line.rstrip() == "  channels:":
+            is_list = True
+        elif is_list:
+            item = re.fullmatch(r"  - ('?)([A-Za-z0-9_][A-Za-z0-9_ .-]*)\1\s*", line)
+            if item is None:
+                if line.startswith("  -"):
+                    return []
+                is_list = False
+            else:
+                found.append(item.group(2))
+    return found
+
+
+# The command line.
+
+
+def main(given: Sequence[str]) -> int:
+    """``python -m dalsegno.dacapo scores``; gives the exit code, as the program's table says."""
+    parser = argparse.ArgumentParser(
+        prog="python -m dalsegno.dacapo scores",
+        description="Take in the validation scores that DaCapo stored. Names are DaCapo's own if it is "
+        "installed, else those of the arrays on disk.",
+    )
+    parser.add_argument("--base", help="the base directory; else DALSEGNO_BASE, else the nearest parent")
+    parser.add_argument("--run", help="one run; all that have scores if it is not given")
+    for name, what in (
+        ("dataset", "a validation dataset"),
+        ("parameters", "a parameter set"),
+        ("criterion", "a criterion of the evaluator"),
+    ):
+        parser.add_argument(
+            f"--{name}", action="append", help=f"name of {what}, once for each in DaCapo's order"
+        )
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    asked = parser.parse_args(given)
+    base = asked.base or os.environ.get("DALSEGNO_BASE") or _nearest()
+    if base is None:
+        return _fail(10, "no-registry", "there is no registry here or above", "give --base DIR")
+    names = (asked.dataset, asked.parameters, asked.criterion)
+    if asked.run is None and any(names):
+        return _fail(2, None, "names are of one run", "give --run RUN too")
+    try:
+        done = import_scores(base, asked.run, datasets=names[0], parameters=names[1], criteria=names[2])
+    except Error as error:
+        return _fail(1, error.code, str(error), error.hint)
+    for run, why in done.refused.items():
+        sys.stderr.write(f"warning: {_shown(f'the scores of run {run} are not taken in: {why}')}\n")
+    if asked.json:
+        document = {"schema_version": 1, "runs": done.scores, "refused": done.refused}
+        sys.stdout.write(json.dumps(document, indent=2) + "\n")
+    else:
+        total = sum(done.scores.values())
+        sys.stderr.write(f"took in {_count(total, 'score')} of {_count(len(done.scores), 'run')}\n")
+    if not done.refused:
+        return 0
+    return 3 if done.scores else 1
+
+
+def _nearest() -> Optional[str]:
+    here = Path.cwd()
+    found = next((path for path in (here, *here.parents) if (path / ".dalsegno").is_dir()), None)
+    return None if found is None else str(found)
+
+
+def _shown(text: str) -> str:
+    """A text without what a terminal would obey."""
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _fail(code: int, name: Optional[str], what: str, hint: Optional[str]) -> int:
+    sys.stderr.write(f"error{f'[{name}]' if name else ''}: {_shown(what)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {hint}\n")
+    return code
