@@ -102,6 +102,7 @@ impl<'a> Scores<'a> {
                 parameters: score.parameters.as_deref(),
                 value: score.value,
             };
+            // A place that the inventory gives twice has the better value, in whatever order.
             self.entries
                 .entry((entry.dataset, entry.parameters))
                 .and_modify(|known| {
@@ -112,6 +113,7 @@ impl<'a> Scores<'a> {
                 .or_insert(entry);
             if entry.parameters.is_some() {
                 let finest = self.finest.entry(entry.dataset).or_insert(entry);
+                // Parameters break ties, so that the order of the inventory changes nothing.
                 let order = by_value(direction, entry.value, finest.value)
                     .then(entry.parameters.cmp(&finest.parameters));
                 if order.is_lt() {
@@ -130,6 +132,7 @@ impl<'a> Scores<'a> {
         let key = &row.artifact.key;
         let dataset = key.dataset().map(|dataset| dataset.as_str());
         let parameters = key.parameters().map(|parameters| parameters.as_str());
+        // From the most specific score to that of the whole iteration.
         let own = [
             (dataset, parameters),
             (dataset, None),
@@ -141,6 +144,7 @@ impl<'a> Scores<'a> {
         if let Some(own) = own {
             return give(None, own);
         }
+        // Scores of other parameters say nothing about an artifact that has some.
         if parameters.is_some() {
             return;
         }
@@ -167,6 +171,7 @@ impl<'a> Scores<'a> {
     /// Whether an artifact of this dataset can have a score.
     fn knows(&self, dataset: Option<&str>) -> bool {
         let has = |dataset| {
+            // `None` sorts before every text: the range begins at the first score of the dataset.
             let mut from = self.entries.range((dataset, None)..);
             from.next().is_some_and(|((first, _), _)| *first == dataset)
         };
@@ -177,8 +182,8 @@ impl<'a> Scores<'a> {
     }
 }
 
-/// Ranks every artifact that counts. `groups` are ranges of `rows`; `named` are the kinds that the selection
-/// names.
+/// Ranks every artifact that counts. `groups` are ranges of `rows`; `named` are the kinds that
+/// the selection names.
 pub(super) fn standings<'a>(
     best: &KeepBest,
     named: &[Kind],
@@ -192,6 +197,7 @@ pub(super) fn standings<'a>(
         named => named.contains(&kind),
     };
     let goes_along = |kind: Kind| best.with.contains(&kind) && !is_ranked(kind);
+    // Scores of every group first: what goes along needs those of the ranked artifacts as well.
     let mut scores: HashMap<(&RunName, i64), Scores<'a>> = HashMap::new();
     for &row in rows {
         let key = &row.artifact.key;
@@ -219,7 +225,9 @@ pub(super) fn standings<'a>(
                 standings[at] = Standing::NoIteration;
                 continue;
             };
+            // Unknown until a score is found: a guard keeps what the rule cannot judge.
             standings[at] = Standing::Unknown;
+            // What does not count takes no rank from what does.
             if !counts(rows[at]) {
                 continue;
             }
@@ -255,6 +263,7 @@ pub(super) fn standings<'a>(
             let kinds = kept.get(&place);
             Standing::Along(kinds.and_then(|kinds| match dataset {
                 Some(_) => kinds.get(&dataset).or_else(|| kinds.get(&None)).copied(),
+                // Without a dataset, as a checkpoint is, it stays with the best of any dataset.
                 None => kinds.values().next().copied(),
             }))
         } else {
@@ -274,6 +283,7 @@ fn rank<'a>(
         a.ranking
             .cmp(&b.ranking)
             .then_with(|| by_value(direction, a.entry.value, b.entry.value))
+            // Of equal values the later iteration is better; the rest only makes the order total.
             .then_with(|| b.iteration.cmp(&a.iteration))
             .then_with(|| a.entry.parameters.cmp(&b.entry.parameters))
             .then_with(|| a.entry.dataset.cmp(&b.entry.dataset))
@@ -296,6 +306,7 @@ fn rank<'a>(
         for (nth, shared) in (1..).zip(units()) {
             for candidate in shared {
                 let standing = &mut standings[candidate.row];
+                // A row without a dataset is in a ranking for each dataset; its best rank counts.
                 if !matches!(standing, Standing::Ranked(place) if place.nth <= nth) {
                     *standing = Standing::Ranked(Place {
                         nth,
@@ -308,6 +319,7 @@ fn rank<'a>(
         }
         for candidate in rest {
             let standing = &mut standings[candidate.row];
+            // A number in another ranking wins over NaN in this one.
             if *standing == Standing::Unknown {
                 *standing = Standing::NotANumber;
             }

@@ -40,6 +40,7 @@ impl Budget {
         free_bytes: Option<u64>,
         trash_bytes: u64,
     ) -> Result<Option<Self>, PlanError> {
+        // Both list the limits that are set, in the same order.
         let limits: Vec<Bound> = limit
             .values()
             .zip(limit.settings())
@@ -150,6 +151,8 @@ impl Budget {
         self.limits.iter().filter(|bound| match bound.rule {
             MAX_SIZE => self.bytes > bound.value,
             MAX_FILES => self.files > bound.value,
+            // What is in the trash or about to go there counts as free: otherwise each plan would
+            // take more in place of data that the last one took.
             _ => self.in_the_end() < bound.value,
         })
     }

@@ -126,6 +126,7 @@ impl RunPolicy {
 
 fn check_within(within: Option<Duration>, older_than: Option<Duration>) -> Result<(), PolicyError> {
     match (within, older_than) {
+        // What is selected is older than that, so the rule would never keep any of it.
         (Some(within), Some(older_than)) if within <= older_than => {
             Err(PolicyError::WithinNotSelected { within, older_than })
         }
@@ -135,6 +136,7 @@ fn check_within(within: Option<Duration>, older_than: Option<Duration>) -> Resul
 
 /// Whether `every` divides an iteration. It divides 0, and -4 if it divides 4.
 pub(super) fn divisible(iteration: i64, every: u64) -> bool {
+    // 128 bits: the iteration may be negative, and `every` above the highest `i64`.
     every != 0 && i128::from(iteration).rem_euclid(i128::from(every)) == 0
 }
 

@@ -104,17 +104,19 @@ impl RunParts {
 
     fn complete(&self) -> BTreeSet<i64> {
         let wanted = self.wanted().len();
+        // Parts are a subset of what is wanted, so equal numbers mean equal sets.
         let is_complete = |(_, parts): &(&i64, &BTreeSet<Part>)| parts.len() == wanted;
         let complete = self.iterations.iter().filter(is_complete);
         complete.map(|(iteration, _)| *iteration).collect()
     }
 
-    /// The iterations that rules count, at least one unless there is none.
+    /// The iterations that rules count; empty only if the run has no prediction and no output.
     pub(super) fn counted(&self) -> BTreeSet<i64> {
         let complete = self.complete();
         if !complete.is_empty() {
             return complete;
         }
+        // Parameter sets changed: compare by dataset and kind alone.
         let places = |parts: &BTreeSet<Part>| -> BTreeSet<(Option<DatasetName>, Kind)> {
             let place = |part: &Part| (part.dataset.clone(), part.kind);
             parts.iter().map(place).collect()
@@ -125,6 +127,7 @@ impl RunParts {
             .iter()
             .filter(|(_, parts)| places(parts) == wanted)
             .collect();
+        // An iteration that is a part of another one was cut short.
         let is_part = |parts: &BTreeSet<Part>| {
             let mut others = whole.values();
             others.any(|other| parts.len() < other.len() && parts.is_subset(other))
@@ -152,8 +155,10 @@ impl RunParts {
                 parts.remove(&part);
             }
         }
+        // By what the run has now: once every output is gone, bare predictions would be complete.
         let wanted = self.wanted().len();
         let is_kept = left.iterations.values().any(|parts| parts.len() == wanted);
+        // A run that loses all of them is not left incomplete.
         let is_gone = left.iterations.values().all(BTreeSet::is_empty);
         match is_kept || is_gone {
             true => None,

@@ -34,7 +34,7 @@ const LOWER: [&str; 15] = [
     "voi_split",
 ];
 
-/// Whether higher values of a criterion of DaCapo are better; `None` if the name is not one of them.
+/// Whether higher values of a criterion of DaCapo are better; `None` if DaCapo has no such name.
 ///
 /// Evaluators of several channels put the channel before the criterion: `mito__voi`.
 pub(super) fn higher_is_better(name: &str) -> Option<bool> {

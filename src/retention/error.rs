@@ -98,7 +98,10 @@ pub enum PolicyError {
         part: &'static str,
     },
     /// A metric cannot be read.
-    #[error("\"{}\" is not a metric: {why}; write NAME:min or NAME:max, such as voi:min", .text.escape_debug())]
+    #[error(
+        "\"{}\" is not a metric: {why}; write NAME:min or NAME:max, such as voi:min",
+        .text.escape_debug()
+    )]
     Metric {
         /// The text.
         text: String,

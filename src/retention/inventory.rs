@@ -18,9 +18,9 @@ use crate::model::size::Size;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[non_exhaustive]
 pub struct GroupKey {
-    /// Run.
+    /// Name of the run.
     pub run: RunName,
-    /// Kind.
+    /// Kind of the artifacts.
     pub kind: Kind,
     /// Dataset, if the kind has one.
     pub dataset: Option<DatasetName>,
@@ -234,7 +234,7 @@ impl RunInventory {
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct InventoryRun {
-    /// Run.
+    /// Name of the run.
     pub run: RunName,
     /// When its newest artifact was written, of any kind and state.
     pub newest: Timestamp,
@@ -285,6 +285,7 @@ fn by_path(a: &Artifact, b: &Artifact) -> Ordering {
     a.location()
         .path()
         .cmp(&b.location().path())
+        // Two rows may share a path.
         .then(a.id.cmp(&b.id))
 }
 

@@ -69,6 +69,7 @@ fn refusal(name: &str) -> Option<&'static str> {
         Some("its name has a ':'")
     } else if name.chars().any(char::is_control) {
         Some("its name has a control character")
+    // What is left, such as a `=` or too many characters.
     } else if name.parse::<MetricName>().is_err() {
         Some("no score can have this name")
     } else {
@@ -84,6 +85,7 @@ impl FromStr for Metric {
             text: text.to_owned(),
             why,
         };
+        // From the right, so that in `a:b:min` the name is refused and not the direction.
         let (name, direction) = match text.rsplit_once(':') {
             None => {
                 let direction = criteria::higher_is_better(text).map(|is_higher| match is_higher {

@@ -124,7 +124,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                 }
             }
         }
-        // Only now: what the kinds share may stand after them.
+        // Only now: the keys that all kinds share may come after them.
         for kind in Kind::ALL {
             if let Some(table) = tables.remove(&kind) {
                 let rules = table.into_policy(kind, &shared);
@@ -161,6 +161,7 @@ impl Serialize for NamedPolicy {
         if !self.runs.is_empty() {
             map.serialize_entry("run", &self.runs)?;
         }
+        // By name, like the keys of the table of each kind.
         let mut kinds: Vec<&(Kind, Policy)> = self.kinds.iter().collect();
         kinds.sort_by_key(|(kind, _)| kind.as_str());
         for (kind, policy) in kinds {
@@ -383,6 +384,7 @@ impl Serialize for RangeText {
 struct BestTable {
     #[serde(default = "one")]
     count: Count,
+    // Optional, so that the error of a missing metric says what to write.
     metric: Option<Metric>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     with: Vec<Kind>,

@@ -211,6 +211,7 @@ impl Plan {
                             known.reasons.push(reason);
                         }
                     }
+                // What one plan keeps stays; why another would let it go does not matter then.
                 } else if line.decision == Decision::Keep {
                     *known = line;
                 }

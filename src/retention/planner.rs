@@ -171,6 +171,8 @@ impl<'a> Planner<'a> {
             None => vec![Standing::Apart; rows.len()],
         };
         let counted = Counted::new(inventory);
+        // A second ranking of complete iterations alone: a best one among them stays although an
+        // incomplete one ranks above it.
         let complete_standings = match &policy.keep.best {
             Some(best) if !counted.runs.is_empty() => {
                 let counts = |row: &InventoryRow| counted.counts(row);
@@ -237,6 +239,7 @@ impl<'a> Planner<'a> {
     }
 
     fn plan(&self) -> Result<Plan, PlanError> {
+        // Guests count for the limits of their own policy.
         let own = self.facts.iter().filter(|facts| !facts.is_guest);
         let artifacts = own.map(|facts| &facts.row.artifact);
         let (free, trash) = (self.inventory.free_bytes, self.inventory.trash_bytes);
@@ -300,6 +303,7 @@ impl<'a> Planner<'a> {
         }
         for group in &self.groups {
             let lines = &lines[group.clone()];
+            // Rows are sorted by iteration, so the last line has the highest.
             let highest = lines.last().and_then(|line| line.artifact.key.iteration());
             let times = lines
                 .iter()
@@ -388,6 +392,7 @@ impl<'a> Planner<'a> {
             }
             let key = GroupKey::from(&lines[0].artifact.key);
             // Artifacts that are not selected stay, so the group is not emptied.
+            // Groups that the inventory does not count have only what is selected.
             let in_all = self.inventory.groups.get(&key).copied();
             if in_all.is_none_or(|in_all| in_all <= lines.len() as u64) {
                 emptied.push(key);
@@ -409,6 +414,7 @@ impl<'a> Planner<'a> {
             .filter(|line| line.decision == Decision::Remove)
             .count();
         let group_kept = (in_group.len() - removed) as u64;
+        // The order is not needed any more.
         let line = plan.lines.swap_remove(at);
         let facts = &self.facts[at];
         let mut verdicts: Vec<RuleVerdict> = self

@@ -69,8 +69,8 @@ pub(super) struct Facts<'a> {
     pub(super) nth: u64,
     /// Number of iterations in its group.
     pub(super) of: u64,
-    /// Its rank among the iterations of its group that count as complete, from 1 for the lowest, and
-    /// their number; `None` if it does not count, or all do.
+    /// Its rank among the iterations of its group that count as complete, from 1 for the lowest,
+    /// and their number; `None` if it does not count, or all do.
     pub(super) complete: Option<(u64, u64)>,
     /// Time since it was written, or recorded if it was never written; `None` in the future.
     pub(super) age: Option<Duration>,
@@ -202,6 +202,7 @@ impl<'a> Rule<'a> {
                 let is = named.contains(&iteration);
                 (is, Finding::Named { iteration, is })
             }
+            // Decided above, where no iteration is needed.
             Test::Within(_) => (false, aged(artifact, facts.age)),
             Test::Best { count, metric } => {
                 let is_kept = |standing: &Standing<'_>| match standing {
@@ -209,6 +210,8 @@ impl<'a> Rule<'a> {
                     Standing::Along(kept) => kept.is_some(),
                     _ => false,
                 };
+                // A place among complete iterations keeps; it takes nothing away from what a place
+                // among all iterations keeps.
                 let of_complete = facts.complete_standing.filter(is_kept);
                 let standing = of_complete.unwrap_or(facts.standing);
                 let keeps = is_kept(&standing);
@@ -239,6 +242,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
     let artifact = &facts.row.artifact;
     let kind = artifact.key.kind();
     let mut reasons = bound(facts.row);
+    // A user who selects an iteration by its number means this very checkpoint.
     if !policy.select.names(artifact.key.iteration()) {
         reasons.extend(resumed_from(facts.row));
     }
@@ -254,6 +258,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
             let name = best.metric.name();
             reasons.push(Reason::new("no-metric", format!("its {name} is unknown")));
         }
+        // Kinds that the only rule does not rank would go without any rule about them.
         if facts.standing == Standing::Apart && policy.keep.is_only_best() {
             let detail = format!("the policy has no keep rule for kind {kind}");
             reasons.push(Reason::new("no-rule", detail));
@@ -298,6 +303,7 @@ pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
             Finding::Aged { verb, age }.to_string(),
         ));
     }
+    // A time in the future means a wrong clock: the age is unknown, so the artifact stays.
     let mut times = written.into_iter().chain([recorded]);
     if let Some((verb, at)) = times.find(|(_, at)| *at > now) {
         reasons.push(Reason::new("future", format!("{verb} at {at}")));
@@ -413,6 +419,7 @@ struct Value(f64);
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.0.abs();
+        // `{}` would write out every zero of 1e300.
         if size.is_finite() && size != 0.0 && !(1e-5..1e16).contains(&size) {
             write!(f, "{:e}", self.0)
         } else {

@@ -34,6 +34,7 @@ pub fn plan_runs(
     )?;
     let notices = budget.as_ref().and_then(Budget::notice);
     let mut runs: Vec<&InventoryRun> = inventory.runs.iter().collect();
+    // Names break ties, so that the order of the inventory changes nothing.
     runs.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| b.run.cmp(&a.run)));
     let of = runs.len() as u64;
     let mut judged: Vec<Judged<'_>> = (1..)
@@ -113,6 +114,7 @@ impl<'a> Judged<'a> {
             Some(age) => format!("its newest artifact is {} old", span(age)),
             None => "its newest artifact is dated in the future".to_owned(),
         };
+        // Without an age it is dated in the future, and stays.
         let is_within = |time: Duration| age.is_none_or(|age| age <= time);
         if let Some(older_than) = policy.older_than {
             judged.take(
@@ -150,6 +152,7 @@ impl<'a> Judged<'a> {
                 detail: detail.to_owned(),
             });
         } else if !self.missed.iter().any(|missed| missed == detail) {
+            // `older-than` and `keep-within` find the same: it is said once.
             self.missed.push(detail.to_owned());
         }
     }
@@ -170,6 +173,7 @@ impl<'a> Judged<'a> {
         } else {
             Decision::Keep
         };
+        // If it stays and its run goes, only what binds it is a reason to keep it.
         if decision == self.decision {
             reasons.extend(self.reasons.iter().cloned());
         }
@@ -186,6 +190,7 @@ impl<'a> Judged<'a> {
 fn run_in_use(rows: &[&InventoryRow], newest: Timestamp, now: Timestamp) -> Vec<Reason> {
     let mut reasons: Vec<Reason> = Vec::new();
     for row in rows {
+        // One artifact is enough to say it.
         for reason in in_use(&row.artifact, now) {
             if !reasons.iter().any(|known| known.rule == reason.rule) {
                 let path = row.artifact.location().path();
