@@ -57,6 +57,7 @@ pub fn is_of_another_base(path: &Path, base: &Path) -> Result<bool, CatalogError
     match read(&beside) {
         Ok(None) => Ok(false),
         Ok(Some((binding, _))) => Ok(binding.base != real(base)?),
+        // What cannot be read as a binding is never taken for one to this base.
         Err(error) if error.kind() == ErrorKind::InvalidData => Ok(true),
         Err(error) => Err(CatalogError::io("reading", &beside, error)),
     }
@@ -82,6 +83,7 @@ pub fn bind(path: &Path, base: &Path, registry: &str) -> Result<(), CatalogError
     })?;
     let text = format!("# The base directory that this catalog of dalsegno belongs to.\n{text}");
     let folder = path.parent().unwrap_or(Path::new("/"));
+    // `persist` renames it, so readers find the old file or the whole new one.
     let mut file = tempfile::Builder::new()
         .prefix(".dalsegno.new-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
@@ -98,6 +100,7 @@ pub fn bind(path: &Path, base: &Path, registry: &str) -> Result<(), CatalogError
 /// Reads a binding, with what the system says of its file; `None` if there is none.
 pub(super) fn read(path: &Path) -> std::io::Result<Option<(Binding, std::fs::Metadata)>> {
     let invalid = |what: &str| std::io::Error::new(ErrorKind::InvalidData, what.to_owned());
+    // NONBLOCK: a FIFO that was put there must not make the call wait.
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = match rustix::fs::open(path, flags, Mode::empty()) {
         Ok(file) => file,
@@ -107,10 +110,12 @@ pub(super) fn read(path: &Path) -> std::io::Result<Option<(Binding, std::fs::Met
     };
     let file = File::from(file);
     let metadata = file.metadata()?;
+    // A file with a second name may be of another program, linked here by a user.
     if !metadata.is_file() || metadata.nlink() > 1 || metadata.len() > LONGEST {
         return Err(invalid("is not a file that dalsegno made"));
     }
     let mut text = String::new();
+    // Bounded, because the file may grow while it is read.
     file.take(LONGEST).read_to_string(&mut text)?;
     let binding = toml::from_str(&text).map_err(|_| invalid("is not a file that dalsegno made"))?;
     Ok(Some((binding, metadata)))

@@ -117,12 +117,13 @@ impl Config {
         toml::from_str(text).map_err(|error| ConfigError::new(text, error))
     }
 
-    /// Writes where the catalog is into the text of a `config.toml`. Everything else in it, comments
-    /// included, stays as it is.
+    /// Writes where the catalog is into the text of a `config.toml`. Everything else in it,
+    /// comments included, stays as it is.
     ///
     /// # Errors
     /// [`ConfigError`] if the text is not TOML or has something else under `catalog`.
     pub(crate) fn with_catalog(text: &str, catalog: &CatalogConfig) -> Result<String, ConfigError> {
+        // Strictly first: `toml_edit` alone would take text that the registry refuses.
         Self::parse(text)?;
         let mut document: toml_edit::DocumentMut = text
             .parse()
@@ -196,6 +197,7 @@ const ALIKE: f64 = 0.75;
 fn with_advice(message: &str) -> String {
     let rest = message.strip_prefix("unknown field `");
     if let Some((name, known)) = rest.and_then(|rest| rest.split_once("`, expected ")) {
+        // serde puts each known name between backticks.
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         let nearest = known
             .iter()

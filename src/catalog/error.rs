@@ -156,7 +156,8 @@ pub enum CatalogError {
         /// Catalog file.
         path: PathBuf,
     },
-    /// A new registry was to take a catalog that has artifacts, or belongs to another base directory.
+    /// A new registry was to take a catalog that has artifacts, or belongs to another base
+    /// directory.
     #[error("the catalog {} belongs to another base directory already", .path.display())]
     Taken {
         /// Catalog file.
@@ -164,8 +165,8 @@ pub enum CatalogError {
     },
     /// The catalog would lie on a network file system.
     #[error(
-        "the catalog {} would lie on a network file system ({file_system}), where SQLite loses data \
-         when several hosts write",
+        "the catalog {} would lie on a network file system ({file_system}), where SQLite loses \
+         data when several hosts write",
         .path.display()
     )]
     Network {
@@ -188,7 +189,12 @@ pub enum CatalogError {
         found: String,
     },
     /// Another process held the catalog for too long.
-    #[error("the catalog {} was locked{}{}", .path.display(), for_time(*.waited), by(.holder.as_deref()))]
+    #[error(
+        "the catalog {} was locked{}{}",
+        .path.display(),
+        for_time(*.waited),
+        by(.holder.as_deref())
+    )]
     LockTimeout {
         /// Catalog file.
         path: PathBuf,

@@ -41,6 +41,8 @@ fn push_class(glob: &mut String, negated: bool, ranges: &[(char, char)]) {
             .flat_map(|range| without(range, special))
             .collect();
     }
+    // A class without members matches any character if it is negated, otherwise none: `[^…]` of
+    // all characters.
     match (plain.is_empty(), SPECIAL.map(holds)) {
         (true, [false, false, false]) if negated => return glob.push('?'),
         (true, [false, false, false]) => return push_class(glob, true, &[ALL]),
@@ -52,6 +54,7 @@ fn push_class(glob: &mut String, negated: bool, ranges: &[(char, char)]) {
     if negated {
         glob.push('^');
     }
+    // The special characters at their places: see the header of the module.
     if holds(']') {
         glob.push(']');
     }

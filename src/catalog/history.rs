@@ -41,6 +41,7 @@ pub(super) const IN_ORDER: &str = concat!(operations!("0, NULL"), " ORDER BY o.i
 /// The highest operation that has an image, whether it is there or not.
 pub(super) const LAST_IMAGED: &str =
     "SELECT operation_id FROM image ORDER BY operation_id DESC LIMIT 1";
+// LEFT JOIN, so that an image whose run is gone fails to be read and is not left out.
 pub(super) const IMAGES: &str = concat!(
     "SELECT ",
     columns!(),
@@ -58,6 +59,7 @@ pub(super) const EVER_AT: &str = "SELECT a.id FROM container JOIN artifact AS a 
 /// The listing of a filter, the newest first.
 pub(super) fn listing(filter: &HistoryFilter) -> Query {
     let mut query = Query {
+        // Each condition brings its own AND.
         sql: format!("{COLUMNS} WHERE 1"),
         values: Vec::new(),
     };
@@ -83,12 +85,14 @@ pub(super) fn listing(filter: &HistoryFilter) -> Query {
         query.values.push(before.into());
     }
     if !filter.runs.is_empty() {
+        // CROSS JOIN fixes the order: from the few images of an operation to their runs.
         query.sql.push_str(
             " AND (EXISTS (SELECT 1 FROM image CROSS JOIN run ON run.id = image.run_id \
              WHERE image.operation_id = o.id",
         );
         query.patterns(["run", "name"], &filter.runs);
-        // Scores and the scopes of pins name their runs.
+        // Scores and the scopes of pins name their runs. LIKE comes first, because it takes less
+        // time than reading the JSON of every operation.
         query.sql.push_str(
             ") OR (o.detail LIKE '%\"run\"%' \
              AND EXISTS (SELECT 1 FROM json_tree(o.detail) AS j \
@@ -99,7 +103,7 @@ pub(super) fn listing(filter: &HistoryFilter) -> Query {
     }
     if !filter.artifacts.is_empty() {
         let marks = vec!["?"; filter.artifacts.len()].join(", ");
-        // Pins name the artifacts that they bind one by one.
+        // Pins name the artifacts that they bind one by one; no other detail has such a list.
         query.sql.push_str(&format!(
             " AND (o.id IN (SELECT operation_id FROM image WHERE artifact_id IN ({marks})) \
              OR (o.action IN ('pin', 'unpin') AND EXISTS \
@@ -324,6 +328,7 @@ impl Catalog {
             journal::feed_image(&mut hasher, &mut line, image.side, id, &columns);
         }
         let images: [u8; 32] = hasher.finalize().into();
+        // The text as it is stored: the hash covers its bytes.
         let detail: Option<String> = row
             .get(4)
             .map_err(|error| self.sql("reading history", error))?;

@@ -154,14 +154,15 @@ impl Folding<'_> {
     /// Makes one operation of this process, as `change` does it.
     ///
     /// # Errors
-    /// Whatever `change` returns. What it had written then is part of the transaction: it fails
-    /// before it writes, or the transaction is given up.
+    /// Whatever `change` returns. It must fail before it writes, or the caller must give up the
+    /// transaction: what it wrote is part of it.
     pub fn operate<T, E: From<CatalogError>>(
         &mut self,
         who: &Agent,
         operation: NewOperation<'_>,
         change: impl FnOnce(&mut Recorder<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        // Notes of one process follow each other: they share one row of `agent`.
         let (last, agent) = match self.last.take() {
             Some((last, id)) if last == *who => (last, id),
             _ => (who.clone(), Cell::new(None)),
@@ -204,6 +205,7 @@ impl Recorder<'_> {
             .prepare_cached(SCORED_AT)
             .and_then(|mut statement| statement.query_row(place, |row| row.get(0)).optional())
             .map_err(|error| self.catalog.sql("noting a score", error))?;
+        // A later score may be of a file that was folded first: the order must not matter.
         if at.is_none_or(|at| Timestamp(at) <= self.now) {
             self.score(score)?;
         }

@@ -41,6 +41,7 @@ pub(super) static INSERT_IMAGE: LazyLock<String> = LazyLock::new(|| {
 pub(super) const COPY: &str = concat!(
     "INSERT INTO image (operation_id, number, artifact_id, side, ",
     row_columns!(),
+    // `?2 + id - ?4` numbers the images in the order of their rows.
     ") SELECT ?1, ?2 + id - ?4, id, ?3, ",
     row_columns!(),
     " FROM artifact WHERE id BETWEEN ?4 AND ?5"
@@ -160,6 +161,7 @@ impl Journal<'_> {
         if IS_OFF {
             return Ok(());
         }
+        // From the row itself, so that the image refers to just what the row refers to.
         let references = self
             .transaction
             .prepare_cached(REFERENCES)
@@ -226,6 +228,8 @@ impl Journal<'_> {
         let copied = copy
             .execute(params![self.after.0, number, side, ids.start(), ids.end()])
             .map_err(|error| self.sql(error))?;
+        // A number in between that has no row, or the row of another artifact, would leave history
+        // and rows apart.
         if copied != rows {
             return Err(CatalogError::Damaged {
                 path: self.catalog.path.clone(),

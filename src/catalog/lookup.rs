@@ -24,13 +24,13 @@ pub(super) const BY_PATH: &str = concat!(
     names!(),
     "WHERE container.path = ?1 AND a.array = ?2"
 );
+// The limit is inside, so that counting ends there.
 pub(super) const COUNT_IN_CONTAINER: &str = "SELECT count(*) FROM (SELECT 1 FROM container \
      CROSS JOIN artifact AS a ON a.container_id = container.id WHERE container.path = ?1 LIMIT ?2)";
 pub(super) const COUNT_BELOW_CONTAINER: &str = "SELECT count(*) FROM (SELECT 1 FROM container \
      CROSS JOIN artifact AS a ON a.container_id = container.id \
      WHERE container.path >= ?1 AND container.path < ?2 LIMIT ?3)";
-/// Other artifacts at a path or below it. `?1` a container, `?2` and `?3` the bounds of what lies
-/// below the container, `?4` the array, `?5` and `?6` the bounds of what lies below the array.
+/// Artifacts below an array: `?1` is its container, `?2` and `?3` bound what lies below it.
 pub(super) const BELOW_ARRAY: &str = concat!(
     "SELECT ",
     columns!(),
@@ -39,6 +39,7 @@ pub(super) const BELOW_ARRAY: &str = concat!(
     names!(),
     "WHERE container.path = ?1 AND a.array >= ?2 AND a.array < ?3"
 );
+/// Artifacts of the containers inside of one; `?1` and `?2` bound their paths.
 pub(super) const BELOW_CONTAINER: &str = concat!(
     "SELECT ",
     columns!(),
@@ -47,6 +48,7 @@ pub(super) const BELOW_CONTAINER: &str = concat!(
     names!(),
     "WHERE container.path >= ?1 AND container.path < ?2"
 );
+/// Artifacts of a container, itself included.
 pub(super) const IN_CONTAINER: &str = concat!(
     "SELECT ",
     columns!(),
@@ -157,6 +159,7 @@ impl Catalog {
                     .query_row(parameters, |row| row.get::<_, usize>(0))
             };
             let here = count(COUNT_IN_CONTAINER, &[&container, &most])?;
+            // Each part is bounded on its own, so the sum may reach twice `most`.
             Ok(here + count(COUNT_BELOW_CONTAINER, &[&first, &end, &most])?)
         })
     }

@@ -150,13 +150,14 @@ impl Catalog {
                     given(held.filter(|_| !is_another)),
                 )
             }
+            // It was written again: the old count and the seal are of other data.
             Some(seen) => (
                 State::Present,
                 seen.size,
                 Some(seen.written_at),
                 given(None),
             ),
-            // No data yet where none was seen before: the writer may still come.
+            // There is no data yet, and none was seen before: the writer may still come.
             None if before.state == State::Reserved => return Ok(false),
             None => (State::Missing, before.size, before.written_at, held),
         };
@@ -224,8 +225,8 @@ impl Recorder<'_> {
             .write_observation(self.journal, before, seen, SealChange::Hold)
     }
 
-    /// The same as [`Recorder::observe`], and the row is sealed no more: its contents are not as they were sealed, whatever
-    /// sizes and times say.
+    /// The same as [`Recorder::observe`], and the row is sealed no more: its contents are not as
+    /// they were sealed, whatever sizes and times say.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is

@@ -30,6 +30,7 @@ pub(super) const INSERT_PIN: &str = "INSERT INTO pin (name, reason, pinned_at, u
      VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
 pub(super) const BIND_SCOPE: &str =
     "INSERT OR IGNORE INTO pin_scope (pin_id, run_id, first, last) VALUES (?1, ?2, ?3, ?4)";
+// SELECT, so that an artifact without a row is not bound.
 pub(super) const BIND_ARTIFACT: &str = "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) \
      SELECT id, ?2 FROM artifact WHERE id = ?1";
 /// Whether a pin binds an artifact that is recorded, by its number.
@@ -38,6 +39,8 @@ pub(super) const IS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
      WHERE artifact.id = ?1 AND pinned.pin_id = ?2)";
 pub(super) const COUNT_IN_SCOPE: &str = "SELECT count(*) FROM artifact WHERE run_id = ?1 \
      AND (?2 IS NULL OR iteration >= ?2) AND (?3 IS NULL OR iteration <= ?3)";
+// Only scopes that lie within the given one go. An open end is NULL, and no comparison holds
+// for it: such a scope goes only if that end of the given one is open too.
 pub(super) const LET_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 AND run_id = ?2 \
      AND (?3 IS NULL OR first >= ?3) AND (?4 IS NULL OR last <= ?4) RETURNING first, last";
 pub(super) const ARTIFACTS: &str =
@@ -101,6 +104,7 @@ impl Catalog {
             names.collect()
         };
         let names = read().map_err(|error| self.sql("reading pins", error))?;
+        // A NULL is a binding whose pin has no row: the artifact counts as bound, so this fails.
         names.ok_or_else(|| CatalogError::Row {
             path: self.path.clone(),
             id: id.0,

@@ -95,7 +95,8 @@ pub(super) fn names_run(is_glob: bool) -> String {
 /// Rows that any pin binds. The first part leads to the runs that have such rows, so that the
 /// others are not gone through.
 const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
-     SELECT bound.run_id FROM pinned CROSS JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
+     SELECT bound.run_id FROM pinned \
+     CROSS JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
      AND (EXISTS (SELECT 1 FROM pinned WHERE pinned.artifact_id = a.id) \
        OR EXISTS (SELECT 1 FROM pin_scope AS s WHERE s.run_id = a.run_id \
          AND (s.first IS NULL OR a.iteration >= s.first) \
@@ -118,6 +119,7 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
         query.sql.push_str(" AND +a.kind_id <> ?");
         query.values.push(rows::kind_number(*kind).into());
     }
+    // Checkpoints are selected only by their kind.
     if filter.kinds.is_empty() {
         query.sql.push_str(" AND a.kind_id <> ?");
         query
@@ -128,6 +130,7 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
         query.sql.push_str("a.state = ?");
         query.values.push(rows::state_number(*state).into());
     });
+    // An artifact whose data was never seen counts from its recording.
     if let Some(cutoff) = filter.cutoff_at(now) {
         query
             .sql
@@ -210,6 +213,7 @@ impl Query {
     /// Adds the condition that no pattern means the name in a column; a row without a name passes.
     fn except(&mut self, names: [&'static str; 2], patterns: &[Pattern]) {
         for pattern in patterns {
+            // Without a name the condition is NULL, and NOT NULL would drop the row.
             self.sql.push_str(" AND NOT ifnull(");
             self.pattern(names, pattern);
             self.sql.push_str(", 0)");
@@ -250,6 +254,7 @@ pub(super) fn listing(filter: &Filter, now: Timestamp, selected: Selected) -> Qu
             " ORDER BY run.name, a.iteration, a.kind_id, dataset.name, parameters.text, \
              container.path, a.array"
         }
+        // In the order of the small index: sorting would read every row before the first is given.
         Selected::Unseen => "",
     };
     let sql = format!(
@@ -328,6 +333,7 @@ impl Catalog {
             self.run_query(connection, &listing(filter, now, Selected::All), |row| {
                 let read = match self.artifact_of(connection, row) {
                     Ok(artifact) => RowRead::Whole(Box::new(artifact)),
+                    // The caller reports damaged rows; any other error is one of the catalog.
                     Err(CatalogError::Row { id, detail, .. }) => RowRead::Damaged {
                         id: ArtifactId(id),
                         path: rows::path_of(row),

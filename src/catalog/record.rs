@@ -272,7 +272,7 @@ impl Recorder<'_> {
 
 impl Recorder<'_> {
     /// Takes in data that was found. An existing row keeps its key and learns what was seen, unless
-    /// that contradicts its seal: then it is one of those that [`Recorder::take_contradicted`] gives.
+    /// that contradicts its seal: then [`Recorder::take_contradicted`] gives it.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -313,6 +313,7 @@ impl Recorder<'_> {
         let mut adopted = AdoptCounts::default();
         for found in found.chunks(ROWS_PER_INSERT) {
             // A shorter last chunk goes row by row, so that one statement serves all chunks.
+            // Damaged data goes one by one as well: it may not become a row.
             let are_whole = found.iter().all(|found| found.seen.damage.is_none());
             if found.len() == ROWS_PER_INSERT && are_whole && self.are_new(found)? {
                 self.insert_together(found)?;

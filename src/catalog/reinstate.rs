@@ -43,6 +43,7 @@ impl Change<'_> {
         if let Some(row) = self.at(&location)? {
             return self.make_as(row, was, now);
         }
+        // Its own number, which history and pins know it by.
         let id = self.is_free(was.id)?.then_some(was.id.0);
         let references = Recorder::new(self.journal, now).references(&was.key, &location)?;
         self.transaction
@@ -67,6 +68,7 @@ impl Change<'_> {
     ) -> Result<Artifact, CatalogError> {
         let after = Artifact {
             id: row.id,
+            // Pins belong to the number of the row, which stays.
             pins: row.pins.clone(),
             ..was.clone()
         };

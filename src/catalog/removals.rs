@@ -320,6 +320,7 @@ fn open_states(connection: &Connection) -> rusqlite::Result<Vec<(RemovalId, Open
                 state,
                 purge_after: purge_after.map(Timestamp),
             });
+            // An unknown id or state has no folder in the trash; `verify` reports it.
             Ok(id.parse().ok().zip(open))
         })?
         .filter_map(Result::transpose)

@@ -16,6 +16,8 @@ use crate::model::filter::{Filter, Pattern};
 use crate::model::name::{DatasetName, Parameters};
 use crate::model::score::{Score, ScoreValue};
 
+// As the unique index `score_key` has it: NULLs would never be equal. An equal value changes
+// nothing, so the time stays that of the first note.
 pub(super) const PUT: &str = "INSERT INTO score \
      (run_id, metric_id, iteration, dataset_id, parameters_id, value, scored_at) \
      VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) \
@@ -124,6 +126,7 @@ impl Recorder<'_> {
     /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn unscore(&mut self, score: &Score) -> Result<bool, CatalogError> {
         // Names that the catalog does not know are not taken in: there is no score under them.
+        // In the order of `INTERN`.
         let names = [
             Some(score.run.as_str()),
             score.dataset.as_ref().map(DatasetName::as_str),

@@ -84,7 +84,7 @@ pub enum DuGroup {
     Iteration,
     /// By dataset.
     Dataset,
-    /// By the user whose the data is.
+    /// By the uid that owns the data.
     Owner,
 }
 
@@ -111,6 +111,7 @@ pub struct DuRow {
     pub total: Total,
 }
 
+// Kinds 7 and 8 are the containers.
 const FROM: &str = " FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
      LEFT JOIN dataset ON dataset.id = a.dataset_id \
      LEFT JOIN parameters ON parameters.id = a.parameters_id WHERE a.kind_id NOT IN (7, 8)";
@@ -144,6 +145,7 @@ pub(super) fn by_iteration(filter: &Filter, now: Timestamp) -> Query {
         now,
         "run.name, a.iteration, a.kind_id, dataset.name",
         " AND a.iteration IS NOT NULL",
+        // In the order of the index `artifact_key`, so that nothing is sorted.
         " GROUP BY run.name, a.iteration, a.kind_id, a.dataset_id \
          ORDER BY run.name, a.iteration, a.kind_id, a.dataset_id",
     )
@@ -169,6 +171,7 @@ pub(super) fn by_space(filter: &Filter, now: Timestamp, group: DuGroup) -> Query
         DuGroup::Dataset => ["", "", "", "dataset.name", ""],
         DuGroup::Owner => ["", "", "", "", "a.owner"],
     };
+    // NULL for the rest, so that every grouping has the same columns and one reader serves all.
     let columns = group.map(|column| if column.is_empty() { "NULL" } else { column });
     let group: Vec<&str> = group.into_iter().filter(|part| !part.is_empty()).collect();
     let group = group.join(", ");
@@ -222,12 +225,14 @@ impl RunFold {
         for (row, having) in rows.iter_mut().zip(complete) {
             row.datasets_of_run = of_run as u64;
             row.complete = match parts {
+                // An iteration without any part lacks nothing, but it is not complete either.
                 Some(parts) => parts.has(row.iteration) && !missing.contains_key(&row.iteration),
                 None => of_run > 0 && having.len() == of_run,
             };
             row.missing = missing.remove(&row.iteration).unwrap_or_default();
         }
         self.datasets.clear();
+        // Iterations without anything present only count the datasets of the run.
         rows.retain(|row| row.outputs + row.predictions + row.others > 0);
         rows
     }
@@ -265,6 +270,7 @@ impl Catalog {
                     };
                     let ((run, iteration, kind, dataset), (present, sum)) =
                         read().map_err(|error| self.sql("listing iterations", error))?;
+                    // Rows come run by run, so another name ends the run before it.
                     if fold.run != run {
                         fold.finish(&parts).into_iter().try_for_each(&mut each)?;
                         fold.run.clone_from(&run);
@@ -288,6 +294,7 @@ impl Catalog {
                         });
                         fold.complete.push(BTreeSet::new());
                     }
+                    // Both were pushed above.
                     let (Some(entry), Some(having)) =
                         (fold.iterations.last_mut(), fold.complete.last_mut())
                     else {
@@ -328,6 +335,7 @@ impl Catalog {
     /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
     /// read otherwise.
     pub fn parts(&self, filter: &Filter, now: Timestamp) -> Result<PartsByRun, CatalogError> {
+        // Every part of these runs, whatever else is selected: completeness is about the run.
         let of = Filter {
             runs: filter.runs.clone(),
             kinds: vec![Kind::Prediction, Kind::Output],
@@ -414,8 +422,8 @@ impl Catalog {
         Ok(groups)
     }
 
-    /// Gives what present arrays take, summed by `group`, largest first; equally large ones in the
-    /// order of run and iteration, kind, name or number, what has none of it before the others.
+    /// Gives what present arrays take, summed by `group`, largest first; equal ones in the order of
+    /// the columns of the group, absent values first.
     ///
     /// A group of reserved rows alone has a row too, with no array in it.
     ///
@@ -448,6 +456,7 @@ impl Catalog {
                 Ok::<_, CatalogError>(ControlFlow::Continue(()))
             })
         })?;
+        // The sort is stable: equal ones keep the order of the query.
         lines.sort_by_key(|line| std::cmp::Reverse(line.total.bytes));
         Ok(lines)
     }

@@ -60,6 +60,7 @@ pub fn tie(folder: &RegistryDir, path: &Path, given: bool) -> Result<Tie, Catalo
     let dir = metadata(&folder.dir())?;
     let found = match read(&beside) {
         Ok(found) => found,
+        // The user's word counts, whatever is wrong with the file.
         Err(_) if given => return Ok(Tie::Given),
         Err(error) if error.kind() == ErrorKind::InvalidData => {
             return Err(unbound(format!("{} {error}", beside.display())));
@@ -107,6 +108,7 @@ fn misfit(
     let beside = binding_of(path);
     let beside = beside.display();
     let base = real(&folder.base)?;
+    // The owner first: what the file says is believed only from a trusted one.
     if !is_trusted(metadata.uid(), dir) {
         let uid = metadata.uid();
         return Ok(Some(format!(
@@ -139,6 +141,7 @@ fn misfit(
         // Missing: what is done about that depends on the call.
         Err(_) => return Ok(None),
     };
+    // A member of the group that rebuilds the catalog becomes its owner.
     let by_group = catalog.gid() == dir.gid() && dir.mode() & 0o020 != 0;
     if !is_trusted(catalog.uid(), dir) && !by_group {
         let uid = catalog.uid();
@@ -169,6 +172,7 @@ fn only_its_owner(
     let is_own = |found: &std::fs::Metadata| {
         found.is_file() && found.uid() == dir.uid() && found.mode() & 0o002 == 0
     };
+    // A catalog in the folder of another registry belongs to that one.
     let in_a_registry = folder
         .catalog()
         .parent()
@@ -236,6 +240,7 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
             ),
         });
     }
+    // Only for reading: the catalog of another registry must not be migrated.
     let options = CatalogOptions {
         read_only: true,
         ..CatalogOptions::default()
@@ -248,6 +253,7 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
             found,
         });
     }
+    // A crash in between leaves a binding, which the next call writes again.
     binding::bind(path, &folder.base, &found)?;
     folder.remember(path, &found, here)
 }

@@ -21,6 +21,7 @@ use crate::model::score::{Score, ScoreValue};
 /// What was done to pins after an operation.
 pub(super) const LATER_ON_PINS: &str = "SELECT action, detail FROM operation \
      WHERE id > ?1 AND action IN ('pin', 'unpin') ORDER BY id";
+// IS, because an open end is NULL.
 pub(super) const LET_THIS_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 \
      AND run_id = ?2 AND first IS ?3 AND last IS ?4";
 /// Binds an artifact even if it is removed, as a removal leaves it bound.
@@ -144,8 +145,8 @@ impl Catalog {
         })
     }
 
-    /// Puts back the scores that were there before an operation, or that none was. Gives their
-    /// number.
+    /// Sets the scores that an operation changed to what they were before it, and deletes those
+    /// that it added. Gives their number.
     ///
     /// # Errors
     /// [`UndoError::Changed`] if a score is not what the operation left, [`UndoError::Already`]
@@ -164,7 +165,9 @@ impl Catalog {
         self.record(NewOperation { action, ..reversal }, |recorder| {
             let mut changed = None;
             let mut as_before = 0;
+            // All are compared before any is written: undoing does everything or nothing.
             for change in &changes {
+                // Only the place is looked up; the value does not matter.
                 let now = recorder.score_now(&score_of(change, ScoreValue::NAN))?;
                 as_before += usize::from(now == change.before);
                 if now != change.after {
@@ -189,7 +192,7 @@ impl Catalog {
         })
     }
 
-    /// What of an operation on a pin no later one has let go.
+    /// What an operation bound to a pin, without what a later one let go.
     fn untouched(
         &self,
         journal: &Journal<'_>,
@@ -209,6 +212,7 @@ impl Catalog {
             let detail: Option<String> = row.get(1).map_err(sql)?;
             let detail = detail.and_then(|text| serde_json::from_str(&text).ok());
             match detail {
+                // What binds more takes nothing away.
                 Some(Detail::PinBound(_)) => {}
                 Some(Detail::PinReleased(later)) if later.pin == bound.pin => {
                     bound.scopes.retain(|scope| !later.scopes.contains(scope));
