@@ -144,7 +144,7 @@ pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
 /// How long removed data is kept.
 #[derive(FromPyObject)]
 pub(crate) enum Kept {
-    /// Until the trash is emptied, or not at all.
+    /// Until the trash is emptied, or not at all. Tried first, because a `bool` is a number too.
     Always(bool),
     /// For this many seconds.
     For(f64),

@@ -1,9 +1,9 @@
 //! Calls of the library: without the GIL, answering Ctrl-C, whole across a fork, and never a panic.
 //!
 //! A call that may last runs on a thread of its own. The calling thread holds no GIL, wakes up ten
-//! times a second to look for signals and to tell the progress, and waits for the end in any case:
-//! after a signal the work is cancelled and ends at its next boundary. A second signal leaves it to
-//! end by itself.
+//! times a second to look for signals and to report the progress, and waits for the end in any
+//! case: after a signal the work is cancelled and ends at its next boundary. A second signal leaves
+//! it to end by itself.
 //!
 //! # Fork
 //! SQLite cannot be used across a fork. So every registry that is not at work closes its catalog
@@ -65,6 +65,7 @@ impl Active {
     /// Waits until no thread forks.
     fn begin() -> Self {
         loop {
+            // Counted before it looks: a fork that begins in between waits for this call.
             ACTIVE.fetch_add(1, Ordering::SeqCst);
             if FORKING.load(Ordering::SeqCst) == 0 {
                 return Self;
@@ -104,8 +105,9 @@ impl Watch {
         }
     }
 
-    /// Tells a Python callable: phase, number of items or `None`, items, files, bytes so far.
-    fn tell(&self, py: Python<'_>, progress: &Py<PyAny>) -> PyResult<()> {
+    /// Calls a Python callable with phase, number of items or `None`, and items, files and bytes so
+    /// far.
+    fn report(&self, py: Python<'_>, progress: &Py<PyAny>) -> PyResult<()> {
         let (phase, total) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(phase) = phase else {
             return Ok(());
@@ -172,8 +174,8 @@ pub(crate) fn whole<T>(py: Python<'_>, call: impl FnOnce() -> PyResult<T>) -> Py
     result.unwrap_or_else(|panic| Err(errors::raise(py, &internal(&*panic))))
 }
 
-/// Where the next panic is to be, and after how many visits: for the tests, and only in what is
-/// built for development.
+/// The place of the next panic, and the number of visits before it: for the tests, and only in
+/// development builds.
 #[cfg(debug_assertions)]
 static STUMBLE: Mutex<Option<(String, u32)>> = Mutex::new(None);
 
@@ -184,7 +186,7 @@ pub(crate) fn _stumble(place: String, after: u32) {
     *STUMBLE.lock().unwrap_or_else(PoisonError::into_inner) = Some((place, after));
 }
 
-/// Panics where the tests ask for it.
+/// Panics if the tests ask for it here.
 #[cfg(debug_assertions)]
 #[expect(clippy::panic, reason = "it is what it is for")]
 fn stumble(here: &str) {
@@ -251,11 +253,13 @@ pub(crate) fn run<T: Send + 'static>(
         });
         match received {
             Ok(result) => {
+                // The signal counts, whatever the work made of being cancelled.
                 if let Some(error) = ended {
                     return Err(error);
                 }
+                // Once more, so that a bar ends at the last count.
                 if let Some(progress) = progress {
-                    watch.tell(py, progress)?;
+                    watch.report(py, progress)?;
                 }
                 return result.map_err(|error| errors::raise(py, &error));
             }
@@ -266,11 +270,12 @@ pub(crate) fn run<T: Send + 'static>(
             Err(RecvTimeoutError::Timeout) => {}
         }
         let reported = match progress {
-            Some(progress) if ended.is_none() => watch.tell(py, progress),
+            Some(progress) if ended.is_none() => watch.report(py, progress),
             _ => Ok(()),
         };
         if let Err(error) = py.check_signals().and(reported) {
             watch.cancelled.store(true, Ordering::Relaxed);
+            // A second signal: the work is left to end by itself.
             if ended.is_some() {
                 return Err(error);
             }
@@ -359,6 +364,7 @@ impl Shared {
     /// Gives up a registry that other threads may still use; the next call opens it again.
     fn put_aside(&self, registry: &Arc<Registry>) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Another thread may have put a new one there already.
         if open
             .as_ref()
             .is_some_and(|open| Arc::ptr_eq(open, registry))
@@ -367,7 +373,7 @@ impl Shared {
         }
     }
 
-    /// The registry, opened again where a fork closed it or a panic put it aside.
+    /// The registry, opened again if a fork closed it or a panic put it aside.
     fn get(&self) -> Result<Arc<Registry>> {
         if self.is_stale.load(Ordering::SeqCst) {
             let path = self.how.base.clone();
@@ -397,6 +403,7 @@ impl Shared {
     /// Closes it for good; calls under way end first.
     pub(crate) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
+        // In a child, the thread that holds the lock may not exist: taking it would wait for ever.
         if !self.is_stale.load(Ordering::SeqCst) {
             let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             drop(open.take());
@@ -412,9 +419,11 @@ fn live() -> Vec<Arc<Shared>> {
 /// Closes every catalog that is not in use; for `os.register_at_fork`.
 #[pyfunction]
 pub(crate) fn _before_fork(py: Python<'_>) -> PyResult<()> {
+    // First: from here on no call begins.
     FORKING.fetch_add(1, Ordering::SeqCst);
     let is_quiet = || ACTIVE.load(Ordering::SeqCst) == 0;
     if !is_quiet() {
+        // Without the GIL, which calls need to end.
         py.detach(|| {
             let start = Instant::now();
             while !is_quiet() && start.elapsed() < PATIENCE {

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 
 /// The exception of an error: `dalsegno.errors` has a class for each code.
 pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
+    // If the exception cannot be made, the error that prevented it is raised.
     exception(py, error).unwrap_or_else(|failure| failure)
 }
 

@@ -112,6 +112,7 @@ impl Rules {
         };
         words.push(self.words.clone());
         words.retain(|part| !part.is_empty());
+        // Without iterations and age, which are rules; kinds too, except for whole runs.
         Ok(GcRequest::new(
             Filter::default()
                 .runs(filter.runs)

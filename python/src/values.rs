@@ -284,6 +284,7 @@ impl PyArtifact {
     }
 
     fn __hash__(&self) -> u64 {
+        // Equal artifacts have these in common; the rest would only cost time.
         let mut hasher = DefaultHasher::new();
         (self.0.id, &self.0.key, &self.0.base).hash(&mut hasher);
         hasher.finish()
@@ -351,6 +352,7 @@ fn object<'py>(py: Python<'py>, value: &Value) -> PyResult<Bound<'py, PyAny>> {
     match value {
         Value::Null => Ok(py.None().into_bound(py)),
         Value::Bool(value) => value.into_bound_py_any(py),
+        // Integers first: a float keeps only 53 bits.
         Value::Number(number) => match (number.as_i64(), number.as_u64()) {
             (Some(number), _) => number.into_bound_py_any(py),
             (None, Some(number)) => number.into_bound_py_any(py),

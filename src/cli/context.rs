@@ -83,6 +83,7 @@ impl Context {
     /// Width of the terminal, if stdout is one.
     pub(super) fn width(&self) -> Option<usize> {
         let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+        // Some terminals say 0 if they do not know their width.
         Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
     }
 
@@ -98,6 +99,7 @@ impl Context {
     fn stderr(&self, style: &str, head: &str, text: &str) {
         let text = escape(text);
         let mut stderr = io::stderr().lock();
+        // A closed stderr must not end the command.
         let _ = if self.colour_err {
             writeln!(stderr, "\x1b[{style}m{head}\x1b[0m {text}")
         } else {
@@ -129,6 +131,7 @@ impl Context {
 
     /// Prints who holds the lock of the catalog while a command waits for it.
     pub(super) fn on_wait(&self) -> impl Fn(&str) + Send + Sync + 'static {
+        // Copies: the registry keeps this function for longer than it borrows the context.
         let (colour, quiet) = (self.colour_err, self.global.quiet);
         move |holder| {
             if quiet {
@@ -194,6 +197,7 @@ impl Context {
         };
         let base = shell_word(&base.display().to_string());
         let call = format!("dalsegno --base {base} ");
+        // First, because otherwise these commands would get a second `--base` below.
         text.replace("dalsegno --base DIR ", "dalsegno ")
             .replace("mkdir DIR ", &format!("mkdir {base} "))
             .replace(": dalsegno ", &format!(": {call}"))

@@ -244,6 +244,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
             lines.push(Usage::of_group(row, command.by));
         }
     }
+    // What is in the trash has no row that a filter could match.
     if filter.is_all() {
         lines.extend(Usage::of_trash(&registry.trash()?));
     }

@@ -39,6 +39,7 @@ impl<E: Into<Error>> From<E> for Failure {
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         match error.kind() {
+            // `| head` ends a listing, and that is not an error.
             ErrorKind::BrokenPipe => Self::PipeClosed,
             _ => Self::Outside(
                 format!("writing the output failed: {error}"),

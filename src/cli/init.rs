@@ -44,6 +44,7 @@ struct Created<'a> {
 }
 
 pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> {
+    // Not the nearest parent with a registry, as for other commands: a new one is made here.
     let base = context.global.base.clone().unwrap_or_else(|| ".".into());
     let options = context
         .options()

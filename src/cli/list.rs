@@ -67,6 +67,7 @@ fn each(
     filter: &Filter,
     mut write: impl FnMut(&Artifact) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    // The callback returns errors of the library; a failed write is kept for afterwards.
     let mut failure = None;
     registry.list(filter, |artifact| {
         Ok(match write(&artifact) {

@@ -21,6 +21,7 @@ pub(super) fn run(
     command: &Man,
     mut program: clap::Command,
 ) -> Result<(), Failure> {
+    // Gives each command the global flags, so that its page has them.
     program.build();
     let page = match &command.command {
         None => program,

@@ -157,6 +157,7 @@ impl Context {
             Err(Error::Catalog(CatalogError::AtKeeper { .. })) => self.open_read_only(),
             Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
                 let registry = self.open_read_only()?;
+                // A notice says already that the catalog is read-only, and why.
                 if registry.notice().is_none() {
                     self.warn("the catalog cannot be written, so it was not refreshed from disk");
                 }
@@ -187,6 +188,7 @@ impl Context {
         let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
         drop(monitor);
         self.findings(&report.findings);
+        // Data that contradicts its seal was read, so the answer is complete.
         let is_unread = |found: &Notice| !found.class.contradicts_seal();
         Ok((registry, report.findings.iter().any(is_unread)))
     }

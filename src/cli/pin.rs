@@ -34,6 +34,7 @@ pub(super) struct PinCommand {
 
 pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Failure> {
     let format = context.format(command.output);
+    // Without a name it is `--list`: the parser requires one of the two.
     let Some(name) = &command.name else {
         let registry = context.open_read_only()?;
         let mut rows = Rows::new::<Pin>(context, format)?;

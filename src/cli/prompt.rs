@@ -14,6 +14,7 @@ pub(super) fn confirm(
     nothing: &str,
     instead: &str,
 ) -> Result<(), Failure> {
+    // An answer from a pipe may be meant for another question; scripts say --yes.
     if !std::io::stdin().is_terminal() {
         return Err(Failure::usage(
             format!("cannot ask for confirmation, because stdin is not a terminal; {nothing}"),

@@ -115,6 +115,7 @@ fn print(context: &Context, report: &RebuildReport) {
     }
     for refused in &report.refused {
         let path = refused.path.display().to_string();
+        // Most reasons name the file.
         context.warn(&match refused.reason.contains(&path) {
             true => format!("skipped a backup: {}", refused.reason),
             false => format!("skipped the backup {path}: {}", refused.reason),

@@ -132,6 +132,7 @@ struct Outcome {
 pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure> {
     let key = command.key()?;
     let registry = match context.open() {
+        // The path is a function of the key, so it can be printed without the catalog.
         Err(Failure::Library(error)) if error.code() == "catalog-elsewhere" => {
             return note(context, command, &key);
         }

@@ -34,6 +34,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
     let options = RefreshOptions {
         all: command.all,
         measure: command.measure,
+        // Only a count finds losses in sealed data.
         sealed: command.measure,
     };
     let monitor = context.monitor();

@@ -132,6 +132,8 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         keep_going: command.keep_going,
         force_pinned: command.force_pinned,
         ignore_best_links: command.ignore_best_links,
+        // Artifacts that a user names go as they are; only a plan of rules depends on their age and
+        // size.
         unchanged: false,
         keep_parents: false,
     };
@@ -169,6 +171,7 @@ fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalP
     let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
     drop(monitor);
     context.findings(&seen.findings);
+    // Otherwise chosen again: the selection may depend on what the look has changed.
     if seen.changed == 0 {
         return Ok(plan);
     }

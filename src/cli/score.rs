@@ -192,6 +192,7 @@ fn record(
         .filter(|(_, known)| !**known)
         .map(|(score, _)| format!("run {}, iteration {}", score.run, score.iteration))
         .collect();
+    // Scores of one iteration are next to each other, in a file too.
     unknown.dedup();
     for place in unknown.iter().take(MOST_NAMES) {
         context.warn(&format!("no artifact is recorded for {place}"));

@@ -103,6 +103,7 @@ struct Exclude {
 
 /// Parses a user name or uid.
 fn owner(text: &str) -> Result<u32, String> {
+    // A uid needs no lookup, and may have no name on this machine.
     if let Ok(number) = text.parse() {
         return Ok(number);
     }

@@ -35,6 +35,7 @@ pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> 
             }
             let mut lines = describe(shown.artifact());
             if let Shown::Former(_) = shown {
+                // The state of the row at its removal would read as if the data were still there.
                 let state = lines.iter_mut().filter(|(name, _)| *name == "state");
                 state.for_each(|(_, value)| *value = format!("removed; it was {value}"));
             }

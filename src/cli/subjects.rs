@@ -55,6 +55,7 @@ impl Subjects {
         let kinds = self.selection.filter().kinds;
         chosen.extend(self.selected(registry)?.into_iter().map(|artifact| {
             let kind = artifact.key.kind();
+            // Named by its kind; a container that a filter of runs matches is only selected.
             let whole_container = kind.is_container() && kinds.contains(&kind);
             ArtifactToRemove {
                 artifact,

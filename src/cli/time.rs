@@ -14,8 +14,9 @@ pub(super) fn until(text: &str) -> Result<Timestamp, String> {
     read(text, Duration::from_millis(86_399_999))
 }
 
-/// Parses an age; a day or a time stands for the age that it has now.
+/// Parses an age; a day or a time means the age that it has now.
 pub(super) fn age(text: &str) -> Result<Duration, String> {
+    // Read as a time first: its error names every form that is allowed.
     let time = since(text)?;
     if let Ok(age) = humantime::parse_duration(text) {
         return Ok(age);

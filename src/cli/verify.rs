@@ -181,6 +181,7 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
         None => {}
     }
     match (report.is_complete, left) {
+        // First: findings are no complete answer while something is unchecked.
         (false, _) => Err(Failure::Partly),
         (true, 0) => Ok(()),
         (true, _) => Err(Failure::Findings),
@@ -256,6 +257,7 @@ fn show(
         looked.join(", "),
         render::count(report.findings.len(), "finding")
     ));
+    // A set, because several rows can report the same folder.
     let unread: BTreeSet<&str> = report
         .findings
         .iter()

@@ -181,6 +181,7 @@ impl PyRegistry {
             let options = RefreshOptions::new()
                 .all(all)
                 .measure(measure)
+                // Only a count finds losses in sealed data.
                 .sealed(measure);
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.refresh(&filter, options, watch)
@@ -218,6 +219,7 @@ impl PyRegistry {
             let options = SealOptions::new().hash(hash);
             let sealed = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.seal_many(&chosen, options, watch)?;
+                // Read again: sealing changed the rows.
                 let mut sealed = Vec::new();
                 for artifact in chosen {
                     sealed.extend(registry.get(&Target::Id(artifact.id))?);
@@ -247,6 +249,7 @@ impl PyRegistry {
             let options = ScanOptions::default()
                 .kinds(kinds(&kind)?)
                 .measure(measure)
+                // The range of the command line.
                 .threads(threads.map(|threads| threads.clamp(1, 256)));
             let report = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.scan(options, watch)

@@ -50,6 +50,7 @@ impl PyRegistry {
                 let mut filter = filter;
                 if let Some(path) = path {
                     filter.artifacts = registry.artifacts_ever_at(&path)?;
+                    // An empty list would select every operation.
                     if filter.artifacts.is_empty() {
                         return Ok(operations);
                     }

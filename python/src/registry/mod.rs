@@ -110,8 +110,9 @@ impl PyRegistry {
                     opened => opened,
                 }
             })?;
+            // Whenever it is opened again, after a fork for example, the copy is read again.
             how.read_only |= registry.published().is_ok_and(|copy| copy.is_some());
-            // Whoever changes the working directory later still means this one.
+            // Absolute from here on, because the working directory may change.
             how.base = registry.base().to_path_buf();
             if let Some(catalog) = &mut how.catalog {
                 *catalog = registry.catalog_path().to_path_buf();
@@ -236,7 +237,7 @@ pub(crate) fn _rebuild<'py>(
 #[pyfunction]
 pub(crate) fn _main(py: Python<'_>, arguments: Vec<OsString>) -> PyResult<u8> {
     quick(py, || {
-        // Calls of the command line end by themselves.
+        // Not on a thread of its own: the command line ends at Ctrl-C by itself.
         Ok(dalsegno::cli::status(arguments))
     })
 }

@@ -67,6 +67,7 @@ impl PyRegistry {
                 }
                 registry.remove_artifacts(chosen, &options, watch)
             })?;
+            // Taken out, so that they become objects and not dictionaries first.
             let removed = std::mem::take(&mut report.artifacts);
             with_artifacts(py, &report, removed)
         })

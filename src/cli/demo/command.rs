@@ -63,6 +63,7 @@ fn step(context: &mut Context, words: &[&str], command: RunCommand) -> Result<()
     };
     let shown: Vec<String> = words.iter().map(|word| shell_word(word)).collect();
     context.line(&format!("{bold}$ dalsegno {}{plain}", shown.join(" ")))?;
+    // The command is on the screen before what it prints on stderr.
     context.flush()?;
     command(context, words)?;
     context.flush()
@@ -81,6 +82,7 @@ fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
         return tempfile::Builder::new()
             .prefix("dalsegno-demo-")
             .tempdir()
+            // The user goes on with it after the demonstration.
             .map(tempfile::TempDir::keep)
             .map_err(|error| failed(&temporary, error));
     };

@@ -29,6 +29,7 @@ pub(super) fn write(base: &Path) -> std::io::Result<()> {
             for dataset in DATASETS {
                 let place = validation.join(iteration.to_string()).join(dataset);
                 zarr::write(&place.join("prediction"), version, iteration / 20, date)?;
+                // One incomplete iteration, for the step that shows which are complete.
                 if (iteration, dataset) == (4000, DATASETS[1]) {
                     continue;
                 }

@@ -10,7 +10,7 @@ pub(super) const STEPS: &[Step] = &[
         &[&["init"]],
     ),
     (
-        "Take in what the runs wrote, and count bytes and files.",
+        "Add what the runs wrote, and count bytes and files.",
         &[&["scan", "--measure"]],
     ),
     ("What does each run have?", &[&["runs"]]),
@@ -44,7 +44,7 @@ pub(super) const STEPS: &[Step] = &[
         ]],
     ),
     (
-        "Tell how good each iteration was: variation of information, less is better.",
+        "Record how good each iteration was: variation of information, less is better.",
         &[
             &[
                 "score",
@@ -81,7 +81,7 @@ pub(super) const STEPS: &[Step] = &[
         ],
     ),
     (
-        "What a paper shows must stay, whatever anybody removes.",
+        "What a paper shows must stay: a pin refuses every removal.",
         &[&[
             "pin",
             "figure-3",
@@ -155,8 +155,8 @@ pub(super) const STEPS: &[Step] = &[
         &[&["iterations", "--run", "distances"]],
     ),
     (
-        "Who did all that? Every change is an operation; `dalsegno history show 1` tells all of \
-         one.",
+        "Who did all that? Every change is an operation; `dalsegno history show 1` shows one in \
+         full.",
         &[&["history"]],
     ),
 ];

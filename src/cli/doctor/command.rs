@@ -183,6 +183,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         pending,
         error: failure.as_ref().map(|failure| problem(context, failure)),
     };
+    // Whatever the error: the report is what explains it.
     write(context, command, &report)?;
     if let Some(keeper) = keeper {
         let is_here = report
@@ -198,6 +199,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         });
     }
     let pending = report.pending.unwrap_or_default();
+    // What recovery leaves to other users, no command of this user resolves.
     if pending.interrupted.len() > pending.left_alone.len() {
         context.say("the next command that writes resolves the interrupted removals");
     }
@@ -244,6 +246,7 @@ fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
     let backups = backups.and_then(|folder| backup::list(&folder).ok());
     let path = given
         .or(found)
+        // If the configuration cannot be read, the catalog is most likely at its usual path.
         .or_else(|| folder.exists().then(|| folder.join(CATALOG_FILE)))?;
     Some(Catalog {
         files: CatalogFiles::of(&path),

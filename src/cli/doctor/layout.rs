@@ -138,6 +138,8 @@ fn put(context: &mut Context, name: &str, value: &str) -> Result<(), Failure> {
         if !line.trim().is_empty() && !fits(here) {
             context.line(line.trim_end())?;
             line.clear();
+            // A word too long for the column of values starts near the margin, to wrap as little as
+            // possible.
             column = if fits(indent) { indent } else { 4 };
         }
         let here = match line.trim().is_empty() {
@@ -146,6 +148,7 @@ fn put(context: &mut Context, name: &str, value: &str) -> Result<(), Failure> {
         };
         line.push_str(&" ".repeat(here.saturating_sub(line.chars().count())));
         line.push_str(word);
+        // The next words follow this one; only the first is moved to the column of values.
         column = 0;
     }
     context.line(line.trim_end())

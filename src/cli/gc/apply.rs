@@ -40,6 +40,7 @@ pub(super) fn plan(
     made: &GcPlan,
 ) -> Result<(), Failure> {
     let format = context.format(command.output);
+    // The prompt is about these lines. Without a prompt, what was done is printed instead.
     if format == Format::Table && std::io::stdout().is_terminal() && !command.yes {
         plan::lines(context, &made.plan, format)?;
     }

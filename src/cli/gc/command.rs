@@ -91,7 +91,9 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
         return apply::file(context, &carry_out, file);
     }
     let age = command.selection.age();
+    // It becomes a rule: a request refuses it as part of its filter.
     filter.older_than = None;
+    // Read once the registry is open, because its configuration has the named policies.
     let rules = |registry: &Registry| command.rules.read(&filter, age, registry);
     let (registry, request, partly) = open(context, command, &rules)?;
     if let Some(path) = &command.explain {
@@ -134,6 +136,7 @@ fn open(
     let report = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor)?;
     drop(monitor);
     context.findings(&report.findings);
+    // Data that contradicts its seal was read, and does not make the plan partial.
     let is_unread = |found: &Notice| !found.class.contradicts_seal();
     let partly = report.findings.iter().any(is_unread);
     Ok((registry, request, partly))

@@ -230,6 +230,7 @@ impl Rules {
         registry: &Registry,
     ) -> Result<GcRequest, Failure> {
         let mut words = Vec::new();
+        // Without iterations, age and kinds: these are rules.
         let of = Filter {
             runs: filter.runs.clone(),
             datasets: filter.datasets.clone(),
@@ -261,6 +262,7 @@ impl Rules {
             GcRules::Policy(policy)
         };
         words.extend(selection_words(filter));
+        // Only rules for whole runs leave the kinds to the filter.
         let kinds = match rules {
             GcRules::Runs(_) => filter.kinds.clone(),
             _ => Vec::new(),
@@ -303,6 +305,7 @@ impl Rules {
                 format!("define it in .dalsegno/config.toml as [policy.{name}]"),
             ));
         };
+        // --kind narrows a policy; a kind without rules of its own is never added.
         let mut policy = policy.clone();
         let excepted = &filter.except.kinds;
         if !filter.kinds.is_empty() || !excepted.is_empty() {
@@ -335,6 +338,7 @@ impl Rules {
             ("--before", filter.written_before.is_some()),
             ("--since", filter.written_since.is_some()),
         ];
+        // Ignored, these flags would make the plan remove more than the user asked for.
         if let Some((flag, _)) = others.iter().find(|(_, given)| *given) {
             return Err(Failure::usage(
                 format!("{flag} decides on single artifacts, but --runs decides on whole runs"),

@@ -43,6 +43,7 @@ pub(super) fn run(context: &mut Context, command: &Export) -> Result<(), Failure
         let side = std::iter::once("side".to_owned());
         row(out, names.chain(side).chain(artifact))?;
     }
+    // The callback returns errors of the library; a failed write is kept for afterwards.
     let mut failure = None;
     registry.whole_history(|operation, images| {
         let written = match command.format {

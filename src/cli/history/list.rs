@@ -145,6 +145,7 @@ pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> 
         }
         // Several artifacts may have had this path, one after the other.
         artifacts.extend(known);
+        // Nothing is recorded there now: the last lines say what was removed, and the way back.
         if registry.get(&target)?.is_none() {
             former.extend(registry.former_at(place)?.into_iter().next());
         }
@@ -186,6 +187,7 @@ fn rows(
 ) -> Result<u64, Failure> {
     let mut rows = Rows::new::<Operation>(context, format)?;
     let mut seen = 0;
+    // The callback returns errors of the library; a failed write is kept for afterwards.
     let mut failure = None;
     registry.history(filter, |operation| {
         seen += 1;

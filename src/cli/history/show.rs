@@ -83,6 +83,7 @@ fn pairs(images: &[Image]) -> Vec<(Option<&Artifact>, Option<&Artifact>)> {
     let mut pairs: Vec<(Option<&Artifact>, Option<&Artifact>)> = Vec::new();
     for image in images {
         let artifact = &image.artifact;
+        // The two images of a change follow each other, the one before it first.
         match (image.side, pairs.last_mut()) {
             (Side::Before, _) => pairs.push((Some(artifact), None)),
             (Side::After, Some((Some(before), after @ None))) if before.id == artifact.id => {

@@ -56,7 +56,7 @@ fn detail(entry: &Detail) -> Option<String> {
         }
         Detail::PinReleased(released) => {
             let what = bindings(&released.scopes, released.artifacts.len());
-            format!("{} lets go {what}", released.pin)
+            format!("{} releases {what}", released.pin)
         }
         Detail::ScoreChanged(change) => score(change),
         Detail::CatalogRebuilt(rebuilt) => match &rebuilt.backup {

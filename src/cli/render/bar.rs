@@ -38,9 +38,11 @@ impl Ink {
             Self::Blocks => 8,
             Self::Plain => 1,
         };
+        // Bytes times steps can exceed 64 bits.
         let whole = u128::from(longest.max(1));
         let scaled = u128::from(part.min(longest)) * u128::from(LONGEST * steps);
         let length = (scaled + whole / 2) / whole;
+        // A part that rounds to no step must not look like nothing.
         let length = u64::try_from(length).unwrap_or(0).max(u64::from(part > 0));
         let (full, rest) = (length / steps, length % steps);
         let mut bar: String = (0..full).map(|_| self.full()).collect();

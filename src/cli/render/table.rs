@@ -91,10 +91,12 @@ impl Table {
         let all: Vec<usize> = (0..self.columns.len()).filter(drawn).collect();
         let rows = std::mem::take(&mut self.rows);
         let too_wide = self.limit.filter(|&limit| total(&all, &widths) > limit);
+        // A page that was made to fit has columns of its own, and needs its own heading.
         let heading = !self.any || too_wide.is_some();
         let (shown, sentence) = match too_wide {
             Some(limit) => self.fit(all, &mut widths, limit, &rows),
             None => {
+                // Kept for the next pages, which must not be narrower.
                 self.widths.clone_from(&widths);
                 (all, None)
             }
@@ -133,6 +135,7 @@ impl Table {
                 }
             } else {
                 writeln!(out, "{}", line.trim_end())?;
+                // `-` means no text, which needs no line of its own.
                 for part in parts.filter(|part| part != "-") {
                     writeln!(out, "{:INDENT$}{part}", "")?;
                 }
@@ -153,6 +156,7 @@ impl Table {
         rows: &[Vec<String>],
     ) -> (Vec<usize>, Option<Sentence>) {
         shown.retain(|&index| self.columns[index].1 != Align::Bar);
+        // From the right: the columns that identify a row are on the left, and the first one stays.
         for index in (1..self.columns.len()).rev() {
             let says_nothing = || {
                 rows.iter()
@@ -170,6 +174,7 @@ impl Table {
                 self.columns[index].1 == Align::Text && narrow[index] > least
             });
             match texts.max_by_key(|&&index| narrow[index]) {
+                // Column by column, so that the wide ones end up about equal.
                 Some(&widest) => narrow[widest] -= 1,
                 // Too narrow even so: then a terminal that wraps lines is better than cut names.
                 None => return (shown, sentence),

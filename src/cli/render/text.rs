@@ -44,6 +44,7 @@ pub(in crate::cli) fn or_empty(value: Option<impl ToString>) -> String {
 /// A time for a table: to the minute, in UTC.
 pub(in crate::cli) fn short_time(time: Timestamp) -> String {
     let text = time.to_string();
+    // `2026-11-20T08:00` of a time in RFC 3339.
     text.get(..16)
         .map_or(text.clone(), |text| text.replace('T', " "))
 }
