@@ -42,7 +42,9 @@ impl Catalog {
             }
             Err(error) => return Err(error),
         }
+        // A sound file gives the single line `ok`.
         found.damage.retain(|line| line != "ok");
+        // In a damaged file, rows that dangle are only a consequence.
         if found.damage.is_empty() {
             found.dangling = self.read("checking the catalog", |connection| {
                 let mut statement = connection.prepare("PRAGMA foreign_key_check")?;
@@ -86,6 +88,7 @@ impl Catalog {
                     ));
                 }
             }
+            // As many as SQLite's checks give.
             damaged.truncate(MOST);
             Ok(damaged)
         })

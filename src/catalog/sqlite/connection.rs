@@ -130,6 +130,7 @@ pub(in crate::catalog) fn open(
         Err(CatalogError::Sql { .. } | CatalogError::ReadOnly { .. }) => {}
         Err(error) => return Err(error),
     }
+    // A log holds commits that the file lacks, so the file alone would be out of date.
     let access = match has_wal(place) {
         true => Access::Copy(copy(place)?),
         false => Access::Immutable,
@@ -250,6 +251,7 @@ fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Res
         options.lock_timeout.min(Duration::from_secs(1))
     };
     connection.busy_timeout(wait)?;
+    // The schema of the file is input: it must not run functions or be written by SQL.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
@@ -334,6 +336,7 @@ pub(in crate::catalog) fn create_file(
                 .pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
                 .map_err(sql)?;
         }
+        // Tables and id together: tables without an id would count as damage.
         let transaction = connection.unchecked_transaction().map_err(sql)?;
         migrate::migrate(&transaction)
             .map_err(|error| CatalogError::migration(path, migrate::NEWEST, error))?;

@@ -29,6 +29,7 @@ impl Catalog {
         };
         set("FULL")?;
         let result = self.write_on(operation, &connection, change);
+        // Otherwise the connection is dropped: it would sync every later commit as well.
         if set("NORMAL").is_ok() {
             self.give_back(connection);
         }

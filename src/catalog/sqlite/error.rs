@@ -105,6 +105,7 @@ fn makes_no_sense(error: &rusqlite::Error) -> bool {
             | Sql::IntegralValueOutOfRange(..)
             | Sql::InvalidColumnType(..)
             | Sql::Utf8Error(..)
+            // Queries that may find nothing say so by `optional`.
             | Sql::QueryReturnedNoRows
     )
 }

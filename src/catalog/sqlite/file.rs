@@ -64,10 +64,12 @@ impl Catalog {
         let registration = fork::Registration::new(&place)?;
         let queue = WriteQueue::new(Arc::clone(&place), options.lock_timeout)
             .interrupted_by(options.interrupt.clone());
+        // A file with a second name is not written, so those that a killed rebuild left go first.
         if !options.read_only && !second_names::find(&place).is_empty() {
             let _turn = queue.wait(&*options.on_wait)?;
             second_names::remove(&place, &second_names::find(&place));
         }
+        // A full disk has no room for the index of the WAL: a slice of the reserve makes some.
         let (access, mut first) = match connection::open(&place, &options) {
             Err(CatalogError::Full { .. })
                 if !options.read_only && reserve::give_up_slice(&place) =>
@@ -133,6 +135,7 @@ impl Catalog {
         let clock = &*self.options.clock;
         self.maker().before_migration(connection, clock, monitor)?;
         let transaction = self.begin(connection, self.options.lock_timeout)?;
+        // Again under SQLite's own lock: the turn holds back only this program.
         if connection::is_behind(&self.path, &transaction)? {
             let migrate = || migrate::migrate(&transaction);
             ticking(monitor, Phase::Migrate, migrate)
@@ -453,6 +456,7 @@ impl Drop for Catalog {
             self.publish_at_end();
         }
         if self.registration.is_forked() {
+            // Closing them in the child would drop the locks of the parent.
             let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
             idle.drain(..).for_each(std::mem::forget);
             std::mem::forget(Arc::clone(&self.place));

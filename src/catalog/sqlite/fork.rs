@@ -37,6 +37,7 @@ impl Registration {
         let pid = std::process::id();
         let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
         let handles = open.get_or_insert_default().entry(file).or_insert((pid, 0));
+        // The fork copied an entry of the parent.
         if handles.0 != pid {
             return Err(CatalogError::Forked {
                 path: path.to_owned(),
@@ -69,6 +70,7 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        // The entry stays, so that the child goes on refusing to open the file.
         if self.is_forked() {
             return;
         }

@@ -35,6 +35,7 @@ pub(crate) fn migrate(connection: &Connection) -> Result<(), BoxError> {
     let had_them = connection.db_config(defences)?;
     connection.set_db_config(defences, false)?;
     let applied = apply(connection, embedded::migrations::runner().get_migrations());
+    // After a failure too: the connection is used again.
     connection.set_db_config(defences, had_them)?;
     applied
 }

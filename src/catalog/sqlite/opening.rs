@@ -5,8 +5,8 @@
 //! folder of a [`Place`] has now, and refuses a link in any part of it: the last part
 //! is opened with `O_NOFOLLOW`, so a link in the place of a file is never followed, whenever it
 //! comes. What `O_NOFOLLOW` does not see is looked at before the files are opened, and again when
-//! they are open and nothing is written yet: that the folder and the catalog are still the same, and
-//! that each file is a regular one and, if it is written, has no second name.
+//! they are open and nothing is written yet: that the folder and the catalog are still the same,
+//! and that each file is a regular one and, if it is written, has no second name.
 //!
 //! Between the two looks, for some microseconds, another user may exchange the folder itself for a
 //! link. So all that SQLite does by path is done in a thread that the kernel keeps inside the folder
@@ -156,8 +156,8 @@ pub(super) fn confirm(place: &Place, flags: OpenFlags) -> Result<(), CatalogErro
     }
 }
 
-/// Refuses links, folders, FIFOs and devices in the place of what SQLite opens, and a second name of
-/// what it writes.
+/// Refuses links, folders, FIFOs and devices in the place of what SQLite opens, and a second name
+/// of what it writes.
 fn check_files(place: &Place, flags: OpenFlags) -> Result<(), CatalogError> {
     let writes = flags.contains(OpenFlags::SQLITE_OPEN_READ_WRITE);
     for suffix in [""].into_iter().chain(BESIDE) {

@@ -181,6 +181,7 @@ impl WriteQueue {
             });
         }
         let turn = self.wait_in_line(turn, timeout, on_wait)?;
+        // The slice begins with the turn, not with the wait.
         *self.lock_slice() = Some(Instant::now());
         Ok(turn)
     }
@@ -231,6 +232,7 @@ impl WriteQueue {
         std::thread::Builder::new()
             .name("dalsegno-queue".to_owned())
             .spawn(move || {
+                // If the caller has given up, sending fails and drops the lock.
                 let _ = sender.send(queue.take().map(|()| queue));
             })
             .map_err(|error| CatalogError::io("waiting for", self.catalog.path(), error))?;

@@ -148,6 +148,7 @@ impl RegistryDir {
         let config: Config = match read.map(String::from_utf8) {
             Ok(Ok(text)) => Config::parse(&text).map_err(|error| invalid(&error.to_string()))?,
             Ok(Err(_)) => return Err(invalid("it is not UTF-8")),
+            // A registry without this file has the defaults.
             Err(error) if error.kind() == ErrorKind::NotFound => Config::default(),
             Err(error) if error.kind() == ErrorKind::InvalidInput => {
                 return Err(invalid(&error.to_string()));
@@ -251,6 +252,7 @@ impl RegistryDir {
             Some(path) => {
                 create_elsewhere(path, &id, created_at, wal)?;
                 let registry = registry_of(path, base)?;
+                // Before the rename below: the registry can use its catalog at once.
                 binding::bind(path, base, &registry)?;
                 config.path = Some(path.clone());
                 config.registry = Some(registry);
@@ -272,6 +274,7 @@ impl RegistryDir {
         file.write_all(text.as_bytes())
             .and_then(|()| file.sync_all())
             .map_err(io("writing", &path))?;
+        // Durable before it gets its name: what can be found is whole.
         staging.folder.sync().map_err(io("syncing", &path))?;
         let dir = base.join(REGISTRY_DIR);
         // The commit point: of several creations one rename succeeds, the others find its folder.
@@ -297,6 +300,7 @@ impl<'a> Staging<'a> {
     fn make(parent: &'a Folder, shared: bool) -> std::io::Result<Self> {
         let name = format!("{REGISTRY_DIR}.new-{}", uuid::Uuid::new_v4().simple());
         let around = fstat(parent)?;
+        // A folder with set-group-id that its group may write is shared already.
         let is_shared = shared || around.st_mode & 0o2020 == 0o2020;
         if is_shared {
             make_shared_folder(parent, &*name)?;
@@ -336,6 +340,7 @@ fn create_elsewhere(
     wal: bool,
 ) -> Result<(), CatalogError> {
     if path.symlink_metadata().is_ok() {
+        // A catalog that is there is used if it is empty; `registry_of` checks that.
         return connection::check_file(path);
     }
     let io = |error| CatalogError::io("creating", path, error);
@@ -345,6 +350,7 @@ fn create_elsewhere(
     let staging = Staging::make(parent, false).map_err(io)?;
     let new = Place::in_folder(&staging.folder, CATALOG_FILE)?;
     connection::create_file(&new, id, created_at, wal)?;
+    // A link never replaces a catalog that another process made meanwhile.
     match linkat(&new, new.name(), parent, place.name(), AtFlags::empty()) {
         Ok(()) => parent.sync().map_err(io),
         Err(Errno::EXIST) => Ok(()),

@@ -66,6 +66,7 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
     };
     let place = Place::of(path)?;
     let (_, connection) = connection::open(&place, &options())?;
+    // Tables of an older version differ from those of the migrations, so only pages are checked.
     if connection::is_behind(path, &connection)? {
         let found = quick_check(path, &connection)?;
         return Ok(found.or_else(|| names_no_registry(path)));
@@ -80,6 +81,7 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
     if let Some(detail) = damage.next().or_else(|| names_no_registry(path)) {
         return Ok(Some(detail));
     }
+    // Named, because an empty list leaves checkpoints out.
     let everything = Filter {
         kinds: Kind::ALL.to_vec(),
         ..Filter::default()
@@ -125,6 +127,7 @@ fn names_no_registry(path: &Path) -> Option<String> {
 /// Whether a log or journal with content lies beside a database.
 #[must_use]
 pub fn has_log(path: &Path) -> bool {
+    // `-shm` holds nothing that is not in the log.
     [BESIDE[0], BESIDE[2]].into_iter().any(|suffix| {
         with(path, suffix)
             .symlink_metadata()
@@ -287,6 +290,7 @@ impl Replacing {
             // If the file system has no links, it is renamed below.
             let _ = linkat(folder, &from, folder, &to, AtFlags::empty());
         }
+        // The second names are durable before any first one goes.
         folder.sync().map_err(io)?;
         for suffix in &old {
             let (from, to) = (self.place.beside(suffix), aside.beside(suffix));
@@ -300,6 +304,7 @@ impl Replacing {
                 Err(errno) => return Err(io(errno.into())),
             }
         }
+        // Until here a crash leaves the old catalog or none; from here on, the new one.
         renameat(folder, self.staging.name(), folder, self.place.name())
             .map_err(|errno| io(errno.into()))?;
         folder.sync().map_err(io)?;

@@ -56,6 +56,7 @@ pub(in crate::catalog) fn keep(catalog: &Place) {
     let written = reserve
         .write_all_at(&vec![0x5A; missing], length)
         .and_then(|()| reserve.sync_all());
+    // Without room for all of it, what was there before stays.
     match written {
         Ok(()) => {}
         Err(_) if length == 0 => drop(catalog.folder().unlink(catalog.beside(SUFFIX))),

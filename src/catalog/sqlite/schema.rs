@@ -17,6 +17,7 @@ pub(super) type Object = (String, String, String);
 /// # Errors
 /// [`CatalogError::Migration`] if SQLite fails at it.
 pub(super) fn made(path: &Path) -> Result<&'static BTreeSet<Object>, CatalogError> {
+    // Once a process: this runs every migration.
     static MADE: OnceLock<BTreeSet<Object>> = OnceLock::new();
     if let Some(made) = MADE.get() {
         return Ok(made);

@@ -1,7 +1,8 @@
 //! Second names of the files beside a catalog.
 //!
 //! A rebuild gives the log of the old catalog a second name before it takes the first one away. If
-//! it is killed in between, the log has two, and a file with two names is not written (see `opening`).
+//! it is killed in between, the log has two, and a file with two names is not written (see
+//! `opening`).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -23,6 +24,7 @@ pub(super) fn find(place: &Place) -> Vec<OsString> {
         let begins = place.beside(".damaged-");
         for entry in Dir::read_from(place).into_iter().flatten().flatten() {
             let name = entry.file_name();
+            // Only a name that a rebuild gives: another second name is of another program.
             let is_aside = name.to_bytes().starts_with(begins.as_bytes())
                 && name.to_bytes().ends_with(suffix.as_bytes());
             let is_same =

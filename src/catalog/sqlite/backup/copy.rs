@@ -63,8 +63,8 @@ pub fn check(path: &Path) -> Result<Checked, CatalogError> {
 }
 
 /// Copies a backup to a path where nothing is yet, whole and synced. The copy is in
-/// rollback-journal mode and has the permissions of `from`, which is read as a file that nobody
-/// changes.
+/// rollback-journal mode and has the permissions of `from`, which is read as a file that no
+/// process changes.
 ///
 /// # Errors
 /// [`CatalogError::Io`] or [`CatalogError::Full`] if `to` cannot be written, any other
@@ -95,6 +95,7 @@ pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, C
         detail,
     };
     let verdict: String = connection
+        // `quick_check` does not compare rows with indexes, which takes far longer.
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(sql)?;
     if verdict != "ok" {
@@ -160,6 +161,7 @@ pub(in crate::catalog::sqlite) fn copy_open(
         .and_then(|()| file.write_all_at(&[1, 1], 18).map_err(io))
         .and_then(|()| file.sync_all().map_err(io));
     if copied.is_err() {
+        // What is left over is removed before the next copy.
         let _ = place.folder().unlink(place.name());
     }
     copied
@@ -175,6 +177,7 @@ pub(in crate::catalog::sqlite) fn size(
             .pragma_query_value(None, name, |row| row.get::<_, u64>(0))
             .map_err(|error| CatalogError::sql("reading the header", of, error))
     };
+    // A damaged header can hold any numbers.
     Ok(pragma("page_count")?.saturating_mul(pragma("page_size")?))
 }
 

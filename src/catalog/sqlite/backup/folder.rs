@@ -122,6 +122,7 @@ pub(crate) fn hold(
     catalog: &Path,
     patience: Duration,
 ) -> Result<Option<Held>, CatalogError> {
+    // Without a backup nothing needs the lock, and taking it would make the folder.
     match list(folder)?.is_empty() {
         true => Ok(None),
         false => wait_for_lock(folder, catalog, patience).map(Some),
@@ -172,6 +173,7 @@ pub(super) fn free_name(folder: &Folder, now: Timestamp) -> (String, Timestamp) 
         {
             return (name, Timestamp(at.0.div_euclid(1000).saturating_mul(1000)));
         }
+        // Names have whole seconds, and several backups may be made in one.
         at = at.plus(Duration::from_secs(1));
     }
 }
@@ -186,6 +188,7 @@ fn make_folder(folder: &Path) -> Result<Folder, CatalogError> {
         let make = || {
             let parent = Folder::open(parent)?;
             match disk::make_folder(&parent, folder.file_name().unwrap_or_default()) {
+                // Durable before a backup in it counts as made.
                 Ok(_) => parent.sync(),
                 Err(Errno::EXIST) => Ok(()),
                 Err(errno) => Err(errno.into()),
@@ -208,6 +211,7 @@ pub(super) fn remove_leftovers(folder: &Folder) {
             .to_str()
             .ok()
             .and_then(|name| name.strip_prefix(TEMPORARY)?.strip_suffix(EXTENSION));
+        // Only names that dalsegno gives: users may keep files of their own here.
         let is_ours = random.is_some_and(|random| {
             random.len() == 32 && random.bytes().all(|byte| byte.is_ascii_hexdigit())
         });
@@ -222,6 +226,7 @@ const FORMAT: &str = "%Y%m%dT%H%M%SZ";
 /// The name of a backup. Years that do not have four digits, which only a clock that is wrong
 /// gives, become the nearest that do.
 fn name_of(at: Timestamp) -> String {
+    // Milliseconds of the first second of the year 0 and the last of 9999.
     let (first, last) = (-62_167_219_200_000, 253_402_300_799_000);
     let time = DateTime::from_timestamp_millis(at.0.clamp(first, last)).unwrap_or_default();
     format!("{}{EXTENSION}", time.format(FORMAT))

@@ -49,6 +49,7 @@ impl Maker<'_> {
         monitor: &dyn Monitor,
     ) -> Result<Option<Backup>, CatalogError> {
         self.leave_room(connection)?;
+        // Not waited for: the process that has it makes the same backup.
         let Some(held) = lock(self.folder, Duration::ZERO)? else {
             return Ok(None);
         };
@@ -94,6 +95,7 @@ impl Maker<'_> {
             ticking(monitor, Phase::Backup, || self.make(connection, now, &held))
         };
         make().map_err(|error| match error {
+            // These are about the catalog itself; all others are about the backup.
             CatalogError::Damaged { .. } | CatalogError::LockTimeout { .. } => error,
             _ => CatalogError::NoBackup {
                 path: self.catalog.to_owned(),
@@ -161,6 +163,7 @@ impl Maker<'_> {
         renameat(folder, new, folder, &*name)
             .map_err(|errno| CatalogError::io("naming the backup", &path, errno.into()))?;
         let made = Backup { path, at };
+        // Only what is durable under its name replaces older ones.
         folder
             .sync()
             .map_err(|error| CatalogError::io("syncing", self.folder, error))?;
