@@ -1,7 +1,7 @@
 //! Names that are exchanged while commands run, for some seconds each.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -82,6 +82,11 @@ fn link_to(scene: &Scene, target: &str, name: &str) -> PathBuf {
     let link = scene.base().join(name);
     symlink(scene.outside(target), &link).unwrap();
     link
+}
+
+/// Only who may write in the folder around can exchange a folder.
+fn let_others_write(folder: &Path) {
+    fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
 }
 
 /// What of `.dalsegno`, or a folder in it, begins and ends so.
@@ -166,6 +171,7 @@ fn nothing_outside_is_changed_while_the_registrys_folder_is_exchanged() {
     let scene = Scene::new();
     let links = [link_to(&scene, "", "l1")];
     let own = scene.base().join(".dalsegno");
+    let_others_write(&scene.base());
     exchange(
         &links,
         || vec![own.clone()],
@@ -183,6 +189,7 @@ fn nothing_outside_is_changed_while_a_creation_is_exchanged() {
     let scene = Scene::bare();
     let links = [link_to(&scene, "", "l1")];
     let base = scene.base();
+    let_others_write(&base);
     exchange(
         &links,
         || found(&base, ".dalsegno.new-", ""),

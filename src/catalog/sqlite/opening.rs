@@ -201,7 +201,7 @@ fn immutable_uri(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::os::unix::fs::symlink;
+    use std::os::unix::fs::{PermissionsExt, symlink};
     use std::sync::mpsc::channel;
 
     use super::*;
@@ -212,6 +212,8 @@ mod tests {
     /// Folders `own` and `other`, each with a catalog that has a WAL.
     fn two_catalogs() -> tempfile::TempDir {
         let base = tempfile::tempdir().unwrap();
+        // Others may write there, and exchange its folders.
+        fs::set_permissions(base.path(), PermissionsExt::from_mode(0o777)).unwrap();
         for name in ["own", "other"] {
             fs::create_dir(base.path().join(name)).unwrap();
             Connection::open(base.path().join(name).join("catalog"))
