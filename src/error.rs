@@ -59,7 +59,11 @@ pub enum Error {
         path: PathBuf,
     },
     /// Another artifact lies in one that was to be removed.
-    #[error("{} lies in {}, which was to be removed without it", .inner.display(), .outer.display())]
+    #[error(
+        "{} lies in {}, which was to be removed without it",
+        .inner.display(),
+        .outer.display()
+    )]
     Nested {
         /// What was to be removed.
         outer: PathBuf,
@@ -167,15 +171,15 @@ pub enum Error {
     /// An invariant of the library does not hold; a bug.
     #[error("an internal error: {detail}")]
     Internal {
-        /// What.
+        /// Which invariant, and what was found.
         detail: String,
     },
     /// Data could not be read in full.
     #[error("{} could not be read: {detail}", .path.display())]
     Unreadable {
-        /// What.
+        /// Path of the data.
         path: PathBuf,
-        /// Why.
+        /// Why it could not be read.
         detail: String,
     },
 }
@@ -446,6 +450,7 @@ impl Error {
 
 impl From<CatalogError> for Error {
     fn from(error: CatalogError) -> Self {
+        // Cancelling is one error, in whatever layer the call noticed it.
         match error {
             CatalogError::Interrupted { ref path } => Self::Cancelled {
                 path: path.clone(),

@@ -39,6 +39,7 @@ pub fn base_path(path: &Path) -> Result<PathBuf, StorageError> {
         path
     })
     .map_err(|error| StorageError::io("finding", path, error))?;
+    // Collecting the components drops `.` and repeated slashes.
     Ok(path.components().collect())
 }
 
@@ -108,6 +109,7 @@ impl<'a> AbsenceCheck<'a> {
     pub fn new(base: &'a Base) -> Self {
         Self {
             base,
+            // Until the first path nothing counts as absent.
             folder: String::new(),
             opened: Err(Errno::BADF),
         }
@@ -119,6 +121,7 @@ impl<'a> AbsenceCheck<'a> {
             return self.base.is_absent(path);
         };
         if self.folder != folder {
+            // PATH needs no right to read the folder.
             let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
             self.opened = openat(&self.base.fd, folder, flags, Mode::empty());
             folder.clone_into(&mut self.folder);

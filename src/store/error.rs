@@ -25,7 +25,7 @@ pub enum StorageError {
     BaseNotReadable {
         /// Base directory.
         path: PathBuf,
-        /// Cause.
+        /// What the system reported.
         source: std::io::Error,
     },
     /// The base directory is a URL, or its name is not UTF-8.
@@ -73,7 +73,7 @@ pub enum StorageError {
         /// What changed.
         path: PathBuf,
     },
-    /// Another user may have put this into the trash, and may not do by himself what it asks for.
+    /// Another user may have put this into the trash, and has no right to do what it asks for.
     #[error("{} is left alone: {why}", .path.display())]
     Untrusted {
         /// The removal's folder in the trash, or a file in it.
@@ -97,9 +97,8 @@ pub enum StorageError {
         /// What was found.
         detail: String,
     },
-    /// The monitor cancelled. Hidden: a call of the library gives
-    /// [`Error::Cancelled`](crate::Error::Cancelled) instead.
-    #[doc(hidden)]
+    /// The monitor cancelled the call. Calls of [`Registry`](crate::Registry) return
+    /// [`Error::Cancelled`](crate::Error::Cancelled) for it.
     #[error("interrupted while looking at the data below {}", .path.display())]
     Interrupted {
         /// Base directory.
@@ -112,7 +111,7 @@ pub enum StorageError {
         operation: &'static str,
         /// To which path.
         path: PathBuf,
-        /// Cause.
+        /// What the system reported.
         source: std::io::Error,
     },
 }

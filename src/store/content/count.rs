@@ -80,6 +80,7 @@ impl Count {
 
     /// Ends one folder. The last one returns the event of the array.
     pub(crate) fn end(&self) -> Option<Event> {
+        // AcqRel: the last folder sees what all others have added.
         if self.open.fetch_sub(1, Ordering::AcqRel) > 1 {
             return None;
         }

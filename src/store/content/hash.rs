@@ -6,8 +6,9 @@
 //! hashes of their files. About as many arrays are being read as there are threads.
 //!
 //! Below the folder of an artifact no symbolic link is followed: each folder is opened from its
-//! parent's descriptor. An array that holds a link has data elsewhere, and no hash. If the inode, size or times of a file differ before and after it was read,
-//! the file has changed, and so has the artifact.
+//! parent's descriptor. An array that holds a link has data elsewhere, and no hash. If the inode,
+//! size or times of a file differ before and after it was read, the file has changed, and so has
+//! the artifact.
 
 use std::ffi::{OsStr, OsString};
 use std::mem::MaybeUninit;
@@ -76,6 +77,7 @@ pub fn hash<E: From<StorageError>>(
     };
     workers::run(
         threads.unwrap_or_else(workers::default_threads),
+        // The pool does the last task first.
         looks.into_iter().rev().map(Task::Whole).collect(),
         buffers,
         |task, buffers: &mut Buffers, more, sender| {
@@ -86,6 +88,7 @@ pub fn hash<E: From<StorageError>>(
         },
         |(id, content)| emit(id, content),
     )?;
+    // Some looks had no event: the caller must not take that for all there is.
     if monitor.is_cancelled() {
         let path = base.path().to_path_buf();
         return Err(StorageError::Interrupted { path }.into());
@@ -160,6 +163,7 @@ enum Failed {
 impl From<Errno> for Failed {
     fn from(errno: Errno) -> Self {
         match errno {
+            // The entry is not the one that was listed.
             Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::STALE => Self::Changed,
             errno => Self::Unreadable(std::io::Error::from(errno).to_string()),
         }
@@ -215,6 +219,7 @@ impl Whole {
 
     /// Opens a folder of it, component by component.
     fn folder(&self, path: &Path) -> Result<OwnedFd, Errno> {
+        // From the root each time: keeping folders open would take a descriptor for each.
         let mut folder = open_folder(&self.root, ".")?;
         for name in path {
             folder = open_folder(&folder, name)?;
@@ -271,6 +276,7 @@ impl Reading<'_> {
         if !whole.has_failed.load(Ordering::Relaxed) {
             let mut pieces = Vec::new();
             self.read(&whole, piece, buffers, &mut pieces);
+            // Counted before this piece ends, so that `open` reaches 0 only with the last piece.
             whole.open.fetch_add(pieces.len(), Ordering::Relaxed);
             // The pool does the last task first.
             let pieces = pieces.into_iter().rev();
@@ -397,6 +403,7 @@ impl Reading<'_> {
         let mut hasher = blake3::Hasher::new();
         hasher.set_input_offset(from);
         self.feed(&mut hasher, &file, &stamp, from, length, buffers)?;
+        // The only part is the root of the tree itself.
         let is_only = stamp.size <= PART;
         let value = match is_only {
             true => hasher.finalize().into(),
@@ -432,11 +439,13 @@ impl Reading<'_> {
             let most = usize::try_from(end - at).unwrap_or(usize::MAX);
             let buffer = buffers.data.get_mut(..most.min(BUFFER)).unwrap_or_default();
             let count = retry_on_intr(|| pread(file, &mut *buffer, at))?;
+            // Nothing read: the file is shorter than when it was opened.
             let read = buffer.get(..count).filter(|read| !read.is_empty());
             hasher.update(read.ok_or(Failed::Changed)?);
             at += count as u64;
             self.advance(0, count as u64);
         }
+        // After the read, so that a change during it shows.
         match Stamp::of(&fstat(file)?) {
             Some(now) if now == *stamp => Ok(()),
             _ => Err(Failed::Changed),
@@ -513,6 +522,7 @@ fn root(parts: &[ChainingValue], length: u64) -> [u8; 32] {
 }
 
 fn halves(parts: &[ChainingValue], length: u64) -> (ChainingValue, ChainingValue) {
+    // BLAKE3 splits at a power of two, and so does `PART`: no part is ever cut.
     let left = hazmat::left_subtree_len(length);
     let middle = usize::try_from(left / PART).unwrap_or(usize::MAX);
     let (first, last) = parts.split_at(middle.min(parts.len()));

@@ -69,6 +69,7 @@ pub(crate) fn descend(
             match absent {
                 IfAbsent::ReturnNone => return Ok(None),
                 IfAbsent::Create => {
+                    // Folders of the registry are for its group; those of runs follow the umask.
                     let is_registry = walked.starts_with(REGISTRY_DIR);
                     let made = match is_registry && walked != Path::new(REGISTRY_DIR) {
                         true => disk::make_folder(&folder, name).map(drop),
@@ -94,6 +95,7 @@ pub(crate) fn descend(
         }
         folder = opened
             .map_err(|errno| open_error(folder.as_fd(), name, &base.path().join(&walked), errno))?;
+        // A rename cannot leave the file system, and nothing beyond it is deleted.
         if device_of(folder.as_fd(), &walked)? != device {
             return Err(StorageError::OtherDevice {
                 path: base.path().join(&walked),

@@ -67,6 +67,7 @@ pub fn entry_at(
     let Some(folder) = descend(base, parent, IfAbsent::ReturnNone)? else {
         return Ok(None);
     };
+    // Not opened: a FIFO in its place would block, and a move needs no right to read.
     let stat = match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => stat,
         Err(Errno::NOENT) => return Ok(None),
@@ -92,6 +93,7 @@ pub(crate) fn identify(
     match entry_type {
         EntryType::Folder => match open_folder(folder, name) {
             Ok(folder) => id_of(&folder, path).map(Some),
+            // Another type of file has the name.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
             Err(errno) => Err(StorageError::io("opening", path, errno)),
         },

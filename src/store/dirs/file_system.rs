@@ -94,6 +94,7 @@ fn shown(mount: &Mount) -> Vec<String> {
     let mut options: Vec<String> = Vec::new();
     for option in &mount.options {
         let key = option.split('=').next().unwrap_or_default();
+        // Options of the mount and of the file system may repeat each other.
         if OPTIONS.contains(&key) && !options.contains(option) {
             options.push(option.clone());
         }

@@ -175,6 +175,7 @@ fn classify(number: u32, mount: impl FnOnce() -> Option<(String, String)>) -> (F
     if LOCAL.contains(&number) {
         return (FsKind::Local, FsReason::Number);
     }
+    // Unknown, and no list of mounts: refusing would shut out every new local file system.
     let Some((fs_type, source)) = mount() else {
         return (FsKind::Local, FsReason::Unknown);
     };
@@ -196,6 +197,7 @@ fn names_a_host(source: &str) -> bool {
             .is_some_and(|(host, _)| !host.is_empty());
     }
     let host = source.split_once(":/").map(|(host, _)| host);
+    // A device such as `/dev/disk:/x` names no host.
     host.is_some_and(|host| !host.is_empty() && !host.contains('/'))
 }
 

@@ -24,6 +24,7 @@ pub fn mounts_below(base: &Base) -> Result<Vec<PathBuf>, StorageError> {
         .map_err(|error| StorageError::io("finding", base.path(), error))?;
     let points = text
         .lines()
+        // The fifth word is the mount point.
         .filter_map(|line| line.split(' ').nth(4))
         .map(unescape_mount);
     Ok(points
@@ -54,12 +55,14 @@ impl Mount {
     /// The deepest mount point above a path, and the last mount if there are several at that point.
     pub(super) fn find(mounts: &str, path: &Path) -> Option<Self> {
         let lines = mounts.lines().filter_map(|line| {
+            // Before ` - ` there is any number of optional words.
             let (place, kind) = line.split_once(" - ")?;
             let point = unescape_mount(place.split(' ').nth(4)?);
             let own = place.split(' ').nth(5)?;
             let depth = point.components().count();
             path.starts_with(&point).then_some((depth, own, kind))
         });
+        // Of several mounts at one point the last hides the others; `max_by_key` gives it.
         #[cfg_attr(
             not(feature = "cli"),
             expect(unused_variables, reason = "shown by doctor")
@@ -84,6 +87,7 @@ impl Mount {
 /// Undoes the octal escapes of `/proc/self/mountinfo`: space, tab, end of line, backslash.
 fn unescape_mount(text: &str) -> PathBuf {
     let mut text = text.to_owned();
+    // The backslash last, so that what it gives is not read as an escape.
     for (escaped, plain) in [
         ("\\040", " "),
         ("\\011", "\t"),

@@ -39,6 +39,7 @@ pub fn require_movable(
     let refuse = |why| Err(StorageError::not_movable(&base.path().join(path), why));
     let may = |name: &std::ffi::OsStr, access| {
         let asked = accessat(&folder, name, access, AtFlags::empty());
+        // Any other error says nothing about rights: the rename decides.
         !matches!(asked, Err(Errno::ACCESS | Errno::PERM))
     };
     if !may(".".as_ref(), Access::WRITE_OK | Access::EXEC_OK) {

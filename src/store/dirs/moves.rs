@@ -97,6 +97,7 @@ pub(crate) fn move_out(from: Name<'_>, to: Name<'_>) -> Result<(), Errno> {
         done => done,
     };
     match done {
+        // What `rename` answers if the name is taken by a folder with content or another type.
         Err(Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => Err(Errno::EXIST),
         done => done,
     }
@@ -126,6 +127,7 @@ fn is_unknown(errno: Errno) -> bool {
 
 /// A plain rename. If the source is gone and is the target, a repeated request has moved it.
 fn rename(from: Name<'_>, to: Name<'_>) -> Result<(), Errno> {
+    // Looked at before, because an entry that has arrived is known by its inode alone.
     let source = from.look()?;
     match renameat(from.folder, from.name, to.folder, to.name) {
         Err(Errno::NOENT) if to.look() == Ok(source) => Ok(()),

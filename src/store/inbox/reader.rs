@@ -42,7 +42,7 @@ pub struct InboxFile {
     pub owner: Option<u32>,
     /// What it holds.
     pub content: Vec<u8>,
-    /// Whether nobody can have been in the middle of a line.
+    /// Whether no writer can have been in the middle of a line.
     pub is_settled: bool,
     /// Number of bytes that were read.
     pub end: u64,
@@ -94,6 +94,7 @@ impl Inbox {
             if matches!(name.as_str(), "." | ".." | REFUSED) {
                 continue;
             }
+            // Other users may put any number of entries there.
             if listing.files.len() + listing.strangers.len() >= most {
                 listing.is_cut = true;
                 break;
@@ -168,7 +169,7 @@ impl Inbox {
     }
 
     /// Unlinks a file that was read, or sets it aside, unless more was appended meanwhile or
-    /// somebody is at it. Says whether it is gone.
+    /// another process has its lock. Says whether it is gone.
     ///
     /// # Errors
     /// [`StorageError::Io`] if it cannot be unlinked or moved.
@@ -177,6 +178,7 @@ impl Inbox {
         if !try_lock(&read.file) {
             return Ok(false);
         }
+        // By now another file may have the name; that one is left alone.
         let at = statat(&self.fd, &read.name, AtFlags::SYMLINK_NOFOLLOW);
         let gone = match (fstat(&read.file), at) {
             (Ok(own), Ok(named))
@@ -214,6 +216,7 @@ impl Inbox {
             return Err(io("moving a file to", Errno::EXIST));
         }
         renameat(&self.fd, name, &refused, name).map_err(|errno| io("moving a file to", errno))?;
+        // If this move is lost, the row of the file keeps it from being folded twice.
         let _ = fsync(&refused);
         Ok(())
     }

@@ -51,6 +51,7 @@ impl InboxWriter {
     /// Makes a writer for a process. Touches nothing.
     #[must_use]
     pub fn new(host: &str, pid: u32) -> Self {
+        // Only what `is_note_file` lets pass.
         let fits = |c: &char| c.is_ascii_alphanumeric() || *c == '-';
         let host: String = host.chars().filter(fits).take(64).collect();
         Self {
@@ -120,6 +121,7 @@ impl Open {
             _ => return Ok(Append::OtherFile),
         };
         let size = u64::try_from(own.st_size).unwrap_or(u64::MAX);
+        // Half of what is read, so that no line takes a file beyond that.
         if (named.st_dev, named.st_ino) != (own.st_dev, own.st_ino) || size >= MAX_BYTES / 2 {
             return Ok(Append::OtherFile);
         }

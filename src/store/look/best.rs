@@ -63,6 +63,7 @@ fn look(
     let name = if is_top { Path::new(".") } else { relative };
     let folder = match open_folder(top, name) {
         Ok(folder) => folder,
+        // Removed since its name was read.
         Err(Errno::NOENT) => return Ok(()),
         Err(errno) => return Err(reading(errno)),
     };
@@ -110,6 +111,7 @@ fn of_link(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, St
         Err(errno) => return Err(StorageError::io("reading", path, errno)),
     };
     let target = target.to_string_lossy();
+    // Only the end counts: the beginning is wrong once the base directory was moved.
     let mut parts = target.rsplit('/');
     let (last, above) = (parts.next().unwrap_or_default(), parts.next());
     match name::parse_iteration(last) {

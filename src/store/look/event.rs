@@ -19,6 +19,7 @@ impl From<Marker> for Observation {
 impl From<&Damaged> for Observation {
     fn from(damaged: &Damaged) -> Self {
         let mut seen = Self::from(damaged.marker);
+        // Of the three names only `.zarray` is never that of a group.
         seen.damage = Some(match damaged.marker.format {
             Format::Zarr2 => Damage::OfArray,
             Format::Zarr3 | Format::N5 => Damage::OfArrayOrGroup,

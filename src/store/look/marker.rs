@@ -69,6 +69,7 @@ impl Marker {
 /// Checks whether the folder `path` below `parent` is an array. `None` if it is not an array, is
 /// gone, or is not a folder.
 pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker>, MarkerError> {
+    // A folder may have metadata of several formats: one that can be read wins over damage.
     let mut damage = None;
     for (format, name) in MARKERS {
         let file = path.join(name);
@@ -103,6 +104,7 @@ impl MarkersSeen {
 
     /// Checks whether the folder is an array, as [`probe`] does.
     pub(crate) fn probe(&self, folder: BorrowedFd<'_>) -> Result<Option<Marker>, MarkerError> {
+        // As in `probe`, readable metadata wins over damage.
         let mut damage = None;
         for ((format, name), met) in MARKERS.iter().zip(&self.0) {
             let Some(stat) = met else {
@@ -152,6 +154,7 @@ fn read(
         Err(errno) => return Err(errno.into()),
     };
     let mut text = Vec::with_capacity(usize::try_from(marker.bytes).unwrap_or_default() + 1);
+    // Bounded, because the file may grow while it is read.
     std::fs::File::from(fd)
         .take(MOST_BYTES)
         .read_to_end(&mut text)

@@ -65,6 +65,7 @@ fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {
         let reading = |errno: Errno| StorageError::io("reading", &full, errno);
         let folder = match open_folder(top, &relative) {
             Ok(folder) => folder,
+            // Removed or replaced since its name was read.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             Err(errno) => return Err(reading(errno)),
         };

@@ -222,6 +222,7 @@ impl Walk<'_> {
         let path = &place.path;
         let fd = match self.folders.open(&place) {
             Ok(fd) => fd,
+            // It cannot be opened; its metadata may be readable all the same.
             Err(errno) if may_be_array => {
                 let probed = marker::probe(self.base.as_fd(), path);
                 let is_gone = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
@@ -504,6 +505,7 @@ impl Walk<'_> {
                 folders.push(place.path.join(OsStr::from_bytes(name.to_bytes())));
             }
         };
+        // After an error too: the event of the array waits for these folders.
         if !folders.is_empty() {
             count.grow(folders.len());
             let parent = self.folders.keep(fd);

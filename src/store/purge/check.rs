@@ -92,6 +92,7 @@ impl Check<'_> {
         let fd = open_folder(folder, ".").map_err(reading)?;
         for entry in rustix::fs::Dir::new(fd).map_err(reading)? {
             let entry = entry.map_err(reading)?;
+            // Enough was looked at; the purge itself meets the rest.
             if self.left == 0 {
                 return Ok(());
             }
@@ -106,6 +107,7 @@ impl Check<'_> {
     /// Checks that this process may unlink in a folder. An empty one needs no permission.
     fn access(&self, folder: &OwnedFd, path: &Path) -> Result<(), StorageError> {
         let wanted = Access::WRITE_OK | Access::EXEC_OK;
+        // EACCESS asks for the effective user, who is the one that unlinks.
         let denied = match accessat(folder, c".", wanted, AtFlags::EACCESS) {
             // In a sticky folder only the owner of a name unlinks it.
             Ok(()) => self.foreign_in_sticky(folder).then_some(Errno::PERM),

@@ -58,6 +58,7 @@ pub fn purge(
     let root = open_folder(&folder.fd, ".")
         .map_err(|errno| StorageError::io("opening", &folder.path, errno))?;
     let device = device_of(root.as_fd(), &folder.path)?;
+    // A quarter of what the process may have open: the rest of it needs descriptors too.
     let limit = getrlimit(Resource::Nofile).current.unwrap_or(1024);
     let most_open = usize::try_from(limit / 4)
         .unwrap_or(usize::MAX)
@@ -67,6 +68,7 @@ pub fn purge(
         false => THREADS,
     };
     let claims = Claims::new(folder, manifest);
+    // The removal's own folder stays; each item brings a claim when it is entered.
     let own = Arc::new(Claim::own());
     let purge = Purge {
         path: folder.path.clone(),
@@ -104,6 +106,7 @@ pub fn purge(
         },
     );
     let is_whole = report.failed == 0 && !purge.is_cut_short.into_inner();
+    // Asked of the disk: another process may have put something there meanwhile.
     report.is_done = is_whole && folder.is_empty()?;
     Ok(report)
 }
@@ -211,6 +214,7 @@ impl Worker<'_, '_> {
             self.fail(parent, name, "it is on another file system".to_owned())?;
             return Ok(None);
         }
+        // Items are claimed one by one; what is below one has its claim.
         let checked = match parent.parent {
             None => self.purge.claims.of_item(name).map(Arc::new),
             Some(_) => Ok(Arc::clone(&parent.claim)),

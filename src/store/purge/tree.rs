@@ -51,6 +51,7 @@ impl Dir {
 
     /// Ends a task. Whether it was the last: then the folder is empty, unless something failed.
     pub(super) fn end(&self) -> bool {
+        // AcqRel: the last task sees what failed in all others.
         self.open.fetch_sub(1, Ordering::AcqRel) == 1
     }
 

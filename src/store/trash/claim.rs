@@ -256,6 +256,7 @@ pub(super) fn acl(file: impl AsFd) -> Result<AclList, Errno> {
     let mut bytes = vec![0; 64 << 10];
     let length = match fgetxattr(file, "system.posix_acl_access", &mut bytes[..]) {
         Ok(length) => length,
+        // No list, or a file system without lists: the mode says all.
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(None),
         Err(errno) => return Err(errno),
     };

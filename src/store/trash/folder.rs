@@ -108,8 +108,8 @@ impl TrashFolder {
             OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let private = Mode::from_raw_mode(0o600);
         let fd = openat(&self.fd, name, flags, private).map_err(writing)?;
-        // Who may read the folder may read it, whatever the umask. Others do not write it: its owner
-        // answers for what is in it.
+        // All who may read the folder may read it, whatever the umask. Others do not write it: its
+        // owner answers for what is in it.
         let mode = 0o600 | (self.stat()?.st_mode & 0o044);
         fchmod(&fd, Mode::from_raw_mode(mode)).map_err(writing)?;
         let mut file = std::fs::File::from(fd);
@@ -124,8 +124,8 @@ impl TrashFolder {
         fstat(&self.fd).map_err(|errno| StorageError::io("reading", &self.path, errno))
     }
 
-    /// Returns who may have put the item of this name here. `named`: what a manifest or note says of
-    /// it, and who may have written that.
+    /// Returns who may have put the item of this name here. `named`: what a manifest or note says
+    /// of it, and who may have written that.
     ///
     /// # Errors
     /// [`StorageError::Io`] if the folder or the item cannot be read.

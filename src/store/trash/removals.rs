@@ -66,8 +66,8 @@ impl Trash {
         }))
     }
 
-    /// Lists the removals that have a folder in the trash, and names that are not those of removals.
-    /// Other users may have put any number there, so at most [`MOST_FOLDERS`] and
+    /// Lists the removals that have a folder in the trash, and names that are not those of
+    /// removals. Other users may have put any number there, so at most [`MOST_FOLDERS`] and
     /// [`MOST_STRANGERS`] are listed.
     ///
     /// # Errors
