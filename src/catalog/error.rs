@@ -203,9 +203,8 @@ pub enum CatalogError {
         /// The process that held the lock, if the system shows it.
         holder: Option<String>,
     },
-    /// The caller cancelled the call. Hidden: a call of the library gives
-    /// [`Error::Cancelled`](crate::Error::Cancelled) instead.
-    #[doc(hidden)]
+    /// The caller cancelled the call. Calls of [`Registry`](crate::Registry) return
+    /// [`Error::Cancelled`](crate::Error::Cancelled) for it.
     #[error("interrupted while working with the catalog {}", .path.display())]
     Interrupted {
         /// Catalog file.

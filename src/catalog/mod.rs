@@ -40,6 +40,7 @@
 
 mod binding;
 pub mod config;
+mod counts;
 mod error;
 mod glob;
 mod history;
@@ -62,6 +63,7 @@ mod summary;
 mod tie;
 mod undo;
 
+pub use counts::CatalogCounts;
 pub use error::CatalogError;
 pub use inbox::{Folded, Folding};
 pub use observe::{Observed, ObservedRow, Seal};
@@ -73,7 +75,7 @@ pub use scores::ScoreQuery;
 pub use sqlite::backup;
 pub(crate) use sqlite::connection::check_file;
 pub use sqlite::file::Catalog;
-pub use sqlite::health::{CatalogCounts, CatalogFiles, CatalogHealth};
+pub use sqlite::health::{CatalogFiles, CatalogHealth};
 pub use sqlite::options::{CatalogOptions, Durability, Keeper, OnNotice};
 pub use sqlite::published::{PUBLISHED_FILE, published_at};
 pub use sqlite::queue::OnWait;

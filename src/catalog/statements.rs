@@ -5,9 +5,12 @@ use rusqlite::types::Value;
 
 use super::query::{self, Query, Selected};
 use super::scores::{self, ScoreQuery};
-use super::sqlite::{backup, connection, health, migrate};
+use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
-use super::{history, intern, journal, lookup, observe, pins, record, reinstate, removals, undo};
+use super::{
+    counts, history, inbox, intern, journal, lookup, observe, pins, record, reinstate, removals,
+    undo,
+};
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::operation::HistoryFilter;
@@ -25,22 +28,30 @@ pub fn migrate(connection: &Connection) -> Result<(), Box<dyn std::error::Error 
 pub fn fixed() -> Vec<(&'static str, String)> {
     macro_rules! list {
         ($($module:ident::$name:ident,)*) => {
-            vec![$((concat!(stringify!($module), "::", stringify!($name)), $module::$name.to_string())),*]
+            vec![$((
+                concat!(stringify!($module), "::", stringify!($name)),
+                $module::$name.to_string(),
+            )),*]
         };
     }
     let mut all = list![
         backup::LAST_OPERATION,
         connection::REGISTRY_ID,
-        health::ARTIFACTS,
-        health::PINS,
-        health::REMOVALS,
-        health::RUNS,
-        health::SCORES,
-        health::UNSEEN,
+        counts::ARTIFACTS,
+        counts::PINS,
+        counts::REMOVALS,
+        counts::RUNS,
+        counts::SCORES,
+        counts::UNSEEN,
         history::EVER_AT,
         history::IMAGES,
         history::IN_ORDER,
         history::LAST_IMAGED,
+        inbox::FOLD,
+        inbox::FOLDED,
+        inbox::FOLDED_NAMES,
+        inbox::FORGET,
+        inbox::SCORED_AT,
         journal::COPY,
         journal::HEAD,
         journal::INSERT_AGENT,

@@ -6,18 +6,18 @@ use super::scene::{empty, fault, full, plan, sql, sqls};
 #[test]
 fn counts_walk_the_smallest_index() {
     for connection in [empty(), full()] {
-        let unseen = plan(&connection, &sql("health::UNSEEN"));
+        let unseen = plan(&connection, &sql("counts::UNSEEN"));
         assert!(
             unseen.iter().all(|line| line.contains("artifact_unseen")),
             "{unseen:#?}"
         );
-        let all = plan(&connection, &sql("health::ARTIFACTS"));
+        let all = plan(&connection, &sql("counts::ARTIFACTS"));
         assert!(all[0].contains("COVERING INDEX"), "{all:#?}");
         for sql in &sqls(&[
-            "health::RUNS",
-            "health::REMOVALS",
-            "health::PINS",
-            "health::SCORES",
+            "counts::RUNS",
+            "counts::REMOVALS",
+            "counts::PINS",
+            "counts::SCORES",
             "removals::REMOVALS",
         ]) {
             assert_eq!(plan(&connection, sql).len(), 1, "{sql}");

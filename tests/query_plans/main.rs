@@ -8,6 +8,7 @@
 
 mod check;
 mod history;
+mod inbox;
 mod rebuild;
 mod retention;
 mod scene;

@@ -9,15 +9,6 @@ use serde::Serialize;
 use super::file::Catalog;
 use crate::catalog::error::CatalogError;
 
-pub(in crate::catalog) const ARTIFACTS: &str = "SELECT count(*) FROM artifact";
-/// Rows that were not seen to be present, by the small index that has them.
-pub(in crate::catalog) const UNSEEN: &str =
-    "SELECT count(*) FROM artifact INDEXED BY artifact_unseen WHERE state <> 1 AND state = ?1";
-pub(in crate::catalog) const RUNS: &str = "SELECT count(*) FROM run";
-pub(in crate::catalog) const REMOVALS: &str = "SELECT count(*) FROM removal WHERE state = ?1";
-pub(in crate::catalog) const PINS: &str = "SELECT count(*) FROM pin";
-pub(in crate::catalog) const SCORES: &str = "SELECT count(*) FROM score";
-
 /// Beginnings of the compile options that change how files are written and locked.
 const OPTIONS: [&str; 12] = [
     "COMPILER",
@@ -53,34 +44,6 @@ pub struct CatalogHealth {
     /// The process that writes just now, if there is one and the system shows it: its pid and
     /// its program, without arguments, which may hold secrets.
     pub lock_holder: Option<String>,
-}
-
-/// How much a catalog has of each thing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct CatalogCounts {
-    /// Artifacts.
-    pub artifacts: u64,
-    /// Of them, those without data seen so far.
-    pub reserved: u64,
-    /// Of them, those with data.
-    pub present: u64,
-    /// Of them, those whose data is gone.
-    pub missing: u64,
-    /// Runs that it ever had.
-    pub runs: u64,
-    /// Removals whose data is kept in the trash.
-    pub removals_kept: u64,
-    /// Removals whose data is being unlinked.
-    pub removals_purging: u64,
-    /// Removals whose data is gone.
-    pub removals_purged: u64,
-    /// Removals of which all is restored.
-    pub removals_restored: u64,
-    /// Pins.
-    pub pins: u64,
-    /// Scores.
-    pub scores: u64,
 }
 
 /// The files of a catalog, as they are seen without opening one of them.
@@ -179,35 +142,6 @@ impl Catalog {
                 pages: pragma("page_count")?,
                 free_pages: pragma("freelist_count")?,
                 lock_holder,
-            })
-        })
-    }
-
-    /// Counts what the catalog has. Reads the smallest index of each table.
-    ///
-    /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
-    /// read otherwise.
-    pub fn counts(&self) -> Result<CatalogCounts, CatalogError> {
-        self.read("counting", |connection| {
-            let all = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, u64>(0));
-            let of = |sql: &str, state: i64| {
-                connection.query_row(sql, [state], |row| row.get::<_, u64>(0))
-            };
-            let artifacts = all(ARTIFACTS)?;
-            let (reserved, missing) = (of(UNSEEN, 0)?, of(UNSEEN, 2)?);
-            Ok(CatalogCounts {
-                artifacts,
-                reserved,
-                present: artifacts.saturating_sub(reserved + missing),
-                missing,
-                runs: all(RUNS)?,
-                removals_kept: of(REMOVALS, 0)?,
-                removals_purging: of(REMOVALS, 1)?,
-                removals_purged: of(REMOVALS, 2)?,
-                removals_restored: of(REMOVALS, 3)?,
-                pins: all(PINS)?,
-                scores: all(SCORES)?,
             })
         })
     }
