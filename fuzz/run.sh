@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every fuzz target for a while: bash fuzz/run.sh [SECONDS] [TARGET...], 60 seconds each.
-# Starts from fuzz/corpus; new finds and crashes stay in the target folder. Fails where a target
+# Starts from fuzz/corpus; new finds and crashes stay in the target folder. Fails if a target
 # crashed. With MINIMIZE=1 it does not run them: it finds the smallest set of inputs with the same
 # coverage, and puts the first 20 of it into fuzz/corpus. Inputs with a name are kept.
 set -euo pipefail
@@ -32,7 +32,7 @@ else
     echo "compiler: stable, without a sanitizer" >&2
 fi
 
-# Base directories are made and synced many times a second: in memory, where there is some.
+# Base directories are made and synced many times a second: in memory, if there is some.
 memory=/dev/shm
 [[ -d $memory && -w $memory ]] || memory="$target"
 work="$(mktemp -d "$memory/fuzz.XXXXXX")"

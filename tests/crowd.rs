@@ -228,7 +228,7 @@ fn sixteen_processes_do_everything_at_once_and_nothing_is_lost() {
             .insert(row.key.iteration().unwrap());
     }
     assert_eq!(found, expected);
-    // Nobody starved.
+    // No process starved.
     rounds.sort_unstable();
     assert!(rounds[0] * 10 >= rounds[rounds.len() / 2], "{rounds:?}");
     // What was removed for good is gone, the rest is as the catalog says.

@@ -31,7 +31,7 @@ use dalsegno::model::operation::HistoryFilter;
 use dalsegno::{Inbox, Options, Registry};
 use fault::{CHANGES, calls, copy, trace};
 
-/// Notes that can be folded; one line more is none.
+/// Notes that can be folded; the file has one more line, which is not a note.
 const NOTES: usize = 4;
 
 /// The body of a child: prints `ready` and begins when its standard input ends.

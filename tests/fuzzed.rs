@@ -20,7 +20,7 @@ fn corpus() -> PathBuf {
 /// Runs a check on every input of its target.
 #[expect(
     clippy::print_stdout,
-    reason = "shown where the test fails: the input that it failed on comes last"
+    reason = "shown if the test fails: the input that it failed on comes last"
 )]
 fn replay(target: &str) {
     let (_, check) = fuzz::TARGETS

@@ -1,4 +1,4 @@
-//! Whoever does not want to wait any longer is let go, and nothing is half done.
+//! A call that is given up ends, and leaves nothing half done.
 #![expect(clippy::unwrap_used, reason = "tests fail by panicking")]
 
 mod common;
@@ -172,7 +172,7 @@ fn data(base: &Path) -> Vec<std::path::PathBuf> {
     found
 }
 
-/// Given up at every moment at which anybody asks, until it is done all the same: one by one, and
+/// Given up at every moment at which the call asks, until it is done all the same: one by one, and
 /// as a whole container.
 #[test]
 fn a_removal_that_is_given_up_puts_back_what_it_had_moved() {
@@ -234,7 +234,10 @@ fn a_removal_that_is_given_up_after_its_commit_is_done() {
         let filter = Filter::default().datasets(["d"]);
         let monitor = Counting::at(at);
         if registry.remove_many(&filter, &options, &monitor).is_ok() {
-            assert!(monitor.was_reached(), "nobody asks after the commit");
+            assert!(
+                monitor.was_reached(),
+                "a call does not ask after the commit"
+            );
             break;
         }
         at += 1;
@@ -295,7 +298,7 @@ impl Monitor for Broken {
     }
 }
 
-/// Whether some work panics; fails where it never ends.
+/// Whether some work panics; fails if it never ends.
 fn panics(work: impl FnOnce() + Send + 'static) -> bool {
     let (sender, receiver) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -306,8 +309,8 @@ fn panics(work: impl FnOnce() + Send + 'static) -> bool {
     ended.expect("the work ends")
 }
 
-/// A panic of a worker goes on in the call, and leaves nobody waiting; what was left is settled by
-/// whoever opens the registry next.
+/// A panic of a worker goes on in the call, and no thread waits for ever; the next open of the
+/// registry settles what was left.
 #[test]
 fn a_panic_ends_the_work_that_it_happens_in() {
     let calls: [fn(&Registry, &Broken); 3] = [
@@ -372,7 +375,7 @@ fn a_writer_that_is_interrupted_leaves_the_line_and_has_written_nothing() {
     });
     let listed = registry.select(&Filter::default());
     ends.store(false, Ordering::SeqCst);
-    // A read of a few rows is over before anybody asks.
+    // A read of a few rows is over before it asks.
     assert_eq!(listed.unwrap(), []);
     drop(turn);
     registry.record(&key).unwrap();

@@ -1,6 +1,6 @@
-//! What the trash and its notes say is input: whatever stands there, nothing outside the base
-//! directory is read into it or moved, nothing is taken that a removal did not take, and what
-//! cannot be settled is left alone and reported.
+//! What the trash and its notes say is input: whatever they say, nothing outside the base directory
+//! is read into it or moved, nothing is taken that a removal did not take, and what cannot be
+//! settled is left alone and reported.
 
 #![expect(
     clippy::unwrap_used,

@@ -98,7 +98,7 @@ fn kept() -> RemoveOptions {
     RemoveOptions::default().keep(TrashKeep::UntilEmptied)
 }
 
-/// The names in a folder; none where there is no folder.
+/// The names in a folder; none if there is no folder.
 fn names(folder: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(folder) else {
         return Vec::new();
@@ -131,7 +131,7 @@ fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Whether a mount namespace of its own can be had; says what is left out where not.
+/// Whether a mount namespace of its own can be had; if not, says what is left out.
 fn can_mount(what: &str) -> bool {
     let works = is_root()
         && std::process::Command::new("unshare")

@@ -63,8 +63,8 @@ fn child_entry() {
     child::say(&child::outcome(result));
 }
 
-/// A base directory with a registry, in memory where that can be: the races are about the order
-/// of calls, not about the disk.
+/// A base directory with a registry, in memory if possible: the races are about the order of calls,
+/// not about the disk.
 fn base() -> (TempDir, Registry) {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let folder = folder.unwrap();

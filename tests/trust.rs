@@ -1,5 +1,5 @@
-//! Several users share a base directory, and one of them puts forged things into the trash: nobody
-//! else's process moves, makes or unlinks anything where that user may not do so by himself, and
+//! Several users share a base directory, and one of them puts forged things into the trash: no
+//! process of another user moves, makes or unlinks anything that the forger himself may not, and
 //! what is refused is reported and stays.
 //!
 //! It takes root: children run as two users. Without it the tests say on stderr that they are left

@@ -29,7 +29,7 @@ pub(crate) fn leftovers(data: &Path) -> Result<()> {
         }
     }
     sweep(data, &FOLDERS)?;
-    // Another's, where several people measure on one machine, stay.
+    // Those of another user, who may be measuring on this machine too, stay.
     let _ = sweep(Path::new("/dev/shm"), &[IN_MEMORY]);
     Ok(())
 }

@@ -81,7 +81,7 @@ pub(crate) fn work(words: &[OsString]) -> Result<String> {
             Ok(())
         })
     };
-    // Everybody is ready before anybody begins.
+    // All processes are ready before the first one begins.
     std::io::stdout().write_all(b"ready\n")?;
     std::io::stdout().flush()?;
     std::io::stdin().read_exact(&mut [0])?;

@@ -69,11 +69,7 @@ const ROWS: [Benchmark; 21] = [
     ("contention", "many processes that record", contention::run),
     ("scan", "taking in a tree", scans::run),
     ("remove", "a removal, committed", removals::run),
-    (
-        "latency",
-        "unlinking where every call takes 1 ms",
-        slow::run,
-    ),
+    ("latency", "unlinking if every call takes 1 ms", slow::run),
     ("dacapo", "Python's glob and rmtree", dacapo::run),
     ("memory", "memory of the largest catalog", queries::memory),
     ("purge-tmpfs", "unlinking in memory", purges::in_memory),
@@ -328,7 +324,7 @@ fn ask(mut words: impl Iterator<Item = OsString>) -> Result<Option<Asked>> {
 fn number(word: &OsString, least: usize) -> Result<usize> {
     let number = word.to_str().and_then(|word| word.parse().ok());
     let number = number.filter(|number| *number >= least);
-    number.ok_or_else(|| format!("{} is no number from {least} on", word.display()).into())
+    number.ok_or_else(|| format!("{} is not a number of at least {least}", word.display()).into())
 }
 
 fn run(asked: Asked) -> Result<bool> {
@@ -387,7 +383,7 @@ fn run(asked: Asked) -> Result<bool> {
 }
 
 /// Says what a small program found to the one that started it, which may be gone.
-fn tell(found: &impl std::fmt::Display) -> Result<bool> {
+fn print(found: &impl std::fmt::Display) -> Result<bool> {
     use std::io::Write;
     writeln!(std::io::stdout(), "{found}")?;
     Ok(true)
@@ -397,16 +393,16 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().skip(1).collect();
     let outcome = match words.split_first() {
         Some((word, words)) if word == peak::WORD => {
-            peak::run(words).and_then(|bytes| tell(&bytes))
+            peak::run(words).and_then(|bytes| print(&bytes))
         }
         Some((word, words)) if word == bare::WORD => {
-            bare::run(words).and_then(|count| tell(&count))
+            bare::run(words).and_then(|count| print(&count))
         }
         Some((word, words)) if word == contention::WORD => {
-            contention::work(words).and_then(|text| tell(&text))
+            contention::work(words).and_then(|text| print(&text))
         }
         Some((word, words)) if word == history::WORD => {
-            history::work(words).and_then(|seconds| tell(&seconds))
+            history::work(words).and_then(|seconds| print(&seconds))
         }
         _ => ask(words.into_iter()).and_then(|asked| asked.map_or(Ok(true), run)),
     };

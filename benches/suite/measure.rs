@@ -73,7 +73,7 @@ impl Stats {
 /// Runs every side once a round, in an order that turns around with every round.
 ///
 /// # Errors
-/// Whatever a side returns; and where sides did not do the same.
+/// Any error that a side returns; also if the sides did not do the same.
 pub(crate) fn compare(rounds: usize, mut sides: Vec<Side<'_>>) -> Result<Vec<Stats>> {
     let mut values = vec![Vec::new(); sides.len()];
     for round in 0..rounds {
@@ -105,7 +105,7 @@ pub(crate) fn compare(rounds: usize, mut sides: Vec<Side<'_>>) -> Result<Vec<Sta
 /// Runs a command, discards its output, and measures its time.
 ///
 /// # Errors
-/// Where it cannot be started, or fails.
+/// If it cannot be started, or fails.
 pub(crate) fn timed(command: &mut Command) -> Result<Duration> {
     let start = Instant::now();
     let output = command

@@ -7,7 +7,7 @@ use plotters::prelude::*;
 use crate::Point;
 use crate::measure::Result;
 
-/// Colours that also people who see no red or green tell apart.
+/// Colours that people who see no red or green can distinguish.
 const COLOURS: [RGBColor; 4] = [
     RGBColor(0, 114, 178),
     RGBColor(213, 94, 0),

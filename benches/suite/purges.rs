@@ -82,7 +82,7 @@ fn theirs(words: &[&str], tree: &Path, shape: Shape, files: usize, cold: bool) -
     Ok(Done::new(time, 1, u64::from(tree.exists())))
 }
 
-/// The bare calls, where the shape is one that they can take away.
+/// The bare calls, if they can unlink a tree of this shape.
 fn bare_program(shape: Shape) -> Result<Option<String>> {
     let own = std::env::current_exe()?;
     let own = own.to_str().ok_or("the suite has a name that is no text")?;
@@ -123,7 +123,7 @@ fn on(bench: &mut Bench, site: &Site, row: &'static str) -> Result<()> {
             let shared: &Bench = bench;
             let own = bare_program(shape)?;
             let bare = own.as_deref().map(|own| vec![own, bare::WORD, "TREE"]);
-            // Where threads wait for the disk, more of them than cores may help.
+            // If threads wait for the disk, more of them than cores may help.
             let many = bare.clone().filter(|_| site.is_shared).map(|mut words| {
                 words.push(MANY);
                 words

@@ -72,8 +72,8 @@ fn du(base: &Path, arrays: usize, cold: bool) -> Result<Done> {
     Ok(Done::new(time, 1, if all { arrays as u64 } else { bytes }))
 }
 
-/// Nothing but the system calls of a walk that looks at every file, by two threads; and, where
-/// asked, plain SQLite that writes the rows of a scan beside it.
+/// Nothing but the system calls of a walk that looks at every file, by two threads; and, if
+/// asked for, plain SQLite that writes the rows of a scan beside it.
 fn bare(base: &Path, arrays: usize, with_rows: bool, cold: bool) -> Result<Done> {
     let catalog = with_rows.then(|| empty(base)).transpose()?;
     let mut plain = catalog.map(|path| Plain::open(&path, true)).transpose()?;

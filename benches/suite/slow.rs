@@ -1,4 +1,5 @@
-//! Rows about unlinking where every call takes a millisecond, as on a network file system.
+//! Rows about unlinking on a disk whose every call takes a millisecond, as on a network file
+//! system.
 //!
 //! A FUSE file system passes every call on to a folder on the disk, after it has waited. Calls wait
 //! beside each other, as on a server. The kernel keeps names and attributes for a second, as NFS

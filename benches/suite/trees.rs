@@ -150,11 +150,11 @@ impl Drop for Site {
     }
 }
 
-/// A folder in memory; none where there is no tmpfs.
+/// A folder in memory; `None` if there is no tmpfs.
 pub(crate) fn in_memory(bench: &mut Bench) -> Result<Option<Site>> {
     let shm = Path::new("/dev/shm");
     if report::file_system(shm).as_deref() != Some("tmpfs") {
-        bench.note("/dev/shm is no tmpfs: its rows are left out");
+        bench.note("/dev/shm is not a tmpfs: its rows are left out");
         return Ok(None);
     }
     let keep = tempfile::Builder::new()

@@ -48,7 +48,7 @@ const NUMBERS: [i64; 10] = [
 /// Changes some leaves, elements and fields of a document.
 ///
 /// # Errors
-/// Where the input is at its end; what was changed until then stays.
+/// If the input is at its end; what was changed until then stays.
 pub fn edit(document: &mut Value, input: &mut Unstructured<'_>) -> Result<()> {
     while !input.is_empty() {
         let count = leaves(document);

@@ -1,5 +1,5 @@
 //! The layout, both ways: a path that reads as a key is that key's path, and a key that its path
-//! tells is read from it again.
+//! determines is read from it again.
 
 use std::path::{Component, Path};
 
@@ -105,7 +105,7 @@ fn joined(input: &mut Unstructured<'_>) -> Result<String> {
     Ok(parts.join("/"))
 }
 
-/// A key of any kind; none where its names are refused.
+/// A key of any kind; `None` if its names are refused.
 fn key(input: &mut Unstructured<'_>) -> Result<Option<Key>> {
     let kind = *input.choose(&Kind::ALL)?;
     let (run, iteration) = (joined(input)?, input.arbitrary()?);

@@ -1,7 +1,7 @@
 //! What the fuzz targets check, as plain functions: `fuzz_targets/` feeds them what libFuzzer
 //! finds, and `tests/fuzzed.rs` of dalsegno, which includes these files, what lies in `corpus/`.
 //!
-//! Each takes any bytes and panics where a promise is broken.
+//! Each takes any bytes and panics if a promise is broken.
 
 #![forbid(unsafe_code)]
 #![expect(

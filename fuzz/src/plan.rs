@@ -12,7 +12,7 @@ use super::world::{World, given, known};
 /// A plan for the registry of the seed.
 const PLAN: &str = include_str!("../corpus/plan/seed");
 
-/// Reads the bytes as a plan; where they do not look like one, as edits of a plan.
+/// Reads the bytes as a plan; if they do not look like one, as edits of a plan.
 pub fn check(data: &[u8]) {
     match std::str::from_utf8(data) {
         Ok(text) if text.starts_with('{') => plan(text),

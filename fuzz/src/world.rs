@@ -1,5 +1,5 @@
-//! A base directory that was in use, kept as `seed/base.tar.gz`, with things beside it that nobody
-//! may touch.
+//! A base directory that was in use, kept as `seed/base.tar.gz`, with things beside it that must
+//! not be touched.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,7 +26,7 @@ const PLAIN: [&str; 3] = ["elsewhere/keep.txt", "run/a/log.txt", "notes.txt"];
 /// The files of the seed, relative to the base directory.
 ///
 /// # Panics
-/// Where the seed cannot be read.
+/// If the seed cannot be read.
 pub fn seed() -> &'static BTreeMap<PathBuf, Vec<u8>> {
     static SEED: OnceLock<BTreeMap<PathBuf, Vec<u8>>> = OnceLock::new();
     SEED.get_or_init(|| {
@@ -58,7 +58,7 @@ impl World {
     /// Unpacks the seed beside files that no call may touch.
     ///
     /// # Panics
-    /// Where the temporary folder cannot be written.
+    /// If the temporary folder cannot be written.
     #[must_use]
     pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -103,7 +103,7 @@ impl World {
             .lock_timeout(Duration::from_secs(5))
     }
 
-    /// Opens its registry; none where that is refused.
+    /// Opens its registry; `None` if that is refused.
     #[must_use]
     pub fn open(&self, read_only: bool) -> Option<Registry> {
         let opened = self.options().read_only(read_only).open(self.base());
@@ -142,7 +142,7 @@ impl World {
     /// no container.
     ///
     /// # Panics
-    /// Where something has.
+    /// If something has.
     pub fn check(&self) {
         assert_eq!(self.found_beside(), self.beside);
         for path in PLAIN {
@@ -181,7 +181,7 @@ fn find(folder: &Path, found: &mut Found, enters: &dyn Fn(&Path) -> bool) {
 /// Writes a file as of [`WRITTEN`], with the folders above it.
 ///
 /// # Panics
-/// Where it cannot be written.
+/// If it cannot be written.
 pub fn write(path: &Path, bytes: &[u8]) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, bytes).unwrap();
@@ -202,7 +202,7 @@ pub fn inode(path: &Path) -> u64 {
 /// Checks that an error is one that people can look up.
 ///
 /// # Panics
-/// Where it is not.
+/// If it is not.
 pub fn known(error: &Error) {
     assert!(Error::CODES.contains(&error.code()), "{error}");
     assert_ne!(error.code(), "internal", "{error}");

@@ -164,7 +164,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 }
 
 /// Turns a panic into an exception: around all that a call does while it holds the GIL. What
-/// PyO3 makes of one is no `Exception`, and `except Exception` would let it through.
+/// PyO3 makes of one is not an `Exception`, and `except Exception` would let it through.
 pub(crate) fn whole<T>(py: Python<'_>, call: impl FnOnce() -> PyResult<T>) -> PyResult<T> {
     let call = || {
         stumble("answer");

@@ -128,10 +128,10 @@ impl ContainerIdentifier {
     }
 }
 
-/// The first and the last moment that a `datetime` can tell; milliseconds since 1970.
+/// The first and the last moment in the range of `datetime`; milliseconds since 1970.
 const MOMENTS: (i64, i64) = (-62_135_596_800_000, 253_402_300_799_999);
 
-/// A moment as an aware `datetime` in UTC. One that it cannot tell is the nearest that it can: file
+/// A moment as an aware `datetime` in UTC. One out of its range becomes the nearest in it: file
 /// systems give out years of five digits, and a listing needs the rest of the row.
 fn moment<'py>(py: Python<'py>, at: Timestamp) -> PyResult<Bound<'py, PyAny>> {
     let at = at.0.clamp(MOMENTS.0, MOMENTS.1);

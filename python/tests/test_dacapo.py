@@ -1,7 +1,7 @@
 """DaCapo's own answers, through Python: every vector, and the store at the seam.
 
-DaCapo is too large to be installed for these tests: ``standin/`` has its store classes, written from
-what was observed. ``python/README.md`` says how to run the store against the real one.
+DaCapo is too large to be installed for these tests: ``standin/`` has its store classes, written
+from what was observed. ``python/README.md`` says how to run the store against the real one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def decoded(value: Any) -> Any:
 
 
 def place_of(basedir: str, root: Path) -> tuple[str, str]:
-    """The base directory of a case below ``root``, and what stands in front of DaCapo's paths."""
+    """The base directory of a case below ``root``, and what is in front of DaCapo's paths."""
     if "://" in basedir:
         return basedir, ""
     return (f"{root}{basedir}", str(root)) if basedir.startswith("/") else (basedir, f"{root}/")
@@ -156,7 +156,8 @@ def named(paths: list[str]) -> set[str]:
     return {path.split(" -> ")[0] for path in paths if not path.endswith("/")}
 
 
-# Where the store does not do what DaCapo does: the code of the error. Nothing is deleted then.
+# Cases in which the store does not do what DaCapo does: the code of the error. Nothing is deleted
+# then.
 KEPT = {
     "r010": "not-recorded",  # a chunk folder
     "r011": "not-recorded",  # a group
@@ -298,7 +299,7 @@ def test_child_processes_take_the_store_too_where_that_is_asked(
     base: Path, dacapo: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("RUNS_BASE_DIR", str(base))
-    # Somebody else's sitecustomize keeps its turn.
+    # The sitecustomize of another program still runs.
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "sitecustomize.py").write_text("import os; os.environ['SEEN'] = 'yes'\n")
     paths = filter(None, [os.environ.get("PYTHONPATH"), str(tmp_path / "site")])

@@ -1,8 +1,8 @@
 """The Python blocks of the documents run as they are written, and print what the documents show.
 
-Each page is run by itself, from its first block to its last, in a fresh folder that stands for
-``/data/runs``. A block ``text`` shows what the Python block above it prints. ``tests/documents`` runs
-everything else, and refuses blocks of other languages.
+Each page is run by itself, from its first block to its last, in a fresh folder that is
+``/data/runs`` there. A block ``text`` shows what the Python block above it prints.
+``tests/documents`` runs everything else, and refuses blocks of other languages.
 """
 
 from __future__ import annotations

@@ -163,7 +163,7 @@ def test_a_panic_in_the_middle_of_a_removal_leaves_all_of_it_or_nothing(
             assert [artifact.dataset for artifact in registry.list(refresh=False)] == ["e"] * 3
             registry.restore(registry.trash()[0].id)
             committed += 1
-        # The next call that changes anything finds the disk as it was, and so does whoever reads.
+        # The next call that changes anything finds the disk as it was, and so does a reader.
         assert list(registry.list(refresh=False)) == before
         assert all(artifact.path.exists() for artifact in made)
         assert registry.trash() == []

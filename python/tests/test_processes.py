@@ -184,7 +184,7 @@ def test_a_long_call_lets_other_threads_run(base: Path) -> None:
 
 WAITS = """
 import signal, sys, time, dalsegno
-# Whoever runs the tests in the background may have it ignored.
+# A shell that runs the tests in the background may have it ignored.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 registry = dalsegno.Registry(sys.argv[1], create=True)
 print("ready", flush=True)
@@ -200,7 +200,8 @@ registry.record_prediction("after", 1, "d")
 
 
 def waits(pid: int, base: Path) -> bool:
-    """Whether a process is the first in line to write, as the kernel tells: it has the lock of that."""
+    """Whether a process is the first in line to write: by the kernel's list, it has the lock of
+    that."""
     queue = base / ".dalsegno" / "catalog.sqlite3.queue"
     if not queue.exists():
         return False

@@ -1,4 +1,4 @@
-"""Listings as tables: dictionaries always, Arrow and pandas where they are."""
+"""Listings as tables: dictionaries always, Arrow and pandas if they are installed."""
 
 from __future__ import annotations
 

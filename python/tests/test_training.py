@@ -1,8 +1,8 @@
 """A training goes on whatever happens to its registry.
 
-A stand-in for DaCapo asks for identifiers in a loop. Before it begins, or in the middle, something is
-done to the registry; it is mended before the process ends. The process must end by itself, with every
-identifier, and what could be noted is in the catalog afterwards.
+A stand-in for DaCapo asks for identifiers in a loop. Before it begins, or in the middle, something
+is done to the registry; it is mended before the process ends. The process must end by itself, with
+every identifier, and what could be noted is in the catalog afterwards.
 """
 
 from __future__ import annotations
@@ -171,8 +171,8 @@ def nothing(world: World) -> None:
     pass
 
 
-# What is done, how it is mended, and whether everything must be in the catalog then: a catalog that was
-# destroyed has what was noted.
+# What is done, how it is mended, and whether everything must be in the catalog then: a catalog that
+# was destroyed has what was noted.
 FAULTS = {
     "locked": (lock, unlock, True),
     "header zeroed": (zero_header, rebuild, False),

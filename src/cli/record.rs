@@ -155,7 +155,7 @@ pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure
 /// An identifier that was noted for the host that has the catalog.
 #[derive(Serialize)]
 struct Noted<'a> {
-    /// Null: only the catalog can tell.
+    /// Null: only the catalog knows.
     is_new: Option<bool>,
     /// Null until the catalog gives it one.
     id: Option<u64>,

@@ -181,7 +181,7 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
         None => {}
     }
     match (report.is_complete, left) {
-        // First: findings are no complete answer while something is unchecked.
+        // First: as long as something is unchecked, the findings may not be all.
         (false, _) => Err(Failure::Partly),
         (true, 0) => Ok(()),
         (true, _) => Err(Failure::Findings),

@@ -7,7 +7,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-/// Makes a file where nothing is yet, for reading and writing.
+/// Makes a file under a free name, and opens it for reading and writing.
 ///
 /// # Errors
 /// [`Errno::EXIST`] if anything has that name, a link that leads nowhere included.
@@ -45,7 +45,7 @@ fn make_file_of(
     Ok(file)
 }
 
-/// Makes a folder where nothing is yet, and opens it.
+/// Makes a folder under a free name, and opens it.
 ///
 /// # Errors
 /// [`Errno::EXIST`] if anything has that name; [`Errno::LOOP`] or [`Errno::NOTDIR`] if something

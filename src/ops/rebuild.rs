@@ -10,9 +10,9 @@
 //! 4. read the disk: compare every row with it, and adopt what has no row
 //! 5. rename the old files, then rename the new catalog into place
 //!
-//! # What the trash can tell
+//! # What the trash shows
 //! A folder in the trash that the backup does not know is a removal that was made after it, or one
-//! that a crash interrupted before its commit; nothing but the lost catalog tells them apart. So it
+//! that a crash interrupted before its commit; only the lost catalog could distinguish them. So it
 //! is entered as kept, and everything in it can be restored. If its unlinking has begun, it was
 //! committed, because nothing is unlinked before the commit: the purge goes on. If the thing that a
 //! manifest names is at its old path, by its inode, it was never moved or was restored: it gets the

@@ -20,9 +20,10 @@
 //! remain. A folder with items whose manifest cannot be read is left alone and reported: deleting
 //! fails closed.
 //!
-//! The trash and the catalog are input: other users may write there. Nothing moves or is unlinked
-//! but where everyone who may have put it there may write; see [`Claim`](crate::store::Claim). The
-//! rest is left to its owner and reported. What has a row is never moved.
+//! The trash and the catalog are input: other users may write there. Data moves or is unlinked only
+//! in folders where every user who may have put it there may write; see
+//! [`Claim`](crate::store::Claim). The rest is left to its owner and reported. What has a row is
+//! never moved.
 //!
 //! A change of removals looks once more, within its own transaction: see [`change_settled`].
 //!
@@ -73,7 +74,7 @@ pub struct Pending {
     pub unsettled: Vec<RemovalId>,
     /// Removals that are being purged, or are due.
     pub due: Vec<RemovalId>,
-    /// What lies in the trash under names that are no removal's.
+    /// Entries of the trash whose names are not those of removals.
     pub strangers: Vec<String>,
 }
 
@@ -499,7 +500,7 @@ fn roll_back_removal(
                 EntryType::File => "regular file",
             };
             return Ok(Settled::Problem(format!(
-                "{}/{} is no {form}; what lies beside it is left alone",
+                "{}/{} is not a {form}; what lies beside it is left alone",
                 folder.path().display(),
                 item.item
             )));

@@ -57,7 +57,7 @@ impl Inbox {
     /// nothing.
     ///
     /// # Errors
-    /// [`Error::Storage`](crate::Error::Storage) if the inbox is no folder, or cannot be read.
+    /// [`Error::Storage`](crate::Error::Storage) if the inbox is not a folder, or cannot be read.
     pub fn state(&self) -> Result<InboxState> {
         inbox::state(&self.base)
     }

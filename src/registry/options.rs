@@ -18,7 +18,7 @@ use crate::ops::inbox::Fold;
 use crate::ops::recover::{self, Recovery};
 use crate::store::{self, Base, FsKind};
 
-/// The catalog file of a base directory, as far as the disk tells without opening it.
+/// The catalog file of a base directory, as far as the disk shows without opening it.
 pub(super) struct CatalogSite {
     /// The catalog file.
     pub(super) path: PathBuf,

@@ -58,9 +58,9 @@ fn a_monitor_hears_of_both() {
 
 #[test]
 fn without_a_backup_nothing_is_migrated() {
-    for (what, stands) in [("a file", false), ("a link", true)] {
+    for (what, is_link) in [("a file", false), ("a link", true)] {
         let (folder, base) = unpack(2);
-        if stands {
+        if is_link {
             symlink(folder.path(), base.join(BACKUPS)).unwrap();
         } else {
             fs::write(base.join(BACKUPS), "in the way").unwrap();

@@ -413,7 +413,10 @@ fn a_removal_or_restore_that_was_killed_is_undone() {
     fs::rename(&full, folder.path().join("aside")).unwrap();
     let registry = common::create(folder.path());
     let problems = &registry.recovery().problems;
-    assert!(problems[0].contains("is no regular file"), "{problems:?}");
+    assert!(
+        problems[0].contains("is not a regular file"),
+        "{problems:?}"
+    );
     assert!(trash.join("0").is_dir() && !full.exists());
 }
 

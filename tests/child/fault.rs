@@ -20,7 +20,7 @@ pub(crate) struct Traced {
     pub(crate) stderr: String,
 }
 
-/// Runs a child with strace's options `expression` from the moment that it is ready. None where
+/// Runs a child with strace's options `expression` from the moment that it is ready. `None` if
 /// strace could not join it.
 pub(crate) fn trace(action: &str, base: &Path, expression: &str, output: &Path) -> Option<Traced> {
     let mut process = command(&[], action, base)

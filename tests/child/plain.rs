@@ -5,7 +5,7 @@ use std::process::Command;
 
 use dalsegno::testing::WITHOUT_NOREPLACE;
 
-/// Of the calls that are no rename, one in so many is in the sample.
+/// Of the calls that are not renames, one in so many is in the sample.
 const ONE_IN: usize = 5;
 
 /// Whether this process is that second time.

@@ -1,4 +1,4 @@
-//! Checkpoints on the command line: only where the kind is named.
+//! Checkpoints on the command line: only if the kind is named.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! `doctor`: a report that serves where the registry cannot be opened, too.
+//! `doctor`: a report, also if the registry cannot be opened.
 
 use std::fs;
 use std::process::{Command, Output};

@@ -204,7 +204,7 @@ fn du_names_the_users_whose_the_data_is() {
         catalog.execute(sql, rusqlite::params![owner, run]).unwrap();
     };
     set(None, "mito");
-    // Nobody has this number.
+    // No user has this number.
     set(Some(4_294_900_000), "er");
     let unknown = world.transcript(
         "du --by owner --no-refresh --table

@@ -54,7 +54,7 @@ fn transcript(world: &World, lines: &str) -> String {
     ageless(&world.transcript(lines))
 }
 
-/// An age stands between a blank and a comma or blank: digits in an id do not.
+/// An age is between a blank and a comma or blank: digits in an id do not.
 fn ageless(text: &str) -> String {
     let mut out = String::new();
     let mut number = String::new();

@@ -29,7 +29,7 @@ pub(crate) fn answered(world: &World, line: &str, answer: &str) -> String {
     world.hide(&text)
 }
 
-/// Runs a program on a terminal; stdin is the terminal where there is an answer.
+/// Runs a program on a terminal; stdin is the terminal if there is an answer.
 fn spoken(
     command: &mut Command,
     columns: u16,

@@ -88,8 +88,8 @@ impl World {
         command
     }
 
-    /// The program, run by somebody whom the bits of folders and files bind: where the tests run
-    /// as root, that is a user without any rights.
+    /// The program, run by a user whom the modes of folders and files bind: if the tests run as
+    /// root, that is a user without any rights.
     pub(crate) fn program_of_a_stranger(&self) -> Command {
         use std::os::unix::fs::PermissionsExt;
         use std::os::unix::process::CommandExt;

@@ -49,7 +49,7 @@ fn what_voids_the_seal_voids_the_hash() {
     assert_eq!(get(&registry, ARRAY), sealed);
     refresh(&registry, true);
     assert_eq!(get(&registry, ARRAY), sealed);
-    // Written anew.
+    // Written again.
     hashed(&registry, ARRAY);
     let file = fs::File::options()
         .append(true)

@@ -140,7 +140,7 @@ fn check_tree(tree: &str, arrays: usize) {
     assert_eq!(
         (report.adopted, report.updated),
         (0, 0),
-        "sizes stay where nobody counts"
+        "sizes stay if they are not counted"
     );
     assert_eq!(again.select(&Filter::default()).unwrap(), before);
 

@@ -152,10 +152,10 @@ pub(crate) fn assert_clear(error: &Error, name: &str) {
 /// Damages a scene, makes a call, checks what must hold after any damage, and returns the answer.
 pub(crate) fn meet(name: &str, damage: &dyn Fn(&Path), call: Call) -> Result<Answer> {
     let scene = Scene::with(damage);
-    let stood = Standing::of(&scene.base().join(scene::CATALOG));
+    let before = Standing::of(&scene.base().join(scene::CATALOG));
     let name = format!("{name}, {call:?}");
     let answer = answer_of(&name, &scene, call);
-    scene.assert_no_new_catalog(&stood, &name);
+    scene.assert_no_new_catalog(&before, &name);
     answer
 }
 

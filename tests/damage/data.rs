@@ -58,7 +58,7 @@ const CASES: &[Case] = &[
         removed: "ok",
     },
     Case {
-        name: "a file stands in its place",
+        name: "a file is in its place",
         damage: |base| {
             fs::remove_dir_all(base.join(VICTIM)).unwrap();
             fs::write(base.join(VICTIM), "mine").unwrap();

@@ -59,14 +59,14 @@ fn what_is_no_catalog_ends_every_command_with_exit_code_12_and_a_next_step() {
                 continue;
             }
             let scene = Scene::with(&case.damage);
-            let stood = Standing::of(&catalog(&scene.base()));
+            let before = Standing::of(&catalog(&scene.base()));
             let output = program(&scene.base(), call);
             let name = format!("{}, {call:?}: {output:?}", case.name);
             let expected = (Some(case.code.to_owned()), exit, true);
             assert_eq!(answer(&output), expected, "{name}");
             assert!(output.stdout.is_empty(), "{name}");
             scene.assert_nothing_lost(&[], &name);
-            scene.assert_no_new_catalog(&stood, &name);
+            scene.assert_no_new_catalog(&before, &name);
         }
     }
 }
@@ -110,7 +110,7 @@ fn a_catalog_cut_in_the_middle_is_no_new_one() {
             let file = std::fs::File::options().write(true).open(path).unwrap();
             file.set_len(half).unwrap();
         });
-        let stood = Standing::of(&scene.base().join(CATALOG));
+        let before = Standing::of(&scene.base().join(CATALOG));
         let output = program(&scene.base(), call);
         let (code, exit, is_next) = answer(&output);
         if call[0] == "verify" && code.is_none() {
@@ -124,6 +124,6 @@ fn a_catalog_cut_in_the_middle_is_no_new_one() {
             assert_eq!((exit, is_next), (12, true), "{output:?}");
         }
         scene.assert_nothing_lost(&[], &format!("{call:?}"));
-        scene.assert_no_new_catalog(&stood, &format!("{call:?}"));
+        scene.assert_no_new_catalog(&before, &format!("{call:?}"));
     }
 }

@@ -46,12 +46,12 @@ fn assert_whole(scene: &Scene, name: &str) {
 /// Damages a scene and rebuilds it; returns the error code, or `ok`.
 fn rebuilt(name: &str, damage: &dyn Fn(&Path)) -> &'static str {
     let scene = Scene::with(damage);
-    let stood = Standing::of(&catalog(&scene.base()));
+    let before = Standing::of(&catalog(&scene.base()));
     match rebuild(&scene.base(), false) {
         Ok(report) => {
             assert_whole(&scene, name);
             let aside = report.set_aside.map(|path| Standing::of(&path));
-            assert_eq!(aside.unwrap_or(Standing::Nothing), stood, "{name}");
+            assert_eq!(aside.unwrap_or(Standing::Nothing), before, "{name}");
             assert!(report.backup.is_some(), "{name}");
             assert_eq!(report.problems, [""; 0], "{name}");
             "ok"
@@ -59,7 +59,7 @@ fn rebuilt(name: &str, damage: &dyn Fn(&Path)) -> &'static str {
         Err(error) => {
             crate::calls::assert_clear(&error, name);
             scene.assert_nothing_lost(&[], name);
-            scene.assert_no_new_catalog(&stood, name);
+            scene.assert_no_new_catalog(&before, name);
             error.code()
         }
     }

@@ -217,14 +217,14 @@ impl Scene {
 
     /// Checks that the catalog's file is the one that was there, with only registry files beside
     /// it.
-    pub(crate) fn assert_no_new_catalog(&self, stood: &Standing, name: &str) {
-        let stands = Standing::of(&self.base().join(CATALOG));
-        let fits = match (stood, &stands) {
+    pub(crate) fn assert_no_new_catalog(&self, before: &Standing, name: &str) {
+        let now = Standing::of(&self.base().join(CATALOG));
+        let fits = match (before, &now) {
             // A change may grow it, and a checkpoint never truncates it.
             (Standing::File(before), Standing::File(after)) => after >= before,
             (before, after) => before == after,
         };
-        assert!(fits, "{name}: {stood:?} became {stands:?}");
+        assert!(fits, "{name}: {before:?} became {now:?}");
         for entry in fs::read_dir(self.base()).unwrap() {
             let entry = entry.unwrap().file_name().into_string().unwrap();
             assert!(!entry.starts_with(".dalsegno."), "{name}: {entry}");

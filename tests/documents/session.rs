@@ -20,7 +20,7 @@ const COLUMNS: usize = 100;
 
 pub(crate) struct Session {
     _folder: TempDir,
-    /// The folder that stands for `/` of the page.
+    /// The folder that is `/` of the page.
     root: PathBuf,
     pub(crate) names: Names,
 }

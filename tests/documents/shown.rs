@@ -1,8 +1,8 @@
 //! Output as a page shows it, compared with what a command printed.
 //!
 //! Times, ids, hashes, users and hosts differ from run to run: each matches any other of its form.
-//! An id that a page shows stands for the one that was printed in its place, in later commands too.
-//! A line `...` stands for any lines, `…` for any text in a line. Columns may differ in width, and
+//! An id that a page shows means the one that was printed in its place, in later commands too. A
+//! line `...` matches any lines, `…` any text in a line. Columns may differ in width, and
 //! so may what wraps in them.
 
 use std::collections::BTreeMap;

@@ -227,7 +227,7 @@ fn what_changed_since_the_plan_stays_and_is_reported() {
         let (folder, registry) = runs();
         let plan = registry.plan_gc(&keep_last(1)).unwrap();
         change(&registry);
-        let stood = folder.path().join(prediction(9000)).exists();
+        let was_there = folder.path().join(prediction(9000)).exists();
         let row = registry.get(&target(&prediction(9000))).unwrap();
         let report = apply(&registry, &plan.file, TrashKeep::No);
         let lines = skipped(&registry, &report);
@@ -238,7 +238,7 @@ fn what_changed_since_the_plan_stays_and_is_reported() {
         let others = if says.starts_with("best") { 2 } else { 0 };
         assert_eq!(lines.len(), 1 + others, "{lines:?}");
         assert_eq!(report.artifacts as usize, 12 - lines.len(), "{says}");
-        assert_eq!(folder.path().join(prediction(9000)).exists(), stood);
+        assert_eq!(folder.path().join(prediction(9000)).exists(), was_there);
         assert_eq!(registry.get(&target(&prediction(9000))).unwrap(), row);
     }
 }

@@ -138,7 +138,7 @@ fn a_kill_leaves_whole_removals_and_the_next_open_settles() {
     if !strace::works("kills of gc") {
         return;
     }
-    // Where the kernel keeps files in memory, that is quicker.
+    // In memory if there is a tmpfs: that is quicker.
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
     let folder = folder.unwrap();
     let calls = {

@@ -71,7 +71,7 @@ fn a_plan_from_before_a_restore_is_refused() {
         .unwrap();
     let error = carry_out(&registry, &file).unwrap_err();
     assert_eq!(error.code(), "plan-outdated");
-    // Also where the clock was set back since.
+    // Also if the clock was set back since.
     drop(registry);
     let registry = open_at(_folder.path(), NOW.minus(crate::scene::days(400)));
     let error = carry_out(&registry, &file).unwrap_err();

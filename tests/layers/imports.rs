@@ -2,7 +2,7 @@
 //!
 //! Every path that begins with `crate`, `super` or `self`, or with the name of a child module, is
 //! followed to the file that defines the item: through modules, then through the `use` statements
-//! of the module that it ends in. A re-export is no import of its own: what it hands on counts for
+//! of the module that it ends in. A re-export is not an import: what it hands on counts for
 //! the file that uses it.
 
 use std::collections::{BTreeMap, BTreeSet};

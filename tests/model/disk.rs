@@ -9,7 +9,7 @@ use rusqlite::Connection;
 /// What a row says: number, state, bytes, files, whether it is sealed.
 pub(crate) type Row = (i64, i64, Option<i64>, Option<i64>, bool);
 
-/// Everything that the model tells too.
+/// Everything that the model knows too.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Seen {
     /// Rows by their path.

@@ -80,7 +80,7 @@ pub(crate) fn step() -> impl Strategy<Value = Step> {
 #[derive(Debug, Clone)]
 struct Kept {
     row: Row,
-    /// None where there was no data.
+    /// `None` if there was no data.
     item: Option<(usize, BTreeMap<String, String>)>,
 }
 
@@ -380,8 +380,8 @@ impl World {
         self.removed(report.removal.unwrap().to_string(), &[array], kept);
     }
 
-    /// Removes a run but its checkpoint; with an obstacle, a file stands where one of its arrays
-    /// should be.
+    /// Removes a run but its checkpoint; with an obstacle, a file is at the path of one of its
+    /// arrays.
     fn remove_run(&mut self, run: usize, kept: bool, obstacle: Option<Array>, going: bool) {
         let obstacle = obstacle
             .filter(|array| self.rows.contains_key(array) && !self.data.contains_key(array));

@@ -116,7 +116,7 @@ fn a_base_directory_remembers_the_host_and_the_catalog_its_base() {
     assert_eq!(scene.bound().metadata().unwrap().mode() & 0o777, 0o644);
 }
 
-/// Whoever may write in `.dalsegno` names another file, and its right id.
+/// A user who may write in `.dalsegno` names another file, and its right id.
 #[test]
 fn a_path_in_the_config_makes_nobody_use_or_make_a_file_elsewhere() {
     let (scene, other) = (Scene::new(), Scene::new());

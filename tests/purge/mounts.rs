@@ -72,7 +72,7 @@ pub(crate) fn with_mounts(base: &Path) {
             unmount(at);
         }
     }
-    // One that cannot go does not hold up the others where that is asked for.
+    // One that cannot go does not hold up the others if `keep_going` is set.
     mount(&kinds[1].1, &path.join("0/0"));
     let going = RemoveOptions::default().keep_going(true);
     let chosen = [ARRAY, "r/validation.zarr/2/a/prediction"]

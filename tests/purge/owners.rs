@@ -25,7 +25,7 @@ fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }
 
-/// Runs a child as a user; none where the user may not run the test's own program.
+/// Runs a child as a user; `None` if the user may not run the test's own program.
 fn run_as(user: u32, mut command: Command) -> Option<Output> {
     if is_root() {
         command.uid(user).gid(GROUP);
@@ -41,7 +41,7 @@ fn run_as(user: u32, mut command: Command) -> Option<Output> {
     }
 }
 
-/// A folder that belongs to a user, where the test can be several.
+/// A folder that belongs to a user, if the test can be several.
 fn folder_of(user: u32, mode: u32) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     if is_root() {
@@ -273,7 +273,7 @@ fn what_the_file_system_refuses_to_move_is_skipped_too() {
     for path in SOME {
         array(&registry, path);
     }
-    // Nobody may move it, root neither, and no permission says so.
+    // No user may move it, root neither, and no permission says so.
     let stuck = folder.path().join(SOME[1]);
     if !is_root() || !immutable(&stuck, "+i") {
         crate::strace::left_out::left_out("no file can be made immutable here");

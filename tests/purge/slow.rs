@@ -28,7 +28,7 @@ pub(crate) fn remove_all(base: &Path) {
 /// Each array is so small that it takes less time than calls are counted for.
 #[test]
 fn small_arrays_on_a_slow_disk_are_purged_by_many_threads() {
-    if !strace::works("more threads where the disk is slow") {
+    if !strace::works("more threads if the disk is slow") {
         return;
     }
     let (folder, registry) = base();

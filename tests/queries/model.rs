@@ -111,7 +111,7 @@ fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
     let is_before = |moment| row.written_at.unwrap_or(row.recorded_at) < moment;
     let is_older = |age| is_before(NOW.minus(age));
     let of_size = |bytes| row.size.is_some_and(|size| size.bytes.0 >= bytes);
-    // Checkpoints are selected only where their kind is named.
+    // Checkpoints are selected only if their kind is named.
     let is_of_kind = match filter.kinds.as_slice() {
         [] => row.key.kind() != Kind::Checkpoint,
         kinds => kinds.contains(&row.key.kind()),

@@ -74,7 +74,7 @@ pub(crate) fn catalog() -> impl Strategy<Value = Vec<Owned>> {
     prop::collection::vec((key(), data(), 0..3_i64, owner), 0..40)
 }
 
-/// Makes a registry as [`fill_owned`] does, where nobody looked whose the data is.
+/// Makes a registry as [`fill_owned`] does, with unknown owners.
 pub(crate) fn fill(base: &Path, rows: &[(Key, Data, i64)]) -> (Registry, Vec<Artifact>) {
     let rows = rows.iter().cloned();
     let owned: Vec<Owned> = rows

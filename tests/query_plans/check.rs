@@ -2,7 +2,7 @@
 
 use super::scene::{empty, fault, full, plan, sql, sqls};
 
-/// What is counted is walked once, by an index where the table is large.
+/// What is counted is walked once, by an index if the table is large.
 #[test]
 fn counts_walk_the_smallest_index() {
     for connection in [empty(), full()] {

@@ -53,7 +53,8 @@ fn is_there(registry: &Registry, base: &Path, index: u64) -> bool {
 
 #[test]
 fn what_is_removed_after_a_scan_saw_it_is_not_taken_in() {
-    // Written in one transaction, and in several: what the scan itself wrote tells it of nobody.
+    // Written in one transaction, and in several: the operations of the scan itself do not count as
+    // those of another process.
     for arrays in [3, 5000] {
         let (folder, registry) = base();
         (0..arrays).for_each(|index| write(folder.path(), &path(index), 0, 0));

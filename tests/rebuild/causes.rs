@@ -18,7 +18,7 @@ use crate::scene::{
 };
 
 /// The file at the path of the catalog, and those beside it.
-fn stands(path: &Path) -> BTreeMap<&'static str, Vec<String>> {
+fn files_at(path: &Path) -> BTreeMap<&'static str, Vec<String>> {
     let mut found = BTreeMap::new();
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let path = with(path, suffix);
@@ -193,7 +193,7 @@ fn every_damaged_catalog_is_set_aside_and_rebuilt() {
         let before = listing(&scene.open());
         let data = scene.data();
         damage(&scene);
-        let old = stands(&scene.catalog());
+        let old = files_at(&scene.catalog());
         // Taken before an open, which may leave an empty log.
         let (registry, report) = scene
             .try_rebuild(&from_disk())
@@ -208,7 +208,7 @@ fn every_damaged_catalog_is_set_aside_and_rebuilt() {
             Some(aside) => {
                 let aside = aside.to_str().unwrap();
                 let aside = aside.strip_suffix("-wal").unwrap_or(aside);
-                let found = stands(Path::new(aside));
+                let found = files_at(Path::new(aside));
                 for (suffix, what) in &old {
                     assert_eq!(found.get(suffix), Some(what), "{name}: {suffix}");
                 }

@@ -40,7 +40,7 @@ fn failed_in_child(checks: impl FnOnce() -> Vec<bool>) -> i32 {
     let child = unsafe { libc::fork() };
     assert!(child >= 0, "{}", std::io::Error::last_os_error());
     if child == 0 {
-        // SAFETY: ends the child where it hangs.
+        // SAFETY: ends the child if it hangs.
         unsafe { libc::alarm(60) };
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(checks));
         let failed = match result {

@@ -41,7 +41,7 @@ fn count(registry: &Registry) -> usize {
     registry.select(&Filter::default()).unwrap().len()
 }
 
-/// The code of the error, where there is one.
+/// The code of the error, if there is one.
 fn code<T>(result: Result<T, Error>) -> Option<&'static str> {
     result.err().map(|error| error.code())
 }

@@ -67,7 +67,7 @@ fn zoo(base: &Path) -> Vec<String> {
     .unwrap();
     // A link in an array is a file of it, and not followed.
     symlink("../../..", base.join(at("1/a/prediction/up"))).unwrap();
-    // In a group it is a finding where it leads to a folder.
+    // In a group it is a finding if it leads to a folder.
     symlink("a", base.join(at("1/b"))).unwrap();
     symlink("nowhere", base.join(at("1/dangling"))).unwrap();
     write(base, &at("1/c/zarr.json"), GROUP_3);
@@ -81,7 +81,7 @@ fn zoo(base: &Path) -> Vec<String> {
     write(base, &at("1/n5/prediction/0/0"), "");
     write(base, &at("1/damaged/zarr.json"), "{");
     write(base, &at("1/damaged/below/.zarray"), "{}");
-    // Its name is that of metadata, and it is none.
+    // It has the name of metadata, and is a folder.
     fs::create_dir_all(base.join(at("1/d/prediction/.zarray"))).unwrap();
     write(base, &at("1/d/prediction/.zarray/in"), "counted");
     fs::create_dir_all(base.join(at("1/empty/prediction"))).unwrap();
@@ -197,7 +197,7 @@ fn what_cannot_be_read_is_found_with_an_unknown_size_or_named() {
     };
     match run(&["init"]) {
         Ok(made) => assert!(made.status.success(), "{made:?}"),
-        // Where the tests were built, another user may not go.
+        // Another user may not enter the folder that the tests were built in.
         Err(error) => {
             let _ = writeln!(std::io::stderr(), "left out: {error}");
             return;

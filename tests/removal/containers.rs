@@ -163,7 +163,7 @@ fn a_container_with_a_row_of_its_own_that_is_not_selected_stays() {
     assert_eq!(paths(&registry), [CONTAINER]);
     assert!(folder.path().join(CONTAINER).join(".zgroup").exists());
 
-    // Also where nothing is in it.
+    // Also if nothing is in it.
     fs::remove_dir_all(folder.path().join(CONTAINER)).unwrap();
     array(&registry, ONE);
     registry.remove_many(&filter, &options, &Silent).unwrap();
@@ -379,7 +379,7 @@ fn a_recorded_container_stays_with_what_stays_in_it() {
     assert_eq!(remove_run(&registry).artifacts.len(), 3);
     assert_eq!(paths(&registry), [CONTAINER]);
     assert_eq!(fs::read_to_string(&stranger).unwrap(), "mine");
-    // The same where something that is recorded stays.
+    // The same if something that is recorded stays.
     for path in [ONE, TWO] {
         array(&registry, path);
     }

@@ -78,7 +78,7 @@ fn keep_rules() -> Vec<Case> {
                 with(2, prediction(2), |it| {
                     it.written_at = Some(ago(14 * DAY + HOUR));
                 }),
-                // Nobody saw when it was written: when it was recorded counts.
+                // The time of writing is unknown: the time of recording counts.
                 with(3, prediction(3), |it| {
                     it.written_at = None;
                     it.recorded_at = ago(2 * HOUR);

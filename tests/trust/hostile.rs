@@ -1,5 +1,5 @@
-//! Things in the trash that are no files, are endless, or are too many: each command ends, soon and
-//! with little memory, and reports them.
+//! Things in the trash that are not files, are endless, or are too many: each command ends, soon
+//! and with little memory, and reports them.
 
 use std::fs;
 use std::os::unix::fs::symlink;

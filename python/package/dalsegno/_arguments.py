@@ -26,28 +26,29 @@ Text = Union[str, "os.PathLike[str]", HasText]
 """A name: a text, a path, or an object whose ``str()`` is meant."""
 
 Iterations = Union[int, str, range, "Iterable[int | str]"]
-"""Iterations: a number, ``"1000..2000"``, ``"1000.."``, ``"..2000"``, a range, or several of these."""
+"""Iterations: a number, ``"1000..2000"``, ``"1000.."``, ``"..2000"``, a range, or several of
+these."""
 
 Age = Union[timedelta, date, str, float]
-"""An age: a timedelta, a text such as ``"14d"``, seconds; or the day or time since when it counts, as a
-``datetime``, a ``date`` or a text such as ``"2026-05-18"``. Days begin in UTC."""
+"""An age: a timedelta, a text such as ``"14d"``, seconds; or the day or time since when it counts,
+as a ``datetime``, a ``date`` or a text such as ``"2026-05-18"``. Days begin in UTC."""
 
 Keep = Union[bool, timedelta, str, float, None]
-"""How long removed data can be restored: ``True`` until the trash is emptied, ``False`` not at all, a
-length of time, or ``None`` for what ``config.toml`` says."""
+"""How long removed data can be restored: ``True`` until the trash is emptied, ``False`` not at all,
+a length of time, or ``None`` for what ``config.toml`` says."""
 
 
 class Selection(TypedDict, total=False):
     """What a call is about. The parts are anded, the values of one part ored; left out is any.
 
-    Names of runs, datasets and parameters may be patterns with ``*``, ``?`` and ``[...]``; where the
+    Names of runs, datasets and parameters may be patterns with ``*``, ``?`` and ``[...]``; if the
     registry knows the name that a pattern spells, that name is meant.
     """
 
     run: Text | Iterable[Text]
     """Runs."""
     kind: str | Iterable[str]
-    """Kinds; checkpoints are selected only where they are named."""
+    """Kinds; checkpoints are selected only if they are named."""
     iteration: Iterations
     """Iterations; both ends of ``"1000..2000"`` are included."""
     dataset: Text | Iterable[Text]
@@ -83,7 +84,7 @@ def text(value: Text, *, what: str = "a name", numbers: bool = True) -> str:
 
     Raises:
         TypeError: It is ``None``, a truth value, bytes or an object without a text of its own; or a
-            number where a path is meant.
+            number instead of a path.
     """
     if isinstance(value, str):
         return str(value)
@@ -103,7 +104,8 @@ def name(value: Text, *, what: str = "a name", numbers: bool = True) -> str:
 
     Raises:
         TypeError: As :func:`text`.
-        ValueError: It holds a lone surrogate, as what is no UTF-8 on disk becomes in Python.
+        ValueError: It holds a lone surrogate, which Python makes of names on disk that are not
+            UTF-8.
     """
     given = text(value, what=what, numbers=numbers)
     try:
@@ -208,7 +210,7 @@ def count(value: Optional[int], *, what: str) -> Optional[int]:
 
     Raises:
         ValueError: It is less than 0, or more than there can be.
-        TypeError: It is no integer.
+        TypeError: It is not an integer.
     """
     if value is None:
         return None
@@ -216,7 +218,7 @@ def count(value: Optional[int], *, what: str) -> Optional[int]:
         raise TypeError(f"{what} is an integer, not {value!r}")
     number = operator.index(value)
     if not 0 <= number < 2**63:
-        raise ValueError(f"{what} is no less than 0 and below 2**63, not {number}")
+        raise ValueError(f"{what} is at least 0 and below 2**63, not {number}")
     return number
 
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 class Asking(Core):
-    """Queries. DaCapo never says that it wrote, so most look on disk first, unless refresh=False."""
+    """Queries. DaCapo never says that it wrote, so most look on disk first, unless
+    refresh=False."""
 
     def get(self, target: Target) -> Optional[Artifact]:
         """Give an artifact by its number, identifier or path; ``None`` if it is not recorded."""

@@ -38,7 +38,8 @@ WAIT = 5.0
 """How long a call tries to record, in seconds, unless it is said."""
 
 _AT_KEEPER = ("catalog-elsewhere", "not-published")
-"""Codes that say that another host keeps the catalog: there the inbox is the way, and no warning."""
+"""Codes that say that another host keeps the catalog: there the inbox is the way, and no
+warning."""
 
 _MOST_WAITING = 100_000
 """Notes that wait in memory; beyond that the oldest go."""

@@ -120,9 +120,9 @@ class Collecting(Core):
         """Plan what may go, with a reason for every artifact. Removes nothing.
 
         ``older_than``, ``before``, ``since``, ``run``, ``kind``, ``iteration``, ``dataset``,
-        ``parameters``, ``owner`` and ``exclude_…`` select what may go. What any ``keep_…`` rule keeps
-        stays. With a limit, only as much of the rest goes as the limit needs, the oldest first. Rules
-        compare the iterations of one run, kind and dataset.
+        ``parameters``, ``owner`` and ``exclude_…`` select what may go. What any ``keep_…`` rule
+        keeps stays. With a limit, only as much of the rest goes as the limit needs, the oldest
+        first. Rules compare the iterations of one run, kind and dataset.
 
         Args:
             policy: By a policy of ``.dalsegno/config.toml``; brings its own rules.
@@ -184,8 +184,8 @@ class Collecting(Core):
         keep: Keep = None,
         progress: Wanted = None,
     ) -> GcReport:
-        """Carry a plan out. What was pinned, rewritten or recorded again since is skipped; the report
-        lists it.
+        """Carry a plan out. What was pinned, rewritten or recorded again since is skipped; the
+        report lists it.
 
         Args:
             plan: A plan, or the text of one.

@@ -35,8 +35,9 @@ _TIMES = ("recorded_at", "written_at", "sealed_at")
 class Listing(Iterator[Artifact]):
     """The artifacts of a selection, in the order run, iteration, kind, dataset, parameters.
 
-    An iterator: it goes through the artifacts once. Rows come run by run, so memory holds one run at a
-    time, and between two of them nothing is locked: the body of a loop may remove what it is given.
+    An iterator: it goes through the artifacts once. Rows come run by run, so memory holds one run
+    at a time, and between two of them nothing is locked: the body of a loop may remove what it is
+    given.
     """
 
     def __init__(self, runs: List[str], select: Callable[[str], List[Artifact]]) -> None:
@@ -62,7 +63,7 @@ class Listing(Iterator[Artifact]):
         """Give the rest as a ``pyarrow.Table``; times in UTC, to the millisecond.
 
         Raises:
-            ImportError: There is no pyarrow.
+            ImportError: pyarrow is not installed.
         """
         arrow = _imported("pyarrow", "an Arrow table")
         fields = []
@@ -86,7 +87,7 @@ class Listing(Iterator[Artifact]):
         """Give the rest through the Arrow C interface, to polars, DuckDB, pandas or pyarrow.
 
         Raises:
-            ImportError: There is no pyarrow.
+            ImportError: pyarrow is not installed.
         """
         return self.to_arrow().__arrow_c_stream__(requested_schema)
 
@@ -94,7 +95,7 @@ class Listing(Iterator[Artifact]):
         """Give the rest as a ``pandas.DataFrame``; numbers that may be unknown are ``Int64``.
 
         Raises:
-            ImportError: There is no pandas.
+            ImportError: pandas is not installed.
         """
         pandas = _imported("pandas", "a data frame")
         frame = pandas.DataFrame(list(self._values()), columns=list(COLUMNS))
@@ -119,13 +120,14 @@ Page = Callable[[Optional[int], int], List[Dict[str, Any]]]
 class History(Iterator[Operation]):
     """Operations, the newest first.
 
-    An iterator: it goes through the operations once. They are read page by page, so memory holds a page
-    at a time, and between two pages nothing is locked. What is done meanwhile is not among them.
+    An iterator: it goes through the operations once. They are read page by page, so memory holds a
+    page at a time, and between two pages nothing is locked. What is done meanwhile is not among
+    them.
     """
 
     def __init__(self, read: Page, limit: Optional[int]) -> None:
         if limit is not None and limit < 0:
-            raise ValueError(f"a limit is no less than 0, not {limit}")
+            raise ValueError(f"a limit is at least 0, not {limit}")
         # Reads the first page at once, so that a wrong argument raises in this call.
         most = PAGE if limit is None else min(PAGE, limit)
         self._rows = _paged(read, read(None, most), limit)

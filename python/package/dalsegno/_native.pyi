@@ -88,8 +88,8 @@ class LocalContainerIdentifier:
 
 @final
 class Artifact:
-    """An artifact: an array or a container that the catalog has a row for. A value: it says what was
-    known when it was asked for."""
+    """An artifact: an array or a container that the catalog has a row for. A value: it says what
+    was known when it was asked for."""
 
     @property
     def id(self) -> int:
@@ -102,7 +102,7 @@ class Artifact:
         """Kind, such as ``output``."""
     @property
     def iteration(self) -> int | None:
-        """Iteration, where the kind has one."""
+        """Iteration, if the kind has one."""
     @property
     def dataset(self) -> str | None:
         """Dataset, or index of inputs and best arrays."""

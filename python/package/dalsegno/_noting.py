@@ -76,7 +76,7 @@ class Noting(Core):
             values: Metrics and their values, such as ``{"voi": 0.4}``.
 
         Returns:
-            Whether anything is recorded at this run and iteration: where not, look for a slip.
+            Whether anything is recorded at this run and iteration: if not, check their spelling.
         """
         name, number = arguments.text(run, numbers=False), arguments.iteration(iteration)
         what = (arguments.optional(dataset), arguments.optional(parameters))
@@ -86,7 +86,8 @@ class Noting(Core):
         return all(known)
 
     def score_many(self, scores: Iterable[Score]) -> List[bool]:
-        """Note many scores in one transaction, all or none; says of each what :meth:`score` does."""
+        """Note many scores in one transaction, all or none; says of each what :meth:`score`
+        does."""
         return self._native.score([_score(score) for score in scores])
 
     def unscore(self, scores: Union[Score, Iterable[Score]]) -> int:

@@ -1,8 +1,9 @@
 """Reads pickles of plain data without running anything that they name.
 
-Python's unpickler calls what a pickle names, and takes memory for numbers that it claims. This reader
-knows lists, dictionaries with texts as keys, tuples, texts, bytes and numbers, and reads the scalars of
-numpy by itself. Every other instruction is refused, and so is a file that needs too much memory.
+Python's unpickler calls what a pickle names, and takes memory for numbers that it claims. This
+reader knows lists, dictionaries with texts as keys, tuples, texts, bytes and numbers, and reads the
+scalars of numpy by itself. Every other instruction is refused, and so is a file that needs too much
+memory.
 """
 
 from __future__ import annotations

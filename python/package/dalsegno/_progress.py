@@ -22,8 +22,8 @@ class Progress(NamedTuple):
 
 
 Wanted = Union[bool, None, Callable[[Progress], None]]
-"""``True`` for a bar of tqdm, ``False`` for none, ``None`` for a bar where tqdm is there and stderr is
-a terminal, or a callable."""
+"""``True`` for a bar of tqdm, ``False`` for none, ``None`` for a bar if tqdm is installed and
+stderr is a terminal, or a callable."""
 
 Report = Callable[[str, Optional[int], int, int, int], None]
 
@@ -32,8 +32,8 @@ Report = Callable[[str, Optional[int], int, int, int], None]
 def reporting(wanted: Wanted) -> Iterator[Optional[Report]]:
     """Give what the native half is to call, or ``None``."""
     if callable(wanted):
-        tell = wanted
-        yield lambda *values: tell(Progress(*values))
+        report = wanted
+        yield lambda *values: report(Progress(*values))
         return
     if wanted is False or (wanted is None and not sys.stderr.isatty()):
         yield None

@@ -30,7 +30,7 @@ class Recording(Core):
         Args:
             kind: Such as ``output``; the words of the command line.
             run: Name of the run.
-            iteration: Iteration, where the kind has one.
+            iteration: Iteration, if the kind has one.
             dataset: Dataset, or index of inputs and best arrays.
             parameters: Post-processing parameters, or criterion of a best array.
             container: Name of the container, of an ``array`` only.
@@ -59,7 +59,7 @@ class Recording(Core):
         """
         place = _targets.place(identifier)
         if place is None:
-            raise TypeError(f"{identifier!r} is no identifier of an array")
+            raise TypeError(f"{identifier!r} is not an identifier of an array")
         return self._native.record_identifier(*place)
 
     def record_prediction(self, run: Text, iteration: Union[int, str], dataset: Text) -> Artifact:

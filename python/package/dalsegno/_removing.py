@@ -53,8 +53,8 @@ class Removing(Asking, Noting):
             NotRecordedError: A target is not recorded.
             PinnedError, BestLinkedError: Something binds one.
             Error: One cannot be removed; then everything is as before.
-            TypeError: Neither targets nor a selection is given, so that nothing removes everything by
-                accident.
+            TypeError: Neither targets nor a selection is given, so that nothing removes everything
+                by accident.
         """
         if (targets is None) == (not selection):
             raise TypeError("name what is to be removed, either by targets or by a selection")
@@ -140,8 +140,8 @@ class Removing(Asking, Noting):
         """Bring rows and data back from the trash, identical.
 
         Args:
-            removal: Everything that a removal took: its id, or what ``remove`` gave. An artifact, an
-                identifier or a :class:`~pathlib.Path` is taken as ``path``.
+            removal: Everything that a removal took: its id, or what ``remove`` gave. An artifact,
+                an identifier or a :class:`~pathlib.Path` is taken as ``path``.
             path: What was last removed from this path, or from the place of an identifier.
             **selection: Everything in the trash that this selects; the last of each place.
 
@@ -177,7 +177,8 @@ class Removing(Asking, Noting):
     def empty_trash(
         self, older_than: Optional[Age] = None, *, progress: Wanted = None
     ) -> EmptiedTrash:
-        """Unlink what is in the trash, or only what was removed longer ago. This cannot be undone."""
+        """Unlink what is in the trash, or only what was removed longer ago. This cannot be
+        undone."""
         length = None if older_than is None else arguments.seconds(older_than)
         with reporting(progress) as report:
             return build(EmptiedTrash, self._native.empty_trash(length, report))

@@ -1,7 +1,8 @@
 """Notes validation scores when DaCapo stores them.
 
-DaCapo's stores of statistics get one method more to do: what they stored is also scored in the registry,
-under the names that the array store was asked for. Nothing that fails here stops a training.
+DaCapo's stores of statistics get one method more to do: what they stored is also scored in the
+registry, under the names that the array store was asked for. Nothing that fails here stops a
+training.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ base directory."""
 
 
 class Key(NamedTuple):
-    """What an artifact is, for :meth:`Registry.record_many`. Which parts a kind takes, the library
-    says where one is missing or too many."""
+    """What an artifact is, for :meth:`Registry.record_many`. If a part is missing that its kind
+    takes, or one is given that it does not take, the error names it."""
 
     kind: str
     run: Text

@@ -41,9 +41,9 @@ class Writing(Recording):
     def writing(self, target: Target, *, hash: bool = False) -> Iterator[Path]:
         """Write an array: gives its path, seals it on success, marks it on failure.
 
-        From the beginning on the array counts as not sealed, so a crash leaves no false word. Where
-        the body raises, what lies there is noted, unsealed, with a warning in the log, and the error
-        goes on. An identifier that is not recorded is recorded.
+        From the beginning on the array counts as not sealed, so a crash leaves no false seal. If
+        the body raises, what is on disk is noted, unsealed, with a warning in the log, and the
+        error is raised. An identifier that is not recorded is recorded.
 
         Args:
             target: An identifier, an artifact, its number or path.

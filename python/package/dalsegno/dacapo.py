@@ -4,11 +4,12 @@
     >>> dalsegno.dacapo.install()
 
 From then on DaCapo's trainings, validations and viewers of this process take their arrays from
-:class:`ArrayStore`, which gives the same paths and records each of them. ``install(everywhere=True)``
-reaches child processes too. Importing this module takes no DaCapo; using it does.
+:class:`ArrayStore`, which gives the same paths and records each of them.
+``install(everywhere=True)`` reaches child processes too. Importing this module takes no DaCapo;
+using it does.
 
-For DaCapo's command line: ``python -m dalsegno.dacapo train -r RUN`` runs any command of DaCapo with
-the store installed.
+For DaCapo's command line: ``python -m dalsegno.dacapo train -r RUN`` runs any command of DaCapo
+with the store installed.
 
 The scores of a validation are noted when DaCapo stores them. :func:`import_scores` and ``python -m
 dalsegno.dacapo scores`` take in those that DaCapo stored before.
@@ -18,7 +19,8 @@ time is noted in the inbox, ``.dalsegno/inbox``, which the next command that wri
 catalog.
 
 DaCapo never says that it wrote, so ``list`` and ``iterations`` of the registry look on disk first.
-Arrays of snapshots it names by itself, below a container: :meth:`dalsegno.Registry.scan` takes them in.
+Arrays of snapshots it names by itself, below a container: :meth:`dalsegno.Registry.scan` takes them
+in.
 """
 
 from __future__ import annotations
@@ -74,19 +76,20 @@ def _dacapo(module: str) -> ModuleType:
 class ArrayStore:
     """A store of arrays as DaCapo takes it: gives DaCapo's own identifiers, and records them.
 
-    It is an instance of DaCapo's ``ArrayStore``. Several may be alive at once, also while data loaders
-    fork; it pickles as its base directory.
+    It is an instance of DaCapo's ``ArrayStore``. Several may be alive at once, also while data
+    loaders fork; it pickles as its base directory.
 
-    It answers always: a path is a function of its key. The registry is opened, or made, with the first
-    identifier. What fails then is one warning in the log for each kind of failure, and a note in the
-    inbox for each identifier. Only names that break the rules are refused.
+    It answers always: a path is a function of its key. The registry is opened, or made, with the
+    first identifier. What fails then is one warning in the log for each kind of failure, and a note
+    in the inbox for each identifier. Only names that break the rules are refused.
 
     Args:
-        basedir: The base directory, as a text, a ``Path`` or a ``UPath``; ``~`` and relative ones are
-            resolved at once. It is made if it does not exist, and so is its registry.
+        basedir: The base directory, as a text, a ``Path`` or a ``UPath``; ``~`` and relative ones
+            are resolved at once. It is made if it does not exist, and so is its registry.
         lock_timeout: How long a removal or a refresh waits while others write; seconds, or as in
             ``"90s"``.
-        wait: How long an identifier waits to be recorded, in all; as :func:`install` says, else 5 s.
+        wait: How long an identifier waits to be recorded, in all; as :func:`install` says, else 5
+            s.
         strict: Raise what fails, for tests; as :func:`install` says, else false.
 
     Raises:
@@ -120,7 +123,7 @@ class ArrayStore:
 
     @property
     def registry(self) -> Registry:
-        """The registry behind the store; it is made where there is none.
+        """The registry behind the store; it is made if there is none.
 
         Raises:
             Error: It cannot be opened.
@@ -202,8 +205,8 @@ class ArrayStore:
         return self._container(Key("validation-container", run_name))
 
     def refresh(self, run_name: Optional[Text] = None) -> None:
-        """Note what was written: one call after a validation. Arrays that are written again count as
-        rewritten."""
+        """Note what was written: one call after a validation. Arrays that are written again count
+        as rewritten."""
         if run_name is None:
             self.registry.refresh(all=True)
         else:
@@ -212,13 +215,13 @@ class ArrayStore:
     def remove(self, array_identifier: Any) -> None:
         """Remove an array: row and data.
 
-        As in DaCapo, what is not there is a warning in the log, and so is what is no folder. The
+        As in DaCapo, what is not there is a warning in the log, and so is what is not a folder. The
         folders above the array stay, even if they are empty, as in DaCapo. Unlike
-        DaCapo, what is no array, lies outside the base directory or is reached through a symbolic
-        link is refused, and nothing is deleted.
+        DaCapo, refuses a folder that is not an array, is outside the base directory or is reached
+        through a symbolic link; nothing is deleted then.
 
         Raises:
-            TypeError: The identifier's dataset is no text.
+            TypeError: The identifier's dataset is not a text.
             Error: It is refused; see :meth:`dalsegno.Registry.remove`.
         """
         container, dataset = array_identifier.container, array_identifier.dataset
@@ -227,7 +230,7 @@ class ArrayStore:
         asked = f"Asked to remove dataset {dataset} in container {container}"
         path = Path.cwd() / os.fspath(container) / dataset
         if Path(os.fspath(container)).suffix not in (".zarr", ".n5"):
-            raise LayoutNoContainerError(f"{container} is no container of arrays", path=path)
+            raise LayoutNoContainerError(f"{container} is not a container of arrays", path=path)
         try:
             removed = self.registry.remove(array_identifier, keep_parents=True)
         except NotRecordedError:
@@ -312,11 +315,11 @@ def install(
 
     Args:
         everywhere: In child processes too, however they are started with this environment: the
-            variables ``PYTHONPATH`` and ``DALSEGNO_DACAPO`` tell them.
+            variables ``PYTHONPATH`` and ``DALSEGNO_DACAPO`` pass this on.
         wait: How long an identifier waits to be recorded, opening included; seconds, or as in
             ``"5s"``. 5 seconds unless ``DALSEGNO_DACAPO_WAIT`` says otherwise.
-        strict: Raise what fails rather than go on, for tests. False unless ``DALSEGNO_DACAPO_STRICT``
-            is set.
+        strict: Raise what fails rather than go on, for tests. False unless
+            ``DALSEGNO_DACAPO_STRICT`` is set.
 
     Raises:
         ImportError: DaCapo is not installed.
@@ -369,8 +372,8 @@ def uninstall() -> None:
 
 
 def main() -> None:
-    """Run a command of DaCapo's command line, with the store installed here and in child processes; or
-    ``scores``, which takes in the scores that DaCapo stored.
+    """Run a command of DaCapo's command line, with the store installed here and in child processes;
+    or ``scores``, which takes in the scores that DaCapo stored.
 
     Raises:
         ImportError: DaCapo is not installed, or has no command line.

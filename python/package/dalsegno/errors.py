@@ -77,7 +77,7 @@ class NameNotAContainerError(Error, ValueError):
 
 
 class NameIterationError(Error, ValueError):
-    """An iteration is no integer."""
+    """An iteration is not an integer."""
 
     code = "name-iteration"
 
@@ -395,7 +395,7 @@ class PathOutsideError(Error, ValueError):
 
 
 class ChangedMeanwhileError(Error, OSError):
-    """Somebody changed it meanwhile."""
+    """Another process changed it meanwhile."""
 
     code = "changed-meanwhile"
 
@@ -617,6 +617,6 @@ class CatalogFolderMissingError(Error, FileNotFoundError):
 
 
 class NotABackupError(Error, ValueError):
-    """What a rebuild was to begin with is no backup."""
+    """The file that a rebuild was to start from is not a backup."""
 
     code = "not-a-backup"

@@ -32,10 +32,10 @@ class Registry(Writing, Removing, Collecting, Remembering):
     """One base directory and its catalog.
 
     Several threads can share one; several registries and processes can use one base directory at
-    once. Long calls let other threads run, and answer Ctrl-C at the next boundary. A removal that is
-    interrupted before all data has moved puts everything back; after that it is done, and a later
-    removal unlinks the rest. Around a fork the catalog is closed and opened again on both sides. A
-    registry pickles as its base directory, so it can be passed to spawned processes.
+    once. Long calls let other threads run, and answer Ctrl-C at the next boundary. A removal that
+    is interrupted before all data has moved puts everything back; after that it is done, and a
+    later removal unlinks the rest. Around a fork the catalog is closed and opened again on both
+    sides. A registry pickles as its base directory, so it can be passed to spawned processes.
 
     Args:
         base: The base directory, which holds the runs. It must exist.
@@ -137,7 +137,8 @@ class Registry(Writing, Removing, Collecting, Remembering):
 
     @property
     def published(self) -> Optional[Published]:
-        """The published copy that answers are from, on a host without the catalog; else ``None``."""
+        """The published copy that answers are from, on a host without the catalog; else
+        ``None``."""
         found = self._native.published()
         return None if found is None else build(Published, found)
 
@@ -168,9 +169,9 @@ def rebuild(
     lock_timeout: Age = 60.0,
     progress: Wanted = None,
 ) -> Rebuilt:
-    """Make a new catalog of a base directory, if the old one is damaged or gone, from the newest sound
-    backup, the trash and the disk. The old one is renamed, never deleted. Close every registry of
-    this base directory first.
+    """Make a new catalog of a base directory, if the old one is damaged or gone, from the newest
+    sound backup, the trash and the disk. The old one is renamed, never deleted. Close every
+    registry of this base directory first.
 
     Args:
         force: Rebuild even if the catalog is sound.

@@ -1,8 +1,8 @@
 """What the registry answers: frozen values, with the fields that the command line's JSON has.
 
-Times are aware ``datetime`` objects in UTC, sizes are bytes, paths are absolute unless said. A number
-of bytes or files goes with ``uncounted``: the number of arrays without a count, so that the sum
-is "at least", and ``None`` if no array was counted.
+Times are aware ``datetime`` objects in UTC, sizes are bytes, paths are absolute unless said. A
+number of bytes or files goes with ``uncounted``: the number of arrays without a count, so that the
+sum is "at least", and ``None`` if no array was counted.
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ class Finding:
     """What a walk noticed on disk, or sealed data that is not as it was sealed."""
 
     kind: str
-    """Its class: `unreadable`, `damaged-metadata`, `unnameable`, `outside-container`, `outside-run`,
-    `symlink`, `changed-files`, `changed-size` or `rewritten`."""
+    """Its class: `unreadable`, `damaged-metadata`, `unnameable`, `outside-container`,
+    `outside-run`, `symlink`, `changed-files`, `changed-size` or `rewritten`."""
     path: str
     """Relative to the base directory; what is not printable is escaped."""
     detail: str
@@ -195,7 +195,7 @@ class VerifyFinding:
     repair: Optional[str]
     """What a repair does about it; ``None`` if it needs manual action."""
     next: Optional[str]
-    """What to do about it, where a repair cannot."""
+    """What to do about it, if a repair cannot."""
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ class Verified:
     checkpoints: int
     operations: Optional[int]
     is_complete: bool
-    """Whether everything could be read. Where not, what was not read was not judged."""
+    """Whether everything could be read. What was not read was not judged."""
     findings: tuple[VerifyFinding, ...]
     notices: tuple[Finding, ...]
     repaired: Optional[Repaired]
@@ -274,7 +274,7 @@ class Removed:
     files: Optional[int]
     uncounted: int
     purge: Optional[Purge]
-    """``None`` where the data is kept in the trash."""
+    """``None`` if the data is kept in the trash."""
     backup_failed: Optional[BackupFailure]
 
 
@@ -527,7 +527,7 @@ def moment(text: Optional[str]) -> Optional[datetime]:
 
 
 def _moment(text: str) -> datetime:
-    """A moment; one that a ``datetime`` cannot tell is the nearest that it can."""
+    """A moment; one outside the range of ``datetime`` becomes the nearest in it."""
     try:
         return datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:

@@ -327,8 +327,8 @@ impl Fold<'_> {
     }
 }
 
-/// Whether an error says that no process of this program wrote the file: it is no regular file, or
-/// larger than they become.
+/// Whether an error says that no process of this program wrote the file: it is not a regular file,
+/// or larger than they become.
 fn is_of_no_process(error: &StorageError) -> bool {
     match error {
         StorageError::NotAFile { .. } | StorageError::Symlink { .. } => true,

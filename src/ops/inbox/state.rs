@@ -38,7 +38,7 @@ pub struct RefusedNotes {
 /// Reads what is in the inbox. Changes nothing.
 ///
 /// # Errors
-/// [`Error`] if the inbox is no folder, or cannot be read.
+/// [`Error`] if the inbox is not a folder, or cannot be read.
 pub(crate) fn state(base: &Base) -> Result<InboxState, Error> {
     let mut state = InboxState::default();
     if let Some(inbox) = Inbox::open(base)? {

@@ -7,7 +7,7 @@ use crate::ops::inbox;
 use crate::store;
 
 impl Verify<'_> {
-    /// Checks the inbox, whatever the selection. Notes that wait are no finding.
+    /// Checks the inbox, whatever the selection. Notes that wait are not findings.
     pub(super) fn check_inbox(&mut self) {
         let state = match inbox::state(self.base) {
             Ok(state) => state,

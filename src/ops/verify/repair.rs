@@ -123,7 +123,7 @@ pub(crate) fn repair(
     Ok(report)
 }
 
-/// What tells a finding from others.
+/// What distinguishes a finding from others.
 type Place = (VerifyClass, String, Option<ArtifactId>);
 
 fn place(found: &VerifyFinding) -> Place {

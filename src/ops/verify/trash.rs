@@ -40,7 +40,7 @@ impl Verify<'_> {
         if suspects.is_empty() {
             return Ok(());
         }
-        // Items that are being restored or purged are no findings: another process moves them now.
+        // Items that are being restored or purged are not findings: another process moves them now.
         let unsettled = recover::pending(self.catalog, self.base, self.now)?.unsettled;
         let again = self.kept(trash.as_ref())?;
         for (item, class, detail) in again {

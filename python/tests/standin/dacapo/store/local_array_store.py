@@ -1,4 +1,4 @@
-"""A store whose arrays nobody removes."""
+"""A store whose arrays are not removed."""
 
 from typing import Any
 
