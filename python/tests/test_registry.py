@@ -595,3 +595,16 @@ def test_a_damaged_catalog_is_rebuilt_from_the_disk(base: Path) -> None:
     assert rebuilt.set_aside is not None and rebuilt.set_aside.exists()
     with Registry(base) as registry:
         assert [(row.path, row.state) for row in registry.list()] == before
+
+
+def test_a_score_for_a_name_that_the_run_has_not_is_a_warning(
+    registry: Registry, caplog: pytest.LogCaptureFixture
+) -> None:
+    registry.record_output("r", 1, "ds_crop7", "p")
+    with caplog.at_level(logging.WARNING):
+        assert registry.score("r", 1, {"voi": 0.5}, dataset="crop7")
+        assert registry.score("r", 1, {"voi": 0.5}, dataset="ds_crop7", parameters="p")
+    (said,) = caplog.records
+    assert said.getMessage() == "run r has no dataset 'crop7': did you mean 'ds_crop7'?"
+    (unknown,) = registry.unknown_names(Score("r", 1, "crop7", None, "voi", 0.5))
+    assert (unknown.part, unknown.name, unknown.nearest) == ("dataset", "crop7", "ds_crop7")

@@ -13,8 +13,8 @@ use super::rows;
 use super::sqlite::file::Catalog;
 use crate::model::detail::{Detail, ScoreChanged};
 use crate::model::filter::{Filter, Pattern};
-use crate::model::name::{DatasetName, Parameters};
-use crate::model::score::{Score, ScoreValue};
+use crate::model::name::{DatasetName, Parameters, RunName};
+use crate::model::score::{Score, ScoreValue, ScoredNames};
 
 // As the unique index `score_key` has it: NULLs would never be equal. An equal value changes
 // nothing, so the time stays that of the first note.
@@ -32,6 +32,16 @@ pub(super) const VALUE: &str = "SELECT value FROM score WHERE run_id = ?1 AND me
      AND ifnull(parameters_id, 0) = ifnull(?5, 0)";
 pub(super) const AT: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
      WHERE run_id = ?1 AND iteration = ?2)";
+
+/// Datasets and parameters of a run's arrays that have an iteration: of the others nothing is
+/// measured, and inputs have names of their own.
+pub(super) const DATASETS_OF_RUN: &str = "SELECT DISTINCT dataset.name FROM run \
+     CROSS JOIN artifact AS a ON a.run_id = run.id JOIN dataset ON dataset.id = a.dataset_id \
+     WHERE run.name = ?1 AND a.iteration IS NOT NULL";
+pub(super) const PARAMETERS_OF_RUN: &str = "SELECT DISTINCT parameters.text FROM run \
+     CROSS JOIN artifact AS a ON a.run_id = run.id \
+     JOIN parameters ON parameters.id = a.parameters_id \
+     WHERE run.name = ?1 AND a.iteration IS NOT NULL";
 
 /// Which scores a listing gives. The parts are anded; the values of one part are ored; an empty
 /// part selects all.
@@ -246,6 +256,24 @@ impl Catalog {
             })
         })?;
         Ok(names)
+    }
+
+    /// Gives the names that scores of a run can have.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub(crate) fn scored_names(&self, run: &RunName) -> Result<ScoredNames, CatalogError> {
+        self.read("listing names", |connection| {
+            let names = |sql| {
+                let mut statement = connection.prepare_cached(sql)?;
+                let names = statement.query_map([run.as_str()], |row| row.get(0))?;
+                names.collect::<rusqlite::Result<_>>()
+            };
+            Ok(ScoredNames {
+                datasets: names(DATASETS_OF_RUN)?,
+                parameters: names(PARAMETERS_OF_RUN)?,
+            })
+        })
     }
 
     fn score_of(&self, row: &Row<'_>) -> Result<Score, CatalogError> {

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
@@ -12,7 +13,7 @@ use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty,
 use crate::catalog::ScoreQuery;
 use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::name::RunName;
-use crate::model::score::{self, MetricName, Score};
+use crate::model::score::{self, MetricName, Score, UnknownName};
 use crate::registry::Registry;
 
 /// Iterations that a warning names; more are counted.
@@ -94,6 +95,51 @@ impl Record for Score {
             self.metric.to_string(),
             self.value.to_string(),
         ]
+    }
+}
+
+/// A score that was recorded.
+#[derive(Serialize)]
+struct Recorded<'a> {
+    #[serde(flatten)]
+    score: &'a Score,
+    /// Its names that the run does not have.
+    unknown: Vec<&'a UnknownName>,
+}
+
+impl Record for Recorded<'_> {
+    const NAME: &'static str = Score::NAME;
+    const COLUMNS: &'static [Column] = Score::COLUMNS;
+    const FIELDS: &'static [&'static str] = Score::FIELDS;
+
+    fn cells(&self) -> Vec<String> {
+        self.score.cells()
+    }
+
+    fn fields(&self) -> Vec<String> {
+        self.score.fields()
+    }
+}
+
+/// Whether an unknown name is one of a score.
+fn is_of(unknown: &UnknownName, score: &Score) -> bool {
+    let name = match unknown.part {
+        "dataset" => score.dataset.as_ref().map(|name| name.as_str()),
+        _ => score.parameters.as_ref().map(|text| text.as_str()),
+    };
+    unknown.run == score.run && name == Some(unknown.name.as_str())
+}
+
+/// Says that a run does not have a name, and which one may be meant.
+fn lacks(unknown: &UnknownName) -> String {
+    let UnknownName {
+        run, part, name, ..
+    } = unknown;
+    match &unknown.nearest {
+        Some(nearest) => {
+            format!("run {run} has no {part} {name}: did you mean {nearest}?")
+        }
+        None => format!("run {run} has no {part} {name}"),
     }
 }
 
@@ -201,11 +247,25 @@ fn record(
         let more = unknown.len() - MOST_NAMES;
         context.warn(&format!("nor for {}", count(more, "other iteration")));
     }
+    let unknown = registry.unknown_names(scores)?;
+    for name in unknown.iter().take(MOST_NAMES) {
+        context.warn(&lacks(name));
+    }
+    if unknown.len() > MOST_NAMES {
+        let more = unknown.len() - MOST_NAMES;
+        context.warn(&format!("nor {}", count(more, "other name")));
+    }
     context.say(&format!("recorded {}", count(scores.len(), "score")));
     match format {
         Format::Json | Format::Jsonl => {
-            let mut rows = Rows::new::<Score>(context, format)?;
-            scores.iter().try_for_each(|score| rows.push(score))?;
+            let mut rows = Rows::new::<Recorded<'_>>(context, format)?;
+            scores.iter().try_for_each(|score| {
+                let unknown = unknown.iter().filter(|name| is_of(name, score));
+                rows.push(&Recorded {
+                    score,
+                    unknown: unknown.collect(),
+                })
+            })?;
             rows.finish("").map(|_| ())
         }
         Format::Table | Format::Tsv => Ok(()),

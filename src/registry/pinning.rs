@@ -7,7 +7,7 @@ use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::filter::Filter;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
-use crate::model::score::Score;
+use crate::model::score::{self, Score, UnknownName};
 
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +113,16 @@ impl Registry {
                 .map(|score| recorder.score(score).map_err(Error::from))
                 .collect()
         })
+    }
+
+    /// Returns the datasets and parameters of scores that their runs do not have, each once, with
+    /// the most similar name of the run: such scores count for nothing and are probably mistyped.
+    /// Runs of which no array with an iteration is recorded are left out.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] if the catalog cannot be read.
+    pub fn unknown_names(&self, scores: &[Score]) -> Result<Vec<UnknownName>> {
+        score::all_unknown(scores, |run| Ok(self.catalog.scored_names(run)?))
     }
 
     /// Removes scores by metric, run, iteration, dataset and parameters, whatever their values.

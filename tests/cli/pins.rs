@@ -130,6 +130,8 @@ fn scores_are_noted_listed_and_taken_away() {
         "score
         score --run mito --iteration 1000 voi=0.31 f1=0.8
         score --run mito --iteration 1000 --dataset crop1 voi=nan --json
+        score --run mito --iteration 1000 --dataset crp1 --parameters nothing voi=0.5 --json
+        score --run mito --iteration 1000 --dataset crp1 --parameters nothing voi --remove
         score --run mito --iteration 1000 voi=-inf
         score --run mito --iteration 77 voi=1
         score --run 'my run, the 2nd/a' --iteration -5 --parameters 'P(x=1, y=2)' 'voi split=1e-3'

@@ -104,6 +104,46 @@ fn noting_says_whether_anything_is_recorded_there() {
 }
 
 #[test]
+fn names_that_a_run_has_not_are_told_with_the_nearest() {
+    let (_folder, registry) = base();
+    let rows = [
+        "r/validation.zarr/1/ds_crop7/output/threshold_127",
+        "r/validation.zarr/1/ds_crop8/prediction",
+        "r/validation.zarr/inputs/crop7/raw",
+        "q/validation.zarr",
+    ];
+    for path in rows {
+        registry.record(&key(path)).unwrap();
+    }
+    let of = |run: &str, dataset: Option<&str>, parameters: Option<&str>| {
+        let score = score(run, 1, dataset, "voi", 0.5);
+        score.parameters(parameters.map(|text| text.parse().unwrap()))
+    };
+    let scores = [
+        of("r", Some("crop7"), Some("threshold_127")),
+        of("r", Some("crop7"), None),
+        of("r", Some("ds_crop8"), Some("threshold_12")),
+        of("r", Some("other"), None),
+        of("r", None, None),
+        of("q", Some("crop7"), None),
+        of("unknown", Some("crop7"), None),
+    ];
+    let found = registry.unknown_names(&scores).unwrap();
+    let found: Vec<_> = found
+        .iter()
+        .map(|one| (one.part, one.name.as_str(), one.nearest.as_deref()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("dataset", "crop7", Some("ds_crop7")),
+            ("dataset", "other", None),
+            ("parameters", "threshold_12", Some("threshold_127")),
+        ]
+    );
+}
+
+#[test]
 fn scores_are_listed_in_order_and_by_name() {
     let (_folder, registry) = base();
     let scores = [

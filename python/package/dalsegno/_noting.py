@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
 
@@ -11,10 +12,13 @@ from ._arguments import Iterations, Selection, Text
 from ._core import Core
 from ._native import Artifact
 from ._targets import Target
-from .values import Pin, PinChange, Score, build, build_all
+from .values import Pin, PinChange, Score, UnknownName, build, build_all
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
+
+
+logger = logging.getLogger("dalsegno")
 
 
 class Noting(Core):
@@ -75,20 +79,37 @@ class Noting(Core):
         Args:
             values: Metrics and their values, such as ``{"voi": 0.4}``.
 
+        A dataset or parameters that the run does not have are a warning in the log, with the most
+        similar name; see :meth:`unknown_names`.
+
         Returns:
             Whether anything is recorded at this run and iteration: if not, check their spelling.
         """
         name, number = arguments.text(run, numbers=False), arguments.iteration(iteration)
         what = (arguments.optional(dataset), arguments.optional(parameters))
-        known = self._native.score(
-            [(name, number, *what, metric, float(value)) for metric, value in values.items()]
-        )
+        scores = [(name, number, *what, metric, float(value)) for metric, value in values.items()]
+        known = self._native.score(scores)
+        self._warn(scores)
         return all(known)
 
     def score_many(self, scores: Iterable[Score]) -> List[bool]:
         """Note many scores in one transaction, all or none; says of each what :meth:`score`
         does."""
-        return self._native.score([_score(score) for score in scores])
+        given = [_score(score) for score in scores]
+        known = self._native.score(given)
+        self._warn(given)
+        return known
+
+    def unknown_names(self, scores: Union[Score, Iterable[Score]]) -> List[UnknownName]:
+        """Give the datasets and parameters of scores that their runs do not have, each once."""
+        chosen = [scores] if isinstance(scores, Score) else scores
+        found = self._native.unknown_names([_score(score) for score in chosen])
+        return [UnknownName(*name) for name in found]
+
+    def _warn(self, scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]]) -> None:
+        for run, part, name, nearest in self._native.unknown_names(scores):
+            meant = f": did you mean {nearest!r}?" if nearest is not None else ""
+            logger.warning("run %s has no %s %r%s", run, part, name, meant)
 
     def unscore(self, scores: Union[Score, Iterable[Score]]) -> int:
         """Take scores away, whatever their values; gives the number of those that were there."""

@@ -360,6 +360,19 @@ class Score:
 
 
 @dataclass(frozen=True)
+class UnknownName:
+    """A dataset or parameters of a score that the run of the score does not have."""
+
+    run: str
+    part: str
+    """``dataset`` or ``parameters``."""
+
+    name: str
+    nearest: Optional[str]
+    """The most similar name that the run has, if one is similar."""
+
+
+@dataclass(frozen=True)
 class Sum:
     """How many artifacts, and what they take."""
 

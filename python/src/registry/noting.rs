@@ -3,7 +3,7 @@
 use dalsegno::ScoreQuery;
 use dalsegno::model::filter::Pattern;
 use dalsegno::model::name::{DatasetName, Parameters};
-use dalsegno::model::score::Score;
+use dalsegno::model::score::{Score, UnknownName};
 use dalsegno::{Error, PinSelection};
 use pyo3::prelude::*;
 
@@ -16,6 +16,9 @@ use crate::values::{PyArtifact, plain};
 /// A score, as the Python side writes it down.
 #[derive(FromPyObject)]
 pub(crate) struct Measured(String, String, Option<String>, Option<String>, String, f64);
+
+/// An unknown name: run, part, name, and the nearest that the run has.
+type Unknown = (String, &'static str, String, Option<String>);
 
 /// A score, as the Python side reads it.
 type Columns = (String, i64, Option<String>, Option<String>, String, f64);
@@ -107,6 +110,18 @@ impl PyRegistry {
             let scores = scores.into_iter().map(|score| score_of(py, score));
             let scores = scores.collect::<PyResult<Vec<_>>>()?;
             self.run(py, None, move |registry, _| registry.score(&scores))
+        })
+    }
+
+    /// Names in scores that their runs do not have, in words.
+    fn unknown_names(&self, py: Python<'_>, scores: Vec<Measured>) -> PyResult<Vec<Unknown>> {
+        whole(py, || {
+            let scores = scores.into_iter().map(|score| score_of(py, score));
+            let scores = scores.collect::<PyResult<Vec<_>>>()?;
+            let found = self.run(py, None, move |registry, _| registry.unknown_names(&scores))?;
+            let plain =
+                |name: UnknownName| (name.run.to_string(), name.part, name.name, name.nearest);
+            Ok(found.into_iter().map(plain).collect())
         })
     }
 

@@ -1,0 +1,85 @@
+//! Names in scores that their runs do not have.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Serialize;
+
+use super::value::Score;
+use crate::model::name::RunName;
+
+/// How alike a name and a known one must be to be suggested, from 0 to 1.
+const ALIKE: f64 = 0.75;
+
+/// The datasets and parameter sets that a run has predictions and outputs of, or other arrays with
+/// an iteration.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct ScoredNames {
+    pub(crate) datasets: BTreeSet<String>,
+    pub(crate) parameters: BTreeSet<String>,
+}
+
+/// A dataset or a parameter set of a score that the run of the score does not have: the score
+/// counts for nothing, and is probably mistyped.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[non_exhaustive]
+pub struct UnknownName {
+    /// The run.
+    pub run: RunName,
+    /// `dataset` or `parameters`.
+    pub part: &'static str,
+    /// The name.
+    pub name: String,
+    /// The most similar name that the run has, if one is similar.
+    pub nearest: Option<String>,
+}
+
+/// Names of a score's parts that its run does not have. A part of which the run has no name at all
+/// is not looked at: nothing was recorded yet.
+pub(crate) fn unknown_names(score: &Score, names: &ScoredNames) -> Vec<UnknownName> {
+    let dataset = score.dataset.as_ref().map(ToString::to_string);
+    let parameters = score.parameters.as_ref().map(ToString::to_string);
+    [
+        ("dataset", dataset, &names.datasets),
+        ("parameters", parameters, &names.parameters),
+    ]
+    .into_iter()
+    .filter_map(|(part, name, known)| {
+        let name = name.filter(|name| !known.is_empty() && !known.contains(name))?;
+        Some(UnknownName {
+            run: score.run.clone(),
+            part,
+            nearest: nearest(&name, known),
+            name,
+        })
+    })
+    .collect()
+}
+
+fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
+    known
+        .iter()
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| known.clone())
+}
+
+/// The unknown names of many scores, each once, in order.
+pub(crate) fn all_unknown<E>(
+    scores: &[Score],
+    mut names_of: impl FnMut(&RunName) -> Result<ScoredNames, E>,
+) -> Result<Vec<UnknownName>, E> {
+    let mut runs: BTreeMap<&RunName, ScoredNames> = BTreeMap::new();
+    let mut found = BTreeSet::new();
+    for score in scores {
+        if score.dataset.is_none() && score.parameters.is_none() {
+            continue;
+        }
+        if !runs.contains_key(&score.run) {
+            runs.insert(&score.run, names_of(&score.run)?);
+        }
+        let names = runs.get(&score.run);
+        found.extend(names.iter().flat_map(|names| unknown_names(score, names)));
+    }
+    Ok(found.into_iter().collect())
+}
