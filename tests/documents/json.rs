@@ -30,8 +30,14 @@ const CALLS: &[(&str, &str)] = &[
     ("runs", "runs"),
     ("du", "du --by owner"),
     ("scan, refresh", "refresh --all"),
-    ("score", "score --run affinities --iteration 1000 --dataset crop voi=0.5"),
-    ("", "score --run affinities --iteration 1000 --dataset crop --remove voi"),
+    (
+        "score",
+        "score --run affinities --iteration 1000 --dataset crop voi=0.5",
+    ),
+    (
+        "",
+        "score --run affinities --iteration 1000 --dataset crop --remove voi",
+    ),
     ("score", "score --run affinities"),
     (
         "pin, unpin",
