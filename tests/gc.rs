@@ -24,6 +24,8 @@ mod runs;
 mod scene;
 #[path = "child/strace.rs"]
 mod strace;
+#[path = "gc/times.rs"]
+mod times;
 
 #[test]
 fn child_entry() {

@@ -19,5 +19,9 @@ pub(crate) fn write(path: &Path, days_old: u64) -> io::Result<()> {
         br#"{"zarr_format": 2, "shape": [16], "chunks": [8], "dtype": "|u1", "order": "C",
              "fill_value": 0, "compressor": null, "filters": null}"#,
     )?;
-    metadata.set_modified(SystemTime::now() - Duration::from_secs(days_old * 24 * 60 * 60))
+    let written = SystemTime::now() - Duration::from_secs(days_old * 24 * 60 * 60);
+    for name in ["0", "1", ".zarray", "."] {
+        fs::File::open(path.join(name))?.set_modified(written)?;
+    }
+    Ok(())
 }

@@ -386,8 +386,9 @@ def age(registry: Registry, days: int = 30) -> None:
     import time
 
     then = time.time() - days * 86400
-    for path in registry.base.rglob(".zarray"):
-        os.utime(path, (then, then))
+    for marker in registry.base.rglob(".zarray"):
+        for path in [marker.parent, *marker.parent.rglob("*")]:
+            os.utime(path, (then, then))
 
 
 def test_a_plan_says_why_and_goes_only_where_it_is_applied(registry: Registry) -> None:

@@ -52,16 +52,11 @@ impl Subjects {
         for target in self.targets(context, registry, command, verb)? {
             chosen.extend(registry.to_remove(&target)?);
         }
-        let kinds = self.selection.filter().kinds;
-        chosen.extend(self.selected(registry)?.into_iter().map(|artifact| {
-            let kind = artifact.key.kind();
-            // Named by its kind; a container that a filter of runs matches is only selected.
-            let whole_container = kind.is_container() && kinds.contains(&kind);
-            ArtifactToRemove {
-                artifact,
-                whole_container,
-            }
-        }));
+        let filter = self.selection.filter();
+        // Without flags the filter matches every artifact, which is never meant here.
+        if !filter.is_all() {
+            chosen.extend(registry.to_remove_selected(&filter)?);
+        }
         Ok(chosen)
     }
 

@@ -128,6 +128,9 @@ pub struct Artifact {
     pub recorded_at: Timestamp,
     /// Modification time of its data as last seen; `None` if data was never seen.
     pub written_at: Option<Timestamp>,
+    /// Newest modification time of its data, with chunks and their folders, if these were looked at for a
+    /// removal; `None` otherwise.
+    pub data_written_at: Option<Timestamp>,
     /// When its writer sealed it as whole; `None` if it is not sealed.
     pub sealed_at: Option<Timestamp>,
     /// Hash of the data at the seal; `None` if it is not sealed, or was sealed without a hash.
@@ -157,12 +160,21 @@ impl Artifact {
             size: None,
             recorded_at,
             written_at: None,
+            data_written_at: None,
             sealed_at: None,
             content_hash: None,
             owner: None,
             pins: Vec::new(),
             base: base.into(),
         }
+    }
+
+    /// The time from which its age counts: when it was last written, with its chunks if they were
+    /// looked at, or recorded if it was never written.
+    #[must_use]
+    pub fn last_written_at(&self) -> Timestamp {
+        let written = self.written_at.max(self.data_written_at);
+        written.unwrap_or(self.recorded_at)
     }
 
     /// Container and array, relative to the base directory.

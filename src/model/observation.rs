@@ -13,6 +13,9 @@ use crate::model::size::Size;
 pub struct Observation {
     /// Modification time of the array's metadata, the container's folder, or the checkpoint's file.
     pub written_at: Timestamp,
+    /// Newest modification time of the data: of its metadata, its folders, and its files if they were
+    /// counted. `None` if the folders were not read, or not all of them could be.
+    pub data_written_at: Option<Timestamp>,
     /// Bytes and files; `None` if they were not counted. The size of a checkpoint is always known.
     pub size: Option<Size>,
     /// uid that owns the data; `None` if it was not read.
@@ -39,6 +42,7 @@ impl Observation {
     pub fn new(written_at: Timestamp) -> Self {
         Self {
             written_at,
+            data_written_at: None,
             size: None,
             owner: None,
             is_link: false,
@@ -58,6 +62,15 @@ impl Observation {
             _ => false,
         };
         row.sealed_at.is_some() && (row.written_at != Some(self.written_at) || has_other_counts)
+    }
+
+    /// Sets the newest modification time of the data.
+    #[must_use]
+    pub fn data_written_at(self, data_written_at: impl Into<Option<Timestamp>>) -> Self {
+        Self {
+            data_written_at: data_written_at.into(),
+            ..self
+        }
     }
 
     /// Sets the counted bytes and files.

@@ -13,3 +13,4 @@ pub(crate) mod target;
 pub(crate) mod trash;
 pub(crate) mod undo;
 pub mod verify;
+pub(crate) mod written;

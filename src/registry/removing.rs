@@ -56,6 +56,16 @@ impl Registry {
         remove::artifacts_of_target(&self.catalog, &self.base, target)
     }
 
+    /// Returns what a removal of a selection takes. A container goes whole only if the filter names
+    /// its kind. If the filter asks for age, looks at the data: what was written since stays.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read,
+    /// [`Error::Unreadable`](crate::Error::Unreadable) if data cannot be read whose age decides.
+    pub fn to_remove_selected(&self, filter: &Filter) -> Result<Vec<ArtifactToRemove>> {
+        remove::artifacts_of_filter(&self.catalog, &self.base, filter, self.clock.now())
+    }
+
     /// Decides what a removal of these artifacts moves. Changes nothing.
     ///
     /// # Errors
@@ -120,7 +130,7 @@ impl Registry {
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
-        let chosen = remove::artifacts_of_filter(&self.catalog, filter, self.clock.now())?;
+        let chosen = self.to_remove_selected(filter)?;
         self.remove_artifacts(chosen, options, monitor)
     }
 

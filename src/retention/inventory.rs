@@ -117,6 +117,8 @@ pub struct InventoryRow {
     pub scores: Arc<[InventoryScore]>,
     /// Whether it is the newest checkpoint of its run, from which a training resumes.
     pub is_newest_checkpoint: bool,
+    /// Whether its folders could not be read, so that when it was last written is unknown.
+    pub is_unread: bool,
 }
 
 impl InventoryRow {
@@ -124,6 +126,13 @@ impl InventoryRow {
     #[must_use]
     pub fn best_links(mut self, best_links: Vec<String>) -> Self {
         self.best_links = best_links;
+        self
+    }
+
+    /// Sets whether its folders could not be read.
+    #[must_use]
+    pub fn unread(mut self, is_unread: bool) -> Self {
+        self.is_unread = is_unread;
         self
     }
 
@@ -188,6 +197,7 @@ impl From<Artifact> for InventoryRow {
             best_links: Vec::new(),
             scores: Arc::default(),
             is_newest_checkpoint: false,
+            is_unread: false,
         }
     }
 }
@@ -253,7 +263,7 @@ impl InventoryRun {
 /// The time from which an artifact's age counts: when it was written, or recorded if it was never
 /// written.
 pub(super) fn time_of(artifact: &Artifact) -> Timestamp {
-    artifact.written_at.unwrap_or(artifact.recorded_at)
+    artifact.last_written_at()
 }
 
 /// Orders by run, kind, dataset, iteration, parameters, path.

@@ -22,7 +22,7 @@ use crate::model::key::Kind;
 pub const RECENT: Duration = Duration::from_secs(3600);
 
 /// The name of every rule that a [`Reason`] can give.
-pub const RULES: [&str; 21] = [
+pub const RULES: [&str; 22] = [
     "keep-last",
     "keep-first",
     "keep-every",
@@ -36,6 +36,7 @@ pub const RULES: [&str; 21] = [
     "last-complete",
     "recent",
     "future",
+    "unreadable",
     "no-metric",
     "no-iteration",
     "no-rule",
@@ -247,6 +248,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
         reasons.extend(resumed_from(facts.row));
     }
     reasons.extend(in_use(artifact, now));
+    reasons.extend(unread(facts.row));
     if artifact.key.iteration().is_none() {
         reasons.push(Reason::new(
             "no-iteration",
@@ -276,6 +278,14 @@ pub(super) fn bound(row: &InventoryRow) -> Vec<Reason> {
         .collect()
 }
 
+/// The reason to keep what could not be looked at.
+pub(super) fn unread(row: &InventoryRow) -> Option<Reason> {
+    row.is_unread.then(|| {
+        let detail = "its folders cannot be read, so when it was last written is unknown";
+        Reason::new("unreadable", detail)
+    })
+}
+
 /// The reason to keep the newest checkpoint of a run.
 fn resumed_from(row: &InventoryRow) -> Option<Reason> {
     row.is_newest_checkpoint.then(|| {
@@ -287,7 +297,8 @@ fn resumed_from(row: &InventoryRow) -> Option<Reason> {
 /// Reasons to believe that a writer is at work on an artifact: it is recent or dated in the future.
 pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
     let recorded = ("recorded", artifact.recorded_at);
-    let written = artifact.written_at.map(|at| ("written", at));
+    let written = artifact.written_at.max(artifact.data_written_at);
+    let written = written.map(|at| ("written", at));
     let is_recent = |at: Timestamp| now.minus(RECENT) <= at && at <= now;
     // A scan records old data just now, so its moment of recording says nothing about the writer.
     let said = (artifact.origin == Origin::Recorded).then_some(recorded);

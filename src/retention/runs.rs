@@ -9,7 +9,7 @@ use super::budget::Budget;
 use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, size_of, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::RunPolicy;
-use super::rules::{Finding, bound, in_use, span};
+use super::rules::{Finding, bound, in_use, span, unread};
 use super::words::length;
 use crate::model::clock::Timestamp;
 
@@ -60,7 +60,7 @@ pub fn plan_runs(
                 }
                 run.decision = Decision::Remove;
                 // What pins or links bind stays, so it still counts.
-                for row in run.rows.iter().filter(|row| bound(row).is_empty()) {
+                for row in run.rows.iter().filter(|row| held(row).is_empty()) {
                     budget.remove(size_of(&row.artifact));
                 }
             }
@@ -167,7 +167,7 @@ impl<'a> Judged<'a> {
     }
 
     fn line(&self, row: &InventoryRow, now: Timestamp) -> PlanLine {
-        let mut reasons = bound(row);
+        let mut reasons = held(row);
         let decision = if reasons.is_empty() {
             self.decision
         } else {
@@ -184,6 +184,13 @@ impl<'a> Judged<'a> {
             artifact: row.artifact.clone(),
         }
     }
+}
+
+/// What holds an artifact even if its run goes.
+fn held(row: &InventoryRow) -> Vec<Reason> {
+    let mut reasons = bound(row);
+    reasons.extend(unread(row));
+    reasons
 }
 
 /// Reasons to believe that a writer is at work on a run: an artifact is recent or in the future.

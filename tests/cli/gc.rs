@@ -22,7 +22,15 @@ fn date(world: &World, path: &str, days: u64) {
     static STARTED: LazyLock<SystemTime> = LazyLock::new(SystemTime::now);
     let times = FileTimes::new().set_modified(*STARTED - age);
     let metadata = world.base.join(path);
-    File::open(metadata).unwrap().set_times(times).unwrap();
+    File::open(&metadata).unwrap().set_times(times).unwrap();
+    if metadata.ends_with(".zarray") {
+        let array = metadata.parent().unwrap();
+        let chunks = fs::read_dir(array).unwrap();
+        let chunks = chunks.map(|entry| entry.unwrap().path());
+        for path in chunks.chain([array.to_path_buf()]) {
+            File::open(path).unwrap().set_times(times).unwrap();
+        }
+    }
 }
 
 fn write(world: &World, path: &str, days: u64) {

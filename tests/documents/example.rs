@@ -79,6 +79,18 @@ fn array(path: &Path, version: u8, bytes: u64, date: SystemTime) {
         fs::create_dir_all(chunk.parent().unwrap()).unwrap();
         file(&chunk, b"", bytes, date);
     }
+    date_folders(path, date);
+}
+
+/// The folders of an array are as old as its chunks.
+fn date_folders(path: &Path, date: SystemTime) {
+    for entry in fs::read_dir(path).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_dir() {
+            date_folders(&entry.path(), date);
+        }
+    }
+    fs::File::open(path).unwrap().set_modified(date).unwrap();
 }
 
 fn file(path: &Path, content: &[u8], bytes: u64, date: SystemTime) {

@@ -27,6 +27,7 @@ fn write(base: &Path) {
             let metadata = folder.join(".zarray");
             fs::write(&metadata, "{}").unwrap();
             date(&metadata, NOW.minus(days(30)));
+            date(&folder, NOW.minus(days(30)));
         }
     }
 }

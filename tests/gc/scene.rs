@@ -39,14 +39,25 @@ pub(crate) fn date(path: &Path, at: Timestamp) {
     File::open(path).unwrap().set_times(times).unwrap();
 }
 
+/// Says that an array with everything in it was written at a moment.
+pub(crate) fn date_all(array: &Path, at: Timestamp) {
+    for entry in fs::read_dir(array).unwrap() {
+        let entry = entry.unwrap();
+        match entry.file_type().unwrap().is_dir() {
+            true => date_all(&entry.path(), at),
+            false => date(&entry.path(), at),
+        }
+    }
+    date(array, at);
+}
+
 /// Writes an array of two files, 9 bytes, that is `age` old at [`NOW`].
 pub(crate) fn write_aged(base: &Path, path: &str, age: Duration) {
     let folder = base.join(path);
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("0.0"), "a chunk").unwrap();
     fs::write(folder.join(".zarray"), "{}").unwrap();
-    date(&folder.join("0.0"), NOW.minus(age));
-    date(&folder.join(".zarray"), NOW.minus(age));
+    date_all(&folder, NOW.minus(age));
 }
 
 /// Writes a checkpoint of a run that is `age` old.

@@ -115,6 +115,20 @@ fn keep_rules() -> Vec<Case> {
                  statistics after it",
             ],
         ),
+        case(
+            keeping(KeepRules::default().first(1).within(DAY)),
+            vec![
+                row(2, prediction(2)).unread(true),
+                with(3, prediction(3), |it| {
+                    it.data_written_at = Some(ago(2 * HOUR));
+                }),
+            ],
+            &[
+                "2 keep | unreadable: its folders cannot be read, so when it was last written is \
+                 unknown | keep-first 1: oldest of 2 iterations",
+                "3 keep | keep-within 1d: written 2h ago",
+            ],
+        ),
         // A kept artifact shows all that keeps it, a removed one what each rule found.
         case(
             keeping(keep_last(1).first(1).every(2)),

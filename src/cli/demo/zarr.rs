@@ -68,7 +68,17 @@ pub(super) fn write(
     };
     let mut file = fs::File::create(path.join(name))?;
     write!(file, "{metadata:#}")?;
-    file.set_modified(written)
+    date(path, written)
+}
+
+/// Dates an array with its chunks and their folders.
+fn date(path: &Path, written: SystemTime) -> io::Result<()> {
+    if path.is_dir() {
+        for entry in fs::read_dir(path)? {
+            date(&entry?.path(), written)?;
+        }
+    }
+    fs::File::open(path)?.set_modified(written)
 }
 
 /// One chunk of a volume that shows a ball with a soft edge.

@@ -26,7 +26,8 @@ use crate::store::Notice;
 /// Only what the selection flags match may be removed; what a rule keeps stays; with a limit, only
 /// as much of the rest is removed as the limit needs, oldest first. Rules compare the iterations of
 /// one run, kind and dataset. Pinned artifacts, the iterations that DaCapo's checkpoints call best,
-/// and what was recorded or written within the last hour always stay. Checkpoints are considered
+/// and what was recorded or written within the last hour always stay. An array is as old as the
+/// newest of its metadata, chunks and folders. Checkpoints are considered
 /// only if --kind names them. Exit code 3 if something was skipped, or could not be read or
 /// unlinked.
 #[derive(Debug, Args)]
@@ -53,7 +54,8 @@ pub(in crate::cli) struct Gc {
     reason: Option<String>,
     #[command(flatten)]
     trash: TrashFlags,
-    /// Plan from the catalog, without a look on disk first
+    /// Plan from the catalog, without a look on disk first; only what would be removed is looked at,
+    /// for the time at which it was last written
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]

@@ -16,6 +16,7 @@ use crate::model::name::RunName;
 use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
 use crate::ops::remove::{self, BackupFailure, RemovalReport, RemoveOptions, Removing, Skipped};
+use crate::ops::written;
 use crate::retention::PlanError;
 use crate::store::PurgeReport;
 
@@ -200,6 +201,8 @@ pub(crate) fn apply(
             now: clock.now(),
             ..*on
         };
+        // The plan may be old, and each batch comes after what the ones before it took.
+        written::leave_out_rewritten(on.base, &mut chosen, &mut report.skipped)?;
         let mut removal = remove::plan(
             on.catalog,
             on.base,

@@ -29,7 +29,12 @@ pub(super) fn batches(
     let mut protection = Protection::new(base, options);
     let mut containers: BTreeMap<String, Vec<ArtifactToRemove>> = BTreeMap::new();
     for item in &plan.items {
-        let planned = item.artifact(base);
+        let mut planned = item.artifact(base);
+        let kind = item.key.kind();
+        if planned.data_written_at.is_none() && !kind.is_container() && !kind.is_file() {
+            // A plan that does not say when the data was written holds for what is as old as it.
+            planned.data_written_at = Some(plan.made_at);
+        }
         // Skips what changed before batches are formed; the transaction checks once more.
         match still(catalog, &mut protection, &planned) {
             Ok(()) => {

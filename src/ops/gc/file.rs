@@ -59,6 +59,9 @@ pub struct PlanItem {
     files: Option<u64>,
     recorded_at: Timestamp,
     written_at: Option<Timestamp>,
+    // Absent in plans of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    data_written_at: Option<Timestamp>,
     sealed_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     content_hash: Option<ContentHash>,
@@ -78,6 +81,7 @@ impl PlanItem {
             size,
             recorded_at,
             written_at,
+            data_written_at,
             sealed_at,
             content_hash,
             owner: _,
@@ -93,6 +97,7 @@ impl PlanItem {
             files: size.map(|size| size.files),
             recorded_at: *recorded_at,
             written_at: *written_at,
+            data_written_at: *data_written_at,
             sealed_at: *sealed_at,
             content_hash: *content_hash,
             reasons: line.reasons.iter().map(ToString::to_string).collect(),
@@ -113,6 +118,7 @@ impl PlanItem {
             size,
             recorded_at: self.recorded_at,
             written_at: self.written_at,
+            data_written_at: self.data_written_at,
             sealed_at: self.sealed_at,
             content_hash: self.content_hash,
             // Not in the file: pins are read from the row when it is removed, and owners bind

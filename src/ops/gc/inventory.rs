@@ -5,6 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::request::{GcRequest, GcRules, selection};
+use super::times::Times;
 use crate::catalog::{Catalog, ScoreQuery, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};
@@ -29,6 +30,8 @@ pub(super) struct Reader<'a> {
     pub(super) base: &'a Base,
     pub(super) request: &'a GcRequest,
     pub(super) now: Timestamp,
+    /// When data was last written, as far as it was looked at.
+    pub(super) times: &'a Times,
 }
 
 impl Reader<'_> {
@@ -39,6 +42,15 @@ impl Reader<'_> {
                 artifacts.push(artifact);
                 Ok::<_, Error>(ControlFlow::Continue(()))
             })?;
+        Ok(artifacts)
+    }
+
+    /// Everything that the rules decide on.
+    pub(super) fn selected(&self) -> Result<Vec<Artifact>, Error> {
+        let mut artifacts = Vec::new();
+        for selection in self.request.selections() {
+            artifacts.extend(self.select(&selection)?);
+        }
         Ok(artifacts)
     }
 
@@ -110,8 +122,10 @@ impl Reader<'_> {
             ..Filter::default()
         };
         let groups = self.catalog.groups(&of_groups, self.now)?;
+        let mut rows = self.rows(artifacts, &scores)?;
+        self.leave_out_younger(&selection, &mut rows);
         Ok(Inventory {
-            rows: self.rows(artifacts, &scores)?,
+            rows,
             groups,
             free_bytes: self.free_bytes(policy.limit.min_free)?,
             trash_bytes: self.trash_bytes(policy.limit.min_free)?,
@@ -150,9 +164,11 @@ impl Reader<'_> {
         })?;
         let artifacts = self.select(&self.request.of)?;
         let mut runs: Vec<InventoryRun> = Vec::new();
-        for row in self.rows(artifacts, &Scores::new())? {
+        let mut rows = self.rows(artifacts, &Scores::new())?;
+        self.leave_out_younger(&self.request.of, &mut rows);
+        for row in rows {
             let run = row.artifact.key.run();
-            let time = row.artifact.written_at.unwrap_or(row.artifact.recorded_at);
+            let time = row.artifact.last_written_at();
             // Rows are sorted by run.
             match runs.last_mut().filter(|last| last.run == *run) {
                 Some(last) => {
@@ -176,6 +192,13 @@ impl Reader<'_> {
             free_bytes: self.free_bytes(min_free)?,
             trash_bytes: self.trash_bytes(min_free)?,
         })
+    }
+
+    /// Leaves out what was selected by the age of its metadata, and has younger data.
+    fn leave_out_younger(&self, selection: &Filter, rows: &mut Vec<InventoryRow>) {
+        if let Some(cutoff) = selection.cutoff_at(self.now) {
+            rows.retain(|row| row.artifact.last_written_at() < cutoff);
+        }
     }
 
     fn free_bytes(&self, min_free: Option<u64>) -> Result<Option<u64>, Error> {
@@ -304,7 +327,7 @@ impl Reader<'_> {
                 && at.is_some()
                 && newest.get(artifact.key.run()).copied() == at;
             let at = at.map(|iteration| (artifact.key.run().clone(), iteration));
-            InventoryRow {
+            let mut row = InventoryRow {
                 best_links: at
                     .as_ref()
                     .and_then(|at| links.get(at))
@@ -316,8 +339,11 @@ impl Reader<'_> {
                     .cloned()
                     .unwrap_or_default(),
                 is_newest_checkpoint,
+                is_unread: false,
                 artifact,
-            }
+            };
+            self.times.date(&mut row);
+            row
         };
         Ok(artifacts.into_iter().map(row).collect())
     }

@@ -20,6 +20,7 @@ mod file;
 mod inventory;
 mod plan;
 mod request;
+mod times;
 
 pub(crate) use apply::apply;
 pub use apply::{GcOptions, GcReport};

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::file::{PlanFile, file_of};
 use super::inventory::Reader;
 use super::request::{GcRequest, GcRules};
+use super::times::Times;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
@@ -13,7 +14,7 @@ use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::removal::RemovalId;
 use crate::retention::NamedPolicy;
-use crate::retention::{self, Decision, Explanation, Plan, PlanLine, Reason};
+use crate::retention::{self, Decision, Explanation, Plan, PlanError, PlanLine, Reason};
 use crate::store::Base;
 
 /// A plan with its file.
@@ -35,7 +36,8 @@ impl GcPlan {
     }
 }
 
-/// Plans what may go. Removes nothing, and looks at no data except DaCapo's best links.
+/// Plans what may go. Removes nothing. Of what would go it looks at when the data was last written;
+/// besides this and DaCapo's best links it looks at no data.
 ///
 /// # Errors
 /// [`Error::Retention`] if the policy is refused, sizes are unknown that a limit needs, or a group
@@ -47,35 +49,75 @@ pub(crate) fn plan(
     now: Timestamp,
 ) -> Result<GcPlan, Error> {
     request.check()?;
-    let reader = &Reader {
-        catalog,
-        base,
-        request,
-        now,
-    };
+    let (_, plan) = settle((catalog, base), request, now)?;
+    let random = uuid::Uuid::new_v4().as_fields().0;
+    let id = RemovalId::new(now, random).to_string();
+    let file = file_of(catalog, &plan, request, id, now)?;
+    Ok(GcPlan { plan, file })
+}
+
+/// Plans until everything that goes was looked at.
+fn settle(
+    (catalog, base): (&Catalog, &Base),
+    request: &GcRequest,
+    now: Timestamp,
+) -> Result<(Times, Plan), Error> {
+    let mut times = Times::default();
+    loop {
+        let reader = Reader {
+            catalog,
+            base,
+            request,
+            now,
+            times: &times,
+        };
+        let plan = match plan_once(&reader) {
+            // With what is in use, a group may not be empty.
+            Err(error) if empties(&error) => {
+                let selected = reader.selected()?;
+                match times.look_at_all(base, &selected)? {
+                    true => continue,
+                    false => return Err(error),
+                }
+            }
+            plan => plan?,
+        };
+        if !times.look(base, &plan)? {
+            return Ok((times, plan));
+        }
+    }
+}
+
+/// Whether a plan was refused for what it would leave.
+fn empties(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Retention(PlanError::EmptiesGroup { .. } | PlanError::EveryRun { .. })
+    )
+}
+
+/// Plans by what is known of times.
+fn plan_once(reader: &Reader<'_>) -> Result<Plan, Error> {
+    let request = reader.request;
     let mut plan = match &request.rules {
         GcRules::Policy(policy) => {
             policy.check()?;
             let inventory = reader.inventory(&request.of, policy, &policy.select.kinds)?;
-            retention::plan(policy, &inventory, now)?
+            retention::plan(policy, &inventory, reader.now)?
         }
         GcRules::Named(named) => plan_named(reader, named)?,
         GcRules::Runs(policy) => {
             policy.check()?;
             let inventory = reader.run_inventory()?;
-            let mut plan = retention::plan_runs(policy, &inventory, now)?;
+            let mut plan = retention::plan_runs(policy, &inventory, reader.now)?;
             hold_containers(reader.catalog, &mut plan)?;
             plan
         }
     };
-    // Last, because it depends on what all rules together leave of a run.
     if !request.allows_incomplete() {
         reader.keep_complete(&mut plan)?;
     }
-    let random = uuid::Uuid::new_v4().as_fields().0;
-    let id = RemovalId::new(now, random).to_string();
-    let file = file_of(reader.catalog, &plan, request, id, now)?;
-    Ok(GcPlan { plan, file })
+    Ok(plan)
 }
 
 fn plan_named(reader: &Reader<'_>, named: &NamedPolicy) -> Result<Plan, Error> {
@@ -100,11 +142,19 @@ pub(crate) fn explain(
     now: Timestamp,
 ) -> Result<Option<Explanation>, Error> {
     request.check()?;
+    if matches!(request.rules, GcRules::Runs(_)) {
+        return Ok(None);
+    }
+    let (mut times, _) = settle((catalog, base), request, now)?;
+    if let Some(artifact) = catalog.by_id(id)? {
+        times.look_at_all(base, &[artifact])?;
+    }
     let reader = &Reader {
         catalog,
         base,
         request,
         now,
+        times: &times,
     };
     match &request.rules {
         GcRules::Policy(policy) => {

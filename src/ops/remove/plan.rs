@@ -1,6 +1,6 @@
 //! Planning a removal: what it would move. Changes nothing.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::progress::Monitor;
 use crate::model::size::Total;
@@ -182,7 +183,14 @@ fn plan_container(
     let path = Path::new(&container);
     let named = group.values().any(|chosen| chosen.whole_container);
     if named {
-        let artifacts = catalog.in_container(&container)?;
+        let mut artifacts = catalog.in_container(&container)?;
+        let dated: HashMap<ArtifactId, Timestamp> = group
+            .values()
+            .filter_map(|chosen| Some((chosen.artifact.id, chosen.artifact.data_written_at?)))
+            .collect();
+        for artifact in &mut artifacts {
+            artifact.data_written_at = dated.get(&artifact.id).copied();
+        }
         let (contents, mut obstacle) = match store::list_container(base, path, monitor) {
             Ok(contents) => (contents, None),
             Err(error) if error.is_permission() => {

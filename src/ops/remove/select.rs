@@ -7,6 +7,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::layout;
 use crate::ops::target::{self, Target};
+use crate::ops::written;
 use crate::store::Base;
 
 /// Returns what a removal of a target takes. The path of a container that has no row of its own
@@ -48,12 +49,14 @@ pub(crate) fn artifacts_of_target(
 }
 
 /// Returns what a removal of a selection takes. A container goes whole only if the filter names its
-/// kind.
+/// kind. If the filter asks for age, data must be as old as that, and not only its metadata.
 ///
 /// # Errors
-/// [`Error::Catalog`] if the catalog cannot be read.
+/// [`Error::Catalog`] if the catalog cannot be read; if the filter asks for age, [`Error::Unreadable`]
+/// if something of an artifact cannot be read.
 pub(crate) fn artifacts_of_filter(
     catalog: &Catalog,
+    base: &Base,
     filter: &Filter,
     now: Timestamp,
 ) -> Result<Vec<ArtifactToRemove>, Error> {
@@ -67,5 +70,8 @@ pub(crate) fn artifacts_of_filter(
         });
         Ok::<_, Error>(std::ops::ControlFlow::Continue(()))
     })?;
+    if let Some(cutoff) = filter.cutoff_at(now) {
+        written::only_before(base, cutoff, &mut chosen)?;
+    }
     Ok(chosen)
 }

@@ -11,13 +11,14 @@ use super::purge::{drop_empty, purge};
 use super::report::{RemovalReport, RemoveOptions, Skipped};
 use crate::catalog::{Change, OpenRemoval};
 use crate::error::Error;
-use crate::model::artifact::State;
+use crate::model::artifact::{ArtifactId, State};
 use crate::model::layout;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::Total;
 use crate::ops::recover;
+use crate::ops::written::{self, Closely};
 use crate::store::{
     self, Base, Claim, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem,
 };
@@ -146,6 +147,8 @@ fn check<'a>(
         going: plan.artifacts().map(|artifact| artifact.id.0).collect(),
         protection: Protection::new(on.base, options),
         registries: HashMap::new(),
+        // Within the transaction, because the wait for it may have been long.
+        rewritten: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
     };
     let mut checked = Vec::with_capacity(plan.items.len());
     for planned in &plan.items {
@@ -182,6 +185,8 @@ struct Guards<'a> {
     protection: Protection<'a>,
     /// Whether a folder has a registry of its own, by its path.
     registries: HashMap<PathBuf, bool>,
+    /// The errors of artifacts whose data was written since it was looked at for its age.
+    rewritten: HashMap<ArtifactId, Error>,
 }
 
 impl Guards<'_> {
@@ -216,6 +221,9 @@ fn check_one(
 ) -> Result<Option<store::EntryId>, Error> {
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
+        if let Some(error) = guards.rewritten.remove(&artifact.id) {
+            return Err(error);
+        }
         match change.artifact(artifact.id)? {
             // The row may have been removed, or a rebuild may have given its number to another key.
             Some(now) if now.key == artifact.key => guards.protection.check(artifact, &now)?,

@@ -1,19 +1,22 @@
 //! Counting the bytes and files of an array, folder by folder.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use rustix::fs::{FileType, Stat};
 
+use crate::model::clock::Timestamp;
 use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
-use crate::store::look::Event;
+use crate::store::look::{Event, modified};
 
 /// The files of one folder.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Tally {
     pub(crate) bytes: u64,
     pub(crate) files: u64,
+    /// Newest modification time; `None` before anything was added.
+    pub(crate) newest: Option<Timestamp>,
 }
 
 impl Tally {
@@ -22,7 +25,13 @@ impl Tally {
         if kind != FileType::Directory {
             self.files += 1;
             self.bytes += u64::try_from(stat.st_size).unwrap_or_default();
+            self.date(stat);
         }
+    }
+
+    /// Takes in the modification time of an entry, or of the folder itself.
+    pub(crate) fn date(&mut self, stat: &Stat) {
+        self.newest = self.newest.max(Some(modified(stat)));
     }
 
     pub(crate) fn size(self) -> Size {
@@ -45,6 +54,9 @@ pub(crate) struct Count {
     sight: Observation,
     bytes: AtomicU64,
     files: AtomicU64,
+    newest: AtomicI64,
+    /// Whether files are counted, and not only dated by their folders.
+    counts_files: bool,
     /// Folders that are not counted yet.
     open: AtomicUsize,
     failed: AtomicBool,
@@ -52,12 +64,19 @@ pub(crate) struct Count {
 
 impl Count {
     /// Starts the count of an array with this many folders to count.
-    pub(crate) fn of(counted: CountOf, sight: Observation, folders: usize) -> Self {
+    pub(crate) fn of(
+        counted: CountOf,
+        sight: Observation,
+        folders: usize,
+        counts_files: bool,
+    ) -> Self {
         Self {
             counted,
             sight,
             bytes: AtomicU64::new(0),
             files: AtomicU64::new(0),
+            newest: AtomicI64::new(sight.written_at.0),
+            counts_files,
             open: AtomicUsize::new(folders),
             failed: AtomicBool::new(false),
         }
@@ -66,6 +85,9 @@ impl Count {
     pub(crate) fn add(&self, tally: Tally) {
         self.files.fetch_add(tally.files, Ordering::Relaxed);
         self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
+        if let Some(newest) = tally.newest {
+            self.newest.fetch_max(newest.0, Ordering::Relaxed);
+        }
     }
 
     /// Adds folders to count; before the folder that they are in ends.
@@ -87,9 +109,12 @@ impl Count {
         let tally = Tally {
             bytes: self.bytes.load(Ordering::Relaxed),
             files: self.files.load(Ordering::Relaxed),
+            newest: Some(Timestamp(self.newest.load(Ordering::Relaxed))),
         };
-        let size = (!self.failed.load(Ordering::Relaxed)).then(|| tally.size());
-        let sight = self.sight.size(size);
+        let is_whole = !self.failed.load(Ordering::Relaxed);
+        let size = (is_whole && self.counts_files).then(|| tally.size());
+        let newest = tally.newest.filter(|_| is_whole);
+        let sight = self.sight.size(size).data_written_at(newest);
         Some(match &self.counted {
             CountOf::Found(path) => Event::Found(path.clone(), sight),
             CountOf::Known(id) => Event::Looked(*id, Some(sight)),

@@ -14,6 +14,7 @@ mod walk;
 pub use best::{BestLink, best_links};
 pub use container::{ContainerListing, list_container, list_trashed_container};
 pub use event::{Event, Expected, Look};
+pub(crate) use marker::modified;
 pub use metadata::{metadata_bytes, written_at};
 pub use notice::{Notice, NoticeClass, escape};
 pub use path_state::{PathState, path_state};

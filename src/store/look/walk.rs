@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, RawDir, statat};
+use rustix::fs::{AtFlags, FileType, RawDir, fstat, statat};
 use rustix::io::Errno;
 
 use super::event::{Event, Expected, Look, observe};
@@ -46,6 +46,9 @@ pub struct WalkOptions {
     pub checkpoints: bool,
     /// Whether looks at arrays check for a symbolic link at the path. Costs a call for each array.
     pub links: bool,
+    /// Whether looks at arrays and containers find when anything in them was last written: their
+    /// folders are read and dated, and their files too if they are counted.
+    pub times: bool,
 }
 
 impl Default for WalkOptions {
@@ -56,6 +59,7 @@ impl Default for WalkOptions {
             arrays: true,
             checkpoints: false,
             links: false,
+            times: false,
         }
     }
 }
@@ -359,7 +363,7 @@ impl Walk<'_> {
         let parent = self.folders.keep(fd);
         let place = |folder| self.folders.subfolder(path.join(folder), &parent);
         let places: Vec<FolderRef> = listing.folders.into_iter().map(place).collect();
-        let count = Arc::new(Count::of(CountOf::Found(path), sight, places.len()));
+        let count = Arc::new(Count::of(CountOf::Found(path), sight, places.len(), true));
         count.add(listing.tally);
         if listing.failed.is_some() {
             count.fail();
@@ -424,20 +428,32 @@ impl Walk<'_> {
             Err(MarkerError::Damaged(damaged)) => {
                 let seen = Observation::from(&damaged);
                 self.send(sender, unprobed(&look.path, MarkerError::Damaged(damaged)))?;
+                if self.options.times {
+                    self.count_known(look, seen, more);
+                    return Ok(());
+                }
                 return self.done(sender, Event::Looked(look.id, Some(seen)));
             }
             Err(error) => return self.done(sender, unprobed(&look.path, error)),
         };
         match sight {
-            Some(sight) if self.options.measure && sight.size.is_none() => {
-                more.push(Task::Count {
-                    place: FolderRef::below_base(look.path),
-                    count: Arc::new(Count::of(CountOf::Known(look.id), sight, 1)),
-                });
+            Some(sight)
+                if (self.options.measure || self.options.times) && sight.size.is_none() =>
+            {
+                self.count_known(look, sight, more);
                 Ok(())
             }
             sight => self.done(sender, Event::Looked(look.id, sight)),
         }
+    }
+
+    /// Leaves the folder of a known artifact to count.
+    fn count_known(&self, look: Look, sight: Observation, more: &mut Vec<Task>) {
+        let counted = CountOf::Known(look.id);
+        more.push(Task::Count {
+            place: FolderRef::below_base(look.path),
+            count: Arc::new(Count::of(counted, sight, 1, self.options.measure)),
+        });
     }
 
     fn sight(&self, look: &Look) -> Result<Option<Observation>, MarkerError> {
@@ -478,6 +494,9 @@ impl Walk<'_> {
     ) -> Result<(), std::io::Error> {
         let fd = self.folders.open(place)?;
         let mut tally = Tally::default();
+        if self.options.times {
+            tally.date(&fstat(&fd)?);
+        }
         let mut folders = Vec::new();
         let mut entries = RawDir::new(&fd, buffer);
         let read = loop {
@@ -491,7 +510,8 @@ impl Walk<'_> {
                 continue;
             }
             let mut kind = entry.file_type();
-            if kind != FileType::Directory {
+            let is_dated = self.options.measure || kind == FileType::Unknown;
+            if kind != FileType::Directory && is_dated {
                 match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => {
                         kind = FileType::from_raw_mode(stat.st_mode);
