@@ -437,9 +437,7 @@ impl Walk<'_> {
             Err(error) => return self.done(sender, unprobed(&look.path, error)),
         };
         match sight {
-            Some(sight)
-                if (self.options.measure || self.options.times) && sight.size.is_none() =>
-            {
+            Some(sight) if (self.options.measure || self.options.times) && sight.size.is_none() => {
                 self.count_known(look, sight, more);
                 Ok(())
             }
