@@ -4,11 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dalsegno::model::artifact::{Artifact, ArtifactId};
-use dalsegno::model::clock::Timestamp;
+use dalsegno::model::clock::{self, Timestamp};
 use dalsegno::model::filter::{Except, Filter, Pattern};
 use dalsegno::model::key::{Key, KeyParts, Kind};
 use dalsegno::model::name::{self, DatasetName, Parameters};
 use dalsegno::model::removal::TrashKeep;
+use dalsegno::model::size::ByteCount;
 use dalsegno::{Error, Target};
 use pyo3::prelude::*;
 
@@ -163,9 +164,9 @@ pub(crate) fn keep(kept: Option<Kept>) -> PyResult<TrashKeep> {
 /// Reads a length of time such as `14d` or `1d 12h`; gives seconds.
 #[pyfunction]
 pub(crate) fn parse_duration(text: &str) -> PyResult<f64> {
-    humantime::parse_duration(text)
+    clock::parse_duration(text)
         .map(|length| length.as_secs_f64())
-        .map_err(|error| argument(format!("{text:?} is not a length of time: {error}")))
+        .map_err(argument)
 }
 
 /// Reads a time in RFC 3339, or a day, which is its first moment in UTC; gives milliseconds since
@@ -180,11 +181,7 @@ pub(crate) fn parse_time(text: &str) -> PyResult<i64> {
 /// Reads a number of bytes such as `500GB` or `1.5TiB`.
 #[pyfunction]
 pub(crate) fn parse_size(text: &str) -> PyResult<u64> {
-    text.parse::<bytesize::ByteSize>()
-        .map(|size| size.as_u64())
-        .map_err(|_| {
-            argument(format!(
-                "{text:?} is not a size; write 500GB, 1.5TiB, or a number of bytes"
-            ))
-        })
+    text.parse::<ByteCount>()
+        .map(|size| size.0)
+        .map_err(argument)
 }

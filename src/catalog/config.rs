@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::retention::{NamedPolicy, parse_length, strict};
+use crate::model::clock::parse_duration;
+use crate::retention::{NamedPolicy, strict};
 
 /// What a base directory's `.dalsegno/config.toml` may say.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -77,7 +78,7 @@ fn write_length<S: Serializer>(value: &Option<Duration>, serializer: S) -> Resul
 
 fn read_length<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
     let text = String::deserialize(deserializer)?;
-    parse_length(&text).map(Some).map_err(D::Error::custom)
+    parse_duration(&text).map(Some).map_err(D::Error::custom)
 }
 
 /// A mistake in the text of a configuration.
@@ -610,7 +611,7 @@ max-size = 1649267441664
             (
                 "max-size = \"lots\"",
                 12,
-                ".max-size: \"lots\" is not a size such as 500GB",
+                ".max-size: \"lots\" is not a size; write 500GB",
             ),
             ("max-size = -5", 12, ".max-size: -5 is negative"),
             (

@@ -1,4 +1,5 @@
-//! Points in time as the catalog stores them, and the one place that reads the clock.
+//! Points in time as the catalog stores them, lengths of time as text, and the one place that reads
+//! the clock.
 
 use std::fmt;
 use std::str::FromStr;
@@ -125,6 +126,28 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// The text is not a length of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("\"{}\" is not a length of time such as 72h: {why}", .text.escape_debug())]
+#[non_exhaustive]
+pub struct ParseDurationError {
+    /// The text as given.
+    pub text: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Reads a length of time such as `14d` or `1d 12h`.
+///
+/// # Errors
+/// [`ParseDurationError`] if the text is empty, a number has no unit, or a unit is unknown.
+pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
+    humantime::parse_duration(text).map_err(|error| ParseDurationError {
+        text: text.to_owned(),
+        why: error.to_string(),
+    })
+}
+
 /// A source of time for a registry.
 pub trait Clock: Send + Sync {
     /// The current time.
@@ -154,6 +177,19 @@ impl Clock for FixedClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_with_units() {
+        for (text, seconds) in [("90s", 90), ("72h", 259_200), ("1d 12h", 129_600)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["", "soon", "72", "72 moons"] {
+            let error = parse_duration(text).unwrap_err();
+            assert_eq!(error.text, text);
+            let start = format!("\"{text}\" is not a length of time such as 72h: ");
+            assert!(error.to_string().starts_with(&start), "{error}");
+        }
+    }
 
     #[test]
     fn times_print_as_rfc_3339_in_utc() {

@@ -1,6 +1,7 @@
 //! Bytes and files, together: quotas count both.
 
 use std::fmt;
+use std::str::FromStr;
 
 use bytesize::ByteSize;
 use serde::ser::SerializeStruct;
@@ -14,6 +15,26 @@ pub struct ByteCount(pub u64);
 impl fmt::Display for ByteCount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&ByteSize(self.0).display().iec().to_string())
+    }
+}
+
+/// The text is not a number of bytes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "\"{}\" is not a size; write 500GB, 1.5TiB, or a number of bytes",
+    .0.escape_debug()
+)]
+pub struct ParseSizeError(pub String);
+
+impl FromStr for ByteCount {
+    type Err = ParseSizeError;
+
+    /// Reads a number with a decimal or binary unit, such as `500GB` or `1.5TiB`, or a number of
+    /// bytes.
+    fn from_str(text: &str) -> Result<Self, ParseSizeError> {
+        let size: Result<ByteSize, _> = text.parse();
+        size.map(|size| Self(size.as_u64()))
+            .map_err(|_| ParseSizeError(text.to_owned()))
     }
 }
 
@@ -98,6 +119,23 @@ mod tests {
         assert_eq!(ByteCount(1023).to_string(), "1023 B");
         assert_eq!(ByteCount(1536).to_string(), "1.5 KiB");
         assert_eq!(ByteCount(5 << 30).to_string(), "5.0 GiB");
+    }
+
+    #[test]
+    fn sizes_are_read_in_decimal_and_binary_units() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("12", 12),
+            ("500GB", 500_000_000_000),
+            ("1.5KiB", 1536),
+        ] {
+            assert_eq!(text.parse(), Ok(ByteCount(bytes)), "{text}");
+        }
+        for text in ["", "much", "5 apples", "-1", "GB"] {
+            let error = text.parse::<ByteCount>().unwrap_err();
+            assert_eq!(error, ParseSizeError(text.to_owned()));
+            assert!(error.to_string().contains("is not a size; write 500GB"));
+        }
     }
 
     #[test]

@@ -54,4 +54,3 @@ pub use rules::{RECENT, RULES};
 pub use runs::plan_runs;
 #[cfg(feature = "cli")]
 pub(crate) use words::length;
-pub(crate) use words::parse_length;

@@ -16,7 +16,6 @@ use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{Error, MapAccess, Visitor};
 use serde::ser::SerializeMap;
@@ -25,9 +24,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::metric::Metric;
 use super::policy::{KeepBest, KeepRules, Limits, Policy, SelectRules};
 use super::strict::{self, Count};
-use super::words::{length, parse_length};
+use super::words::length;
+use crate::model::clock::parse_duration;
 use crate::model::filter::{IterationRange, Pattern};
 use crate::model::key::Kind;
+use crate::model::size::ByteCount;
 
 /// A policy that the configuration names: rules for each kind, for some runs and datasets.
 ///
@@ -288,7 +289,7 @@ struct Length(Duration);
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        parse_length(&text).map(Self).map_err(D::Error::custom)
+        parse_duration(&text).map(Self).map_err(D::Error::custom)
     }
 }
 
@@ -321,13 +322,8 @@ impl<'de> Deserialize<'de> for Bytes {
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
-                let size: Result<ByteSize, _> = text.parse();
-                size.map(|size| Bytes(size.0)).map_err(|_| {
-                    let text = text.escape_debug();
-                    E::custom(format_args!(
-                        "\"{text}\" is not a size such as 500GB or 1.5TiB"
-                    ))
-                })
+                let size: Result<ByteCount, _> = text.parse();
+                size.map(|size| Bytes(size.0)).map_err(E::custom)
             }
         }
 

@@ -20,17 +20,6 @@ pub(crate) fn length(time: Duration) -> String {
     parts.join(" ")
 }
 
-/// Reads a length of time such as `14d` or `1d 12h`.
-///
-/// # Errors
-/// A sentence about the text.
-pub(crate) fn parse_length(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| {
-        let text = text.escape_debug();
-        format!("\"{text}\" is not a length of time such as 72h: {error}")
-    })
-}
-
 /// Values as one text.
 pub(super) fn joined<T: fmt::Display>(values: &[T], separator: &str) -> String {
     let texts: Vec<String> = values.iter().map(ToString::to_string).collect();

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytesize::ByteSize;
 use clap::Args;
 
 use crate::cli::fail::Failure;
@@ -12,6 +11,7 @@ use crate::cli::time;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name;
+use crate::model::size::{ByteCount, ParseSizeError};
 use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
 use crate::retention::{KeepBest, KeepRules, Limits, Metric, Policy, RunPolicy, SelectRules};
@@ -175,10 +175,8 @@ fn selection_words(filter: &Filter) -> Option<String> {
 }
 
 /// Parses a number of bytes such as `500GB` or `1TiB`.
-fn size(text: &str) -> Result<u64, String> {
-    text.parse::<ByteSize>()
-        .map(|size| size.as_u64())
-        .map_err(|_| "not a size; write 500GB, 1.5TiB, or a number of bytes".to_owned())
+fn size(text: &str) -> Result<u64, ParseSizeError> {
+    text.parse::<ByteCount>().map(|size| size.0)
 }
 
 impl Rules {
