@@ -219,6 +219,8 @@ fn an_array_whose_metadata_cannot_be_read_is_damaged_and_keeps_what_was_known_of
     assert_eq!(damaged.state, State::Damaged);
     assert_eq!(damaged.sealed_at, sealed.sealed_at);
     assert_eq!(damaged.size, sealed.size);
+    let counts = registry.counts().unwrap();
+    assert_eq!((counts.present, counts.damaged), (0, 1));
     // Nothing changes by looking again, and it cannot be sealed.
     assert_eq!(refresh(&registry, UNSEEN).changed, 0);
     let error = registry.seal(&Target::Id(array.id)).unwrap_err();
