@@ -28,6 +28,10 @@ pub(super) const IS_KEPT: &str = "SELECT EXISTS (SELECT 1 \
 pub(super) const MARK_ITEM_RESTORED: &str = "UPDATE removed SET restored_at = ?3 \
      WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL";
 
+/// Binds an artifact by the pins that bind another.
+pub(super) const BIND_TOO: &str = "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) \
+     SELECT ?2, pin_id FROM pinned WHERE artifact_id = ?1";
+
 /// The highest id that is taken from outside: AUTOINCREMENT needs the ids above it.
 const MOST: i64 = 1 << 48;
 
@@ -58,6 +62,40 @@ impl Change<'_> {
         };
         self.journal.image(Side::After, &row)?;
         Ok(row)
+    }
+
+    /// Brings a removed artifact back over the row at its place, which has no data: the row keeps its
+    /// number, and is also bound by the pins that bind the removed one.
+    ///
+    /// # Errors
+    /// As [`Change::reinstate_as`].
+    pub fn reinstate_over(
+        &self,
+        id: &RemovalId,
+        was: &Artifact,
+        now: Timestamp,
+    ) -> Result<Artifact, CatalogError> {
+        let row = self.reinstate_as(was, now)?;
+        if row.id != was.id {
+            self.run(BIND_TOO, params![was.id.0, row.id.0])?;
+        }
+        self.mark_restored(id, was.id, now)?;
+        Ok(row)
+    }
+
+    /// Notes that an artifact of a removal is restored.
+    ///
+    /// # Errors
+    /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
+    /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
+    pub fn mark_restored(
+        &self,
+        id: &RemovalId,
+        artifact: ArtifactId,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        self.run(MARK_RESTORED, params![id.as_str(), artifact.0, now.0])
+            .map(drop)
     }
 
     fn make_as(

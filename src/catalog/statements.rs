@@ -85,6 +85,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         record::INSERT_TOGETHER,
         record::IS_AT,
         record::REKEY,
+        reinstate::BIND_TOO,
         reinstate::IS_KEPT,
         reinstate::MARK_ITEM_RESTORED,
         reinstate::UPDATE,

@@ -5,6 +5,7 @@ use clap::Args;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
+use super::removal::warn_skipped;
 use super::selection::Selection;
 use super::{artifacts, render};
 use crate::ops::restore::RestoreReport;
@@ -15,7 +16,8 @@ use crate::registry::Target;
 ///
 /// Give removal ids (see: dalsegno trash list), paths, or a selection. If a path was removed
 /// several times, the last removal is restored. A container that was removed as a whole is restored
-/// as a whole.
+/// as a whole; if a new one is at its place, what has no counterpart in that is restored. Nothing is
+/// overwritten: what is taken stays in the trash and is named, with exit code 3.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// Removal ids or paths
@@ -78,9 +80,14 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         report.removals.extend(one.removals);
         report.artifacts.extend(one.artifacts);
         report.moved += one.moved;
+        report.skipped.extend(one.skipped);
     }
     render::write_json(context, format, "restore", &report)?;
     let s = if report.artifacts.len() == 1 { "" } else { "s" };
     context.say(&format!("restored {} artifact{s}", report.artifacts.len()));
-    Ok(())
+    warn_skipped(context, &report.skipped);
+    match report.skipped.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::Partly),
+    }
 }

@@ -44,7 +44,7 @@ use crate::catalog::{
 };
 use crate::error::{Error, with_causes};
 use crate::model::actor::Agent;
-use crate::model::artifact::State;
+use crate::model::artifact::{Artifact, State};
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::detail::{BackupUsed, CatalogRebuilt, Detail};
 use crate::model::filter::Filter;
@@ -56,7 +56,9 @@ use crate::ops::recover;
 use crate::ops::refresh::{self, RefreshOptions};
 use crate::ops::remove::manifest;
 use crate::ops::scan::{self, ScanOptions, ScanReport};
-use crate::store::{Base, StorageError, Trash, TrashFolder, TrashItem, entry_at};
+use crate::store::{
+    Base, EntryId, EntryType, StorageError, Trash, TrashFolder, TrashItem, entry_at,
+};
 
 /// What a rebuild begins with.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -421,6 +423,14 @@ impl Rebuilding<'_> {
                 None => false,
             };
             let is_gone = self.base.is_absent(&item.path);
+            // Parts of it may have been restored since the backup.
+            if is_here {
+                for row in change.of_item(id, item.item)? {
+                    if self.has_left(folder, &item.path, item.item, &row)? {
+                        change.reinstate_over(id, &row, now)?;
+                    }
+                }
+            }
             // Of what unlinking took, nothing is restored.
             if is_here || (is_gone && (is_purging || folder.is_none())) {
                 continue;
@@ -518,7 +528,16 @@ impl Rebuilding<'_> {
                 None if is_removed && self.base.is_absent(&was.location().path()) => Fate::Removed,
                 None => Fate::Unknown,
             };
+            let is_back = match row.item.filter(|_| fate == Fate::Removed) {
+                Some(item) => {
+                    let path = taken.items.iter().find(|known| known.item == item);
+                    let path = path.map_or("", |known| known.path.as_str());
+                    self.has_left(Some(folder), path, item, &was)?
+                }
+                None => false,
+            };
             match fate {
+                Fate::Removed if is_back => drop(change.reinstate_as(&was, now)?),
                 Fate::Removed => {
                     let row_of = change.reinstate_as(&was, now)?;
                     change.remove(id, row_of.id, row.item)?;
@@ -534,6 +553,34 @@ impl Rebuilding<'_> {
             true => Entered::Yes { strangers },
             false => Entered::ByRecovery,
         })
+    }
+
+    /// Whether the data of an artifact was restored out of an item that is in the trash: it is not in
+    /// that any more, and is at its old path.
+    fn has_left(
+        &self,
+        folder: Option<&TrashFolder>,
+        path: &str,
+        item: u32,
+        row: &Artifact,
+    ) -> Result<bool, Error> {
+        let place = row.location().path();
+        let part = Path::new(&place).strip_prefix(path).ok();
+        let part = part.and_then(Path::to_str).filter(|part| !part.is_empty());
+        let (Some(folder), Some(part)) = (folder, part) else {
+            return Ok(false);
+        };
+        let item = TrashItem {
+            item,
+            path: place.clone(),
+            entry_type: EntryType::Folder,
+            part: Some(part.to_owned()),
+            entry: EntryId {
+                device: 0,
+                inode: 0,
+            },
+        };
+        Ok(!folder.holds(&item)? && !self.base.is_absent(&place))
     }
 
     /// Whether the thing that a manifest names is at its old path, by its inode.

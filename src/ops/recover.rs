@@ -36,14 +36,15 @@ use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, CatalogError, Change, OpenRemoval};
 use crate::error::Error;
+use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::{self, Purging};
 use crate::store::{
-    Base, DirtyFolders, EntryType, ManifestItems, StorageError, Trash, TrashFolder, TrashItem,
-    entry_at,
+    Base, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash, TrashFolder,
+    TrashItem, entry_at,
 };
 
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
@@ -507,12 +508,13 @@ fn roll_back_removal(
         }
         here.push(item);
     }
+    let forms = FolderForms::new(items.folders.iter().cloned());
     let mut dirty = DirtyFolders::default();
     let mut occupied = Vec::new();
     let mut refused = None;
     for item in here {
         let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
-        match folder.put_back(base, item, &claim, &mut dirty) {
+        match folder.put_back(base, item, &claim, &forms, &mut dirty) {
             Ok(true) => {}
             Ok(false) => occupied.push(item),
             Err(error @ StorageError::Untrusted { .. }) => refused = Some(error),
@@ -570,7 +572,12 @@ fn roll_back_restore(
     for item in &items.items {
         remove::checked_location(&item.path)?;
         // A note is input too: what it may take is what the catalog says was on its way back.
-        if change.path_of_item(id, item.item)?.as_ref() != Some(&item.path) {
+        let path = change.path_of_item(id, item.item)?;
+        let path = path.map(|path| match &item.part {
+            Some(part) => format!("{path}/{part}"),
+            None => path,
+        });
+        if path.as_ref() != Some(&item.path) {
             return Ok(Settled::Problem(format!(
                 "{} has a note of a restore that does not fit removal {id}; it is left alone",
                 folder.path().display()
@@ -580,11 +587,17 @@ fn roll_back_restore(
     let mut dirty = DirtyFolders::default();
     let mut is_undone = false;
     let mut refused = None;
+    // The metadata of a group has no row: it goes the way of what the same note names beside it.
+    let mut rows = Vec::with_capacity(items.items.len());
     for item in &items.items {
-        if !change.is_in_trash(id, item.item)? {
+        rows.push(rows_of(change, id, item)?);
+    }
+    let is_over = rows.iter().all(Vec::is_empty);
+    for (item, rows) in items.items.iter().zip(&rows) {
+        if is_over || (rows.is_empty() && item.part.is_none()) {
             continue;
         }
-        if folder.has(item.item)? {
+        if folder.holds(item)? {
             // On a file system without atomic renames the restore may have been killed between its
             // link and its unlink: then the file has two names.
             if !has_row(change, &item.path)? {
@@ -602,7 +615,10 @@ fn roll_back_restore(
         };
         is_undone = true;
         if has_row(change, &item.path)? {
-            complete_restore(change, id, item, now)?;
+            complete_restore(change, id, rows, now)?;
+            if item.part.is_none() {
+                change.mark_item_restored(id, item.item, now)?;
+            }
             continue;
         }
         let item = TrashItem {
@@ -617,13 +633,13 @@ fn roll_back_restore(
         }
     }
     // The other way round than above: here the data went into the trash.
-    folder.sync()?;
+    folder.sync_with(&dirty)?;
     folder.sync_dirty(&dirty)?;
     if let Some(error) = refused {
         return Err(error.into());
     }
     // A restore that was completed above may have taken the last item.
-    if change.left(id)? == 0 {
+    if change.left(id)? == 0 && folder.is_empty()? {
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }
     folder.end_restoring()?;
@@ -653,14 +669,27 @@ fn has_row(change: &Change<'_>, path: &str) -> Result<bool, Error> {
 fn complete_restore(
     change: &Change<'_>,
     id: &RemovalId,
-    item: &TrashItem,
+    rows: &[Artifact],
     now: Timestamp,
 ) -> Result<(), Error> {
-    for row in change.of_item(id, item.item)? {
-        if change.at(&row.location())?.is_none() {
-            change.reinstate(id, row.id, now)?;
+    for row in rows {
+        match change.at(&row.location())? {
+            None => change.reinstate(id, row.id, now)?,
+            Some(at) if matches!(at.state, State::Reserved | State::Missing) => {
+                change.reinstate_over(id, row, now)?;
+            }
+            Some(_) => change.mark_restored(id, row.id, now)?,
         }
     }
-    change.mark_item_restored(id, item.item, now)?;
     Ok(())
+}
+
+/// The artifacts of an item of a note, or of the part of it that is meant, that the catalog has in
+/// the trash.
+fn rows_of(change: &Change<'_>, id: &RemovalId, item: &TrashItem) -> Result<Vec<Artifact>, Error> {
+    let mut rows = change.of_item(id, item.item)?;
+    if item.part.is_some() {
+        rows.retain(|row| Path::new(&row.location().path()).starts_with(&item.path));
+    }
+    Ok(rows)
 }

@@ -28,6 +28,15 @@ pub enum Target {
 /// [`Error::OutsideBase`] if it is not below the base directory, [`Error::Name`] or
 /// [`Error::Layout`] if it cannot be the path of an artifact.
 pub(crate) fn location(base: &Base, path: &Path) -> Result<Location, Error> {
+    Ok(layout::split(&relative(base, path)?)?)
+}
+
+/// Reads a path, absolute or relative to the base directory, as one relative to it.
+///
+/// # Errors
+/// [`Error::OutsideBase`] if it is not below the base directory, [`Error::Name`] if it cannot be the
+/// path of a run or of anything in one.
+pub(crate) fn relative(base: &Base, path: &Path) -> Result<String, Error> {
     let outside = || Error::OutsideBase {
         path: path.to_owned(),
         base: base.path().to_path_buf(),
@@ -39,7 +48,7 @@ pub(crate) fn location(base: &Base, path: &Path) -> Result<Location, Error> {
     };
     let text = relative.to_str().ok_or_else(outside)?;
     let name: DatasetName = text.parse()?;
-    Ok(layout::split(name.as_str())?)
+    Ok(name.as_str().to_owned())
 }
 
 /// Finds the artifact that a target names; `None` if the catalog has no such row.

@@ -5,6 +5,7 @@
     reason = "helpers of tests are not seen as tests"
 )]
 
+mod beside;
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 #[path = "../child/mod.rs"]
 mod child;

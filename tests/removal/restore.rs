@@ -11,7 +11,7 @@ use dalsegno::model::removal::RemovalState;
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::child::tree;
-use crate::{array, base, code, is_trash_empty, kept, key, of_run, paths, target, write};
+use crate::{array, base, code, is_trash_empty, kept, of_run, paths, target, write};
 
 const ONE: &str = "r/validation.zarr/1/a/prediction";
 const TWO: &str = "r/validation.zarr/2/a/prediction";
@@ -152,21 +152,17 @@ fn of_several_removals_of_one_place_the_last_comes_back() {
 #[test]
 fn an_occupied_place_is_refused_and_both_stay() {
     type Occupy = fn(&Registry);
-    let cases: [(&str, Occupy, &str); 5] = [
+    let cases: [(&str, Occupy, &str); 4] = [
         (
             "an array",
             |registry| write(registry.base(), ONE),
             "occupied",
         ),
         (
-            "an empty folder",
-            |registry| fs::create_dir_all(registry.base().join(ONE)).unwrap(),
-            "occupied",
-        ),
-        (
-            "a row without data",
+            "a row that says that there is data",
             |registry| {
-                registry.record(&key(ONE)).unwrap();
+                array(registry, ONE);
+                fs::remove_dir_all(registry.base().join(ONE)).unwrap();
             },
             "occupied",
         ),
@@ -205,9 +201,9 @@ fn an_occupied_place_is_refused_and_both_stay() {
         };
         let trash = format!("{}/{id}", crate::TRASH);
         let (before, rows) = ((data("r"), data("q")), paths(&registry));
-        let result = registry.restore(&RestoreTarget::Removal(id.clone()));
+        let result = registry.restore(&RestoreTarget::Path(ONE.into()));
         assert_eq!(code(result), expected, "{what}");
-        assert_eq!((data("r"), data("q")), before, "{what}: all or nothing");
+        assert_eq!((data("r"), data("q")), before, "{what}: nothing has moved");
         assert_eq!(paths(&registry), rows, "{what}");
         let items = || {
             let items = fs::read_dir(folder.path().join(&trash)).unwrap();
@@ -221,9 +217,16 @@ fn an_occupied_place_is_refused_and_both_stay() {
         };
         assert_eq!(items(), ["0", "1", "manifest.json"], "{what}");
         // What is free comes back by itself.
-        registry
-            .restore(&RestoreTarget::Path(OTHER.into()))
+        let report = registry
+            .restore(&RestoreTarget::Removal(id.clone()))
             .unwrap();
+        let skipped = &report.skipped[..];
+        assert_eq!(skipped.len(), 1, "{what}");
+        assert_eq!(
+            (skipped[0].path.clone(), skipped[0].code),
+            (folder.path().join(ONE), expected)
+        );
+        assert_eq!(data("r"), before.0, "{what}");
         assert!(folder.path().join(OTHER).join("0/0/0").exists());
         assert_eq!(items(), ["1", "manifest.json"], "{what}");
     }

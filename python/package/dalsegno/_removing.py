@@ -139,15 +139,19 @@ class Removing(Asking, Noting):
     ) -> Restored:
         """Bring rows and data back from the trash, identical.
 
+        Where a training has written since, what has no counterpart there comes back. Nothing is
+        overwritten; the rest stays in the trash and is in ``skipped``.
+
         Args:
             removal: Everything that a removal took: its id, or what ``remove`` gave. An artifact,
                 an identifier or a :class:`~pathlib.Path` is taken as ``path``.
-            path: What was last removed from this path, or from the place of an identifier.
+            path: What was last removed from this path, or from the place of an identifier. The path
+                of a run, container or folder means everything that was removed from it.
             **selection: Everything in the trash that this selects; the last of each place.
 
         Raises:
             NotInTrashError, NotRestorableError, NoRemovalError: There is nothing to restore.
-            OccupiedError: There is something at its path.
+            OccupiedError: Nothing can come back, because something is at each place.
         """
         given = [removal is not None, path is not None, bool(selection)]
         if sum(given) != 1:

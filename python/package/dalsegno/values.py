@@ -285,6 +285,8 @@ class Restored:
     removals: tuple[str, ...]
     artifacts: tuple[Artifact, ...]
     moved: int
+    skipped: tuple[Skipped, ...]
+    """What stays in the trash because something is at its place, and why."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::removal::RemovalId;
 use crate::model::size::{ByteCount, Size};
-use crate::store::TrashItem;
+use crate::store::{FolderForm, TrashItem};
 
 #[derive(Serialize)]
 struct Manifest<'a> {
@@ -33,6 +33,8 @@ struct Manifest<'a> {
     /// Whether folders that are empty now stay.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     keep_parents: bool,
+    /// What the folders above the items are like, for a restore that makes them again.
+    folders: &'a [FolderForm],
     items: Vec<&'a TrashItem>,
     artifacts: Vec<Row<'a>>,
 }
@@ -183,7 +185,7 @@ pub(super) fn text(
     removed_at: Timestamp,
     actor: &Actor,
     id: &RemovalId,
-    checked: &[Checked<'_>],
+    (checked, folders): (&[Checked<'_>], &[FolderForm]),
     options: &RemoveOptions,
 ) -> Result<Vec<u8>, Error> {
     let rows = checked.iter().flat_map(|checked| {
@@ -198,6 +200,7 @@ pub(super) fn text(
         actor,
         reason: options.reason.as_deref(),
         keep_parents: options.keep_parents,
+        folders,
         items: checked
             .iter()
             .filter_map(|checked| checked.item.as_ref())

@@ -20,7 +20,8 @@ use crate::model::size::Total;
 use crate::ops::recover;
 use crate::ops::written::{self, Closely};
 use crate::store::{
-    self, Base, Claim, DirtyFolders, PurgeReport, StorageError, Trash, TrashFolder, TrashItem,
+    self, Base, Claim, DirtyFolders, FolderForms, PurgeReport, StorageError, Trash, TrashFolder,
+    TrashItem,
 };
 
 /// What was done on disk, to be undone if a later step fails.
@@ -164,6 +165,7 @@ fn check<'a>(
                     item: number,
                     path: planned.path.clone(),
                     entry_type: planned.form,
+                    part: None,
                     entry,
                 });
                 checked.push(Checked { planned, item });
@@ -307,11 +309,14 @@ fn take(
         let folder = done.folder.insert(trash.create_folder(id)?);
         // A rename cannot leave a file system; fail before anything has moved.
         folder.check_device(on.base)?;
+        let paths = checked.iter().filter(|checked| checked.item.is_some());
+        let paths = paths.map(|checked| checked.planned.path.as_str());
+        let folders = store::folders_above(on.base, paths)?;
         folder.write_manifest(&manifest::text(
             on.now,
             change.actor(),
             id,
-            checked,
+            (checked, &folders),
             options,
         )?)?;
         // The folder and its manifest are durable before the first rename: after a crash recovery
@@ -394,7 +399,8 @@ fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) 
         match folder.has(item.item) {
             Ok(false) => {}
             Ok(true) => {
-                let back = folder.put_back(on.base, item, &Claim::own(), &mut dirty);
+                let forms = FolderForms::default();
+                let back = folder.put_back(on.base, item, &Claim::own(), &forms, &mut dirty);
                 is_back &= back.unwrap_or(false);
             }
             Err(_) => is_back = false,

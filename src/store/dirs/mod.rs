@@ -25,4 +25,4 @@ pub use mounts::mounts_below;
 pub use movable::require_movable;
 #[cfg(feature = "testing")]
 pub use moves::WITHOUT_NOREPLACE;
-pub(super) use moves::{Name, are_one, move_in, move_out};
+pub(super) use moves::{Name, are_one, move_in, move_onto_empty, move_out};

@@ -103,6 +103,18 @@ pub(crate) fn move_out(from: Name<'_>, to: Name<'_>) -> Result<(), Errno> {
     }
 }
 
+/// Moves a folder to a name that an empty folder has, and replaces that. The kernel refuses a target
+/// that has something in it.
+///
+/// # Errors
+/// EXIST if anything but an empty folder has the name, and what `rename` answers.
+pub(crate) fn move_onto_empty(from: Name<'_>, to: Name<'_>) -> Result<(), Errno> {
+    match rename(from, to) {
+        Err(Errno::NOTEMPTY | Errno::NOTDIR | Errno::ISDIR) => Err(Errno::EXIST),
+        done => done,
+    }
+}
+
 /// Whether two names are those of one file or folder.
 pub(crate) fn are_one(one: Name<'_>, other: Name<'_>) -> Result<bool, Errno> {
     match (one.look(), other.look()) {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::marker::{self, MarkerError, is_group_metadata};
+use super::marker::{self, GROUP_METADATA, MarkerError, is_group_metadata};
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
@@ -61,6 +61,57 @@ pub fn list_trashed_container(
     let folder = open_folder(&folder.fd, item.to_string())
         .map_err(|errno| StorageError::io("opening", &path, errno))?;
     look(&folder, &path, monitor)
+}
+
+/// Whether the folder at `path`, relative to the base directory, is an array or has metadata that
+/// cannot be read.
+///
+/// # Errors
+/// As [`list_container`].
+pub fn is_array(base: &Base, path: &Path) -> Result<bool, StorageError> {
+    let full = base.path().join(path);
+    match descend(base, path, IfAbsent::ReturnNone)? {
+        Some(folder) => Ok(kind_of(&folder, Path::new("."), &full)? != Kind::Folder),
+        None => Ok(false),
+    }
+}
+
+/// Whether a folder of an item in the trash is an array or has metadata that cannot be read.
+///
+/// # Errors
+/// As [`list_container`].
+pub fn is_trashed_array(folder: &TrashFolder, item: u32, part: &str) -> Result<bool, StorageError> {
+    match folder.part(item, part)? {
+        Some(inner) => Ok(kind_of(&inner, Path::new("."), &folder.path)? != Kind::Folder),
+        None => Ok(false),
+    }
+}
+
+/// Whether the folder at `path`, relative to the base directory, has metadata of a group.
+///
+/// # Errors
+/// As [`list_container`].
+pub fn has_group_metadata(base: &Base, path: &Path) -> Result<bool, StorageError> {
+    let Some(folder) = descend(base, path, IfAbsent::ReturnNone)? else {
+        return Ok(false);
+    };
+    for name in GROUP_METADATA {
+        match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => return Ok(true),
+            Err(Errno::NOENT) => {}
+            Err(errno) => {
+                let path = base.path().join(path).join(name);
+                return Err(StorageError::io("reading", &path, errno));
+            }
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a regular file of this name is the metadata of a group.
+#[must_use]
+pub fn is_group_file(name: &str) -> bool {
+    GROUP_METADATA.contains(&name)
 }
 
 fn look(

@@ -178,14 +178,19 @@ pub(crate) fn modified(stat: &Stat) -> Timestamp {
     Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
 }
 
+/// Names of the metadata of a group.
+pub(crate) const GROUP_METADATA: [&str; 5] = [
+    ".zgroup",
+    ".zattrs",
+    ".zmetadata",
+    "zarr.json",
+    "attributes.json",
+];
+
 /// Whether an entry of a container is the metadata of a group, which goes with the container.
 #[must_use]
 pub(crate) fn is_group_metadata(name: &[u8], kind: FileType) -> bool {
-    kind == FileType::RegularFile
-        && matches!(
-            name,
-            b".zgroup" | b".zattrs" | b".zmetadata" | b"zarr.json" | b"attributes.json"
-        )
+    kind == FileType::RegularFile && GROUP_METADATA.iter().any(|known| known.as_bytes() == name)
 }
 
 #[cfg(test)]

@@ -12,7 +12,10 @@ mod path_state;
 mod walk;
 
 pub use best::{BestLink, best_links};
-pub use container::{ContainerListing, list_container, list_trashed_container};
+pub use container::{
+    ContainerListing, has_group_metadata, is_array, is_group_file, is_trashed_array,
+    list_container, list_trashed_container,
+};
 pub use event::{Event, Expected, Look};
 pub(crate) use marker::modified;
 pub use metadata::{metadata_bytes, written_at};

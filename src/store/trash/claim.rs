@@ -71,6 +71,25 @@ impl Claim {
         self.claimants.iter().all(Claimant::is_believed)
     }
 
+    /// The one user in question beside root and the user of this process; `None` if there are others,
+    /// or none.
+    pub(super) fn only_user(&self) -> Option<u32> {
+        let mut others = self.claimants.iter().filter(|one| !one.is_believed());
+        let Some(Claimant::User { uid, .. }) = others.next() else {
+            return None;
+        };
+        let is_same =
+            |other: &Claimant| matches!(other, Claimant::User { uid: other, .. } if other == uid);
+        others.all(is_same).then_some(*uid)
+    }
+
+    /// Whether a user in question is known to belong to a group.
+    pub(super) fn is_in(&self, group: u32) -> bool {
+        self.claimants
+            .iter()
+            .any(|one| matches!(one, Claimant::User { gid: Some(gid), .. } if *gid == group))
+    }
+
     /// Adds the owner of a file. `knows_groups`: only members of the file's group can have made it.
     pub(super) fn add_owner(&mut self, file: &Stat, knows_groups: bool) {
         self.add(Claimant::User {

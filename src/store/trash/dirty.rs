@@ -20,6 +20,8 @@ const MOST_FSYNCS: usize = 60;
 #[derive(Debug, Default)]
 pub struct DirtyFolders {
     folders: BTreeMap<PathBuf, OwnedFd>,
+    /// Folders in the trash that parts of items were moved out of or into.
+    inner: BTreeMap<PathBuf, OwnedFd>,
     /// Whether there are more than [`MOST_FSYNCS`]; `folders` is then empty.
     are_too_many: bool,
 }
@@ -40,6 +42,26 @@ impl DirtyFolders {
             .try_clone()
             .map_err(|error| StorageError::io("opening", path, error))?;
         self.folders.insert(path.to_owned(), folder);
+        Ok(())
+    }
+
+    /// Adds a folder within an item in the trash.
+    pub(super) fn add_inner(&mut self, path: &Path, folder: &OwnedFd) -> Result<(), StorageError> {
+        // As many are synced as there are groups in containers: few.
+        if !self.inner.contains_key(path) {
+            let folder = folder
+                .try_clone()
+                .map_err(|error| StorageError::io("opening", path, error))?;
+            self.inner.insert(path.to_owned(), folder);
+        }
+        Ok(())
+    }
+
+    /// Syncs the folders within items.
+    pub(super) fn sync_inner(&self) -> Result<(), StorageError> {
+        for (path, folder) in &self.inner {
+            fsync(folder).map_err(|errno| StorageError::io("syncing", path, errno))?;
+        }
         Ok(())
     }
 

@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, unlinkat};
+use rustix::fs::{AtFlags, Dir, unlinkat};
 use rustix::io::Errno;
 
 use crate::store::base::Base;
-use crate::store::dirs::{IfAbsent, descend};
+use crate::store::dirs::{IfAbsent, descend, open_folder};
+use crate::store::error::StorageError;
 
 /// Removes folders that a removal left empty: each of `paths`, and the folders above it that become
 /// empty by that, unless `keep` is true for one. Never removes a folder that has something in it.
@@ -50,4 +51,26 @@ pub fn remove_empty_folders<'a>(
             folders.insert(by_depth(parent));
         }
     }
+}
+
+/// Whether a folder is at a path, relative to the base directory, and nothing is in it.
+///
+/// # Errors
+/// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if the
+///   path leads to no folder of the base directory.
+/// - [`StorageError::Io`] if it cannot be read.
+pub fn is_empty_folder(base: &Base, path: &Path) -> Result<bool, StorageError> {
+    let Some(folder) = descend(base, path, IfAbsent::ReturnNone)? else {
+        return Ok(false);
+    };
+    let reading = |errno: Errno| StorageError::io("reading", &base.path().join(path), errno);
+    let names = open_folder(&folder, ".")
+        .and_then(Dir::new)
+        .map_err(reading)?;
+    for entry in names {
+        if !matches!(entry.map_err(reading)?.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

@@ -15,13 +15,14 @@ use rustix::io::Errno;
 
 use super::claim::{self, Claim};
 use super::dirty::DirtyFolders;
+use super::form::FolderForms;
 use super::item::{ManifestItems, TrashItem};
 use super::way_back::{self, open_parent};
 use crate::model::removal::RemovalId;
 use crate::store::base::Base;
 use crate::store::dirs::{
-    EntryId, EntryType, IfAbsent, Name, descend, device_of, identify, move_in, move_out,
-    open_folder, split,
+    EntryId, EntryType, IfAbsent, Name, descend, device_of, identify, move_in, move_onto_empty,
+    move_out, open_folder, split,
 };
 use crate::store::error::StorageError;
 
@@ -415,8 +416,8 @@ impl TrashFolder {
             &base.path().join(parent),
             &self.path,
         )?;
-        let number = item.item.to_string();
-        let (from, to) = (Name::new(&folder, name), Name::new(&self.fd, &number));
+        let (place, inner) = self.place_of(item)?.ok_or_else(gone)?;
+        let (from, to) = (Name::new(&folder, name), Name::new(&place, &inner));
         move_in(from, to).map_err(|errno| match errno {
             Errno::NOENT => gone(),
             Errno::XDEV => StorageError::OtherDevice { path: full.clone() },
@@ -424,7 +425,8 @@ impl TrashFolder {
         })?;
         // Marked before the check below: the parent changed even if the entry goes back.
         dirty.add(parent, &folder)?;
-        if self.identify(item.item, item.entry_type)? == Some(item.entry) {
+        self.add_inner(item, &place, dirty)?;
+        if self.identify_at(item)? == Some(item.entry) {
             return Ok(());
         }
         // Another process replaced the entry after it was looked at: what came instead goes back.
@@ -433,7 +435,8 @@ impl TrashFolder {
     }
 
     /// Moves an item back to its path, and creates the folders above it. False if something is at
-    /// that path: the item then stays in the trash. `claim`: who may have put it into the trash.
+    /// that path: the item then stays in the trash. An empty folder there is replaced. `claim`: who
+    /// may have put it into the trash; `forms`: what the folders above it were like.
     ///
     /// # Errors
     /// - [`StorageError::Untrusted`] if a claimant may not write there by himself.
@@ -445,15 +448,30 @@ impl TrashFolder {
         base: &Base,
         item: &TrashItem,
         claim: &Claim,
+        forms: &FolderForms,
         dirty: &mut DirtyFolders,
     ) -> Result<bool, StorageError> {
         let path = Path::new(&item.path);
         let (parent, name) = split(path);
-        let folder = open_parent(base, parent, claim, &self.path)?;
-        let number = item.item.to_string();
+        let Some((place, inner)) = self.place_of(item)? else {
+            return Err(StorageError::Changed {
+                path: self.path.join(item.item.to_string()),
+            });
+        };
+        let folder = open_parent(base, parent, claim, forms, &self.path)?;
+        let (from, to) = (Name::new(&place, &inner), Name::new(&folder, name));
         // Data that was written at the old path in the meantime is never overwritten.
-        match move_out(Name::new(&self.fd, &number), Name::new(&folder, name)) {
-            Ok(()) => dirty.add(parent, &folder).map(|()| true),
+        let mut moved = move_out(from, to);
+        if moved == Err(Errno::EXIST) && item.entry_type.is_folder() {
+            let above = base.path().join(parent);
+            claim.check(folder.as_fd(), claim::Change::Take, &above, &self.path)?;
+            moved = move_onto_empty(from, to);
+        }
+        match moved {
+            Ok(()) => {
+                dirty.add(parent, &folder)?;
+                self.add_inner(item, &place, dirty).map(|()| true)
+            }
             Err(Errno::EXIST) => Ok(false),
             Err(errno) => Err(StorageError::io(
                 "moving back to",
@@ -482,6 +500,16 @@ impl TrashFolder {
     /// [`StorageError::Io`] if the sync fails.
     pub fn sync(&self) -> Result<(), StorageError> {
         fsync(&self.fd).map_err(|errno| StorageError::io("syncing", &self.path, errno))
+    }
+
+    /// Makes the names in this folder, and in the items that parts were moved out of or into,
+    /// durable.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if a sync fails.
+    pub fn sync_with(&self, dirty: &DirtyFolders) -> Result<(), StorageError> {
+        dirty.sync_inner()?;
+        self.sync()
     }
 
     /// Makes the renames in other folders durable, those that [`TrashFolder::take`] and

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
+use super::form::FolderForm;
 use crate::model::removal::RemovalId;
 use crate::store::dirs::{EntryId, EntryType};
 
@@ -18,6 +19,10 @@ pub struct TrashItem {
     /// Its type. In a manifest `form`, and left out if it is a folder.
     #[serde(rename = "form", default, skip_serializing_if = "EntryType::is_folder")]
     pub entry_type: EntryType,
+    /// Path in the item, if only this part of it is meant, which comes back by itself. `path` is
+    /// then that of the part.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// The folder or file itself: what is moved must be this one.
     #[serde(flatten)]
     pub entry: EntryId,
@@ -35,6 +40,9 @@ pub struct ManifestItems {
     /// Whether the folders that the removal emptied stay.
     #[serde(default)]
     pub keep_parents: bool,
+    /// What the folders above the items were like. Older manifests do not say it.
+    #[serde(default)]
+    pub folders: Vec<FolderForm>,
     /// What was moved to the trash, or is being restored.
     pub items: Vec<TrashItem>,
 }

@@ -35,11 +35,18 @@ impl TrashFolder {
         let full = base.path().join(path);
         let looking = |errno| StorageError::io("reading", &full, errno);
         let (parent, name) = split(path);
-        let (number, second) = (item.item.to_string(), format!("{}{SECOND}", item.item));
-        let (here, aside) = (Name::new(&self.fd, &number), Name::new(&self.fd, &second));
+        // Several parts of an item can have a second name.
+        let second = match item.part {
+            None => format!("{}{SECOND}", item.item),
+            Some(_) => format!("{}-{}{SECOND}", item.item, item.entry.inode),
+        };
         if item.entry_type.is_folder() {
             return Ok(());
         }
+        let Some((inner, name_here)) = self.place_of(item)? else {
+            return Ok(());
+        };
+        let (here, aside) = (Name::new(&inner, &name_here), Name::new(&self.fd, &second));
         let Some(folder) = descend(base, parent, IfAbsent::ReturnNone)? else {
             return Ok(());
         };

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::claim::{Change, Claim};
+use super::form::FolderForms;
 use crate::disk;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, device_of, open_error, open_folder};
@@ -46,13 +47,16 @@ pub(super) fn open_parent(
     base: &Base,
     path: &Path,
     claim: &Claim,
+    forms: &FolderForms,
     trash: &Path,
 ) -> Result<OwnedFd, StorageError> {
     let check = |folder: &OwnedFd, walked: &Path| {
         let path = base.path().join(walked);
         claim.check(folder.as_fd(), Change::Add, &path, trash)
     };
-    if let Some(folder) = descend(base, path, IfAbsent::ReturnNone)? {
+    if let Some(folder) = descend(base, path, IfAbsent::ReturnNone)?
+        && !(forms.is_open_to_others(path) && is_half_made(&folder, path, base)?)
+    {
         check(&folder, path)?;
         return Ok(folder);
     }
@@ -77,7 +81,12 @@ pub(super) fn open_parent(
             }
             // For all who may write in the folder around it, whatever the umask.
             match disk::make_folder(&folder, name) {
-                Ok(_) => is_checked = true,
+                Ok(made) => {
+                    is_checked = true;
+                    if is_new(&made).unwrap_or(false) {
+                        forms.give(made.as_fd(), &walked.join(name), claim);
+                    }
+                }
                 Err(Errno::EXIST) => is_checked = false,
                 Err(errno) => return Err(StorageError::io("making", &full, errno)),
             }
@@ -86,6 +95,15 @@ pub(super) fn open_parent(
             opened = open_folder(&folder, name);
         } else {
             is_checked = false;
+            let walked = walked.join(name);
+            // A restore that was killed made it, and did not come to open it to others.
+            if let Ok(found) = &opened
+                && forms.is_open_to_others(&walked)
+                && is_half_made(found, &walked, base)?
+            {
+                check(&folder, walked.parent().unwrap_or(Path::new("")))?;
+                forms.give(found.as_fd(), &walked, claim);
+            }
         }
         folder = opened.map_err(|errno| open_error(folder.as_fd(), name, &full, errno))?;
         if is_checked {
@@ -101,6 +119,14 @@ pub(super) fn open_parent(
         check(&folder, path)?;
     }
     Ok(folder)
+}
+
+/// Whether a folder is as [`disk::make_folder`] leaves it if it is killed: of this user, for no
+/// others, with nothing in it.
+fn is_half_made(folder: &OwnedFd, path: &Path, base: &Base) -> Result<bool, StorageError> {
+    let is_private = |folder| Ok(fstat(folder)?.st_mode & 0o777 == 0o700 && is_new(folder)?);
+    is_private(folder)
+        .map_err(|errno: Errno| StorageError::io("reading", &base.path().join(path), errno))
 }
 
 /// Whether a folder is one that this process has just made: another may have taken its place.

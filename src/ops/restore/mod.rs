@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 1  wait for the turn to write, BEGIN IMMEDIATE; settle what a crash left
-//! 2  check: the removal is kept, every item lies in the trash, every old path is free
+//! 2  check: the removal is kept, every item lies in the trash; find what has no counterpart
 //! 3  write trash/<removal>/restoring.json with the items; sync it
 //! 4  reinstate the rows, mark them as restored
 //! 5  rename each item to its old path; sync the folders that it went to, then the trash
@@ -14,16 +14,26 @@
 //! removal whose purge has begun cannot be restored: the catalog says so before the first file is
 //! unlinked.
 //!
-//! What comes back is what was moved: a container comes back as a whole. Each user that may have put
+//! What comes back is what was moved: a container comes back as a whole. If its place is taken, as by
+//! the container of a training that goes on, the parts of it come back that have no counterpart; see
+//! `parts`. The rest stays in the trash, is in the report, and can be restored later. Nothing that
+//! is at an old path is overwritten or moved; only an empty folder gives way, and a row without data
+//! becomes what the removed one was. Folders above an old path that are gone are made again as they
+//! were.
+//!
+//! Each user that may have put
 //! an item into the trash must be able to write where it goes; see [`Claim`]. A restore unlinks
 //! nothing but its own note.
 
 use std::cmp::Reverse;
+mod parts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use self::parts::{Item, Move, RowBack, WayBack};
 use crate::catalog::{Catalog, Change};
 use crate::error::Error;
 use crate::model::artifact::Artifact;
@@ -33,10 +43,10 @@ use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::operation::NewOperation;
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
-use crate::ops::remove::checked_location;
+use crate::ops::remove::{Skipped, checked_location};
 use crate::ops::{recover, target, trash};
 use crate::store::{
-    Base, Claim, DirtyFolders, EntryType, ManifestItems, Trash, TrashFolder, TrashItem, entry_at,
+    Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, Trash, TrashFolder, TrashItem,
 };
 
 /// What to restore.
@@ -49,7 +59,8 @@ use crate::store::{
 pub enum RestoreTarget {
     /// Everything that a removal took and that is still in the trash.
     Removal(RemovalId),
-    /// What was last removed from this path, absolute or relative to the base directory.
+    /// What was last removed from this path, absolute or relative to the base directory: an
+    /// artifact, or a run, container or folder with everything that was removed from it.
     Path(PathBuf),
     /// Every artifact in the trash that a filter selects; the most recent one of each path.
     Filter(Filter),
@@ -65,6 +76,8 @@ pub struct RestoreReport {
     pub artifacts: Vec<Artifact>,
     /// Renames that it took.
     pub moved: u64,
+    /// What stays in the trash because something is at its place, and why.
+    pub skipped: Vec<Skipped>,
 }
 
 /// Returns what a restore of the target would bring back.
@@ -102,8 +115,12 @@ pub(crate) fn restorable(
             kept.retain(|removed| removed.removal == *id);
         }
         RestoreTarget::Path(path) => {
-            let wanted = target::location(base, path)?.path();
-            kept.retain(|removed| removed.artifact.location().path() == wanted);
+            let wanted = target::relative(base, path)?;
+            let path_of = |removed: &RemovedArtifact| removed.artifact.location().path();
+            match kept.iter().any(|removed| path_of(removed) == wanted) {
+                true => kept.retain(|removed| path_of(removed) == wanted),
+                false => kept.retain(|removed| Path::new(&path_of(removed)).starts_with(&wanted)),
+            }
             last_of_each_place(&mut kept, &trash::removals(catalog)?);
         }
         RestoreTarget::Filter(_) => last_of_each_place(&mut kept, &trash::removals(catalog)?),
@@ -148,7 +165,7 @@ pub(crate) fn restore_target(
 /// Brings back the data that these removed artifacts lie in, one removal after the other.
 ///
 /// # Errors
-/// [`Error::Occupied`] if an old path is taken, any other [`Error`] if an item cannot be moved.
+/// [`Error::Occupied`] and the like if nothing can come back because something is in its place; any other [`Error`] if an item cannot be moved.
 /// That removal is then as before; removals before it are restored.
 fn restore(
     catalog: &Catalog,
@@ -162,7 +179,8 @@ fn restore(
         let part = removals.entry(&removed.removal).or_default();
         match removed.item {
             Some(item) => {
-                part.items.insert(item);
+                let wanted = part.items.entry(item).or_default();
+                wanted.insert(removed.artifact.id.0);
             }
             None => part.rows.push(removed.artifact.clone()),
         }
@@ -172,17 +190,29 @@ fn restore(
         None if removals.is_empty() => return Ok(report),
         None => Trash::open_or_create(base)?,
     };
+    let mut first = None;
     for (id, part) in removals {
-        restore_one(catalog, base, &trash, operation, id, part, &mut report)?;
-        report.removals.push(id.clone());
+        let skipped = report.skipped.len();
+        match restore_one(catalog, base, &trash, operation, id, part, &mut report) {
+            Ok(()) => report.removals.push(id.clone()),
+            // Nothing of this one can come back: another may.
+            Err(error) if report.skipped.len() > skipped && !error.ends_all() => {
+                first.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
     }
-    Ok(report)
+    match first.filter(|_| report.removals.is_empty()) {
+        Some(error) => Err(error),
+        None => Ok(report),
+    }
 }
 
 /// The part of one removal that comes back.
 #[derive(Debug, Clone, Default)]
 struct Part {
-    items: BTreeSet<u32>,
+    /// The numbers of the artifacts that are wanted of each item.
+    items: BTreeMap<u32, BTreeSet<i64>>,
     /// Artifacts that had no data.
     rows: Vec<Artifact>,
 }
@@ -198,10 +228,20 @@ fn restore_one(
 ) -> Result<(), Error> {
     let folder = trash.folder(id)?;
     let mut moved = Vec::new();
+    let mut skipped = Vec::new();
     let mut is_committing = false;
     let outcome = recover::change_settled(catalog, base, operation, |change| {
-        let folder = folder.as_ref();
-        let artifacts = restore_part(base, change, folder, operation.at, id, &part, &mut moved)?;
+        // It may run twice; see there.
+        skipped.clear();
+        let done = (&mut moved, &mut skipped);
+        let artifacts = restore_part(
+            base,
+            change,
+            folder.as_ref(),
+            operation.at,
+            (id, &part),
+            done,
+        )?;
         is_committing = true;
         Ok(artifacts)
     });
@@ -209,6 +249,12 @@ fn restore_one(
         Ok(artifacts) => {
             report.moved += moved.len() as u64;
             report.artifacts.extend(artifacts);
+            report.skipped.extend(skipped);
+        }
+        Err(error) if moved.is_empty() && !is_committing => {
+            // What could not begin is said; a move that failed is no reason to go on.
+            report.skipped.extend(skipped);
+            return Err(error);
         }
         Err(error) => {
             // A failed COMMIT could still become valid after a crash; then the data must stay.
@@ -236,9 +282,8 @@ fn restore_part(
     change: &Change<'_>,
     folder: Option<&TrashFolder>,
     now: Timestamp,
-    id: &RemovalId,
-    part: &Part,
-    moved: &mut Vec<TrashItem>,
+    (id, part): (&RemovalId, &Part),
+    (moved, skipped): (&mut Vec<TrashItem>, &mut Vec<Skipped>),
 ) -> Result<Vec<Artifact>, Error> {
     match change.removal(id)? {
         None => return Err(Error::NoRemoval { id: id.to_string() }),
@@ -251,13 +296,11 @@ fn restore_part(
         }
         Some(_) => {}
     }
-    let mut artifacts = part.rows.clone();
     let manifest = folder.map_or(Ok(None), TrashFolder::manifest)?;
     let named = manifest.as_ref().map(ManifestItems::by_number);
     let named = named.unwrap_or_default();
-    let mut items = Vec::new();
-    let mut claims = Vec::new();
-    for &number in &part.items {
+    let mut back = WayBack::default();
+    for (&number, wanted) in &part.items {
         let rows = change.of_item(id, number)?;
         let lost = || Error::NotInTrash {
             what: format!("item {number} of removal {id}"),
@@ -265,67 +308,80 @@ fn restore_part(
         let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
         checked_location(&path)?;
         let form = form_of(&rows, &path);
-        let entry = match folder {
-            Some(folder) => folder.identify(number, form)?.ok_or_else(lost)?,
-            None => return Err(lost()),
-        };
+        let folder = folder.ok_or_else(lost)?;
+        let entry = folder.identify(number, form)?.ok_or_else(lost)?;
         // A manifest is input: data only comes back to the path that its rows have.
         let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
         if !rows.iter().all(is_at) {
             let detail = format!("item {number} of removal {id} was not at {path}");
             return Err(change.damaged(detail).into());
         }
-        if entry_at(base, Path::new(&path), form)?.is_some() {
-            return Err(Error::Occupied {
-                path: base.path().join(&path),
-            });
-        }
         let item = TrashItem {
             item: number,
             path,
             entry_type: form,
+            part: None,
             entry,
         };
-        if let Some(folder) = folder {
-            let named = named.get(&number).copied().filter(|(named, _)| {
-                (&named.path, named.entry_type) == (&item.path, item.entry_type)
-            });
-            claims.push(folder.claim(&number.to_string(), named)?);
-        }
-        items.push(item);
-        artifacts.extend(rows);
+        let named = named
+            .get(&number)
+            .copied()
+            .filter(|(named, _)| (&named.path, named.entry_type) == (&item.path, item.entry_type));
+        // What the manifest says of folders counts as far as its writers are among the claimants.
+        let forms = match (named, &manifest) {
+            (Some(_), Some(manifest)) => FolderForms::new(manifest.folders.iter().cloned()),
+            _ => FolderForms::default(),
+        };
+        back.add(Item {
+            base,
+            change,
+            folder,
+            claim: folder.claim(&number.to_string(), named)?,
+            forms,
+            item,
+            rows,
+            wanted: wanted.clone(),
+        })?;
     }
-    // The path is free on disk, but a row may reserve it for data that is still to come.
-    for artifact in &artifacts {
-        let taken = change.at(&layout::canonical_location(&artifact.key))?;
-        if taken.is_some_and(|taken| taken.id != artifact.id) {
-            return Err(Error::Occupied {
-                path: artifact.path(),
-            });
-        }
+    for row in &part.rows {
+        back.add_row(base, change, row)?;
+    }
+    skipped.append(&mut back.skipped);
+    if back.rows.is_empty()
+        && let Some(first) = back.first
+    {
+        return Err(first);
     }
     if let Some(folder) = folder
-        && !items.is_empty()
+        && !back.moves.is_empty()
     {
-        let note = serde_json::json!({ "items": &items }).to_string();
+        let items: Vec<&TrashItem> = back.moves.iter().map(|back| &back.item).collect();
+        let note = serde_json::json!({ "items": items }).to_string();
         // Durable before the first move: after a crash recovery reads from it which items to take
         // back into the trash.
         folder.write_restoring(note.as_bytes())?;
     }
-    for artifact in &artifacts {
-        change.reinstate(id, artifact.id, now)?;
+    let mut artifacts = Vec::with_capacity(back.rows.len());
+    for RowBack { artifact, is_over } in back.rows {
+        artifacts.push(match is_over {
+            true => change.reinstate_over(id, &artifact, now)?,
+            false => {
+                change.reinstate(id, artifact.id, now)?;
+                artifact
+            }
+        });
     }
-    if change.left(id)? == 0 {
+    if change.left(id)? == 0 && !leaves_data(folder, &back.moves)? {
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }
     let Some(folder) = folder else {
         return Ok(artifacts);
     };
     let mut dirty = DirtyFolders::default();
-    for (item, claim) in items.iter().zip(&claims) {
+    for Move { item, claim, forms } in &back.moves {
         // Noted first: a move that fails half-way is rolled back like a complete one.
         moved.push(item.clone());
-        if !folder.put_back(base, item, claim, &mut dirty)? {
+        if !folder.put_back(base, item, claim, forms, &mut dirty)? {
             return Err(Error::Occupied {
                 path: base.path().join(&item.path),
             });
@@ -333,8 +389,19 @@ fn restore_part(
     }
     // Before COMMIT: a row must not say `present` while its data could return to the trash.
     folder.sync_dirty(&dirty)?;
-    folder.sync()?;
+    folder.sync_with(&dirty)?;
     Ok(artifacts)
+}
+
+/// Whether something stays in a removal's folder after these moves: its removal is then kept, even if
+/// every row of it is back.
+fn leaves_data(folder: Option<&TrashFolder>, moves: &[Move]) -> Result<bool, Error> {
+    let Some(folder) = folder else {
+        return Ok(false);
+    };
+    let whole = moves.iter().filter(|back| back.item.part.is_none());
+    let whole: BTreeSet<String> = whole.map(|back| back.item.item.to_string()).collect();
+    Ok(!folder.strangers(|name| whole.contains(name), 1)?.is_empty())
 }
 
 /// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or
@@ -359,7 +426,7 @@ fn roll_back(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
     let mut dirty = DirtyFolders::default();
     let mut is_back = true;
     for item in moved {
-        match folder.has(item.item) {
+        match folder.holds(item) {
             Ok(true) => {
                 let taken = folder.take_second_name(base, item, &Claim::own(), &mut dirty);
                 is_back &= taken.is_ok();
@@ -368,7 +435,7 @@ fn roll_back(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
             Err(_) => is_back = false,
         }
     }
-    is_back &= folder.sync().is_ok() && folder.sync_dirty(&dirty).is_ok();
+    is_back &= folder.sync_with(&dirty).is_ok() && folder.sync_dirty(&dirty).is_ok();
     if is_back {
         let _ = folder.end_restoring();
     }

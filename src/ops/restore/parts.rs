@@ -1,0 +1,362 @@
+//! What of an item comes back: all of it by one rename if its place is free, otherwise the parts that
+//! have no counterpart.
+//!
+//! A counterpart is a row with data, or anything on disk but an empty folder. The folders of an item
+//! are gone through as far as they are groups on both sides: a part is the highest folder that is
+//! wanted as a whole and has no counterpart. Arrays are never mixed: what lies in one, on either
+//! side, stays where it is.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::{Path, PathBuf};
+
+use crate::catalog::Change;
+use crate::error::Error;
+use crate::model::artifact::{Artifact, State};
+use crate::model::layout;
+use crate::ops::remove::Skipped;
+use crate::store::{
+    self, Base, Claim, EntryType, FolderForms, StorageError, TrashEntry, TrashFolder, TrashItem,
+    entry_at,
+};
+
+/// What comes back of a removal, and what stays in the trash.
+#[derive(Default)]
+pub(super) struct WayBack {
+    pub(super) moves: Vec<Move>,
+    pub(super) rows: Vec<RowBack>,
+    pub(super) skipped: Vec<Skipped>,
+    /// Why the first of them stays.
+    pub(super) first: Option<Error>,
+}
+
+/// An item, or a part of one, that goes back.
+pub(super) struct Move {
+    pub(super) item: TrashItem,
+    pub(super) claim: Claim,
+    /// What the folders above it were like.
+    pub(super) forms: FolderForms,
+}
+
+/// A row that comes back.
+pub(super) struct RowBack {
+    pub(super) artifact: Artifact,
+    /// Whether a row without data is at its place.
+    pub(super) is_over: bool,
+}
+
+/// An item that is looked at.
+pub(super) struct Item<'a> {
+    pub(super) base: &'a Base,
+    pub(super) change: &'a Change<'a>,
+    pub(super) folder: &'a TrashFolder,
+    pub(super) item: TrashItem,
+    pub(super) claim: Claim,
+    pub(super) forms: FolderForms,
+    /// Its artifacts that are in the trash.
+    pub(super) rows: Vec<Artifact>,
+    /// Numbers of those that are wanted.
+    pub(super) wanted: BTreeSet<i64>,
+}
+
+impl WayBack {
+    pub(super) fn skip(&mut self, path: PathBuf, error: Error) {
+        self.skipped.push(Skipped::new(path, &error));
+        self.first.get_or_insert(error);
+    }
+
+    /// Adds a row that has no data in the trash, unless its place is taken.
+    pub(super) fn add_row(
+        &mut self,
+        base: &Base,
+        change: &Change<'_>,
+        row: &Artifact,
+    ) -> Result<(), Error> {
+        // The folder of a container may be there: its row comes back beside it.
+        let obstacle = match row.key.kind().is_container() {
+            true => None,
+            false => obstacle_at(base, &row.location().path(), form_of_row(row))?,
+        };
+        match (obstacle, row_at(change, row)?) {
+            (None, RowAt::Taken) => self.skip(row.path(), Error::Occupied { path: row.path() }),
+            (None, at) => self.rows.push(RowBack {
+                artifact: row.clone(),
+                is_over: at == RowAt::WithoutData,
+            }),
+            (Some(error), _) => self.skip(row.path(), error),
+        }
+        Ok(())
+    }
+
+    /// Adds an item, or the parts of it that can come back.
+    pub(super) fn add(&mut self, mut item: Item<'_>) -> Result<(), Error> {
+        let is_itself = |row: &&Artifact| row.location().path() == item.item.path;
+        let names_all = item.rows.iter().find(is_itself);
+        if names_all.is_some_and(|row| item.is_wanted(row)) {
+            item.wanted.extend(item.rows.iter().map(|row| row.id.0));
+        }
+        let path = item.item.path.clone();
+        let obstacle = item.obstacle(&path, item.item.entry_type, &item.rows)?;
+        let Some(obstacle) = obstacle else {
+            return self.take(&item, item.item.clone(), &item.rows);
+        };
+        let mut seen = HashSet::new();
+        if item.item.entry_type.is_folder() && is_folder(&obstacle) {
+            self.add_group(&item, "", &mut seen)?;
+        } else {
+            self.skip_all(&item, &path, obstacle, &mut seen);
+        }
+        // The row of the container itself, and rows that have no data in it.
+        let unseen = |row: &&Artifact| item.is_wanted(row) && !seen.contains(&row.id.0);
+        for row in item.rows.iter().filter(unseen) {
+            self.add_row(item.base, item.change, row)?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, item: &Item<'_>, moved: TrashItem, rows: &[Artifact]) -> Result<(), Error> {
+        for row in rows {
+            self.rows.push(RowBack {
+                artifact: row.clone(),
+                is_over: row_at(item.change, row)? == RowAt::WithoutData,
+            });
+        }
+        let (claim, forms) = match moved.part {
+            None => (item.claim.clone(), item.forms.clone()),
+            // What is made again on the way to a part is like the folders that are in the trash.
+            Some(_) => (
+                item.folder.claim_of_part(&moved, &item.claim)?,
+                item.folder.forms_around(&moved, &item.item.path)?,
+            ),
+        };
+        self.moves.push(Move {
+            item: moved,
+            claim,
+            forms,
+        });
+        Ok(())
+    }
+
+    /// Goes through a folder of the item that cannot come back as a whole. Says whether something of
+    /// it comes back.
+    fn add_group(
+        &mut self,
+        item: &Item<'_>,
+        part: &str,
+        seen: &mut HashSet<i64>,
+    ) -> Result<bool, Error> {
+        let place = joined(&item.item.path, part);
+        if item.is_array_on_a_side(part, &place)? {
+            self.skip_all(
+                item,
+                &place,
+                Error::Occupied {
+                    path: item.full(&place),
+                },
+                seen,
+            );
+            return Ok(false);
+        }
+        let entries = item.folder.entries(item.item.item, part)?;
+        let (group_files, others): (Vec<TrashEntry>, Vec<TrashEntry>) =
+            entries.into_iter().partition(|entry| {
+                entry.entry_type == Some(EntryType::File) && store::is_group_file(&entry.name)
+            });
+        let mut comes = false;
+        for entry in others {
+            comes |= self.add_entry(item, part, &entry, seen)?;
+        }
+        // The metadata of a group comes back with what is in it, unless the group has its own now.
+        let is_wanted = comes || item.is_whole();
+        if is_wanted && !store::has_group_metadata(item.base, Path::new(&place))? {
+            for entry in group_files {
+                let child = joined(part, &entry.name);
+                if let Some(moved) = item.part(&child, EntryType::File)? {
+                    self.take(item, moved, &[])?;
+                }
+            }
+        }
+        Ok(comes)
+    }
+
+    fn add_entry(
+        &mut self,
+        item: &Item<'_>,
+        part: &str,
+        entry: &TrashEntry,
+        seen: &mut HashSet<i64>,
+    ) -> Result<bool, Error> {
+        let child = joined(part, &entry.name);
+        let place = joined(&item.item.path, &child);
+        let rows = item.rows_in(&place);
+        let wanted = rows.iter().filter(|row| item.is_wanted(row)).count();
+        let is_unknown = rows.is_empty();
+        if wanted == 0 && !(is_unknown && item.is_whole()) {
+            return Ok(false);
+        }
+        let Some(form) = entry.entry_type else {
+            let path = item.full(&place);
+            self.skip(path.clone(), StorageError::NotAFile { path }.into());
+            return Ok(false);
+        };
+        let obstacle = item.obstacle(&place, form, &rows)?;
+        if obstacle.is_none()
+            && wanted == rows.len()
+            && let Some(moved) = item.part(&child, form)?
+        {
+            seen.extend(rows.iter().map(|row| row.id.0));
+            self.take(item, moved, &rows)?;
+            return Ok(true);
+        }
+        let is_group = form.is_folder() && !rows.iter().any(|row| row.location().path() == place);
+        if is_group && obstacle.as_ref().is_none_or(is_folder) {
+            return self.add_group(item, &child, seen);
+        }
+        let path = item.full(&place);
+        self.skip_all(
+            item,
+            &place,
+            obstacle.unwrap_or(Error::Occupied { path }),
+            seen,
+        );
+        Ok(false)
+    }
+
+    /// Names what is wanted at and below a place and cannot come back.
+    fn skip_all(&mut self, item: &Item<'_>, place: &str, error: Error, seen: &mut HashSet<i64>) {
+        let rows = item.rows_in(place);
+        let mut error = Some(error);
+        for row in rows.iter().filter(|row| item.is_wanted(row)) {
+            seen.insert(row.id.0);
+            let occupied = || Error::Occupied { path: row.path() };
+            self.skip(row.path(), error.take().unwrap_or_else(occupied));
+        }
+        if let Some(error) = error.filter(|_| rows.is_empty()) {
+            self.skip(item.full(place), error);
+        }
+    }
+}
+
+impl Item<'_> {
+    fn is_wanted(&self, row: &Artifact) -> bool {
+        self.wanted.contains(&row.id.0)
+    }
+
+    /// Whether all that the registry knows of it is wanted: then so is what it does not know.
+    fn is_whole(&self) -> bool {
+        self.rows.iter().all(|row| self.is_wanted(row))
+    }
+
+    fn full(&self, place: &str) -> PathBuf {
+        self.base.path().join(place)
+    }
+
+    /// Its artifacts at and below a place.
+    fn rows_in(&self, place: &str) -> Vec<Artifact> {
+        let is_in = |row: &&Artifact| Path::new(&row.location().path()).starts_with(place);
+        self.rows.iter().filter(is_in).cloned().collect()
+    }
+
+    /// A part of it, if something of this type is there.
+    fn part(&self, part: &str, form: EntryType) -> Result<Option<TrashItem>, Error> {
+        let mut found = TrashItem {
+            path: joined(&self.item.path, part),
+            entry_type: form,
+            part: Some(part.to_owned()),
+            ..self.item.clone()
+        };
+        let Some(entry) = self.folder.identify_at(&found)? else {
+            return Ok(None);
+        };
+        found.entry = entry;
+        Ok(Some(found))
+    }
+
+    /// What is in the way of these artifacts at a place.
+    fn obstacle(
+        &self,
+        place: &str,
+        form: EntryType,
+        rows: &[Artifact],
+    ) -> Result<Option<Error>, Error> {
+        if let Some(error) = obstacle_at(self.base, place, form)? {
+            return Ok(Some(error));
+        }
+        for row in rows {
+            if row_at(self.change, row)? == RowAt::Taken {
+                return Ok(Some(Error::Occupied { path: row.path() }));
+            }
+        }
+        Ok(None)
+    }
+
+    fn is_array_on_a_side(&self, part: &str, place: &str) -> Result<bool, Error> {
+        Ok(store::is_array(self.base, Path::new(place))?
+            || store::is_trashed_array(self.folder, self.item.item, part)?)
+    }
+}
+
+/// What row is at the place of a removed artifact.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum RowAt {
+    Free,
+    /// One whose data was never seen, or is gone.
+    WithoutData,
+    Taken,
+}
+
+fn row_at(change: &Change<'_>, removed: &Artifact) -> Result<RowAt, Error> {
+    let row = change.at(&layout::canonical_location(&removed.key))?;
+    Ok(match row {
+        None => RowAt::Free,
+        Some(row) if row.id == removed.id => RowAt::Free,
+        Some(row) if matches!(row.state, State::Reserved | State::Missing) => RowAt::WithoutData,
+        Some(_) => RowAt::Taken,
+    })
+}
+
+/// What is in the way at a path on disk. An empty folder is no obstacle for a folder.
+fn obstacle_at(base: &Base, path: &str, form: EntryType) -> Result<Option<Error>, Error> {
+    let at = Path::new(path);
+    let occupied = || Error::Occupied {
+        path: base.path().join(path),
+    };
+    match entry_at(base, at, form) {
+        Ok(None) => Ok(None),
+        Ok(Some(_)) if form.is_folder() && store::is_empty_folder(base, at)? => Ok(None),
+        Ok(Some(_)) => Ok(Some(occupied())),
+        Err(
+            error @ (StorageError::Symlink { .. }
+            | StorageError::NotAFolder { .. }
+            | StorageError::NotAFile { .. }
+            | StorageError::OtherDevice { .. }),
+        ) => Ok(Some(error.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Whether a folder may be in the way, which things can go into.
+fn is_folder(obstacle: &Error) -> bool {
+    !matches!(
+        obstacle,
+        Error::Storage(
+            StorageError::Symlink { .. }
+                | StorageError::NotAFolder { .. }
+                | StorageError::OtherDevice { .. }
+        )
+    )
+}
+
+fn form_of_row(row: &Artifact) -> EntryType {
+    match row.key.kind().is_file() {
+        true => EntryType::File,
+        false => EntryType::Folder,
+    }
+}
+
+fn joined(path: &str, name: &str) -> String {
+    match (path, name) {
+        (path, "") => path.to_owned(),
+        ("", name) => name.to_owned(),
+        (path, name) => format!("{path}/{name}"),
+    }
+}
