@@ -138,9 +138,11 @@ fn faults_are_survived_without_noreplace() {
         "a_removal_into_the_trash_survives",
         "a_restore_survives",
         "a_restore_of_one_of_two_survives",
+        "a_restore_beside_a_new_container_survives",
         "emptying_the_trash_survives_a_kill",
         "recovery_of_a_removal_survives",
         "recovery_of_a_restore_survives",
+        "recovery_of_a_restore_beside_a_new_container_survives",
     ]);
 }
 
@@ -282,6 +284,33 @@ fn a_restore_of_one_of_two_survives_a_kill_at_every_call() {
 #[test]
 fn a_restore_of_one_of_two_survives_an_error_of_every_call() {
     fail(Case::RestoreOne);
+}
+
+#[test]
+fn a_restore_beside_a_new_container_survives_a_kill_at_every_call() {
+    sweep(Case::Beside, Fault::Kill, &[]);
+}
+
+#[test]
+fn a_restore_beside_a_new_container_survives_an_error_of_every_call() {
+    let mut calls = FAILING.to_vec();
+    calls.extend(["renameat", "linkat"]);
+    sweep(Case::Beside, Fault::Once("EIO"), &calls);
+}
+
+#[test]
+fn a_restore_beside_a_new_container_survives_a_disk_that_breaks_at_any_call() {
+    fail_for_ever(Case::Beside);
+}
+
+#[test]
+fn recovery_of_a_restore_beside_a_new_container_survives_a_kill_at_every_call() {
+    kill(Case::RecoverBeside);
+}
+
+#[test]
+fn recovery_of_a_restore_beside_a_new_container_survives_an_error_of_every_call() {
+    fail(Case::RecoverBeside);
 }
 
 #[test]

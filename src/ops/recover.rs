@@ -379,7 +379,7 @@ fn settle(
             // The purge takes the rest.
             Some(open) if open.state == RemovalState::Purging => Ok(Settled::Nothing),
             // Restored or purged: its folder should be empty.
-            Some(open) => match trash.remove_folder(id)? {
+            Some(open) => match drop_folder(&trash, &folder, id, open.state)? {
                 true => Ok(Settled::Nothing),
                 // Nothing syncs what a purge unlinks: a power cut brings some of it back.
                 false if open.state == RemovalState::Purged => {
@@ -393,6 +393,20 @@ fn settle(
             },
         }
     })
+}
+
+/// Removes the folder of a removal that is over; false if something is in it.
+fn drop_folder(
+    trash: &Trash,
+    folder: &TrashFolder,
+    id: &RemovalId,
+    state: RemovalState,
+) -> Result<bool, Error> {
+    // Folders whose parts came back.
+    if state == RemovalState::Restored && folder.is_hollow()? {
+        folder.drop_hollow()?;
+    }
+    Ok(trash.remove_folder(id)?)
 }
 
 /// Returns why recovery leaves a folder that the catalog does not know to its owner; `None` if it
@@ -639,7 +653,7 @@ fn roll_back_restore(
         return Err(error.into());
     }
     // A restore that was completed above may have taken the last item.
-    if change.left(id)? == 0 && folder.is_empty()? {
+    if change.left(id)? == 0 && folder.is_hollow()? {
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }
     folder.end_restoring()?;

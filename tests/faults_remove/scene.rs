@@ -39,12 +39,16 @@ pub(crate) enum Case {
     Restore,
     /// An array, but not the checkpoint, of a removal.
     RestoreOne,
+    /// A container that went as a whole, beside one that a training wrote at its place.
+    Beside,
     /// The trash, with two removals, is emptied.
     Empty,
     /// An open after a removal that was killed between its renames and its commit.
     RecoverRemoval,
     /// An open after a restore that was killed at the same point.
     RecoverRestore,
+    /// An open after a restore beside another container that was killed at the same point.
+    RecoverBeside,
     /// An open after a purge that was killed midway.
     RecoverPurge,
     /// An open after a removal that was killed when everything was unlinked but not yet noted.
@@ -52,8 +56,8 @@ pub(crate) enum Case {
 }
 
 use Case::{
-    BackedUp, Container, Empty, Kept, Many, One, RecoverNote, RecoverPurge, RecoverRemoval,
-    RecoverRestore, Restore, RestoreOne,
+    BackedUp, Beside, Container, Empty, Kept, Many, One, RecoverBeside, RecoverNote, RecoverPurge,
+    RecoverRemoval, RecoverRestore, Restore, RestoreOne,
 };
 
 /// Where all arrays of a case are, before or after it.
@@ -69,9 +73,11 @@ impl Case {
             Kept => "remove-kept",
             Restore => "restore",
             RestoreOne => "restore-one",
+            Beside => "restore-beside",
             Empty => "empty",
             RecoverRemoval => "recover-removal",
             RecoverRestore => "recover-restore",
+            RecoverBeside => "recover-beside",
             RecoverPurge => "recover-purge",
             RecoverNote => "recover-note",
         }
@@ -86,9 +92,11 @@ impl Case {
             Kept,
             Restore,
             RestoreOne,
+            Beside,
             Empty,
             RecoverRemoval,
             RecoverRestore,
+            RecoverBeside,
             RecoverPurge,
             RecoverNote,
         ];
@@ -103,6 +111,8 @@ impl Case {
             // The file then has both names.
             RecoverRestore if plain::is_on() => (Restore, Behind::Last("linkat")),
             RecoverRestore => (Restore, Behind::Last("renameat2")),
+            RecoverBeside if plain::is_on() => (Beside, Behind::Last("linkat")),
+            RecoverBeside => (Beside, Behind::Last("renameat2")),
             RecoverPurge => (Many, Behind::Half("unlinkat")),
             RecoverNote => (One, Behind::Last("unlinkat")),
             _ => return None,
@@ -122,7 +132,7 @@ impl Case {
             Kept | RecoverRemoval => with_weights(2).collect(),
             Restore | RestoreOne | Empty | RecoverRestore => with_weights(1).collect(),
             Many | RecoverPurge => many().collect(),
-            Container => whole().collect(),
+            Container | Beside | RecoverBeside => whole().collect(),
         }
     }
 
@@ -137,11 +147,11 @@ impl Case {
         match self {
             One | BackedUp | Many | Container => (ALL(Where::Place), ALL(Where::Gone)),
             Kept => (ALL(Where::Place), ALL(Where::Trash)),
-            Restore => (ALL(Where::Trash), ALL(Where::Place)),
+            Restore | Beside => (ALL(Where::Trash), ALL(Where::Place)),
             RestoreOne => (ALL(Where::Trash), &[Where::Place, Where::Trash]),
             Empty => (ALL(Where::Trash), ALL(Where::Gone)),
             RecoverRemoval => (ALL(Where::Place), ALL(Where::Place)),
-            RecoverRestore => (ALL(Where::Trash), ALL(Where::Trash)),
+            RecoverRestore | RecoverBeside => (ALL(Where::Trash), ALL(Where::Trash)),
             RecoverPurge | RecoverNote => (ALL(Where::Gone), ALL(Where::Gone)),
         }
     }
@@ -198,6 +208,7 @@ impl Case {
             Restore | RestoreOne => vec![&targets],
             Empty => targets.chunks(1).collect(),
             BackedUp => return age_the_backup(&registry),
+            Beside => return write_beside(&base, &registry),
             _ => return,
         };
         for keys in removals {
@@ -235,6 +246,19 @@ impl Case {
         let traced = trace(case.name(), base, interruption, Path::new("/dev/null")).unwrap();
         assert!(traced.said.is_empty(), "{:?}", traced.said);
     }
+}
+
+/// What a training wrote at the place of a container that went as a whole, and an empty folder.
+pub(crate) const LIVE: &str = "base/whole/validation.zarr/9";
+
+fn write_beside(base: &Path, registry: &Registry) {
+    let container = Target::Path("whole/validation.zarr".into());
+    let options = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+    registry
+        .remove_target(&container, &options, &Silent)
+        .unwrap();
+    write_array(&base.join("whole/validation.zarr/9/live/prediction"));
+    fs::create_dir(base.join("whole/validation.zarr/2")).unwrap();
 }
 
 /// Names of the older backups of [`BackedUp`].
@@ -386,13 +410,18 @@ fn act(case: Case, registry: &Registry) -> dalsegno::Result<String> {
             let path = dalsegno::model::layout::locate(&prediction("few", 1)).path();
             registry.restore(&RestoreTarget::Path(path.into()))?;
         }
+        Beside => {
+            let container = RestoreTarget::Path("whole/validation.zarr".into());
+            let report = registry.restore(&container)?;
+            assert!(report.skipped.is_empty());
+        }
         Empty => {
             let report = registry.empty_trash(None, &Silent)?;
             if !report.left.is_empty() || !report.purge.is_done {
                 return Ok("left".to_owned());
             }
         }
-        RecoverRemoval | RecoverRestore | RecoverPurge | RecoverNote => {
+        RecoverRemoval | RecoverRestore | RecoverBeside | RecoverPurge | RecoverNote => {
             let is_settled = registry.recovery().problems.is_empty();
             if !is_settled || !registry.pending()?.is_empty() {
                 return Ok("left".to_owned());

@@ -12,7 +12,7 @@ use crate::child::command;
 use crate::fault::{CHANGES, calls, copy, in_order, trace};
 use crate::observe::{Observed, Where};
 use crate::plain;
-use crate::scene::{Case, OLDER, RELAXED};
+use crate::scene::{Case, LIVE, OLDER, RELAXED};
 use crate::strace;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,8 +63,13 @@ impl Template {
         let scene = folder.path().join("template");
         Case::write(&scene);
         Case::back_up(&scene);
-        let original = Observed::of(&scene);
+        let mut original = Observed::of(&scene);
         case.prepare(&scene);
+        // What a training has written since is not to be touched either.
+        let live = Observed::of(&scene).tree.into_iter();
+        original
+            .tree
+            .extend(live.filter(|(path, _)| path.starts_with(LIVE)));
         Self {
             interruption: case.find_interruption(&scene),
             folder,

@@ -269,8 +269,8 @@ fn restore_one(
     }
     if let Some(folder) = &folder {
         // If this fails, the next open for writing does it.
-        let is_empty = || folder.is_empty().unwrap_or(false);
-        if folder.end_restoring().is_ok() && is_empty() {
+        let is_hollow = || folder.is_hollow().unwrap_or(false);
+        if folder.end_restoring().is_ok() && is_hollow() && folder.drop_hollow().is_ok() {
             let _ = trash.remove_folder(id);
         }
     }
@@ -371,10 +371,10 @@ fn restore_part(
             }
         });
     }
-    if change.left(id)? == 0 && !leaves_data(folder, &back.moves)? {
-        change.set_state(id, RemovalState::Restored, Some(now))?;
-    }
     let Some(folder) = folder else {
+        if change.left(id)? == 0 {
+            change.set_state(id, RemovalState::Restored, Some(now))?;
+        }
         return Ok(artifacts);
     };
     let mut dirty = DirtyFolders::default();
@@ -390,18 +390,11 @@ fn restore_part(
     // Before COMMIT: a row must not say `present` while its data could return to the trash.
     folder.sync_dirty(&dirty)?;
     folder.sync_with(&dirty)?;
+    // A file that stays keeps its removal, even if every row of it is back.
+    if change.left(id)? == 0 && folder.is_hollow()? {
+        change.set_state(id, RemovalState::Restored, Some(now))?;
+    }
     Ok(artifacts)
-}
-
-/// Whether something stays in a removal's folder after these moves: its removal is then kept, even if
-/// every row of it is back.
-fn leaves_data(folder: Option<&TrashFolder>, moves: &[Move]) -> Result<bool, Error> {
-    let Some(folder) = folder else {
-        return Ok(false);
-    };
-    let whole = moves.iter().filter(|back| back.item.part.is_none());
-    let whole: BTreeSet<String> = whole.map(|back| back.item.item.to_string()).collect();
-    Ok(!folder.strangers(|name| whole.contains(name), 1)?.is_empty())
 }
 
 /// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or

@@ -110,7 +110,7 @@ impl Verify<'_> {
             ),
             // Reported with the states of the catalog.
             Some(RemovalState::Purging) => return Ok(()),
-            Some(RemovalState::Restored) if has_items => (
+            Some(RemovalState::Restored) if has_items && !folder.is_hollow()? => (
                 VerifyClass::TrashLeftover,
                 "something is left of a removal that was restored",
                 None,

@@ -203,7 +203,7 @@ fn set_attribute(folder: BorrowedFd<'_>, name: &str, value: Option<&str>) -> Res
 
 /// Reads hexadecimal digits.
 fn bytes(digits: &str) -> Result<Vec<u8>, Errno> {
-    if digits.len() > 2 * MOST_BYTES || !digits.is_ascii() || digits.len() % 2 != 0 {
+    if digits.len() > 2 * MOST_BYTES || !digits.is_ascii() || !digits.len().is_multiple_of(2) {
         return Err(Errno::INVAL);
     }
     let pairs = (0..digits.len()).step_by(2).map(|at| &digits[at..at + 2]);

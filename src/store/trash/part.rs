@@ -7,12 +7,12 @@ use std::ffi::OsString;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, Dir, FileType, fstat, statat};
+use rustix::fs::{AtFlags, Dir, FileType, fstat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::claim::{self, Claim};
 use super::dirty::DirtyFolders;
-use super::folder::TrashFolder;
+use super::folder::{NOTES, TrashFolder};
 use super::form::{FolderForm, FolderForms};
 use super::item::TrashItem;
 use crate::store::dirs::{EntryId, EntryType, identify, open_folder, split};
@@ -138,6 +138,24 @@ impl TrashFolder {
         self.inner(&Path::new(&item.to_string()).join(part))
     }
 
+    /// Whether no file is left in the items here: at most folders whose parts came back.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if a folder cannot be read.
+    pub fn is_hollow(&self) -> Result<bool, StorageError> {
+        let reading = |errno| StorageError::io("reading", &self.path, errno);
+        hollow(&self.fd, true, false).map_err(reading)
+    }
+
+    /// Removes the folders of items whose parts came back, if nothing else is in them.
+    ///
+    /// # Errors
+    /// [`StorageError::Io`] if one cannot be removed.
+    pub fn drop_hollow(&self) -> Result<(), StorageError> {
+        let deleting = |errno| StorageError::io("deleting", &self.path, errno);
+        hollow(&self.fd, true, true).map(drop).map_err(deleting)
+    }
+
     /// Adds to the claim on an item those who may have put a part into it: the owners and writers of
     /// the folders around the part.
     ///
@@ -192,6 +210,36 @@ impl TrashFolder {
             None => Ok(()),
         }
     }
+}
+
+/// Whether only folders are in a folder, and in those; with `removes`, removes them. `is_top`: notes
+/// do not count.
+fn hollow(folder: &OwnedFd, is_top: bool, removes: bool) -> Result<bool, Errno> {
+    let mut is_hollow = true;
+    for entry in Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_note = || NOTES.iter().any(|note| note.as_bytes() == name.to_bytes());
+        if matches!(name.to_bytes(), b"." | b"..") || (is_top && is_note()) {
+            continue;
+        }
+        let is_empty = match open_folder(folder, name) {
+            Ok(inner) => hollow(&inner, false, removes)?,
+            Err(Errno::NOTDIR | Errno::LOOP) => false,
+            Err(Errno::NOENT) => true,
+            Err(errno) => return Err(errno),
+        };
+        is_hollow &= is_empty;
+        if is_empty && removes {
+            match unlinkat(folder, name, AtFlags::REMOVEDIR) {
+                Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        } else if !is_empty && !removes {
+            return Ok(false);
+        }
+    }
+    Ok(is_hollow)
 }
 
 /// Path of an item or part in the removal's folder.
