@@ -60,6 +60,24 @@ fn restore_takes_ids_paths_and_selections() {
 }
 
 #[test]
+fn what_has_no_counterpart_is_restored_beside_a_new_container() {
+    let world = World::scanned();
+    let _ = world.transcript("rm mito/validation.zarr --trash --yes");
+    let place = world
+        .base
+        .join("mito/validation.zarr/1000/crop1/prediction");
+    fs::create_dir_all(&place).unwrap();
+    fs::write(place.join("mine"), "mine").unwrap();
+    let text = world.transcript(
+        "restore mito/validation.zarr --jsonl
+        trash list --table
+        restore mito/validation.zarr",
+    );
+    assert_eq!(fs::read(place.join("mine")).unwrap(), b"mine");
+    assert_transcript!("restore_beside", text);
+}
+
+#[test]
 fn what_cannot_be_restored_is_reported() {
     let world = world();
     let er = &ids(&world)[0];

@@ -305,3 +305,67 @@ fn a_manifest_without_folders_is_read_as_before() {
     registry.restore(&RestoreTarget::Removal(id)).unwrap();
     assert_eq!(paths(&registry), [A1]);
 }
+
+/// An access control list as the kernel gives it: what the owner may, user 61001, the group, at most,
+/// all others.
+fn acl(permissions: [u16; 5]) -> Vec<u8> {
+    let mut bytes = 2_u32.to_le_bytes().to_vec();
+    for (tag, permissions) in [1_u16, 2, 4, 0x10, 0x20].into_iter().zip(permissions) {
+        bytes.extend(tag.to_le_bytes());
+        bytes.extend(permissions.to_le_bytes());
+        let id = if tag == 2 { 61_001 } else { u32::MAX };
+        bytes.extend(id.to_le_bytes());
+    }
+    bytes
+}
+
+fn attribute(path: &Path, name: &str) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 1 << 10];
+    let length = rustix::fs::getxattr(path, name, &mut bytes[..]).ok()?;
+    bytes.truncate(length);
+    Some(bytes)
+}
+
+#[test]
+fn folders_that_are_made_again_have_the_access_control_list_that_they_had() {
+    let (access, default) = ("system.posix_acl_access", "system.posix_acl_default");
+    for above_has_one in [false, true] {
+        let (folder, registry) = base();
+        array(&registry, A1);
+        let parent = folder.path().join("r/validation.zarr/1/a");
+        let set = |path: &Path, name: &str, list: [u16; 5]| {
+            rustix::fs::setxattr(path, name, &acl(list), rustix::fs::XattrFlags::empty())
+        };
+        if set(&parent, access, [7, 7, 5, 7, 0]).is_err() {
+            println!(
+                "LEFT OUT: no access control lists in {}",
+                folder.path().display()
+            );
+            return;
+        }
+        set(&parent, default, [7, 6, 4, 6, 0]).unwrap();
+        let mode = fs::metadata(&parent).unwrap().mode() | 0o2000;
+        fs::set_permissions(&parent, fs::Permissions::from_mode(mode)).unwrap();
+        let of = |path: &Path| {
+            let mode = fs::metadata(path).unwrap().mode();
+            (mode, attribute(path, access), attribute(path, default))
+        };
+        let before = of(&parent);
+        assert!(before.1.is_some() && before.2.is_some());
+        let above = folder.path().join("r/validation.zarr/1");
+        let without = of(&above);
+        let id = remove(&registry, A1);
+        assert!(!above.exists());
+        // A list that the folder above hands down takes no part in it.
+        if above_has_one {
+            set(
+                &folder.path().join("r/validation.zarr"),
+                default,
+                [7, 0, 0, 0, 0],
+            )
+            .unwrap();
+        }
+        registry.restore(&RestoreTarget::Removal(id)).unwrap();
+        assert_eq!((of(&parent), of(&above)), (before, without));
+    }
+}

@@ -224,3 +224,44 @@ fn a_removal_that_a_member_has_tampered_with_does_not_come_back() {
     // Untouched, it comes back: to the victim, and by root.
     assert_eq!(scene.run(ROOT, &format!("restore {id}")), ["ok 1"]);
 }
+
+#[test]
+fn a_folder_that_is_made_again_gets_nothing_that_its_remover_could_not_give() {
+    use std::os::unix::fs::MetadataExt;
+
+    // What the manifest says of the folder (owner, group, mode), who restores, and what it is then.
+    let told = |user, mode| (user, crate::scene::GROUP, mode);
+    let cases = [
+        (told(ROOT, 0o4777), ROOT, (ROOT, 0o2775)),
+        (told(VICTIM, 0o4777), ROOT, (ROOT, 0o2775)),
+        (told(MEMBER, 0o6777), ROOT, (MEMBER, 0o2777)),
+        ((MEMBER, 0, 0o2777), ROOT, (ROOT, 0o2775)),
+        (told(MEMBER, 0o777), VICTIM, (VICTIM, 0o2775)),
+        (told(MEMBER, 0o3711), MEMBER, (MEMBER, 0o3711)),
+        (told(VICTIM, 0o2711), MEMBER, (MEMBER, 0o2711)),
+    ];
+    for (told, user, expected) in cases {
+        let Some(scene) = Scene::new() else { return };
+        let parent = scene.base.join("shared/validation.zarr/1/crop1");
+        let id = scene.run(MEMBER, "remove shared").remove(0);
+        assert!(!parent.exists());
+        let path = scene.trash().join(&id).join("manifest.json");
+        let text = fs::read_to_string(&path).unwrap();
+        let mut manifest: serde_json::Value = serde_json::from_str(&text).unwrap();
+        for folder in manifest["folders"].as_array_mut().unwrap() {
+            if folder["path"] == "shared/validation.zarr/1/crop1" {
+                folder["uid"] = told.0.into();
+                folder["gid"] = told.1.into();
+                folder["mode"] = told.2.into();
+            }
+        }
+        fs::write(&path, manifest.to_string()).unwrap();
+        assert_eq!(scene.run(user, &format!("restore {id}")), ["ok 1"]);
+        let found = fs::metadata(&parent).unwrap();
+        assert_eq!(
+            (found.uid(), found.mode() & 0o7777, found.gid()),
+            (expected.0, expected.1, crate::scene::GROUP),
+            "{told:?} by {user}"
+        );
+    }
+}

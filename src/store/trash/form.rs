@@ -171,15 +171,10 @@ pub fn folders_above<'a>(
 }
 
 fn attribute(folder: BorrowedFd<'_>, name: &str) -> Result<Option<String>, Errno> {
-    // Nearly no folder has one, and asking for its size needs no buffer.
-    let mut bytes = match fgetxattr(folder, name, &mut [0_u8; 0][..]) {
-        Ok(size) => vec![0; size.min(MOST_BYTES)],
-        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(None),
-        Err(errno) => return Err(errno),
-    };
+    let mut bytes = vec![0; MOST_BYTES];
     let length = match fgetxattr(folder, name, &mut bytes[..]) {
         Ok(length) => length,
-        Err(Errno::NODATA) => return Ok(None),
+        Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => return Ok(None),
         Err(errno) => return Err(errno),
     };
     let digits = bytes[..length].iter().map(|byte| format!("{byte:02x}"));
