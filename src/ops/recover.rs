@@ -488,6 +488,7 @@ fn roll_back_removal(
             folder.path().display()
         )));
     };
+    // Unlinking begins after a commit, so the rows were in another catalog.
     if folder.is_purging()? {
         return Ok(Settled::Problem(format!(
             "the catalog has no removal {}, whose purge has begun; it is left alone",
@@ -635,6 +636,7 @@ fn roll_back_restore(
             }
             continue;
         }
+        // With the device number of today, which moving compares.
         let item = TrashItem {
             entry: found,
             ..item.clone()

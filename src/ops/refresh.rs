@@ -124,6 +124,7 @@ pub(crate) fn refresh_for(
         Question::Gc(request) => request,
     };
     let mut report = RefreshReport::default();
+    // A policy has a selection for each of its kinds.
     for selection in request.selections() {
         let filter = Filter {
             older_than: None,
@@ -184,6 +185,7 @@ pub(crate) fn refresh(
         if wanted {
             batch.push(artifact);
         }
+        // In the middle of the listing, which shows the catalog as it was when it began.
         if batch.len() >= BATCH {
             look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
         }

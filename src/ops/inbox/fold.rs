@@ -166,6 +166,7 @@ impl Fold<'_> {
     }
 
     fn fold_file(&self, inbox: &Inbox, name: &str, report: &mut FoldReport) -> Result<(), Error> {
+        // Without the lock, and compared once more within the transaction.
         let before = self.catalog.folded(name)?;
         let file = match inbox.read(name) {
             Ok(Some(file)) => file,

@@ -183,6 +183,7 @@ fn plan_container(
     let path = Path::new(&container);
     let named = group.values().any(|chosen| chosen.whole_container);
     if named {
+        // Every row in it goes, chosen or not.
         let mut artifacts = catalog.in_container(&container)?;
         let dated: HashMap<ArtifactId, Timestamp> = group
             .values()
@@ -198,6 +199,7 @@ fn plan_container(
             }
             Err(error) => return Err(error.into()),
         };
+        // Its arrays have rows in that registry, which would stay without data.
         if let Some(registry) = contents.registries.first() {
             obstacle = Some(Obstacle::Registry(registry.clone()));
         }
@@ -227,6 +229,7 @@ fn plan_container(
     let is_unlisted = listed.is_none();
     if let Some(contents) = listed {
         let stays = unknown(&container, &contents, &artifacts);
+        // Without data there is nothing to rename: the rows go one by one below.
         let has_data = !contents.arrays.is_empty() || !contents.others.is_empty();
         if may_go && stays.is_empty() && has_data {
             let missing = missing(&container, &contents, &artifacts);

@@ -117,6 +117,7 @@ pub(crate) fn verify(
         lost: Lost::default(),
         found: Vec::new(),
     };
+    // First, because rows of a damaged file prove nothing.
     let is_sound = verify.check_catalog()?;
     verify.check_inbox();
     let looked = verify
@@ -273,6 +274,7 @@ impl Verify<'_> {
         let defaults = WalkOptions::default();
         WalkOptions {
             measure,
+            // Data behind a link is a finding: no removal could take it.
             links: true,
             threads: self.options.threads.unwrap_or(defaults.threads),
             ..defaults
@@ -295,6 +297,7 @@ impl Verify<'_> {
             }
             Ok::<_, Error>(())
         })?;
+        // Only now, because the look borrows all that its callback needs.
         noticed.into_iter().for_each(|finding| self.notice(finding));
         Ok(sights)
     }

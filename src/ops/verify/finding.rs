@@ -130,10 +130,10 @@ impl VerifyClass {
                 "keep a copy of the catalog and ask who changed it; nothing can make history whole"
             }
             Self::Unreadable => "fix its permissions or the disk, then run: dalsegno verify",
-            Self::Moved => "move it back, or take it as it is now with: dalsegno verify --repair",
-            Self::Copied | Self::DataWithoutRow => "take it in with: dalsegno scan",
+            Self::Moved => "move it back, or record its new path with: dalsegno verify --repair",
+            Self::Copied | Self::DataWithoutRow => "add it with: dalsegno scan",
             Self::RowWithoutData | Self::DataIsBack | Self::Rewritten => {
-                "note what is there with: dalsegno refresh --all"
+                "record what is there with: dalsegno refresh --all"
             }
             Self::ChangedFiles | Self::ChangedSize => {
                 "write it again, or bring it back from a copy; then: dalsegno seal PATH"
@@ -142,17 +142,17 @@ impl VerifyClass {
                 "write it again, or bring it back from a copy; then: dalsegno seal --hash PATH"
             }
             Self::NoMetadata | Self::DamagedMetadata => {
-                "bring the metadata back from a copy, or let what is left go with: dalsegno rm PATH"
+                "bring the metadata back from a copy, or remove what is left with: dalsegno rm PATH"
             }
             Self::WrongType => "check what is at that path and move it away",
-            Self::TrashUnsettled => "go on with it: dalsegno trash empty",
+            Self::TrashUnsettled => "finish it with: dalsegno trash empty",
             Self::TrashLeftover => "look at it, and move it away; dalsegno leaves it alone",
             Self::TrashMissing => {
                 "it cannot be restored any more; forget it with: dalsegno trash empty"
             }
             Self::TrashOccupied => {
-                "move away what is at that path, then: dalsegno restore PATH; or let the removed data \
-                 go with: dalsegno trash empty"
+                "move away what is at that path, then: dalsegno restore PATH; or unlink the removed \
+                 data with: dalsegno trash empty"
             }
             Self::InboxRefused => {
                 "look at it; correct it and move it back to .dalsegno/inbox, or delete it"

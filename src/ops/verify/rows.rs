@@ -147,6 +147,8 @@ impl Verify<'_> {
                 };
                 match judge(self.base, artifact, *sight) {
                     Ok(Some(finding)) => findings.push((artifact, finding)),
+                    // Contents are read only if the size is as before; otherwise the size is the
+                    // finding.
                     Ok(None) if sight.is_some_and(|sight| sight.size.is_some()) => {
                         to_read.push(artifact);
                     }
@@ -225,6 +227,7 @@ pub(super) fn judge(
         (_, Some(sight)) if sight.is_link => Some((
             VerifyClass::WrongType,
             "its path is a symbolic link; the target of the link cannot be removed".to_owned(),
+            // The row can at least say that something is there; the link needs manual action.
             (artifact.state == State::Missing).then_some(Repair::MarkPresent),
         )),
         (_, Some(sight)) if sight.damage.is_some() => Some((
@@ -245,6 +248,7 @@ pub(super) fn judge(
             changed(artifact, sight).map(|(class, detail)| (class, detail, Some(Repair::NoteAnew)))
         }
         (state, None) => {
+            // A row that says so already needs no repair.
             let repair = (state != State::Missing).then_some(Repair::MarkMissing);
             let is_file = artifact.key.kind().is_file();
             match store::path_state(base, Path::new(&path))? {
