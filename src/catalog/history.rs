@@ -102,6 +102,7 @@ pub(super) fn listing(filter: &HistoryFilter) -> Query {
         query.sql.push_str(")))");
     }
     if !filter.artifacts.is_empty() {
+        // Marks only, never values: those are bound.
         let marks = vec!["?"; filter.artifacts.len()].join(", ");
         // Pins name the artifacts that they bind one by one; no other detail has such a list.
         query.sql.push_str(&format!(
@@ -109,6 +110,7 @@ pub(super) fn listing(filter: &HistoryFilter) -> Query {
              OR (o.action IN ('pin', 'unpin') AND EXISTS \
              (SELECT 1 FROM json_each(o.detail, '$.artifacts') AS j WHERE j.value IN ({marks}))))"
         ));
+        // The list of marks is in the statement twice.
         for _ in 0..2 {
             let ids = filter.artifacts.iter().map(|id| Value::from(id.0));
             query.values.extend(ids);
@@ -227,6 +229,7 @@ impl Catalog {
             let mut statement = connection.prepare_cached(IN_ORDER).map_err(sql)?;
             let mut rows = statement.query([]).map_err(sql)?;
             while let Some(row) = rows.next().map_err(sql)? {
+                // Numbers have no gaps, so a missing operation shows at the next one.
                 let expected = i64::try_from(report.operations).unwrap_or(i64::MAX) + 1;
                 match self.fits(connection, row, expected, &report.head)? {
                     Ok(hash) => {
@@ -314,6 +317,7 @@ impl Catalog {
             Ok(images) => images,
             Err(error) => return broken(error.to_string()),
         };
+        // The count is hashed, and names the fault better than a hash that differs.
         if images.len() as u64 != operation.images {
             return broken(format!(
                 "it has {} images of artifacts, but its row says {}",
@@ -359,6 +363,7 @@ impl Catalog {
         while let Some(row) = rows.next().map_err(sql)? {
             let side: i64 = row.get(rows::COLUMNS).map_err(sql)?;
             images.push(Image {
+                // The schema allows 0 and 1 alone.
                 side: if side == 0 { Side::Before } else { Side::After },
                 artifact: rows::artifact(&self.path, &self.base, row)?,
             });

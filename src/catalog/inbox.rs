@@ -168,6 +168,7 @@ impl Folding<'_> {
             _ => (who.clone(), Cell::new(None)),
         };
         let (catalog, transaction) = (self.catalog, self.transaction);
+        // In the caller's transaction: the notes and how far they were folded commit together.
         let done = catalog.operate_within(transaction, operation, who, &agent, |journal| {
             change(&mut Recorder::new(journal, operation.at))
         });

@@ -82,6 +82,7 @@ impl Catalog {
         let who = self.agent.as_ref().ok_or_else(|| CatalogError::ReadOnly {
             path: self.path.clone(),
         })?;
+        // A copy: the handle learns the number only from a commit.
         let agent = Cell::new(self.agent_id());
         let label = operation.action.activity();
         let operate = |transaction: &Transaction<'_>| {
@@ -225,6 +226,7 @@ impl Journal<'_> {
         }
         let (number, rows) = (self.images.get(), columns.len());
         let side = Side::After as i64;
+        // Copied inside SQLite, so that no value is bound a second time.
         let copied = copy
             .execute(params![self.after.0, number, side, ids.start(), ids.end()])
             .map_err(|error| self.sql(error))?;

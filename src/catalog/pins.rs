@@ -296,6 +296,7 @@ impl Catalog {
                     Bound::Everything => {
                         for scope in on.scopes(pin)? {
                             let id = on.run(&scope.run)?;
+                            // Counted before they go, as the report says how many were bound.
                             change.artifacts += id.map_or(Ok(0), |id| on.count(id, &scope))?;
                             change.scopes.push(scope);
                         }

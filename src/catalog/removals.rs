@@ -248,6 +248,7 @@ impl Catalog {
     /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
     /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn removed_from(&self, place: &Location) -> Result<Vec<RemovedArtifact>, CatalogError> {
+        // The container itself has an empty path in it.
         let array = place.array.clone().unwrap_or_default();
         self.removed(&Query {
             sql: REMOVED_FROM.to_owned(),
@@ -291,6 +292,7 @@ impl Catalog {
                 let fields = || -> rusqlite::Result<(String, Option<u32>)> {
                     Ok((row.get(rows::COLUMNS)?, row.get(rows::COLUMNS + 1)?))
                 };
+                // The two columns behind those of the row.
                 let (removal, item) =
                     fields().map_err(|error| self.sql("listing removals", error))?;
                 let removal = removal.parse().map_err(|_| CatalogError::Row {

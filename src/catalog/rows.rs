@@ -376,6 +376,7 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
 pub(super) fn path_of(row: &Row<'_>) -> String {
     let part = |index| text(row, index).unwrap_or_default();
     match (part(6), part(7)) {
+        // An empty array is the container itself.
         (container, "") => container.to_owned(),
         (container, array) => format!("{container}/{array}"),
     }

@@ -105,6 +105,7 @@ impl Recorder<'_> {
         let value = (!score.value.is_nan()).then_some(score.value);
         let now = self.now.0;
         let before = self.value(params![run, metric, score.iteration, dataset, parameters])?;
+        // An equal value is no change and leaves no operation.
         if before != Some(value) {
             self.note_score(score, before, Some(value));
         }

@@ -318,6 +318,7 @@ impl Catalog {
                             }
                             if !entry.datasets.contains(&dataset) {
                                 entry.datasets.push(dataset);
+                                // Rows come in the order of the numbers of datasets, not of their names.
                                 entry.datasets.sort();
                             }
                         }

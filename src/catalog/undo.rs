@@ -46,6 +46,7 @@ impl Catalog {
                 id: operation.id,
                 why: format!("what it bound to the pin {name} was released since"),
             };
+            // A pin that is gone binds nothing, whatever operation took it away.
             let Some((pin, reason)) = on.by_name(&name)? else {
                 return Err(already().into());
             };
@@ -104,6 +105,7 @@ impl Catalog {
             let (name, reason) = (&free.pin, &free.reason);
             let mut change = PinChange::default();
             let pin = match on.by_name(name)? {
+                // Another reason means another pin, to which the name was given since.
                 Some((pin, known)) if known == *reason => pin,
                 Some((_, reason)) => {
                     let name = name.to_string();
@@ -157,6 +159,7 @@ impl Catalog {
         reversal: NewOperation<'_>,
     ) -> Result<u64, CatalogError> {
         let changes = self.score_changes(operation)?;
+        // The history calls it by what it does: deletes all, or sets some.
         let none_before = changes.iter().all(|change| change.before.is_none());
         let action = match none_before {
             true => Action::Unscore,
@@ -215,6 +218,7 @@ impl Catalog {
                 // What binds more takes nothing away.
                 Some(Detail::PinBound(_)) => {}
                 Some(Detail::PinReleased(later)) if later.pin == bound.pin => {
+                    // What a later operation released is not released again.
                     bound.scopes.retain(|scope| !later.scopes.contains(scope));
                     bound.artifacts.retain(|id| !later.artifacts.contains(id));
                 }
@@ -244,6 +248,7 @@ impl Catalog {
                 metric,
                 ..
             } = change;
+            // The first value before and the last after are what the whole operation did.
             let known = places
                 .entry((run, iteration, dataset, parameters, metric))
                 .or_insert(changes.len());

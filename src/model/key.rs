@@ -273,6 +273,7 @@ pub enum KeyError {
 
 /// The fields of a kind in words, such as `run, dataset and optionally iteration`.
 fn taken(kind: Kind) -> String {
+    // From `fields`, so that the text cannot differ from the check.
     let with = |wanted: Presence| {
         let fields = kind.fields().into_iter();
         fields.filter_map(move |(field, presence)| (presence == wanted).then_some(field.as_str()))

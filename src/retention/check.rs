@@ -30,6 +30,7 @@ impl Policy {
                 return Err(PolicyError::IterationKept { iteration, every });
             }
             let ranges = &self.select.iterations;
+            // Without ranges every iteration is selected.
             if !ranges.is_empty() && !ranges.iter().any(|range| contains(range, iteration)) {
                 return Err(PolicyError::IterationNotSelected {
                     iteration,
@@ -56,6 +57,7 @@ impl KeepRules {
         }
         match self.every {
             Some(0) => return zero("keep-every", "means nothing: no number is divisible by 0"),
+            // Nothing could ever go: a plan without effect hides the mistake.
             Some(1) => return Err(PolicyError::EveryIteration),
             _ => {}
         }

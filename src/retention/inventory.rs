@@ -278,6 +278,7 @@ pub(super) fn in_order(a: &Artifact, b: &Artifact) -> Ordering {
         .cmp(b.key.run())
         .then(a_kind.cmp(&b_kind))
         .then_with(|| a.key.dataset().cmp(&b.key.dataset()))
+        // By number: 9000 comes before 10000, and no iteration before any.
         .then(a_iteration.cmp(&b_iteration))
         .then_with(|| a.key.parameters().cmp(&b.key.parameters()))
         .then_with(|| by_path(a, b))
@@ -309,6 +310,7 @@ pub(super) fn takes_space(artifact: &Artifact) -> bool {
 /// Callers that hold a limit have refused unknown sizes before.
 pub(super) fn size_of(artifact: &Artifact) -> Size {
     match artifact.size {
+        // A container's size would count its arrays twice.
         Some(size) if takes_space(artifact) => size,
         _ => Size::default(),
     }

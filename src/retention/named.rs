@@ -111,6 +111,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
         let mut policy = NamedPolicy::default();
         let mut shared = SharedRules::default();
         let mut tables: BTreeMap<Kind, KindTable> = BTreeMap::new();
+        // TOML refuses a key that is there twice, so each arm is taken once.
         while let Some(key) = map.next_key()? {
             match key {
                 PolicyKey::Run => policy.runs = map.next_value()?,
@@ -222,6 +223,7 @@ impl KindTable {
     fn into_policy(self, kind: Kind, shared: &SharedRules) -> Policy {
         Policy {
             select: SelectRules {
+                // The kind's own value wins over the shared one.
                 older_than: self.older_than.map(|age| age.0).or(shared.older_than),
                 iterations: self.iterations.into_iter().map(|range| range.0).collect(),
                 kinds: vec![kind],
@@ -336,6 +338,7 @@ impl Serialize for Bytes {
         // Integers of TOML have 63 bits.
         match i64::try_from(self.0) {
             Ok(number) => serializer.serialize_i64(number),
+            // With a unit it reads back as text.
             Err(_) => serializer.collect_str(&format_args!("{} B", self.0)),
         }
     }

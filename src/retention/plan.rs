@@ -176,6 +176,7 @@ impl Plan {
             let key = &line.artifact.key;
             if let (Decision::Remove, Some(iteration)) =
                 (line.decision, RunParts::iteration_of(key))
+                // All that would go of that iteration, or it would not be complete.
                 && rescued.get(key.run()) == Some(&iteration)
             {
                 line.decision = Decision::Keep;
@@ -195,6 +196,7 @@ impl Plan {
         let (mut unmet, mut notices) = (Vec::new(), Vec::new());
         for plan in plans {
             notices.extend(plan.notices);
+            // Several plans may miss the same limit.
             for text in plan.unmet {
                 if !unmet.contains(&text) {
                     unmet.push(text);
@@ -205,6 +207,7 @@ impl Plan {
                     lines.insert(line.artifact.id, line);
                     continue;
                 };
+                // The same answer from both: the reasons add up.
                 if known.decision == line.decision {
                     for reason in line.reasons {
                         if !known.reasons.contains(&reason) {

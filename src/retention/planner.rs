@@ -159,6 +159,7 @@ impl<'a> Planner<'a> {
             .iter()
             .filter(|row| row.artifact.state == State::Present)
             .collect();
+        // A total order, so that the order of the inventory changes nothing.
         rows.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
         let mut groups = Vec::new();
         let mut start = 0;
@@ -208,6 +209,7 @@ impl<'a> Planner<'a> {
         }
         let named = &policy.select.kinds;
         let with = policy.keep.best.as_ref().map_or(&[][..], |best| &best.with);
+        // Without named kinds every kind is the policy's own.
         let is_guest =
             |kind: Kind| !named.is_empty() && !named.contains(&kind) && with.contains(&kind);
         let facts = rows
@@ -245,6 +247,7 @@ impl<'a> Planner<'a> {
         let (free, trash) = (self.inventory.free_bytes, self.inventory.trash_bytes);
         let budget = Budget::new(&self.policy.limit, artifacts, free, trash)?;
         let of_trash = budget.as_ref().and_then(Budget::notice);
+        // First what guards and keep rules say; limits see only what they leave open.
         let mut lines: Vec<PlanLine> = self.facts.iter().map(|facts| self.kept(facts)).collect();
         let mut open: Vec<usize> = (0..lines.len())
             .filter(|&at| lines[at].reasons.is_empty())
@@ -266,6 +269,7 @@ impl<'a> Planner<'a> {
             open.sort_by(|&a, &b| oldest_first(&lines[a].artifact, &lines[b].artifact));
             for at in open {
                 let line = &mut lines[at];
+                // Asked before each artifact: the one before may have met the limits.
                 let needs = budget.needs();
                 if needs.is_empty() {
                     line.reasons = vec![Reason::new(
@@ -314,6 +318,7 @@ impl<'a> Planner<'a> {
                 .filter(|line| line.decision == Decision::Remove)
                 .max_by_key(|line| time_of(&line.artifact));
             if let (Some(highest), Some(last), Some(removed)) = (highest, times.max(), removed)
+                // Written later at a lower iteration: the name may have been used again.
                 && time_of(&removed.artifact) > last
                 && let Some(iteration) = removed.artifact.key.iteration()
             {
@@ -339,6 +344,7 @@ impl<'a> Planner<'a> {
                 continue;
             };
             let of_last = |line: &&PlanLine| line.artifact.key.iteration() == Some(last);
+            // Every artifact of it goes: one that stays would still show the iteration.
             if lines.iter().filter(of_last).all(PlanLine::is_removed) {
                 notices.push(format!(
                     "{}: keep-best {best} lets the newest iteration go: {last}; add keep-last 1 to \

@@ -165,6 +165,7 @@ impl<'a> Rule<'a> {
         let artifact = &facts.row.artifact;
         let Facts { nth, of, .. } = *facts;
         let iteration = match (&self.test, artifact.key.iteration()) {
+            // By time alone, so it keeps artifacts without an iteration too.
             (Test::Within(within), _) => {
                 let keeps = facts.age.is_some_and(|age| age <= *within);
                 return (keeps, aged(artifact, facts.age));
@@ -242,6 +243,7 @@ impl<'a> Rule<'a> {
 pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<Reason> {
     let artifact = &facts.row.artifact;
     let kind = artifact.key.kind();
+    // Pins and links come first: they are what a user set.
     let mut reasons = bound(facts.row);
     // A user who selects an iteration by its number means this very checkpoint.
     if !policy.select.names(artifact.key.iteration()) {

@@ -44,6 +44,7 @@ pub fn plan_runs(
     let mut unmet = Vec::new();
     match budget {
         None => {
+            // Without limits every run goes that no rule keeps.
             for run in judged.iter_mut().filter(|run| run.is_undecided()) {
                 run.decision = Decision::Remove;
                 run.reasons = vec![run.not_kept()];

@@ -82,6 +82,7 @@ impl CatalogFiles {
         let found = found.ok();
         Self {
             at_path,
+            // The length of a folder or link says nothing about a catalog.
             bytes: found
                 .as_ref()
                 .filter(|metadata| metadata.is_file())

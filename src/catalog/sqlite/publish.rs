@@ -112,6 +112,7 @@ impl Catalog {
             Err(error) => Err(error),
         };
         if let Err(error) = published {
+            // Reported beside the call: what it did is committed all the same.
             let causes =
                 std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
             let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
@@ -223,6 +224,7 @@ fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> 
     let mut file = File::from(make_own_file(&dir, &*name).map_err(errno)?);
     let mut write = || -> std::io::Result<()> {
         std::io::copy(&mut source, &mut file)?;
+        // By the keeper's own clock, not that of the file server.
         let seconds = at.0.div_euclid(1000);
         let nanos = at.0.rem_euclid(1000) * 1_000_000;
         let time = Timespec {

@@ -250,6 +250,7 @@ impl WriteQueue {
             let locks = std::fs::read_to_string("/proc/locks").ok()?;
             locks.lines().find_map(|line| holder_of(line, inode))
         })?;
+        // Another user's process may hide it; the pid alone still helps.
         let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         let command = command.trim_end_matches('\0').replace('\0', " ");
         Some(match command.as_str() {
@@ -269,6 +270,7 @@ fn holder_of(line: &str, inode: u64) -> Option<u32> {
     let mut words = words.skip(2);
     let pid = words.next()?.parse().ok()?;
     let place = words.next()?;
+    // The device is left out: for btrfs it is not the one that `stat` gives.
     (place.rsplit(':').next()?.parse() == Ok(inode)).then_some(pid)
 }
 

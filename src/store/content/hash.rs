@@ -375,6 +375,7 @@ impl Reading<'_> {
                 parts: Mutex::new(vec![[0; 32]; parts]),
                 left: AtomicUsize::new(parts),
             });
+            // A large file is read by all threads: one alone would be the last to end.
             more.extend((0..parts).map(|number| Piece::Part(Arc::clone(&large), number)));
             return Ok(());
         }
@@ -395,6 +396,7 @@ impl Reading<'_> {
     ) -> Result<(), Failed> {
         let folder = whole.folder(&large.folder)?;
         let (file, stamp) = open_file(&folder, &large.name)?;
+        // Each part opens the file again: all must be of one version.
         if stamp != large.stamp {
             return Err(Failed::Changed);
         }

@@ -70,6 +70,7 @@ impl FileSystem {
                 (None, None, Some(cause.unwrap_or_else(|| error.to_string())))
             }
         };
+        // What cannot be asked is unknown in the report and not an error of it.
         let stat = statvfs(path).ok();
         let stat = stat.as_ref();
         let mount = Mount::of(path);

@@ -74,6 +74,7 @@ impl<'a> FolderHandles<'a> {
 
     /// Refers to a subfolder of an open folder.
     pub(crate) fn subfolder(&self, path: PathBuf, parent: &Arc<FolderHandle>) -> FolderRef {
+        // Beyond the bound a subfolder is opened by its whole path, which takes longer.
         let may_keep = Arc::strong_count(&self.kept) <= MOST_KEPT;
         FolderRef {
             path,

@@ -144,6 +144,7 @@ impl Inbox {
                 return Err(open_error(self.fd.as_fd(), name.as_ref(), &path, errno));
             }
         };
+        // Read without the lock too: what is complete is a note, and a half line waits.
         let is_locked = try_lock(&file);
         let stat = fstat(&file).map_err(|errno| io("reading", errno))?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;

@@ -93,6 +93,7 @@ fn look(
             }
             FileType::RegularFile if name.extension().is_some_and(|end| end == "json") => {
                 if let Some(iteration) = of_note(&folder, name, &path)? {
+                    // The same name as the link beside it, so that the two count once.
                     let name = child.with_extension("").to_string_lossy().into_owned();
                     links.push(BestLink { name, iteration });
                 }

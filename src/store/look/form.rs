@@ -69,6 +69,7 @@ impl<'t> Fields<'t> {
         while let Some(name) = key {
             match fields.field(&name) {
                 Some(field) => *field = Some(json.next_value()?),
+                // Attributes may be megabytes: they are passed over without a copy.
                 None => skip(&mut json)?,
             }
             key = json.next_key()?.map(str::to_owned);

@@ -285,6 +285,7 @@ impl Walk<'_> {
         for file in listing.files {
             self.checkpoint(&fd, path, &file, sender)?;
         }
+        // Only looked into if the listing shows a name: most folders have none.
         let is_marked = !in_container && listing.has_marker;
         if is_marked && matches!(marker::probe(fd.as_fd(), Path::new(".")), Ok(Some(_))) {
             let finding = Notice::new(
@@ -525,6 +526,7 @@ impl Walk<'_> {
         };
         // After an error too: the event of the array waits for these folders.
         if !folders.is_empty() {
+            // Before this folder ends, so that the count cannot end early.
             count.grow(folders.len());
             let parent = self.folders.keep(fd);
             more.extend(folders.into_iter().map(|path| Task::Count {

@@ -223,6 +223,7 @@ impl Rights {
             groups: Vec::new(),
             denied: Vec::new(),
         };
+        // A list that cannot be read is an error: the mode alone would show its mask.
         for (entry, may) in acl(folder)
             .map_err(failed)?
             .iter()

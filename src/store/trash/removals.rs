@@ -57,6 +57,7 @@ impl Trash {
             return Ok(None);
         };
         let path = base.path().join(path);
+        // Asked once: it decides how far the group of a file there is believed.
         let knows_groups = claim::only_group_writes(fd.as_fd())
             .map_err(|errno| StorageError::io("reading", &path, errno))?;
         Ok(Some(Self {
@@ -103,6 +104,7 @@ impl Trash {
     /// # Errors
     /// [`StorageError::Io`] if it cannot be created, or exists.
     pub fn create_folder(&self, id: &RemovalId) -> Result<TrashFolder, StorageError> {
+        // An id that exists is refused: two removals never share a folder.
         disk::make_folder(&self.fd, id.as_str())
             .map_err(|errno| StorageError::io("making", &self.path.join(id.as_str()), errno))?;
         self.folder(id)?

@@ -25,6 +25,7 @@ pub(super) fn check(
     claim: &Claim,
     trash: &Path,
 ) -> Result<(), StorageError> {
+    // The lowest folder that exists is where the first new one would be made.
     for above in item.ancestors().skip(1) {
         if let Some(found) = descend(base, above, IfAbsent::ReturnNone)? {
             let path = base.path().join(above);
