@@ -295,7 +295,7 @@ pub enum CatalogError {
         path: PathBuf,
         /// Where backups lie.
         folder: PathBuf,
-        /// Why.
+        /// What caused it.
         source: Box<CatalogError>,
     },
     /// A migration failed; nothing was changed.
@@ -305,7 +305,7 @@ pub enum CatalogError {
         path: PathBuf,
         /// Version aimed at.
         target: i64,
-        /// Why.
+        /// What caused it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A pin cannot be made, changed or found.
@@ -321,7 +321,7 @@ pub enum CatalogError {
         operation: &'static str,
         /// Catalog file.
         path: PathBuf,
-        /// Why.
+        /// What caused it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// A file beside the catalog could not be used.
@@ -331,7 +331,7 @@ pub enum CatalogError {
         operation: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What caused it.
         source: std::io::Error,
     },
 }

@@ -64,8 +64,8 @@ impl Change<'_> {
         Ok(row)
     }
 
-    /// Brings a removed artifact back over the row at its place, which has no data: the row keeps its
-    /// number, and is also bound by the pins that bind the removed one.
+    /// Brings a removed artifact back over the row at its place, which has no data: the row keeps
+    /// its number, and is also bound by the pins that bind the removed one.
     ///
     /// # Errors
     /// As [`Change::reinstate_as`].

@@ -51,7 +51,7 @@ pub struct ScoreQuery<'a> {
     /// Runs, iterations, datasets and parameters; its other parts are not looked at. A score of
     /// every dataset or parameter set is selected only if that part is empty.
     pub of: Filter,
-    /// Metrics.
+    /// Names of metrics.
     pub metrics: &'a [Pattern],
 }
 

@@ -23,9 +23,9 @@ use crate::retention::{GroupKey, PartsByRun, RunParts};
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct IterationRow {
-    /// Run.
+    /// Name of the run.
     pub run: String,
-    /// Iteration.
+    /// Iteration of the training.
     pub iteration: i64,
     /// Datasets that have anything; if outputs are selected, only those that were validated
     /// on, because what snapshots show never has an output.
@@ -53,7 +53,7 @@ pub struct IterationRow {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct RunRow {
-    /// Run.
+    /// Name of the run.
     pub run: String,
     /// Iterations that have anything present.
     pub iterations: u64,
@@ -318,7 +318,8 @@ impl Catalog {
                             }
                             if !entry.datasets.contains(&dataset) {
                                 entry.datasets.push(dataset);
-                                // Rows come in the order of the numbers of datasets, not of their names.
+                                // Rows come in the order of the numbers of datasets, not of their
+                                // names.
                                 entry.datasets.sort();
                             }
                         }

@@ -128,8 +128,8 @@ pub struct Artifact {
     pub recorded_at: Timestamp,
     /// Modification time of its data as last seen; `None` if data was never seen.
     pub written_at: Option<Timestamp>,
-    /// Newest modification time of its data, with chunks and their folders, if these were looked at for a
-    /// removal; `None` otherwise.
+    /// Newest modification time of its data, with chunks and their folders, if these were looked at
+    /// for a removal; `None` otherwise.
     pub data_written_at: Option<Timestamp>,
     /// When its writer sealed it as whole; `None` if it is not sealed.
     pub sealed_at: Option<Timestamp>,

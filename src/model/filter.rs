@@ -96,9 +96,9 @@ impl fmt::Display for IterationRange {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Except {
-    /// Runs.
+    /// Names of runs.
     pub runs: Vec<Pattern>,
-    /// Kinds.
+    /// Kinds of artifacts.
     pub kinds: Vec<Kind>,
     /// Datasets, and indices of input and best arrays.
     pub datasets: Vec<Pattern>,
@@ -153,7 +153,7 @@ impl Except {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Filter {
-    /// Runs.
+    /// Names of runs.
     pub runs: Vec<Pattern>,
     /// Kinds. An empty list selects every kind but checkpoints; those must be named.
     pub kinds: Vec<Kind>,
@@ -163,7 +163,7 @@ pub struct Filter {
     pub datasets: Vec<Pattern>,
     /// Parameters, and criteria of best arrays.
     pub parameters: Vec<Pattern>,
-    /// States.
+    /// States that the catalog knows of the data.
     pub states: Vec<State>,
     /// Written longer ago than this, or recorded longer ago if no data was seen. The age is
     /// counted back from the moment at which the catalog is queried.

@@ -360,7 +360,7 @@ pub enum Key {
     Array {
         /// Run: the folder of the container.
         run: RunName,
-        /// Container.
+        /// Folder name of the container in the run.
         container: ContainerName,
         /// Path in the container; `None` if the container is an array itself.
         dataset: Option<DatasetName>,

@@ -13,8 +13,8 @@ use crate::model::size::Size;
 pub struct Observation {
     /// Modification time of the array's metadata, the container's folder, or the checkpoint's file.
     pub written_at: Timestamp,
-    /// Newest modification time of the data: of its metadata, its folders, and its files if they were
-    /// counted. `None` if the folders were not read, or not all of them could be.
+    /// Newest modification time of the data: of its metadata, its folders, and its files if they
+    /// were counted. `None` if the folders were not read, or not all of them could be.
     pub data_written_at: Option<Timestamp>,
     /// Bytes and files; `None` if they were not counted. The size of a checkpoint is always known.
     pub size: Option<Size>,

@@ -287,7 +287,7 @@ impl Serialize for Image {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct HistoryFilter {
-    /// Actions.
+    /// What the operations did.
     pub actions: Vec<Action>,
     /// User names.
     pub users: Vec<String>,

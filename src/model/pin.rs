@@ -170,7 +170,7 @@ impl fmt::Display for PinScope {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Pin {
-    /// Name.
+    /// Its name, which no other pin has.
     pub name: PinName,
     /// Why the artifacts are kept.
     pub reason: String,

@@ -122,7 +122,7 @@ impl fmt::Display for RemovalState {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Removal {
-    /// Id.
+    /// Its id, which names its folder in the trash.
     pub id: RemovalId,
     /// When it was made.
     pub removed_at: Timestamp,

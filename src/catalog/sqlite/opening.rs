@@ -9,10 +9,10 @@
 //! and that each file is a regular one and, if it is written, has no second name.
 //!
 //! Between the two looks, for some microseconds, another user may exchange the folder itself for a
-//! link. So all that SQLite does by path is done in a thread that the kernel keeps inside the folder
-//! (see [`confined`]). A catalog with a WAL has all its files open from then on; one
-//! on a network file system opens its `-journal` at each change, which stays as
-//! docs/src/security.md says.
+//! link. So all that SQLite does by path is done in a thread that the kernel keeps inside the
+//! folder (see [`confined`]). A catalog with a WAL has all its files open from then on; one on a
+//! network file system opens its `-journal` at each change, which stays as docs/src/security.md
+//! says.
 
 use std::ops::{Deref, DerefMut};
 use std::path::Path;

@@ -4,12 +4,15 @@
 //! flag, nor do some FUSE and parallel file systems; they answer EINVAL, ENOSYS or EOPNOTSUPP.
 //! There, each move goes another way:
 //!
-//! | move | without `RENAME_NOREPLACE` | what is not protected |
-//! |---|---|---|
-//! | [`move_in`] | a plain rename, if nothing has the name yet | what another process puts under that name in the same moment: the name is given by this program alone |
-//! | [`move_out`] of a folder | the same; the kernel refuses a target that is a file or has something in it | an empty folder that is made there in the same moment; it is replaced |
-//! | [`move_out`] of a file | `link`, which never replaces, then `unlink` | nothing; after a kill between the two calls the file has both names |
-//! | [`move_out`] of a file that may not be linked | an empty file is made under the name, which never replaces, then a plain rename onto it | what another process writes into the empty file in the same moment; a kill between the two calls leaves it |
+//! - [`move_in`] is a plain rename, if nothing has the name yet. What another process puts under
+//!   that name in the same moment is not protected; this program alone gives the name.
+//! - [`move_out`] of a folder is the same; the kernel refuses a target that is a file or has
+//!   something in it. An empty folder that is made there in the same moment is replaced.
+//! - [`move_out`] of a file is `link`, which never replaces, then `unlink`. After a kill between the
+//!   two calls the file has both names.
+//! - [`move_out`] of a file that may not be linked makes an empty file under the name, which never
+//!   replaces, then renames the file onto it. What another process writes into the empty file in
+//!   the same moment is lost, and a kill between the two calls leaves it.
 //!
 //! A file may not be linked if the file system has no hard links, or if it belongs to another user
 //! and the system protects those (`fs.protected_hardlinks`).
@@ -103,8 +106,8 @@ pub(crate) fn move_out(from: Name<'_>, to: Name<'_>) -> Result<(), Errno> {
     }
 }
 
-/// Moves a folder to a name that an empty folder has, and replaces that. The kernel refuses a target
-/// that has something in it.
+/// Moves a folder to a name that an empty folder has, and replaces that. The kernel refuses a
+/// target that has something in it.
 ///
 /// # Errors
 /// EXIST if anything but an empty folder has the name, and what `rename` answers.

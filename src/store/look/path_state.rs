@@ -17,7 +17,7 @@ use crate::store::error::StorageError;
 /// What is at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathState {
-    /// Nothing.
+    /// Nothing is there.
     Nothing,
     /// A folder that holds only folders, metadata of groups, and arrays.
     Folder,

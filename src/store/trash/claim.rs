@@ -71,8 +71,8 @@ impl Claim {
         self.claimants.iter().all(Claimant::is_believed)
     }
 
-    /// The one user in question beside root and the user of this process; `None` if there are others,
-    /// or none.
+    /// The one user in question beside root and the user of this process; `None` if there are
+    /// others, or none.
     pub(super) fn only_user(&self) -> Option<u32> {
         let mut others = self.claimants.iter().filter(|one| !one.is_believed());
         let Some(Claimant::User { uid, .. }) = others.next() else {

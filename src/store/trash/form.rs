@@ -1,5 +1,5 @@
-//! What folders are like: mode, owner, group and access control lists, so that a folder that a restore
-//! makes again is what it was.
+//! What folders are like: mode, owner, group and access control lists, so that a folder that a
+//! restore makes again is what it was.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -17,7 +17,8 @@ use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend};
 use crate::store::error::StorageError;
 
-/// The attributes that hold a folder's access control list, and the one that what is made in it gets.
+/// The attributes that hold a folder's access control list, and the one that what is made in it
+/// gets.
 const ACCESS: &str = "system.posix_acl_access";
 const DEFAULT: &str = "system.posix_acl_default";
 /// Most bytes of a list; more than one has on ext4, XFS and btrfs.

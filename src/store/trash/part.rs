@@ -31,8 +31,8 @@ pub struct TrashEntry {
 }
 
 impl TrashFolder {
-    /// Opens the folder in the trash that holds an item, or the part of it that is meant; returns its
-    /// name there too. `None` if a folder above the part is gone.
+    /// Opens the folder in the trash that holds an item, or the part of it that is meant; returns
+    /// its name there too. `None` if a folder above the part is gone.
     pub(super) fn place_of(
         &self,
         item: &TrashItem,
@@ -75,7 +75,8 @@ impl TrashFolder {
         }
     }
 
-    /// Identifies an item, or the part of it that is meant; `None` if nothing of this type is there.
+    /// Identifies an item, or the part of it that is meant; `None` if nothing of this type is
+    /// there.
     ///
     /// # Errors
     /// [`StorageError::Io`] if it cannot be read.
@@ -89,8 +90,8 @@ impl TrashFolder {
         identify(&folder, name, item.entry_type, &self.path.join(name))
     }
 
-    /// Lists a folder of an item, by name; names that are not UTF-8 are left out. Empty if it is not
-    /// there.
+    /// Lists a folder of an item, by name; names that are not UTF-8 are left out. Empty if it is
+    /// not there.
     ///
     /// # Errors
     /// [`StorageError::Io`] if it cannot be read.
@@ -156,8 +157,8 @@ impl TrashFolder {
         hollow(&self.fd, true, true).map(drop).map_err(deleting)
     }
 
-    /// Adds to the claim on an item those who may have put a part into it: the owners and writers of
-    /// the folders around the part.
+    /// Adds to the claim on an item those who may have put a part into it: the owners and writers
+    /// of the folders around the part.
     ///
     /// # Errors
     /// [`StorageError::Io`] if one of them cannot be read.
@@ -212,8 +213,8 @@ impl TrashFolder {
     }
 }
 
-/// Whether only folders are in a folder, and in those; with `removes`, removes them. `is_top`: notes
-/// do not count.
+/// Whether only folders are in a folder, and in those; with `removes`, removes them. `is_top`:
+/// notes do not count.
 fn hollow(folder: &OwnedFd, is_top: bool, removes: bool) -> Result<bool, Errno> {
     let mut is_hollow = true;
     for entry in Dir::read_from(folder)? {
