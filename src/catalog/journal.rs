@@ -340,7 +340,7 @@ pub(super) struct Fields<'a> {
     pub(super) images: u64,
 }
 
-/// What of an image is hashed.
+/// The part of an image that is hashed.
 #[derive(Serialize)]
 struct ImageLine<'a> {
     side: Side,

@@ -345,7 +345,7 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
     }
     let origin: i64 = field(row, 8)?;
     let state: i64 = field(row, DATA)?;
-    // Both or neither: what is negative is no count, and so damage.
+    // Both or neither. A negative count is damage.
     let count = |index| -> Result<Option<u64>, String> {
         let number: Option<i64> = field(row, index)?;
         let number = number.map(u64::try_from).transpose();

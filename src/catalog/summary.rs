@@ -250,7 +250,7 @@ impl Catalog {
         now: Timestamp,
         mut each: impl FnMut(IterationRow) -> Result<(), E>,
     ) -> Result<(), E> {
-        // Other kinds are no part of a validation: for them, datasets are compared.
+        // Other kinds are not part of a validation: for them, datasets are compared.
         let is_part = |kind: &Kind| matches!(kind, Kind::Prediction | Kind::Output);
         let parts = match filter.kinds.is_empty() || filter.kinds.iter().any(is_part) {
             true => self.parts(filter, now)?,

@@ -35,8 +35,8 @@ pub enum Tie {
     Bound,
     /// The user named it, though the file beside it says something else.
     Given,
-    /// An older version made it, so nothing beside it says whose it is; the user named it, or only
-    /// its owner could have put its path into `config.toml`.
+    /// An older version made it, so no file beside it names its base directory; the user named it,
+    /// or only its owner could have put its path into `config.toml`.
     Unclaimed,
 }
 

@@ -45,8 +45,8 @@ impl Pattern {
     /// Whether it can match other names than the one that it spells, if the catalog does not have
     /// that name.
     ///
-    /// Text with a NUL is no glob, as names have no NUL: SQLite reads a glob up to the first NUL,
-    /// so `run*` with a NUL and more after it would match like `run*`.
+    /// Text with a NUL is not a glob, as names have no NUL: SQLite reads a glob up to the first
+    /// NUL, so `run*` with a NUL and more after it would match like `run*`.
     #[must_use]
     pub fn is_glob(&self) -> bool {
         let is_one = |token: &Token| matches!(token, Token::One(_));

@@ -98,7 +98,7 @@ struct Pool<'a, T, S, V> {
     state: Mutex<State<T>>,
     changed: Condvar,
     most_threads: usize,
-    /// Nice value of the threads; `None` if the system does not tell that of the calling thread.
+    /// Nice value of the threads; `None` if the system does not give that of the calling thread.
     nice: Option<i32>,
     scratch: &'a (dyn Fn() -> S + Sync),
     perform: Perform<'a, T, S, V>,

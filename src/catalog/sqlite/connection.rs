@@ -244,7 +244,7 @@ pub(super) fn open_published(
 }
 
 fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Result<()> {
-    // Writers begin again and again, to tell for whom they wait; readers wait here.
+    // Writers begin again and again, to report which process they wait for; readers wait here.
     let wait = if options.read_only {
         options.lock_timeout
     } else {

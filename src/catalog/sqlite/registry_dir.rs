@@ -118,7 +118,7 @@ impl RegistryDir {
     /// [`CatalogError::Io`] if the system does not say, which is not the same as absent.
     pub fn exists(base: &Path) -> Result<bool, CatalogError> {
         let path = base.join(REGISTRY_DIR);
-        // A link is no registry's folder: it could lead anywhere.
+        // A link is not taken for the folder: it could lead anywhere.
         match std::fs::symlink_metadata(&path) {
             Ok(metadata) if metadata.is_dir() => Ok(true),
             Ok(_) => Err(CatalogError::NotAFolder { path }),

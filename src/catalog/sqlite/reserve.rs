@@ -4,8 +4,8 @@
 //! Opening for writing needs some room too, for SQLite's index of the WAL: a slice is cut off the
 //! reserve for that, so that the first to open does not leave a removal without any.
 //!
-//! A file that is no regular one, or has a second name, is not used as a reserve: it is someone
-//! else's.
+//! A file that is not a regular one, or has a second name, is not used as a reserve: another
+//! program may have made it.
 
 use std::fs::File;
 use std::io::{self, ErrorKind};

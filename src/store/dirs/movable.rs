@@ -17,7 +17,7 @@ const STICKY: u32 = 0o1000;
 /// the folder above, and changes what `..` means in a folder that is moved: both must be writable.
 /// Out of a sticky folder only the owner of the entry or of the folder may move.
 ///
-/// What cannot be found out is no error: the rename itself is the last word.
+/// What cannot be found out is not an error: the rename itself decides.
 ///
 /// # Errors
 /// - [`StorageError::Io`] if it may not, or the folder above cannot be opened.

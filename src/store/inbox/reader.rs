@@ -52,7 +52,7 @@ impl Inbox {
     /// Opens the inbox; `None` if there is none.
     ///
     /// # Errors
-    /// [`StorageError`] if it is no folder, or cannot be opened.
+    /// [`StorageError`] if it is not a folder, or cannot be opened.
     pub fn open(base: &Base) -> Result<Option<Self>, StorageError> {
         Self::at(base, Path::new(INBOX))
     }
@@ -120,7 +120,7 @@ impl Inbox {
     /// Reads a file. `None` if it is gone.
     ///
     /// # Errors
-    /// - [`StorageError::NotAFile`] if it is no regular file, or has another name too.
+    /// - [`StorageError::NotAFile`] if it is not a regular file, or has another name too.
     /// - [`StorageError::Io`] if it is too large, or cannot be read.
     pub fn read(&self, name: &str) -> Result<Option<InboxFile>, StorageError> {
         let path = self.path.join(name);
@@ -212,7 +212,8 @@ impl Inbox {
         }
         let refused = open_folder(&self.fd, REFUSED)
             .map_err(|errno| open_error(self.fd.as_fd(), REFUSED.as_ref(), &path, errno))?;
-        // A name holds 64 random bits: one that is taken is no accident, and nothing is replaced.
+        // A name holds 64 random bits: one that is taken was taken on purpose, and nothing is
+        // replaced.
         if statat(&refused, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(io("moving a file to", Errno::EXIST));
         }

@@ -134,7 +134,7 @@ impl Open {
             Ok(_) => Errno::NOSPC,
             Err(errno) => errno,
         };
-        // What was written of the line is no note; without its end it would spoil the next one.
+        // A part of a line is not a note; without its end it would spoil the next one.
         let _ = ftruncate(&self.file, size);
         match errno {
             // On a network file system, another host unlinked it.

@@ -101,7 +101,7 @@ impl<'t> Fields<'t> {
             ("chunks", self.chunks.as_ref()),
         )?;
         if let Some(JsonValue::Null | JsonValue::Bool(_) | JsonValue::Int(_)) = self.dtype {
-            return Err("\"dtype\" is no data type".to_owned());
+            return Err("\"dtype\" is not a data type".to_owned());
         }
         Ok(Node::Array)
     }
@@ -122,7 +122,7 @@ impl<'t> Fields<'t> {
                     _ => None,
                 }
             }
-            Some(_) => return Err("\"chunk_grid\" is no object".to_owned()),
+            Some(_) => return Err("\"chunk_grid\" is not an object".to_owned()),
             None => None,
         };
         // Grids other than the regular one may give sizes in another form.
@@ -130,7 +130,7 @@ impl<'t> Fields<'t> {
         grid(("shape", self.shape.as_ref()), ("chunk_shape", chunk_shape))?;
         match self.data_type {
             None | Some(JsonValue::Str(_) | JsonValue::Object(_)) => Ok(Node::Array),
-            Some(_) => Err("\"data_type\" is no data type".to_owned()),
+            Some(_) => Err("\"data_type\" is not a data type".to_owned()),
         }
     }
 
@@ -151,7 +151,7 @@ impl<'t> Fields<'t> {
         )?;
         match self.n5_data_type {
             Some(JsonValue::Str(_)) => Ok(Node::Array),
-            _ => Err("\"dataType\" is no text".to_owned()),
+            _ => Err("\"dataType\" is not text".to_owned()),
         }
     }
 }
@@ -216,7 +216,7 @@ fn numbers(name: &str, field: Option<&JsonValue<'_>>) -> Result<Option<Vec<i64>>
     };
     match numbers {
         Some(numbers) => Ok(Some(numbers)),
-        None => Err(format!("\"{name}\" is no list of lengths")),
+        None => Err(format!("\"{name}\" is not a list of lengths")),
     }
 }
 
@@ -337,12 +337,12 @@ mod tests {
             (
                 Format::Zarr2,
                 r#"{"shape":[-1]}"#,
-                "\"shape\" is no list of lengths",
+                "\"shape\" is not a list of lengths",
             ),
             (
                 Format::Zarr2,
                 r#"{"shape":[1.5]}"#,
-                "\"shape\" is no list of lengths",
+                "\"shape\" is not a list of lengths",
             ),
             (
                 Format::Zarr2,
@@ -354,7 +354,11 @@ mod tests {
                 r#"{"shape":[1,2],"chunks":[1]}"#,
                 "2 dimensions",
             ),
-            (Format::Zarr2, r#"{"dtype":7}"#, "\"dtype\" is no data type"),
+            (
+                Format::Zarr2,
+                r#"{"dtype":7}"#,
+                "\"dtype\" is not a data type",
+            ),
             (Format::Zarr3, "{}", "\"node_type\" is absent"),
             (Format::Zarr3, r#"{"node_type":"tree"}"#, "neither"),
             (
@@ -365,7 +369,7 @@ mod tests {
             (
                 Format::N5,
                 r#"{"dimensions":"1","dataType":"uint8"}"#,
-                "\"dimensions\" is no list of lengths",
+                "\"dimensions\" is not a list of lengths",
             ),
         ];
         for (format, text, expected) in cases {

@@ -2,7 +2,7 @@
 //!
 //! zarr v2: `.zarray`. zarr v3: `zarr.json` whose `node_type` is `array`. N5: `attributes.json`
 //! with `dimensions` and `dataType`; an N5 group has the same file without them. Every marker is
-//! read: one that is no regular file, or not in the form of its format, is damaged.
+//! read: one that is not a regular file, or not in the form of its format, is damaged.
 
 use std::io::Read;
 use std::os::fd::BorrowedFd;

@@ -1,4 +1,4 @@
-//! Whose the items of a removal are.
+//! Who may have put the items of a removal into the trash.
 
 use std::collections::HashMap;
 use std::ffi::CStr;

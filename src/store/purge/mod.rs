@@ -16,7 +16,7 @@
 //! file system is in memory. They start as tasks pile up, so a small array takes one. Counting how
 //! long calls take, and adapting the number of threads to that, was measured and is not faster.
 //!
-//! # Whose it is
+//! # Other users
 //! Other users may write in the trash. What is unlinked there must be such that everyone who may
 //! have put it there may unlink it by himself; a [`Claim`](crate::store::Claim) says who that is.
 //! Before a removal that can still be restored is purged, [`check_purge`] looks for what would

@@ -189,7 +189,7 @@ impl Worker<'_, '_> {
         }
     }
 
-    /// Opens a subfolder; `None` if it is gone, is no folder any more, or cannot be opened.
+    /// Opens a subfolder; `None` if it is gone, is not a folder any more, or cannot be opened.
     fn enter(
         &mut self,
         parent: &Arc<Dir>,
@@ -313,7 +313,7 @@ impl Worker<'_, '_> {
         let mut task = name;
         if dir.parent.is_some() && purge.open.load(Ordering::Relaxed) >= purge.most_open {
             // Too many folders are open above this one: moved up, it does not hold them. It stays
-            // in its item, so that it is still known whose it is if this purge is cut short.
+            // in its item, so that its claim is still known if this purge is cut short.
             let item = dir.item();
             let number = purge.moved.fetch_add(1, Ordering::Relaxed);
             let up = format!("deep-{}-{number}", std::process::id());

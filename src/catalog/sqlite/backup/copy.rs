@@ -87,7 +87,7 @@ fn open(place: &Place) -> Result<OpenConnection, CatalogError> {
     connection::again(place, &Access::Immutable, &options)
 }
 
-/// Checks the file behind a connection, and tells what it holds.
+/// Checks the file behind a connection, and returns what it holds.
 pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, CatalogError> {
     let sql = |error| CatalogError::sql("checking", path, error);
     let damaged = |detail| CatalogError::Damaged {

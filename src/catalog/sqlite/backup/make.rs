@@ -151,7 +151,7 @@ impl Maker<'_> {
         }
     }
 
-    /// Gives a sound copy its name, and lets go what is one too many.
+    /// Gives a sound copy its name, and deletes the backups that are not kept.
     fn name_it(&self, folder: &Folder, new: &str, now: Timestamp) -> Result<Backup, CatalogError> {
         let older = list_in(folder)?;
         let equal = match older.first() {
@@ -174,7 +174,7 @@ impl Maker<'_> {
         // The first ones stay: the newest that are not dated in the future, then the newest.
         others.sort_by_key(|backup| backup.at > made.at);
         for backup in equal.iter().chain(others.iter().skip(KEPT - 1)) {
-            // One that stays for now is one too many for the next one as well.
+            // If this fails, the next backup deletes it.
             let _ = folder.unlink(name_in(backup));
         }
         Ok(made)
