@@ -132,6 +132,7 @@ impl Config {
         let table = document
             .entry("catalog")
             .or_insert(toml_edit::table())
+            // An inline table, `catalog = { … }`, stays one.
             .as_table_like_mut()
             .ok_or_else(|| ConfigError::edit("catalog is not a table"))?;
         let path = catalog.path.as_ref().map(|path| path.to_str());

@@ -81,6 +81,7 @@ pub(super) fn listing(filter: &HistoryFilter) -> Query {
         }
     }
     if let Some(before) = filter.before {
+        // By number and not by time, so that pages neither overlap nor leave gaps.
         query.sql.push_str(" AND o.id < ?");
         query.values.push(before.into());
     }

@@ -165,6 +165,7 @@ impl Catalog {
             Some(seal) => (Some(seal.at), seal.content),
             None => (None, None),
         };
+        // What was not read this time is kept as it was known.
         let owner = seen.and_then(|seen| seen.owner).or(before.owner);
         let after = Artifact {
             owner,

@@ -98,6 +98,7 @@ impl Catalog {
         let read = || -> rusqlite::Result<Option<Vec<String>>> {
             let mut statement = connection.prepare_cached(PINS_OF)?;
             let names = statement
+                // By name, because a key can be asked about whose run the catalog does not know.
                 .query_map(params![id.0, key.run().as_str(), key.iteration()], |row| {
                     row.get(0)
                 })?;

@@ -185,6 +185,7 @@ impl Recorder<'_> {
                 taken_by: artifact.key.to_string(),
                 wanted: key.to_string(),
             }),
+            // Reserved: the data comes after its identifier.
             None => self.insert(key, &location, Origin::Recorded, None),
         }
     }

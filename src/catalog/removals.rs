@@ -608,6 +608,7 @@ impl Change<'_> {
         ended_at: Option<Timestamp>,
     ) -> Result<(), CatalogError> {
         self.journal
+            // The row keeps the last state only; the history has each.
             .detail(Detail::RemovalStateSet(RemovalStateSet {
                 removal: id.clone(),
                 state,

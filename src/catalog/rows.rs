@@ -418,6 +418,7 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
         parameters,
         container,
     };
+    // A field that the kind does not have makes the row a damaged one.
     Key::from_parts(kind, run, parts).map_err(|error| error.to_string())
 }
 

@@ -71,6 +71,7 @@ impl<'a> ScoreQuery<'a> {
 }
 
 pub(super) fn listing(query: &ScoreQuery<'_>) -> Query {
+    // `a`, as in the listings of artifacts, so that `Query::names` fits both.
     let mut built = Query {
         sql: "SELECT run.name, a.iteration, dataset.name, parameters.text, metric.name, a.value \
               FROM run CROSS JOIN score AS a ON a.run_id = run.id \

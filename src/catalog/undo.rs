@@ -118,6 +118,7 @@ impl Catalog {
             };
             for scope in &free.scopes {
                 let run = on.run(&scope.run)?;
+                // Names of runs are never deleted, so one that is missing is damage.
                 let run = run.ok_or_else(|| self.no_detail("a run of a pin is gone"))?;
                 let values = params![pin, run, scope.first, scope.last];
                 if on.execute(pins::BIND_SCOPE, values)? > 0 {

@@ -60,6 +60,7 @@ impl FromStr for IterationRange {
         let Some((first, last)) = text.split_once("..") else {
             return Ok(name::parse_iteration(text)?.into());
         };
+        // An end that is left out is open.
         let end = |text: &str| match text {
             "" => Ok(None),
             text => name::parse_iteration(text).map(Some),
@@ -110,7 +111,7 @@ impl Except {
     /// Leaves out runs, by name or pattern.
     #[must_use]
     pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
-        self.runs = runs.into_iter().map(Into::into).collect();
+        self.runs = Pattern::list(runs);
         self
     }
 
@@ -124,14 +125,14 @@ impl Except {
     /// Leaves out datasets, and indices of input and best arrays.
     #[must_use]
     pub fn datasets<P: Into<Pattern>>(mut self, datasets: impl IntoIterator<Item = P>) -> Self {
-        self.datasets = datasets.into_iter().map(Into::into).collect();
+        self.datasets = Pattern::list(datasets);
         self
     }
 
     /// Leaves out parameters, and criteria of best arrays.
     #[must_use]
     pub fn parameters<P: Into<Pattern>>(mut self, parameters: impl IntoIterator<Item = P>) -> Self {
-        self.parameters = parameters.into_iter().map(Into::into).collect();
+        self.parameters = Pattern::list(parameters);
         self
     }
 }
@@ -186,7 +187,7 @@ impl Filter {
     /// Selects runs by name or pattern.
     #[must_use]
     pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
-        self.runs = runs.into_iter().map(Into::into).collect();
+        self.runs = Pattern::list(runs);
         self
     }
 
@@ -207,14 +208,14 @@ impl Filter {
     /// Selects datasets, and indices of input and best arrays.
     #[must_use]
     pub fn datasets<P: Into<Pattern>>(mut self, datasets: impl IntoIterator<Item = P>) -> Self {
-        self.datasets = datasets.into_iter().map(Into::into).collect();
+        self.datasets = Pattern::list(datasets);
         self
     }
 
     /// Selects parameters, and criteria of best arrays.
     #[must_use]
     pub fn parameters<P: Into<Pattern>>(mut self, parameters: impl IntoIterator<Item = P>) -> Self {
-        self.parameters = parameters.into_iter().map(Into::into).collect();
+        self.parameters = Pattern::list(parameters);
         self
     }
 

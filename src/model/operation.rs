@@ -337,7 +337,7 @@ impl HistoryFilter {
     /// Sets the patterns of runs.
     #[must_use]
     pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
-        self.runs = runs.into_iter().map(Into::into).collect();
+        self.runs = Pattern::list(runs);
         self
     }
 

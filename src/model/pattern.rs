@@ -36,6 +36,11 @@ pub(crate) enum Token {
 }
 
 impl Pattern {
+    /// The patterns of these texts: every setter that takes several reads them by this.
+    pub(crate) fn list<P: Into<Self>>(texts: impl IntoIterator<Item = P>) -> Vec<Self> {
+        texts.into_iter().map(Into::into).collect()
+    }
+
     /// The pattern as text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -72,6 +72,7 @@ impl FromStr for RemovalId {
     /// Accepts 16 to 32 digits, letters `a` to `f` and two `-`: the id names a folder, so nothing
     /// else is let through.
     fn from_str(text: &str) -> Result<Self, ParseRemovalIdError> {
+        // Without `.` and `/`, the id cannot lead out of the trash.
         let fits = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f' | b'-');
         let dashes = text.bytes().filter(|&byte| byte == b'-').count();
         if (16..=32).contains(&text.len()) && dashes == 2 && text.bytes().all(fits) {

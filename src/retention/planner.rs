@@ -194,6 +194,7 @@ impl<'a> Planner<'a> {
             let of = iterations()
                 .filter(|rows| rows[0].artifact.key.iteration().is_some())
                 .count() as u64;
+            // Rows of a chunk share run, kind and iteration, so the first one is asked for all.
             let is_counted =
                 |rows: &[&InventoryRow]| counted.differs(rows[0]) && counted.counts(rows[0]);
             let complete_of = iterations().filter(|rows| is_counted(rows)).count() as u64;
@@ -464,6 +465,7 @@ fn limit_verdict(line: &PlanLine, rule: &str) -> (bool, String) {
         (_, Some(reason)) => return (false, reason.detail.clone()),
         (Decision::Remove, None) => "it is met with it",
         (Decision::Keep, None) => match line.reasons.as_slice() {
+            // It stays because the limits hold with it, and for no other reason.
             [only] if only.rule == "within-budget" => "it is met with it",
             _ => "limits take nothing that a rule keeps",
         },

@@ -317,6 +317,7 @@ pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
         ));
     }
     // A time in the future means a wrong clock: the age is unknown, so the artifact stays.
+    // Whatever its origin, a row from the future shows a clock that is wrong.
     let mut times = written.into_iter().chain([recorded]);
     if let Some((verb, at)) = times.find(|(_, at)| *at > now) {
         reasons.push(Reason::new("future", format!("{verb} at {at}")));
@@ -416,6 +417,7 @@ struct Nth(u64);
 impl fmt::Display for Nth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = match (self.0 % 10, self.0 % 100) {
+            // 11th to 13th, and 111th to 113th, end as all others do.
             _ if self.0 == 1 => return Ok(()),
             (1, teen) if teen != 11 => "st",
             (2, teen) if teen != 12 => "nd",
@@ -444,6 +446,7 @@ impl fmt::Display for Value {
 /// A length of time as text: to the hour from a day on, to the minute from an hour on.
 pub(super) fn span(age: Duration) -> String {
     let seconds = age.as_secs();
+    // Rounded down, so that no age is given as more than it is.
     let unit = match seconds {
         ..3600 => 1,
         3600..86_400 => 60,

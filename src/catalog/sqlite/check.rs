@@ -81,6 +81,7 @@ impl Catalog {
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let (id, path): (String, String) = (row.get(0)?, row.get(2)?);
+                // A restore goes to this path, so it must be one that an artifact can have.
                 if layout::parse(&path).is_err() {
                     let path = path.escape_debug();
                     damaged.push(format!(

@@ -62,6 +62,7 @@ impl Catalog {
         let place = Arc::new(Place::of(path)?);
         connection::check(&place)?;
         let registration = fork::Registration::new(&place)?;
+        // Before the first connection: opening may need a turn.
         let queue = WriteQueue::new(Arc::clone(&place), options.lock_timeout)
             .interrupted_by(options.interrupt.clone());
         // A file with a second name is not written, so those that a killed rebuild left go first.

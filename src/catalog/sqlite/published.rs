@@ -39,6 +39,7 @@ impl Publisher {
 pub fn published_at(folder: &Path) -> Result<Option<Timestamp>, CatalogError> {
     let path = folder.join(PUBLISHED_FILE);
     match path.symlink_metadata() {
+        // The keeper set this time to when it made the copy.
         Ok(metadata) => Ok(Some(modified(&metadata))),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(CatalogError::io("reading", &path, error)),

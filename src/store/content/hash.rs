@@ -297,6 +297,7 @@ impl Reading<'_> {
             false => open_folder(self.base, &look.path),
         };
         let root = opened.map_err(|errno| match errno {
+            // The catalog says that it is there, so it went meanwhile.
             Errno::NOENT => ReadError::Changed(look.path.clone()),
             errno => {
                 let detail = std::io::Error::from(errno).to_string();
@@ -482,6 +483,7 @@ fn list(
             continue;
         }
         let mut kind = entry.file_type();
+        // Some file systems give names without types.
         if kind == FileType::Unknown {
             let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)
                 .map_err(|errno| (name.into(), errno.into()))?;

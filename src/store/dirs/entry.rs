@@ -74,6 +74,7 @@ pub fn entry_at(
         Err(errno) => return Err(StorageError::io("reading", &full, errno)),
     };
     match FileType::from_raw_mode(stat.st_mode) {
+        // A file can be a mount point too.
         FileType::RegularFile if stat.st_dev != device_of(folder.as_fd(), &full)? => {
             Err(StorageError::OtherDevice { path: full })
         }

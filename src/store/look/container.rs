@@ -160,6 +160,7 @@ fn look(
             }
             let kind = match entry.file_type() {
                 FileType::Unknown => {
+                    // Some file systems give names without types.
                     match statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW) {
                         Ok(stat) => FileType::from_raw_mode(stat.st_mode),
                         Err(Errno::NOENT) => continue,

@@ -78,6 +78,7 @@ fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {
             }
             let kind = match entry.file_type() {
                 FileType::Unknown => {
+                    // Some file systems give names without types.
                     let stat = statat(&folder, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW);
                     FileType::from_raw_mode(stat.map_err(reading)?.st_mode)
                 }

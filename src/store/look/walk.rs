@@ -91,6 +91,7 @@ pub fn walk_from<E: From<StorageError>>(
     monitor: &dyn Monitor,
     emit: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
+    // A start may lie inside of a container.
     let names_container = |path: &PathBuf| {
         let mut names = path.iter().filter_map(OsStr::to_str);
         names.any(name::is_container_name)

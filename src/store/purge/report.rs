@@ -40,6 +40,7 @@ impl PurgeReport {
         self.files += other.files;
         self.folders += other.folders;
         self.failures.extend(other.failures);
+        // The rest is in `failed`, as a number.
         self.failures.truncate(MOST_FAILURES);
         self.failed += other.failed;
         self.is_done &= other.is_done;
