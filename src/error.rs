@@ -132,6 +132,28 @@ pub enum Error {
         /// Name of the link, below the run's checkpoints.
         link: String,
     },
+    /// The new name of a run is taken, or cannot be the run's.
+    #[error("the name {run} is taken by {by}")]
+    RunTaken {
+        /// The new name.
+        run: String,
+        /// By what.
+        by: &'static str,
+    },
+    /// A run that was to be renamed was written to a short time ago.
+    #[error("run {run} was written to at {written}; a training may be at work")]
+    RunActive {
+        /// The run.
+        run: String,
+        /// When data was last written or recorded.
+        written: Timestamp,
+    },
+    /// The folder of a run that was to be renamed is not there.
+    #[error("{} is not there", .path.display())]
+    RunFolderGone {
+        /// Where it would be.
+        path: PathBuf,
+    },
     /// An artifact has changed since its removal was planned.
     #[error("{} was {what} since it was planned", .path.display())]
     ChangedSince {
@@ -186,7 +208,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 100] = [
+    pub const CODES: [&'static str; 103] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -273,6 +295,9 @@ impl Error {
         "no-folder",
         "pinned",
         "best-linked",
+        "run-taken",
+        "run-active",
+        "run-folder-gone",
         "changed-since-plan",
         "policy-empty",
         "policy-zero",
@@ -311,6 +336,9 @@ impl Error {
             Self::NoFolder { .. } => "no-folder",
             Self::Pinned { .. } => "pinned",
             Self::BestLinked { .. } => "best-linked",
+            Self::RunTaken { .. } => "run-taken",
+            Self::RunActive { .. } => "run-active",
+            Self::RunFolderGone { .. } => "run-folder-gone",
             Self::ChangedSince { .. } => "changed-since-plan",
             Self::Retention(error) => error.code(),
             Self::Scores(error) => error.code(),
@@ -345,6 +373,7 @@ impl Error {
             | Self::NoFolder { base: path }
             | Self::Pinned { path, .. }
             | Self::BestLinked { path, .. }
+            | Self::RunFolderGone { path }
             | Self::ChangedSince { path, .. }
             | Self::Unreadable { path, .. } => Some(path),
             Self::NotRecorded { path, .. } => path.as_deref(),
@@ -352,6 +381,8 @@ impl Error {
             | Self::NoRemoval { .. }
             | Self::NotRestorable { .. }
             | Self::NotInTrash { .. }
+            | Self::RunTaken { .. }
+            | Self::RunActive { .. }
             | Self::Retention(_)
             | Self::Scores(_)
             | Self::Plan { .. }
@@ -416,6 +447,9 @@ impl Error {
             "pinned" => Hint::Unpin,
             "best-linked" => Hint::IgnoreBestLinks,
             "best-link" => Hint::MendBestLink,
+            "run-taken" => Hint::GiveOtherName,
+            "run-active" => Hint::EndTraining,
+            "run-folder-gone" => Hint::RepairMoved,
             "changed-since-plan" | "plan-outdated" => Hint::PlanAgain,
             "scores-invalid" => Hint::CorrectScores,
             "plan-invalid" => Hint::GivePlanFile,

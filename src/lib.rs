@@ -59,6 +59,7 @@ pub use ops::remove::{
     ArtifactToRemove, BackupFailure, PlannedItem, RemovalPlan, RemovalReport, RemoveOptions,
     Skipped,
 };
+pub use ops::rename::{RenameOptions, RenameReport};
 pub use ops::restore::{RestoreReport, RestoreTarget};
 pub use ops::scan::{ScanOptions, ScanReport};
 pub use ops::seal::SealOptions;

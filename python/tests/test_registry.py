@@ -598,6 +598,25 @@ def test_a_damaged_catalog_is_rebuilt_from_the_disk(base: Path) -> None:
         assert [(row.path, row.state) for row in registry.list()] == before
 
 
+def test_a_run_is_renamed_with_its_pins_and_scores(registry: Registry, base: Path) -> None:
+    outputs(registry)
+    registry.refresh(all=True)
+    registry.score("r", 1000, {"voi": 0.5})
+    registry.pin("p", run="r", reason="x")
+    with pytest.raises(errors.RunActiveError):
+        registry.rename_run("r", "new")
+    plan = registry.rename_run("r", "new", dry_run=True)
+    assert (base / "r").exists() and plan.active_at is not None
+    done = registry.rename_run("r", "new", active=True, reason="shorter")
+    assert (done.run, done.to, done.artifacts, done.scores, done.scopes) == ("r", "new", 3, 1, 1)
+    assert {row.pins for row in registry.list(run="new")} == {("p",)}
+    assert [score.run for score in registry.scores()] == ["new"]
+    with pytest.raises(errors.NotRecordedError):
+        registry.rename_run("r", "other")
+    with pytest.raises(errors.RunTakenError):
+        registry.rename_run("new", "new")
+
+
 def test_a_score_for_a_name_that_the_run_has_not_is_a_warning(
     registry: Registry, caplog: pytest.LogCaptureFixture
 ) -> None:

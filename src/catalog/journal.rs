@@ -148,6 +148,11 @@ impl Catalog {
 }
 
 impl Journal<'_> {
+    /// Number of this operation.
+    pub(super) fn number(&self) -> i64 {
+        self.after.0
+    }
+
     fn sql(&self, error: rusqlite::Error) -> CatalogError {
         self.catalog.sql("writing history", error)
     }

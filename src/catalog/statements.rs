@@ -9,7 +9,7 @@ use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
     counts, history, inbox, intern, journal, lookup, observe, pins, record, reinstate, removals,
-    undo,
+    rename, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -106,6 +106,12 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::RESTORES,
         removals::SET_STATE,
         removals::STATE_OF,
+        rename::COUNT_SCOPES,
+        rename::COUNT_SCORES,
+        rename::DETAIL_OF,
+        rename::MOVE_SCOPES,
+        rename::MOVE_SCORES,
+        rename::RUNS_BELOW,
         scores::AT,
         scores::DATASETS_OF_RUN,
         scores::METRICS,

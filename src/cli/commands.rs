@@ -9,8 +9,9 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Global;
 use super::{
-    completions, demo, doctor, du, gc, history, init, iterations, list, man, pin, publish, rebuild,
-    record, refresh, restore, rm, runs, scan, score, seal, show, trash, undo, unpin, verify,
+    completions, demo, doctor, du, gc, history, init, iterations, list, man, mv, pin, publish,
+    rebuild, record, refresh, restore, rm, runs, scan, score, seal, show, trash, undo, unpin,
+    verify,
 };
 
 /// Registry of the zarr arrays that training runs write: which iterations have validation outputs,
@@ -44,6 +45,7 @@ pub(super) enum Command {
     Runs(Deferred<runs::Runs>),
     Du(Deferred<du::Du>),
     Rm(Deferred<rm::Rm>),
+    Mv(Deferred<mv::Mv>),
     Pin(Deferred<pin::PinCommand>),
     Unpin(Deferred<unpin::UnpinCommand>),
     Score(Deferred<score::ScoreCommand>),
@@ -136,6 +138,7 @@ pub(super) fn run(context: &mut Context, command: Command) -> Result<(), Failure
         Command::Trash(command) => trash::run(context, &command.0),
         Command::Doctor(command) => doctor::run(context, &command.0),
         Command::Scan(command) => scan::run(context, &command.0),
+        Command::Mv(command) => mv::run(context, &command.0),
         Command::Refresh(command) => refresh::run(context, &command.0),
         Command::Verify(command) => verify::run(context, &command.0),
         Command::Rebuild(command) => rebuild::run(context, &command.0),

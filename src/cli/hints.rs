@@ -127,6 +127,15 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "repair it or move it away, or ignore best links with --ignore-best-links"
         }
         Hint::PlanAgain => "make a new plan and check it: dalsegno gc … --plan-out FILE",
+        Hint::GiveOtherName => {
+            "give a name that no run, folder or removal has; what is in the trash: dalsegno trash list"
+        }
+        Hint::EndTraining => {
+            "wait until the training has ended; or, if none is at work, repeat the command with --yes"
+        }
+        Hint::RepairMoved => {
+            "if it was renamed by hand, rows, pins and scores follow with: dalsegno verify --repair"
+        }
         Hint::CorrectScores => "correct the line; no score was recorded",
         Hint::GivePlanFile => "give a file that dalsegno gc --plan-out wrote",
         Hint::GivePlanBase => "give the base directory of the plan with --base",

@@ -24,6 +24,7 @@ mod init;
 mod iterations;
 mod list;
 mod man;
+mod mv;
 mod opening;
 mod pin;
 mod pins;

@@ -42,6 +42,8 @@ pub enum Detail {
     ScoreChanged(ScoreChanged),
     /// The catalog was rebuilt.
     CatalogRebuilt(CatalogRebuilt),
+    /// A run was renamed.
+    RunRenamed(RunRenamed),
     // Last: serde tries the variants in order, and a `Value` takes any JSON.
     /// A detail of another version.
     Other(Value),
@@ -139,6 +141,23 @@ pub struct ScoreChanged {
     /// Value after the operation; `None` if it deleted the score.
     #[serde(deserialize_with = "Option::deserialize")]
     pub after: Option<ScoreValue>,
+}
+
+/// A run was renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct RunRenamed {
+    /// Id of the rename.
+    pub rename: RemovalId,
+    /// Old name.
+    pub from: RunName,
+    /// New name.
+    pub to: RunName,
+    /// Number of scores that went along.
+    pub scores: u64,
+    /// Number of runs and iterations bound by pins that went along.
+    pub scopes: u64,
 }
 
 /// The catalog was rebuilt.
@@ -316,6 +335,16 @@ mod tests {
                     removals: Vec::new(),
                 }),
                 r#"{"cause":"it is missing","backup":null,"adopted":0,"removals":[]}"#,
+            ),
+            (
+                Detail::RunRenamed(RunRenamed {
+                    rename: removal(),
+                    from: "mito".parse().unwrap(),
+                    to: "m/1".parse().unwrap(),
+                    scores: 2,
+                    scopes: 1,
+                }),
+                r#"{"rename":"20261122-221517-07be3e","from":"mito","to":"m/1","scores":2,"scopes":1}"#,
             ),
             (
                 Detail::Several(vec![state_set, score(Some(1.5), Some(0.5), true)]),

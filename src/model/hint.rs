@@ -113,6 +113,12 @@ hints! {
     IgnoreBestLinks = "ignore-best-links",
     /// Repair the best link, or override best links.
     MendBestLink = "mend-best-link",
+    /// Give a name that nothing has.
+    GiveOtherName = "give-other-name",
+    /// Wait for the end of the training, or say that there is none.
+    EndTraining = "end-training",
+    /// Repair what was renamed by hand.
+    RepairMoved = "repair-moved",
     /// Make a new plan.
     PlanAgain = "plan-again",
     /// Correct the line of the scores file.

@@ -462,6 +462,23 @@ impl Key {
         }
     }
 
+    /// The same in another run.
+    pub(crate) fn with_run(mut self, name: RunName) -> Self {
+        match &mut self {
+            Self::Prediction { run, .. }
+            | Self::Output { run, .. }
+            | Self::InputRaw { run, .. }
+            | Self::InputGt { run, .. }
+            | Self::Best { run, .. }
+            | Self::Snapshot { run, .. }
+            | Self::SnapshotContainer { run }
+            | Self::ValidationContainer { run }
+            | Self::Array { run, .. }
+            | Self::Checkpoint { run, .. } => *run = name,
+        }
+        self
+    }
+
     /// The kind.
     #[must_use]
     pub fn kind(&self) -> Kind {

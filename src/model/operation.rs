@@ -46,11 +46,13 @@ pub enum Action {
     Unscore,
     /// Makes a new catalog in place of a damaged one.
     Rebuild,
+    /// Renames a run: its folder, rows, scores and pins.
+    Rename,
 }
 
 impl Action {
     /// Every action.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Record,
         Self::Scan,
         Self::Refresh,
@@ -64,6 +66,7 @@ impl Action {
         Self::Score,
         Self::Unscore,
         Self::Rebuild,
+        Self::Rename,
     ];
 
     /// The action as a gerund, for error texts.
@@ -83,6 +86,7 @@ impl Action {
             Self::Score => "noting scores",
             Self::Unscore => "taking scores away",
             Self::Rebuild => "rebuilding",
+            Self::Rename => "renaming a run",
         }
     }
 
@@ -103,6 +107,7 @@ impl Action {
             Self::Score => "score",
             Self::Unscore => "unscore",
             Self::Rebuild => "rebuild",
+            Self::Rename => "rename",
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | in the trash | in the catalog | so |
 //! |---|---|---|
 //! | folder | no removal | a removal was killed before its commit: every item goes back |
+//! | folder with a note `renaming.json` | no removal | a rename was killed; [`rename`] settles it |
 //! | folder whose unlinking has begun | no removal | another catalog removed it: it is reported |
 //! | folder with a note `restoring.json` | removal kept, item not restored | a restore was killed before its commit: the item goes into the trash again |
 //! | the same | the same, and its path has a row again | the restore is completed: the item stays |
@@ -42,6 +43,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::{self, Purging};
+use crate::ops::rename::{self, Outcome};
 use crate::store::{
     Base, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash, TrashFolder,
     TrashItem, entry_at,
@@ -177,7 +179,7 @@ pub(crate) fn settle_pending(
         }
         match settle(catalog, base, &id, now, reason) {
             Ok(Settled::Undone) => recovery.undone.push(id),
-            Ok(Settled::Nothing) => {}
+            Ok(Settled::Renamed | Settled::Nothing) => {}
             Ok(Settled::Due) => pending.due.push(id),
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
             Err(error) if error.ends_all() => return Err(error),
@@ -343,6 +345,8 @@ fn items_of(base: &Base, id: &RemovalId) -> Result<Option<ManifestItems>, Error>
 
 enum Settled {
     Undone,
+    /// A run has its old name again.
+    Renamed,
     Nothing,
     /// It is to be purged.
     Due,
@@ -371,6 +375,9 @@ fn settle(
         let Some(folder) = trash.folder(id)? else {
             return Ok(Settled::Nothing);
         };
+        if folder.is_renaming()? && change.removal(id)?.is_none() {
+            return settle_rename(base, change, &trash, &folder, id);
+        }
         match change.removal(id)? {
             None => roll_back_removal(base, change, &trash, &folder, id, now),
             Some(open) if open.state == RemovalState::Kept => {
@@ -467,6 +474,29 @@ pub(crate) fn left_alone(
         reasons.extend(refused.map(|why| format!("removal {id}: {why}")));
     }
     Ok(reasons)
+}
+
+fn settle_rename(
+    base: &Base,
+    change: &Change<'_>,
+    trash: &Trash,
+    folder: &TrashFolder,
+    id: &RemovalId,
+) -> Result<Settled, Error> {
+    match rename::settle(base, change, folder)? {
+        Outcome::Over => {
+            trash.remove_folder(id)?;
+            Ok(Settled::Nothing)
+        }
+        Outcome::Undone => {
+            trash.remove_folder(id)?;
+            Ok(Settled::Renamed)
+        }
+        Outcome::Problem(problem) => {
+            trash.remove_folder(id)?;
+            Ok(Settled::Problem(problem))
+        }
+    }
 }
 
 fn roll_back_removal(

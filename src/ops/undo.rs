@@ -145,6 +145,7 @@ fn why_never(action: Action) -> &'static str {
         Action::Purge => "what is unlinked is gone",
         Action::Recover => "it settled what a crash had left",
         Action::Rebuild => "it noted what the trash and the disk hold",
+        Action::Rename => "give the run its old name with dalsegno mv",
         Action::Remove | Action::Pin | Action::Unpin | Action::Score | Action::Unscore => "",
     }
 }

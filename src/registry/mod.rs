@@ -14,6 +14,7 @@ mod publishing;
 mod rebuilding;
 mod recording;
 mod removing;
+mod renaming;
 mod store;
 mod verifying;
 

@@ -36,12 +36,12 @@ pub use error::StorageError;
 pub use inbox::{Inbox, InboxFile, InboxWriter};
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
-    best_links, escape, has_group_metadata, is_array, is_group_file, is_trashed_array,
+    best_links, escape, has_group_metadata, is_array, is_group_file, is_trashed_array, links_into,
     list_container, list_trashed_container, look_at, metadata_bytes, path_state, walk, walk_from,
     written_at,
 };
 pub use purge::{PurgeOptions, PurgeReport, check_purge, purge};
 pub use trash::{
-    Claim, DirtyFolders, FolderForm, FolderForms, ManifestItems, Trash, TrashEntry, TrashFolder,
-    TrashItem, folders_above, is_empty_folder, remove_empty_folders,
+    Claim, DirtyFolders, FolderForm, FolderForms, ManifestItems, RenameNote, Trash, TrashEntry,
+    TrashFolder, TrashItem, folders_above, is_empty_folder, remove_empty_folders, rename_folder,
 };

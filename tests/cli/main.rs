@@ -21,6 +21,7 @@ mod pins;
 mod pipes;
 mod rebuild;
 mod removal;
+mod renaming;
 mod terminal;
 mod trash;
 mod verify;

@@ -75,6 +75,7 @@ const CALLS: &[(&str, &str)] = &[
         "list, show, seal",
         "show distances/validation.zarr/2000/crop7/prediction",
     ),
+    ("mv", "mv affinities renamed --dry-run"),
     ("gc", "gc --run affinities --kind prediction --keep-last 1"),
     (
         "gc --explain",

@@ -90,6 +90,11 @@ WORDS: dict[str, str] = {
         "fix or move the link, or ignore best links with ignore_best_links=True"
     ),
     "plan-again": "make a new plan with plan_gc(...) and review it",
+    "give-other-name": "give a name that no run, folder or removal has; see trash()",
+    "end-training": "wait until the training has ended; or pass active=True if none is at work",
+    "repair-moved": (
+        "if it was renamed by hand, rows, pins and scores follow with verify(repair=True)"
+    ),
     "correct-scores": "correct the line; no score was recorded",
     "give-plan-file": (
         "give the text that to_json() of a plan returned"

@@ -14,7 +14,7 @@ from ._native import Artifact, LocalArrayIdentifier
 from ._noting import Noting
 from ._progress import Wanted, reporting
 from ._targets import Target
-from .values import EmptiedTrash, Removal, Removed, Restored, Score, build, build_all
+from .values import EmptiedTrash, Removal, Removed, Renamed, Restored, Score, build, build_all
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -70,6 +70,34 @@ class Removing(Asking, Noting):
         wanted = arguments.selection(selection) if targets is None else None
         with reporting(progress) as report:
             return build(Removed, self._native.remove(chosen, wanted, how, report))
+
+    def rename_run(
+        self,
+        run: Text,
+        to: Text,
+        *,
+        active: bool = False,
+        reason: Optional[str] = None,
+        dry_run: bool = False,
+    ) -> Renamed:
+        """Rename a run: its folder, rows, scores, pins and seals, in one transaction. What is in the
+        trash keeps the old name.
+
+        Args:
+            run: Name of the run.
+            to: New name.
+            active: Rename it even if data was written within the last hour: a training that goes on
+                makes its old folder again.
+            reason: Why; kept in the history.
+            dry_run: Say what would be renamed, and rename nothing.
+
+        Raises:
+            NotRecordedError, RunFolderGoneError: Nothing is recorded of the run, or its folder is gone.
+            RunTakenError: The new name is taken, on disk, in the catalog or in the trash.
+            RunActiveError: Data was written within the last hour.
+        """
+        names = (arguments.text(run, numbers=False), arguments.text(to, numbers=False))
+        return build(Renamed, self._native.rename_run(*names, dry_run, active, reason))
 
     def remove_outputs_but_best(
         self,

@@ -568,6 +568,24 @@ class PlanFreeUnknownError(Error, ValueError):
     code = "plan-free-unknown"
 
 
+class RunTakenError(Error, FileExistsError):
+    """The new name of a run is taken."""
+
+    code = "run-taken"
+
+
+class RunActiveError(Error):
+    """A run was written to a short time ago."""
+
+    code = "run-active"
+
+
+class RunFolderGoneError(Error, FileNotFoundError):
+    """The folder of a run is not there."""
+
+    code = "run-folder-gone"
+
+
 class ScoresInvalidError(Error, ValueError):
     """Scores cannot be read."""
 

@@ -43,6 +43,7 @@ __all__ = [
     "Refreshed",
     "Removal",
     "Removed",
+    "Renamed",
     "Repaired",
     "Restored",
     "Run",
@@ -51,6 +52,7 @@ __all__ = [
     "Skipped",
     "Sum",
     "Undone",
+    "UnknownName",
     "Verified",
     "VerifyFinding",
 ]
@@ -287,6 +289,30 @@ class Restored:
     moved: int
     skipped: tuple[Skipped, ...]
     """What stays in the trash because something is at its place, and why."""
+
+
+@dataclass(frozen=True)
+class Renamed:
+    """What a rename of a run did, or would do."""
+
+    run: str
+    to: str
+    artifacts: int
+    scores: int
+    scopes: int
+    """Runs and iterations that pins bind and that went along."""
+
+    in_trash: int
+    """Items in the trash that keep the old name."""
+
+    links: int
+    """DaCapo's links to checkpoints that name the old path."""
+
+    left: tuple[Path, ...]
+    """DaCapo's own files of the run, which keep the old name."""
+
+    active_at: Optional[datetime]
+    """When data was last written, if that was within the last hour."""
 
 
 @dataclass(frozen=True)

@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 
+use dalsegno::model::name::{NameError, RunName};
 use dalsegno::model::removal::{Removal, RemovalId};
-use dalsegno::{RemoveOptions, RestoreTarget, Target};
+use dalsegno::{Error, RemoveOptions, RenameOptions, RestoreTarget, Target};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::PyRegistry;
 use crate::ask::{self, Asked, Kept, Selection};
 use crate::call::whole;
-use crate::errors::argument;
+use crate::errors::{argument, raise};
 use crate::values::{artifacts, plain};
 
 /// How to remove.
@@ -90,6 +91,30 @@ impl PyRegistry {
             let mut report = self.run(py, None, move |registry, _| registry.restore(&target))?;
             let restored = std::mem::take(&mut report.artifacts);
             with_artifacts(py, &report, restored)
+        })
+    }
+
+    fn rename_run<'py>(
+        &self,
+        py: Python<'py>,
+        run: String,
+        to: String,
+        dry_run: bool,
+        active: bool,
+        reason: Option<String>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        whole(py, || {
+            let name = |text: String| -> PyResult<RunName> {
+                text.parse()
+                    .map_err(|error: NameError| raise(py, &Error::from(error)))
+            };
+            let (run, to) = (name(run)?, name(to)?);
+            let options = RenameOptions::default().active(active).reason(reason);
+            let report = self.run(py, None, move |registry, _| match dry_run {
+                true => registry.plan_rename(&run, &to),
+                false => registry.rename_run(&run, &to, &options),
+            })?;
+            plain(py, &report)
         })
     }
 

@@ -63,6 +63,7 @@ fn detail(entry: &Detail) -> Option<String> {
             Some(backup) => format!("rebuilt from the backup of {}", backup.at),
             None => "rebuilt from the disk and the trash alone".to_owned(),
         },
+        Detail::RunRenamed(made) => format!("{} is {} now", made.from, made.to),
         Detail::Several(_) | Detail::Other(_) => return None,
     })
 }

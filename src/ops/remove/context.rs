@@ -36,7 +36,7 @@ impl Removing<'_> {
     }
 
     /// Refuses to remove without a place for the trash.
-    pub(super) fn require_folder(&self) -> Result<(), Error> {
+    pub(crate) fn require_folder(&self) -> Result<(), Error> {
         match self.has_folder {
             true => Ok(()),
             false => Err(Error::NoFolder {

@@ -5,6 +5,7 @@ mod best;
 mod container;
 mod event;
 mod form;
+mod links;
 mod marker;
 mod metadata;
 mod notice;
@@ -17,6 +18,7 @@ pub use container::{
     list_container, list_trashed_container,
 };
 pub use event::{Event, Expected, Look};
+pub use links::links_into;
 pub(crate) use marker::modified;
 pub use metadata::{metadata_bytes, written_at};
 pub use notice::{Notice, NoticeClass, escape};

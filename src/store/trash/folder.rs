@@ -32,8 +32,10 @@ const MANIFEST: &str = "manifest.json";
 const PURGING: &str = "purging.json";
 /// Name of the note that items are being restored.
 const RESTORING: &str = "restoring.json";
+/// Name of the note that a run is being renamed.
+pub(super) const RENAMING: &str = "renaming.json";
 /// Names in a removal's folder that are not items.
-pub(crate) const NOTES: [&str; 3] = [MANIFEST, PURGING, RESTORING];
+pub(crate) const NOTES: [&str; 4] = [MANIFEST, PURGING, RESTORING, RENAMING];
 
 /// Most bytes that are read of a note that another user wrote: one of about 30,000 arrays.
 const MOST_OF_OTHERS: u64 = 16 << 20;
@@ -52,10 +54,10 @@ pub struct TrashFolder {
 }
 
 /// A manifest or note as it was read.
-struct Note {
-    text: Vec<u8>,
+pub(super) struct Note {
+    pub(super) text: Vec<u8>,
     /// Who may have written it.
-    claim: Claim,
+    pub(super) claim: Claim,
 }
 
 impl TrashFolder {
@@ -96,7 +98,7 @@ impl TrashFolder {
         }
     }
 
-    fn write(&self, name: &str, text: &[u8]) -> Result<(), StorageError> {
+    pub(super) fn write(&self, name: &str, text: &[u8]) -> Result<(), StorageError> {
         let path = self.path.join(name);
         let writing = |errno| StorageError::io("writing", &path, errno);
         // It could not be read after a crash.
@@ -163,7 +165,7 @@ impl TrashFolder {
         Ok(claim)
     }
 
-    fn read(&self, name: &str) -> Result<Option<Note>, StorageError> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<Note>, StorageError> {
         let path = self.path.join(name);
         let failed = |errno| StorageError::io("reading", &path, errno);
         // NONBLOCK: opening a FIFO waits for a writer otherwise.

@@ -8,6 +8,7 @@
 //! | `manifest.json` | which item was at which path |
 //! | `purging.json` | the manifest after unlinking has begun, so that no rest counts as whole |
 //! | `restoring.json` | a note: items are on their way back |
+//! | `renaming.json` | a note, and nothing else in the folder: a run is being renamed |
 //!
 //! The manifest is durable before the first item arrives and goes last, so a crash at any point
 //! leaves a folder that says what it is.
@@ -23,6 +24,7 @@ mod form;
 mod item;
 mod part;
 mod removals;
+mod rename;
 mod second_name;
 mod way_back;
 
@@ -36,3 +38,4 @@ pub use form::{FolderForm, FolderForms, folders_above};
 pub use item::{ManifestItems, TrashItem};
 pub use part::TrashEntry;
 pub use removals::Trash;
+pub use rename::{RenameNote, rename_folder};

@@ -1,0 +1,230 @@
+//! Renaming runs: their rows, scores and pins.
+//!
+//! Names of runs and containers are kept once each and are never changed in their tables: the
+//! history refers to them, and its hashes cover the names. So a rename gives rows to other names.
+//! An artifact keeps its number, and with it the pins that bind it by number.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::error::CatalogError;
+use super::lookup::{self, below};
+use super::record::Recorder;
+use super::reinstate::UPDATE;
+use super::removals::{Change, KEPT_ITEMS};
+use super::rows::Columns;
+use super::sqlite::file::Catalog;
+use crate::model::artifact::Artifact;
+use crate::model::clock::Timestamp;
+use crate::model::detail::{Detail, RunRenamed};
+use crate::model::name::RunName;
+use crate::model::operation::{Action, Side};
+use crate::model::removal::RemovalId;
+
+/// A run and the runs whose folders are in its folder.
+pub(super) const RUNS_BELOW: &str = "SELECT id, name FROM run WHERE name = ?1 UNION ALL \
+     SELECT id, name FROM run WHERE name >= ?2 AND name < ?3";
+pub(super) const COUNT_SCORES: &str = "SELECT count(*) FROM score WHERE run_id = ?1";
+pub(super) const COUNT_SCOPES: &str = "SELECT count(*) FROM pin_scope WHERE run_id = ?1";
+pub(super) const MOVE_SCORES: &str = "UPDATE score SET run_id = ?2 WHERE run_id = ?1";
+pub(super) const MOVE_SCOPES: &str = "UPDATE pin_scope SET run_id = ?2 WHERE run_id = ?1";
+pub(super) const DETAIL_OF: &str = "SELECT action, detail FROM operation WHERE id = ?1";
+
+/// What belongs to a run, and whether its new name is free.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RunContents {
+    /// The artifacts in its folder.
+    pub artifacts: Vec<Artifact>,
+    /// The runs in its folder, itself included, by their numbers.
+    pub(super) runs: Vec<(i64, RunName)>,
+    /// Number of scores of these runs.
+    pub scores: u64,
+    /// Number of runs and iterations that pins bind in these runs.
+    pub scopes: u64,
+    /// Number of items in the trash that come from its folder.
+    pub kept: u64,
+}
+
+impl Catalog {
+    /// Gives what belongs to a run.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if a row cannot be read.
+    pub fn run_contents(&self, run: &RunName) -> Result<RunContents, CatalogError> {
+        self.read_with(|connection| self.run_contents_on(connection, run))
+    }
+
+    fn run_contents_on(
+        &self,
+        connection: &Connection,
+        run: &RunName,
+    ) -> Result<RunContents, CatalogError> {
+        let sql = |error| self.sql("reading a run", error);
+        let (first, end) = below(run.as_str());
+        let mut found = RunContents {
+            artifacts: self.many(connection, lookup::IN_CONTAINER, params![run.as_str()])?,
+            ..RunContents::default()
+        };
+        found.artifacts.extend(self.many(
+            connection,
+            lookup::BELOW_CONTAINER,
+            params![first, end],
+        )?);
+        let runs: Vec<(i64, String)> = connection
+            .prepare_cached(RUNS_BELOW)
+            .and_then(|mut statement| {
+                let runs = statement.query_map(params![run.as_str(), first, end], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })?;
+                runs.collect()
+            })
+            .map_err(sql)?;
+        for (id, name) in runs {
+            let count = |query| -> rusqlite::Result<u64> {
+                let mut statement = connection.prepare_cached(query)?;
+                statement.query_row([id], |row| row.get(0))
+            };
+            found.scores += count(COUNT_SCORES).map_err(sql)?;
+            found.scopes += count(COUNT_SCOPES).map_err(sql)?;
+            let name = name.parse().map_err(|_| CatalogError::Damaged {
+                path: self.path.clone(),
+                detail: format!("a run has the name \"{}\"", name.escape_debug()),
+            })?;
+            found.runs.push((id, name));
+        }
+        let mut statement = connection.prepare_cached(KEPT_ITEMS).map_err(sql)?;
+        let mut rows = statement.query([]).map_err(sql)?;
+        while let Some(row) = rows.next().map_err(sql)? {
+            let path: String = row.get(2).map_err(sql)?;
+            found.kept += u64::from(moved(&path, run.as_str(), "").is_some());
+        }
+        Ok(found)
+    }
+}
+
+/// What a path or name becomes when the folder `from` is renamed; `None` if it is not in it.
+fn moved(path: &str, from: &str, to: &str) -> Option<String> {
+    let rest = path.strip_prefix(from)?;
+    (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
+}
+
+/// The name of a run in a folder that is renamed; `None` if it is not in that folder.
+pub(crate) fn renamed(
+    run: &RunName,
+    from: &RunName,
+    to: &RunName,
+) -> Option<Result<RunName, crate::model::name::NameError>> {
+    moved(run.as_str(), from.as_str(), to.as_str()).map(|name| name.parse())
+}
+
+impl Change<'_> {
+    /// Number of the operation that this change becomes.
+    #[must_use]
+    pub fn number(&self) -> i64 {
+        self.journal.number()
+    }
+
+    /// Gives what belongs to a run.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if a row cannot be read.
+    pub fn run_contents(&self, run: &RunName) -> Result<RunContents, CatalogError> {
+        let transaction: &Transaction<'_> = self.transaction;
+        self.catalog.run_contents_on(transaction, run)
+    }
+
+    /// Gives rows, scores and pins of a run and of the runs in its folder to their new names.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if a row in the folder is of a run that is not, or a new name is
+    /// refused; [`CatalogError::Full`], [`CatalogError::Sql`] if the catalog cannot be written.
+    pub fn rename_run(
+        &self,
+        id: &RemovalId,
+        contents: &RunContents,
+        from: &RunName,
+        to: &RunName,
+        now: Timestamp,
+    ) -> Result<(), CatalogError> {
+        let writing = |error| self.catalog.sql("renaming a run", error);
+        let new_name = |run: &RunName| match renamed(run, from, to) {
+            Some(Ok(name)) => Ok(name),
+            Some(Err(error)) => Err(self.damaged(format!("run {run} cannot be renamed: {error}"))),
+            None => Err(self.damaged(format!("run {run} has data in the folder of run {from}"))),
+        };
+        self.journal.detail(Detail::RunRenamed(RunRenamed {
+            rename: id.clone(),
+            from: from.clone(),
+            to: to.clone(),
+            scores: contents.scores,
+            scopes: contents.scopes,
+        }));
+        let mut recorder = Recorder::new(self.journal, now);
+        for before in &contents.artifacts {
+            let after = Artifact {
+                key: before.key.clone().with_run(new_name(before.key.run())?),
+                ..before.clone()
+            };
+            self.journal.image(Side::Before, before)?;
+            let location = after.location();
+            let references = recorder.references(&after.key, &location)?;
+            self.transaction
+                .prepare_cached(&UPDATE)
+                .and_then(|mut statement| {
+                    let next = Columns::of(&after).bind(&mut statement, 1, &references)?;
+                    statement.raw_bind_parameter(next, after.id.0)?;
+                    statement.raw_execute()
+                })
+                .map_err(writing)?;
+            self.journal.image(Side::After, &after)?;
+        }
+        for (number, run) in &contents.runs {
+            let new = recorder.intern(0, new_name(run)?.as_str())?;
+            self.run(MOVE_SCORES, params![number, new])?;
+            self.run(MOVE_SCOPES, params![number, new])?;
+        }
+        Ok(())
+    }
+
+    /// Whether an operation is a rename with this id.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn is_rename(&self, operation: i64, id: &RemovalId) -> Result<bool, CatalogError> {
+        let found: Option<(String, Option<String>)> = self
+            .transaction
+            .prepare_cached(DETAIL_OF)
+            .and_then(|mut statement| {
+                statement
+                    .query_row([operation], |row| Ok((row.get(0)?, row.get(1)?)))
+                    .optional()
+            })
+            .map_err(|error| self.catalog.sql("reading an operation", error))?;
+        let Some((action, Some(detail))) = found else {
+            return Ok(false);
+        };
+        let detail: Option<Detail> = serde_json::from_str(&detail).ok();
+        let is_this =
+            |entry: &Detail| matches!(entry, Detail::RunRenamed(made) if made.rename == *id);
+        Ok(action == Action::Rename.as_str()
+            && detail.is_some_and(|detail| detail.entries().iter().any(is_this)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_in_the_folder_is_moved() {
+        for (path, expected) in [
+            ("a", Some("b")),
+            ("a/x", Some("b/x")),
+            ("ab", None),
+            ("c/a", None),
+            ("", None),
+        ] {
+            assert_eq!(moved(path, "a", "b").as_deref(), expected, "{path}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! `mv`: renames a run.
+
+use clap::Args;
+
+use super::context::Context;
+use super::fail::{Failure, name_error};
+use super::flags::Output;
+use super::prompt::confirm;
+use super::render::{self, count, shell_word};
+use crate::model::name::RunName;
+use crate::ops::rename::{RenameOptions, RenameReport};
+
+/// Rename a run: its folder, rows, scores, pins and seals
+///
+/// All of it in one transaction: after a crash the run has one name or the other, everywhere. What
+/// is in the trash keeps the old name. If data was written within the last hour, it asks first: a
+/// training that goes on would make its old folder again.
+#[derive(Debug, Args)]
+pub(super) struct Mv {
+    /// Name of the run
+    #[arg(value_name = "RUN", value_parser = run_name)]
+    run: RunName,
+    /// New name
+    #[arg(value_name = "NEW", value_parser = run_name)]
+    to: RunName,
+    /// Show what would be renamed, and rename nothing
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Rename without asking, even a run that was written to within the last hour
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Why; kept in the history
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    #[command(flatten)]
+    output: Output,
+}
+
+fn run_name(text: &str) -> Result<RunName, String> {
+    text.parse().map_err(name_error)
+}
+
+pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
+    let (run, to) = (&command.run, &command.to);
+    let registry = match command.dry_run {
+        true => context.open_read_only()?,
+        false => context.open()?,
+    };
+    let format = context.format(command.output);
+    let planned = registry.plan_rename(run, to)?;
+    if command.dry_run {
+        render::write_json(context, format, "rename", &planned)?;
+        context.say(&format!(
+            "would rename run {run} to {to}: {}; nothing was renamed",
+            along(&planned)
+        ));
+        notices(context, &planned);
+        return Ok(());
+    }
+    if let (Some(at), false) = (planned.active_at, command.yes) {
+        context.warn(&format!(
+            "run {run} was written to at {at}; a training may be at work"
+        ));
+        confirm(
+            context,
+            &format!("rename run {run} to {to} nevertheless? [y/N] "),
+            "nothing was renamed",
+            &format!(
+                "dalsegno mv --yes {} {}",
+                shell_word(run.as_str()),
+                shell_word(to.as_str())
+            ),
+        )?;
+    }
+    let options = RenameOptions::default()
+        .active(planned.active_at.is_some() || command.yes)
+        .reason(command.reason.clone());
+    let report = registry.rename_run(run, to, &options)?;
+    render::write_json(context, format, "rename", &report)?;
+    context.say(&format!("renamed run {run} to {to}: {}", along(&report)));
+    notices(context, &report);
+    Ok(())
+}
+
+/// What goes along, as a phrase.
+fn along(report: &RenameReport) -> String {
+    let mut parts = vec![count(report.artifacts, "artifact")];
+    if report.scores > 0 {
+        parts.push(count(report.scores, "score"));
+    }
+    if report.scopes > 0 {
+        parts.push(count(report.scopes, "pin"));
+    }
+    parts.join(", ")
+}
+
+/// Says what keeps the old name.
+fn notices(context: &Context, report: &RenameReport) {
+    if report.in_trash > 0 {
+        let hint = context.with_base("see: dalsegno trash list");
+        context.warn(&format!(
+            "the trash has {} of the old name; a restore brings them back to {}; {hint}",
+            count(report.in_trash, "item"),
+            report.run
+        ));
+    }
+    if report.links > 0 {
+        context.warn(&format!(
+            "{} among the checkpoints to the old path; dangling, it binds as before",
+            count(report.links, "link")
+        ));
+    }
+    if !report.left.is_empty() {
+        let left: Vec<String> = report
+            .left
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        context.warn(&format!(
+            "DaCapo's own files keep the old name: {}",
+            left.join(", ")
+        ));
+    }
+}

@@ -1,0 +1,45 @@
+//! Renaming a run: its folder, rows, scores and pins, in one transaction.
+//!
+//! Entry: `plan` says what a rename does and returns a [`RenameReport`]; `rename` carries it out.
+//!
+//! # Protocol
+//! ```text
+//! 1  wait for the turn to write, BEGIN IMMEDIATE
+//! 2  check: the old name has rows and a folder, the new name has neither row, score, pin, folder
+//!    nor anything in the trash; nothing is mounted in the folder
+//! 3  write trash/<id>/renaming.json with both names, the folder's inode and the number of the
+//!    operation; sync it, its folder, and the trash
+//! 4  give rows, scores and pins to the new name
+//! 5  rename the folder without replacing anything; sync both folders above it
+//! 6  COMMIT, synced
+//! 7  remove trash/<id>
+//! ```
+//! Seals, sizes and hashes are columns of the rows and go with them. Each row has an image before
+//! and after in the history, under both names.
+//!
+//! # After a crash
+//! | crash | disk | catalog | the next open for writing |
+//! |---|---|---|---|
+//! | before 5 | in place | rolled back | drops the note |
+//! | in 5, before 6 | renamed | rolled back | renames the folder back |
+//! | after 6 | renamed | committed | drops the note |
+//!
+//! Whether it was committed is asked of the history: the operation of that number is a rename with
+//! the id of the note. A note is input: what it names is renamed back only if everyone who may have
+//! written it may do so himself, if the folder is the one that was renamed, and if no row is below
+//! the new name.
+//!
+//! # What stays
+//! - What is in the trash keeps the old name: a restore brings it back to the path that it had.
+//! - DaCapo's links to the best checkpoints are absolute and name the old path. Their text says the
+//!   iteration, so that they bind as before.
+//! - DaCapo's own files of a run, `configs/runs/<run>.yaml` and `stats/*/<run>`, lie elsewhere.
+
+mod plan;
+mod settle;
+mod transaction;
+
+pub(crate) use plan::plan;
+pub use plan::{RenameOptions, RenameReport};
+pub(crate) use settle::{Outcome, settle};
+pub(crate) use transaction::rename;

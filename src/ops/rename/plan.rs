@@ -1,0 +1,215 @@
+//! What a rename does, and what speaks against it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::catalog::{Catalog, RunContents};
+use crate::error::Error;
+use crate::model::artifact::Origin;
+use crate::model::clock::Timestamp;
+use crate::model::name::{REGISTRY_DIR, RunName};
+use crate::store::{self, Base, EntryId, EntryType};
+
+/// Data that is younger than this may still be written.
+const RECENT: Duration = Duration::from_secs(60 * 60);
+
+/// How a run is renamed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct RenameOptions {
+    /// Renames a run that was written to within the last hour: a training that goes on makes its
+    /// old folder again.
+    pub active: bool,
+    /// Why; kept in the history.
+    pub reason: Option<String>,
+}
+
+impl RenameOptions {
+    /// Sets whether a run that was written to within the last hour is renamed.
+    #[must_use]
+    pub fn active(mut self, active: bool) -> Self {
+        self.active = active;
+        self
+    }
+
+    /// Sets the reason.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<Option<String>>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+}
+
+/// What a rename does, or did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct RenameReport {
+    /// The old name.
+    pub run: RunName,
+    /// The new name.
+    pub to: RunName,
+    /// Number of artifacts that get another path.
+    pub artifacts: u64,
+    /// Number of scores that go along.
+    pub scores: u64,
+    /// Number of runs and iterations that pins bind and that go along. Pins of single artifacts
+    /// bind them as before.
+    pub scopes: u64,
+    /// Number of items in the trash that keep the old name.
+    pub in_trash: u64,
+    /// Number of DaCapo's links to checkpoints that name the old path.
+    pub links: u64,
+    /// DaCapo's own files of the run, which keep the old name: relative to the base directory.
+    pub left: Vec<PathBuf>,
+    /// When data was last written or recorded, if that was within the last hour.
+    pub active_at: Option<Timestamp>,
+}
+
+/// A rename that nothing speaks against.
+pub(super) struct Checked {
+    pub(super) contents: RunContents,
+    pub(super) entry: EntryId,
+    pub(super) report: RenameReport,
+}
+
+/// Says what a rename does. Changes nothing.
+///
+/// # Errors
+/// As `rename`, but that a run that is written to is no error.
+pub(crate) fn plan(
+    catalog: &Catalog,
+    base: &Base,
+    now: Timestamp,
+    from: &RunName,
+    to: &RunName,
+) -> Result<RenameReport, Error> {
+    let contents = catalog.run_contents(from)?;
+    let taken = catalog.run_contents(to)?;
+    let above = above(to, |folder| Ok(catalog.in_container(folder)?))?;
+    Ok(check(base, now, from, to, contents, &taken, above)?.report)
+}
+
+/// The first folder above a name that holds a recorded container or array.
+pub(super) fn above<T>(
+    to: &RunName,
+    mut in_container: impl FnMut(&str) -> Result<Vec<T>, Error>,
+) -> Result<bool, Error> {
+    for folder in Path::new(to.as_str()).ancestors().skip(1) {
+        let Some(folder) = folder.to_str().filter(|folder| !folder.is_empty()) else {
+            continue;
+        };
+        // Only a container has artifacts directly: the folder of a run has containers.
+        if folder.ends_with(".zarr") || folder.ends_with(".n5") {
+            return Ok(!in_container(folder)?.is_empty());
+        }
+    }
+    Ok(false)
+}
+
+/// Checks names, rows and disk.
+pub(super) fn check(
+    base: &Base,
+    now: Timestamp,
+    from: &RunName,
+    to: &RunName,
+    contents: RunContents,
+    taken: &RunContents,
+    is_in_container: bool,
+) -> Result<Checked, Error> {
+    let refuse = |by| {
+        Err(Error::RunTaken {
+            run: to.to_string(),
+            by,
+        })
+    };
+    if contents.artifacts.is_empty() {
+        return Err(Error::NotRecorded {
+            what: format!("run {from}"),
+            path: None,
+        });
+    }
+    if from == to {
+        return refuse("the run itself");
+    }
+    let is_inside = |inner: &RunName, outer: &RunName| {
+        Path::new(inner.as_str()).starts_with(Path::new(outer.as_str()))
+    };
+    if is_inside(to, from) || is_inside(from, to) {
+        return refuse("a folder that one of the two names is in");
+    }
+    if is_in_container {
+        return refuse("a container above it");
+    }
+    if !taken.artifacts.is_empty() {
+        return refuse("recorded artifacts");
+    }
+    if taken.scores > 0 || taken.scopes > 0 {
+        return refuse("scores or pins");
+    }
+    if taken.kept > 0 {
+        return refuse("something in the trash");
+    }
+    if !base.is_absent(to.as_str()) {
+        return refuse("something on disk");
+    }
+    let path = Path::new(from.as_str());
+    let full = base.path().join(path);
+    let Some(entry) = store::entry_at(base, path, EntryType::Folder)? else {
+        return Err(Error::RunFolderGone { path: full });
+    };
+    store::require_movable(base, path, EntryType::Folder)?;
+    if !base.is_absent(&format!("{from}/{REGISTRY_DIR}")) {
+        return Err(Error::InnerRegistry {
+            path: full.clone(),
+            registry: full,
+        });
+    }
+    let mounts = store::mounts_below(base)?;
+    if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
+        return Err(Error::MountPoint {
+            path: base.path().join(mount),
+        });
+    }
+    let report = RenameReport {
+        run: from.clone(),
+        to: to.clone(),
+        artifacts: contents.artifacts.len() as u64,
+        scores: contents.scores,
+        scopes: contents.scopes,
+        in_trash: contents.kept,
+        links: store::links_into(base, from.as_str())?,
+        left: left(base, from),
+        active_at: active_at(&contents, now),
+    };
+    Ok(Checked {
+        contents,
+        entry,
+        report,
+    })
+}
+
+/// When a run was last written to, if that was within the last hour.
+fn active_at(contents: &RunContents, now: Timestamp) -> Option<Timestamp> {
+    let times = contents.artifacts.iter().flat_map(|artifact| {
+        // A scan records what may have been there for long.
+        let recorded = (artifact.origin == Origin::Recorded).then_some(artifact.recorded_at);
+        [recorded, artifact.written_at]
+    });
+    let last = times.flatten().max()?;
+    (last.plus(RECENT) > now).then_some(last)
+}
+
+/// DaCapo's own files of a run.
+fn left(base: &Base, run: &RunName) -> Vec<PathBuf> {
+    [
+        format!("configs/runs/{run}.yaml"),
+        format!("stats/training_stats/{run}"),
+        format!("stats/validation_scores/{run}"),
+    ]
+    .into_iter()
+    .filter(|path| !base.is_absent(path))
+    .map(PathBuf::from)
+    .collect()
+}

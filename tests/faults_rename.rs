@@ -1,0 +1,192 @@
+//! A rename of a run, killed and failed at every call that changes something: afterwards the run
+//! has one name or the other, everywhere, and the next open for writing leaves nothing behind.
+//!
+//! ```text
+//! DALSEGNO_FAULT=pwrite64:7 cargo test --all-features --test faults_rename killed -- --nocapture
+//! ```
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "helpers of tests are not seen as tests"
+)]
+
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+mod child;
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+#[path = "child/fault.rs"]
+mod fault;
+#[expect(dead_code, reason = "some of the helpers are for other tests")]
+#[path = "child/plain.rs"]
+mod plain;
+#[path = "child/strace.rs"]
+mod strace;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::score::Score;
+use dalsegno::{PinSelection, Registry, RenameOptions, ScanOptions, ScoreQuery, VerifyOptions};
+use tempfile::TempDir;
+
+use fault::{CHANGES, in_order, trace};
+
+/// The body of a child: prints `ready` and begins when its standard input ends.
+#[test]
+fn child_entry() {
+    let Ok(action) = std::env::var(child::ACTION) else {
+        return;
+    };
+    assert_eq!(action, "rename");
+    let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
+    // SAFETY: a plain system call; it lets strace attach if only parents may trace.
+    unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
+    child::say("ready");
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    let done = Registry::open(&base).and_then(|registry| {
+        let options = RenameOptions::default().active(true);
+        registry.rename_run(&"a".parse().unwrap(), &"b/c".parse().unwrap(), &options)
+    });
+    child::say(&child::outcome(done));
+}
+
+fn scene() -> TempDir {
+    let folder = tempfile::tempdir_in("/dev/shm")
+        .or_else(|_| tempfile::tempdir())
+        .unwrap();
+    let base = folder.path();
+    for iteration in [1, 2] {
+        child::write_array(base, &child::prediction("a", iteration));
+    }
+    child::write_array(base, &child::prediction("other", 1));
+    let registry = Registry::create(base).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    let score = Score::new("a".parse().unwrap(), 1, "voi".parse().unwrap(), 0.5);
+    registry.score(&[score]).unwrap();
+    let pinned = PinSelection::Filter(Filter::default().runs(["a"]));
+    registry
+        .pin(&"p".parse().unwrap(), Some("x"), &pinned)
+        .unwrap();
+    folder
+}
+
+/// Checks that everything has one name, and says whether that is the new one.
+fn is_renamed(base: &Path, point: &str) -> bool {
+    let registry = Registry::open(base).unwrap();
+    assert_eq!(registry.recovery().problems, [""; 0], "{point}");
+    let is_new = base.join("b/c").is_dir();
+    let name = if is_new { "b/c" } else { "a" };
+    assert_ne!(base.join("a").exists(), is_new, "{point}");
+    let rows = registry.select(&Filter::default()).unwrap();
+    let runs: BTreeSet<&str> = rows.iter().map(|row| row.key.run().as_str()).collect();
+    assert_eq!(runs, BTreeSet::from([name, "other"]), "{point}");
+    let pinned = rows.iter().filter(|row| row.pins == ["p"]);
+    assert_eq!(pinned.count(), 2, "{point}");
+    let mut scored = Vec::new();
+    let query = ScoreQuery::default();
+    registry
+        .scores(&query, |score| {
+            scored.push(score.run.to_string());
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(scored, [name], "{point}");
+    let report = registry.verify(
+        &Filter::default(),
+        VerifyOptions::new().indices(true),
+        &Silent,
+    );
+    assert_eq!(report.unwrap().findings, [], "{point}");
+    assert_eq!(
+        registry.check_history(None).unwrap().broken,
+        None,
+        "{point}"
+    );
+    let trash = base.join(".dalsegno/trash");
+    let left = fs::read_dir(trash).map_or(0, Iterator::count);
+    assert_eq!(left, 0, "{point}");
+    is_new
+}
+
+/// Every call of a rename that changes something, from its first to its last.
+fn points() -> Option<Vec<(String, usize)>> {
+    let scene = scene();
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("trace");
+    let expression = format!("trace={CHANGES}");
+    let Some(traced) = trace("rename", scene.path(), &expression, &output) else {
+        strace::left_out::left_out("strace cannot join a process here");
+        return None;
+    };
+    assert_eq!(traced.said, ["ok"], "{}", traced.stderr);
+    assert!(is_renamed(scene.path(), "no fault"));
+    let calls = in_order(&fs::read_to_string(output).unwrap());
+    assert!(calls.len() > 20, "{calls:?}");
+    let calls: BTreeSet<(String, usize)> = calls.into_iter().collect();
+    let only = std::env::var("DALSEGNO_FAULT").ok();
+    let is_asked = |(call, number): &(String, usize)| match &only {
+        Some(only) => *only == format!("{call}:{number}"),
+        None => plain::is_in_sample(call, *number),
+    };
+    Some(calls.into_iter().filter(is_asked).collect())
+}
+
+fn sweep(what: &str, takes: impl Fn(&str) -> bool) -> Vec<(bool, Vec<String>)> {
+    let mut outcomes = Vec::new();
+    let points = points().unwrap_or_default();
+    for (call, number) in points.into_iter().filter(|(call, _)| takes(call)) {
+        let point = format!("{call}:{number}");
+        let scene = scene();
+        let expression = format!("inject={call}:{what}:when={number}");
+        let output = Path::new("/dev/null");
+        let traced = trace("rename", scene.path(), &expression, output).unwrap();
+        assert!(
+            !traced.stderr.contains("panicked"),
+            "{point}: {}",
+            traced.stderr
+        );
+        let is_new = is_renamed(scene.path(), &point);
+        // What was acknowledged is done, and what failed is not.
+        if traced.said == ["ok"] {
+            assert!(is_new, "{point}");
+        } else if !traced.said.is_empty() {
+            assert!(!is_new, "{point}: {:?}", traced.said);
+        }
+        outcomes.push((is_new, traced.said));
+    }
+    outcomes
+}
+
+#[test]
+fn a_rename_that_is_killed_is_done_or_not_done_everywhere() {
+    if !strace::works("kills of a rename") {
+        return;
+    }
+    let outcomes = sweep("signal=SIGKILL", |_| true);
+    if outcomes.len() > 20 {
+        assert!(outcomes.iter().any(|(is_new, _)| *is_new));
+        assert!(outcomes.iter().any(|(is_new, _)| !is_new));
+    }
+}
+
+#[test]
+fn a_rename_that_fails_at_any_call_is_not_done() {
+    if !strace::works("errors of a rename") {
+        return;
+    }
+    // What reading and locking fail with is for other tests.
+    let is_change = |call: &str| !matches!(call, "openat" | "close" | "fcntl" | "flock");
+    let outcomes = sweep("error=EIO", is_change);
+    let failed = outcomes.iter().filter(|(_, said)| said != &["ok"]).count();
+    assert!(failed > 5 || outcomes.len() < 20, "{outcomes:?}");
+}
+
+#[test]
+fn the_same_without_noreplace() {
+    plain::run_again(&["a_rename_that"]);
+}

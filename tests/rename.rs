@@ -1,0 +1,322 @@
+//! Renaming runs: what goes along, what stays, and what is refused.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests are not seen as tests")]
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use dalsegno::model::filter::Filter;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::removal::TrashKeep;
+use dalsegno::model::score::Score;
+use dalsegno::{
+    PinSelection, Registry, RemoveOptions, RenameOptions, RestoreTarget, ScanOptions, ScoreQuery,
+    Target, VerifyOptions,
+};
+use tempfile::TempDir;
+
+const ONE: &str = "a/validation.zarr/1000/crop7/prediction";
+const TWO: &str = "a/validation.zarr/1000/crop7/output/threshold_127";
+
+/// Writes an array of long ago.
+fn write(base: &Path, path: &str) {
+    let folder = base.join(path);
+    fs::create_dir_all(&folder).unwrap();
+    let metadata = r#"{"zarr_format":3,"node_type":"array"}"#;
+    for (name, text) in [("zarr.json", metadata), ("0", "x")] {
+        fs::write(folder.join(name), text).unwrap();
+        let old = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        File::open(folder.join(name))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+    }
+    let old = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    File::open(&folder).unwrap().set_modified(old).unwrap();
+}
+
+fn base(paths: &[&str]) -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    for path in paths {
+        write(folder.path(), path);
+    }
+    let registry = Registry::create(folder.path()).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    (folder, registry)
+}
+
+fn rename(registry: &Registry, from: &str, to: &str) -> dalsegno::Result<dalsegno::RenameReport> {
+    let options = RenameOptions::default();
+    registry.rename_run(&from.parse().unwrap(), &to.parse().unwrap(), &options)
+}
+
+/// Rows by path, with their number, seal and pins.
+fn rows(registry: &Registry) -> BTreeMap<String, (i64, bool, Vec<String>)> {
+    let rows = registry.select(&Filter::default()).unwrap().into_iter();
+    rows.map(|row| {
+        let path = row.location().path();
+        (path, (row.id.0, row.sealed_at.is_some(), row.pins))
+    })
+    .collect()
+}
+
+fn scores(registry: &Registry) -> Vec<String> {
+    let mut found = Vec::new();
+    registry
+        .scores(&ScoreQuery::default(), |score| {
+            found.push(format!("{} {} {}", score.run, score.metric, score.value));
+            Ok(())
+        })
+        .unwrap();
+    found
+}
+
+fn score(run: &str) -> Score {
+    Score::new(run.parse().unwrap(), 1000, "voi".parse().unwrap(), 0.5)
+}
+
+fn pin(registry: &Registry, name: &str, filter: Filter) {
+    registry
+        .pin(
+            &name.parse().unwrap(),
+            Some("x"),
+            &PinSelection::Filter(filter),
+        )
+        .unwrap();
+}
+
+fn assert_whole(registry: &Registry) {
+    let report = registry
+        .verify(
+            &Filter::default(),
+            VerifyOptions::new().indices(true),
+            &Silent,
+        )
+        .unwrap();
+    assert_eq!(report.findings, []);
+    assert_eq!(registry.check_history(None).unwrap().broken, None);
+}
+
+#[test]
+fn rows_scores_pins_seals_and_the_folder_go_along() {
+    let (folder, registry) = base(&[ONE, TWO, "ab/validation.zarr/1/d/prediction"]);
+    registry.seal(&Target::Path(ONE.into())).unwrap();
+    registry.score(&[score("a"), score("ab")]).unwrap();
+    pin(&registry, "whole", Filter::default().runs(["a"]));
+    let one = Filter::default().runs(["a"]).datasets(["crop7"]);
+    pin(&registry, "one", one);
+    let before = rows(&registry);
+    let plan = registry
+        .plan_rename(&"a".parse().unwrap(), &"b c".parse().unwrap())
+        .unwrap();
+    assert_eq!(rows(&registry), before);
+    let report = rename(&registry, "a", "b c").unwrap();
+    assert_eq!(report, plan);
+    assert_eq!((report.artifacts, report.scores, report.scopes), (2, 1, 1));
+    let expected: BTreeMap<_, _> = before
+        .into_iter()
+        .map(|(path, row)| match path.strip_prefix("a/") {
+            Some(rest) => (format!("b c/{rest}"), row),
+            None => (path, row),
+        })
+        .collect();
+    assert_eq!(rows(&registry), expected);
+    assert_eq!(expected[&ONE.replacen('a', "b c", 1)].2, ["one", "whole"]);
+    assert_eq!(scores(&registry), ["ab voi 0.5", "b c voi 0.5"]);
+    assert!(!folder.path().join("a").exists());
+    assert_whole(&registry);
+    // The pins bind what they bound.
+    let options = RemoveOptions::default();
+    let filter = Filter::default().runs(["b c"]);
+    let error = registry
+        .remove_many(&filter, &options, &Silent)
+        .unwrap_err();
+    assert_eq!(error.code(), "pinned");
+    assert_eq!(
+        rename(&registry, "a", "c").unwrap_err().code(),
+        "not-recorded"
+    );
+    assert_eq!(
+        fs::read_dir(folder.path().join(".dalsegno/trash"))
+            .unwrap()
+            .count(),
+        0
+    );
+}
+
+#[test]
+fn runs_in_its_folder_go_along_and_folders_above_the_new_one_are_made() {
+    let (folder, registry) = base(&[ONE, "a/sub/validation.zarr/1/d/prediction"]);
+    registry.score(&[score("a/sub")]).unwrap();
+    rename(&registry, "a", "x/y").unwrap();
+    let paths: Vec<String> = rows(&registry).into_keys().collect();
+    assert_eq!(
+        paths,
+        [
+            "x/y/sub/validation.zarr/1/d/prediction".to_owned(),
+            ONE.replacen('a', "x/y", 1)
+        ]
+    );
+    assert_eq!(scores(&registry), ["x/y/sub voi 0.5"]);
+    assert!(folder.path().join("x/y/sub").is_dir());
+    assert_whole(&registry);
+    rename(&registry, "x/y/sub", "sub").unwrap();
+    assert_whole(&registry);
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused_and_nothing_changes() {
+    let paths = [
+        ONE,
+        "recorded/validation.zarr/1/d/prediction",
+        "c/validation.zarr/1/d/prediction",
+    ];
+    let (folder, registry) = base(&paths);
+    let base = folder.path();
+    fs::remove_dir_all(base.join("recorded")).unwrap();
+    fs::create_dir(base.join("folder")).unwrap();
+    fs::write(base.join("file"), "").unwrap();
+    std::os::unix::fs::symlink("nowhere", base.join("link")).unwrap();
+    registry.score(&[score("scored")]).unwrap();
+    let kept = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+    let removed = "removed/validation.zarr/1/d/prediction";
+    write(base, removed);
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    registry
+        .remove_target(&Target::Path(removed.into()), &kept, &Silent)
+        .unwrap();
+    let before = rows(&registry);
+    for to in [
+        "recorded",
+        "folder",
+        "file",
+        "link",
+        "scored",
+        "removed",
+        "a",
+        "a/b",
+        "c/validation.zarr/d",
+    ] {
+        let error = rename(&registry, "a", to).unwrap_err();
+        assert_eq!(error.code(), "run-taken", "{to}");
+        assert_eq!(rows(&registry), before);
+    }
+    assert!(base.join(ONE).is_dir());
+}
+
+#[test]
+fn a_run_that_was_written_to_a_moment_ago_is_refused_unless_it_is_allowed() {
+    let (folder, registry) = base(&[ONE]);
+    fs::write(
+        folder
+            .path()
+            .join(TWO)
+            .parent()
+            .unwrap()
+            .with_file_name("x"),
+        "",
+    )
+    .unwrap();
+    let key = dalsegno::model::layout::parse(TWO).unwrap();
+    registry.record(&key).unwrap();
+    let error = rename(&registry, "a", "b").unwrap_err();
+    assert_eq!(error.code(), "run-active");
+    assert!(folder.path().join(ONE).is_dir());
+    let options = RenameOptions::default()
+        .active(true)
+        .reason("wrong name".to_owned());
+    let report = registry
+        .rename_run(&"a".parse().unwrap(), &"b".parse().unwrap(), &options)
+        .unwrap();
+    assert!(report.active_at.is_some());
+}
+
+#[test]
+fn what_is_in_the_trash_keeps_the_old_name() {
+    let (folder, registry) = base(&[ONE, TWO]);
+    let kept = RemoveOptions::default().keep(TrashKeep::UntilEmptied);
+    let removed = registry
+        .remove_target(&Target::Path(TWO.into()), &kept, &Silent)
+        .unwrap();
+    assert_eq!(rename(&registry, "a", "b").unwrap().in_trash, 1);
+    let target = RestoreTarget::Removal(removed.removal.unwrap());
+    registry.restore(&target).unwrap();
+    assert!(folder.path().join(TWO).is_dir());
+    assert_whole(&registry);
+}
+
+#[test]
+fn what_is_no_folder_of_its_own_is_refused() {
+    let (folder, registry) = base(&[
+        ONE,
+        "c/validation.zarr/1/d/prediction",
+        "d/validation.zarr/1/d/prediction",
+    ]);
+    let base = folder.path();
+    fs::rename(base.join("a"), base.join("aside")).unwrap();
+    assert_eq!(
+        rename(&registry, "a", "b").unwrap_err().code(),
+        "run-folder-gone"
+    );
+    std::os::unix::fs::symlink("aside", base.join("a")).unwrap();
+    assert_eq!(rename(&registry, "a", "b").unwrap_err().code(), "symlink");
+    Registry::create(base.join("c")).unwrap();
+    assert_eq!(
+        rename(&registry, "c", "b").unwrap_err().code(),
+        "inner-registry"
+    );
+    fs::create_dir_all(base.join("d/checkpoints/crop7")).unwrap();
+    std::os::unix::fs::symlink(
+        base.join("d/checkpoints/iterations/1000"),
+        base.join("d/checkpoints/crop7/voi"),
+    )
+    .unwrap();
+    fs::create_dir_all(base.join("stats/validation_scores")).unwrap();
+    fs::write(base.join("stats/validation_scores/d"), "").unwrap();
+    let report = rename(&registry, "d", "e").unwrap();
+    assert_eq!(report.links, 1);
+    assert_eq!(report.left, [Path::new("stats/validation_scores/d")]);
+}
+
+#[test]
+fn a_note_of_a_rename_that_makes_no_sense_does_nothing() {
+    let (folder, registry) = base(&[ONE, "c/validation.zarr/1/d/prediction"]);
+    drop(registry);
+    use std::os::unix::fs::MetadataExt;
+    let base = folder.path();
+    let inode = fs::metadata(base.join("c")).unwrap().ino();
+    let note = |id: &str, from: &str, to: &str| {
+        format!(
+            r#"{{"rename":"{id}","from":"{from}","to":"{to}","operation":99,"device":1,"inode":{inode}}}"#
+        )
+    };
+    let id = "20260101-000000-abcdef";
+    let other = "20260101-000000-abcdee";
+    for (text, is_problem) in [
+        (String::new(), false),
+        ("{".to_owned(), false),
+        (note(other, "x", "c"), false),
+        (note(id, "../x", "c"), true),
+        (note(id, "x", "/etc"), true),
+        // The run has rows, and the one that it would get its name back has none.
+        (note(id, "x", "c"), false),
+        (note(id, "a", "c"), false),
+    ] {
+        let trash = base.join(".dalsegno/trash").join(id);
+        fs::create_dir_all(&trash).unwrap();
+        fs::write(trash.join("renaming.json"), &text).unwrap();
+        let registry = Registry::open(base).unwrap();
+        assert_eq!(
+            !registry.recovery().problems.is_empty(),
+            is_problem,
+            "{text}"
+        );
+        assert!(!trash.exists(), "{text}");
+        assert!(
+            base.join("c/validation.zarr").is_dir() && !base.join("x").exists(),
+            "{text}"
+        );
+    }
+}
