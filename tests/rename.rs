@@ -320,3 +320,96 @@ fn a_note_of_a_rename_that_makes_no_sense_does_nothing() {
         );
     }
 }
+
+/// Verifies and repairs; gives the classes of what is left.
+fn repair(registry: &Registry) -> Vec<String> {
+    let found = registry
+        .verify(&Filter::default(), VerifyOptions::new(), &Silent)
+        .unwrap();
+    let report = registry.repair(&found.findings, &Silent).unwrap();
+    report
+        .left
+        .iter()
+        .map(|left| left.class.to_string())
+        .collect()
+}
+
+#[test]
+fn pins_scores_and_seals_follow_a_run_that_was_renamed_by_hand() {
+    let (folder, registry) = base(&[ONE, TWO, "other/validation.zarr/1/d/prediction"]);
+    let container = dalsegno::model::layout::parse("a/validation.zarr").unwrap();
+    registry.record(&container).unwrap();
+    let checkpoint = "a/checkpoints/iterations/1000";
+    fs::create_dir_all(folder.path().join("a/checkpoints/iterations")).unwrap();
+    fs::write(folder.path().join(checkpoint), "x").unwrap();
+    let options = ScanOptions::default().kinds([dalsegno::model::key::Kind::Checkpoint]);
+    registry.scan(options, &Silent).unwrap();
+    registry.seal(&Target::Path(ONE.into())).unwrap();
+    registry.score(&[score("a"), score("other")]).unwrap();
+    pin(&registry, "whole", Filter::default().runs(["a"]));
+    pin(
+        &registry,
+        "one",
+        Filter::default().runs(["a"]).datasets(["crop7"]),
+    );
+    let before = rows(&registry);
+    fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();
+    assert_eq!(repair(&registry), [""; 0]);
+    let expected: BTreeMap<_, _> = before
+        .into_iter()
+        .map(|(path, row)| match path.strip_prefix("a/") {
+            Some(rest) => (format!("b/{rest}"), row),
+            None => (path, row),
+        })
+        .collect();
+    assert_eq!(rows(&registry), expected);
+    assert_eq!(scores(&registry), ["b voi 0.5", "other voi 0.5"]);
+    assert_whole(&registry);
+    let filter = Filter::default().runs(["b"]);
+    let error = registry.remove_many(&filter, &RemoveOptions::default(), &Silent);
+    assert_eq!(error.unwrap_err().code(), "pinned");
+    // Back again, by the command.
+    rename(&registry, "b", "a").unwrap_err();
+    let options = RenameOptions::default().active(true);
+    registry
+        .rename_run(&"b".parse().unwrap(), &"a".parse().unwrap(), &options)
+        .unwrap();
+    assert_whole(&registry);
+}
+
+#[test]
+fn pins_follow_a_container_that_was_moved_to_another_run() {
+    let (folder, registry) = base(&[ONE, "other/x.zarr/y"]);
+    pin(
+        &registry,
+        "one",
+        Filter::default().runs(["a"]).datasets(["crop7"]),
+    );
+    let id = rows(&registry)[ONE].0;
+    fs::rename(
+        folder.path().join("a/validation.zarr"),
+        folder.path().join("other/validation.zarr"),
+    )
+    .unwrap();
+    assert_eq!(repair(&registry), [""; 0]);
+    let new = ONE.replacen('a', "other", 1);
+    assert_eq!(rows(&registry)[&new], (id, false, vec!["one".to_owned()]));
+    assert_eq!(rows(&registry).len(), 2);
+    assert_whole(&registry);
+}
+
+#[test]
+fn what_may_have_come_from_two_runs_follows_neither() {
+    let paths = [
+        "a/validation.zarr/1/d/prediction",
+        "b/validation.zarr/1/d/prediction",
+    ];
+    let (folder, registry) = base(&paths);
+    pin(&registry, "p", Filter::default().runs(["a"]));
+    fs::rename(folder.path().join("a"), folder.path().join("c")).unwrap();
+    fs::rename(folder.path().join("b"), folder.path().join("d")).unwrap();
+    assert_eq!(repair(&registry), [""; 0]);
+    let rows = rows(&registry);
+    assert!(rows["c/validation.zarr/1/d/prediction"].2.is_empty());
+    assert_eq!(rows["a/validation.zarr/1/d/prediction"].2, ["p"]);
+}

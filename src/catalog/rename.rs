@@ -16,6 +16,7 @@ use super::sqlite::file::Catalog;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, RunRenamed};
+use crate::model::key::Key;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, Side};
 use crate::model::removal::RemovalId;
@@ -25,8 +26,9 @@ pub(super) const RUNS_BELOW: &str = "SELECT id, name FROM run WHERE name = ?1 UN
      SELECT id, name FROM run WHERE name >= ?2 AND name < ?3";
 pub(super) const COUNT_SCORES: &str = "SELECT count(*) FROM score WHERE run_id = ?1";
 pub(super) const COUNT_SCOPES: &str = "SELECT count(*) FROM pin_scope WHERE run_id = ?1";
-pub(super) const MOVE_SCORES: &str = "UPDATE score SET run_id = ?2 WHERE run_id = ?1";
-pub(super) const MOVE_SCOPES: &str = "UPDATE pin_scope SET run_id = ?2 WHERE run_id = ?1";
+// What the new name has already is not replaced.
+pub(super) const MOVE_SCORES: &str = "UPDATE OR IGNORE score SET run_id = ?2 WHERE run_id = ?1";
+pub(super) const MOVE_SCOPES: &str = "UPDATE OR IGNORE pin_scope SET run_id = ?2 WHERE run_id = ?1";
 pub(super) const DETAIL_OF: &str = "SELECT action, detail FROM operation WHERE id = ?1";
 
 /// What belongs to a run, and whether its new name is free.
@@ -145,7 +147,6 @@ impl Change<'_> {
         to: &RunName,
         now: Timestamp,
     ) -> Result<(), CatalogError> {
-        let writing = |error| self.catalog.sql("renaming a run", error);
         let new_name = |run: &RunName| match renamed(run, from, to) {
             Some(Ok(name)) => Ok(name),
             Some(Err(error)) => Err(self.damaged(format!("run {run} cannot be renamed: {error}"))),
@@ -158,11 +159,33 @@ impl Change<'_> {
             scores: contents.scores,
             scopes: contents.scopes,
         }));
+        let mut keys = Vec::with_capacity(contents.artifacts.len());
+        for artifact in &contents.artifacts {
+            let run = new_name(artifact.key.run())?;
+            keys.push((artifact, artifact.key.clone().with_run(run)));
+        }
+        self.relocate(&keys, now)?;
         let mut recorder = Recorder::new(self.journal, now);
-        for before in &contents.artifacts {
+        for (number, run) in &contents.runs {
+            let new = recorder.intern(0, new_name(run)?.as_str())?;
+            self.run(MOVE_SCORES, params![number, new])?;
+            self.run(MOVE_SCOPES, params![number, new])?;
+        }
+        Ok(())
+    }
+
+    /// Gives rows to other keys, and so to other paths.
+    ///
+    /// # Errors
+    /// [`CatalogError::Full`], [`CatalogError::Sql`] if the catalog cannot be written, also because
+    /// another row has a path.
+    pub fn relocate(&self, keys: &[(&Artifact, Key)], now: Timestamp) -> Result<(), CatalogError> {
+        let writing = |error| self.catalog.sql("renaming", error);
+        let mut recorder = Recorder::new(self.journal, now);
+        for (before, key) in keys {
             let after = Artifact {
-                key: before.key.clone().with_run(new_name(before.key.run())?),
-                ..before.clone()
+                key: key.clone(),
+                ..(*before).clone()
             };
             self.journal.image(Side::Before, before)?;
             let location = after.location();
@@ -176,11 +199,6 @@ impl Change<'_> {
                 })
                 .map_err(writing)?;
             self.journal.image(Side::After, &after)?;
-        }
-        for (number, run) in &contents.runs {
-            let new = recorder.intern(0, new_name(run)?.as_str())?;
-            self.run(MOVE_SCORES, params![number, new])?;
-            self.run(MOVE_SCOPES, params![number, new])?;
         }
         Ok(())
     }

@@ -63,6 +63,7 @@ fn repair_text(repair: Repair) -> &'static str {
         Repair::NoteAnew => "update the row",
         Repair::Adopt => "add a row",
         Repair::Settle => "settle",
+        Repair::Follow => "let the rows follow",
         Repair::WithParts => "with its parts",
     }
 }

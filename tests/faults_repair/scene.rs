@@ -25,7 +25,7 @@ pub(crate) const COMPLETE: VerifyOptions = VerifyOptions::new()
 
 /// The expected findings: class and repair.
 pub(crate) const FOUND: [&str; 14] = [
-    "moved with-parts",
+    "moved follow",
     "copied with-parts",
     "row-without-data mark-missing",
     "row-without-data mark-missing",

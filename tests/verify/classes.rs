@@ -224,7 +224,7 @@ const CASES: &[Case] = &[
         class: VerifyClass::Moved,
         damage: |world| fs::rename(world.path("b"), world.path("c")).unwrap(),
         found: &[
-            "moved b [with-parts]",
+            "moved b [follow]",
             "row-without-data b/validation.zarr/9/other/prediction [mark-missing]",
             "data-without-row c/validation.zarr/9/other/prediction [adopt]",
         ],
@@ -237,7 +237,7 @@ const CASES: &[Case] = &[
             fs::rename(world.path("a/snapshot.zarr"), world.path("b/snapshot.zarr")).unwrap();
         },
         found: &[
-            "moved a/snapshot.zarr [with-parts]",
+            "moved a/snapshot.zarr [follow]",
             "row-without-data a/snapshot.zarr/raw [mark-missing]",
             "data-without-row b/snapshot.zarr/raw [adopt]",
         ],

@@ -189,6 +189,8 @@ pub enum Repair {
     Adopt,
     /// Finishes or reverts an interrupted removal, as every open for writing does.
     Settle,
+    /// Gives rows, pins and scores to the new path, and repairs the findings that it sums up.
+    Follow,
     /// Repairs the findings that it sums up.
     WithParts,
 }
@@ -204,6 +206,7 @@ impl Repair {
             Self::NoteAnew => "note-anew",
             Self::Adopt => "adopt",
             Self::Settle => "settle",
+            Self::Follow => "follow",
             Self::WithParts => "with-parts",
         }
     }

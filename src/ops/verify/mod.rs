@@ -20,6 +20,7 @@
 
 mod comparison;
 mod finding;
+mod follow;
 mod inbox;
 mod lost;
 mod repair;

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::comparison::BATCH;
 use super::finding::{Repair, VerifyClass, VerifyFinding};
+use super::follow::Following;
 use super::tree;
 use crate::catalog::{Catalog, CatalogError, ScannedArtifact};
 use crate::error::Error;
@@ -82,6 +83,16 @@ pub(crate) fn repair(
             }
         }
     }
+    let following = Following {
+        catalog,
+        base,
+        now,
+        reason: REASON,
+    };
+    // First: the findings below are then about rows whose data is there.
+    for found in with(&|repair| repair == Repair::Follow) {
+        following.follow(found, findings)?;
+    }
     monitor.begin(Phase::Refresh, None);
     let rows = with(&|repair| {
         matches!(
@@ -101,7 +112,7 @@ pub(crate) fn repair(
     for found in findings {
         let is_mended = match found.repair {
             None => false,
-            Some(Repair::WithParts) => {
+            Some(Repair::Follow | Repair::WithParts) => {
                 // A summary is fixed once the findings below its path are.
                 let parts = findings.iter().filter(|part| {
                     part.class != found.class && Path::new(&part.path).starts_with(&found.path)

@@ -63,7 +63,7 @@ impl Verify<'_> {
                 path: old.clone(),
                 artifact: None,
                 detail: format!("its {count} array{s}, all gone, are in {new}"),
-                repair: Some(Repair::WithParts),
+                repair: Some(Repair::Follow),
             });
         }
         // What was moved there is not also a copy.
