@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-/// No command takes this long, on a slow machine either.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// No command takes this long, on a slow machine either: one that meets a lock ends by
+/// `--lock-timeout`, which is 60 s.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) struct Scene {
     folder: TempDir,
