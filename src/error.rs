@@ -513,18 +513,5 @@ impl From<PolicyError> for Error {
     }
 }
 
-/// An error and each of its causes, on one line, separated by colons.
-#[must_use]
-pub fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    text
-}
-
 /// Result of the library.
 pub type Result<T> = std::result::Result<T, Error>;

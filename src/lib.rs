@@ -47,7 +47,8 @@ pub use catalog::{
     CatalogCounts, CatalogError, CatalogFiles, CatalogHealth, DuGroup, DuRow, Durability,
     IterationRow, PinChange, Recorded, RunRow, ScoreQuery,
 };
-pub use error::{Error, Result, with_causes};
+pub use error::{Error, Result};
+pub use model::causes::with_causes;
 pub use model::hint::Hint;
 pub use model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 pub use ops::gc::{GcOptions, GcPlan, GcReport, GcRequest, GcRules, PlanFile, PlanItem};

@@ -3,7 +3,8 @@
 use super::context::Context;
 use super::fail::Failure;
 use super::hints;
-use crate::error::{Error, with_causes};
+use crate::error::Error;
+use crate::model::causes::with_causes;
 
 /// Prints the failure on stderr and returns the exit code.
 pub(super) fn report(failure: &Failure, context: &Context) -> u8 {

@@ -6,6 +6,7 @@
 
 pub mod actor;
 pub mod artifact;
+pub(crate) mod causes;
 pub mod clock;
 pub mod content;
 pub mod detail;

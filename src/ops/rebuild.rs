@@ -42,9 +42,10 @@ use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Change, Durability, KeptItem, OpenRemoval,
     Replacing, Selected,
 };
-use crate::error::{Error, with_causes};
+use crate::error::Error;
 use crate::model::actor::Agent;
 use crate::model::artifact::{Artifact, State};
+use crate::model::causes::with_causes;
 use crate::model::clock::{Clock, Timestamp};
 use crate::model::detail::{BackupUsed, CatalogRebuilt, Detail};
 use crate::model::filter::Filter;

@@ -39,6 +39,7 @@ use super::place::Place;
 use super::published::{PUBLISHED_FILE, Publisher, published_at};
 use crate::catalog::error::CatalogError;
 use crate::disk::{Folder, LockFile, make_own_file};
+use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 
 /// What the names of unfinished copies begin with.
@@ -113,11 +114,9 @@ impl Catalog {
         };
         if let Err(error) = published {
             // Reported beside the call: what it did is committed all the same.
-            let causes =
-                std::iter::successors(std::error::Error::source(&error), |cause| cause.source());
-            let text = causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"));
             (self.options.on_notice)(&format!(
-                "the catalog could not be published for other hosts: {text}"
+                "the catalog could not be published for other hosts: {}",
+                with_causes(&error)
             ));
         }
     }

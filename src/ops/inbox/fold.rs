@@ -27,8 +27,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::catalog::{Catalog, CatalogError, Folded, Folding, Recorder, Seal};
-use crate::error::{Error, with_causes};
+use crate::error::Error;
 use crate::model::actor::Agent;
+use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 use crate::model::key::Key;
 use crate::model::layout;
@@ -38,7 +39,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Silent;
 use crate::model::score::Score;
 use crate::ops::refresh;
-use crate::store::{self, Base, Event, Inbox, InboxFile, Look, StorageError, WalkOptions};
+use crate::store::{self, Base, Event, InboxFile, InboxFolder, Look, StorageError, WalkOptions};
 
 /// An open waits so long for its turn to fold.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -121,7 +122,7 @@ impl Fold<'_> {
     }
 
     fn fold_all(&self, report: &mut FoldReport) -> Result<(), Error> {
-        let Some(inbox) = Inbox::open(self.base)? else {
+        let Some(inbox) = InboxFolder::open(self.base)? else {
             return Ok(());
         };
         let listing = inbox.list(MOST_ENTRIES)?;
@@ -152,7 +153,7 @@ impl Fold<'_> {
 
     /// Forgets files that were folded and are gone. That they are gone is durable first: a file
     /// that a power cut brings back must be known.
-    fn forget_gone(&self, inbox: &Inbox) -> Result<(), Error> {
+    fn forget_gone(&self, inbox: &InboxFolder) -> Result<(), Error> {
         let names = self.catalog.folded_names(MOST_FORGOTTEN)?;
         let gone: Vec<&String> = names.iter().filter(|name| !inbox.has(name)).collect();
         if gone.is_empty() {
@@ -165,7 +166,12 @@ impl Fold<'_> {
         Ok(())
     }
 
-    fn fold_file(&self, inbox: &Inbox, name: &str, report: &mut FoldReport) -> Result<(), Error> {
+    fn fold_file(
+        &self,
+        inbox: &InboxFolder,
+        name: &str,
+        report: &mut FoldReport,
+    ) -> Result<(), Error> {
         // Without the lock, and compared once more within the transaction.
         let before = self.catalog.folded(name)?;
         let file = match inbox.read(name) {

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::fold::lines_of;
 use crate::error::Error;
 use crate::model::note::NoteLine;
-use crate::store::{Base, Inbox};
+use crate::store::{Base, InboxFolder};
 
 /// Entries of a folder that are listed.
 const MOST_ENTRIES: usize = 10_000;
@@ -41,12 +41,12 @@ pub struct RefusedNotes {
 /// [`Error`] if the inbox is not a folder, or cannot be read.
 pub(crate) fn state(base: &Base) -> Result<InboxState, Error> {
     let mut state = InboxState::default();
-    if let Some(inbox) = Inbox::open(base)? {
+    if let Some(inbox) = InboxFolder::open(base)? {
         let listing = inbox.list(MOST_ENTRIES)?;
         state.waiting = listing.files;
         state.strangers = listing.strangers;
     }
-    if let Some(inbox) = Inbox::open_refused(base)? {
+    if let Some(inbox) = InboxFolder::open_refused(base)? {
         let listing = inbox.list(MOST_ENTRIES)?;
         for name in listing.files.into_iter().chain(listing.strangers) {
             let problems = problems(&inbox, &name);
@@ -57,11 +57,11 @@ pub(crate) fn state(base: &Base) -> Result<InboxState, Error> {
 }
 
 /// What is wrong with the lines of a refused file.
-fn problems(inbox: &Inbox, name: &str) -> Vec<String> {
+fn problems(inbox: &InboxFolder, name: &str) -> Vec<String> {
     let file = match inbox.read(name) {
         Ok(Some(file)) => file,
         Ok(None) => return Vec::new(),
-        Err(error) => return vec![crate::error::with_causes(&error)],
+        Err(error) => return vec![crate::model::causes::with_causes(&error)],
     };
     let (lines, rest) = lines_of(&file.content, 0);
     let faults = lines.iter().filter_map(|line| {

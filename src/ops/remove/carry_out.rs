@@ -10,7 +10,8 @@ use super::protection::Protection;
 use super::report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
 use super::transaction;
 use crate::catalog::CatalogError;
-use crate::error::{Error, with_causes};
+use crate::error::Error;
+use crate::model::causes::with_causes;
 use crate::ops::recover;
 use crate::store::Base;
 

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::error::{Error, with_causes};
+use crate::error::Error;
 use crate::model::artifact::Artifact;
+use crate::model::causes::with_causes;
 use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
 use crate::store::PurgeReport;

@@ -11,7 +11,7 @@ impl Verify<'_> {
     pub(super) fn check_inbox(&mut self) {
         let state = match inbox::state(self.base) {
             Ok(state) => state,
-            Err(error) => return self.in_inbox("", crate::error::with_causes(&error)),
+            Err(error) => return self.in_inbox("", crate::model::causes::with_causes(&error)),
         };
         for refused in state.refused {
             let detail = match refused.problems.is_empty() {
