@@ -108,7 +108,7 @@ impl Recorder<'_> {
         let before = self.value(params![run, metric, score.iteration, dataset, parameters])?;
         // An equal value is no change and leaves no operation.
         if before != Some(value) {
-            self.note_score(score, before, Some(value));
+            self.journal_score(score, before, Some(value));
         }
         self.transaction
             .prepare_cached(PUT)
@@ -159,7 +159,7 @@ impl Recorder<'_> {
         let [run, metric, dataset, parameters] = self.score_columns(score)?;
         let before = self.value(params![run, metric, score.iteration, dataset, parameters])?;
         if before.is_some() {
-            self.note_score(score, before, None);
+            self.journal_score(score, before, None);
         }
         self.transaction
             .prepare_cached(TAKE)
@@ -186,7 +186,12 @@ impl Recorder<'_> {
     }
 
     /// Notes a score's value before and after.
-    fn note_score(&self, score: &Score, before: Option<Option<f64>>, after: Option<Option<f64>>) {
+    fn journal_score(
+        &self,
+        score: &Score,
+        before: Option<Option<f64>>,
+        after: Option<Option<f64>>,
+    ) {
         self.journal.detail(Detail::ScoreChanged(ScoreChanged {
             run: score.run.clone(),
             iteration: score.iteration,

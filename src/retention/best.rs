@@ -28,14 +28,14 @@ pub(super) enum Standing<'a> {
     /// Its metric is not a number.
     NotANumber,
     /// It has a rank.
-    Ranked(Place<'a>),
+    Ranked(Rank<'a>),
     /// It stays with ranked artifacts: the kind of one that is among the best, if there is one.
     Along(Option<Kind>),
 }
 
 /// A rank in a ranking.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Place<'a> {
+pub(super) struct Rank<'a> {
     /// From 1 on.
     pub(super) nth: u64,
     /// Number of ranked scores.
@@ -307,8 +307,8 @@ fn rank<'a>(
             for candidate in shared {
                 let standing = &mut standings[candidate.row];
                 // A row without a dataset is in a ranking for each dataset; its best rank counts.
-                if !matches!(standing, Standing::Ranked(place) if place.nth <= nth) {
-                    *standing = Standing::Ranked(Place {
+                if !matches!(standing, Standing::Ranked(rank) if rank.nth <= nth) {
+                    *standing = Standing::Ranked(Rank {
                         nth,
                         of,
                         value: candidate.entry.value,
@@ -338,8 +338,8 @@ fn kept<'a>(
     let mut kept = KeptKinds::new();
     for (row, standing) in rows.iter().zip(standings) {
         let key = &row.artifact.key;
-        if let (Standing::Ranked(place), Some(iteration)) = (standing, key.iteration())
-            && place.nth <= best.count
+        if let (Standing::Ranked(rank), Some(iteration)) = (standing, key.iteration())
+            && rank.nth <= best.count
         {
             kept.entry((key.run(), iteration))
                 .or_default()

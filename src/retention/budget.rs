@@ -11,7 +11,7 @@ use crate::model::size::{ByteCount, Size};
 
 /// Bytes, files and free space at one point of a plan, and the limits on them.
 pub(super) struct Budget {
-    limits: Vec<Bound>,
+    limits: Vec<Limit>,
     bytes: u64,
     files: u64,
     /// Free now.
@@ -22,7 +22,7 @@ pub(super) struct Budget {
     going: u64,
 }
 
-struct Bound {
+struct Limit {
     rule: &'static str,
     value: u64,
     setting: Arc<str>,
@@ -41,10 +41,10 @@ impl Budget {
         trash_bytes: u64,
     ) -> Result<Option<Self>, PlanError> {
         // Both list the limits that are set, in the same order.
-        let limits: Vec<Bound> = limit
+        let limits: Vec<Limit> = limit
             .values()
             .zip(limit.settings())
-            .map(|((rule, value), (_, setting))| Bound {
+            .map(|((rule, value), (_, setting))| Limit {
                 rule,
                 value,
                 setting: setting.into(),
@@ -147,7 +147,7 @@ impl Budget {
         })
     }
 
-    fn over(&self) -> impl Iterator<Item = &Bound> {
+    fn over(&self) -> impl Iterator<Item = &Limit> {
         self.limits.iter().filter(|bound| match bound.rule {
             MAX_SIZE => self.bytes > bound.value,
             MAX_FILES => self.files > bound.value,

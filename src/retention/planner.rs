@@ -365,8 +365,8 @@ impl<'a> Planner<'a> {
     fn kept(&self, facts: &Facts<'a>) -> PlanLine {
         let mut reasons = guards(self.policy, facts, self.now);
         for rule in self.rules_for(facts) {
-            if let (true, finding) = rule.judge(facts) {
-                reasons.push(rule.reason(&finding));
+            if let (true, grounds) = rule.judge(facts) {
+                reasons.push(rule.reason(&grounds));
             }
         }
         PlanLine {
@@ -427,12 +427,12 @@ impl<'a> Planner<'a> {
         let mut verdicts: Vec<RuleVerdict> = self
             .rules_for(facts)
             .map(|rule| {
-                let (keeps, finding) = rule.judge(facts);
+                let (keeps, grounds) = rule.judge(facts);
                 RuleVerdict {
                     rule: rule.name,
                     setting: rule.setting.to_string(),
                     keeps,
-                    detail: finding.sentence(),
+                    detail: grounds.sentence(),
                 }
             })
             .collect();

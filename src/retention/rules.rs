@@ -1,6 +1,6 @@
-//! The rules: whether one keeps an artifact, and what it found.
+//! The rules: whether one keeps an artifact, and on what grounds.
 //!
-//! Plans and explanations are written from the same [`Finding`]s.
+//! Plans and explanations are written from the same [`Grounds`].
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -84,8 +84,8 @@ pub(super) struct Facts<'a> {
     pub(super) is_guest: bool,
 }
 
-/// What a rule found about an artifact.
-pub(super) enum Finding<'a> {
+/// The grounds on which a rule keeps an artifact or does not.
+pub(super) enum Grounds<'a> {
     /// Its rank among others.
     Nth {
         nth: u64,
@@ -161,7 +161,7 @@ impl<'a> Rule<'a> {
     }
 
     /// Decides whether the rule keeps an artifact, and gives what it found.
-    pub(super) fn judge(&self, facts: &Facts<'a>) -> (bool, Finding<'a>) {
+    pub(super) fn judge(&self, facts: &Facts<'a>) -> (bool, Grounds<'a>) {
         let artifact = &facts.row.artifact;
         let Facts { nth, of, .. } = *facts;
         let iteration = match (&self.test, artifact.key.iteration()) {
@@ -170,10 +170,10 @@ impl<'a> Rule<'a> {
                 let keeps = facts.age.is_some_and(|age| age <= *within);
                 return (keeps, aged(artifact, facts.age));
             }
-            (_, None) => return (false, Finding::NoIteration),
+            (_, None) => return (false, Grounds::NoIteration),
             (_, Some(iteration)) => iteration,
         };
-        let place = |nth, end| Finding::Nth {
+        let place = |nth, end| Grounds::Nth {
             nth,
             of,
             end,
@@ -198,17 +198,17 @@ impl<'a> Rule<'a> {
             Test::Every(every) => {
                 let is = divisible(iteration, *every);
                 let by = *every;
-                (is, Finding::Divisible { iteration, by, is })
+                (is, Grounds::Divisible { iteration, by, is })
             }
             Test::Iterations(named) => {
                 let is = named.contains(&iteration);
-                (is, Finding::Named { iteration, is })
+                (is, Grounds::Named { iteration, is })
             }
             // Decided above, where no iteration is needed.
             Test::Within(_) => (false, aged(artifact, facts.age)),
             Test::Best { count, metric } => {
                 let is_kept = |standing: &Standing<'_>| match standing {
-                    Standing::Ranked(place) => place.nth <= *count,
+                    Standing::Ranked(rank) => rank.nth <= *count,
                     Standing::Along(kept) => kept.is_some(),
                     _ => false,
                 };
@@ -217,23 +217,23 @@ impl<'a> Rule<'a> {
                 let of_complete = facts.complete_standing.filter(is_kept);
                 let standing = of_complete.unwrap_or(facts.standing);
                 let keeps = is_kept(&standing);
-                let finding = Finding::Best {
+                let grounds = Grounds::Best {
                     standing,
                     metric: metric.name(),
                     kind: artifact.key.kind(),
                     iteration: Some(iteration),
                 };
-                (keeps, finding)
+                (keeps, grounds)
             }
         }
     }
 
     /// The rule as a reason.
-    pub(super) fn reason(&self, finding: &Finding<'_>) -> Reason {
+    pub(super) fn reason(&self, grounds: &Grounds<'_>) -> Reason {
         Reason {
             rule: self.name,
             setting: Some(Arc::clone(&self.setting)),
-            detail: finding.to_string(),
+            detail: grounds.to_string(),
         }
     }
 }
@@ -254,7 +254,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
     if artifact.key.iteration().is_none() {
         reasons.push(Reason::new(
             "no-iteration",
-            Finding::NoIteration.to_string(),
+            Grounds::NoIteration.to_string(),
         ));
     }
     if let Some(best) = &policy.keep.best {
@@ -313,7 +313,7 @@ pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
         let age = at.age_at(now);
         reasons.push(Reason::new(
             "recent",
-            Finding::Aged { verb, age }.to_string(),
+            Grounds::Aged { verb, age }.to_string(),
         ));
     }
     // A time in the future means a wrong clock: the age is unknown, so the artifact stays.
@@ -325,8 +325,8 @@ pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
     reasons
 }
 
-fn complete_place<'a>(nth: u64, of: u64, end: &'static str) -> Finding<'a> {
-    Finding::Nth {
+fn complete_place<'a>(nth: u64, of: u64, end: &'static str) -> Grounds<'a> {
+    Grounds::Nth {
         nth,
         of,
         end,
@@ -334,16 +334,16 @@ fn complete_place<'a>(nth: u64, of: u64, end: &'static str) -> Finding<'a> {
     }
 }
 
-fn aged<'a>(artifact: &Artifact, age: Option<Duration>) -> Finding<'a> {
+fn aged<'a>(artifact: &Artifact, age: Option<Duration>) -> Grounds<'a> {
     let verb = match artifact.written_at {
         Some(_) => "written",
         None => "recorded",
     };
-    Finding::Aged { verb, age }
+    Grounds::Aged { verb, age }
 }
 
-impl Finding<'_> {
-    /// The finding as a clause about the artifact.
+impl Grounds<'_> {
+    /// The grounds as a clause about the artifact.
     pub(super) fn sentence(&self) -> String {
         match self {
             Self::Nth { .. }
@@ -357,7 +357,7 @@ impl Finding<'_> {
     }
 }
 
-impl fmt::Display for Finding<'_> {
+impl fmt::Display for Grounds<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nth { nth, of, end, what } => {
@@ -388,10 +388,10 @@ impl fmt::Display for Finding<'_> {
                 Standing::NoIteration => f.write_str("it has no iteration"),
                 Standing::Unknown => write!(f, "its {metric} is unknown"),
                 Standing::NotANumber => write!(f, "its {metric} is not a number"),
-                Standing::Ranked(place) => {
-                    let (nth, of) = (Nth(place.nth), place.of);
-                    write!(f, "{nth}best of {of}, {metric} {}", Value(place.value))?;
-                    match place.dataset {
+                Standing::Ranked(rank) => {
+                    let (nth, of) = (Nth(rank.nth), rank.of);
+                    write!(f, "{nth}best of {of}, {metric} {}", Value(rank.value))?;
+                    match rank.dataset {
                         Some(dataset) => write!(f, " on {dataset}"),
                         None => Ok(()),
                     }

@@ -9,7 +9,7 @@ use super::budget::Budget;
 use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, size_of, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::RunPolicy;
-use super::rules::{Finding, bound, in_use, span, unread};
+use super::rules::{Grounds, bound, in_use, span, unread};
 use super::words::length;
 use crate::model::clock::Timestamp;
 
@@ -37,9 +37,9 @@ pub fn plan_runs(
     // Names break ties, so that the order of the inventory changes nothing.
     runs.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| b.run.cmp(&a.run)));
     let of = runs.len() as u64;
-    let mut judged: Vec<Judged<'_>> = (1..)
+    let mut judged: Vec<JudgedRun<'_>> = (1..)
         .zip(runs)
-        .map(|(nth, run)| Judged::new(policy, run, (nth, of), now))
+        .map(|(nth, run)| JudgedRun::new(policy, run, (nth, of), now))
         .collect();
     let mut unmet = Vec::new();
     match budget {
@@ -86,16 +86,16 @@ pub fn plan_runs(
 }
 
 /// A run while it is decided on.
-struct Judged<'a> {
+struct JudgedRun<'a> {
     rows: Vec<&'a InventoryRow>,
     decision: Decision,
     /// Why it stays or goes; empty while it is undecided.
     reasons: Vec<Reason>,
-    /// Findings of the rules that do not keep it.
+    /// Grounds of the rules that do not keep it.
     missed: Vec<String>,
 }
 
-impl<'a> Judged<'a> {
+impl<'a> JudgedRun<'a> {
     fn new(
         policy: &RunPolicy,
         run: &'a InventoryRun,
@@ -126,7 +126,7 @@ impl<'a> Judged<'a> {
             );
         }
         if let Some(last) = policy.last {
-            let place = Finding::Nth {
+            let grounds = Grounds::Nth {
                 nth,
                 of,
                 end: "newest",
@@ -136,7 +136,7 @@ impl<'a> Judged<'a> {
                 "keep-last",
                 last.to_string(),
                 nth <= last,
-                &place.to_string(),
+                &grounds.to_string(),
             );
         }
         if let Some(within) = policy.within {

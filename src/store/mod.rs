@@ -33,7 +33,7 @@ pub use dirs::{
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};
 pub use error::StorageError;
-pub use inbox::{Inbox, InboxFile, InboxWriter};
+pub use inbox::{InboxFile, InboxFolder, InboxWriter};
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
     best_links, escape, has_group_metadata, is_array, is_group_file, is_trashed_array, links_into,

@@ -32,7 +32,7 @@ const SMALLEST: u64 = 512;
 const LONGEST: i32 = 16 << 20;
 
 /// How the catalog can be reached.
-pub(in crate::catalog) enum Access {
+pub(in crate::catalog) enum Reach {
     /// Ordinary reading and writing.
     Write,
     /// Ordinary reading.
@@ -45,7 +45,7 @@ pub(in crate::catalog) enum Access {
     Copy(TempDir),
 }
 
-impl Access {
+impl Reach {
     pub(in crate::catalog) fn notice(&self) -> Option<&'static str> {
         match self {
             Self::Write | Self::Read | Self::Published => None,
@@ -99,17 +99,17 @@ pub(in crate::catalog) fn check(place: &Place) -> Result<(), CatalogError> {
 pub(in crate::catalog) fn open(
     place: &Place,
     options: &CatalogOptions,
-) -> Result<(Access, OpenConnection), CatalogError> {
+) -> Result<(Reach, OpenConnection), CatalogError> {
     let path = place.path();
     if options.keeper.is_some() {
-        let connection = again(place, &Access::Published, options)?;
-        return Ok((Access::Published, connection));
+        let connection = again(place, &Reach::Published, options)?;
+        return Ok((Reach::Published, connection));
     }
     if !options.read_only {
         let read_only = || CatalogError::ReadOnly {
             path: path.to_owned(),
         };
-        let connection = match again(place, &Access::Write, options) {
+        let connection = match again(place, &Reach::Write, options) {
             // Without the right to write, not even the header of a WAL catalog can be read.
             Err(CatalogError::Sql { .. }) if !can_write(path) => return Err(read_only()),
             // Nor without an inode for the log, of which SQLite only says that it cannot open it.
@@ -122,18 +122,18 @@ pub(in crate::catalog) fn open(
         if connection.is_readonly("main").unwrap_or(true) {
             return Err(read_only());
         }
-        return Ok((Access::Write, connection));
+        return Ok((Reach::Write, connection));
     }
-    match again(place, &Access::Read, options) {
-        Ok(connection) => return Ok((Access::Read, connection)),
+    match again(place, &Reach::Read, options) {
+        Ok(connection) => return Ok((Reach::Read, connection)),
         // Only what stems from a missing `-shm` is worth another way.
         Err(CatalogError::Sql { .. } | CatalogError::ReadOnly { .. }) => {}
         Err(error) => return Err(error),
     }
     // A log holds commits that the file lacks, so the file alone would be out of date.
     let access = match has_wal(place) {
-        true => Access::Copy(copy(place)?),
-        false => Access::Immutable,
+        true => Reach::Copy(copy(place)?),
+        false => Reach::Immutable,
     };
     let connection = again(place, &access, options)?;
     Ok((access, connection))
@@ -183,7 +183,7 @@ fn copy(place: &Place) -> Result<TempDir, CatalogError> {
 /// Opens a connection the way that is known to work.
 pub(in crate::catalog) fn again(
     place: &Place,
-    access: &Access,
+    access: &Reach,
     options: &CatalogOptions,
 ) -> Result<OpenConnection, CatalogError> {
     let path = place.path();
@@ -193,17 +193,17 @@ pub(in crate::catalog) fn again(
         check_header(path, connection)
     };
     let flags = match access {
-        Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
-        Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        Access::Copy(folder) => {
+        Reach::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
+        Reach::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
+        Reach::Copy(folder) => {
             let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
             let copy = folder.path().join("catalog");
             let opened = Connection::open_with_flags(copy, flags).map_err(sql)?;
             prepare(&opened)?;
             return Ok(OpenConnection::without_files(opened));
         }
-        Access::Published => return open_published(place, options),
-        Access::Immutable => {
+        Reach::Published => return open_published(place, options),
+        Reach::Immutable => {
             let opened = opening::open_immutable(place)?;
             prepare(&opened)?;
             return Ok(opened);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior};
 
 use super::backup::{Backup, Maker, ticking};
-use super::connection::{self, Access};
+use super::connection::{self, Reach};
 use super::opening::OpenConnection;
 use super::options::CatalogOptions;
 use super::place::Place;
@@ -25,7 +25,7 @@ pub struct Catalog {
     pub(in crate::catalog) base: Arc<Path>,
     pub(super) backups: PathBuf,
     pub(super) options: CatalogOptions,
-    access: Access,
+    access: Reach,
     pub(super) queue: WriteQueue,
     idle: Mutex<Vec<OpenConnection>>,
     /// Behind the connections: SQLite reaches the files through it until they are closed.
@@ -212,7 +212,7 @@ impl Catalog {
     /// Whether changes are refused.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        !matches!(self.access, Access::Write)
+        !matches!(self.access, Reach::Write)
     }
 
     /// What a reader should know about how the catalog is read, if anything.
@@ -243,7 +243,7 @@ impl Catalog {
     /// [`CatalogError::ReadOnly`] otherwise.
     pub fn require_writing(&self) -> Result<(), CatalogError> {
         match (&self.access, &self.options.keeper) {
-            (Access::Write, _) => Ok(()),
+            (Reach::Write, _) => Ok(()),
             (_, Some(keeper)) => Err(keeper.refusal()),
             _ => Err(CatalogError::ReadOnly {
                 path: self.path.clone(),
@@ -289,7 +289,7 @@ impl Catalog {
         match idle {
             Some(connection) => Ok(connection),
             // A newer copy may be in its place, and is read from now on.
-            None if matches!(self.access, Access::Published) => {
+            None if matches!(self.access, Reach::Published) => {
                 connection::again(&self.place, &self.access, &self.options)
             }
             None => {
@@ -301,7 +301,7 @@ impl Catalog {
 
     pub(super) fn give_back(&self, connection: OpenConnection) {
         // The next read is to see a copy that was published meanwhile.
-        if matches!(self.access, Access::Published) {
+        if matches!(self.access, Reach::Published) {
             return;
         }
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);

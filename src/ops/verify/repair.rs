@@ -79,7 +79,7 @@ pub(crate) fn repair(
                 path.is_some_and(|path| path == base.path().join(&found.path))
             });
             if !is_unsettled {
-                mended.insert(place(found));
+                mended.insert(identity(found));
             }
         }
     }
@@ -118,9 +118,9 @@ pub(crate) fn repair(
                     part.class != found.class && Path::new(&part.path).starts_with(&found.path)
                 });
                 let mut parts = parts.filter(|part| part.repair.is_some()).peekable();
-                parts.peek().is_some() && parts.all(|part| mended.contains(&place(part)))
+                parts.peek().is_some() && parts.all(|part| mended.contains(&identity(part)))
             }
-            Some(_) => mended.contains(&place(found)),
+            Some(_) => mended.contains(&identity(found)),
         };
         if is_mended {
             report.repaired.push(found.clone());
@@ -135,9 +135,9 @@ pub(crate) fn repair(
 }
 
 /// What distinguishes a finding from others.
-type Place = (VerifyClass, String, Option<ArtifactId>);
+type Identity = (VerifyClass, String, Option<ArtifactId>);
 
-fn place(found: &VerifyFinding) -> Place {
+fn identity(found: &VerifyFinding) -> Identity {
     (found.class, found.path.clone(), found.artifact)
 }
 
@@ -198,7 +198,7 @@ impl Mending<'_> {
     }
 
     /// Writes into rows what is seen of their data. Returns the findings that were fixed.
-    fn rows(&self, findings: &[&VerifyFinding]) -> Result<Vec<Place>, Error> {
+    fn rows(&self, findings: &[&VerifyFinding]) -> Result<Vec<Identity>, Error> {
         let mut rows: BTreeMap<ArtifactId, Wrong> = BTreeMap::new();
         let mut mended = Vec::new();
         for found in findings {
@@ -219,7 +219,7 @@ impl Mending<'_> {
                     wrong.contents |= found.class == VerifyClass::ChangedContent;
                 }
                 // The row was removed since, or changed again: the finding no longer holds.
-                Ok(_) => mended.push(place(found)),
+                Ok(_) => mended.push(identity(found)),
                 // A row that cannot be read takes a rebuild; its finding stays.
                 Err(CatalogError::Row { .. }) => {}
                 Err(error) => return Err(error.into()),
@@ -273,7 +273,12 @@ impl Mending<'_> {
                     VerifyClass::NoMetadata | VerifyClass::DamagedMetadata | VerifyClass::WrongType
                 )
         };
-        mended.extend(findings.iter().filter(is_written).map(|found| place(found)));
+        mended.extend(
+            findings
+                .iter()
+                .filter(is_written)
+                .map(|found| identity(found)),
+        );
         Ok(mended)
     }
 
@@ -301,7 +306,7 @@ impl Mending<'_> {
     }
 
     /// Makes rows for data, as a scan does. Returns the findings that were fixed.
-    fn adopt(&self, findings: &[&VerifyFinding]) -> Result<Vec<Place>, Error> {
+    fn adopt(&self, findings: &[&VerifyFinding]) -> Result<Vec<Identity>, Error> {
         let mut keys: Vec<(&VerifyFinding, Key)> = Vec::new();
         for found in findings {
             if let Ok(key) = scan::read(Path::new(&found.path)) {
@@ -337,7 +342,7 @@ impl Mending<'_> {
                             Err(error) => return Err(Error::from(error)),
                         }
                     }
-                    mended.push(place(found));
+                    mended.push(identity(found));
                 }
                 Ok(mended)
             })

@@ -22,7 +22,7 @@
 mod reader;
 mod writer;
 
-pub use reader::{Inbox, InboxFile};
+pub use reader::{InboxFile, InboxFolder};
 pub use writer::InboxWriter;
 
 /// The folder in the registry's folder.

@@ -17,7 +17,7 @@ use crate::store::error::StorageError;
 
 /// The inbox of a base directory, held open.
 #[derive(Debug)]
-pub struct Inbox {
+pub struct InboxFolder {
     fd: OwnedFd,
     path: PathBuf,
 }
@@ -48,7 +48,7 @@ pub struct InboxFile {
     pub end: u64,
 }
 
-impl Inbox {
+impl InboxFolder {
     /// Opens the inbox; `None` if there is none.
     ///
     /// # Errors
@@ -60,7 +60,7 @@ impl Inbox {
     /// Opens the folder of refused files; `None` if there is none.
     ///
     /// # Errors
-    /// As [`Inbox::open`].
+    /// As [`InboxFolder::open`].
     pub fn open_refused(base: &Base) -> Result<Option<Self>, StorageError> {
         Self::at(base, &Path::new(INBOX).join(REFUSED))
     }

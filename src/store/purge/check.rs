@@ -11,7 +11,7 @@ use rustix::process::geteuid;
 use super::claims::Claims;
 use crate::store::dirs::open_folder;
 use crate::store::error::StorageError;
-use crate::store::trash::{Change, Claim, ManifestItems, NOTES, TrashFolder};
+use crate::store::trash::{Claim, Intent, ManifestItems, NOTES, TrashFolder};
 
 /// Most folders that are looked at: about what a second allows over a network.
 const MOST_FOLDERS: usize = 2_000;
@@ -66,7 +66,7 @@ impl Check<'_> {
             Err(errno) => return Err(StorageError::io("emptying", &path, errno)),
         };
         self.left = self.left.saturating_sub(1);
-        claim.check(folder.as_fd(), Change::Take, &path, self.trash)?;
+        claim.check(folder.as_fd(), Intent::Take, &path, self.trash)?;
         self.access(&folder, &path)?;
         let stat = fstat(&folder).map_err(|errno| StorageError::io("reading", &path, errno))?;
         // Two names, its own and `.`: it has no subfolders. File systems that do not count them

@@ -20,7 +20,7 @@ use super::tree::Dir;
 use crate::model::progress::{Monitor, Progress};
 use crate::store::dirs::{Name, device_of, is_in_memory, move_in, open_folder};
 use crate::store::error::StorageError;
-use crate::store::trash::{Change, Claim, ManifestItems, NOTES, TrashFolder};
+use crate::store::trash::{Claim, Intent, ManifestItems, NOTES, TrashFolder};
 use crate::store::workers::{self, Stopped};
 
 /// Threads that unlink at once on a disk or over a network. Most of them wait for it: if each call
@@ -222,7 +222,7 @@ impl Worker<'_, '_> {
         let checked = checked.and_then(|claim| {
             if !claim.is_own() {
                 let path = parent.path_of(&self.purge.path, name);
-                claim.check(fd.as_fd(), Change::Take, &path, &self.purge.path)?;
+                claim.check(fd.as_fd(), Intent::Take, &path, &self.purge.path)?;
             }
             Ok(claim)
         });

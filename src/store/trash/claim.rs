@@ -35,7 +35,7 @@ enum Claimant {
 
 /// What a process wants to do in a folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Change {
+pub(crate) enum Intent {
     /// Add a name.
     Add,
     /// Move or unlink what is there.
@@ -136,7 +136,7 @@ impl Claim {
     pub(crate) fn check(
         &self,
         folder: BorrowedFd<'_>,
-        change: Change,
+        change: Intent,
         path: &Path,
         trash: &Path,
     ) -> Result<(), StorageError> {
@@ -161,12 +161,12 @@ impl Claimant {
         matches!(self, Self::User { uid, .. } if *uid == 0 || *uid == geteuid().as_raw())
     }
 
-    fn may(&self, rights: &Rights, change: Change) -> bool {
+    fn may(&self, rights: &Rights, change: Intent) -> bool {
         if self.is_believed() || matches!(self, Self::User { uid, .. } if *uid == rights.owner) {
             return true;
         }
         // In a sticky folder only the owner of a name moves it.
-        if change == Change::Take && rights.is_sticky {
+        if change == Intent::Take && rights.is_sticky {
             return false;
         }
         match self {

@@ -54,7 +54,7 @@ pub struct TrashFolder {
 }
 
 /// A manifest or note as it was read.
-pub(super) struct Note {
+pub(super) struct TrashText {
     pub(super) text: Vec<u8>,
     /// Who may have written it.
     pub(super) claim: Claim,
@@ -165,7 +165,7 @@ impl TrashFolder {
         Ok(claim)
     }
 
-    pub(super) fn read(&self, name: &str) -> Result<Option<Note>, StorageError> {
+    pub(super) fn read(&self, name: &str) -> Result<Option<TrashText>, StorageError> {
         let path = self.path.join(name);
         let failed = |errno| StorageError::io("reading", &path, errno);
         // NONBLOCK: opening a FIFO waits for a writer otherwise.
@@ -199,7 +199,7 @@ impl TrashFolder {
             let why = format!("it has more than {most} bytes");
             return Err(StorageError::Untrusted { path, why });
         }
-        Ok(Some(Note { text, claim }))
+        Ok(Some(TrashText { text, claim }))
     }
 
     fn read_items(&self, name: &str) -> Result<Option<ManifestItems>, StorageError> {
@@ -414,7 +414,7 @@ impl TrashFolder {
         let folder = descend(base, parent, IfAbsent::ReturnNone)?.ok_or_else(gone)?;
         claim.check(
             folder.as_fd(),
-            claim::Change::Take,
+            claim::Intent::Take,
             &base.path().join(parent),
             &self.path,
         )?;
@@ -466,7 +466,7 @@ impl TrashFolder {
         let mut moved = move_out(from, to);
         if moved == Err(Errno::EXIST) && item.entry_type.is_folder() {
             let above = base.path().join(parent);
-            claim.check(folder.as_fd(), claim::Change::Take, &above, &self.path)?;
+            claim.check(folder.as_fd(), claim::Intent::Take, &above, &self.path)?;
             moved = move_onto_empty(from, to);
         }
         match moved {

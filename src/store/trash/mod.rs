@@ -28,8 +28,8 @@ mod rename;
 mod second_name;
 mod way_back;
 
-pub(super) use claim::Change;
 pub use claim::Claim;
+pub(super) use claim::Intent;
 pub use dirty::DirtyFolders;
 pub use empty_folders::{is_empty_folder, remove_empty_folders};
 pub(super) use folder::NOTES;

@@ -7,7 +7,7 @@ use rustix::fs::fsync;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::claim::{Change, Claim};
+use super::claim::{Claim, Intent};
 use super::folder::{RENAMING, TrashFolder};
 use super::way_back;
 use crate::model::removal::RemovalId;
@@ -79,7 +79,7 @@ impl TrashFolder {
         let (parent, _) = split(Path::new(&note.to));
         if let Some(folder) = descend(base, parent, IfAbsent::ReturnNone)? {
             let path = base.path().join(parent);
-            claim.check(folder.as_fd(), Change::Take, &path, self.path())?;
+            claim.check(folder.as_fd(), Intent::Take, &path, self.path())?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use super::claim::{Change, Claim};
+use super::claim::{Claim, Intent};
 use super::dirty::DirtyFolders;
 use super::folder::TrashFolder;
 use super::item::TrashItem;
@@ -56,7 +56,7 @@ impl TrashFolder {
             return Ok(());
         }
         let above = base.path().join(parent);
-        claim.check(folder.as_fd(), Change::Take, &above, &self.path)?;
+        claim.check(folder.as_fd(), Intent::Take, &above, &self.path)?;
         // Set aside first and then unlinked: what another process puts at the path is never lost.
         if !is_aside {
             move_in(place, aside)

@@ -7,7 +7,7 @@ use rustix::fs::{Dir, fstat, fsync};
 use rustix::io::Errno;
 use rustix::process::geteuid;
 
-use super::claim::{Change, Claim};
+use super::claim::{Claim, Intent};
 use super::form::FolderForms;
 use crate::disk;
 use crate::store::base::Base;
@@ -29,7 +29,7 @@ pub(super) fn check(
     for above in item.ancestors().skip(1) {
         if let Some(found) = descend(base, above, IfAbsent::ReturnNone)? {
             let path = base.path().join(above);
-            return claim.check(found.as_fd(), Change::Add, &path, trash);
+            return claim.check(found.as_fd(), Intent::Add, &path, trash);
         }
     }
     Ok(())
@@ -53,7 +53,7 @@ pub(super) fn open_parent(
 ) -> Result<OwnedFd, StorageError> {
     let check = |folder: &OwnedFd, walked: &Path| {
         let path = base.path().join(walked);
-        claim.check(folder.as_fd(), Change::Add, &path, trash)
+        claim.check(folder.as_fd(), Intent::Add, &path, trash)
     };
     if let Some(folder) = descend(base, path, IfAbsent::ReturnNone)?
         && !(forms.is_open_to_others(path) && is_half_made(&folder, path, base)?)

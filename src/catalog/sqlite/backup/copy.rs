@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use super::folder::AGAIN;
 use crate::catalog::error::CatalogError;
-use crate::catalog::sqlite::connection::{self, Access, REGISTRY_ID};
+use crate::catalog::sqlite::connection::{self, REGISTRY_ID, Reach};
 use crate::catalog::sqlite::opening::{self, OpenConnection};
 use crate::catalog::sqlite::options::CatalogOptions;
 use crate::catalog::sqlite::place::Place;
@@ -84,7 +84,7 @@ fn open(place: &Place) -> Result<OpenConnection, CatalogError> {
         read_only: true,
         ..CatalogOptions::default()
     };
-    connection::again(place, &Access::Immutable, &options)
+    connection::again(place, &Reach::Immutable, &options)
 }
 
 /// Checks the file behind a connection, and returns what it holds.
