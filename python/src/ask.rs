@@ -26,7 +26,7 @@ pub(crate) struct Selection {
     dataset: Vec<String>,
     parameters: Vec<String>,
     state: Vec<String>,
-    /// Seconds.
+    /// Least age, in seconds.
     older_than: Option<f64>,
     /// Milliseconds since 1970.
     written_before: Option<i64>,

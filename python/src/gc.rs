@@ -25,13 +25,13 @@ use crate::values::{PyArtifact, plain};
 pub(crate) struct Rules {
     policy: Option<String>,
     runs: bool,
-    /// Seconds.
+    /// Least age, in seconds.
     older_than: Option<f64>,
     keep_last: Option<u64>,
     keep_first: Option<u64>,
     keep_every: Option<u64>,
     keep_iterations: Vec<i64>,
-    /// Seconds.
+    /// Greatest age that is kept, in seconds.
     keep_within: Option<f64>,
     keep_best: Option<u64>,
     metric: Option<String>,

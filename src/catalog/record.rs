@@ -272,8 +272,8 @@ impl Recorder<'_> {
 }
 
 impl Recorder<'_> {
-    /// Takes in data that was found. An existing row keeps its key and learns what was seen, unless
-    /// that contradicts its seal: then [`Recorder::take_contradicted`] gives it.
+    /// Adopts data that a scan found: it gets a row. An existing row keeps its key and learns what
+    /// was seen, unless that contradicts its seal: then [`Recorder::take_contradicted`] gives it.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -381,7 +381,7 @@ impl Recorder<'_> {
     }
 }
 
-/// The columns of the row that data becomes which a scan found.
+/// The columns of the row for data that a scan found.
 fn columns_of(found: &ScannedArtifact, now: Timestamp) -> Columns<'_> {
     Columns::new(&found.key, Origin::Scanned, Some(&found.seen), now)
 }

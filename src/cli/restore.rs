@@ -16,8 +16,8 @@ use crate::registry::Target;
 ///
 /// Give removal ids (see: dalsegno trash list), paths, or a selection. If a path was removed
 /// several times, the last removal is restored. A container that was removed as a whole is restored
-/// as a whole; if a new one is at its place, what has no counterpart in that is restored. Nothing is
-/// overwritten: what is taken stays in the trash and is named, with exit code 3.
+/// as a whole; if a new one is at its place, what has no counterpart in that is restored. Nothing
+/// is overwritten: what is taken stays in the trash and is named, with exit code 3.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// Removal ids or paths

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Reading.
+    /// Only reading.
     Read,
     /// Reading and writing: then the file has no other name, which could be one elsewhere.
     Write,

@@ -449,7 +449,7 @@ pub enum UndoError {
     TooLate {
         /// Its number.
         id: i64,
-        /// Why.
+        /// What stops it, as a clause.
         why: String,
     },
     /// What it changed was changed again since.

@@ -116,9 +116,9 @@ impl RebuildOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefusedBackup {
-    /// The file.
+    /// Path of the backup.
     pub path: PathBuf,
-    /// Why.
+    /// Why it cannot be used, with its causes.
     pub reason: String,
 }
 
@@ -556,8 +556,8 @@ impl Rebuilding<'_> {
         })
     }
 
-    /// Whether the data of an artifact was restored out of an item that is in the trash: it is not in
-    /// that any more, and is at its old path.
+    /// Whether the data of an artifact was restored out of an item that is in the trash: it is not
+    /// in that any more, and is at its old path.
     fn has_left(
         &self,
         folder: Option<&TrashFolder>,

@@ -34,8 +34,8 @@ pub(crate) fn location(base: &Base, path: &Path) -> Result<Location, Error> {
 /// Reads a path, absolute or relative to the base directory, as one relative to it.
 ///
 /// # Errors
-/// [`Error::OutsideBase`] if it is not below the base directory, [`Error::Name`] if it cannot be the
-/// path of a run or of anything in one.
+/// [`Error::OutsideBase`] if it is not below the base directory, [`Error::Name`] if it cannot be
+/// the path of a run or of anything in one.
 pub(crate) fn relative(base: &Base, path: &Path) -> Result<String, Error> {
     let outside = || Error::OutsideBase {
         path: path.to_owned(),

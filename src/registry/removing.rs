@@ -199,14 +199,14 @@ impl Registry {
         restore::restorable(&self.catalog, &self.base, target, self.clock.now())
     }
 
-    /// Brings rows and data back from the trash. What was moved as a whole comes back as a whole; if
-    /// its place is taken, what has no counterpart there comes back, and the rest is in
+    /// Brings rows and data back from the trash. What was moved as a whole comes back as a whole;
+    /// if its place is taken, what has no counterpart there comes back, and the rest is in
     /// [`RestoreReport::skipped`]. Nothing at an old path is overwritten.
     ///
     /// # Errors
     /// As [`Registry::restorable`]; `occupied` if nothing can come back, because something else is
-    /// at each old path; `trash-untrusted` if another user may have put the data into the trash, who
-    /// may not write where it would go.
+    /// at each old path; `trash-untrusted` if another user may have put the data into the trash,
+    /// who may not write where it would go.
     pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
         let operation = NewOperation::new(Action::Restore, self.clock.now());
         restore::restore_target(&self.catalog, &self.base, target, operation)

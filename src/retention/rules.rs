@@ -417,8 +417,8 @@ struct Nth(u64);
 impl fmt::Display for Nth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let suffix = match (self.0 % 10, self.0 % 100) {
-            // 11th to 13th, and 111th to 113th, end as all others do.
             _ if self.0 == 1 => return Ok(()),
+            // 11th to 13th, and 111th to 113th, end in `th`.
             (1, teen) if teen != 11 => "st",
             (2, teen) if teen != 12 => "nd",
             (3, teen) if teen != 13 => "rd",

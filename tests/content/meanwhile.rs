@@ -61,7 +61,7 @@ impl<F: Fn() + Send + Sync> Monitor for Meddler<F> {
     }
 }
 
-/// Seals an array with a large file and many small ones, and does something amid.
+/// Seals an array with a large file and many small ones, and changes its data meanwhile.
 fn meddled(when: When, meddle: fn(PathBuf)) -> &'static str {
     let (_folder, registry) = base();
     let row = write(&registry, ARRAY);

@@ -26,7 +26,7 @@ pub(crate) enum Call {
     Gc,
     /// Makes a plan and carries it out.
     GcApply,
-    /// Verifies.
+    /// Verifies the whole registry.
     Verify,
     /// Verifies and repairs.
     Repair,

@@ -1,4 +1,4 @@
-//! Really full disks: a small file system in memory, filled to the last byte or the last inode.
+//! Full disks: a small file system in memory, filled to the last byte or the last inode.
 //! With no byte left, a removal still works, in the space of the reserve, and frees space. With no
 //! inode left it cannot: it needs two, for a folder in the trash and a manifest, and a new process
 //! two more, for SQLite's log. It then changes nothing and fails with the reason. No backup takes

@@ -15,7 +15,7 @@ use crate::work::{Life, PER_RUN, files, key, path};
 enum There {
     /// Row and data.
     Whole,
-    /// Neither.
+    /// Neither row nor data.
     Nothing,
     /// An unsealed row, with or without data: it was being written.
     Begun,

@@ -306,8 +306,8 @@ fn a_manifest_without_folders_is_read_as_before() {
     assert_eq!(paths(&registry), [A1]);
 }
 
-/// An access control list as the kernel gives it: what the owner may, user 61001, the group, at most,
-/// all others.
+/// An access control list as the kernel gives it: what the owner may, user 61001, the group, at
+/// most, all others.
 fn acl(permissions: [u16; 5]) -> Vec<u8> {
     let mut bytes = 2_u32.to_le_bytes().to_vec();
     for (tag, permissions) in [1_u16, 2, 4, 0x10, 0x20].into_iter().zip(permissions) {

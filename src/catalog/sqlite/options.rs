@@ -48,7 +48,7 @@ impl Keeper {
 
 /// How a catalog is opened.
 pub struct CatalogOptions {
-    /// For reading only: nothing is ever written, not even beside the catalog if that can be.
+    /// Opens for reading only: writes nothing, and if possible no file beside the catalog either.
     pub read_only: bool,
     /// What a commit promises.
     pub durability: Durability,

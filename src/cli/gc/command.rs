@@ -54,8 +54,8 @@ pub(in crate::cli) struct Gc {
     reason: Option<String>,
     #[command(flatten)]
     trash: TrashFlags,
-    /// Plan from the catalog, without a look on disk first; only what would be removed is looked at,
-    /// for the time at which it was last written
+    /// Plan from the catalog, without a look on disk first; only what would be removed is looked
+    /// at, for the time at which it was last written
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]
@@ -93,7 +93,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
         return apply::file(context, &carry_out, file);
     }
     let age = command.selection.age();
-    // It becomes a rule: a request refuses it as part of its filter.
+    // The age becomes a rule: a request refuses a filter with an age.
     filter.older_than = None;
     // Read once the registry is open, because its configuration has the named policies.
     let rules = |registry: &Registry| command.rules.read(&filter, age, registry);

@@ -387,7 +387,7 @@ fn enter_seal(
     Ok(Ok(()))
 }
 
-/// Notes what lies there of an artifact whose writer failed, and takes an older seal back.
+/// Records what a failed writer left of an artifact, and takes an older seal back.
 fn enter_failure(
     recorder: &mut Recorder<'_>,
     key: &Key,

@@ -52,8 +52,8 @@ pub(crate) fn artifacts_of_target(
 /// kind. If the filter asks for age, data must be as old as that, and not only its metadata.
 ///
 /// # Errors
-/// [`Error::Catalog`] if the catalog cannot be read; if the filter asks for age, [`Error::Unreadable`]
-/// if something of an artifact cannot be read.
+/// [`Error::Catalog`] if the catalog cannot be read; if the filter asks for age,
+/// [`Error::Unreadable`] if something of an artifact cannot be read.
 pub(crate) fn artifacts_of_filter(
     catalog: &Catalog,
     base: &Base,

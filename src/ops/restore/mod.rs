@@ -14,12 +14,12 @@
 //! removal whose purge has begun cannot be restored: the catalog says so before the first file is
 //! unlinked.
 //!
-//! What comes back is what was moved: a container comes back as a whole. If its place is taken, as by
-//! the container of a training that goes on, the parts of it come back that have no counterpart; see
-//! `parts`. The rest stays in the trash, is in the report, and can be restored later. Nothing that
-//! is at an old path is overwritten or moved; only an empty folder gives way, and a row without data
-//! becomes what the removed one was. Folders above an old path that are gone are made again as they
-//! were.
+//! What comes back is what was moved: a container comes back as a whole. If its place is taken, as
+//! by the container of a training that goes on, the parts of it come back that have no counterpart;
+//! see `parts`. The rest stays in the trash, is in the report, and can be restored later. Nothing
+//! that is at an old path is overwritten or moved; only an empty folder gives way, and a row
+//! without data becomes what the removed one was. Folders above an old path that are gone are made
+//! again as they were.
 //!
 //! Each user that may have put
 //! an item into the trash must be able to write where it goes; see [`Claim`]. A restore unlinks
@@ -165,8 +165,9 @@ pub(crate) fn restore_target(
 /// Brings back the data that these removed artifacts lie in, one removal after the other.
 ///
 /// # Errors
-/// [`Error::Occupied`] and the like if nothing can come back because something is in its place; any other [`Error`] if an item cannot be moved.
-/// That removal is then as before; removals before it are restored.
+/// [`Error::Occupied`] and the like if nothing can come back because something is in its place; any
+/// other [`Error`] if an item cannot be moved. That removal is then as before; removals before it
+/// are restored.
 fn restore(
     catalog: &Catalog,
     base: &Base,

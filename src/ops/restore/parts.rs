@@ -1,9 +1,9 @@
-//! What of an item comes back: all of it by one rename if its place is free, otherwise the parts that
-//! have no counterpart.
+//! What of an item comes back: all of it by one rename if its place is free, otherwise the parts
+//! that have no counterpart.
 //!
-//! A counterpart is a row with data, or anything on disk but an empty folder. The folders of an item
-//! are gone through as far as they are groups on both sides: a part is the highest folder that is
-//! wanted as a whole and has no counterpart. Arrays are never mixed: what lies in one, on either
+//! A counterpart is a row with data, or anything on disk but an empty folder. The folders of an
+//! item are gone through as far as they are groups on both sides: a part is the highest folder that
+//! is wanted as a whole and has no counterpart. Arrays are never mixed: what lies in one, on either
 //! side, stays where it is.
 
 use std::collections::{BTreeSet, HashSet};
@@ -136,8 +136,8 @@ impl WayBack {
         Ok(())
     }
 
-    /// Goes through a folder of the item that cannot come back as a whole. Says whether something of
-    /// it comes back.
+    /// Goes through a folder of the item that cannot come back as a whole. Says whether something
+    /// of it comes back.
     fn add_group(
         &mut self,
         item: &Item<'_>,

@@ -184,7 +184,7 @@ impl Mending<'_> {
         Ok(seen_by_id)
     }
 
-    /// Whether what was seen is still so.
+    /// Whether the data still is as it was seen.
     fn still(&self, path: &str, kind: Kind, seen: Option<Observation>) -> bool {
         // A container's time changes with whatever is in it.
         if kind.is_container() {

@@ -8,8 +8,8 @@
 //!   that name in the same moment is not protected; this program alone gives the name.
 //! - [`move_out`] of a folder is the same; the kernel refuses a target that is a file or has
 //!   something in it. An empty folder that is made there in the same moment is replaced.
-//! - [`move_out`] of a file is `link`, which never replaces, then `unlink`. After a kill between the
-//!   two calls the file has both names.
+//! - [`move_out`] of a file is `link`, which never replaces, then `unlink`. After a kill between
+//!   the two calls the file has both names.
 //! - [`move_out`] of a file that may not be linked makes an empty file under the name, which never
 //!   replaces, then renames the file onto it. What another process writes into the empty file in
 //!   the same moment is lost, and a kill between the two calls leaves it.

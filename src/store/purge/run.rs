@@ -312,8 +312,8 @@ impl Worker<'_, '_> {
         let mut parent = Arc::clone(dir);
         let mut task = name;
         if dir.parent.is_some() && purge.open.load(Ordering::Relaxed) >= purge.most_open {
-            // Too many folders are open above this one: moved up, it does not hold them. It stays
-            // in its item, so that its claim is still known if this purge is cut short.
+            // Too many folders above this one are open, and it would hold them until it is empty.
+            // So it moves up, but within its item: a purge that is cut short still knows its claim.
             let item = dir.item();
             let number = purge.moved.fetch_add(1, Ordering::Relaxed);
             let up = format!("deep-{}-{number}", std::process::id());

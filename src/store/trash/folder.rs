@@ -101,7 +101,7 @@ impl TrashFolder {
     pub(super) fn write(&self, name: &str, text: &[u8]) -> Result<(), StorageError> {
         let path = self.path.join(name);
         let writing = |errno| StorageError::io("writing", &path, errno);
-        // It could not be read after a crash.
+        // Recovery refuses to read a larger file.
         if text.len() as u64 > MOST_OF_OWN {
             return Err(writing(Errno::FBIG));
         }
