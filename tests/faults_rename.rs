@@ -31,7 +31,9 @@ use std::path::{Path, PathBuf};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::score::Score;
-use dalsegno::{PinSelection, Registry, RenameOptions, ScanOptions, ScoreQuery, VerifyOptions};
+use dalsegno::{
+    PinSelection, Registry, RemoveOptions, RenameOptions, ScanOptions, ScoreQuery, VerifyOptions,
+};
 use tempfile::TempDir;
 
 use fault::{CHANGES, in_order, trace};
@@ -42,15 +44,20 @@ fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
         return;
     };
-    assert_eq!(action, "rename");
     let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
     // SAFETY: a plain system call; it lets strace attach if only parents may trace.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     child::say("ready");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
     let done = Registry::open(&base).and_then(|registry| {
+        if action == "remove" {
+            let plan = registry.plan_run_removal(&"a".parse().unwrap())?;
+            let options = RemoveOptions::default().force_pinned(true);
+            return registry.remove_planned(&plan, &options, &Silent).map(drop);
+        }
         let options = RenameOptions::default().active(true);
-        registry.rename_run(&"a".parse().unwrap(), &"b/c".parse().unwrap(), &options)
+        registry.rename_run(&"a".parse().unwrap(), &"b/c".parse().unwrap(), &options)?;
+        Ok(())
     });
     child::say(&child::outcome(done));
 }
@@ -64,6 +71,7 @@ fn scene() -> TempDir {
         child::write_array(base, &child::prediction("a", iteration));
     }
     child::write_array(base, &child::prediction("other", 1));
+    fs::write(base.join("a/log.txt"), "x").unwrap();
     let registry = Registry::create(base).unwrap();
     registry.scan(ScanOptions::default(), &Silent).unwrap();
     let score = Score::new("a".parse().unwrap(), 1, "voi".parse().unwrap(), 0.5);
@@ -113,18 +121,40 @@ fn is_renamed(base: &Path, point: &str) -> bool {
     is_new
 }
 
+/// Says of a base directory and the name of a point whether the change is done.
+type Check = fn(&Path, &str) -> bool;
+
+/// Checks that the run is whole or gone, and says whether it is gone.
+fn is_gone(base: &Path, point: &str) -> bool {
+    let registry = Registry::open(base).unwrap();
+    assert_eq!(registry.recovery().problems, [""; 0], "{point}");
+    let is_gone = !base.join("a").exists();
+    let rows = registry.select(&Filter::default()).unwrap();
+    assert_eq!(rows.len(), if is_gone { 1 } else { 3 }, "{point}");
+    assert_ne!(base.join("a/log.txt").exists(), is_gone, "{point}");
+    let report = registry.verify(
+        &Filter::default(),
+        VerifyOptions::new().indices(true),
+        &Silent,
+    );
+    assert_eq!(report.unwrap().findings, [], "{point}");
+    let trash = base.join(".dalsegno/trash");
+    assert_eq!(fs::read_dir(trash).map_or(0, Iterator::count), 0, "{point}");
+    is_gone
+}
+
 /// Every call of a rename that changes something, from its first to its last.
-fn points() -> Option<Vec<(String, usize)>> {
+fn points(action: &str, is_done: Check) -> Option<Vec<(String, usize)>> {
     let scene = scene();
     let folder = tempfile::tempdir().unwrap();
     let output = folder.path().join("trace");
     let expression = format!("trace={CHANGES}");
-    let Some(traced) = trace("rename", scene.path(), &expression, &output) else {
+    let Some(traced) = trace(action, scene.path(), &expression, &output) else {
         strace::left_out::left_out("strace cannot join a process here");
         return None;
     };
     assert_eq!(traced.said, ["ok"], "{}", traced.stderr);
-    assert!(is_renamed(scene.path(), "no fault"));
+    assert!(is_done(scene.path(), "no fault"));
     let calls = in_order(&fs::read_to_string(output).unwrap());
     assert!(calls.len() > 20, "{calls:?}");
     let calls: BTreeSet<(String, usize)> = calls.into_iter().collect();
@@ -136,21 +166,25 @@ fn points() -> Option<Vec<(String, usize)>> {
     Some(calls.into_iter().filter(is_asked).collect())
 }
 
-fn sweep(what: &str, takes: impl Fn(&str) -> bool) -> Vec<(bool, Vec<String>)> {
+fn sweep(
+    (action, is_done): (&str, Check),
+    what: &str,
+    takes: impl Fn(&str) -> bool,
+) -> Vec<(bool, Vec<String>)> {
     let mut outcomes = Vec::new();
-    let points = points().unwrap_or_default();
+    let points = points(action, is_done).unwrap_or_default();
     for (call, number) in points.into_iter().filter(|(call, _)| takes(call)) {
         let point = format!("{call}:{number}");
         let scene = scene();
         let expression = format!("inject={call}:{what}:when={number}");
         let output = Path::new("/dev/null");
-        let traced = trace("rename", scene.path(), &expression, output).unwrap();
+        let traced = trace(action, scene.path(), &expression, output).unwrap();
         assert!(
             !traced.stderr.contains("panicked"),
             "{point}: {}",
             traced.stderr
         );
-        let is_new = is_renamed(scene.path(), &point);
+        let is_new = is_done(scene.path(), &point);
         // What was acknowledged is done, and what failed is not.
         if traced.said == ["ok"] {
             assert!(is_new, "{point}");
@@ -167,7 +201,7 @@ fn a_rename_that_is_killed_is_done_or_not_done_everywhere() {
     if !strace::works("kills of a rename") {
         return;
     }
-    let outcomes = sweep("signal=SIGKILL", |_| true);
+    let outcomes = sweep(("rename", is_renamed), "signal=SIGKILL", |_| true);
     if outcomes.len() > 20 {
         assert!(outcomes.iter().any(|(is_new, _)| *is_new));
         assert!(outcomes.iter().any(|(is_new, _)| !is_new));
@@ -181,12 +215,24 @@ fn a_rename_that_fails_at_any_call_is_not_done() {
     }
     // What reading and locking fail with is for other tests.
     let is_change = |call: &str| !matches!(call, "openat" | "close" | "fcntl" | "flock");
-    let outcomes = sweep("error=EIO", is_change);
+    let outcomes = sweep(("rename", is_renamed), "error=EIO", is_change);
     let failed = outcomes.iter().filter(|(_, said)| said != &["ok"]).count();
     assert!(failed > 5 || outcomes.len() < 20, "{outcomes:?}");
 }
 
 #[test]
+fn a_removal_of_a_whole_run_that_is_killed_takes_all_or_nothing() {
+    if !strace::works("kills of a removal") {
+        return;
+    }
+    let outcomes = sweep(("remove", is_gone), "signal=SIGKILL", |_| true);
+    if outcomes.len() > 20 {
+        assert!(outcomes.iter().any(|(is_gone, _)| *is_gone));
+        assert!(outcomes.iter().any(|(is_gone, _)| !is_gone));
+    }
+}
+
+#[test]
 fn the_same_without_noreplace() {
-    plain::run_again(&["a_rename_that"]);
+    plain::run_again(&["a_rename_that", "a_removal_of"]);
 }

@@ -598,6 +598,20 @@ def test_a_damaged_catalog_is_rebuilt_from_the_disk(base: Path) -> None:
         assert [(row.path, row.state) for row in registry.list()] == before
 
 
+def test_a_whole_run_is_removed_and_restored(registry: Registry, base: Path) -> None:
+    outputs(registry)
+    (base / "r" / "log.txt").write_text("x")
+    registry.pin("p", run="r", reason="x")
+    with pytest.raises(errors.PinnedError):
+        registry.remove_run("r")
+    removed = registry.remove_run("r", force_pinned=True, keep=True)
+    assert len(removed.artifacts) == 3 and not (base / "r").exists()
+    registry.restore(removed)
+    assert (base / "r" / "log.txt").read_text() == "x"
+    with pytest.raises(errors.NotRecordedError):
+        registry.remove_run("q")
+
+
 def test_a_run_is_renamed_with_its_pins_and_scores(registry: Registry, base: Path) -> None:
     outputs(registry)
     registry.refresh(all=True)

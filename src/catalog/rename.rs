@@ -24,6 +24,10 @@ use crate::model::removal::RemovalId;
 /// A run and the runs whose folders are in its folder.
 pub(super) const RUNS_BELOW: &str = "SELECT id, name FROM run WHERE name = ?1 UNION ALL \
      SELECT id, name FROM run WHERE name >= ?2 AND name < ?3";
+/// Names of the pins on a run or on any of its iterations.
+pub(super) const PINS_OF_RUN: &str = "SELECT DISTINCT pin.name FROM run \
+     JOIN pin_scope AS s ON s.run_id = run.id JOIN pin ON pin.id = s.pin_id \
+     WHERE run.name = ?1 ORDER BY 1";
 pub(super) const COUNT_SCORES: &str = "SELECT count(*) FROM score WHERE run_id = ?1";
 pub(super) const COUNT_SCOPES: &str = "SELECT count(*) FROM pin_scope WHERE run_id = ?1";
 // What the new name has already is not replaced.
@@ -132,6 +136,21 @@ impl Change<'_> {
     pub fn run_contents(&self, run: &RunName) -> Result<RunContents, CatalogError> {
         let transaction: &Transaction<'_> = self.transaction;
         self.catalog.run_contents_on(transaction, run)
+    }
+
+    /// Names of the pins on a run or on any of its iterations.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn pins_of_run(&self, run: &RunName) -> Result<Vec<String>, CatalogError> {
+        self.transaction
+            .prepare_cached(PINS_OF_RUN)
+            .and_then(|mut statement| {
+                let names = statement.query_map([run.as_str()], |row| row.get(0))?;
+                names.collect()
+            })
+            .map_err(|error| self.catalog.sql("reading pins", error))
     }
 
     /// Gives rows, scores and pins of a run and of the runs in its folder to their new names.

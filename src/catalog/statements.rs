@@ -111,6 +111,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         rename::DETAIL_OF,
         rename::MOVE_SCOPES,
         rename::MOVE_SCORES,
+        rename::PINS_OF_RUN,
         rename::RUNS_BELOW,
         scores::AT,
         scores::DATASETS_OF_RUN,

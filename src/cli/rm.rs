@@ -4,13 +4,14 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
-use super::fail::Failure;
+use super::fail::{Failure, name_error};
 use super::flags::{Format, Output};
 use super::prompt::confirm;
 use super::removal::{TrashFlags, destination, report_purge, warn_no_backup, warn_skipped};
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::subjects::Subjects;
 use crate::model::artifact::Artifact;
+use crate::model::name::RunName;
 use crate::model::removal::TrashKeep;
 use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
@@ -24,11 +25,15 @@ const MOST_NAMES: usize = 10;
 /// Looks on disk, then asks, with counts, bytes and files; without a terminal, --yes is required.
 /// After a crash at any moment, an artifact is either whole or gone. A container that is given by
 /// path or by --kind is removed with everything in it. With --trash, `dalsegno restore` brings
-/// everything back. Exit code 3 if something was skipped or could not be unlinked.
+/// everything back. --whole-run takes a run's folder with checkpoints, logs and all else, after a
+/// prompt that names what the registry does not know. Exit code 3 if something was skipped or could not be unlinked.
 #[derive(Debug, Args)]
 pub(super) struct Rm {
     #[command(flatten)]
     subjects: Subjects,
+    /// Remove this run as a whole: its folder with checkpoints, logs and everything else in it
+    #[arg(long, value_name = "RUN", value_parser = run_name)]
+    whole_run: Option<RunName>,
     /// Show what would be removed, and remove nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -109,7 +114,17 @@ struct PlanDocument<'a> {
     total: crate::model::size::Total,
 }
 
+fn run_name(text: &str) -> Result<RunName, String> {
+    text.parse().map_err(name_error)
+}
+
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
+    if command.whole_run.is_some() && !command.subjects.is_empty() {
+        return Err(Failure::usage(
+            "--whole-run takes a run as a whole; nothing else can be selected with it",
+            "leave out the rest, or leave out --whole-run",
+        ));
+    }
     // A dry run also works on a read-only mount.
     let registry = if command.dry_run {
         context.open_to_refresh(true)?
@@ -131,7 +146,8 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         keep,
         keep_going: command.keep_going,
         force_pinned: command.force_pinned,
-        ignore_best_links: command.ignore_best_links,
+        // The links go with the run that they are of.
+        ignore_best_links: command.ignore_best_links || command.whole_run.is_some(),
         // Artifacts that a user names go as they are; only a plan of rules depends on their age and
         // size.
         unchanged: false,
@@ -159,6 +175,9 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
 /// Plans the removal by what is on disk now: straight after a training no row knows its data.
 fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalPlan, Failure> {
     let choose = || {
+        if let Some(run) = &command.whole_run {
+            return Ok(registry.plan_run_removal(run)?);
+        }
         command
             .subjects
             .to_remove(context, registry, "rm", "remove")
@@ -237,8 +256,9 @@ fn remarks(plan: &RemovalPlan) -> Vec<String> {
     let mut lines = Vec::new();
     for item in plan.items.iter().filter(|item| !item.unknown.is_empty()) {
         lines.push(format!(
-            "{} also contains files that the registry does not know:",
-            item.path
+            "{} also contains {} that the registry does not know:",
+            item.path,
+            render::count(item.unknown.len(), "file")
         ));
         lines.extend(names(
             item.unknown.iter().map(|path| path.display().to_string()),

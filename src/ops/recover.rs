@@ -436,7 +436,7 @@ pub(crate) fn refusal(base: &Base, folder: &TrashFolder) -> Result<Option<String
     };
     for item in &items.items {
         // Neither is moved, so neither needs a right to be.
-        if remove::checked_location(&item.path).is_err() || !folder.has(item.item)? {
+        if remove::checked_item(&item.path, |_| true).is_err() || !folder.has(item.item)? {
             continue;
         }
         let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
@@ -528,15 +528,19 @@ fn roll_back_removal(
     // Looked at before anything moves: a manifest is input too.
     let taken = folder.manifest_text()?;
     let taken = taken.as_deref().and_then(remove::manifest::read);
-    if let Some(fault) = taken.and_then(|taken| taken.fault()) {
+    if let Some(fault) = taken.as_ref().and_then(remove::manifest::Taken::fault) {
         return Ok(Settled::Problem(format!(
             "{} has a manifest that makes no sense: {fault}; it is left alone",
             folder.path().display()
         )));
     }
     let mut here = Vec::new();
+    let has_run = |item: u32, run: &str| {
+        let taken = taken.as_ref();
+        taken.is_some_and(|taken| taken.has_run(item, run))
+    };
     for item in &items.items {
-        remove::checked_location(&item.path)?;
+        remove::checked_item(&item.path, |run| has_run(item.item, run))?;
         if !folder.has(item.item)? {
             continue;
         }
@@ -589,7 +593,7 @@ fn roll_back_removal(
     change.begin_removal(id, now, change.actor(), Some(reason), &open)?;
     for item in occupied {
         change.add_item(id, item.item, &item.path)?;
-        let place = remove::checked_location(&item.path)?;
+        let place = remove::checked_item(&item.path, |_| true)?;
         // The rows never left the catalog; the removal gets copies, so that it says what it holds.
         let artifacts = match &place.array {
             None => change.in_container(&place.container)?,
@@ -615,7 +619,7 @@ fn roll_back_restore(
         return Ok(Settled::Nothing);
     };
     for item in &items.items {
-        remove::checked_location(&item.path)?;
+        remove::checked_item(&item.path, |_| true)?;
         // A note is input too: what it may take is what the catalog says was on its way back.
         let path = change.path_of_item(id, item.item)?;
         let path = path.map(|path| match &item.part {
@@ -698,7 +702,7 @@ fn roll_back_restore(
 
 /// Whether an artifact at or below a path has a row.
 fn has_row(change: &Change<'_>, path: &str) -> Result<bool, Error> {
-    let place = remove::checked_location(path)?;
+    let place = remove::checked_item(path, |_| true)?;
     let rows = match &place.array {
         None => change.in_container(&place.container)?,
         Some(array) => {

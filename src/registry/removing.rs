@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::Registry;
 use crate::error::Result;
 use crate::model::filter::Filter;
+use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{Removal, RemovalId, RemovedArtifact, TrashKeep};
@@ -78,6 +79,21 @@ impl Registry {
             chosen,
             &Silent,
         )
+    }
+
+    /// Decides what a removal of a whole run moves: its folder, with checkpoints, logs and whatever
+    /// else is in it. [`PlannedItem::unknown`](crate::PlannedItem::unknown) names what the registry
+    /// does not know. Changes nothing.
+    ///
+    /// A removal that carries it out is refused if a pin binds the run, one of its iterations or
+    /// one of its artifacts.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`](crate::Error::NotRecorded) if nothing is recorded of the run,
+    /// [`Error::Nested`](crate::Error::Nested) if another run lies in its folder,
+    /// [`Error`](crate::Error) if something that the decision depends on cannot be read.
+    pub fn plan_run_removal(&self, run: &RunName) -> Result<RemovalPlan> {
+        remove::plan_run(&self.catalog, &self.base, run, &Silent)
     }
 
     /// Returns the artifacts of a plan that a pin or a best link binds: carrying the plan out would

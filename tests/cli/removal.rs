@@ -238,3 +238,28 @@ fn rm_counts_what_a_training_has_just_written() {
     );
     assert_transcript!("rm_counts", text);
 }
+
+#[test]
+fn a_whole_run_goes_with_what_the_registry_does_not_know() {
+    let world = world();
+    for file in ["mito/log.txt", "mito/checkpoints/trace.pt"] {
+        fs::create_dir_all(world.base.join(file).parent().unwrap()).unwrap();
+        fs::write(world.base.join(file), "mine").unwrap();
+    }
+    let before = data(&world);
+    let text = world.transcript(
+        "rm --whole-run mito
+        rm --whole-run mito --run mito
+        rm --whole-run nothing --yes
+        rm --whole-run mito --dry-run
+        rm --whole-run mito --dry-run --table
+        pin p --reason x --run mito --iteration 9000 --quiet
+        rm --whole-run mito --yes
+        unpin p --quiet
+        rm --whole-run mito --yes --trash",
+    );
+    assert!(!world.base.join("mito").exists());
+    assert_transcript!("rm_whole_run", text);
+    world.transcript("restore --run mito");
+    assert!(data(&world) == before);
+}

@@ -12,6 +12,7 @@ mod child;
 mod containers;
 mod keep;
 mod restore;
+mod whole_run;
 
 use std::fs;
 use std::path::Path;

@@ -257,6 +257,7 @@ class Registry:
         self,
         targets: Sequence[_Target] | None,
         selection: dict[str, Any] | None,
+        whole_run: str | None,
         how: dict[str, Any],
         progress: _Report | None,
     ) -> dict[str, Any]: ...

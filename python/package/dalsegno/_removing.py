@@ -69,7 +69,44 @@ class Removing(Asking, Noting):
         chosen = None if targets is None else _targets.targets(targets)
         wanted = arguments.selection(selection) if targets is None else None
         with reporting(progress) as report:
-            return build(Removed, self._native.remove(chosen, wanted, how, report))
+            return build(Removed, self._native.remove(chosen, wanted, None, how, report))
+
+    def remove_run(
+        self,
+        run: Text,
+        *,
+        reason: Optional[str] = None,
+        keep: Keep = None,
+        force_pinned: bool = False,
+        progress: Wanted = None,
+    ) -> Removed:
+        """Remove a run as a whole: its folder with arrays, checkpoints, logs, and everything else
+        that lies in it, known or not. A pin of the run, of an iteration or of an artifact binds it;
+        DaCapo's best links do not, as they go too.
+
+        Args:
+            run: Name of the run.
+            reason: Why; kept in the history.
+            keep: As for :meth:`remove`; kept data comes back as a whole with :meth:`restore`.
+            force_pinned: Remove it although something is pinned.
+            progress: As for :meth:`scan`.
+
+        Raises:
+            NotRecordedError: Nothing is recorded of the run.
+            PinnedError: Something is pinned; nothing is removed.
+            NestedArtifactError: Another run lies in its folder.
+        """
+        how = {
+            "reason": reason,
+            "keep": arguments.keep(keep),
+            "keep_going": False,
+            "force_pinned": force_pinned,
+            "ignore_best_links": True,
+            "keep_parents": False,
+        }
+        name = arguments.text(run, numbers=False)
+        with reporting(progress) as report:
+            return build(Removed, self._native.remove(None, None, name, how, report))
 
     def rename_run(
         self,

@@ -44,6 +44,7 @@ impl PyRegistry {
         py: Python<'py>,
         targets: Option<Vec<Asked>>,
         selection: Option<Selection>,
+        whole_run: Option<String>,
         how: Removing,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
@@ -55,10 +56,18 @@ impl PyRegistry {
                 .ignore_best_links(how.ignore_best_links)
                 .keep_parents(how.keep_parents);
             options.reason = how.reason;
+            let whole_run: Option<RunName> = whole_run
+                .map(|name| name.parse())
+                .transpose()
+                .map_err(|error: NameError| raise(py, &Error::from(error)))?;
             let filter = selection.map(Selection::filter).transpose()?;
             let targets = targets.unwrap_or_default();
             let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
             let mut report = self.run(py, progress.as_ref(), move |registry, watch| {
+                if let Some(run) = &whole_run {
+                    let plan = registry.plan_run_removal(run)?;
+                    return registry.remove_planned(&plan, &options, watch);
+                }
                 if let Some(filter) = &filter {
                     return registry.remove_many(filter, &options, watch);
                 }

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use super::file::Catalog;
 use crate::catalog::error::CatalogError;
+use crate::catalog::intern::INTERN;
 use crate::catalog::removals::{self, KEPT_ITEMS, REMOVALS};
 use crate::model::layout;
 use crate::model::removal::RemovalId;
@@ -77,12 +78,14 @@ impl Catalog {
                     damaged.push(format!("removal {id} has no state {state}"));
                 }
             }
+            // The whole folder of a run is one of these, too.
+            let is_run = |path: &str| connection.prepare_cached(INTERN[0].0)?.exists([path]);
             let mut statement = connection.prepare(KEPT_ITEMS)?;
             let mut rows = statement.query([])?;
             while let Some(row) = rows.next()? {
                 let (id, path): (String, String) = (row.get(0)?, row.get(2)?);
                 // A restore goes to this path, so it must be one that an artifact can have.
-                if layout::parse(&path).is_err() {
+                if layout::parse(&path).is_err() && !is_run(&path)? {
                     let path = path.escape_debug();
                     damaged.push(format!(
                         "removal {id} took \"{path}\", which no artifact has"

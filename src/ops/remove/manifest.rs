@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::context::Checked;
-use super::path::checked_location;
+use super::path::checked_item;
 use super::report::RemoveOptions;
 use crate::catalog::Catalog;
 use crate::error::Error;
@@ -139,12 +139,18 @@ pub(crate) fn read(text: &[u8]) -> Option<Taken> {
 }
 
 impl Taken {
+    /// Whether an item has artifacts of a run.
+    pub(crate) fn has_run(&self, item: u32, run: &str) -> bool {
+        let mut rows = self.artifacts.iter();
+        rows.any(|row| row.item == Some(item) && row.key.run().as_str() == run)
+    }
+
     /// Returns why this cannot be the manifest of a removal; `None` if it is consistent. A manifest
     /// is input: another program may have written it.
     pub(crate) fn fault(&self) -> Option<String> {
         let mut paths = HashMap::new();
         for item in &self.items {
-            if let Err(error) = checked_location(&item.path) {
+            if let Err(error) = checked_item(&item.path, |run| self.has_run(item.item, run)) {
                 return Some(error.to_string());
             }
             if paths.insert(item.item, &item.path).is_some() {

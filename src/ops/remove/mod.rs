@@ -79,9 +79,9 @@ mod transaction;
 
 pub(crate) use carry_out::{back_up_first, carry_out, protected, remove_backed_up};
 pub(crate) use context::{Removing, cancelled};
-pub(crate) use path::checked_location;
+pub(crate) use path::checked_item;
 pub use plan::{ArtifactToRemove, PlannedItem, RemovalPlan};
-pub(crate) use plan::{Containers, plan};
+pub(crate) use plan::{Containers, plan, plan_run};
 pub(crate) use protection::Protection;
 pub(crate) use purge::{Purging, drop_empty, purge_if};
 pub use report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::layout;
+use crate::model::name::RunName;
 use crate::model::progress::Monitor;
 use crate::model::size::Total;
 use crate::store::{self, Base, ContainerListing, EntryType};
@@ -60,7 +61,7 @@ pub(crate) enum Containers {
 pub struct PlannedItem {
     /// Its path, relative to the base directory.
     pub path: String,
-    /// Whether it is a container that goes as a whole.
+    /// Whether it is a container, or the folder of a run, that goes as a whole.
     pub is_container: bool,
     /// The artifacts whose data is in it.
     pub artifacts: Vec<Artifact>,
@@ -71,6 +72,9 @@ pub struct PlannedItem {
     pub(super) form: EntryType,
     #[serde(skip)]
     pub(super) by_name: bool,
+    /// The run whose whole folder it is.
+    #[serde(skip)]
+    pub(super) run: Option<RunName>,
     /// Artifacts that are present by their rows and have no data in it.
     #[serde(skip)]
     pub(super) missing: Vec<ArtifactId>,
@@ -173,6 +177,58 @@ pub(crate) fn plan(
     Ok(plan)
 }
 
+/// Decides what a removal of a whole run moves: its folder, with everything in it. Changes nothing.
+///
+/// # Errors
+/// [`Error::NotRecorded`] if nothing is recorded of the run, [`Error::Nested`] if another run lies
+/// in its folder, and as [`plan`].
+pub(crate) fn plan_run(
+    catalog: &Catalog,
+    base: &Base,
+    run: &RunName,
+    monitor: &dyn Monitor,
+) -> Result<RemovalPlan, Error> {
+    let path = Path::new(run.as_str());
+    let artifacts = catalog.in_container(run.as_str())?;
+    if artifacts.is_empty() {
+        return Err(Error::NotRecorded {
+            what: format!("run {run}"),
+            path: None,
+        });
+    }
+    if let Some(other) = artifacts.iter().find(|artifact| artifact.key.run() != run) {
+        return Err(Error::Nested {
+            outer: base.path().join(path),
+            inner: other.path(),
+        });
+    }
+    let (contents, mut obstacle) = match store::list_container(base, path, monitor) {
+        Ok(contents) => (contents, None),
+        Err(error) if error.is_permission() => {
+            (ContainerListing::default(), Some(Obstacle::Unreadable))
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if let Some(registry) = contents.registries.first() {
+        obstacle = Some(Obstacle::Registry(registry.clone()));
+    }
+    let item = PlannedItem {
+        path: run.to_string(),
+        is_container: true,
+        unknown: unknown(run.as_str(), &contents, &artifacts),
+        missing: missing(run.as_str(), &contents, &artifacts),
+        artifacts,
+        form: EntryType::Folder,
+        by_name: true,
+        run: Some(run.clone()),
+        obstacle,
+    };
+    Ok(RemovalPlan {
+        items: vec![item],
+        ..RemovalPlan::default()
+    })
+}
+
 fn plan_container(
     (catalog, base, monitor): (&Catalog, &Base, &dyn Monitor),
     takes: Containers,
@@ -212,6 +268,7 @@ fn plan_container(
             unknown,
             form: EntryType::Folder,
             by_name: true,
+            run: None,
             missing,
             obstacle,
         });
@@ -240,6 +297,7 @@ fn plan_container(
                 unknown: Vec::new(),
                 form: EntryType::Folder,
                 by_name: false,
+                run: None,
                 missing,
                 obstacle: None,
             });
@@ -287,6 +345,7 @@ fn alone(artifact: Artifact) -> PlannedItem {
             EntryType::Folder
         },
         by_name: false,
+        run: None,
         missing: Vec::new(),
         obstacle: None,
     }

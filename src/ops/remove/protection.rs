@@ -52,6 +52,17 @@ impl<'a> Protection<'a> {
         if !planned.by_name || self.options.force_pinned {
             return Ok(());
         }
+        if let Some(run) = &planned.run {
+            // A pin of any of its iterations binds the folder: who knows what is in it.
+            let pins = change.pins_of_run(run)?;
+            return match pins.is_empty() {
+                true => Ok(()),
+                false => Err(Error::Pinned {
+                    path: self.base.path().join(&planned.path),
+                    pins: pins.join(", "),
+                }),
+            };
+        }
         let container = layout::parse(&planned.path)?;
         let has_links = !self.options.ignore_best_links && !self.links(&container)?.is_empty();
         // Nothing could bind what is in it: spares the walk.

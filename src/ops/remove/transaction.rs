@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::{Checked, Removing};
 use super::manifest;
+use super::path::folder_of_run;
 use super::plan::{Obstacle, PlannedItem, RemovalPlan, unknown};
 use super::protection::Protection;
 use super::purge::{drop_empty, purge};
@@ -254,7 +255,10 @@ fn check_one(
         None => {}
     }
     guards.protection.check_unknown(change, planned)?;
-    let place = layout::split(&planned.path)?;
+    let place = match &planned.run {
+        Some(run) => folder_of_run(run),
+        None => layout::split(&planned.path)?,
+    };
     // Rows below a path go with it. One that is not in the plan was recorded since, or must stay.
     let inside = match (&place.array, planned.is_container) {
         (None, true) => change.in_container(&place.container)?,

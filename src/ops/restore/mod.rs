@@ -43,7 +43,7 @@ use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::operation::NewOperation;
 use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
-use crate::ops::remove::{Skipped, checked_location};
+use crate::ops::remove::{Skipped, checked_item};
 use crate::ops::{recover, target, trash};
 use crate::store::{
     Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, Trash, TrashFolder, TrashItem,
@@ -307,7 +307,8 @@ fn restore_part(
             what: format!("item {number} of removal {id}"),
         };
         let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
-        checked_location(&path)?;
+        let is_run = |run: &str| rows.iter().any(|row| row.key.run().as_str() == run);
+        checked_item(&path, is_run)?;
         let form = form_of(&rows, &path);
         let folder = folder.ok_or_else(lost)?;
         let entry = folder.identify(number, form)?.ok_or_else(lost)?;

@@ -153,7 +153,7 @@ impl Verify<'_> {
             if !is_there {
                 let detail = format!("what was {} is not in the trash", item.path.escape_debug());
                 found.push((item, VerifyClass::TrashMissing, detail));
-            } else if remove::checked_location(&item.path).is_err() {
+            } else if remove::checked_item(&item.path, |_| true).is_err() {
                 let detail = format!(
                     "its old path, \"{}\", is not a path in the base directory",
                     item.path.escape_debug()
