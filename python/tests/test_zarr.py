@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -60,3 +61,65 @@ def test_arrays_are_written_read_removed_and_restored(
     for path, expected in data.items():
         assert numpy.array_equal(read(path), expected)
     assert registry.verify(read_data=True, kind=[row.kind for row in rows]).agrees
+
+
+def group(path: Path, names: list[str]) -> None:
+    """Writes a consolidated group with an array of each name; attributes and fill values are NaN."""
+    root: Any = zarr.open_group(str(path), mode="w")
+    root.attrs["voi"] = float("nan")
+    for name in names:
+        if zarr.__version__.startswith("2."):
+            array: Any = root.create_dataset(
+                name, shape=(4,), chunks=(4,), dtype="f4", fill_value=float("nan")
+            )
+        else:
+            array = root.create_array(
+                name, shape=(4,), chunks=(4,), dtype="f4", fill_value=float("nan")
+            )
+        array[:] = 1.0
+        array.attrs["of"] = name
+    zarr.consolidate_metadata(str(path))
+
+
+def listed(path: Path) -> dict[str, float]:
+    """The arrays that the consolidated metadata lists, each with its first value."""
+    root: Any = zarr.open_consolidated(str(path), mode="r")
+    found = {}
+    if zarr.__version__.startswith("2."):
+        root.visititems(lambda name, node: found.update({name: node}))
+    else:
+        found.update(root.members(max_depth=None))
+    arrays = {name: node for name, node in found.items() if hasattr(node, "shape")}
+    return {name: float(node[0]) for name, node in arrays.items()}
+
+
+def test_consolidated_metadata_lists_what_is_there(base: Path) -> None:
+    container = base / "r" / "validation.zarr"
+    one, two = "1/v/prediction", "2/v/prediction"
+    group(container, [one, two])
+    registry = dalsegno.Registry(base, create=True)
+    registry.scan()
+    assert listed(container) == {one: 1.0, two: 1.0}
+    removed = registry.remove(container / one, keep=True)
+    assert removed.stale_lists == ()
+    assert listed(container) == {two: 1.0}
+    root: Any = zarr.open_consolidated(str(container), mode="r")
+    assert numpy.isnan(root.attrs["voi"]) and numpy.isnan(root[two].fill_value)
+    restored = registry.restore(removed)
+    assert (restored.stale_lists, restored.skipped) == ((), ())
+    assert listed(container) == {one: 1.0, two: 1.0}
+    again: Any = zarr.open_consolidated(str(container), mode="r")
+    assert again[one].attrs["of"] == one and numpy.isnan(again[one].fill_value)
+
+
+def test_verify_names_what_is_listed_and_gone(base: Path) -> None:
+    container = base / "r" / "validation.zarr"
+    group(container, ["1/v/prediction", "2/v/prediction"])
+    registry = dalsegno.Registry(base, create=True)
+    registry.scan()
+    shutil.rmtree(container / "1/v/prediction")
+    stale = [found for found in registry.verify().findings if found.kind == "stale-list"]
+    assert [found.path for found in stale] == ["r/validation.zarr"]
+    registry.verify(repair=True)
+    assert listed(container) == {"2/v/prediction": 1.0}
+    assert not [found for found in registry.verify().findings if found.kind == "stale-list"]

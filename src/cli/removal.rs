@@ -9,6 +9,7 @@ use crate::model::removal::TrashKeep;
 use crate::ops::remove::{BackupFailure, Skipped};
 use crate::registry::Registry;
 use crate::retention::length;
+use crate::store::StaleList;
 
 /// The flags that say how long removed data stays in the trash.
 #[derive(Debug, Clone, Copy, Args)]
@@ -63,6 +64,21 @@ pub(super) fn warn_skipped(context: &Context, skipped: &[Skipped]) {
         } else {
             format!("skipped {path}: {reason}")
         });
+    }
+}
+
+/// Warns of consolidated metadata that could not be written.
+pub(super) fn warn_stale_lists(context: &Context, lists: &[StaleList]) {
+    for list in lists {
+        context.warn(&format!(
+            "the consolidated metadata {} does not agree with what is there, and could not be written: {}",
+            list.path.display(),
+            list.reason
+        ));
+    }
+    if !lists.is_empty() {
+        let hint = "make its folder writable, then run: dalsegno verify --repair";
+        context.say(&context.with_base(hint));
     }
 }
 

@@ -5,7 +5,7 @@ use clap::Args;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
-use super::removal::warn_skipped;
+use super::removal::{warn_skipped, warn_stale_lists};
 use super::selection::Selection;
 use super::{artifacts, render};
 use crate::ops::restore::RestoreReport;
@@ -81,11 +81,13 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         report.artifacts.extend(one.artifacts);
         report.moved += one.moved;
         report.skipped.extend(one.skipped);
+        report.stale_lists.extend(one.stale_lists);
     }
     render::write_json(context, format, "restore", &report)?;
     let s = if report.artifacts.len() == 1 { "" } else { "s" };
     context.say(&format!("restored {} artifact{s}", report.artifacts.len()));
     warn_skipped(context, &report.skipped);
+    warn_stale_lists(context, &report.stale_lists);
     match report.skipped.is_empty() {
         true => Ok(()),
         false => Err(Failure::Partly),

@@ -7,7 +7,9 @@ use super::context::Context;
 use super::fail::{Failure, name_error};
 use super::flags::{Format, Output};
 use super::prompt::confirm;
-use super::removal::{TrashFlags, destination, report_purge, warn_no_backup, warn_skipped};
+use super::removal::{
+    TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
+};
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::subjects::Subjects;
 use crate::model::artifact::Artifact;
@@ -327,6 +329,7 @@ fn say(
         ));
     }
     warn_skipped(context, &report.skipped);
+    warn_stale_lists(context, &report.stale_lists);
     for line in remarks(plan).iter().filter(|_| !plan.stays.is_empty()) {
         context.say(line);
     }

@@ -45,7 +45,8 @@ pub(super) struct Verify {
     #[arg(long)]
     indices: bool,
     /// Repair the catalog: mark rows missing or present, update sizes and times (which drops the
-    /// seal), add rows for data without one, finish interrupted removals
+    /// seal), add rows for data without one, finish interrupted removals. Also take what is
+    /// gone out of consolidated metadata
     #[arg(long)]
     repair: bool,
     #[command(flatten)]
@@ -64,6 +65,7 @@ fn repair_text(repair: Repair) -> &'static str {
         Repair::Adopt => "add a row",
         Repair::Settle => "settle",
         Repair::Follow => "let the rows follow",
+        Repair::RewriteList => "take it out of the list",
         Repair::WithParts => "with its parts",
     }
 }

@@ -576,6 +576,7 @@ impl Rebuilding<'_> {
             path: place.clone(),
             entry_type: EntryType::Folder,
             part: Some(part.to_owned()),
+            listed_in: Vec::new(),
             entry: EntryId {
                 device: 0,
                 inode: 0,

@@ -45,8 +45,8 @@ use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::{self, Purging};
 use crate::ops::rename::{self, Outcome};
 use crate::store::{
-    Base, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash, TrashFolder,
-    TrashItem, entry_at,
+    self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash,
+    TrashFolder, TrashItem, entry_at,
 };
 
 /// An open goes on with a purge for this long; `trash empty` goes on until it is done.
@@ -509,6 +509,10 @@ fn roll_back_removal(
 ) -> Result<Settled, Error> {
     // Killed before its first rename.
     if folder.is_empty()? {
+        // All of it is back, and the lists above it may not be: a kill can come between.
+        if let Ok(Some(items)) = folder.manifest() {
+            mend_lists(base, folder, &items)?;
+        }
         trash.remove_folder(id)?;
         return Ok(Settled::Undone);
     }
@@ -573,6 +577,7 @@ fn roll_back_removal(
     // Where the data went first: a power cut in between leaves two names, never none.
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
+    mend_lists(base, folder, &items)?;
     if let Some(error) = refused {
         return Err(error.into());
     }
@@ -604,6 +609,23 @@ fn roll_back_removal(
         }
     }
     Ok(Settled::Undone)
+}
+
+/// Makes the consolidated metadata that lists these items agree with the disk. What cannot be written
+/// is found by `verify`.
+fn mend_lists(base: &Base, folder: &TrashFolder, items: &ManifestItems) -> Result<(), Error> {
+    let mut by_claim: Vec<(Claim, Vec<TrashItem>)> = Vec::new();
+    for item in items.items.iter().filter(|item| item.is_listed()) {
+        let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
+        match by_claim.iter_mut().find(|(known, _)| *known == claim) {
+            Some((_, items)) => items.push(item.clone()),
+            None => by_claim.push((claim, vec![item.clone()])),
+        }
+    }
+    for (claim, items) in by_claim {
+        store::mend_lists(base, folder.path(), &items, &claim);
+    }
+    Ok(())
 }
 
 fn roll_back_restore(
@@ -685,6 +707,7 @@ fn roll_back_restore(
     // The other way round than above: here the data went into the trash.
     folder.sync_with(&dirty)?;
     folder.sync_dirty(&dirty)?;
+    mend_lists(base, folder, &items)?;
     if let Some(error) = refused {
         return Err(error.into());
     }

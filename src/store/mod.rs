@@ -9,6 +9,7 @@
 //! | `look` | searches for arrays and checkpoints, and looks at known paths |
 //! | `content` | counts bytes and files, hashes data |
 //! | `inbox` | notes of processes that could not write the catalog |
+//! | `listings` | keeps consolidated metadata of groups in step with what is removed |
 //! | `trash` | moves data to the trash and back |
 //! | `purge` | unlinks what is in the trash |
 //! | `workers` | the threads that look, hash and purge |
@@ -18,6 +19,7 @@ mod content;
 mod dirs;
 mod error;
 mod inbox;
+mod listings;
 mod look;
 mod purge;
 mod trash;
@@ -34,6 +36,7 @@ pub use dirs::{
 pub use dirs::{FileSystem, umask};
 pub use error::StorageError;
 pub use inbox::{InboxFile, InboxFolder, InboxWriter};
+pub use listings::{StaleList, listed_in, mend_all, mend_lists, stale_entries, top_groups};
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
     best_links, escape, has_group_metadata, is_array, is_group_file, is_trashed_array, links_into,

@@ -177,6 +177,13 @@ impl Case {
             let group = base.join(container).join("validation.zarr/.zgroup");
             fs::write(group, format!("{{\"of\": \"{container}\"}}")).unwrap();
         }
+        let entry = |iteration| {
+            let text = fs::read_to_string(base.join(array(iteration)).join(".zarray")).unwrap();
+            format!("{iteration}/crop1/prediction/.zarray\": {text}")
+        };
+        let entries: Vec<String> = (1..=4).map(entry).collect();
+        let list = format!("{{\"metadata\": {{\"{}}}}}", entries.join(", \""));
+        fs::write(base.join(LIST), list).unwrap();
         // Neighbours that the registry does not know and must not touch.
         write_array(&base.join("few/validation.zarr/2/neighbour"));
         write_array(&base.join("many/validation.zarr/neighbour"));
@@ -246,6 +253,29 @@ impl Case {
         let traced = trace(case.name(), base, interruption, Path::new("/dev/null")).unwrap();
         assert!(traced.said.is_empty(), "{:?}", traced.said);
     }
+}
+
+/// Consolidated metadata that lists the arrays of `few`.
+pub(crate) const LIST: &str = "few/validation.zarr/.zmetadata";
+
+/// An array that is listed there.
+fn array(iteration: i64) -> String {
+    dalsegno::model::layout::locate(&prediction("few", iteration)).path()
+}
+
+/// Checks that the list is whole and names what is in place.
+pub(crate) fn assert_list_is_right(scene: &Path) {
+    let base = scene.join("base");
+    let text = fs::read_to_string(base.join(LIST)).unwrap();
+    let list: serde_json::Value = serde_json::from_str(&text).unwrap();
+    for iteration in 1..=4 {
+        let entry = &list["metadata"][format!("{iteration}/crop1/prediction/.zarray")];
+        let file = fs::read_to_string(base.join(array(iteration)).join(".zarray")).ok();
+        let file = file.map(|text| serde_json::from_str::<serde_json::Value>(&text).unwrap());
+        assert_eq!(entry, &file.unwrap_or_default(), "{iteration} in {text}");
+    }
+    let new = base.join(LIST).with_file_name(".dalsegno-list.new");
+    assert!(!new.exists(), "{}", new.display());
 }
 
 /// What a training wrote at the place of a container that went as a whole, and an empty folder.

@@ -12,7 +12,7 @@ use crate::child::command;
 use crate::fault::{CHANGES, calls, copy, in_order, trace};
 use crate::observe::{Observed, Where};
 use crate::plain;
-use crate::scene::{Case, LIVE, OLDER, RELAXED};
+use crate::scene::{Case, LIST, LIVE, OLDER, RELAXED, assert_list_is_right};
 use crate::strace;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -70,6 +70,8 @@ impl Template {
         original
             .tree
             .extend(live.filter(|(path, _)| path.starts_with(LIVE)));
+        // It changes with what is removed; see `assert_list_is_right`.
+        original.tree.remove(&format!("base/{LIST}"));
         Self {
             interruption: case.find_interruption(&scene),
             folder,
@@ -185,6 +187,10 @@ impl Template {
         settled.assert_others_untouched(&self.original, &targets);
         self.check_places(&places, fault, said);
         assert!(settled.linked.is_empty(), "{:?}", settled.linked);
+        // An error of a list holds up nothing; verify finds it.
+        if fault == Fault::Kill {
+            assert_list_is_right(scene);
+        }
         // The trash holds only what removals keep, each with a manifest.
         let kept = settled.removals.iter().filter(|(_, state)| **state == 0);
         assert!(kept.map(|(id, _)| id).eq(&settled.trash), "{settled:#?}");

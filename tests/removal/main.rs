@@ -9,6 +9,7 @@ mod beside;
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 #[path = "../child/mod.rs"]
 mod child;
+mod consolidated;
 mod containers;
 mod keep;
 mod restore;

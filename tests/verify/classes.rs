@@ -318,6 +318,17 @@ const CASES: &[Case] = &[
         ..DEFAULT
     },
     Case {
+        name: "consolidated metadata lists what is gone",
+        class: VerifyClass::StaleList,
+        damage: |world| {
+            let container = world.path(SEALED).ancestors().nth(3).unwrap().to_path_buf();
+            let list = r#"{"metadata": {"9/gone/.zarray": {"fill_value": NaN}}}"#;
+            fs::write(container.join(".zmetadata"), list).unwrap();
+        },
+        found: &["stale-list a/validation.zarr [rewrite-list]"],
+        ..DEFAULT
+    },
+    Case {
         name: "the trash was emptied by hand",
         class: VerifyClass::TrashMissing,
         damage: |world| {

@@ -50,6 +50,7 @@ __all__ = [
     "Scanned",
     "Score",
     "Skipped",
+    "StaleList",
     "Sum",
     "Undone",
     "UnknownName",
@@ -253,6 +254,14 @@ class Skipped:
 
 
 @dataclass(frozen=True)
+class StaleList:
+    """Consolidated metadata that could not be written."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class BackupFailure:
     """Why the catalog could not be backed up before a removal, which went on."""
 
@@ -277,6 +286,8 @@ class Removed:
     uncounted: int
     purge: Optional[Purge]
     """``None`` if the data is kept in the trash."""
+    stale_lists: tuple[StaleList, ...]
+    """Consolidated metadata that could not be written, and still lists what is gone."""
     backup_failed: Optional[BackupFailure]
 
 
@@ -289,6 +300,8 @@ class Restored:
     moved: int
     skipped: tuple[Skipped, ...]
     """What stays in the trash because something is at its place, and why."""
+    stale_lists: tuple[StaleList, ...]
+    """Consolidated metadata that could not be written, and does not list what is back."""
 
 
 @dataclass(frozen=True)
@@ -433,6 +446,8 @@ class GcReport:
     uncounted: int
     missing: int
     skipped: tuple[Skipped, ...]
+    stale_lists: tuple[StaleList, ...]
+    """Consolidated metadata that could not be written, and still lists what is gone."""
     purge: Optional[Purge]
     backup_failed: Optional[BackupFailure]
 

@@ -9,7 +9,9 @@ use crate::cli::fail::Failure;
 use crate::cli::files;
 use crate::cli::flags::{Format, Output};
 use crate::cli::prompt::confirm;
-use crate::cli::removal::{TrashFlags, destination, report_purge, warn_no_backup, warn_skipped};
+use crate::cli::removal::{
+    TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
+};
 use crate::cli::render::{self, count, total_text};
 use crate::ops::gc::{GcOptions, GcPlan, GcReport, PlanFile};
 use crate::registry::Registry;
@@ -104,6 +106,7 @@ fn carry_out(
         warn_no_backup(context, failure);
     }
     warn_skipped(context, &report.skipped);
+    warn_stale_lists(context, &report.stale_lists);
     if report.missing > 0 {
         let missing = count(report.missing, "artifact");
         context.warn(&format!(

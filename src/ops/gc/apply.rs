@@ -18,7 +18,7 @@ use crate::model::size::Total;
 use crate::ops::remove::{self, BackupFailure, RemovalReport, RemoveOptions, Removing, Skipped};
 use crate::ops::written;
 use crate::retention::PlanError;
-use crate::store::PurgeReport;
+use crate::store::{PurgeReport, StaleList};
 
 /// How a plan is carried out.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -77,6 +77,8 @@ pub struct GcReport {
     pub missing: u64,
     /// Artifacts that were left out, and why.
     pub skipped: Vec<Skipped>,
+    /// Consolidated metadata that could not be written, and still lists what is gone.
+    pub stale_lists: Vec<StaleList>,
     /// What the purges did; `None` if the data is kept in the trash.
     pub purge: Option<PurgeReport>,
     /// Why the backup that was due failed, if it did.
@@ -90,6 +92,7 @@ impl GcReport {
         self.total.merge(removal.total);
         self.missing += removal.missing.len() as u64;
         self.skipped.extend(removal.skipped);
+        self.stale_lists.extend(removal.stale_lists);
         if let Some(purge) = removal.purge {
             match &mut self.purge {
                 Some(all) => all.merge(purge),

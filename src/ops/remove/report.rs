@@ -9,7 +9,7 @@ use crate::model::artifact::Artifact;
 use crate::model::causes::with_causes;
 use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
-use crate::store::PurgeReport;
+use crate::store::{PurgeReport, StaleList};
 
 /// Options of a removal.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -133,6 +133,9 @@ pub struct RemovalReport {
     pub total: Total,
     /// What the purge did; `None` if the data is kept in the trash.
     pub purge: Option<PurgeReport>,
+    /// Consolidated metadata that could not be written, and still lists what is gone: zarr reads that
+    /// as fill values.
+    pub stale_lists: Vec<StaleList>,
     /// Why the backup that was due failed, if it did.
     pub backup_failed: Option<BackupFailure>,
 }

@@ -21,8 +21,8 @@ use crate::model::size::Total;
 use crate::ops::recover;
 use crate::ops::written::{self, Closely};
 use crate::store::{
-    self, Base, Claim, DirtyFolders, FolderForms, PurgeReport, StorageError, Trash, TrashFolder,
-    TrashItem,
+    self, Base, Claim, DirtyFolders, FolderForms, PurgeReport, StaleList, StorageError, Trash,
+    TrashFolder, TrashItem,
 };
 
 /// What was done on disk, to be undone if a later step fails.
@@ -31,6 +31,8 @@ struct Done {
     folder: Option<TrashFolder>,
     taken: Vec<TrashItem>,
     dirty: DirtyFolders,
+    /// Consolidated metadata that could not be written, and lists what is gone.
+    stale_lists: Vec<StaleList>,
     /// Whether only the commit is left.
     is_committing: bool,
     /// What this user may not move, by its path, though it looked as if it could be moved.
@@ -86,7 +88,8 @@ fn remove_once(
         reason: options.reason.as_deref(),
     };
     let checked = recover::change_settled(on.catalog, on.base, operation, |change| {
-        let checked = check(on, change, plan, options, unmovable, &mut skipped)?;
+        let mut checked = check(on, change, plan, options, unmovable, &mut skipped)?;
+        note_lists(on.base, &mut checked)?;
         if !checked.is_empty() {
             take(on, change, trash, id, &checked, options, done)?;
         }
@@ -101,6 +104,7 @@ fn remove_once(
         moved: done.taken.len() as u64,
         total: Total::default(),
         purge: None,
+        stale_lists: std::mem::take(&mut done.stale_lists),
         backup_failed: None,
     };
     for checked in &checked {
@@ -167,6 +171,7 @@ fn check<'a>(
                     path: planned.path.clone(),
                     entry_type: planned.form,
                     part: None,
+                    listed_in: Vec::new(),
                     entry,
                 });
                 checked.push(Checked { planned, item });
@@ -384,6 +389,22 @@ fn take(
     // back data whose row is gone.
     folder.sync()?;
     folder.sync_dirty(&done.dirty)?;
+    // Before COMMIT: until then recovery knows from the manifest which lists to look at. No data
+    // depends on a list, so one that cannot be written holds up nothing.
+    done.stale_lists = store::mend_lists(on.base, folder.path(), &done.taken, &Claim::own());
+    Ok(())
+}
+
+/// Notes in each item which groups list it in their consolidated metadata.
+fn note_lists(base: &Base, checked: &mut [Checked<'_>]) -> Result<(), Error> {
+    let items = checked.iter().filter(|checked| checked.item.is_some());
+    let paths = items.map(|checked| checked.planned.path.as_str());
+    let mut listed = store::listed_in(base, paths)?;
+    for Checked { planned, item } in checked {
+        if let (Some(item), Some(groups)) = (item, listed.remove(planned.path.as_str())) {
+            item.listed_in = groups;
+        }
+    }
     Ok(())
 }
 
@@ -411,6 +432,7 @@ fn roll_back(on: &Removing<'_>, trash: &Trash, id: &RemovalId, done: &mut Done) 
         }
     }
     is_back &= folder.sync_dirty(&dirty).is_ok();
+    store::mend_lists(on.base, folder.path(), &done.taken, &Claim::own());
     // If anything is left in it, the folder stays for recovery.
     if is_back {
         let _ = trash.remove_folder(id);

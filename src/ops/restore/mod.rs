@@ -46,7 +46,8 @@ use crate::model::removal::{Removal, RemovalId, RemovalState, RemovedArtifact};
 use crate::ops::remove::{Skipped, checked_item};
 use crate::ops::{recover, target, trash};
 use crate::store::{
-    Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, Trash, TrashFolder, TrashItem,
+    self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StaleList, Trash,
+    TrashFolder, TrashItem,
 };
 
 /// What to restore.
@@ -78,6 +79,8 @@ pub struct RestoreReport {
     pub moved: u64,
     /// What stays in the trash because something is at its place, and why.
     pub skipped: Vec<Skipped>,
+    /// Consolidated metadata that could not be written, and does not list what is back.
+    pub stale_lists: Vec<StaleList>,
 }
 
 /// Returns what a restore of the target would bring back.
@@ -234,7 +237,7 @@ fn restore_one(
     let outcome = recover::change_settled(catalog, base, operation, |change| {
         // It may run twice; see there.
         skipped.clear();
-        let done = (&mut moved, &mut skipped);
+        let done = (&mut moved, &mut skipped, &mut report.stale_lists);
         let artifacts = restore_part(
             base,
             change,
@@ -284,7 +287,7 @@ fn restore_part(
     folder: Option<&TrashFolder>,
     now: Timestamp,
     (id, part): (&RemovalId, &Part),
-    (moved, skipped): (&mut Vec<TrashItem>, &mut Vec<Skipped>),
+    (moved, skipped, stale): (&mut Vec<TrashItem>, &mut Vec<Skipped>, &mut Vec<StaleList>),
 ) -> Result<Vec<Artifact>, Error> {
     match change.removal(id)? {
         None => return Err(Error::NoRemoval { id: id.to_string() }),
@@ -318,17 +321,18 @@ fn restore_part(
             let detail = format!("item {number} of removal {id} was not at {path}");
             return Err(change.damaged(detail).into());
         }
+        let named = named
+            .get(&number)
+            .copied()
+            .filter(|(named, _)| (&named.path, named.entry_type) == (&path, form));
         let item = TrashItem {
             item: number,
             path,
             entry_type: form,
             part: None,
+            listed_in: named.map_or_else(Vec::new, |(named, _)| named.listed_in.clone()),
             entry,
         };
-        let named = named
-            .get(&number)
-            .copied()
-            .filter(|(named, _)| (&named.path, named.entry_type) == (&item.path, item.entry_type));
         // What the manifest says of folders counts as far as its writers are among the claimants.
         let forms = match (named, &manifest) {
             (Some(_), Some(manifest)) => FolderForms::new(manifest.folders.iter().cloned()),
@@ -392,6 +396,16 @@ fn restore_part(
     // Before COMMIT: a row must not say `present` while its data could return to the trash.
     folder.sync_dirty(&dirty)?;
     folder.sync_with(&dirty)?;
+    let mut by_claim: Vec<(&Claim, Vec<TrashItem>)> = Vec::new();
+    for Move { item, claim, .. } in back.moves.iter().filter(|back| back.item.is_listed()) {
+        match by_claim.iter_mut().find(|(known, _)| *known == claim) {
+            Some((_, items)) => items.push(item.clone()),
+            None => by_claim.push((claim, vec![item.clone()])),
+        }
+    }
+    for (claim, items) in by_claim {
+        stale.extend(store::mend_lists(base, folder.path(), &items, claim));
+    }
     // A file that stays keeps its removal, even if every row of it is back.
     if change.left(id)? == 0 && folder.is_hollow()? {
         change.set_state(id, RemovalState::Restored, Some(now))?;
@@ -430,6 +444,7 @@ fn roll_back(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
             Err(_) => is_back = false,
         }
     }
+    store::mend_lists(base, folder.path(), moved, &Claim::own());
     is_back &= folder.sync_with(&dirty).is_ok() && folder.sync_dirty(&dirty).is_ok();
     if is_back {
         let _ = folder.end_restoring();

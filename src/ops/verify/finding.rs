@@ -50,6 +50,8 @@ pub enum VerifyClass {
     ChangedContent,
     /// The metadata was rewritten since it was last seen.
     Rewritten,
+    /// Consolidated metadata of a group lists arrays or groups that are gone; they read as fill values.
+    StaleList,
     /// A removal or restore in flight, or one that was interrupted.
     TrashUnsettled,
     /// Something in the trash that belongs to no open removal.
@@ -65,7 +67,7 @@ pub enum VerifyClass {
 
 impl VerifyClass {
     /// Every class, in the order of a report.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::CatalogDamaged,
         Self::HistoryBroken,
         Self::RowDamaged,
@@ -83,6 +85,7 @@ impl VerifyClass {
         Self::ChangedSize,
         Self::ChangedContent,
         Self::Rewritten,
+        Self::StaleList,
         Self::TrashUnsettled,
         Self::TrashLeftover,
         Self::TrashMissing,
@@ -111,6 +114,7 @@ impl VerifyClass {
             Self::ChangedSize => "changed-size",
             Self::ChangedContent => "changed-content",
             Self::Rewritten => "rewritten",
+            Self::StaleList => "stale-list",
             Self::TrashUnsettled => "trash-unsettled",
             Self::TrashLeftover => "trash-leftover",
             Self::TrashMissing => "trash-missing",
@@ -145,6 +149,10 @@ impl VerifyClass {
                 "bring the metadata back from a copy, or remove what is left with: dalsegno rm PATH"
             }
             Self::WrongType => "check what is at that path and move it away",
+            Self::StaleList => {
+                "make its folder writable, then run: dalsegno verify --repair; or consolidate the \
+                 metadata with zarr"
+            }
             Self::TrashUnsettled => "finish it with: dalsegno trash empty",
             Self::TrashLeftover => "look at it, and move it away; dalsegno leaves it alone",
             Self::TrashMissing => {
@@ -191,6 +199,8 @@ pub enum Repair {
     Settle,
     /// Gives rows, pins and scores to the new path, and repairs the findings that it sums up.
     Follow,
+    /// Takes what is gone out of the consolidated metadata of a group.
+    RewriteList,
     /// Repairs the findings that it sums up.
     WithParts,
 }
@@ -207,6 +217,7 @@ impl Repair {
             Self::Adopt => "adopt",
             Self::Settle => "settle",
             Self::Follow => "follow",
+            Self::RewriteList => "rewrite-list",
             Self::WithParts => "with-parts",
         }
     }

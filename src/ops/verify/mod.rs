@@ -1,8 +1,8 @@
 //! Verify: compares catalog and disk in both directions, and says what to do about differences.
 //!
 //! Entry: [`Registry::verify`](crate::Registry::verify), which changes nothing, and
-//! [`Registry::repair`](crate::Registry::repair), which mends findings in the catalog and never
-//! touches data. Rows are compared with the disk batch by batch, then the disk is walked for data
+//! [`Registry::repair`](crate::Registry::repair), which mends findings in the catalog and in
+//! consolidated metadata, and never touches data. Rows are compared with the disk batch by batch, then the disk is walked for data
 //! that no row has. Only findings are kept in memory.
 //!
 //! # What is certain
@@ -22,6 +22,7 @@ mod comparison;
 mod finding;
 mod follow;
 mod inbox;
+mod lists;
 mod lost;
 mod repair;
 mod rows;

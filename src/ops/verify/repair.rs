@@ -1,4 +1,5 @@
-//! Repair: fixes in the catalog what a finding reports. Never changes data.
+//! Repair: fixes in the catalog, or in consolidated metadata, what a finding reports. Never changes
+//! data.
 //!
 //! A repair takes from a finding only what it is about. It reads the row and the disk again, and
 //! both once more within the transaction. So findings can be repaired in any order, in part, late,
@@ -108,6 +109,11 @@ pub(crate) fn repair(
         mended.extend(mending.adopt(batch)?);
     }
     monitor.end();
+    for found in with(&|repair| repair == Repair::RewriteList) {
+        if mending.list(found)? {
+            mended.insert(place(found));
+        }
+    }
     let mut report = RepairReport::default();
     for found in findings {
         let is_mended = match found.repair {
@@ -195,6 +201,17 @@ impl Mending<'_> {
             return matches!(found, Err(StorageError::DamagedMetadata { .. }));
         }
         found.is_ok_and(|found| found == seen.map(|seen| seen.written_at))
+    }
+
+    /// Takes what is gone out of the consolidated metadata of a group. Says whether it is right now.
+    fn list(&self, found: &VerifyFinding) -> Result<bool, Error> {
+        // With the turn to write: a removal or restore may be about to write the same list.
+        self.catalog
+            .change(self.new_operation(Action::Recover), |_| {
+                store::mend_all(self.base, &found.path);
+                let stale = store::stale_entries(self.base, Path::new(&found.path));
+                Ok(stale.is_ok_and(|stale| stale.is_empty()))
+            })
     }
 
     /// Writes into rows what is seen of their data. Returns the findings that were fixed.

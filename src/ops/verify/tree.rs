@@ -1,6 +1,6 @@
 //! From the disk to rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 use super::comparison::{BATCH, InFlight, Verify};
@@ -32,8 +32,18 @@ impl Verify<'_> {
         let excepted = &self.filter.except.kinds;
         let mut selected: HashMap<RunName, bool> = HashMap::new();
         let mut batch = Vec::new();
+        let starts = starts(self.filter);
+        let mut groups: BTreeSet<PathBuf> = store::top_groups(base, &starts).into_iter().collect();
         monitor.begin(Phase::Scan, None);
-        store::walk_from(base, &starts(self.filter), options, monitor, |event| {
+        store::walk_from(base, &starts, options, monitor, |event| {
+            if let Event::Found(path, _) = &event {
+                for above in path.ancestors().skip(1) {
+                    if above.as_os_str().is_empty() || groups.contains(above) {
+                        break;
+                    }
+                    groups.insert(above.to_path_buf());
+                }
+            }
             match event {
                 // Such metadata may be that of a group, which has no row.
                 Event::Found(_, seen) if seen.damage == Some(Damage::OfArrayOrGroup) => {}
@@ -68,6 +78,7 @@ impl Verify<'_> {
             Ok::<_, Error>(())
         })?;
         self.look_up(&mut batch)?;
+        self.check_lists(groups)?;
         monitor.end();
         Ok(())
     }

@@ -23,9 +23,21 @@ pub struct TrashItem {
     /// then that of the part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
+    /// Groups above it whose consolidated metadata lists it, or what is in it. Paths are relative to
+    /// the base directory. Older manifests do not say it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed_in: Vec<String>,
     /// The folder or file itself: what is moved must be this one.
     #[serde(flatten)]
     pub entry: EntryId,
+}
+
+impl TrashItem {
+    /// Whether the consolidated metadata of a group above lists it.
+    #[must_use]
+    pub fn is_listed(&self) -> bool {
+        !self.listed_in.is_empty()
+    }
 }
 
 /// The items of a manifest or note. The rest of a manifest is for people to read.

@@ -1,0 +1,55 @@
+//! Consolidated metadata that lists what is gone: zarr reads that as fill values.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::comparison::{InFlight, Verify};
+use super::finding::{Repair, VerifyClass, VerifyFinding};
+use crate::error::Error;
+use crate::store;
+
+/// Entries that a finding names.
+const MOST_NAMES: usize = 3;
+
+impl Verify<'_> {
+    /// Looks at the lists of groups, and once more at what seems to be gone.
+    pub(super) fn check_lists(&mut self, groups: BTreeSet<PathBuf>) -> Result<(), Error> {
+        for group in groups {
+            let stale = match store::stale_entries(self.base, &group) {
+                Ok(stale) if stale.is_empty() => continue,
+                Ok(stale) => stale,
+                Err(error) => {
+                    self.unreadable(&group.to_string_lossy(), &error);
+                    continue;
+                }
+            };
+            // A removal that is in flight has yet to write the list.
+            let in_flight = InFlight::read(self.catalog, self.base, self.now)?;
+            let is_going = |path: &Path| path.to_str().is_some_and(|path| in_flight.covers(path));
+            let still = store::stale_entries(self.base, &group).unwrap_or_default();
+            let stale: Vec<String> = stale
+                .iter()
+                .filter(|path| still.contains(path) && !is_going(path))
+                .map(|path| store::escape(path.as_os_str()))
+                .collect();
+            if stale.is_empty() {
+                continue;
+            }
+            let mut names = stale[..stale.len().min(MOST_NAMES)].join(", ");
+            if stale.len() > MOST_NAMES {
+                names.push_str(&format!(" and {} more", stale.len() - MOST_NAMES));
+            }
+            let path = store::escape(group.as_os_str());
+            // An escaped path is not the name on disk.
+            let is_plain = Path::new(&path) == group;
+            self.find(VerifyFinding {
+                class: VerifyClass::StaleList,
+                path,
+                artifact: None,
+                detail: format!("its consolidated metadata lists what is gone: {names}"),
+                repair: is_plain.then_some(Repair::RewriteList),
+            });
+        }
+        Ok(())
+    }
+}
