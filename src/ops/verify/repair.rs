@@ -111,7 +111,7 @@ pub(crate) fn repair(
     monitor.end();
     for found in with(&|repair| repair == Repair::RewriteList) {
         if mending.list(found)? {
-            mended.insert(place(found));
+            mended.insert(identity(found));
         }
     }
     let mut report = RepairReport::default();

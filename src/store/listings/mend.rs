@@ -18,7 +18,7 @@ use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
 use crate::store::look::is_array;
-use crate::store::trash::{Change, Claim, TrashItem};
+use crate::store::trash::{Claim, Intent, TrashItem};
 
 /// Folders below each other that are searched for arrays that a list is to name.
 const MOST_DEPTH: usize = 32;
@@ -91,7 +91,7 @@ fn mend_group(
                 continue;
             }
         };
-        let checked = claim.check(open.as_fd(), Change::Take, &full, trash);
+        let checked = claim.check(open.as_fd(), Intent::Take, &full, trash);
         let replaced = checked.and_then(|()| {
             let failed = |errno| StorageError::io("writing", &path, errno);
             replace(&open, &list, &mended).map_err(failed)
