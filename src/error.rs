@@ -58,6 +58,24 @@ pub enum Error {
         /// Where the data would be.
         path: PathBuf,
     },
+    /// An array was to be sealed as complete, and chunks of it are missing.
+    #[error("{} has {there} of {expected} chunks: {missing}", .path.display())]
+    ChunksMissing {
+        /// The array.
+        path: PathBuf,
+        /// Number of chunks, or shards, that are there.
+        there: u64,
+        /// Number of chunks, or shards, by its metadata.
+        expected: u64,
+        /// The first missing ones, as a clause.
+        missing: String,
+    },
+    /// An array was to be sealed as complete, and its metadata does not say which chunks it has.
+    #[error("the chunks of {} cannot be counted: its metadata does not say which there are", .path.display())]
+    ChunksUnknown {
+        /// The array.
+        path: PathBuf,
+    },
     /// Another artifact lies in one that was to be removed.
     #[error(
         "{} lies in {}, which was to be removed without it",
@@ -208,7 +226,7 @@ pub enum Error {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 103] = [
+    pub const CODES: [&'static str; 105] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -285,6 +303,8 @@ impl Error {
         "outside-base",
         "not-recorded",
         "nothing-written",
+        "chunks-missing",
+        "chunks-unknown",
         "nested-artifact",
         "mount-point",
         "inner-registry",
@@ -326,6 +346,8 @@ impl Error {
             Self::OutsideBase { .. } => "outside-base",
             Self::NotRecorded { .. } => "not-recorded",
             Self::NothingWritten { .. } => "nothing-written",
+            Self::ChunksMissing { .. } => "chunks-missing",
+            Self::ChunksUnknown { .. } => "chunks-unknown",
             Self::Nested { .. } => "nested-artifact",
             Self::MountPoint { .. } => "mount-point",
             Self::InnerRegistry { .. } => "inner-registry",
@@ -366,6 +388,8 @@ impl Error {
             Self::Cancelled { path, .. }
             | Self::OutsideBase { path, .. }
             | Self::NothingWritten { path }
+            | Self::ChunksMissing { path, .. }
+            | Self::ChunksUnknown { path }
             | Self::Nested { outer: path, .. }
             | Self::MountPoint { path }
             | Self::InnerRegistry { path, .. }
@@ -439,6 +463,7 @@ impl Error {
             "config-invalid" => Hint::CorrectConfig,
             "not-recorded" => Hint::RecordOrScan,
             "nothing-written" => Hint::WriteFirst,
+            "chunks-missing" | "chunks-unknown" => Hint::SealWithoutComplete,
             "nested-artifact" => Hint::SelectBoth,
             "mount-point" => Hint::Unmount,
             "inner-registry" => Hint::UseInnerRegistry,

@@ -3,8 +3,10 @@
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use dalsegno::model::array::ArrayMetadata;
 use dalsegno::model::artifact::{Artifact, ArtifactId, Origin};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::Key;
@@ -163,7 +165,7 @@ type Parts = (
     (i64, Option<i64>, Option<i64>),
     Option<u32>,
     Vec<String>,
-    (PathBuf, Option<String>),
+    (PathBuf, Option<String>, String, Option<u64>),
 );
 
 #[pymethods]
@@ -262,6 +264,48 @@ impl PyArtifact {
     }
 
     #[getter]
+    fn shape<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        axes(py, self.says().and_then(|it| it.shape.as_ref()))
+    }
+
+    #[getter]
+    fn chunks<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        axes(py, self.says().and_then(|it| it.chunks.as_ref()))
+    }
+
+    #[getter]
+    fn shards<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        axes(py, self.says().and_then(|it| it.shards.as_ref()))
+    }
+
+    #[getter]
+    fn dtype(&self) -> Option<String> {
+        self.says()?.dtype.clone()
+    }
+
+    #[getter]
+    fn fill_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let text = self.says().and_then(|it| it.fill_value.as_ref());
+        let value = text.and_then(|text| serde_json::from_str(text).ok());
+        object(py, &value.unwrap_or(Value::Null))
+    }
+
+    #[getter]
+    fn compressor(&self) -> Option<String> {
+        self.says()?.compressor.clone()
+    }
+
+    #[getter]
+    fn chunks_there(&self) -> Option<u64> {
+        self.0.chunks_there
+    }
+
+    #[getter]
+    fn chunks_expected(&self) -> Option<u64> {
+        self.0.grid().map(|grid| grid.total())
+    }
+
+    #[getter]
     fn pins<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         PyTuple::new(py, &self.0.pins)
     }
@@ -309,6 +353,8 @@ impl PyArtifact {
             (
                 artifact.base.to_path_buf(),
                 artifact.content_hash.map(|hash| hash.to_string()),
+                serde_json::to_string(&artifact.metadata.as_deref()).map_err(argument)?,
+                artifact.chunks_there,
             ),
         );
         let maker = py.import("dalsegno._native")?.getattr("_artifact")?;
@@ -316,12 +362,23 @@ impl PyArtifact {
     }
 }
 
+impl PyArtifact {
+    fn says(&self) -> Option<&ArrayMetadata> {
+        self.0.metadata.as_deref()
+    }
+}
+
+/// Lengths along the axes.
+fn axes<'py>(py: Python<'py>, lengths: Option<&Vec<u64>>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    lengths.map(|lengths| PyTuple::new(py, lengths)).transpose()
+}
+
 /// Makes an artifact of its pickled parts.
 #[pyfunction]
 pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
     let (key, id, state, origin, size, (recorded_at, written_at, sealed_at), owner, pins, at) =
         parts;
-    let (base, content_hash) = at;
+    let (base, content_hash, metadata, chunks_there) = at;
     let key: Key = serde_json::from_str(&key).map_err(argument)?;
     let id = ArtifactId(id);
     let mut artifact = Artifact::new(id, key, Timestamp(recorded_at), base);
@@ -338,6 +395,9 @@ pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
     artifact.sealed_at = sealed_at.map(Timestamp);
     let content_hash = content_hash.map(|text| text.parse().map_err(argument));
     artifact.content_hash = content_hash.transpose()?;
+    let metadata: Option<ArrayMetadata> = serde_json::from_str(&metadata).map_err(argument)?;
+    artifact.metadata = metadata.map(Arc::new);
+    artifact.chunks_there = chunks_there;
     artifact.owner = owner;
     artifact.pins = pins;
     Ok(PyArtifact(artifact))

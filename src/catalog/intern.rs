@@ -4,7 +4,8 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::error::CatalogError;
 use super::record::Recorder;
-use super::rows::References;
+use super::rows::{self, References};
+use crate::model::array::ArrayMetadata;
 use crate::model::key::Key;
 use crate::model::layout::Location;
 
@@ -54,6 +55,17 @@ impl Recorder<'_> {
             container: self.container(&location.container, run)?,
             array: location.array.as_deref().unwrap_or_default().into(),
         })
+    }
+
+    /// Enters what the metadata of an array says.
+    pub(super) fn know(&mut self, metadata: Option<&ArrayMetadata>) -> Result<(), CatalogError> {
+        let Some(metadata) = metadata.filter(|metadata| !self.known.contains(*metadata)) else {
+            return Ok(());
+        };
+        rows::know(self.transaction, metadata, &metadata.text())
+            .map_err(|error| self.catalog.sql("recording", error))?;
+        self.known.insert(metadata.clone());
+        Ok(())
     }
 
     /// The number of a string in table `table` of [`INTERN`].

@@ -10,6 +10,7 @@ use super::lookup::BY_ID;
 use super::record::Recorder;
 use super::rows::{self, Columns, data_columns};
 use super::sqlite::file::Catalog;
+use crate::model::array::ChunkSet;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
@@ -24,7 +25,7 @@ pub(super) static OBSERVE: LazyLock<String> = LazyLock::new(|| {
 });
 
 /// What was observed of one row, for [`Catalog::observe`].
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct ObservedRow {
     /// Which one.
     pub id: ArtifactId,
@@ -38,12 +39,14 @@ pub struct ObservedRow {
 }
 
 /// The writer's word that data is whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seal {
     /// When it was said.
     pub at: Timestamp,
     /// Hash of the data then, if it was read.
     pub content: Option<ContentHash>,
+    /// The chunks that were there then, if some were not and they are known.
+    pub chunks: Option<ChunkSet>,
 }
 
 /// What a call of [`Catalog::observe`] did.
@@ -57,7 +60,7 @@ pub struct Observed {
 }
 
 /// What becomes of the seal of a row whose data was seen.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) enum SealChange {
     /// It holds while the data is as it was sealed.
     Keep,
@@ -93,13 +96,18 @@ impl Catalog {
                 // A seal is a word about the data, whatever others saw meanwhile.
                 let contradicts = note
                     .seen
+                    .as_ref()
                     .is_some_and(|seen| seen.contradicts_seal_of(&before));
                 if note.seal.is_none() && contradicts {
                     observed.contradicted.push(before.id);
                 } else if before.state == note.state || note.seal.is_some() {
-                    let seal = note.seal.map_or(SealChange::Keep, SealChange::Set);
-                    observed.changed +=
-                        u64::from(self.write_observation(journal, &before, note.seen, seal)?);
+                    let seal = note.seal.clone().map_or(SealChange::Keep, SealChange::Set);
+                    observed.changed += u64::from(self.write_observation(
+                        journal,
+                        &before,
+                        note.seen.as_ref(),
+                        seal,
+                    )?);
                 }
             }
             Ok(observed)
@@ -115,18 +123,19 @@ impl Catalog {
         &self,
         journal: &Journal<'_>,
         before: &Artifact,
-        seen: Option<Observation>,
+        seen: Option<&Observation>,
         seal_change: SealChange,
     ) -> Result<bool, CatalogError> {
         let held = before.sealed_at.map(|at| Seal {
             at,
             content: before.content_hash,
+            chunks: before.sealed_chunks.clone(),
         });
-        let given = |kept: Option<Seal>| match seal_change {
+        let given = |kept: Option<Seal>| match &seal_change {
             SealChange::Keep => kept,
-            SealChange::Hold => held,
+            SealChange::Hold => before.sealed_at.and(kept),
             SealChange::Void => None,
-            SealChange::Set(seal) => Some(seal),
+            SealChange::Set(seal) => Some(seal.clone()),
         };
         let (state, size, written_at, seal) = match seen {
             // What was counted and sealed before is evidence of what the data was.
@@ -161,12 +170,22 @@ impl Catalog {
             None if before.state == State::Reserved => return Ok(false),
             None => (State::Missing, before.size, before.written_at, held),
         };
-        let (sealed_at, content_hash) = match seal {
-            Some(seal) => (Some(seal.at), seal.content),
-            None => (None, None),
+        let (sealed_at, content_hash, sealed_chunks) = match seal {
+            Some(seal) => (Some(seal.at), seal.content, seal.chunks),
+            None => (None, None, None),
         };
         // What was not read this time is kept as it was known.
         let owner = seen.and_then(|seen| seen.owner).or(before.owner);
+        let metadata = seen.and_then(|seen| seen.metadata.clone());
+        let metadata = metadata.or_else(|| before.metadata.clone());
+        // Counted together with the size, and as long valid.
+        let chunks_there = match size == before.size {
+            true => before.chunks_there,
+            false => None,
+        };
+        let is_held = matches!(seal_change, SealChange::Hold);
+        let counted = seen.filter(|seen| !is_held && seen.size.is_some() && seen.size == size);
+        let chunks_there = counted.and_then(|seen| seen.chunks).or(chunks_there);
         let after = Artifact {
             owner,
             state,
@@ -174,12 +193,18 @@ impl Catalog {
             written_at,
             sealed_at,
             content_hash,
+            sealed_chunks,
+            metadata,
+            chunks_there,
             ..before.clone()
         };
         if after == *before {
             return Ok(false);
         }
         let sql = |error| self.sql("noting what was seen", error);
+        if let Some(metadata) = after.metadata.as_deref() {
+            rows::know(journal.transaction, metadata, &metadata.text()).map_err(sql)?;
+        }
         journal.image(Side::Before, before)?;
         let changed = journal
             .transaction
@@ -206,7 +231,7 @@ impl Recorder<'_> {
     pub fn observe(
         &self,
         before: &Artifact,
-        seen: Option<Observation>,
+        seen: Option<&Observation>,
     ) -> Result<bool, CatalogError> {
         self.catalog
             .write_observation(self.journal, before, seen, SealChange::Keep)
@@ -220,7 +245,7 @@ impl Recorder<'_> {
     pub fn observe_sealed(
         &self,
         before: &Artifact,
-        seen: Option<Observation>,
+        seen: Option<&Observation>,
     ) -> Result<bool, CatalogError> {
         self.catalog
             .write_observation(self.journal, before, seen, SealChange::Hold)
@@ -235,7 +260,7 @@ impl Recorder<'_> {
     pub fn observe_changed(
         &self,
         before: &Artifact,
-        seen: Option<Observation>,
+        seen: Option<&Observation>,
     ) -> Result<bool, CatalogError> {
         self.catalog
             .write_observation(self.journal, before, seen, SealChange::Void)

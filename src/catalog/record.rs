@@ -4,7 +4,7 @@
 //! by rows that are inserted together. If no row is between the first and the last of
 //! some places in their order, all of them are new.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::AddAssign;
 use std::sync::LazyLock;
 
@@ -15,6 +15,7 @@ use super::journal::{COPY, INSERT_IMAGE, Journal};
 use super::lookup::BY_ID;
 use super::rows::{self, Columns, References, key_columns, row_columns};
 use super::sqlite::file::Catalog;
+use crate::model::array::ArrayMetadata;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Key;
@@ -114,6 +115,8 @@ pub struct Recorder<'a> {
     pub(super) journal: &'a Journal<'a>,
     pub(super) now: Timestamp,
     pub(super) strings: [HashMap<String, i64>; 4],
+    /// What is entered of metadata.
+    pub(super) known: HashSet<ArrayMetadata>,
     pub(super) containers: HashMap<String, i64>,
     /// What is run for every new row, prepared once.
     is_at: Option<CachedStatement<'a>>,
@@ -136,6 +139,7 @@ impl<'a> Recorder<'a> {
             journal,
             now,
             strings: std::array::from_fn(|_| HashMap::new()),
+            known: HashSet::new(),
             containers: HashMap::new(),
             is_at: None,
             insert: None,
@@ -222,10 +226,11 @@ impl Recorder<'_> {
         key: &Key,
         location: &Location,
         origin: Origin,
-        seen: Option<Observation>,
+        seen: Option<&Observation>,
     ) -> Result<Recorded, CatalogError> {
         let references = self.references(key, location)?;
-        let columns = Columns::new(key, origin, seen.as_ref(), self.now);
+        let columns = Columns::new(key, origin, seen, self.now);
+        self.know(seen.and_then(|seen| seen.metadata.as_deref()))?;
         once(&mut self.insert, self.transaction, &INSERT)
             .and_then(|statement| insert(statement, None, &columns, &references))
             .map_err(|error| self.catalog.sql("recording", error))?;
@@ -285,13 +290,13 @@ impl Recorder<'_> {
                 self.contradicted.push(artifact.id);
             }
             Some(artifact) => {
-                let is_changed = self.observe(&artifact, Some(found.seen))?;
+                let is_changed = self.observe(&artifact, Some(&found.seen))?;
                 adopted.updated = u64::from(is_changed);
             }
             // Only an array that has a row is known to be no group.
             None if found.seen.damage == Some(Damage::OfArrayOrGroup) => {}
             None => {
-                let seen = Some(found.seen);
+                let seen = Some(&found.seen);
                 self.insert(&found.key, &found.location, Origin::Scanned, seen)?;
                 adopted.new = 1;
             }
@@ -355,6 +360,7 @@ impl Recorder<'_> {
         let (now, mut next) = (self.now, 1);
         for found in found {
             let references = self.references(&found.key, &found.location)?;
+            self.know(found.seen.metadata.as_deref())?;
             next = once(
                 &mut self.insert_together,
                 self.transaction,

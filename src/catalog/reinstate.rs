@@ -49,7 +49,9 @@ impl Change<'_> {
         }
         // Its own number, which history and pins know it by.
         let id = self.is_free(was.id)?.then_some(was.id.0);
-        let references = Recorder::new(self.journal, now).references(&was.key, &location)?;
+        let mut recorder = Recorder::new(self.journal, now);
+        let references = recorder.references(&was.key, &location)?;
+        recorder.know(was.metadata.as_deref())?;
         self.transaction
             .prepare_cached(&record::INSERT)
             .and_then(|mut statement| {
@@ -116,7 +118,9 @@ impl Change<'_> {
         }
         self.journal.image(Side::Before, &row)?;
         let location = was.location();
-        let references = Recorder::new(self.journal, now).references(&was.key, &location)?;
+        let mut recorder = Recorder::new(self.journal, now);
+        let references = recorder.references(&was.key, &location)?;
+        recorder.know(was.metadata.as_deref())?;
         self.transaction
             .prepare_cached(&UPDATE)
             .and_then(|mut statement| {

@@ -13,10 +13,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::types::FromSql;
-use rusqlite::{Row, Statement, ToSql};
+use rusqlite::{Connection, Row, Statement, ToSql, params};
 use serde::Serialize;
 
 use super::error::CatalogError;
+use crate::model::array::{ArrayMetadata, ChunkSet};
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
@@ -53,7 +54,13 @@ macro_rules! data_columns {
             $a,
             "owner, ",
             $a,
-            "content"
+            "content, ",
+            $a,
+            "chunks, ",
+            $a,
+            "sealed_chunks, ",
+            $a,
+            "metadata_id"
         )
     };
 }
@@ -79,7 +86,7 @@ macro_rules! columns {
             "a.id, run.name, a.kind_id, a.iteration, dataset.name, parameters.text, \
              container.path, a.array, a.origin, a.recorded_at, ",
             $crate::catalog::rows::data_columns!("a."),
-            ", EXISTS (SELECT 1 FROM pinned) OR EXISTS (SELECT 1 FROM pin_scope)"
+            ", metadata.text, EXISTS (SELECT 1 FROM pinned) OR EXISTS (SELECT 1 FROM pin_scope)"
         )
     };
 }
@@ -87,8 +94,10 @@ pub(super) use columns;
 
 /// Index of the first of [`data_columns`] in [`columns`].
 const DATA: usize = 10;
+/// Index of what the metadata of an array says.
+const METADATA: usize = DATA + count(data_columns!(""));
 /// Index of the last of [`columns`], which says whether there is any pin.
-const HAS_PINS: usize = DATA + count(data_columns!(""));
+const HAS_PINS: usize = METADATA + 1;
 /// Number of the columns of [`columns`]; those that a query adds follow.
 pub(super) const COLUMNS: usize = HAS_PINS + 1;
 
@@ -96,7 +105,8 @@ pub(super) const COLUMNS: usize = HAS_PINS + 1;
 macro_rules! names {
     () => {
         " LEFT JOIN dataset ON dataset.id = a.dataset_id \
-         LEFT JOIN parameters ON parameters.id = a.parameters_id "
+         LEFT JOIN parameters ON parameters.id = a.parameters_id \
+         LEFT JOIN metadata ON metadata.id = a.metadata_id "
     };
 }
 pub(super) use names;
@@ -111,9 +121,29 @@ const fn count(list: &str) -> usize {
     count
 }
 
-/// A `?` for each column of a list, to be bound one after the other.
+/// A `?` for each column of a list, to be bound one after the other. What the metadata of an array
+/// says is bound as text; [`KNOW`] must have entered it.
 pub(super) fn marks(list: &str) -> String {
-    vec!["?"; count(list)].join(", ")
+    let mark = |column: &str| match column.trim() {
+        "metadata_id" => "(SELECT id FROM metadata WHERE text = ?)",
+        _ => "?",
+    };
+    list.split(',').map(mark).collect::<Vec<_>>().join(", ")
+}
+
+/// Enters what the metadata of an array says, unless it is there.
+pub(super) const KNOW: &str = "INSERT INTO metadata (text, chunks) VALUES (?1, ?2) \
+     ON CONFLICT (text) DO NOTHING";
+
+/// Runs [`KNOW`].
+pub(super) fn know(
+    connection: &Connection,
+    metadata: &ArrayMetadata,
+    text: &str,
+) -> rusqlite::Result<()> {
+    let chunks = metadata.grid().map(|grid| grid.total());
+    let mut statement = connection.prepare_cached(KNOW)?;
+    statement.execute(params![text, chunks]).map(drop)
 }
 
 /// The part of a row that refers to other tables.
@@ -143,6 +173,14 @@ pub(super) struct Columns<'a> {
     owner: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     content: Option<ContentHash>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chunks: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sealed_chunks: Option<ChunkSet>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<String>,
+    #[serde(skip)]
+    says: Option<Arc<ArrayMetadata>>,
 }
 
 impl<'a> Columns<'a> {
@@ -159,6 +197,10 @@ impl<'a> Columns<'a> {
             sealed_at: artifact.sealed_at.map(|time| time.0),
             owner: artifact.owner,
             content: artifact.content_hash,
+            chunks: artifact.chunks_there,
+            sealed_chunks: artifact.sealed_chunks.clone(),
+            metadata: artifact.metadata.as_ref().map(|metadata| metadata.text()),
+            says: artifact.metadata.clone(),
         }
     }
 
@@ -170,6 +212,7 @@ impl<'a> Columns<'a> {
         now: Timestamp,
     ) -> Self {
         let size = seen.and_then(|seen| seen.size);
+        let says = seen.and_then(|seen| seen.metadata.clone());
         Self {
             key,
             origin,
@@ -185,6 +228,10 @@ impl<'a> Columns<'a> {
             sealed_at: None,
             owner: seen.and_then(|seen| seen.owner),
             content: None,
+            chunks: seen.and_then(|seen| seen.chunks),
+            sealed_chunks: None,
+            metadata: says.as_ref().map(|metadata| metadata.text()),
+            says,
         }
     }
 
@@ -201,6 +248,9 @@ impl<'a> Columns<'a> {
             data_written_at: None,
             sealed_at: self.sealed_at.map(Timestamp),
             content_hash: self.content,
+            metadata: self.says.clone(),
+            chunks_there: self.chunks,
+            sealed_chunks: self.sealed_chunks.clone(),
             owner: self.owner,
             pins: Vec::new(),
             base: Arc::clone(base),
@@ -245,7 +295,7 @@ impl<'a> Columns<'a> {
         statement: &mut Statement<'_>,
         first: usize,
     ) -> rusqlite::Result<usize> {
-        let values: [&dyn ToSql; 7] = [
+        let values: [&dyn ToSql; 10] = [
             &state_number(self.state),
             &self.bytes,
             &self.files,
@@ -253,6 +303,9 @@ impl<'a> Columns<'a> {
             &self.sealed_at,
             &self.owner,
             &self.content.map(|hash| hash.0),
+            &self.chunks,
+            &self.sealed_chunks.as_ref().map(ChunkSet::as_bytes),
+            &self.metadata,
         ];
         bind_all(statement, first, &values)
     }
@@ -367,6 +420,10 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
         sealed_at: field::<Option<i64>>(row, DATA + 4)?.map(Timestamp),
         owner: field(row, DATA + 5)?,
         content_hash: field::<Option<[u8; 32]>>(row, DATA + 6)?.map(ContentHash),
+        chunks_there: count(DATA + 7)?,
+        sealed_chunks: field::<Option<Vec<u8>>>(row, DATA + 8)?
+            .map(|bytes| ChunkSet::from_bytes(&bytes)),
+        metadata: text_or_none(row, METADATA)?.and_then(ArrayMetadata::parse),
         pins: Vec::new(),
         base: Arc::clone(base),
     })

@@ -9,7 +9,7 @@ use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
     counts, history, inbox, intern, journal, lookup, observe, pins, record, reinstate, removals,
-    rename, undo,
+    rename, rows, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -113,6 +113,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         rename::MOVE_SCORES,
         rename::PINS_OF_RUN,
         rename::RUNS_BELOW,
+        rows::KNOW,
         scores::AT,
         scores::DATASETS_OF_RUN,
         scores::METRICS,

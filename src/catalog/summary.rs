@@ -44,6 +44,10 @@ pub struct IterationRow {
     pub predictions: u64,
     /// Number of other arrays, such as snapshots.
     pub others: u64,
+    /// Chunks, or shards, that are there, of the arrays whose chunks were counted.
+    pub chunks_there: u64,
+    /// Chunks, or shards, of these arrays if all were there.
+    pub chunks_expected: u64,
     /// Bytes and files.
     #[serde(flatten)]
     pub total: Total,
@@ -114,7 +118,8 @@ pub struct DuRow {
 // Kinds 7 and 8 are the containers.
 const FROM: &str = " FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
      LEFT JOIN dataset ON dataset.id = a.dataset_id \
-     LEFT JOIN parameters ON parameters.id = a.parameters_id WHERE a.kind_id NOT IN (7, 8)";
+     LEFT JOIN parameters ON parameters.id = a.parameters_id \
+     LEFT JOIN metadata ON metadata.id = a.metadata_id WHERE a.kind_id NOT IN (7, 8)";
 
 /// Sums of one group, of present rows: arrays, bytes, files, uncounted.
 const SUMS: &str = "sum(a.state = 1), \
@@ -143,7 +148,9 @@ pub(super) fn by_iteration(filter: &Filter, now: Timestamp) -> Query {
     grouped(
         filter,
         now,
-        "run.name, a.iteration, a.kind_id, dataset.name",
+        "run.name, a.iteration, a.kind_id, dataset.name, \
+         ifnull(sum(a.chunks) FILTER (WHERE a.state = 1 AND metadata.chunks IS NOT NULL), 0), \
+         ifnull(sum(metadata.chunks) FILTER (WHERE a.state = 1 AND a.chunks IS NOT NULL), 0)",
         " AND a.iteration IS NOT NULL",
         // In the order of the index `artifact_key`, so that nothing is sorted.
         " GROUP BY run.name, a.iteration, a.kind_id, a.dataset_id \
@@ -266,9 +273,10 @@ impl Catalog {
                     let read = || -> rusqlite::Result<_> {
                         let names: (String, i64, i64, Option<String>) =
                             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
-                        Ok((names, total(row, 4)?))
+                        let chunks: (u64, u64) = (row.get(4)?, row.get(5)?);
+                        Ok((names, chunks, total(row, 6)?))
                     };
-                    let ((run, iteration, kind, dataset), (present, sum)) =
+                    let ((run, iteration, kind, dataset), chunks, (present, sum)) =
                         read().map_err(|error| self.sql("listing iterations", error))?;
                     // Rows come run by run, so another name ends the run before it.
                     if fold.run != run {
@@ -290,6 +298,8 @@ impl Catalog {
                             outputs: 0,
                             predictions: 0,
                             others: 0,
+                            chunks_there: 0,
+                            chunks_expected: 0,
                             total: Total::default(),
                         });
                         fold.complete.push(BTreeSet::new());
@@ -306,6 +316,8 @@ impl Catalog {
                         Some(Kind::Prediction) => entry.predictions += present,
                         _ => entry.others += present,
                     }
+                    entry.chunks_there = entry.chunks_there.saturating_add(chunks.0);
+                    entry.chunks_expected = entry.chunks_expected.saturating_add(chunks.1);
                     entry.total.merge(sum);
                     // Datasets of snapshots never have an output, so they do not make an iteration
                     // incomplete.

@@ -17,6 +17,9 @@ impl Record for Artifact {
         Column("STATE", Align::Left),
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
+        Column("CHUNKS", Align::Right),
+        Column("SHAPE", Align::Bar),
+        Column("DTYPE", Align::Bar),
     ];
     const FIELDS: &'static [&'static str] = &[
         "id",
@@ -36,10 +39,19 @@ impl Record for Artifact {
         "sealed_at",
         "content_hash",
         "pins",
+        "shape",
+        "chunks",
+        "shards",
+        "dtype",
+        "fill_value",
+        "compressor",
+        "chunks_there",
+        "chunks_expected",
     ];
 
     fn cells(&self) -> Vec<String> {
         let [bytes, files] = size_cells(self.size);
+        let metadata = self.metadata.as_deref();
         vec![
             self.key.run().to_string(),
             or_dash(self.key.iteration()),
@@ -49,11 +61,15 @@ impl Record for Artifact {
             self.state.to_string(),
             bytes,
             files,
+            chunks_cell(self),
+            axes(metadata.and_then(|it| it.shape.as_ref())),
+            or_empty(metadata.and_then(|it| it.dtype.as_ref())),
         ]
     }
 
     fn fields(&self) -> Vec<String> {
         let [bytes, files] = size_fields(self.size);
+        let metadata = self.metadata.as_deref();
         vec![
             self.id.to_string(),
             self.key.run().to_string(),
@@ -72,8 +88,31 @@ impl Record for Artifact {
             or_empty(self.sealed_at),
             or_empty(self.content_hash),
             self.pins.join(","),
+            axes(metadata.and_then(|it| it.shape.as_ref())),
+            axes(metadata.and_then(|it| it.chunks.as_ref())),
+            axes(metadata.and_then(|it| it.shards.as_ref())),
+            or_empty(metadata.and_then(|it| it.dtype.as_ref())),
+            or_empty(metadata.and_then(|it| it.fill_value.as_ref())),
+            or_empty(metadata.and_then(|it| it.compressor.as_ref())),
+            or_empty(self.chunks_there),
+            or_empty(self.grid().map(|grid| grid.total())),
         ]
     }
+}
+
+/// Chunks that are there, of those that the metadata says: `812/1000`; `?` if they were not counted.
+pub(super) fn chunks_cell(artifact: &Artifact) -> String {
+    match (artifact.chunks_there, artifact.grid()) {
+        (Some(there), Some(grid)) => format!("{there}/{}", grid.total()),
+        (None, Some(grid)) => format!("?/{}", grid.total()),
+        (_, None) => "-".to_owned(),
+    }
+}
+
+/// Lengths along the axes: `128,128,64`; empty if they are unknown.
+pub(super) fn axes(lengths: Option<&Vec<u64>>) -> String {
+    let lengths = lengths.into_iter().flatten().map(ToString::to_string);
+    lengths.collect::<Vec<_>>().join(",")
 }
 
 /// Writes artifacts as rows.

@@ -108,6 +108,9 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "see what is recorded with: dalsegno list; or add what is on disk with: dalsegno scan"
         }
         Hint::WriteFirst => "write the array first",
+        Hint::SealWithoutComplete => {
+            "write the missing chunks; if they hold only the fill value, seal without --complete"
+        }
         Hint::SelectBoth => "select both, or move one of them elsewhere",
         Hint::Unmount => "unmount it first",
         Hint::UseInnerRegistry => {

@@ -37,6 +37,7 @@ impl Record for IterationRow {
         Column("OTHERS", Align::Right),
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
+        Column("CHUNKS", Align::Right),
         Column("COMPLETE", Align::Left),
         Column("MISSING", Align::Text),
     ];
@@ -52,6 +53,8 @@ impl Record for IterationRow {
         "bytes",
         "files",
         "uncounted",
+        "chunks_there",
+        "chunks_expected",
         "missing",
     ];
 
@@ -66,6 +69,10 @@ impl Record for IterationRow {
             self.others.to_string(),
             bytes,
             files,
+            match self.chunks_expected {
+                0 => "-".to_owned(),
+                expected => format!("{}/{expected}", self.chunks_there),
+            },
             if self.complete { "yes" } else { "no" }.to_owned(),
             match self.missing.is_empty() {
                 true => "-".to_owned(),
@@ -88,6 +95,8 @@ impl Record for IterationRow {
             bytes,
             files,
             uncounted,
+            self.chunks_there.to_string(),
+            self.chunks_expected.to_string(),
             self.missing.join(" "),
         ]
     }

@@ -24,6 +24,11 @@ pub(super) struct Seal {
     /// Read all data and store a hash of its contents
     #[arg(long)]
     hash: bool,
+    /// Seal only arrays that have every chunk that their metadata says
+    ///
+    /// zarr leaves out chunks that hold nothing but the fill value, so fewer may be right.
+    #[arg(long)]
+    complete: bool,
     #[command(flatten)]
     threads: Threads,
     #[command(flatten)]
@@ -49,6 +54,7 @@ pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> 
     let monitor = context.monitor();
     let options = SealOptions {
         hash: command.hash,
+        complete: command.complete,
         threads: command.threads.get(),
     };
     registry.seal_many(&artifacts, options, &monitor)?;

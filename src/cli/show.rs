@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::artifacts::user_name;
+use super::artifacts::{self, chunks_cell, user_name};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
@@ -82,6 +82,18 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
     let size = artifact.size.map_or("? (not counted)".to_owned(), |size| {
         size_text(size.bytes, size.files)
     });
+    let metadata = artifact.metadata.as_deref();
+    // An array without axes has an empty shape, which is not unknown.
+    let axes = |lengths: Option<&Vec<u64>>| match lengths {
+        Some(lengths) if lengths.is_empty() => "none".to_owned(),
+        Some(_) => artifacts::axes(lengths),
+        None => "-".to_owned(),
+    };
+    let compressor = match metadata.and_then(|it| it.compressor.as_deref()) {
+        Some("") => "none",
+        Some(names) => names,
+        None => "-",
+    };
     let pins = (!artifact.pins.is_empty()).then(|| artifact.pins.join(", "));
     let origin = match artifact.origin {
         Origin::Recorded => "recorded by a caller",
@@ -99,6 +111,22 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         ("path", artifact.path().display().to_string()),
         ("state", artifact.state.to_string()),
         ("size", size),
+        ("chunks", chunks_cell(artifact)),
+        ("shape", axes(metadata.and_then(|it| it.shape.as_ref()))),
+        (
+            "chunk shape",
+            axes(metadata.and_then(|it| it.chunks.as_ref())),
+        ),
+        (
+            "shard shape",
+            axes(metadata.and_then(|it| it.shards.as_ref())),
+        ),
+        ("dtype", or_dash(metadata.and_then(|it| it.dtype.as_ref()))),
+        (
+            "fill value",
+            or_dash(metadata.and_then(|it| it.fill_value.as_ref())),
+        ),
+        ("compressor", compressor.to_owned()),
         ("key", origin.to_owned()),
         ("recorded", artifact.recorded_at.to_string()),
         ("written", or_dash(artifact.written_at)),

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::model::array::{ArrayMetadata, ChunkGrid, ChunkSet};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
@@ -109,7 +110,8 @@ impl Origin {
 /// An artifact: an array or a container that the catalog has a row for.
 ///
 /// Serializes to the fields `id run kind iteration dataset parameters container array path state
-/// bytes files recorded_at written_at sealed_at content_hash pins`. Absent values are `null`, paths
+/// bytes files recorded_at written_at sealed_at content_hash pins shape chunks shards dtype fill_value
+/// compressor chunks_there chunks_expected`. Absent values are `null`, paths
 /// absolute, times RFC 3339 in UTC, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -135,6 +137,14 @@ pub struct Artifact {
     pub sealed_at: Option<Timestamp>,
     /// Hash of the data at the seal; `None` if it is not sealed, or was sealed without a hash.
     pub content_hash: Option<ContentHash>,
+    /// What the metadata of an array says, as last read; `None` for other data, and if it was never
+    /// read.
+    pub metadata: Option<Arc<ArrayMetadata>>,
+    /// Chunks, or shards, that were there when its files were last counted; `None` if they were never
+    /// counted, or cannot be told from other files.
+    pub chunks_there: Option<u64>,
+    /// Which chunks were there at the seal; `None` if all were, or it is unknown.
+    pub sealed_chunks: Option<ChunkSet>,
     /// uid that owns the data; `None` if it was not read.
     pub owner: Option<u32>,
     /// Names of the pins that bind it, sorted.
@@ -163,6 +173,9 @@ impl Artifact {
             data_written_at: None,
             sealed_at: None,
             content_hash: None,
+            metadata: None,
+            chunks_there: None,
+            sealed_chunks: None,
             owner: None,
             pins: Vec::new(),
             base: base.into(),
@@ -175,6 +188,19 @@ impl Artifact {
     pub fn last_written_at(&self) -> Timestamp {
         let written = self.written_at.max(self.data_written_at);
         written.unwrap_or(self.recorded_at)
+    }
+
+    /// The chunks, or shards, that it has by its metadata; `None` if that is unknown.
+    #[must_use]
+    pub fn grid(&self) -> Option<ChunkGrid> {
+        self.metadata.as_ref()?.grid()
+    }
+
+    /// Chunks, or shards, that are there, and how many it has by its metadata; `None` if one of them is
+    /// unknown.
+    #[must_use]
+    pub fn chunk_counts(&self) -> Option<(u64, u64)> {
+        Some((self.chunks_there?, self.grid()?.total()))
     }
 
     /// Container and array, relative to the base directory.
@@ -225,7 +251,7 @@ impl Serialize for Artifact {
             .as_ref()
             .map_or_else(|| container.clone(), |array| below(&container, array));
         // Names and order are the public format that the doc of the type promises.
-        let mut out = serializer.serialize_struct("Artifact", 17)?;
+        let mut out = serializer.serialize_struct("Artifact", 25)?;
         out.serialize_field("id", &self.id)?;
         out.serialize_field("run", self.key.run())?;
         out.serialize_field("kind", &self.key.kind())?;
@@ -243,6 +269,18 @@ impl Serialize for Artifact {
         out.serialize_field("sealed_at", &self.sealed_at)?;
         out.serialize_field("content_hash", &self.content_hash)?;
         out.serialize_field("pins", &self.pins)?;
+        let metadata = self.metadata.as_deref();
+        out.serialize_field("shape", &metadata.and_then(|it| it.shape.as_ref()))?;
+        out.serialize_field("chunks", &metadata.and_then(|it| it.chunks.as_ref()))?;
+        out.serialize_field("shards", &metadata.and_then(|it| it.shards.as_ref()))?;
+        out.serialize_field("dtype", &metadata.and_then(|it| it.dtype.as_ref()))?;
+        out.serialize_field("fill_value", &metadata.and_then(ArrayMetadata::fill))?;
+        out.serialize_field(
+            "compressor",
+            &metadata.and_then(|it| it.compressor.as_ref()),
+        )?;
+        out.serialize_field("chunks_there", &self.chunks_there)?;
+        out.serialize_field("chunks_expected", &self.grid().map(|grid| grid.total()))?;
         out.end()
     }
 }

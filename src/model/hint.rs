@@ -97,6 +97,8 @@ hints! {
     RecordOrScan = "record-or-scan",
     /// Write the array first.
     WriteFirst = "write-first",
+    /// Seal it without asking for every chunk.
+    SealWithoutComplete = "seal-without-complete",
     /// Select the inner artifact too, or move one away.
     SelectBoth = "select-both",
     /// Unmount the file system.

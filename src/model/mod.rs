@@ -5,6 +5,7 @@
 //! value that exists is valid.
 
 pub mod actor;
+pub mod array;
 pub mod artifact;
 pub(crate) mod causes;
 pub mod clock;

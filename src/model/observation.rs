@@ -1,5 +1,8 @@
 //! What a look at an artifact's data saw.
 
+use std::sync::Arc;
+
+use crate::model::array::{ArrayMetadata, ChunkSet};
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::size::Size;
@@ -8,7 +11,7 @@ use crate::model::size::Size;
 ///
 /// The data itself is what is observed: the metadata of an array, the folder of a container, the
 /// file of a checkpoint. Data that is absent has no observation (`Option::None`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Observation {
     /// Modification time of the array's metadata, the container's folder, or the checkpoint's file.
@@ -16,6 +19,13 @@ pub struct Observation {
     /// Newest modification time of the data: of its metadata, its folders, and its files if they
     /// were counted. `None` if the folders were not read, or not all of them could be.
     pub data_written_at: Option<Timestamp>,
+    /// What the metadata of an array says; `None` for other data, and if it cannot be read.
+    pub metadata: Option<Arc<ArrayMetadata>>,
+    /// Chunks, or shards, that are there; `None` if they were not counted or cannot be told from other
+    /// files.
+    pub chunks: Option<u64>,
+    /// Which chunks these are, if the look asked for that.
+    pub chunk_set: Option<ChunkSet>,
     /// Bytes and files; `None` if they were not counted. The size of a checkpoint is always known.
     pub size: Option<Size>,
     /// uid that owns the data; `None` if it was not read.
@@ -36,6 +46,9 @@ pub enum Damage {
     OfArrayOrGroup,
 }
 
+/// Chunks that are named one by one; more are counted.
+pub(crate) const MOST_NAMED: usize = 20;
+
 impl Observation {
     /// Makes an observation of data whose size and owner are unknown.
     #[must_use]
@@ -43,6 +56,9 @@ impl Observation {
         Self {
             written_at,
             data_written_at: None,
+            metadata: None,
+            chunks: None,
+            chunk_set: None,
             size: None,
             owner: None,
             is_link: false,
@@ -57,11 +73,28 @@ impl Observation {
             return false;
         }
         let has_other_counts = match (row.size, self.size) {
-            (Some(counted), Some(seen)) => counted != seen,
+            (Some(counted), Some(seen)) => counted != seen || self.has_other_chunks_than(row),
             // A size that was not counted, then or now, contradicts nothing.
             _ => false,
         };
         row.sealed_at.is_some() && (row.written_at != Some(self.written_at) || has_other_counts)
+    }
+
+    /// Whether other chunks were counted than before: a file that is no chunk may have come for one.
+    pub(crate) fn has_other_chunks_than(&self, row: &Artifact) -> bool {
+        matches!((row.chunks_there, self.chunks), (Some(counted), Some(seen)) if counted != seen)
+    }
+
+    /// The chunks that were there when the row was written and are not now, as a clause that names
+    /// them; `None` if there are none, or it is unknown which they are.
+    pub(crate) fn lost_chunks_of(&self, row: &Artifact) -> Option<String> {
+        let (grid, now) = (row.grid()?, self.chunk_set.as_ref()?);
+        let were_all = row.chunks_there == Some(grid.total());
+        if row.sealed_chunks.is_none() && !were_all {
+            return None;
+        }
+        let lost = now.lacks(row.sealed_chunks.as_ref(), grid.total(), MOST_NAMED);
+        (lost.1 > 0).then(|| grid.missing(&lost))
     }
 
     /// Sets the newest modification time of the data.
@@ -69,6 +102,24 @@ impl Observation {
     pub fn data_written_at(self, data_written_at: impl Into<Option<Timestamp>>) -> Self {
         Self {
             data_written_at: data_written_at.into(),
+            ..self
+        }
+    }
+
+    /// Sets what the metadata of an array says.
+    #[must_use]
+    pub fn metadata(self, metadata: impl Into<Option<Arc<ArrayMetadata>>>) -> Self {
+        Self {
+            metadata: metadata.into(),
+            ..self
+        }
+    }
+
+    /// Sets the number of chunks that are there.
+    #[must_use]
+    pub fn chunks(self, chunks: impl Into<Option<u64>>) -> Self {
+        Self {
+            chunks: chunks.into(),
             ..self
         }
     }

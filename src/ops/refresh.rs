@@ -289,7 +289,8 @@ fn look_at(
     store::look_at(base, options, monitor, looks, |event| {
         match event {
             Event::Looked(id, seen) => {
-                report.present += u64::from(seen.is_some_and(|seen| seen.damage.is_none()));
+                report.present +=
+                    u64::from(seen.as_ref().is_some_and(|seen| seen.damage.is_none()));
                 if let Some(artifact) = states.get(&id) {
                     notes.push(observed_row(artifact, seen, None));
                 }
@@ -348,6 +349,7 @@ pub(crate) fn look_again(
     }
     let options = WalkOptions {
         measure,
+        places: true,
         ..WalkOptions::default()
     };
     let looks = rows.values().map(look).collect();
@@ -372,14 +374,14 @@ pub(crate) fn look_again(
             }
             let finding = match seen.damage {
                 Some(_) => None,
-                None => contradiction(row, seen),
+                None => contradiction(row, &seen),
             };
             let is_changed = match finding.as_ref().map(|finding| finding.class) {
                 // Only metadata that was written again voids a seal. Other differences may be
                 // losses, and the seal is the evidence of what was there.
-                Some(NoticeClass::Rewritten) => recorder.observe_changed(row, Some(seen))?,
-                _ if seen.damage.is_some() => recorder.observe(row, Some(seen))?,
-                _ => recorder.observe_sealed(row, Some(seen))?,
+                Some(NoticeClass::Rewritten) => recorder.observe_changed(row, Some(&seen))?,
+                _ if seen.damage.is_some() => recorder.observe(row, Some(&seen))?,
+                _ => recorder.observe_sealed(row, Some(&seen))?,
             };
             again.changed += u64::from(is_changed);
             again.findings.extend(finding);
@@ -390,22 +392,27 @@ pub(crate) fn look_again(
 }
 
 /// What of sealed data is not as it was sealed.
-fn contradiction(row: &Artifact, seen: Observation) -> Option<Notice> {
+fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
     let sealed = row.sealed_at?;
     let text = |size: Size| {
         let s = if size.files == 1 { "" } else { "s" };
         format!("{} file{s}, {} bytes", size.files, size.bytes.0)
     };
     let (class, detail) = match (row.size, seen.size) {
-        (Some(counted), Some(seen)) if counted != seen => {
-            let class = match counted.files == seen.files {
+        (Some(counted), Some(size)) if counted != size || seen.has_other_chunks_than(row) => {
+            let lost = match seen.lost_chunks_of(row) {
+                Some(lost) => format!("; {lost}"),
+                None => String::new(),
+            };
+            let seen = size;
+            let class = match counted.files == seen.files && counted != seen {
                 true => NoticeClass::ChangedSize,
                 false => NoticeClass::ChangedFiles,
             };
             let (counted, seen) = (text(counted), text(seen));
             (
                 class,
-                format!("sealed at {sealed} with {counted}; now {seen}; the seal stays"),
+                format!("sealed at {sealed} with {counted}; now {seen}{lost}; the seal stays"),
             )
         }
         _ if row.written_at != Some(seen.written_at) => (

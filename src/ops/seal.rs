@@ -13,9 +13,10 @@ use std::collections::HashMap;
 
 use crate::catalog::{Catalog, Seal};
 use crate::error::Error;
+use crate::model::array::ChunkSet;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
-use crate::model::observation::Observation;
+use crate::model::observation::{MOST_NAMED, Observation};
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Progress, Silent};
 use crate::ops::refresh;
@@ -28,6 +29,9 @@ pub struct SealOptions {
     /// Read all data and note its [content hash](crate::model::content). Containers are sealed
     /// without: they have none.
     pub hash: bool,
+    /// Refuse arrays of which a chunk is missing, or whose chunks cannot be counted. zarr leaves out
+    /// chunks that hold nothing but the fill value, so fewer may be right.
+    pub complete: bool,
     /// Number of threads; `None` means a default for the machine.
     pub threads: Option<usize>,
 }
@@ -38,6 +42,7 @@ impl SealOptions {
     pub const fn new() -> Self {
         Self {
             hash: false,
+            complete: false,
             threads: None,
         }
     }
@@ -46,6 +51,13 @@ impl SealOptions {
     #[must_use]
     pub const fn hash(mut self, hash: bool) -> Self {
         self.hash = hash;
+        self
+    }
+
+    /// Sets whether to refuse arrays of which a chunk is missing.
+    #[must_use]
+    pub const fn complete(mut self, complete: bool) -> Self {
+        self.complete = complete;
         self
     }
 
@@ -61,7 +73,8 @@ impl SealOptions {
 ///
 /// # Errors
 /// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one
-/// cannot be read, [`StorageError::Changed`] if data changed in the meantime. No artifact is sealed
+/// cannot be read, [`StorageError::Changed`] if data changed in the meantime;
+/// [`Error::ChunksMissing`] and [`Error::ChunksUnknown`] if the options ask for complete arrays. No artifact is sealed
 /// then.
 pub(crate) fn seal(
     catalog: &Catalog,
@@ -92,6 +105,10 @@ pub(crate) fn seal(
         let Some(sight) = sights.get(&artifact.id.0) else {
             continue;
         };
+        let kind = artifact.key.kind();
+        if options.complete && !kind.is_container() && !kind.is_file() {
+            require_complete(artifact, sight)?;
+        }
         let content = contents.get(&artifact.id.0);
         let is_as_read = content.is_none_or(|content| {
             let before = before.get(&artifact.id.0).map(|before| before.written_at);
@@ -104,11 +121,45 @@ pub(crate) fn seal(
         let seal = Seal {
             at: now,
             content: content.map(|content| content.hash),
+            chunks: sealed_chunks(sight),
         };
-        notes.push(refresh::observed_row(artifact, Some(*sight), Some(seal)));
+        notes.push(refresh::observed_row(
+            artifact,
+            Some(sight.clone()),
+            Some(seal),
+        ));
     }
     catalog.observe(NewOperation::new(Action::Seal, now), &notes)?;
     Ok(())
+}
+
+/// The chunks that are there, if some are not.
+fn sealed_chunks(sight: &Observation) -> Option<ChunkSet> {
+    let total = sight.metadata.as_ref()?.grid()?.total();
+    let are_all = sight.chunks == Some(total);
+    sight.chunk_set.clone().filter(|_| !are_all)
+}
+
+/// Refuses an array of which a chunk is missing, or may be.
+fn require_complete(artifact: &Artifact, sight: &Observation) -> Result<(), Error> {
+    let grid = sight.metadata.as_ref().and_then(|metadata| metadata.grid());
+    let path = artifact.path();
+    let (Some(grid), Some(there)) = (grid, sight.chunks) else {
+        return Err(Error::ChunksUnknown { path });
+    };
+    if there == grid.total() {
+        return Ok(());
+    }
+    let missing = match &sight.chunk_set {
+        Some(set) => grid.missing(&set.lacks(None, grid.total(), MOST_NAMED)),
+        None => "too many are missing to name them".to_owned(),
+    };
+    Err(Error::ChunksMissing {
+        path,
+        there,
+        expected: grid.total(),
+        missing,
+    })
 }
 
 /// Removes the seals of present rows. Returns the number of rows that changed.
@@ -143,7 +194,7 @@ pub(crate) fn unseal(
             let seen = row
                 .written_at
                 .map(|written_at| Observation::new(written_at).size(row.size).owner(row.owner));
-            changed += u64::from(recorder.observe_changed(&row, seen)?);
+            changed += u64::from(recorder.observe_changed(&row, seen.as_ref())?);
         }
         Ok(changed)
     })
@@ -166,6 +217,7 @@ impl Sealing<'_> {
         let defaults = WalkOptions::default();
         let options = WalkOptions {
             measure,
+            places: measure,
             threads: self.options.threads.unwrap_or(defaults.threads),
             ..defaults
         };

@@ -307,7 +307,7 @@ fn manual_pages_and_completions_are_printed() {
 }
 
 /// The fields of an artifact, in order.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 25] = [
     "id",
     "run",
     "kind",
@@ -325,6 +325,14 @@ const FIELDS: [&str; 17] = [
     "sealed_at",
     "content_hash",
     "pins",
+    "shape",
+    "chunks",
+    "shards",
+    "dtype",
+    "fill_value",
+    "compressor",
+    "chunks_there",
+    "chunks_expected",
 ];
 
 #[test]

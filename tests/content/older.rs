@@ -58,7 +58,9 @@ fn an_older_catalog_migrates_with_all_its_rows() {
     for (table, mut before) in tables.into_iter().zip(before) {
         if matches!(table, "artifact" | "removed" | "image") {
             for row in &mut before {
-                row.insert("content".to_owned(), "Null".to_owned());
+                for column in ["content", "chunks", "sealed_chunks", "metadata_id"] {
+                    row.insert(column.to_owned(), "Null".to_owned());
+                }
             }
         }
         assert_eq!(rows(folder.path(), table), before, "{table}");

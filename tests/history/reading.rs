@@ -140,7 +140,14 @@ fn as_version_3(base: &std::path::Path) {
             "DROP VIEW history_view; DROP TABLE image; DROP TABLE operation; DROP TABLE agent;
              DROP TABLE folded;
              ALTER TABLE removed DROP COLUMN content;
+             ALTER TABLE removed DROP COLUMN metadata_id;
+             ALTER TABLE removed DROP COLUMN chunks;
+             ALTER TABLE removed DROP COLUMN sealed_chunks;
              DROP VIEW artifact_view; ALTER TABLE artifact DROP COLUMN content;
+             ALTER TABLE artifact DROP COLUMN metadata_id;
+             ALTER TABLE artifact DROP COLUMN chunks;
+             ALTER TABLE artifact DROP COLUMN sealed_chunks;
+             DROP TABLE metadata;
              CREATE VIEW artifact_view AS SELECT id FROM artifact;
              DELETE FROM refinery_schema_history WHERE version >= 4;
              PRAGMA user_version = 3;",

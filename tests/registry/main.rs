@@ -4,6 +4,7 @@
 mod adopt;
 #[path = "../common/agent.rs"]
 mod agent;
+mod chunks;
 #[path = "../common/mod.rs"]
 mod common;
 mod concurrent;

@@ -75,6 +75,8 @@ fn a_reserved_row_is_present_once_its_metadata_is_there() {
     present.state = State::Present;
     present.written_at = Some(Timestamp(1_000));
     present.owner = Some(rustix::process::geteuid().as_raw());
+    present.metadata = row(&registry, &array).metadata;
+    assert!(present.metadata.is_some());
     assert_eq!(row(&registry, &array), present);
     let report = refresh(&registry, UNSEEN);
     assert_eq!(
@@ -129,6 +131,8 @@ fn rewritten_data_has_no_size_and_no_seal() {
     assert_eq!(refresh(&registry, ALL).changed, 1);
     let mut anew = sealed.clone();
     anew.size = None;
+    anew.chunks_there = None;
+    anew.sealed_chunks = None;
     anew.sealed_at = None;
     anew.written_at = Some(Timestamp(2_000));
     assert_eq!(row(&registry, &array), anew);
@@ -295,7 +299,10 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         Catalog::open(path, base.path(), Some(agent()), CatalogOptions::default()).unwrap();
     // What a refresh saw that looked before the seal, and that is slow to say so.
     let seen = Observation::new(Timestamp(1));
-    for (state, seen) in [(State::Reserved, Some(seen)), (State::Missing, None)] {
+    for (state, seen) in [
+        (State::Reserved, Some(seen.clone())),
+        (State::Missing, None),
+    ] {
         let note = ObservedRow {
             id: array.id,
             state,
@@ -316,6 +323,7 @@ fn a_row_that_changed_since_it_was_looked_at_is_left_alone() {
         state: State::Present,
         seen: Some(seen),
         seal: Some(Seal {
+            chunks: None,
             at: NOW,
             content: None,
         }),

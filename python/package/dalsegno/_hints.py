@@ -74,6 +74,9 @@ WORDS: dict[str, str] = {
         "list what is recorded with list(), or adopt what is on disk with scan()"
     ),
     "write-first": "write the array first",
+    "seal-without-complete": (
+        "write the missing chunks; if they hold only the fill value, seal without complete=True"
+    ),
     "select-both": "select both, or move one of them elsewhere",
     "unmount": "unmount it first",
     "use-inner-registry": "remove it with Registry.open of that base directory",

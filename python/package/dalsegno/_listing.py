@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 from collections.abc import Iterator
 from typing import Any, Callable, Dict, List, Optional
 
@@ -27,8 +28,17 @@ COLUMNS = (
     "sealed_at",
     "content_hash",
     "pins",
+    "shape",
+    "chunks",
+    "shards",
+    "dtype",
+    "fill_value",
+    "compressor",
+    "chunks_there",
+    "chunks_expected",
 )
-_NUMBERS = ("id", "iteration", "bytes", "files")
+_NUMBERS = ("id", "iteration", "bytes", "files", "chunks_there", "chunks_expected")
+_LISTS = ("shape", "chunks", "shards")
 _TIMES = ("recorded_at", "written_at", "sealed_at")
 
 
@@ -75,6 +85,8 @@ class Listing(Iterator[Artifact]):
                 kind = arrow.timestamp("ms", tz="UTC")
             elif name == "pins":
                 kind = arrow.list_(arrow.string())
+            elif name in _LISTS:
+                kind = arrow.list_(arrow.int64())
             fields.append(arrow.field(name, kind))
         columns = [[] for _ in COLUMNS]  # type: List[List[Any]]
         for row in self._values():
@@ -99,7 +111,7 @@ class Listing(Iterator[Artifact]):
         """
         pandas = _imported("pandas", "a data frame")
         frame = pandas.DataFrame(list(self._values()), columns=list(COLUMNS))
-        kinds = {name: "string" for name in COLUMNS if name != "pins"}
+        kinds = {name: "string" for name in COLUMNS if name not in ("pins", *_LISTS)}
         kinds.update({name: "Int64" for name in _NUMBERS})
         kinds.update({name: "datetime64[ms, UTC]" for name in _TIMES})
         return frame.astype(kinds)
@@ -108,6 +120,9 @@ class Listing(Iterator[Artifact]):
         for artifact in self:
             row = artifact.to_dict()
             row.update({name: getattr(artifact, name) for name in _TIMES})
+            if row["fill_value"] is not None:
+                # A column has values of one type.
+                row["fill_value"] = json.dumps(row["fill_value"])
             yield [row[name] for name in COLUMNS]
 
 

@@ -146,6 +146,30 @@ class Artifact:
     def owner(self) -> int | None:
         """uid that owns the data; ``None`` if it was never looked up."""
     @property
+    def shape(self) -> tuple[int, ...] | None:
+        """Lengths along the axes, as its metadata says; ``None`` if that is unknown."""
+    @property
+    def chunks(self) -> tuple[int, ...] | None:
+        """Lengths of a chunk, within a shard if there are shards."""
+    @property
+    def shards(self) -> tuple[int, ...] | None:
+        """Lengths of a shard; ``None`` without shards."""
+    @property
+    def dtype(self) -> str | None:
+        """Data type, in the words of its format."""
+    @property
+    def fill_value(self) -> Any:
+        """Fill value; what JSON has no number for is a text, such as ``"NaN"``."""
+    @property
+    def compressor(self) -> str | None:
+        """Names of its compressors; empty for none, ``None`` if that is unknown."""
+    @property
+    def chunks_there(self) -> int | None:
+        """Chunks, or shards, that were there when its files were last counted."""
+    @property
+    def chunks_expected(self) -> int | None:
+        """Chunks, or shards, that it has by its metadata. zarr leaves out chunks of the fill value."""
+    @property
     def pins(self) -> tuple[str, ...]:
         """Names of the pins that bind it."""
     def to_dict(self) -> dict[str, Any]:
@@ -244,7 +268,7 @@ class Registry:
         self, selection: dict[str, Any], measure: bool, progress: _Report | None
     ) -> None: ...
     def seal(
-        self, chosen: Sequence[Artifact], hash: bool, progress: _Report | None
+        self, chosen: Sequence[Artifact], hash: bool, complete: bool, progress: _Report | None
     ) -> list[Artifact]: ...
     def unseal(self, chosen: Sequence[Artifact]) -> int: ...
     def scan(

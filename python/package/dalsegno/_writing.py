@@ -22,20 +22,29 @@ class Writing(Recording):
     """Writing, and saying that it is done."""
 
     def seal(
-        self, targets: Union[Target, Iterable[Target]], *, hash: bool = False, progress: Wanted = None
+        self,
+        targets: Union[Target, Iterable[Target]],
+        *,
+        hash: bool = False,
+        complete: bool = False,
+        progress: Wanted = None,
     ) -> List[Artifact]:
         """Note the writer's word that arrays are whole; count their bytes and files. All or none.
 
         Args:
             hash: Read all data and note its content hash, for ``verify(read_data=True)``.
+            complete: Refuse arrays of which a chunk is missing. zarr leaves out chunks that hold
+                nothing but the fill value.
 
         Raises:
             NotRecordedError: One is not recorded.
             NothingWrittenError: One has no data.
+            ChunksMissingError: One lacks a chunk, with ``complete``.
+            ChunksUnknownError: The chunks of one cannot be counted, with ``complete``.
         """
         chosen = [self._recorded(target) for target in _targets.targets(targets)]
         with reporting(progress) as report:
-            return self._native.seal(chosen, hash, report)
+            return self._native.seal(chosen, hash, complete, report)
 
     @contextmanager
     def writing(self, target: Target, *, hash: bool = False) -> Iterator[Path]:
@@ -64,7 +73,7 @@ class Writing(Recording):
             self._native.refresh(_only(artifact), True, True, None)
             logger.warning("writing failed; it is not sealed: %s", artifact.path)
             raise
-        self._native.seal([artifact], hash, None)
+        self._native.seal([artifact], hash, False, None)
 
 
 def _only(artifact: Artifact) -> Dict[str, Any]:

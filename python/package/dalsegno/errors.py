@@ -460,6 +460,18 @@ class NothingWrittenError(Error, FileNotFoundError):
     code = "nothing-written"
 
 
+class ChunksMissingError(Error):
+    """An array was to be sealed as complete, and chunks of it are missing."""
+
+    code = "chunks-missing"
+
+
+class ChunksUnknownError(Error):
+    """The metadata of an array that was to be sealed as complete does not say which chunks it has."""
+
+    code = "chunks-unknown"
+
+
 class NestedArtifactError(Error):
     """Another artifact lies in what was to be removed."""
 

@@ -76,6 +76,10 @@ class Iteration:
     outputs: int
     predictions: int
     others: int
+    chunks_there: int
+    """Chunks, or shards, that are there, of the arrays whose chunks were counted."""
+    chunks_expected: int
+    """Chunks, or shards, of these arrays if all were there."""
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int

@@ -212,11 +212,12 @@ impl PyRegistry {
         py: Python<'py>,
         chosen: Vec<Py<PyArtifact>>,
         hash: bool,
+        complete: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
             let chosen = ask::artifacts_of(chosen);
-            let options = SealOptions::new().hash(hash);
+            let options = SealOptions::new().hash(hash).complete(complete);
             let sealed = self.run(py, progress.as_ref(), move |registry, watch| {
                 registry.seal_many(&chosen, options, watch)?;
                 // Read again: sealing changed the rows.

@@ -84,6 +84,9 @@ impl PlanItem {
             data_written_at,
             sealed_at,
             content_hash,
+            metadata: _,
+            chunks_there: _,
+            sealed_chunks: _,
             owner: _,
             pins: _,
             base: _,
@@ -121,6 +124,9 @@ impl PlanItem {
             data_written_at: self.data_written_at,
             sealed_at: self.sealed_at,
             content_hash: self.content_hash,
+            metadata: None,
+            chunks_there: None,
+            sealed_chunks: None,
             // Not in the file: pins are read from the row when it is removed, and owners bind
             // nothing.
             owner: None,

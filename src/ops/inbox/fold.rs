@@ -276,7 +276,7 @@ impl Fold<'_> {
             Ok::<_, Error>(())
         })?;
         for (at, read) in (0..).zip(&mut notes) {
-            read.seen = seen.get(&at).copied();
+            read.seen = seen.get(&at).cloned();
         }
         Ok(notes)
     }
@@ -303,6 +303,7 @@ impl Fold<'_> {
         };
         if read
             .seen
+            .as_ref()
             .and_then(|seen| seen.owner)
             // Root may write any data, so its word is taken about all of it.
             .is_some_and(|owner| file.owner != Some(0) && file.owner != Some(owner))
@@ -318,10 +319,10 @@ impl Fold<'_> {
                 recorder.score_unless_later(&score).map(Ok)
             }),
             Note::Seal(seal) => folding.operate(who, word(Action::Seal), |recorder| {
-                enter_seal(recorder, seal, read.seen, at)
+                enter_seal(recorder, seal, read.seen.clone(), at)
             }),
             Note::Failed(key) => folding.operate(who, word(Action::Seal), |recorder| {
-                enter_failure(recorder, key, read.seen, at)
+                enter_failure(recorder, key, read.seen.clone(), at)
             }),
         };
         match entered {
@@ -381,6 +382,8 @@ fn enter_seal(
         let seal = Seal {
             at,
             content: note.content_hash,
+            // The note has counts only.
+            chunks: None,
         };
         recorder.seal(&artifact, seen.size(note.size()), seal)?;
     }
@@ -396,7 +399,7 @@ fn enter_failure(
 ) -> Result<Result<(), String>, CatalogError> {
     let artifact = recorder.record(key)?.artifact;
     if artifact.sealed_at.is_none_or(|sealed| sealed <= at) {
-        recorder.observe_changed(&artifact, seen)?;
+        recorder.observe_changed(&artifact, seen.as_ref())?;
     }
     Ok(Ok(()))
 }

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,7 @@ use super::report::RemoveOptions;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::actor::Actor;
+use crate::model::array::{ArrayMetadata, ChunkSet};
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
@@ -73,6 +75,13 @@ pub(crate) struct Row<'a> {
     sealed_at: Option<Timestamp>,
     content_hash: Option<ContentHash>,
     owner: Option<u32>,
+    // Absent in manifests of older versions, and if there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    metadata: Option<Cow<'a, ArrayMetadata>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    chunks: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sealed_chunks: Option<ChunkSet>,
 }
 
 impl<'a> Row<'a> {
@@ -89,6 +98,9 @@ impl<'a> Row<'a> {
             data_written_at: _,
             sealed_at,
             content_hash,
+            metadata,
+            chunks_there,
+            sealed_chunks,
             owner,
             pins: _,
             base: _,
@@ -106,6 +118,9 @@ impl<'a> Row<'a> {
             sealed_at: *sealed_at,
             content_hash: *content_hash,
             owner: *owner,
+            metadata: metadata.as_deref().map(Cow::Borrowed),
+            chunks: *chunks_there,
+            sealed_chunks: sealed_chunks.clone(),
         }
     }
 
@@ -126,6 +141,9 @@ impl<'a> Row<'a> {
             data_written_at: None,
             sealed_at: self.sealed_at,
             content_hash: self.content_hash,
+            metadata: self.metadata.as_deref().cloned().map(Arc::new),
+            chunks_there: self.chunks,
+            sealed_chunks: self.sealed_chunks.clone(),
             owner: self.owner,
             pins: Vec::new(),
             base: catalog.base().clone(),

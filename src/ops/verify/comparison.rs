@@ -287,7 +287,20 @@ impl Verify<'_> {
         looks: Vec<Look>,
         measure: bool,
     ) -> Result<HashMap<i64, Option<Observation>>, Error> {
-        let options = self.walk_options(measure);
+        self.look_closely(looks, measure, false)
+    }
+
+    /// The same; `places` asks which chunks are there of what is counted.
+    pub(super) fn look_closely(
+        &mut self,
+        looks: Vec<Look>,
+        measure: bool,
+        places: bool,
+    ) -> Result<HashMap<i64, Option<Observation>>, Error> {
+        let options = WalkOptions {
+            places,
+            ..self.walk_options(measure)
+        };
         let (mut sights, mut noticed) = (HashMap::new(), Vec::new());
         store::look_at(self.base, options, self.monitor, looks, |event| {
             match event {

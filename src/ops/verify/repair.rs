@@ -191,7 +191,7 @@ impl Mending<'_> {
     }
 
     /// Whether the data still is as it was seen.
-    fn still(&self, path: &str, kind: Kind, seen: Option<Observation>) -> bool {
+    fn still(&self, path: &str, kind: Kind, seen: Option<&Observation>) -> bool {
         // A container's time changes with whatever is in it.
         if kind.is_container() {
             return self.base.is_absent(path) == seen.is_none();
@@ -257,9 +257,10 @@ impl Mending<'_> {
             .record(self.new_operation(Action::Refresh), |recorder| {
                 let mut written = BTreeSet::new();
                 for (id, Wrong { row, measured, .. }) in &rows {
-                    let Some(&seen) = seen_by_id.get(&id.0) else {
+                    let Some(seen) = seen_by_id.get(&id.0) else {
                         continue;
                     };
+                    let seen = seen.as_ref();
                     let is_another = match contents.get(&id.0) {
                         Some(Ok(content)) => row.content_hash != Some(content.hash),
                         // What was not read in full is not judged.
@@ -307,7 +308,8 @@ impl Mending<'_> {
         seen_by_id: &HashMap<i64, Option<Observation>>,
     ) -> Result<HashMap<i64, Result<Hashed, ReadError>>, Error> {
         let is_to_read = |wrong: &&Wrong| {
-            let seen = seen_by_id.get(&wrong.row.id.0).copied().flatten();
+            let seen = seen_by_id.get(&wrong.row.id.0);
+            let seen = seen.and_then(Option::as_ref);
             wrong.contents
                 && wrong.row.content_hash.is_some()
                 && seen.is_some_and(|seen| seen.size == wrong.row.size)
@@ -338,11 +340,11 @@ impl Mending<'_> {
             .record(self.new_operation(Action::Scan), |recorder| {
                 let mut mended = Vec::new();
                 for (id, (found, key)) in (0..).zip(&keys) {
-                    let Some(&seen) = seen_by_id.get(&id) else {
+                    let Some(seen) = seen_by_id.get(&id) else {
                         continue;
                     };
                     let path = layout::locate(key).path();
-                    if !self.still(&path, key.kind(), seen) {
+                    if !self.still(&path, key.kind(), seen.as_ref()) {
                         continue;
                     }
                     // Gone meanwhile: there is nothing to adopt, and the finding no longer holds.
@@ -350,7 +352,7 @@ impl Mending<'_> {
                         let found = ScannedArtifact {
                             key: key.clone(),
                             location: layout::canonical_location(key),
-                            seen,
+                            seen: seen.clone(),
                         };
                         match recorder.adopt(&found) {
                             Ok(_) => {}

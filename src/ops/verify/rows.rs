@@ -137,7 +137,8 @@ impl Verify<'_> {
                 .iter()
                 .map(|artifact| refresh::look(artifact))
                 .collect();
-            let sights = self.look(looks, measure)?;
+            // Which chunks are there is asked only of those that look wrong.
+            let sights = self.look_closely(looks, measure, again)?;
             for artifact in rows {
                 let sight = match sights.get(&artifact.id.0) {
                     Some(sight) => sight,
@@ -145,11 +146,11 @@ impl Verify<'_> {
                     None if self.base.is_absent(&artifact.location().path()) => &None,
                     None => continue,
                 };
-                match judge(self.base, artifact, *sight) {
+                match judge(self.base, artifact, sight.as_ref()) {
                     Ok(Some(finding)) => findings.push((artifact, finding)),
                     // Contents are read only if the size is as before; otherwise the size is the
                     // finding.
-                    Ok(None) if sight.is_some_and(|sight| sight.size.is_some()) => {
+                    Ok(None) if sight.as_ref().is_some_and(|sight| sight.size.is_some()) => {
                         to_read.push(artifact);
                     }
                     Ok(None) => {}
@@ -219,7 +220,7 @@ fn changed_content(artifact: &Artifact, content: Option<&Hashed>) -> Option<Veri
 pub(super) fn judge(
     base: &Base,
     artifact: &Artifact,
-    sight: Option<Observation>,
+    sight: Option<&Observation>,
 ) -> Result<Option<VerifyFinding>, StorageError> {
     let path = artifact.location().path();
     let found = match (artifact.state, sight) {
@@ -297,7 +298,7 @@ fn what(instead: PathState) -> &'static str {
     }
 }
 
-fn changed(artifact: &Artifact, sight: Observation) -> Option<(VerifyClass, String)> {
+fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, String)> {
     // A container's folder changes with whatever lies in it.
     if artifact.key.kind().is_container() {
         return None;
@@ -319,10 +320,14 @@ fn changed(artifact: &Artifact, sight: Observation) -> Option<(VerifyClass, Stri
         ));
     }
     let (counted, seen) = (artifact.size?, sight.size?);
-    if counted == seen {
+    if counted == seen && !sight.has_other_chunks_than(artifact) {
         return None;
     }
-    let class = match counted.files == seen.files {
+    let lost = match sight.lost_chunks_of(artifact) {
+        Some(lost) => format!("; {lost}"),
+        None => String::new(),
+    };
+    let class = match counted.files == seen.files && counted != seen {
         true => VerifyClass::ChangedSize,
         false => VerifyClass::ChangedFiles,
     };
@@ -332,7 +337,11 @@ fn changed(artifact: &Artifact, sight: Observation) -> Option<(VerifyClass, Stri
     };
     Some((
         class,
-        format!("{sealed}{}; counted were {}", text(seen), text(counted)),
+        format!(
+            "{sealed}{}; counted were {}{lost}",
+            text(seen),
+            text(counted)
+        ),
     ))
 }
 

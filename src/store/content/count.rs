@@ -1,10 +1,12 @@
 //! Counting the bytes and files of an array, folder by folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FileType, Stat};
 
+use crate::model::array::{ChunkGrid, ChunkSet};
 use crate::model::clock::Timestamp;
 use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
@@ -15,6 +17,7 @@ use crate::store::look::{Event, modified};
 pub(crate) struct Tally {
     pub(crate) bytes: u64,
     pub(crate) files: u64,
+    pub(crate) chunks: u64,
     /// Newest modification time; `None` before anything was added.
     pub(crate) newest: Option<Timestamp>,
 }
@@ -42,6 +45,43 @@ impl Tally {
     }
 }
 
+/// What is counted of an array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counted {
+    /// Only when it was last written.
+    Times,
+    /// Bytes, files and chunks.
+    Files,
+    /// These, and which chunks are there.
+    Places,
+}
+
+/// Tells the chunks in one folder of an array from other files.
+pub(crate) struct ChunksIn<'a> {
+    grid: &'a ChunkGrid,
+    /// The path of the last file, relative to the array; kept to reuse its memory.
+    key: String,
+    /// Length of the folder's part of it.
+    above: usize,
+    places: Option<Vec<u64>>,
+}
+
+impl ChunksIn<'_> {
+    /// Whether a file of this name is a chunk.
+    pub(crate) fn take(&mut self, name: &[u8]) -> bool {
+        let Ok(name) = std::str::from_utf8(name) else {
+            return false;
+        };
+        self.key.truncate(self.above);
+        self.key.push_str(name);
+        let place = self.grid.index_of(&self.key);
+        if let (Some(places), Some(place)) = (&mut self.places, place) {
+            places.push(place);
+        }
+        place.is_some()
+    }
+}
+
 /// The array that is counted: found by a walk, or known to the caller by an id.
 pub(crate) enum CountOf {
     Found(PathBuf),
@@ -54,6 +94,12 @@ pub(crate) struct Count {
     sight: Observation,
     bytes: AtomicU64,
     files: AtomicU64,
+    /// The array's folder, which paths of chunks are relative to, and its grid if it is known.
+    top: PathBuf,
+    grid: Option<ChunkGrid>,
+    chunks: AtomicU64,
+    /// The chunks that are there, if they are asked for.
+    places: Option<Mutex<Vec<u64>>>,
     newest: AtomicI64,
     /// Whether files are counted, and not only dated by their folders.
     counts_files: bool,
@@ -66,16 +112,23 @@ impl Count {
     /// Starts the count of an array with this many folders to count.
     pub(crate) fn of(
         counted: CountOf,
-        sight: Observation,
+        (sight, top): (Observation, PathBuf),
         folders: usize,
-        counts_files: bool,
+        what: Counted,
     ) -> Self {
+        let counts_files = what != Counted::Times;
+        let grid = sight.metadata.as_ref().and_then(|metadata| metadata.grid());
+        let newest = sight.written_at.0;
         Self {
             counted,
             sight,
             bytes: AtomicU64::new(0),
             files: AtomicU64::new(0),
-            newest: AtomicI64::new(sight.written_at.0),
+            top,
+            grid: grid.filter(|_| counts_files),
+            chunks: AtomicU64::new(0),
+            places: (what == Counted::Places).then(Mutex::default),
+            newest: AtomicI64::new(newest),
             counts_files,
             open: AtomicUsize::new(folders),
             failed: AtomicBool::new(false),
@@ -85,8 +138,34 @@ impl Count {
     pub(crate) fn add(&self, tally: Tally) {
         self.files.fetch_add(tally.files, Ordering::Relaxed);
         self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
+        self.chunks.fetch_add(tally.chunks, Ordering::Relaxed);
         if let Some(newest) = tally.newest {
             self.newest.fetch_max(newest.0, Ordering::Relaxed);
+        }
+    }
+
+    /// What tells the chunks in one folder of the array from other files; `None` if that is not asked for
+    /// or unknown.
+    pub(crate) fn chunks_in(&self, folder: &Path) -> Option<ChunksIn<'_>> {
+        let grid = self.grid.as_ref()?;
+        let relative = folder.strip_prefix(&self.top).ok()?;
+        let mut key = String::from(relative.to_str()?);
+        if !key.is_empty() {
+            key.push('/');
+        }
+        Some(ChunksIn {
+            grid,
+            above: key.len(),
+            key,
+            places: self.places.is_some().then(Vec::new),
+        })
+    }
+
+    /// Adds the places of chunks.
+    pub(crate) fn add_places(&self, found: Option<ChunksIn<'_>>) {
+        if let (Some(places), Some(found)) = (&self.places, found.and_then(|found| found.places)) {
+            let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+            places.extend(found);
         }
     }
 
@@ -109,12 +188,20 @@ impl Count {
         let tally = Tally {
             bytes: self.bytes.load(Ordering::Relaxed),
             files: self.files.load(Ordering::Relaxed),
+            chunks: self.chunks.load(Ordering::Relaxed),
             newest: Some(Timestamp(self.newest.load(Ordering::Relaxed))),
         };
         let is_whole = !self.failed.load(Ordering::Relaxed);
         let size = (is_whole && self.counts_files).then(|| tally.size());
         let newest = tally.newest.filter(|_| is_whole);
-        let sight = self.sight.size(size).data_written_at(newest);
+        let is_known = size.is_some() && self.grid.is_some();
+        let mut sight = self.sight.clone().size(size).data_written_at(newest);
+        sight.chunks = is_known.then_some(tally.chunks);
+        let places = self.places.as_ref().filter(|_| is_known);
+        sight.chunk_set = places.and_then(|places| {
+            let mut places = places.lock().unwrap_or_else(PoisonError::into_inner);
+            ChunkSet::of(std::mem::take(&mut places))
+        });
         Some(match &self.counted {
             CountOf::Found(path) => Event::Found(path.clone(), sight),
             CountOf::Known(id) => Event::Looked(*id, Some(sight)),

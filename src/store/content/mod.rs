@@ -3,5 +3,5 @@
 mod count;
 mod hash;
 
-pub(super) use count::{Count, CountOf, Tally};
+pub(super) use count::{Count, CountOf, Counted, Tally};
 pub use hash::{Hashed, ReadError, hash};

@@ -12,13 +12,15 @@ use crate::model::size::{ByteCount, Size};
 
 impl From<Marker> for Observation {
     fn from(marker: Marker) -> Self {
-        Self::new(marker.written_at).owner(marker.owner)
+        Self::new(marker.written_at)
+            .owner(marker.owner)
+            .metadata(marker.metadata)
     }
 }
 
 impl From<&Damaged> for Observation {
     fn from(damaged: &Damaged) -> Self {
-        let mut seen = Self::from(damaged.marker);
+        let mut seen = Self::from(damaged.marker.clone());
         // Of the three names only `.zarray` is never that of a group.
         seen.damage = Some(match damaged.marker.format {
             Format::Zarr2 => Damage::OfArray,

@@ -6,9 +6,13 @@
 //! at that say what a node is and which chunks it has: a field may be absent, but not have another
 //! form than its format defines.
 
+use std::borrow::Cow;
+
 use jiter::{Jiter, JiterError, JsonValue, Peek};
 
 use serde::Serialize;
+
+use crate::model::array::{ArrayMetadata, ChunkKeys, MOST_AXES, MOST_TEXT};
 
 /// The format of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -23,9 +27,10 @@ pub enum Format {
 }
 
 /// What a metadata file makes of its folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
-    Array,
+    /// An array, and what is understood of it.
+    Array(ArrayMetadata),
     Group,
 }
 
@@ -59,6 +64,40 @@ struct Fields<'t> {
     dimensions: Option<JsonValue<'t>>,
     block_size: Option<JsonValue<'t>>,
     n5_data_type: Option<JsonValue<'t>>,
+    /// Fields that say what is shown and counted. Nothing in them makes an array damaged.
+    more: More<'t>,
+}
+
+/// The JSON of these fields.
+#[derive(Default)]
+struct More<'t> {
+    dimension_separator: Option<&'t [u8]>,
+    chunk_key_encoding: Option<&'t [u8]>,
+    codecs: Option<&'t [u8]>,
+    fill_value: Option<&'t [u8]>,
+    compressor: Option<&'t [u8]>,
+    compression: Option<&'t [u8]>,
+    compression_type: Option<&'t [u8]>,
+}
+
+impl<'t> More<'t> {
+    fn field(&mut self, name: &str) -> Option<&mut Option<&'t [u8]>> {
+        Some(match name {
+            "dimension_separator" => &mut self.dimension_separator,
+            "chunk_key_encoding" => &mut self.chunk_key_encoding,
+            "codecs" => &mut self.codecs,
+            "fill_value" => &mut self.fill_value,
+            "compressor" => &mut self.compressor,
+            "compression" => &mut self.compression,
+            "compressionType" => &mut self.compression_type,
+            _ => return None,
+        })
+    }
+}
+
+/// The value of such a field; `None` if it is absent or not understood.
+fn value<'t>(json: Option<&'t [u8]>) -> Option<JsonValue<'t>> {
+    JsonValue::parse(json?, true).ok()
 }
 
 impl<'t> Fields<'t> {
@@ -70,7 +109,13 @@ impl<'t> Fields<'t> {
             match fields.field(&name) {
                 Some(field) => *field = Some(json.next_value()?),
                 // Attributes may be megabytes: they are passed over without a copy.
-                None => skip(&mut json)?,
+                None => {
+                    let start = json.current_index();
+                    skip(&mut json)?;
+                    if let Some(field) = fields.more.field(&name) {
+                        *field = text.get(start..json.current_index());
+                    }
+                }
             }
             key = json.next_key()?.map(str::to_owned);
         }
@@ -103,7 +148,25 @@ impl<'t> Fields<'t> {
         if let Some(JsonValue::Null | JsonValue::Bool(_) | JsonValue::Int(_)) = self.dtype {
             return Err("\"dtype\" is not a data type".to_owned());
         }
-        Ok(Node::Array)
+        Ok(Node::Array(ArrayMetadata {
+            keys: match value(self.more.dimension_separator) {
+                None if self.more.dimension_separator.is_none() => Some(ChunkKeys::Either),
+                Some(JsonValue::Null) => Some(ChunkKeys::Either),
+                Some(JsonValue::Str(text)) if text == "." => Some(ChunkKeys::Dotted),
+                Some(JsonValue::Str(text)) if text == "/" => Some(ChunkKeys::Nested),
+                _ => None,
+            },
+            shape: lengths(self.shape.as_ref()),
+            chunks: lengths(self.chunks.as_ref()),
+            shards: None,
+            dtype: self.dtype.as_ref().and_then(words),
+            fill_value: self.more.fill_value.and_then(number_or_json),
+            compressor: match value(self.more.compressor) {
+                Some(JsonValue::Null) => Some(String::new()),
+                Some(JsonValue::Object(fields)) => last(&fields, "id").and_then(words),
+                _ => None,
+            },
+        }))
     }
 
     fn zarr3(&self) -> Result<Node, String> {
@@ -129,9 +192,28 @@ impl<'t> Fields<'t> {
         let chunk_shape = chunk_shape.filter(|_| self.has_regular_grid());
         grid(("shape", self.shape.as_ref()), ("chunk_shape", chunk_shape))?;
         match self.data_type {
-            None | Some(JsonValue::Str(_) | JsonValue::Object(_)) => Ok(Node::Array),
-            Some(_) => Err("\"data_type\" is not a data type".to_owned()),
+            None | Some(JsonValue::Str(_) | JsonValue::Object(_)) => {}
+            Some(_) => return Err("\"data_type\" is not a data type".to_owned()),
         }
+        let grid = lengths(chunk_shape);
+        let codecs = value(self.more.codecs);
+        let codecs = codecs.as_ref().map(Codecs::read);
+        let inner = codecs.as_ref().and_then(|codecs| codecs.sharding);
+        let (chunks, shards) = match inner {
+            Some(configuration) => (lengths(last(configuration, "chunk_shape")), grid),
+            None => (grid, None),
+        };
+        Ok(Node::Array(ArrayMetadata {
+            shape: lengths(self.shape.as_ref()),
+            chunks,
+            shards,
+            dtype: self.data_type.as_ref().and_then(words),
+            fill_value: self.more.fill_value.and_then(number_or_json),
+            compressor: codecs.and_then(|codecs| codecs.compressor),
+            keys: value(self.more.chunk_key_encoding)
+                .as_ref()
+                .and_then(chunk_keys),
+        }))
     }
 
     fn has_regular_grid(&self) -> bool {
@@ -149,16 +231,192 @@ impl<'t> Fields<'t> {
             ("dimensions", self.dimensions.as_ref()),
             ("blockSize", self.block_size.as_ref()),
         )?;
-        match self.n5_data_type {
-            Some(JsonValue::Str(_)) => Ok(Node::Array),
-            _ => Err("\"dataType\" is not text".to_owned()),
+        if !matches!(self.n5_data_type, Some(JsonValue::Str(_))) {
+            return Err("\"dataType\" is not text".to_owned());
+        }
+        // Version 1 of the format had a name only.
+        let compressor = match value(self.more.compression) {
+            Some(JsonValue::Object(fields)) => last(&fields, "type").and_then(words),
+            _ => value(self.more.compression_type).as_ref().and_then(words),
+        };
+        Ok(Node::Array(ArrayMetadata {
+            shape: lengths(self.dimensions.as_ref()),
+            chunks: lengths(self.block_size.as_ref()),
+            shards: None,
+            dtype: self.n5_data_type.as_ref().and_then(words),
+            fill_value: None,
+            compressor: compressor.map(|name| match name.as_str() {
+                "raw" => String::new(),
+                _ => name,
+            }),
+            keys: Some(ChunkKeys::Nested),
+        }))
+    }
+}
+
+/// The codecs of zarr 3, as far as they say how data lies in files.
+struct Codecs<'f, 't> {
+    /// The configuration of shards, if there are any.
+    sharding: Option<&'f [(Cow<'t, str>, JsonValue<'t>)]>,
+    compressor: Option<String>,
+}
+
+impl<'f, 't> Codecs<'f, 't> {
+    fn read(codecs: &'f JsonValue<'t>) -> Self {
+        /// Codecs that compress nothing.
+        const OTHERS: [&str; 6] = [
+            "bytes",
+            "endian",
+            "transpose",
+            "crc32c",
+            "vlen-utf8",
+            "vlen-bytes",
+        ];
+        let mut read = Self {
+            sharding: None,
+            compressor: None,
+        };
+        let JsonValue::Array(codecs) = codecs else {
+            return read;
+        };
+        let mut names = Vec::new();
+        for codec in codecs.iter() {
+            let (name, configuration) = match codec {
+                JsonValue::Str(name) => (name.as_ref(), None),
+                JsonValue::Object(fields) => match last(fields, "name") {
+                    Some(JsonValue::Str(name)) => (name.as_ref(), last(fields, "configuration")),
+                    _ => return read,
+                },
+                _ => return read,
+            };
+            match (name, configuration) {
+                ("sharding_indexed", Some(JsonValue::Object(fields))) => {
+                    read.sharding = Some(fields);
+                    let inner = last(fields, "codecs").map(Codecs::read);
+                    names.extend(inner.and_then(|inner| inner.compressor));
+                }
+                (name, _) if OTHERS.contains(&name) => {}
+                (name, _) => names.push(name.to_owned()),
+            }
+        }
+        names.retain(|name| !name.is_empty());
+        let names = names.join(", ");
+        read.compressor = (names.len() <= MOST_TEXT).then_some(names);
+        read
+    }
+}
+
+/// How zarr 3 names chunks; `None` if that is not understood.
+fn chunk_keys(encoding: &JsonValue<'_>) -> Option<ChunkKeys> {
+    let (name, separator) = match encoding {
+        JsonValue::Str(name) => (name, None),
+        JsonValue::Object(fields) => {
+            let Some(JsonValue::Str(name)) = last(fields, "name") else {
+                return None;
+            };
+            let separator = match last(fields, "configuration") {
+                Some(JsonValue::Object(fields)) => last(fields, "separator"),
+                _ => None,
+            };
+            (name, separator)
+        }
+        _ => return None,
+    };
+    let separator = match separator {
+        None => None,
+        Some(JsonValue::Str(text)) => Some(text.as_ref()),
+        Some(_) => return None,
+    };
+    match (name.as_ref(), separator) {
+        ("default", None | Some("/")) => Some(ChunkKeys::DefaultNested),
+        ("default", Some(".")) => Some(ChunkKeys::DefaultDotted),
+        ("v2", None | Some(".")) => Some(ChunkKeys::Dotted),
+        ("v2", Some("/")) => Some(ChunkKeys::Nested),
+        _ => None,
+    }
+}
+
+/// A list of lengths; `None` if it is none, or too long to be kept.
+fn lengths(field: Option<&JsonValue<'_>>) -> Option<Vec<u64>> {
+    let numbers = numbers("", field).ok()??;
+    let numbers = numbers.into_iter().map(u64::try_from);
+    let numbers: Vec<u64> = numbers.collect::<Result<_, _>>().ok()?;
+    (numbers.len() <= MOST_AXES).then_some(numbers)
+}
+
+/// A text as it is, anything else as JSON; `None` if it is too long to be kept.
+fn words(value: &JsonValue<'_>) -> Option<String> {
+    match value {
+        JsonValue::Str(text) => (text.len() <= MOST_TEXT).then(|| text.to_string()),
+        value => json(value),
+    }
+}
+
+/// A value as JSON, with numbers that JSON does not have as texts; `None` if it is too long to be
+/// kept.
+fn json(value: &JsonValue<'_>) -> Option<String> {
+    let mut text = String::new();
+    write_json(value, &mut text).then_some(text)
+}
+
+/// The same of a value that may be an integer of any length.
+fn number_or_json(text: &[u8]) -> Option<String> {
+    if let Some(value) = value(Some(text)) {
+        return json(&value);
+    }
+    let number = std::str::from_utf8(text).ok()?.trim();
+    let digits = number.strip_prefix('-').unwrap_or(number);
+    let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    (is_number && number.len() <= MOST_TEXT).then(|| number.to_owned())
+}
+
+/// Whether the whole value found room.
+fn write_json(value: &JsonValue<'_>, out: &mut String) -> bool {
+    let quoted = |text: &str| serde_json::to_string(text).unwrap_or_default();
+    match value {
+        JsonValue::Null => out.push_str("null"),
+        JsonValue::Bool(value) => out.push_str(if *value { "true" } else { "false" }),
+        JsonValue::Int(number) => out.push_str(&number.to_string()),
+        JsonValue::Float(number) if number.is_nan() => out.push_str("\"NaN\""),
+        JsonValue::Float(number) if number.is_infinite() => out.push_str(match number > &0.0 {
+            true => "\"Infinity\"",
+            false => "\"-Infinity\"",
+        }),
+        JsonValue::Float(number) => out.push_str(&number.to_string()),
+        JsonValue::Str(text) if text.len() > MOST_TEXT => return false,
+        JsonValue::Str(text) => out.push_str(&quoted(text)),
+        JsonValue::Array(values) => {
+            out.push('[');
+            for (at, value) in values.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { "," });
+                if !write_json(value, out) {
+                    return false;
+                }
+            }
+            out.push(']');
+        }
+        JsonValue::Object(fields) => {
+            out.push('{');
+            for (at, (name, value)) in fields.iter().enumerate() {
+                out.push_str(if at == 0 { "" } else { "," });
+                if name.len() > MOST_TEXT {
+                    return false;
+                }
+                out.push_str(&quoted(name));
+                out.push(':');
+                if !write_json(value, out) {
+                    return false;
+                }
+            }
+            out.push('}');
         }
     }
+    out.len() <= MOST_TEXT
 }
 
 /// The last value of a key.
 fn last<'f, 't>(
-    fields: &'f [(std::borrow::Cow<'t, str>, JsonValue<'t>)],
+    fields: &'f [(Cow<'t, str>, JsonValue<'t>)],
     name: &str,
 ) -> Option<&'f JsonValue<'t>> {
     let mut named = fields.iter().rev().filter(|(key, _)| key == name);
@@ -303,7 +561,8 @@ mod tests {
         ];
         for (format, text) in arrays {
             let head: String = text.chars().take(60).collect();
-            assert_eq!(node(format, text.as_bytes()), Ok(Node::Array), "{head}");
+            let read = node(format, text.as_bytes());
+            assert!(matches!(read, Ok(Node::Array(_))), "{head}");
         }
         let groups = [
             (
@@ -318,6 +577,80 @@ mod tests {
         ];
         for (format, text) in groups {
             assert_eq!(node(format, text.as_bytes()), Ok(Node::Group), "{text}");
+        }
+    }
+
+    fn text_of(format: Format, text: &str) -> String {
+        match node(format, text.as_bytes()) {
+            Ok(Node::Array(metadata)) => metadata.text(),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_arrays_say_of_themselves_is_taken_as_far_as_it_is_understood() {
+        let long = "x".repeat(MOST_TEXT + 1);
+        let axes = format!("[{}1]", "1,".repeat(MOST_AXES));
+        let cases = [
+            (Format::Zarr2, "{}".to_owned(), r#"{"keys":"./"}"#),
+            (
+                Format::Zarr2,
+                r#"{"shape":[10,20],"chunks":[5,5],"dtype":"|u1","fill_value":NaN,
+                    "dimension_separator":"/","compressor":{"id":"blosc","cname":"lz4"}}"#
+                    .to_owned(),
+                r#"{"shape":[10,20],"chunks":[5,5],"dtype":"|u1","fill_value":"\"NaN\"","compressor":"blosc","keys":"/"}"#,
+            ),
+            (
+                Format::Zarr2,
+                r#"{"dtype":[["a","<i4"],["b","<f8",[2]]],"compressor":null,"fill_value":null,
+                    "dimension_separator":"~"}"#
+                    .to_owned(),
+                r#"{"dtype":"[[\"a\",\"<i4\"],[\"b\",\"<f8\",[2]]]","fill_value":"null","compressor":""}"#,
+            ),
+            (
+                Format::Zarr2,
+                format!(
+                    r#"{{"fill_value":{},"compressor":{}1{},"dimension_separator":7}}"#,
+                    u128::MAX,
+                    "[".repeat(1000),
+                    "]".repeat(1000)
+                ),
+                r#"{"fill_value":"340282366920938463463374607431768211455"}"#,
+            ),
+            (
+                Format::Zarr2,
+                format!(r#"{{"dtype":"{long}","fill_value":["{long}"],"shape":{axes}}}"#),
+                r#"{"keys":"./"}"#,
+            ),
+            (
+                Format::Zarr3,
+                r#"{"node_type":"array","shape":[8],"data_type":"uint8","fill_value":0,
+                    "chunk_grid":{"name":"regular","configuration":{"chunk_shape":[4]}},
+                    "chunk_key_encoding":{"name":"default","configuration":{"separator":"."}},
+                    "codecs":[{"name":"transpose","configuration":{"order":[0]}},
+                      {"name":"sharding_indexed","configuration":{"chunk_shape":[2],
+                       "codecs":[{"name":"bytes"},{"name":"zstd"}]}},"crc32c"]}"#
+                    .to_owned(),
+                r#"{"shape":[8],"chunks":[2],"shards":[4],"dtype":"uint8","fill_value":"0","compressor":"zstd","keys":"c."}"#,
+            ),
+            (
+                Format::Zarr3,
+                r#"{"node_type":"array","data_type":{"name":"numpy.datetime64"},"shape":[3],
+                    "chunk_grid":{"name":"rectilinear","configuration":{"chunk_shape":"odd"}},
+                    "chunk_key_encoding":{"name":"fanout"},"codecs":[7]}"#
+                    .to_owned(),
+                r#"{"shape":[3],"dtype":"{\"name\":\"numpy.datetime64\"}"}"#,
+            ),
+            (
+                Format::N5,
+                r#"{"dimensions":[3,2],"blockSize":[2,2],"dataType":"float32",
+                    "compression":{"type":"gzip","level":-1}}"#
+                    .to_owned(),
+                r#"{"shape":[3,2],"chunks":[2,2],"dtype":"float32","compressor":"gzip","keys":"/"}"#,
+            ),
+        ];
+        for (format, text, expected) in cases {
+            assert_eq!(text_of(format, &text), expected);
         }
     }
 

@@ -7,11 +7,13 @@
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 
 use super::form::{self, Format, Node};
+use crate::model::array::ArrayMetadata;
 use crate::model::clock::Timestamp;
 
 /// Metadata file of each format, the most frequent first.
@@ -25,12 +27,14 @@ const MARKERS: [(Format, &str); 3] = [
 const MOST_BYTES: u64 = 16 << 20;
 
 /// The metadata file of an array.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) format: Format,
     pub(crate) written_at: Timestamp,
     pub(crate) owner: u32,
     pub(crate) bytes: u64,
+    /// What it says of the array; `None` if it is damaged.
+    pub(crate) metadata: Option<Arc<ArrayMetadata>>,
 }
 
 /// Why a folder's metadata could not be read.
@@ -62,6 +66,7 @@ impl Marker {
             written_at: modified(stat),
             owner: stat.st_uid,
             bytes: u64::try_from(stat.st_size).unwrap_or_default(),
+            metadata: None,
         }
     }
 }
@@ -131,6 +136,7 @@ fn read(
     let damaged = |detail: &str| {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         let detail = format!("{name} cannot be read: {detail}");
+        let marker = Marker::of(format, stat);
         Err(MarkerError::Damaged(Damaged { detail, marker }))
     };
     // Opening a pipe could block and opening a device could act, so the type is known before.
@@ -160,7 +166,10 @@ fn read(
         .read_to_end(&mut text)
         .map_err(MarkerError::Io)?;
     match form::node(format, &text) {
-        Ok(Node::Array) => Ok(Some(marker)),
+        Ok(Node::Array(metadata)) => Ok(Some(Marker {
+            metadata: Some(Arc::new(metadata)),
+            ..marker
+        })),
         Ok(Node::Group) => Ok(None),
         Err(detail) => damaged(&detail),
     }

@@ -28,7 +28,7 @@ use crate::model::name;
 use crate::model::observation::Observation;
 use crate::model::progress::{Monitor, Progress};
 use crate::store::base::Base;
-use crate::store::content::{Count, CountOf, Tally};
+use crate::store::content::{Count, CountOf, Counted, Tally};
 use crate::store::dirs::{FolderHandles, FolderRef};
 use crate::store::error::StorageError;
 use crate::store::workers::{self, Stopped};
@@ -49,6 +49,8 @@ pub struct WalkOptions {
     /// Whether looks at arrays and containers find when anything in them was last written: their
     /// folders are read and dated, and their files too if they are counted.
     pub times: bool,
+    /// Whether counts say which chunks are there.
+    pub places: bool,
 }
 
 impl Default for WalkOptions {
@@ -60,6 +62,7 @@ impl Default for WalkOptions {
             checkpoints: false,
             links: false,
             times: false,
+            places: false,
         }
     }
 }
@@ -356,19 +359,30 @@ impl Walk<'_> {
         if let Some(errno) = listing.failed {
             self.send(sender, unreadable(&path, &errno.into()))?;
         }
-        if listing.folders.is_empty() {
-            let size = listing.failed.is_none().then(|| listing.tally.size());
-            self.advance(1, listing.tally);
-            return self.send(sender, Event::Found(path, sight.size(size)));
-        }
-        self.advance(0, listing.tally);
         let parent = self.folders.keep(fd);
         let place = |folder| self.folders.subfolder(path.join(folder), &parent);
         let places: Vec<FolderRef> = listing.folders.into_iter().map(place).collect();
-        let count = Arc::new(Count::of(CountOf::Found(path), sight, places.len(), true));
-        count.add(listing.tally);
+        // One more, for the array's own folder.
+        let of = CountOf::Found(path.clone());
+        let count = Arc::new(Count::of(
+            of,
+            (sight, path.clone()),
+            places.len() + 1,
+            self.counted(),
+        ));
+        let mut tally = listing.tally;
+        if let Some(mut chunks) = count.chunks_in(&path) {
+            let names = listing.names.split(|byte| *byte == 0);
+            tally.chunks = names.filter(|name| chunks.take(name)).count() as u64;
+            count.add_places(Some(chunks));
+        }
+        count.add(tally);
+        self.advance(u64::from(places.is_empty()), tally);
         if listing.failed.is_some() {
             count.fail();
+        }
+        if let Some(event) = count.end() {
+            return self.send(sender, event);
         }
         more.extend(places.into_iter().map(|place| Task::Count {
             place,
@@ -447,12 +461,22 @@ impl Walk<'_> {
         }
     }
 
+    /// What is counted of an array.
+    fn counted(&self) -> Counted {
+        match (self.options.measure, self.options.places) {
+            (false, _) => Counted::Times,
+            (true, false) => Counted::Files,
+            (true, true) => Counted::Places,
+        }
+    }
+
     /// Leaves the folder of a known artifact to count.
     fn count_known(&self, look: Look, sight: Observation, more: &mut Vec<Task>) {
         let counted = CountOf::Known(look.id);
+        let top = look.path.clone();
         more.push(Task::Count {
             place: FolderRef::below_base(look.path),
-            count: Arc::new(Count::of(counted, sight, 1, self.options.measure)),
+            count: Arc::new(Count::of(counted, (sight, top), 1, self.counted())),
         });
     }
 
@@ -498,6 +522,7 @@ impl Walk<'_> {
             tally.date(&fstat(&fd)?);
         }
         let mut folders = Vec::new();
+        let mut chunks = count.chunks_in(&place.path);
         let mut entries = RawDir::new(&fd, buffer);
         let read = loop {
             let entry = match entries.next() {
@@ -516,6 +541,9 @@ impl Walk<'_> {
                     Ok(stat) => {
                         kind = FileType::from_raw_mode(stat.st_mode);
                         tally.add(kind, &stat);
+                        let is_chunk = kind != FileType::Directory
+                            && chunks.as_mut().is_some_and(|it| it.take(name.to_bytes()));
+                        tally.chunks += u64::from(is_chunk);
                     }
                     Err(Errno::NOENT) => continue,
                     Err(errno) => break Err(errno.into()),
@@ -535,6 +563,7 @@ impl Walk<'_> {
                 count: Arc::clone(count),
             }));
         }
+        count.add_places(chunks);
         count.add(tally);
         self.advance(0, tally);
         read
@@ -562,6 +591,8 @@ struct Listing {
     markers: MarkersSeen,
     /// If files are counted: their sum.
     tally: Tally,
+    /// If files are counted: the names that may be those of chunks, with a NUL after each.
+    names: Vec<u8>,
     /// Why the sum is incomplete.
     failed: Option<Errno>,
 }
@@ -592,7 +623,14 @@ impl Listing {
                     Ok(stat) => {
                         kind = FileType::from_raw_mode(stat.st_mode);
                         listing.tally.add(kind, &stat);
-                        listing.markers.add(name.to_bytes(), &stat);
+                        let name = name.to_bytes();
+                        let may_be_chunk =
+                            matches!(name.first(), Some(b'0'..=b'9' | b'c')) && is_counted;
+                        if may_be_chunk && kind != FileType::Directory {
+                            listing.names.extend_from_slice(name);
+                            listing.names.push(0);
+                        }
+                        listing.markers.add(name, &stat);
                     }
                     Err(Errno::NOENT) => continue,
                     // Then it is unknown whether the folder is an array.

@@ -1,0 +1,466 @@
+//! What the metadata of an array says, and which chunks it has by that.
+//!
+//! All of it is as the format writes it: the axes of N5 are in the order of its metadata. What is
+//! absent, or not understood, is unknown.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Most axes of an array; with more, shape and chunks are unknown.
+pub(crate) const MOST_AXES: usize = 64;
+/// Most bytes of a text; longer ones are unknown.
+pub(crate) const MOST_TEXT: usize = 512;
+/// Most bytes of a set of chunks.
+const MOST_SET: usize = 64 << 10;
+
+/// What the metadata of an array says.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct ArrayMetadata {
+    /// Length of each axis.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shape: Option<Vec<u64>>,
+    /// Lengths of a chunk; within a shard if there are shards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chunks: Option<Vec<u64>>,
+    /// Lengths of a shard, which is a file of many chunks; `None` without shards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shards: Option<Vec<u64>>,
+    /// Data type, in the words of the format: `|u1`, `uint8`, or JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dtype: Option<String>,
+    /// Fill value as JSON, such as `0`, `NaN` or `null`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fill_value: Option<String>,
+    /// Names of the compressors, in their order; empty for none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compressor: Option<String>,
+    /// How chunks are named; `None` if that is not understood.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub keys: Option<ChunkKeys>,
+}
+
+/// How the files of chunks are named. The names of the variants are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[non_exhaustive]
+pub enum ChunkKeys {
+    /// `0.0.1`: zarr 2.
+    #[serde(rename = ".")]
+    Dotted,
+    /// `0/0/1`: zarr 2, N5.
+    #[serde(rename = "/")]
+    Nested,
+    /// Either: zarr 2 without a word on it, which older versions wrote both ways.
+    #[serde(rename = "./")]
+    Either,
+    /// `c/0/0/1`: zarr 3.
+    #[serde(rename = "c/")]
+    DefaultNested,
+    /// `c.0.0.1`: zarr 3.
+    #[serde(rename = "c.")]
+    DefaultDotted,
+}
+
+thread_local! {
+    /// Metadata that was read from rows: the arrays of a run share theirs.
+    static KNOWN: RefCell<HashMap<String, Arc<ArrayMetadata>>> = RefCell::default();
+}
+
+impl ArrayMetadata {
+    /// Reads what [`text`](Self::text) wrote; `None` if it is something else.
+    pub(crate) fn parse(text: &str) -> Option<Arc<Self>> {
+        /// Texts that are kept; more are forgotten all at once.
+        const MOST_KNOWN: usize = 1024;
+        KNOWN.with_borrow_mut(|known| {
+            if let Some(metadata) = known.get(text) {
+                return Some(Arc::clone(metadata));
+            }
+            let metadata: Arc<Self> = Arc::new(serde_json::from_str(text).ok()?);
+            if known.len() >= MOST_KNOWN {
+                known.clear();
+            }
+            known.insert(text.to_owned(), Arc::clone(&metadata));
+            Some(metadata)
+        })
+    }
+
+    /// The form in which the catalog keeps it: JSON, with the fields in their order.
+    pub(crate) fn text(&self) -> String {
+        // Numbers and texts always have a form in JSON.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The fill value as a value of JSON.
+    pub(crate) fn fill(&self) -> Option<serde_json::Value> {
+        serde_json::from_str(self.fill_value.as_ref()?).ok()
+    }
+
+    /// The chunks, or shards, that the array has if all are there; `None` if that is unknown.
+    #[must_use]
+    pub fn grid(&self) -> Option<ChunkGrid> {
+        let shape = self.shape.as_ref()?;
+        let lengths = self.shards.as_ref().or(self.chunks.as_ref())?;
+        let keys = self.keys?;
+        if shape.len() != lengths.len() {
+            return None;
+        }
+        let counts: Vec<u64> = shape
+            .iter()
+            .zip(lengths)
+            .map(|(extent, length)| match extent {
+                0 => Some(0),
+                _ => (*length > 0).then(|| extent.div_ceil(*length)),
+            })
+            .collect::<Option<_>>()?;
+        let total = counts.iter().try_fold(1_u64, |total, &count| {
+            total
+                .checked_mul(count)
+                .filter(|&total| total <= MOST_CHUNKS)
+        });
+        // A product of 0 is 0 whatever the other factors are.
+        let total = match counts.contains(&0) {
+            true => 0,
+            false => total?,
+        };
+        Some(ChunkGrid {
+            counts,
+            total,
+            keys,
+        })
+    }
+}
+
+/// Most chunks of a grid, so that sums over ten million arrays stay in the range of the catalog's
+/// integers.
+const MOST_CHUNKS: u64 = 1 << 38;
+
+/// The chunks, or shards, of an array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkGrid {
+    counts: Vec<u64>,
+    total: u64,
+    keys: ChunkKeys,
+}
+
+impl ChunkGrid {
+    /// Number of chunks if all are there.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// The place of a chunk in the order of the grid, by its path relative to the array; `None` if
+    /// the path is not that of a chunk.
+    #[must_use]
+    pub fn index_of(&self, path: &str) -> Option<u64> {
+        match self.keys {
+            ChunkKeys::Dotted => self.read(path, '.'),
+            ChunkKeys::Nested => self.read(path, '/'),
+            ChunkKeys::Either => self.read(path, '.').or_else(|| self.read(path, '/')),
+            ChunkKeys::DefaultNested => self.after_c(path, '/'),
+            ChunkKeys::DefaultDotted => self.after_c(path, '.'),
+        }
+    }
+
+    fn after_c(&self, path: &str, separator: char) -> Option<u64> {
+        let rest = path.strip_prefix('c')?;
+        match (self.counts.is_empty(), rest.strip_prefix(separator)) {
+            (true, None) if rest.is_empty() => Some(0),
+            (false, Some(rest)) => self.read(rest, separator),
+            _ => None,
+        }
+    }
+
+    fn read(&self, path: &str, separator: char) -> Option<u64> {
+        if self.counts.is_empty() {
+            return (path == "0").then_some(0);
+        }
+        let mut parts = path.split(separator);
+        let mut index = 0_u64;
+        for &count in &self.counts {
+            let part = parts.next()?;
+            // As it is written: no sign, no zeros before it.
+            let is_plain = part.bytes().all(|byte| byte.is_ascii_digit())
+                && (part.len() == 1 || !part.starts_with('0'));
+            let at: u64 = part.parse().ok().filter(|_| is_plain)?;
+            if at >= count {
+                return None;
+            }
+            index = index.checked_mul(count)?.checked_add(at)?;
+        }
+        parts.next().is_none().then_some(index)
+    }
+
+    /// Names chunks that are missing: `chunk 0/0/1 is missing`. `lost`: the first of them, and the
+    /// number of all.
+    pub(crate) fn missing(&self, (first, count): &(Vec<u64>, u64)) -> String {
+        let keys: Vec<String> = first.iter().map(|&index| self.key(index)).collect();
+        let more = count.saturating_sub(first.len() as u64);
+        match (*count, more) {
+            (1, 0) => format!("chunk {} is missing", keys.join("")),
+            (_, 0) => format!("chunks {} are missing", keys.join(", ")),
+            _ => format!("chunks {} and {more} more are missing", keys.join(", ")),
+        }
+    }
+
+    /// The path of a chunk relative to the array, by its place in the order of the grid.
+    #[must_use]
+    pub fn key(&self, mut index: u64) -> String {
+        let mut at = Vec::with_capacity(self.counts.len());
+        for &count in self.counts.iter().rev() {
+            at.push((index % count.max(1)).to_string());
+            index /= count.max(1);
+        }
+        at.reverse();
+        let (head, separator) = match self.keys {
+            ChunkKeys::Dotted | ChunkKeys::Either => ("", "."),
+            ChunkKeys::Nested => ("", "/"),
+            ChunkKeys::DefaultNested => ("c", "/"),
+            ChunkKeys::DefaultDotted => ("c", "."),
+        };
+        match (head, at.is_empty()) {
+            ("", true) => "0".to_owned(),
+            ("", false) => at.join(separator),
+            (head, true) => head.to_owned(),
+            (head, false) => format!("{head}{separator}{}", at.join(separator)),
+        }
+    }
+}
+
+/// Chunks of an array, by their places in the order of its grid. Kept as the lengths of runs that
+/// are there and are not there in turn, because what is left out lies together.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ChunkSet(Arc<[u8]>);
+
+impl Serialize for ChunkSet {
+    /// As hexadecimal digits.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let digits = self.0.iter().map(|byte| format!("{byte:02x}"));
+        serializer.serialize_str(&digits.collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for ChunkSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let digits: Option<Vec<u8>> = text
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+            .collect();
+        let bytes = digits.filter(|bytes| bytes.len() <= MOST_SET + 20);
+        bytes
+            .map(|bytes| Self(bytes.into()))
+            .ok_or_else(|| serde::de::Error::custom("this is no set of chunks"))
+    }
+}
+
+impl ChunkSet {
+    /// The set of these chunks; `None` if it takes too much space.
+    #[must_use]
+    pub fn of(mut indices: Vec<u64>) -> Option<Self> {
+        indices.sort_unstable();
+        indices.dedup();
+        let mut bytes = Vec::new();
+        let mut end = 0;
+        for run in indices.chunk_by(|one, next| *next == one + 1) {
+            let [first, ..] = run else { continue };
+            push(&mut bytes, first - end);
+            push(&mut bytes, run.len() as u64);
+            end = first + run.len() as u64;
+            if bytes.len() > MOST_SET {
+                return None;
+            }
+        }
+        Some(Self(bytes.into()))
+    }
+
+    /// The bytes of the set, for the catalog.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Reads the bytes of a set. What makes no sense in them is left out.
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Self {
+        Self(bytes.into())
+    }
+
+    /// The runs of chunks that are there: first and number.
+    fn runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
+        let mut rest: &[u8] = &self.0;
+        let mut end = 0_u64;
+        std::iter::from_fn(move || {
+            let first = end.checked_add(pull(&mut rest)?)?;
+            let length = pull(&mut rest)?;
+            end = first.checked_add(length)?;
+            Some((first, length))
+        })
+    }
+
+    /// The first chunks below `total` that are in neither this set nor, if it is given, outside
+    /// of `of`; and the number of all of them.
+    #[must_use]
+    pub fn lacks(&self, of: Option<&Self>, total: u64, most: usize) -> (Vec<u64>, u64) {
+        let all = vec![(0, total)];
+        let wanted: Vec<(u64, u64)> = of.map_or(all, |of| of.runs().collect());
+        let (mut first, mut count) = (Vec::new(), 0_u64);
+        let mut here = self.runs().peekable();
+        for (start, length) in wanted {
+            let (mut at, end) = (start, start.saturating_add(length).min(total));
+            while at < end {
+                while here
+                    .next_if(|(first, length)| first + length <= at)
+                    .is_some()
+                {}
+                let next = here.peek().copied().unwrap_or((end, 0));
+                if next.0 <= at {
+                    at = next.0 + next.1;
+                    continue;
+                }
+                let until = next.0.min(end);
+                count += until - at;
+                let room = most - first.len();
+                first.extend((at..until).take(room));
+                at = until;
+            }
+        }
+        (first, count)
+    }
+}
+
+fn push(bytes: &mut Vec<u8>, mut number: u64) {
+    while number >= 0x80 {
+        bytes.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+}
+
+fn pull(bytes: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut shift) = (0_u64, 0);
+    loop {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        number |= u64::from(byte & 0x7f).checked_shl(shift)?;
+        if byte < 0x80 {
+            return Some(number);
+        }
+        shift += 7;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grid(shape: &[u64], chunks: &[u64], keys: ChunkKeys) -> ChunkGrid {
+        let metadata = ArrayMetadata {
+            shape: Some(shape.to_vec()),
+            chunks: Some(chunks.to_vec()),
+            keys: Some(keys),
+            ..ArrayMetadata::default()
+        };
+        assert_eq!(
+            ArrayMetadata::parse(&metadata.text()).as_deref(),
+            Some(&metadata)
+        );
+        metadata.grid().unwrap()
+    }
+
+    #[test]
+    fn keys_and_places_are_one_both_ways() {
+        use ChunkKeys::{DefaultDotted, DefaultNested, Dotted, Either, Nested};
+        let cases = [
+            (Dotted, "1.0.2"),
+            (Nested, "1/0/2"),
+            (Either, "1.0.2"),
+            (DefaultNested, "c/1/0/2"),
+            (DefaultDotted, "c.1.0.2"),
+        ];
+        for (keys, key) in cases {
+            let grid = grid(&[4, 1, 9], &[2, 1, 3], keys);
+            assert_eq!(grid.total(), 6);
+            assert_eq!(grid.index_of(key), Some(5), "{key}");
+            for index in 0..6 {
+                assert_eq!(grid.index_of(&grid.key(index)), Some(index));
+            }
+            for other in [
+                "1",
+                "1.0",
+                "2.0.0",
+                "c/2/0/0",
+                "0.0.00",
+                "0.0.+1",
+                "a",
+                "",
+                ".zarray",
+                "c",
+                "c/",
+                "zarr.json",
+                "0.0.0.partial",
+                "0.0.0.0",
+                "c/0/0/0/0",
+            ] {
+                assert_eq!(grid.index_of(other), None, "{keys:?} {other}");
+            }
+        }
+        let either = grid(&[4, 4], &[2, 2], Either);
+        assert_eq!(either.index_of("1/0"), Some(2));
+    }
+
+    #[test]
+    fn an_array_without_axes_has_one_chunk_and_one_without_extent_none() {
+        for (keys, key) in [
+            (ChunkKeys::Dotted, "0"),
+            (ChunkKeys::Nested, "0"),
+            (ChunkKeys::DefaultNested, "c"),
+            (ChunkKeys::DefaultDotted, "c"),
+        ] {
+            let point = grid(&[], &[], keys);
+            assert_eq!((point.total(), point.key(0).as_str()), (1, key));
+            assert_eq!(point.index_of(key), Some(0));
+            assert_eq!(point.index_of("1"), None);
+            let empty = grid(&[0, 4], &[0, 2], keys);
+            assert_eq!(empty.total(), 0);
+            assert_eq!(empty.index_of("0.0"), None);
+        }
+    }
+
+    #[test]
+    fn a_grid_that_cannot_be_counted_is_unknown() {
+        let metadata = ArrayMetadata {
+            shape: Some(vec![u64::MAX, u64::MAX]),
+            chunks: Some(vec![1, 1]),
+            keys: Some(ChunkKeys::Dotted),
+            ..ArrayMetadata::default()
+        };
+        assert_eq!(metadata.grid(), None);
+        let shorter = ArrayMetadata {
+            shape: Some(vec![1]),
+            ..metadata
+        };
+        assert_eq!(shorter.grid(), None);
+    }
+
+    #[test]
+    fn a_set_says_what_it_lacks() {
+        let set = ChunkSet::of(vec![7, 0, 1, 2, 5, 1]).unwrap();
+        assert_eq!(ChunkSet::from_bytes(set.as_bytes()), set);
+        assert_eq!(set.lacks(None, 9, 10), (vec![3, 4, 6, 8], 4));
+        assert_eq!(set.lacks(None, 9, 2), (vec![3, 4], 4));
+        let sealed = ChunkSet::of(vec![0, 3, 7, 8]).unwrap();
+        assert_eq!(set.lacks(Some(&sealed), 9, 10), (vec![3, 8], 2));
+        let none = ChunkSet::of(Vec::new()).unwrap();
+        assert_eq!(none.lacks(None, 2, 10), (vec![0, 1], 2));
+        assert_eq!(none.lacks(None, 0, 10), (vec![], 0));
+        // Every other chunk of many takes too much space.
+        assert_eq!(ChunkSet::of((0..100_000).map(|at| at * 2).collect()), None);
+        // Bytes of a row may be anything.
+        let odd = ChunkSet::from_bytes(&[0xff; 32]);
+        assert_eq!(odd.lacks(None, 3, 10), (vec![0, 1, 2], 3));
+    }
+}
