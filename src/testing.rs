@@ -9,4 +9,5 @@ pub use crate::catalog::{
     statements,
 };
 pub use crate::disk::can_confine;
+pub use crate::model::observation::{Damage, Observation};
 pub use crate::store::{Base, Expected, Hashed, Look, ReadError, WITHOUT_NOREPLACE, hash};

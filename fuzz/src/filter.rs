@@ -13,10 +13,9 @@ use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
 use dalsegno::model::layout;
-use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, HistoryFilter, NewOperation};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Catalog, CatalogOptions, ObservedRow};
+use dalsegno::testing::{Catalog, CatalogOptions, Observation, ObservedRow};
 use tempfile::TempDir;
 
 use super::world::NOW;

@@ -18,7 +18,7 @@ pub mod key;
 pub mod layout;
 pub mod name;
 pub mod note;
-pub mod observation;
+pub(crate) mod observation;
 pub mod operation;
 pub(crate) mod pattern;
 pub mod pin;

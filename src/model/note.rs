@@ -20,7 +20,7 @@ use crate::model::size::{ByteCount, Size};
 const VERSION: u32 = 1;
 
 /// The longest line, in bytes, with its newline.
-pub const MAX_LINE: usize = 64 * 1024;
+pub(crate) const MAX_LINE: usize = 64 * 1024;
 
 /// The longest text about the process in a line, in bytes: a command line may have megabytes.
 const MAX_TEXT: usize = 4 * 1024;
@@ -120,11 +120,10 @@ impl From<ScoreNote> for Score {
 
 /// A note with who left it and when: one line of a file in the inbox.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct NoteLine {
+pub(crate) struct NoteLine {
     v: u32,
     /// When it was left.
-    pub at: Timestamp,
+    pub(crate) at: Timestamp,
     user: String,
     host: String,
     pid: u32,
@@ -133,13 +132,13 @@ pub struct NoteLine {
     version: String,
     /// The note.
     #[serde(flatten)]
-    pub note: Note,
+    pub(crate) note: Note,
 }
 
 impl NoteLine {
     /// Makes a line. Long texts about the process are cut.
     #[must_use]
-    pub fn new(at: Timestamp, agent: &Agent, note: Note) -> Self {
+    pub(crate) fn new(at: Timestamp, agent: &Agent, note: Note) -> Self {
         Self {
             v: VERSION,
             at,
@@ -155,7 +154,7 @@ impl NoteLine {
 
     /// The line as it is in a file, with its newline.
     #[must_use]
-    pub fn to_line(&self) -> Vec<u8> {
+    pub(crate) fn to_line(&self) -> Vec<u8> {
         // These types always have JSON. Readers refuse an empty line, so a bug here loses one note.
         let mut line = serde_json::to_vec(self).unwrap_or_default();
         line.push(b'\n');
@@ -167,7 +166,7 @@ impl NoteLine {
     /// # Errors
     /// [`ParseNoteError`]. It quotes nothing of the line: the file may be one that the reader of
     /// the message may not read.
-    pub fn parse(line: &[u8]) -> Result<Self, ParseNoteError> {
+    pub(crate) fn parse(line: &[u8]) -> Result<Self, ParseNoteError> {
         #[derive(Deserialize)]
         struct Version {
             v: u32,
@@ -188,7 +187,7 @@ impl NoteLine {
     /// Who left it: the process that the line names, as this user.
     #[must_use]
     // Cut again: any program may have written the line, without heed of the limits.
-    pub fn agent(&self, user: String) -> Agent {
+    pub(crate) fn agent(&self, user: String) -> Agent {
         Agent {
             actor: Actor {
                 user,
@@ -204,8 +203,7 @@ impl NoteLine {
 
 /// A line of the inbox is not a note that this program reads.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ParseNoteError {
+pub(crate) enum ParseNoteError {
     /// It is too long.
     #[error("it is longer than {MAX_LINE} bytes")]
     Long,

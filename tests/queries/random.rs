@@ -8,10 +8,9 @@ use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
-use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{Catalog, CatalogOptions, ObservedRow};
+use dalsegno::testing::{Catalog, CatalogOptions, Observation, ObservedRow};
 use proptest::prelude::*;
 
 use crate::agent::agent;

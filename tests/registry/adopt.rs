@@ -4,10 +4,9 @@ use std::path::Path;
 
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::layout;
-use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation, OperationHash};
 use dalsegno::model::size::{ByteCount, Size};
-use dalsegno::testing::{AdoptCounts, Catalog, CatalogOptions, ScannedArtifact};
+use dalsegno::testing::{AdoptCounts, Catalog, CatalogOptions, Observation, ScannedArtifact};
 use dalsegno::{CatalogError, Durability};
 use proptest::prelude::*;
 

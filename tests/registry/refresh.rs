@@ -8,10 +8,9 @@ use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
-use dalsegno::model::observation::Observation;
 use dalsegno::model::operation::{Action, NewOperation};
 use dalsegno::model::progress::Silent;
-use dalsegno::testing::{Catalog, CatalogOptions, Observed, ObservedRow, Seal};
+use dalsegno::testing::{Catalog, CatalogOptions, Observation, Observed, ObservedRow, Seal};
 use dalsegno::{NoticeClass, ScanOptions};
 use dalsegno::{RefreshOptions, RefreshReport, Registry, Target};
 
