@@ -16,6 +16,8 @@
 
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 mod child;
+#[path = "common/end.rs"]
+mod end;
 #[path = "races/pairs.rs"]
 mod pairs;
 #[path = "races/scans.rs"]

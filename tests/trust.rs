@@ -14,6 +14,8 @@
 
 #[expect(dead_code, reason = "some of the helpers are for other tests")]
 mod child;
+#[path = "common/end.rs"]
+mod end;
 #[path = "trust/exchanges.rs"]
 mod exchanges;
 #[path = "trust/forged.rs"]

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use dalsegno::testing::can_confine;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
+use super::end::End;
 use super::scene::{Scene, rm};
 
 /// How long names are exchanged.
@@ -32,15 +33,6 @@ fn outside_is_as_before(scene: &Scene) {
         &REMAINS
     };
     scene.outside_has_only(remains, "exchanging");
-}
-
-/// Ends the exchanging, also if the work panics.
-struct End<'a>(&'a AtomicBool);
-
-impl Drop for End<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Exchanges files of `.dalsegno` with links until the work is done. `names` is asked again and

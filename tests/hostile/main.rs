@@ -8,6 +8,8 @@
     reason = "helpers of tests are not seen as tests"
 )]
 
+#[path = "../common/end.rs"]
+mod end;
 mod exchanged;
 mod modes;
 mod planted;

@@ -17,6 +17,7 @@ use dalsegno::{Registry, RestoreTarget};
 use rustix::fs::{Mode, OFlags, openat};
 
 use crate::child::command;
+use crate::end::End;
 use crate::{at_once, base, goes_on, kept, key, remove, target, trash, write};
 
 pub(crate) const ARRAY: &str = "r/validation.zarr/1/a/prediction";
@@ -202,6 +203,7 @@ fn a_reader_sees_a_batch_whole_or_not_at_all() {
     let seen = [AtomicU64::new(0), AtomicU64::new(0)];
     let has_both = || seen.iter().all(|count| count.load(Ordering::Relaxed) > 0);
     std::thread::scope(|scope| {
+        let end = End(&done);
         let reader = scope.spawn(|| {
             let reader = Registry::open_read_only(folder.path()).unwrap();
             while !done.load(Ordering::Relaxed) {
@@ -220,7 +222,7 @@ fn a_reader_sees_a_batch_whole_or_not_at_all() {
             let id = report.removal.unwrap();
             registry.restore(&RestoreTarget::Removal(id)).unwrap();
         }
-        done.store(true, Ordering::Relaxed);
+        drop(end);
         reader.join().unwrap();
     });
     assert!(has_both(), "{seen:?}");
@@ -233,6 +235,7 @@ fn a_scan_does_not_bring_back_what_is_removed_meanwhile() {
     // Without it the scans could begin after the last removal.
     let begin = Barrier::new(2);
     std::thread::scope(|scope| {
+        let end = End(&done);
         scope.spawn(|| {
             let scanner = Registry::open(folder.path()).unwrap();
             let options = ScanOptions::default().threads(Some(2));
@@ -248,7 +251,7 @@ fn a_scan_does_not_bring_back_what_is_removed_meanwhile() {
             write(folder.path(), &path, 1, 1);
             registry.remove_artifact(&target(&path)).unwrap();
         }
-        done.store(true, Ordering::Relaxed);
+        drop(end);
     });
     let present = Filter::default().states([State::Present]);
     let rows = registry.select(&present).unwrap();
@@ -282,8 +285,9 @@ fn files_that_appear_in_an_array_while_it_is_purged_go_too() {
                 written
             },
             || {
+                let end = End(&done);
                 let report = registry.remove_artifact(&target(ARRAY));
-                done.store(true, Ordering::Relaxed);
+                drop(end);
                 report.unwrap()
             },
         );

@@ -14,6 +14,7 @@ use dalsegno::{Registry, RestoreTarget};
 use rustix::fs::{CWD, FileType, Mode, RenameFlags, mknodat, renameat_with};
 
 use crate::child::tree;
+use crate::end::End;
 use crate::pairs::ARRAY;
 use crate::{base, goes_on, key, remove, target, trash, write};
 
@@ -82,6 +83,7 @@ fn an_array_that_is_swapped_for_something_else_is_refused_and_comes_through_whol
     let swaps = AtomicU64::new(0);
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     std::thread::scope(|scope| {
+        let end = End(&done);
         scope.spawn(|| {
             for decoy in decoys.iter().cycle() {
                 if done.load(Ordering::Relaxed) {
@@ -115,7 +117,7 @@ fn an_array_that_is_swapped_for_something_else_is_refused_and_comes_through_whol
                 Err(error) => *seen.entry(error.code()).or_default() += 1,
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(end);
     });
     let expected = [
         "changed-meanwhile",
@@ -173,6 +175,7 @@ fn nothing_is_followed_to_where_a_swapped_folder_leads() {
     let swaps = AtomicU64::new(0);
     let mut seen: BTreeMap<&str, u32> = BTreeMap::new();
     std::thread::scope(|scope| {
+        let end = End(&done);
         scope.spawn(|| {
             let mut links = 0;
             let mut skip = 0;
@@ -223,7 +226,7 @@ fn nothing_is_followed_to_where_a_swapped_folder_leads() {
                 }
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(end);
     });
     assert_eq!(exactly(&canary), before, "{seen:?}");
     // Which error a swap causes depends on the step that meets it.

@@ -13,6 +13,7 @@ use dalsegno::{Registry, RemoveOptions, RestoreTarget, Target};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::child::{prediction, tree, write_array};
+use crate::end::End;
 
 /// How long the exchanges go on.
 const WORK: Duration = Duration::from_secs(4);
@@ -76,6 +77,7 @@ fn an_exchanged_trash_leads_nowhere() {
     let (done, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
     let mut seen: BTreeMap<String, u32> = BTreeMap::new();
     std::thread::scope(|scope| {
+        let end = End(&done);
         scope.spawn(|| {
             let mut number = 0;
             while !done.load(Ordering::Relaxed) {
@@ -129,7 +131,7 @@ fn an_exchanged_trash_leads_nowhere() {
                 note(Registry::open(&base).map(drop));
             }
         }
-        done.store(true, Ordering::Relaxed);
+        drop(end);
     });
     assert_eq!(exactly(&canary), before, "{seen:?}");
     assert!(has_shown(&seen, &swaps), "{swaps:?} {seen:?}");
