@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,10 @@ def group(path: Path, names: list[str]) -> None:
             )
         array[:] = 1.0
         array.attrs["of"] = name
-    zarr.consolidate_metadata(str(path))
+    with warnings.catch_warnings():
+        # zarr 3 warns that other programs may not read it.
+        warnings.simplefilter("ignore")
+        zarr.consolidate_metadata(str(path))
 
 
 def listed(path: Path) -> dict[str, float]:

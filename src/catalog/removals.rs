@@ -57,8 +57,6 @@ pub(super) const OF_ITEM: &str = concat!(
      LEFT JOIN run ON run.id = a.run_id LEFT JOIN container ON container.id = a.container_id",
     names!()
 );
-pub(super) const LEFT_OF_ITEM: &str = "SELECT count(*) FROM removed \
-     WHERE removal_id = ?1 AND item = ?2 AND restored_at IS NULL";
 pub(super) const RESTORES: &str =
     "SELECT count(*), max(restored_at) FROM removed WHERE restored_at IS NOT NULL";
 pub(super) const LEFT: &str = "SELECT count(*) FROM removed \
@@ -574,21 +572,6 @@ impl Change<'_> {
     pub fn of_item(&self, id: &RemovalId, item: u32) -> Result<Vec<Artifact>, CatalogError> {
         self.catalog
             .many(self.transaction, OF_ITEM, params![id.as_str(), item])
-    }
-
-    /// Whether the catalog says that an item lies in the trash.
-    ///
-    /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
-    /// read otherwise.
-    pub fn is_in_trash(&self, id: &RemovalId, item: u32) -> Result<bool, CatalogError> {
-        self.transaction
-            .prepare_cached(LEFT_OF_ITEM)
-            .and_then(|mut statement| {
-                statement.query_row(params![id.as_str(), item], |row| row.get::<_, u64>(0))
-            })
-            .map(|left| left > 0)
-            .map_err(|error| self.sql(error))
     }
 
     /// Notes what the images do not say.

@@ -96,7 +96,6 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::COPY_TO_REMOVAL,
         removals::KEPT_ITEMS,
         removals::LEFT,
-        removals::LEFT_OF_ITEM,
         removals::MARK_RESTORED,
         removals::OF_ITEM,
         removals::OPEN_STATES,

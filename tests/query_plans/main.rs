@@ -80,7 +80,6 @@ fn statements_of_removals_search() {
         "removals::OPEN_STATES",
         "removals::PATH_OF_ITEM",
         "removals::OF_ITEM",
-        "removals::LEFT_OF_ITEM",
         "removals::LEFT",
         "lookup::COUNT_IN_CONTAINER",
         "lookup::COUNT_BELOW_CONTAINER",

@@ -6,9 +6,9 @@ use std::process::Command;
 
 use dalsegno::RemoveOptions;
 use dalsegno::Repair;
+use dalsegno::SealOptions;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;
 

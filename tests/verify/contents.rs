@@ -3,8 +3,8 @@
 use std::fs;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use dalsegno::SealOptions;
 use dalsegno::model::progress::{Monitor, Phase, Progress};
-use dalsegno::{SealOptions, VerifyClass};
 
 use super::*;
 

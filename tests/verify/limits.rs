@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use dalsegno::Registry;
 use dalsegno::model::progress::Silent;
-use dalsegno::{Registry, VerifyClass};
 
 use super::*;
 

@@ -13,6 +13,7 @@
 //! 4  delete the rows; insert the removal with the rows as they were
 //! 5  rename each folder to trash/<removal>/<number>; sync that folder, then every folder that
 //!    something was taken from (one sync a folder; above some sixty, one for the file system)
+//!    then take what went out of the consolidated metadata of the groups above it
 //! 6  COMMIT, synced
 //! 7  remove folders in containers that are empty now; rename the manifest to purging.json; unlink
 //!    trash/<removal>, outside any transaction and in parallel; mark the removal as purged
@@ -49,6 +50,12 @@
 //! twice: once to plan, and once when the container is in the trash, where no process can add to it
 //! by its path. If the second check differs, everything is put back. A container that was named
 //! itself also takes files that the registry does not know.
+//!
+//! # Consolidated metadata
+//! zarr reads an array that a group above it lists, and that is gone, as fill values. The manifest
+//! says which groups list an item. Every way back, and recovery, makes these lists agree with the
+//! disk, whatever was done to them before. No data depends on a list: one that cannot be written is
+//! reported and holds up nothing.
 //!
 //! # Checkpoints
 //! A checkpoint is one file and always goes by itself: its folders also hold DaCapo's links to the

@@ -6,6 +6,7 @@
 //! 3  write trash/<removal>/restoring.json with the items; sync it
 //! 4  reinstate the rows, mark them as restored
 //! 5  rename each item to its old path; sync the folders that it went to, then the trash
+//!    then put what was listed into the consolidated metadata of the groups above it
 //! 6  COMMIT, synced
 //! 7  drop restoring.json, and the folder if nothing is left in it
 //! ```
