@@ -1,6 +1,7 @@
 //! Forged manifests, notes and rows, and folders of others that were tampered with.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use dalsegno::model::key::Key;
@@ -75,6 +76,37 @@ fn what_a_member_could_do_himself_is_settled_by_others() {
         assert_eq!(said[0], "undone 1", "{user}: {said:?}");
         assert!(!item.exists() && scene.base.join(path).exists());
         assert!(!scene.trash().join(ID).exists());
+    }
+}
+
+#[test]
+fn a_forged_note_of_a_rename_moves_nothing_where_its_writer_may_not() {
+    let Some(scene) = Scene::new() else { return };
+    // As if the run had been renamed to a folder of the victim's, and its name were free.
+    fs::rename(scene.base.join("shared"), scene.base.join("aside")).unwrap();
+    let to = "private/validation.zarr/1";
+    let found = fs::metadata(scene.base.join(to)).unwrap();
+    let folder = scene.trash().join(ID);
+    fs::create_dir_all(&folder).unwrap();
+    let (device, inode) = (found.dev(), found.ino());
+    let note = folder.join("renaming.json");
+    fs::write(
+        &note,
+        format!(
+            r#"{{"rename":"{ID}","from":"shared","to":"{to}","operation":999,"device":{device},"inode":{inode}}}"#
+        ),
+    )
+    .unwrap();
+    give(&folder, MEMBER, 0o2775);
+    give(&note, MEMBER, 0o664);
+    let before = scene.data();
+    for user in [ROOT, VICTIM, MEMBER] {
+        let said = scene.run(user, "open");
+        let problems = said.iter().filter(|line| line.starts_with("problem"));
+        assert_eq!(problems.count(), 1, "{user} {said:?}");
+        assert_eq!(scene.data(), before, "{user}");
+        assert!(!scene.base.join("shared").exists(), "{user}");
+        assert!(scene.base.join(to).is_dir(), "{user}");
     }
 }
 
