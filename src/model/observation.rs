@@ -115,15 +115,6 @@ impl Observation {
         }
     }
 
-    /// Sets the number of chunks that are there.
-    #[must_use]
-    pub fn chunks(self, chunks: impl Into<Option<u64>>) -> Self {
-        Self {
-            chunks: chunks.into(),
-            ..self
-        }
-    }
-
     /// Sets the counted bytes and files.
     #[must_use]
     pub fn size(self, size: impl Into<Option<Size>>) -> Self {
