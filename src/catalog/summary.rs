@@ -44,6 +44,8 @@ pub struct IterationRow {
     pub predictions: u64,
     /// Number of other arrays, such as snapshots.
     pub others: u64,
+    /// Number of arrays whose metadata cannot be read, of any kind; in none of the other numbers.
+    pub damaged: u64,
     /// Chunks, or shards, that are there, of the arrays whose chunks were counted.
     pub chunks_there: u64,
     /// Chunks, or shards, of these arrays if all were there.
@@ -69,6 +71,8 @@ pub struct RunRow {
     pub reserved: u64,
     /// Arrays whose data is gone.
     pub missing: u64,
+    /// Arrays whose metadata cannot be read.
+    pub damaged: u64,
     /// When anything was last written, or recorded if no data was seen.
     pub last_written_at: Timestamp,
     /// Bytes and files of what is present.
@@ -150,7 +154,8 @@ pub(super) fn by_iteration(filter: &Filter, now: Timestamp) -> Query {
         now,
         "run.name, a.iteration, a.kind_id, dataset.name, \
          ifnull(sum(a.chunks) FILTER (WHERE a.state = 1 AND metadata.chunks IS NOT NULL), 0), \
-         ifnull(sum(metadata.chunks) FILTER (WHERE a.state = 1 AND a.chunks IS NOT NULL), 0)",
+         ifnull(sum(metadata.chunks) FILTER (WHERE a.state = 1 AND a.chunks IS NOT NULL), 0), \
+         sum(a.state = 3)",
         " AND a.iteration IS NOT NULL",
         // In the order of the index `artifact_key`, so that nothing is sorted.
         " GROUP BY run.name, a.iteration, a.kind_id, a.dataset_id \
@@ -164,7 +169,7 @@ pub(super) fn by_run(filter: &Filter, now: Timestamp) -> Query {
         now,
         "run.name, count(DISTINCT a.iteration) FILTER (WHERE a.state = 1), \
          max(a.iteration) FILTER (WHERE a.state = 1), sum(a.state = 0), sum(a.state = 2), \
-         max(ifnull(a.written_at, a.recorded_at))",
+         sum(a.state = 3), max(ifnull(a.written_at, a.recorded_at))",
         "",
         " GROUP BY run.name ORDER BY run.name",
     )
@@ -240,7 +245,7 @@ impl RunFold {
         }
         self.datasets.clear();
         // Iterations without anything present only count the datasets of the run.
-        rows.retain(|row| row.outputs + row.predictions + row.others > 0);
+        rows.retain(|row| row.outputs + row.predictions + row.others + row.damaged > 0);
         rows
     }
 }
@@ -274,9 +279,10 @@ impl Catalog {
                         let names: (String, i64, i64, Option<String>) =
                             (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
                         let chunks: (u64, u64) = (row.get(4)?, row.get(5)?);
-                        Ok((names, chunks, total(row, 6)?))
+                        let damaged: u64 = row.get(6)?;
+                        Ok((names, (chunks, damaged), total(row, 7)?))
                     };
-                    let ((run, iteration, kind, dataset), chunks, (present, sum)) =
+                    let ((run, iteration, kind, dataset), (chunks, damaged), (present, sum)) =
                         read().map_err(|error| self.sql("listing iterations", error))?;
                     // Rows come run by run, so another name ends the run before it.
                     if fold.run != run {
@@ -298,6 +304,7 @@ impl Catalog {
                             outputs: 0,
                             predictions: 0,
                             others: 0,
+                            damaged: 0,
                             chunks_there: 0,
                             chunks_expected: 0,
                             total: Total::default(),
@@ -316,6 +323,7 @@ impl Catalog {
                         Some(Kind::Prediction) => entry.predictions += present,
                         _ => entry.others += present,
                     }
+                    entry.damaged += damaged;
                     entry.chunks_there = entry.chunks_there.saturating_add(chunks.0);
                     entry.chunks_expected = entry.chunks_expected.saturating_add(chunks.1);
                     entry.total.merge(sum);
@@ -353,18 +361,22 @@ impl Catalog {
         let of = Filter {
             runs: filter.runs.clone(),
             kinds: vec![Kind::Prediction, Kind::Output],
-            states: vec![State::Present],
+            states: vec![State::Present, State::Damaged],
             ..Filter::default()
         };
         let mut runs = PartsByRun::new();
         self.list(&of, now, Selected::All, |artifact| {
             let key = &artifact.key;
             match runs.get_mut(key.run()) {
-                Some(parts) => parts.add(key),
-                None => runs.entry(key.run().clone()).or_default().add(key),
+                Some(parts) => parts.add_artifact(&artifact),
+                None => {
+                    let parts = runs.entry(key.run().clone()).or_default();
+                    parts.add_artifact(&artifact);
+                }
             }
             Ok::<_, CatalogError>(ControlFlow::Continue(()))
         })?;
+        runs.values_mut().for_each(RunParts::settle);
         Ok(runs)
     }
 
@@ -382,7 +394,7 @@ impl Catalog {
         self.read_with(|connection| {
             self.run_query(connection, &by_run(filter, now), |row| -> Result<_, E> {
                 let read = || -> rusqlite::Result<_> {
-                    let (present, total) = total(row, 6)?;
+                    let (present, total) = total(row, 7)?;
                     Ok(RunRow {
                         run: row.get(0)?,
                         iterations: row.get(1)?,
@@ -390,7 +402,8 @@ impl Catalog {
                         present,
                         reserved: row.get(3)?,
                         missing: row.get(4)?,
-                        last_written_at: Timestamp(row.get(5)?),
+                        damaged: row.get(5)?,
+                        last_written_at: Timestamp(row.get(6)?),
                         total,
                     })
                 };

@@ -14,7 +14,7 @@ use crate::ops::refresh::RefreshOptions;
 ///
 /// Counts arrays that are present on disk. COMPLETE is yes if the iteration has every prediction
 /// and output, by dataset and parameters, that any iteration of the run has; MISSING names the
-/// others.
+/// others, and those that are damaged or lack chunks that the sealed ones of other iterations have.
 #[derive(Debug, Args)]
 pub(super) struct Iterations {
     #[command(flatten)]
@@ -50,6 +50,7 @@ impl Record for IterationRow {
         "outputs",
         "predictions",
         "others",
+        "damaged",
         "bytes",
         "files",
         "uncounted",
@@ -92,6 +93,7 @@ impl Record for IterationRow {
             self.outputs.to_string(),
             self.predictions.to_string(),
             self.others.to_string(),
+            self.damaged.to_string(),
             bytes,
             files,
             uncounted,

@@ -258,6 +258,30 @@ pub(crate) fn refresh_artifacts(
     Ok(report)
 }
 
+/// Looks for the data of artifacts that stay when others go. Rows whose data is gone or damaged
+/// become so: what was to be kept is then not kept by them.
+///
+/// # Errors
+/// As [`refresh`].
+pub(crate) fn refresh_staying(
+    catalog: &Catalog,
+    base: &Base,
+    staying: &[Artifact],
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<(), Error> {
+    let how = How {
+        measure: false,
+        marks_missing: true,
+    };
+    let mut report = RefreshReport::default();
+    for batch in staying.chunks(BATCH) {
+        let mut batch = batch.to_vec();
+        look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
+    }
+    Ok(())
+}
+
 /// How a batch is looked at.
 #[derive(Clone, Copy)]
 struct How {

@@ -1,7 +1,9 @@
 //! Which iterations of a run are complete.
 //!
 //! An iteration is complete if it has every prediction and output, by dataset and parameters, that
-//! any iteration of the run has. A crash in mid-validation leaves one that is not.
+//! any iteration of the run has, none of them damaged and none short. An array is short if chunks of it
+//! are missing, it is not sealed, and the same array of another iteration is sealed and has them all. A
+//! crash in mid-validation leaves an iteration that is not complete.
 //!
 //! If parameter sets changed, no iteration has all of them. Then rules count those that have each
 //! kind for each dataset and are not part of another. If there are none either, rules count every
@@ -10,6 +12,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::model::artifact::{Artifact, State};
 use crate::model::key::{Key, Kind};
 use crate::model::name::{DatasetName, Parameters, RunName};
 
@@ -53,6 +56,12 @@ impl Part {
 #[non_exhaustive]
 pub struct RunParts {
     iterations: BTreeMap<i64, BTreeSet<Part>>,
+    /// What is there of each iteration and not whole, and why.
+    faulty: BTreeMap<i64, BTreeMap<Part, String>>,
+    /// Present parts that lack chunks: how many are there, and how many there should be.
+    with_gaps: BTreeMap<(i64, Part), (u64, u64)>,
+    /// Parts of which an iteration has a sealed one with every chunk.
+    whole_if_sealed: BTreeSet<Part>,
 }
 
 /// The parts of each run.
@@ -63,6 +72,49 @@ impl RunParts {
     pub fn add(&mut self, key: &Key) {
         if let Some((iteration, part)) = Part::of(key) {
             self.iterations.entry(iteration).or_default().insert(part);
+        }
+    }
+
+    /// Adds an artifact by its state, seal and chunks; only predictions and outputs count. After the
+    /// last one call [`settle`](Self::settle).
+    pub fn add_artifact(&mut self, artifact: &Artifact) {
+        let Some((iteration, part)) = Part::of(&artifact.key) else {
+            return;
+        };
+        match artifact.state {
+            State::Present => self.add(&artifact.key),
+            State::Damaged => {
+                let faulty = self.faulty.entry(iteration).or_default();
+                faulty.insert(part, "damaged".to_owned());
+                return;
+            }
+            State::Reserved | State::Missing => return,
+        }
+        if let Some((there, expected)) = artifact.chunk_counts() {
+            match (artifact.sealed_at, there < expected) {
+                (None, true) => {
+                    self.with_gaps.insert((iteration, part), (there, expected));
+                }
+                (Some(_), false) => {
+                    self.whole_if_sealed.insert(part);
+                }
+                // The writer's word that it is whole: chunks of the fill value are left out.
+                (Some(_), true) | (None, false) => {}
+            }
+        }
+    }
+
+    /// Takes out what is short: chunks are missing that the sealed ones of other iterations have.
+    pub fn settle(&mut self) {
+        for ((iteration, part), (there, expected)) in std::mem::take(&mut self.with_gaps) {
+            if !self.whole_if_sealed.contains(&part) {
+                continue;
+            }
+            if let Some(parts) = self.iterations.get_mut(&iteration) {
+                parts.remove(&part);
+            }
+            let faulty = self.faulty.entry(iteration).or_default();
+            faulty.insert(part, format!("chunks {there}/{expected}"));
         }
     }
 
@@ -78,7 +130,7 @@ impl RunParts {
     /// Whether the iteration has any prediction or output.
     #[must_use]
     pub fn has(&self, iteration: i64) -> bool {
-        self.iterations.contains_key(&iteration)
+        self.iterations.contains_key(&iteration) || self.faulty.contains_key(&iteration)
     }
 
     /// Whether these are all iterations.
@@ -91,13 +143,22 @@ impl RunParts {
     #[must_use]
     pub fn missing(&self) -> BTreeMap<i64, Vec<String>> {
         let wanted = self.wanted();
-        let lacks = |parts: &BTreeSet<Part>| -> Vec<String> {
-            let missing = wanted.iter().filter(|part| !parts.contains(part));
-            missing.map(ToString::to_string).collect()
+        let (no_parts, no_faults) = (BTreeSet::new(), BTreeMap::new());
+        let lacks = |iteration: &i64| -> Vec<String> {
+            let parts = self.iterations.get(iteration).unwrap_or(&no_parts);
+            let faulty = self.faulty.get(iteration).unwrap_or(&no_faults);
+            let absent = wanted.iter().filter(|part| !parts.contains(part));
+            let all: BTreeSet<&Part> = absent.copied().chain(faulty.keys()).collect();
+            let name = |part: &Part| match faulty.get(part) {
+                Some(fault) => format!("{part} ({fault})"),
+                None => part.to_string(),
+            };
+            all.into_iter().map(name).collect()
         };
-        self.iterations
-            .iter()
-            .map(|(iteration, parts)| (*iteration, lacks(parts)))
+        let iterations: BTreeSet<&i64> = self.iterations.keys().chain(self.faulty.keys()).collect();
+        iterations
+            .into_iter()
+            .map(|iteration| (*iteration, lacks(iteration)))
             .filter(|(_, missing)| !missing.is_empty())
             .collect()
     }
@@ -105,7 +166,9 @@ impl RunParts {
     fn complete(&self) -> BTreeSet<i64> {
         let wanted = self.wanted().len();
         // Parts are a subset of what is wanted, so equal numbers mean equal sets.
-        let is_complete = |(_, parts): &(&i64, &BTreeSet<Part>)| parts.len() == wanted;
+        let is_complete = |(iteration, parts): &(&i64, &BTreeSet<Part>)| {
+            parts.len() == wanted && !self.faulty.contains_key(iteration)
+        };
         let complete = self.iterations.iter().filter(is_complete);
         complete.map(|(iteration, _)| *iteration).collect()
     }
@@ -154,12 +217,19 @@ impl RunParts {
             if let Some(parts) = left.iterations.get_mut(&iteration) {
                 parts.remove(&part);
             }
+            if let Some(parts) = left.faulty.get_mut(&iteration) {
+                parts.remove(&part);
+            }
         }
         // By what the run has now: once every output is gone, bare predictions would be complete.
         let wanted = self.wanted().len();
-        let is_kept = left.iterations.values().any(|parts| parts.len() == wanted);
+        let mut complete = left.iterations.iter();
+        let is_kept = complete.any(|(iteration, parts)| {
+            parts.len() == wanted && !self.faulty.contains_key(iteration)
+        });
         // A run that loses all of them is not left incomplete.
-        let is_gone = left.iterations.values().all(BTreeSet::is_empty);
+        let is_gone = left.iterations.values().all(BTreeSet::is_empty)
+            && left.faulty.values().all(BTreeMap::is_empty);
         match is_kept || is_gone {
             true => None,
             false => self.complete().last().copied(),
@@ -170,6 +240,9 @@ impl RunParts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::array::ArrayMetadata;
+    use crate::model::artifact::ArtifactId;
+    use crate::model::clock::Timestamp;
     use crate::model::layout;
 
     /// Each word is `iteration:dataset`, a prediction, or `iteration:dataset:parameters`.
@@ -205,6 +278,50 @@ mod tests {
             let counted: BTreeSet<i64> = counted.iter().copied().collect();
             assert_eq!(run(text).counted(), counted, "{text}");
         }
+    }
+
+    /// The artifact of a word of [`run`], as it is made present.
+    fn artifact(word: &str) -> Artifact {
+        let parts = run(word);
+        let (iteration, kinds) = parts.iterations.first_key_value().unwrap();
+        let part = kinds.first().unwrap();
+        let path = format!("a/validation.zarr/{iteration}/{part}");
+        let key = layout::parse(&path).unwrap();
+        let base = std::path::Path::new("/base");
+        let mut artifact = Artifact::new(ArtifactId(1), key, Timestamp(0), base);
+        artifact.state = State::Present;
+        artifact.metadata = ArrayMetadata::parse(r#"{"shape":[4],"chunks":[1],"keys":"."}"#);
+        artifact
+    }
+
+    #[test]
+    fn what_is_damaged_or_short_makes_an_iteration_incomplete() {
+        let all = ["1:v", "1:v:t", "2:v", "2:v:t", "3:v", "3:v:t"];
+        let mut parts = RunParts::default();
+        for word in all {
+            let mut artifact = artifact(word);
+            match word {
+                "1:v" => {
+                    artifact.sealed_at = Some(Timestamp(1));
+                    artifact.chunks_there = Some(4);
+                }
+                "2:v" => artifact.chunks_there = Some(3),
+                // Outputs are sparse, and none is sealed as whole.
+                "2:v:t" => artifact.chunks_there = Some(1),
+                "3:v:t" => artifact.state = State::Damaged,
+                _ => {}
+            }
+            parts.add_artifact(&artifact);
+        }
+        parts.settle();
+        assert_eq!(parts.counted(), BTreeSet::from([1]));
+        let missing = BTreeMap::from([
+            (2, vec!["v/prediction (chunks 3/4)".to_owned()]),
+            (3, vec!["v/output/t (damaged)".to_owned()]),
+        ]);
+        assert_eq!(parts.missing(), missing);
+        let gone = [artifact("1:v").key, artifact("1:v:t").key];
+        assert_eq!(parts.last_complete_without(gone.iter()), Some(1));
     }
 
     #[test]

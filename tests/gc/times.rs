@@ -174,3 +174,39 @@ fn what_cannot_be_looked_at_stays() {
     assert_eq!(goes(&registry, &keep_last(1)), [prediction(2)]);
     fs::set_permissions(&chunks, fs::Permissions::from_mode(0o755)).unwrap();
 }
+
+#[test]
+fn what_stays_and_was_damaged_since_the_plan_lets_nothing_go() {
+    let (folder, registry) = old();
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    assert_eq!(removed(&plan), [prediction(1), prediction(2)]);
+    fs::write(folder.path().join(prediction(3)).join(".zarray"), "").unwrap();
+    let report = apply(&registry, &plan.file, TrashKeep::No);
+    assert_eq!(report.artifacts, 1);
+    assert_eq!(
+        skipped(&registry, &report)[0].split(':').next(),
+        Some("mito/validation.zarr/2/crop1/prediction plan-empties-group")
+    );
+    assert!(folder.path().join(prediction(2)).exists());
+    // A plan that is made now does the same by itself.
+    let plan = registry.plan_gc(&keep_last(1)).unwrap();
+    assert_eq!(removed(&plan), Vec::<String>::new());
+}
+
+#[test]
+fn what_is_damaged_can_be_removed_by_its_state() {
+    let (folder, registry) = old();
+    fs::write(folder.path().join(prediction(1)).join(".zarray"), "junk").unwrap();
+    let options = dalsegno::RefreshOptions::new().all(true);
+    registry
+        .refresh(&Filter::default(), options, &Silent)
+        .unwrap();
+    let filter = Filter::default()
+        .states([dalsegno::model::artifact::State::Damaged])
+        .older_than(days(7));
+    date_all(&folder.path().join(prediction(1)), NOW.minus(days(9)));
+    let options = RemoveOptions::default();
+    registry.remove_many(&filter, &options, &Silent).unwrap();
+    assert_eq!(paths(&registry), [prediction(2), prediction(3)]);
+    assert!(!folder.path().join(prediction(1)).exists());
+}

@@ -76,6 +76,8 @@ class Iteration:
     outputs: int
     predictions: int
     others: int
+    damaged: int
+    """Arrays whose metadata cannot be read."""
     chunks_there: int
     """Chunks, or shards, that are there, of the arrays whose chunks were counted."""
     chunks_expected: int
@@ -95,6 +97,7 @@ class Run:
     present: int
     reserved: int
     missing: int
+    damaged: int
     last_written_at: datetime
     bytes: Optional[int]
     files: Optional[int]

@@ -1,20 +1,23 @@
 //! Carrying a plan out, batch by batch.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::ControlFlow;
 
 use serde::Serialize;
 
 use super::batches::{batches, leave_occupied};
 use super::file::PlanFile;
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, Selected};
 use crate::error::Error;
+use crate::model::artifact::{ArtifactId, State};
 use crate::model::clock::Clock;
-use crate::model::filter::Filter;
+use crate::model::filter::{Filter, Pattern};
 use crate::model::key::{Key, Kind};
 use crate::model::name::RunName;
 use crate::model::removal::{RemovalId, TrashKeep};
 use crate::model::size::Total;
+use crate::ops::refresh;
 use crate::ops::remove::{self, BackupFailure, RemovalReport, RemoveOptions, Removing, Skipped};
 use crate::ops::written;
 use crate::retention::PlanError;
@@ -141,7 +144,23 @@ fn still_complete<'a>(
     for item in &plan.items {
         gone.entry(item.key.run()).or_default().push(&item.key);
     }
-    let parts = on.catalog.parts(&Filter::default(), on.now)?;
+    // What stays in place of what goes may have been damaged since.
+    let of_runs = Filter {
+        runs: gone.keys().map(|run| Pattern::from(run.as_str())).collect(),
+        kinds: vec![Kind::Prediction, Kind::Output],
+        ..Filter::default()
+    };
+    let going: HashSet<ArtifactId> = plan.items.iter().map(|item| item.id).collect();
+    let mut staying = Vec::new();
+    on.catalog
+        .list(&of_runs, on.now, Selected::All, |artifact| {
+            if artifact.state == State::Present && !going.contains(&artifact.id) {
+                staying.push(artifact);
+            }
+            Ok::<_, Error>(ControlFlow::Continue(()))
+        })?;
+    refresh::refresh_staying(on.catalog, on.base, &staying, on.now, on.monitor)?;
+    let parts = on.catalog.parts(&of_runs, on.now)?;
     let last: BTreeMap<&RunName, i64> = gone
         .into_iter()
         .filter_map(|(run, keys)| {
