@@ -45,12 +45,14 @@ pub enum Error {
         base: PathBuf,
     },
     /// The registry has no such artifact.
-    #[error("{what} is not recorded")]
+    #[error("{what} is not recorded{}", level_words(.level_of.as_deref()))]
     NotRecorded {
         /// Path, key or number that was asked for.
         what: String,
         /// Absolute path of the artifact, if it was named by its path.
         path: Option<PathBuf>,
+        /// Path of the pyramid that it is a level of, relative to the base directory.
+        level_of: Option<String>,
     },
     /// An artifact was to be sealed and has no data.
     #[error("{} has no data to seal", .path.display())]
@@ -222,6 +224,12 @@ pub enum Error {
         /// Why it could not be read.
         detail: String,
     },
+}
+
+/// Says that a path is that of a level.
+fn level_words(pyramid: Option<&str>) -> String {
+    let words = |pyramid| format!(" by itself: it is a level of {pyramid}; name that path");
+    pyramid.map_or(String::new(), words)
 }
 
 impl Error {

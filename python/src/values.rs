@@ -166,6 +166,7 @@ type Parts = (
     Option<u32>,
     Vec<String>,
     (PathBuf, Option<String>, String, Option<u64>),
+    (Option<u64>, Vec<String>, Vec<i64>),
 );
 
 #[pymethods]
@@ -256,6 +257,21 @@ impl PyArtifact {
     #[getter]
     fn content_hash(&self) -> Option<String> {
         self.0.content_hash.map(|hash| hash.to_string())
+    }
+
+    #[getter]
+    fn disk_bytes(&self) -> Option<u64> {
+        self.0.disk_bytes.map(|bytes| bytes.0)
+    }
+
+    #[getter]
+    fn levels<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.levels)
+    }
+
+    #[getter]
+    fn iterations<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        PyTuple::new(py, &self.0.iterations)
     }
 
     #[getter]
@@ -356,6 +372,11 @@ impl PyArtifact {
                 serde_json::to_string(&artifact.metadata.as_deref()).map_err(argument)?,
                 artifact.chunks_there,
             ),
+            (
+                artifact.disk_bytes.map(|bytes| bytes.0),
+                artifact.levels.clone(),
+                artifact.iterations.clone(),
+            ),
         );
         let maker = py.import("dalsegno._native")?.getattr("_artifact")?;
         (maker, (parts,)).into_pyobject(py)
@@ -376,8 +397,9 @@ fn axes<'py>(py: Python<'py>, lengths: Option<&Vec<u64>>) -> PyResult<Option<Bou
 /// Makes an artifact of its pickled parts.
 #[pyfunction]
 pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
-    let (key, id, state, origin, size, (recorded_at, written_at, sealed_at), owner, pins, at) =
-        parts;
+    let (key, id, state, origin, size, times, owner, pins, at, seen) = parts;
+    let (recorded_at, written_at, sealed_at) = times;
+    let (disk_bytes, levels, iterations) = seen;
     let (base, content_hash, metadata, chunks_there) = at;
     let key: Key = serde_json::from_str(&key).map_err(argument)?;
     let id = ArtifactId(id);
@@ -400,6 +422,9 @@ pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
     artifact.chunks_there = chunks_there;
     artifact.owner = owner;
     artifact.pins = pins;
+    artifact.disk_bytes = disk_bytes.map(ByteCount);
+    artifact.levels = levels;
+    artifact.iterations = iterations;
     Ok(PyArtifact(artifact))
 }
 

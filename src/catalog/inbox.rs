@@ -186,7 +186,7 @@ impl Recorder<'_> {
     pub fn seal(
         &self,
         before: &Artifact,
-        seen: Observation,
+        seen: &Observation,
         seal: Seal,
     ) -> Result<bool, CatalogError> {
         let seal = SealChange::Set(seal);

@@ -174,6 +174,22 @@ impl Catalog {
             Some(seal) => (Some(seal.at), seal.content, seal.chunks),
             None => (None, None, None),
         };
+        // Damage hides what the metadata said before, and a seal holds with what was counted.
+        let is_read = seen.is_some_and(|seen| seen.damage.is_none());
+        let levels = match seen.and_then(|seen| seen.levels.as_ref()) {
+            Some(levels) if is_read || before.levels.is_empty() => levels.paths.clone(),
+            _ => before.levels.clone(),
+        };
+        let iterations = match seen.and_then(|seen| seen.iterations.as_ref()) {
+            Some(iterations) if is_read => iterations.clone(),
+            _ => before.iterations.clone(),
+        };
+        let counted = seen.and_then(|seen| seen.disk_bytes);
+        let disk_bytes = match size {
+            Some(_) if matches!(seal_change, SealChange::Hold) => before.disk_bytes,
+            Some(_) => counted.or(before.disk_bytes.filter(|_| size == before.size)),
+            None => None,
+        };
         // What was not read this time is kept as it was known.
         let owner = seen.and_then(|seen| seen.owner).or(before.owner);
         let metadata = seen.and_then(|seen| seen.metadata.clone());
@@ -188,6 +204,9 @@ impl Catalog {
         let chunks_there = counted.and_then(|seen| seen.chunks).or(chunks_there);
         let after = Artifact {
             owner,
+            disk_bytes,
+            levels,
+            iterations,
             state,
             size,
             written_at,
@@ -201,6 +220,16 @@ impl Catalog {
         if after == *before {
             return Ok(false);
         }
+        self.write_row_data(journal, before, &after)
+    }
+
+    /// Writes the columns of a row that observations change, unless its state is another meanwhile.
+    pub(super) fn write_row_data(
+        &self,
+        journal: &Journal<'_>,
+        before: &Artifact,
+        after: &Artifact,
+    ) -> Result<bool, CatalogError> {
         let sql = |error| self.sql("noting what was seen", error);
         if let Some(metadata) = after.metadata.as_deref() {
             rows::know(journal.transaction, metadata, &metadata.text()).map_err(sql)?;
@@ -210,13 +239,13 @@ impl Catalog {
             .transaction
             .prepare_cached(&OBSERVE)
             .and_then(|mut statement| {
-                let next = Columns::of(&after).bind_data(&mut statement, 1)?;
+                let next = Columns::of(after).bind_data(&mut statement, 1)?;
                 let state = rows::state_number(before.state);
                 rows::bind_all(&mut statement, next, &[&before.id.0, &state])?;
                 statement.raw_execute()
             })
             .map_err(sql)?;
-        journal.image(Side::After, &after)?;
+        journal.image(Side::After, after)?;
         Ok(changed > 0)
     }
 }

@@ -76,6 +76,15 @@ pub struct ScannedArtifact {
     pub seen: Observation,
 }
 
+/// What a user should know about the levels of a pyramid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LevelsNote {
+    /// Path of the pyramid, relative to the base directory.
+    pub path: String,
+    /// What became of its levels, in words.
+    pub detail: String,
+}
+
 /// What taking in data did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct AdoptCounts {
@@ -83,12 +92,15 @@ pub struct AdoptCounts {
     pub new: u64,
     /// Rows that were there and learned something.
     pub updated: u64,
+    /// Rows of levels that are part of their pyramid's row now.
+    pub levels: u64,
 }
 
 impl AddAssign for AdoptCounts {
     fn add_assign(&mut self, other: Self) {
         self.new += other.new;
         self.updated += other.updated;
+        self.levels += other.levels;
     }
 }
 impl Catalog {
@@ -129,6 +141,7 @@ pub struct Recorder<'a> {
     has_pins: Option<bool>,
     /// Sealed rows whose data was found otherwise than it was sealed; they are as before.
     contradicted: Vec<ArtifactId>,
+    pub(super) level_notes: Vec<LevelsNote>,
 }
 
 impl<'a> Recorder<'a> {
@@ -149,6 +162,7 @@ impl<'a> Recorder<'a> {
             copy: None,
             has_pins: None,
             contradicted: Vec::new(),
+            level_notes: Vec::new(),
         }
     }
 }
@@ -284,22 +298,43 @@ impl Recorder<'_> {
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
     /// damaged, [`CatalogError::Sql`] if it cannot be written otherwise.
     pub fn adopt(&mut self, found: &ScannedArtifact) -> Result<AdoptCounts, CatalogError> {
-        let mut adopted = AdoptCounts::default();
+        if found.seen.is_pyramid()
+            && let Some(adopted) = self.adopt_pyramid(found)?
+        {
+            return Ok(adopted);
+        }
         match self.at(&found.location)? {
-            Some(artifact) if found.seen.contradicts_seal_of(&artifact) => {
-                self.contradicted.push(artifact.id);
-            }
-            Some(artifact) => {
-                let is_changed = self.observe(&artifact, Some(&found.seen))?;
+            Some(artifact) => self.adopt_known(&artifact, found),
+            None => self.adopt_new(found),
+        }
+    }
+
+    pub(super) fn adopt_known(
+        &mut self,
+        artifact: &Artifact,
+        found: &ScannedArtifact,
+    ) -> Result<AdoptCounts, CatalogError> {
+        let mut adopted = AdoptCounts::default();
+        match found.seen.contradicts_seal_of(artifact) {
+            true => self.contradicted.push(artifact.id),
+            false => {
+                let is_changed = self.observe(artifact, Some(&found.seen))?;
                 adopted.updated = u64::from(is_changed);
             }
-            // Only an array that has a row is known to be no group.
-            None if found.seen.damage == Some(Damage::OfArrayOrGroup) => {}
-            None => {
-                let seen = Some(&found.seen);
-                self.insert(&found.key, &found.location, Origin::Scanned, seen)?;
-                adopted.new = 1;
-            }
+        }
+        Ok(adopted)
+    }
+
+    pub(super) fn adopt_new(
+        &mut self,
+        found: &ScannedArtifact,
+    ) -> Result<AdoptCounts, CatalogError> {
+        let mut adopted = AdoptCounts::default();
+        // Only an array that has a row is known to be no group.
+        if found.seen.damage != Some(Damage::OfArrayOrGroup) {
+            let seen = Some(&found.seen);
+            self.insert(&found.key, &found.location, Origin::Scanned, seen)?;
+            adopted.new = 1;
         }
         Ok(adopted)
     }
@@ -320,7 +355,10 @@ impl Recorder<'_> {
         for found in found.chunks(ROWS_PER_INSERT) {
             // A shorter last chunk goes row by row, so that one statement serves all chunks.
             // Damaged data goes one by one as well: it may not become a row.
-            let are_whole = found.iter().all(|found| found.seen.damage.is_none());
+            // A pyramid may have rows below it.
+            let are_whole = found
+                .iter()
+                .all(|found| found.seen.damage.is_none() && !found.seen.is_pyramid());
             if found.len() == ROWS_PER_INSERT && are_whole && self.are_new(found)? {
                 self.insert_together(found)?;
                 adopted.new += ROWS_PER_INSERT as u64;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row, Statement, ToSql, params};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::error::CatalogError;
 use crate::model::array::{ArrayMetadata, ChunkSet};
@@ -59,6 +60,12 @@ macro_rules! data_columns {
             "chunks, ",
             $a,
             "sealed_chunks, ",
+            $a,
+            "levels, ",
+            $a,
+            "iterations, ",
+            $a,
+            "disk_bytes, ",
             $a,
             "metadata_id"
         )
@@ -179,6 +186,12 @@ pub(super) struct Columns<'a> {
     sealed_chunks: Option<ChunkSet>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metadata: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    levels: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iterations: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_bytes: Option<u64>,
     #[serde(skip)]
     says: Option<Arc<ArrayMetadata>>,
 }
@@ -201,6 +214,9 @@ impl<'a> Columns<'a> {
             sealed_chunks: artifact.sealed_chunks.clone(),
             metadata: artifact.metadata.as_ref().map(|metadata| metadata.text()),
             says: artifact.metadata.clone(),
+            levels: list_text(&artifact.levels),
+            iterations: list_text(&artifact.iterations),
+            disk_bytes: artifact.disk_bytes.map(|bytes| bytes.0),
         }
     }
 
@@ -232,6 +248,13 @@ impl<'a> Columns<'a> {
             sealed_chunks: None,
             metadata: says.as_ref().map(|metadata| metadata.text()),
             says,
+            levels: seen
+                .and_then(|seen| seen.levels.as_ref())
+                .and_then(|levels| list_text(&levels.paths)),
+            iterations: seen
+                .and_then(|seen| seen.iterations.as_deref())
+                .and_then(list_text),
+            disk_bytes: seen.and_then(|seen| seen.disk_bytes).map(|bytes| bytes.0),
         }
     }
 
@@ -251,6 +274,9 @@ impl<'a> Columns<'a> {
             metadata: self.says.clone(),
             chunks_there: self.chunks,
             sealed_chunks: self.sealed_chunks.clone(),
+            disk_bytes: self.disk_bytes.map(ByteCount),
+            levels: list(self.levels.as_deref()).unwrap_or_default(),
+            iterations: list(self.iterations.as_deref()).unwrap_or_default(),
             owner: self.owner,
             pins: Vec::new(),
             base: Arc::clone(base),
@@ -295,7 +321,7 @@ impl<'a> Columns<'a> {
         statement: &mut Statement<'_>,
         first: usize,
     ) -> rusqlite::Result<usize> {
-        let values: [&dyn ToSql; 10] = [
+        let values: [&dyn ToSql; 13] = [
             &state_number(self.state),
             &self.bytes,
             &self.files,
@@ -305,6 +331,9 @@ impl<'a> Columns<'a> {
             &self.content.map(|hash| hash.0),
             &self.chunks,
             &self.sealed_chunks.as_ref().map(ChunkSet::as_bytes),
+            &self.levels,
+            &self.iterations,
+            &self.disk_bytes,
             &self.metadata,
         ];
         bind_all(statement, first, &values)
@@ -328,6 +357,20 @@ fn size_of(bytes: Option<u64>, files: Option<u64>) -> Option<Size> {
         bytes: ByteCount(bytes?),
         files: files?,
     })
+}
+
+/// A list as a row has it; `None` if it is empty.
+fn list_text<T: Serialize>(list: &[T]) -> Option<String> {
+    // Neither numbers nor text can fail.
+    (!list.is_empty()).then(|| serde_json::to_string(list).unwrap_or_default())
+}
+
+/// Reads a list of a row.
+fn list<T: DeserializeOwned>(text: Option<&str>) -> Result<Vec<T>, String> {
+    match text {
+        Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
+        None => Ok(Vec::new()),
+    }
 }
 
 pub(super) fn kind_number(kind: Kind) -> i64 {
@@ -424,6 +467,9 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
         sealed_chunks: field::<Option<Vec<u8>>>(row, DATA + 8)?
             .map(|bytes| ChunkSet::from_bytes(&bytes)),
         metadata: text_or_none(row, METADATA)?.and_then(ArrayMetadata::parse),
+        levels: list(text_or_none(row, DATA + 9)?)?,
+        iterations: list(text_or_none(row, DATA + 10)?)?,
+        disk_bytes: count(DATA + 11)?.map(ByteCount),
         pins: Vec::new(),
         base: Arc::clone(base),
     })

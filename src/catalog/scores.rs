@@ -30,6 +30,12 @@ pub(super) const TAKE: &str = "DELETE FROM score WHERE run_id = ?1 AND metric_id
 pub(super) const VALUE: &str = "SELECT value FROM score WHERE run_id = ?1 AND metric_id = ?2 \
      AND iteration = ?3 AND ifnull(dataset_id, 0) = ifnull(?4, 0) \
      AND ifnull(parameters_id, 0) = ifnull(?5, 0)";
+/// Scores of one place, by names: metric and value.
+pub(super) const SCORES_OF: &str = "SELECT metric.name, score.value FROM run \
+     CROSS JOIN score ON score.run_id = run.id JOIN metric ON metric.id = score.metric_id \
+     LEFT JOIN dataset ON dataset.id = score.dataset_id \
+     LEFT JOIN parameters ON parameters.id = score.parameters_id \
+     WHERE run.name = ?1 AND score.iteration = ?2 AND dataset.name IS ?3 AND parameters.text IS ?4";
 pub(super) const AT: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
      WHERE run_id = ?1 AND iteration = ?2)";
 

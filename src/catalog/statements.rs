@@ -8,8 +8,8 @@ use super::scores::{self, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, history, inbox, intern, journal, lookup, observe, pins, record, reinstate, removals,
-    rename, rows, undo,
+    counts, history, inbox, intern, journal, levels, lookup, observe, pins, record, reinstate,
+    removals, rename, rows, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -58,6 +58,8 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         journal::INSERT_IMAGE,
         journal::INSERT_OPERATION,
         journal::REFERENCES,
+        levels::BIND_TOO,
+        levels::PINS_OF_ONE,
         lookup::BELOW_ARRAY,
         lookup::BELOW_CONTAINER,
         lookup::BY_ID,

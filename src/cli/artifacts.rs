@@ -34,10 +34,13 @@ impl Record for Artifact {
         "state",
         "bytes",
         "files",
+        "disk_bytes",
         "recorded_at",
         "written_at",
         "sealed_at",
         "content_hash",
+        "levels",
+        "iterations",
         "pins",
         "shape",
         "chunks",
@@ -83,10 +86,13 @@ impl Record for Artifact {
             self.state.to_string(),
             bytes,
             files,
+            or_empty(self.disk_bytes.map(|bytes| bytes.0)),
             self.recorded_at.to_string(),
             or_empty(self.written_at),
             or_empty(self.sealed_at),
             or_empty(self.content_hash),
+            self.levels.join(","),
+            joined(&self.iterations),
             self.pins.join(","),
             axes(metadata.and_then(|it| it.shape.as_ref())),
             axes(metadata.and_then(|it| it.chunks.as_ref())),
@@ -113,6 +119,12 @@ pub(super) fn chunks_cell(artifact: &Artifact) -> String {
 pub(super) fn axes(lengths: Option<&Vec<u64>>) -> String {
     let lengths = lengths.into_iter().flatten().map(ToString::to_string);
     lengths.collect::<Vec<_>>().join(",")
+}
+
+/// Iterations as text, separated by commas.
+pub(super) fn joined(iterations: &[i64]) -> String {
+    let texts: Vec<String> = iterations.iter().map(i64::to_string).collect();
+    texts.join(",")
 }
 
 /// Writes artifacts as rows.

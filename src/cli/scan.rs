@@ -57,6 +57,15 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         } else {
             String::new()
         };
+        if report.levels > 0 {
+            context.say(&format!(
+                "{} of pyramids became part of the row of their group",
+                render::count(
+                    usize::try_from(report.levels).unwrap_or(usize::MAX),
+                    "level"
+                )
+            ));
+        }
         context.say(&format!(
             "{}{size}: {} new, {} updated, {}",
             found.join(", "),

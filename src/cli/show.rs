@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::artifacts::{self, chunks_cell, user_name};
+use super::artifacts::{self, chunks_cell, joined, user_name};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
@@ -99,7 +99,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         Origin::Recorded => "recorded by a caller",
         Origin::Scanned => "read from its path by a scan",
     };
-    vec![
+    let mut lines = vec![
         ("id", artifact.id.to_string()),
         ("run", artifact.key.run().to_string()),
         ("kind", artifact.key.kind().to_string()),
@@ -111,6 +111,12 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         ("path", artifact.path().display().to_string()),
         ("state", artifact.state.to_string()),
         ("size", size),
+        (
+            "on disk",
+            artifact
+                .disk_bytes
+                .map_or("?".to_owned(), |bytes| bytes.to_string()),
+        ),
         ("chunks", chunks_cell(artifact)),
         ("shape", axes(metadata.and_then(|it| it.shape.as_ref()))),
         (
@@ -134,5 +140,16 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         ("contents", or_dash(artifact.content_hash)),
         ("owner", artifact.owner.map_or("?".to_owned(), user_name)),
         ("pins", or_dash(pins)),
-    ]
+    ];
+    if !artifact.levels.is_empty() {
+        lines.push(("levels", artifact.levels.join(", ")));
+    }
+    if !artifact.iterations.is_empty() {
+        let held = joined(&artifact.iterations).replace(',', ", ");
+        lines.push((
+            "holds",
+            format!("iterations {held}; rules count it to the newest"),
+        ));
+    }
+    lines
 }

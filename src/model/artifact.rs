@@ -14,7 +14,7 @@ use crate::model::content::ContentHash;
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
-use crate::model::size::Size;
+use crate::model::size::{ByteCount, Size};
 
 /// The number of an artifact in its catalog; never given out twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,6 +26,9 @@ impl fmt::Display for ArtifactId {
         self.0.fmt(f)
     }
 }
+
+/// Most iterations of an array that its row keeps.
+pub const MOST_ITERATIONS: usize = 1000;
 
 /// What the catalog knows about the data of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -110,9 +113,9 @@ impl Origin {
 /// An artifact: an array or a container that the catalog has a row for.
 ///
 /// Serializes to the fields `id run kind iteration dataset parameters container array path state
-/// bytes files recorded_at written_at sealed_at content_hash pins shape chunks shards dtype fill_value
-/// compressor chunks_there chunks_expected`. Absent values are `null`, paths
-/// absolute, times RFC 3339 in UTC, sizes in bytes.
+/// bytes files disk_bytes recorded_at written_at sealed_at content_hash levels iterations pins shape
+/// chunks shards dtype fill_value compressor chunks_there chunks_expected`. Absent values are `null`,
+/// paths absolute, times RFC 3339 in UTC, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Artifact {
@@ -147,6 +150,15 @@ pub struct Artifact {
     pub sealed_chunks: Option<ChunkSet>,
     /// uid that owns the data; `None` if it was not read.
     pub owner: Option<u32>,
+    /// Bytes that its files and folders take on disk, a file with several links once; `None` if
+    /// they were never counted.
+    pub disk_bytes: Option<ByteCount>,
+    /// Paths of the levels below its folder if it is a pyramid: a group of arrays that show the
+    /// same at several resolutions. Empty for a single array.
+    pub levels: Vec<String>,
+    /// Iterations that the array says it holds, ascending, as DaCapo's snapshots do: at most the
+    /// newest [`MOST_ITERATIONS`]. Empty if it says none.
+    pub iterations: Vec<i64>,
     /// Names of the pins that bind it, sorted.
     pub pins: Vec<String>,
     /// Absolute path of the base directory.
@@ -177,6 +189,9 @@ impl Artifact {
             chunks_there: None,
             sealed_chunks: None,
             owner: None,
+            disk_bytes: None,
+            levels: Vec::new(),
+            iterations: Vec::new(),
             pins: Vec::new(),
             base: base.into(),
         }
@@ -201,6 +216,13 @@ impl Artifact {
     #[must_use]
     pub fn chunk_counts(&self) -> Option<(u64, u64)> {
         Some((self.chunks_there?, self.grid()?.total()))
+    }
+
+    /// The iteration that rules count it to: that of its key, else the newest that it holds.
+    #[must_use]
+    pub fn newest_iteration(&self) -> Option<i64> {
+        let held = || self.iterations.iter().max().copied();
+        self.key.iteration().or_else(held)
     }
 
     /// Container and array, relative to the base directory.
@@ -251,7 +273,7 @@ impl Serialize for Artifact {
             .as_ref()
             .map_or_else(|| container.clone(), |array| below(&container, array));
         // Names and order are the public format that the doc of the type promises.
-        let mut out = serializer.serialize_struct("Artifact", 25)?;
+        let mut out = serializer.serialize_struct("Artifact", 28)?;
         out.serialize_field("id", &self.id)?;
         out.serialize_field("run", self.key.run())?;
         out.serialize_field("kind", &self.key.kind())?;
@@ -264,10 +286,15 @@ impl Serialize for Artifact {
         out.serialize_field("state", &self.state)?;
         out.serialize_field("bytes", &self.size.map(|size| size.bytes))?;
         out.serialize_field("files", &self.size.map(|size| size.files))?;
+        out.serialize_field("disk_bytes", &self.disk_bytes)?;
         out.serialize_field("recorded_at", &self.recorded_at)?;
         out.serialize_field("written_at", &self.written_at)?;
         out.serialize_field("sealed_at", &self.sealed_at)?;
         out.serialize_field("content_hash", &self.content_hash)?;
+        let levels = (!self.levels.is_empty()).then_some(&self.levels);
+        let iterations = (!self.iterations.is_empty()).then_some(&self.iterations);
+        out.serialize_field("levels", &levels)?;
+        out.serialize_field("iterations", &iterations)?;
         out.serialize_field("pins", &self.pins)?;
         let metadata = self.metadata.as_deref();
         out.serialize_field("shape", &metadata.and_then(|it| it.shape.as_ref()))?;

@@ -256,6 +256,59 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
     })
 }
 
+/// Whether a group at a place may be an artifact: a pyramid, whose arrays are its levels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PyramidPlace {
+    /// No: it is a container of runs' arrays, or lies outside of containers and runs.
+    Never,
+    /// If its metadata says so.
+    IfSaid,
+    /// Also if just its arrays are called like levels: the layout expects an array here.
+    Expected,
+}
+
+/// Says whether a group at this path, relative to the base directory, may be a pyramid.
+#[must_use]
+pub(crate) fn pyramid_place(path: &str) -> PyramidPlace {
+    let is_integer = |text: &str| name::parse_iteration(text).is_ok();
+    match parse(path) {
+        Ok(
+            Key::Prediction { .. }
+            | Key::Output { .. }
+            | Key::InputRaw { .. }
+            | Key::InputGt { .. },
+        ) => PyramidPlace::Expected,
+        // The folder of an iteration, or of a dataset in it, holds artifacts of their own.
+        Ok(Key::Best {
+            criterion, index, ..
+        }) if is_integer(criterion.as_str())
+            || index
+                .as_ref()
+                .is_some_and(|index| is_integer(index.as_str())) =>
+        {
+            PyramidPlace::Never
+        }
+        Ok(Key::Snapshot {
+            iteration: None,
+            dataset,
+            ..
+        }) if is_integer(dataset.as_str()) => PyramidPlace::Never,
+        Ok(Key::Best { .. } | Key::Snapshot { .. }) => PyramidPlace::Expected,
+        Ok(Key::Array { dataset, .. }) => match dataset {
+            Some(_) => PyramidPlace::Expected,
+            None => PyramidPlace::IfSaid,
+        },
+        Ok(_) | Err(_) => PyramidPlace::Never,
+    }
+}
+
+/// Whether an array at this path may hold several iterations, as DaCapo's snapshots do.
+#[must_use]
+pub(crate) fn may_hold_iterations(path: &str) -> bool {
+    path.split('/')
+        .any(|component| component == SNAPSHOT_CONTAINER)
+}
+
 /// Whether a scan looks for checkpoints in a folder, given relative to the base directory.
 #[must_use]
 pub fn holds_checkpoints(folder: &str) -> bool {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::array::{ArrayMetadata, ChunkSet};
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
-use crate::model::size::Size;
+use crate::model::size::{ByteCount, Size};
 
 /// What a look at the data of an artifact saw: the store makes it, the catalog writes it into rows.
 ///
@@ -34,6 +34,24 @@ pub struct Observation {
     pub is_link: bool,
     /// Whether the metadata is there and cannot be read.
     pub damage: Option<Damage>,
+    /// Bytes that files and folders take on disk; `None` if they were not counted.
+    pub disk_bytes: Option<ByteCount>,
+    /// Levels if it is a pyramid, empty if it is none; `None` if this was not looked at.
+    pub levels: Option<Levels>,
+    /// Iterations that the array says it holds, ascending; `None` if this was not looked at.
+    pub iterations: Option<Vec<i64>>,
+}
+
+/// What was seen of the levels of a pyramid; the default is that of a single array.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Levels {
+    /// Their paths below the group, the finest first.
+    pub paths: Vec<String>,
+    /// When the metadata of a level was last written.
+    pub written_at: Option<Timestamp>,
+    /// Bytes and files directly in the group's folder.
+    pub own: Size,
 }
 
 /// What is known of data whose metadata cannot be read.
@@ -63,6 +81,9 @@ impl Observation {
             owner: None,
             is_link: false,
             damage: None,
+            disk_bytes: None,
+            levels: None,
+            iterations: None,
         }
     }
 
@@ -113,6 +134,14 @@ impl Observation {
             metadata: metadata.into(),
             ..self
         }
+    }
+
+    /// Whether it is a pyramid: a group whose arrays are levels of one artifact.
+    #[must_use]
+    pub fn is_pyramid(&self) -> bool {
+        self.levels
+            .as_ref()
+            .is_some_and(|levels| !levels.paths.is_empty())
     }
 
     /// Sets the counted bytes and files.

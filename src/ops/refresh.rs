@@ -180,7 +180,9 @@ pub(crate) fn refresh(
             || artifact.state != State::Present
             || (options.sealed && artifact.sealed_at.is_some())
             || (options.measure
-                && (artifact.size.is_none() || artifact.owner.is_none())
+                && (artifact.size.is_none()
+                    || artifact.owner.is_none()
+                    || artifact.disk_bytes.is_none())
                 && !artifact.key.kind().is_container());
         if wanted {
             batch.push(artifact);

@@ -16,7 +16,7 @@ use std::sync::mpsc::{self, SyncSender};
 
 use serde::Serialize;
 
-use crate::catalog::{AdoptCounts, Catalog, ScannedArtifact};
+use crate::catalog::{AdoptCounts, Catalog, LevelsNote, ScannedArtifact};
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Clock;
@@ -110,6 +110,8 @@ pub struct ScanReport {
     pub adopted: u64,
     /// Rows that changed: their state, size, time or owner.
     pub updated: u64,
+    /// Rows of single levels that became part of their pyramid's row.
+    pub levels: u64,
     /// Bytes and files of what was found; arrays are uncounted without `--measure`.
     #[serde(flatten)]
     pub total: Total,
@@ -136,9 +138,15 @@ pub(crate) fn scan(
         let (sender, batches) = mpsc::sync_channel(1);
         let finder = scope.spawn(move || find(base, options, monitor, &sender));
         let mut adopted = AdoptCounts::default();
-        let mut contradicted = Vec::new();
+        let (mut contradicted, mut notes) = (Vec::new(), Vec::new());
         for batch in batches {
-            adopted += adopt(catalog, base, clock, &mut next, &batch, &mut contradicted)?;
+            adopted += adopt(
+                (catalog, base, clock),
+                &mut next,
+                &batch,
+                &mut contradicted,
+                &mut notes,
+            )?;
         }
         let found = finder
             .join()
@@ -146,17 +154,25 @@ pub(crate) fn scan(
         let report = ScanReport {
             adopted: adopted.new,
             updated: adopted.updated,
+            levels: adopted.levels,
             ..found
         };
-        Ok::<_, Error>((report, contradicted))
+        Ok::<_, Error>((report, contradicted, notes))
     })?;
-    let (mut report, contradicted) = report;
+    let (mut report, contradicted, notes) = report;
+    let has_notes = !notes.is_empty();
+    let notes = notes.into_iter().map(|LevelsNote { path, detail }| {
+        Notice::new(NoticeClass::Levels, Path::new(&path), detail)
+    });
+    report.findings.extend(notes);
     if !contradicted.is_empty() {
         let operation = NewOperation::new(Action::Scan, clock.now());
         let measure = options.measure;
         let again = refresh::look_again(catalog, base, operation, &contradicted, measure)?;
         report.updated += again.changed;
         report.findings.extend(again.findings);
+    }
+    if has_notes || !contradicted.is_empty() {
         report
             .findings
             .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
@@ -256,12 +272,11 @@ fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
 /// Adopts a batch, and adds the sealed rows that it contradicts. `next` is the number of the next
 /// operation if only this scan writes any.
 fn adopt(
-    catalog: &Catalog,
-    base: &Base,
-    clock: &dyn Clock,
+    (catalog, base, clock): (&Catalog, &Base, &dyn Clock),
     next: &mut i64,
     batch: &[ScannedArtifact],
     contradicted: &mut Vec<ArtifactId>,
+    notes: &mut Vec<LevelsNote>,
 ) -> Result<AdoptCounts, Error> {
     let operation = NewOperation::new(Action::Scan, clock.now());
     let (is_alone, adopted) = catalog.record(operation, |recorder| {
@@ -294,6 +309,7 @@ fn adopt(
             })?;
         }
         contradicted.extend(recorder.take_contradicted());
+        notes.extend(recorder.take_level_notes());
         Ok::<_, Error>((is_alone, adopted))
     })?;
     *next += i64::from(is_alone && adopted != AdoptCounts::default());

@@ -72,7 +72,7 @@ pub(crate) fn find(
 }
 
 /// The error for a target that the catalog does not have.
-pub(crate) fn not_recorded(base: &Base, target: &Target) -> Error {
+pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> Error {
     Error::NotRecorded {
         what: match target {
             Target::Key(key) => key.to_string(),
@@ -83,5 +83,32 @@ pub(crate) fn not_recorded(base: &Base, target: &Target) -> Error {
             Target::Path(path) => Some(base.path().join(path)),
             Target::Key(_) | Target::Id(_) => None,
         },
+        level_of: level_of(catalog, base, target),
+    }
+}
+
+/// The path of the pyramid that a target is a level of.
+fn level_of(catalog: &Catalog, base: &Base, target: &Target) -> Option<String> {
+    let place = match target {
+        Target::Path(path) => location(base, path).ok()?,
+        Target::Key(key) => layout::canonical_location(key),
+        Target::Id(_) => return None,
+    };
+    let mut above = place.array.as_deref()?;
+    // From the inside out, to the container, which can be a pyramid itself.
+    loop {
+        above = above.rsplit_once('/').map_or("", |(above, _)| above);
+        let place = Location {
+            container: place.container.clone(),
+            array: (!above.is_empty()).then(|| above.to_owned()),
+        };
+        // What cannot be read is no answer; the error says what was asked for all the same.
+        let found = catalog.at(&place).ok().flatten();
+        if found.is_some_and(|artifact| !artifact.levels.is_empty()) {
+            return Some(place.path());
+        }
+        if above.is_empty() {
+            return None;
+        }
     }
 }

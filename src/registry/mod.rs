@@ -413,7 +413,7 @@ impl Registry {
     /// Returns the error for an artifact that has no row.
     #[must_use]
     pub fn not_recorded(&self, target: &Target) -> Error {
-        target::not_recorded(&self.base, target)
+        target::not_recorded(&self.catalog, &self.base, target)
     }
 
     /// Location of an identifier's array.

@@ -307,7 +307,7 @@ fn manual_pages_and_completions_are_printed() {
 }
 
 /// The fields of an artifact, in order.
-const FIELDS: [&str; 25] = [
+const FIELDS: [&str; 28] = [
     "id",
     "run",
     "kind",
@@ -320,10 +320,13 @@ const FIELDS: [&str; 25] = [
     "state",
     "bytes",
     "files",
+    "disk_bytes",
     "recorded_at",
     "written_at",
     "sealed_at",
     "content_hash",
+    "levels",
+    "iterations",
     "pins",
     "shape",
     "chunks",

@@ -241,6 +241,13 @@ macro_rules! assert_transcript {
                 (r"command     \S*dalsegno", "command     dalsegno"),
                 (r#""command": ?"[^" ]*dalsegno"#, r#""command":"dalsegno"#),
                 (r"(?m)^(out\| \d+,[^,]+,[a-z]+),[^,]+,[^,]+,\d+,[^ ]*dalsegno", "$1,[WHO],[WHO],[PID],dalsegno"),
+                // Blocks differ from file system to file system.
+                (r#"("disk_bytes": ?)\d+"#, "$1[DISK]"),
+                (r"(disk_bytes |on disk {5})\d[\d.]*( [KM]iB| B)?", "$1[DISK]"),
+                (
+                    r"\t(present|missing|damaged)\t(\d+)\t(\d+)\t\d+\t",
+                    "\t$1\t$2\t$3\t[DISK]\t",
+                ),
                 (r"\.damaged-\d{8}T\d{6}Z(-\d+)?", ".damaged-[TIME]"),
                 (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d{3}Z)?", "[TIME]"),
                 (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[REGISTRY]"),

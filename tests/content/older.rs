@@ -58,7 +58,15 @@ fn an_older_catalog_migrates_with_all_its_rows() {
     for (table, mut before) in tables.into_iter().zip(before) {
         if matches!(table, "artifact" | "removed" | "image") {
             for row in &mut before {
-                for column in ["content", "chunks", "sealed_chunks", "metadata_id"] {
+                for column in [
+                    "content",
+                    "chunks",
+                    "sealed_chunks",
+                    "metadata_id",
+                    "levels",
+                    "iterations",
+                    "disk_bytes",
+                ] {
                     row.insert(column.to_owned(), "Null".to_owned());
                 }
             }

@@ -139,15 +139,22 @@ fn as_version_3(base: &std::path::Path) {
         .execute_batch(
             "DROP VIEW history_view; DROP TABLE image; DROP TABLE operation; DROP TABLE agent;
              DROP TABLE folded;
+             DROP VIEW artifact_view;
              ALTER TABLE removed DROP COLUMN content;
              ALTER TABLE removed DROP COLUMN metadata_id;
              ALTER TABLE removed DROP COLUMN chunks;
              ALTER TABLE removed DROP COLUMN sealed_chunks;
-             DROP VIEW artifact_view; ALTER TABLE artifact DROP COLUMN content;
              ALTER TABLE artifact DROP COLUMN metadata_id;
              ALTER TABLE artifact DROP COLUMN chunks;
              ALTER TABLE artifact DROP COLUMN sealed_chunks;
              DROP TABLE metadata;
+             ALTER TABLE removed DROP COLUMN levels;
+             ALTER TABLE removed DROP COLUMN iterations;
+             ALTER TABLE removed DROP COLUMN disk_bytes;
+             ALTER TABLE artifact DROP COLUMN content;
+             ALTER TABLE artifact DROP COLUMN levels;
+             ALTER TABLE artifact DROP COLUMN iterations;
+             ALTER TABLE artifact DROP COLUMN disk_bytes;
              CREATE VIEW artifact_view AS SELECT id FROM artifact;
              DELETE FROM refinery_schema_history WHERE version >= 4;
              PRAGMA user_version = 3;",

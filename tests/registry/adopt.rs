@@ -80,7 +80,11 @@ fn both(batches: &[Vec<ScannedArtifact>]) -> Vec<AdoptCounts> {
 }
 
 fn adopted(new: u64, updated: u64) -> AdoptCounts {
-    AdoptCounts { new, updated }
+    AdoptCounts {
+        new,
+        updated,
+        levels: 0,
+    }
 }
 
 #[test]

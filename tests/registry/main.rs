@@ -10,6 +10,7 @@ mod common;
 mod concurrent;
 mod fork;
 mod moved;
+mod pyramids;
 mod read_only;
 mod record;
 mod refresh;

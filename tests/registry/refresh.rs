@@ -132,6 +132,7 @@ fn rewritten_data_has_no_size_and_no_seal() {
     anew.size = None;
     anew.chunks_there = None;
     anew.sealed_chunks = None;
+    anew.disk_bytes = None;
     anew.sealed_at = None;
     anew.written_at = Some(Timestamp(2_000));
     assert_eq!(row(&registry, &array), anew);

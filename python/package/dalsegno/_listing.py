@@ -23,10 +23,13 @@ COLUMNS = (
     "state",
     "bytes",
     "files",
+    "disk_bytes",
     "recorded_at",
     "written_at",
     "sealed_at",
     "content_hash",
+    "levels",
+    "iterations",
     "pins",
     "shape",
     "chunks",
@@ -37,8 +40,9 @@ COLUMNS = (
     "chunks_there",
     "chunks_expected",
 )
-_NUMBERS = ("id", "iteration", "bytes", "files", "chunks_there", "chunks_expected")
-_LISTS = ("shape", "chunks", "shards")
+_NUMBERS = ("id", "iteration", "bytes", "files", "disk_bytes", "chunks_there", "chunks_expected")
+_TEXTS = ("levels", "pins")
+_LISTS = ("shape", "chunks", "shards", "iterations", *_TEXTS)
 _TIMES = ("recorded_at", "written_at", "sealed_at")
 
 
@@ -83,10 +87,8 @@ class Listing(Iterator[Artifact]):
                 kind = arrow.int64()
             elif name in _TIMES:
                 kind = arrow.timestamp("ms", tz="UTC")
-            elif name == "pins":
-                kind = arrow.list_(arrow.string())
             elif name in _LISTS:
-                kind = arrow.list_(arrow.int64())
+                kind = arrow.list_(arrow.string() if name in _TEXTS else arrow.int64())
             fields.append(arrow.field(name, kind))
         columns = [[] for _ in COLUMNS]  # type: List[List[Any]]
         for row in self._values():
@@ -111,7 +113,7 @@ class Listing(Iterator[Artifact]):
         """
         pandas = _imported("pandas", "a data frame")
         frame = pandas.DataFrame(list(self._values()), columns=list(COLUMNS))
-        kinds = {name: "string" for name in COLUMNS if name not in ("pins", *_LISTS)}
+        kinds = {name: "string" for name in COLUMNS if name not in _LISTS}
         kinds.update({name: "Int64" for name in _NUMBERS})
         kinds.update({name: "datetime64[ms, UTC]" for name in _TIMES})
         return frame.astype(kinds)

@@ -131,6 +131,15 @@ class Artifact:
     def files(self) -> int | None:
         """Files as last counted; ``None`` if they were never counted."""
     @property
+    def disk_bytes(self) -> int | None:
+        """Bytes that it takes on disk; ``None`` if they were never counted."""
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Paths of the levels in its folder if it is a pyramid; else empty."""
+    @property
+    def iterations(self) -> tuple[int, ...]:
+        """Iterations that the array says it holds, as snapshots do; else empty."""
+    @property
     def recorded_at(self) -> datetime:
         """When the catalog first had it; UTC."""
     @property

@@ -126,7 +126,8 @@ class Finding:
 
     kind: str
     """Its class: `unreadable`, `damaged-metadata`, `unnameable`, `outside-container`,
-    `outside-run`, `symlink`, `changed-files`, `changed-size` or `rewritten`."""
+    `outside-run`, `symlink`, `changed-files`, `changed-size`,
+    `rewritten` or `levels`."""
     path: str
     """Relative to the base directory; what is not printable is escaped."""
     detail: str

@@ -87,7 +87,11 @@ impl PlanItem {
             metadata: _,
             chunks_there: _,
             sealed_chunks: _,
+            // What is looked up again when the plan is carried out.
             owner: _,
+            disk_bytes: _,
+            levels: _,
+            iterations: _,
             pins: _,
             base: _,
         } = &line.artifact;
@@ -127,6 +131,9 @@ impl PlanItem {
             metadata: None,
             chunks_there: None,
             sealed_chunks: None,
+            disk_bytes: None,
+            levels: Vec::new(),
+            iterations: Vec::new(),
             // Not in the file: pins are read from the row when it is removed, and owners bind
             // nothing.
             owner: None,

@@ -276,7 +276,7 @@ impl Fold<'_> {
             Ok::<_, Error>(())
         })?;
         for (at, read) in (0..).zip(&mut notes) {
-            read.seen = seen.get(&at).cloned();
+            read.seen = seen.remove(&at);
         }
         Ok(notes)
     }
@@ -319,10 +319,10 @@ impl Fold<'_> {
                 recorder.score_unless_later(&score).map(Ok)
             }),
             Note::Seal(seal) => folding.operate(who, word(Action::Seal), |recorder| {
-                enter_seal(recorder, seal, read.seen.clone(), at)
+                enter_seal(recorder, seal, read.seen.as_ref(), at)
             }),
             Note::Failed(key) => folding.operate(who, word(Action::Seal), |recorder| {
-                enter_failure(recorder, key, read.seen.clone(), at)
+                enter_failure(recorder, key, read.seen.as_ref(), at)
             }),
         };
         match entered {
@@ -368,7 +368,7 @@ impl Read {
 fn enter_seal(
     recorder: &mut Recorder<'_>,
     note: &SealNote,
-    seen: Option<Observation>,
+    seen: Option<&Observation>,
     at: Timestamp,
 ) -> Result<Result<(), String>, CatalogError> {
     let Some(seen) = seen.filter(|seen| seen.written_at == note.written_at) else {
@@ -385,7 +385,7 @@ fn enter_seal(
             // The note has counts only.
             chunks: None,
         };
-        recorder.seal(&artifact, seen.size(note.size()), seal)?;
+        recorder.seal(&artifact, &seen.clone().size(note.size()), seal)?;
     }
     Ok(Ok(()))
 }
@@ -394,12 +394,12 @@ fn enter_seal(
 fn enter_failure(
     recorder: &mut Recorder<'_>,
     key: &Key,
-    seen: Option<Observation>,
+    seen: Option<&Observation>,
     at: Timestamp,
 ) -> Result<Result<(), String>, CatalogError> {
     let artifact = recorder.record(key)?.artifact;
     if artifact.sealed_at.is_none_or(|sealed| sealed <= at) {
-        recorder.observe_changed(&artifact, seen.as_ref())?;
+        recorder.observe_changed(&artifact, seen)?;
     }
     Ok(Ok(()))
 }

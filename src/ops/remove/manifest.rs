@@ -82,6 +82,17 @@ pub(crate) struct Row<'a> {
     chunks: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sealed_chunks: Option<ChunkSet>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    disk_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    levels: Cow<'a, [String]>,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    iterations: Cow<'a, [i64]>,
+}
+
+/// Whether a list is left out.
+fn is_empty<T: Clone>(list: &[T]) -> bool {
+    list.is_empty()
 }
 
 impl<'a> Row<'a> {
@@ -102,6 +113,9 @@ impl<'a> Row<'a> {
             chunks_there,
             sealed_chunks,
             owner,
+            disk_bytes,
+            levels,
+            iterations,
             pins: _,
             base: _,
         } = artifact;
@@ -121,6 +135,9 @@ impl<'a> Row<'a> {
             metadata: metadata.as_deref().map(Cow::Borrowed),
             chunks: *chunks_there,
             sealed_chunks: sealed_chunks.clone(),
+            disk_bytes: disk_bytes.map(|bytes| bytes.0),
+            levels: Cow::Borrowed(levels),
+            iterations: Cow::Borrowed(iterations),
         }
     }
 
@@ -145,6 +162,9 @@ impl<'a> Row<'a> {
             chunks_there: self.chunks,
             sealed_chunks: self.sealed_chunks.clone(),
             owner: self.owner,
+            disk_bytes: self.disk_bytes.map(ByteCount),
+            levels: self.levels.to_vec(),
+            iterations: self.iterations.to_vec(),
             pins: Vec::new(),
             base: catalog.base().clone(),
         }
@@ -187,7 +207,7 @@ impl Taken {
                     return Some(format!("{path} does not lie in {at}"));
                 }
             }
-            let counts = [row.bytes, row.files];
+            let counts = [row.bytes, row.files, row.disk_bytes];
             if counts
                 .into_iter()
                 .flatten()

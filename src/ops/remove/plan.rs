@@ -194,6 +194,7 @@ pub(crate) fn plan_run(
         return Err(Error::NotRecorded {
             what: format!("run {run}"),
             path: None,
+            level_of: None,
         });
     }
     if let Some(other) = artifacts.iter().find(|artifact| artifact.key.run() != run) {

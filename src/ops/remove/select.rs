@@ -43,7 +43,7 @@ pub(crate) fn artifacts_of_target(
         }
     }
     if chosen.is_empty() {
-        return Err(target::not_recorded(base, target));
+        return Err(target::not_recorded(catalog, base, target));
     }
     Ok(chosen)
 }

@@ -240,6 +240,7 @@ fn check_one(
                 return Err(Error::NotRecorded {
                     what: path.display().to_string(),
                     path: Some(path),
+                    level_of: None,
                 });
             }
         }

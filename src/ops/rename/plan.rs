@@ -128,6 +128,7 @@ pub(super) fn check(
         return Err(Error::NotRecorded {
             what: format!("run {from}"),
             path: None,
+            level_of: None,
         });
     }
     if from == to {

@@ -290,8 +290,9 @@ impl Item<'_> {
     }
 
     fn is_array_on_a_side(&self, part: &str, place: &str) -> Result<bool, Error> {
-        Ok(store::is_array(self.base, Path::new(place))?
-            || store::is_trashed_array(self.folder, self.item.item, part)?)
+        let place = Path::new(place);
+        Ok(store::is_array(self.base, place)?
+            || store::is_trashed_array(self.folder, self.item.item, part, place)?)
     }
 }
 

@@ -260,7 +260,6 @@ impl Mending<'_> {
                     let Some(seen) = seen_by_id.get(&id.0) else {
                         continue;
                     };
-                    let seen = seen.as_ref();
                     let is_another = match contents.get(&id.0) {
                         Some(Ok(content)) => row.content_hash != Some(content.hash),
                         // What was not read in full is not judged.
@@ -268,15 +267,16 @@ impl Mending<'_> {
                         None => false,
                     };
                     // Counting may have failed half-way: a partial count is not written.
-                    let is_counted = !measured || seen.is_none_or(|seen| seen.size.is_some());
+                    let is_counted =
+                        !measured || seen.as_ref().is_none_or(|seen| seen.size.is_some());
                     let path = row.location().path();
                     if is_counted
                         && recorder.artifact(*id)?.as_ref() == Some(row)
-                        && self.still(&path, row.key.kind(), seen)
+                        && self.still(&path, row.key.kind(), seen.as_ref())
                     {
                         match is_another {
-                            true => recorder.observe_changed(row, seen)?,
-                            false => recorder.observe(row, seen)?,
+                            true => recorder.observe_changed(row, seen.as_ref())?,
+                            false => recorder.observe(row, seen.as_ref())?,
                         };
                         written.insert(*id);
                     }

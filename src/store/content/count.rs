@@ -1,5 +1,6 @@
 //! Counting the bytes and files of an array, folder by folder.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,16 +11,20 @@ use crate::model::array::{ChunkGrid, ChunkSet};
 use crate::model::clock::Timestamp;
 use crate::model::observation::Observation;
 use crate::model::size::{ByteCount, Size};
-use crate::store::look::{Event, modified};
+use crate::store::look::{Event, disk_bytes, modified};
 
 /// The files of one folder.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Tally {
     pub(crate) bytes: u64,
     pub(crate) files: u64,
     pub(crate) chunks: u64,
     /// Newest modification time; `None` before anything was added.
     pub(crate) newest: Option<Timestamp>,
+    /// Bytes on disk of the folder and of its files with a single link.
+    disk: u64,
+    /// Bytes on disk of files with several links, by device and inode.
+    linked: HashMap<(u64, u64), u64>,
 }
 
 impl Tally {
@@ -29,6 +34,12 @@ impl Tally {
             self.files += 1;
             self.bytes += u64::try_from(stat.st_size).unwrap_or_default();
             self.date(stat);
+            if stat.st_nlink > 1 {
+                self.linked
+                    .insert((stat.st_dev, stat.st_ino), disk_bytes(stat));
+            } else {
+                self.disk += disk_bytes(stat);
+            }
         }
     }
 
@@ -37,7 +48,16 @@ impl Tally {
         self.newest = self.newest.max(Some(modified(stat)));
     }
 
-    pub(crate) fn size(self) -> Size {
+    /// Counts the space of the folder itself.
+    pub(crate) fn add_folder(&mut self, stat: &Stat) {
+        self.disk += disk_bytes(stat);
+    }
+
+    pub(crate) fn disk_bytes(&self) -> ByteCount {
+        ByteCount(self.disk + self.linked.values().sum::<u64>())
+    }
+
+    pub(crate) fn size(&self) -> Size {
         Size {
             bytes: ByteCount(self.bytes),
             files: self.files,
@@ -103,6 +123,8 @@ pub(crate) struct Count {
     newest: AtomicI64,
     /// Whether files are counted, and not only dated by their folders.
     counts_files: bool,
+    disk: AtomicU64,
+    linked: Mutex<HashMap<(u64, u64), u64>>,
     /// Folders that are not counted yet.
     open: AtomicUsize,
     failed: AtomicBool,
@@ -121,7 +143,6 @@ impl Count {
         let newest = sight.written_at.0;
         Self {
             counted,
-            sight,
             bytes: AtomicU64::new(0),
             files: AtomicU64::new(0),
             top,
@@ -129,18 +150,26 @@ impl Count {
             chunks: AtomicU64::new(0),
             places: (what == Counted::Places).then(Mutex::default),
             newest: AtomicI64::new(newest),
+            sight,
             counts_files,
+            disk: AtomicU64::new(0),
+            linked: Mutex::default(),
             open: AtomicUsize::new(folders),
             failed: AtomicBool::new(false),
         }
     }
 
-    pub(crate) fn add(&self, tally: Tally) {
+    pub(crate) fn add(&self, tally: &Tally) {
         self.files.fetch_add(tally.files, Ordering::Relaxed);
         self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
         self.chunks.fetch_add(tally.chunks, Ordering::Relaxed);
         if let Some(newest) = tally.newest {
             self.newest.fetch_max(newest.0, Ordering::Relaxed);
+        }
+        self.disk.fetch_add(tally.disk, Ordering::Relaxed);
+        if !tally.linked.is_empty() {
+            let mut linked = self.linked.lock().unwrap_or_else(PoisonError::into_inner);
+            linked.extend(&tally.linked);
         }
     }
 
@@ -190,12 +219,15 @@ impl Count {
             files: self.files.load(Ordering::Relaxed),
             chunks: self.chunks.load(Ordering::Relaxed),
             newest: Some(Timestamp(self.newest.load(Ordering::Relaxed))),
+            disk: self.disk.load(Ordering::Relaxed),
+            linked: std::mem::take(&mut self.linked.lock().unwrap_or_else(PoisonError::into_inner)),
         };
         let is_whole = !self.failed.load(Ordering::Relaxed);
         let size = (is_whole && self.counts_files).then(|| tally.size());
         let newest = tally.newest.filter(|_| is_whole);
         let is_known = size.is_some() && self.grid.is_some();
         let mut sight = self.sight.clone().size(size).data_written_at(newest);
+        sight.disk_bytes = size.map(|_| tally.disk_bytes());
         sight.chunks = is_known.then_some(tally.chunks);
         let places = self.places.as_ref().filter(|_| is_known);
         sight.chunk_set = places.and_then(|places| {

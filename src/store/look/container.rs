@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::marker::{self, GROUP_METADATA, MarkerError, is_group_metadata};
+use super::marker::{GROUP_METADATA, MarkerError, is_group_metadata};
+use super::pyramid;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
@@ -43,7 +44,7 @@ pub fn list_container(
     monitor: &dyn Monitor,
 ) -> Result<ContainerListing, StorageError> {
     match descend(base, path, IfAbsent::ReturnNone)? {
-        Some(folder) => look(&folder, &base.path().join(path), monitor),
+        Some(folder) => look(&folder, &base.path().join(path), Some(path), monitor),
         None => Ok(ContainerListing::default()),
     }
 }
@@ -60,7 +61,9 @@ pub fn list_trashed_container(
     let path = folder.path.join(item.to_string());
     let folder = open_folder(&folder.fd, item.to_string())
         .map_err(|errno| StorageError::io("opening", &path, errno))?;
-    look(&folder, &path, monitor)
+    // Where it was is not known here: the levels of a pyramid without metadata are listed one by
+    // one, and lie in its folder all the same.
+    look(&folder, &path, None, monitor)
 }
 
 /// Whether the folder at `path`, relative to the base directory, is an array or has metadata that
@@ -71,18 +74,24 @@ pub fn list_trashed_container(
 pub fn is_array(base: &Base, path: &Path) -> Result<bool, StorageError> {
     let full = base.path().join(path);
     match descend(base, path, IfAbsent::ReturnNone)? {
-        Some(folder) => Ok(kind_of(&folder, Path::new("."), &full)? != Kind::Folder),
+        Some(folder) => Ok(kind_of(&folder, Path::new("."), &full, Some(path))? != Kind::Folder),
         None => Ok(false),
     }
 }
 
-/// Whether a folder of an item in the trash is an array or has metadata that cannot be read.
+/// Whether a folder of an item in the trash is an array or has metadata that cannot be read. `at`:
+/// where it was, relative to the base directory.
 ///
 /// # Errors
 /// As [`list_container`].
-pub fn is_trashed_array(folder: &TrashFolder, item: u32, part: &str) -> Result<bool, StorageError> {
+pub fn is_trashed_array(
+    folder: &TrashFolder,
+    item: u32,
+    part: &str,
+    at: &Path,
+) -> Result<bool, StorageError> {
     match folder.part(item, part)? {
-        Some(inner) => Ok(kind_of(&inner, Path::new("."), &folder.path)? != Kind::Folder),
+        Some(inner) => Ok(kind_of(&inner, Path::new("."), &folder.path, Some(at))? != Kind::Folder),
         None => Ok(false),
     }
 }
@@ -117,10 +126,11 @@ pub fn is_group_file(name: &str) -> bool {
 fn look(
     container: &OwnedFd,
     path: &Path,
+    at: Option<&Path>,
     monitor: &dyn Monitor,
 ) -> Result<ContainerListing, StorageError> {
     let mut contents = ContainerListing::default();
-    if kind_of(container, Path::new("."), path)? == Kind::Array {
+    if kind_of(container, Path::new("."), path, at)? == Kind::Array {
         contents.arrays.push(PathBuf::new());
         return Ok(contents);
     }
@@ -174,7 +184,8 @@ fn look(
                 contents.registries.push(child);
             } else if kind == FileType::Directory {
                 let name = Path::new(OsStr::from_bytes(name));
-                match kind_of(&folder, name, &path.join(&child))? {
+                let at = at.map(|at| at.join(&child));
+                match kind_of(&folder, name, &path.join(&child), at.as_deref())? {
                     Kind::Array => contents.arrays.push(child),
                     Kind::Folder => folders.push(child),
                     Kind::Damaged => {
@@ -202,10 +213,16 @@ enum Kind {
     Damaged,
 }
 
-fn kind_of(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Kind, StorageError> {
-    match marker::probe(folder.as_fd(), name) {
+fn kind_of(
+    folder: &OwnedFd,
+    name: &Path,
+    path: &Path,
+    at: Option<&Path>,
+) -> Result<Kind, StorageError> {
+    match pyramid::probe(folder.as_fd(), name, at) {
         Ok(Some(_)) => Ok(Kind::Array),
         Ok(None) => Ok(Kind::Folder),
+        Err(MarkerError::Damaged(damaged)) if damaged.marker.is_pyramid() => Ok(Kind::Array),
         Err(MarkerError::Damaged(_)) => Ok(Kind::Damaged),
         Err(MarkerError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Kind::Folder)

@@ -12,17 +12,22 @@ use crate::model::size::{ByteCount, Size};
 
 impl From<Marker> for Observation {
     fn from(marker: Marker) -> Self {
-        Self::new(marker.written_at)
+        let mut seen = Self::new(marker.written_at)
             .owner(marker.owner)
-            .metadata(marker.metadata)
+            .metadata(marker.metadata);
+        seen.levels = Some(marker.levels);
+        seen.iterations = marker.iterations;
+        seen
     }
 }
 
 impl From<&Damaged> for Observation {
     fn from(damaged: &Damaged) -> Self {
-        let mut seen = Self::from(damaged.marker.clone());
+        let marker = &damaged.marker;
+        let mut seen = Self::from(Marker::clone(marker));
         // Of the three names only `.zarray` is never that of a group.
-        seen.damage = Some(match damaged.marker.format {
+        seen.damage = Some(match marker.format {
+            _ if seen.is_pyramid() => Damage::OfArray,
             Format::Zarr2 => Damage::OfArray,
             Format::Zarr3 | Format::N5 => Damage::OfArrayOrGroup,
         });
@@ -38,9 +43,11 @@ pub(crate) fn observe(stat: &Stat, expected: FileType) -> Option<Observation> {
         files: 1,
     });
     (found == expected).then(|| {
-        Observation::new(marker::modified(stat))
+        let mut seen = Observation::new(marker::modified(stat))
             .size(size)
-            .owner(stat.st_uid)
+            .owner(stat.st_uid);
+        seen.disk_bytes = size.map(|_| ByteCount(marker::disk_bytes(stat)));
+        seen
     })
 }
 

@@ -3,6 +3,8 @@
 //! zarr v2: `.zarray`. zarr v3: `zarr.json` whose `node_type` is `array`. N5: `attributes.json`
 //! with `dimensions` and `dataType`; an N5 group has the same file without them. Every marker is
 //! read: one that is not a regular file, or not in the form of its format, is damaged.
+//!
+//! A group can be one artifact too: a pyramid, whose arrays are its levels.
 
 use std::io::Read;
 use std::os::fd::BorrowedFd;
@@ -15,6 +17,8 @@ use rustix::io::Errno;
 use super::form::{self, Format, Node};
 use crate::model::array::ArrayMetadata;
 use crate::model::clock::Timestamp;
+use crate::model::layout;
+use crate::model::observation::Levels;
 
 /// Metadata file of each format, the most frequent first.
 const MARKERS: [(Format, &str); 3] = [
@@ -23,10 +27,13 @@ const MARKERS: [(Format, &str); 3] = [
     (Format::N5, "attributes.json"),
 ];
 
+/// File that has the attributes of zarr v2.
+pub(super) const ATTRIBUTES: &str = ".zattrs";
+
 /// Most bytes of metadata that are read; larger files are damaged.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// The metadata file of an array.
+/// The metadata file of an array, or what stands for it: that of the group of a pyramid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marker {
     pub(crate) format: Format,
@@ -35,6 +42,10 @@ pub(crate) struct Marker {
     pub(crate) bytes: u64,
     /// What it says of the array; `None` if it is damaged.
     pub(crate) metadata: Option<Arc<ArrayMetadata>>,
+    /// Levels if it is a pyramid.
+    pub(crate) levels: Levels,
+    /// Iterations that the array says it holds; `None` if this was not looked at.
+    pub(crate) iterations: Option<Vec<i64>>,
 }
 
 /// Why a folder's metadata could not be read.
@@ -50,7 +61,7 @@ pub(crate) struct Damaged {
     /// What is wrong with it, in words.
     pub(crate) detail: String,
     /// The file.
-    pub(crate) marker: Marker,
+    pub(crate) marker: Box<Marker>,
 }
 
 impl From<Errno> for MarkerError {
@@ -60,22 +71,41 @@ impl From<Errno> for MarkerError {
 }
 
 impl Marker {
-    fn of(format: Format, stat: &Stat) -> Self {
+    /// Whether it is that of a pyramid.
+    pub(super) fn is_pyramid(&self) -> bool {
+        !self.levels.paths.is_empty()
+    }
+
+    pub(super) fn of(format: Format, stat: &Stat) -> Self {
         Self {
             format,
             written_at: modified(stat),
             owner: stat.st_uid,
             bytes: u64::try_from(stat.st_size).unwrap_or_default(),
             metadata: None,
+            levels: Levels::default(),
+            iterations: None,
         }
     }
 }
 
-/// Checks whether the folder `path` below `parent` is an array. `None` if it is not an array, is
-/// gone, or is not a folder.
-pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker>, MarkerError> {
+/// What the metadata of a folder makes of it.
+pub(super) enum Found {
+    /// An array.
+    Array(Marker),
+    /// No array: a group, or metadata that cannot be read, or none.
+    Other(Group),
+}
+
+/// Reads the metadata of the folder `path` below `parent`. `at`: its path relative to the base
+/// directory, if it is known. `None` if it is no folder.
+pub(super) fn read_folder(
+    parent: BorrowedFd<'_>,
+    path: &Path,
+    at: Option<&Path>,
+) -> Result<Option<Found>, MarkerError> {
     // A folder may have metadata of several formats: one that can be read wins over damage.
-    let mut damage = None;
+    let mut group = Group::default();
     for (format, name) in MARKERS {
         let file = path.join(name);
         let stat = match statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW) {
@@ -84,13 +114,67 @@ pub(crate) fn probe(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Marker
             Err(Errno::NOTDIR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        match read(format, parent, &file, &stat) {
-            Ok(None) => {}
-            Err(MarkerError::Damaged(found)) => damage = damage.or(Some(found)),
-            read => return read,
+        if let Some(marker) = group.read((format, name), parent, path, &stat, at)? {
+            return Ok(Some(Found::Array(marker)));
         }
     }
-    damage.map_or(Ok(None), |damage| Err(MarkerError::Damaged(damage)))
+    Ok(Some(Found::Other(group)))
+}
+
+/// What was read of a folder whose metadata is not that of an array.
+#[derive(Debug, Default)]
+pub(super) struct Group {
+    /// Metadata that could not be read.
+    pub(super) damage: Option<Damaged>,
+    /// The metadata of a group, and the levels that it names.
+    pub(super) marker: Option<Marker>,
+    pub(super) levels: Option<Vec<String>>,
+}
+
+impl Group {
+    /// Reads a metadata file that was seen; gives that of an array.
+    fn read(
+        &mut self,
+        (format, name): (Format, &str),
+        parent: BorrowedFd<'_>,
+        path: &Path,
+        stat: &Stat,
+        at: Option<&Path>,
+    ) -> Result<Option<Marker>, MarkerError> {
+        match read(format, parent, &path.join(name), stat) {
+            Ok(None) => Ok(None),
+            Ok(Some((Node::Group, marker, text))) => {
+                self.levels = self.levels.take().or_else(|| form::levels(&text));
+                self.marker = Some(marker);
+                Ok(None)
+            }
+            Ok(Some((Node::Array(metadata), mut marker, text))) => {
+                marker.metadata = Some(Arc::new(metadata));
+                let may_hold = at.and_then(Path::to_str).map(layout::may_hold_iterations);
+                if may_hold == Some(true) {
+                    let text = match format {
+                        Format::Zarr2 => attributes(parent, path).unwrap_or_default(),
+                        Format::Zarr3 | Format::N5 => text,
+                    };
+                    marker.iterations = Some(form::iterations(&text));
+                }
+                Ok(Some(marker))
+            }
+            Err(MarkerError::Damaged(found)) => {
+                self.damage.get_or_insert(found);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The attributes of a zarr v2 node; `None` if it has none, or they cannot be read.
+fn attributes(parent: BorrowedFd<'_>, path: &Path) -> Option<Vec<u8>> {
+    let file = path.join(ATTRIBUTES);
+    let stat = statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let marker = Marker::of(Format::Zarr2, &stat);
+    text_of(parent, &file, &stat, &marker).ok()?
 }
 
 /// The metadata files that were seen while a folder was read, so that none is looked up again.
@@ -107,50 +191,70 @@ impl MarkersSeen {
         }
     }
 
-    /// Checks whether the folder is an array, as [`probe`] does.
-    pub(crate) fn probe(&self, folder: BorrowedFd<'_>) -> Result<Option<Marker>, MarkerError> {
-        // As in `probe`, readable metadata wins over damage.
-        let mut damage = None;
-        for ((format, name), met) in MARKERS.iter().zip(&self.0) {
+    /// Reads the metadata of the folder, as [`read_folder`] does.
+    pub(super) fn read(&self, folder: BorrowedFd<'_>, at: &Path) -> Result<Found, MarkerError> {
+        // As in `read_folder`, readable metadata wins over damage.
+        let mut group = Group::default();
+        let here = Path::new("");
+        for (marker, met) in MARKERS.iter().zip(&self.0) {
             let Some(stat) = met else {
                 continue;
             };
-            match read(*format, folder, Path::new(name), stat) {
-                Ok(None) => {}
-                Err(MarkerError::Damaged(found)) => damage = damage.or(Some(found)),
-                read => return read,
+            if let Some(marker) = group.read(*marker, folder, here, stat, Some(at))? {
+                return Ok(Found::Array(marker));
             }
         }
-        damage.map_or(Ok(None), |damage| Err(MarkerError::Damaged(damage)))
+        Ok(Found::Other(group))
     }
 }
 
-/// Reads a metadata file that was seen: `None` if it is that of a group, or is gone by now.
+/// Reads a metadata file that was seen: what it makes of its folder, and its text. `None` if it is
+/// gone by now.
 fn read(
     format: Format,
     parent: BorrowedFd<'_>,
     file: &Path,
     stat: &Stat,
-) -> Result<Option<Marker>, MarkerError> {
+) -> Result<Option<(Node, Marker, Vec<u8>)>, MarkerError> {
     let marker = Marker::of(format, stat);
-    let damaged = |detail: &str| {
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let detail = format!("{name} cannot be read: {detail}");
-        let marker = Marker::of(format, stat);
-        Err(MarkerError::Damaged(Damaged { detail, marker }))
+    let Some(text) = text_of(parent, file, stat, &marker)? else {
+        return Ok(None);
     };
+    match form::node(format, &text) {
+        Ok(node) => Ok(Some((node, marker, text))),
+        Err(detail) => Err(damaged(file, &detail, &marker)),
+    }
+}
+
+/// The error of a metadata file that is there and says nothing.
+pub(super) fn damaged(file: &Path, detail: &str, marker: &Marker) -> MarkerError {
+    let name = file.file_name().unwrap_or_default().to_string_lossy();
+    MarkerError::Damaged(Damaged {
+        detail: format!("{name} cannot be read: {detail}"),
+        marker: Box::new(marker.clone()),
+    })
+}
+
+/// The text of a metadata file that was seen; `None` if it is gone by now.
+pub(super) fn text_of(
+    parent: BorrowedFd<'_>,
+    file: &Path,
+    stat: &Stat,
+    marker: &Marker,
+) -> Result<Option<Vec<u8>>, MarkerError> {
+    let fail = |detail: &str| Err(damaged(file, detail, marker));
     // Opening a pipe could block and opening a device could act, so the type is known before.
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile if marker.bytes <= MOST_BYTES => {}
         FileType::RegularFile => {
-            return damaged(&format!(
+            return fail(&format!(
                 "it has {} bytes, and at most {MOST_BYTES} are read",
                 marker.bytes
             ));
         }
-        FileType::Directory => return damaged("it is a folder"),
-        FileType::Symlink => return damaged("it is a symbolic link, which is not followed"),
-        _ => return damaged("it is a pipe, socket or device"),
+        FileType::Directory => return fail("it is a folder"),
+        FileType::Symlink => return fail("it is a symbolic link, which is not followed"),
+        _ => return fail("it is a pipe, socket or device"),
     }
     let flags =
         OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
@@ -165,14 +269,7 @@ fn read(
         .take(MOST_BYTES)
         .read_to_end(&mut text)
         .map_err(MarkerError::Io)?;
-    match form::node(format, &text) {
-        Ok(Node::Array(metadata)) => Ok(Some(Marker {
-            metadata: Some(Arc::new(metadata)),
-            ..marker
-        })),
-        Ok(Node::Group) => Ok(None),
-        Err(detail) => damaged(&detail),
-    }
+    Ok(Some(text))
 }
 
 /// Whether a file of this name may make its folder an array.
@@ -185,6 +282,13 @@ pub(crate) fn modified(stat: &Stat) -> Timestamp {
     let seconds = stat.st_mtime.saturating_mul(1000);
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
     Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
+}
+
+/// Bytes that a file or folder takes on disk.
+pub(crate) fn disk_bytes(stat: &Stat) -> u64 {
+    u64::try_from(stat.st_blocks)
+        .unwrap_or_default()
+        .saturating_mul(512)
 }
 
 /// Names of the metadata of a group.
@@ -200,53 +304,4 @@ pub(crate) const GROUP_METADATA: [&str; 5] = [
 #[must_use]
 pub(crate) fn is_group_metadata(name: &[u8], kind: FileType) -> bool {
     kind == FileType::RegularFile && GROUP_METADATA.iter().any(|known| known.as_bytes() == name)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::os::fd::AsFd;
-
-    use super::*;
-    use crate::store::Base;
-
-    #[test]
-    fn arrays_are_told_from_groups_in_every_format() {
-        let folder = tempfile::tempdir().unwrap();
-        let cases = [
-            ("zarr2", ".zarray", "{}", Some(Format::Zarr2)),
-            ("zgroup", ".zgroup", "{}", None),
-            (
-                "zarr3",
-                "zarr.json",
-                r#"{"zarr_format":3,"node_type":"array"}"#,
-                Some(Format::Zarr3),
-            ),
-            (
-                "group3",
-                "zarr.json",
-                r#"{"zarr_format":3,"node_type":"group"}"#,
-                None,
-            ),
-            (
-                "n5",
-                "attributes.json",
-                r#"{"dimensions":[1],"dataType":"uint8","blockSize":[1]}"#,
-                Some(Format::N5),
-            ),
-            ("n5group", "attributes.json", r#"{"n5":"2.0.0"}"#, None),
-        ];
-        let base = Base::open(folder.path()).unwrap();
-        for (dir, file, text, expected) in cases {
-            fs::create_dir(folder.path().join(dir)).unwrap();
-            fs::write(folder.path().join(dir).join(file), text).unwrap();
-            let found = probe(base.as_fd(), Path::new(dir)).unwrap();
-            assert_eq!(found.map(|marker| marker.format), expected, "{dir}");
-        }
-        fs::create_dir(folder.path().join("bad")).unwrap();
-        fs::write(folder.path().join("bad/zarr.json"), "{").unwrap();
-        let error = probe(base.as_fd(), Path::new("bad")).unwrap_err();
-        assert!(matches!(error, MarkerError::Damaged(_)));
-        assert!(probe(base.as_fd(), Path::new("nothing")).unwrap().is_none());
-    }
 }

@@ -7,6 +7,7 @@ use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
 use super::marker::{self, MarkerError};
+use super::pyramid;
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::store::base::Base;
@@ -29,7 +30,7 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(StorageError::io("reading", &full(), errno)),
         },
-        _ => match marker::probe(base.as_fd(), path) {
+        _ => match pyramid::probe(base.as_fd(), path, Some(path)) {
             Ok(marker) => Ok(marker.map(|marker| marker.written_at)),
             Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
             Err(MarkerError::Damaged(damage)) => Err(StorageError::DamagedMetadata {
@@ -46,7 +47,7 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
 /// As [`written_at`].
 pub fn metadata_bytes(base: &Base, path: &Path) -> Result<Option<u64>, StorageError> {
     let full = || base.path().join(path);
-    match marker::probe(base.as_fd(), path) {
+    match pyramid::probe(base.as_fd(), path, Some(path)) {
         Ok(marker) => Ok(marker.map(|marker| marker.bytes)),
         Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
         Err(MarkerError::Damaged(damage)) => Err(StorageError::DamagedMetadata {

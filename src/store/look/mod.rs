@@ -10,6 +10,7 @@ mod marker;
 mod metadata;
 mod notice;
 mod path_state;
+mod pyramid;
 mod walk;
 
 pub use best::{BestLink, best_links};
@@ -19,7 +20,7 @@ pub use container::{
 };
 pub use event::{Event, Expected, Look};
 pub use links::links_into;
-pub(crate) use marker::modified;
+pub(crate) use marker::{disk_bytes, modified};
 pub use metadata::{metadata_bytes, written_at};
 pub use notice::{Notice, NoticeClass, escape};
 pub use path_state::{PathState, path_state};

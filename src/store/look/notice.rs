@@ -44,6 +44,8 @@ pub enum NoticeClass {
     ChangedSize,
     /// The metadata of a sealed array was written again. Its seal is void.
     Rewritten,
+    /// What became of rows of the levels of a pyramid.
+    Levels,
 }
 
 impl NoticeClass {
@@ -61,6 +63,7 @@ impl NoticeClass {
             Self::ChangedFiles => "changed-files",
             Self::ChangedSize => "changed-size",
             Self::Rewritten => "rewritten",
+            Self::Levels => "levels",
         }
     }
 

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::marker::{self, MarkerError, is_group_metadata};
+use super::marker::{MarkerError, is_group_metadata};
+use super::pyramid;
 use crate::store::base::Base;
 use crate::store::dirs::open_folder;
 use crate::store::error::StorageError;
@@ -91,7 +92,7 @@ fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {
                 }
                 continue;
             }
-            match marker::probe(folder.as_fd(), Path::new(name)) {
+            match pyramid::probe(folder.as_fd(), Path::new(name), None) {
                 Ok(None) => folders.push(relative.join(name)),
                 // An array of its own, damaged or not: its chunks are not those of `path`.
                 Ok(Some(_)) | Err(MarkerError::Damaged(_)) => {}

@@ -23,6 +23,7 @@ use rustix::io::Errno;
 use super::event::{Event, Expected, Look, observe};
 use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen};
 use super::notice::{Notice, NoticeClass};
+use super::pyramid;
 use crate::model::layout;
 use crate::model::name;
 use crate::model::observation::Observation;
@@ -232,7 +233,7 @@ impl Walk<'_> {
             Ok(fd) => fd,
             // It cannot be opened; its metadata may be readable all the same.
             Err(errno) if may_be_array => {
-                let probed = marker::probe(self.base.as_fd(), path);
+                let probed = pyramid::probe(self.base.as_fd(), path, Some(path));
                 let is_gone = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
                 return match probed {
                     Ok(None) if is_gone => Ok(()),
@@ -250,20 +251,26 @@ impl Walk<'_> {
         let listing = match Listing::read(&fd, buffer, may_be_array, has_checkpoints) {
             Ok(listing) => listing,
             Err(errno) if may_be_array => {
-                let probed = marker::probe(fd.as_fd(), Path::new("."));
+                let probed = pyramid::probe(fd.as_fd(), Path::new("."), Some(path));
                 return self.uncounted(place.path, probed, errno, sender);
             }
             Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
         };
         if may_be_array {
-            match listing.markers.probe(fd.as_fd()) {
+            match pyramid::probe_seen(&listing.markers, fd.as_fd(), path) {
                 Ok(Some(marker)) => {
                     let found = (place.path, marker.into());
                     return self.array(found, fd, listing, more, sender);
                 }
                 Ok(None) => {}
                 // It may be the metadata of a group: what is below is searched all the same.
-                Err(MarkerError::Damaged(damaged)) => self.damaged(path, damaged, sender)?,
+                Err(MarkerError::Damaged(damaged)) => {
+                    let is_pyramid = damaged.marker.is_pyramid();
+                    self.damaged(path, damaged, sender)?;
+                    if is_pyramid {
+                        return Ok(());
+                    }
+                }
                 Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
@@ -291,7 +298,12 @@ impl Walk<'_> {
         }
         // Only looked into if the listing shows a name: most folders have none.
         let is_marked = !in_container && listing.has_marker;
-        if is_marked && matches!(marker::probe(fd.as_fd(), Path::new(".")), Ok(Some(_))) {
+        if is_marked
+            && matches!(
+                pyramid::probe(fd.as_fd(), Path::new("."), None),
+                Ok(Some(_))
+            )
+        {
             let finding = Notice::new(
                 NoticeClass::OutsideContainer,
                 path,
@@ -315,7 +327,7 @@ impl Walk<'_> {
             }
             let may_be_array = in_container && self.options.arrays;
             let probed = if may_be_array && !self.options.measure {
-                marker::probe(parent.fd.as_fd(), Path::new(&folder))
+                pyramid::probe(parent.fd.as_fd(), Path::new(&folder), Some(&child))
             } else {
                 Ok(None)
             };
@@ -325,7 +337,13 @@ impl Walk<'_> {
                     continue;
                 }
                 Ok(None) => {}
-                Err(MarkerError::Damaged(damaged)) => self.damaged(&child, damaged, sender)?,
+                Err(MarkerError::Damaged(damaged)) => {
+                    let is_pyramid = damaged.marker.is_pyramid();
+                    self.damaged(&child, damaged, sender)?;
+                    if is_pyramid {
+                        continue;
+                    }
+                }
                 Err(error) => {
                     self.send(sender, unprobed(&child, error))?;
                     continue;
@@ -376,8 +394,8 @@ impl Walk<'_> {
             tally.chunks = names.filter(|name| chunks.take(name)).count() as u64;
             count.add_places(Some(chunks));
         }
-        count.add(tally);
-        self.advance(u64::from(places.is_empty()), tally);
+        count.add(&tally);
+        self.advance(u64::from(places.is_empty()), &tally);
         if listing.failed.is_some() {
             count.fail();
         }
@@ -434,7 +452,7 @@ impl Walk<'_> {
 
     /// Sends the event of an item that is done.
     fn done(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
-        self.advance(1, Tally::default());
+        self.advance(1, &Tally::default());
         self.send(sender, event)
     }
 
@@ -483,7 +501,7 @@ impl Walk<'_> {
     fn sight(&self, look: &Look) -> Result<Option<Observation>, MarkerError> {
         let expected = match look.expected {
             Expected::Array => {
-                let marker = marker::probe(self.base.as_fd(), &look.path)?;
+                let marker = pyramid::probe(self.base.as_fd(), &look.path, Some(&look.path))?;
                 let mut sight = marker.map(Observation::from);
                 if let Some(sight) = sight.as_mut().filter(|_| self.options.links) {
                     match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
@@ -518,8 +536,10 @@ impl Walk<'_> {
     ) -> Result<(), std::io::Error> {
         let fd = self.folders.open(place)?;
         let mut tally = Tally::default();
+        let stat = fstat(&fd)?;
+        tally.add_folder(&stat);
         if self.options.times {
-            tally.date(&fstat(&fd)?);
+            tally.date(&stat);
         }
         let mut folders = Vec::new();
         let mut chunks = count.chunks_in(&place.path);
@@ -564,13 +584,13 @@ impl Walk<'_> {
             }));
         }
         count.add_places(chunks);
-        count.add(tally);
-        self.advance(0, tally);
+        count.add(&tally);
+        self.advance(0, &tally);
         read
     }
 
     /// Reports items that are done, and files that were counted, to the monitor.
-    fn advance(&self, items: u64, tally: Tally) {
+    fn advance(&self, items: u64, tally: &Tally) {
         self.monitor.advance(Progress {
             items,
             files: tally.files,
@@ -606,6 +626,9 @@ impl Listing {
         keep_files: bool,
     ) -> Result<Self, Errno> {
         let mut listing = Self::default();
+        if count {
+            listing.tally.add_folder(&fstat(fd)?);
+        }
         let mut entries = RawDir::new(fd, buffer);
         while let Some(entry) = entries.next() {
             let entry = entry?;
