@@ -14,6 +14,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 
+use super::attributes;
 use super::form::{self, Format, Node};
 use crate::model::array::ArrayMetadata;
 use crate::model::clock::Timestamp;
@@ -144,7 +145,7 @@ impl Group {
         match read(format, parent, &path.join(name), stat) {
             Ok(None) => Ok(None),
             Ok(Some((Node::Group, marker, text))) => {
-                self.levels = self.levels.take().or_else(|| form::levels(&text));
+                self.levels = self.levels.take().or_else(|| attributes::levels(&text));
                 self.marker = Some(marker);
                 Ok(None)
             }
@@ -153,10 +154,10 @@ impl Group {
                 let may_hold = at.and_then(Path::to_str).map(layout::may_hold_iterations);
                 if may_hold == Some(true) {
                     let text = match format {
-                        Format::Zarr2 => attributes(parent, path).unwrap_or_default(),
+                        Format::Zarr2 => attributes_of(parent, path).unwrap_or_default(),
                         Format::Zarr3 | Format::N5 => text,
                     };
-                    marker.iterations = Some(form::iterations(&text));
+                    marker.iterations = Some(attributes::iterations(&text));
                 }
                 Ok(Some(marker))
             }
@@ -170,7 +171,7 @@ impl Group {
 }
 
 /// The attributes of a zarr v2 node; `None` if it has none, or they cannot be read.
-fn attributes(parent: BorrowedFd<'_>, path: &Path) -> Option<Vec<u8>> {
+fn attributes_of(parent: BorrowedFd<'_>, path: &Path) -> Option<Vec<u8>> {
     let file = path.join(ATTRIBUTES);
     let stat = statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let marker = Marker::of(Format::Zarr2, &stat);

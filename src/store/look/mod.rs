@@ -1,6 +1,7 @@
 //! Looking at data: searching for arrays and checkpoints, and looking at known paths. Nothing here
 //! writes.
 
+mod attributes;
 mod best;
 mod container;
 mod event;

@@ -15,7 +15,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use super::form::{self, Format};
+use super::attributes;
+use super::form::Format;
 use super::marker::{self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen};
 use crate::model::layout::{self, PyramidPlace};
 use crate::model::observation::Levels;
@@ -131,7 +132,7 @@ fn read_attributes(
     let marker = Marker::of(Format::Zarr2, stat);
     match marker::text_of(parent, &file, stat, &marker) {
         Ok(Some(text)) => {
-            group.levels = group.levels.take().or_else(|| form::levels(&text));
+            group.levels = group.levels.take().or_else(|| attributes::levels(&text));
             group.marker.get_or_insert(marker);
             Ok(())
         }
