@@ -10,6 +10,7 @@ pub(crate) mod rename;
 pub(crate) mod restore;
 pub(crate) mod scan;
 pub(crate) mod seal;
+pub(crate) mod site;
 pub(crate) mod target;
 pub(crate) mod trash;
 pub(crate) mod undo;

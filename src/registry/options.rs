@@ -8,42 +8,16 @@ use std::time::Duration;
 use super::Registry;
 use super::agent::{self, hostname};
 use crate::catalog::{
-    self, Catalog, CatalogError, CatalogOptions, Durability, Keeper, NewRegistryDir, OnNotice,
-    OnWait, PUBLISHED_FILE, RegistryDir, Tie,
+    self, Catalog, CatalogError, CatalogOptions, Durability, OnNotice, OnWait, PUBLISHED_FILE,
+    RegistryDir,
 };
 use crate::error::Result;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::progress::{Interrupt, Monitor, Silent};
 use crate::ops::inbox::Fold;
 use crate::ops::recover::{self, Recovery};
-use crate::store::{self, Base, FsKind};
-
-/// The catalog file of a base directory, as far as the disk shows without opening it.
-pub(super) struct CatalogSite {
-    /// The catalog file.
-    pub(super) path: PathBuf,
-    /// The registry's folder; `None` if a catalog file was given for a base directory without one.
-    pub(super) folder: Option<RegistryDir>,
-    /// Kind of the network file system that the catalog is on; `None` on a local one.
-    pub(super) network: Option<&'static str>,
-    /// Why a catalog outside the registry's folder may be used; `None` for one inside.
-    pub(super) tie: Option<Tie>,
-    /// The host that has the catalog, if it is not this one.
-    pub(super) keeper: Option<Keeper>,
-}
-
-impl CatalogSite {
-    /// Whether the base directory does not name the host of its catalog yet, or the catalog does
-    /// not name its base directory: an older version made them.
-    fn is_unlearned(&self) -> bool {
-        let host = self.folder.as_ref().and_then(RegistryDir::host);
-        match self.tie {
-            Some(Tie::Unclaimed) => true,
-            Some(Tie::Bound) => host.is_none(),
-            Some(Tie::Given) | None => false,
-        }
-    }
-}
+use crate::ops::site::{CatalogSite, Wanted};
+use crate::store::Base;
 
 /// How a registry is opened or made.
 pub struct Options {
@@ -218,31 +192,10 @@ impl Options {
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
         if RegistryDir::exists(base.path())? {
-            self.claim(&base)?;
+            self.wanted()?.claim(&base)?;
             return Ok((self.open_at(base)?, false));
         }
-        let catalog = self.catalog_file()?;
-        let place = match &catalog {
-            Some(path) => path.parent().unwrap_or(Path::new("/")),
-            None => base.path(),
-        };
-        let single_host = match store::fs_kind(place)? {
-            // SQLite is not safe there with several hosts, so the user must say that one host
-            // writes.
-            FsKind::Network(file_system) if !self.single_host => {
-                let path =
-                    catalog.unwrap_or_else(|| base.path().join(crate::model::name::REGISTRY_DIR));
-                return Err(CatalogError::Network { path, file_system }.into());
-            }
-            _ => self.single_host.then(hostname),
-        };
-        let new = NewRegistryDir {
-            catalog,
-            single_host,
-            host: hostname(),
-            shared: self.shared,
-        };
-        let (_, made) = RegistryDir::create(base.path(), &new, self.clock.now())?;
+        let made = self.wanted()?.create(&base, self.clock.now())?;
         let registry = self.open_at(base)?;
         if made {
             registry.catalog.keep_reserve();
@@ -262,33 +215,16 @@ impl Options {
         self.open_at(base)
     }
 
-    /// Writes down that the catalog of a base directory belongs to it and is on this host, if the
-    /// user says so and it is not known yet.
-    fn claim(&self, base: &Base) -> Result<()> {
-        let given = self.catalog_file()?;
-        let mut folder = RegistryDir::find(base.path())?;
-        // A catalog inside the base directory belongs to it already.
-        let Some(remembered) = folder.elsewhere() else {
-            return Ok(());
-        };
-        let here = hostname();
-        let is_same = given.as_deref().is_none_or(|given| given == remembered);
-        // Without `keeper` only what is not known yet is written down; nothing is overwritten.
-        if !self.keeper {
-            let is_known = folder.host().is_some_and(|host| host != here)
-                || folder.host().is_some()
-                    && matches!(catalog::tie(&folder, remembered, false), Ok(Tie::Bound));
-            if given.is_none() || !is_same || is_known {
-                return Ok(());
-            }
-        }
-        let path = given.unwrap_or_else(|| remembered.to_owned());
-        if let FsKind::Network(file_system) =
-            store::fs_kind(path.parent().unwrap_or(Path::new("/")))?
-        {
-            self.check_host(&path, file_system, folder.single_host())?;
-        }
-        Ok(catalog::claim(&mut folder, &path, &here)?)
+    /// What these options say about the place of the catalog.
+    pub(super) fn wanted(&self) -> Result<Wanted> {
+        Ok(Wanted {
+            catalog: self.catalog_file()?,
+            read_only: self.read_only,
+            single_host: self.single_host,
+            keeper: self.keeper,
+            shared: self.shared,
+            here: hostname(),
+        })
     }
 
     fn catalog_file(&self) -> Result<Option<PathBuf>> {
@@ -305,71 +241,8 @@ impl Options {
         })
     }
 
-    /// Finds the catalog of a base directory, without opening it.
-    pub(super) fn find_catalog(&self, base: &Base) -> Result<CatalogSite> {
-        let given = self.catalog_file()?;
-        let folder = match RegistryDir::find(base.path()) {
-            // A given catalog works without the folder; only a removal needs it, for the trash.
-            Err(CatalogError::NoRegistry { .. }) if given.is_some() => None,
-            found => Some(found?),
-        };
-        let is_given = given.is_some();
-        let remembered = folder.as_ref().map(RegistryDir::catalog);
-        let path = match (given, remembered) {
-            // With two catalogs for one base directory, each would lack what the other recorded.
-            (Some(given), Some(remembered)) if given != remembered => {
-                return Err(CatalogError::Elsewhere { remembered, given }.into());
-            }
-            (Some(path), _) | (None, Some(path)) => path,
-            (None, None) => {
-                return Err(CatalogError::NoRegistry {
-                    base: base.path().to_path_buf(),
-                }
-                .into());
-            }
-        };
-        let mut site = CatalogSite {
-            path,
-            folder,
-            network: None,
-            tie: None,
-            keeper: None,
-        };
-        let here = hostname();
-        let host = site.folder.as_ref().and_then(RegistryDir::host);
-        // Before its file is looked for: on this host its path may lead to another file.
-        if let Some(host) = host.filter(|host| **host != *here) {
-            site.keeper = Some(Keeper {
-                catalog: site.path.clone(),
-                host: host.to_owned(),
-                here,
-            });
-            return Ok(site);
-        }
-        let folder = site.folder.as_ref();
-        if let Some(folder) = folder.filter(|folder| folder.elsewhere().is_some()) {
-            site.tie = Some(catalog::tie(folder, &site.path, is_given)?);
-        }
-        match store::fs_kind(site.path.parent().unwrap_or(Path::new("/"))) {
-            Ok(FsKind::Local) => {}
-            Ok(FsKind::Network(file_system)) => {
-                let host = folder.and_then(RegistryDir::single_host);
-                self.check_host(&site.path, file_system, host)?;
-                site.network = Some(file_system);
-            }
-            // A catalog elsewhere may be gone together with its folder: say that, not that the
-            // folder cannot be asked for its file system.
-            Err(error) => {
-                return Err(catalog::check_file(&site.path)
-                    .err()
-                    .map_or(error.into(), Into::into));
-            }
-        }
-        Ok(site)
-    }
-
     pub(super) fn open_at(self, base: Base) -> Result<Registry> {
-        let site = self.find_catalog(&base)?;
+        let site = self.wanted()?.find(&base)?;
         if let Some(keeper) = &site.keeper
             && !self.read_only
         {
@@ -478,23 +351,5 @@ impl Options {
             registry.recovery.problems.extend(folded.problems);
         }
         Ok(registry)
-    }
-
-    fn check_host(&self, path: &Path, file_system: &'static str, host: Option<&str>) -> Result<()> {
-        let path = path.to_owned();
-        match host {
-            None => Err(CatalogError::Network { path, file_system }.into()),
-            // Its rollback journal lets other hosts read.
-            Some(expected) if !self.read_only && expected != hostname() => {
-                let (expected, found) = (expected.to_owned(), hostname());
-                Err(CatalogError::OtherHost {
-                    path,
-                    expected,
-                    found,
-                }
-                .into())
-            }
-            Some(_) => Ok(()),
-        }
     }
 }

@@ -27,7 +27,7 @@ impl Options {
         monitor: &dyn Monitor,
     ) -> Result<(Registry, RebuildReport)> {
         let base = Base::open(base.as_ref())?;
-        let place = match self.find_catalog(&base) {
+        let place = match self.wanted()?.find(&base) {
             // The folder is gone too. It may be the mount point of a disk that is not mounted:
             // making it would put the catalog below that mount point.
             Err(Error::Catalog(CatalogError::Missing { path })) => {

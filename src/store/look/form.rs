@@ -22,7 +22,7 @@ pub enum Format {
     Zarr2,
     /// zarr version 3.
     Zarr3,
-    /// N5.
+    /// N5: the format of Java tools, with `attributes.json`.
     N5,
 }
 
