@@ -234,7 +234,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 105] = [
+    pub const CODES: [&'static str; 106] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -260,6 +260,7 @@ impl Error {
         "catalog-elsewhere",
         "catalog-not-here",
         "catalog-unbound",
+        "clock-before-epoch",
         "not-published",
         "catalog-in-base",
         "catalog-taken",
@@ -459,6 +460,7 @@ impl Error {
             "catalog-elsewhere" => Hint::UseKeeper,
             "catalog-not-here" => Hint::FindCatalog,
             "catalog-unbound" => Hint::BindCatalog,
+            "clock-before-epoch" => Hint::SetClock,
             "not-published" => Hint::Publish,
             "catalog-on-network" => Hint::UseLocalDisk,
             "catalog-other-host" => Hint::UseItsHost,

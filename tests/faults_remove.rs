@@ -39,6 +39,8 @@ mod child;
 mod fault;
 #[path = "faults_remove/full.rs"]
 mod full;
+#[path = "faults_remove/images.rs"]
+mod images;
 #[path = "faults_remove/observe.rs"]
 mod observe;
 #[path = "child/plain.rs"]
@@ -112,7 +114,7 @@ const REFUSALS: [&str; 6] = ["EDQUOT", "EACCES", "EBUSY", "EXDEV", "ESTALE", "EN
 /// The body of a child: prints `ready` and begins when its standard input ends.
 #[test]
 fn child_entry() {
-    if !full::child() {
+    if !full::child() && !images::child() {
         scene::child();
     }
 }
@@ -125,6 +127,16 @@ fn a_removal_frees_a_disk_without_a_byte_left() {
 #[test]
 fn a_removal_frees_a_disk_without_an_inode_left() {
     full::removes_on_a_full_disk("inodes");
+}
+
+#[test]
+fn a_removal_frees_a_full_ext4_with_small_blocks() {
+    images::rm_frees_a_full_disk_of("ext4-1k");
+}
+
+#[test]
+fn a_removal_frees_a_full_xfs() {
+    images::rm_frees_a_full_disk_of("xfs");
 }
 
 /// The second time, a part of the points: every rename, and a sample of the rest.

@@ -545,3 +545,38 @@ fn a_creation_without_permission_leaves_nothing() {
     fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     assert_eq!(tree(folder.path()), before);
 }
+
+/// A clock that can be set.
+#[derive(Clone, Default)]
+struct Settable(std::sync::Arc<std::sync::atomic::AtomicI64>);
+
+impl dalsegno::model::clock::Clock for Settable {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.0.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}
+
+#[test]
+fn a_clock_before_1970_is_an_error_whenever_it_is_set_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Settable::default();
+    let set = |to| clock.0.store(to, std::sync::atomic::Ordering::SeqCst);
+    let options = || Options::new().clock(clock.clone());
+    set(-1);
+    let made = options().create(folder.path()).map(drop);
+    assert_eq!(outcome(made), "clock-before-epoch");
+    assert!(!folder.path().join(".dalsegno").exists());
+    set(0);
+    let (registry, _) = options().create(folder.path()).unwrap();
+    registry.record(&prediction("run", 1)).unwrap();
+    set(-1);
+    let recorded = registry.record(&prediction("run", 2));
+    assert_eq!(outcome(recorded), "clock-before-epoch");
+    for read_only in [false, true] {
+        let opened = options().read_only(read_only).open(folder.path());
+        assert_eq!(outcome(opened), "clock-before-epoch");
+    }
+    set(5);
+    let rows = registry.select(&Filter::default()).unwrap();
+    assert_eq!(rows.len(), 1);
+}

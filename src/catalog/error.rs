@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::model::clock::Timestamp;
 use crate::model::operation::UndoError;
 use crate::model::pin::PinError;
 
@@ -134,6 +135,14 @@ pub enum CatalogError {
         path: PathBuf,
         /// Why it is not known to belong to the base directory.
         why: String,
+    },
+    /// The clock of the machine is set to a time before 1970, at which nothing can be dated.
+    #[error("the clock says {now}, which is before 1970")]
+    ClockBeforeEpoch {
+        /// Catalog file.
+        path: PathBuf,
+        /// The time that the clock gives.
+        now: Timestamp,
     },
     /// The catalog is on another host, and that host has published no copy yet.
     #[error(
@@ -367,6 +376,7 @@ impl CatalogError {
             Self::AtKeeper { .. } => "catalog-elsewhere",
             Self::NotHere { .. } => "catalog-not-here",
             Self::Unbound { .. } => "catalog-unbound",
+            Self::ClockBeforeEpoch { .. } => "clock-before-epoch",
             Self::NotPublished { .. } => "not-published",
             Self::InBase { .. } => "catalog-in-base",
             Self::Taken { .. } => "catalog-taken",
@@ -414,6 +424,7 @@ impl CatalogError {
             | Self::AtKeeper { path, .. }
             | Self::NotHere { path }
             | Self::Unbound { path, .. }
+            | Self::ClockBeforeEpoch { path, .. }
             | Self::NotPublished { path, .. }
             | Self::InBase { path }
             | Self::Taken { path }

@@ -86,6 +86,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::BindCatalog => {
             "if it is the catalog of this base directory, say so with: dalsegno init --catalog PATH"
         }
+        Hint::SetClock => "set the clock of this machine, then run the same command again",
         Hint::Publish => "on the host that has the catalog, run: dalsegno publish",
         Hint::UseLocalDisk => {
             "put the catalog on a local disk: dalsegno init --catalog PATH; or, if all writers \

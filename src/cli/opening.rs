@@ -12,9 +12,12 @@ use crate::model::filter::Filter;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
-use crate::ops::refresh::{Question, RefreshOptions};
+use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
 use crate::registry::{Options, Published, Registry};
 use crate::store::Notice;
+
+/// A query waits for so long to refresh the catalog, and then answers without.
+const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
 
 impl Context {
     /// The base directory: --base, else the nearest parent of the current folder with a registry.
@@ -153,7 +156,11 @@ impl Context {
         if !refresh {
             return self.open_read_only();
         }
-        match self.options().open(self.base()?) {
+        self.open_to_refresh_within(self.global.lock_timeout)
+    }
+
+    fn open_to_refresh_within(&self, patience: Duration) -> Result<Registry, Failure> {
+        match self.options().lock_timeout(patience).open(self.base()?) {
             Err(Error::Catalog(CatalogError::AtKeeper { .. })) => self.open_read_only(),
             Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
                 let registry = self.open_read_only()?;
@@ -171,6 +178,21 @@ impl Context {
         }
     }
 
+    /// Opens the registry and looks for the data of a selection on disk. Waits for others for a
+    /// moment only, because a query can do without.
+    fn refreshed(
+        &self,
+        filter: &Filter,
+        refresh: RefreshOptions,
+    ) -> Result<(Registry, RefreshReport), Failure> {
+        let patience = self.global.lock_timeout.min(PATIENCE_OF_QUERIES);
+        let registry = self.open_to_refresh_within(patience)?;
+        let monitor = self.monitor();
+        let question = Question::Selection(filter, refresh);
+        let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
+        Ok((registry, report))
+    }
+
     /// Opens the registry for a query of a selection. Looks for its data on disk first, if
     /// `refresh` is given and the catalog can be written. The second value says whether something
     /// could not be read.
@@ -182,14 +204,25 @@ impl Context {
         let Some(refresh) = refresh else {
             return Ok((self.open_read_only()?, false));
         };
-        let registry = self.open_to_refresh(true)?;
-        let monitor = self.monitor();
-        let question = Question::Selection(filter, refresh);
-        let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
-        drop(monitor);
+        let (registry, report) = match self.refreshed(filter, refresh) {
+            // The catalog answers as it is: a process that hangs, or a full disk, stops no query.
+            Err(Failure::Library(error)) if is_of_the_moment(&error) => {
+                self.warn(&format!("the catalog was not refreshed from disk: {error}"));
+                return Ok((self.open_read_only()?, false));
+            }
+            refreshed => refreshed?,
+        };
         self.findings(&report.findings);
         // Data that contradicts its seal was read, so the answer is complete.
         let is_unread = |found: &Notice| !found.class.contradicts_seal();
         Ok((registry, report.findings.iter().any(is_unread)))
     }
+}
+
+/// Whether another process, or a full disk, keeps a query from writing.
+fn is_of_the_moment(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Catalog(CatalogError::LockTimeout { .. } | CatalogError::Full { .. })
+    )
 }

@@ -73,6 +73,8 @@ hints! {
     FindCatalog = "find-catalog",
     /// Say that the catalog belongs to the base directory.
     BindCatalog = "bind-catalog",
+    /// Set the clock of the machine.
+    SetClock = "set-clock",
     /// Publish a copy of the catalog, on the host that has it.
     Publish = "publish",
     /// Keep the catalog on a local disk, or write it on one host only.

@@ -69,7 +69,8 @@ impl Inbox {
     /// [`Error::Storage`](crate::Error::Storage) if there is no folder `.dalsegno`, or the inbox
     /// cannot be written.
     pub fn note(&self, note: Note) -> Result<()> {
-        self.note_at(SystemClock.now(), note)
+        // A note of a time before 1970 would be refused, and what it notes be missing.
+        self.note_at(SystemClock.now().max(Timestamp(0)), note)
     }
 
     /// The same, for what was to be written at this time.

@@ -11,13 +11,16 @@ use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Durability, OnNotice, OnWait, PUBLISHED_FILE,
     RegistryDir,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::progress::{Interrupt, Monitor, Silent};
 use crate::ops::inbox::Fold;
 use crate::ops::recover::{self, Recovery};
 use crate::ops::site::{CatalogSite, Wanted};
 use crate::store::Base;
+
+/// Opening waits for so long to settle what a crash left. A removal settles it too.
+const PATIENCE_AT_OPEN: Duration = Duration::from_secs(3);
 
 /// How a registry is opened or made.
 pub struct Options {
@@ -195,6 +198,7 @@ impl Options {
             self.wanted()?.claim(&base)?;
             return Ok((self.open_at(base)?, false));
         }
+        catalog::check_clock(base.path(), &*self.clock)?;
         let made = self.wanted()?.create(&base, self.clock.now())?;
         let registry = self.open_at(base)?;
         if made {
@@ -334,11 +338,23 @@ impl Options {
         };
         if !registry.catalog.is_read_only() {
             let now = registry.clock.now();
+            let patience = self.lock_timeout;
+            // A handle that only asks needs no recovery, and each removal looks again.
+            registry
+                .catalog
+                .wait_at_most(patience.min(PATIENCE_AT_OPEN));
             let (catalog, base) = (&registry.catalog, &registry.base);
-            registry.recovery = match self.purge_due {
-                true => recover::recover(catalog, base, now, None)?,
-                false => recover::settle_pending(catalog, base, now, None)?.0,
+            let recovered = match self.purge_due {
+                true => recover::recover(catalog, base, now, None),
+                false => recover::settle_pending(catalog, base, now, None).map(|(done, _)| done),
             };
+            registry.catalog.wait_at_most(patience);
+            registry.recovery = match recovered {
+                // A process that hangs with the turn in its hand.
+                Err(Error::Catalog(CatalogError::LockTimeout { .. })) => Recovery::default(),
+                recovered => recovered?,
+            };
+            let (catalog, base) = (&registry.catalog, &registry.base);
             // After recovery, because a note may be about data that it has just put back.
             let fold = Fold {
                 catalog,

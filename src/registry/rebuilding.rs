@@ -50,6 +50,7 @@ impl Options {
             let path = place.path.clone();
             return Err(CatalogError::ReadOnly { path }.into());
         }
+        catalog::check_clock(&place.path, &*self.clock)?;
         let rebuilding = Rebuilding {
             base: &base,
             path: &place.path,

@@ -7,6 +7,7 @@
 )]
 
 mod checkpoints;
+mod clock;
 mod doctor;
 mod errors;
 mod forms;
@@ -14,6 +15,8 @@ mod gc;
 mod help;
 mod history;
 mod hosts;
+#[path = "../common/left_out.rs"]
+mod left_out;
 #[path = "../common/lock.rs"]
 mod lock;
 mod paths;

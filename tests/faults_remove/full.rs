@@ -141,7 +141,7 @@ fn arrays(base: &Path) -> BTreeMap<String, String> {
 }
 
 /// Fills a disk completely.
-fn fill(disk: &Path, what: &str) {
+pub(crate) fn fill(disk: &Path, what: &str) {
     for number in 0.. {
         let path = disk.join(format!("fill-{what}-{number}"));
         if path.exists() {

@@ -51,6 +51,7 @@ WORDS: dict[str, str] = {
         "if it is the catalog of this base directory, say so with "
         "dalsegno.Registry(base, create=True, catalog=PATH)"
     ),
+    "set-clock": "set the clock of this machine, then call it again",
     "publish": "on the host that has the catalog, call publish()",
     "use-local-disk": (
         "put the catalog on a local disk with catalog=PATH; or, if all writers run on this "

@@ -166,6 +166,12 @@ class CatalogUnboundError(Error, PermissionError):
     code = "catalog-unbound"
 
 
+class ClockBeforeEpochError(Error, OSError):
+    """The clock of the machine is set to a time before 1970."""
+
+    code = "clock-before-epoch"
+
+
 class NotPublishedError(Error, FileNotFoundError):
     """The catalog is on another host, which has published no copy yet."""
 

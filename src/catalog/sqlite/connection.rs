@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use super::opening::{self, OpenConnection};
 use super::options::{CatalogOptions, Durability};
 use super::place::Place;
-use super::{migrate, schema};
+use super::{index, migrate, schema};
 use crate::catalog::error::CatalogError;
 use crate::disk::make_file;
 
@@ -109,13 +109,19 @@ pub(in crate::catalog) fn open(
         let read_only = || CatalogError::ReadOnly {
             path: path.to_owned(),
         };
+        let full = || CatalogError::Full {
+            path: path.to_owned(),
+        };
+        // SQLite would make the index of the log all the same, and the first write to it end us.
+        if index::is_unsafe(place) {
+            return Err(full());
+        }
         let connection = match again(place, &Reach::Write, options) {
             // Without the right to write, not even the header of a WAL catalog can be read.
             Err(CatalogError::Sql { .. }) if !can_write(path) => return Err(read_only()),
             // Nor without an inode for the log, of which SQLite only says that it cannot open it.
-            Err(CatalogError::Sql { .. }) if is_full(path) => {
-                let path = path.to_owned();
-                return Err(CatalogError::Full { path });
+            Err(CatalogError::Sql { .. }) if is_full(path) || index::lacks_room(place) => {
+                return Err(full());
             }
             opened => opened?,
         };
@@ -124,8 +130,16 @@ pub(in crate::catalog) fn open(
         }
         return Ok((Reach::Write, connection));
     }
-    match again(place, &Reach::Read, options) {
+    let opened = match index::is_unsafe(place) {
+        true => Err(CatalogError::Full {
+            path: path.to_owned(),
+        }),
+        false => again(place, &Reach::Read, options),
+    };
+    match opened {
         Ok(connection) => return Ok((Reach::Read, connection)),
+        // With an index, another process may write: then neither file nor copy is whole.
+        Err(CatalogError::Full { .. }) if !has_index(place) => {}
         // Only what stems from a missing `-shm` is worth another way.
         Err(CatalogError::Sql { .. } | CatalogError::ReadOnly { .. }) => {}
         Err(error) => return Err(error),
@@ -157,6 +171,11 @@ fn has_wal(place: &Place) -> bool {
     place
         .stat("-wal")
         .is_ok_and(|found| found.is_some_and(|wal| wal.st_size > 0))
+}
+
+/// Whether there is an index of the log, as there is while a process has the catalog open.
+fn has_index(place: &Place) -> bool {
+    place.stat("-shm").is_ok_and(|found| found.is_some())
 }
 
 /// Copies a catalog that this process cannot write, so no lock of SQLite's is at stake.
@@ -209,9 +228,10 @@ pub(in crate::catalog) fn again(
             return Ok(opened);
         }
     };
-    let opened = opening::open(place, flags, prepare)?;
+    let mut opened = opening::open(place, flags, prepare)?;
     // All its files are open now, and nothing is written yet.
     opening::confirm(place, flags)?;
+    opened.fill_index(place)?;
     Ok(opened)
 }
 

@@ -16,7 +16,7 @@ use super::queue::{self, Turn, WriteQueue};
 use super::{fork, migrate, reserve, second_names};
 use crate::catalog::error::CatalogError;
 use crate::model::actor::Agent;
-use crate::model::clock::Timestamp;
+use crate::model::clock::{Clock, Timestamp};
 use crate::model::progress::{Monitor, Phase, Silent};
 
 /// An open catalog. Usable from several threads.
@@ -59,6 +59,7 @@ impl Catalog {
         mut options: CatalogOptions,
     ) -> Result<Self, CatalogError> {
         options.read_only |= agent.is_none();
+        check_clock(path, &*options.clock)?;
         let place = Arc::new(Place::of(path)?);
         connection::check(&place)?;
         let registration = fork::Registration::new(&place)?;
@@ -108,6 +109,12 @@ impl Catalog {
         Ok(catalog)
     }
 
+    /// How long its changes wait for their turn from now on.
+    pub fn wait_at_most(&mut self, patience: Duration) {
+        self.options.lock_timeout = patience;
+        self.queue.wait_by_default(patience);
+    }
+
     /// Gives a catalog its WAL back: a backup that was put in its place has none. If others have
     /// it open meanwhile it stays as it is, which is slower and as safe.
     fn keep_wal(&self, connection: &mut OpenConnection) {
@@ -120,6 +127,8 @@ impl Catalog {
             let _ = connection.confined(|connection| {
                 connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))
             });
+            // Without room for it, the next that opens the catalog says so.
+            let _ = connection.fill_index(&self.place);
         }
     }
 
@@ -240,10 +249,11 @@ impl Catalog {
     ///
     /// # Errors
     /// [`CatalogError::AtKeeper`] if this is a copy that another host published,
-    /// [`CatalogError::ReadOnly`] otherwise.
+    /// [`CatalogError::ReadOnly`] otherwise; [`CatalogError::ClockBeforeEpoch`].
     pub fn require_writing(&self) -> Result<(), CatalogError> {
         match (&self.access, &self.options.keeper) {
-            (Reach::Write, _) => Ok(()),
+            // A handle may be open for long, and the clock be set meanwhile.
+            (Reach::Write, _) => check_clock(&self.path, &*self.options.clock),
             (_, Some(keeper)) => Err(keeper.refusal()),
             _ => Err(CatalogError::ReadOnly {
                 path: self.path.clone(),
@@ -448,6 +458,20 @@ impl Catalog {
                 Err(error) => return Err(self.sql("beginning a change", error)),
             }
         }
+    }
+}
+
+/// Refuses a clock at whose times nothing can be dated.
+///
+/// # Errors
+/// [`CatalogError::ClockBeforeEpoch`].
+pub(crate) fn check_clock(path: &Path, clock: &dyn Clock) -> Result<(), CatalogError> {
+    match clock.now() {
+        now if now.0 < 0 => Err(CatalogError::ClockBeforeEpoch {
+            path: path.to_owned(),
+            now,
+        }),
+        _ => Ok(()),
     }
 }
 

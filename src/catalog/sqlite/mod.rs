@@ -8,6 +8,7 @@ mod error;
 pub(in crate::catalog) mod file;
 pub(in crate::catalog) mod fork;
 pub(in crate::catalog) mod health;
+mod index;
 pub(in crate::catalog) mod migrate;
 mod opening;
 pub(in crate::catalog) mod options;

@@ -20,6 +20,7 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::{FileType, Stat};
 
+use super::index::HeldIndex;
 use super::place::Place;
 use crate::catalog::error::CatalogError;
 use crate::disk::{Folder, confined};
@@ -33,14 +34,30 @@ pub(in crate::catalog) struct OpenConnection {
     connection: Option<Connection>,
     /// `None` if SQLite has no file beside the database, so nothing happens by path.
     folder: Option<Folder>,
+    /// Behind the connection: closing it drops the locks of this process on the index.
+    index: Option<HeldIndex>,
 }
 
 impl OpenConnection {
     /// A connection to a database that has no files beside it in a shared folder.
     pub(super) fn without_files(connection: Connection) -> Self {
         let connection = Some(connection);
-        let folder = None;
-        Self { connection, folder }
+        Self {
+            connection,
+            folder: None,
+            index: None,
+        }
+    }
+
+    /// Fills the holes of the index of the log, so that no write to it needs room on the disk.
+    ///
+    /// # Errors
+    /// [`CatalogError::Full`] if there is no room now.
+    pub(super) fn fill_index(&mut self, place: &Place) -> Result<(), CatalogError> {
+        if self.index.is_none() {
+            self.index = HeldIndex::fill(place)?;
+        }
+        Ok(())
     }
 
     /// Uses it for what opens files by path.
@@ -48,7 +65,9 @@ impl OpenConnection {
         &mut self,
         work: impl FnOnce(&mut Connection) -> T + Send,
     ) -> T {
-        let Self { connection, folder } = self;
+        let Self {
+            connection, folder, ..
+        } = self;
         // A connection may move to another thread, and may not be shared with one.
         let work = move || work(connection.as_mut().expect("only closing takes it"));
         match folder {
@@ -118,6 +137,7 @@ pub(super) fn open(
     Ok(OpenConnection {
         connection: Some(connection),
         folder: Some(folder),
+        index: None,
     })
 }
 

@@ -155,6 +155,11 @@ impl WriteQueue {
         self
     }
 
+    /// Sets how long [`WriteQueue::wait`] waits.
+    pub(in crate::catalog) fn wait_by_default(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
     /// Waits for a turn.
     ///
     /// # Errors

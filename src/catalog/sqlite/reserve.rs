@@ -29,7 +29,10 @@ pub(in crate::catalog) fn give_up_slice(catalog: &Place) -> bool {
     let cut = || -> io::Result<bool> {
         let reserve = open(catalog)?;
         let left = reserve.metadata()?.len().checked_sub(SLICE);
-        left.map_or(Ok(false), |left| reserve.set_len(left).map(|()| true))
+        let Some(left) = left else { return Ok(false) };
+        reserve.set_len(left)?;
+        // A journaling file system gives out freed blocks only after its own commit.
+        reserve.sync_all().map(|()| true)
     };
     cut().unwrap_or(false)
 }
@@ -66,8 +69,7 @@ pub(in crate::catalog) fn keep(catalog: &Place) {
 
 /// Gives the reserve of a catalog back to the file system. Says whether there was one.
 pub(in crate::catalog) fn give_up(catalog: &Place) -> bool {
-    catalog
-        .folder()
-        .unlink(catalog.beside(SUFFIX))
-        .unwrap_or(false)
+    let is_gone = catalog.folder().unlink(catalog.beside(SUFFIX));
+    // As for a slice: the blocks are to be free now.
+    is_gone.unwrap_or(false) && catalog.folder().sync().is_ok()
 }
