@@ -191,7 +191,7 @@ impl Recorder<'_> {
     ) -> Result<bool, CatalogError> {
         let seal = SealChange::Set(seal);
         self.catalog
-            .write_observation(self.journal, before, Some(&seen), seal)
+            .write_observation(self.journal, before, Some(seen), seal)
     }
 
     /// Notes a score unless a later one is at its place.

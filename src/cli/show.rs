@@ -146,10 +146,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
     }
     if !artifact.iterations.is_empty() {
         let held = joined(&artifact.iterations).replace(',', ", ");
-        lines.push((
-            "holds",
-            format!("iterations {held}; rules count it to the newest"),
-        ));
+        lines.push(("iterations", held));
     }
     lines
 }

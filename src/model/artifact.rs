@@ -218,7 +218,7 @@ impl Artifact {
         Some((self.chunks_there?, self.grid()?.total()))
     }
 
-    /// The iteration that rules count it to: that of its key, else the newest that it holds.
+    /// The iteration of its key, else the newest that it holds. Rules look at that of the key alone.
     #[must_use]
     pub fn newest_iteration(&self) -> Option<i64> {
         let held = || self.iterations.iter().max().copied();
