@@ -144,6 +144,11 @@ pub(crate) fn write_array(array: &Path) {
         let times = FileTimes::new().set_modified(time);
         File::open(&path).unwrap().set_times(times).unwrap();
     }
+    // An array is as new as its folders: chunks come and go in them.
+    for folder in [array.join("0"), array.to_owned()] {
+        let times = FileTimes::new().set_modified(time);
+        File::open(folder).unwrap().set_times(times).unwrap();
+    }
 }
 
 /// Copies a folder with its times, which show whether an array was rewritten. A catalog's reserve
@@ -165,6 +170,8 @@ fn copy(from: &Path, to: &Path) {
             File::open(&to).unwrap().set_times(times).unwrap();
         }
     }
+    let times = FileTimes::new().set_modified(from.metadata().unwrap().modified().unwrap());
+    File::open(to).unwrap().set_times(times).unwrap();
 }
 
 impl Scene {
