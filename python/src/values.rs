@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dalsegno::model::array::ArrayMetadata;
+use dalsegno::model::array::{ArrayMetadata, ChunkSet};
 use dalsegno::model::artifact::{Artifact, ArtifactId, Origin};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::Key;
@@ -155,6 +155,9 @@ fn moment_if<'py>(py: Python<'py>, at: Option<Timestamp>) -> PyResult<Option<Bou
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct PyArtifact(pub(crate) Artifact);
 
+/// What is known of the chunks of an array, as JSON in [`Parts`].
+type OfArray = (Option<ArrayMetadata>, Option<u64>, Option<ChunkSet>);
+
 /// What an artifact is made of, to be pickled.
 type Parts = (
     String,
@@ -165,7 +168,7 @@ type Parts = (
     (i64, Option<i64>, Option<i64>),
     Option<u32>,
     Vec<String>,
-    (PathBuf, Option<String>, String, Option<u64>),
+    (PathBuf, Option<String>, String),
     (Option<u64>, Vec<String>, Vec<i64>),
 );
 
@@ -369,8 +372,12 @@ impl PyArtifact {
             (
                 artifact.base.to_path_buf(),
                 artifact.content_hash.map(|hash| hash.to_string()),
-                serde_json::to_string(&artifact.metadata.as_deref()).map_err(argument)?,
-                artifact.chunks_there,
+                serde_json::to_string(&(
+                    artifact.metadata.as_deref(),
+                    artifact.chunks_there,
+                    &artifact.sealed_chunks,
+                ))
+                .map_err(argument)?,
             ),
             (
                 artifact.disk_bytes.map(|bytes| bytes.0),
@@ -400,7 +407,7 @@ pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
     let (key, id, state, origin, size, times, owner, pins, at, seen) = parts;
     let (recorded_at, written_at, sealed_at) = times;
     let (disk_bytes, levels, iterations) = seen;
-    let (base, content_hash, metadata, chunks_there) = at;
+    let (base, content_hash, of_array) = at;
     let key: Key = serde_json::from_str(&key).map_err(argument)?;
     let id = ArtifactId(id);
     let mut artifact = Artifact::new(id, key, Timestamp(recorded_at), base);
@@ -417,9 +424,10 @@ pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
     artifact.sealed_at = sealed_at.map(Timestamp);
     let content_hash = content_hash.map(|text| text.parse().map_err(argument));
     artifact.content_hash = content_hash.transpose()?;
-    let metadata: Option<ArrayMetadata> = serde_json::from_str(&metadata).map_err(argument)?;
-    artifact.metadata = metadata.map(Arc::new);
-    artifact.chunks_there = chunks_there;
+    let of_array: OfArray = serde_json::from_str(&of_array).map_err(argument)?;
+    artifact.metadata = of_array.0.map(Arc::new);
+    artifact.chunks_there = of_array.1;
+    artifact.sealed_chunks = of_array.2;
     artifact.owner = owner;
     artifact.pins = pins;
     artifact.disk_bytes = disk_bytes.map(ByteCount);

@@ -181,6 +181,9 @@ def test_values_are_frozen_and_pickle(registry: Registry) -> None:
     registry.seal(artifact, hash=True)
     sealed = registry.get(artifact)
     assert sealed is not None and sealed.content_hash is not None
+    assert (sealed.shape, sealed.chunks, sealed.shards) == ((2,), (2,), None)
+    assert (sealed.dtype, sealed.fill_value, sealed.compressor) == ("|u1", 0, "")
+    assert sealed.chunks_expected == 1 and sealed.chunks_there is not None
     assert pickle.loads(pickle.dumps(sealed)) == sealed
 
 
