@@ -184,7 +184,9 @@ if grep -E '^(tests|fuzz|target|python/tests)/' "$work/sdist"; then
     false
 fi
 
-begin "the Python package: types"
+begin "the Python package: form and types"
+"$python_venv/bin/ruff" format --check --quiet --no-cache python
+"$python_venv/bin/ruff" check --quiet --no-cache python
 "$python_venv/bin/mypy" --config-file python/pyproject.toml --cache-dir "$target/mypy" -p dalsegno
 "$python_venv/bin/python" -m mypy.stubtest dalsegno
 (cd python/tests && "$python_venv/bin/mypy" --config-file ../pyproject.toml \

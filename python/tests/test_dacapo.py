@@ -219,7 +219,9 @@ def test_remove_does_what_dacapo_does_where_that_is_safe(
         store.remove(identifier)
     assert before - files(tmp_path) == named(expect["deleted"])
     assert files(tmp_path) == named(expect["left"])
-    said = [text.replace("$ROOT", str(tmp_path)) for level, text in expect["log"] if level == "WARNING"]
+    said = [
+        text.replace("$ROOT", str(tmp_path)) for level, text in expect["log"] if level == "WARNING"
+    ]
     assert [record.message for record in warnings_of.records] == said
 
 
@@ -234,7 +236,9 @@ def test_a_store_is_dacapo_s_and_several_are_alive_at_once(base: Path, dacapo: N
             made = store.concrete()  # type: ignore[attr-defined]
             assert made == str(base / "run" / "snapshot.zarr")
         assert store.basedir == base
-    assert one.validation_prediction_array("r", 1, "d") == two.validation_prediction_array("r", 1, "d")
+    assert one.validation_prediction_array("r", 1, "d") == two.validation_prediction_array(
+        "r", 1, "d"
+    )
     assert type(one) is type(two)
     assert repr(one) == f"ArrayStore({str(base)!r})"
 
@@ -285,7 +289,9 @@ print(type(create_store.create_array_store()).__module__)
 
 def asked(**extra: str) -> str:
     environment = {**os.environ, **extra}
-    run = subprocess.run([sys.executable, "-c", ASK], env=environment, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", ASK], env=environment, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     return run.stdout.strip()
 

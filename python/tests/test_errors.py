@@ -17,7 +17,9 @@ from dalsegno import _error, _hints, _native, errors
 
 
 def test_every_code_of_the_library_has_a_class_and_every_class_a_code() -> None:
-    classes = {known.code: known for known in errors.Error.__subclasses__() if known.__name__ != "Error"}
+    classes = {
+        known.code: known for known in errors.Error.__subclasses__() if known.__name__ != "Error"
+    }
     assert sorted(classes) == sorted(_native.error_codes())
     for code, known in classes.items():
         words = "".join(word.capitalize() for word in code.split("-"))
@@ -100,7 +102,8 @@ def test_the_cause_stands_in_the_message(registry: dalsegno.Registry) -> None:
 
 
 needs_stumble = pytest.mark.skipif(
-    not hasattr(_native, "_stumble"), reason="only what is built for development can be made to panic"
+    not hasattr(_native, "_stumble"),
+    reason="only what is built for development can be made to panic",
 )
 
 
@@ -143,7 +146,9 @@ def test_a_panic_is_an_error_and_the_registry_goes_on(
 def test_a_panic_in_the_middle_of_a_removal_leaves_all_of_it_or_nothing(
     registry: dalsegno.Registry,
 ) -> None:
-    made = [registry.record_prediction("r", number, dataset) for number in range(3) for dataset in "de"]
+    made = [
+        registry.record_prediction("r", number, dataset) for number in range(3) for dataset in "de"
+    ]
     for artifact in made:
         write_array(artifact.path)
     registry.refresh()
@@ -178,7 +183,9 @@ def test_a_panic_in_the_middle_of_a_removal_leaves_all_of_it_or_nothing(
 
 @needs_stumble
 def test_a_panic_of_the_command_line_is_an_error(base: Path) -> None:
-    code = "import dalsegno._native as n; n._stumble('short', 0); n._main(['dalsegno', '--version'])"
+    code = (
+        "import dalsegno._native as n; n._stumble('short', 0); n._main(['dalsegno', '--version'])"
+    )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert "InternalError" in run.stderr and "PanicException" not in run.stderr

@@ -78,9 +78,7 @@ def test_a_catalog_in_the_base_directory_is_not_published(tmp_path: Path) -> Non
             registry.publish()
 
 
-def test_a_copy_that_cannot_be_made_is_logged(
-    base: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_copy_that_cannot_be_made_is_logged(base: Path, caplog: pytest.LogCaptureFixture) -> None:
     copy = base / ".dalsegno" / "published.sqlite3"
     copy.unlink()
     copy.mkdir()

@@ -71,7 +71,9 @@ def test_outputs_lie_where_dacapo_puts_them(
         assert refused is not None or error.code.startswith("name-"), (run, dataset, parameters)
         return
     assert refused is None, (run, dataset, parameters)
-    expected = f"{plain(run)}/validation.zarr/{iteration}/{plain(dataset)}/output/{plain(parameters)}"
+    expected = (
+        f"{plain(run)}/validation.zarr/{iteration}/{plain(dataset)}/output/{plain(parameters)}"
+    )
     assert str(found) == f"{shared.base}/{expected}"
     artifact = shared.get(found)
     assert artifact is not None and artifact.iteration == iteration
@@ -84,9 +86,11 @@ segments = st.text(
     max_size=20,
 ).filter(lambda text: text not in (".", "..") and not text.endswith((".zarr", ".n5")))
 words = segments.filter(
-    lambda text: text not in ("output", "prediction", "inputs", ".dalsegno")
-    and not text.startswith(".dalsegno")
-    and not text.lstrip("-").isdigit()
+    lambda text: (
+        text not in ("output", "prediction", "inputs", ".dalsegno")
+        and not text.startswith(".dalsegno")
+        and not text.lstrip("-").isdigit()
+    )
 )
 
 

@@ -262,7 +262,9 @@ def test_the_command_line_comes_with_the_package(base: Path) -> None:
     for command in ([str(script)], [sys.executable, "-m", "dalsegno"]):
         run = subprocess.run([*command, "--version"], capture_output=True, text=True)
         assert (run.returncode, run.stdout) == (0, f"dalsegno {dalsegno.__version__}\n")
-        run = subprocess.run([*command, "--base", str(base), "list"], capture_output=True, text=True)
+        run = subprocess.run(
+            [*command, "--base", str(base), "list"], capture_output=True, text=True
+        )
         assert run.returncode == 10 and "no-registry" in run.stderr
         run = subprocess.run([*command, "no-such-command"], capture_output=True, text=True)
         assert run.returncode == 2 and "Usage: dalsegno" in run.stderr

@@ -35,9 +35,13 @@ def by_dacapo(tree: str) -> Scores:
     """The scores of a tree as DaCapo itself names them; the last of an iteration counts."""
     with (DATA / f"{tree}.csv").open() as file:
         return {
-            (row["run"], int(row["iteration"]), row["dataset"], row["parameters"], row["metric"]): repr(
-                float(row["value"])
-            )
+            (
+                row["run"],
+                int(row["iteration"]),
+                row["dataset"],
+                row["parameters"],
+                row["metric"],
+            ): repr(float(row["value"]))
             for row in csv.DictReader(file)
         }
 
@@ -232,10 +236,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "instruction INST": lambda: b"(S'touch pwned'\nios\nsystem\n.",
     "instruction OBJ": lambda: b"\x80\x04(" + named("os", "system") + text("touch pwned") + b"o.",
     "instruction NEWOBJ": lambda: b"\x80\x04" + DTYPE + text("f8") + b"\x85\x81.",
-    "a name of numpy that loads": lambda: b"\x80\x04"
-    + named("numpy", "load")
-    + text("/etc/passwd")
-    + b"\x85R.",
+    "a name of numpy that loads": lambda: (
+        b"\x80\x04" + named("numpy", "load") + text("/etc/passwd") + b"\x85R."
+    ),
     "a dotted name": lambda: b"\x80\x04" + named("numpy", "dtype.__class__") + b".",
     "a name that is no text": lambda: b"\x80\x04K\x01K\x02\x93.",
     "an extension code": lambda: b"\x80\x04\x82\xf7.",
@@ -244,10 +247,9 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a text of 2^60 bytes": lambda: b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"x.",
     "bytes of 2^31": lambda: b"\x80\x04B\xff\xff\xff\x7fx.",
     "a bytearray of 2^60 bytes": lambda: b"\x80\x05\x96" + struct.pack("<Q", 1 << 60) + b"x.",
-    "an integer of a megabyte": lambda: b"\x80\x04\x8b"
-    + struct.pack("<i", 1 << 20)
-    + b"\x01" * (1 << 20)
-    + b".",
+    "an integer of a megabyte": lambda: (
+        b"\x80\x04\x8b" + struct.pack("<i", 1 << 20) + b"\x01" * (1 << 20) + b"."
+    ),
     "an integer of negative length": lambda: b"\x80\x04\x8b\xff\xff\xff\xff.",
     "lists in lists": lambda: deep(b"]"),
     "tuples in tuples": lambda: b"\x80\x04)" + b"\x85" * 200_000 + b".",
@@ -255,25 +257,23 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "marks": lambda: deep(b"("),
     "values that multiply": wide,
     "a list in itself": lambda: b"\x80\x04]\x94h\x00a.",
-    "an entry in itself": lambda: b"\x80\x04](}\x94("
-    + text("iteration")
-    + b"K\x01"
-    + text("scores")
-    + b"]\x94h\x01aue.",
+    "an entry in itself": lambda: (
+        b"\x80\x04](}\x94(" + text("iteration") + b"K\x01" + text("scores") + b"]\x94h\x01aue."
+    ),
     "numpy's scalar of junk": lambda: b"\x80\x04" + SCALAR + b"K\x01K\x02\x86R.",
     "numpy's scalar of no type": lambda: b"\x80\x04" + SCALAR + b"NC\x08" + bytes(8) + b"\x86R.",
-    "numpy's scalar of few bytes": lambda: b"\x80\x04" + SCALAR + F8 + b"C\x04" + bytes(4) + b"\x86R.",
+    "numpy's scalar of few bytes": lambda: (
+        b"\x80\x04" + SCALAR + F8 + b"C\x04" + bytes(4) + b"\x86R."
+    ),
     "numpy's scalar of one argument": lambda: b"\x80\x04" + SCALAR + F8 + b"\x85R.",
-    "numpy's scalar of an object": lambda: b"\x80\x04"
-    + SCALAR
-    + DTYPE
-    + text("O8")
-    + b"\x89\x88\x87RC\x08"
-    + bytes(8)
-    + b"\x86R.",
+    "numpy's scalar of an object": lambda: (
+        b"\x80\x04" + SCALAR + DTYPE + text("O8") + b"\x89\x88\x87RC\x08" + bytes(8) + b"\x86R."
+    ),
     "numpy's type of a list": lambda: b"\x80\x04" + DTYPE + b"]\x85R.",
     "numpy's type with no state": lambda: b"\x80\x04" + F8 + b"Nb.",
-    "numpy's type with a long state": lambda: b"\x80\x04" + F8 + b"(K\x03" + text("<" * 200) + b"tb.",
+    "numpy's type with a long state": lambda: (
+        b"\x80\x04" + F8 + b"(K\x03" + text("<" * 200) + b"tb."
+    ),
     "a state for a list": lambda: b"\x80\x04]}b.",
     "a call of a list": lambda: b"\x80\x04])R.",
     "protocol 255": lambda: b"\x80\xff].",

@@ -81,7 +81,9 @@ class World:
     def recorded(self) -> set[int]:
         with dalsegno.Registry(self.base) as registry:
             assert registry._native.recovery[2] == []
-            return {row.iteration for row in registry.list(refresh=False) if row.iteration is not None}
+            return {
+                row.iteration for row in registry.list(refresh=False) if row.iteration is not None
+            }
 
 
 def lock(world: World) -> None:
@@ -188,7 +190,10 @@ FAULTS = {
 
 
 def train(
-    world: World, rounds: list[int], steps: list[Callable[[World], None]], before: Optional[list[str]] = None
+    world: World,
+    rounds: list[int],
+    steps: list[Callable[[World], None]],
+    before: Optional[list[str]] = None,
 ) -> str:
     """Run a training that does something after each round; gives what it logged."""
     python_path = os.pathsep.join(filter(None, [str(STANDIN), os.environ.get("PYTHONPATH")]))
@@ -222,7 +227,9 @@ def train(
     _, log = process.communicate(timeout=120)
     assert process.returncode == 0, log
     container = world.base / "run" / "validation.zarr"
-    assert identifiers == [f"{container}/{number}/crop/prediction" for number in range(sum(rounds))], log
+    assert identifiers == [
+        f"{container}/{number}/crop/prediction" for number in range(sum(rounds))
+    ], log
     assert time.monotonic() - start < 60
     kinds = re.findall(r"could not record below .*? \(([\w-]+)\)", log)
     assert len(kinds) == len(set(kinds)), "one warning for each kind of failure"
@@ -253,7 +260,9 @@ def test_a_training_begins_whatever_state_its_registry_is_in(name: str, world: W
     if name != "registry deleted":
         assert "could not record" in log
         assert name.startswith("inbox") or noted == set(range(DURING)), log
-    expected = set(range(DURING + AFTER)) if is_all_recorded or name == "registry deleted" else noted
+    expected = (
+        set(range(DURING + AFTER)) if is_all_recorded or name == "registry deleted" else noted
+    )
     assert expected <= world.recorded(), log
 
 
@@ -323,7 +332,10 @@ def test_a_training_goes_on_while_the_disk_of_the_catalog_is(
 def test_a_training_goes_on_on_a_network_file_system(world: World) -> None:
     inject = "inject=statfs,fstatfs:poke_exit=@arg2=6969000000000000"
     strace = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", inject]
-    if shutil.which("strace") is None or subprocess.run([*strace, "true"], check=False).returncode != 0:
+    if (
+        shutil.which("strace") is None
+        or subprocess.run([*strace, "true"], check=False).returncode != 0
+    ):
         pytest.skip("strace does not work here")
     world.init()
     log = train(world, [DURING], [nothing], before=strace)
@@ -391,9 +403,16 @@ def test_a_child_without_dalsegno_goes_on(world: World, dacapo: None, tmp_path: 
             "DALSEGNO_DACAPO": "1",
             "RUNS_BASE_DIR": str(world.base),
         }
-        code = "from dacapo.store import create_store as c; print(type(c.create_array_store()).__module__)"
+        code = (
+            "from dacapo.store import create_store as c; "
+            "print(type(c.create_array_store()).__module__)"
+        )
         run = subprocess.run(
-            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert run.stdout == "dacapo.store.local_array_store\n"
         assert "arrays are not recorded in this process" in run.stderr

@@ -65,7 +65,7 @@ def test_arrays_are_written_read_removed_and_restored(
 
 
 def group(path: Path, names: list[str]) -> None:
-    """Writes a consolidated group with an array of each name; attributes and fill values are NaN."""
+    """Writes a consolidated group with an array of each name; attributes and fills are NaN."""
     root: Any = zarr.open_group(str(path), mode="w")
     root.attrs["voi"] = float("nan")
     for name in names:

@@ -13,7 +13,17 @@ from ._listing import Listing
 from ._native import Artifact
 from ._progress import Wanted, reporting
 from ._targets import Target
-from .values import DiskUse, Iteration, Refreshed, Repaired, Run, Scanned, Verified, build, build_all
+from .values import (
+    DiskUse,
+    Iteration,
+    Refreshed,
+    Repaired,
+    Run,
+    Scanned,
+    Verified,
+    build,
+    build_all,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -15,11 +15,11 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Deque, Dict, Optional, Set, Tuple
 
 from . import _native
-from ._bounded import Rest, TooLongError, Worker
+from ._bounded import Rest, Worker
 from .errors import Error
 from .registry import Registry
 
@@ -173,8 +173,8 @@ class Attempts:
         if self._notes:
             with contextlib.suppress(Exception):
                 logger.warning(
-                    "%d identifiers and scores below %s could not be noted; take in what was written "
-                    "with: dalsegno scan, and: python -m dalsegno.dacapo scores",
+                    "%d identifiers and scores below %s could not be noted; take in what was "
+                    "written with: dalsegno scan, and: python -m dalsegno.dacapo scores",
                     len(self._notes),
                     self._base,
                 )

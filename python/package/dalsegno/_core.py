@@ -36,7 +36,8 @@ class Core:
         found = self._native.get(_targets.target(target))
         if found is None:
             raise NotRecordedError(
-                f"{target} is not recorded", hint="record it, or take in what is on disk with scan()"
+                f"{target} is not recorded",
+                hint="record it, or take in what is on disk with scan()",
             )
         return found
 

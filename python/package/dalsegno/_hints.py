@@ -21,8 +21,7 @@ WORDS: dict[str, str] = {
         "then call dalsegno.rebuild(base)"
     ),
     "copy-whole-database": (
-        "copy it whole with: sqlite3 FILE \".backup COPY\"; then pass the copy to "
-        "dalsegno.rebuild"
+        'copy it whole with: sqlite3 FILE ".backup COPY"; then pass the copy to dalsegno.rebuild'
     ),
     "name-right-catalog": (
         "pass the right file as catalog, or leave catalog out; if another file took its "
@@ -71,9 +70,7 @@ WORDS: dict[str, str] = {
         "call; nothing was changed"
     ),
     "correct-config": "correct the file; the documentation lists its keys",
-    "record-or-scan": (
-        "list what is recorded with list(), or adopt what is on disk with scan()"
-    ),
+    "record-or-scan": ("list what is recorded with list(), or adopt what is on disk with scan()"),
     "write-first": "write the array first",
     "seal-without-complete": (
         "write the missing chunks; if they hold only the fill value, seal without complete=True"
@@ -84,15 +81,11 @@ WORDS: dict[str, str] = {
     "look-again": "repeat the call; nothing was changed",
     "move-by-hand": "ask the user who put it there to do this, or check what it holds and move it "
     "by hand",
-    "unpin": (
-        "unpin it with unpin(name), or remove it anyway with force_pinned=True"
-    ),
+    "unpin": ("unpin it with unpin(name), or remove it anyway with force_pinned=True"),
     "ignore-best-links": (
         "remove it anyway with ignore_best_links=True; the link itself is DaCapo's"
     ),
-    "mend-best-link": (
-        "fix or move the link, or ignore best links with ignore_best_links=True"
-    ),
+    "mend-best-link": ("fix or move the link, or ignore best links with ignore_best_links=True"),
     "plan-again": "make a new plan with plan_gc(...) and review it",
     "give-other-name": "give a name that no run, folder or removal has; see trash()",
     "end-training": "wait until the training has ended; or pass active=True if none is at work",
@@ -100,9 +93,7 @@ WORDS: dict[str, str] = {
         "if it was renamed by hand, rows, pins and scores follow with verify(repair=True)"
     ),
     "correct-scores": "correct the line; no score was recorded",
-    "give-plan-file": (
-        "give the text that to_json() of a plan returned"
-    ),
+    "give-plan-file": ("give the text that to_json() of a plan returned"),
     "give-plan-base": "open the registry of the base directory that the plan was made for",
     "keep-something": "keep something of it, or allow that with allow_empty_group=True",
     "measure": "measure them with refresh(measure=True)",
@@ -115,19 +106,15 @@ WORDS: dict[str, str] = {
     "undo-later-first": "see what changed it with history(); undo the later operation first",
     "list-trash": "see what can be restored with trash()",
     "report": (
-        "report it, with what happened before and what this prints in a shell: dalsegno "
-        "doctor"
+        "report it, with what happened before and what this prints in a shell: dalsegno doctor"
     ),
     "clear-place": "move away what is at that path, then restore again",
     "make-folder": "make it with dalsegno.Registry(base, create=True, catalog=PATH)",
-    "free-space": (
-        "free space, or empty the trash with empty_trash(); nothing was changed"
-    ),
+    "free-space": ("free space, or empty the trash with empty_trash(); nothing was changed"),
     "remove-by-hand": "remove it by hand; a rename cannot move it to the trash",
     "move-away-and-verify": "check what is at that path and move it away; see verify()",
     "verify": (
-        "another program changed the catalog or a manifest; see verify(), which "
-        "touches no data"
+        "another program changed the catalog or a manifest; see verify(), which touches no data"
     ),
     "remove-link-target": "remove the target of the link by its own path; see verify()",
     "give-array-path": (

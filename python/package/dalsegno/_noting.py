@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
-from . import _targets
 from ._arguments import Iterations, Selection, Text
 from ._core import Core
-from ._native import Artifact
 from ._targets import Target
 from .values import Pin, PinChange, Score, UnknownName, build, build_all
 
@@ -106,7 +104,9 @@ class Noting(Core):
         found = self._native.unknown_names([_score(score) for score in chosen])
         return [UnknownName(*name) for name in found]
 
-    def _warn(self, scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]]) -> None:
+    def _warn(
+        self, scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]]
+    ) -> None:
         for run, part, name, nearest in self._native.unknown_names(scores):
             meant = f": did you mean {nearest!r}?" if nearest is not None else ""
             logger.warning("run %s has no %s %r%s", run, part, name, meant)

@@ -54,9 +54,7 @@ class _Bar:
         self.bar = bar
         self.phase = ""
 
-    def __call__(
-        self, phase: str, total: Optional[int], items: int, files: int, size: int
-    ) -> None:
+    def __call__(self, phase: str, total: Optional[int], items: int, files: int, size: int) -> None:
         if phase != self.phase:
             self.phase = phase
             self.bar.reset(total=total)

@@ -117,8 +117,9 @@ class Removing(Asking, Noting):
         reason: Optional[str] = None,
         dry_run: bool = False,
     ) -> Renamed:
-        """Rename a run: its folder, rows, scores, pins and seals, in one transaction. What is in the
-        trash keeps the old name.
+        """Rename a run: its folder, rows, scores, pins and seals, in one transaction.
+
+        What is in the trash keeps the old name.
 
         Args:
             run: Name of the run.
@@ -129,7 +130,8 @@ class Removing(Asking, Noting):
             dry_run: Say what would be renamed, and rename nothing.
 
         Raises:
-            NotRecordedError, RunFolderGoneError: Nothing is recorded of the run, or its folder is gone.
+            NotRecordedError: Nothing is recorded of the run.
+            RunFolderGoneError: Its folder is gone.
             RunTakenError: The new name is taken, on disk, in the catalog or in the trash.
             RunActiveError: Data was written within the last hour.
         """

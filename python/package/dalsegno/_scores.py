@@ -1,8 +1,8 @@
 """Taking in the validation scores that DaCapo stored.
 
-DaCapo stores numbers without names: ``[dataset][parameters][criterion]``. The names come from DaCapo
-itself if it is installed, else from the arrays on disk. A name is never guessed: what does not follow
-from either is refused.
+DaCapo stores numbers without names: ``[dataset][parameters][criterion]``. The names come from
+DaCapo itself if it is installed, else from the arrays on disk. A name is never guessed: what does
+not follow from either is refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from ._arguments import Text
 from ._native import Artifact
 from .errors import Error, ScoresInvalidError
 from .registry import Key, Registry
-from .values import Score
 
 __all__ = ["Imported", "import_scores", "main"]
 
@@ -103,9 +102,9 @@ def import_scores(
     name, or the database if DaCapo is installed and its options say so. An iteration that was
     validated again has the scores of the last time.
 
-    The names are those that DaCapo gives the run, if it is installed; else those of the arrays on disk,
-    which are taken in first. If the order of datasets or parameters does not follow from either, give
-    it.
+    The names are those that DaCapo gives the run, if it is installed; else those of the arrays on
+    disk, which are taken in first. If the order of datasets or parameters does not follow from
+    either, give it.
 
     Args:
         base: The base directory; its registry is made if there is none.
@@ -118,14 +117,17 @@ def import_scores(
         The number of scores of each run, and with ``run=None`` also what was refused, and why.
 
     Raises:
-        ScoresInvalidError: The scores of the run that is named cannot be read, or their names do not
-            follow from anything.
+        ScoresInvalidError: The scores of the run that is named cannot be read, or their names do
+            not follow from anything.
         ValueError: Names are given and no run.
     """
     given = Names(_given(datasets), _given(parameters), _given(criteria))
     if run is None and given != Names():
         raise ValueError("names are of one run: name it too")
-    path = os.path.expanduser(arguments.text(base, what="a base directory", numbers=False)) or os.curdir
+    path = (
+        os.path.expanduser(arguments.text(base, what="a base directory", numbers=False))
+        or os.curdir
+    )
     with Registry(path, create=True) as registry:
         source = _source(registry)
         runs = source.runs() if run is None else [arguments.text(run, what="a run", numbers=False)]
@@ -162,7 +164,9 @@ def _scores_of(source: _Source, tree: _Tree, run: str, given: Names) -> List[Mea
     known = tree.of(run)
     scores: List[Measured] = []
     for iteration, numbers in entries:
-        names = theirs if theirs is not None and _fit(theirs, known.get(iteration), numbers) else given
+        names = (
+            theirs if theirs is not None and _fit(theirs, known.get(iteration), numbers) else given
+        )
         scores += _named(run, iteration, numbers, names, known, tree)
     return scores
 
@@ -230,7 +234,9 @@ class _Database(_Source):
     """Scores in the database that DaCapo's options name."""
 
     def runs(self) -> List[str]:
-        return sorted(str(name) for name in _seam().create_config_store().retrieve_run_config_names())
+        return sorted(
+            str(name) for name in _seam().create_config_store().retrieve_run_config_names()
+        )
 
     def entries(self, run: str) -> List[Entry]:
         found = _seam().create_stats_store().retrieve_validation_iteration_scores(run)
@@ -262,7 +268,8 @@ def _source(registry: Registry) -> _Source:
             theirs = os.path.realpath(os.path.expanduser(str(options.runs_base_dir)))
             if theirs != os.path.realpath(base):
                 raise ScoresInvalidError(
-                    f"the database that DaCapo's options name is of {theirs}, not of {base}", path=base
+                    f"the database that DaCapo's options name is of {theirs}, not of {base}",
+                    path=base,
                 )
             return _Database(base)
     return _Source(base)
@@ -313,7 +320,11 @@ def entries_of(found: Any) -> List[Entry]:
         if not isinstance(entry, dict) or "iteration" not in entry or "scores" not in entry:
             raise ValueError("an entry is not an iteration with scores")
         iteration = entry["iteration"]
-        if isinstance(iteration, bool) or not isinstance(iteration, int) or not 0 <= iteration < 2**63:
+        if (
+            isinstance(iteration, bool)
+            or not isinstance(iteration, int)
+            or not 0 <= iteration < 2**63
+        ):
             raise ValueError("an iteration is not a number")
         try:
             entries.append((iteration, checked(entry["scores"], 3)))
@@ -355,7 +366,9 @@ def _of_dacapo(source: _Source, run: str) -> Optional[Names]:
 
 def _fit(names: Names, known: Optional[_Places], numbers: List[List[List[float]]]) -> bool:
     """Whether DaCapo's names are those of an iteration: validations may be of other datasets."""
-    assert names.datasets is not None and names.parameters is not None and names.criteria is not None
+    assert (
+        names.datasets is not None and names.parameters is not None and names.criteria is not None
+    )
     if known and not set(known) <= set(names.datasets):
         return False
     return len(numbers) == len(names.datasets) and all(
@@ -446,8 +459,8 @@ def _check(where: str, what: str, names: Sequence[str], count: int) -> None:
 
 _HINT = (
     "give the names in DaCapo's order: import_scores(base, run, datasets=[…], parameters=[…], "
-    "criteria=[…]), or --dataset, --parameters and --criterion for each; where DaCapo is installed it "
-    "gives them"
+    "criteria=[…]), or --dataset, --parameters and --criterion for each; where DaCapo is installed "
+    "it gives them"
 )
 
 
@@ -477,7 +490,8 @@ class _Order:
         if len(names) != len(self._numbers):
             names = sorted(_together(self._known))
         times = [
-            {name: _times(places[name].values()) for name in places} for places in self._known.values()
+            {name: _times(places[name].values()) for name in places}
+            for places in self._known.values()
         ]
         return self._ordered("datasets", names, times, self._numbers)
 
@@ -545,7 +559,9 @@ def _times(paths: Iterable[Path]) -> Optional[Tuple[int, int]]:
     return (min(found), max(found)) if found else None
 
 
-def _order(names: List[str], times: Dict[str, Optional[Tuple[int, int]]]) -> Optional[Tuple[str, ...]]:
+def _order(
+    names: List[str], times: Dict[str, Optional[Tuple[int, int]]]
+) -> Optional[Tuple[str, ...]]:
     """Names by their times, if all have one and no two are at once."""
     known: List[Tuple[int, int, str]] = []
     for name in names:
@@ -611,10 +627,12 @@ def main(given: Sequence[str]) -> int:
     """``python -m dalsegno.dacapo scores``; gives the exit code, as the program's table says."""
     parser = argparse.ArgumentParser(
         prog="python -m dalsegno.dacapo scores",
-        description="Take in the validation scores that DaCapo stored. Names are DaCapo's own if it is "
-        "installed, else those of the arrays on disk.",
+        description="Take in the validation scores that DaCapo stored. Names are DaCapo's own if "
+        "it is installed, else those of the arrays on disk.",
     )
-    parser.add_argument("--base", help="the base directory; else DALSEGNO_BASE, else the nearest parent")
+    parser.add_argument(
+        "--base", help="the base directory; else DALSEGNO_BASE, else the nearest parent"
+    )
     parser.add_argument("--run", help="one run; all that have scores if it is not given")
     for name, what in (
         ("dataset", "a validation dataset"),
@@ -633,7 +651,9 @@ def main(given: Sequence[str]) -> int:
     if asked.run is None and any(names):
         return _fail(2, None, "names are of one run", "give --run RUN too")
     try:
-        done = import_scores(base, asked.run, datasets=names[0], parameters=names[1], criteria=names[2])
+        done = import_scores(
+            base, asked.run, datasets=names[0], parameters=names[1], criteria=names[2]
+        )
     except Error as error:
         return _fail(1, error.code, str(error), error.hint)
     for run, why in done.refused.items():
@@ -657,7 +677,9 @@ def _nearest() -> Optional[str]:
 
 def _shown(text: str) -> str:
     """A text without what a terminal would obey."""
-    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in text)
+    return "".join(
+        one if one.isprintable() else one.encode("unicode_escape").decode() for one in text
+    )
 
 
 def _count(number: int, what: str) -> str:

@@ -93,7 +93,9 @@ _ARGUMENTS = ("run_name", "scores", "validation_scores")
 def _note(store: Any, seam: ModuleType, run: str, scores: Any, settings: Any) -> None:
     """Note the scores of the validation that was just done: the last."""
     entries = list(scores.scores)[-1:]
-    entries = _scores.entries_of([{"iteration": one.iteration, "scores": one.scores} for one in entries])
+    entries = _scores.entries_of(
+        [{"iteration": one.iteration, "scores": one.scores} for one in entries]
+    )
     if not entries:
         return
     ((iteration, numbers),) = entries
@@ -112,7 +114,12 @@ def _note(store: Any, seam: ModuleType, run: str, scores: Any, settings: Any) ->
 
 
 def _named(
-    store: Any, seam: ModuleType, run: str, iteration: str, numbers: List[List[List[float]]], scores: Any
+    store: Any,
+    seam: ModuleType,
+    run: str,
+    iteration: str,
+    numbers: List[List[List[float]]],
+    scores: Any,
 ) -> Tuple[str, List[Tuple[str, List[str]]]]:
     """The base directory, and the datasets with their parameters."""
     seen = _seen.get(run)
@@ -125,8 +132,8 @@ def _named(
     places = [(dataset, list(names.parameters)) for dataset in names.datasets]
     if not _fits(places, numbers):
         raise ValueError(
-            f"the scores of run {run}, iteration {iteration}, are of other datasets or parameters than "
-            "the run has"
+            f"the scores of run {run}, iteration {iteration}, are of other datasets or parameters "
+            "than the run has"
         )
     return seen.base if seen is not None else _base(store, seam), places
 

@@ -28,7 +28,9 @@ class Key(NamedTuple):
     container: Optional[Text] = None
 
 
-def columns(key: Key) -> Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]:
+def columns(
+    key: Key,
+) -> Tuple[str, str, Optional[str], Optional[str], Optional[str], Optional[str]]:
     return (
         key.kind,
         arguments.name(key.run, what="a run", numbers=False),

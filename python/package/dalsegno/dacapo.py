@@ -109,7 +109,9 @@ class ArrayStore:
         wait: Optional[Age] = None,
         strict: Optional[bool] = None,
     ) -> None:
-        path = os.path.expanduser(text(basedir, what="a base directory", numbers=False)) or os.curdir
+        path = (
+            os.path.expanduser(text(basedir, what="a base directory", numbers=False)) or os.curdir
+        )
         self._upath: Any = importlib.import_module("upath").UPath
         self._types = _dacapo("dacapo.store.array_store")
         self._base = str(_native.base_path(path))
@@ -259,7 +261,11 @@ def _name(value: Text, what: str) -> str:
 
 
 def _again(
-    kind: Type[ArrayStore], base: str, lock_timeout: Age, wait: Optional[Age], strict: Optional[bool]
+    kind: Type[ArrayStore],
+    base: str,
+    lock_timeout: Age,
+    wait: Optional[Age],
+    strict: Optional[bool],
 ) -> ArrayStore:
     return kind(base, lock_timeout, wait=wait, strict=strict)
 
@@ -268,9 +274,9 @@ def _is_array(path: Path) -> bool:
     """Whether a folder holds array metadata: zarr v2, zarr v3 or N5."""
     if (path / ".zarray").is_file():
         return True
-    for name, key, value in (("zarr.json", "node_type", "array"), ("attributes.json", "", None)):
+    for file, key, value in (("zarr.json", "node_type", "array"), ("attributes.json", "", None)):
         try:
-            metadata = json.loads((path / name).read_text())
+            metadata = json.loads((path / file).read_text())
         except (OSError, ValueError):
             continue
         if isinstance(metadata, dict):

@@ -473,7 +473,7 @@ class ChunksMissingError(Error):
 
 
 class ChunksUnknownError(Error):
-    """The metadata of an array that was to be sealed as complete does not say which chunks it has."""
+    """The metadata of an array to be sealed as complete does not say which chunks it has."""
 
     code = "chunks-unknown"
 

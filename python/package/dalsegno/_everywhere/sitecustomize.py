@@ -29,7 +29,8 @@ def plug(module: ModuleType) -> None:
         import logging
 
         logging.getLogger("dalsegno.dacapo").warning(
-            "arrays are not recorded in this process, because dalsegno cannot be used in it: %s", error
+            "arrays are not recorded in this process, because dalsegno cannot be used in it: %s",
+            error,
         )
 
 

@@ -22,6 +22,8 @@ class FileStatsStore:
         ]
         (self.validation_scores / run_name).write_bytes(pickle.dumps(docs, protocol=4))
 
-    def retrieve_validation_iteration_scores(self, run_name: str) -> List[ValidationIterationScores]:
+    def retrieve_validation_iteration_scores(
+        self, run_name: str
+    ) -> List[ValidationIterationScores]:
         docs = pickle.loads((self.validation_scores / run_name).read_bytes())
         return [ValidationIterationScores(doc["iteration"], doc["scores"]) for doc in docs]
