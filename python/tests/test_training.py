@@ -307,7 +307,13 @@ def test_a_training_goes_on_while_the_disk_of_the_catalog_is(
 
         def fault(world: World) -> None:
             if not is_full:
-                subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+                # The kernel lets go of the folder in which the catalog was made some moments after
+                # the thread that was confined to it, and is busy until then.
+                command = ["mount", "-o", "remount,ro", str(disk)]
+                deadline = time.monotonic() + 30
+                while subprocess.run(command, check=False, capture_output=True).returncode != 0:
+                    assert time.monotonic() < deadline, "the disk stays busy"
+                    time.sleep(0.05)
                 return
             (disk / "catalog.sqlite3.reserve").unlink(missing_ok=True)
             filler = os.open(disk / "filler", os.O_WRONLY | os.O_CREAT)
