@@ -143,7 +143,7 @@ pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
 }
 
 /// How long removed data is kept.
-#[derive(FromPyObject)]
+#[derive(Clone, Copy, FromPyObject)]
 pub(crate) enum Kept {
     /// Until the trash is emptied, or not at all. Tried first, because a `bool` is a number too.
     Always(bool),

@@ -42,6 +42,7 @@ pub(crate) struct Rules {
     allow_empty_group: bool,
     allow_incomplete: bool,
     ignore_best_links: bool,
+    keep: Option<Kept>,
     /// The selection in words.
     words: String,
 }
@@ -126,6 +127,7 @@ impl Rules {
             rules,
         )
         .ignore_best_links(self.ignore_best_links)
+        .keep(ask::keep(self.keep)?)
         .allow_incomplete(self.allow_incomplete)
         .words(words.join(", ")))
     }

@@ -24,7 +24,8 @@ impl Registry {
     /// [`Error::Retention`](crate::Error::Retention) if the policy is refused, sizes are unknown
     /// that a limit needs, or a group would be emptied.
     pub fn plan_gc(&self, request: &GcRequest) -> Result<GcPlan> {
-        gc::plan(&self.catalog, &self.base, request, self.clock.now())
+        let request = self.with_keep(request);
+        gc::plan(&self.catalog, &self.base, &request, self.clock.now())
     }
 
     /// Explains what every rule of a request says of one artifact; `None` if the request does not
@@ -33,7 +34,13 @@ impl Registry {
     /// # Errors
     /// As [`Registry::plan_gc`].
     pub fn explain_gc(&self, request: &GcRequest, id: ArtifactId) -> Result<Option<Explanation>> {
-        gc::explain(&self.catalog, &self.base, request, id, self.clock.now())
+        let request = self.with_keep(request);
+        gc::explain(&self.catalog, &self.base, &request, id, self.clock.now())
+    }
+
+    /// A request that knows what `trash.keep` of the configuration says.
+    fn with_keep(&self, request: &GcRequest) -> GcRequest {
+        request.clone().keep(self.resolve_keep(request.keep))
     }
 
     /// Carries a plan out, batch by batch; `each` sees the report after every batch. What was

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::inventory::{size_of, takes_space};
 use super::plan::{PlanError, Reason};
 use super::policy::{Limits, MAX_FILES, MAX_SIZE, MIN_FREE};
+use super::words::length;
 use crate::model::artifact::Artifact;
+use crate::model::removal::TrashKeep;
 use crate::model::size::{ByteCount, Size};
 
 /// Bytes, files and free space at one point of a plan, and the limits on them.
@@ -20,6 +22,18 @@ pub(super) struct Budget {
     trash: u64,
     /// What the plan removes.
     going: u64,
+    /// How long the trash keeps what the plan removes.
+    keep: TrashKeep,
+}
+
+/// What a plan knows of the disk.
+pub(super) struct Disk {
+    /// Free bytes; `None` if no limit needs them.
+    pub(super) free: Option<u64>,
+    /// Bytes in the trash.
+    pub(super) trash: u64,
+    /// How long the trash keeps what the plan removes.
+    pub(super) keep: TrashKeep,
 }
 
 struct Limit {
@@ -37,8 +51,7 @@ impl Budget {
     pub(super) fn new<'a>(
         limit: &Limits,
         artifacts: impl Iterator<Item = &'a Artifact>,
-        free_bytes: Option<u64>,
-        trash_bytes: u64,
+        disk: &Disk,
     ) -> Result<Option<Self>, PlanError> {
         // Both list the limits that are set, in the same order.
         let limits: Vec<Limit> = limit
@@ -53,16 +66,17 @@ impl Budget {
         if limits.is_empty() {
             return Ok(None);
         }
-        if limit.min_free.is_some() && free_bytes.is_none() {
+        if limit.min_free.is_some() && disk.free.is_none() {
             return Err(PlanError::FreeUnknown);
         }
         let mut budget = Self {
             limits,
             bytes: 0,
             files: 0,
-            free: free_bytes.unwrap_or_default(),
-            trash: trash_bytes,
+            free: disk.free.unwrap_or_default(),
+            trash: disk.trash,
             going: 0,
+            keep: disk.keep,
         };
         let mut unmeasured = Vec::new();
         for artifact in artifacts {
@@ -113,12 +127,14 @@ impl Budget {
                     }
                     // Not "kept by rules" if nothing is left to take.
                     _ if self.bytes == 0 => format!(
-                        "only {} would be free, although everything that is selected goes",
-                        ByteCount(self.in_the_end())
+                        "only {} would be free{}, although everything that is selected goes",
+                        ByteCount(self.in_the_end()),
+                        self.once_emptied()
                     ),
                     _ => format!(
-                        "only {} would be free, the rest is kept by rules",
-                        ByteCount(self.in_the_end())
+                        "only {} would be free{}, the rest is kept by rules",
+                        ByteCount(self.in_the_end()),
+                        self.once_emptied()
                     ),
                 };
                 format!("{} {}: {left}", bound.rule, bound.setting)
@@ -132,19 +148,48 @@ impl Budget {
         self.free.saturating_add(freed)
     }
 
-    /// What to know about `min-free` if something is in the trash.
-    pub(super) fn notice(&self) -> Option<String> {
-        let bound = self.limits.iter().find(|bound| bound.rule == MIN_FREE)?;
-        (self.trash > 0 && self.free < bound.value).then(|| {
-            format!(
+    /// Whether the trash keeps what the plan removes.
+    fn goes_to_trash(&self) -> bool {
+        matches!(self.keep, TrashKeep::For(_) | TrashKeep::UntilEmptied) && self.going > 0
+    }
+
+    /// The condition of [`Self::in_the_end`] in words; empty if all of it is free at once.
+    fn once_emptied(&self) -> &'static str {
+        match self.trash > 0 || self.goes_to_trash() {
+            true => " once the trash is emptied",
+            false => "",
+        }
+    }
+
+    /// What to know about `min-free` if something is in the trash, or goes there.
+    pub(super) fn notices(&self) -> Vec<String> {
+        let mut notices = Vec::new();
+        let Some(bound) = self.limits.iter().find(|bound| bound.rule == MIN_FREE) else {
+            return notices;
+        };
+        if self.trash > 0 && self.free < bound.value {
+            notices.push(format!(
                 "min-free {}: {} are free; the trash has {}, which are free only when it is \
                  emptied: the plan takes no more in their place; free them with: dalsegno trash \
                  empty",
                 bound.setting,
                 ByteCount(self.free),
                 ByteCount(self.trash)
-            )
-        })
+            ));
+        }
+        if self.goes_to_trash() {
+            let until = match self.keep {
+                TrashKeep::For(time) => format!("it has been there for {}", length(time)),
+                _ => "the trash is emptied".to_owned(),
+            };
+            notices.push(format!(
+                "min-free {}: what the plan removes, {}, goes to the trash and frees nothing until \
+                 {until}; without the trash, it is free at once: --no-trash",
+                bound.setting,
+                ByteCount(self.going)
+            ));
+        }
+        notices
     }
 
     fn over(&self) -> impl Iterator<Item = &Limit> {
@@ -161,7 +206,11 @@ impl Budget {
         match rule {
             MAX_SIZE => format!("{} are left", ByteCount(self.bytes)),
             MAX_FILES => format!("{} files are left", self.files),
-            _ => format!("{} are free", ByteCount(self.in_the_end())),
+            _ => format!(
+                "{} are free{}",
+                ByteCount(self.in_the_end()),
+                self.once_emptied()
+            ),
         }
     }
 }

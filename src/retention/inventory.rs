@@ -12,6 +12,7 @@ use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::{Key, Kind};
 use crate::model::name::{DatasetName, RunName};
+use crate::model::removal::TrashKeep;
 use crate::model::size::Size;
 
 /// A group of artifacts that keep rules compare with each other: one run, kind and dataset.
@@ -60,6 +61,8 @@ pub struct Inventory {
     pub free_bytes: Option<u64>,
     /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
     pub trash_bytes: u64,
+    /// How long the trash keeps what the plan removes. If it does, removing frees nothing at first.
+    pub keep: TrashKeep,
     /// The present predictions and outputs of each run, selected or not: they say which iterations
     /// are complete. All iterations of a run that is missing here count as complete.
     pub parts: PartsByRun,
@@ -93,6 +96,13 @@ impl Inventory {
     #[must_use]
     pub fn trash_bytes(mut self, trash_bytes: u64) -> Self {
         self.trash_bytes = trash_bytes;
+        self
+    }
+
+    /// Sets how long the trash keeps what the plan removes.
+    #[must_use]
+    pub fn keep(mut self, keep: TrashKeep) -> Self {
+        self.keep = keep;
         self
     }
 
@@ -212,6 +222,8 @@ pub struct RunInventory {
     pub free_bytes: Option<u64>,
     /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
     pub trash_bytes: u64,
+    /// How long the trash keeps what the plan removes. If it does, removing frees nothing at first.
+    pub keep: TrashKeep,
 }
 
 impl RunInventory {
@@ -222,6 +234,7 @@ impl RunInventory {
             runs,
             free_bytes: None,
             trash_bytes: 0,
+            keep: TrashKeep::default(),
         }
     }
 
@@ -229,6 +242,13 @@ impl RunInventory {
     #[must_use]
     pub fn trash_bytes(mut self, trash_bytes: u64) -> Self {
         self.trash_bytes = trash_bytes;
+        self
+    }
+
+    /// Sets how long the trash keeps what the plan removes.
+    #[must_use]
+    pub fn keep(mut self, keep: TrashKeep) -> Self {
+        self.keep = keep;
         self
     }
 

@@ -10,7 +10,7 @@ use std::ops::Range;
 use serde::Serialize;
 
 use super::best::{self, Standing};
-use super::budget::Budget;
+use super::budget::{Budget, Disk};
 use super::inventory::{
     GroupKey, Inventory, InventoryRow, in_order, oldest_first, size_of, time_of,
 };
@@ -245,15 +245,19 @@ impl<'a> Planner<'a> {
         // Guests count for the limits of their own policy.
         let own = self.facts.iter().filter(|facts| !facts.is_guest);
         let artifacts = own.map(|facts| &facts.row.artifact);
-        let (free, trash) = (self.inventory.free_bytes, self.inventory.trash_bytes);
-        let budget = Budget::new(&self.policy.limit, artifacts, free, trash)?;
-        let of_trash = budget.as_ref().and_then(Budget::notice);
+        let disk = Disk {
+            free: self.inventory.free_bytes,
+            trash: self.inventory.trash_bytes,
+            keep: self.inventory.keep,
+        };
+        let budget = Budget::new(&self.policy.limit, artifacts, &disk)?;
         // First what guards and keep rules say; limits see only what they leave open.
         let mut lines: Vec<PlanLine> = self.facts.iter().map(|facts| self.kept(facts)).collect();
         let mut open: Vec<usize> = (0..lines.len())
             .filter(|&at| lines[at].reasons.is_empty())
             .collect();
         let mut unmet = Vec::new();
+        let mut of_trash = Vec::new();
         // Without limits everything that no rule keeps goes. So does a guest: limits are those of
         // its own policy.
         open.retain(|&at| {
@@ -284,6 +288,7 @@ impl<'a> Planner<'a> {
                 }
             }
             unmet = budget.unmet();
+            of_trash = budget.notices();
         }
         if !self.policy.allow_empty_group {
             self.check_groups(&lines)?;

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::budget::Budget;
+use super::budget::{Budget, Disk};
 use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, size_of, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::RunPolicy;
@@ -29,10 +29,12 @@ pub fn plan_runs(
     let budget = Budget::new(
         &policy.limit,
         artifacts().map(|row| &row.artifact),
-        inventory.free_bytes,
-        inventory.trash_bytes,
+        &Disk {
+            free: inventory.free_bytes,
+            trash: inventory.trash_bytes,
+            keep: inventory.keep,
+        },
     )?;
-    let notices = budget.as_ref().and_then(Budget::notice);
     let mut runs: Vec<&InventoryRun> = inventory.runs.iter().collect();
     // Names break ties, so that the order of the inventory changes nothing.
     runs.sort_by(|a, b| b.newest.cmp(&a.newest).then_with(|| b.run.cmp(&a.run)));
@@ -42,6 +44,7 @@ pub fn plan_runs(
         .map(|(nth, run)| JudgedRun::new(policy, run, (nth, of), now))
         .collect();
     let mut unmet = Vec::new();
+    let mut notices = Vec::new();
     match budget {
         None => {
             // Without limits every run goes that no rule keeps.
@@ -66,6 +69,7 @@ pub fn plan_runs(
                 }
             }
             unmet = budget.unmet();
+            notices = budget.notices();
         }
     }
     let mut lines: Vec<PlanLine> = judged
@@ -81,7 +85,7 @@ pub fn plan_runs(
     Ok(Plan {
         lines,
         unmet,
-        notices: notices.into_iter().collect(),
+        notices,
     })
 }
 

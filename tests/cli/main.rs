@@ -11,6 +11,7 @@ mod clock;
 mod doctor;
 mod errors;
 mod forms;
+mod free;
 mod gc;
 mod help;
 mod history;

@@ -1,5 +1,8 @@
 //! Limits that cannot be met.
 
+use std::time::Duration;
+
+use dalsegno::model::removal::TrashKeep;
 use dalsegno::retention::{KeepRules, Limits, Policy, plan};
 
 use crate::build::*;
@@ -87,4 +90,52 @@ fn a_limit_that_nothing_is_left_for_does_not_blame_the_rules() {
     let plan = plan(&policy, &inventory, NOW).unwrap();
     assert_eq!(removed(&plan).len(), 2);
     assert!(plan.unmet[0].contains("everything that is selected goes"));
+}
+
+#[test]
+fn what_would_go_to_the_trash_is_not_called_free() {
+    let policy = Policy::default().limit(Limits::default().min_free(100));
+    let planned = |free, keep| {
+        let inventory = inventory(predictions(&[1, 2, 3]))
+            .free_bytes(free)
+            .keep(keep);
+        plan(&policy, &inventory, NOW).unwrap()
+    };
+    let days = TrashKeep::For(Duration::from_secs(72 * 3600));
+    for (keep, until) in [
+        (days, "until it has been there for 3d"),
+        (TrashKeep::UntilEmptied, "until the trash is emptied"),
+    ] {
+        let plan = planned(90, keep);
+        // As many go as without a trash, no more.
+        assert_eq!(removed(&plan).len(), 1);
+        let [notice] = plan.notices.as_slice() else {
+            panic!("{plan:?}");
+        };
+        assert!(notice.contains("frees nothing"), "{notice}");
+        assert!(notice.contains(until), "{notice}");
+        // What is free already needs no removal, and no word about it.
+        assert_eq!(planned(100, keep).notices, [""; 0]);
+    }
+    for keep in [TrashKeep::No, TrashKeep::Configured] {
+        assert_eq!(planned(90, keep).notices, [""; 0]);
+    }
+}
+
+#[test]
+fn a_limit_that_is_not_met_says_what_frees_only_later() {
+    let policy = Policy::default()
+        .keep(keep_last(1))
+        .limit(Limits::default().min_free(1 << 20));
+    let inventory = inventory(predictions(&[1, 2]))
+        .free_bytes(924)
+        .keep(TrashKeep::UntilEmptied);
+    let plan = plan(&policy, &inventory, NOW).unwrap();
+    assert_eq!(
+        plan.unmet,
+        [
+            "min-free 1.0 MiB: only 1.0 KiB would be free once the trash is emptied, the rest is kept \
+          by rules"
+        ]
+    );
 }

@@ -102,6 +102,7 @@ class Collecting(Core):
         allow_empty_group: bool = False,
         allow_incomplete: bool = False,
         ignore_best_links: bool = False,
+        keep: Keep = None,
         refresh: bool = True,
         progress: Wanted = None,
         run: Union[Text, Iterable[Text], None] = None,
@@ -135,6 +136,8 @@ class Collecting(Core):
             min_free: Make this much space on the file system.
             allow_empty_group: Let a plan take all that a run has of a kind and dataset.
             allow_incomplete: Let a plan leave a run without a complete iteration.
+            keep: As for :meth:`apply`: what goes to the trash frees nothing, and the notices of a
+                plan with ``min_free`` say so.
             refresh: Look on disk first, and count artifacts without a size.
 
         Raises:
@@ -170,6 +173,7 @@ class Collecting(Core):
             "allow_empty_group": allow_empty_group,
             "allow_incomplete": allow_incomplete,
             "ignore_best_links": ignore_best_links,
+            "keep": arguments.keep(keep),
             "words": ", ".join(words),
         }
         wanted = arguments.selection(asked)

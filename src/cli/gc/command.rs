@@ -130,7 +130,7 @@ fn open(
     } else {
         context.open_to_refresh(!command.no_refresh)?
     };
-    let request = rules(&registry)?;
+    let request = rules(&registry)?.keep(command.trash.keep());
     if command.no_refresh || registry.is_read_only() {
         return Ok((registry, request, false));
     }

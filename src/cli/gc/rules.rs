@@ -11,6 +11,7 @@ use crate::cli::time;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name;
+use crate::model::removal::TrashKeep;
 use crate::model::size::{ByteCount, ParseSizeError};
 use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
@@ -270,6 +271,7 @@ impl Rules {
             rules,
             ignore_best_links: self.ignore_best_links,
             allow_incomplete: self.allow_incomplete,
+            keep: TrashKeep::Configured,
             words: words.join(", "),
         })
     }

@@ -129,6 +129,7 @@ impl Reader<'_> {
             groups,
             free_bytes: self.free_bytes(policy.limit.min_free)?,
             trash_bytes: self.trash_bytes(policy.limit.min_free)?,
+            keep: self.request.keep,
             parts: self.catalog.parts(of, self.now)?,
         })
     }
@@ -191,6 +192,7 @@ impl Reader<'_> {
             runs,
             free_bytes: self.free_bytes(min_free)?,
             trash_bytes: self.trash_bytes(min_free)?,
+            keep: self.request.keep,
         })
     }
 

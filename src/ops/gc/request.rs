@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::model::filter::Filter;
 use crate::model::key::Kind;
+use crate::model::removal::TrashKeep;
 use crate::retention::NamedPolicy;
 use crate::retention::{Policy, PolicyError, RunPolicy};
 
@@ -33,6 +34,8 @@ pub struct GcRequest {
     pub ignore_best_links: bool,
     /// Whether a plan may leave a run without a complete iteration that has one.
     pub allow_incomplete: bool,
+    /// How long the trash would keep what the plan removes: until then it frees nothing.
+    pub keep: TrashKeep,
     /// The rules in words, for readers of the plan and the history.
     pub words: String,
 }
@@ -57,6 +60,7 @@ impl GcRequest {
             rules,
             ignore_best_links: false,
             allow_incomplete: false,
+            keep: TrashKeep::Configured,
         }
     }
 
@@ -85,6 +89,13 @@ impl GcRequest {
     #[must_use]
     pub fn allow_incomplete(mut self, allow_incomplete: bool) -> Self {
         self.allow_incomplete = allow_incomplete;
+        self
+    }
+
+    /// Sets how long the trash would keep what the plan removes.
+    #[must_use]
+    pub fn keep(mut self, keep: TrashKeep) -> Self {
+        self.keep = keep;
         self
     }
 

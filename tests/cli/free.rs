@@ -1,0 +1,80 @@
+//! `gc --min-free` night after night, on a small file system of its own.
+
+use std::process::{Command, Stdio};
+
+use crate::left_out::left_out;
+use crate::world::World;
+
+/// Five runs of one array of 1 MB on 8 MiB, and three nights; after each, the runs that are left.
+const NIGHTS: &str = r#"
+set -e
+mount -t tmpfs -o size=8m tmpfs "$PWD"
+cd "$PWD"
+for run in 1 2 3 4 5; do
+    array=r$run/validation.zarr/1/v/prediction
+    mkdir -p $array
+    echo '{"zarr_format":3,"node_type":"array"}' >$array/zarr.json
+    head -c 1000000 /dev/zero >$array/0
+done
+find r* -depth -exec touch -d '2 days ago' {} +
+"$1" init --quiet
+printf '[trash]\nkeep = "72h"\n' >>.dalsegno/config.toml
+"$1" scan --quiet
+for night in 1 2 3; do
+    "$1" gc --keep-within 1h --min-free 4MiB --allow-empty-group --apply --yes $2 >&2
+    echo r*/validation.zarr/1/v/prediction/0 | wc -w
+done
+"#;
+
+/// The runs that are left after each night, and what the program said; none if nothing can be
+/// mounted here.
+fn nights(flag: &str) -> Option<(String, String)> {
+    let may_mount = Command::new("unshare")
+        .args(["-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if !may_mount {
+        left_out("nothing can be mounted here: min-free night after night");
+        return None;
+    }
+    let world = World::new();
+    let program = world.program();
+    let mut shell = Command::new("unshare");
+    shell.args(["-m", "sh", "-c", NIGHTS, "sh"]);
+    shell.arg(program.get_program()).arg(flag);
+    for (name, value) in program.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let output = shell.current_dir(&world.base).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    let (left, said) = (text(output.stdout), text(output.stderr));
+    assert!(output.status.success(), "{left}{said}");
+    Some((left, said))
+}
+
+#[test]
+fn the_trash_frees_nothing_and_the_next_night_takes_no_more() {
+    let Some((left, said)) = nights("") else {
+        return;
+    };
+    assert_eq!(left, "3\n3\n3\n", "{said}");
+    let first = "min-free 4.0 MiB: what the plan removes, 1.9 MiB, goes to the trash and frees \
+                 nothing until it has been there for 3d";
+    assert_eq!(said.matches(first).count(), 1, "{said}");
+    let trash = "the trash has 1.9 MiB, which are free only when it is emptied";
+    assert_eq!(said.matches(trash).count(), 2, "{said}");
+}
+
+#[test]
+fn without_the_trash_a_plan_frees_at_once() {
+    let Some((left, said)) = nights("--no-trash") else {
+        return;
+    };
+    // Only the first night: then the catalog makes its reserve, which is half of this disk.
+    assert!(left.starts_with("3\n"), "{left}{said}");
+    assert!(!said.contains("frees nothing"), "{said}");
+}
