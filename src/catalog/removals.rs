@@ -80,6 +80,12 @@ pub(super) const KEPT_ITEMS: &str = "SELECT m.removal_id, m.item, m.path \
        WHERE d.removal_id = m.removal_id AND d.item = m.item AND d.restored_at IS NULL) \
      ORDER BY m.removal_id, m.item";
 
+/// Bytes on disk of what lies in the trash, or apparent ones if these were never counted.
+// Containers (kinds 7 and 8) have no size of their own.
+pub(super) const TRASH_BYTES: &str = "SELECT ifnull(sum(ifnull(d.disk_bytes, d.bytes)), 0) \
+     FROM removal AS r INDEXED BY removal_open CROSS JOIN removed AS d ON d.removal_id = r.id \
+     WHERE r.state < 2 AND d.item IS NOT NULL AND d.restored_at IS NULL \
+       AND d.kind_id NOT IN (7, 8)";
 /// Every removal, with what has become of it.
 pub(super) const REMOVALS: &str = "SELECT id, state FROM removal";
 // Containers (kinds 7 and 8) have no size of their own: their arrays are counted.
@@ -187,6 +193,19 @@ impl Catalog {
             let mut statement = connection.prepare_cached(&query)?;
             statement.query_map([], removal)?.collect()
         })
+    }
+
+    /// Gives the bytes on disk of what lies in the trash, as far as it was counted.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn trash_bytes(&self) -> Result<ByteCount, CatalogError> {
+        self.read("summing the trash", |connection| {
+            let mut statement = connection.prepare_cached(TRASH_BYTES)?;
+            statement.query_row([], |row| row.get::<_, i64>(0))
+        })
+        .map(|bytes| ByteCount(u64::try_from(bytes).unwrap_or_default()))
     }
 
     /// Gives the state of each removal whose data is not gone and not back.

@@ -107,6 +107,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         removals::RESTORES,
         removals::SET_STATE,
         removals::STATE_OF,
+        removals::TRASH_BYTES,
         rename::COUNT_SCOPES,
         rename::COUNT_SCORES,
         rename::DETAIL_OF,

@@ -9,7 +9,7 @@ use super::policy::{Limits, MAX_FILES, MAX_SIZE, MIN_FREE};
 use super::words::length;
 use crate::model::artifact::Artifact;
 use crate::model::removal::TrashKeep;
-use crate::model::size::{ByteCount, Size};
+use crate::model::size::ByteCount;
 
 /// Bytes, files and free space at one point of a plan, and the limits on them.
 pub(super) struct Budget {
@@ -106,11 +106,17 @@ impl Budget {
             .collect()
     }
 
-    /// Counts an artifact of this size as gone.
-    pub(super) fn remove(&mut self, size: Size) {
+    /// Counts an artifact as gone.
+    pub(super) fn remove(&mut self, artifact: &Artifact) {
+        let size = size_of(artifact);
+        // Sparse files free less than their length, small files more.
+        let freed = match artifact.disk_bytes {
+            Some(bytes) if takes_space(artifact) => bytes,
+            _ => size.bytes,
+        };
         self.bytes = self.bytes.saturating_sub(size.bytes.0);
         self.files = self.files.saturating_sub(size.files);
-        self.going = self.going.saturating_add(size.bytes.0);
+        self.going = self.going.saturating_add(freed.0);
     }
 
     /// One sentence for each limit that is not met.

@@ -11,9 +11,7 @@ use serde::Serialize;
 
 use super::best::{self, Standing};
 use super::budget::{Budget, Disk};
-use super::inventory::{
-    GroupKey, Inventory, InventoryRow, in_order, oldest_first, size_of, time_of,
-};
+use super::inventory::{GroupKey, Inventory, InventoryRow, in_order, oldest_first, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::Policy;
 use super::rules::{Facts, Rule, guards};
@@ -282,7 +280,7 @@ impl<'a> Planner<'a> {
                         "no rule keeps it, and the limits are met with it",
                     )];
                 } else {
-                    budget.remove(size_of(&line.artifact));
+                    budget.remove(&line.artifact);
                     line.decision = Decision::Remove;
                     line.reasons = needs;
                 }

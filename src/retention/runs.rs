@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::budget::{Budget, Disk};
-use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, size_of, time_of};
+use super::inventory::{InventoryRow, InventoryRun, RunInventory, in_order, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::RunPolicy;
 use super::rules::{Grounds, bound, in_use, span, unread};
@@ -65,7 +65,7 @@ pub fn plan_runs(
                 run.decision = Decision::Remove;
                 // What pins or links bind stays, so it still counts.
                 for row in run.rows.iter().filter(|row| held(row).is_empty()) {
-                    budget.remove(size_of(&row.artifact));
+                    budget.remove(&row.artifact);
                 }
             }
             unmet = budget.unmet();

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::retention::{KeepRules, Limits, Policy, plan};
+use dalsegno::model::size::ByteCount;
+use dalsegno::retention::{InventoryRow, KeepRules, Limits, Policy, plan};
 
 use crate::build::*;
 
@@ -138,4 +139,22 @@ fn a_limit_that_is_not_met_says_what_frees_only_later() {
           by rules"
         ]
     );
+}
+
+#[test]
+fn min_free_counts_what_is_on_disk() {
+    let policy = Policy::default().limit(Limits::default().min_free(100));
+    let mut rows = predictions(&[1, 2, 3, 4]);
+    let planned = |rows: &[InventoryRow]| {
+        let inventory = inventory(rows.to_vec()).free_bytes(0);
+        removed(&plan(&policy, &inventory, NOW).unwrap())
+    };
+    // Files of 100 bytes each.
+    assert_eq!(planned(&rows), [1]);
+    for row in &mut rows {
+        row.artifact.disk_bytes = Some(ByteCount(40));
+    }
+    assert_eq!(planned(&rows), [1, 2, 3]);
+    rows[0].artifact.disk_bytes = Some(ByteCount(4096));
+    assert_eq!(planned(&rows), [1]);
 }

@@ -13,7 +13,6 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::{Except, Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::RunName;
-use crate::ops::trash;
 use crate::retention::NamedPolicy;
 use crate::retention::{
     Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Plan, Policy, PolicyError,
@@ -212,11 +211,10 @@ impl Reader<'_> {
 
     /// What lies in the trash, as far as it was counted.
     fn trash_bytes(&self, min_free: Option<u64>) -> Result<u64, Error> {
-        let removals = match min_free {
-            Some(_) => trash::removals(self.catalog)?,
-            None => Vec::new(),
-        };
-        Ok(removals.iter().map(|removal| removal.total.bytes.0).sum())
+        match min_free {
+            Some(_) => Ok(self.catalog.trash_bytes()?.0),
+            None => Ok(0),
+        }
     }
 
     fn scores_of(&self, selection: &Filter, metric: Option<&Metric>) -> Result<Scores, Error> {
