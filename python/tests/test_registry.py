@@ -424,6 +424,24 @@ def test_a_plan_says_why_and_goes_only_where_it_is_applied(registry: Registry) -
             registry.plan_gc(**bad)
 
 
+def test_a_plan_says_that_the_trash_frees_nothing(registry: Registry) -> None:
+    for iteration in (9000, 10000):
+        write_array(registry.base / f"r/validation.zarr/{iteration}/d/output/p")
+    age(registry)
+    registry.scan()
+
+    def notices(keep: Any) -> list[str]:
+        plan = registry.plan_gc(kind="output", keep_last=1, min_free=1 << 62, keep=keep)
+        assert [line.artifact.iteration for line in plan.removed] == [9000]
+        return [text for text in plan.notices if "frees nothing" in text]
+
+    assert notices(None) == notices(False) == []
+    [text] = notices(True)
+    assert "until the trash is emptied" in text
+    [text] = notices("72h")
+    assert "until it has been there for 3d" in text
+
+
 def test_what_changed_since_the_plan_is_skipped(registry: Registry) -> None:
     for iteration in (1, 2, 3):
         write_array(registry.base / f"r/validation.zarr/{iteration}/d/output/p")
