@@ -21,7 +21,7 @@ pub(super) struct Publish {
 }
 
 #[derive(Serialize)]
-struct Outcome {
+struct PublishReport {
     /// When the copy was made; null if another process is making one just now.
     at: Option<Timestamp>,
 }
@@ -31,7 +31,7 @@ pub(super) fn run(context: &mut Context, command: &Publish) -> Result<(), Failur
     let at = registry.publish()?;
     let format = context.format(command.output);
     if matches!(format, Format::Json | Format::Jsonl) {
-        render::write_json(context, format, "publish", &Outcome { at })?;
+        render::write_json(context, format, "publish", &PublishReport { at })?;
         return Ok(());
     }
     context.say(match at {

@@ -123,7 +123,7 @@ impl Record {
 }
 
 #[derive(Serialize)]
-struct Outcome {
+struct RecordReport {
     is_new: bool,
     #[serde(flatten)]
     artifact: Artifact,
@@ -141,7 +141,7 @@ pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure
         opened => opened?,
     };
     let recorded = registry.record(&key)?;
-    let outcome = Outcome {
+    let outcome = RecordReport {
         is_new: recorded.is_new,
         artifact: recorded.artifact,
     };

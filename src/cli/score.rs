@@ -100,14 +100,14 @@ impl Record for Score {
 
 /// A score that was recorded.
 #[derive(Serialize)]
-struct Recorded<'a> {
+struct ScoreReport<'a> {
     #[serde(flatten)]
     score: &'a Score,
     /// Its names that the run does not have.
     unknown: Vec<&'a UnknownName>,
 }
 
-impl Record for Recorded<'_> {
+impl Record for ScoreReport<'_> {
     const NAME: &'static str = Score::NAME;
     const COLUMNS: &'static [Column] = Score::COLUMNS;
     const FIELDS: &'static [&'static str] = Score::FIELDS;
@@ -258,10 +258,10 @@ fn record(
     context.say(&format!("recorded {}", count(scores.len(), "score")));
     match format {
         Format::Json | Format::Jsonl => {
-            let mut rows = Rows::new::<Recorded<'_>>(context, format)?;
+            let mut rows = Rows::new::<ScoreReport<'_>>(context, format)?;
             scores.iter().try_for_each(|score| {
                 let unknown = unknown.iter().filter(|name| is_of(name, score));
-                rows.push(&Recorded {
+                rows.push(&ScoreReport {
                     score,
                     unknown: unknown.collect(),
                 })

@@ -43,7 +43,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::ops::remove::{self, Purging};
-use crate::ops::rename::{self, Outcome};
+use crate::ops::rename::{self, RenameState};
 use crate::store::{
     self, Base, Claim, DirtyFolders, EntryType, FolderForms, ManifestItems, StorageError, Trash,
     TrashFolder, TrashItem, entry_at,
@@ -484,15 +484,15 @@ fn settle_rename(
     id: &RemovalId,
 ) -> Result<Settled, Error> {
     match rename::settle(base, change, folder)? {
-        Outcome::Over => {
+        RenameState::Over => {
             trash.remove_folder(id)?;
             Ok(Settled::Nothing)
         }
-        Outcome::Undone => {
+        RenameState::Undone => {
             trash.remove_folder(id)?;
             Ok(Settled::Renamed)
         }
-        Outcome::Problem(problem) => {
+        RenameState::Problem(problem) => {
             trash.remove_folder(id)?;
             Ok(Settled::Problem(problem))
         }

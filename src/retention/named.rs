@@ -23,7 +23,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::metric::Metric;
 use super::policy::{KeepBest, KeepRules, Limits, Policy, SelectRules};
-use super::strict::{self, Count};
+use super::strict::{self, WholeNumber};
 use super::words::length;
 use crate::model::clock::parse_duration;
 use crate::model::filter::{IterationRange, Pattern};
@@ -191,17 +191,17 @@ struct KindTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_best: Option<KeepBest>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_every: Option<Count>,
+    keep_every: Option<WholeNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_first: Option<Count>,
+    keep_first: Option<WholeNumber>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     keep_iterations: Vec<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_last: Option<Count>,
+    keep_last: Option<WholeNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keep_within: Option<Length>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    max_files: Option<Count>,
+    max_files: Option<WholeNumber>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_size: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -272,12 +272,12 @@ impl From<&Policy> for KindTable {
             allow_empty_group: allow_empty_group.then_some(true),
             iterations: select.iterations.iter().copied().map(RangeText).collect(),
             keep_best: best,
-            keep_every: every.map(Count),
-            keep_first: first.map(Count),
+            keep_every: every.map(WholeNumber),
+            keep_first: first.map(WholeNumber),
             keep_iterations: iterations,
-            keep_last: last.map(Count),
+            keep_last: last.map(WholeNumber),
             keep_within: within.map(Length),
-            max_files: max_files.map(Count),
+            max_files: max_files.map(WholeNumber),
             max_size: max_bytes.map(Bytes),
             min_free: min_free.map(Bytes),
             older_than: select.older_than.map(Length),
@@ -316,11 +316,11 @@ impl<'de> Deserialize<'de> for Bytes {
             }
 
             fn visit_i64<E: Error>(self, number: i64) -> Result<Bytes, E> {
-                Count::new(number.into()).map(|count| Bytes(count.0))
+                WholeNumber::new(number.into()).map(|count| Bytes(count.0))
             }
 
             fn visit_u64<E: Error>(self, number: u64) -> Result<Bytes, E> {
-                Count::new(number.into()).map(|count| Bytes(count.0))
+                WholeNumber::new(number.into()).map(|count| Bytes(count.0))
             }
 
             fn visit_str<E: Error>(self, text: &str) -> Result<Bytes, E> {
@@ -382,15 +382,15 @@ impl Serialize for RangeText {
 #[serde(deny_unknown_fields)]
 struct BestTable {
     #[serde(default = "one")]
-    count: Count,
+    count: WholeNumber,
     // Optional, so that the error of a missing metric says what to write.
     metric: Option<Metric>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     with: Vec<Kind>,
 }
 
-fn one() -> Count {
-    Count(1)
+fn one() -> WholeNumber {
+    WholeNumber(1)
 }
 
 impl<'de> Deserialize<'de> for KeepBest {
@@ -435,7 +435,7 @@ impl<'de> Deserialize<'de> for KeepBest {
 impl Serialize for KeepBest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let table = BestTable {
-            count: Count(self.count),
+            count: WholeNumber(self.count),
             metric: Some(self.metric.clone()),
             with: self.with.clone(),
         };

@@ -46,9 +46,9 @@ pub fn optional_table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
 
 /// A count or number of bytes, within the integers of TOML: 0 to 2^63 - 1.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(super) struct Count(pub(super) u64);
+pub(super) struct WholeNumber(pub(super) u64);
 
-impl Count {
+impl WholeNumber {
     /// Checks an integer.
     pub(super) fn new<E: Error>(number: i128) -> Result<Self, E> {
         if number < 0 {
@@ -61,27 +61,27 @@ impl Count {
     }
 }
 
-impl<'de> Deserialize<'de> for Count {
+impl<'de> Deserialize<'de> for WholeNumber {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct CountVisitor;
 
         impl Visitor<'_> for CountVisitor {
-            type Value = Count;
+            type Value = WholeNumber;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a whole number")
             }
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Count, E> {
-                Count::new(number.into())
+            fn visit_i64<E: Error>(self, number: i64) -> Result<WholeNumber, E> {
+                WholeNumber::new(number.into())
             }
 
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Count, E> {
-                Count::new(number.into())
+            fn visit_u64<E: Error>(self, number: u64) -> Result<WholeNumber, E> {
+                WholeNumber::new(number.into())
             }
 
-            fn visit_i128<E: Error>(self, number: i128) -> Result<Count, E> {
-                Count::new(number)
+            fn visit_i128<E: Error>(self, number: i128) -> Result<WholeNumber, E> {
+                WholeNumber::new(number)
             }
         }
 

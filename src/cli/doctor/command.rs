@@ -55,24 +55,24 @@ struct Report {
     machine: Machine,
     user: User,
     environment: BTreeMap<String, String>,
-    base: Option<Place>,
-    catalog: Option<Catalog>,
-    config: Option<Config>,
+    base: Option<BaseReport>,
+    catalog: Option<CatalogReport>,
+    config: Option<ConfigReport>,
     registry: Option<Opened>,
-    pending: Option<Pending>,
+    pending: Option<PendingReport>,
     inbox: Option<InboxState>,
     error: Option<Problem>,
 }
 
 /// A folder and its file system.
 #[derive(Serialize)]
-struct Place {
+struct BaseReport {
     path: PathBuf,
     file_system: FileSystem,
 }
 
 #[derive(Serialize)]
-struct Catalog {
+struct CatalogReport {
     path: PathBuf,
     #[serde(flatten)]
     files: CatalogFiles,
@@ -82,7 +82,7 @@ struct Catalog {
 
 /// The keys of `config.toml` that are set. None of them holds a secret.
 #[derive(Default, Serialize)]
-struct Config {
+struct ConfigReport {
     #[serde(rename = "catalog.path")]
     catalog: Option<PathBuf>,
     #[serde(rename = "catalog.registry")]
@@ -113,7 +113,7 @@ struct Opened {
 }
 
 #[derive(Default, Serialize)]
-struct Pending {
+struct PendingReport {
     interrupted: Vec<String>,
     purging: Vec<String>,
     kept: Vec<String>,
@@ -176,7 +176,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         catalog: base.as_deref().and_then(|base| catalog(context, base)),
         config: base.as_deref().and_then(config),
         inbox: base.as_deref().and_then(inbox),
-        base: base.map(|path| Place {
+        base: base.map(|path| BaseReport {
             file_system: FileSystem::of(&path),
             path,
         }),
@@ -238,7 +238,7 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(),
 }
 
 /// The catalog's file, read without opening the registry.
-fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
+fn catalog(context: &Context, base: &Path) -> Option<CatalogReport> {
     let given = context.global.catalog.as_deref();
     let given = given.and_then(|path| std::path::absolute(path).ok());
     let found = RegistryDir::find(base).ok().map(|folder| folder.catalog());
@@ -249,7 +249,7 @@ fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
         .or(found)
         // If the configuration cannot be read, the catalog is most likely at its usual path.
         .or_else(|| folder.exists().then(|| folder.join(CATALOG_FILE)))?;
-    Some(Catalog {
+    Some(CatalogReport {
         files: CatalogFiles::of(&path),
         file_system: FileSystem::of(path.parent().unwrap_or(Path::new("/"))),
         backups: backups.iter().flatten().map(line_of).collect(),
@@ -257,11 +257,11 @@ fn catalog(context: &Context, base: &Path) -> Option<Catalog> {
     })
 }
 
-fn config(base: &Path) -> Option<Config> {
+fn config(base: &Path) -> Option<ConfigReport> {
     let config = RegistryDir::find(base).ok()?.config;
     let catalog = config.catalog.unwrap_or_default();
     let keep = config.trash.and_then(|trash| trash.keep);
-    Some(Config {
+    Some(ConfigReport {
         catalog: catalog.path,
         registry: catalog.registry,
         host: catalog.host,
@@ -294,7 +294,7 @@ fn opened(registry: &Registry) -> Result<Opened, Error> {
     })
 }
 
-fn pending_of(registry: &Registry) -> Result<Pending, Error> {
+fn pending_of(registry: &Registry) -> Result<PendingReport, Error> {
     let pending = registry.pending()?;
     let text = |ids: &[crate::model::removal::RemovalId]| -> Vec<String> {
         ids.iter().map(ToString::to_string).collect()
@@ -302,7 +302,7 @@ fn pending_of(registry: &Registry) -> Result<Pending, Error> {
     let purging = text(&pending.due);
     let kept = registry.trash()?.into_iter();
     let kept = kept.map(|removal| removal.id.to_string());
-    Ok(Pending {
+    Ok(PendingReport {
         interrupted: text(&pending.unsettled),
         kept: kept.filter(|id| !purging.contains(id)).collect(),
         purging,

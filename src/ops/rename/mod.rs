@@ -41,5 +41,5 @@ mod transaction;
 
 pub(crate) use plan::plan;
 pub use plan::{RenameOptions, RenameReport};
-pub(crate) use settle::{Outcome, settle};
+pub(crate) use settle::{RenameState, settle};
 pub(crate) use transaction::rename;

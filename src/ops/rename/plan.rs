@@ -68,7 +68,7 @@ pub struct RenameReport {
 }
 
 /// A rename that nothing speaks against.
-pub(super) struct Checked {
+pub(super) struct CheckedRename {
     pub(super) contents: RunContents,
     pub(super) entry: EntryId,
     pub(super) report: RenameReport,
@@ -117,7 +117,7 @@ pub(super) fn check(
     contents: RunContents,
     taken: &RunContents,
     is_in_container: bool,
-) -> Result<Checked, Error> {
+) -> Result<CheckedRename, Error> {
     let refuse = |by| {
         Err(Error::RunTaken {
             run: to.to_string(),
@@ -184,7 +184,7 @@ pub(super) fn check(
         left: left(base, from),
         active_at: active_at(&contents, now),
     };
-    Ok(Checked {
+    Ok(CheckedRename {
         contents,
         entry,
         report,

@@ -8,7 +8,7 @@ use crate::model::name::RunName;
 use crate::store::{self, Base, EntryType, StorageError, TrashFolder};
 
 /// What became of a rename.
-pub(crate) enum Outcome {
+pub(crate) enum RenameState {
     /// It was committed, or never begun: its note can go.
     Over,
     /// The folder has its old name again: the note can go.
@@ -25,20 +25,20 @@ pub(crate) fn settle(
     base: &Base,
     change: &Change<'_>,
     folder: &TrashFolder,
-) -> Result<Outcome, Error> {
+) -> Result<RenameState, Error> {
     // A note that was never whole was not followed by a rename.
     let Some((note, claim)) = folder.renaming()? else {
-        return Ok(Outcome::Over);
+        return Ok(RenameState::Over);
     };
     let names = note.from.parse::<RunName>().ok();
     let Some((from, to)) = names.zip(note.to.parse::<RunName>().ok()) else {
-        return Ok(Outcome::Problem(format!(
+        return Ok(RenameState::Problem(format!(
             "{} has a note of a rename that makes no sense; it is left alone",
             folder.path().display()
         )));
     };
     if change.is_rename(note.operation, &note.rename)? {
-        return Ok(Outcome::Over);
+        return Ok(RenameState::Over);
     }
     let path = Path::new(to.as_str());
     let found = match store::entry_at(base, path, EntryType::Folder) {
@@ -48,19 +48,19 @@ pub(crate) fn settle(
     };
     // By its inode: the device of a file system may have another number after a reboot.
     let Some(entry) = found.filter(|found| found.inode == note.entry.inode) else {
-        return Ok(Outcome::Over);
+        return Ok(RenameState::Over);
     };
     let has_rows = |run: &RunName| -> Result<bool, CatalogError> {
         Ok(!change.run_contents(run)?.artifacts.is_empty())
     };
     if has_rows(&to)? || !has_rows(&from)? {
-        return Ok(Outcome::Over);
+        return Ok(RenameState::Over);
     }
     folder.check_rename_back(base, &note, &claim)?;
     if store::rename_folder(base, to.as_str(), from.as_str(), entry)? {
-        return Ok(Outcome::Undone);
+        return Ok(RenameState::Undone);
     }
-    Ok(Outcome::Problem(format!(
+    Ok(RenameState::Problem(format!(
         "the rename of run {from} to {to} was interrupted, and {from} is there again; both are kept"
     )))
 }

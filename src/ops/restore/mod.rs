@@ -179,7 +179,7 @@ fn restore(
     artifacts: &[RemovedArtifact],
 ) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
-    let mut removals: BTreeMap<&RemovalId, Part> = BTreeMap::new();
+    let mut removals: BTreeMap<&RemovalId, RestorePart> = BTreeMap::new();
     for removed in artifacts {
         let part = removals.entry(&removed.removal).or_default();
         match removed.item {
@@ -215,7 +215,7 @@ fn restore(
 
 /// The part of one removal that comes back.
 #[derive(Debug, Clone, Default)]
-struct Part {
+struct RestorePart {
     /// The numbers of the artifacts that are wanted of each item.
     items: BTreeMap<u32, BTreeSet<i64>>,
     /// Artifacts that had no data.
@@ -228,7 +228,7 @@ fn restore_one(
     trash: &Trash,
     operation: NewOperation<'_>,
     id: &RemovalId,
-    part: Part,
+    part: RestorePart,
     report: &mut RestoreReport,
 ) -> Result<(), Error> {
     let folder = trash.folder(id)?;
@@ -287,7 +287,7 @@ fn restore_part(
     change: &Change<'_>,
     folder: Option<&TrashFolder>,
     now: Timestamp,
-    (id, part): (&RemovalId, &Part),
+    (id, part): (&RemovalId, &RestorePart),
     (moved, skipped, stale): (&mut Vec<TrashItem>, &mut Vec<Skipped>, &mut Vec<StaleList>),
 ) -> Result<Vec<Artifact>, Error> {
     match change.removal(id)? {

@@ -74,7 +74,7 @@ pub fn list_trashed_container(
 pub fn is_array(base: &Base, path: &Path) -> Result<bool, StorageError> {
     let full = base.path().join(path);
     match descend(base, path, IfAbsent::ReturnNone)? {
-        Some(folder) => Ok(kind_of(&folder, Path::new("."), &full, Some(path))? != Kind::Folder),
+        Some(folder) => Ok(role_of(&folder, Path::new("."), &full, Some(path))? != Role::Folder),
         None => Ok(false),
     }
 }
@@ -91,7 +91,7 @@ pub fn is_trashed_array(
     at: &Path,
 ) -> Result<bool, StorageError> {
     match folder.part(item, part)? {
-        Some(inner) => Ok(kind_of(&inner, Path::new("."), &folder.path, Some(at))? != Kind::Folder),
+        Some(inner) => Ok(role_of(&inner, Path::new("."), &folder.path, Some(at))? != Role::Folder),
         None => Ok(false),
     }
 }
@@ -130,7 +130,7 @@ fn look(
     monitor: &dyn Monitor,
 ) -> Result<ContainerListing, StorageError> {
     let mut contents = ContainerListing::default();
-    if kind_of(container, Path::new("."), path, at)? == Kind::Array {
+    if role_of(container, Path::new("."), path, at)? == Role::Array {
         contents.arrays.push(PathBuf::new());
         return Ok(contents);
     }
@@ -185,10 +185,10 @@ fn look(
             } else if kind == FileType::Directory {
                 let name = Path::new(OsStr::from_bytes(name));
                 let at = at.map(|at| at.join(&child));
-                match kind_of(&folder, name, &path.join(&child), at.as_deref())? {
-                    Kind::Array => contents.arrays.push(child),
-                    Kind::Folder => folders.push(child),
-                    Kind::Damaged => {
+                match role_of(&folder, name, &path.join(&child), at.as_deref())? {
+                    Role::Array => contents.arrays.push(child),
+                    Role::Folder => folders.push(child),
+                    Role::Damaged => {
                         contents.arrays.push(child.clone());
                         folders.push(child);
                     }
@@ -204,28 +204,28 @@ fn look(
     Ok(contents)
 }
 
-/// What a folder of a container is.
+/// What a folder of a container is in it.
 #[derive(PartialEq, Eq)]
-enum Kind {
+enum Role {
     Array,
     Folder,
     /// Its metadata cannot be read: an array, or a group with arrays below.
     Damaged,
 }
 
-fn kind_of(
+fn role_of(
     folder: &OwnedFd,
     name: &Path,
     path: &Path,
     at: Option<&Path>,
-) -> Result<Kind, StorageError> {
+) -> Result<Role, StorageError> {
     match pyramid::probe(folder.as_fd(), name, at) {
-        Ok(Some(_)) => Ok(Kind::Array),
-        Ok(None) => Ok(Kind::Folder),
-        Err(MarkerError::Damaged(damaged)) if damaged.marker.is_pyramid() => Ok(Kind::Array),
-        Err(MarkerError::Damaged(_)) => Ok(Kind::Damaged),
+        Ok(Some(_)) => Ok(Role::Array),
+        Ok(None) => Ok(Role::Folder),
+        Err(MarkerError::Damaged(damaged)) if damaged.marker.is_pyramid() => Ok(Role::Array),
+        Err(MarkerError::Damaged(_)) => Ok(Role::Damaged),
         Err(MarkerError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
-            Ok(Kind::Folder)
+            Ok(Role::Folder)
         }
         Err(MarkerError::Io(error)) => Err(StorageError::io("reading", path, error)),
     }

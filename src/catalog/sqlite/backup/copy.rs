@@ -40,7 +40,7 @@ pub struct LastOperation {
 
 /// What a sound catalog or backup holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Checked {
+pub struct CheckedBackup {
     /// Id of the registry.
     pub registry: String,
     /// Version of the tables.
@@ -56,7 +56,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// [`CatalogError`] if it is missing, damaged, of another program or of a newer version.
-pub fn check(path: &Path) -> Result<Checked, CatalogError> {
+pub fn check(path: &Path) -> Result<CheckedBackup, CatalogError> {
     let place = Place::of(path)?;
     let connection = open(&place)?;
     examine(path, &connection)
@@ -88,7 +88,7 @@ fn open(place: &Place) -> Result<OpenConnection, CatalogError> {
 }
 
 /// Checks the file behind a connection, and returns what it holds.
-pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, CatalogError> {
+pub(super) fn examine(path: &Path, connection: &Connection) -> Result<CheckedBackup, CatalogError> {
     let sql = |error| CatalogError::sql("checking", path, error);
     let damaged = |detail| CatalogError::Damaged {
         path: path.to_owned(),
@@ -126,7 +126,7 @@ pub(super) fn examine(path: &Path, connection: &Connection) -> Result<Checked, C
             .optional()
             .map_err(sql)?
     };
-    Ok(Checked {
+    Ok(CheckedBackup {
         registry: registry.ok_or_else(|| damaged("it names no registry".to_owned()))?,
         schema,
         artifacts,

@@ -44,7 +44,7 @@ mod make;
 #[cfg(feature = "testing")]
 pub(in crate::catalog) use copy::LAST_OPERATION;
 #[cfg(feature = "testing")]
-pub use copy::{Checked, LastOperation};
+pub use copy::{CheckedBackup, LastOperation};
 pub use copy::{check, copy};
 pub(in crate::catalog::sqlite) use copy::{copy_open, size};
 pub(crate) use folder::hold;
