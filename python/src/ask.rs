@@ -19,7 +19,7 @@ use crate::values::PyArtifact;
 /// A selection, as the Python side writes it down.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub(crate) struct Selection {
+pub(crate) struct SelectionArguments {
     run: Vec<String>,
     kind: Vec<String>,
     iteration: Vec<String>,
@@ -53,7 +53,7 @@ where
     texts.iter().map(parse).collect()
 }
 
-impl Selection {
+impl SelectionArguments {
     pub(crate) fn filter(self) -> PyResult<Filter> {
         Ok(Filter::default()
             .kinds(parsed(&self.kind)?)
@@ -80,7 +80,7 @@ impl Selection {
 
 /// The columns of a key, as text.
 #[derive(FromPyObject)]
-pub(crate) struct Columns(
+pub(crate) struct KeyColumns(
     String,
     String,
     Option<String>,
@@ -89,7 +89,7 @@ pub(crate) struct Columns(
     Option<String>,
 );
 
-impl Columns {
+impl KeyColumns {
     /// Reads kind, run, iteration, dataset, parameters and container.
     pub(crate) fn key(self, py: Python<'_>) -> PyResult<Key> {
         let Self(kind, run, iteration, dataset, parameters, container) = self;

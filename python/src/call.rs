@@ -301,7 +301,7 @@ fn log(notice: &str) {
 
 /// How a registry is opened, each time that it is.
 #[derive(Debug, Clone)]
-pub(crate) struct How {
+pub(crate) struct OpenArguments {
     /// Base directory, absolute.
     pub(crate) base: PathBuf,
     pub(crate) catalog: Option<PathBuf>,
@@ -311,7 +311,7 @@ pub(crate) struct How {
     pub(crate) lock_timeout: Duration,
 }
 
-impl How {
+impl OpenArguments {
     pub(crate) fn options(&self) -> dalsegno::Options {
         let options = dalsegno::Options::new()
             .read_only(self.read_only)
@@ -329,7 +329,7 @@ impl How {
 
 /// A registry of this process, open or about to be opened again.
 pub(crate) struct Shared {
-    pub(crate) how: How,
+    pub(crate) how: OpenArguments,
     open: Mutex<Option<Arc<Registry>>>,
     is_closed: AtomicBool,
     /// It was at work when this process was forked off.
@@ -338,7 +338,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// Takes an open registry in, for as long as the result lives.
-    pub(crate) fn new(how: How, registry: Registry) -> Arc<Self> {
+    pub(crate) fn new(how: OpenArguments, registry: Registry) -> Arc<Self> {
         let shared = Arc::new(Self {
             how,
             open: Mutex::new(Some(Arc::new(registry))),

@@ -13,7 +13,7 @@ use dalsegno::{GcOptions, GcPlan, GcRequest, GcRules, PlanFile};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
-use crate::ask::{self, Kept, Selection};
+use crate::ask::{self, Kept, SelectionArguments};
 use crate::call::whole;
 use crate::errors::{argument, raise};
 use crate::registry::PyRegistry;
@@ -22,7 +22,7 @@ use crate::values::{PyArtifact, plain};
 /// The rules of a plan, as the Python side writes them down.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-pub(crate) struct Rules {
+pub(crate) struct RuleArguments {
     policy: Option<String>,
     runs: bool,
     /// Least age, in seconds.
@@ -47,7 +47,7 @@ pub(crate) struct Rules {
     words: String,
 }
 
-impl Rules {
+impl RuleArguments {
     fn best(&self, py: Python<'_>) -> PyResult<Option<KeepBest>> {
         match (self.keep_best, &self.metric) {
             (Some(count), Some(metric)) => {
@@ -202,8 +202,8 @@ impl PyPlan {
 pub(crate) fn _plan_gc(
     py: Python<'_>,
     registry: &Bound<'_, PyRegistry>,
-    rules: Rules,
-    selection: Selection,
+    rules: RuleArguments,
+    selection: SelectionArguments,
     refresh: bool,
     progress: Option<Py<PyAny>>,
 ) -> PyResult<PyPlan> {

@@ -9,7 +9,7 @@ use dalsegno::{Error, Inbox, LocalArrayIdentifier, LocalContainerIdentifier};
 use pyo3::IntoPyObjectExt;
 use pyo3::prelude::*;
 
-use crate::ask::Columns;
+use crate::ask::KeyColumns;
 use crate::call::{quick, whole};
 use crate::errors::raise;
 use crate::registry::{Measured, score_of};
@@ -26,7 +26,7 @@ pub(crate) fn base_path(py: Python<'_>, base: PathBuf) -> PyResult<PathBuf> {
 /// The identifier of a key's array or container below a base directory that is absolute. Reads
 /// neither disk nor catalog.
 #[pyfunction]
-pub(crate) fn identifier(py: Python<'_>, base: PathBuf, key: Columns) -> PyResult<Py<PyAny>> {
+pub(crate) fn identifier(py: Python<'_>, base: PathBuf, key: KeyColumns) -> PyResult<Py<PyAny>> {
     whole(py, || {
         let key = key.key(py)?;
         match key.kind().is_container() {
@@ -51,7 +51,7 @@ impl PyInbox {
     }
 
     /// Leaves a note that a key was recorded, at this many milliseconds since 1970.
-    fn record(&self, py: Python<'_>, key: Columns, at: i64) -> PyResult<()> {
+    fn record(&self, py: Python<'_>, key: KeyColumns, at: i64) -> PyResult<()> {
         whole(py, || {
             let note = Note::Record(key.key(py)?);
             let inbox = Arc::clone(&self.0);

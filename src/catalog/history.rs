@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use sha2::{Digest, Sha256};
 
 use super::error::CatalogError;
-use super::journal::{self, Fields};
+use super::journal::{self, HashedFields};
 use super::query::Query;
 use super::rows::{self, Columns, columns, names};
 use super::sqlite::file::Catalog;
@@ -337,7 +337,7 @@ impl Catalog {
         let detail: Option<String> = row
             .get(4)
             .map_err(|error| self.sql("reading history", error))?;
-        let fields = Fields {
+        let fields = HashedFields {
             id,
             at: operation.at.0,
             agent: &operation.agent,

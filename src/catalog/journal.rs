@@ -286,7 +286,7 @@ impl Journal<'_> {
         let hash = hash_of(
             &before,
             &images,
-            &Fields {
+            &HashedFields {
                 id,
                 at: self.operation.at.0,
                 agent: self.who,
@@ -335,7 +335,7 @@ impl Journal<'_> {
 
 /// The fields of an operation that are hashed.
 #[derive(Serialize)]
-pub(super) struct Fields<'a> {
+pub(super) struct HashedFields<'a> {
     pub(super) id: i64,
     pub(super) at: i64,
     pub(super) agent: &'a Agent,
@@ -378,7 +378,7 @@ pub(super) fn feed_image(
 pub(super) fn hash_of(
     before: &OperationHash,
     images: &[u8; 32],
-    fields: &Fields<'_>,
+    fields: &HashedFields<'_>,
 ) -> OperationHash {
     let mut hasher = Sha256::new();
     hasher.update(before.0);

@@ -61,13 +61,13 @@ impl From<By> for DuGroup {
 /// What a line counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-enum Counted {
+enum DuPart {
     Present,
     Trash,
     Reserved,
 }
 
-impl Counted {
+impl DuPart {
     fn as_str(self) -> &'static str {
         match self {
             Self::Present => "present",
@@ -93,7 +93,7 @@ struct Usage {
     bytes: Option<ByteCount>,
     files: Option<u64>,
     uncounted: u64,
-    state: Counted,
+    state: DuPart,
     trash: bool,
     #[serde(skip)]
     total: Total,
@@ -105,8 +105,8 @@ struct Usage {
 
 impl Usage {
     /// A line without a group.
-    fn new(state: Counted, arrays: u64, total: Total) -> Self {
-        let is_known = state != Counted::Reserved && total.is_known();
+    fn new(state: DuPart, arrays: u64, total: Total) -> Self {
+        let is_known = state != DuPart::Reserved && total.is_known();
         Self {
             run: None,
             kind: None,
@@ -119,7 +119,7 @@ impl Usage {
             files: is_known.then_some(total.files),
             uncounted: total.uncounted,
             state,
-            trash: state == Counted::Trash,
+            trash: state == DuPart::Trash,
             total,
             by_owner: false,
             bar: String::new(),
@@ -135,7 +135,7 @@ impl Usage {
             owner: row.owner.and_then(user_name),
             uid: row.owner,
             by_owner: by == By::Owner,
-            ..Self::new(Counted::Present, row.arrays, row.total)
+            ..Self::new(DuPart::Present, row.arrays, row.total)
         }
     }
 
@@ -147,13 +147,13 @@ impl Usage {
             arrays += removal.artifacts;
             total.merge(removal.total);
         }
-        (!removals.is_empty()).then(|| Self::new(Counted::Trash, arrays, total))
+        (!removals.is_empty()).then(|| Self::new(DuPart::Trash, arrays, total))
     }
 
     fn what(&self) -> String {
         match (self.state, &self.run, self.kind, self.iteration) {
-            (Counted::Trash, ..) => "in the trash".to_owned(),
-            (Counted::Reserved, ..) => "reserved, nothing written".to_owned(),
+            (DuPart::Trash, ..) => "in the trash".to_owned(),
+            (DuPart::Reserved, ..) => "reserved, nothing written".to_owned(),
             (_, Some(run), _, Some(iteration)) => format!("{run}  iteration {iteration}"),
             (_, Some(run), ..) => run.clone(),
             (_, None, Some(kind), _) => kind.to_string(),
@@ -199,8 +199,8 @@ impl Record for Usage {
 
     fn cells(&self) -> Vec<String> {
         let [bytes, files] = match self.state {
-            Counted::Reserved => ["-".to_owned(), "-".to_owned()],
-            Counted::Present | Counted::Trash => total_cells(&self.total),
+            DuPart::Reserved => ["-".to_owned(), "-".to_owned()],
+            DuPart::Present | DuPart::Trash => total_cells(&self.total),
         };
         let arrays = self.arrays.to_string();
         vec![bytes, files, arrays, self.bar.clone(), self.what()]
@@ -208,8 +208,8 @@ impl Record for Usage {
 
     fn fields(&self) -> Vec<String> {
         let [bytes, files, uncounted] = match self.state {
-            Counted::Reserved => [String::new(), String::new(), "0".to_owned()],
-            Counted::Present | Counted::Trash => total_fields(&self.total),
+            DuPart::Reserved => [String::new(), String::new(), "0".to_owned()],
+            DuPart::Present | DuPart::Trash => total_fields(&self.total),
         };
         vec![
             or_empty(self.run.as_ref()),
@@ -255,7 +255,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     }
     // After the sum and the bars, because reserved arrays take no space.
     if reserved > 0 {
-        let reserved = Usage::new(Counted::Reserved, reserved, Total::default());
+        let reserved = Usage::new(DuPart::Reserved, reserved, Total::default());
         lines.push(reserved);
     }
     let format = context.format(command.output);

@@ -21,7 +21,7 @@ use crate::registry::Registry;
 /// Sorted by run, iteration, kind, dataset and parameters. Looks on disk first for data that was
 /// not seen yet.
 #[derive(Debug, Args)]
-pub(super) struct List {
+pub(super) struct ListCommand {
     #[command(flatten)]
     selection: Selection,
     /// Answer from the catalog, without a look on disk first
@@ -39,7 +39,7 @@ pub(super) struct List {
     output: Output,
 }
 
-pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Failure> {
     let filter = command.selection.filter();
     let refresh = (!command.no_refresh).then(RefreshOptions::default);
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;

@@ -18,7 +18,7 @@ use crate::registry::Target;
 /// --read-data then finds changes that sizes and times do not show. Sealing again without --hash
 /// drops the hash. A container gets no hash; the arrays in it do.
 #[derive(Debug, Args)]
-pub(super) struct Seal {
+pub(super) struct SealCommand {
     #[command(flatten)]
     subjects: Subjects,
     /// Read all data and store a hash of its contents
@@ -35,7 +35,7 @@ pub(super) struct Seal {
     output: Output,
 }
 
-pub(super) fn run(context: &mut Context, command: &Seal) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Failure> {
     let registry = context.open()?;
     let artifacts = command.subjects.find(context, &registry, "seal")?;
     let containers = artifacts.iter().filter(|one| one.key.kind().is_container());

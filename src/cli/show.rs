@@ -17,14 +17,14 @@ use crate::registry::{Registry, Target};
 /// If a path is no longer recorded, shows what was last removed from it, by whom and why, and
 /// whether it can be restored.
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct ShowCommand {
     #[command(flatten)]
     subjects: Subjects,
     #[command(flatten)]
     output: Output,
 }
 
-pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let shown = find(&command.subjects, context, &registry)?;
     let format = context.format(command.output);

@@ -19,13 +19,13 @@ use crate::retention::length;
 
 /// List what is in the trash, or empty it
 #[derive(Debug, Args)]
-pub(super) struct Trash {
+pub(super) struct TrashCommand {
     #[command(subcommand)]
-    command: TrashCommand,
+    command: TrashAction,
 }
 
 #[derive(Debug, Subcommand)]
-enum TrashCommand {
+enum TrashAction {
     List(List),
     Empty(Empty),
 }
@@ -118,10 +118,10 @@ impl Record for Removal {
     }
 }
 
-pub(super) fn run(context: &mut Context, command: &Trash) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &TrashCommand) -> Result<(), Failure> {
     match &command.command {
-        TrashCommand::List(list) => run_list(context, list),
-        TrashCommand::Empty(empty) => run_empty(context, empty),
+        TrashAction::List(list) => run_list(context, list),
+        TrashAction::Empty(empty) => run_empty(context, empty),
     }
 }
 

@@ -29,7 +29,7 @@ use crate::registry::Registry;
 /// Exit code 0 if catalog and disk agree, 4 if there are findings (with --repair, if any are left),
 /// 3 if something could not be read and therefore was not checked.
 #[derive(Debug, Args)]
-pub(super) struct Verify {
+pub(super) struct VerifyCommand {
     #[command(flatten)]
     selection: Selection,
     /// Compare the sizes of all arrays that were counted before, not only of sealed ones
@@ -72,14 +72,14 @@ fn repair_text(repair: Repair) -> &'static str {
 
 /// A finding, and whether it was repaired.
 #[derive(Serialize)]
-struct Line<'a> {
+struct FindingLine<'a> {
     #[serde(flatten)]
     finding: &'a VerifyFinding,
     /// None without --repair.
     repaired: Option<bool>,
 }
 
-impl Line<'_> {
+impl FindingLine<'_> {
     fn outcome(&self) -> String {
         match (self.repaired, self.finding.repair) {
             (Some(true), _) => "repaired".to_owned(),
@@ -89,7 +89,7 @@ impl Line<'_> {
     }
 }
 
-impl Record for Line<'_> {
+impl Record for FindingLine<'_> {
     const NAME: &'static str = "findings";
     const COLUMNS: &'static [Column] = &[
         Column("CLASS", Align::Left),
@@ -124,7 +124,7 @@ impl Record for Line<'_> {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct VerifyDocument<'a> {
     rows: u64,
     measured: u64,
     read: u64,
@@ -134,11 +134,11 @@ struct Document<'a> {
     operations: Option<u64>,
     is_complete: bool,
     counts: BTreeMap<VerifyClass, u64>,
-    findings: Vec<Line<'a>>,
+    findings: Vec<FindingLine<'a>>,
     notices: &'a [crate::store::Notice],
 }
 
-pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), Failure> {
     let registry = open(context, command.repair)?;
     let options = VerifyOptions {
         measure: command.measure,
@@ -158,11 +158,13 @@ pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure
     drop(monitor);
     // The repaired findings come first, so the index says which they are.
     let all = report.findings.len();
-    let lines = (0..).zip(&report.findings).map(|(index, finding)| Line {
-        finding,
-        repaired: repaired.map(|repaired| index < repaired),
-    });
-    let lines: Vec<Line<'_>> = lines.collect();
+    let lines = (0..)
+        .zip(&report.findings)
+        .map(|(index, finding)| FindingLine {
+            finding,
+            repaired: repaired.map(|repaired| index < repaired),
+        });
+    let lines: Vec<FindingLine<'_>> = lines.collect();
     show(context, command, &report, lines)?;
     let left = all - repaired.unwrap_or_default();
     match repaired {
@@ -200,13 +202,13 @@ fn open(context: &Context, repair: bool) -> Result<Registry, Failure> {
 
 fn show(
     context: &mut Context,
-    command: &Verify,
+    command: &VerifyCommand,
     report: &VerifyReport,
-    lines: Vec<Line<'_>>,
+    lines: Vec<FindingLine<'_>>,
 ) -> Result<(), Failure> {
     let format = context.format(command.output);
     if format == Format::Json {
-        let document = Document {
+        let document = VerifyDocument {
             rows: report.rows,
             measured: report.measured,
             read: report.read,
@@ -221,7 +223,7 @@ fn show(
         };
         return render::document(context, "verify", &document);
     }
-    let mut rows = Rows::new::<Line<'_>>(context, format)?;
+    let mut rows = Rows::new::<FindingLine<'_>>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("catalog and disk agree")?;
     if format != Format::Jsonl {

@@ -168,7 +168,7 @@ impl NoteLine {
     /// the message may not read.
     pub(crate) fn parse(line: &[u8]) -> Result<Self, ParseNoteError> {
         #[derive(Deserialize)]
-        struct Version {
+        struct VersionField {
             v: u32,
         }
         // The limit counts the newline, which is not part of `line` here.
@@ -177,7 +177,8 @@ impl NoteLine {
         }
         // The version on its own first: a line of another version may lack fields of this one, and
         // is not damaged.
-        let Version { v } = serde_json::from_slice(line).map_err(|_| ParseNoteError::Damaged)?;
+        let VersionField { v } =
+            serde_json::from_slice(line).map_err(|_| ParseNoteError::Damaged)?;
         if v != VERSION {
             return Err(ParseNoteError::Version { found: v });
         }

@@ -270,14 +270,14 @@ impl Serialize for Image {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // An artifact's own JSON lacks `origin` and `owner`; an image shows the whole row.
         #[derive(Serialize)]
-        struct Flat<'a> {
+        struct FlatImage<'a> {
             side: Side,
             #[serde(flatten)]
             artifact: &'a Artifact,
             origin: Origin,
             owner: Option<u32>,
         }
-        Flat {
+        FlatImage {
             side: self.side,
             artifact: &self.artifact,
             origin: self.artifact.origin,

@@ -158,13 +158,13 @@ pub struct RemovedArtifact {
 impl Serialize for RemovedArtifact {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         #[derive(Serialize)]
-        struct Flat<'a> {
+        struct FlatArtifact<'a> {
             removal: &'a RemovalId,
             item: Option<u32>,
             #[serde(flatten)]
             artifact: &'a Artifact,
         }
-        Flat {
+        FlatArtifact {
             removal: &self.removal,
             item: self.item,
             artifact: &self.artifact,

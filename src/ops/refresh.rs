@@ -162,7 +162,7 @@ pub(crate) fn refresh(
     monitor: &dyn Monitor,
 ) -> Result<RefreshReport, Error> {
     let mut report = RefreshReport::default();
-    let how = How {
+    let how = BatchOptions {
         measure: options.measure,
         marks_missing: true,
     };
@@ -214,7 +214,7 @@ pub(crate) fn refresh_artifacts(
 ) -> Result<RefreshReport, Error> {
     let mut report = RefreshReport::default();
     // A removal reports which of them had no data left, by their rows.
-    let how = |measure| How {
+    let how = |measure| BatchOptions {
         measure,
         marks_missing: false,
     };
@@ -272,7 +272,7 @@ pub(crate) fn refresh_staying(
     now: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<(), Error> {
-    let how = How {
+    let how = BatchOptions {
         measure: false,
         marks_missing: true,
     };
@@ -286,7 +286,7 @@ pub(crate) fn refresh_staying(
 
 /// How a batch is looked at.
 #[derive(Clone, Copy)]
-struct How {
+struct BatchOptions {
     measure: bool,
     /// Whether rows whose data is gone become missing.
     marks_missing: bool,
@@ -296,7 +296,7 @@ fn look_at(
     catalog: &Catalog,
     base: &Base,
     batch: &mut Vec<Artifact>,
-    how: How,
+    how: BatchOptions,
     now: Timestamp,
     monitor: &dyn Monitor,
     report: &mut RefreshReport,

@@ -17,17 +17,17 @@ use crate::store::{Base, InboxWriter};
 #[derive(Debug)]
 pub struct Inbox {
     base: Base,
-    state: Mutex<State>,
+    state: Mutex<NoteWriter>,
 }
 
 /// Who leaves notes, and where.
 #[derive(Debug)]
-struct State {
+struct NoteWriter {
     agent: Agent,
     writer: InboxWriter,
 }
 
-impl State {
+impl NoteWriter {
     fn new() -> Self {
         let agent = agent::agent();
         let writer = InboxWriter::new(&agent.actor.host, agent.actor.pid);
@@ -43,7 +43,7 @@ impl Inbox {
     pub fn open(base: impl AsRef<Path>) -> Result<Self> {
         Ok(Self {
             base: Base::open(base.as_ref())?,
-            state: Mutex::new(State::new()),
+            state: Mutex::new(NoteWriter::new()),
         })
     }
 
@@ -82,7 +82,7 @@ impl Inbox {
         // Forked since: parent and child must not append to one file, and the child is another
         // actor.
         if state.agent.actor.pid != std::process::id() {
-            *state = State::new();
+            *state = NoteWriter::new();
         }
         let line = NoteLine::new(at, &state.agent, note).to_line();
         Ok(state.writer.append(&self.base, &line)?)

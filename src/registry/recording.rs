@@ -34,11 +34,11 @@ pub struct RecordingStore {
     base: PathBuf,
     wait: Duration,
     on_failure: Box<dyn Fn(&Error) + Send + Sync>,
-    state: Mutex<State>,
+    state: Mutex<OpenState>,
 }
 
 #[derive(Default)]
-struct State {
+struct OpenState {
     registry: Option<Registry>,
     inbox: Option<Inbox>,
     resting_until: Option<Instant>,
@@ -88,7 +88,7 @@ impl RecordingStore {
         &self.base
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, OpenState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -118,7 +118,7 @@ impl RecordingStore {
         }
     }
 
-    fn try_record(&self, state: &mut State, keys: &[Key]) -> Result<()> {
+    fn try_record(&self, state: &mut OpenState, keys: &[Key]) -> Result<()> {
         // Taken out, so that it is not used again after an error or a panic.
         let registry = match state.registry.take() {
             Some(registry) => registry,
@@ -135,7 +135,7 @@ impl RecordingStore {
         recorded
     }
 
-    fn leave_notes(&self, state: &mut State, keys: &[Key]) -> Result<()> {
+    fn leave_notes(&self, state: &mut OpenState, keys: &[Key]) -> Result<()> {
         let inbox = match state.inbox.take() {
             Some(inbox) => inbox,
             None => Inbox::open(&self.base)?,

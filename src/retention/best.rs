@@ -48,7 +48,7 @@ pub(super) struct Rank<'a> {
 
 /// A score, which several artifacts may share.
 #[derive(Debug, Clone, Copy)]
-struct Entry<'a> {
+struct ScoreEntry<'a> {
     dataset: Option<&'a str>,
     parameters: Option<&'a str>,
     value: f64,
@@ -58,16 +58,16 @@ struct Entry<'a> {
 #[derive(Default)]
 struct Scores<'a> {
     lists: Vec<&'a Arc<[InventoryScore]>>,
-    entries: BTreeMap<(Option<&'a str>, Option<&'a str>), Entry<'a>>,
+    entries: BTreeMap<(Option<&'a str>, Option<&'a str>), ScoreEntry<'a>>,
     /// For each dataset, the best of its scores that have parameters.
-    finest: BTreeMap<Option<&'a str>, Entry<'a>>,
+    finest: BTreeMap<Option<&'a str>, ScoreEntry<'a>>,
 }
 
 /// An artifact that takes part in a ranking with a score.
 struct Candidate<'a> {
     ranking: Option<&'a str>,
     iteration: i64,
-    entry: Entry<'a>,
+    entry: ScoreEntry<'a>,
     row: usize,
 }
 
@@ -97,7 +97,7 @@ impl<'a> Scores<'a> {
         // Rows of one iteration share their list, which is then added once.
         self.lists.push(list);
         for score in list.iter() {
-            let entry = Entry {
+            let entry = ScoreEntry {
                 dataset: score.dataset.as_deref(),
                 parameters: score.parameters.as_deref(),
                 value: score.value,
@@ -123,12 +123,12 @@ impl<'a> Scores<'a> {
         }
     }
 
-    fn entry(&self, dataset: Option<&str>, parameters: Option<&str>) -> Option<Entry<'a>> {
+    fn entry(&self, dataset: Option<&str>, parameters: Option<&str>) -> Option<ScoreEntry<'a>> {
         self.entries.get(&(dataset, parameters)).copied()
     }
 
     /// Gives the scores that an artifact is ranked by, each with the dataset of its ranking.
-    fn of(&self, row: &InventoryRow, mut give: impl FnMut(Option<&'a str>, Entry<'a>)) {
+    fn of(&self, row: &InventoryRow, mut give: impl FnMut(Option<&'a str>, ScoreEntry<'a>)) {
         let key = &row.artifact.key;
         let dataset = key.dataset().map(|dataset| dataset.as_str());
         let parameters = key.parameters().map(|parameters| parameters.as_str());
@@ -289,7 +289,7 @@ fn rank<'a>(
             .then_with(|| a.entry.dataset.cmp(&b.entry.dataset))
     });
     let unit = |candidate: &Candidate<'a>| {
-        let Entry {
+        let ScoreEntry {
             dataset,
             parameters,
             ..

@@ -105,11 +105,11 @@ impl fmt::Display for RuleVerdict {
 }
 
 /// The iterations that count as complete, of the runs of which not all do.
-struct Counted<'a> {
+struct CountedIterations<'a> {
     runs: HashMap<&'a RunName, BTreeSet<i64>>,
 }
 
-impl<'a> Counted<'a> {
+impl<'a> CountedIterations<'a> {
     fn new(inventory: &'a Inventory) -> Self {
         let runs = inventory.parts.iter().filter_map(|(run, parts)| {
             let counted = parts.counted();
@@ -169,7 +169,7 @@ impl<'a> Planner<'a> {
             Some(best) => best::standings(best, &policy.select.kinds, &rows, &groups, &|_| true),
             None => vec![Standing::Apart; rows.len()],
         };
-        let counted = Counted::new(inventory);
+        let counted = CountedIterations::new(inventory);
         // A second ranking of complete iterations alone: a best one among them stays although an
         // incomplete one ranks above it.
         let complete_standings = match &policy.keep.best {

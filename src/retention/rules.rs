@@ -390,7 +390,7 @@ impl fmt::Display for Grounds<'_> {
                 Standing::NotANumber => write!(f, "its {metric} is not a number"),
                 Standing::Ranked(rank) => {
                     let (nth, of) = (Nth(rank.nth), rank.of);
-                    write!(f, "{nth}best of {of}, {metric} {}", Value(rank.value))?;
+                    write!(f, "{nth}best of {of}, {metric} {}", ShownScore(rank.value))?;
                     match rank.dataset {
                         Some(dataset) => write!(f, " on {dataset}"),
                         None => Ok(()),
@@ -429,9 +429,9 @@ impl fmt::Display for Nth {
 }
 
 /// A score; with an exponent if it is very large or small.
-struct Value(f64);
+struct ShownScore(f64);
 
-impl fmt::Display for Value {
+impl fmt::Display for ShownScore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let size = self.0.abs();
         // `{}` would write out every zero of 1e300.
@@ -469,7 +469,7 @@ mod tests {
                 "111th "
             ]
         );
-        let value = |value| Value(value).to_string();
+        let value = |value| ShownScore(value).to_string();
         assert_eq!(
             [0.51, 0.0, -3.0, 1e300, 1e-9, f64::NEG_INFINITY].map(value),
             ["0.51", "0", "-3", "1e300", "1e-9", "-inf"]

@@ -72,7 +72,7 @@ impl<V> Sender<V> {
 }
 
 /// What the threads share.
-struct State<T> {
+struct PoolState<T> {
     tasks: Vec<T>,
     /// Tasks that were taken and are not finished.
     running: usize,
@@ -85,7 +85,7 @@ struct State<T> {
     panic: Option<Box<dyn Any + Send>>,
 }
 
-impl<T> State<T> {
+impl<T> PoolState<T> {
     fn is_over(&self) -> bool {
         self.is_stopped || (self.tasks.is_empty() && self.running == 0)
     }
@@ -95,7 +95,7 @@ type Perform<'a, T, S, V> =
     &'a (dyn Fn(T, &mut S, &mut Vec<T>, &Sender<V>) -> Result<(), Stopped> + Sync);
 
 struct Pool<'a, T, S, V> {
-    state: Mutex<State<T>>,
+    state: Mutex<PoolState<T>>,
     changed: Condvar,
     most_threads: usize,
     /// Nice value of the threads; `None` if the system does not give that of the calling thread.
@@ -130,7 +130,7 @@ pub(crate) fn run<T: Send, S, V: Send, E>(
     let most_threads = most_threads.max(1);
     let nice = getpriority_process(None).ok();
     let pool = Pool {
-        state: Mutex::new(State {
+        state: Mutex::new(PoolState {
             tasks,
             running: 0,
             idle: 0,
@@ -161,7 +161,7 @@ pub(crate) fn run<T: Send, S, V: Send, E>(
 }
 
 impl<T: Send, S, V: Send> Pool<'_, T, S, V> {
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
+    fn lock(&self) -> MutexGuard<'_, PoolState<T>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

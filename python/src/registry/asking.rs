@@ -13,7 +13,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::PyRegistry;
-use crate::ask::{self, Asked, Columns, Selection};
+use crate::ask::{self, Asked, KeyColumns, SelectionArguments};
 use crate::call::whole;
 use crate::errors::argument;
 use crate::values::{PyArtifact, artifacts, plain};
@@ -36,7 +36,7 @@ fn kinds(texts: &[String]) -> PyResult<Vec<Kind>> {
 
 #[pymethods]
 impl PyRegistry {
-    fn record(&self, py: Python<'_>, key: Columns) -> PyResult<PyArtifact> {
+    fn record(&self, py: Python<'_>, key: KeyColumns) -> PyResult<PyArtifact> {
         whole(py, || {
             let key = key.key(py)?;
             // What is recorded already takes no lock, and so no thread that could wait for one.
@@ -54,7 +54,7 @@ impl PyRegistry {
     fn record_many<'py>(
         &self,
         py: Python<'py>,
-        keys: Vec<Columns>,
+        keys: Vec<KeyColumns>,
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
             let keys = keys.into_iter().map(|key| key.key(py));
@@ -88,7 +88,7 @@ impl PyRegistry {
     }
 
     /// Refuses a selection that cannot be read.
-    fn check(&self, py: Python<'_>, selection: Selection) -> PyResult<()> {
+    fn check(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<()> {
         self.shared.check()?;
         whole(py, || selection.filter().map(drop))
     }
@@ -100,7 +100,11 @@ impl PyRegistry {
         })
     }
 
-    fn select<'py>(&self, py: Python<'py>, selection: Selection) -> PyResult<Bound<'py, PyList>> {
+    fn select<'py>(
+        &self,
+        py: Python<'py>,
+        selection: SelectionArguments,
+    ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
             let filter = selection.filter()?;
             let found = self.run(py, None, move |registry, _| registry.select(&filter))?;
@@ -111,7 +115,7 @@ impl PyRegistry {
     fn iterations<'py>(
         &self,
         py: Python<'py>,
-        selection: Selection,
+        selection: SelectionArguments,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter()?;
@@ -127,7 +131,11 @@ impl PyRegistry {
         })
     }
 
-    fn runs<'py>(&self, py: Python<'py>, selection: Selection) -> PyResult<Bound<'py, PyAny>> {
+    fn runs<'py>(
+        &self,
+        py: Python<'py>,
+        selection: SelectionArguments,
+    ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter()?;
             let rows = self.run(py, None, move |registry, _| {
@@ -145,7 +153,7 @@ impl PyRegistry {
     fn du<'py>(
         &self,
         py: Python<'py>,
-        selection: Selection,
+        selection: SelectionArguments,
         by: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
@@ -171,7 +179,7 @@ impl PyRegistry {
     fn refresh<'py>(
         &self,
         py: Python<'py>,
-        selection: Selection,
+        selection: SelectionArguments,
         all: bool,
         measure: bool,
         progress: Option<Py<PyAny>>,
@@ -193,7 +201,7 @@ impl PyRegistry {
     fn refresh_for(
         &self,
         py: Python<'_>,
-        selection: Selection,
+        selection: SelectionArguments,
         measure: bool,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<()> {
@@ -263,7 +271,7 @@ impl PyRegistry {
     fn verify<'py>(
         &self,
         py: Python<'py>,
-        selection: Selection,
+        selection: SelectionArguments,
         how: Verifying,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {

@@ -23,7 +23,7 @@ use pyo3::prelude::*;
 
 pub(crate) use self::noting::{Measured, score_of};
 use crate::ask;
-use crate::call::{How, Shared, Watch, quick, run, whole};
+use crate::call::{OpenArguments, Shared, Watch, quick, run, whole};
 use crate::values::plain;
 
 /// One base directory and its catalog.
@@ -87,7 +87,7 @@ impl PyRegistry {
         lock_timeout: f64,
     ) -> PyResult<Self> {
         whole(py, || {
-            let mut how = How {
+            let mut how = OpenArguments {
                 base,
                 catalog,
                 read_only,
@@ -216,7 +216,7 @@ pub(crate) fn _rebuild<'py>(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<Bound<'py, PyAny>> {
     whole(py, || {
-        let how = How {
+        let how = OpenArguments {
             base,
             catalog,
             read_only: false,

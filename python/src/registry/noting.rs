@@ -8,7 +8,7 @@ use dalsegno::{Error, PinSelection};
 use pyo3::prelude::*;
 
 use super::PyRegistry;
-use crate::ask::{self, Selection};
+use crate::ask::{self, SelectionArguments};
 use crate::call::whole;
 use crate::errors::{argument, raise};
 use crate::values::{PyArtifact, plain};
@@ -21,7 +21,7 @@ pub(crate) struct Measured(String, String, Option<String>, Option<String>, Strin
 type Unknown = (String, &'static str, String, Option<String>);
 
 /// A score, as the Python side reads it.
-type Columns = (String, i64, Option<String>, Option<String>, String, f64);
+type ScoreColumns = (String, i64, Option<String>, Option<String>, String, f64);
 
 pub(crate) fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     let Measured(run, iteration, dataset, parameters, metric, value) = measured;
@@ -50,7 +50,7 @@ fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinNam
 }
 
 fn pin_target(
-    selection: Option<Selection>,
+    selection: Option<SelectionArguments>,
     chosen: Option<Vec<Py<PyArtifact>>>,
 ) -> PyResult<Option<PinSelection>> {
     match (selection, chosen) {
@@ -67,7 +67,7 @@ impl PyRegistry {
         py: Python<'py>,
         name: &str,
         reason: Option<String>,
-        selection: Option<Selection>,
+        selection: Option<SelectionArguments>,
         chosen: Option<Vec<Py<PyArtifact>>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
@@ -85,7 +85,7 @@ impl PyRegistry {
         &self,
         py: Python<'py>,
         name: &str,
-        selection: Option<Selection>,
+        selection: Option<SelectionArguments>,
         chosen: Option<Vec<Py<PyArtifact>>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
@@ -136,9 +136,9 @@ impl PyRegistry {
     fn scores(
         &self,
         py: Python<'_>,
-        selection: Selection,
+        selection: SelectionArguments,
         metric: Vec<String>,
-    ) -> PyResult<Vec<Columns>> {
+    ) -> PyResult<Vec<ScoreColumns>> {
         whole(py, || {
             let of = selection.filter()?;
             let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();

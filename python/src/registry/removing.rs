@@ -9,7 +9,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::PyRegistry;
-use crate::ask::{self, Asked, Kept, Selection};
+use crate::ask::{self, Asked, Kept, SelectionArguments};
 use crate::call::whole;
 use crate::errors::{argument, raise};
 use crate::values::{artifacts, plain};
@@ -17,7 +17,7 @@ use crate::values::{artifacts, plain};
 /// How to remove.
 #[derive(FromPyObject)]
 #[pyo3(from_item_all)]
-struct Removing {
+struct RemovalArguments {
     reason: Option<String>,
     keep: Option<Kept>,
     keep_going: bool,
@@ -43,9 +43,9 @@ impl PyRegistry {
         &self,
         py: Python<'py>,
         targets: Option<Vec<Asked>>,
-        selection: Option<Selection>,
+        selection: Option<SelectionArguments>,
         whole_run: Option<String>,
-        how: Removing,
+        how: RemovalArguments,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
@@ -60,7 +60,7 @@ impl PyRegistry {
                 .map(|name| name.parse())
                 .transpose()
                 .map_err(|error: NameError| raise(py, &Error::from(error)))?;
-            let filter = selection.map(Selection::filter).transpose()?;
+            let filter = selection.map(SelectionArguments::filter).transpose()?;
             let targets = targets.unwrap_or_default();
             let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
             let mut report = self.run(py, progress.as_ref(), move |registry, watch| {
@@ -88,7 +88,7 @@ impl PyRegistry {
         py: Python<'py>,
         removal: Option<String>,
         path: Option<PathBuf>,
-        selection: Option<Selection>,
+        selection: Option<SelectionArguments>,
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
             let target = match (removal, path, selection) {

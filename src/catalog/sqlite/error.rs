@@ -87,7 +87,7 @@ impl CatalogError {
     }
 }
 
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// SQLite's code of an error, if SQLite reported it.
 fn code_of(source: &BoxError) -> Option<ErrorCode> {

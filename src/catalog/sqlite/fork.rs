@@ -9,7 +9,7 @@ use super::place::Place;
 use crate::catalog::error::CatalogError;
 
 /// Device and inode of a catalog.
-type FileId = (u64, u64);
+pub(super) type FileId = (u64, u64);
 
 /// Open handles by file, with the process that opened them.
 static OPEN: Mutex<Option<HashMap<FileId, (u32, usize)>>> = Mutex::new(None);

@@ -19,6 +19,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, fstat, fstatvfs, openat};
 use rustix::io::Errno;
 
+use super::fork::FileId;
 use super::place::Place;
 use crate::catalog::error::CatalogError;
 use crate::disk::{Access, open_file};
@@ -31,9 +32,6 @@ const BYTES: u64 = 128 << 10;
 /// Bytes without which nothing is opened: for the index, and the folders and inodes around it.
 const ROOM: usize = 192 << 10;
 const SUFFIX: &str = "-shm";
-
-/// Device and inode of a catalog.
-type FileId = (u64, u64);
 
 /// Indexes that were filled, and how many connections hold them.
 type Indexes = (Vec<OwnedFd>, usize);

@@ -12,6 +12,8 @@ use rusqlite::config::DbConfig;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::error::BoxError;
+
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
@@ -22,8 +24,6 @@ pub(crate) const NEWEST: i64 = match i64::from_str_radix(env!("DALSEGNO_NEWEST_M
     Ok(newest) => newest,
     Err(_) => 0,
 };
-
-type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Brings the catalog to the newest version. The caller holds a write transaction and commits.
 ///

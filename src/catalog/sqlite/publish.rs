@@ -170,7 +170,7 @@ impl Catalog {
         if !lock.try_take().map_err(io)? {
             return Ok(None);
         }
-        let staging = Staging(beside(".publishing.sqlite3"));
+        let staging = StagedCopy(beside(".publishing.sqlite3"));
         staging.clear()?;
         let now = self.options.clock.now();
         // What is committed from here on is not in the copy for certain.
@@ -192,9 +192,9 @@ impl Catalog {
 }
 
 /// The copy beside the catalog, which goes in any case.
-struct Staging(PathBuf);
+struct StagedCopy(PathBuf);
 
-impl Staging {
+impl StagedCopy {
     fn clear(&self) -> Result<(), CatalogError> {
         match std::fs::remove_file(&self.0) {
             Ok(()) => Ok(()),
@@ -204,7 +204,7 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
+impl Drop for StagedCopy {
     fn drop(&mut self) {
         let _ = self.clear();
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::zarr::{self, Version};
+use super::zarr::{self, ZarrVersion};
 use crate::model::clock::{Clock, SystemClock};
 
 const DATASETS: [&str; 2] = ["val_crop7", "val_crop9"];
@@ -13,8 +13,8 @@ const PARAMETERS: [&str; 2] = ["threshold_127", "threshold_200"];
 /// what was written just now always stays.
 pub(super) fn write(base: &Path) -> std::io::Result<()> {
     let runs = [
-        ("affinities", Version::V2, 4000),
-        ("distances", Version::V3, 3000),
+        ("affinities", ZarrVersion::V2, 4000),
+        ("distances", ZarrVersion::V3, 3000),
     ];
     for (run, version, last) in runs {
         let validation = base.join(run).join("validation.zarr");

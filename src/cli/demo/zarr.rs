@@ -13,7 +13,7 @@ const CHUNK: usize = 12;
 
 /// Version of the zarr format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Version {
+pub(super) enum ZarrVersion {
     V2,
     V3,
 }
@@ -22,7 +22,7 @@ pub(super) enum Version {
 /// differ. Its metadata is dated `written`, which is when an array counts as written.
 pub(super) fn write(
     path: &Path,
-    version: Version,
+    version: ZarrVersion,
     level: usize,
     written: SystemTime,
 ) -> io::Result<()> {
@@ -37,8 +37,8 @@ pub(super) fn write(
         ];
         let bytes = voxels(at.map(|step| step * CHUNK), level);
         let (folder, name) = match version {
-            Version::V2 => (path.to_owned(), format!("{}.{}.{}", at[0], at[1], at[2])),
-            Version::V3 => (
+            ZarrVersion::V2 => (path.to_owned(), format!("{}.{}.{}", at[0], at[1], at[2])),
+            ZarrVersion::V3 => (
                 path.join(format!("c/{}/{}", at[0], at[1])),
                 format!("{}", at[2]),
             ),
@@ -48,7 +48,7 @@ pub(super) fn write(
     }
     // Metadata last, because an array counts as written once it has metadata.
     let (name, metadata) = match version {
-        Version::V2 => {
+        ZarrVersion::V2 => {
             let metadata = json!({
                 "zarr_format": 2, "shape": shape, "chunks": chunk, "dtype": "|u1", "order": "C",
                 "fill_value": 0, "compressor": null, "filters": null,
@@ -56,7 +56,7 @@ pub(super) fn write(
             fs::write(path.join(".zattrs"), "{}")?;
             (".zarray", metadata)
         }
-        Version::V3 => {
+        ZarrVersion::V3 => {
             let metadata = json!({
                 "zarr_format": 3, "node_type": "array", "shape": shape, "data_type": "uint8",
                 "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},

@@ -103,7 +103,7 @@ fn age(age: std::time::Duration) -> String {
 }
 
 #[derive(Serialize)]
-struct Document<'a> {
+struct PlanDocument<'a> {
     id: &'a str,
     registry: &'a str,
     made_at: Timestamp,
@@ -120,7 +120,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
     let totals = plan.plan.totals();
     let format = context.format(output);
     if format == Format::Json {
-        let document = Document {
+        let document = PlanDocument {
             id: &plan.file.id,
             registry: &plan.file.registry,
             made_at: plan.file.made_at,

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::list::List;
+use super::list::HistoryList;
 use super::{export, head, list, show, verify};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
@@ -17,14 +17,14 @@ pub(in crate::cli) struct History {
     #[command(subcommand)]
     command: Option<HistoryCommand>,
     #[command(flatten)]
-    list: List,
+    list: HistoryList,
 }
 
 #[derive(Debug, Subcommand)]
 enum HistoryCommand {
-    Show(show::Show),
+    Show(show::HistoryShow),
     Head(head::Head),
-    Verify(verify::Verify),
+    Verify(verify::HistoryVerify),
     Export(export::Export),
 }
 
@@ -33,7 +33,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &History) -> Result<()
         return list::run(context, &command.list);
     };
     // Global options are allowed anywhere; those of the list would be ignored by a subcommand.
-    if command.list != List::default() {
+    if command.list != HistoryList::default() {
         return Err(Failure::usage(
             "options of the list are given before a subcommand",
             "leave them out, or give them after the subcommand; see: dalsegno history --help",

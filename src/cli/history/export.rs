@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use clap::{Args, ValueEnum};
 
-use super::show::Whole;
+use super::show::WholeOperation;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::render::{self, Record, or_empty};
@@ -62,7 +62,7 @@ pub(super) fn run(context: &mut Context, command: &Export) -> Result<(), Failure
 }
 
 fn jsonl(out: &mut impl Write, operation: &Operation, images: &[Image]) -> Result<(), Failure> {
-    let line = render::json(&Whole { operation, images })?;
+    let line = render::json(&WholeOperation { operation, images })?;
     Ok(writeln!(out, "{line}")?)
 }
 

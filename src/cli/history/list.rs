@@ -22,7 +22,7 @@ const MOST: u64 = 50;
 
 /// The selection of operations, and the output.
 #[derive(Debug, Default, PartialEq, Args)]
-pub(super) struct List {
+pub(super) struct HistoryList {
     /// Only operations on artifacts that are or were at these paths
     #[arg(value_name = "PATH")]
     paths: Vec<PathBuf>,
@@ -129,7 +129,7 @@ impl Record for Operation {
     }
 }
 
-pub(super) fn run(context: &mut Context, command: &List) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let format = context.format(command.output);
     let mut artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();

@@ -13,7 +13,7 @@ use crate::model::operation::{Image, Operation, Side};
 
 /// Show everything about an operation: who, when, why, and each artifact before and after it
 #[derive(Debug, Args)]
-pub(super) struct Show {
+pub(super) struct HistoryShow {
     /// Number of the operation
     #[arg(value_name = "OP")]
     operation: i64,
@@ -23,16 +23,16 @@ pub(super) struct Show {
 
 /// An operation with its images, as JSON.
 #[derive(Serialize)]
-pub(super) struct Whole<'a> {
+pub(super) struct WholeOperation<'a> {
     #[serde(flatten)]
     pub(super) operation: &'a Operation,
     pub(super) images: &'a [Image],
 }
 
-pub(super) fn run(context: &mut Context, command: &Show) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &HistoryShow) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let (operation, images) = registry.operation(command.operation)?;
-    let whole = Whole {
+    let whole = WholeOperation {
         operation: &operation,
         images: &images,
     };

@@ -13,7 +13,7 @@ use crate::model::operation::OperationHash;
 /// Each operation has a hash over itself, its artifacts before and after, and the operation before
 /// it. Names the first operation that was changed or is missing; exit code 4.
 #[derive(Debug, Args)]
-pub(super) struct Verify {
+pub(super) struct HistoryVerify {
     /// A hash that `history head` printed; exit code 4 if no operation has it
     #[arg(long, value_name = "HASH")]
     head: Option<OperationHash>,
@@ -21,7 +21,7 @@ pub(super) struct Verify {
     output: Output,
 }
 
-pub(super) fn run(context: &mut Context, command: &Verify) -> Result<(), Failure> {
+pub(super) fn run(context: &mut Context, command: &HistoryVerify) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let report = registry.check_history(command.head)?;
     let format = context.format(command.output);

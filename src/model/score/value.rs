@@ -151,14 +151,14 @@ impl<'de> Deserialize<'de> for ScoreValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Deserialize)]
         #[serde(untagged)]
-        enum Written {
+        enum NumberOrText {
             Number(f64),
             Text(String),
         }
-        match Written::deserialize(deserializer)? {
-            Written::Number(number) => Ok(Self(number)),
+        match NumberOrText::deserialize(deserializer)? {
+            NumberOrText::Number(number) => Ok(Self(number)),
             // Other texts are refused: reading and writing again would change the text of a detail.
-            Written::Text(text) => match text.as_str() {
+            NumberOrText::Text(text) => match text.as_str() {
                 "NaN" => Ok(Self(f64::NAN)),
                 "inf" => Ok(Self(f64::INFINITY)),
                 "-inf" => Ok(Self(f64::NEG_INFINITY)),

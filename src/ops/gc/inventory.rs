@@ -21,7 +21,7 @@ use crate::retention::{
 use crate::store::{self, Base};
 
 /// Scores by run and iteration.
-type Scores = HashMap<(RunName, i64), Arc<[InventoryScore]>>;
+type ScoresByIteration = HashMap<(RunName, i64), Arc<[InventoryScore]>>;
 
 /// Reads inventories for a request.
 pub(super) struct Reader<'a> {
@@ -164,7 +164,7 @@ impl Reader<'_> {
         })?;
         let artifacts = self.select(&self.request.of)?;
         let mut runs: Vec<InventoryRun> = Vec::new();
-        let mut rows = self.rows(artifacts, &Scores::new())?;
+        let mut rows = self.rows(artifacts, &ScoresByIteration::new())?;
         self.leave_out_younger(&self.request.of, &mut rows);
         for row in rows {
             let run = row.artifact.key.run();
@@ -217,9 +217,13 @@ impl Reader<'_> {
         }
     }
 
-    fn scores_of(&self, selection: &Filter, metric: Option<&Metric>) -> Result<Scores, Error> {
+    fn scores_of(
+        &self,
+        selection: &Filter,
+        metric: Option<&Metric>,
+    ) -> Result<ScoresByIteration, Error> {
         let Some(metric) = metric else {
-            return Ok(Scores::new());
+            return Ok(ScoresByIteration::new());
         };
         let of = Filter {
             runs: selection.runs.clone(),
@@ -306,7 +310,11 @@ impl Reader<'_> {
     }
 
     /// Adds scores and best links to artifacts.
-    fn rows(&self, artifacts: Vec<Artifact>, scores: &Scores) -> Result<Vec<InventoryRow>, Error> {
+    fn rows(
+        &self,
+        artifacts: Vec<Artifact>,
+        scores: &ScoresByIteration,
+    ) -> Result<Vec<InventoryRow>, Error> {
         let runs: BTreeSet<&RunName> = artifacts.iter().map(|known| known.key.run()).collect();
         let mut links: HashMap<(RunName, i64), Vec<String>> = HashMap::new();
         if !self.request.ignore_best_links {

@@ -12,7 +12,7 @@ use crate::store::{self, EntryId, RenameNote, Trash};
 
 /// What was done on disk, to be undone if a later step fails.
 #[derive(Default)]
-struct Done {
+struct RenameDone {
     /// The folder that may have been renamed.
     renamed: Option<EntryId>,
     /// Whether only the commit is left.
@@ -41,7 +41,7 @@ pub(crate) fn rename(
         at: on.now,
         reason: options.reason.as_deref(),
     };
-    let mut done = Done::default();
+    let mut done = RenameDone::default();
     let renamed = recover::change_settled(on.catalog, on.base, operation, |change| {
         let report = rename_within(on, change, &trash, &id, (from, to), options, &mut done)?;
         done.is_committing = true;
@@ -64,7 +64,7 @@ fn rename_within(
     id: &RemovalId,
     (from, to): (&RunName, &RunName),
     options: &RenameOptions,
-    done: &mut Done,
+    done: &mut RenameDone,
 ) -> Result<RenameReport, Error> {
     let contents = change.run_contents(from)?;
     let taken = change.run_contents(to)?;
@@ -111,7 +111,7 @@ fn rename_back(
     on: &crate::ops::remove::Removing<'_>,
     from: &RunName,
     to: &RunName,
-    done: &Done,
+    done: &RenameDone,
 ) -> bool {
     let Some(entry) = done.renamed else {
         return true;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::finding::{VerifyClass, VerifyFinding, VerifyReport};
-use super::lost::{Found, Lost};
+use super::lost::{Lost, UnrecordedArray};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
@@ -190,7 +190,7 @@ pub(super) struct Verify<'a> {
     /// Rows without data, for the summaries.
     pub(super) lost: Lost,
     /// Arrays without a row, for the summaries.
-    pub(super) found: Vec<Found>,
+    pub(super) found: Vec<UnrecordedArray>,
 }
 
 impl Verify<'_> {

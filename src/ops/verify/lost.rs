@@ -11,7 +11,7 @@ use crate::model::name::RunName;
 pub(super) type Arrays = BTreeSet<(String, Option<Timestamp>)>;
 
 /// An array that no row has.
-pub(super) struct Found {
+pub(super) struct UnrecordedArray {
     pub(super) run: RunName,
     /// Relative to the base directory.
     pub(super) path: String,

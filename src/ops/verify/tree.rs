@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::comparison::{BATCH, InFlight, Verify};
 use super::finding::{Repair, VerifyClass, VerifyFinding};
-use super::lost::Found;
+use super::lost::UnrecordedArray;
 use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::filter::Filter;
@@ -119,7 +119,7 @@ impl Verify<'_> {
             };
             let path = layout::locate(key).path();
             if !key.kind().is_file() {
-                self.found.push(Found {
+                self.found.push(UnrecordedArray {
                     run: key.run().clone(),
                     path: path.clone(),
                     written_at: sight.written_at,

@@ -78,7 +78,7 @@ pub fn hash<E: From<StorageError>>(
     workers::run(
         threads.unwrap_or_else(workers::default_threads),
         // The pool does the last task first.
-        looks.into_iter().rev().map(Task::Whole).collect(),
+        looks.into_iter().rev().map(HashTask::Whole).collect(),
         buffers,
         |task, buffers: &mut Buffers, more, sender| {
             if monitor.is_cancelled() {
@@ -106,9 +106,9 @@ struct Buffers {
     data: Vec<u8>,
 }
 
-type Sender = workers::Sender<(i64, Result<Hashed, ReadError>)>;
+type HashSender = workers::Sender<(i64, Result<Hashed, ReadError>)>;
 
-enum Task {
+enum HashTask {
     Whole(Look),
     Piece(Arc<Whole>, Piece),
 }
@@ -258,20 +258,20 @@ fn open_file(folder: &OwnedFd, name: &OsStr) -> Result<(OwnedFd, Stamp), Failed>
 impl Reading<'_> {
     fn perform(
         &self,
-        task: Task,
+        task: HashTask,
         buffers: &mut Buffers,
-        more: &mut Vec<Task>,
-        sender: &Sender,
+        more: &mut Vec<HashTask>,
+        sender: &HashSender,
     ) -> Result<(), Stopped> {
         let (whole, piece) = match task {
-            Task::Whole(look) => {
+            HashTask::Whole(look) => {
                 let id = look.id;
                 match self.begin(look) {
                     Ok(begun) => begun,
                     Err(failure) => return sender.send((id, Err(failure))),
                 }
             }
-            Task::Piece(whole, piece) => (whole, piece),
+            HashTask::Piece(whole, piece) => (whole, piece),
         };
         if !whole.has_failed.load(Ordering::Relaxed) {
             let mut pieces = Vec::new();
@@ -280,7 +280,7 @@ impl Reading<'_> {
             whole.open.fetch_add(pieces.len(), Ordering::Relaxed);
             // The pool does the last task first.
             let pieces = pieces.into_iter().rev();
-            more.extend(pieces.map(|piece| Task::Piece(Arc::clone(&whole), piece)));
+            more.extend(pieces.map(|piece| HashTask::Piece(Arc::clone(&whole), piece)));
         }
         if whole.open.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());

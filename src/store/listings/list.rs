@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
 use rustix::io::Errno;
 
-use super::text::Format;
+use super::text::ListFormat;
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
@@ -19,7 +19,7 @@ const MOST_BYTES: u64 = 256 << 20;
 
 /// A list as it was read.
 pub(super) struct List {
-    pub(super) format: Format,
+    pub(super) format: ListFormat,
     pub(super) text: Vec<u8>,
     /// The file that it was read from.
     pub(super) stat: Stat,
@@ -28,7 +28,7 @@ pub(super) struct List {
 
 impl List {
     /// Reads the list of a group; `None` if the file is not there, or lists nothing.
-    fn read(group: &OwnedFd, format: Format) -> Result<Option<Self>, Errno> {
+    fn read(group: &OwnedFd, format: ListFormat) -> Result<Option<Self>, Errno> {
         let flags =
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = match openat(group, format.file(), flags, Mode::empty()) {
@@ -67,7 +67,7 @@ impl List {
 /// The lists of a group.
 pub(super) fn lists_of(group: &OwnedFd) -> Result<Vec<List>, Errno> {
     let mut lists = Vec::new();
-    for format in Format::ALL {
+    for format in ListFormat::ALL {
         lists.extend(List::read(group, format)?);
     }
     Ok(lists)

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use serde::Serialize;
 
 use super::list::{List, has_below, is_gone, lists_of};
-use super::text::{FILES_OF_ZARR2, Format};
+use super::text::{FILES_OF_ZARR2, ListFormat};
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
@@ -146,7 +146,7 @@ fn mended(
 /// the text of its metadata file.
 fn collect(
     (base, at, group): (&Base, &str, &OwnedFd),
-    format: Format,
+    format: ListFormat,
     name: &str,
     depth: usize,
     entries: &mut Vec<(String, Vec<u8>)>,
@@ -157,13 +157,13 @@ fn collect(
         Err(errno) => return Err(errno),
     };
     match format {
-        Format::Zarr2 => {
+        ListFormat::Zarr2 => {
             for file in FILES_OF_ZARR2 {
                 let text = read(&folder, file)?;
                 entries.extend(text.map(|text| (format!("{name}/{file}"), text)));
             }
         }
-        Format::Zarr3 => {
+        ListFormat::Zarr3 => {
             let text = read(&folder, "zarr.json")?;
             entries.extend(text.map(|text| (name.to_owned(), text)));
         }

@@ -8,7 +8,7 @@ use jiter::{Jiter, JiterError};
 
 /// Where a group keeps its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum ListFormat {
     /// `.zmetadata`: names of metadata files.
     Zarr2,
     /// `consolidated_metadata` in `zarr.json`: paths of arrays and groups.
@@ -27,7 +27,7 @@ struct Member {
 /// The file names that entries of zarr 2 end in.
 pub(super) const FILES_OF_ZARR2: [&str; 3] = [".zarray", ".zattrs", ".zgroup"];
 
-impl Format {
+impl ListFormat {
     pub(super) const ALL: [Self; 2] = [Self::Zarr2, Self::Zarr3];
 
     pub(super) fn file(self) -> &'static str {
@@ -231,13 +231,13 @@ mod tests {
 
     #[test]
     fn entries_are_cut_and_inserted_and_nothing_else_changes() {
-        let names: Vec<String> = Format::Zarr2
+        let names: Vec<String> = ListFormat::Zarr2
             .names(ZARR2.as_bytes())
             .unwrap()
             .into_iter()
             .collect();
         assert_eq!(names, ["1/v", "2/v"]);
-        let cut = Format::Zarr2
+        let cut = ListFormat::Zarr2
             .without(ZARR2.as_bytes(), &BTreeSet::from(["1/v"]))
             .unwrap();
         let expected = ZARR2
@@ -251,10 +251,10 @@ mod tests {
                 b"{\"n\": 123456789012345678901}".to_vec(),
             ),
         ];
-        let back = Format::Zarr2.with(&cut, &entries).unwrap();
+        let back = ListFormat::Zarr2.with(&cut, &entries).unwrap();
         assert_eq!(String::from_utf8(back).unwrap(), ZARR2);
 
-        let cut = Format::Zarr3
+        let cut = ListFormat::Zarr3
             .without(ZARR3.as_bytes(), &BTreeSet::from(["1/v"]))
             .unwrap();
         assert_eq!(
@@ -263,20 +263,20 @@ mod tests {
         );
         let entries = [("1/v".to_owned(), br#"{"fill_value":NaN}"#.to_vec())];
         assert_eq!(
-            Format::Zarr3.with(&cut, &entries).unwrap(),
+            ListFormat::Zarr3.with(&cut, &entries).unwrap(),
             ZARR3.as_bytes()
         );
         // A path is no prefix of a name.
         assert!(
-            Format::Zarr3
+            ListFormat::Zarr3
                 .without(ZARR3.as_bytes(), &BTreeSet::from(["1/"]))
                 .is_none()
         );
-        let all = Format::Zarr3
+        let all = ListFormat::Zarr3
             .without(ZARR3.as_bytes(), &BTreeSet::from(["1"]))
             .unwrap();
         assert_eq!(
-            Format::Zarr3
+            ListFormat::Zarr3
                 .names(&all)
                 .unwrap()
                 .into_iter()
@@ -291,13 +291,13 @@ mod tests {
             r#"{"metadata":{"a/.zarray":{}}}"#,
             r#"{ "metadata" : { "a/.zarray" : {} } }"#,
         ] {
-            let cut = Format::Zarr2
+            let cut = ListFormat::Zarr2
                 .without(text.as_bytes(), &BTreeSet::from(["a"]))
                 .unwrap();
-            assert_eq!(Format::Zarr2.names(&cut).unwrap(), BTreeSet::new());
+            assert_eq!(ListFormat::Zarr2.names(&cut).unwrap(), BTreeSet::new());
             let entries = [("a/.zarray".to_owned(), b"{}".to_vec())];
-            let back = Format::Zarr2.with(&cut, &entries).unwrap();
-            assert_eq!(Format::Zarr2.names(&back).unwrap().len(), 1);
+            let back = ListFormat::Zarr2.with(&cut, &entries).unwrap();
+            assert_eq!(ListFormat::Zarr2.names(&back).unwrap().len(), 1);
         }
     }
 
@@ -311,8 +311,8 @@ mod tests {
             "{\"metadata\": {\"a\": }}",
             "{\"metadata\": 1",
         ] {
-            assert!(Format::Zarr2.names(text.as_bytes()).is_none(), "{text}");
-            assert!(Format::Zarr3.names(text.as_bytes()).is_none(), "{text}");
+            assert!(ListFormat::Zarr2.names(text.as_bytes()).is_none(), "{text}");
+            assert!(ListFormat::Zarr3.names(text.as_bytes()).is_none(), "{text}");
         }
     }
 }

@@ -112,7 +112,7 @@ fn look(
     if group.levels.is_none() && group.damage.is_none() && !is_expected {
         return Ok(None);
     }
-    let Some(listing) = Listing::read(parent, path)? else {
+    let Some(listing) = GroupListing::read(parent, path)? else {
         return Ok(None);
     };
     let Some(names) = listing.level_names(group) else {
@@ -143,13 +143,13 @@ fn read_attributes(
 }
 
 /// What is directly in the folder of a group.
-struct Listing {
+struct GroupListing {
     fd: std::os::fd::OwnedFd,
     folders: Vec<String>,
     own: Size,
 }
 
-impl Listing {
+impl GroupListing {
     fn read(parent: BorrowedFd<'_>, path: &Path) -> Result<Option<Self>, MarkerError> {
         let fd = match open_folder(parent, path) {
             Ok(fd) => fd,
@@ -217,7 +217,7 @@ fn number(name: &str) -> Option<u32> {
 
 /// Reads the levels.
 fn judge(
-    listing: &Listing,
+    listing: &GroupListing,
     names: Vec<(String, bool)>,
     group: &Group,
 ) -> Result<Option<Pyramid>, MarkerError> {

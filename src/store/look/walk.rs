@@ -101,7 +101,7 @@ pub fn walk_from<E: From<StorageError>>(
         names.any(name::is_container_name)
     };
     let search = |path: &PathBuf| {
-        Task::Search(Search {
+        WalkTask::Search(Search {
             place: FolderRef::below_base(path.clone()),
             in_container: names_container(path),
             may_be_array: false,
@@ -127,11 +127,11 @@ pub fn look_at<E: From<StorageError>>(
     paths: Vec<Look>,
     emit: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
-    let tasks = paths.into_iter().map(Task::Look).collect();
+    let tasks = paths.into_iter().map(WalkTask::Look).collect();
     Walk::run(base, options, monitor, tasks, emit)
 }
 
-enum Task {
+enum WalkTask {
     Search(Search),
     Look(Look),
     Count { place: FolderRef, count: Arc<Count> },
@@ -152,14 +152,14 @@ struct Walk<'a> {
     monitor: &'a dyn Monitor,
 }
 
-type Sender = workers::Sender<Event>;
+type WalkSender = workers::Sender<Event>;
 
 impl Walk<'_> {
     fn run<E: From<StorageError>>(
         base: &Base,
         options: WalkOptions,
         monitor: &dyn Monitor,
-        tasks: Vec<Task>,
+        tasks: Vec<WalkTask>,
         emit: impl FnMut(Event) -> Result<(), E>,
     ) -> Result<(), E> {
         let walk = Walk {
@@ -191,15 +191,15 @@ impl Walk<'_> {
 
     fn perform(
         &self,
-        task: Task,
+        task: WalkTask,
         buffer: &mut [MaybeUninit<u8>],
-        more: &mut Vec<Task>,
-        sender: &Sender,
+        more: &mut Vec<WalkTask>,
+        sender: &WalkSender,
     ) -> Result<(), Stopped> {
         match task {
-            Task::Search(search) => self.search(search, buffer, more, sender),
-            Task::Look(look) => self.look(look, more, sender),
-            Task::Count { place, count } => {
+            WalkTask::Search(search) => self.search(search, buffer, more, sender),
+            WalkTask::Look(look) => self.look(look, more, sender),
+            WalkTask::Count { place, count } => {
                 if let Err(error) = self.count(&place, &count, buffer, more) {
                     count.fail();
                     self.send(sender, unreadable(&place.path, &error))?;
@@ -212,7 +212,7 @@ impl Walk<'_> {
         }
     }
 
-    fn send(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
+    fn send(&self, sender: &WalkSender, event: Event) -> Result<(), Stopped> {
         sender.send(event)
     }
 
@@ -220,8 +220,8 @@ impl Walk<'_> {
         &self,
         search: Search,
         buffer: &mut [MaybeUninit<u8>],
-        more: &mut Vec<Task>,
-        sender: &Sender,
+        more: &mut Vec<WalkTask>,
+        sender: &WalkSender,
     ) -> Result<(), Stopped> {
         let Search {
             place,
@@ -349,7 +349,7 @@ impl Walk<'_> {
                     continue;
                 }
             }
-            more.push(Task::Search(Search {
+            more.push(WalkTask::Search(Search {
                 place: self.folders.subfolder(child, &parent),
                 in_container,
                 may_be_array: may_be_array && self.options.measure,
@@ -359,7 +359,7 @@ impl Walk<'_> {
     }
 
     /// Sends what is known of data whose metadata cannot be read.
-    fn damaged(&self, path: &Path, damaged: Damaged, sender: &Sender) -> Result<(), Stopped> {
+    fn damaged(&self, path: &Path, damaged: Damaged, sender: &WalkSender) -> Result<(), Stopped> {
         let seen = Observation::from(&damaged);
         self.send(sender, unprobed(path, MarkerError::Damaged(damaged)))?;
         self.send(sender, Event::Found(path.to_path_buf(), seen))
@@ -371,8 +371,8 @@ impl Walk<'_> {
         (path, sight): (PathBuf, Observation),
         fd: OwnedFd,
         listing: Listing,
-        more: &mut Vec<Task>,
-        sender: &Sender,
+        more: &mut Vec<WalkTask>,
+        sender: &WalkSender,
     ) -> Result<(), Stopped> {
         if let Some(errno) = listing.failed {
             self.send(sender, unreadable(&path, &errno.into()))?;
@@ -402,7 +402,7 @@ impl Walk<'_> {
         if let Some(event) = count.end() {
             return self.send(sender, event);
         }
-        more.extend(places.into_iter().map(|place| Task::Count {
+        more.extend(places.into_iter().map(|place| WalkTask::Count {
             place,
             count: Arc::clone(&count),
         }));
@@ -415,7 +415,7 @@ impl Walk<'_> {
         path: PathBuf,
         probed: Result<Option<Marker>, MarkerError>,
         errno: Errno,
-        sender: &Sender,
+        sender: &WalkSender,
     ) -> Result<(), Stopped> {
         match probed {
             Ok(None) => self.send(sender, unreadable(&path, &errno.into())),
@@ -433,7 +433,7 @@ impl Walk<'_> {
         folder: &OwnedFd,
         path: &Path,
         name: &OsStr,
-        sender: &Sender,
+        sender: &WalkSender,
     ) -> Result<(), Stopped> {
         let text = name.to_str().unwrap_or_default();
         if name::parse_iteration(text).is_err() {
@@ -451,12 +451,17 @@ impl Walk<'_> {
     }
 
     /// Sends the event of an item that is done.
-    fn done(&self, sender: &Sender, event: Event) -> Result<(), Stopped> {
+    fn done(&self, sender: &WalkSender, event: Event) -> Result<(), Stopped> {
         self.advance(1, &Tally::default());
         self.send(sender, event)
     }
 
-    fn look(&self, look: Look, more: &mut Vec<Task>, sender: &Sender) -> Result<(), Stopped> {
+    fn look(
+        &self,
+        look: Look,
+        more: &mut Vec<WalkTask>,
+        sender: &WalkSender,
+    ) -> Result<(), Stopped> {
         let sight = match self.sight(&look) {
             Ok(sight) => sight,
             Err(MarkerError::Damaged(damaged)) => {
@@ -489,10 +494,10 @@ impl Walk<'_> {
     }
 
     /// Leaves the folder of a known artifact to count.
-    fn count_known(&self, look: Look, sight: Observation, more: &mut Vec<Task>) {
+    fn count_known(&self, look: Look, sight: Observation, more: &mut Vec<WalkTask>) {
         let counted = CountOf::Known(look.id);
         let top = look.path.clone();
-        more.push(Task::Count {
+        more.push(WalkTask::Count {
             place: FolderRef::below_base(look.path),
             count: Arc::new(Count::of(counted, (sight, top), 1, self.counted())),
         });
@@ -532,7 +537,7 @@ impl Walk<'_> {
         place: &FolderRef,
         count: &Arc<Count>,
         buffer: &mut [MaybeUninit<u8>],
-        more: &mut Vec<Task>,
+        more: &mut Vec<WalkTask>,
     ) -> Result<(), std::io::Error> {
         let fd = self.folders.open(place)?;
         let mut tally = Tally::default();
@@ -578,7 +583,7 @@ impl Walk<'_> {
             // Before this folder ends, so that the count cannot end early.
             count.grow(folders.len());
             let parent = self.folders.keep(fd);
-            more.extend(folders.into_iter().map(|path| Task::Count {
+            more.extend(folders.into_iter().map(|path| WalkTask::Count {
                 place: self.folders.subfolder(path, &parent),
                 count: Arc::clone(count),
             }));

@@ -86,7 +86,7 @@ pub fn purge(
     let Ok(()) = workers::run(
         // Each thread has a folder open, besides those above it.
         threads.min(most_open),
-        vec![Task::Read(Arc::clone(&purge.root))],
+        vec![PurgeTask::Read(Arc::clone(&purge.root))],
         || vec![MaybeUninit::uninit(); BUFFER],
         |task, buffer: &mut Vec<_>, more, sender| {
             let mut worker = Worker {
@@ -111,7 +111,7 @@ pub fn purge(
     Ok(report)
 }
 
-enum Task {
+enum PurgeTask {
     /// Read names of a folder, from where the last reading ended.
     Read(Arc<Dir>),
     /// Open a subfolder, which was emptied so often before, and read it.
@@ -163,26 +163,26 @@ impl Purge<'_> {
 /// A thread with a task.
 struct Worker<'w, 'a> {
     purge: &'w Purge<'a>,
-    more: &'w mut Vec<Task>,
+    more: &'w mut Vec<PurgeTask>,
     sender: &'w workers::Sender<Outcome>,
 }
 
 impl Worker<'_, '_> {
-    fn perform(&mut self, task: Task, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Stopped> {
+    fn perform(&mut self, task: PurgeTask, buffer: &mut [MaybeUninit<u8>]) -> Result<(), Stopped> {
         self.purge.go_on()?;
         match task {
-            Task::Read(dir) => {
+            PurgeTask::Read(dir) => {
                 self.read(&dir, buffer)?;
                 self.end(dir)
             }
-            Task::Enter(parent, name, rounds) => match self.enter(&parent, &name, rounds)? {
+            PurgeTask::Enter(parent, name, rounds) => match self.enter(&parent, &name, rounds)? {
                 Some(dir) => {
                     self.read(&dir, buffer)?;
                     self.end(dir)
                 }
                 None => self.end(parent),
             },
-            Task::Unlink(dir, files) => {
+            PurgeTask::Unlink(dir, files) => {
                 self.unlink(&dir, &files)?;
                 self.end(dir)
             }
@@ -285,7 +285,7 @@ impl Worker<'_, '_> {
         if has_more {
             // Below the others, so that what was read is done first.
             dir.begin();
-            self.more.push(Task::Read(Arc::clone(dir)));
+            self.more.push(PurgeTask::Read(Arc::clone(dir)));
         }
         for name in folders {
             self.subfolder(dir, name);
@@ -295,14 +295,14 @@ impl Worker<'_, '_> {
         while files.len() > PART {
             let part = files.split_off(files.len() - PART);
             dir.begin();
-            self.more.push(Task::Unlink(Arc::clone(dir), part));
+            self.more.push(PurgeTask::Unlink(Arc::clone(dir), part));
         }
         if self.more.is_empty() || files.is_empty() {
             return self.unlink(dir, &files);
         }
         // A task of its own, so that the others need not wait for it to end.
         dir.begin();
-        self.more.push(Task::Unlink(Arc::clone(dir), files));
+        self.more.push(PurgeTask::Unlink(Arc::clone(dir), files));
         Ok(())
     }
 
@@ -325,7 +325,7 @@ impl Worker<'_, '_> {
             }
         }
         parent.begin();
-        self.more.push(Task::Enter(parent, task, 0));
+        self.more.push(PurgeTask::Enter(parent, task, 0));
     }
 
     fn unlink(&mut self, dir: &Arc<Dir>, files: &[File]) -> Result<(), Stopped> {
@@ -377,7 +377,7 @@ impl Worker<'_, '_> {
             self.purge.open.fetch_sub(1, Ordering::Relaxed);
             if let Some((name, rounds)) = again {
                 // Its task of the folder above goes on as this one.
-                self.more.push(Task::Enter(dir, name, rounds));
+                self.more.push(PurgeTask::Enter(dir, name, rounds));
                 return Ok(());
             }
         }
