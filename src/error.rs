@@ -383,6 +383,8 @@ impl Error {
 
     /// Whether it ends a call that works on many things, rather than being about one of them.
     pub(crate) fn ends_all(&self) -> bool {
+        // The catalog and a cancellation concern all that would come next; an error of data
+        // concerns one artifact, and the work goes on with the others.
         matches!(self, Self::Catalog(_) | Self::Cancelled { .. })
     }
 
@@ -410,6 +412,7 @@ impl Error {
             | Self::ChangedSince { path, .. }
             | Self::Unreadable { path, .. } => Some(path),
             Self::NotRecorded { path, .. } => path.as_deref(),
+            // About names, numbers and texts, not about a file.
             Self::Name(_)
             | Self::NoRemoval { .. }
             | Self::NotRestorable { .. }
@@ -436,12 +439,14 @@ impl Error {
         {
             return Some(Hint::Publish);
         }
+        // By code: documents and the Python package list hints by code too.
         Some(match self.code() {
             "no-registry" => Hint::Init,
             "base-not-found" => Hint::CheckBase,
             "base-not-a-folder" => Hint::GiveRunsFolder,
             "base-not-readable" => Hint::AskForAccess,
             "base-unusable" => Hint::GiveLocalFolder,
+            // All of these are cured by a new catalog, which keeps the old file.
             "catalog-missing"
             | "catalog-damaged"
             | "catalog-not-a-file"
@@ -485,6 +490,7 @@ impl Error {
             "run-taken" => Hint::GiveOtherName,
             "run-active" => Hint::EndTraining,
             "run-folder-gone" => Hint::RepairMoved,
+            // The plan is of a state that is gone.
             "changed-since-plan" | "plan-outdated" => Hint::PlanAgain,
             "scores-invalid" => Hint::CorrectScores,
             "plan-invalid" => Hint::GivePlanFile,
@@ -500,6 +506,7 @@ impl Error {
             "changed-since-operation" => Hint::UndoLaterFirst,
             "no-removal" | "not-in-trash" => Hint::ListTrash,
             "internal" => Hint::Report,
+            // The text is the system's or SQLite's own, and names the cause.
             "occupied" => Hint::ClearPlace,
             "no-folder" => Hint::MakeFolder,
             "no-space" | "over-quota" => Hint::FreeSpace,
@@ -511,7 +518,10 @@ impl Error {
             "layout-no-run" => Hint::PutContainerInRun,
             "outside-base" => Hint::GivePathInBase,
             "catalog-io" | "catalog-sql" | "storage-io" | "unreadable" => Hint::FixCause,
+            // All codes of names break the same rules, so a new one needs no line here.
             code if code.starts_with("name-") => Hint::CorrectName,
+            // The text says what to change, as with policies, or the caller knows, as with an
+            // interrupt.
             _ => return None,
         })
     }

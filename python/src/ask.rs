@@ -49,6 +49,7 @@ fn parsed<T: std::str::FromStr>(texts: &[String]) -> PyResult<Vec<T>>
 where
     T::Err: std::fmt::Display,
 {
+    // A `ValueError`, which is Python's own for an argument that cannot be read.
     let parse = |text: &String| text.parse().map_err(argument);
     texts.iter().map(parse).collect()
 }
@@ -94,8 +95,12 @@ impl KeyColumns {
     pub(crate) fn key(self, py: Python<'_>) -> PyResult<Key> {
         let Self(kind, run, iteration, dataset, parameters, container) = self;
         let kind: Kind = kind.parse().map_err(argument)?;
+        // A name that breaks the rules raises the library's error with its code, as in a call of
+        // Rust.
         let refused = |error: name::NameError| raise(py, &Error::from(error));
         let run = run.parse().map_err(refused)?;
+        // As text, because integers of Python have no limit; the library's parser refuses large
+        // ones.
         let iteration = iteration.as_deref().map(name::parse_iteration);
         let iteration = iteration.transpose().map_err(refused)?;
         let dataset = dataset.as_deref().map(str::parse::<DatasetName>);
@@ -138,6 +143,7 @@ pub(crate) fn artifacts_of(artifacts: Vec<Py<PyArtifact>>) -> Vec<Artifact> {
 
 /// Seconds as a length of time.
 pub(crate) fn seconds(seconds: f64) -> PyResult<Duration> {
+    // Refuses NaN, infinity and negative numbers, at which `from_secs_f64` panics.
     Duration::try_from_secs_f64(seconds)
         .map_err(|_| argument(format!("{seconds:?} seconds is not a length of time")))
 }

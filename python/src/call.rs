@@ -71,6 +71,7 @@ impl Active {
                 return Self;
             }
             ACTIVE.fetch_sub(1, Ordering::SeqCst);
+            // A fork is over after PATIENCE at most, so looking again is enough.
             std::thread::sleep(Duration::from_millis(1));
         }
     }
@@ -160,6 +161,7 @@ fn internal(panic: &(dyn Any + Send)) -> Error {
 
 /// Turns a panic of the library into an error.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // A registry that a panic left half changed is put aside by `Shared::with`.
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(internal(&*panic)))
 }
 
@@ -212,6 +214,7 @@ pub(crate) fn quick<T: Send>(
     py: Python<'_>,
     work: impl FnOnce() -> Result<T> + Send,
 ) -> PyResult<T> {
+    // On this thread: starting another would cost more than the work.
     let result = py.detach(|| {
         let _active = Active::begin();
         guarded(|| {
@@ -229,6 +232,7 @@ pub(crate) fn run<T: Send + 'static>(
     work: impl FnOnce(&Watch) -> Result<T> + Send + 'static,
 ) -> PyResult<T> {
     let watch = Arc::new(Watch::new());
+    // With room for the result, so that the worker never waits for a caller that has left.
     let (sender, receiver) = mpsc::sync_channel(1);
     // Only this thread takes from it; the lock is what lets it do so without the GIL.
     let receiver = Mutex::new(receiver);
@@ -346,6 +350,7 @@ impl Shared {
             is_stale: AtomicBool::new(false),
         });
         let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+        // Here, where the list grows, so that registries that are gone do not pile up.
         live.retain(|known| known.strong_count() > 0);
         live.push(Arc::downgrade(&shared));
         shared
@@ -383,6 +388,7 @@ impl Shared {
         if let Some(registry) = &*open {
             return Ok(Arc::clone(registry));
         }
+        // Under the lock, so that threads that come together open it once.
         let registry = Arc::new(self.how.options().open(&self.how.base)?);
         *open = Some(Arc::clone(&registry));
         Ok(registry)

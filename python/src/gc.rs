@@ -59,6 +59,7 @@ impl RuleArguments {
                 Ok(Some(KeepBest::new(count, metric).with(with)))
             }
             (None, None) if self.best_with.is_empty() => Ok(None),
+            // Half of a rule would keep nothing, and the plan would remove more than was meant.
             _ => Err(argument(
                 "keep_best and metric go together; best_with goes with both",
             )),
@@ -74,11 +75,13 @@ impl RuleArguments {
         limit.max_bytes = self.max_size;
         limit.max_files = self.max_files;
         limit.min_free = self.min_free;
+        // Only plans for whole runs filter by kind; in a policy, the kinds are one of its rules.
         let kinds = if self.runs {
             filter.kinds.clone()
         } else {
             Vec::new()
         };
+        // The words of the command line, so that plans made by both can be compared.
         let mut words: Vec<String> = Vec::new();
         if let Some(name) = &self.policy {
             words.push(format!("policy {name}"));
@@ -210,10 +213,13 @@ pub(crate) fn _plan_gc(
     whole(py, || {
         let registry = registry.get();
         let filter = selection.filter()?;
+        // Kept, because the request moves the kinds into its rules and a named policy needs them
+        // too.
         let asked = filter.kinds.clone();
         let mut request = rules.request(py, filter)?;
         let named = rules.policy;
         if let Some(name) = &named {
+            // Asked of the registry, which read the policies when it was opened.
             let known = registry.run(py, None, |registry, _| Ok(registry.policies().clone()))?;
             let Some(policy) = known.get(name) else {
                 let known: Vec<&str> = known.keys().map(String::as_str).collect();
@@ -223,6 +229,7 @@ pub(crate) fn _plan_gc(
                 )));
             };
             let mut policy = policy.clone();
+            // Narrows only: a kind without rules of its own is never added.
             if !asked.is_empty() {
                 policy.kinds.retain(|(kind, _)| asked.contains(kind));
                 if policy.kinds.is_empty() {
@@ -233,6 +240,8 @@ pub(crate) fn _plan_gc(
             }
             request.rules = GcRules::Named(policy);
         }
+        // One call for both, so that a fork cannot close the registry between the look and the
+        // plan.
         let plan = registry.run(py, progress.as_ref(), move |registry, watch| {
             if refresh {
                 registry.refresh_for(Question::Gc(&request), watch)?;
@@ -274,6 +283,7 @@ pub(crate) fn _apply<'py>(
         let mut options = GcOptions::default().keep(ask::keep(keep)?);
         options.reason = reason;
         let report = registry.run(py, progress.as_ref(), move |registry, watch| {
+            // Progress comes through the watch; reports of single batches are not shown in Python.
             registry.apply_gc(&plan, &options, watch, |_| {})
         })?;
         plain(py, &report)

@@ -55,6 +55,7 @@ impl PyInbox {
         whole(py, || {
             let note = Note::Record(key.key(py)?);
             let inbox = Arc::clone(&self.0);
+            // On this thread: a note takes no lock of the catalog, only a few system calls.
             quick(py, move || inbox.note_at(Timestamp(at), note))
         })
     }

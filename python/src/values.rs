@@ -21,6 +21,7 @@ use crate::errors::argument;
 
 /// A path as text that shows everything: for `str()`.
 fn shown(path: &Path) -> String {
+    // Nothing is lost: a base directory that is not UTF-8 is refused.
     path.display().to_string()
 }
 
@@ -72,6 +73,7 @@ impl ArrayIdentifier {
     }
 
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        // The class and its arguments, so that a pickle needs nothing private.
         let made = (self.0.container.as_path(), self.0.dataset.as_str());
         (py.get_type::<Self>(), made).into_pyobject(py)
     }
@@ -269,6 +271,7 @@ impl PyArtifact {
 
     #[getter]
     fn levels<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
+        // A tuple, because the object is frozen and can be hashed.
         PyTuple::new(py, &self.0.levels)
     }
 
@@ -304,6 +307,7 @@ impl PyArtifact {
 
     #[getter]
     fn fill_value<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        // The catalog keeps it as JSON: a number, a text such as "NaN", or a list.
         let text = self.says().and_then(|it| it.fill_value.as_ref());
         let value = text.and_then(|text| serde_json::from_str(text).ok());
         object(py, &value.unwrap_or(Value::Null))
@@ -356,6 +360,7 @@ impl PyArtifact {
     fn __reduce__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
         let at = |at: Timestamp| at.0;
         let artifact = &self.0;
+        // Nested, because PyO3 converts tuples of at most twelve fields.
         let parts: Parts = (
             serde_json::to_string(&artifact.key).map_err(argument)?,
             artifact.id.0,
@@ -385,6 +390,7 @@ impl PyArtifact {
                 artifact.iterations.clone(),
             ),
         );
+        // A function of its own: only the catalog makes artifacts, so the class has no constructor.
         let maker = py.import("dalsegno._native")?.getattr("_artifact")?;
         (maker, (parts,)).into_pyobject(py)
     }
@@ -438,6 +444,7 @@ pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
 
 /// A value as the command line writes it with `--json`, in Python's own types.
 pub(crate) fn plain<'py>(py: Python<'py>, value: &impl Serialize) -> PyResult<Bound<'py, PyAny>> {
+    // Through the JSON of the command line, so that both have the same fields.
     object(py, &serde_json::to_value(value).map_err(argument)?)
 }
 

@@ -85,6 +85,7 @@ impl Record for Artifact {
             self.path().display().to_string(),
             self.state.to_string(),
             bytes,
+            // A plain number: TSV is for programs, and units are for people.
             files,
             or_empty(self.disk_bytes.map(|bytes| bytes.0)),
             self.recorded_at.to_string(),
@@ -145,6 +146,7 @@ pub(super) fn user_name(number: u32) -> String {
     let user = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(number));
     match user {
         Ok(Some(user)) => user.name,
+        // Also if the user database does not answer: the number still says whose data it is.
         _ => number.to_string(),
     }
 }

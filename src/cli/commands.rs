@@ -72,6 +72,7 @@ thread_local! {
 
 /// The arguments of all commands, for help, manual pages and completions.
 pub(super) fn full_command() -> clap::Command {
+    // A thread-local, because clap calls `augment_args` without a context to pass it in.
     ALL_COMMANDS.set(true);
     let command = Arguments::command();
     ALL_COMMANDS.set(false);

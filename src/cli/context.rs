@@ -43,6 +43,7 @@ pub(super) struct PublishedCopy {
 
 impl Context {
     pub(super) fn new(global: Global) -> Self {
+        // By the convention of no-color.org, an empty value counts as unset.
         let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let terminal_err = io::stderr().is_terminal();
         Self {
@@ -60,6 +61,7 @@ impl Context {
     /// Sets another base directory and asks for tables, for `demo`, which runs other commands.
     pub(super) fn show_for(&mut self, base: &Path) {
         self.global.base = Some(base.to_owned());
+        // The demonstration's own base has its own catalog, whatever the environment names.
         self.global.catalog = None;
         self.force_table = true;
     }
@@ -98,6 +100,7 @@ impl Context {
 
     fn stderr(&self, style: &str, head: &str, text: &str) {
         let text = escape(text);
+        // One lock for the line, so that lines of several threads do not mix.
         let mut stderr = io::stderr().lock();
         // A closed stderr must not end the command.
         let _ = if self.colour_err {
@@ -179,6 +182,7 @@ impl Context {
             ));
         }
         if findings.len() > MOST_FINDINGS {
+            // Thousands of warnings would push the result off the screen.
             let more = findings.len() - MOST_FINDINGS;
             self.warn(&format!("and {more} more findings; --json lists them all"));
         }

@@ -106,6 +106,7 @@ struct Usage {
 impl Usage {
     /// A line without a group.
     fn new(state: DuPart, arrays: u64, total: Total) -> Self {
+        // Reserved arrays have no data to count; 0 would say that they were counted.
         let is_known = state != DuPart::Reserved && total.is_known();
         Self {
             run: None,
@@ -133,6 +134,7 @@ impl Usage {
             iteration: row.iteration,
             dataset: row.dataset,
             owner: row.owner.and_then(user_name),
+            // Users of several machines share a base directory, and not all have names here.
             uid: row.owner,
             by_owner: by == By::Owner,
             ..Self::new(DuPart::Present, row.arrays, row.total)
@@ -151,6 +153,7 @@ impl Usage {
     }
 
     fn what(&self) -> String {
+        // These two first: they belong to no group, and the arms below would call them `-`.
         match (self.state, &self.run, self.kind, self.iteration) {
             (DuPart::Trash, ..) => "in the trash".to_owned(),
             (DuPart::Reserved, ..) => "reserved, nothing written".to_owned(),
@@ -169,6 +172,7 @@ impl Usage {
 
 /// The name of a user; none if the uid has no name on this machine.
 fn user_name(number: u32) -> Option<String> {
+    // A user database that does not answer costs the name only; the uid is shown instead.
     let user = User::from_uid(Uid::from_raw(number)).ok()?;
     user.map(|user| user.name)
 }
@@ -230,6 +234,7 @@ impl Record for Usage {
 
 pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let filter = command.selection.filter();
+    // Sizes that are known are not counted again: that would walk every array of the selection.
     let refresh = (!command.no_refresh).then_some(RefreshOptions {
         measure: true,
         all: false,

@@ -102,6 +102,7 @@ impl Serialize for Shown {
             Self::Former(former) => former,
         };
         let failed = serde::ser::Error::custom::<serde_json::Error>;
+        // As a value, because the artifact writes its own fields and two more belong beside them.
         let mut value = serde_json::to_value(self.artifact()).map_err(failed)?;
         // The state at removal, such as present, would read as if the data were still there.
         value["state"] = "removed".into();
@@ -146,6 +147,7 @@ impl Shown {
         name: impl Fn(usize) -> &'static str,
     ) -> Vec<String> {
         if matches!(self, Self::Former(_)) {
+            // By the name of the column, so that a new column before it does no harm.
             for (column, cell) in cells.iter_mut().enumerate() {
                 if name(column) == state {
                     *cell = "removed".to_owned();

@@ -28,6 +28,8 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
         )) => ("N", id.to_string()),
         _ => return Some(text.to_owned()),
     };
+    // Quoted, because hints are pasted into a shell and names may hold spaces. Only the first
+    // place: a value may itself contain the placeholder.
     Some(text.replacen(placeholder, &shell_word(&value), 1))
 }
 
@@ -36,6 +38,7 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
 pub(super) fn text(hint: Hint) -> &'static str {
     match hint {
         Hint::Init => {
+            // `init` alone leaves the catalog empty, so the scan is named too.
             "create a registry with: dalsegno --base DIR init, then add what is on disk with: \
              dalsegno --base DIR scan"
         }
@@ -46,6 +49,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::AskForAccess => "ask its owner for permission to read it",
         Hint::GiveLocalFolder => "give a local folder whose name is UTF-8",
         Hint::Rebuild => {
+            // Says that the old file is kept, because without that the command looks like a loss.
             "make a new one from the newest good backup and the disk with: dalsegno rebuild; an old \
              file is kept beside it"
         }
@@ -58,6 +62,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
              then run: dalsegno rebuild"
         }
         Hint::CopyWholeDatabase => {
+            // Through SQLite: a plain copy lacks what is still in the write-ahead log.
             "copy it with its log with: sqlite3 FILE \".backup COPY\"; then start from the copy"
         }
         Hint::NameRightCatalog => {
@@ -66,6 +71,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         }
         Hint::UseNewerVersion => "use a newer dalsegno; the catalog was not touched",
         Hint::Migrate => {
+            // Every open for writing migrates; a refresh changes least besides.
             "migrate it, as a user who may write it, with: dalsegno refresh; it is backed up first"
         }
         Hint::CheckCatalogAndBase => {
@@ -101,6 +107,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::FreeCatalogSpace => "free space on the file system of the catalog",
         Hint::ShowPath => "these two keys share a path; see: dalsegno show PATH",
         Hint::FreeBackupSpace => {
+            // The backup is made before the change, so the same command can simply be repeated.
             "free space there for a copy of the catalog, or fix what prevents the copy, then run \
              the same command again; nothing was changed"
         }
@@ -122,6 +129,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "ask the user who put it there to do this, or check what it holds and move it by hand"
         }
         Hint::Unpin => {
+            // Unpinning comes first: --force-pinned passes over every pin, not only over this one.
             "unpin it with: dalsegno unpin NAME, or remove it anyway with --force-pinned"
         }
         Hint::IgnoreBestLinks => {
@@ -164,6 +172,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "free some space, or empty the trash with: dalsegno trash empty; nothing was changed"
         }
         Hint::RemoveByHand => {
+            // EXDEV: a rename cannot cross file systems, and a removal never copies data.
             "remove it on its own file system; it cannot be moved to the trash from there"
         }
         Hint::MoveAwayAndVerify => "check what is there and move it away; see: dalsegno verify",

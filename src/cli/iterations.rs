@@ -64,12 +64,14 @@ impl Record for IterationRow {
         vec![
             self.run.clone(),
             self.iteration.to_string(),
+            // Of all datasets of the run, so that one that no output has yet is seen as missing.
             format!("{}/{}", self.datasets.len(), self.datasets_of_run),
             self.outputs.to_string(),
             self.predictions.to_string(),
             self.others.to_string(),
             bytes,
             files,
+            // Without metadata the number of chunks is unknown, and 0/0 would read as whole.
             match self.chunks_expected {
                 0 => "-".to_owned(),
                 expected => format!("{}/{expected}", self.chunks_there),
@@ -106,6 +108,7 @@ impl Record for IterationRow {
 
 pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Failure> {
     let filter = command.selection.filter();
+    // Presence only: sizes are not worth a walk through every array here.
     let refresh = (!command.no_refresh).then(RefreshOptions::default);
     let (registry, partly) = context.open_refreshed(&filter, refresh)?;
     let format = context.format(command.output);

@@ -43,10 +43,12 @@ fn run_name(text: &str) -> Result<RunName, String> {
 pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
     let (run, to) = (&command.run, &command.to);
     let registry = match command.dry_run {
+        // A preview also works for users who may only read.
         true => context.open_read_only()?,
         false => context.open()?,
     };
     let format = context.format(command.output);
+    // For the prompt and the preview: the rename plans again in its own transaction.
     let planned = registry.plan_rename(run, to)?;
     if command.dry_run {
         render::write_json(context, format, "rename", &planned)?;
@@ -73,6 +75,7 @@ pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
         )?;
     }
     let options = RenameOptions::default()
+        // The consent covers what was shown: a run that became active since then is refused.
         .active(planned.active_at.is_some() || command.yes)
         .reason(command.reason.clone());
     let report = registry.rename_run(run, to, &options)?;
@@ -110,6 +113,7 @@ fn notices(context: &Context, report: &RenameReport) {
             count(report.links, "link")
         ));
     }
+    // They are named and not changed, because they belong to DaCapo.
     if !report.left.is_empty() {
         let left: Vec<String> = report
             .left

@@ -22,6 +22,7 @@ const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
 impl Context {
     /// The base directory: --base, else the nearest parent of the current folder with a registry.
     pub(super) fn base(&self) -> Result<PathBuf, Failure> {
+        // No search upwards from it: --base names the directory itself.
         if let Some(base) = &self.global.base {
             return Ok(base.clone());
         }
@@ -114,6 +115,7 @@ impl Context {
             self.warn_once(notice);
         }
         let pending = registry.pending()?;
+        // From outside, a removal at work looks like one that was interrupted.
         if !pending.unsettled.is_empty() {
             let what = match pending.unsettled.len() {
                 1 => "a removal is in flight or was interrupted".to_owned(),
@@ -161,6 +163,7 @@ impl Context {
 
     fn open_to_refresh_within(&self, patience: Duration) -> Result<Registry, Failure> {
         match self.options().lock_timeout(patience).open(self.base()?) {
+            // Away from the catalog only its published copy answers, and that is never refreshed.
             Err(Error::Catalog(CatalogError::AtKeeper { .. })) => self.open_read_only(),
             Err(Error::Catalog(CatalogError::ReadOnly { .. })) => {
                 let registry = self.open_read_only()?;

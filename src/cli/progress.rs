@@ -33,6 +33,7 @@ pub(super) struct Bar {
 impl Bar {
     pub(super) fn new(terminal: bool, quiet: bool) -> Self {
         let bar = (terminal && !quiet).then(|| {
+            // Hidden until `show` gives it a target: short work must not flicker.
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::hidden());
             let style = ProgressStyle::with_template("{spinner} {msg}  {elapsed}");
             bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -52,8 +53,10 @@ impl Bar {
     }
 
     fn text(&self) -> String {
+        // A panic elsewhere while the lock was held does not matter for a display.
         let (phase, total) = *self.phase.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = phase.map_or(String::new(), |phase| phase.to_string());
+        // Relaxed: the numbers are for display, and need not be of one moment.
         let (items, files) = (
             self.items.load(Ordering::Relaxed),
             self.files.load(Ordering::Relaxed),
@@ -81,6 +84,7 @@ impl Bar {
     fn show(&self) {
         let elapsed = self.start.elapsed();
         let (wait, every) = match self.bar {
+            // Ten frames a second look alive, and cost the workers next to nothing.
             Some(_) => (PATIENCE, Duration::from_millis(100)),
             None => (LINE_EVERY, LINE_EVERY),
         };
@@ -106,6 +110,7 @@ impl Bar {
                 bar.tick();
             }
             None => {
+                // A closed stderr must not stop the work.
                 let _ = writeln!(std::io::stderr().lock(), "{}", self.text());
             }
         }
@@ -114,6 +119,7 @@ impl Bar {
 
 impl Monitor for Bar {
     fn begin(&self, phase: Phase, items: Option<u64>) {
+        // Each phase counts from zero; its total is of this phase.
         *self.phase.lock().unwrap_or_else(PoisonError::into_inner) = (Some(phase), items);
         for count in [&self.items, &self.files, &self.bytes] {
             count.store(0, Ordering::Relaxed);

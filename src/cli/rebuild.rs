@@ -67,6 +67,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
         },
     };
     let monitor = context.monitor();
+    // Not through an open registry: the catalog may be damaged or gone, and would not open.
     let rebuilt = context
         .options()
         .rebuild(context.base()?, &options, &monitor);
@@ -78,6 +79,7 @@ pub(super) fn run(context: &mut Context, command: &Rebuild) -> Result<(), Failur
         print(context, &report);
     }
     let mut findings = report.scan.findings.iter();
+    // A place that could not be read may hold arrays that now have no row.
     if findings.any(|finding| finding.class.is_unread()) || !report.problems.is_empty() {
         return Err(Failure::Partly);
     }
@@ -99,6 +101,7 @@ fn backup_failure(error: Error, from: &RebuildFrom) -> Failure {
         _ => return error.into(),
     };
     match from {
+        // Only if the user named the file: an error about the catalog itself keeps its usual hint.
         RebuildFrom::Backup(backup) if backup == path => Failure::Outside(
             format!("cannot start from that backup: {error}"),
             "give another one with --from, or leave --from out to use the newest good one; nothing \
@@ -109,6 +112,7 @@ fn backup_failure(error: Error, from: &RebuildFrom) -> Failure {
 }
 
 fn print(context: &Context, report: &RebuildReport) {
+    // First what could not be read, because it limits all that follows.
     context.findings(&report.scan.findings);
     for problem in &report.problems {
         context.warn(problem);
@@ -136,11 +140,14 @@ fn print(context: &Context, report: &RebuildReport) {
             context.say(
                 "made from the disk and the trash alone: earlier pins, scores and history are lost",
             );
+            // Without a backup, all pins are gone, and the next gc would remove what they bound.
             context.say(
                 &context.with_base(
                     "before anything is removed, pin again what must stay: dalsegno pin",
                 ),
             );
+            // Without a backup, nothing says whether the catalog had checkpoints, so none were
+            // added.
             if report.scan.checkpoints == 0 {
                 context.say(&context.with_base(
                     "if the catalog had checkpoints, add them with: dalsegno scan --kind \
@@ -184,6 +191,7 @@ fn print(context: &Context, report: &RebuildReport) {
 /// How long before `now`, in hours and days or in minutes.
 fn age(at: Timestamp, now: Timestamp) -> String {
     let Some(age) = at.age_at(now) else {
+        // The backup is dated in the future: the clock was changed, and the age is unknown.
         return String::new();
     };
     let unit = if age.as_secs() >= 7200 { 3600 } else { 60 };

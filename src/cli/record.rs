@@ -110,6 +110,7 @@ impl Record {
             };
             match presence {
                 Presence::Absent => {}
+                // An array's dataset is optional in a key, but `key` above requires the flag.
                 Presence::Optional if self.kind != Kind::Array => {
                     call.push_str(&format!(" [--{field} {value}]"));
                 }

@@ -40,6 +40,7 @@ impl TrashFlags {
 /// Where removed data goes, as a phrase.
 pub(super) fn destination(registry: &Registry, keep: TrashKeep) -> String {
     match registry.resolve_keep(keep) {
+        // `resolve_keep` has replaced Configured, so it means no trash here.
         TrashKeep::No | TrashKeep::Configured => "for good".to_owned(),
         TrashKeep::UntilEmptied => "into the trash".to_owned(),
         TrashKeep::For(time) => format!("into the trash for {}", length(time)),
@@ -77,6 +78,7 @@ pub(super) fn warn_stale_lists(context: &Context, lists: &[StaleList]) {
         ));
     }
     if !lists.is_empty() {
+        // The repair rewrites the list from what is there, once the folder can be written.
         let hint = "make its folder writable, then run: dalsegno verify --repair";
         context.say(&context.with_base(hint));
     }
@@ -87,6 +89,7 @@ pub(super) fn report_purge(context: &Context, purge: &crate::store::PurgeReport)
     for (path, reason) in &purge.failures {
         context.warn(&format!("could not unlink {}: {reason}", path.display()));
     }
+    // Failures first: without any, what is left is being unlinked by another process.
     if purge.failed > 0 {
         let hint = context.with_base("fix the cause, then run: dalsegno trash empty");
         let failed = count(purge.failed, "path");

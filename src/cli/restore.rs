@@ -41,12 +41,14 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         ));
     }
     let registry = if command.dry_run {
+        // Settles nothing and purges nothing, so what it shows is still there afterwards.
         context.open_read_only()?
     } else {
         context.open_to_restore()?
     };
     let mut targets: Vec<RestoreTarget> = Vec::new();
     for what in &command.what {
+        // An id first: its form cannot be a path that a removal took.
         targets.push(match what.parse() {
             Ok(id) => RestoreTarget::Removal(id),
             Err(_) => match context.target(&registry, what.as_ref()) {
@@ -62,6 +64,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     if command.dry_run {
         let mut artifacts = Vec::new();
         for target in &targets {
+            // Each target apart, as the restore does: an error names the target that is wrong.
             let removed = registry.restorable(target)?;
             artifacts.extend(removed.into_iter().map(|removed| removed.artifact));
         }

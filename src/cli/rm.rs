@@ -84,6 +84,7 @@ impl Record for PlannedItem {
 
     fn cells(&self) -> Vec<String> {
         let [bytes, files] = total_cells(&self.total());
+        // The slash marks a folder that goes with all that is in it, known to the registry or not.
         let path = if self.is_container {
             format!("{}/", self.path)
         } else {
@@ -121,6 +122,7 @@ fn run_name(text: &str) -> Result<RunName, String> {
 }
 
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
+    // Two selections could be joined or intersected; for a removal, neither may be guessed.
     if command.whole_run.is_some() && !command.subjects.is_empty() {
         return Err(Failure::usage(
             "--whole-run takes a run as a whole; nothing else can be selected with it",
@@ -136,6 +138,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     let plan = plan(context, command, &registry)?;
     let format = context.format(command.output);
     if plan.items.is_empty() {
+        // Not an error: scripts remove what may be gone already.
         context.say("no artifact matches; nothing was removed");
         return match format {
             Format::Json => render::document(context, "plan", &document(&plan, &[])),
@@ -156,9 +159,11 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         keep_parents: false,
     };
     if command.dry_run {
+        // The removal's own checks, so that the preview shows what it would refuse.
         let bound = registry.protected(&plan, &options)?;
         return show_plan(context, &registry, &plan, &bound, format);
     }
+    // No lock is held while the user decides: the transaction checks every row again.
     if !command.yes {
         ask(context, &registry, &plan, keep)?;
     }
@@ -166,6 +171,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     let report = registry.remove_planned(&plan, &options, &monitor)?;
     drop(monitor);
     say(context, &report, &plan, format)?;
+    // Without a purge, the data is in the trash as it should be.
     let is_unlinked = report.purge.as_ref().is_none_or(|purge| purge.failed == 0);
     if report.skipped.is_empty() && is_unlinked {
         Ok(())
@@ -188,6 +194,7 @@ fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalP
     let plan = choose()?;
     let artifacts: Vec<Artifact> = plan.artifacts().cloned().collect();
     let monitor = context.monitor();
+    // For the prompt, which names bytes and files; the removal itself needs no counts.
     let options = RefreshOptions::new().measure(!command.no_count);
     let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
     drop(monitor);
@@ -225,6 +232,7 @@ fn show_plan(
     for line in remarks(plan) {
         context.say(&line);
     }
+    // These do not change the exit status: a preview that shows them has succeeded.
     for bound in bound.iter().take(MOST_NAMES) {
         context.warn(&bound.reason);
     }
@@ -240,6 +248,7 @@ fn show_plan(
             summary(plan)
         ));
     }
+    // The preview worked here; the removal will not, and the user should know before the attempt.
     if registry.is_read_only() && registry.notice().is_some() {
         context.say("this process cannot write to the base directory");
     }
@@ -330,9 +339,11 @@ fn say(
     }
     warn_skipped(context, &report.skipped);
     warn_stale_lists(context, &report.stale_lists);
+    // Repeated only if something stays: then a folder that the user expects to be gone is there.
     for line in remarks(plan).iter().filter(|_| !plan.stays.is_empty()) {
         context.say(line);
     }
+    // Everything was skipped, so no removal was made and there is no id to restore.
     let Some(id) = &report.removal else {
         context.say("nothing was removed");
         return Ok(());
@@ -345,6 +356,7 @@ fn say(
     ));
     match &report.purge {
         Some(purge) => report_purge(context, purge),
+        // A removal of rows without data moved nothing to the trash.
         None if report.moved > 0 => {
             let hint = format!("restore it with: dalsegno restore {id}");
             context.say(&context.with_base(&hint));

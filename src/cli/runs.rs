@@ -64,6 +64,7 @@ impl Record for RunRow {
             self.present.to_string(),
             self.reserved.to_string(),
             self.missing.to_string(),
+            // Seldom anything but 0, and a dash keeps the eye for the runs that have some.
             match self.damaged {
                 0 => "-".to_owned(),
                 damaged => damaged.to_string(),

@@ -52,6 +52,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         if checkpoints {
             found.push(render::count(report.checkpoints, "checkpoint"));
         }
+        // Checkpoints are counted in any case; arrays only with --measure.
         let size = if command.measure || !arrays {
             format!(", {}", render::total_text(&report.total))
         } else {

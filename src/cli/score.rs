@@ -124,6 +124,7 @@ impl Record for ScoreReport<'_> {
 /// Whether an unknown name is one of a score.
 fn is_of(unknown: &UnknownName, score: &Score) -> bool {
     let name = match unknown.part {
+        // The library names the part by the flag's own word; a score has no other names.
         "dataset" => score.dataset.as_ref().map(|name| name.as_str()),
         _ => score.parameters.as_ref().map(|text| text.as_str()),
     };
@@ -147,9 +148,13 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
     if let Some(path) = &command.import {
         return import(context, command, path);
     }
+    // One `=` makes all of the words scores: `voi=0.3 f1` is then an error for f1, not a list of
+    // it.
     if !command.remove && !command.values.iter().any(|value| value.contains('=')) {
         return list(context, command);
     }
+    // Before the registry is opened, because wrong usage must not wait for a lock or recover
+    // anything.
     let scores = command.scores()?;
     let registry = context.open()?;
     let format = context.format(command.output);
@@ -157,10 +162,12 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
         let gone = registry.unscore(&scores)?;
         let missing = scores.len() as u64 - gone;
         context.say(&format!("removed {}", count(gone, "score")));
+        // A warning only: a script may remove the same scores twice.
         if missing > 0 {
             context.warn(&format!("not recorded: {missing} of these scores"));
         }
         return match format {
+            // Rows would be scores, and these are gone. Only a document can hold the number.
             Format::Json => render::document(context, "removed", &gone),
             _ => Ok(()),
         };
@@ -178,6 +185,7 @@ impl ScoreCommand {
         let usage = |what: String| Failure::usage(what, example);
         let run = self.run.as_ref();
         let run = run.ok_or_else(|| usage("--run is missing".to_owned()))?;
+        // The flag takes a range because lists do; a score belongs to one iteration.
         let range = self.iteration;
         let range = range.ok_or_else(|| usage("--iteration is missing".to_owned()))?;
         let iteration = match (range.first, range.last) {
@@ -187,6 +195,7 @@ impl ScoreCommand {
         if self.values.is_empty() {
             return Err(usage("no score is given".to_owned()));
         }
+        // A name that is refused has a code of its own, so it is reported as the library does.
         let name = crate::error::Error::from;
         let run = run.parse().map_err(name)?;
         let dataset = self.dataset.as_deref().map(str::parse).transpose();
@@ -231,6 +240,8 @@ fn record(
     scores: &[Score],
     format: Format,
 ) -> Result<(), Failure> {
+    // One transaction, so a file is recorded whole or not at all. Scores that no artifact has yet
+    // are recorded too: the arrays may be recorded after them.
     let known = registry.score(scores)?;
     let mut unknown: Vec<String> = scores
         .iter()
@@ -247,6 +258,7 @@ fn record(
         let more = unknown.len() - MOST_NAMES;
         context.warn(&format!("nor for {}", count(more, "other iteration")));
     }
+    // Only a warning, and after the commit: the run may get these names later.
     let unknown = registry.unknown_names(scores)?;
     for name in unknown.iter().take(MOST_NAMES) {
         context.warn(&lacks(name));
@@ -257,6 +269,7 @@ fn record(
     }
     context.say(&format!("recorded {}", count(scores.len(), "score")));
     match format {
+        // For programs only: a person has just typed these scores.
         Format::Json | Format::Jsonl => {
             let mut rows = Rows::new::<ScoreReport<'_>>(context, format)?;
             scores.iter().try_for_each(|score| {
@@ -275,8 +288,10 @@ fn record(
 fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<(), Failure> {
     let text = files::read(path, "give a CSV or JSON lines file in UTF-8")?;
     let name = files::name(path);
+    // Parsed to its end before the registry is opened, so a bad last line records nothing.
     let scores = score::parse(&text).map_err(|error| {
         let in_file = format!("{name}, line {}", error.line);
+        // Reported here, because only this function knows the file's name.
         context.error(
             Some(error.code()),
             &format!("{in_file}: {}", error.detail),
@@ -320,6 +335,7 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
     if let Some(failure) = failure {
         return Err(failure);
     }
+    // After a mistyped glob, the message must not say that the registry has no scores.
     let is_all = query.of.is_all() && metrics.is_empty();
     let call = format!(
         "{}; record one with: dalsegno score --run {} --iteration N voi=0.31",

@@ -28,6 +28,7 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
     let registry = context.open_read_only()?;
     let shown = find(&command.subjects, context, &registry)?;
     let format = context.format(command.output);
+    // One field a line: a table of all fields would fit no terminal.
     if format == Format::Table {
         for (index, shown) in shown.iter().enumerate() {
             if index > 0 {
@@ -61,12 +62,14 @@ fn find(
     registry: &Registry,
 ) -> Result<Vec<Shown>, Failure> {
     let mut found = Vec::new();
+    // What is named must exist; a selection may match nothing.
     for target in subjects.targets(context, registry, "show", "show")? {
         let former = match (registry.get(&target)?, &target) {
             (Some(artifact), _) => {
                 found.push(Shown::Here(Box::new(artifact)));
                 continue;
             }
+            // A removed artifact has no row, so an id or a key no longer finds it; its path does.
             (None, Target::Path(path)) => registry.former_at(path)?.into_iter().next(),
             (None, _) => None,
         };
@@ -90,6 +93,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         None => "-".to_owned(),
     };
     let compressor = match metadata.and_then(|it| it.compressor.as_deref()) {
+        // The metadata was read and names no compressor; `-` is for metadata that was not read.
         Some("") => "none",
         Some(names) => names,
         None => "-",

@@ -90,6 +90,7 @@ impl Record for Removal {
             bytes,
             files,
             self.actor.user.clone(),
+            // Only a kept removal waits for its time.
             match (self.state, self.purge_after) {
                 (RemovalState::Kept, Some(time)) => time.to_string(),
                 (RemovalState::Kept, None) => "emptied by hand".to_owned(),
@@ -136,6 +137,7 @@ fn run_list(context: &mut Context, command: &List) -> Result<(), Failure> {
     let mut rows = Rows::new::<Removal>(context, format)?;
     removals.iter().try_for_each(|removal| rows.push(removal))?;
     rows.finish("the trash is empty")?;
+    // For people; in the other formats, stdout has the numbers to sum.
     if format == Format::Table && !removals.is_empty() {
         let hint = context.with_base("empty the trash with: dalsegno trash empty");
         context.say(&format!("{}; {hint}", total_text(&total)));
@@ -185,6 +187,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
         report.purge.files,
         report.purge.folders
     ));
+    // What is left stays recorded as being purged, and the next purge tries again.
     if report.purge.failed > 0 {
         Err(Failure::Partly)
     } else {

@@ -23,6 +23,7 @@ pub(super) struct Undo {
 }
 
 pub(super) fn run(context: &mut Context, command: &Undo) -> Result<(), Failure> {
+    // Nothing is purged at this opening: what is due may be what the undo puts back.
     let registry = context.open_to_restore()?;
     let report = registry.undo(command.operation)?;
     let format = context.format(command.output);
@@ -41,6 +42,7 @@ fn undone(report: &UndoReport) -> String {
         (Some(pin), action) => {
             let mut parts: Vec<String> = pin.scopes.iter().map(ToString::to_string).collect();
             parts.push(count(pin.artifacts, "artifact"));
+            // An undo of an unpin makes the pin again, and the other way round.
             let verb = match action {
                 Action::Pin => "unpinned",
                 _ => "pinned again",

@@ -50,6 +50,7 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
             "unpinned {} from {name}",
             count(change.artifacts, "artifact")
         ));
+        // Only after a part was unpinned: a pin that is gone binds nothing.
         still_bound(context, &registry, name, target.as_ref())?;
     }
     write(context, &registry, name, &change, format)

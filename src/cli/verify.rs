@@ -82,6 +82,7 @@ struct FindingLine<'a> {
 impl FindingLine<'_> {
     fn outcome(&self) -> String {
         match (self.repaired, self.finding.repair) {
+            // First: a finding that was repaired still names its repair.
             (Some(true), _) => "repaired".to_owned(),
             (_, Some(repair)) => format!("--repair: {}", repair_text(repair)),
             (_, None) => self.finding.class.next().to_owned(),
@@ -151,6 +152,7 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     let mut report = registry.verify(&command.selection.filter(), options, &monitor)?;
     let mut repaired = None;
     if command.repair {
+        // The comparison held no lock, so each repair looks at its row and its data again.
         let done = registry.repair(&report.findings, &monitor)?;
         repaired = Some(done.repaired.len());
         report.findings = done.repaired.into_iter().chain(done.left).collect();
@@ -195,6 +197,7 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
 
 fn open(context: &Context, repair: bool) -> Result<Registry, Failure> {
     match repair {
+        // Without --repair nothing is written, so it works on a read-only mount too.
         true => context.open(),
         false => context.open_read_only(),
     }
@@ -230,6 +233,7 @@ fn show(
         context.findings(&report.notices);
     }
     let mut looked = vec![render::count(report.rows, "row")];
+    // If the tree was searched for checkpoints only, `0 arrays` would read as a result.
     if report.arrays > 0 || report.checkpoints == 0 {
         looked.push(format!("{} on disk", render::count(report.arrays, "array")));
     }

@@ -7,6 +7,7 @@ const JOBS: [&str; 3] = ["SLURM_JOB_ID", "LSB_JOBID", "PBS_JOBID"];
 
 /// This process and its user, for removals and the history.
 pub(super) fn agent() -> Agent {
+    // Lossy: a word that is not UTF-8 must not keep a change out of the history.
     let words: Vec<String> = std::env::args_os()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
@@ -26,6 +27,7 @@ pub(super) fn agent() -> Agent {
 
 /// The name of a user. One without an entry in the user database goes by number.
 pub(super) fn user_name(uid: u32) -> String {
+    // A user database that does not answer must not stop a change either.
     let user = nix::unistd::User::from_uid(uid.into()).ok().flatten();
     user.map_or_else(|| uid.to_string(), |user| user.name)
 }
@@ -37,6 +39,7 @@ pub(super) fn hostname() -> String {
     if let Ok(name) = std::env::var("DALSEGNO_TEST_HOST") {
         return name;
     }
+    // From the kernel, because asking a resolver may take long or differ between processes.
     rustix::system::uname()
         .nodename()
         .to_string_lossy()

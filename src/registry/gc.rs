@@ -24,6 +24,7 @@ impl Registry {
     /// [`Error::Retention`](crate::Error::Retention) if the policy is refused, sizes are unknown
     /// that a limit needs, or a group would be emptied.
     pub fn plan_gc(&self, request: &GcRequest) -> Result<GcPlan> {
+        // The plan says where the data would go, so it needs what the configuration makes of that.
         let request = self.with_keep(request);
         gc::plan(&self.catalog, &self.base, &request, self.clock.now())
     }

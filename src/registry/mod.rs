@@ -185,6 +185,8 @@ impl Registry {
     /// [`CatalogError::PathTaken`](crate::catalog::CatalogError::PathTaken) if another key with the
     /// same path is recorded; any other [`Error::Catalog`] if the catalog cannot be written.
     pub fn record(&self, key: &Key) -> Result<Recorded> {
+        // Reads first: a training asks for the same identifiers again and again, and would
+        // otherwise queue for the lock each time.
         if let Some(artifact) = self.catalog.at(&layout::canonical_location(key))?
             && artifact.key == *key
             // A row that a scan adopted becomes a recorded one, which takes a write.
@@ -428,6 +430,7 @@ impl Registry {
     }
 
     fn array(&self, key: &Key) -> Result<LocalArrayIdentifier> {
+        // Before it is handed out, because the caller may write there at once.
         self.record(key)?;
         Ok(LocalArrayIdentifier::of(self.base.path(), key))
     }

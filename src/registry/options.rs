@@ -198,10 +198,12 @@ impl Options {
             self.wanted()?.claim(&base)?;
             return Ok((self.open_at(base)?, false));
         }
+        // Before anything is made, so that a refusal leaves nothing behind.
         catalog::check_clock(base.path(), &*self.clock)?;
         let made = self.wanted()?.create(&base, self.clock.now())?;
         let registry = self.open_at(base)?;
         if made {
+            // Made while there is space: a removal gives it up if the disk is full.
             registry.catalog.keep_reserve();
         }
         Ok((registry, made))
@@ -235,6 +237,7 @@ impl Options {
         let Some(path) = &self.catalog else {
             return Ok(None);
         };
+        // Absolute, because the process may change its folder while the registry is open.
         std::path::absolute(path).map(Some).map_err(|source| {
             CatalogError::Io {
                 operation: "finding",
@@ -250,6 +253,7 @@ impl Options {
         if let Some(keeper) = &site.keeper
             && !self.read_only
         {
+            // The file is on a disk of another host and cannot be written from here.
             return Err(keeper.refusal().into());
         }
         let is_unlearned = site.is_unlearned() && !self.read_only;
@@ -348,6 +352,7 @@ impl Options {
                 true => recover::recover(catalog, base, now, None),
                 false => recover::settle_pending(catalog, base, now, None).map(|(done, _)| done),
             };
+            // Calls to come wait as long as the caller asked for.
             registry.catalog.wait_at_most(patience);
             registry.recovery = match recovered {
                 // A process that hangs with the turn in its hand.

@@ -31,6 +31,7 @@ impl Registry {
         };
         let path = self.catalog.path();
         let host = keeper.host.clone();
+        // At each call, because the keeper may have published a newer copy.
         match catalog::published_at(path.parent().unwrap_or(path))? {
             Some(at) => Ok(Some(Published {
                 host,

@@ -40,6 +40,7 @@ impl Options {
             let base = base.path().to_path_buf();
             return Err(CatalogError::NoRegistry { base }.into());
         };
+        // Only the keeper has the catalog; here there is only its copy.
         if let Some(keeper) = &place.keeper {
             return Err(keeper.refusal().into());
         }
@@ -50,6 +51,7 @@ impl Options {
             let path = place.path.clone();
             return Err(CatalogError::ReadOnly { path }.into());
         }
+        // Before anything moves, so that the clock does not fail a rebuild halfway.
         catalog::check_clock(&place.path, &*self.clock)?;
         let rebuilding = Rebuilding {
             base: &base,
@@ -64,8 +66,10 @@ impl Options {
             options,
             monitor,
         };
+        // From here on no other process writes.
         let replacing = Replacing::begin(&place.path, self.lock_timeout, &*self.on_wait)?;
         let mut report = rebuilding.rebuild(replacing)?;
+        // Opened as usual, which folds in what other hosts noted meanwhile.
         let registry = self.open_at(base)?;
         registry.catalog.keep_reserve();
         // Opening may have settled more than the rebuild did, such as a purge that took too long.

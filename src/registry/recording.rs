@@ -61,6 +61,8 @@ impl RecordingStore {
     /// `base-unusable` if the base directory is a URL or not UTF-8.
     pub fn new(base: impl AsRef<Path>) -> Result<Self> {
         Ok(Self {
+            // Without a look at the disk: a base directory that is not mounted yet stops no
+            // training.
             base: store::base_path(base.as_ref())?,
             wait: WAIT,
             on_failure: Box::new(|_| {}),
@@ -112,6 +114,7 @@ impl RecordingStore {
             state.resting_until = Some(Instant::now() + rest);
             (self.on_failure)(&failure);
         }
+        // Right after a failure too, so that no identifier is lost between catalog and inbox.
         if let Err(error) = self.leave_notes(&mut state, keys) {
             state.inbox = None;
             (self.on_failure)(&error);
@@ -127,6 +130,7 @@ impl RecordingStore {
                 options.create(&self.base)?.0
             }
         };
+        // A single key is looked up first and mostly takes no lock; many are one transaction.
         let recorded = match keys {
             [key] => registry.record(key).map(drop),
             keys => registry.record_many(keys).map(drop),
@@ -148,6 +152,7 @@ impl RecordingStore {
     }
 
     fn array(&self, key: Key) -> LocalArrayIdentifier {
+        // Before recording, because it follows from the key alone and is returned in any case.
         let identifier = LocalArrayIdentifier::of(&self.base, &key);
         self.record(&[key]);
         identifier

@@ -112,6 +112,7 @@ impl Registry {
             base: &self.base,
             has_folder: self.has_folder,
             keep: self.keep,
+            // Read once: rows, manifest and history of one removal have one time.
             now: self.clock.now(),
             monitor,
         }
@@ -146,6 +147,7 @@ impl Registry {
         options: &RemoveOptions,
         monitor: &dyn Monitor,
     ) -> Result<RemovalReport> {
+        // Chosen outside the transaction, which checks every row again.
         let chosen = self.to_remove_selected(filter)?;
         self.remove_artifacts(chosen, options, monitor)
     }

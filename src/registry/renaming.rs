@@ -36,6 +36,7 @@ impl Registry {
         options: &RenameOptions,
     ) -> Result<RenameReport> {
         let on = self.removing(&Silent);
+        // Before the transaction: a backup of a large catalog takes long, and would hold the lock.
         remove::back_up_first(&on)?;
         rename::rename(&on, run, to, options)
     }

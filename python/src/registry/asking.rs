@@ -107,6 +107,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
             let filter = selection.filter()?;
+            // Objects are made after the call, because that needs the GIL.
             let found = self.run(py, None, move |registry, _| registry.select(&filter))?;
             artifacts(py, found)
         })
@@ -120,6 +121,7 @@ impl PyRegistry {
         whole(py, || {
             let filter = selection.filter()?;
             let rows = self.run(py, None, move |registry, _| {
+                // Collected without the GIL, and passed to Python at once.
                 let mut rows = Vec::new();
                 registry.iterations(&filter, |row| {
                     rows.push(row);
@@ -284,6 +286,8 @@ impl PyRegistry {
                 .indices(how.indices)
                 .read_data(how.read_data);
             let (report, repaired) = self.run(py, progress.as_ref(), move |registry, watch| {
+                // Repaired in the same call, so that nothing comes between the findings and their
+                // repair.
                 let report = registry.verify(&filter, options, watch)?;
                 let repaired = if repair {
                     Some(registry.repair(&report.findings, watch)?)

@@ -97,6 +97,7 @@ impl PyRegistry {
             };
             let asked = how.clone();
             let (registry, was_made) = run(py, None, move |_| {
+                // A registry that is only read is never made.
                 let opened = match create && !asked.read_only {
                     true => asked.options().create(&asked.base),
                     false => asked.options().open(&asked.base).map(|open| (open, false)),
@@ -114,6 +115,7 @@ impl PyRegistry {
             how.read_only |= registry.published().is_ok_and(|copy| copy.is_some());
             // Absolute from here on, because the working directory may change.
             how.base = registry.base().to_path_buf();
+            // Only if it was given: else the base directory says where its catalog is.
             if let Some(catalog) = &mut how.catalog {
                 *catalog = registry.catalog_path().to_path_buf();
             }
@@ -187,6 +189,7 @@ impl PyRegistry {
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         whole(py, || {
+            // Without the GIL: a call that opens the registry holds its lock, and may be logging.
             py.detach(|| self.shared.close());
             Ok(())
         })
@@ -220,6 +223,7 @@ pub(crate) fn _rebuild<'py>(
             base,
             catalog,
             read_only: false,
+            // These two matter only if a registry is made.
             single_host: false,
             shared: false,
             lock_timeout: ask::seconds(lock_timeout)?,

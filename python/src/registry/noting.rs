@@ -25,8 +25,10 @@ type ScoreColumns = (String, i64, Option<String>, Option<String>, String, f64);
 
 pub(crate) fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     let Measured(run, iteration, dataset, parameters, metric, value) = measured;
+    // A name that breaks the rules raises the library's error with its code.
     let refused = |error: dalsegno::model::name::NameError| raise(py, &Error::from(error));
     let run = run.parse().map_err(refused)?;
+    // As text, because integers of Python have no limit.
     let iteration = dalsegno::model::name::parse_iteration(&iteration).map_err(refused)?;
     let dataset: Option<DatasetName> = dataset
         .map(|text| text.parse())
@@ -56,6 +58,7 @@ fn pin_target(
     match (selection, chosen) {
         (_, Some(chosen)) => Ok(Some(PinSelection::Artifacts(ask::artifacts_of(chosen)))),
         (Some(selection), None) => Ok(Some(PinSelection::Filter(selection.filter()?))),
+        // Nothing is named: an unpin takes this as the whole pin, a pin refuses it.
         (None, None) => Ok(None),
     }
 }
@@ -107,6 +110,7 @@ impl PyRegistry {
 
     fn score(&self, py: Python<'_>, scores: Vec<Measured>) -> PyResult<Vec<bool>> {
         whole(py, || {
+            // All are read before any is recorded, so a bad one leaves nothing behind.
             let scores = scores.into_iter().map(|score| score_of(py, score));
             let scores = scores.collect::<PyResult<Vec<_>>>()?;
             self.run(py, None, move |registry, _| registry.score(&scores))
@@ -144,6 +148,7 @@ impl PyRegistry {
             let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
                 let query = ScoreQuery::new(of).metrics(&metrics);
+                // Plain values: the objects are made by the Python side.
                 let mut scores = Vec::new();
                 registry.scores(&query, |score| {
                     scores.push((

@@ -71,6 +71,7 @@ impl PyRegistry {
                 if let Some(filter) = &filter {
                     return registry.remove_many(filter, &options, watch);
                 }
+                // All targets together, so that one transaction takes them.
                 let mut chosen = Vec::new();
                 for target in &targets {
                     chosen.extend(registry.to_remove(target)?);

@@ -41,6 +41,7 @@ pub(in crate::cli) fn run(
             ELSEWHERE,
         )
     })?;
+    // From here on, commands run as if they were typed in that folder.
     context.show_for(&base);
     for (text, commands) in STEPS {
         context.line(&format!("\n# {text}"))?;
@@ -94,6 +95,7 @@ fn folder(given: Option<&Path>) -> Result<PathBuf, Failure> {
         ));
     }
     std::fs::create_dir_all(&path).map_err(|error| failed(&path, error))?;
+    // An existing folder may hold a real base directory, so only an empty one is used.
     let mut entries = std::fs::read_dir(&path).map_err(|error| failed(&path, error))?;
     if entries.next().is_some() {
         return Err(Failure::usage(

@@ -41,6 +41,7 @@ pub(super) fn write(base: &Path) -> std::io::Result<()> {
         }
         for array in ["raw", "target", "prediction"] {
             let snapshots = base.join(run).join("snapshot.zarr").join("volumes");
+            // DaCapo keeps one snapshot per run in a container of its own.
             zarr::write(&snapshots.join(array), version, 50, written(last))?;
         }
     }

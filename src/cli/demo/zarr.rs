@@ -78,6 +78,7 @@ fn date(path: &Path, written: SystemTime) -> io::Result<()> {
             date(&entry?.path(), written)?;
         }
     }
+    // After the entries: creating or dating those would change the folder's own time again.
     fs::File::open(path)?.set_modified(written)
 }
 
@@ -88,6 +89,7 @@ fn voxels(from: [usize; 3], level: usize) -> Vec<u8> {
     for z in 0..CHUNK {
         for y in 0..CHUNK {
             for x in 0..CHUNK {
+                // From the middle of a voxel, so that the ball is symmetrical.
                 let squares = [from[0] + z, from[1] + y, from[2] + x]
                     .map(|at| (at as f64 + 0.5 - middle).powi(2));
                 let distance = squares.iter().sum::<f64>().sqrt();

@@ -155,6 +155,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     let (mut registry, mut pending, mut keeper) = (None, None, None);
     if let (Some(base), None) = (&base, &failure) {
         let patience = PATIENCE.min(context.global.lock_timeout);
+        // Read-only, because an open for writing would settle what the report is to show.
         let options = context.options().lock_timeout(patience).read_only(true);
         // Each part is kept as soon as it is read, so that a later error does not lose it.
         let result = options.open(base).and_then(|open| {
@@ -217,6 +218,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         &pending.strangers_in_trash,
         &inbox.strangers,
     ];
+    // The error decides the exit code: it is why parts of the report are missing.
     match failure {
         Some(failure) => Err(failure),
         None if lists.iter().all(|list| list.is_empty()) && inbox.refused.is_empty() => Ok(()),
@@ -225,6 +227,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
 }
 
 fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(), Failure> {
+    // As a value, so that one redaction serves both formats.
     let mut json = serde_json::to_value(report)
         .map_err(|error| Failure::Other(format!("the report cannot be written: {error}")))?;
     if command.redact {
@@ -240,10 +243,13 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(),
 /// The catalog's file, read without opening the registry.
 fn catalog(context: &Context, base: &Path) -> Option<CatalogReport> {
     let given = context.global.catalog.as_deref();
+    // Absolute: the reader of the report does not know the current folder.
     let given = given.and_then(|path| std::path::absolute(path).ok());
     let found = RegistryDir::find(base).ok().map(|folder| folder.catalog());
     let folder = base.join(REGISTRY_DIR);
     let backups = RegistryDir::find(base).ok().map(|folder| folder.backups());
+    // An unreadable folder gives an empty list: the report must come out just when things are
+    // broken.
     let backups = backups.and_then(|folder| backup::list(&folder).ok());
     let path = given
         .or(found)
@@ -304,6 +310,7 @@ fn pending_of(registry: &Registry) -> Result<PendingReport, Error> {
     let kept = kept.map(|removal| removal.id.to_string());
     Ok(PendingReport {
         interrupted: text(&pending.unsettled),
+        // A kept removal whose time is over is due, and listed as such.
         kept: kept.filter(|id| !purging.contains(id)).collect(),
         purging,
         strangers_in_trash: pending.strangers,

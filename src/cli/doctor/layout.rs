@@ -21,6 +21,7 @@ pub(super) fn lines(context: &mut Context, report: &Value) -> Result<(), Failure
         }
         context.line(&capital(name))?;
         match group {
+            // Without an error, its group is null; any other null group was lost to the error.
             Value::Null if name == "error" => put(context, "", "none")?,
             Value::Null => put(context, "", "not known: see the error below")?,
             Value::Object(fields) if fields.is_empty() => put(context, "", "nothing is set")?,
@@ -49,6 +50,7 @@ fn fields_of(
         let name = format!("{before}{}", name.replace('_', " "));
         match value {
             Value::Object(inner) if name == "file system" => file_system(context, inner)?,
+            // The names of the counts say enough without that of the group.
             Value::Object(inner) if name == "counts" => fields_of(context, "", inner)?,
             Value::Object(inner) => fields_of(context, &format!("{name} "), inner)?,
             Value::Array(all) if all.is_empty() => put(context, &name, "none")?,
@@ -58,6 +60,7 @@ fn fields_of(
                 let all: Vec<String> = named.map(text).collect();
                 put(context, &name, &all.join(", "))?;
             }
+            // Both: the unit to read, the exact number to compare two reports.
             value if name.ends_with("bytes") && value.is_u64() => {
                 let bytes = value.as_u64().unwrap_or_default();
                 put(context, &name, &format!("{bytes} ({})", ByteCount(bytes)))?;
@@ -88,6 +91,7 @@ fn file_system(
     if is("is_read_only") {
         words.push("mounted read-only".to_owned());
     }
+    // With a problem nothing else is known, and a false would mislead.
     let is_there = fields.get("problem").is_none_or(Value::is_null);
     if is_there && !is("may_write") {
         words.push("this user may not write here".to_owned());

@@ -29,6 +29,7 @@ pub(super) fn file(
     command: &CarryOut<'_>,
     path: &Path,
 ) -> Result<(), Failure> {
+    // Read before the registry is opened, so that a wrong file waits for no lock.
     let text = files::read(path, "give a file that dalsegno gc --plan-out wrote")?;
     let plan = PlanFile::parse(&text)?;
     let registry = context.open()?;
@@ -46,6 +47,7 @@ pub(super) fn plan(
     if format == Format::Table && std::io::stdout().is_terminal() && !command.yes {
         plan::lines(context, &made.plan, format)?;
     }
+    // Also with --yes: that a limit is not met concerns scripts most.
     for remark in made.plan.unmet.iter().chain(&made.plan.notices) {
         context.warn(remark);
     }
@@ -59,6 +61,7 @@ fn carry_out(
     plan: &PlanFile,
 ) -> Result<(), Failure> {
     let format = context.format(command.output);
+    // Success: a plan that is carried out every night is often empty.
     if plan.items.is_empty() {
         context.say("the plan removes nothing");
         let report = GcReport {
@@ -91,6 +94,7 @@ fn carry_out(
     };
     let monitor = context.monitor();
     let mut done = 0;
+    // An error returns no report, so the count is taken on the way.
     let result = registry.apply_gc(plan, &options, &monitor, |report| done = report.artifacts);
     drop(monitor);
     // Each batch commits on its own: what an earlier batch removed stays removed.

@@ -75,6 +75,7 @@ impl Gc {
 
 pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Failure> {
     let mut filter = command.selection.filter();
+    // A flag that cannot change the plan is refused, so that it is not taken for a rule.
     if !filter.states.is_empty() || filter.pinned {
         return Err(Failure::usage(
             "gc considers only present artifacts, and pinned ones always stay",
@@ -104,6 +105,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     let plan = registry.plan_gc(&request)?;
     let result = match &command.apply {
         Some(_) => apply::plan(context, &command.carry_out(), &registry, &plan),
+        // Shown before it is saved, so that the user sees it even if the file cannot be written.
         None => {
             let shown = plan::show(context, &plan, command.output);
             shown.and_then(|()| save(context, command, &plan))
@@ -125,12 +127,14 @@ fn open(
     rules: ReadRules<'_>,
 ) -> Result<(Registry, GcRequest, bool), Failure> {
     let applies = command.apply.is_some();
+    // Carrying out needs to write in any case, so a read-only catalog is an error here.
     let registry = if applies {
         context.open()?
     } else {
         context.open_to_refresh(!command.no_refresh)?
     };
     let request = rules(&registry)?.keep(command.trash.keep());
+    // Without a look, the plan reads write times of its candidates itself.
     if command.no_refresh || registry.is_read_only() {
         return Ok((registry, request, false));
     }
@@ -147,6 +151,7 @@ fn open(
 /// Writes the plan to the file that --plan-out names, or says how to carry it out.
 fn save(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
     let Some(path) = &command.plan_out else {
+        // Nothing to carry out, so no hint to do it.
         if plan.plan.removed().next().is_some() {
             context.say(
                 "nothing was removed; to carry the plan out, run the same command with --apply",
@@ -156,6 +161,7 @@ fn save(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
     };
     let mut text = plan.file.text()?;
     text.push('\n');
+    // Never over an existing file, which may be a plan that someone has approved.
     files::write_new(path, &text)?;
     let word = shell_word(&path.display().to_string());
     let hint = context.with_base(&format!("carry it out with: dalsegno gc --apply {word}"));

@@ -35,6 +35,7 @@ pub(super) fn explain(
             artifact.path().display()
         ));
         return match format {
+            // Null, so that programs find the field in any case.
             Format::Json => render::document(context, "explanation", &None::<Explanation>),
             _ => Ok(()),
         };
@@ -78,6 +79,7 @@ fn explain_by_plan(
     request: &GcRequest,
     path: &Path,
 ) -> Result<Option<Explanation>, Error> {
+    // The whole plan, because a run is judged among all others.
     let plan = registry.plan_gc(request)?;
     let Some(line) = plan.line_at(path) else {
         return Ok(None);

@@ -68,6 +68,7 @@ impl Record for PlanLine {
             key.kind().to_string(),
             or_empty(key.dataset()),
             or_empty(key.parameters()),
+            // In seconds, so that programs can compare them.
             or_empty(self.age.map(|age| age.as_secs())),
             bytes,
             files,
@@ -97,6 +98,7 @@ fn age(age: std::time::Duration) -> String {
     match seconds {
         0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
+        // Hours up to two days: rounded down to days, 47 hours would lose half of their age.
         3600..172_800 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
     }
@@ -133,6 +135,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
         return render::document(context, "plan", &document);
     }
     lines(context, &plan.plan, format)?;
+    // Also without lines: a remark may say why the plan is empty.
     for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
         context.warn(remark);
     }

@@ -130,6 +130,7 @@ fn selection_words(filter: &Filter) -> Option<String> {
         }
     };
     let patterns = |patterns: &[Pattern]| -> Vec<String> {
+        // Quoted as on the command line: the words are kept in the plan, and are copied from there.
         let quoted = |pattern: &Pattern| shell_word(pattern.as_str());
         patterns.iter().map(quoted).collect()
     };
@@ -183,6 +184,7 @@ fn size(text: &str) -> Result<u64, ParseSizeError> {
 impl Rules {
     /// Whether there is any rule.
     pub(super) fn any(&self) -> bool {
+        // Also flags that only loosen a plan: with --apply FILE they would be ignored unnoticed.
         let flags = [
             self.runs,
             self.allow_empty_group,
@@ -198,6 +200,7 @@ impl Rules {
     }
 
     fn keep(&self) -> KeepRules {
+        // clap requires the two together, so a half is never dropped here.
         let best = self.keep_best.zip(self.metric.clone());
         KeepRules {
             last: self.keep_last,
@@ -271,6 +274,7 @@ impl Rules {
             rules,
             ignore_best_links: self.ignore_best_links,
             allow_incomplete: self.allow_incomplete,
+            // The caller sets it from the flags for the trash, which are no rules.
             keep: TrashKeep::Configured,
             words: words.join(", "),
         })
@@ -285,6 +289,7 @@ impl Rules {
         words: &mut Vec<String>,
     ) -> Result<GcRules, Failure> {
         let has_rules = self.has_rules() || self.allow_empty_group;
+        // A mixture could remove more than the author of the policy meant.
         if has_rules || older_than.is_some() || !filter.iterations.is_empty() {
             return Err(Failure::usage(
                 "a policy has its own rules, so --policy takes no others",
@@ -313,6 +318,7 @@ impl Rules {
             policy
                 .kinds
                 .retain(|(kind, _)| is_named(kind) && !excepted.contains(kind));
+            // Without rules the plan would be empty and exit with 0, as if all were clean.
             if policy.kinds.is_empty() {
                 return Err(Failure::usage(
                     format!("the policy {name} has no rules for these kinds"),

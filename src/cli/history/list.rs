@@ -140,6 +140,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
             continue;
         };
         let known = registry.artifacts_ever_at(place)?;
+        // Not a single operation knows the path, so it is mistyped rather than old.
         if known.is_empty() {
             return Err(registry.not_recorded(&target).into());
         }
@@ -150,6 +151,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
             former.extend(registry.former_at(place)?.into_iter().next());
         }
     }
+    // Only tables are cut: programs want all, and would not notice the limit.
     let cap = match format {
         Format::Table => Some(MOST),
         _ => None,
@@ -167,6 +169,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
         most: most.map(|most| most.saturating_add(1)),
     };
     let written = rows(context, format, &registry, &filter, most)?;
+    // Asked for by --limit, the number is no surprise.
     if command.limit.is_none() && format == Format::Table && written > MOST {
         let all = context.with_base("see more with: dalsegno history --limit N");
         context.say(&format!("these are the last {MOST}; {all}"));
@@ -192,6 +195,7 @@ fn rows(
     registry.history(filter, |operation| {
         seen += 1;
         if most.is_some_and(|most| seen > most) {
+            // Stops the query: without it the rest of the history would be read for nothing.
             return Ok(ControlFlow::Break(()));
         }
         Ok(match rows.push(&operation) {

@@ -44,6 +44,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryShow) -> Result<(), Fa
         context.line(&format!("{name:<12}{}", escape(&value)))?;
     }
     for (before, after) in pairs(&images) {
+        // The newer image: a rename has changed the path, and the id is the same in both.
         let Some(artifact) = after.or(before) else {
             continue;
         };
@@ -103,6 +104,7 @@ fn changes(before: Option<&Artifact>, after: Option<&Artifact>) -> Result<Vec<St
         (None, Some(new)) => return whole(new, "+"),
         (None, None) => return Ok(Vec::new()),
     };
+    // Both lists have the same fields in the same order.
     let changed = before.iter().zip(&after).filter(|(old, new)| old != new);
     Ok(changed
         .map(|((name, old), (_, new))| format!("{name} {old} → {new}"))
@@ -134,6 +136,7 @@ fn fields(artifact: &Artifact) -> Result<Vec<(String, String)>, Failure> {
         .filter(|(name, _)| !left_out.contains(&name.as_str()))
         .map(|(name, value)| (name.clone(), text(value)))
         .collect();
+    // An artifact's own JSON lacks these two; an image is the whole row.
     fields.push(("origin".to_owned(), artifact.origin.as_str().to_owned()));
     fields.push(("owner".to_owned(), or_dash(artifact.owner)));
     Ok(fields)

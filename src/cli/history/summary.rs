@@ -36,6 +36,7 @@ fn details(entries: &[Detail]) -> Vec<String> {
         .iter()
         .partition(|entry| matches!(entry, Detail::ScoreChanged(_)));
     let mut parts: Vec<String> = others.into_iter().filter_map(detail).collect();
+    // One as an example: an import has thousands.
     parts.extend(scores.first().copied().and_then(detail));
     if scores.len() > 1 {
         parts.push(format!("and {}", count(scores.len() - 1, "more score")));
@@ -64,6 +65,8 @@ fn detail(entry: &Detail) -> Option<String> {
             None => "rebuilt from the disk and the trash alone".to_owned(),
         },
         Detail::RunRenamed(made) => format!("{} is {} now", made.from, made.to),
+        // The parts of several come one by one, from `entries`. The words of another version's
+        // detail are not known here.
         Detail::Several(_) | Detail::Other(_) => return None,
     })
 }

@@ -26,6 +26,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryVerify) -> Result<(), 
     let report = registry.check_history(command.head)?;
     let format = context.format(command.output);
     render::write_json(context, format, "verify", &report)?;
+    // stdout first, so that on a terminal the document comes before the messages.
     context.flush()?;
     if let Some(broken) = &report.broken {
         let before = match report.operations {
@@ -36,6 +37,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryVerify) -> Result<(), 
             "the history is broken at operation {}: {}; {before}",
             broken.operation, broken.detail
         );
+        // Export and backup: the chain says that something changed, only a copy says what it was.
         let hint =
             context.with_base("compare it with a backup; print it with: dalsegno history export");
         context.error(None, &text, Some(&hint));
@@ -53,6 +55,8 @@ pub(super) fn run(context: &mut Context, command: &HistoryVerify) -> Result<(), 
                  unchanged"
             )),
             None => {
+                // In a broken history, the head may just be beyond the break, so no cause is
+                // claimed.
                 let why = match report.broken {
                     Some(_) => "no operation that matches has it",
                     None => {

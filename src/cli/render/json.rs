@@ -55,6 +55,7 @@ pub(in crate::cli) fn write_json<T: Serialize>(
     match format {
         Format::Json => document(context, key, report)?,
         Format::Jsonl => {
+            // One line and no schema version: a line is read beside others like it.
             let line = json(report)?;
             context.line(&line)?;
         }

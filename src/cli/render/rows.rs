@@ -69,6 +69,7 @@ impl<'a> Rows<'a> {
     }
 
     pub(in crate::cli) fn push<R: Record>(&mut self, row: &R) -> Result<(), Failure> {
+        // The key of the document was written from R in `new`.
         debug_assert_eq!(self.json_key, R::NAME);
         let stdout = &mut self.context.stdout;
         match self.format {
@@ -82,6 +83,7 @@ impl<'a> Rows<'a> {
                 self.line.clear();
                 serde_json::to_writer(&mut self.line, row).map_err(not_json)?;
                 if self.format == Format::Json {
+                    // The comma goes before a row, because the last row is not known as such.
                     let comma = if self.written == 0 { "" } else { "," };
                     write!(stdout, "{comma}\n    ")?;
                     stdout.write_all(&self.line)?;

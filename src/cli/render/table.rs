@@ -123,6 +123,8 @@ impl Table {
         for row in &rows {
             let line = line(&mut shown.iter().map(|&index| row[index].as_str()));
             let Some(sentence) = &sentence else {
+                // Without the padding of the last column, which a terminal might wrap into an empty
+                // line.
                 writeln!(out, "{}", line.trim_end())?;
                 continue;
             };
@@ -155,10 +157,12 @@ impl Table {
         limit: usize,
         rows: &[Vec<String>],
     ) -> (Vec<usize>, Option<Sentence>) {
+        // Bars go first: they repeat a number of the same row.
         shown.retain(|&index| self.columns[index].1 != Align::Bar);
         // From the right: the columns that identify a row are on the left, and the first one stays.
         for index in (1..self.columns.len()).rev() {
             let says_nothing = || {
+                // In all rows: a single dash beside numbers says something.
                 rows.iter()
                     .all(|row| ["-", "0"].contains(&row[index].as_str()))
             };
@@ -170,6 +174,7 @@ impl Table {
         let mut narrow = widths.to_vec();
         while total(&shown, &narrow) > limit {
             let texts = shown.iter().filter(|&&index| {
+                // Never narrower than the heading, which must stay readable.
                 let least = SHORTEST.max(self.columns[index].0.width());
                 self.columns[index].1 == Align::Text && narrow[index] > least
             });
@@ -187,6 +192,7 @@ impl Table {
     /// Takes the last column out of a page that is too wide, to wrap it.
     fn sentence(&self, shown: &mut Vec<usize>, widths: &[usize], limit: usize) -> Option<Sentence> {
         let last = self.columns.len().checked_sub(1)?;
+        // With no other column, there would be no row to wrap it beside.
         let is_one = shown.len() > 1 && shown.last() == Some(&last);
         if total(shown, widths) <= limit || !is_one || self.columns[last].1 != Align::Text {
             return None;
@@ -263,6 +269,7 @@ fn cut(text: &str, width: usize) -> String {
         return text.to_owned();
     }
     let fitting = |room: usize, characters: &mut dyn Iterator<Item = char>| {
+        // In columns of the terminal: a wide character takes two.
         let mut used = 0;
         let mut part = Vec::new();
         for character in characters {
@@ -275,6 +282,8 @@ fn cut(text: &str, width: usize) -> String {
         part
     };
     let room = width.saturating_sub(1);
+    // One column is for the ellipsis. The tail gets the odd one, because iterations and parameters
+    // are at the end of a path.
     let head = fitting(room / 2, &mut text.chars());
     let tail = fitting(room - room / 2, &mut text.chars().rev());
     head.into_iter()

@@ -5,10 +5,12 @@ use crate::model::size::{ByteCount, Size, Total};
 
 /// A word, quoted for a shell if it needs to be.
 pub(in crate::cli) fn shell_word(text: &str) -> String {
+    // Letters of any script are safe without quotes; all that a shell may expand needs them.
     let is_plain = |c: char| c.is_alphanumeric() || "/._-+:@%,=".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         text.to_owned()
     } else {
+        // In single quotes only the quote itself is special to a shell.
         format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
@@ -17,6 +19,7 @@ pub(in crate::cli) fn shell_word(text: &str) -> String {
 pub(in crate::cli) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for character in text.chars() {
+        // Names come from disk and from other users: an escape sequence could rewrite the screen.
         if character.is_control() && character != '\n' {
             out.extend(character.escape_debug());
         } else {
@@ -70,6 +73,7 @@ pub(in crate::cli) fn size_fields(size: Option<Size>) -> [String; 2] {
 pub(in crate::cli) fn total_cells(total: &Total) -> [String; 2] {
     match (total.uncounted, total.is_known()) {
         (0, _) => [total.bytes.to_string(), total.files.to_string()],
+        // Nothing was counted, so the sum of 0 is no number.
         (_, false) => ["?".to_owned(), "?".to_owned()],
         (_, true) => [format!("{} +?", total.bytes), format!("{} +?", total.files)],
     }
