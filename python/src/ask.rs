@@ -137,6 +137,7 @@ impl Asked {
 }
 
 pub(crate) fn artifacts_of(artifacts: Vec<Py<PyArtifact>>) -> Vec<Artifact> {
+    // Copies: Python's objects stay as they are and may be used again.
     let of = |artifact: Py<PyArtifact>| artifact.get().0.clone();
     artifacts.into_iter().map(of).collect()
 }

@@ -45,6 +45,7 @@ impl PyInbox {
     #[new]
     fn new(py: Python<'_>, base: PathBuf) -> PyResult<Self> {
         whole(py, || {
+            // On this thread: opening looks at the base directory only.
             let inbox = quick(py, || Inbox::open(&base))?;
             Ok(Self(Arc::new(inbox)))
         })

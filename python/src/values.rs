@@ -414,6 +414,7 @@ pub(crate) fn _artifact(parts: Parts) -> PyResult<PyArtifact> {
     let (recorded_at, written_at, sealed_at) = times;
     let (disk_bytes, levels, iterations) = seen;
     let (base, content_hash, of_array) = at;
+    // Everything is checked again, because a pickle may come from anywhere.
     let key: Key = serde_json::from_str(&key).map_err(argument)?;
     let id = ArtifactId(id);
     let mut artifact = Artifact::new(id, key, Timestamp(recorded_at), base);

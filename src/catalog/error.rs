@@ -348,6 +348,7 @@ pub enum CatalogError {
 /// How long a call waited for the lock, for the text of the error.
 fn for_time(waited: Duration) -> String {
     match waited.is_zero() {
+        // SQLite's own busy error comes at once, and `for 0s` would read as a mistake.
         true => String::new(),
         false => format!(" for {}", humantime::format_duration(waited)),
     }
@@ -362,6 +363,7 @@ impl CatalogError {
     /// Stable code of the error.
     #[must_use]
     pub fn code(&self) -> &'static str {
+        // One arm a variant, so that the compiler asks for the code of a new one.
         match self {
             Self::NoRegistry { .. } => "no-registry",
             Self::Missing { .. } => "catalog-missing",
@@ -406,10 +408,12 @@ impl CatalogError {
     /// The path that the error is about: the catalog's file, if the variant names no other.
     #[must_use]
     pub fn path(&self) -> Option<&Path> {
+        // Without a wildcard, so that a new variant has to say which path it is about.
         Some(match self {
             Self::NoRegistry { base } => base,
             Self::Elsewhere { given, .. } => given,
             Self::PathTaken { path, .. } => Path::new(path),
+            // About the name of a pin or the number of an operation.
             Self::Pin(_) | Self::Undo(_) => return None,
             Self::Missing { path }
             | Self::NotAFile { path, .. }

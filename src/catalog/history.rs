@@ -243,6 +243,7 @@ impl Catalog {
                         }
                     }
                     Err(broken) => {
+                        // Each hash covers the one before, so nothing can be said of what follows.
                         report.broken = Some(broken);
                         return Ok(());
                     }
@@ -327,6 +328,7 @@ impl Catalog {
             ));
         }
         let (mut hasher, mut line) = (Sha256::new(), Vec::new());
+        // The images first: the hash of an operation covers theirs.
         for image in &images {
             let columns = Columns::of(&image.artifact);
             let id = image.artifact.id.0;
@@ -387,6 +389,7 @@ impl Catalog {
                 detail: detail.map_err(|error| error.to_string())?,
                 images: rows::field(row, 5)?,
                 hash: OperationHash(rows::field(row, 6)?),
+                // Both are left out of `IN_ORDER`, which gives 0 and NULL.
                 artifacts: rows::field(row, 13)?,
                 path: rows::field(row, 14)?,
                 agent: Agent {

@@ -39,15 +39,18 @@ impl Recorder<'_> {
     ) -> Result<Option<AdoptCounts>, CatalogError> {
         let levels = self.rows_below(found)?;
         if levels.is_empty() {
+            // The caller then adopts it like any array.
             return Ok(None);
         }
         let seal = match self.seal_of(found, &levels) {
             Ok(seal) => seal,
             Err(detail) => {
+                // One row could not say which of its levels are whole, so the levels keep theirs.
                 self.note_levels(found, detail);
                 return Ok(Some(AdoptCounts::default()));
             }
         };
+        // Before the levels go, so that pins and scores have a row to move to.
         let mut adopted = match self.at(&found.location)? {
             Some(pyramid) => self.adopt_known(&pyramid, found)?,
             None => self.adopt_new(found)?,
@@ -55,6 +58,7 @@ impl Recorder<'_> {
         let Some(pyramid) = self.at(&found.location)? else {
             return Ok(Some(adopted));
         };
+        // A seal of its own is about the whole already, and stays.
         if let Some((sealed_at, size)) = seal.filter(|_| pyramid.sealed_at.is_none()) {
             let sealed = Artifact {
                 sealed_at: Some(sealed_at),
@@ -70,6 +74,7 @@ impl Recorder<'_> {
             self.note_levels(found, detail.to_owned());
         }
         for level in &levels {
+            // Pins and scores are found by the row that is deleted below.
             self.move_pins(level, &pyramid)?;
             self.move_scores(&level.key, &pyramid.key)?;
             self.journal.image(Side::Before, level)?;
@@ -86,6 +91,7 @@ impl Recorder<'_> {
     fn rows_below(&self, found: &ScannedArtifact) -> Result<Vec<Artifact>, CatalogError> {
         let container = &found.location.container;
         let Some(array) = &found.location.array else {
+            // Without the pyramid's own row, if it has one.
             let mut rows = self.catalog.in_container_on(self.transaction, container)?;
             rows.retain(|row| row.location() != found.location);
             return Ok(rows);
@@ -105,11 +111,13 @@ impl Recorder<'_> {
         found: &ScannedArtifact,
         levels: &[Artifact],
     ) -> Result<Option<(Timestamp, Option<Size>)>, String> {
+        // A level without data has nothing that a seal could be about.
         let with_data =
             |level: &&Artifact| !matches!(level.state, State::Reserved | State::Missing);
         let sealed = levels.iter().filter(with_data);
         let (sealed, others): (Vec<_>, Vec<_>) =
             sealed.partition(|level| level.sealed_at.is_some());
+        // The newest: only then was the last of them whole.
         let Some(sealed_at) = sealed.iter().filter_map(|level| level.sealed_at).max() else {
             return Ok(None);
         };
@@ -122,6 +130,7 @@ impl Recorder<'_> {
         }
         let seen = found.seen.levels.as_ref();
         let written = levels.iter().filter_map(|level| level.written_at).max();
+        // Newer than all that the rows know of, so it was written after the seals.
         if seen.and_then(|seen| seen.written_at) > written {
             return Err(
                 "a level was written again since it was sealed, so they keep rows of their own; \
@@ -129,7 +138,10 @@ impl Recorder<'_> {
                     .to_owned(),
             );
         }
+        // The metadata files of the group itself belong to the pyramid.
         let mut size = seen.map(|seen| seen.own).unwrap_or_default();
+        // One uncounted level makes the sum unknown; a sum without it would contradict the next
+        // count.
         let are_counted = sealed.iter().all(|level| level.size.is_some());
         for counted in sealed.iter().filter_map(|level| level.size) {
             size.add(counted);
@@ -176,10 +188,12 @@ impl Recorder<'_> {
 
     /// Makes the scores of a level those of its pyramid.
     fn move_scores(&mut self, level: &Key, pyramid: &Key) -> Result<(), CatalogError> {
+        // Scores are of iterations, so there is nothing to move.
         let (Some(iteration), Some(_)) = (level.iteration(), pyramid.iteration()) else {
             return Ok(());
         };
         let named = |key: &Key| (key.dataset().cloned(), key.parameters().cloned());
+        // The score does not name the level, so it is the pyramid's already.
         if named(level) == named(pyramid) {
             return Ok(());
         }
@@ -199,6 +213,7 @@ impl Recorder<'_> {
             })
             .map_err(|error| self.catalog.sql("taking in levels", error))?;
         for (metric, value) in scores {
+            // No command can name such a metric; it stays where it is.
             let Ok(metric) = metric.parse() else { continue };
             let old = Score {
                 run: level.run().clone(),

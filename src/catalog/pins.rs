@@ -174,6 +174,7 @@ impl Catalog {
             at: now,
             reason,
         };
+        // Durable: a pin that a power cut takes back would let a removal through.
         self.operate(operation, true, |journal| {
             let on = Pinning::new(self, journal.transaction);
             // A pin keeps its reason: another one under the same name is most likely a mistake.
@@ -233,6 +234,7 @@ impl Catalog {
                         change.artifacts += u64::from(is_bound.unwrap_or(false));
                     }
                 }
+                // Only an unpin names everything.
                 Bound::Everything => {}
             }
             // The transaction rolls back, and with it a pin that was inserted above.
@@ -279,6 +281,8 @@ impl Catalog {
                             for scope in scopes_of(&run, &filter.iterations) {
                                 let gone = on.let_scope_go(pin, id, &scope)?;
                                 if !gone.is_empty() {
+                                    // What was bound, and not what was asked for, so that an undo
+                                    // binds just that again.
                                     scopes.extend(gone);
                                     change.artifacts += on.count(id, &scope)?;
                                     change.scopes.push(scope);
@@ -312,6 +316,7 @@ impl Catalog {
                 }
             }
             if !on.binds_anything(pin)? {
+                // Last, because its scopes and artifacts refer to it.
                 on.execute(LET_ALL_GO[2], [pin])?;
                 change.whole = true;
             }
@@ -344,6 +349,7 @@ fn name(row: &Row<'_>, index: usize) -> rusqlite::Result<PinName> {
     let text: String = row.get(index)?;
     text.parse()
         .map_err(|error: crate::model::pin::ParsePinNameError| {
+            // Reported as a damaged catalog, as a value of the wrong type is.
             rusqlite::Error::FromSqlConversionFailure(
                 index,
                 rusqlite::types::Type::Text,

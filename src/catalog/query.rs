@@ -152,6 +152,7 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
     }
     if let Some(bytes) = filter.min_bytes {
         query.sql.push_str(" AND a.bytes >= ?");
+        // SQLite's integers are signed; no array is as large as the largest of them.
         query
             .values
             .push(i64::try_from(bytes).unwrap_or(i64::MAX).into());
@@ -188,6 +189,7 @@ impl Query {
                     query.sql.push_str("a.iteration <= ?");
                     query.values.push(last.into());
                 }
+                // A range that is open at both ends still asks for an iteration.
                 (None, None) => query.sql.push_str("a.iteration IS NOT NULL"),
             }
         });
@@ -225,6 +227,8 @@ impl Query {
         let glob = pattern.is_glob().then_some("?");
         self.sql
             .push_str(&meaning(&names.join("."), names, "?", glob));
+        // In the order of the marks in `meaning`: as a name, as a glob, and to see whether any name
+        // is spelled so.
         let text = || Value::from(pattern.as_str().to_owned());
         self.values.push(text());
         if glob.is_some() {
@@ -247,6 +251,8 @@ pub(super) fn listing(filter: &Filter, now: Timestamp, selected: Selected) -> Qu
     } = conditions(filter, now);
     let (from, unseen) = match selected {
         Selected::All => (FROM, ""),
+        // State 1 is present. The partial index has all others, and is used only if the query says
+        // so.
         Selected::Unseen => (FROM_UNSEEN, " AND a.state <> 1"),
     };
     let order = match selected {

@@ -508,6 +508,7 @@ impl Change<'_> {
         artifact: ArtifactId,
         item: Option<u32>,
     ) -> Result<(), CatalogError> {
+        // Within SQLite, column by column: the copy is exact, whatever a value is.
         self.run(COPY_TO_REMOVAL, params![id.as_str(), artifact.0, item])?;
         Ok(())
     }

@@ -66,6 +66,8 @@ impl Catalog {
     ) -> Result<RunContents, CatalogError> {
         let sql = |error| self.sql("reading a run", error);
         let (first, end) = below(run.as_str());
+        // The folder itself, in case the run has the name of a container, then the containers in
+        // it.
         let mut found = RunContents {
             artifacts: self.many(connection, lookup::IN_CONTAINER, params![run.as_str()])?,
             ..RunContents::default()
@@ -84,6 +86,7 @@ impl Catalog {
                 runs.collect()
             })
             .map_err(sql)?;
+        // For each run in the folder: `a` and `a/b` are two runs, and both move.
         for (id, name) in runs {
             let count = |query| -> rusqlite::Result<u64> {
                 let mut statement = connection.prepare_cached(query)?;
@@ -91,6 +94,7 @@ impl Catalog {
             };
             found.scores += count(COUNT_SCORES).map_err(sql)?;
             found.scopes += count(COUNT_SCOPES).map_err(sql)?;
+            // New names are made from old ones, so a name that breaks the rules stops the rename.
             let name = name.parse().map_err(|_| CatalogError::Damaged {
                 path: self.path.clone(),
                 detail: format!("a run has the name \"{}\"", name.escape_debug()),
@@ -101,6 +105,7 @@ impl Catalog {
         let mut rows = statement.query([]).map_err(sql)?;
         while let Some(row) = rows.next().map_err(sql)? {
             let path: String = row.get(2).map_err(sql)?;
+            // Compared by whole components, which no pattern of SQL expresses.
             found.kept += u64::from(moved(&path, run.as_str(), "").is_some());
         }
         Ok(found)
@@ -109,6 +114,7 @@ impl Catalog {
 
 /// What a path or name becomes when the folder `from` is renamed; `None` if it is not in it.
 fn moved(path: &str, from: &str, to: &str) -> Option<String> {
+    // Run `a` is not the folder of run `ab`.
     let rest = path.strip_prefix(from)?;
     (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
 }
@@ -134,6 +140,7 @@ impl Change<'_> {
     /// # Errors
     /// [`CatalogError`] if a row cannot be read.
     pub fn run_contents(&self, run: &RunName) -> Result<RunContents, CatalogError> {
+        // Within the transaction, because what the plan saw may have changed.
         let transaction: &Transaction<'_> = self.transaction;
         self.catalog.run_contents_on(transaction, run)
     }
@@ -169,8 +176,10 @@ impl Change<'_> {
         let new_name = |run: &RunName| match renamed(run, from, to) {
             Some(Ok(name)) => Ok(name),
             Some(Err(error)) => Err(self.damaged(format!("run {run} cannot be renamed: {error}"))),
+            // A row of another run in this folder would keep a path that is gone.
             None => Err(self.damaged(format!("run {run} has data in the folder of run {from}"))),
         };
+        // In the operation, because recovery tells by it whether the rename was committed.
         self.journal.detail(Detail::RunRenamed(RunRenamed {
             rename: id.clone(),
             from: from.clone(),
@@ -185,6 +194,7 @@ impl Change<'_> {
         }
         self.relocate(&keys, now)?;
         let mut recorder = Recorder::new(self.journal, now);
+        // Index 0 of `INTERN` is the table of runs.
         for (number, run) in &contents.runs {
             let new = recorder.intern(0, new_name(run)?.as_str())?;
             self.run(MOVE_SCORES, params![number, new])?;
@@ -206,8 +216,10 @@ impl Change<'_> {
                 key: key.clone(),
                 ..(*before).clone()
             };
+            // Both sides go into the history: with the key, the path changes.
             self.journal.image(Side::Before, before)?;
             let location = after.location();
+            // The new names may not be in their tables yet.
             let references = recorder.references(&after.key, &location)?;
             self.transaction
                 .prepare_cached(&UPDATE)
@@ -240,6 +252,7 @@ impl Change<'_> {
         let Some((action, Some(detail))) = found else {
             return Ok(false);
         };
+        // A detail that cannot be read is not that of this rename.
         let detail: Option<Detail> = serde_json::from_str(&detail).ok();
         let is_this =
             |entry: &Detail| matches!(entry, Detail::RunRenamed(made) if made.rename == *id);

@@ -241,6 +241,7 @@ impl<'a> Columns<'a> {
             files: size.map(|size| size.files),
             recorded_at: now.0,
             written_at: seen.map(|seen| seen.written_at.0),
+            // A seal is the writer's word; a look at the data gives none.
             sealed_at: None,
             owner: seen.and_then(|seen| seen.owner),
             content: None,
@@ -268,6 +269,7 @@ impl<'a> Columns<'a> {
             size: size_of(self.bytes, self.files),
             recorded_at: Timestamp(self.recorded_at),
             written_at: self.written_at.map(Timestamp),
+            // Not in the catalog: only a look for a removal gives it.
             data_written_at: None,
             sealed_at: self.sealed_at.map(Timestamp),
             content_hash: self.content,
@@ -379,6 +381,7 @@ pub(super) fn kind_number(kind: Kind) -> i64 {
 }
 
 pub(super) fn kind_of(number: i64) -> Option<Kind> {
+    // By search, so that a number out of range gives none instead of a wrong kind.
     Kind::ALL
         .into_iter()
         .find(|&kind| kind_number(kind) == number)
@@ -396,11 +399,13 @@ pub(super) fn state_of(number: i64) -> Option<State> {
 
 /// A field of a row; a type that does not fit makes the row a damaged one.
 pub(super) fn field<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String> {
+    // As text, because the caller makes it the detail of a damaged row.
     row.get(index).map_err(|error| error.to_string())
 }
 
 /// A text of a row, borrowed.
 fn text<'row>(row: &'row Row<'_>, index: usize) -> Result<&'row str, String> {
+    // Borrowed from SQLite: names are parsed, which copies them once.
     let value = row.get_ref(index).map_err(|error| error.to_string())?;
     value.as_str().map_err(|error| error.to_string())
 }
@@ -466,6 +471,7 @@ fn read(base: &Arc<Path>, id: i64, row: &Row<'_>) -> Result<Artifact, String> {
         chunks_there: count(DATA + 7)?,
         sealed_chunks: field::<Option<Vec<u8>>>(row, DATA + 8)?
             .map(|bytes| ChunkSet::from_bytes(&bytes)),
+        // Unreadable metadata is unknown here, and no damage: the data can say it again.
         metadata: text_or_none(row, METADATA)?.and_then(ArrayMetadata::parse),
         levels: list(text_or_none(row, DATA + 9)?)?,
         iterations: list(text_or_none(row, DATA + 10)?)?,

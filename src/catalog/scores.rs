@@ -111,6 +111,7 @@ impl Recorder<'_> {
         // SQLite has no NaN: it is stored as NULL.
         let value = (!score.value.is_nan()).then_some(score.value);
         let now = self.now.0;
+        // Read before it is replaced, because the history keeps both values.
         let before = self.value(params![run, metric, score.iteration, dataset, parameters])?;
         // An equal value is no change and leaves no operation.
         if before != Some(value) {
@@ -129,6 +130,7 @@ impl Recorder<'_> {
                     now
                 ])
             })
+            // In the same transaction, so that the answer is about the state that was written.
             .and_then(|_| {
                 self.transaction
                     .prepare_cached(AT)?
@@ -211,6 +213,7 @@ impl Recorder<'_> {
 
     /// Numbers of run, metric, dataset and parameters.
     pub(super) fn score_columns(&mut self, score: &Score) -> Result<[Value; 4], CatalogError> {
+        // The numbers are those of `INTERN`.
         let run = self.intern(0, score.run.as_str())?.into();
         let metric = self.intern(3, score.metric.as_str())?.into();
         let dataset = match &score.dataset {
@@ -290,6 +293,7 @@ impl Catalog {
     }
 
     fn score_of(&self, row: &Row<'_>) -> Result<Score, CatalogError> {
+        // Errors as text: whatever does not fit, it is one error about this score.
         let read = || -> Result<Score, String> {
             let run: String = rows::field(row, 0)?;
             let dataset: Option<String> = rows::field(row, 2)?;

@@ -26,6 +26,7 @@ pub fn migrate(connection: &Connection) -> Result<(), Box<dyn std::error::Error 
 /// The fixed statements, by module and name.
 #[must_use]
 pub fn fixed() -> Vec<(&'static str, String)> {
+    // With their names, so that a test can say which statement has the bad plan.
     macro_rules! list {
         ($($module:ident::$name:ident,)*) => {
             vec![$((
@@ -170,6 +171,7 @@ pub fn by_iteration(filter: &Filter, now: Timestamp) -> Made {
 /// The other sums of a filter: by run, by group of retention, by each grouping of `du`.
 #[must_use]
 pub fn sums(filter: &Filter, now: Timestamp) -> Vec<Made> {
+    // Each grouping has a GROUP BY of its own, and so a plan of its own.
     let groups = [
         DuGroup::Run,
         DuGroup::Kind,

@@ -324,6 +324,7 @@ impl Catalog {
                         _ => entry.others += present,
                     }
                     entry.damaged += damaged;
+                    // Damaged metadata may claim any number of chunks.
                     entry.chunks_there = entry.chunks_there.saturating_add(chunks.0);
                     entry.chunks_expected = entry.chunks_expected.saturating_add(chunks.1);
                     entry.total.merge(sum);
@@ -348,6 +349,7 @@ impl Catalog {
                 },
             )
         })?;
+        // No row follows the last run, so it ends here.
         fold.finish(&parts).into_iter().try_for_each(each)
     }
 

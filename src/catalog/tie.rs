@@ -41,6 +41,7 @@ pub enum Tie {
 }
 
 fn metadata(path: &Path) -> Result<std::fs::Metadata, CatalogError> {
+    // Of the name itself: the owner of a link's target says nothing about who made the link.
     path.symlink_metadata()
         .map_err(|error| CatalogError::io("reading", path, error))
 }
@@ -75,6 +76,7 @@ pub fn tie(folder: &RegistryDir, path: &Path, given: bool) -> Result<Tie, Catalo
             Err(error)
                 if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
             {
+                // The disk of another host, or one that is not mounted here.
                 Err(CatalogError::NotHere {
                     path: path.to_owned(),
                 })
@@ -107,6 +109,7 @@ fn misfit(
 ) -> Result<Option<String>, CatalogError> {
     let beside = binding_of(path);
     let beside = beside.display();
+    // Without links, as the binding has it.
     let base = real(&folder.base)?;
     // The owner first: what the file says is believed only from a trusted one.
     if !is_trusted(metadata.uid(), dir) {
@@ -158,6 +161,7 @@ fn misfit(
 }
 
 fn is_trusted(uid: u32, dir: &std::fs::Metadata) -> bool {
+    // Root may do anything in any case, and the owner of `.dalsegno` may replace all of it.
     uid == 0 || uid == geteuid().as_raw() || uid == dir.uid()
 }
 
@@ -196,6 +200,7 @@ pub fn require_replaceable(
     path: &Path,
     tie: Tie,
 ) -> Result<(), CatalogError> {
+    // Nothing is there, or what is there is known to belong to this base directory.
     if tie == Tie::Bound || path.symlink_metadata().is_err() {
         return Ok(());
     }

@@ -21,6 +21,7 @@ pub(super) fn run(
     command: &Completions,
     mut program: clap::Command,
 ) -> Result<(), Failure> {
+    // Into memory first, because clap_complete panics if the pipe closes while it writes.
     let mut script = Vec::new();
     clap_complete::generate(command.shell, &mut program, "dalsegno", &mut script);
     std::io::Write::write_all(&mut context.stdout, &script)?;

@@ -37,6 +37,7 @@ pub(super) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     // A plan that was reviewed must not be overwritten by another.
     let written = File::create_new(path).and_then(|mut file| {
         file.write_all(text.as_bytes())
+            // The plan is carried out later, and must be whole even after a crash.
             .and_then(|()| file.sync_all())
     });
     written.map_err(|error| {

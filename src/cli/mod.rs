@@ -94,6 +94,7 @@ fn print(error: &clap::Error) {
     let text = error.to_string();
     let is_tame = |c: char| !c.is_control() || c == '\n';
     let _ = if text.chars().all(is_tame) {
+        // clap's own printing has colours, and is used unless something must be escaped.
         error.print()
     } else {
         write!(std::io::stderr().lock(), "{}", escape(&text))

@@ -86,6 +86,7 @@ pub(super) fn target(
             artifacts.push(chosen.artifact);
         }
     }
+    // A path and a selection may name the same artifact.
     artifacts.sort_by_key(|artifact| artifact.id);
     artifacts.dedup_by_key(|artifact| artifact.id);
     Ok(PinSelection::Artifacts(artifacts))
@@ -99,6 +100,7 @@ pub(super) fn write(
     change: &PinChange,
     format: Format,
 ) -> Result<(), Failure> {
+    // Read again: the change has only what is new, and the document shows the whole pin.
     let pin = registry.pins()?.into_iter().find(|pin| pin.name == *name);
     debug_assert!(pin.is_some() || change.whole);
     render::write_json(context, format, "pin", &pin)?;

@@ -23,6 +23,7 @@ pub(super) fn confirm(
     }
     let mut stderr = std::io::stderr().lock();
     write!(stderr, "{}", escape(question)).and_then(|()| stderr.flush())?;
+    // Not held while the user thinks: other threads print too.
     drop(stderr);
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

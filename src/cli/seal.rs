@@ -40,6 +40,7 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     let artifacts = command.subjects.find(context, &registry, "seal")?;
     let containers = artifacts.iter().filter(|one| one.key.kind().is_container());
     let containers = containers.count();
+    // Only if there is nothing else to hash; beside arrays, containers are sealed without a hash.
     if command.hash && containers > 0 && containers == artifacts.len() {
         let run = artifacts.first().map(|one| one.key.run().as_str());
         let run = render::shell_word(run.unwrap_or("NAME"));

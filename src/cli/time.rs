@@ -27,6 +27,7 @@ pub(super) fn age(text: &str) -> Result<Duration, String> {
 
 fn read(text: &str, into_the_day: Duration) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse::<Timestamp>() {
+        // A day has no time behind it; RFC 3339 allows a small `t` too.
         let is_day = !text.contains([':', 'T', 't']);
         return Ok(if is_day {
             time.plus(into_the_day)

@@ -40,6 +40,7 @@ fn make_file_of(
         | OFlags::NONBLOCK
         | OFlags::CLOEXEC;
     let around = fstat(folder.as_fd())?;
+    // For the owner alone until it has its group and mode.
     let file = openat(folder.as_fd(), name, flags, Mode::from_raw_mode(0o600))?;
     give(&file, &around, around.st_mode & bits)?;
     Ok(file)

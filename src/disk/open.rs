@@ -31,6 +31,8 @@ pub(crate) fn open_file(
         Access::Read => OFlags::RDONLY,
         Access::Write => OFlags::RDWR,
     };
+    // NONBLOCK, because opening a FIFO would wait for its other end; NOCTTY, because a terminal
+    // would become that of this process.
     let flags = way | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = openat(folder, name, flags, Mode::empty()).map_err(|errno| match errno {
         Errno::LOOP => unfit("it is a symbolic link"),

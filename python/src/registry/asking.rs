@@ -58,6 +58,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
             let keys = keys.into_iter().map(|key| key.key(py));
+            // All keys are read first, so that a bad one starts no transaction.
             let keys = keys.collect::<PyResult<Vec<_>>>()?;
             let recorded = self.run(py, None, move |registry, _| registry.record_many(&keys))?;
             artifacts(py, recorded.into_iter().map(|recorded| recorded.artifact))

@@ -46,6 +46,7 @@ impl PyRegistry {
         progress: Option<&Py<PyAny>>,
         work: impl FnOnce(&Registry, &Watch) -> Result<T> + Send + 'static,
     ) -> PyResult<T> {
+        // Checked on the caller's thread, so that a closed registry starts no work.
         self.shared.check()?;
         let shared = Arc::clone(&self.shared);
         run(py, progress, move |watch| {
@@ -125,6 +126,7 @@ impl PyRegistry {
                 is_read_only: registry.is_read_only(),
                 notice: registry.notice(),
                 was_made,
+                // As text: ids of removals are plain strings in Python.
                 recovery: (
                     texts(&registry.recovery().undone),
                     texts(&registry.recovery().purged),

@@ -65,6 +65,7 @@ impl PyRegistry {
             let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
             let mut report = self.run(py, progress.as_ref(), move |registry, watch| {
                 if let Some(run) = &whole_run {
+                    // Planned and carried out in one call; the transaction checks every row again.
                     let plan = registry.plan_run_removal(run)?;
                     return registry.remove_planned(&plan, &options, watch);
                 }
@@ -120,6 +121,7 @@ impl PyRegistry {
             };
             let (run, to) = (name(run)?, name(to)?);
             let options = RenameOptions::default().active(active).reason(reason);
+            // One of two calls: a dry run never reaches the rename.
             let report = self.run(py, None, move |registry, _| match dry_run {
                 true => registry.plan_rename(&run, &to),
                 false => registry.rename_run(&run, &to, &options),

@@ -10,6 +10,7 @@ pub(super) fn redact(report: &mut Value) {
     let mut hide = |found: Option<String>, word| {
         words.extend(
             found
+                // The base directory `/`, or a host of one letter, would be replaced in every word.
                 .filter(|found| found.len() > 1)
                 .map(|found| (found, word)),
         );
