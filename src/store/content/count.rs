@@ -34,6 +34,8 @@ impl Tally {
             self.files += 1;
             self.bytes += u64::try_from(stat.st_size).unwrap_or_default();
             self.date(stat);
+            // A file with several links takes its space once, however many of them are in the
+            // array.
             if stat.st_nlink > 1 {
                 self.linked
                     .insert((stat.st_dev, stat.st_ino), disk_bytes(stat));
@@ -94,6 +96,7 @@ impl ChunksIn<'_> {
         };
         self.key.truncate(self.above);
         self.key.push_str(name);
+        // Only places in the grid: other files may have numbers for names too.
         let place = self.grid.index_of(&self.key);
         if let (Some(places), Some(place)) = (&mut self.places, place) {
             places.push(place);
@@ -140,6 +143,7 @@ impl Count {
     ) -> Self {
         let counts_files = what != Counted::Times;
         let grid = sight.metadata.as_ref().and_then(|metadata| metadata.grid());
+        // An array is as old as the newest of its metadata and its data.
         let newest = sight.written_at.0;
         Self {
             counted,
@@ -160,6 +164,7 @@ impl Count {
     }
 
     pub(crate) fn add(&self, tally: &Tally) {
+        // Relaxed, because `end` makes them visible to the last folder.
         self.files.fetch_add(tally.files, Ordering::Relaxed);
         self.bytes.fetch_add(tally.bytes, Ordering::Relaxed);
         self.chunks.fetch_add(tally.chunks, Ordering::Relaxed);
@@ -224,6 +229,7 @@ impl Count {
         };
         let is_whole = !self.failed.load(Ordering::Relaxed);
         let size = (is_whole && self.counts_files).then(|| tally.size());
+        // What could not be read may be newer.
         let newest = tally.newest.filter(|_| is_whole);
         let is_known = size.is_some() && self.grid.is_some();
         let mut sight = self.sight.clone().size(size).data_written_at(newest);

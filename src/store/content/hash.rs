@@ -273,6 +273,7 @@ impl Reading<'_> {
             }
             HashTask::Piece(whole, piece) => (whole, piece),
         };
+        // After a failure, the other pieces are only counted down.
         if !whole.has_failed.load(Ordering::Relaxed) {
             let mut pieces = Vec::new();
             self.read(&whole, piece, buffers, &mut pieces);
@@ -282,6 +283,7 @@ impl Reading<'_> {
             let pieces = pieces.into_iter().rev();
             more.extend(pieces.map(|piece| HashTask::Piece(Arc::clone(&whole), piece)));
         }
+        // AcqRel, so that the last piece sees what all others have added.
         if whole.open.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }

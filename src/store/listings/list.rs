@@ -42,10 +42,13 @@ impl List {
             return Ok(None);
         }
         let mut text = Vec::new();
+        // Another descriptor: the first is kept, because a new list takes its mode and owner from
+        // it.
         let read = std::fs::File::from(file.try_clone().map_err(|_| Errno::MFILE)?);
         read.take(MOST_BYTES + 1)
             .read_to_end(&mut text)
             .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        // Half a list would be written back as if it were whole.
         if text.len() as u64 > MOST_BYTES {
             return Err(Errno::FBIG);
         }
@@ -75,6 +78,7 @@ pub(super) fn lists_of(group: &OwnedFd) -> Result<Vec<List>, Errno> {
 
 /// Whether one of these names is a path, or lies below it.
 pub(super) fn has_below(names: &BTreeSet<String>, path: &str) -> bool {
+    // With the separator, so that `ab` is not below `a`.
     let inside = format!("{path}/");
     names.contains(path)
         || names
@@ -96,6 +100,7 @@ pub fn listed_in<'a>(
     let mut listed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for path in paths {
         for above in groups_above(Path::new(path)) {
+            // Once a group: most paths of a removal share theirs.
             if !known.contains_key(above) {
                 let lists = match descend(base, above, IfAbsent::ReturnNone)? {
                     Some(group) => lists_of(&group).unwrap_or_default(),

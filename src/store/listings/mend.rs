@@ -42,6 +42,7 @@ pub struct StaleList {
 /// `claim`: who may have said, in the trash, which lists name the items.
 pub fn mend_lists(base: &Base, trash: &Path, items: &[TrashItem], claim: &Claim) -> Vec<StaleList> {
     let mut groups: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    // By group, so that each list is read and written once.
     for item in items {
         for group in &item.listed_in {
             groups.entry(group).or_default().push(&item.path);
@@ -72,6 +73,7 @@ fn mend_group(
     let mut fail = |path: PathBuf, reason: String| stale.push(StaleList { path, reason });
     let open = match descend(base, Path::new(group), IfAbsent::ReturnNone) {
         Ok(Some(open)) => open,
+        // The list went with its group.
         Ok(None) => return,
         Err(error) => return fail(full, error.to_string()),
     };
@@ -91,6 +93,8 @@ fn mend_group(
                 continue;
             }
         };
+        // A manifest of another user may name any group: a list is changed only if that user may
+        // write there too.
         let checked = claim.check(open.as_fd(), Intent::Take, &full, trash);
         let replaced = checked.and_then(|()| {
             let failed = |errno| StorageError::io("writing", &path, errno);
@@ -126,6 +130,7 @@ fn mended(
     let mut entries = Vec::new();
     // Of a whole list only what is gone is known to be wrong.
     for name in there.into_iter().filter(|_| paths.is_some()) {
+        // Entries that are listed stay as they are, byte by byte.
         if !has_below(&names, name) {
             collect(
                 (base, at, group),
@@ -169,6 +174,7 @@ fn collect(
         }
     }
     let is_array = is_array(base, &Path::new(at).join(name));
+    // No list names anything below an array; damaged metadata may be that of one.
     if depth == 0 || is_array.unwrap_or(true) {
         return Ok(());
     }
@@ -177,6 +183,7 @@ fn collect(
         let Ok(child) = entry.file_name().to_str() else {
             continue;
         };
+        // If the type is unknown, opening it shows whether it is a folder.
         let is_folder = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
         if is_folder && !matches!(child, "." | "..") {
             let name = format!("{name}/{child}");
@@ -226,6 +233,7 @@ fn replace(group: &OwnedFd, list: &List, text: &[u8]) -> Result<(), Errno> {
 }
 
 fn write(new: OwnedFd, group: &OwnedFd, list: &List, text: &[u8]) -> Result<(), Errno> {
+    // Before the text, which must not be readable for more users than the old list.
     give(&new, list)?;
     let mut file = std::fs::File::from(new);
     file.write_all(text)
@@ -237,6 +245,7 @@ fn write(new: OwnedFd, group: &OwnedFd, list: &List, text: &[u8]) -> Result<(), 
         return Err(Errno::AGAIN);
     }
     renameat(group, NEW, group, list.format.file())?;
+    // The rename survives a power cut only if the folder is synced.
     fsync(group)
 }
 

@@ -104,7 +104,9 @@ impl ListFormat {
         let is_new = |(key, _): &&(String, Vec<u8>)| !known.contains(key.as_str());
         let mut new: Vec<_> = entries.iter().filter(is_new).collect();
         new.sort();
+        // The entry of a group may come from two items in it.
         new.dedup_by(|one, other| one.0 == other.0);
+        // zarr-python sorts its keys; others may not.
         let is_sorted = members.is_sorted_by(|one, other| one.key <= other.key);
         let place = |key: &str| match is_sorted {
             true => members.partition_point(|member| member.key.as_str() < key),
@@ -134,6 +136,7 @@ impl ListFormat {
         }
         let (first, last) = match (members.first(), members.last()) {
             (Some(first), Some(last)) => (first.begin, last.end),
+            // In an empty list, entries go right behind the brace.
             _ => (begin, begin),
         };
         let mut with = text[..first].to_vec();
@@ -149,6 +152,7 @@ impl ListFormat {
                 continue;
             };
             match at.checked_sub(1) {
+                // Between old neighbours, the text stays as it was.
                 Some(before) if entries.is_empty() => {
                     with.extend(&text[members[before].end..member.begin]);
                 }

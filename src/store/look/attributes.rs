@@ -11,6 +11,7 @@ use crate::model::artifact::MOST_ITERATIONS;
 /// OME-Zarr has `multiscales` in the attributes, from 0.5 on below `ome`; N5 and plain zarr groups
 /// have the same list, or `multiScale` alone.
 pub(super) fn levels(text: &[u8]) -> Option<Vec<String>> {
+    // zarr 3 has attributes below a key of their own, zarr 2 and N5 have not. The first one counts.
     let routes: [&[&str]; 5] = [
         &["attributes", "ome", "multiscales"],
         &["attributes", "multiscales"],
@@ -24,6 +25,7 @@ pub(super) fn levels(text: &[u8]) -> Option<Vec<String>> {
         JsonValue::Array(scales) => {
             let mut paths = Vec::new();
             for scale in scales.iter() {
+                // One entry that is not understood does not spoil the others.
                 let JsonValue::Object(fields) = scale else {
                     continue;
                 };
@@ -32,6 +34,7 @@ pub(super) fn levels(text: &[u8]) -> Option<Vec<String>> {
                 };
                 paths.extend(datasets.iter().filter_map(level_path));
             }
+            // Several images of a group may name the same level.
             let mut known = std::collections::HashSet::new();
             paths.retain(|path| known.insert(path.clone()));
             Some(paths)
@@ -48,8 +51,10 @@ fn level_path(dataset: &JsonValue<'_>) -> Option<String> {
     let Some(JsonValue::Str(path)) = last(fields, "path") else {
         return None;
     };
+    // Some programs write `./s0` or `/s0`.
     let path = path.trim_start_matches("./").trim_matches('/');
     let is_below = !path.is_empty()
+        // The path comes from the data, and must not lead out of the group.
         && path
             .split('/')
             .all(|name| !matches!(name, "" | "." | "..") && !name.chars().any(char::is_control));
@@ -86,6 +91,7 @@ fn value_at<'t>(text: &'t [u8], route: &[&str]) -> Option<JsonValue<'t>> {
     let mut key = json.next_object().ok()?.map(str::to_owned);
     while let Some(name) = key {
         match name == *last {
+            // To the end of the object: of a repeated key the last counts.
             true => found = Some(json.next_value().ok()?),
             false => skip(&mut json).ok()?,
         }

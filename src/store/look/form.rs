@@ -40,6 +40,7 @@ pub(super) enum Node {
 /// What is wrong with it, in words.
 pub(super) fn node(format: Format, text: &[u8]) -> Result<Node, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    // A writer that was killed leaves an empty file, which the parser's error would not say.
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty".to_owned());
     }
@@ -104,21 +105,26 @@ impl<'t> Fields<'t> {
     fn read(text: &'t [u8]) -> Result<Self, JiterError> {
         let mut fields = Self::default();
         let mut json = Jiter::new(text).with_allow_inf_nan();
+        // A copy, because the parser lends the key only until it reads on.
         let mut key = json.next_object()?.map(str::to_owned);
         while let Some(name) = key {
             match fields.field(&name) {
+                // In place of an earlier one: of a repeated key the last counts.
                 Some(field) => *field = Some(json.next_value()?),
                 // Attributes may be megabytes: they are passed over without a copy.
                 None => {
                     let start = json.current_index();
                     skip(&mut json)?;
                     if let Some(field) = fields.more.field(&name) {
+                        // As text: these few are parsed later, and nothing in them makes the array
+                        // damaged.
                         *field = text.get(start..json.current_index());
                     }
                 }
             }
             key = json.next_key()?.map(str::to_owned);
         }
+        // Text behind the object is damage, such as the end of an older, longer file.
         json.finish()?;
         Ok(fields)
     }
@@ -145,6 +151,7 @@ impl<'t> Fields<'t> {
             ("shape", self.shape.as_ref()),
             ("chunks", self.chunks.as_ref()),
         )?;
+        // Text, or a list for a structured type; anything else has no meaning in zarr 2.
         if let Some(JsonValue::Null | JsonValue::Bool(_) | JsonValue::Int(_)) = self.dtype {
             return Err("\"dtype\" is not a data type".to_owned());
         }
@@ -161,6 +168,7 @@ impl<'t> Fields<'t> {
             shards: None,
             dtype: self.dtype.as_ref().and_then(words),
             fill_value: self.more.fill_value.and_then(number_or_json),
+            // Empty for none, which differs from unknown.
             compressor: match value(self.more.compressor) {
                 Some(JsonValue::Null) => Some(String::new()),
                 Some(JsonValue::Object(fields)) => last(&fields, "id").and_then(words),
@@ -199,6 +207,8 @@ impl<'t> Fields<'t> {
         let codecs = value(self.more.codecs);
         let codecs = codecs.as_ref().map(Codecs::read);
         let inner = codecs.as_ref().and_then(|codecs| codecs.sharding);
+        // With shards, the grid of zarr 3 is theirs, and the chunks are in the codec's
+        // configuration.
         let (chunks, shards) = match inner {
             Some(configuration) => (lengths(last(configuration, "chunk_shape")), grid),
             None => (grid, None),
@@ -224,6 +234,7 @@ impl<'t> Fields<'t> {
     }
 
     fn n5(&self) -> Result<Node, String> {
+        // N5 has one file for both; that of an array has these two fields.
         if self.dimensions.is_none() || self.n5_data_type.is_none() {
             return Ok(Node::Group);
         }
@@ -246,9 +257,11 @@ impl<'t> Fields<'t> {
             dtype: self.n5_data_type.as_ref().and_then(words),
             fill_value: None,
             compressor: compressor.map(|name| match name.as_str() {
+                // N5's word for no compression.
                 "raw" => String::new(),
                 _ => name,
             }),
+            // N5 has no other form.
             keys: Some(ChunkKeys::Nested),
         }))
     }
@@ -282,16 +295,19 @@ impl<'f, 't> Codecs<'f, 't> {
         let mut names = Vec::new();
         for codec in codecs.iter() {
             let (name, configuration) = match codec {
+                // A codec without configuration may be a mere name.
                 JsonValue::Str(name) => (name.as_ref(), None),
                 JsonValue::Object(fields) => match last(fields, "name") {
                     Some(JsonValue::Str(name)) => (name.as_ref(), last(fields, "configuration")),
                     _ => return read,
                 },
+                // A form that is not known leaves the compressor unknown.
                 _ => return read,
             };
             match (name, configuration) {
                 ("sharding_indexed", Some(JsonValue::Object(fields))) => {
                     read.sharding = Some(fields);
+                    // Shards are compressed by the codecs of their inner chunks.
                     let inner = last(fields, "codecs").map(Codecs::read);
                     names.extend(inner.and_then(|inner| inner.compressor));
                 }
@@ -299,6 +315,7 @@ impl<'f, 't> Codecs<'f, 't> {
                 (name, _) => names.push(name.to_owned()),
             }
         }
+        // Inner codecs that compress nothing give an empty name.
         names.retain(|name| !name.is_empty());
         let names = names.join(", ");
         read.compressor = (names.len() <= MOST_TEXT).then_some(names);
@@ -328,6 +345,7 @@ fn chunk_keys(encoding: &JsonValue<'_>) -> Option<ChunkKeys> {
         Some(_) => return None,
     };
     match (name.as_ref(), separator) {
+        // Without a separator, `default` means `/` and `v2` means `.`, by the specification.
         ("default", None | Some("/")) => Some(ChunkKeys::DefaultNested),
         ("default", Some(".")) => Some(ChunkKeys::DefaultDotted),
         ("v2", None | Some(".")) => Some(ChunkKeys::Dotted),
@@ -338,6 +356,7 @@ fn chunk_keys(encoding: &JsonValue<'_>) -> Option<ChunkKeys> {
 
 /// A list of lengths; `None` if it is none, or too long to be kept.
 fn lengths(field: Option<&JsonValue<'_>>) -> Option<Vec<u64>> {
+    // What is wrong in form was reported by `grid`; this is only what is shown.
     let numbers = numbers("", field).ok()??;
     let numbers = numbers.into_iter().map(u64::try_from);
     let numbers: Vec<u64> = numbers.collect::<Result<_, _>>().ok()?;
@@ -364,6 +383,7 @@ fn number_or_json(text: &[u8]) -> Option<String> {
     if let Some(value) = value(Some(text)) {
         return json(&value);
     }
+    // Too long for the parser's integers: the digits are kept as they are.
     let number = std::str::from_utf8(text).ok()?.trim();
     let digits = number.strip_prefix('-').unwrap_or(number);
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -383,6 +403,7 @@ fn write_json(value: &JsonValue<'_>, out: &mut String) -> bool {
             false => "\"-Infinity\"",
         }),
         JsonValue::Float(number) => out.push_str(&number.to_string()),
+        // Before it is quoted, which would copy it.
         JsonValue::Str(text) if text.len() > MOST_TEXT => return false,
         JsonValue::Str(text) => out.push_str(&quoted(text)),
         JsonValue::Array(values) => {
@@ -425,6 +446,7 @@ pub(super) fn last<'f, 't>(
 
 fn version(field: Option<&JsonValue<'_>>, expected: i64) -> Result<(), String> {
     match field {
+        // The name of the file says the version too.
         None => Ok(()),
         Some(JsonValue::Int(version)) if *version == expected => Ok(()),
         Some(_) => Err(format!("\"zarr_format\" is not {expected}")),

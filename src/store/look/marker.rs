@@ -112,6 +112,7 @@ pub(super) fn read_folder(
         let stat = match statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
             Err(Errno::NOENT) => continue,
+            // Not a folder, or below something that is not one.
             Err(Errno::NOTDIR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
@@ -154,6 +155,7 @@ impl Group {
                 let may_hold = at.and_then(Path::to_str).map(layout::may_hold_iterations);
                 if may_hold == Some(true) {
                     let text = match format {
+                        // In zarr 2, attributes are a file of their own.
                         Format::Zarr2 => attributes_of(parent, path).unwrap_or_default(),
                         Format::Zarr3 | Format::N5 => text,
                     };
@@ -280,6 +282,7 @@ pub(crate) fn is_marker(name: &[u8]) -> bool {
 
 /// When a file was last written, in milliseconds.
 pub(crate) fn modified(stat: &Stat) -> Timestamp {
+    // A damaged inode may have any time.
     let seconds = stat.st_mtime.saturating_mul(1000);
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
     Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
@@ -287,6 +290,7 @@ pub(crate) fn modified(stat: &Stat) -> Timestamp {
 
 /// Bytes that a file or folder takes on disk.
 pub(crate) fn disk_bytes(stat: &Stat) -> u64 {
+    // `st_blocks` counts 512 bytes, whatever the blocks of the file system.
     u64::try_from(stat.st_blocks)
         .unwrap_or_default()
         .saturating_mul(512)

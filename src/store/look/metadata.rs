@@ -27,6 +27,7 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => {
                 Ok(Some(marker::modified(&stat)))
             }
+            // A folder that has a number for its name is no checkpoint.
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(StorageError::io("reading", &full(), errno)),
         },

@@ -89,6 +89,7 @@ impl Notice {
     pub fn new(class: NoticeClass, path: &Path, detail: impl Into<String>) -> Self {
         Self {
             class,
+            // Escaped here, because names come from other users and notices end up on terminals.
             path: escape(path.as_os_str()),
             detail: detail.into(),
         }

@@ -108,6 +108,7 @@ fn look(
     if let Some(stat) = stat(ATTRIBUTES)? {
         read_attributes(parent, path, &stat, group)?;
     }
+    // Only if `s0` is there: listing every group would slow down all walks.
     let is_expected = place == PyramidPlace::Expected && stat(FINEST)?.is_some();
     if group.levels.is_none() && group.damage.is_none() && !is_expected {
         return Ok(None);
@@ -132,6 +133,7 @@ fn read_attributes(
     let marker = Marker::of(Format::Zarr2, stat);
     match marker::text_of(parent, &file, stat, &marker) {
         Ok(Some(text)) => {
+            // Unless `zarr.json` has named them already.
             group.levels = group.levels.take().or_else(|| attributes::levels(&text));
             group.marker.get_or_insert(marker);
             Ok(())
@@ -177,9 +179,11 @@ impl GroupListing {
                 // Programs keep their own things in hidden folders.
                 Ok(name) if name.starts_with('.') => {}
                 Ok(name) => folders.push(name.to_owned()),
+                // No level has such a name.
                 Err(_) => return Ok(None),
             }
         }
+        // By number, so that `s10` comes after `s9`.
         folders.sort_by_key(|name| (number(name), name.clone()));
         Ok(Some(Self { fd, folders, own }))
     }
@@ -190,6 +194,7 @@ impl GroupListing {
         let named = group.levels.clone().unwrap_or_default();
         // Names without a letter are those of chunks too: the attributes have to say more.
         let may_be_plain = group.levels.is_some() || group.damage.is_some();
+        // A level may lie deeper, such as `0/image`; the listing shows only its first folder.
         let head = |path: &String| path.split('/').next().unwrap_or_default().to_owned();
         let heads: Vec<String> = named.iter().map(head).collect();
         let mut names: Vec<(String, bool)> = named.into_iter().map(|name| (name, true)).collect();
@@ -231,6 +236,7 @@ fn judge(
         let mut take = |marker: &Marker| {
             bytes += marker.bytes;
             levels.written_at = levels.written_at.max(Some(marker.written_at));
+            // If the group has no metadata of its own, that of its first level takes its part.
             first.get_or_insert_with(|| marker.clone());
         };
         match probe(listing.fd.as_fd(), Path::new(&name), None) {
@@ -265,6 +271,7 @@ fn judge(
         marker.owner = own.owner;
         marker.written_at = own.written_at;
     }
+    // A level may be newer than the metadata of the group.
     marker.written_at = marker
         .written_at
         .max(levels.written_at.unwrap_or(marker.written_at));

@@ -171,8 +171,10 @@ impl Walk<'_> {
         workers::run(
             options.threads,
             tasks,
+            // For `getdents`: room for some hundreds of names a call.
             || vec![MaybeUninit::uninit(); 32 << 10],
             |task, buffer: &mut Vec<_>, more, sender| {
+                // Before each task, so that a cancelled walk ends within one folder.
                 if monitor.is_cancelled() {
                     return Err(Stopped);
                 }
@@ -201,6 +203,7 @@ impl Walk<'_> {
             WalkTask::Look(look) => self.look(look, more, sender),
             WalkTask::Count { place, count } => {
                 if let Err(error) = self.count(&place, &count, buffer, more) {
+                    // Before `end`, which gives no size then.
                     count.fail();
                     self.send(sender, unreadable(&place.path, &error))?;
                 }
@@ -274,6 +277,7 @@ impl Walk<'_> {
                 Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
+        // What is in another registry is that one's to record and to remove.
         let holds_registry = |name: &OsString| name.as_os_str() == name::REGISTRY_DIR;
         if !path.as_os_str().is_empty() && listing.folders.iter().any(holds_registry) {
             let finding = Notice::new(
@@ -284,6 +288,7 @@ impl Walk<'_> {
             return self.send(sender, Event::Notice(finding));
         }
         for link in listing.links {
+            // Links to files are common, and no array is behind one.
             if leads_to_folder(&fd, &link) {
                 let finding = Notice::new(
                     NoticeClass::Symlink,
@@ -314,6 +319,8 @@ impl Walk<'_> {
         let parent = self.folders.keep(fd);
         for folder in listing.folders {
             let child = joined(path, &folder);
+            // A name that is not UTF-8 is neither a container nor the registry's folder; it is
+            // searched.
             let text = folder.to_str().unwrap_or_default();
             if path.as_os_str().is_empty() && name::is_registry_dir(text) {
                 continue;
@@ -326,6 +333,8 @@ impl Walk<'_> {
                 continue;
             }
             let may_be_array = in_container && self.options.arrays;
+            // A search that counts reads the folder in any case, and finds the metadata while it
+            // does.
             let probed = if may_be_array && !self.options.measure {
                 pyramid::probe(parent.fd.as_fd(), Path::new(&folder), Some(&child))
             } else {
@@ -361,6 +370,7 @@ impl Walk<'_> {
     /// Sends what is known of data whose metadata cannot be read.
     fn damaged(&self, path: &Path, damaged: Damaged, sender: &WalkSender) -> Result<(), Stopped> {
         let seen = Observation::from(&damaged);
+        // The event too: without it, callers would take the array for gone.
         self.send(sender, unprobed(path, MarkerError::Damaged(damaged)))?;
         self.send(sender, Event::Found(path.to_path_buf(), seen))
     }
@@ -436,6 +446,7 @@ impl Walk<'_> {
         sender: &WalkSender,
     ) -> Result<(), Stopped> {
         let text = name.to_str().unwrap_or_default();
+        // DaCapo names a checkpoint by its iteration, without an ending.
         if name::parse_iteration(text).is_err() {
             return Ok(());
         }
@@ -467,6 +478,7 @@ impl Walk<'_> {
             Err(MarkerError::Damaged(damaged)) => {
                 let seen = Observation::from(&damaged);
                 self.send(sender, unprobed(&look.path, MarkerError::Damaged(damaged)))?;
+                // What was just written must not be taken for old because its metadata is damaged.
                 if self.options.times {
                     self.count_known(look, seen, more);
                     return Ok(());
@@ -476,6 +488,7 @@ impl Walk<'_> {
             Err(error) => return self.done(sender, unprobed(&look.path, error)),
         };
         match sight {
+            // A file has its size from `stat` already.
             Some(sight) if (self.options.measure || self.options.times) && sight.size.is_none() => {
                 self.count_known(look, sight, more);
                 Ok(())
@@ -560,6 +573,7 @@ impl Walk<'_> {
                 continue;
             }
             let mut kind = entry.file_type();
+            // Only if size or type are unknown: `stat` is most of what a walk takes.
             let is_dated = self.options.measure || kind == FileType::Unknown;
             if kind != FileType::Directory && is_dated {
                 match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -570,6 +584,7 @@ impl Walk<'_> {
                             && chunks.as_mut().is_some_and(|it| it.take(name.to_bytes()));
                         tally.chunks += u64::from(is_chunk);
                     }
+                    // A writer may replace a chunk at any moment.
                     Err(Errno::NOENT) => continue,
                     Err(errno) => break Err(errno.into()),
                 }
@@ -652,6 +667,7 @@ impl Listing {
                         kind = FileType::from_raw_mode(stat.st_mode);
                         listing.tally.add(kind, &stat);
                         let name = name.to_bytes();
+                        // Names of chunks begin with a digit, or with the `c` of zarr 3.
                         let may_be_chunk =
                             matches!(name.first(), Some(b'0'..=b'9' | b'c')) && is_counted;
                         if may_be_chunk && kind != FileType::Directory {

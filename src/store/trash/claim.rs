@@ -170,6 +170,7 @@ impl Claimant {
             return false;
         }
         match self {
+            // The entry of a user counts before those of its groups, as in the kernel.
             Self::User { uid, .. } if rights.denied.contains(uid) => false,
             Self::User { uid, .. } if rights.users.contains(uid) => true,
             // Some of the group may be denied what the group may.
@@ -266,6 +267,7 @@ pub(super) type AclList = Option<Vec<AclEntry>>;
 
 /// Whether an entry lets its user or group write, within the mask of the list.
 fn may_write(list: &[AclEntry], entry: &AclEntry) -> bool {
+    // The mask limits users and groups, and never the owner or all others.
     let mask = list.iter().find(|entry| entry.tag == AclEntry::MASK);
     entry.permissions & mask.map_or(AclEntry::WRITE, |mask| mask.permissions) & AclEntry::WRITE != 0
 }
@@ -292,6 +294,7 @@ pub(super) fn acl(file: impl AsFd) -> Result<AclList, Errno> {
 /// When a file was made; `None` if its file system does not know.
 fn born(folder: BorrowedFd<'_>, name: &str, flags: AtFlags) -> Option<(i64, u32)> {
     let stat = statx(folder, name, flags, StatxFlags::BTIME).ok()?;
+    // Asked for is not given: the mask of the answer says whether the file system knows it.
     let knows = StatxFlags::from_bits_retain(stat.stx_mask).contains(StatxFlags::BTIME);
     knows.then_some((stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
 }

@@ -45,14 +45,17 @@ impl TrashFolder {
     /// Opens a folder within this one, never through a link; `None` if there is none.
     fn inner(&self, path: &Path) -> Result<Option<OwnedFd>, StorageError> {
         let full = self.path.join(path);
+        // Another descriptor, because the loop below closes the one that it leaves.
         let mut folder = open_folder(&self.fd, ".")
             .map_err(|errno| StorageError::io("opening", &self.path, errno))?;
         for component in path.components() {
+            // Manifests can come from other users: a part must not lead out of its item.
             if !matches!(component, Component::Normal(_)) {
                 return Err(StorageError::Outside { path: full });
             }
             folder = match open_folder(&folder, component.as_os_str()) {
                 Ok(folder) => folder,
+                // A link is not what a removal moved here.
                 Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(None),
                 Err(errno) => return Err(StorageError::io("opening", &full, errno)),
             };
@@ -111,6 +114,7 @@ impl TrashFolder {
                 continue;
             }
             let file_type = match entry.file_type() {
+                // Some file systems give names without types.
                 FileType::Unknown => {
                     let stat = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW);
                     FileType::from_raw_mode(stat.map_err(reading)?.st_mode)
@@ -126,6 +130,7 @@ impl TrashFolder {
                 },
             });
         }
+        // The order of a folder differs between file systems, and reports should not.
         entries.sort_by(|one: &TrashEntry, other| one.name.cmp(&other.name));
         Ok(entries)
     }
@@ -164,6 +169,7 @@ impl TrashFolder {
     /// [`StorageError::Io`] if one of them cannot be read.
     pub fn claim_of_part(&self, item: &TrashItem, claim: &Claim) -> Result<Claim, StorageError> {
         let mut claim = claim.clone();
+        // Who may write in any folder between the part and the item could have exchanged it.
         for above in path_in_trash(item).ancestors().skip(1) {
             if above.as_os_str().is_empty() {
                 break;
@@ -189,6 +195,7 @@ impl TrashFolder {
         let mut forms = Vec::new();
         let number = PathBuf::from(item.item.to_string());
         for above in path_in_trash(item).ancestors().skip(1) {
+            // Above the item is the removal's folder, which was never at such a path.
             let Ok(inner) = above.strip_prefix(&number) else {
                 break;
             };
@@ -226,6 +233,7 @@ fn hollow(folder: &OwnedFd, is_top: bool, removes: bool) -> Result<bool, Errno> 
         }
         let is_empty = match open_folder(folder, name) {
             Ok(inner) => hollow(&inner, false, removes)?,
+            // A link counts like a file: with its folder it would be lost.
             Err(Errno::NOTDIR | Errno::LOOP) => false,
             Err(Errno::NOENT) => true,
             Err(errno) => return Err(errno),
@@ -233,9 +241,11 @@ fn hollow(folder: &OwnedFd, is_top: bool, removes: bool) -> Result<bool, Errno> 
         is_hollow &= is_empty;
         if is_empty && removes {
             match unlinkat(folder, name, AtFlags::REMOVEDIR) {
+                // Something was put there since it was read, and stays.
                 Ok(()) | Err(Errno::NOENT | Errno::NOTEMPTY | Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
+        // A search only needs the first file.
         } else if !is_empty && !removes {
             return Ok(false);
         }

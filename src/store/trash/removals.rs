@@ -75,6 +75,7 @@ impl Trash {
     /// [`StorageError::Io`] if the trash cannot be read.
     pub fn list(&self) -> Result<(Vec<RemovalId>, Vec<String>), StorageError> {
         let reading = |errno: Errno| StorageError::io("reading", &self.path, errno);
+        // Another descriptor, because reading moves the position of the one that is held.
         let fd = open_folder(&self.fd, ".").map_err(reading)?;
         let (mut removals, mut others) = (Vec::new(), Vec::new());
         for entry in rustix::fs::Dir::new(fd).map_err(reading)? {
@@ -88,6 +89,7 @@ impl Trash {
                 Err(_) => {}
             }
         }
+        // Ids begin with their time, so this is the order of the removals.
         removals.sort();
         others.sort();
         Ok((removals, others))
@@ -161,6 +163,7 @@ impl Trash {
             folder.unlink(name)?;
         }
         match unlinkat(&self.fd, id.as_str(), AtFlags::REMOVEDIR) {
+            // Another process has removed it.
             Ok(()) | Err(Errno::NOENT) => Ok(true),
             Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
             Err(errno) => Err(StorageError::io("deleting", &path, errno)),
