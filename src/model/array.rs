@@ -76,6 +76,8 @@ impl ArrayMetadata {
         /// Texts that are kept; more are forgotten all at once.
         const MOST_KNOWN: usize = 1024;
         KNOWN.with_borrow_mut(|known| {
+            // A listing has the same text in thousands of rows; parsing each would take most of its
+            // time.
             if let Some(metadata) = known.get(text) {
                 return Some(Arc::clone(metadata));
             }
@@ -103,8 +105,10 @@ impl ArrayMetadata {
     #[must_use]
     pub fn grid(&self) -> Option<ChunkGrid> {
         let shape = self.shape.as_ref()?;
+        // With shards, a file is a shard, and files are what is counted.
         let lengths = self.shards.as_ref().or(self.chunks.as_ref())?;
         let keys = self.keys?;
+        // Nothing checks a row for this: they may differ in a damaged one.
         if shape.len() != lengths.len() {
             return None;
         }
@@ -112,6 +116,7 @@ impl ArrayMetadata {
             .iter()
             .zip(lengths)
             .map(|(extent, length)| match extent {
+                // Along an axis without extent there are no chunks, whatever their length.
                 0 => Some(0),
                 _ => (*length > 0).then(|| extent.div_ceil(*length)),
             })
@@ -169,6 +174,7 @@ impl ChunkGrid {
     fn after_c(&self, path: &str, separator: char) -> Option<u64> {
         let rest = path.strip_prefix('c')?;
         match (self.counts.is_empty(), rest.strip_prefix(separator)) {
+            // An array without axes has one chunk, which is called `c`.
             (true, None) if rest.is_empty() => Some(0),
             (false, Some(rest)) => self.read(rest, separator),
             _ => None,
@@ -177,6 +183,7 @@ impl ChunkGrid {
 
     fn read(&self, path: &str, separator: char) -> Option<u64> {
         if self.counts.is_empty() {
+            // In zarr 2, the one chunk of an array without axes is called `0`.
             return (path == "0").then_some(0);
         }
         let mut parts = path.split(separator);
@@ -190,6 +197,8 @@ impl ChunkGrid {
             if at >= count {
                 return None;
             }
+            // In C order, which is a mere numbering here: it does not depend on the order in the
+            // data.
             index = index.checked_mul(count)?.checked_add(at)?;
         }
         parts.next().is_none().then_some(index)
@@ -212,6 +221,7 @@ impl ChunkGrid {
     pub fn key(&self, mut index: u64) -> String {
         let mut at = Vec::with_capacity(self.counts.len());
         for &count in self.counts.iter().rev() {
+            // An axis without chunks has no index; 1 only keeps the division defined.
             at.push((index % count.max(1)).to_string());
             index /= count.max(1);
         }
@@ -269,6 +279,7 @@ impl ChunkSet {
         let mut end = 0;
         for run in indices.chunk_by(|one, next| *next == one + 1) {
             let [first, ..] = run else { continue };
+            // Gap and length in turn: what is there mostly lies together, so these are few.
             push(&mut bytes, first - end);
             push(&mut bytes, run.len() as u64);
             end = first + run.len() as u64;
@@ -294,6 +305,7 @@ impl ChunkSet {
         let mut rest: &[u8] = &self.0;
         let mut end = 0_u64;
         std::iter::from_fn(move || {
+            // The bytes may be those of a damaged row: a number that overflows ends the set.
             let first = end.checked_add(pull(&mut rest)?)?;
             let length = pull(&mut rest)?;
             end = first.checked_add(length)?;
@@ -312,6 +324,7 @@ impl ChunkSet {
         for (start, length) in wanted {
             let (mut at, end) = (start, start.saturating_add(length).min(total));
             while at < end {
+                // Both lists ascend, so runs that end before this place are done with.
                 while here
                     .next_if(|(first, length)| first + length <= at)
                     .is_some()
@@ -333,6 +346,7 @@ impl ChunkSet {
 }
 
 fn push(bytes: &mut Vec<u8>, mut number: u64) {
+    // LEB128: seven bits a byte, and the highest bit says that more follow.
     while number >= 0x80 {
         bytes.push((number & 0x7f) as u8 | 0x80);
         number >>= 7;
@@ -345,6 +359,7 @@ fn pull(bytes: &mut &[u8]) -> Option<u64> {
     loop {
         let (&byte, rest) = bytes.split_first()?;
         *bytes = rest;
+        // Ten bytes hold 64 bits; a longer number is damage.
         number |= u64::from(byte & 0x7f).checked_shl(shift)?;
         if byte < 0x80 {
             return Some(number);

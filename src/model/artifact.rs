@@ -201,6 +201,7 @@ impl Artifact {
     /// looked at, or recorded if it was never written.
     #[must_use]
     pub fn last_written_at(&self) -> Timestamp {
+        // `None` is less than any time, so a time that is known wins.
         let written = self.written_at.max(self.data_written_at);
         written.unwrap_or(self.recorded_at)
     }
@@ -291,6 +292,7 @@ impl Serialize for Artifact {
         out.serialize_field("written_at", &self.written_at)?;
         out.serialize_field("sealed_at", &self.sealed_at)?;
         out.serialize_field("content_hash", &self.content_hash)?;
+        // Null, as for whatever else an artifact does not have.
         let levels = (!self.levels.is_empty()).then_some(&self.levels);
         let iterations = (!self.iterations.is_empty()).then_some(&self.iterations);
         out.serialize_field("levels", &levels)?;
@@ -301,6 +303,7 @@ impl Serialize for Artifact {
         out.serialize_field("chunks", &metadata.and_then(|it| it.chunks.as_ref()))?;
         out.serialize_field("shards", &metadata.and_then(|it| it.shards.as_ref()))?;
         out.serialize_field("dtype", &metadata.and_then(|it| it.dtype.as_ref()))?;
+        // As a value of JSON; the catalog keeps it as text.
         out.serialize_field("fill_value", &metadata.and_then(ArrayMetadata::fill))?;
         out.serialize_field(
             "compressor",

@@ -304,6 +304,7 @@ impl Filter {
     /// Whether every part is empty: then it selects all artifacts but checkpoints.
     #[must_use]
     pub fn is_all(&self) -> bool {
+        // Compared as a whole, so that a new part counts without a line here.
         *self == Self::default()
     }
 }

@@ -76,6 +76,7 @@ impl Kind {
     pub fn fields(self) -> [(Field, Presence); 4] {
         use Presence::{Absent, Optional, Required};
         let [iteration, dataset, parameters, container] = match self {
+            // One arm a kind, so that the compiler asks for the fields of a new one.
             Self::Prediction => [Required, Required, Absent, Absent],
             Self::Output => [Required, Required, Required, Absent],
             Self::InputRaw | Self::InputGt => [Absent, Optional, Absent, Absent],
@@ -381,6 +382,7 @@ impl Key {
     /// [`KeyError::Missing`] if a field that the kind requires is `None`, [`KeyError::Unexpected`]
     /// if a field is given that the kind does not have; the first such field of [`Field::ALL`].
     pub fn from_parts(kind: Kind, run: RunName, parts: KeyParts) -> Result<Self, KeyError> {
+        // In the order of `Field::ALL`, so that of several faults always the same is reported.
         for (field, presence) in kind.fields() {
             match presence {
                 Presence::Required if !parts.has(field) => {
@@ -421,6 +423,7 @@ impl Key {
                 run,
                 index: dataset,
             },
+            // Criterion and index use the columns of parameters and dataset.
             Kind::Best => Self::Best {
                 run,
                 criterion: parameters.ok_or(missing(Field::Parameters))?,

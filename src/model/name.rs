@@ -304,6 +304,7 @@ pub fn is_registry_dir(component: &str) -> bool {
 /// Whether a folder of this name is a container.
 #[must_use]
 pub fn is_container_name(component: &str) -> bool {
+    // A folder that is called only `.zarr` has no name before the ending.
     [".zarr", ".n5"]
         .iter()
         .any(|suffix| component.len() > suffix.len() && component.ends_with(suffix))

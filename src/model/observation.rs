@@ -110,6 +110,7 @@ impl Observation {
     /// them; `None` if there are none, or it is unknown which they are.
     pub(crate) fn lost_chunks_of(&self, row: &Artifact) -> Option<String> {
         let (grid, now) = (row.grid()?, self.chunk_set.as_ref()?);
+        // Without a set of chunks, only a complete array says which ones it had.
         let were_all = row.chunks_there == Some(grid.total());
         if row.sealed_chunks.is_none() && !were_all {
             return None;

@@ -42,6 +42,7 @@ impl RemovalId {
             .take(14)
             .collect();
         let (day, time) = time.split_at(time.len().min(8));
+        // The random bits tell removals of one second apart.
         Self(format!("{day}-{time}-{:06x}", random & 0xFF_FFFF))
     }
 

@@ -195,6 +195,7 @@ pub(crate) fn refresh(
     })?;
     look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     monitor.end();
+    // The threads report in any order.
     report.findings.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(report)
 }
@@ -276,6 +277,7 @@ pub(crate) fn refresh_staying(
         measure: false,
         marks_missing: true,
     };
+    // Only the rows matter here; findings are for the next refresh that a user asks for.
     let mut report = RefreshReport::default();
     for batch in staying.chunks(BATCH) {
         let mut batch = batch.to_vec();
@@ -380,6 +382,7 @@ pub(crate) fn look_again(
     };
     let looks = rows.values().map(look).collect();
     let mut sights = Vec::new();
+    // Without progress: the look before has counted these items already.
     store::look_at(base, options, &Silent, looks, |event| {
         match event {
             Event::Looked(id, Some(seen)) => sights.push((id, seen)),

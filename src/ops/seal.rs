@@ -93,6 +93,7 @@ pub(crate) fn seal(
     // Look, read, look again: sizes and times that are equal before and after show that the data
     // did not change while it was read.
     let (before, contents) = match options.hash {
+        // The first look needs times alone; sizes are compared with what was read.
         true => (sealing.look(false, &Silent)?, sealing.read()?),
         false => Default::default(),
     };
@@ -129,6 +130,7 @@ pub(crate) fn seal(
             Some(seal),
         ));
     }
+    // In one transaction, so that all of them are sealed or none.
     catalog.observe(NewOperation::new(Action::Seal, now), &notes)?;
     Ok(())
 }
@@ -191,6 +193,7 @@ pub(crate) fn unseal(
             let Some(row) = row.filter(|row| row.state == State::Present) else {
                 continue;
             };
+            // Nothing was looked at: what the row says of the data stays, without the seal.
             let seen = row
                 .written_at
                 .map(|written_at| Observation::new(written_at).size(row.size).owner(row.owner));

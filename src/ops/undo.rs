@@ -63,6 +63,7 @@ pub(crate) fn undo(
         pin: None,
         scores: 0,
     };
+    // Each arm is a protocol of its own, with its checks and its transaction.
     match operation.action {
         Action::Remove => {
             let removal = kept_removal(catalog, &operation)?;
@@ -80,6 +81,7 @@ pub(crate) fn undo(
             report.pin = Some(change);
         }
         Action::Score | Action::Unscore => {
+            // The same action: what the operation set is set once more, to the values before.
             let reset = new_operation(operation.action);
             report.scores = catalog.reset_scores_of(&operation, reset)?;
         }

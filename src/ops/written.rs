@@ -60,11 +60,13 @@ pub(crate) fn last_written<'a>(
         times: true,
         ..WalkOptions::default()
     };
+    // Without progress: what is looked at here goes in a moment, and is counted then.
     let monitor = &crate::model::progress::Silent;
     store::look_at(base, options, monitor, looks, |event| {
         if let Event::Looked(id, seen) = event {
             let written = match seen.map(|seen| seen.data_written_at) {
                 Some(Some(at)) => Written::At(at),
+                // It is there, but not all of it could be dated.
                 Some(None) => Written::Unread,
                 None => Written::Gone,
             };
@@ -83,6 +85,7 @@ fn written_since(artifact: &Artifact, times: &HashMap<ArtifactId, Written>) -> O
             path: artifact.path(),
             what: "written",
         }),
+        // What is gone has no reason to stay; the removal reports it.
         Written::At(_) | Written::Gone => None,
         Written::Unread => Some(unread(artifact)),
     }
@@ -157,9 +160,11 @@ pub(crate) fn only_before(
                 *at < cutoff
             }
             Some(Written::Unread) => {
+                // One is enough: the others most likely have the same cause.
                 error = error.take().or_else(|| Some(unread(artifact)));
                 false
             }
+            // What is gone has no age. Checkpoints were not looked at: their rows have their times.
             Some(Written::Gone) | None => true,
         }
     });

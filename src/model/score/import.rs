@@ -128,6 +128,7 @@ fn line_at(text: &str, position: &csv::Position) -> u64 {
 
 /// The scores of one line, from the names of its columns and their cells.
 fn read_line<'a>(cells: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Vec<Score>, String> {
+    // Spreadsheets leave blanks in empty cells.
     let cells: Vec<(&str, &str)> = cells.filter(|(_, cell)| !cell.trim().is_empty()).collect();
     let cell = |name: &str| {
         let found = cells.iter().find(|(column, _)| *column == name);

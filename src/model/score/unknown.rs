@@ -72,9 +72,11 @@ pub(crate) fn all_unknown<E>(
     let mut runs: BTreeMap<&RunName, ScoredNames> = BTreeMap::new();
     let mut found = BTreeSet::new();
     for score in scores {
+        // It names nothing that could be unknown.
         if score.dataset.is_none() && score.parameters.is_none() {
             continue;
         }
+        // The names of a run are read once, however many scores it has.
         if !runs.contains_key(&score.run) {
             runs.insert(&score.run, names_of(&score.run)?);
         }

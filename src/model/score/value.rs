@@ -56,6 +56,7 @@ impl FromStr for MetricName {
         let fits = |c: char| !c.is_control() && c != '=' && c != ':';
         let is_name = (1..=200).contains(&text.chars().count())
             && text.chars().all(fits)
+            // With spaces at its ends, a name would look like another.
             && text.trim() == text;
         if is_name {
             return Ok(Self(text.to_owned()));
@@ -185,6 +186,7 @@ fn value<S: Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
     if value.is_finite() {
         serializer.serialize_f64(*value)
     } else {
+        // JSON has no such numbers, so they are text.
         serializer.collect_str(value)
     }
 }

@@ -102,6 +102,7 @@ impl Reader<'_> {
         let mut artifacts = Vec::new();
         self.catalog
             .list(&selection, self.now, Selected::All, |artifact| {
+                // Rules decide on arrays; a container goes if all that is in it goes.
                 if !artifact.key.kind().is_container() {
                     artifacts.push(artifact);
                 }
@@ -135,6 +136,7 @@ impl Reader<'_> {
 
     /// Keeps the newest complete iteration of each run that a plan would leave without any.
     pub(super) fn keep_complete(&self, plan: &mut Plan) -> Result<(), Error> {
+        // If nothing goes, no run loses anything, and the query is spared.
         if plan.removed().next().is_none() {
             return Ok(());
         }

@@ -143,11 +143,13 @@ impl<'a> Row<'a> {
 
     /// The row as it was.
     pub(crate) fn artifact(&self, catalog: &Catalog) -> Artifact {
+        // Both or neither, as in the catalog.
         let size = self.bytes.zip(self.files);
         Artifact {
             id: self.id,
             key: self.key.clone().into_owned(),
             state: self.state,
+            // Older manifests do not say it. As recorded, the key is never replaced by a guess.
             origin: self.origin.unwrap_or(Origin::Recorded),
             size: size.map(|(bytes, files)| Size {
                 bytes: ByteCount(bytes),
@@ -165,6 +167,8 @@ impl<'a> Row<'a> {
             disk_bytes: self.disk_bytes.map(ByteCount),
             levels: self.levels.to_vec(),
             iterations: self.iterations.to_vec(),
+            // Pins are in the catalog and bind by number, so they bind it again when its row is
+            // back.
             pins: Vec::new(),
             base: catalog.base().clone(),
         }

@@ -189,6 +189,7 @@ pub(crate) fn plan_run(
     monitor: &dyn Monitor,
 ) -> Result<RemovalPlan, Error> {
     let path = Path::new(run.as_str());
+    // Everything below the folder of the run, with its checkpoints.
     let artifacts = catalog.in_container(run.as_str())?;
     if artifacts.is_empty() {
         return Err(Error::NotRecorded {
@@ -197,6 +198,7 @@ pub(crate) fn plan_run(
             level_of: None,
         });
     }
+    // Its rows would stay without their data.
     if let Some(other) = artifacts.iter().find(|artifact| artifact.key.run() != run) {
         return Err(Error::Nested {
             outer: base.path().join(path),
@@ -242,6 +244,7 @@ fn plan_container(
     if named {
         // Every row in it goes, chosen or not.
         let mut artifacts = catalog.in_container(&container)?;
+        // Rows from the catalog have no times of their data; those of the look must not be lost.
         let dated: HashMap<ArtifactId, Timestamp> = group
             .values()
             .filter_map(|chosen| Some((chosen.artifact.id, chosen.artifact.data_written_at?)))
@@ -275,6 +278,7 @@ fn plan_container(
         });
         return Ok(());
     }
+    // One more than were chosen is enough to see that a row stays.
     let is_all = catalog.count_in_container(&container, group.len() + 1)? == group.len();
     let artifacts: Vec<Artifact> = group.into_values().map(|chosen| chosen.artifact).collect();
     let is_selected = |artifact: &Artifact| artifact.key.kind().is_container();

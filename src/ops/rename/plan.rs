@@ -86,6 +86,7 @@ pub(crate) fn plan(
     to: &RunName,
 ) -> Result<RenameReport, Error> {
     let contents = catalog.run_contents(from)?;
+    // What the new name has already: nothing of it may be replaced.
     let taken = catalog.run_contents(to)?;
     let above = above(to, |folder| Ok(catalog.in_container(folder)?))?;
     Ok(check(base, now, from, to, contents, &taken, above)?.report)
@@ -137,6 +138,7 @@ pub(super) fn check(
     let is_inside = |inner: &RunName, outer: &RunName| {
         Path::new(inner.as_str()).starts_with(Path::new(outer.as_str()))
     };
+    // A folder cannot be moved into itself.
     if is_inside(to, from) || is_inside(from, to) {
         return refuse("a folder that one of the two names is in");
     }
@@ -146,9 +148,11 @@ pub(super) fn check(
     if !taken.artifacts.is_empty() {
         return refuse("recorded artifacts");
     }
+    // Scores and pins may come before any array, and would mix with those of this run.
     if taken.scores > 0 || taken.scopes > 0 {
         return refuse("scores or pins");
     }
+    // A restore would bring it back into the renamed run.
     if taken.kept > 0 {
         return refuse("something in the trash");
     }
@@ -161,6 +165,7 @@ pub(super) fn check(
         return Err(Error::RunFolderGone { path: full });
     };
     store::require_movable(base, path, EntryType::Folder)?;
+    // What is in the other registry has rows there.
     if !base.is_absent(&format!("{from}/{REGISTRY_DIR}")) {
         return Err(Error::InnerRegistry {
             path: full.clone(),
@@ -204,6 +209,7 @@ fn active_at(contents: &RunContents, now: Timestamp) -> Option<Timestamp> {
 
 /// DaCapo's own files of a run.
 fn left(base: &Base, run: &RunName) -> Vec<PathBuf> {
+    // DaCapo keeps these by the name of the run. They are its own, so they are only named.
     [
         format!("configs/runs/{run}.yaml"),
         format!("stats/training_stats/{run}"),

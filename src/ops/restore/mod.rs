@@ -121,6 +121,7 @@ pub(crate) fn restorable(
         RestoreTarget::Path(path) => {
             let wanted = target::relative(base, path)?;
             let path_of = |removed: &RemovedArtifact| removed.artifact.location().path();
+            // An artifact of exactly this path wins; else everything below the path is meant.
             match kept.iter().any(|removed| path_of(removed) == wanted) {
                 true => kept.retain(|removed| path_of(removed) == wanted),
                 false => kept.retain(|removed| Path::new(&path_of(removed)).starts_with(&wanted)),
@@ -290,6 +291,7 @@ fn restore_part(
     (id, part): (&RemovalId, &RestorePart),
     (moved, skipped, stale): (&mut Vec<TrashItem>, &mut Vec<Skipped>, &mut Vec<StaleList>),
 ) -> Result<Vec<Artifact>, Error> {
+    // Under the lock, because another process may have begun to purge it since it was chosen.
     match change.removal(id)? {
         None => return Err(Error::NoRemoval { id: id.to_string() }),
         Some(open) if open.state != RemovalState::Kept => {
@@ -312,6 +314,8 @@ fn restore_part(
         };
         let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
         let is_run = |run: &str| rows.iter().any(|row| row.key.run().as_str() == run);
+        // A row is input too: its path must lead neither out of the base directory nor to another
+        // run.
         checked_item(&path, is_run)?;
         let form = form_of(&rows, &path);
         let folder = folder.ok_or_else(lost)?;
@@ -325,6 +329,7 @@ fn restore_part(
         let named = named
             .get(&number)
             .copied()
+            // What the manifest says counts only if it agrees with the rows.
             .filter(|(named, _)| (&named.path, named.entry_type) == (&path, form));
         let item = TrashItem {
             item: number,
@@ -388,6 +393,7 @@ fn restore_part(
     for Move { item, claim, forms } in &back.moves {
         // Noted first: a move that fails half-way is rolled back like a complete one.
         moved.push(item.clone());
+        // It was free when it was checked: another process has put something there since.
         if !folder.put_back(base, item, claim, forms, &mut dirty)? {
             return Err(Error::Occupied {
                 path: base.path().join(&item.path),
@@ -397,6 +403,7 @@ fn restore_part(
     // Before COMMIT: a row must not say `present` while its data could return to the trash.
     folder.sync_dirty(&dirty)?;
     folder.sync_with(&dirty)?;
+    // Claim by claim: a list is changed only if the users who moved its items may write it.
     let mut by_claim: Vec<(&Claim, Vec<TrashItem>)> = Vec::new();
     for Move { item, claim, .. } in back.moves.iter().filter(|back| back.item.is_listed()) {
         match by_claim.iter_mut().find(|(known, _)| *known == claim) {
@@ -445,6 +452,7 @@ fn roll_back(base: &Base, folder: &TrashFolder, moved: &[TrashItem]) {
             Err(_) => is_back = false,
         }
     }
+    // The lists may name the items again; now they must not.
     store::mend_lists(base, folder.path(), moved, &Claim::own());
     is_back &= folder.sync_with(&dirty).is_ok() && folder.sync_dirty(&dirty).is_ok();
     if is_back {

@@ -91,15 +91,18 @@ impl WayBack {
     pub(super) fn add(&mut self, mut item: Item<'_>) -> Result<(), Error> {
         let is_itself = |row: &&Artifact| row.location().path() == item.item.path;
         let names_all = item.rows.iter().find(is_itself);
+        // A container that is wanted is wanted with all that is in it.
         if names_all.is_some_and(|row| item.is_wanted(row)) {
             item.wanted.extend(item.rows.iter().map(|row| row.id.0));
         }
         let path = item.item.path.clone();
         let obstacle = item.obstacle(&path, item.item.entry_type, &item.rows)?;
         let Some(obstacle) = obstacle else {
+            // One rename brings all of it back, with what the registry does not know.
             return self.take(&item, item.item.clone(), &item.rows);
         };
         let mut seen = HashSet::new();
+        // Parts can go into a folder; a file or a link in the way leaves no room for them.
         if item.item.entry_type.is_folder() && is_folder(&obstacle) {
             self.add_group(&item, "", &mut seen)?;
         } else {
@@ -157,6 +160,7 @@ impl WayBack {
             return Ok(false);
         }
         let entries = item.folder.entries(item.item.item, part)?;
+        // The files of the group are decided last: they come back if anything else does.
         let (group_files, others): (Vec<TrashEntry>, Vec<TrashEntry>) =
             entries.into_iter().partition(|entry| {
                 entry.entry_type == Some(EntryType::File) && store::is_group_file(&entry.name)
@@ -190,15 +194,18 @@ impl WayBack {
         let rows = item.rows_in(&place);
         let wanted = rows.iter().filter(|row| item.is_wanted(row)).count();
         let is_unknown = rows.is_empty();
+        // What no row names comes back only if all of the item is wanted.
         if wanted == 0 && !(is_unknown && item.is_whole()) {
             return Ok(false);
         }
+        // A pipe, socket or device is never moved.
         let Some(form) = entry.entry_type else {
             let path = item.full(&place);
             self.skip(path.clone(), StorageError::NotAFile { path }.into());
             return Ok(false);
         };
         let obstacle = item.obstacle(&place, form, &rows)?;
+        // If a row below is not wanted, the folder has to be gone through.
         if obstacle.is_none()
             && wanted == rows.len()
             && let Some(moved) = item.part(&child, form)?
@@ -207,6 +214,7 @@ impl WayBack {
             self.take(item, moved, &rows)?;
             return Ok(true);
         }
+        // A folder that is the path of a row is an array, which comes back whole or not at all.
         let is_group = form.is_folder() && !rows.iter().any(|row| row.location().path() == place);
         if is_group && obstacle.as_ref().is_none_or(is_folder) {
             return self.add_group(item, &child, seen);
@@ -227,6 +235,7 @@ impl WayBack {
         let mut error = Some(error);
         for row in rows.iter().filter(|row| item.is_wanted(row)) {
             seen.insert(row.id.0);
+            // The given reason is that of the first row; for the others the place is simply taken.
             let occupied = || Error::Occupied { path: row.path() };
             self.skip(row.path(), error.take().unwrap_or_else(occupied));
         }
@@ -275,6 +284,7 @@ impl Item<'_> {
     fn obstacle(
         &self,
         place: &str,
+        // An artifact is not in its own way.
         form: EntryType,
         rows: &[Artifact],
     ) -> Result<Option<Error>, Error> {

@@ -259,6 +259,7 @@ impl Verify<'_> {
     }
 
     pub(super) fn unreadable(&mut self, path: &str, error: &StorageError) {
+        // The finding has the path already, so the cause alone is enough.
         let detail = match std::error::Error::source(error) {
             Some(cause) => cause.to_string(),
             None => error.to_string(),
@@ -387,6 +388,7 @@ impl InFlight {
                 continue;
             };
             if recover::refusal(base, &folder)?.is_none() {
+                // Both notes, because a removal and a restore each name what they move.
                 let items = folder.manifest()?.into_iter().chain(folder.restoring()?);
                 paths.extend(items.flat_map(|items| items.items).map(|item| item.path));
             }

@@ -127,6 +127,7 @@ impl VerifyClass {
     #[must_use]
     pub fn next(self) -> &'static str {
         match self {
+            // Damaged rows prove nothing about what they were, so no single repair is right.
             Self::CatalogDamaged | Self::RowDamaged | Self::TwoRowsOnePath => {
                 "rebuild it from the newest good backup and the disk with: dalsegno rebuild"
             }
@@ -139,6 +140,7 @@ impl VerifyClass {
             Self::RowWithoutData | Self::DataIsBack | Self::Rewritten => {
                 "record what is there with: dalsegno refresh --all"
             }
+            // A seal is right only for data that is whole, so that comes first.
             Self::ChangedFiles | Self::ChangedSize => {
                 "write it again, or bring it back from a copy; then: dalsegno seal PATH"
             }
@@ -171,6 +173,7 @@ impl VerifyClass {
 
 impl fmt::Display for VerifyClass {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // `pad`, so that a width that the caller gives is kept.
         f.pad(self.as_str())
     }
 }
@@ -264,6 +267,7 @@ impl VerifyFinding {
 
 impl Serialize for VerifyFinding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // Names and order are those that the doc of the type promises.
         let mut out = serializer.serialize_struct("VerifyFinding", 6)?;
         out.serialize_field("class", &self.class)?;
         out.serialize_field("path", &self.path)?;

@@ -105,6 +105,7 @@ impl Verify<'_> {
         for id in suspects {
             match self.catalog.by_id(id) {
                 Ok(row) => again.extend(row),
+                // The listing has reported the row as damaged.
                 Err(CatalogError::Row { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -176,6 +177,7 @@ impl Verify<'_> {
                     continue;
                 }
                 Some(content) => content.as_ref().ok(),
+                // It could not be read, which is a finding already.
                 None => continue,
             };
             if let Some(finding) = changed_content(artifact, content) {

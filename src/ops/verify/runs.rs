@@ -136,6 +136,7 @@ impl Verify<'_> {
                 is_same = paths.contains(relative.as_str())
                     && matches!((bytes(run), bytes(copy)), (Ok(a), Ok(b)) if a.is_some() && a == b);
             }
+            // One array that differs is enough.
             Ok::<_, Error>(match is_same {
                 true => ControlFlow::Continue(()),
                 false => ControlFlow::Break(()),
@@ -156,6 +157,7 @@ fn pairs<'a>(
 ) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     for (old, arrays) in lost {
+        // The whole set and its times: a rename keeps both.
         let same = found.iter().filter(|(_, found)| *found == arrays);
         let mut same = same.map(|(new, _)| new).filter(|new| *new != old);
         if let (Some(new), None) = (same.next(), same.next()) {

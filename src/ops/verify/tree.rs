@@ -33,11 +33,13 @@ impl Verify<'_> {
         let mut selected: HashMap<RunName, bool> = HashMap::new();
         let mut batch = Vec::new();
         let starts = starts(self.filter);
+        // Also groups in which no array is left: their lists may still name some.
         let mut groups: BTreeSet<PathBuf> = store::top_groups(base, &starts).into_iter().collect();
         monitor.begin(Phase::Scan, None);
         store::walk_from(base, &starts, options, monitor, |event| {
             if let Event::Found(path, _) = &event {
                 for above in path.ancestors().skip(1) {
+                    // With it, all folders above it were added.
                     if above.as_os_str().is_empty() || groups.contains(above) {
                         break;
                     }
@@ -115,6 +117,7 @@ impl Verify<'_> {
         let sights = self.look(looks, false)?;
         for (id, key) in (0..).zip(&again) {
             let Some(Some(sight)) = sights.get(&id) else {
+                // Gone meanwhile, or not readable, which is a finding already.
                 continue;
             };
             let path = layout::locate(key).path();
