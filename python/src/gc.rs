@@ -39,6 +39,8 @@ pub(crate) struct RuleArguments {
     max_size: Option<u64>,
     max_files: Option<u64>,
     min_free: Option<u64>,
+    /// Only what is damaged.
+    damaged: bool,
     allow_empty_group: bool,
     allow_incomplete: bool,
     ignore_best_links: bool,
@@ -100,6 +102,7 @@ impl RuleArguments {
                 .iterations(filter.iterations)
                 .kinds(filter.kinds);
             select.older_than = older_than;
+            select.damaged = self.damaged;
             let mut keep = KeepRules::default().iterations(self.keep_iterations.iter().copied());
             keep.last = self.keep_last;
             keep.first = self.keep_first;

@@ -138,10 +138,13 @@ impl Catalog {
             SealChange::Set(seal) => Some(seal.clone()),
         };
         let (state, size, written_at, seal) = match seen {
-            // What was counted and sealed before is evidence of what the data was.
+            // What was counted at a seal is evidence of what the data was.
             Some(seen) if seen.damage.is_some() => (
                 State::Damaged,
-                before.size,
+                match before.sealed_at {
+                    Some(_) => before.size.or(seen.size),
+                    None => seen.size.or(before.size),
+                },
                 before.written_at.or(Some(seen.written_at)),
                 held,
             ),

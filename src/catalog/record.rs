@@ -94,6 +94,16 @@ pub struct AdoptCounts {
     pub updated: u64,
     /// Rows of levels that are part of their pyramid's row now.
     pub levels: u64,
+    /// Rows, new or not, of data whose metadata cannot be read.
+    pub damaged: u64,
+}
+
+impl AdoptCounts {
+    /// Whether any row is new or has changed.
+    #[must_use]
+    pub fn is_any_changed(&self) -> bool {
+        self.new + self.updated + self.levels > 0
+    }
 }
 
 impl AddAssign for AdoptCounts {
@@ -101,6 +111,7 @@ impl AddAssign for AdoptCounts {
         self.new += other.new;
         self.updated += other.updated;
         self.levels += other.levels;
+        self.damaged += other.damaged;
     }
 }
 impl Catalog {
@@ -314,7 +325,10 @@ impl Recorder<'_> {
         artifact: &Artifact,
         found: &ScannedArtifact,
     ) -> Result<AdoptCounts, CatalogError> {
-        let mut adopted = AdoptCounts::default();
+        let mut adopted = AdoptCounts {
+            damaged: u64::from(found.seen.damage.is_some()),
+            ..AdoptCounts::default()
+        };
         match found.seen.contradicts_seal_of(artifact) {
             true => self.contradicted.push(artifact.id),
             false => {
@@ -335,6 +349,7 @@ impl Recorder<'_> {
             let seen = Some(&found.seen);
             self.insert(&found.key, &found.location, Origin::Scanned, seen)?;
             adopted.new = 1;
+            adopted.damaged = u64::from(found.seen.damage.is_some());
         }
         Ok(adopted)
     }

@@ -50,7 +50,7 @@ pub struct IterationRow {
     pub chunks_there: u64,
     /// Chunks, or shards, of these arrays if all were there.
     pub chunks_expected: u64,
-    /// Bytes and files.
+    /// Bytes and files of what is present or damaged.
     #[serde(flatten)]
     pub total: Total,
 }
@@ -75,7 +75,7 @@ pub struct RunRow {
     pub damaged: u64,
     /// When anything was last written, or recorded if no data was seen.
     pub last_written_at: Timestamp,
-    /// Bytes and files of what is present.
+    /// Bytes and files of what is present or damaged.
     #[serde(flatten)]
     pub total: Total,
 }
@@ -96,7 +96,7 @@ pub enum DuGroup {
     Owner,
 }
 
-/// One line of disk use: what is present, and apart from it what is reserved.
+/// One line of disk use: what has data, and apart from it what is reserved.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct DuRow {
@@ -110,11 +110,13 @@ pub struct DuRow {
     pub dataset: Option<String>,
     /// uid that owns the data, if sums are by owner; `None` if the owner is unknown.
     pub owner: Option<u32>,
-    /// Number of arrays that are present.
+    /// Number of arrays that have data: present or damaged.
     pub arrays: u64,
+    /// Number of those whose metadata cannot be read.
+    pub damaged: u64,
     /// Number of arrays whose identifier was handed out, with no data seen; not in `arrays`.
     pub reserved: u64,
-    /// Bytes and files of what is present.
+    /// Bytes and files of what has data.
     #[serde(flatten)]
     pub total: Total,
 }
@@ -125,11 +127,12 @@ const FROM: &str = " FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
      LEFT JOIN parameters ON parameters.id = a.parameters_id \
      LEFT JOIN metadata ON metadata.id = a.metadata_id WHERE a.kind_id NOT IN (7, 8)";
 
-/// Sums of one group, of present rows: arrays, bytes, files, uncounted.
+/// Sums of one group: arrays that are present; bytes, files and uncounted arrays of what has data.
+// States 1 and 3 are present and damaged.
 const SUMS: &str = "sum(a.state = 1), \
-     ifnull(sum(a.bytes) FILTER (WHERE a.state = 1), 0), \
-     ifnull(sum(a.files) FILTER (WHERE a.state = 1), 0), \
-     count(*) FILTER (WHERE a.state = 1 AND a.bytes IS NULL)";
+     ifnull(sum(a.bytes) FILTER (WHERE a.state IN (1, 3)), 0), \
+     ifnull(sum(a.files) FILTER (WHERE a.state IN (1, 3)), 0), \
+     count(*) FILTER (WHERE a.state IN (1, 3) AND a.bytes IS NULL)";
 
 fn grouped(
     filter: &Filter,
@@ -190,8 +193,8 @@ pub(super) fn by_space(filter: &Filter, now: Timestamp, group: DuGroup) -> Query
     grouped(
         filter,
         now,
-        &format!("{}, sum(a.state = 0)", columns.join(", ")),
-        " AND a.state < 2",
+        &format!("{}, sum(a.state = 0), sum(a.state = 3)", columns.join(", ")),
+        " AND a.state <> 2",
         &format!(" GROUP BY {group} ORDER BY {group}"),
     )
 }
@@ -451,7 +454,7 @@ impl Catalog {
         Ok(groups)
     }
 
-    /// Gives what present arrays take, summed by `group`, largest first; equal ones in the order of
+    /// Gives what arrays with data take, summed by `group`, largest first; equal ones in the order of
     /// the columns of the group, absent values first.
     ///
     /// A group of reserved rows alone has a row too, with no array in it.
@@ -469,14 +472,16 @@ impl Catalog {
         self.read_with(|connection| {
             self.run_query(connection, &by_space(filter, now, group), |row| {
                 let read = || -> rusqlite::Result<_> {
-                    let (arrays, total) = total(row, 6)?;
+                    let (present, total) = total(row, 7)?;
+                    let damaged: u64 = row.get(6)?;
                     Ok(DuRow {
                         run: row.get(0)?,
                         kind: row.get::<_, Option<i64>>(1)?.and_then(rows::kind_of),
                         iteration: row.get(2)?,
                         dataset: row.get(3)?,
                         owner: row.get(4)?,
-                        arrays,
+                        arrays: present + damaged,
+                        damaged,
                         reserved: row.get(5)?,
                         total,
                     })

@@ -9,9 +9,9 @@ use serde::Serialize;
 use super::fail::Failure;
 use super::flags::{Format, Global, Output};
 use super::progress::Bar;
-use super::render::{escape, shell_word};
+use super::render::{count, escape, shell_word};
 use crate::registry::Published;
-use crate::store::Notice;
+use crate::store::{Notice, NoticeClass};
 
 /// Bytes of output that are written at once: the capacity of a pipe on Linux.
 const OUTPUT_BUFFER: usize = 64 << 10;
@@ -186,6 +186,32 @@ impl Context {
             let more = findings.len() - MOST_FINDINGS;
             self.warn(&format!("and {more} more findings; --json lists them all"));
         }
+    }
+
+    /// Lists what a look before an answer found, with one line for all damaged arrays, and says
+    /// whether something could not be read. Damaged arrays are part of the answer, and data that
+    /// contradicts its seal was read.
+    pub(super) fn findings_of_query(&self, findings: &[Notice]) -> bool {
+        let is_damaged = |found: &&Notice| found.class == NoticeClass::DamagedMetadata;
+        let (damaged, others): (Vec<&Notice>, Vec<&Notice>) = findings.iter().partition(is_damaged);
+        if let [first, more @ ..] = damaged.as_slice() {
+            let more = match more.len() {
+                0 => String::new(),
+                more => format!(
+                    "; so is the metadata of {}: dalsegno list --state damaged",
+                    count(more, "other array")
+                ),
+            };
+            self.warn(&self.with_base(&format!(
+                "{}: {}: {}{more}",
+                first.class.as_str(),
+                first.path,
+                first.detail
+            )));
+        }
+        let others: Vec<Notice> = others.into_iter().cloned().collect();
+        self.findings(&others);
+        others.iter().any(|found| !found.class.contradicts_seal())
     }
 
     /// A progress bar on a terminal, else a line from time to time.

@@ -89,6 +89,8 @@ struct Usage {
     owner: Option<String>,
     uid: Option<u32>,
     arrays: u64,
+    /// Of these arrays, those whose metadata cannot be read.
+    damaged: u64,
     /// None if no array was counted, and for reserved arrays.
     bytes: Option<ByteCount>,
     files: Option<u64>,
@@ -116,6 +118,7 @@ impl Usage {
             owner: None,
             uid: None,
             arrays,
+            damaged: 0,
             bytes: is_known.then_some(total.bytes),
             files: is_known.then_some(total.files),
             uncounted: total.uncounted,
@@ -136,6 +139,7 @@ impl Usage {
             owner: row.owner.and_then(user_name),
             // Users of several machines share a base directory, and not all have names here.
             uid: row.owner,
+            damaged: row.damaged,
             by_owner: by == By::Owner,
             ..Self::new(DuPart::Present, row.arrays, row.total)
         }
@@ -194,6 +198,7 @@ impl Record for Usage {
         "owner",
         "uid",
         "arrays",
+        "damaged",
         "bytes",
         "files",
         "uncounted",
@@ -223,6 +228,7 @@ impl Record for Usage {
             or_empty(self.owner.as_ref()),
             or_empty(self.uid),
             self.arrays.to_string(),
+            self.damaged.to_string(),
             bytes,
             files,
             uncounted,

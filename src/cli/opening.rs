@@ -14,7 +14,6 @@ use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
 use crate::registry::{Options, Published, Registry};
-use crate::store::Notice;
 
 /// A query waits for so long to refresh the catalog, and then answers without.
 const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
@@ -215,10 +214,8 @@ impl Context {
             }
             refreshed => refreshed?,
         };
-        self.findings(&report.findings);
-        // Data that contradicts its seal was read, so the answer is complete.
-        let is_unread = |found: &Notice| !found.class.contradicts_seal();
-        Ok((registry, report.findings.iter().any(is_unread)))
+        let partly = self.findings_of_query(&report.findings);
+        Ok((registry, partly))
     }
 }
 

@@ -198,7 +198,7 @@ fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalP
     let options = RefreshOptions::new().measure(!command.no_count);
     let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
     drop(monitor);
-    context.findings(&seen.findings);
+    context.findings_of_query(&seen.findings);
     // Otherwise chosen again: the selection may depend on what the look has changed.
     if seen.changed == 0 {
         return Ok(plan);

@@ -48,6 +48,9 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
         let mut found = Vec::new();
         if arrays {
             found.push(render::count(report.arrays, "array"));
+            if report.damaged > 0 {
+                found.push(render::count(report.damaged, "damaged array"));
+            }
         }
         if checkpoints {
             found.push(render::count(report.checkpoints, "checkpoint"));

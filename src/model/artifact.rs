@@ -50,6 +50,12 @@ impl State {
     /// Every state, in the order of the catalog's numbers.
     pub const ALL: [Self; 4] = [Self::Reserved, Self::Present, Self::Missing, Self::Damaged];
 
+    /// Whether data was there when it was last looked for: then it takes space.
+    #[must_use]
+    pub fn has_data(self) -> bool {
+        matches!(self, Self::Present | Self::Damaged)
+    }
+
     /// The name of the state in text and JSON.
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -104,6 +104,16 @@ pub struct RefreshReport {
     pub findings: Vec<Notice>,
 }
 
+impl RefreshReport {
+    /// Sorts the findings, which threads report in any order. Each stays once: data may be looked at
+    /// first and counted afterwards.
+    fn settle(&mut self) {
+        let findings = &mut self.findings;
+        findings.sort_by(|a, b| (&a.path, a.class, &a.detail).cmp(&(&b.path, b.class, &b.detail)));
+        findings.dedup();
+    }
+}
+
 /// Refreshes, and measures, what a question needs before it is answered. What the look itself may
 /// change, such as age and state, does not limit where it looks.
 ///
@@ -146,6 +156,7 @@ pub(crate) fn refresh_for(
             report.findings.extend(seen.findings);
         }
     }
+    report.settle();
     Ok(report)
 }
 
@@ -195,8 +206,7 @@ pub(crate) fn refresh(
     })?;
     look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     monitor.end();
-    // The threads report in any order.
-    report.findings.sort_by(|a, b| a.path.cmp(&b.path));
+    report.settle();
     Ok(report)
 }
 
@@ -241,7 +251,7 @@ pub(crate) fn refresh_artifacts(
         // Read again: the look above may have found that more of them are present.
         let row = catalog.by_id(artifact.id)?;
         uncounted.extend(row.filter(|row| {
-            row.state == State::Present && row.size.is_none() && !row.key.kind().is_container()
+            row.state.has_data() && row.size.is_none() && !row.key.kind().is_container()
         }));
     }
     monitor.begin(Phase::Measure, Some(uncounted.len() as u64));
@@ -258,6 +268,7 @@ pub(crate) fn refresh_artifacts(
         )?;
     }
     monitor.end();
+    report.settle();
     Ok(report)
 }
 

@@ -22,6 +22,7 @@ use crate::model::artifact::ArtifactId;
 use crate::model::clock::Clock;
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, LayoutError, Location};
+use crate::model::observation::Damage;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase};
 use crate::model::size::Total;
@@ -102,11 +103,13 @@ impl ScanOptions {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct ScanReport {
-    /// Arrays found.
+    /// Arrays found whose metadata can be read.
     pub arrays: u64,
+    /// Arrays found whose metadata cannot be read, and that have a row.
+    pub damaged: u64,
     /// Checkpoints found.
     pub checkpoints: u64,
-    /// Arrays and checkpoints that got a row.
+    /// Arrays, damaged ones too, and checkpoints that got a row.
     pub adopted: u64,
     /// Rows that changed: their state, size, time or owner.
     pub updated: u64,
@@ -152,6 +155,7 @@ pub(crate) fn scan(
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         let report = ScanReport {
+            damaged: adopted.damaged,
             adopted: adopted.new,
             updated: adopted.updated,
             levels: adopted.levels,
@@ -209,6 +213,8 @@ fn find(
                     if seen.damage.is_none() {
                         report.arrays += u64::from(!is_file);
                         report.checkpoints += u64::from(is_file);
+                    }
+                    if seen.damage != Some(Damage::OfArrayOrGroup) {
                         report.total.add(seen.size);
                     }
                     batch.push(ScannedArtifact {
@@ -312,6 +318,6 @@ fn adopt(
         notes.extend(recorder.take_level_notes());
         Ok::<_, Error>((is_alone, adopted))
     })?;
-    *next += i64::from(is_alone && adopted != AdoptCounts::default());
+    *next += i64::from(is_alone && adopted.is_any_changed());
     Ok(adopted)
 }

@@ -68,6 +68,13 @@ impl SelectRules {
         self.kinds = kinds.into_iter().collect();
         self
     }
+
+    /// Sets whether only arrays whose metadata cannot be read are selected.
+    #[must_use]
+    pub fn damaged(mut self, damaged: bool) -> Self {
+        self.damaged = damaged;
+        self
+    }
 }
 
 impl KeepRules {

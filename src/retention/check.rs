@@ -16,7 +16,14 @@ impl Policy {
     /// [`PolicyError`], the first that is found.
     pub fn check(&self) -> Result<(), PolicyError> {
         let keep = &self.keep;
-        if keep.is_empty() && self.limit.is_empty() {
+        let has_rules = !keep.is_empty() || !self.limit.is_empty();
+        if self.select.damaged {
+            return match has_rules {
+                true => Err(PolicyError::RulesForDamaged),
+                false => Ok(()),
+            };
+        }
+        if !has_rules {
             return Err(PolicyError::Empty);
         }
         keep.check_numbers()?;

@@ -15,6 +15,11 @@ pub enum PolicyError {
          what should stay, such as keep-last 1, or a limit, such as max-size 500GB"
     )]
     Empty,
+    /// It selects what is damaged, which no rule compares, and has rules.
+    #[error(
+        "rules and limits decide on arrays that can be read, and state damaged selects the others:          leave out the rules and limits, or the state"
+    )]
+    RulesForDamaged,
     /// It has no rule for runs.
     #[error(
         "the policy for runs has no rule: write which runs may go, such as older-than 90d, which \
@@ -152,6 +157,7 @@ impl PolicyError {
             | Self::WithinNotSelected { .. }
             | Self::WithApart { .. }
             | Self::WithRanked { .. }
+            | Self::RulesForDamaged
             | Self::FilterIgnored { .. } => "policy-useless-rule",
             Self::Metric { .. } | Self::MetricDirection { .. } | Self::MetricUnknown { .. } => {
                 "policy-metric"

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::complete::PartsByRun;
-use crate::model::artifact::{Artifact, State};
+use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::key::{Key, Kind};
 use crate::model::name::{DatasetName, RunName};
@@ -52,7 +52,8 @@ impl fmt::Display for GroupKey {
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Inventory {
-    /// The selected artifacts, in any order. Artifacts that are not present are skipped.
+    /// The selected artifacts, in any order. Rules decide on those that are present; damaged ones
+    /// stay unless the policy selects them, and others are skipped.
     pub rows: Vec<InventoryRow>,
     /// Number of present artifacts in each group, selected or not. A group that is missing here has
     /// only the selected ones.
@@ -322,7 +323,7 @@ fn by_path(a: &Artifact, b: &Artifact) -> Ordering {
 
 /// Whether an artifact takes space of its own. A container does not: its arrays are counted.
 pub(super) fn takes_space(artifact: &Artifact) -> bool {
-    artifact.state == State::Present && !artifact.key.kind().is_container()
+    artifact.state.has_data() && !artifact.key.kind().is_container()
 }
 
 /// The size on disk that counts for limits: 0 for a container, and for an unknown size.

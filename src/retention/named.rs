@@ -227,6 +227,7 @@ impl KindTable {
                 older_than: self.older_than.map(|age| age.0).or(shared.older_than),
                 iterations: self.iterations.into_iter().map(|range| range.0).collect(),
                 kinds: vec![kind],
+                damaged: false,
             },
             keep: KeepRules {
                 last: self.keep_last.map(|count| count.0),

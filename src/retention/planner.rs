@@ -14,7 +14,7 @@ use super::budget::{Budget, Disk};
 use super::inventory::{GroupKey, Inventory, InventoryRow, in_order, oldest_first, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::Policy;
-use super::rules::{Facts, Rule, guards};
+use super::rules::{Facts, Rule, guards, guards_of_damaged};
 use crate::model::artifact::{ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
@@ -42,7 +42,11 @@ pub fn explain(
     id: ArtifactId,
 ) -> Result<Option<Explanation>, PlanError> {
     let planner = Planner::new(policy, inventory, now)?;
-    let plan = planner.plan()?;
+    let mut damaged = planner.damaged.iter();
+    if let Some(row) = damaged.find(|row| row.artifact.id == id) {
+        return Ok(Some(planner.explain_damaged(row)));
+    }
+    let plan = planner.plan_whole()?;
     Ok(planner.explain(plan, id))
 }
 
@@ -143,6 +147,8 @@ struct Planner<'a> {
     /// In the order of the plan.
     facts: Vec<Facts<'a>>,
     groups: Vec<Range<usize>>,
+    /// What no rule compares, because its metadata cannot be read.
+    damaged: Vec<&'a InventoryRow>,
 }
 
 impl<'a> Planner<'a> {
@@ -152,11 +158,18 @@ impl<'a> Planner<'a> {
         now: Timestamp,
     ) -> Result<Self, PlanError> {
         policy.check()?;
-        let mut rows: Vec<&InventoryRow> = inventory
-            .rows
-            .iter()
-            .filter(|row| row.artifact.state == State::Present)
+        let in_state = |state: State| {
+            let rows = inventory.rows.iter();
+            rows.filter(move |row| row.artifact.state == state)
+        };
+        let damaged = in_state(State::Damaged)
+            .filter(|row| !row.artifact.key.kind().is_container())
             .collect();
+        // A policy for what is damaged has no rules that could keep the rest.
+        let mut rows: Vec<&InventoryRow> = match policy.select.damaged {
+            true => Vec::new(),
+            false => in_state(State::Present).collect(),
+        };
         // A total order, so that the order of the inventory changes nothing.
         rows.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
         let mut groups = Vec::new();
@@ -236,13 +249,53 @@ impl<'a> Planner<'a> {
             rules: Rule::all(&policy.keep),
             facts,
             groups,
+            damaged,
         })
     }
 
+    /// The plan, with what is damaged.
     fn plan(&self) -> Result<Plan, PlanError> {
+        let mut plan = self.plan_whole()?;
+        if !self.damaged.is_empty() {
+            let damaged = self.damaged.iter().map(|row| self.damaged_line(row));
+            plan.lines.extend(damaged);
+            plan.lines
+                .sort_by(|a, b| in_order(&a.artifact, &b.artifact));
+        }
+        Ok(plan)
+    }
+
+    /// The line of an artifact that is damaged: it goes only if such artifacts are selected.
+    fn damaged_line(&self, row: &InventoryRow) -> PlanLine {
+        let mut reasons = guards_of_damaged(row, self.now);
+        let is_asked = self.policy.select.damaged;
+        let goes = is_asked && reasons.is_empty();
+        let detail = match is_asked {
+            true => "its metadata cannot be read",
+            false => "its metadata cannot be read; with --state damaged such arrays go",
+        };
+        if goes || !is_asked {
+            reasons.push(Reason::new("damaged", detail));
+        }
+        PlanLine {
+            decision: match goes {
+                true => Decision::Remove,
+                false => Decision::Keep,
+            },
+            reasons,
+            age: time_of(&row.artifact).age_at(self.now),
+            artifact: row.artifact.clone(),
+        }
+    }
+
+    /// The plan of what is not damaged, in the order of the facts.
+    fn plan_whole(&self) -> Result<Plan, PlanError> {
         // Guests count for the limits of their own policy.
         let own = self.facts.iter().filter(|facts| !facts.is_guest);
-        let artifacts = own.map(|facts| &facts.row.artifact);
+        let own = own
+            .map(|facts| facts.row)
+            .chain(self.damaged.iter().copied());
+        let artifacts = own.map(|row| &row.artifact);
         let disk = Disk {
             free: self.inventory.free_bytes,
             trash: self.inventory.trash_bytes,
@@ -412,6 +465,23 @@ impl<'a> Planner<'a> {
             Ok(())
         } else {
             Err(PlanError::EmptiesGroup { groups: emptied })
+        }
+    }
+
+    /// Explains what becomes of an artifact that no rule decides on. Its group is what is damaged.
+    fn explain_damaged(&self, row: &InventoryRow) -> Explanation {
+        let group = GroupKey::from(&row.artifact.key);
+        let of_group = |row: &&&InventoryRow| GroupKey::from(&row.artifact.key) == group;
+        let of_group = self.damaged.iter().filter(of_group);
+        let (removed, kept): (Vec<_>, Vec<_>) = of_group
+            .map(|row| self.damaged_line(row))
+            .partition(PlanLine::is_removed);
+        Explanation {
+            line: self.damaged_line(row),
+            verdicts: Vec::new(),
+            group_kept: kept.len() as u64,
+            group_removed: removed.len() as u64,
+            group,
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::metric::Metric;
 use super::words::{joined, length};
+use crate::model::artifact::State;
 use crate::model::filter::IterationRange;
 use crate::model::key::Kind;
 use crate::model::size::ByteCount;
@@ -43,6 +44,9 @@ pub struct SelectRules {
     pub iterations: Vec<IterationRange>,
     /// Only these kinds, as the user named them; empty if the user named none.
     pub kinds: Vec<Kind>,
+    /// Only arrays whose metadata cannot be read: these go, and nothing else. Such a policy has no
+    /// rules that keep and no limits.
+    pub damaged: bool,
 }
 
 /// Rules that keep; what one of them keeps stays. They compare the selected artifacts of one run,
@@ -216,7 +220,9 @@ impl fmt::Display for KeepBest {
 
 impl fmt::Display for Policy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut settings = set([("older-than", self.select.older_than.map(length))]);
+        let damaged = self.select.damaged.then(|| State::Damaged.to_string());
+        let older_than = self.select.older_than.map(length);
+        let mut settings = set([("state", damaged), ("older-than", older_than)]);
         settings.extend(self.keep.settings());
         settings.extend(self.limit.settings());
         write_settings(f, settings)

@@ -22,7 +22,7 @@ use crate::model::key::Kind;
 pub const RECENT: Duration = Duration::from_secs(3600);
 
 /// The name of every rule that a [`Reason`] can give.
-pub const RULES: [&str; 22] = [
+pub const RULES: [&str; 23] = [
     "keep-last",
     "keep-first",
     "keep-every",
@@ -37,6 +37,7 @@ pub const RULES: [&str; 22] = [
     "recent",
     "future",
     "unreadable",
+    "damaged",
     "no-metric",
     "no-iteration",
     "no-rule",
@@ -286,6 +287,14 @@ pub(super) fn unread(row: &InventoryRow) -> Option<Reason> {
         let detail = "its folders cannot be read, so when it was last written is unknown";
         Reason::new("unreadable", detail)
     })
+}
+
+/// What binds an array whose metadata cannot be read, or shows that it is in use.
+pub(super) fn guards_of_damaged(row: &InventoryRow, now: Timestamp) -> Vec<Reason> {
+    let mut reasons = bound(row);
+    reasons.extend(in_use(&row.artifact, now));
+    reasons.extend(unread(row));
+    reasons
 }
 
 /// The reason to keep the newest checkpoint of a run.

@@ -15,7 +15,7 @@ use crate::world::World;
 const DAY: u64 = 86_400;
 
 /// Says that an array of the world was written some days ago.
-fn date(world: &World, path: &str, days: u64) {
+pub(crate) fn date(world: &World, path: &str, days: u64) {
     // Half an hour more, so that no slow test makes it another day.
     let age = Duration::from_secs(DAY * days + 1800);
     // One moment for all, so that what is equally old stays so.

@@ -8,6 +8,7 @@
 
 mod checkpoints;
 mod clock;
+mod damaged;
 mod doctor;
 mod errors;
 mod forms;

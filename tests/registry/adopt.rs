@@ -84,6 +84,7 @@ fn adopted(new: u64, updated: u64) -> AdoptCounts {
         new,
         updated,
         levels: 0,
+        damaged: 0,
     }
 }
 

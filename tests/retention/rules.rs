@@ -305,6 +305,11 @@ fn every_rule_says_what_it_keeps_and_why() {
     let runs = RunInventory::new(vec![run]);
     let plan = plan_runs(&policy, &runs, NOW).unwrap();
     seen.insert(plan.lines[0].reasons[0].rule);
+    let mut damaged = row(1, prediction(1));
+    damaged.artifact.state = State::Damaged;
+    let policy = Policy::default().keep(KeepRules::default().last(1));
+    let kept = dalsegno::retention::plan(&policy, &inventory_of(vec![damaged]), NOW).unwrap();
+    seen.insert(kept.lines[0].reasons[0].rule);
     // Of whole plans, after they are merged; the tests of `gc` cover it.
     seen.insert("last-complete");
     assert_eq!(seen, BTreeSet::from(RULES));

@@ -99,6 +99,7 @@ class Collecting(Core):
         max_size: Union[int, str, None] = None,
         max_files: Optional[int] = None,
         min_free: Union[int, str, None] = None,
+        damaged: bool = False,
         allow_empty_group: bool = False,
         allow_incomplete: bool = False,
         ignore_best_links: bool = False,
@@ -134,6 +135,8 @@ class Collecting(Core):
             best_with: Kinds that stay with the best outputs: ``prediction``, ``checkpoint``.
             max_size: Let at most this much stay; bytes, or as in ``"500GB"``.
             min_free: Make this much space on the file system.
+            damaged: Take the arrays whose metadata cannot be read, and nothing else. No rule counts
+                them, so no rule or limit goes with it; without it, they stay.
             allow_empty_group: Let a plan take all that a run has of a kind and dataset.
             allow_incomplete: Let a plan leave a run without a complete iteration.
             keep: As for :meth:`apply`: what goes to the trash frees nothing, and the notices of a
@@ -163,6 +166,8 @@ class Collecting(Core):
             "older_than": None if older_than is None else arguments.seconds(older_than),
         }
         _check_rules(policy, whole_runs, given, iteration, allow_empty_group)
+        if damaged and (policy is not None or whole_runs):
+            raise ValueError("damaged goes with no policy and not with whole_runs")
         # The native half puts the rules in words.
         said = {name: value for name, value in asked.items() if value not in (None, [])}
         words = [f"{name} {value}" for name, value in said.items()]
@@ -170,6 +175,7 @@ class Collecting(Core):
             **given,
             "policy": policy,
             "runs": whole_runs,
+            "damaged": damaged,
             "allow_empty_group": allow_empty_group,
             "allow_incomplete": allow_incomplete,
             "ignore_best_links": ignore_best_links,

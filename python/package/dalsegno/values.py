@@ -114,6 +114,8 @@ class DiskUse:
     dataset: Optional[str]
     owner: Optional[int]
     arrays: int
+    damaged: int
+    """Of these arrays, those whose metadata cannot be read."""
     reserved: int
     bytes: Optional[int]
     files: Optional[int]
@@ -148,6 +150,8 @@ class Scanned:
     """What a scan found and took in."""
 
     arrays: int
+    damaged: int
+    """Arrays whose metadata cannot be read, and that have a row."""
     checkpoints: int
     adopted: int
     updated: int

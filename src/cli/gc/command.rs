@@ -14,11 +14,11 @@ use crate::cli::flags::Output;
 use crate::cli::removal::TrashFlags;
 use crate::cli::render::shell_word;
 use crate::cli::selection::Selection;
+use crate::model::artifact::State;
 use crate::model::progress::Monitor;
 use crate::ops::gc::{GcPlan, GcRequest};
 use crate::ops::refresh::Question;
 use crate::registry::Registry;
-use crate::store::Notice;
 
 /// Plan what to remove, with a reason for every artifact, and carry the plan out
 ///
@@ -28,8 +28,9 @@ use crate::store::Notice;
 /// one run, kind and dataset. Pinned artifacts, the iterations that DaCapo's checkpoints call best,
 /// and what was recorded or written within the last hour always stay. An array is as old as the
 /// newest of its metadata, chunks and folders. Checkpoints are considered
-/// only if --kind names them. Exit code 3 if something was skipped, or could not be read or
-/// unlinked.
+/// only if --kind names them. Damaged arrays, whose metadata cannot be read, count for no rule and
+/// stay; with --state damaged, these go and nothing else. Exit code 3 if something was skipped, or
+/// could not be read or unlinked.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct Gc {
     #[command(flatten)]
@@ -75,11 +76,20 @@ impl Gc {
 
 pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Failure> {
     let mut filter = command.selection.filter();
+    let damaged = filter.states == [State::Damaged];
     // A flag that cannot change the plan is refused, so that it is not taken for a rule.
-    if !filter.states.is_empty() || filter.pinned {
+    if (!filter.states.is_empty() && !damaged) || filter.pinned {
         return Err(Failure::usage(
-            "gc considers only present artifacts, and pinned ones always stay",
-            "leave out --state and --pinned",
+            "gc considers present artifacts or, with --state damaged, only those whose metadata \
+             cannot be read; pinned ones always stay",
+            "leave out --state and --pinned, or give --state damaged",
+        ));
+    }
+    if damaged && command.rules.decides() {
+        return Err(Failure::usage(
+            "rules, limits and policies decide on arrays that can be read, so with --state damaged \
+             there are none",
+            "dalsegno gc --state damaged, with --run, --kind, --older-than … to select less",
         ));
     }
     if let Some(Some(file)) = &command.apply {
@@ -141,10 +151,7 @@ fn open(
     let monitor = context.monitor();
     let report = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor)?;
     drop(monitor);
-    context.findings(&report.findings);
-    // Data that contradicts its seal was read, and does not make the plan partial.
-    let is_unread = |found: &Notice| !found.class.contradicts_seal();
-    let partly = report.findings.iter().any(is_unread);
+    let partly = context.findings_of_query(&report.findings);
     Ok((registry, request, partly))
 }
 

@@ -8,6 +8,7 @@ use crate::cli::fail::Failure;
 use crate::cli::render::shell_word;
 use crate::cli::selection::kind;
 use crate::cli::time;
+use crate::model::artifact::State;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name;
@@ -194,6 +195,11 @@ impl Rules {
         self.policy.is_some() || self.has_rules() || flags.contains(&true)
     }
 
+    /// Whether a rule that keeps, a limit, a policy or rules for runs are given.
+    pub(super) fn decides(&self) -> bool {
+        self.policy.is_some() || self.runs || self.has_rules()
+    }
+
     /// Whether a rule that keeps or a limit is given.
     fn has_rules(&self) -> bool {
         !self.keep().is_empty() || !self.limit().is_empty()
@@ -255,6 +261,7 @@ impl Rules {
                     older_than,
                     iterations: filter.iterations.clone(),
                     kinds: filter.kinds.clone(),
+                    damaged: filter.states == [State::Damaged],
                 },
                 keep: self.keep(),
                 limit: self.limit(),

@@ -183,7 +183,7 @@ impl PlanFile {
         let mut total = Total::default();
         // Missing data frees nothing, and what is in a container is counted by its own rows.
         let takes_space =
-            |item: &&PlanItem| item.state == State::Present && !item.key.kind().is_container();
+            |item: &&PlanItem| item.state.has_data() && !item.key.kind().is_container();
         for item in self.items.iter().filter(takes_space) {
             let size = item.bytes.zip(item.files);
             total.add(size.map(|(bytes, files)| Size {

@@ -96,7 +96,11 @@ impl Reader<'_> {
     ) -> Result<Inventory, Error> {
         let selection = Filter {
             kinds: kinds.to_vec(),
-            states: vec![State::Present],
+            states: match policy.select.damaged {
+                true => vec![State::Damaged],
+                // Rules do not count what is damaged, and the plan says that it stays.
+                false => vec![State::Present, State::Damaged],
+            },
             ..selection(of, policy)
         };
         let mut artifacts = Vec::new();

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use crate::error::Error;
-use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::ops::written::{self, Closely, Written};
 use crate::retention::{InventoryRow, Plan};
 use crate::store::Base;
@@ -66,8 +66,7 @@ impl Times {
         let kind = artifact.key.kind();
         // What lies in a container is looked at by itself; the row of a checkpoint has its time.
         let is_array = !kind.is_container() && !kind.is_file();
-        let has_data = matches!(artifact.state, State::Present | State::Damaged);
-        is_array && has_data && !self.seen.contains_key(&artifact.id)
+        is_array && artifact.state.has_data() && !self.seen.contains_key(&artifact.id)
     }
 
     /// Tells a row what was found.

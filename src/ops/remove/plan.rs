@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::catalog::Catalog;
 use crate::error::Error;
-use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::name::RunName;
@@ -101,12 +101,12 @@ impl PlannedItem {
     }
 }
 
-/// Sums the sizes of arrays that are present by their rows.
+/// Sums the sizes of arrays that have data by their rows.
 fn total_of<'a>(artifacts: impl IntoIterator<Item = &'a Artifact>) -> Total {
     let mut total = Total::default();
     artifacts
         .into_iter()
-        .filter(|artifact| artifact.state == State::Present && !artifact.key.kind().is_container())
+        .filter(|artifact| artifact.state.has_data() && !artifact.key.kind().is_container())
         .for_each(|artifact| total.add(artifact.size));
     total
 }
@@ -391,7 +391,7 @@ fn missing(
         let Some(path) = relative(container, artifact) else {
             return false;
         };
-        artifact.state == State::Present
+        artifact.state.has_data()
             && !artifact.key.kind().is_container()
             && !others.contains(path.as_path())
             && !path.ancestors().any(|above| arrays.contains(above))

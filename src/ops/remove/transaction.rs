@@ -12,7 +12,7 @@ use super::purge::{drop_empty, purge};
 use super::report::{RemovalReport, RemoveOptions, Skipped};
 use crate::catalog::{Change, OpenRemoval};
 use crate::error::Error;
-use crate::model::artifact::{ArtifactId, State};
+use crate::model::artifact::ArtifactId;
 use crate::model::layout;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::{Action, NewOperation};
@@ -111,9 +111,9 @@ fn remove_once(
         for artifact in &checked.planned.artifacts {
             let planned = checked.planned;
             let is_missing = checked.item.is_none() || planned.missing.contains(&artifact.id);
-            if is_missing && artifact.state == State::Present {
+            if is_missing && artifact.state.has_data() {
                 report.missing.push(artifact.path());
-            } else if artifact.state == State::Present && !artifact.key.kind().is_container() {
+            } else if artifact.state.has_data() && !artifact.key.kind().is_container() {
                 report.total.add(artifact.size);
             }
             report.artifacts.push(artifact.clone());

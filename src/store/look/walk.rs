@@ -26,7 +26,7 @@ use super::notice::{Notice, NoticeClass};
 use super::pyramid;
 use crate::model::layout;
 use crate::model::name;
-use crate::model::observation::Observation;
+use crate::model::observation::{Damage, Observation};
 use crate::model::progress::{Monitor, Progress};
 use crate::store::base::Base;
 use crate::store::content::{Count, CountOf, Counted, Tally};
@@ -269,7 +269,7 @@ impl Walk<'_> {
                 // It may be the metadata of a group: what is below is searched all the same.
                 Err(MarkerError::Damaged(damaged)) => {
                     let is_pyramid = damaged.marker.is_pyramid();
-                    self.damaged(path, damaged, sender)?;
+                    self.damaged(path, damaged, more, sender)?;
                     if is_pyramid {
                         return Ok(());
                     }
@@ -348,7 +348,7 @@ impl Walk<'_> {
                 Ok(None) => {}
                 Err(MarkerError::Damaged(damaged)) => {
                     let is_pyramid = damaged.marker.is_pyramid();
-                    self.damaged(&child, damaged, sender)?;
+                    self.damaged(&child, damaged, more, sender)?;
                     if is_pyramid {
                         continue;
                     }
@@ -367,11 +367,22 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Sends what is known of data whose metadata cannot be read.
-    fn damaged(&self, path: &Path, damaged: Damaged, sender: &WalkSender) -> Result<(), Stopped> {
+    /// Sends what is known of data whose metadata cannot be read, or leaves its folder to count.
+    fn damaged(
+        &self,
+        path: &Path,
+        damaged: Damaged,
+        more: &mut Vec<WalkTask>,
+        sender: &WalkSender,
+    ) -> Result<(), Stopped> {
         let seen = Observation::from(&damaged);
         // The event too: without it, callers would take the array for gone.
         self.send(sender, unprobed(path, MarkerError::Damaged(damaged)))?;
+        // What may be a group is not counted: the arrays below it are, each by itself.
+        if self.options.measure && seen.damage == Some(Damage::OfArray) {
+            self.count_all(CountOf::Found(path.to_path_buf()), path, seen, more);
+            return Ok(());
+        }
         self.send(sender, Event::Found(path.to_path_buf(), seen))
     }
 
@@ -479,8 +490,8 @@ impl Walk<'_> {
                 let seen = Observation::from(&damaged);
                 self.send(sender, unprobed(&look.path, MarkerError::Damaged(damaged)))?;
                 // What was just written must not be taken for old because its metadata is damaged.
-                if self.options.times {
-                    self.count_known(look, seen, more);
+                if self.options.measure || self.options.times {
+                    self.count_all(CountOf::Known(look.id), &look.path, seen, more);
                     return Ok(());
                 }
                 return self.done(sender, Event::Looked(look.id, Some(seen)));
@@ -490,7 +501,7 @@ impl Walk<'_> {
         match sight {
             // A file has its size from `stat` already.
             Some(sight) if (self.options.measure || self.options.times) && sight.size.is_none() => {
-                self.count_known(look, sight, more);
+                self.count_all(CountOf::Known(look.id), &look.path, sight, more);
                 Ok(())
             }
             sight => self.done(sender, Event::Looked(look.id, sight)),
@@ -506,13 +517,12 @@ impl Walk<'_> {
         }
     }
 
-    /// Leaves the folder of a known artifact to count.
-    fn count_known(&self, look: Look, sight: Observation, more: &mut Vec<WalkTask>) {
-        let counted = CountOf::Known(look.id);
-        let top = look.path.clone();
+    /// Leaves a folder to count with all that is below it.
+    fn count_all(&self, of: CountOf, path: &Path, sight: Observation, more: &mut Vec<WalkTask>) {
+        let top = path.to_path_buf();
         more.push(WalkTask::Count {
-            place: FolderRef::below_base(look.path),
-            count: Arc::new(Count::of(counted, (sight, top), 1, self.counted())),
+            place: FolderRef::below_base(top.clone()),
+            count: Arc::new(Count::of(of, (sight, top), 1, self.counted())),
         });
     }
 
