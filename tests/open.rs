@@ -12,6 +12,8 @@
 mod child;
 #[path = "open/elsewhere.rs"]
 mod elsewhere;
+#[path = "common/lock.rs"]
+mod lock;
 #[path = "open/network.rs"]
 mod network;
 #[path = "open/read_only.rs"]

@@ -24,7 +24,7 @@ use super::sqlite::file::Catalog;
 use crate::model::actor::Agent;
 use crate::model::artifact::Artifact;
 use crate::model::detail::Detail;
-use crate::model::operation::{NewOperation, OperationHash, Side};
+use crate::model::operation::{Action, NewOperation, OperationHash, Side};
 
 pub(super) const HEAD: &str = "SELECT id, hash FROM operation ORDER BY id DESC LIMIT 1";
 pub(super) const INSERT_AGENT: &str = "INSERT INTO agent (user, host, pid, command, job, version) \
@@ -85,6 +85,7 @@ impl Catalog {
         // A copy: the handle learns the number only from a commit.
         let agent = Cell::new(self.agent_id());
         let label = operation.action.activity();
+        let is_small = matches!(operation.action, Action::Record | Action::Refresh);
         let operate = |transaction: &Transaction<'_>| {
             self.operate_within(transaction, operation, who, &agent, change)
         };
@@ -93,6 +94,9 @@ impl Catalog {
         } else {
             self.write(label, operate)
         }?;
+        if !is_small {
+            self.owe_copy();
+        }
         // Only what was committed is there the next time.
         self.remember_agent(agent.get());
         Ok(value)

@@ -12,8 +12,9 @@ use crate::model::clock::Timestamp;
 /// Publish a copy of the catalog for other hosts
 ///
 /// For a base directory whose catalog is outside of it (init --catalog), on the host that has the
-/// catalog. Other hosts answer queries from the copy, .dalsegno/published.sqlite3. Commands that
-/// change something publish by themselves, at most once a minute; this publishes at once.
+/// catalog. Other hosts answer queries from the copy, .dalsegno/published.sqlite3. A command that
+/// changed something publishes by itself when it ends. Of a catalog over 16 MiB, what was only
+/// recorded or refreshed is published once a minute; this publishes at once.
 #[derive(Debug, Args)]
 pub(super) struct Publish {
     #[command(flatten)]

@@ -58,6 +58,7 @@ impl Registry {
         monitor: &dyn Monitor,
         each: impl FnMut(&GcReport),
     ) -> Result<GcReport> {
+        let _publishing = self.catalog.publishing();
         gc::apply(&self.removing(monitor), &*self.clock, plan, options, each)
     }
 }

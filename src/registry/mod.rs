@@ -409,6 +409,7 @@ impl Registry {
     /// [`Error::Catalog`] if the catalog cannot be written. Folders that cannot be read, and names
     /// that break the rules, are in the report.
     pub fn scan(&self, options: ScanOptions, monitor: &dyn Monitor) -> Result<ScanReport> {
+        let _publishing = self.catalog.publishing();
         scan::scan(&self.catalog, &self.base, &*self.clock, &options, monitor)
     }
 

@@ -47,8 +47,12 @@ impl Registry {
     }
 
     /// Publishes a copy of a catalog elsewhere for hosts that do not have it. Returns when the copy
-    /// was made; `None` if another process is making one just now. Changes do this by themselves,
-    /// at most once a minute.
+    /// was made; `None` if another process is making one just now.
+    ///
+    /// A registry does this by itself when it is dropped, and after a scan, a restore, `gc` and the
+    /// like, if it has changed something; while it stays open with any change, at most once a
+    /// minute. Of a catalog over 16 MiB, what was only recorded or refreshed is published once a
+    /// minute.
     ///
     /// # Errors
     /// [`Error::Catalog`](crate::Error::Catalog): `catalog-in-base` if the catalog is in the base

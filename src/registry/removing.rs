@@ -226,6 +226,7 @@ impl Registry {
     /// at each old path; `trash-untrusted` if another user may have put the data into the trash,
     /// who may not write where it would go.
     pub fn restore(&self, target: &RestoreTarget) -> Result<RestoreReport> {
+        let _publishing = self.catalog.publishing();
         let operation = NewOperation::new(Action::Restore, self.clock.now());
         restore::restore_target(&self.catalog, &self.base, target, operation)
     }

@@ -35,6 +35,7 @@ impl Registry {
         to: &RunName,
         options: &RenameOptions,
     ) -> Result<RenameReport> {
+        let _publishing = self.catalog.publishing();
         let on = self.removing(&Silent);
         // Before the transaction: a backup of a large catalog takes long, and would hold the lock.
         remove::back_up_first(&on)?;

@@ -10,13 +10,16 @@ use std::time::{Duration, Instant};
 
 use dalsegno::model::clock::{Clock, Timestamp};
 use dalsegno::model::filter::Filter;
+use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
-use dalsegno::{Hint, Inbox, Options, RebuildOptions, Registry, RemoveOptions};
+use dalsegno::{
+    Hint, Inbox, Options, RebuildOptions, Registry, RemoveOptions, ScanOptions, Target,
+};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::child::{prediction, tree, write_array};
-use super::{CONFIG, NOBODY, code, folder, is_root};
+use super::{CONFIG, NOBODY, code, folder, is_root, lock};
 
 const PUBLISHED: &str = ".dalsegno/published.sqlite3";
 
@@ -63,6 +66,12 @@ impl Scene {
         let text = self.config();
         assert!(text.contains(from), "{text}");
         fs::write(self.base.join(CONFIG), text.replace(from, to)).unwrap();
+    }
+
+    /// When the published copy was made.
+    fn copied_at(&self) -> std::time::SystemTime {
+        let copy = self.base.join(PUBLISHED).metadata().unwrap();
+        copy.modified().unwrap()
     }
 
     /// Makes the catalog's host another one.
@@ -500,37 +509,100 @@ impl Clock for Hand {
     }
 }
 
+/// A registry on a disk with a clock at the time of the last copy, and that clock.
+fn at_the_last_copy(scene: &Scene) -> Arc<AtomicI64> {
+    let copied = scene.copied_at();
+    let since = copied.duration_since(std::time::UNIX_EPOCH).unwrap();
+    let milliseconds = i64::try_from(since.as_millis()).unwrap();
+    Arc::new(AtomicI64::new(milliseconds))
+}
+
 #[test]
-fn a_change_publishes_once_a_minute_and_no_change_never() {
+fn the_end_of_a_command_leaves_a_copy_that_has_its_changes_and_no_change_makes_none() {
     let scene = Scene::new();
-    let path = scene.base.join(PUBLISHED);
-    let at = || path.metadata().unwrap().modified().unwrap();
-    let now = at()
-        .duration_since(std::time::UNIX_EPOCH)
-        .unwrap()
-        .as_millis();
-    let clock = Arc::new(AtomicI64::new(i64::try_from(now).unwrap()));
+    let clock = at_the_last_copy(&scene);
     let open = || {
         let options = Options::new().clock(Hand(Arc::clone(&clock)));
         options.open(&scene.base).unwrap()
     };
-    let first = at();
+    let first = scene.copied_at();
+    for second in 1..4 {
+        clock.fetch_add(1_000, Ordering::Relaxed);
+        open().record(&prediction("run", 1 + second)).unwrap();
+        assert_eq!(
+            scene.copied_at(),
+            first + Duration::from_secs(second as u64)
+        );
+    }
+    let last = scene.copied_at();
+    clock.fetch_add(600_000, Ordering::Relaxed);
+    open().record(&prediction("run", 2)).unwrap();
+    drop(open());
+    drop(Registry::open_read_only(&scene.base).unwrap());
+    assert_eq!(scene.copied_at(), last, "nothing has changed");
+    scene.leave_host();
+    assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 4);
+}
+
+#[test]
+fn of_a_large_catalog_small_changes_are_copied_once_a_minute_and_others_at_once() {
+    let scene = Scene::new();
+    // Free pages count: what they cost is copied all the same.
+    Connection::open(&scene.catalog)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE filler (bytes); INSERT INTO filler VALUES (zeroblob(17 << 20));
+             DROP TABLE filler;",
+        )
+        .unwrap();
+    let clock = at_the_last_copy(&scene);
+    let open = || {
+        let options = Options::new().clock(Hand(Arc::clone(&clock)));
+        options.open(&scene.base).unwrap()
+    };
+    let first = scene.copied_at();
     clock.fetch_add(59_000, Ordering::Relaxed);
     open().record(&prediction("run", 2)).unwrap();
-    assert_eq!(at(), first, "a minute has not passed");
+    assert_eq!(scene.copied_at(), first, "a minute has not passed");
     clock.fetch_add(1_000, Ordering::Relaxed);
     // What the change of the command before left is published by the next one that could write.
     drop(open());
-    let second = at();
-    assert_eq!(second, first + Duration::from_secs(60));
-    clock.fetch_add(600_000, Ordering::Relaxed);
-    drop(open());
-    drop(Registry::open_read_only(&scene.base).unwrap());
-    assert_eq!(at(), second, "nothing has changed");
-    open().record(&prediction("run", 3)).unwrap();
-    assert_eq!(at(), second + Duration::from_secs(600));
+    assert_eq!(scene.copied_at(), first + Duration::from_secs(60));
+    clock.fetch_add(1_000, Ordering::Relaxed);
+    let path = layout::locate(&prediction("run", 1)).path();
+    let target = Target::Path(scene.base.join(path));
+    open().seal(&target).unwrap();
+    assert_eq!(scene.copied_at(), first + Duration::from_secs(61));
+    // A scan in a handle that stays open is seen when it ends.
+    write_array(&scene.base, &prediction("run", 3));
+    clock.fetch_add(1_000, Ordering::Relaxed);
+    let registry = open();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    assert_eq!(scene.copied_at(), first + Duration::from_secs(62));
+}
+
+/// A copy that began before a change does not have it.
+#[test]
+fn the_end_of_a_command_waits_for_another_process_that_is_publishing() {
+    let scene = Scene::new();
+    let lock = lock::take(&scene.catalog.with_file_name("c.sqlite3.publishing"));
+    let first = scene.copied_at();
+    std::thread::scope(|scope| {
+        let ending = scope.spawn(|| {
+            let registry = Registry::open(&scene.base).unwrap();
+            registry.record(&prediction("run", 2)).unwrap();
+        });
+        // Its row is in the catalog, and the copy is not made.
+        let seen = Registry::open_read_only(&scene.base).unwrap();
+        while rows(&seen) < 2 {
+            std::thread::yield_now();
+        }
+        assert_eq!(scene.copied_at(), first);
+        drop(lock);
+        ending.join().unwrap();
+    });
     scene.leave_host();
-    assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 3);
+    assert_eq!(rows(&Registry::open_read_only(&scene.base).unwrap()), 2);
 }
 
 /// A training that goes on for days publishes too.

@@ -143,8 +143,9 @@ class Registry(Writing, Removing, Collecting, Remembering):
         return None if found is None else build(Published, found)
 
     def publish(self) -> Optional[datetime]:
-        """Publish a copy of a catalog elsewhere for hosts that do not have it. Changes do this by
-        themselves, at most once a minute.
+        """Publish a copy of a catalog elsewhere for hosts that do not have it. A registry does this
+        by itself when it is closed, and after a scan, a restore, ``gc`` and the like, if it has
+        changed something; while it stays open with any change, at most once a minute.
 
         Returns:
             When the copy was made; ``None`` if another process is making one just now.

@@ -1,6 +1,7 @@
 //! The handle of an open catalog: its connections, its reads, its write transactions.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -423,6 +424,9 @@ impl Catalog {
         transaction
             .commit()
             .map_err(|error| self.sql(operation, error))?;
+        if let Some(publisher) = &self.publisher {
+            publisher.has_written.store(true, Ordering::Relaxed);
+        }
         Ok(value)
     }
 
@@ -478,13 +482,11 @@ pub(crate) fn check_clock(path: &Path, clock: &dyn Clock) -> Result<(), CatalogE
 impl Drop for Catalog {
     fn drop(&mut self) {
         if !self.registration.is_forked() {
-            self.publish_at_end();
+            return self.publish_at_end();
         }
-        if self.registration.is_forked() {
-            // Closing them in the child would drop the locks of the parent.
-            let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
-            idle.drain(..).for_each(std::mem::forget);
-            std::mem::forget(Arc::clone(&self.place));
-        }
+        // Closing them in the child would drop the locks of the parent.
+        let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
+        idle.drain(..).for_each(std::mem::forget);
+        std::mem::forget(Arc::clone(&self.place));
     }
 }

@@ -1,10 +1,18 @@
 //! The published copy: what hosts without the catalog answer from.
 //!
 //! If a catalog is outside the base directory, only its host, the keeper, can open it. The keeper
-//! copies it to `.dalsegno/published.sqlite3`: after changes, if the last copy is at least a minute
-//! old, and when it is asked to. Other hosts read the copy as a file that never changes: each
-//! copy is a new file that a rename puts in place, so a reader sees a whole copy or the one before.
-//! The time of the copy is the file's modification time, set by the keeper's clock.
+//! copies it to `.dalsegno/published.sqlite3`, see below. Other hosts read the copy as a file that
+//! never changes: each copy is a new file that a rename puts in place, so a reader sees a whole copy
+//! or the one before. The time of the copy is the file's modification time, set by the keeper's
+//! clock.
+//!
+//! # When
+//! - When a handle is closed, and after a long call ([`Catalog::publishing`]): if the copy lacks an
+//!   operation of the catalog. So whatever a command changed is in the copy when it ends.
+//! - Recording, refreshing and folding notes are many small changes of many processes. If they are
+//!   all that is missing and the catalog is larger than [`SMALL`], the copy stays until it is
+//!   a minute old.
+//! - While a handle stays open: with a change, at most once a minute.
 //!
 //! The copy is first made beside the catalog, where SQLite may open it by name, as
 //! `<catalog>.publishing.sqlite3`. From there its bytes go into a file in `.dalsegno` that is
@@ -17,8 +25,9 @@
 //! migrations (a view might never end) and long values, and write nothing by what they read.
 //!
 //! # Locks and crashes
-//! `<catalog>.publishing` is held while a copy is made; a process that finds it taken leaves the
-//! copy to the other one. A crash leaves files named `published.sqlite3.new-*` in `.dalsegno` and
+//! `<catalog>.publishing` is held while a copy is made. A change in passing leaves the copy to the
+//! process that has it; the end of a command waits for it, because that copy may be older than its
+//! last change. A crash leaves files named `published.sqlite3.new-*` in `.dalsegno` and
 //! the copy beside the catalog; the next copy removes them.
 
 use std::fs::File;
@@ -26,7 +35,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use rusqlite::Connection;
 use rustix::fs::{Dir, Timespec, Timestamps, futimens, renameat};
@@ -45,12 +54,23 @@ use crate::model::clock::Timestamp;
 /// What the names of unfinished copies begin with.
 const UNFINISHED: &str = "published.sqlite3.new-";
 
-/// A copy that is younger is not replaced by itself.
+/// How old a copy gets before small changes of a large catalog replace it.
 const INTERVAL: Duration = Duration::from_secs(60);
+/// A catalog of so many bytes is copied in some milliseconds.
+const SMALL: u64 = 16 << 20;
+/// The end of a command waits at most so long for another process that is publishing.
+const PATIENCE: Duration = Duration::from_secs(10);
+const RETRY: Duration = Duration::from_millis(5);
 /// A change makes a copy of a catalog of at most so many bytes; larger ones are copied when the
 /// registry is closed, so that no call waits long for it.
 const IN_PASSING: u64 = 128 << 20;
-const LAST_OPERATION: &str = "SELECT max(id) FROM operation";
+/// Milliseconds between two ticks of the clock that files are dated by, at most.
+const TICK: i64 = 10;
+
+/// Number of the last operation of a catalog or copy.
+fn last_operation(connection: &Connection) -> rusqlite::Result<Option<i64>> {
+    connection.query_row("SELECT max(id) FROM operation", [], |row| row.get(0))
+}
 
 impl Catalog {
     /// Publishes changes from now on, in this folder of a registry.
@@ -66,20 +86,30 @@ impl Catalog {
     /// made or put in its place. The copy that was there stays then.
     pub fn publish(&self) -> Result<Option<Timestamp>, CatalogError> {
         self.require_writing()?;
-        match &self.publisher {
-            Some(publisher) => self.publish_for(publisher),
-            None => Err(CatalogError::InBase {
+        let Some(publisher) = &self.publisher else {
+            return Err(CatalogError::InBase {
                 path: self.path.clone(),
-            }),
+            });
+        };
+        let lock = self.publishing_lock()?;
+        match lock.try_take().map_err(|error| self.locking(error))? {
+            true => self.publish_with(&lock, publisher).map(Some),
+            false => Ok(None),
         }
     }
 
-    /// Notes that the catalog was changed, and publishes a copy if one is due and made quickly.
+    /// Notes that the copy has to have what is changed now by the end of the call or command.
+    pub(in crate::catalog) fn owe_copy(&self) {
+        if let Some(publisher) = &self.publisher {
+            publisher.is_owed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Publishes a copy if one is due and made quickly, after a change.
     pub(super) fn publish_in_passing(&self, connection: &Connection) {
         let Some(publisher) = &self.publisher else {
             return;
         };
-        publisher.has_changed.store(true, Ordering::Relaxed);
         let mut looked = publisher
             .looked
             .lock()
@@ -95,24 +125,25 @@ impl Catalog {
         let is_small =
             super::backup::size(connection, &self.path).is_ok_and(|bytes| bytes <= IN_PASSING);
         if is_small {
-            self.publish_if_due(publisher);
+            self.publish_if_due(publisher, Duration::ZERO);
         }
     }
 
-    /// Publishes a copy when a handle is closed, if one is due.
+    /// Publishes what a call changes when the call ends, however it ends. For calls that last, in
+    /// a handle that may stay open for days.
+    pub fn publishing(&self) -> Publishing<'_> {
+        Publishing(self)
+    }
+
+    /// Publishes a copy when a handle is closed or a long call ends, if one is due.
     pub(super) fn publish_at_end(&self) {
         if let Some(publisher) = &self.publisher {
-            self.publish_if_due(publisher);
+            self.publish_if_due(publisher, PATIENCE.min(self.options.lock_timeout));
         }
     }
 
-    fn publish_if_due(&self, publisher: &Publisher) {
-        let published = match self.is_due(publisher) {
-            Ok(false) => return,
-            Ok(true) => self.publish_for(publisher).map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = published {
+    fn publish_if_due(&self, publisher: &Publisher, patience: Duration) {
+        if let Err(error) = self.try_publish_if_due(publisher, patience) {
             // Reported beside the call: what it did is committed all the same.
             (self.options.on_notice)(&format!(
                 "the catalog could not be published for other hosts: {}",
@@ -121,19 +152,36 @@ impl Catalog {
         }
     }
 
-    /// Whether the copy is a minute old or absent, and the catalog has changed since.
+    fn try_publish_if_due(
+        &self,
+        publisher: &Publisher,
+        patience: Duration,
+    ) -> Result<(), CatalogError> {
+        if !self.is_due(publisher)? {
+            return Ok(());
+        }
+        let lock = self.publishing_lock()?;
+        let start = Instant::now();
+        let mut has_waited = false;
+        while !lock.try_take().map_err(|error| self.locking(error))? {
+            if start.elapsed() >= patience {
+                return Ok(());
+            }
+            has_waited = true;
+            std::thread::sleep(RETRY);
+        }
+        // The process that had the lock may have published all of it.
+        if has_waited && !self.is_due(publisher)? {
+            return Ok(());
+        }
+        self.publish_with(&lock, publisher).map(drop)
+    }
+
+    /// Whether the copy lacks something of the catalog that it is to have now.
     fn is_due(&self, publisher: &Publisher) -> Result<bool, CatalogError> {
         let Some(at) = published_at(&publisher.folder)? else {
             return Ok(true);
         };
-        let now = self.options.clock.now();
-        // A copy from the future was not dated by this clock: it is replaced.
-        if at.age_at(now).is_some_and(|age| age < INTERVAL) {
-            return Ok(false);
-        }
-        if publisher.has_changed.load(Ordering::Relaxed) {
-            return Ok(true);
-        }
         let is_newer = |suffix: &str| {
             let mut name = self.path.as_os_str().to_owned();
             name.push(suffix);
@@ -141,40 +189,62 @@ impl Catalog {
             let since = modified
                 .ok()
                 .and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-            since.is_some_and(|since| i64::try_from(since.as_millis()).is_ok_and(|ms| ms > at.0))
+            // The kernel dates files by a clock that ticks every few milliseconds.
+            since.is_some_and(|since| {
+                i64::try_from(since.as_millis()).is_ok_and(|ms| ms.saturating_add(TICK) >= at.0)
+            })
         };
-        // Asking for times takes less than opening the copy, and nearly every command ends here.
-        if !is_newer("") && !is_newer("-wal") {
+        // Asking for times takes less than opening the copy, and many commands end here. A copy
+        // from the future was not dated by this clock.
+        let now = self.options.clock.now();
+        let age = at.age_at(now);
+        let is_changed = || publisher.has_written.load(Ordering::Relaxed);
+        if age.is_some() && !is_changed() && !is_newer("") && !is_newer("-wal") {
             return Ok(false);
         }
-        let last = |connection: &Connection| {
-            connection.query_row(LAST_OPERATION, [], |row| row.get::<_, Option<i64>>(0))
-        };
-        let path = publisher.folder.join(PUBLISHED_FILE);
-        let place = Place::of(&path)?;
+        // Not by a read that an interrupt ends: what was done before it is to be in the copy.
+        let connection = self.take()?;
+        let size = super::backup::size(&connection, &self.path);
+        let own = last_operation(&connection);
+        self.give_back(connection);
+        let is_throttled = age.is_some_and(|age| age < INTERVAL)
+            && !publisher.is_owed.load(Ordering::Relaxed)
+            && size? > SMALL;
+        if is_throttled {
+            return Ok(false);
+        }
+        let place = Place::of(&publisher.folder.join(PUBLISHED_FILE))?;
         let copy = connection::open_published(&place, &self.options).ok();
-        let copy = copy.and_then(|copy| last(&copy).ok());
-        let own = self.read("reading the history", last)?;
-        Ok(copy != Some(own))
+        let copied = copy.and_then(|copy| last_operation(&copy).ok());
+        Ok(copied != Some(own.map_err(|error| self.sql("reading the history", error))?))
     }
 
-    fn publish_for(&self, publisher: &Publisher) -> Result<Option<Timestamp>, CatalogError> {
-        let beside = |suffix: &str| {
-            let mut name = self.path.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        };
+    fn beside(&self, suffix: &str) -> PathBuf {
+        let mut name = self.path.as_os_str().to_owned();
+        name.push(suffix);
+        name.into()
+    }
+
+    fn locking(&self, error: std::io::Error) -> CatalogError {
+        CatalogError::io("locking", &self.beside(".publishing"), error)
+    }
+
+    fn publishing_lock(&self) -> Result<LockFile, CatalogError> {
         let own = Place::of(&self.path)?;
-        let io = |error| CatalogError::io("locking", &beside(".publishing"), error);
-        let lock = LockFile::open(&own, &own.beside(".publishing")).map_err(io)?;
-        if !lock.try_take().map_err(io)? {
-            return Ok(None);
-        }
-        let staging = StagedCopy(beside(".publishing.sqlite3"));
+        LockFile::open(&own, &own.beside(".publishing")).map_err(|error| self.locking(error))
+    }
+
+    fn publish_with(
+        &self,
+        _lock: &LockFile,
+        publisher: &Publisher,
+    ) -> Result<Timestamp, CatalogError> {
+        let staging = StagedCopy(self.beside(".publishing.sqlite3"));
         staging.clear()?;
         let now = self.options.clock.now();
         // What is committed from here on is not in the copy for certain.
-        publisher.has_changed.store(false, Ordering::Relaxed);
+        let was_owed = publisher.is_owed.swap(false, Ordering::Relaxed);
+        publisher.has_written.store(false, Ordering::Relaxed);
         let connection = self.take()?;
         let copied = copy_open(
             &connection,
@@ -185,9 +255,19 @@ impl Catalog {
         self.give_back(connection);
         let placed = copied.and_then(|()| place(&staging.0, &publisher.folder, now));
         if placed.is_err() {
-            publisher.has_changed.store(true, Ordering::Relaxed);
+            publisher.has_written.store(true, Ordering::Relaxed);
+            publisher.is_owed.fetch_or(was_owed, Ordering::Relaxed);
         }
-        placed.map(|()| Some(now))
+        placed.map(|()| now)
+    }
+}
+
+/// Publishes what a call changed when it is dropped; see [`Catalog::publishing`].
+pub struct Publishing<'a>(&'a Catalog);
+
+impl Drop for Publishing<'_> {
+    fn drop(&mut self) {
+        self.0.publish_at_end();
     }
 }
 

@@ -16,8 +16,10 @@ pub const PUBLISHED_FILE: &str = "published.sqlite3";
 pub(super) struct Publisher {
     /// The registry's folder.
     pub(super) folder: PathBuf,
-    /// Whether this handle changed the catalog since it last published it.
-    pub(super) has_changed: AtomicBool,
+    /// Whether this handle has committed anything since it last published the catalog.
+    pub(super) has_written: AtomicBool,
+    /// Whether this handle has changed what the copy must have when the call or command ends.
+    pub(super) is_owed: AtomicBool,
     /// When this handle last looked whether a copy is due.
     pub(super) looked: Mutex<Option<Timestamp>>,
 }
@@ -26,7 +28,8 @@ impl Publisher {
     pub(super) fn new(folder: PathBuf) -> Self {
         Self {
             folder,
-            has_changed: AtomicBool::new(false),
+            has_written: AtomicBool::new(false),
+            is_owed: AtomicBool::new(false),
             looked: Mutex::new(None),
         }
     }
