@@ -13,6 +13,24 @@ use super::render::{count, escape, shell_word};
 use crate::registry::Published;
 use crate::store::{Notice, NoticeClass};
 
+/// What only the host with the catalog does, as hints write it.
+const FOR_KEEPER: [&str; 14] = [
+    "gc --apply",
+    "mv",
+    "publish",
+    "rebuild",
+    "refresh",
+    "restore",
+    "rm",
+    "scan",
+    "score",
+    "seal",
+    "trash empty",
+    "undo",
+    "unpin",
+    "verify --repair",
+];
+
 /// Bytes of output that are written at once: the capacity of a pipe on Linux.
 const OUTPUT_BUFFER: usize = 64 << 10;
 
@@ -219,8 +237,11 @@ impl Context {
         Bar::new(self.terminal_err, self.global.quiet)
     }
 
-    /// Adds `--base`, if it was given, to the commands in a text, so that they can be copied.
+    /// Makes the commands in a text such that they can be copied: adds `--base` if it was given, and
+    /// the host that has the catalog if this one may not run them.
     pub(super) fn with_base(&self, text: &str) -> String {
+        let text = self.with_host(text);
+        let text = text.as_str();
         // The demonstration ends by naming DALSEGNO_BASE, so its hints need no base directory.
         let Some(base) = self.global.base.as_deref().filter(|_| !self.force_table) else {
             return text.to_owned();
@@ -232,5 +253,16 @@ impl Context {
             .replace("mkdir DIR ", &format!("mkdir {base} "))
             .replace(": dalsegno ", &format!(": {call}"))
             .replace("&& dalsegno ", &format!("&& {call}"))
+    }
+
+    fn with_host(&self, text: &str) -> String {
+        let calls = text.replace(" --measure", "").replace(" --read-data", "");
+        let is_named = |call: &&str| calls.contains(&format!("dalsegno {call}"));
+        match self.published.get() {
+            Some(published) if FOR_KEEPER.iter().any(is_named) => {
+                format!("{text} (on host {})", published.copy.host)
+            }
+            _ => text.to_owned(),
+        }
     }
 }

@@ -77,6 +77,9 @@ struct FindingLine<'a> {
     finding: &'a VerifyFinding,
     /// None without --repair.
     repaired: Option<bool>,
+    /// The host that has the catalog, if this one does not.
+    #[serde(skip)]
+    host: Option<&'a str>,
 }
 
 impl FindingLine<'_> {
@@ -84,9 +87,15 @@ impl FindingLine<'_> {
         match (self.repaired, self.finding.repair) {
             // First: a finding that was repaired still names its repair.
             (Some(true), _) => "repaired".to_owned(),
-            (_, Some(repair)) => format!("--repair: {}", repair_text(repair)),
-            (_, None) => self.finding.class.next().to_owned(),
+            (_, Some(repair)) => format!("{}--repair: {}", self.there(), repair_text(repair)),
+            (_, None) => format!("{}{}", self.there(), self.finding.class.next()),
         }
+    }
+
+    /// Where to repair it, if not here.
+    fn there(&self) -> String {
+        self.host
+            .map_or(String::new(), |host| format!("on host {host}, "))
     }
 }
 
@@ -132,6 +141,8 @@ struct VerifyDocument<'a> {
     unhashed: u64,
     arrays: u64,
     checkpoints: u64,
+    noted: u64,
+    newer: u64,
     operations: Option<u64>,
     is_complete: bool,
     counts: BTreeMap<VerifyClass, u64>,
@@ -160,12 +171,12 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     drop(monitor);
     // The repaired findings come first, so the index says which they are.
     let all = report.findings.len();
-    let lines = (0..)
-        .zip(&report.findings)
-        .map(|(index, finding)| FindingLine {
-            finding,
-            repaired: repaired.map(|repaired| index < repaired),
-        });
+    let host = context.published.get().map(|copy| copy.copy.host.clone());
+    let lines = (0..).zip(&report.findings).map(|(index, finding)| FindingLine {
+        finding,
+        repaired: repaired.map(|repaired| index < repaired),
+        host: host.as_deref(),
+    });
     let lines: Vec<FindingLine<'_>> = lines.collect();
     show(context, command, &report, lines)?;
     let left = all - repaired.unwrap_or_default();
@@ -218,6 +229,8 @@ fn show(
             unhashed: report.unhashed,
             arrays: report.arrays,
             checkpoints: report.checkpoints,
+            noted: report.noted,
+            newer: report.newer,
             operations: report.operations,
             is_complete: report.is_complete,
             counts: report.counts(),
@@ -273,6 +286,7 @@ fn show(
         .filter(|found| found.class == VerifyClass::Unreadable)
         .map(|found| found.path.as_str())
         .collect();
+    say_undecided(context, report);
     if !unread.is_empty() {
         let many = render::count(unread.len(), "place");
         context.warn(&format!(
@@ -280,4 +294,40 @@ fn show(
         ));
     }
     Ok(())
+}
+
+/// Says what has no row and is no finding for all that, and how far a copy can be believed.
+fn say_undecided(context: &Context, report: &VerifyReport) {
+    let host = context
+        .published
+        .get()
+        .map(|published| &published.copy.host);
+    if report.noted > 0 {
+        let by = host.map_or(String::new(), |host| format!(" on host {host}"));
+        let (are, them) = match report.noted {
+            1 => ("is", "it"),
+            _ => ("are", "them"),
+        };
+        context.say(&format!(
+            "{} without a row {are} noted in the inbox; the next command that writes{by} records \
+             {them}",
+            report.noted
+        ));
+    }
+    let Some(host) = host else {
+        return;
+    };
+    if report.newer > 0 {
+        let are = match report.newer {
+            1 => "is newer than the copy, and was",
+            _ => "are newer than the copy, and were",
+        };
+        context.say(&format!("{} without a row {are} not judged", report.newer));
+    }
+    if !report.findings.is_empty() {
+        let call = context.with_base(": dalsegno verify");
+        context.say(&format!(
+            "a finding may be a change since the copy was made; to be sure, run on host {host}{call}"
+        ));
+    }
 }

@@ -4,12 +4,15 @@ use super::Registry;
 use crate::error::Result;
 use crate::model::filter::Filter;
 use crate::model::progress::Monitor;
-use crate::ops::verify::{self, RepairReport, VerifyFinding, VerifyOptions, VerifyReport};
+use crate::ops::verify::{self, RepairReport, Times, VerifyFinding, VerifyOptions, VerifyReport};
 
 impl Registry {
     /// Compares catalog and disk in both directions, and the trash with both. Changes nothing, and
     /// needs no right to write. Compares the rows of the selection, and searches the runs and kinds
-    /// that it names for data without a row.
+    /// that it names for data without a row. Data whose key waits in the inbox is no finding.
+    ///
+    /// On a host without the catalog the published copy is compared: data without a row that was
+    /// written since is no finding either, and what the keeper changed since may be one.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if the catalog or the trash cannot be read at all. Other data that
@@ -20,8 +23,11 @@ impl Registry {
         options: VerifyOptions,
         monitor: &dyn Monitor,
     ) -> Result<VerifyReport> {
-        let now = self.clock.now();
-        verify::verify(&self.catalog, &self.base, now, filter, options, monitor)
+        let times = Times {
+            now: self.clock.now(),
+            copied_at: self.published()?.map(|copy| copy.at),
+        };
+        verify::verify(&self.catalog, &self.base, times, filter, options, monitor)
     }
 
     /// Repairs the catalog by the findings of [`Registry::verify`] that have a
@@ -35,6 +41,7 @@ impl Registry {
         findings: &[VerifyFinding],
         monitor: &dyn Monitor,
     ) -> Result<RepairReport> {
+        let _publishing = self.catalog.publishing();
         let now = self.clock.now();
         verify::repair(&self.catalog, &self.base, now, findings, monitor)
     }

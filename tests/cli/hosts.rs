@@ -98,6 +98,44 @@ fn what_another_host_records_is_noted_without_a_warning() {
     assert_eq!(inbox.count(), 2);
 }
 
+/// What a newcomer types: on the keeper, and at once on another host.
+#[test]
+fn a_scan_on_the_keeper_is_seen_at_once_elsewhere_and_hints_name_the_keeper() {
+    let world = World::runs();
+    fs::create_dir(world.dir.join("disk")).unwrap();
+    let init = format!(
+        "init --quiet --catalog {}",
+        world.dir.join("disk/c").display()
+    );
+    let mut text = on(&world, "node1", &init);
+    text += &on(&world, "node2", "runs\nverify --quick");
+    text += &on(&world, "node1", "scan");
+    text += &on(
+        &world,
+        "node2",
+        "runs --run er\nverify\nshow er/none.zarr/1",
+    );
+    // Written after the copy, one of them by a process that noted it.
+    text += &on(
+        &world,
+        "node2",
+        "record prediction --run new --iteration 5 --dataset crop1",
+    );
+    for array in [
+        "new/validation.zarr/5/crop1/prediction",
+        "new/validation.zarr/6/crop1/prediction",
+    ] {
+        world.write_array(array);
+    }
+    text += &on(&world, "node2", "verify\nverify --json");
+    fs::remove_dir_all(world.base.join("er/validation.zarr/500/crop1/prediction")).unwrap();
+    text += &on(&world, "node2", "verify\nverify --table");
+    // The keeper sees the note too, and takes it in.
+    text += &on(&world, "node1", "verify --run new\nscan\nverify --run new");
+    text += &on(&world, "node2", "runs --run new");
+    assert_transcript!("hosts_newcomer", without_age(&text));
+}
+
 #[test]
 fn a_keeper_with_another_name_says_so_and_a_lost_catalog_is_named_by_hand() {
     let world = world();

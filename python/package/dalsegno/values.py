@@ -232,6 +232,11 @@ class Verified:
     unhashed: int
     arrays: int
     checkpoints: int
+    noted: int
+    """Arrays and checkpoints without a row whose keys wait in the inbox."""
+    newer: int
+    """Arrays and checkpoints without a row that are newer than the published copy that was
+    compared."""
     operations: Optional[int]
     is_complete: bool
     """Whether everything could be read. What was not read was not judged."""

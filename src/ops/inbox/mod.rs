@@ -4,5 +4,5 @@ mod fold;
 mod state;
 
 pub(crate) use fold::Fold;
-pub(crate) use state::state;
 pub use state::{InboxState, RefusedNotes};
+pub(crate) use state::{noted, state};

@@ -1,14 +1,19 @@
 //! What is in the inbox.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::fold::lines_of;
 use crate::error::Error;
-use crate::model::note::NoteLine;
+use crate::model::layout;
+use crate::model::note::{Note, NoteLine};
 use crate::store::{Base, InboxFolder};
 
 /// Entries of a folder that are listed.
 const MOST_ENTRIES: usize = 10_000;
+/// Bytes of notes that are searched for keys: other users may put any number there.
+const MOST_NOTED: u64 = 256 << 20;
 /// Lines of a refused file that are listed.
 const MOST_LINES: usize = 10;
 
@@ -54,6 +59,34 @@ pub(crate) fn state(base: &Base) -> Result<InboxState, Error> {
         }
     }
     Ok(state)
+}
+
+/// Paths of the keys that notes are to record and that no command took in yet, of the first files.
+/// Changes nothing. What cannot be read is left out.
+///
+/// # Errors
+/// [`Error`] if the inbox is not a folder, or cannot be read.
+pub(crate) fn noted(base: &Base) -> Result<HashSet<String>, Error> {
+    let mut paths = HashSet::new();
+    let Some(inbox) = InboxFolder::open(base)? else {
+        return Ok(paths);
+    };
+    let mut bytes = 0;
+    for name in inbox.list(MOST_ENTRIES)?.files {
+        let Ok(Some(file)) = inbox.read(&name) else {
+            continue;
+        };
+        bytes += file.end;
+        if bytes > MOST_NOTED {
+            break;
+        }
+        for line in lines_of(&file.content, 0).0 {
+            if let Ok(Note::Record(key)) = NoteLine::parse(line.text).map(|line| line.note) {
+                paths.insert(layout::locate(&key).path());
+            }
+        }
+    }
+    Ok(paths)
 }
 
 /// What is wrong with the lines of a refused file.

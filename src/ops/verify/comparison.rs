@@ -91,6 +91,14 @@ impl VerifyOptions {
     }
 }
 
+/// When catalog and disk are compared.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Times {
+    pub(crate) now: Timestamp,
+    /// When the published copy was made that is compared; `None` if it is the catalog itself.
+    pub(crate) copied_at: Option<Timestamp>,
+}
+
 /// Compares catalog and disk.
 ///
 /// # Errors
@@ -98,7 +106,7 @@ impl VerifyOptions {
 pub(crate) fn verify(
     catalog: &Catalog,
     base: &Base,
-    now: Timestamp,
+    times: Times,
     filter: &Filter,
     options: VerifyOptions,
     monitor: &dyn Monitor,
@@ -106,7 +114,8 @@ pub(crate) fn verify(
     let mut verify = Verify {
         catalog,
         base,
-        now,
+        now: times.now,
+        copied_at: times.copied_at,
         filter,
         options,
         monitor,
@@ -183,6 +192,8 @@ pub(super) struct Verify<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) base: &'a Base,
     pub(super) now: Timestamp,
+    /// When the published copy was made that is compared.
+    pub(super) copied_at: Option<Timestamp>,
     pub(super) filter: &'a Filter,
     pub(super) options: VerifyOptions,
     pub(super) monitor: &'a dyn Monitor,

@@ -295,6 +295,13 @@ pub struct VerifyReport {
     pub arrays: u64,
     /// Checkpoints found on disk.
     pub checkpoints: u64,
+    /// Arrays and checkpoints without a row whose keys wait in the inbox. They are no findings: the
+    /// next command that writes records them.
+    pub noted: u64,
+    /// Arrays and checkpoints without a row that were written since the published copy was made.
+    /// They are no findings: the catalog may have a row for each. 0 if the catalog itself was
+    /// compared.
+    pub newer: u64,
     /// Operations of the history that fit their chain; `None` if the chain was not checked.
     pub operations: Option<u64>,
     /// Whether everything could be read. What was not read was not judged.

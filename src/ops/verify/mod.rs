@@ -31,7 +31,7 @@ mod trash;
 mod tree;
 
 pub use comparison::VerifyOptions;
-pub(crate) use comparison::verify;
+pub(crate) use comparison::{Times, verify};
 pub use finding::{Repair, VerifyClass, VerifyFinding, VerifyReport};
 pub use repair::RepairReport;
 pub(crate) use repair::repair;
