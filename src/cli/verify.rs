@@ -172,11 +172,13 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
     // The repaired findings come first, so the index says which they are.
     let all = report.findings.len();
     let host = context.published.get().map(|copy| copy.copy.host.clone());
-    let lines = (0..).zip(&report.findings).map(|(index, finding)| FindingLine {
-        finding,
-        repaired: repaired.map(|repaired| index < repaired),
-        host: host.as_deref(),
-    });
+    let lines = (0..)
+        .zip(&report.findings)
+        .map(|(index, finding)| FindingLine {
+            finding,
+            repaired: repaired.map(|repaired| index < repaired),
+            host: host.as_deref(),
+        });
     let lines: Vec<FindingLine<'_>> = lines.collect();
     show(context, command, &report, lines)?;
     let left = all - repaired.unwrap_or_default();
