@@ -37,6 +37,7 @@ use std::time::Duration;
 use child::{assert_sound, prediction, say, tree, write_array};
 use dalsegno::ScanOptions;
 use dalsegno::model::artifact::{Artifact, State};
+use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::progress::Silent;
@@ -241,7 +242,7 @@ fn check_migrated(base: &Path, is_acknowledged: bool) {
         .unwrap();
     assert!(version > OLDER || !is_acknowledged);
     let backups = || {
-        let found = backup::list(&base.join(".dalsegno/backups")).unwrap();
+        let found = backup::list(&base.join(".dalsegno/backups"), Timestamp(i64::MAX)).unwrap();
         for found in &found {
             assert_eq!(backup::check(&found.path).unwrap().schema, OLDER);
             assert_sound(&found.path);

@@ -3,7 +3,8 @@
 //! Entry: [`Options::rebuild`](crate::Options::rebuild). The new catalog is made beside the old one
 //! and replaces it when it is complete:
 //!
-//! 1. start with the newest sound backup, or an empty catalog
+//! 1. start with the newest sound backup, or an empty catalog; one that is dated in the future is
+//!    taken only if no other is sound
 //! 2. read the trash: enter removals that are newer than the backup, from their manifests; record
 //!    which removals were restored or purged since
 //! 3. recover, as every open for writing does
@@ -65,7 +66,8 @@ use crate::store::{
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RebuildFrom {
-    /// The newest sound backup; the disk alone if there is none.
+    /// The newest sound backup that is not dated in the future, or else the newest sound one; the
+    /// disk alone if there is none.
     #[default]
     Newest,
     /// The backup in this file, which must be sound and of this registry.
@@ -219,7 +221,7 @@ impl Rebuilding<'_> {
         // A removal that began before may make a backup just now, and let one go for it.
         let held = match self.options.from {
             RebuildFrom::Disk => None,
-            _ => backup::hold(self.backups, self.path, self.lock_timeout)?,
+            _ => backup::hold(self.backups, self.path, self.lock_timeout, self.clock.now())?,
         };
         let backup = self.choose_backup(known.as_deref(), &mut refused)?;
         self.monitor.end();
@@ -311,7 +313,8 @@ impl Rebuilding<'_> {
                 // It may be from anywhere, so what is left of the old catalog has a say too.
                 let last = check(path, self.registry.or(known))?;
                 // If its name does not say when it was made, it is as old as its last change.
-                let listed = path.parent().map(backup::list).transpose()?;
+                let list = |folder| backup::list(folder, self.clock.now());
+                let listed = path.parent().map(list).transpose()?;
                 let listed = listed.into_iter().flatten();
                 let mut named = listed.filter(|backup| backup.path == *path);
                 let path = path.clone();
@@ -319,7 +322,7 @@ impl Rebuilding<'_> {
                 Ok(Some(named.next().unwrap_or(Backup { path, at })))
             }
             RebuildFrom::Newest => {
-                for backup in backup::list(self.backups)? {
+                for backup in backup::list(self.backups, self.clock.now())? {
                     match check(&backup.path, self.registry) {
                         Ok(_) => return Ok(Some(backup)),
                         Err(error) if is_its_own(&error) => refused.push(RefusedBackup {

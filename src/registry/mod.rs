@@ -139,12 +139,12 @@ impl Registry {
         Ok(self.catalog.health()?)
     }
 
-    /// The backups of the catalog, newest first.
+    /// The backups of the catalog, newest first; those dated in the future last.
     ///
     /// # Errors
     /// [`Error::Catalog`] if their folder cannot be read.
     pub fn backups(&self) -> Result<Vec<Backup>> {
-        Ok(backup::list(self.catalog.backups())?)
+        Ok(backup::list(self.catalog.backups(), self.clock.now())?)
     }
 
     /// Backs up the catalog. Returns `None`, and makes no backup, if one is younger than a day or

@@ -70,9 +70,9 @@ fn an_unsound_backup_is_reported() {
 #[test]
 fn a_folder_that_is_not_there_has_no_backups() {
     let folder = tempfile::tempdir().unwrap();
-    assert_eq!(backup::list(&folder.path().join("none")).unwrap(), []);
+    assert_eq!(backup::list(&folder.path().join("none"), NOW).unwrap(), []);
     fs::write(folder.path().join("file"), "").unwrap();
-    let error = backup::list(&folder.path().join("file")).unwrap_err();
+    let error = backup::list(&folder.path().join("file"), NOW).unwrap_err();
     assert_eq!(error.code(), "catalog-io");
 }
 

@@ -95,7 +95,7 @@ fn remove_at(base: &Path, number: usize, now: Timestamp) -> dalsegno::Result<Rem
 }
 
 fn backups(base: &Path) -> Vec<Backup> {
-    backup::list(&base.join(BACKUPS)).unwrap()
+    backup::list(&base.join(BACKUPS), Timestamp(i64::MAX)).unwrap()
 }
 
 /// Lists the folder of backups.

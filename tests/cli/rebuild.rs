@@ -1,6 +1,9 @@
 //! `rebuild`: what it prints to a user who has lost a catalog.
 
 use std::fs;
+use std::time::Duration;
+
+use dalsegno::model::clock::{Clock, SystemClock, Timestamp};
 
 use crate::assert_transcript;
 use crate::world::World;
@@ -9,6 +12,13 @@ fn lose(world: &World) {
     for suffix in ["", "-wal", "-shm"] {
         let _ = fs::remove_file(format!("{}{suffix}", world.catalog().display()));
     }
+}
+
+/// The name of a backup of this time.
+fn name_of(at: Timestamp) -> String {
+    let seconds = at.to_string();
+    let seconds = seconds.split('.').next().unwrap();
+    format!("{}Z.sqlite3", seconds.replace(['-', ':'], ""))
 }
 
 #[test]
@@ -31,24 +41,29 @@ fn a_damaged_catalog_is_rebuilt_from_a_backup_and_the_trash() {
     let world = World::scanned();
     let backups = world.base.join(".dalsegno/backups");
     fs::create_dir_all(&backups).unwrap();
-    let newest = "20991231T235959Z.sqlite3";
-    fs::write(backups.join(newest), "damaged").unwrap();
-    fs::copy(world.catalog(), backups.join("20991231T235958Z.sqlite3")).unwrap();
+    let now = SystemClock.now();
+    let newest = name_of(now);
+    fs::write(backups.join(&newest), "damaged").unwrap();
+    let before = name_of(now.minus(Duration::from_secs(1)));
+    fs::copy(world.catalog(), backups.join(before)).unwrap();
+    // One of the future is not the newest.
+    let future = backups.join("20991231T235959Z.sqlite3");
+    fs::write(future, "damaged").unwrap();
     world.transcript("rm mito/validation.zarr/1000/crop1/prediction --trash --yes --quiet");
     world.write_array("er/validation.zarr/600/crop1/prediction");
     fs::remove_dir_all(world.base.join("er/validation.zarr/500")).unwrap();
     lose(&world);
     fs::write(world.catalog(), "damaged").unwrap();
-    let text = world.transcript(
+    let text = world.transcript(&format!(
         "rebuild
         list --run er
         trash list --table
         restore mito/validation.zarr/1000/crop1/prediction
         history --action rebuild --table
         rebuild --force --from-disk --jsonl
-        rebuild --force --from .dalsegno/backups/20991231T235959Z.sqlite3
+        rebuild --force --from .dalsegno/backups/{newest}
         rebuild --from FILE --from-disk",
-    );
+    ));
     assert_transcript!("rebuild_backup", text);
 }
 

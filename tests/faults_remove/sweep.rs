@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use dalsegno::model::clock::Timestamp;
 use dalsegno::testing::backup;
 use dalsegno::{Error, Registry, RestoreTarget};
 use tempfile::TempDir;
@@ -294,7 +295,7 @@ fn recover_by_two(base: &Path) {
 fn check_backups(base: &Path, fault: Fault, said: &[String]) {
     let folder = base.join(".dalsegno/backups");
     let mut names = Vec::new();
-    for found in backup::list(&folder).unwrap() {
+    for found in backup::list(&folder, Timestamp(i64::MAX)).unwrap() {
         backup::check(&found.path).unwrap();
         crate::child::assert_sound(&found.path);
         names.push(found.path.file_name().unwrap().to_str().unwrap().to_owned());

@@ -3,6 +3,7 @@
 use std::fs;
 
 use dalsegno::model::artifact::State;
+use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::pin::PinName;
 use dalsegno::model::score::Score;
@@ -10,7 +11,7 @@ use dalsegno::{PinSelection, RebuildFrom, RebuildOptions, Registry};
 use rusqlite::Connection;
 
 use crate::scene::{
-    A1, A2, A3, OUTPUT, Scene, assert_is_a_good_rebuild, code, key, rows, with, write,
+    A1, A2, A3, OUTPUT, Scene, assert_is_a_good_rebuild, backup_name, code, key, rows, with, write,
 };
 
 fn pin(registry: &Registry, name: &str, filter: &Filter) {
@@ -102,6 +103,34 @@ fn a_damaged_backup_is_passed_over_for_the_next_older_one() {
     };
     assert_eq!(refused.path, newer.path);
     assert!(refused.reason.contains("not a database"), "{refused:?}");
+}
+
+#[test]
+fn a_backup_dated_in_the_future_is_taken_only_if_no_other_is_sound() {
+    let scene = Scene::recorded(&[A1]);
+    let wrong = scene.back_up();
+    let future = scene
+        .backups()
+        .join(backup_name(Timestamp(4_100_000_000_000)));
+    fs::rename(wrong.path, &future).unwrap();
+    let registry = scene.open();
+    pin(&registry, "paper", &Filter::default());
+    drop(registry);
+    let newest = scene.back_up();
+    scene.lose();
+    let (registry, report) = scene.rebuild();
+    assert_eq!(report.backup.as_ref(), Some(&newest));
+    assert_eq!(report.refused, []);
+    assert_eq!(rows(&registry)[A1].pins, ["paper"]);
+    let found = registry.backups().unwrap();
+    assert_eq!(found.first(), Some(&newest));
+    assert_eq!(found.last().unwrap().path, future);
+    drop(registry);
+
+    fs::write(newest.path, "").unwrap();
+    scene.lose();
+    let (_, report) = scene.rebuild();
+    assert_eq!(report.backup.unwrap().path, future);
 }
 
 #[test]

@@ -13,8 +13,8 @@ use dalsegno::{Options, RebuildOptions, Registry};
 
 use crate::child::{command, outcome, say};
 use crate::scene::{
-    A1, A2, A3, Scene, assert_is_a_good_rebuild, code, everything, from_disk, key, rows, target,
-    with,
+    A1, A2, A3, Scene, assert_is_a_good_rebuild, backup_name, code, everything, from_disk, key,
+    rows, target, with,
 };
 
 /// The body of a child: prints `ready` and continues when its standard input ends.
@@ -264,6 +264,7 @@ fn a_backup_is_chosen_while_no_process_makes_one() {
     let made = scene.back_up();
     scene.lose();
     let lock = super::lock::take(&scene.backups().join("lock"));
+    let newer = backup_name(made.at.plus(Duration::from_secs(1)));
     let (options, base) = (scene.options(), &scene.base);
     let report = std::thread::scope(|scope| {
         let rebuild = scope.spawn(move || {
@@ -278,14 +279,13 @@ fn a_backup_is_chosen_while_no_process_makes_one() {
             std::thread::yield_now();
         }
         // A newer, equal backup takes its place.
-        let newer = scene.backups().join("20991231T235959Z.sqlite3");
-        fs::rename(&made.path, newer).unwrap();
+        fs::rename(&made.path, scene.backups().join(&newer)).unwrap();
         drop(lock);
         rebuild.join().unwrap()
     });
     assert_eq!(report.refused, []);
     let name = report.backup.unwrap().path;
-    assert!(name.ends_with("20991231T235959Z.sqlite3"), "{name:?}");
+    assert!(name.ends_with(&newer), "{name:?}");
 }
 
 #[test]

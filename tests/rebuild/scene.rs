@@ -300,3 +300,10 @@ pub(crate) fn state(registry: &Registry, id: &RemovalId) -> Option<RemovalState>
 pub(crate) fn inode(path: &Path) -> u64 {
     path.symlink_metadata().unwrap().ino()
 }
+
+/// The name of a backup of this time.
+pub(crate) fn backup_name(at: Timestamp) -> String {
+    let seconds = at.to_string();
+    let seconds = seconds.split('.').next().unwrap();
+    format!("{}Z.sqlite3", seconds.replace(['-', ':'], ""))
+}

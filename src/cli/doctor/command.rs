@@ -17,7 +17,7 @@ use crate::cli::flags::Output;
 use crate::cli::{render, report};
 use crate::error::Error;
 use crate::model::causes::with_causes;
-use crate::model::clock::Timestamp;
+use crate::model::clock::{Clock, SystemClock, Timestamp};
 use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::OperationHash;
 use crate::model::size::Total;
@@ -250,7 +250,7 @@ fn catalog(context: &Context, base: &Path) -> Option<CatalogReport> {
     let backups = RegistryDir::find(base).ok().map(|folder| folder.backups());
     // An unreadable folder gives an empty list: the report must come out just when things are
     // broken.
-    let backups = backups.and_then(|folder| backup::list(&folder).ok());
+    let backups = backups.and_then(|folder| backup::list(&folder, SystemClock.now()).ok());
     let path = given
         .or(found)
         // If the configuration cannot be read, the catalog is most likely at its usual path.

@@ -19,7 +19,7 @@ pub const BACKUPS_DIR: &str = "backups";
 const EXTENSION: &str = ".sqlite3";
 const TEMPORARY: &str = "new-";
 const LOCK: &str = "lock";
-/// Backups that are listed at most: the newest.
+/// Backups that are listed at least, if there are so many: the first in the order of the list.
 const MOST: usize = 1000;
 /// How often a folder that comes and goes is tried.
 const TRIES: usize = 16;
@@ -41,14 +41,15 @@ pub struct Backup {
     pub at: Timestamp,
 }
 
-/// Gives the backups in a folder, newest first by their names. What has no backup's name, or is no
-/// regular file, is left out; a folder that is not there has none.
+/// Gives the backups in a folder, newest first by their names; those dated in the future, whose age
+/// nothing tells, come last. What has no backup's name, or is no regular file, is left out; a folder
+/// that is not there has none.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if the folder cannot be read.
-pub fn list(folder: &Path) -> Result<Vec<Backup>, CatalogError> {
+pub fn list(folder: &Path, now: Timestamp) -> Result<Vec<Backup>, CatalogError> {
     match open_folder(folder)? {
-        Some(open) => list_in(&open),
+        Some(open) => list_in(&open, now),
         None => Ok(Vec::new()),
     }
 }
@@ -77,7 +78,7 @@ pub(super) fn open_folder(folder: &Path) -> Result<Option<Folder>, CatalogError>
     }
 }
 
-pub(super) fn list_in(folder: &Folder) -> Result<Vec<Backup>, CatalogError> {
+pub(super) fn list_in(folder: &Folder, now: Timestamp) -> Result<Vec<Backup>, CatalogError> {
     let io = |error| CatalogError::io("listing the backups in", folder.path(), error);
     let errno = |errno: Errno| io(errno.into());
     let mut backups = Vec::new();
@@ -94,17 +95,18 @@ pub(super) fn list_in(folder: &Folder) -> Result<Vec<Backup>, CatalogError> {
             backups.push(Backup { path, at });
             // Others may put any number of files there.
             if backups.len() > 2 * MOST {
-                newest_first(&mut backups);
+                newest_first(&mut backups, now);
                 backups.truncate(MOST);
             }
         }
     }
-    newest_first(&mut backups);
+    newest_first(&mut backups, now);
     Ok(backups)
 }
 
-fn newest_first(backups: &mut [Backup]) {
-    backups.sort_by_key(|backup| std::cmp::Reverse(backup.at));
+/// Sorts backups: the newest first, and those dated in the future last.
+fn newest_first(backups: &mut [Backup], now: Timestamp) {
+    backups.sort_by_key(|backup| (backup.at > now, std::cmp::Reverse(backup.at)));
 }
 
 /// The lock of a folder of backups, until it is dropped: no backup is made or let go meanwhile.
@@ -121,9 +123,10 @@ pub(crate) fn hold(
     folder: &Path,
     catalog: &Path,
     patience: Duration,
+    now: Timestamp,
 ) -> Result<Option<Held>, CatalogError> {
     // Without a backup nothing needs the lock, and taking it would make the folder.
-    match list(folder)?.is_empty() {
+    match list(folder, now)?.is_empty() {
         true => Ok(None),
         false => wait_for_lock(folder, catalog, patience).map(Some),
     }
@@ -255,6 +258,21 @@ mod tests {
             assert_eq!(name.len(), "20231114T221320Z.sqlite3".len(), "{name}");
             assert_eq!(name_of(time_of(&name).unwrap()), name);
         }
+    }
+
+    #[test]
+    fn backups_of_the_future_hide_none_of_the_past() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = Timestamp(1_700_000_000_000);
+        let make = |at| std::fs::write(folder.path().join(name_of(at)), "").unwrap();
+        let past = [now, now.minus(Duration::from_secs(1))];
+        past.into_iter().for_each(make);
+        let future = 1..=u64::try_from(3 * MOST).unwrap();
+        future.for_each(|seconds| make(now.plus(Duration::from_secs(seconds))));
+        let found = list(folder.path(), now).unwrap();
+        assert_eq!([found[0].at, found[1].at], past);
+        assert!(found[2..].iter().all(|backup| backup.at > now));
+        assert!(found.len() <= 2 * MOST, "{}", found.len());
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl Maker<'_> {
     /// Whether a backup is younger than a day. One that is dated in the future has no age.
     pub(in crate::catalog) fn has_recent(&self, now: Timestamp) -> Result<bool, CatalogError> {
         let is_recent = |backup: &Backup| backup.at.age_at(now).is_some_and(|age| age < DAY);
-        Ok(list(self.folder)?.iter().any(is_recent))
+        Ok(list(self.folder, now)?.iter().any(is_recent))
     }
 
     /// Makes a backup of what `connection` reads.
@@ -153,7 +153,7 @@ impl Maker<'_> {
 
     /// Gives a sound copy its name, and deletes the backups that are not kept.
     fn name_it(&self, folder: &Folder, new: &str, now: Timestamp) -> Result<Backup, CatalogError> {
-        let older = list_in(folder)?;
+        let older = list_in(folder, now)?;
         let equal = match older.first() {
             Some(newest) if is_equal(folder, name_in(newest), new.as_ref()) => Some(newest.clone()),
             _ => None,
