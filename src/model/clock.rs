@@ -42,6 +42,7 @@ impl Timestamp {
     /// The age at `now`; `None` if the time is after `now`.
     #[must_use]
     pub fn age_at(self, now: Self) -> Option<Duration> {
+        // A time after `now` gives a negative number, which has no `u64`.
         u64::try_from(now.0.saturating_sub(self.0))
             .ok()
             .map(Duration::from_millis)

@@ -249,6 +249,7 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
             path: path.to_owned(),
         });
     };
+    // Completion in a shell leaves a slash at the end.
     let array = path[end..].trim_matches('/');
     Ok(Location {
         container: path[..end].to_owned(),

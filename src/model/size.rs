@@ -86,6 +86,7 @@ impl Total {
     /// Whether any artifact was counted, or there is none to count.
     #[must_use]
     pub fn is_known(&self) -> bool {
+        // Without a file or a byte, nothing shows that any was counted.
         self.uncounted == 0 || self.files > 0 || self.bytes > ByteCount(0)
     }
 

@@ -81,6 +81,7 @@ fn by_value(direction: Direction, a: f64, b: f64) -> Ordering {
                 Direction::Max => rising.reverse(),
             }
         }
+        // False before true, so NaN is last in either direction.
         (a, b) => a.cmp(&b),
     }
 }

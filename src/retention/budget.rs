@@ -84,12 +84,14 @@ impl Budget {
                 unmeasured.push(artifact.path());
             }
             let size = size_of(artifact);
+            // Rows may hold any number.
             budget.bytes = budget.bytes.saturating_add(size.bytes.0);
             budget.files = budget.files.saturating_add(size.files);
         }
         if unmeasured.is_empty() {
             Ok(Some(budget))
         } else {
+            // In order, so that the same registry gives the same error.
             unmeasured.sort();
             Err(PlanError::Unmeasured { paths: unmeasured })
         }
@@ -156,6 +158,7 @@ impl Budget {
 
     /// Whether the trash keeps what the plan removes.
     fn goes_to_trash(&self) -> bool {
+        // If nothing goes, the trash does not matter for this plan.
         matches!(self.keep, TrashKeep::For(_) | TrashKeep::UntilEmptied) && self.going > 0
     }
 
@@ -173,6 +176,7 @@ impl Budget {
         let Some(bound) = self.limits.iter().find(|bound| bound.rule == MIN_FREE) else {
             return notices;
         };
+        // What is free does not meet the limit; the trash explains why the plan takes no more.
         if self.trash > 0 && self.free < bound.value {
             notices.push(format!(
                 "min-free {}: {} are free; the trash has {}, which are free only when it is \

@@ -30,6 +30,7 @@ impl Policy {
         self.limit.check()?;
         check_within(keep.within, self.select.older_than)?;
         for (at, &iteration) in keep.iterations.iter().enumerate() {
+            // The list is typed by hand and short, so comparing each with all before it is enough.
             if keep.iterations[..at].contains(&iteration) {
                 return Err(PolicyError::IterationTwice { iteration });
             }
@@ -81,6 +82,7 @@ impl KeepRules {
 impl KeepBest {
     fn check(&self, named: &[Kind]) -> Result<(), PolicyError> {
         for &kind in &self.with {
+            // Only these belong to an output of the same iteration.
             if !matches!(kind, Kind::Prediction | Kind::Checkpoint) {
                 return Err(PolicyError::WithApart { kind });
             }

@@ -84,6 +84,7 @@ impl RunParts {
         match artifact.state {
             State::Present => self.add(&artifact.key),
             State::Damaged => {
+                // It is there, but its iteration is not complete by it.
                 let faulty = self.faulty.entry(iteration).or_default();
                 faulty.insert(part, "damaged".to_owned());
                 return;
@@ -107,6 +108,7 @@ impl RunParts {
     /// Takes out what is short: chunks are missing that the sealed ones of other iterations have.
     pub fn settle(&mut self) {
         for ((iteration, part), (there, expected)) in std::mem::take(&mut self.with_gaps) {
+            // No sealed one has every chunk, so gaps may be chunks of the fill value.
             if !self.whole_if_sealed.contains(&part) {
                 continue;
             }
@@ -119,6 +121,7 @@ impl RunParts {
     }
 
     fn wanted(&self) -> BTreeSet<&Part> {
+        // What a single iteration has is wanted of all of them.
         self.iterations.values().flatten().collect()
     }
 

@@ -307,6 +307,7 @@ pub(super) fn in_order(a: &Artifact, b: &Artifact) -> Ordering {
 
 /// Orders by [`time_of`], then by iteration, then by path.
 pub(super) fn oldest_first(a: &Artifact, b: &Artifact) -> Ordering {
+    // Ties are broken to the end, so that a plan does not depend on the order of the rows.
     time_of(a)
         .cmp(&time_of(b))
         .then_with(|| a.key.iteration().cmp(&b.key.iteration()))

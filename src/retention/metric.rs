@@ -63,6 +63,7 @@ impl Metric {
 
 /// Why no metric can have a name, if so.
 fn refusal(name: &str) -> Option<&'static str> {
+    // Each fault that is easily made has words of its own.
     if name.trim().is_empty() {
         Some("its name is empty")
     } else if name.contains(':') {
@@ -105,6 +106,7 @@ impl FromStr for Metric {
             Some(direction) => Ok(Self {
                 name: name.to_owned(),
                 direction,
+            // Never guessed: by the wrong direction, the best would go.
             }),
             None => Err(PolicyError::MetricDirection {
                 name: name.to_owned(),

@@ -128,6 +128,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
         }
         // Only now: the keys that all kinds share may come after them.
         for kind in Kind::ALL {
+            // In the order of `Kind::ALL`, whatever the order in the table.
             if let Some(table) = tables.remove(&kind) {
                 let rules = table.into_policy(kind, &shared);
                 rules
@@ -154,6 +155,7 @@ impl<'de> Deserialize<'de> for NamedPolicy {
 impl Serialize for NamedPolicy {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
+        // Only if it is set: false is the default.
         if self.allow_incomplete {
             map.serialize_entry("allow-incomplete", &true)?;
         }
@@ -270,6 +272,7 @@ impl From<&Policy> for KindTable {
             min_free,
         } = *limit;
         Self {
+            // False is the default and is left out.
             allow_empty_group: allow_empty_group.then_some(true),
             iterations: select.iterations.iter().copied().map(RangeText).collect(),
             keep_best: best,
@@ -291,6 +294,7 @@ struct Length(Duration);
 
 impl<'de> Deserialize<'de> for Length {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As text only, because a bare number has no unit.
         let text = String::deserialize(deserializer)?;
         parse_duration(&text).map(Self).map_err(D::Error::custom)
     }
@@ -435,6 +439,7 @@ impl<'de> Deserialize<'de> for KeepBest {
 
 impl Serialize for KeepBest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        // As a table in any case, because a metric alone would lose the count.
         let table = BestTable {
             count: WholeNumber(self.count),
             metric: Some(self.metric.clone()),

@@ -168,6 +168,7 @@ impl Plan {
         let rescued: BTreeMap<RunName, i64> = gone
             .into_iter()
             .filter_map(|(run, keys)| {
+                // None if the run keeps a complete iteration, or loses all that it has.
                 let last = runs.get(run)?.last_complete_without(keys.into_iter())?;
                 Some((run.clone(), last))
             })
@@ -221,6 +222,7 @@ impl Plan {
             }
         }
         let mut lines: Vec<PlanLine> = lines.into_values().collect();
+        // In the order of every plan; the map was sorted by number.
         lines.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
         Self {
             lines,

@@ -341,6 +341,7 @@ impl<'a> Planner<'a> {
             unmet = budget.unmet();
             of_trash = budget.notices();
         }
+        // After the limits, which may empty a group too.
         if !self.policy.allow_empty_group {
             self.check_groups(&lines)?;
         }

@@ -122,6 +122,7 @@ pub(super) type Setting = (&'static str, String);
 impl SelectRules {
     /// Whether an iteration is selected by its number, rather than by a range.
     pub(super) fn names(&self, iteration: Option<i64>) -> bool {
+        // As `5` or `5..5`: a wider range has the iteration without naming it.
         let is_it = |range: &IterationRange| range.first == iteration && range.last == iteration;
         iteration.is_some() && self.iterations.iter().any(is_it)
     }
@@ -131,6 +132,7 @@ impl KeepRules {
     /// Whether it has no rule.
     #[must_use]
     pub fn is_empty(&self) -> bool {
+        // Compared as a whole, so that a new rule counts without a line here.
         *self == Self::default()
     }
 
@@ -169,6 +171,7 @@ impl Limits {
 
     /// The limits that are set, with their numbers.
     pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        // `Budget` pairs these with `settings`, which keeps their order.
         [
             (MAX_SIZE, self.max_bytes),
             (MAX_FILES, self.max_files),
@@ -237,6 +240,7 @@ impl fmt::Display for RunPolicy {
             ("keep-within", self.within.map(length)),
         ]);
         settings.extend(self.limit.settings());
+        // First, so that a plan for runs cannot be taken for one for artifacts.
         f.write_str("whole runs")?;
         if !settings.is_empty() {
             f.write_str(", ")?;

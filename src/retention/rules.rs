@@ -158,6 +158,7 @@ impl<'a> Rule<'a> {
 
     /// Whether the rule applies to an artifact.
     pub(super) fn is_for(&self, facts: &Facts<'_>) -> bool {
+        // A guest is here for `keep-best` alone.
         !facts.is_guest || matches!(self.test, Test::Best { .. })
     }
 
@@ -168,6 +169,7 @@ impl<'a> Rule<'a> {
         let iteration = match (&self.test, artifact.key.iteration()) {
             // By time alone, so it keeps artifacts without an iteration too.
             (Test::Within(within), _) => {
+                // In the future it has no age; a guard keeps it then.
                 let keeps = facts.age.is_some_and(|age| age <= *within);
                 return (keeps, aged(artifact, facts.age));
             }

@@ -31,6 +31,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
 pub fn table<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     deserializer: D,
 ) -> Result<T, D::Error> {
+    // `any`, so that the visitor sees what is there and can refuse it.
     deserializer.deserialize_any(TableVisitor(PhantomData))
 }
 
