@@ -99,6 +99,7 @@ impl Recorder<'_> {
         }
         let id = find(self.transaction, CONTAINER.0, path)
             .map_err(|error| self.catalog.sql("looking up an artifact", error))?;
+        // Only what is there is kept: an absent one may be inserted later in this transaction.
         if let Some(id) = id {
             self.containers.insert(path.to_owned(), id);
         }

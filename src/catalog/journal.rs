@@ -285,6 +285,7 @@ impl Journal<'_> {
             }
         };
         let (id, before) = self.after;
+        // Written out once: what is hashed is what is stored, byte by byte.
         let detail = detail.map(|detail| detail.to_string());
         let images: [u8; 32] = self.hasher.into_inner().finalize().into();
         let hash = hash_of(
@@ -385,6 +386,7 @@ pub(super) fn hash_of(
     fields: &HashedFields<'_>,
 ) -> OperationHash {
     let mut hasher = Sha256::new();
+    // Both have 32 bytes, so nothing is needed to part them.
     hasher.update(before.0);
     hasher.update(images);
     feed(&mut hasher, &mut Vec::new(), fields);

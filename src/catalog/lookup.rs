@@ -71,6 +71,7 @@ impl Catalog {
         connection: &Connection,
         location: &Location,
     ) -> Result<Option<Artifact>, CatalogError> {
+        // Without an array the column is empty text, because no index compares NULLs as equal.
         let array = location.array.as_deref().unwrap_or_default();
         self.one(connection, BY_PATH, params![location.container, array])
     }
@@ -172,6 +173,7 @@ impl Catalog {
     ) -> Result<Artifact, CatalogError> {
         let mut artifact = rows::artifact(&self.path, &self.base, row)?;
         let sql = |error| self.sql("reading an artifact", error);
+        // Most rows have no pin, and are spared the query.
         if rows::may_be_pinned(row).map_err(sql)? {
             artifact.pins = self.pins_of(connection, artifact.id, &artifact.key)?;
         }

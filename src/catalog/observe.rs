@@ -85,12 +85,14 @@ impl Catalog {
         notes: &[ObservedRow],
     ) -> Result<Observed, CatalogError> {
         let mut observed = Observed::default();
+        // Without a transaction: no turn is waited for to change nothing.
         if notes.is_empty() {
             return Ok(observed);
         }
         self.operate(operation, false, |journal| {
             for note in notes {
                 let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {
+                    // Removed since it was looked at.
                     continue;
                 };
                 // A seal is a word about the data, whatever others saw meanwhile.
@@ -151,6 +153,7 @@ impl Catalog {
             Some(seen) if matches!(seal_change, SealChange::Hold) => {
                 (State::Present, before.size, Some(seen.written_at), held)
             }
+            // Not written since, so what was counted before still holds.
             Some(seen) if before.written_at == Some(seen.written_at) => {
                 let is_another = before
                     .size
@@ -190,6 +193,7 @@ impl Catalog {
         let counted = seen.and_then(|seen| seen.disk_bytes);
         let disk_bytes = match size {
             Some(_) if matches!(seal_change, SealChange::Hold) => before.disk_bytes,
+            // What was counted for another size was other data.
             Some(_) => counted.or(before.disk_bytes.filter(|_| size == before.size)),
             None => None,
         };

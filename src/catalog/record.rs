@@ -329,6 +329,7 @@ impl Recorder<'_> {
             damaged: u64::from(found.seen.damage.is_some()),
             ..AdoptCounts::default()
         };
+        // A seal is not undone by a scan: what differs from it is reported and not taken in.
         match found.seen.contradicts_seal_of(artifact) {
             true => self.contradicted.push(artifact.id),
             false => {
@@ -393,6 +394,7 @@ impl Recorder<'_> {
             return Ok(false);
         };
         let (first, last) = (&first.location, &last.location);
+        // Strictly: of two with the same place, only one can be new.
         let are_in_order = found.is_sorted_by(|one, next| one.location < next.location);
         if !are_in_order || first.container != last.container {
             return Ok(false);

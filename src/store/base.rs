@@ -87,6 +87,7 @@ impl Base {
     #[must_use]
     pub fn is_absent(&self, path: &str) -> bool {
         let found = statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW);
+        // NOTDIR: a folder above is a file, so nothing can be below it.
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
     }
 }

@@ -125,6 +125,7 @@ pub(in crate::catalog) fn open(
             }
             opened => opened?,
         };
+        // SQLite opens a file that it may not write for reading, and reports no error.
         if connection.is_readonly("main").unwrap_or(true) {
             return Err(read_only());
         }
@@ -155,6 +156,7 @@ pub(in crate::catalog) fn open(
 
 /// Whether the file and the folder around it may be written.
 fn can_write(path: &Path) -> bool {
+    // The folder too: SQLite makes log and journal in it.
     let may = |path| rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_ok();
     may(path) && path.parent().is_none_or(may)
 }
@@ -194,6 +196,7 @@ fn copy(place: &Place) -> Result<TempDir, CatalogError> {
             return Err(io(error));
         }
         let mut to = std::fs::File::create_new(folder.path().join(name)).map_err(io)?;
+        // No further than it was long: another process may go on appending.
         std::io::copy(&mut from.by_ref().take(found.len()), &mut to).map_err(io)?;
     }
     Ok(folder)
@@ -215,6 +218,7 @@ pub(in crate::catalog) fn again(
         Reach::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Reach::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
         Reach::Copy(folder) => {
+            // Links are not refused: only this user can reach the temporary folder.
             let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
             let copy = folder.path().join("catalog");
             let opened = Connection::open_with_flags(copy, flags).map_err(sql)?;
@@ -280,6 +284,7 @@ fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Res
     // Pages are input: one that makes no sense is an error, not another answer.
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.set_prepared_statement_cache_capacity(64);
+    // No WAL over a network: its index is memory that hosts do not share.
     if options.network.is_some() && !options.read_only {
         connection.pragma_update_and_check(None, "journal_mode", "TRUNCATE", |_| Ok(()))?;
         return connection.pragma_update(None, "synchronous", "EXTRA");

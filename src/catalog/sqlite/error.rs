@@ -54,6 +54,7 @@ impl CatalogError {
                 path,
                 detail: "a row names another that is not there".to_owned(),
             },
+            // SQLite waited by its busy timeout, and does not say for how long.
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::LockTimeout {
                 path,
                 waited: Duration::ZERO,
@@ -72,6 +73,7 @@ impl CatalogError {
     /// The error of a migration that did not go through; a full disk is one here too.
     pub(crate) fn migration(path: &Path, target: i64, source: BoxError) -> Self {
         let path = path.to_owned();
+        // What SQLite reported is somewhere inside of refinery's error.
         let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&*source);
         while let Some(error) = cause {
             if error.downcast_ref().is_some_and(is_full) {

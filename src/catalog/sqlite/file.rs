@@ -59,16 +59,19 @@ impl Catalog {
         agent: Option<Agent>,
         mut options: CatalogOptions,
     ) -> Result<Self, CatalogError> {
+        // The history says who changed what, so without an agent nothing is changed.
         options.read_only |= agent.is_none();
         check_clock(path, &*options.clock)?;
         let place = Arc::new(Place::of(path)?);
         connection::check(&place)?;
+        // Before SQLite opens anything: in a forked child, that is refused.
         let registration = fork::Registration::new(&place)?;
         // Before the first connection: opening may need a turn.
         let queue = WriteQueue::new(Arc::clone(&place), options.lock_timeout)
             .interrupted_by(options.interrupt.clone());
         // A file with a second name is not written, so those that a killed rebuild left go first.
         if !options.read_only && !second_names::find(&place).is_empty() {
+            // With the turn: a rebuild that is at work still needs them.
             let _turn = queue.wait(&*options.on_wait)?;
             second_names::remove(&place, &second_names::find(&place));
         }
@@ -119,6 +122,7 @@ impl Catalog {
     /// Gives a catalog its WAL back: a backup that was put in its place has none. If others have
     /// it open meanwhile it stays as it is, which is slower and as safe.
     fn keep_wal(&self, connection: &mut OpenConnection) {
+        // There the rollback journal is what was chosen.
         if self.is_read_only() || self.options.network.is_some() || self.options.single_host {
             return;
         }
@@ -144,6 +148,7 @@ impl Catalog {
             return Ok(());
         }
         let clock = &*self.options.clock;
+        // Outside the transaction below: a copy reads only what is committed.
         self.maker().before_migration(connection, clock, monitor)?;
         let transaction = self.begin(connection, self.options.lock_timeout)?;
         // Again under SQLite's own lock: the turn holds back only this program.
@@ -439,6 +444,8 @@ impl Catalog {
         let start = Instant::now();
         let mut is_reported = false;
         loop {
+            // Immediate: one that begins as a read cannot write once another has. Each try waits
+            // for up to a second, by the busy timeout.
             match Transaction::new_unchecked(connection, TransactionBehavior::Immediate) {
                 Ok(transaction) => return Ok(transaction),
                 Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => {

@@ -80,6 +80,7 @@ impl Drop for Registration {
         {
             handles.1 -= 1;
             if handles.1 == 0 {
+                // With the last handle: a child that is forked from now on may open the file.
                 all.remove(&self.file);
             }
         }

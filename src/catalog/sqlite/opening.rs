@@ -82,6 +82,7 @@ impl OpenConnection {
     }
 
     fn end(&mut self) -> rusqlite::Result<()> {
+        // After `close`, `drop` comes here again.
         let Some(connection) = self.connection.take() else {
             return Ok(());
         };
@@ -127,10 +128,12 @@ pub(super) fn open(
     check_files(place, flags)?;
     let path = place.real_path()?;
     let sql = |error| CatalogError::sql("opening", place.path(), error);
+    // A descriptor of its own, for closing: the place may be gone by then.
     let folder = place.folder().try_clone();
     let folder = folder.map_err(|error| CatalogError::io("opening", place.path(), error))?;
     let connection = confined(&folder, || {
         let connection = Connection::open_with_flags(path, with_defaults(flags)).map_err(sql)?;
+        // If it fails, the connection is closed in here, confined as well.
         first(&connection)?;
         Ok::<_, CatalogError>(connection)
     })?;
@@ -151,6 +154,7 @@ pub(super) fn open_immutable(place: &Place) -> Result<OpenConnection, CatalogErr
 }
 
 fn with_defaults(flags: OpenFlags) -> OpenFlags {
+    // NO_MUTEX: only one thread at a time has a connection, so SQLite need not lock it.
     flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW
 }
 
@@ -164,6 +168,7 @@ pub(super) fn confirm(place: &Place, flags: OpenFlags) -> Result<(), CatalogErro
     check_files(place, flags)?;
     let io = |error| CatalogError::io("reading", place.path(), error);
     let held = place.stat("").map_err(io)?;
+    // By path, as SQLite found it, to compare with what the open folder has.
     let found = place.real_path()?.symlink_metadata();
     let is_same = |held: Stat| {
         found.is_ok_and(|found| (found.dev(), found.ino()) == (held.st_dev, held.st_ino))

@@ -101,6 +101,7 @@ impl Place {
     /// # Errors
     /// [`CatalogError::Io`] if the folder has none.
     pub(in crate::catalog) fn real_path(&self) -> Result<PathBuf, CatalogError> {
+        // The kernel keeps this link up to date if the folder is renamed.
         let descriptor = format!("/proc/self/fd/{}", self.folder.as_fd().as_raw_fd());
         let folder = match readlink(descriptor, Vec::new()) {
             Ok(path) => PathBuf::from(OsString::from_vec(path.into_bytes())),

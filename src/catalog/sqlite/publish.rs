@@ -121,6 +121,7 @@ impl Catalog {
             return;
         }
         *since = now;
+        // Not held during the copy: other threads come here after each change of theirs.
         drop(looked);
         let is_small =
             super::backup::size(connection, &self.path).is_ok_and(|bytes| bytes <= IN_PASSING);
@@ -214,6 +215,7 @@ impl Catalog {
             return Ok(false);
         }
         let place = Place::of(&publisher.folder.join(PUBLISHED_FILE))?;
+        // A copy that cannot be read counts as outdated.
         let copy = connection::open_published(&place, &self.options).ok();
         let copied = copy.and_then(|copy| last_operation(&copy).ok());
         Ok(copied != Some(own.map_err(|error| self.sql("reading the history", error))?))
@@ -240,6 +242,7 @@ impl Catalog {
         publisher: &Publisher,
     ) -> Result<Timestamp, CatalogError> {
         let staging = StagedCopy(self.beside(".publishing.sqlite3"));
+        // A crash may have left one, and a copy is only made if its name is free.
         staging.clear()?;
         let now = self.options.clock.now();
         // What is committed from here on is not in the copy for certain.

@@ -179,6 +179,7 @@ impl WriteQueue {
         on_wait: &OnWait,
     ) -> Result<Turn, CatalogError> {
         let turn = Lock::open(&self.catalog, TURN)?;
+        // If another process took the turn within the slice, this one gets in line like all others.
         if self.is_in_slice() && turn.is_taken_at_once()? {
             return Ok(Turn {
                 _turn: turn,
@@ -214,12 +215,14 @@ impl WriteQueue {
             is_reported: false,
         };
         let mut queue = Lock::open(&self.catalog, QUEUE)?;
+        // Mostly it is free, and no thread is needed to wait for it.
         if !queue.is_taken_at_once()? {
             queue = self.wait_for(queue, &mut patience)?;
         }
         // Only the first in line polls for the turn. Lock order is always queue before turn.
         let first = Instant::now();
         while !turn.is_taken_at_once()? {
+            // The longer the wait, the longer the naps: it costs the one that writes little.
             let nap = (first.elapsed() / NAP_SHARE).max(NAP);
             std::thread::sleep(nap.min(patience.glance()?));
         }

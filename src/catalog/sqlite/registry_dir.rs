@@ -144,6 +144,7 @@ impl RegistryDir {
             detail: detail.to_owned(),
         };
         let dir = base.join(REGISTRY_DIR);
+        // Bounded: others may have put a file of any size there.
         let read = Folder::open(&dir).and_then(|dir| read_file(&dir, CONFIG_FILE, MOST_CONFIG));
         let config: Config = match read.map(String::from_utf8) {
             Ok(Ok(text)) => Config::parse(&text).map_err(|error| invalid(&error.to_string()))?,
@@ -160,6 +161,7 @@ impl RegistryDir {
             .and_then(|catalog| catalog.path.as_ref())
             .is_some_and(|path| path.is_relative())
         {
+            // A relative path would lead elsewhere from every working directory.
             return Err(invalid("the path of the catalog is not absolute"));
         }
         Ok(Self {
@@ -182,6 +184,7 @@ impl RegistryDir {
     ) -> Result<(), CatalogError> {
         let path = self.dir().join(CONFIG_FILE);
         let io = |error| CatalogError::io("writing", &path, error);
+        // Read again and edited: it may have changed since, and its comments are to stay.
         let dir = Folder::open(&self.dir()).map_err(io)?;
         let text = match read_file(&dir, CONFIG_FILE, MOST_CONFIG).map(String::from_utf8) {
             Ok(Ok(text)) => text,
@@ -199,10 +202,13 @@ impl RegistryDir {
             path: path.clone(),
             detail: error.to_string(),
         })?;
+        // A name of its own, as another process may write it too.
         let new = format!("{CONFIG_FILE}.new-{}", uuid::Uuid::new_v4().simple());
         let write = || {
             let mut file = File::from(make_file(&dir, &*new)?);
             file.write_all(text.as_bytes())?;
+            // Synced before it is renamed: a crash leaves the old text or the new one, and never a
+            // part.
             file.sync_all()?;
             renameat(&dir, &*new, &dir, CONFIG_FILE)?;
             dir.sync()
@@ -240,6 +246,7 @@ impl RegistryDir {
             single_host: new.single_host.clone(),
             ..Default::default()
         };
+        // The index of a WAL is memory that processes share, which no network file system offers.
         let wal = new.single_host.is_none();
         match &new.catalog {
             None => {
@@ -284,6 +291,7 @@ impl RegistryDir {
             Err(errno) => return Err(CatalogError::io("creating", &dir, errno.into())),
         };
         folder.sync().map_err(io("syncing", base))?;
+        // Read back: the folder may be the one that another process made.
         Ok((Self::find(base)?, made))
     }
 }
@@ -396,6 +404,7 @@ fn remove_stale(folder: &Folder, now: Timestamp) {
             let modified = stat.st_mtime.checked_mul(1000)?;
             Timestamp(modified).age_at(now)
         });
+        // A younger one may still be in the making.
         if age.is_some_and(|age| age > STALE) {
             remove_made(folder, &stale, name);
         }

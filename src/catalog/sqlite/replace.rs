@@ -88,6 +88,7 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
     };
     let mut damaged = None;
     let now = catalog.options.clock.now();
+    // Pages can be sound and a row make no sense all the same.
     catalog.each_row(&everything, now, |row| {
         if let RowRead::Damaged { id, detail, .. } = row {
             damaged.get_or_insert(format!("artifact {id}: {detail}"));
@@ -148,6 +149,7 @@ pub fn registry_of(path: &Path) -> Option<String> {
         Ok(())
     };
     opening::open(&place, OpenFlags::SQLITE_OPEN_READ_ONLY, read).ok()?;
+    // In a damaged catalog it may be any text.
     uuid::Uuid::parse_str(&id).ok().map(|_| id)
 }
 
@@ -169,6 +171,7 @@ impl Replacing {
             place,
             _turn: turn,
         };
+        // With the turn: no other rebuild can be at work on these.
         replacing.clear()?;
         Ok(replacing)
     }
@@ -264,6 +267,7 @@ impl Replacing {
         let staging = self.staging.path();
         let sql = |error| CatalogError::sql("rebuilding", staging, error);
         let finish = |connection: &Connection| {
+            // Checked while the old one still has its place.
             if let Some(detail) = quick_check(staging, connection)? {
                 let path = staging.to_owned();
                 return Err(CatalogError::Damaged { path, detail });
@@ -274,6 +278,7 @@ impl Replacing {
         self.open(finish)?.close().map_err(sql)?;
         let folder = self.place.folder();
         let io = |error| CatalogError::io("rebuilding", self.place.path(), error);
+        // Durable before it has the name, or a power cut could leave the name without the content.
         self.staging
             .open_beside("")
             .and_then(|file| file.sync_all())
@@ -300,6 +305,7 @@ impl Replacing {
                 false => unlinkat(folder, &from, AtFlags::empty()),
             };
             match moved {
+                // A process that closed the catalog meanwhile has removed its log.
                 Ok(()) | Err(Errno::NOENT) => {}
                 Err(errno) => return Err(io(errno.into())),
             }

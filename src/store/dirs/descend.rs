@@ -76,6 +76,7 @@ pub(crate) fn descend(
                         false => mkdirat(&folder, name, Mode::from_raw_mode(0o777)),
                     };
                     match made {
+                        // EXIST: another process made it meanwhile.
                         Ok(()) | Err(Errno::EXIST) => {}
                         Err(errno) => {
                             return Err(StorageError::io(
@@ -132,6 +133,7 @@ pub(crate) fn open_error(
             .map(|stat| FileType::from_raw_mode(stat.st_mode))
         {
             Ok(FileType::Symlink) => return StorageError::Symlink { path },
+            // It was exchanged since; what the system answered is all that is known.
             Ok(FileType::Directory) | Err(_) => {}
             Ok(_) => return StorageError::NotAFolder { path },
         }

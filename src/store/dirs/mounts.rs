@@ -48,6 +48,7 @@ impl Mount {
     /// The mount of a path; `None` if the list of mounts cannot be read.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        // The kernel lists mount points without symbolic links.
         let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Self::find(&mounts, &real)
     }

@@ -42,6 +42,7 @@ pub fn require_movable(
         // Any other error says nothing about rights: the rename decides.
         !matches!(asked, Err(Errno::ACCESS | Errno::PERM))
     };
+    // EXEC: without it, no name in the folder can be reached.
     if !may(".".as_ref(), Access::WRITE_OK | Access::EXEC_OK) {
         return refuse("this user may not write in the folder above it");
     }
@@ -53,6 +54,7 @@ pub fn require_movable(
         statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW),
     ) {
         let user = geteuid();
+        // 0 is root, who may always.
         let owners = [0, above.st_uid, entry.st_uid];
         if above.st_mode & STICKY != 0 && !owners.contains(&user.as_raw()) {
             return refuse("it is another user's, in a sticky folder");

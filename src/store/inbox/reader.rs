@@ -86,6 +86,7 @@ impl InboxFolder {
     /// [`StorageError::Io`] if it cannot be read.
     pub fn list(&self, most: usize) -> Result<InboxListing, StorageError> {
         let reading = |errno: Errno| StorageError::io("reading", &self.path, errno);
+        // Opened again: listings of one descriptor share their position.
         let fd = open_folder(&self.fd, ".").map_err(reading)?;
         let mut listing = InboxListing::default();
         for entry in rustix::fs::Dir::new(fd).map_err(reading)? {
@@ -125,6 +126,7 @@ impl InboxFolder {
     pub fn read(&self, name: &str) -> Result<Option<InboxFile>, StorageError> {
         let path = self.path.join(name);
         let io = |operation, errno: Errno| StorageError::io(operation, &path, errno);
+        // NONBLOCK: a FIFO that was put there must not make this wait.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         // A lock needs a file open for writing on some file systems; reading does not.
         let opened = openat(&self.fd, name, OFlags::RDWR | flags, Mode::empty());
@@ -148,6 +150,7 @@ impl InboxFolder {
         let is_locked = try_lock(&file);
         let stat = fstat(&file).map_err(|errno| io("reading", errno))?;
         let is_regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        // A second name: its owner may never have put it here.
         if !is_regular || stat.st_nlink > 1 {
             return Err(StorageError::NotAFile { path });
         }
@@ -246,6 +249,7 @@ fn read_all(file: &OwnedFd, size: u64) -> Result<Vec<u8>, Errno> {
     let mut filled = 0;
     while filled < content.len() {
         match pread(file, &mut content[filled..], filled as u64) {
+            // Its writer has cut off a part of a line meanwhile.
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(Errno::INTR) => {}

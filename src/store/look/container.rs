@@ -131,6 +131,7 @@ fn look(
 ) -> Result<ContainerListing, StorageError> {
     let mut contents = ContainerListing::default();
     if role_of(container, Path::new("."), path, at)? == Role::Array {
+        // What is below an array is part of it.
         contents.arrays.push(PathBuf::new());
         return Ok(contents);
     }
@@ -180,6 +181,7 @@ fn look(
                 kind => kind,
             };
             let child = relative.join(OsStr::from_bytes(name));
+            // What belongs to another registry is not for this one to judge.
             if kind == FileType::Directory && name == REGISTRY_DIR.as_bytes() {
                 contents.registries.push(child);
             } else if kind == FileType::Directory {
@@ -189,6 +191,7 @@ fn look(
                     Role::Array => contents.arrays.push(child),
                     Role::Folder => folders.push(child),
                     Role::Damaged => {
+                        // Listed and looked into: it may be a group with arrays.
                         contents.arrays.push(child.clone());
                         folders.push(child);
                     }
@@ -224,6 +227,7 @@ fn role_of(
         Ok(None) => Ok(Role::Folder),
         Err(MarkerError::Damaged(damaged)) if damaged.marker.is_pyramid() => Ok(Role::Array),
         Err(MarkerError::Damaged(_)) => Ok(Role::Damaged),
+        // Removed since its name was read.
         Err(MarkerError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => {
             Ok(Role::Folder)
         }

@@ -46,6 +46,7 @@ pub fn links_into(base: &Base, run: &str) -> Result<u64, StorageError> {
                 FileType::Directory if matches!(name.to_str(), Some("." | "..")) => {}
                 FileType::Directory => folders.push(relative.join(name)),
                 FileType::Symlink => {
+                    // One that is gone by now names nothing.
                     let target = readlinkat(&folder, name, Vec::new()).unwrap_or_default();
                     let target = Path::new(std::ffi::OsStr::from_bytes(target.to_bytes()));
                     count += u64::from(target.starts_with(&into));

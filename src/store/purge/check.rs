@@ -62,6 +62,7 @@ impl Check<'_> {
         let path = path.join(&*name.to_string_lossy());
         let folder = match open_folder(parent, name) {
             Ok(folder) => folder,
+            // No folder, or none any more: nothing in it needs a permission.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
             Err(errno) => return Err(StorageError::io("emptying", &path, errno)),
         };

@@ -148,6 +148,7 @@ pub(in crate::catalog::sqlite) fn copy_open(
         .map_err(|error| CatalogError::io("reading", of, error))?
         .map_or(0, |stat| stat.st_mode & 0o666);
     let place = Place::of(to)?;
+    // Made here, with the mode of the catalog: that of SQLite's own would be by the umask.
     let made = make_file(&place, place.name()).map_err(|errno| io(errno.into()))?;
     let file = File::from(made);
     // Kept open, so that it stays this one: another may take its name.
@@ -243,6 +244,7 @@ fn copy_pages(
                 holder: None,
             });
         }
+        // Another program has it locked.
         std::thread::sleep(AGAIN);
     }
     drop(backup);

@@ -48,6 +48,7 @@ impl Maker<'_> {
         now: Timestamp,
         monitor: &dyn Monitor,
     ) -> Result<Option<Backup>, CatalogError> {
+        // Before the lock, because taking that makes the folder, which needs room too.
         self.leave_room(connection)?;
         // Not waited for: the process that has it makes the same backup.
         let Some(held) = lock(self.folder, Duration::ZERO)? else {
@@ -67,6 +68,7 @@ impl Maker<'_> {
     fn leave_room(&self, connection: &Connection) -> Result<(), CatalogError> {
         let folder = self.folder.parent().unwrap_or(Path::new("/"));
         let Ok(found) = rustix::fs::statvfs(folder) else {
+            // If that is not to be found out, the copy shows whether there is room.
             return Ok(());
         };
         let needed = size(connection, self.catalog)?.saturating_add(ROOM);
@@ -91,6 +93,7 @@ impl Maker<'_> {
         let patience = self.patience;
         let make = || {
             let held = wait_for_lock(self.folder, self.catalog, patience)?;
+            // After the wait, which may take long: the time is that of the copy.
             let now = clock.now();
             ticking(monitor, Phase::Backup, || self.make(connection, now, &held))
         };
@@ -122,6 +125,7 @@ impl Maker<'_> {
         let new = temporary_name();
         let path = self.folder.join(&new);
         copy_open(connection, self.catalog, &path, self.patience)?;
+        // Read back before it gets its name: what cannot be restored must not replace what can.
         let made = check(&path)
             .map_err(|error| self.why(connection, error))
             .and_then(|_| self.name_it(&held.folder, &new, now));
@@ -154,6 +158,7 @@ impl Maker<'_> {
     /// Gives a sound copy its name, and deletes the backups that are not kept.
     fn name_it(&self, folder: &Folder, new: &str, now: Timestamp) -> Result<Backup, CatalogError> {
         let older = list_in(folder, now)?;
+        // An equal one goes, so that copies of one state do not push out older states.
         let equal = match older.first() {
             Some(newest) if is_equal(folder, name_in(newest), new.as_ref()) => Some(newest.clone()),
             _ => None,
@@ -202,6 +207,7 @@ pub(in crate::catalog) fn ticking<T>(
             }
         });
         let done = work();
+        // Ends the thread, which the scope waits for.
         drop(working);
         done
     });
