@@ -184,6 +184,7 @@ impl Rebuilding<'_> {
     /// [`CatalogError::Sound`] if there is nothing to rebuild; any other [`Error`] if the new
     /// catalog cannot be made. The old one is then still at its path.
     pub(crate) fn rebuild(&self, replacing: Replacing) -> Result<RebuildReport, Error> {
+        // Even a damaged catalog mostly says which registry it is.
         let known = catalog::registry_of(self.path);
         if let (Some(expected), Some(found)) = (self.registry, &known)
             && expected != found
@@ -225,6 +226,7 @@ impl Rebuilding<'_> {
         };
         let backup = self.choose_backup(known.as_deref(), &mut refused)?;
         self.monitor.end();
+        // SQLite's log needs memory that all processes share, as only a local file system has.
         let wal = self.network.is_none();
         match &backup {
             Some(backup) => replacing.stage_copy(&backup.path, wal)?,
@@ -495,6 +497,7 @@ impl Rebuilding<'_> {
         for item in &taken.items {
             let is_here = folder.identify(item.item, item.entry_type)?.is_some();
             if !is_here && folder.has(item.item)? {
+                // Its number is taken by another thing, so what became of it is not known.
                 let what = format!("item {} is not what was moved", item.item);
                 return Ok(Entered::No(what));
             }
@@ -516,6 +519,7 @@ impl Rebuilding<'_> {
             };
             let open = OpenRemoval {
                 state,
+                // Not purged by itself: that the removal was ever committed is not certain.
                 purge_after: None,
             };
             let reason = taken.reason.as_deref();
@@ -574,6 +578,7 @@ impl Rebuilding<'_> {
         let (Some(folder), Some(part)) = (folder, part) else {
             return Ok(false);
         };
+        // `holds` looks for the name alone, so an entry is not needed.
         let item = TrashItem {
             item,
             path: place.clone(),
@@ -591,6 +596,7 @@ impl Rebuilding<'_> {
     /// Whether the thing that a manifest names is at its old path, by its inode.
     fn is_in_place(&self, item: &TrashItem) -> bool {
         let found = entry_at(self.base, Path::new(&item.path), item.entry_type);
+        // A device may have another number since a reboot, so only the inode counts.
         matches!(found, Ok(Some(found)) if found.inode == item.entry.inode)
     }
 
@@ -610,6 +616,7 @@ impl Rebuilding<'_> {
         let refreshed =
             refresh::refresh(catalog, self.base, &everything, options, now, self.monitor)?;
         let mut scan = self.options.scan.clone();
+        // A registry that has checkpoints wants to know the new ones too.
         if scan.kinds.is_empty() && self.has_checkpoints(catalog)? {
             scan.kinds = Kind::ALL.to_vec();
         }

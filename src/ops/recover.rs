@@ -216,6 +216,7 @@ fn purge_all(
     now: Timestamp,
     recovery: &mut Recovery,
 ) -> Result<(), Error> {
+    // For all of them together: the open that purges has a command to answer.
     let deadline = Instant::now() + PURGE_AT_OPEN;
     for id in due {
         match purge_due(catalog, base, id, now, Some(deadline), &Silent) {
@@ -240,6 +241,7 @@ pub(crate) fn purge_expired(catalog: &Catalog, base: &Base, now: Timestamp) -> R
         .filter(|(_, open)| is_expired(open))
         .map(|(id, _)| id)
         .collect();
+    // What cannot be purged here is reported by the next open.
     purge_all(catalog, base, &due, now, &mut Recovery::default())
 }
 
@@ -561,6 +563,7 @@ fn roll_back_removal(
         }
         here.push(item);
     }
+    // Folders above that are gone meanwhile are made as they were.
     let forms = FolderForms::new(items.folders.iter().cloned());
     let mut dirty = DirtyFolders::default();
     let mut occupied = Vec::new();
@@ -578,6 +581,7 @@ fn roll_back_removal(
     folder.sync_dirty(&dirty)?;
     folder.sync()?;
     mend_lists(base, folder, &items)?;
+    // Reported only now: what could go back is to be durable, and listed again.
     if let Some(error) = refused {
         return Err(error.into());
     }
@@ -617,6 +621,7 @@ fn mend_lists(base: &Base, folder: &TrashFolder, items: &ManifestItems) -> Resul
     let mut by_claim: Vec<(Claim, Vec<TrashItem>)> = Vec::new();
     for item in items.items.iter().filter(|item| item.is_listed()) {
         let claim = folder.claim(&item.item.to_string(), Some((item, &items.claim)))?;
+        // Each list is written with the rights of those who may have put its items there.
         match by_claim.iter_mut().find(|(known, _)| *known == claim) {
             Some((_, items)) => items.push(item.clone()),
             None => by_claim.push((claim, vec![item.clone()])),

@@ -138,6 +138,7 @@ pub(crate) fn scan(
     monitor.begin(Phase::Scan, None);
     // Found and read on another thread, so that this one does nothing but write.
     let report = std::thread::scope(|scope| {
+        // Room for one: the finder is at most a batch ahead, whatever the disk can read.
         let (sender, batches) = mpsc::sync_channel(1);
         let finder = scope.spawn(move || find(base, options, monitor, &sender));
         let mut adopted = AdoptCounts::default();

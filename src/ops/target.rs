@@ -47,6 +47,7 @@ pub(crate) fn relative(base: &Base, path: &Path) -> Result<String, Error> {
         Err(_) => path,
     };
     let text = relative.to_str().ok_or_else(outside)?;
+    // The rules for names of datasets also keep `..` and empty components out.
     let name: DatasetName = text.parse()?;
     Ok(name.as_str().to_owned())
 }

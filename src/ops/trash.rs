@@ -61,6 +61,7 @@ pub(crate) fn empty_trash(
     };
     for removal in removals(catalog)? {
         let is_old = older_than.is_none_or(|age| removal.removed_at < now.minus(age));
+        // What is being unlinked cannot be restored any more, so it goes on at any age.
         if !is_old && removal.state == RemovalState::Kept {
             continue;
         }

@@ -65,6 +65,7 @@ pub(super) fn batches(
             false => without_container(catalog, &container, chosen, skipped)?,
         };
         if is_whole {
+            // Not divided: the container goes by one rename, and its rows with it.
             batch.extend(chosen);
         } else {
             let mut chosen = chosen.into_iter().peekable();

@@ -113,6 +113,7 @@ impl PlanItem {
 
     /// The artifact as it was when the plan was made.
     pub(super) fn artifact(&self, base: &Base) -> Artifact {
+        // A size has both. A file that was edited by hand may lack one.
         let size = self.bytes.zip(self.files).map(|(bytes, files)| Size {
             bytes: ByteCount(bytes),
             files,

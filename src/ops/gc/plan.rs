@@ -50,6 +50,7 @@ pub(crate) fn plan(
 ) -> Result<GcPlan, Error> {
     request.check()?;
     let (_, plan) = settle((catalog, base), request, now)?;
+    // In the form of a removal's: ids of plans sort by time too.
     let random = uuid::Uuid::new_v4().as_fields().0;
     let id = RemovalId::new(now, random).to_string();
     let file = file_of(catalog, &plan, request, id, now)?;
@@ -114,6 +115,7 @@ fn plan_once(reader: &Reader<'_>) -> Result<Plan, Error> {
             plan
         }
     };
+    // Not before every kind is planned: an iteration is complete by all of its parts.
     if !request.allows_incomplete() {
         reader.keep_complete(&mut plan)?;
     }
@@ -146,6 +148,7 @@ pub(crate) fn explain(
         return Ok(None);
     }
     let (mut times, _) = settle((catalog, base), request, now)?;
+    // The plan looks only at what goes, and the one that is asked about may stay.
     if let Some(artifact) = catalog.by_id(id)? {
         times.look_at_all(base, &[artifact])?;
     }
@@ -206,6 +209,7 @@ fn hold_containers(catalog: &Catalog, plan: &mut Plan) -> Result<(), Error> {
     let container = |line: &PlanLine| layout::canonical_location(&line.artifact.key).container;
     let mut going: HashMap<String, usize> = HashMap::new();
     let mut staying: HashMap<String, Vec<Reason>> = HashMap::new();
+    // All lines are counted first: a container may come before what is in it.
     for line in &plan.lines {
         match line.decision {
             Decision::Remove => *going.entry(container(line)).or_default() += 1,

@@ -34,6 +34,7 @@ impl Times {
         let lines = plan.lines.iter();
         let lines = lines.filter(|line| line.is_removed() || looks_at_all);
         let is_any_removed = plan.removed().any(|line| self.is_due(&line.artifact));
+        // Once all that goes is dated the plan is final, whatever is known of the rest.
         if !is_any_removed {
             return Ok(false);
         }

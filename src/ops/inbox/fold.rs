@@ -133,6 +133,7 @@ impl Fold<'_> {
         self.forget_gone(&inbox)?;
         let deadline = Instant::now() + FOLD_AT_OPEN;
         for name in &listing.files {
+            // What is left waits for the next open, because this one has a command to answer.
             if Instant::now() >= deadline {
                 break;
             }
@@ -398,6 +399,7 @@ fn enter_failure(
     at: Timestamp,
 ) -> Result<Result<(), String>, CatalogError> {
     let artifact = recorder.record(key)?.artifact;
+    // A seal from after the failure is the newer word.
     if artifact.sealed_at.is_none_or(|sealed| sealed <= at) {
         recorder.observe_changed(&artifact, seen)?;
     }

@@ -52,6 +52,7 @@ pub(crate) fn carry_out(
     plan: &RemovalPlan,
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
+    // Nothing goes, so there is nothing to save before.
     let backup_failed = match plan.items.is_empty() {
         true => None,
         false => back_up_first(on)?,

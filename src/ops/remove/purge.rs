@@ -25,6 +25,7 @@ pub(crate) fn drop_empty(base: &Base, items: &[TrashItem], monitor: &dyn Monitor
         _ if monitor.is_cancelled() => true,
         // The name of a run may look like a checkpoint's.
         Ok(place) => place.is_checkpoint() || place.array.is_none(),
+        // What can be no path of an artifact is not ours to remove.
         Err(_) => true,
     });
 }
@@ -58,6 +59,7 @@ pub(crate) fn purge(
     if let Some(trash) = Trash::open(base)?
         && let Some(folder) = trash.folder(id)?
     {
+        // Of several processes one purges it, and the others leave that to it.
         let removal = match folder.lock()? {
             Some(lock) => catalog.removal(id)?.map(|removal| (lock, removal)),
             None => None,

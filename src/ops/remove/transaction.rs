@@ -56,6 +56,7 @@ pub(crate) fn remove(
     let mut unmovable = HashMap::new();
     let mut rounds = 1;
     loop {
+        // A new id each round: the folder of the last round may still be there.
         let id = RemovalId::new(on.now, uuid::Uuid::new_v4().as_fields().0);
         let mut done = Done::default();
         match remove_once(on, plan, options, &trash, &id, &unmovable, &mut done) {
@@ -202,6 +203,7 @@ impl Guards<'_> {
     fn check_registries(&mut self, base: &Base, path: &Path) -> Result<(), Error> {
         let below_base = |folder: &&Path| !folder.as_os_str().is_empty();
         for folder in path.ancestors().filter(below_base) {
+            // Asked once a folder: most items of a removal have the folders above in common.
             let has_registry = match self.registries.get(folder) {
                 Some(known) => *known,
                 None => {
@@ -319,6 +321,7 @@ fn take(
         let folder = done.folder.insert(trash.create_folder(id)?);
         // A rename cannot leave a file system; fail before anything has moved.
         folder.check_device(on.base)?;
+        // Folders above may be removed when they are empty; a restore makes them as they were.
         let paths = checked.iter().filter(|checked| checked.item.is_some());
         let paths = paths.map(|checked| checked.planned.path.as_str());
         let folders = store::folders_above(on.base, paths)?;

@@ -97,6 +97,7 @@ fn rename_within(
     match store::rename_folder(on.base, from.as_str(), to.as_str(), checked.entry)? {
         true => Ok(checked.report),
         false => {
+            // Nothing was moved, so nothing is to be moved back.
             done.renamed = None;
             Err(Error::RunTaken {
                 run: to.to_string(),
@@ -125,6 +126,7 @@ fn rename_back(
         Ok(Some(found)) if found == entry => {
             store::rename_folder(on.base, to.as_str(), from.as_str(), entry).unwrap_or(false)
         }
+        // The folder never came to have the new name.
         Ok(_) => true,
         Err(_) => false,
     }

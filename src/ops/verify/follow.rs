@@ -94,6 +94,7 @@ impl Following<'_> {
 
     fn follow_within(&self, change: &Change<'_>, old: &str, new: &str) -> Result<bool, Error> {
         let rows = change.in_container(old)?;
+        // Asked once more: rows and disk may have changed since the findings.
         if !rows.iter().any(is_present_array) || !self.are_at(old, new, &rows) {
             return Ok(false);
         }
@@ -120,6 +121,7 @@ impl Following<'_> {
         let mut keys: Vec<(&Artifact, Key)> = Vec::new();
         for row in &rows {
             let path = format!("{new}/{}", below(old, &row.location().path()));
+            // Nothing is below the container itself.
             let path = path.trim_end_matches('/');
             match scan::read(Path::new(path)) {
                 Ok(key) if layout::canonical_location(&key).path() == path => keys.push((row, key)),

@@ -26,6 +26,7 @@ impl Verify<'_> {
             // A removal that is in flight has yet to write the list.
             let in_flight = InFlight::read(self.catalog, self.base, self.now)?;
             let is_going = |path: &Path| path.to_str().is_some_and(|path| in_flight.covers(path));
+            // If it cannot be read any more, nothing is said about it.
             let still = store::stale_entries(self.base, &group).unwrap_or_default();
             let stale: Vec<String> = stale
                 .iter()

@@ -59,6 +59,7 @@ pub(crate) fn repair(
         monitor,
     };
     if findings.iter().any(|found| found.repair.is_some()) {
+        // Before anything is looked at, which may take long.
         catalog.require_writing()?;
     }
     let with = |wanted: &dyn Fn(Repair) -> bool| -> Vec<&VerifyFinding> {
@@ -72,6 +73,7 @@ pub(crate) fn repair(
     if !settle.is_empty() {
         // Settles all that is pending, whichever findings were asked for.
         recover::recover(catalog, base, now, Some(REASON))?;
+        // What could not be settled is not fixed.
         let pending = recover::pending(catalog, base, now)?;
         let trash = Trash::open(base)?;
         for found in settle {
@@ -270,6 +272,7 @@ impl Mending<'_> {
                     let is_counted =
                         !measured || seen.as_ref().is_none_or(|seen| seen.size.is_some());
                     let path = row.location().path();
+                    // Only if neither row nor data has changed since it was looked at.
                     if is_counted
                         && recorder.artifact(*id)?.as_ref() == Some(row)
                         && self.still(&path, row.key.kind(), seen.as_ref())
@@ -345,6 +348,7 @@ impl Mending<'_> {
                     };
                     let path = layout::locate(key).path();
                     if !self.still(&path, key.kind(), seen.as_ref()) {
+                        // It was written meanwhile; the next scan takes it in.
                         continue;
                     }
                     // Gone meanwhile: there is nothing to adopt, and the finding no longer holds.
