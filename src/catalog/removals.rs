@@ -360,8 +360,7 @@ impl Change<'_> {
     /// The error for rows that do not fit each other.
     #[must_use]
     pub fn damaged(&self, detail: String) -> CatalogError {
-        let path = self.catalog.path.clone();
-        CatalogError::Damaged { path, detail }
+        self.view().damaged(detail)
     }
 
     pub(super) fn run(
@@ -405,7 +404,7 @@ impl Change<'_> {
     /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
     /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn at(&self, location: &Location) -> Result<Option<Artifact>, CatalogError> {
-        self.catalog.at_on(self.transaction, location)
+        self.view().at(location)
     }
 
     /// Gives the artifacts of a container, itself included, and of containers in it.
@@ -519,23 +518,7 @@ impl Change<'_> {
     /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
     /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn removal(&self, id: &RemovalId) -> Result<Option<OpenRemoval>, CatalogError> {
-        self.transaction
-            .prepare_cached(STATE_OF)
-            .and_then(|mut statement| {
-                statement
-                    .query_row([id.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))
-                    .optional()
-            })
-            .map_err(|error| self.sql(error))?
-            .map(|(state, purge_after): (i64, Option<i64>)| {
-                let state = state_of(state)
-                    .ok_or_else(|| self.damaged(format!("removal {id} has no state {state}")))?;
-                Ok(OpenRemoval {
-                    state,
-                    purge_after: purge_after.map(Timestamp),
-                })
-            })
-            .transpose()
+        self.view().removal(id)
     }
 
     /// Gives the state of each removal whose data is not gone and not back.
@@ -574,14 +557,7 @@ impl Change<'_> {
     /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
     /// read otherwise.
     pub fn path_of_item(&self, id: &RemovalId, item: u32) -> Result<Option<String>, CatalogError> {
-        self.transaction
-            .prepare_cached(PATH_OF_ITEM)
-            .and_then(|mut statement| {
-                statement
-                    .query_row(params![id.as_str(), item], |row| row.get(0))
-                    .optional()
-            })
-            .map_err(|error| self.sql(error))
+        self.view().path_of_item(id, item)
     }
 
     /// Gives the artifacts of an item that are not restored.
@@ -590,8 +566,7 @@ impl Change<'_> {
     /// [`CatalogError::Row`] or [`CatalogError::Damaged`] if a row is damaged,
     /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn of_item(&self, id: &RemovalId, item: u32) -> Result<Vec<Artifact>, CatalogError> {
-        self.catalog
-            .many(self.transaction, OF_ITEM, params![id.as_str(), item])
+        self.view().of_item(id, item)
     }
 
     /// Notes what the images do not say.

@@ -62,19 +62,23 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     }
     let format = context.format(command.output);
     if command.dry_run {
-        let mut artifacts = Vec::new();
-        for target in &targets {
-            // Each target apart, as the restore does: an error names the target that is wrong.
-            let removed = registry.restorable(target)?;
-            artifacts.extend(removed.into_iter().map(|removed| removed.artifact));
+        let report = registry.plan_restore(&targets)?;
+        if !render::write_json(context, format, "restore", &report)? {
+            artifacts::rows(context, format, &report.artifacts)?;
         }
-        artifacts::rows(context, format, &artifacts)?;
-        let s = if artifacts.len() == 1 { "" } else { "s" };
+        let count = render::count(report.artifacts.len(), "artifact");
+        let stays = match report.skipped.len() {
+            0 => String::new(),
+            stay => format!(" and leave {stay} in the trash"),
+        };
         context.say(&format!(
-            "would restore {} artifact{s}; nothing was restored",
-            artifacts.len()
+            "would restore {count}{stays}; nothing was restored"
         ));
-        return Ok(());
+        warn_skipped(context, &report.skipped);
+        return match report.skipped.is_empty() {
+            true => Ok(()),
+            false => Err(Failure::Partly),
+        };
     }
     // One by one: if a later target fails, the earlier ones stay restored.
     let mut report = RestoreReport::default();

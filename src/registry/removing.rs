@@ -217,6 +217,16 @@ impl Registry {
         restore::restorable(&self.catalog, &self.base, target, self.clock.now())
     }
 
+    /// Returns what [`Registry::restore`] would do for these targets, one after the other: what
+    /// would come back, and in [`RestoreReport::skipped`] what would stay, because something is at
+    /// its place. Looks at catalog, trash and disk as they are now; changes nothing.
+    ///
+    /// # Errors
+    /// As [`Registry::restore`] of the target that is wrong.
+    pub fn plan_restore(&self, targets: &[RestoreTarget]) -> Result<RestoreReport> {
+        restore::plan_restore(&self.catalog, &self.base, targets, self.clock.now())
+    }
+
     /// Brings rows and data back from the trash. What was moved as a whole comes back as a whole;
     /// if its place is taken, what has no counterpart there comes back, and the rest is in
     /// [`RestoreReport::skipped`]. Nothing at an old path is overwritten.

@@ -31,6 +31,7 @@ pub use content::{Hashed, ReadError, hash};
 pub use dirs::WITHOUT_NOREPLACE;
 pub use dirs::{
     EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts_below, require_movable,
+    require_writable,
 };
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};

@@ -69,7 +69,9 @@ fn what_has_no_counterpart_is_restored_beside_a_new_container() {
     fs::create_dir_all(&place).unwrap();
     fs::write(place.join("mine"), "mine").unwrap();
     let text = world.transcript(
-        "restore mito/validation.zarr --jsonl
+        "restore mito/validation.zarr --dry-run
+        restore mito/validation.zarr mito/validation.zarr --dry-run
+        restore mito/validation.zarr --jsonl
         trash list --table
         restore mito/validation.zarr",
     );
@@ -84,7 +86,11 @@ fn what_cannot_be_restored_is_reported() {
     let place = world.base.join("er/validation.zarr/500/crop1/prediction");
     fs::create_dir_all(&place).unwrap();
     fs::write(place.join("mine"), "mine").unwrap();
-    let occupied = world.transcript(&format!("restore {er}\nrestore --run er"));
+    let occupied = world.transcript(&format!(
+        "restore {er} --dry-run
+        restore {er}
+        restore --run er"
+    ));
     assert_eq!(fs::read(place.join("mine")).unwrap(), b"mine");
     fs::remove_dir_all(&place).unwrap();
     let text = world.transcript(&format!(

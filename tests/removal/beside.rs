@@ -11,7 +11,10 @@ use dalsegno::model::removal::{RemovalId, RemovalState};
 use dalsegno::{Registry, RestoreReport, RestoreTarget};
 
 use crate::child::tree;
-use crate::{array, base, code, is_trash_empty, kept, key, of_run, paths, target, write};
+use crate::{
+    RestoreAsPlanned as _, array, base, code, is_trash_empty, kept, key, of_run, paths, target,
+    write,
+};
 
 const CONTAINER: &str = "r/validation.zarr";
 const A1: &str = "r/validation.zarr/1/a/prediction";
@@ -81,7 +84,7 @@ fn what_has_no_counterpart_comes_back_and_the_rest_later() {
             "container" => RestoreTarget::Path(CONTAINER.into()),
             _ => RestoreTarget::Path("r".into()),
         };
-        let report = registry.restore(&what).unwrap();
+        let report = registry.restore_as_planned(&what).unwrap();
         assert_eq!(
             skipped(base, &report),
             [(A2.to_owned(), "occupied")],
@@ -96,11 +99,11 @@ fn what_has_no_counterpart_comes_back_and_the_rest_later() {
         assert_eq!(read("r/validation.zarr/1/.zgroup"), "removed");
 
         // The rest comes back as soon as its place is free.
-        let again = registry.restore(&RestoreTarget::Removal(id.clone()));
+        let again = registry.restore_as_planned(&RestoreTarget::Removal(id.clone()));
         assert_eq!(code(again), "occupied", "{by}");
         let later = remove(&registry, A2);
         let report = registry
-            .restore(&RestoreTarget::Removal(id.clone()))
+            .restore_as_planned(&RestoreTarget::Removal(id.clone()))
             .unwrap();
         assert_eq!(report.skipped, []);
         assert_eq!(chunk(base, A2), "removed");
@@ -111,7 +114,7 @@ fn what_has_no_counterpart_comes_back_and_the_rest_later() {
         assert!(is_trash_empty(base));
         assert_eq!(paths(&registry), [A1, B1, A2, A3]);
         assert_eq!(
-            code(registry.restore(&RestoreTarget::Removal(later))),
+            code(registry.restore_as_planned(&RestoreTarget::Removal(later))),
             "not-restorable"
         );
     }
@@ -121,7 +124,9 @@ fn what_has_no_counterpart_comes_back_and_the_rest_later() {
 fn a_part_that_is_asked_for_comes_back_with_the_metadata_of_its_groups() {
     let (folder, registry, id) = scene();
     let base = folder.path();
-    let report = registry.restore(&RestoreTarget::Path(B1.into())).unwrap();
+    let report = registry
+        .restore_as_planned(&RestoreTarget::Path(B1.into()))
+        .unwrap();
     assert_eq!((report.artifacts.len(), report.skipped.len()), (1, 0));
     assert_eq!(paths(&registry), [B1, A2, A3]);
     let read = |path: &str| fs::read_to_string(base.join(path)).unwrap();
@@ -131,11 +136,13 @@ fn a_part_that_is_asked_for_comes_back_with_the_metadata_of_its_groups() {
     // An iteration: all of it has a counterpart.
     let second = Filter::default().iterations([2.into()]);
     assert_eq!(
-        code(registry.restore(&RestoreTarget::Filter(second))),
+        code(registry.restore_as_planned(&RestoreTarget::Filter(second))),
         "occupied"
     );
     let first = Filter::default().iterations([1.into()]);
-    let report = registry.restore(&RestoreTarget::Filter(first)).unwrap();
+    let report = registry
+        .restore_as_planned(&RestoreTarget::Filter(first))
+        .unwrap();
     assert_eq!((report.artifacts.len(), report.skipped.len()), (1, 0));
     assert_eq!(paths(&registry), [A1, B1, A2, A3]);
 }
@@ -151,7 +158,9 @@ fn an_empty_folder_and_a_row_without_data_are_no_obstacles() {
         let id = remove(&registry, what);
         let reserved = registry.record(&key(A1)).unwrap();
         fs::create_dir_all(folder.path().join(A1)).unwrap();
-        let report = registry.restore(&RestoreTarget::Removal(id)).unwrap();
+        let report = registry
+            .restore_as_planned(&RestoreTarget::Removal(id))
+            .unwrap();
         assert_eq!(report.skipped, []);
         assert_eq!(exactly(&path), before);
         let back = registry.get(&target(A1)).unwrap().unwrap();
@@ -178,7 +187,7 @@ fn a_pin_on_what_was_removed_binds_what_comes_back_over_a_row_without_data() {
         .unwrap();
     registry.record(&key(A1)).unwrap();
     registry
-        .restore(&RestoreTarget::Removal(report.removal.unwrap()))
+        .restore_as_planned(&RestoreTarget::Removal(report.removal.unwrap()))
         .unwrap();
     let refused = registry.remove_target(&target(A1), &kept(), &Silent);
     assert_eq!(code(refused), "pinned");
@@ -196,7 +205,7 @@ fn what_the_registry_does_not_know_comes_back_too_or_is_named() {
     array(&registry, A2);
     fs::write(at("notes"), "live").unwrap();
     let report = registry
-        .restore(&RestoreTarget::Removal(id.clone()))
+        .restore_as_planned(&RestoreTarget::Removal(id.clone()))
         .unwrap();
     let expected = ("r/validation.zarr/notes".to_owned(), "occupied");
     assert_eq!(skipped(folder.path(), &report), [expected]);
@@ -222,7 +231,7 @@ fn arrays_are_never_mixed() {
     write(folder.path(), "r/validation.zarr/1/a");
     let before = exactly(&folder.path().join("r"));
     assert_eq!(
-        code(registry.restore(&RestoreTarget::Removal(id))),
+        code(registry.restore_as_planned(&RestoreTarget::Removal(id))),
         "occupied"
     );
     assert_eq!(exactly(&folder.path().join("r")), before);
@@ -237,7 +246,7 @@ fn of_several_removals_what_is_free_comes_back() {
     let second = remove(&registry, A2);
     write(folder.path(), A1);
     let report = registry
-        .restore(&RestoreTarget::Filter(of_run("r")))
+        .restore_as_planned(&RestoreTarget::Filter(of_run("r")))
         .unwrap();
     assert_eq!(report.removals, [second]);
     assert_eq!(
@@ -261,7 +270,9 @@ fn folders_that_are_made_again_have_the_mode_that_they_had() {
         set(mode);
         let id = remove(&registry, A1);
         assert!(!parent.exists());
-        registry.restore(&RestoreTarget::Removal(id)).unwrap();
+        registry
+            .restore_as_planned(&RestoreTarget::Removal(id))
+            .unwrap();
         assert_eq!(mode_of(), mode);
         // A part of a container, whose folder is made again beside it.
         array(&registry, A2);
@@ -269,7 +280,9 @@ fn folders_that_are_made_again_have_the_mode_that_they_had() {
         let id = remove(&registry, CONTAINER);
         array(&registry, A2);
         write(folder.path(), B1);
-        registry.restore(&RestoreTarget::Path(A1.into())).unwrap();
+        registry
+            .restore_as_planned(&RestoreTarget::Path(A1.into()))
+            .unwrap();
         assert_eq!(mode_of(), mode, "of {id}");
     }
 }
@@ -284,7 +297,9 @@ fn a_folder_that_a_killed_restore_left_half_made_gets_its_mode() {
     let id = remove(&registry, A1);
     fs::create_dir_all(&parent).unwrap();
     set(0o700);
-    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+    registry
+        .restore_as_planned(&RestoreTarget::Removal(id))
+        .unwrap();
     assert_eq!(fs::metadata(&parent).unwrap().mode() & 0o7777, 0o2775);
 }
 
@@ -302,7 +317,9 @@ fn a_manifest_without_folders_is_read_as_before() {
     let mut value: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert!(value.as_object_mut().unwrap().remove("folders").is_some());
     fs::write(&manifest, value.to_string()).unwrap();
-    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+    registry
+        .restore_as_planned(&RestoreTarget::Removal(id))
+        .unwrap();
     assert_eq!(paths(&registry), [A1]);
 }
 
@@ -365,7 +382,9 @@ fn folders_that_are_made_again_have_the_access_control_list_that_they_had() {
             )
             .unwrap();
         }
-        registry.restore(&RestoreTarget::Removal(id)).unwrap();
+        registry
+            .restore_as_planned(&RestoreTarget::Removal(id))
+            .unwrap();
         assert_eq!((of(&parent), of(&above)), (before, without));
     }
 }

@@ -25,11 +25,36 @@ use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::removal::TrashKeep;
-use dalsegno::{Options, Registry, Target};
+use dalsegno::{Options, Registry, RestoreReport, RestoreTarget, Target};
 use tempfile::TempDir;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const TRASH: &str = ".dalsegno/trash";
+
+/// A restore whose plan is what it does.
+trait RestoreAsPlanned {
+    fn restore_as_planned(&self, target: &RestoreTarget) -> dalsegno::Result<RestoreReport>;
+}
+
+impl RestoreAsPlanned for Registry {
+    fn restore_as_planned(&self, target: &RestoreTarget) -> dalsegno::Result<RestoreReport> {
+        let before = child::tree(self.base());
+        let planned = self.plan_restore(std::slice::from_ref(target));
+        assert_eq!(child::tree(self.base()), before, "a plan changes nothing");
+        let done = self.restore(target);
+        let summary = |report: &dalsegno::Result<RestoreReport>| match report {
+            Ok(report) => {
+                let back = report.artifacts.iter().map(Artifact::path);
+                let back: Vec<_> = back.collect();
+                let (removals, skipped) = (report.removals.clone(), report.skipped.clone());
+                Ok((removals, back, report.moved, skipped))
+            }
+            Err(error) => Err(error.code()),
+        };
+        assert_eq!(summary(&planned), summary(&done));
+        done
+    }
+}
 
 /// Opens the registry of a base directory, or makes one, at a moment.
 fn open_at(base: &Path, now: Timestamp) -> Registry {

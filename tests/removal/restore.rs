@@ -11,7 +11,9 @@ use dalsegno::model::removal::RemovalState;
 use dalsegno::{Registry, RestoreTarget};
 
 use crate::child::tree;
-use crate::{array, base, code, is_trash_empty, kept, of_run, paths, target, write};
+use crate::{
+    RestoreAsPlanned as _, array, base, code, is_trash_empty, kept, of_run, paths, target, write,
+};
 
 const ONE: &str = "r/validation.zarr/1/a/prediction";
 const TWO: &str = "r/validation.zarr/2/a/prediction";
@@ -56,7 +58,7 @@ fn what_comes_back_is_what_went() {
             "absolute" => RestoreTarget::Path(path.clone()),
             _ => RestoreTarget::Filter(of_run("r")),
         };
-        let report = registry.restore(&what).unwrap();
+        let report = registry.restore_as_planned(&what).unwrap();
         assert_eq!(report.removals, std::slice::from_ref(&id), "{by}");
         assert_eq!(report.moved, 1);
         assert_eq!(exactly(&path), before, "{by}");
@@ -80,7 +82,9 @@ fn a_whole_container_comes_back_with_what_the_registry_did_not_know() {
     let id = remove(&registry, "r/validation.zarr");
     assert!(!folder.path().join("r/validation.zarr").exists());
     // Naming one of its arrays brings back the container.
-    let report = registry.restore(&RestoreTarget::Path(ONE.into())).unwrap();
+    let report = registry
+        .restore_as_planned(&RestoreTarget::Path(ONE.into()))
+        .unwrap();
     assert_eq!((report.moved, report.artifacts.len()), (1, 2));
     assert_eq!(report.removals, [id]);
     assert_eq!(exactly(&folder.path().join("r/validation.zarr")), before);
@@ -98,14 +102,18 @@ fn part_of_a_removal_comes_back_and_the_rest_later() {
         .remove_many(&Filter::default(), &kept(), &Silent)
         .unwrap();
     let id = report.removal.unwrap();
-    registry.restore(&RestoreTarget::Path(TWO.into())).unwrap();
+    registry
+        .restore_as_planned(&RestoreTarget::Path(TWO.into()))
+        .unwrap();
     assert_eq!(paths(&registry), [TWO]);
     let listed = registry.trash().unwrap();
     assert_eq!((listed.len(), listed[0].artifacts), (1, 2));
     assert_eq!(listed[0].state, RemovalState::Kept);
-    let again = registry.restore(&RestoreTarget::Path(TWO.into()));
+    let again = registry.restore_as_planned(&RestoreTarget::Path(TWO.into()));
     assert_eq!(code(again), "not-in-trash");
-    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+    registry
+        .restore_as_planned(&RestoreTarget::Removal(id))
+        .unwrap();
     assert_eq!(paths(&registry), [OTHER, ONE, TWO]);
     assert_eq!(registry.trash().unwrap(), []);
     assert!(is_trash_empty(folder.path()));
@@ -133,18 +141,18 @@ fn of_several_removals_of_one_place_the_last_comes_back() {
             false => RestoreTarget::Filter(of_run("r")),
         };
         let read = || fs::read_to_string(folder.path().join(ONE).join("0/0/0")).unwrap();
-        let report = registry.restore(&what).unwrap();
+        let report = registry.restore_as_planned(&what).unwrap();
         assert_eq!(report.removals, std::slice::from_ref(&ids[2]));
         assert_eq!(read(), "third");
         assert_eq!(registry.trash().unwrap().len(), 2);
         // The earlier ones by their ids, once the place is free.
         let first = RestoreTarget::Removal(ids[0].clone());
-        assert_eq!(code(registry.restore(&first)), "occupied");
+        assert_eq!(code(registry.restore_as_planned(&first)), "occupied");
         assert_eq!(read(), "third");
         registry
             .remove_target(&target(ONE), &kept(), &Silent)
             .unwrap();
-        registry.restore(&first).unwrap();
+        registry.restore_as_planned(&first).unwrap();
         assert_eq!(read(), "first");
     }
 }
@@ -201,7 +209,7 @@ fn an_occupied_place_is_refused_and_both_stay() {
         };
         let trash = format!("{}/{id}", crate::TRASH);
         let (before, rows) = ((data("r"), data("q")), paths(&registry));
-        let result = registry.restore(&RestoreTarget::Path(ONE.into()));
+        let result = registry.restore_as_planned(&RestoreTarget::Path(ONE.into()));
         assert_eq!(code(result), expected, "{what}");
         assert_eq!((data("r"), data("q")), before, "{what}: nothing has moved");
         assert_eq!(paths(&registry), rows, "{what}");
@@ -218,7 +226,7 @@ fn an_occupied_place_is_refused_and_both_stay() {
         assert_eq!(items(), ["0", "1", "manifest.json"], "{what}");
         // What is free comes back by itself.
         let report = registry
-            .restore(&RestoreTarget::Removal(id.clone()))
+            .restore_as_planned(&RestoreTarget::Removal(id.clone()))
             .unwrap();
         let skipped = &report.skipped[..];
         assert_eq!(skipped.len(), 1, "{what}");
@@ -238,7 +246,7 @@ fn what_was_purged_does_not_come_back() {
     array(&registry, ONE);
     let id = remove(&registry, ONE);
     registry.empty_trash(None, &Silent).unwrap();
-    let restore = |what| code(registry.restore(&what));
+    let restore = |what| code(registry.restore_as_planned(&what));
     assert_eq!(restore(RestoreTarget::Removal(id)), "not-restorable");
     assert_eq!(restore(RestoreTarget::Path(ONE.into())), "not-in-trash");
     assert_eq!(
@@ -256,8 +264,8 @@ fn what_was_restored_does_not_come_back_twice() {
     array(&registry, ONE);
     let id = remove(&registry, ONE);
     let what = RestoreTarget::Removal(id);
-    registry.restore(&what).unwrap();
-    assert_eq!(code(registry.restore(&what)), "not-restorable");
+    registry.restore_as_planned(&what).unwrap();
+    assert_eq!(code(registry.restore_as_planned(&what)), "not-restorable");
     assert_eq!(paths(&registry), [ONE]);
 }
 
@@ -271,10 +279,10 @@ fn parents_that_are_gone_are_made_again_and_links_are_not_followed() {
     fs::create_dir(&elsewhere).unwrap();
     std::os::unix::fs::symlink("elsewhere", folder.path().join("r")).unwrap();
     let what = RestoreTarget::Removal(id);
-    assert_eq!(code(registry.restore(&what)), "symlink");
+    assert_eq!(code(registry.restore_as_planned(&what)), "symlink");
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
     fs::remove_file(folder.path().join("r")).unwrap();
-    registry.restore(&what).unwrap();
+    registry.restore_as_planned(&what).unwrap();
     assert!(folder.path().join(ONE).join("0/0/0").exists());
 }
 
@@ -302,6 +310,8 @@ fn a_restore_that_was_cut_off_is_undone_whatever_number_the_device_has_now() {
     assert_eq!(registry.recovery().undone, std::slice::from_ref(&id));
     assert!(!place.exists());
     assert_eq!(paths(&registry), [""; 0]);
-    registry.restore(&RestoreTarget::Removal(id)).unwrap();
+    registry
+        .restore_as_planned(&RestoreTarget::Removal(id))
+        .unwrap();
     assert_eq!(exactly(&folder.path().join(ONE)), before);
 }

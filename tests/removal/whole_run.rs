@@ -12,6 +12,8 @@ use dalsegno::{
 };
 use tempfile::TempDir;
 
+use crate::RestoreAsPlanned as _;
+
 const ARRAY: &str = "r/validation.zarr/1000/crop7/prediction";
 const CHECKPOINT: &str = "r/checkpoints/iterations/1000";
 const STRAY: [&str; 4] = [
@@ -113,7 +115,14 @@ fn it_comes_back_from_the_trash_as_it_was() {
     assert!(!folder.path().join("r").exists());
     assert_agrees(&registry);
     let target = RestoreTarget::Removal(removed.removal.unwrap());
-    assert_eq!(registry.restore(&target).unwrap().artifacts.len(), 2);
+    assert_eq!(
+        registry
+            .restore_as_planned(&target)
+            .unwrap()
+            .artifacts
+            .len(),
+        2
+    );
     assert_eq!(
         (files(&folder), registry.select(&Filter::default()).unwrap()),
         before
@@ -122,7 +131,7 @@ fn it_comes_back_from_the_trash_as_it_was() {
     // By the run, too.
     remove(&registry, &options().keep(TrashKeep::UntilEmptied)).unwrap();
     let target = RestoreTarget::Filter(Filter::default().runs(["r"]));
-    registry.restore(&target).unwrap();
+    registry.restore_as_planned(&target).unwrap();
     assert_eq!(
         (files(&folder), registry.select(&Filter::default()).unwrap()),
         before
@@ -189,7 +198,7 @@ fn a_restore_beside_a_run_that_was_written_again_overwrites_nothing() {
     fs::write(again.join(".zarray"), "{\"new\":1}").unwrap();
     registry.scan(ScanOptions::default(), &Silent).unwrap();
     let target = RestoreTarget::Removal(removed.removal.unwrap());
-    let _ = registry.restore(&target);
+    let _ = registry.restore_as_planned(&target);
     assert_eq!(
         fs::read_to_string(again.join(".zarray")).unwrap(),
         "{\"new\":1}"

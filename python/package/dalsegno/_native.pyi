@@ -298,6 +298,7 @@ class Registry:
         removal: str | None,
         path: str | os.PathLike[str] | None,
         selection: dict[str, Any] | None,
+        dry_run: bool,
     ) -> dict[str, Any]: ...
     def rename_run(
         self, run: str, to: str, dry_run: bool, active: bool, reason: str | None

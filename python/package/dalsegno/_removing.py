@@ -202,6 +202,7 @@ class Removing(Asking, Noting):
         removal: Union[str, Removed, Removal, Target, None] = None,
         *,
         path: Optional[Target] = None,
+        dry_run: bool = False,
         **selection: Unpack[Selection],
     ) -> Restored:
         """Bring rows and data back from the trash, identical.
@@ -214,6 +215,7 @@ class Removing(Asking, Noting):
                 an identifier or a :class:`~pathlib.Path` is taken as ``path``.
             path: What was last removed from this path, or from the place of an identifier. The path
                 of a run, container or folder means everything that was removed from it.
+            dry_run: Only say what would come back and what would stay, by what is on disk now.
             **selection: Everything in the trash that this selects; the last of each place.
 
         Raises:
@@ -234,7 +236,7 @@ class Removing(Asking, Noting):
             path = removal
         place = None if path is None else _targets.path(path)
         wanted = arguments.selection(selection) if selection else None
-        return build(Restored, self._native.restore(name, place, wanted))
+        return build(Restored, self._native.restore(name, place, wanted, dry_run))
 
     def trash(self) -> List[Removal]:
         """Give the removals whose data is in the trash, oldest first."""

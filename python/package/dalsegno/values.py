@@ -310,7 +310,7 @@ class Removed:
 
 @dataclass(frozen=True)
 class Restored:
-    """What a restore brought back."""
+    """What a restore brought back, or would."""
 
     removals: tuple[str, ...]
     artifacts: tuple[Artifact, ...]

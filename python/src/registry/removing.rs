@@ -91,6 +91,7 @@ impl PyRegistry {
         removal: Option<String>,
         path: Option<PathBuf>,
         selection: Option<SelectionArguments>,
+        dry_run: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
             let target = match (removal, path, selection) {
@@ -99,7 +100,10 @@ impl PyRegistry {
                 (None, None, Some(selection)) => RestoreTarget::Filter(selection.filter()?),
                 (None, None, None) => return Err(argument("nothing was named to restore")),
             };
-            let mut report = self.run(py, None, move |registry, _| registry.restore(&target))?;
+            let mut report = self.run(py, None, move |registry, _| match dry_run {
+                true => registry.plan_restore(std::slice::from_ref(&target)),
+                false => registry.restore(&target),
+            })?;
             let restored = std::mem::take(&mut report.artifacts);
             with_artifacts(py, &report, restored)
         })

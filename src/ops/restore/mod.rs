@@ -29,13 +29,13 @@
 use std::cmp::Reverse;
 mod parts;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use self::parts::{Item, Move, RowBack, WayBack};
-use crate::catalog::{Catalog, Change};
+use crate::catalog::{Catalog, Change, RemovalView};
 use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
@@ -180,17 +180,7 @@ fn restore(
     artifacts: &[RemovedArtifact],
 ) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
-    let mut removals: BTreeMap<&RemovalId, RestorePart> = BTreeMap::new();
-    for removed in artifacts {
-        let part = removals.entry(&removed.removal).or_default();
-        match removed.item {
-            Some(item) => {
-                let wanted = part.items.entry(item).or_default();
-                wanted.insert(removed.artifact.id.0);
-            }
-            None => part.rows.push(removed.artifact.clone()),
-        }
-    }
+    let removals = by_removal(artifacts);
     let trash = match Trash::open(base)? {
         Some(trash) => trash,
         None if removals.is_empty() => return Ok(report),
@@ -221,6 +211,83 @@ struct RestorePart {
     items: BTreeMap<u32, BTreeSet<i64>>,
     /// Artifacts that had no data.
     rows: Vec<Artifact>,
+}
+
+/// The artifacts that are to come back, as parts of the removals that they are in.
+fn by_removal(artifacts: &[RemovedArtifact]) -> BTreeMap<&RemovalId, RestorePart> {
+    let mut removals: BTreeMap<&RemovalId, RestorePart> = BTreeMap::new();
+    for removed in artifacts {
+        let part = removals.entry(&removed.removal).or_default();
+        match removed.item {
+            Some(item) => {
+                let wanted = part.items.entry(item).or_default();
+                wanted.insert(removed.artifact.id.0);
+            }
+            None => part.rows.push(removed.artifact.clone()),
+        }
+    }
+    removals
+}
+
+/// What a restore of these targets, one after the other, would do now: it looks at catalog, trash
+/// and disk as the restore does, and changes nothing.
+///
+/// # Errors
+/// Those of the restore of a target, unless a target before it would bring something back and
+/// nothing went wrong but places that are taken: then these are in the report.
+pub(crate) fn plan_restore(
+    catalog: &Catalog,
+    base: &Base,
+    targets: &[RestoreTarget],
+    now: Timestamp,
+) -> Result<RestoreReport, Error> {
+    let mut report = RestoreReport::default();
+    let (mut ids, mut taken) = (HashSet::new(), HashSet::new());
+    for target in targets {
+        let mut removed = restorable(catalog, base, target, now)?;
+        // What a target before this one brings back is not in the trash any more by then.
+        removed.retain(|one| !ids.contains(&one.artifact.id));
+        if removed.is_empty() {
+            let what = "what is named twice".to_owned();
+            return Err(Error::NotInTrash { what });
+        }
+        let mut first = None;
+        let mut comes = false;
+        for (id, part) in by_removal(&removed) {
+            let folder = match Trash::open(base)? {
+                Some(trash) => trash.folder(id)?,
+                None => None,
+            };
+            let back = catalog.view_removals(|view| {
+                let back = way_back(base, view, folder.as_ref(), (id, &part))?;
+                Ok::<_, Error>(back.beside(&taken))
+            })?;
+            for back in &back.moves {
+                if let Some(folder) = &folder {
+                    folder.check_way_back(base, &back.item, &back.claim)?;
+                    store::require_writable(base, Path::new(&back.item.path))?;
+                }
+            }
+            report.skipped.extend(back.skipped);
+            match back.first.filter(|_| back.rows.is_empty()) {
+                Some(error) => drop(first.get_or_insert(error)),
+                None => {
+                    comes = true;
+                    report.moved += back.moves.len() as u64;
+                    report.removals.push(id.clone());
+                    for RowBack { artifact, .. } in back.rows {
+                        ids.insert(artifact.id);
+                        taken.insert(artifact.path());
+                        report.artifacts.push(artifact);
+                    }
+                }
+            }
+        }
+        if let Some(error) = first.filter(|_| !comes) {
+            return Err(error);
+        }
+    }
+    Ok(report)
 }
 
 fn restore_one(
@@ -292,72 +359,7 @@ fn restore_part(
     (moved, skipped, stale): (&mut Vec<TrashItem>, &mut Vec<Skipped>, &mut Vec<StaleList>),
 ) -> Result<Vec<Artifact>, Error> {
     // Under the lock, because another process may have begun to purge it since it was chosen.
-    match change.removal(id)? {
-        None => return Err(Error::NoRemoval { id: id.to_string() }),
-        Some(open) if open.state != RemovalState::Kept => {
-            let state = open.state.as_str();
-            return Err(Error::NotRestorable {
-                id: id.to_string(),
-                state,
-            });
-        }
-        Some(_) => {}
-    }
-    let manifest = folder.map_or(Ok(None), TrashFolder::manifest)?;
-    let named = manifest.as_ref().map(ManifestItems::by_number);
-    let named = named.unwrap_or_default();
-    let mut back = WayBack::default();
-    for (&number, wanted) in &part.items {
-        let rows = change.of_item(id, number)?;
-        let lost = || Error::NotInTrash {
-            what: format!("item {number} of removal {id}"),
-        };
-        let path = change.path_of_item(id, number)?.ok_or_else(lost)?;
-        let is_run = |run: &str| rows.iter().any(|row| row.key.run().as_str() == run);
-        // A row is input too: its path must lead neither out of the base directory nor to another
-        // run.
-        checked_item(&path, is_run)?;
-        let form = form_of(&rows, &path);
-        let folder = folder.ok_or_else(lost)?;
-        let entry = folder.identify(number, form)?.ok_or_else(lost)?;
-        // A manifest is input: data only comes back to the path that its rows have.
-        let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
-        if !rows.iter().all(is_at) {
-            let detail = format!("item {number} of removal {id} was not at {path}");
-            return Err(change.damaged(detail).into());
-        }
-        let named = named
-            .get(&number)
-            .copied()
-            // What the manifest says counts only if it agrees with the rows.
-            .filter(|(named, _)| (&named.path, named.entry_type) == (&path, form));
-        let item = TrashItem {
-            item: number,
-            path,
-            entry_type: form,
-            part: None,
-            listed_in: named.map_or_else(Vec::new, |(named, _)| named.listed_in.clone()),
-            entry,
-        };
-        // What the manifest says of folders counts as far as its writers are among the claimants.
-        let forms = match (named, &manifest) {
-            (Some(_), Some(manifest)) => FolderForms::new(manifest.folders.iter().cloned()),
-            _ => FolderForms::default(),
-        };
-        back.add(Item {
-            base,
-            change,
-            folder,
-            claim: folder.claim(&number.to_string(), named)?,
-            forms,
-            item,
-            rows,
-            wanted: wanted.clone(),
-        })?;
-    }
-    for row in &part.rows {
-        back.add_row(base, change, row)?;
-    }
+    let mut back = way_back(base, &change.view(), folder, (id, part))?;
     skipped.append(&mut back.skipped);
     if back.rows.is_empty()
         && let Some(first) = back.first
@@ -419,6 +421,82 @@ fn restore_part(
         change.set_state(id, RemovalState::Restored, Some(now))?;
     }
     Ok(artifacts)
+}
+
+/// Decides what of a removal comes back, by what is in the trash and at its old places now.
+fn way_back(
+    base: &Base,
+    view: &RemovalView<'_>,
+    folder: Option<&TrashFolder>,
+    (id, part): (&RemovalId, &RestorePart),
+) -> Result<WayBack, Error> {
+    match view.removal(id)? {
+        None => return Err(Error::NoRemoval { id: id.to_string() }),
+        Some(open) if open.state != RemovalState::Kept => {
+            let state = open.state.as_str();
+            return Err(Error::NotRestorable {
+                id: id.to_string(),
+                state,
+            });
+        }
+        Some(_) => {}
+    }
+    let manifest = folder.map_or(Ok(None), TrashFolder::manifest)?;
+    let named = manifest.as_ref().map(ManifestItems::by_number);
+    let named = named.unwrap_or_default();
+    let mut back = WayBack::default();
+    for (&number, wanted) in &part.items {
+        let rows = view.of_item(id, number)?;
+        let lost = || Error::NotInTrash {
+            what: format!("item {number} of removal {id}"),
+        };
+        let path = view.path_of_item(id, number)?.ok_or_else(lost)?;
+        let is_run = |run: &str| rows.iter().any(|row| row.key.run().as_str() == run);
+        // A row is input too: its path must lead neither out of the base directory nor to another
+        // run.
+        checked_item(&path, is_run)?;
+        let form = form_of(&rows, &path);
+        let folder = folder.ok_or_else(lost)?;
+        let entry = folder.identify(number, form)?.ok_or_else(lost)?;
+        // A manifest is input: data only comes back to the path that its rows have.
+        let is_at = |row: &Artifact| Path::new(&row.location().path()).starts_with(&path);
+        if !rows.iter().all(is_at) {
+            let detail = format!("item {number} of removal {id} was not at {path}");
+            return Err(view.damaged(detail).into());
+        }
+        let named = named
+            .get(&number)
+            .copied()
+            // What the manifest says counts only if it agrees with the rows.
+            .filter(|(named, _)| (&named.path, named.entry_type) == (&path, form));
+        let item = TrashItem {
+            item: number,
+            path,
+            entry_type: form,
+            part: None,
+            listed_in: named.map_or_else(Vec::new, |(named, _)| named.listed_in.clone()),
+            entry,
+        };
+        // What the manifest says of folders counts as far as its writers are among the claimants.
+        let forms = match (named, &manifest) {
+            (Some(_), Some(manifest)) => FolderForms::new(manifest.folders.iter().cloned()),
+            _ => FolderForms::default(),
+        };
+        back.add(Item {
+            base,
+            view,
+            folder,
+            claim: folder.claim(&number.to_string(), named)?,
+            forms,
+            item,
+            rows,
+            wanted: wanted.clone(),
+        })?;
+    }
+    for row in &part.rows {
+        back.add_row(base, view, row)?;
+    }
+    Ok(back)
 }
 
 /// Whether the thing that was moved from a path is a folder or a file: by the row of that path, or

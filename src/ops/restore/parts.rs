@@ -9,7 +9,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::catalog::Change;
+use crate::catalog::RemovalView;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::layout;
@@ -47,7 +47,7 @@ pub(super) struct RowBack {
 /// An item that is looked at.
 pub(super) struct Item<'a> {
     pub(super) base: &'a Base,
-    pub(super) change: &'a Change<'a>,
+    pub(super) view: &'a RemovalView<'a>,
     pub(super) folder: &'a TrashFolder,
     pub(super) item: TrashItem,
     pub(super) claim: Claim,
@@ -59,6 +59,21 @@ pub(super) struct Item<'a> {
 }
 
 impl WayBack {
+    /// What of it comes back if other artifacts come back to these paths before.
+    pub(super) fn beside(mut self, taken: &HashSet<PathBuf>) -> Self {
+        let (rows, occupied): (Vec<_>, Vec<_>) = std::mem::take(&mut self.rows)
+            .into_iter()
+            .partition(|back| !taken.contains(&back.artifact.path()));
+        self.rows = rows;
+        for back in occupied {
+            let path = back.artifact.path();
+            self.moves
+                .retain(|back| !path.ends_with(Path::new(&back.item.path)));
+            self.skip(path.clone(), Error::Occupied { path });
+        }
+        self
+    }
+
     pub(super) fn skip(&mut self, path: PathBuf, error: Error) {
         self.skipped.push(Skipped::new(path, &error));
         self.first.get_or_insert(error);
@@ -68,7 +83,7 @@ impl WayBack {
     pub(super) fn add_row(
         &mut self,
         base: &Base,
-        change: &Change<'_>,
+        view: &RemovalView<'_>,
         row: &Artifact,
     ) -> Result<(), Error> {
         // The folder of a container may be there: its row comes back beside it.
@@ -76,7 +91,7 @@ impl WayBack {
             true => None,
             false => obstacle_at(base, &row.location().path(), form_of_row(row))?,
         };
-        match (obstacle, row_at(change, row)?) {
+        match (obstacle, row_at(view, row)?) {
             (None, RowAt::Taken) => self.skip(row.path(), Error::Occupied { path: row.path() }),
             (None, at) => self.rows.push(RowBack {
                 artifact: row.clone(),
@@ -111,7 +126,7 @@ impl WayBack {
         // The row of the container itself, and rows that have no data in it.
         let unseen = |row: &&Artifact| item.is_wanted(row) && !seen.contains(&row.id.0);
         for row in item.rows.iter().filter(unseen) {
-            self.add_row(item.base, item.change, row)?;
+            self.add_row(item.base, item.view, row)?;
         }
         Ok(())
     }
@@ -120,7 +135,7 @@ impl WayBack {
         for row in rows {
             self.rows.push(RowBack {
                 artifact: row.clone(),
-                is_over: row_at(item.change, row)? == RowAt::WithoutData,
+                is_over: row_at(item.view, row)? == RowAt::WithoutData,
             });
         }
         let (claim, forms) = match moved.part {
@@ -292,7 +307,7 @@ impl Item<'_> {
             return Ok(Some(error));
         }
         for row in rows {
-            if row_at(self.change, row)? == RowAt::Taken {
+            if row_at(self.view, row)? == RowAt::Taken {
                 return Ok(Some(Error::Occupied { path: row.path() }));
             }
         }
@@ -315,8 +330,8 @@ enum RowAt {
     Taken,
 }
 
-fn row_at(change: &Change<'_>, removed: &Artifact) -> Result<RowAt, Error> {
-    let row = change.at(&layout::canonical_location(&removed.key))?;
+fn row_at(view: &RemovalView<'_>, removed: &Artifact) -> Result<RowAt, Error> {
+    let row = view.at(&layout::canonical_location(&removed.key))?;
     Ok(match row {
         None => RowAt::Free,
         Some(row) if row.id == removed.id => RowAt::Free,

@@ -22,7 +22,7 @@ pub(super) use fs_kind::is_in_memory;
 pub use fs_kind::{FsKind, free_bytes, fs_kind};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
-pub use movable::require_movable;
+pub use movable::{require_movable, require_writable};
 #[cfg(feature = "testing")]
 pub use moves::WITHOUT_NOREPLACE;
 pub(super) use moves::{Name, are_one, move_in, move_onto_empty, move_out};

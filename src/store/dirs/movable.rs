@@ -13,6 +13,34 @@ use crate::store::error::StorageError;
 
 const STICKY: u32 = 0o1000;
 
+/// Refuses a path where this process may make nothing: in the folder above it, or in the lowest one
+/// above that exists. What cannot be found out is not an error: making it decides.
+///
+/// # Errors
+/// - [`StorageError::Io`] if it may not, or the folder cannot be opened.
+/// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if the
+///   path leads elsewhere.
+pub fn require_writable(base: &Base, path: &Path) -> Result<(), StorageError> {
+    if getuid() != geteuid() {
+        return Ok(());
+    }
+    for above in path.ancestors().skip(1) {
+        let Some(folder) = descend(base, above, IfAbsent::ReturnNone)? else {
+            continue;
+        };
+        let access = Access::WRITE_OK | Access::EXEC_OK;
+        let asked = accessat(&folder, ".", access, AtFlags::empty());
+        return match asked {
+            Err(errno @ (Errno::ACCESS | Errno::PERM | Errno::ROFS)) => {
+                let path = base.path().join(path);
+                Err(StorageError::io("moving back to", &path, errno))
+            }
+            _ => Ok(()),
+        };
+    }
+    Ok(())
+}
+
 /// Refuses an entry that this process may not move to another folder. A rename takes a name out of
 /// the folder above, and changes what `..` means in a folder that is moved: both must be writable.
 /// Out of a sticky folder only the owner of the entry or of the folder may move.
