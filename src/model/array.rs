@@ -83,6 +83,7 @@ impl ArrayMetadata {
             }
             let metadata: Arc<Self> = Arc::new(serde_json::from_str(text).ok()?);
             if known.len() >= MOST_KNOWN {
+                // As a whole: what is still in use comes back with the next row.
                 known.clear();
             }
             known.insert(text.to_owned(), Arc::clone(&metadata));
@@ -262,6 +263,7 @@ impl<'de> Deserialize<'de> for ChunkSet {
             .chunks(2)
             .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
             .collect();
+        // A set ends with the run that passes the bound: two numbers of at most ten bytes.
         let bytes = digits.filter(|bytes| bytes.len() <= MOST_SET + 20);
         bytes
             .map(|bytes| Self(bytes.into()))
@@ -274,6 +276,7 @@ impl ChunkSet {
     #[must_use]
     pub fn of(mut indices: Vec<u64>) -> Option<Self> {
         indices.sort_unstable();
+        // If either separator may be used, two names can mean one chunk.
         indices.dedup();
         let mut bytes = Vec::new();
         let mut end = 0;

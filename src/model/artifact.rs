@@ -228,6 +228,7 @@ impl Artifact {
     /// The iteration of its key, else the newest that it holds. Rules look at that of the key alone.
     #[must_use]
     pub fn newest_iteration(&self) -> Option<i64> {
+        // The order is not relied on: a damaged row may hold any.
         let held = || self.iterations.iter().max().copied();
         self.key.iteration().or_else(held)
     }

@@ -6,6 +6,7 @@ use std::error::Error;
 #[must_use]
 pub fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
+    // By convention an error leaves its causes out of its own text.
     let mut source = error.source();
     while let Some(cause) = source {
         text.push_str(": ");

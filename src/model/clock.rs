@@ -118,6 +118,7 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
+        // Only whole times: unlike a filter, what is read here was written by a program.
         let time = DateTime::parse_from_rfc3339(&text).map_err(|error| {
             serde::de::Error::custom(format!(
                 "\"{text}\" is not a time in RFC 3339, such as 2026-11-22T16:30:00Z: {error}"

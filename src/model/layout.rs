@@ -297,6 +297,7 @@ pub(crate) fn pyramid_place(path: &str) -> PyramidPlace {
         Ok(Key::Best { .. } | Key::Snapshot { .. }) => PyramidPlace::Expected,
         Ok(Key::Array { dataset, .. }) => match dataset {
             Some(_) => PyramidPlace::Expected,
+            // The container is a group anyway, so the names of its arrays prove nothing.
             None => PyramidPlace::IfSaid,
         },
         Ok(_) | Err(_) => PyramidPlace::Never,
@@ -413,6 +414,7 @@ fn read_validation(run: RunName, array: DatasetName) -> Result<Key, LayoutError>
                 dataset: dataset.parse()?,
             });
         }
+        // The last one, by rule 2: a component of a dataset may be called `output` too.
         if let Some((dataset, parameters)) = tail.rsplit_once("/output/") {
             return Ok(Key::Output {
                 run,
@@ -442,6 +444,7 @@ fn read_validation(run: RunName, array: DatasetName) -> Result<Key, LayoutError>
             _ => {}
         }
     }
+    // By rule 4; an index may have several components.
     let (index, criterion) = match array.as_str().rsplit_once('/') {
         Some((index, criterion)) => (Some(index.parse()?), criterion.parse::<Parameters>()?),
         None => (None, array.as_str().parse()?),

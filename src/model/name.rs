@@ -278,6 +278,7 @@ impl FromStr for ContainerName {
 
     fn from_str(text: &str) -> Result<Self, NameError> {
         let name = normalise("container", text)?;
+        // One component: all folders above it are part of the name of the run.
         if name.contains('/') || !is_container_name(&name) {
             return Err(NameError::NotAContainer { name });
         }

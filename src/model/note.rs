@@ -142,6 +142,7 @@ impl NoteLine {
         Self {
             v: VERSION,
             at,
+            // Cut, because readers refuse a line that is too long.
             user: cut(&agent.actor.user),
             host: cut(&agent.actor.host),
             pid: agent.actor.pid,

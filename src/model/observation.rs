@@ -98,6 +98,8 @@ impl Observation {
             // A size that was not counted, then or now, contradicts nothing.
             _ => false,
         };
+        // The time is that of the metadata, which a writer of chunks need not touch, so counts
+        // matter too.
         row.sealed_at.is_some() && (row.written_at != Some(self.written_at) || has_other_counts)
     }
 

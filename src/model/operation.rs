@@ -198,6 +198,7 @@ impl FromStr for OperationHash {
         }
         let mut bytes = [0; 32];
         for (at, byte) in bytes.iter_mut().enumerate() {
+            // All are ASCII, so a pair never ends inside a character.
             let digits = text.get(2 * at..2 * at + 2).ok_or_else(bad)?;
             *byte = u8::from_str_radix(digits, 16).map_err(|_| bad())?;
         }

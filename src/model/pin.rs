@@ -61,6 +61,7 @@ impl FromStr for PinName {
     fn from_str(text: &str) -> Result<Self, ParsePinNameError> {
         // A comma separates pins in listings, and a leading `-` would make the name a flag.
         let fits = |c: char| !c.is_whitespace() && !c.is_control() && c != ',';
+        // Characters, as users count them: bytes would allow other scripts shorter names.
         let count = text.chars().count();
         if (1..=MOST_CHARACTERS).contains(&count)
             && text.chars().all(fits)

@@ -50,6 +50,7 @@ pub struct Size {
 impl Size {
     /// Adds another size; stops at the highest number.
     pub fn add(&mut self, other: Self) {
+        // Damaged rows can hold numbers whose sum is out of range.
         self.bytes.0 = self.bytes.0.saturating_add(other.bytes.0);
         self.files = self.files.saturating_add(other.files);
     }

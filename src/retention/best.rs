@@ -194,6 +194,7 @@ pub(super) fn standings<'a>(
 ) -> Vec<Standing<'a>> {
     let direction = best.metric.direction();
     let is_ranked = |kind: Kind| match named {
+        // Scores rate outputs, unless the caller says otherwise.
         [] => kind == Kind::Output,
         named => named.contains(&kind),
     };

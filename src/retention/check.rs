@@ -23,6 +23,7 @@ impl Policy {
                 false => Ok(()),
             };
         }
+        // Without a rule, all that is selected would go.
         if !has_rules {
             return Err(PolicyError::Empty);
         }
@@ -34,6 +35,7 @@ impl Policy {
             if keep.iterations[..at].contains(&iteration) {
                 return Err(PolicyError::IterationTwice { iteration });
             }
+            // It stays by the other rule already, so one of them is a mistake.
             if let Some(every) = keep.every.filter(|&every| divisible(iteration, every)) {
                 return Err(PolicyError::IterationKept { iteration, every });
             }
@@ -86,6 +88,7 @@ impl KeepBest {
             if !matches!(kind, Kind::Prediction | Kind::Checkpoint) {
                 return Err(PolicyError::WithApart { kind });
             }
+            // It stays by its own rank, not by that of others.
             if named.contains(&kind) {
                 return Err(PolicyError::WithRanked { kind });
             }
@@ -117,6 +120,7 @@ impl RunPolicy {
     /// [`PolicyError`], the first that is found.
     pub fn check(&self) -> Result<(), PolicyError> {
         let has_rule = self.older_than.is_some() || self.last.is_some() || self.within.is_some();
+        // Without a rule, every run would go.
         if !has_rule && self.limit.is_empty() {
             return Err(PolicyError::EmptyRuns);
         }

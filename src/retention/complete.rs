@@ -91,6 +91,7 @@ impl RunParts {
             }
             State::Reserved | State::Missing => return,
         }
+        // If its chunks were not counted, it counts as whole.
         if let Some((there, expected)) = artifact.chunk_counts() {
             match (artifact.sealed_at, there < expected) {
                 (None, true) => {
@@ -203,6 +204,7 @@ impl RunParts {
             .filter(|(_, parts)| !is_part(parts))
             .map(|(iteration, _)| **iteration)
             .collect();
+        // If all are cut short, all count: otherwise no rule could keep one.
         match counted.is_empty() {
             true => self.iterations.keys().copied().collect(),
             false => counted,

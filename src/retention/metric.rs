@@ -106,8 +106,8 @@ impl FromStr for Metric {
             Some(direction) => Ok(Self {
                 name: name.to_owned(),
                 direction,
-                // Never guessed: by the wrong direction, the best would go.
             }),
+            // Never guessed: by the wrong direction, the best would go.
             None => Err(PolicyError::MetricDirection {
                 name: name.to_owned(),
             }),

@@ -137,6 +137,7 @@ impl<'de> Visitor<'de> for PolicyVisitor {
                 policy.kinds.push((kind, rules));
             }
         }
+        // It would plan nothing, which is hardly what was meant.
         if policy.kinds.is_empty() {
             return Err(A::Error::custom(
                 "no kind has rules; write some, such as prediction = { keep-last = 1 }",

@@ -43,6 +43,7 @@ pub fn explain(
 ) -> Result<Option<Explanation>, PlanError> {
     let planner = Planner::new(policy, inventory, now)?;
     let mut damaged = planner.damaged.iter();
+    // No rule compares it with others, so the rest need not be planned.
     if let Some(row) = damaged.find(|row| row.artifact.id == id) {
         return Ok(Some(planner.explain_damaged(row)));
     }
@@ -157,17 +158,20 @@ impl<'a> Planner<'a> {
         inventory: &'a Inventory,
         now: Timestamp,
     ) -> Result<Self, PlanError> {
+        // A policy that was made in code has not been checked yet.
         policy.check()?;
         let in_state = |state: State| {
             let rows = inventory.rows.iter();
             rows.filter(move |row| row.artifact.state == state)
         };
         let damaged = in_state(State::Damaged)
+            // A container is judged by its arrays, whatever its own metadata is like.
             .filter(|row| !row.artifact.key.kind().is_container())
             .collect();
         // A policy for what is damaged has no rules that could keep the rest.
         let mut rows: Vec<&InventoryRow> = match policy.select.damaged {
             true => Vec::new(),
+            // Of what is reserved or missing there is no data to decide on.
             false => in_state(State::Present).collect(),
         };
         // A total order, so that the order of the inventory changes nothing.
@@ -180,6 +184,7 @@ impl<'a> Planner<'a> {
         }
         let standings = match &policy.keep.best {
             Some(best) => best::standings(best, &policy.select.kinds, &rows, &groups, &|_| true),
+            // No rule asks for it then.
             None => vec![Standing::Apart; rows.len()],
         };
         let counted = CountedIterations::new(inventory);
@@ -259,6 +264,7 @@ impl<'a> Planner<'a> {
         if !self.damaged.is_empty() {
             let damaged = self.damaged.iter().map(|row| self.damaged_line(row));
             plan.lines.extend(damaged);
+            // No place among the facts was kept for them.
             plan.lines
                 .sort_by(|a, b| in_order(&a.artifact, &b.artifact));
         }
@@ -274,6 +280,7 @@ impl<'a> Planner<'a> {
             true => "its metadata cannot be read",
             false => "its metadata cannot be read; with --state damaged such arrays go",
         };
+        // If it was asked for and stays, a guard has given the reason.
         if goes || !is_asked {
             reasons.push(Reason::new("damaged", detail));
         }
@@ -487,6 +494,7 @@ impl<'a> Planner<'a> {
     }
 
     fn explain(&self, mut plan: Plan, id: ArtifactId) -> Option<Explanation> {
+        // Lines are in the order of the facts, so an index is good for both.
         let at = plan.lines.iter().position(|line| line.artifact.id == id)?;
         let group = self.groups.iter().find(|group| group.contains(&at))?;
         let in_group = &plan.lines[group.clone()];
@@ -536,6 +544,7 @@ impl<'a> Planner<'a> {
 fn limit_verdict(line: &PlanLine, rule: &str) -> (bool, String) {
     let own = line.reasons.iter().find(|reason| reason.rule == rule);
     let detail = match (line.decision, own) {
+        // A reason with its name says that this limit took it.
         (_, Some(reason)) => return (false, reason.detail.clone()),
         (Decision::Remove, None) => "it is met with it",
         (Decision::Keep, None) => match line.reasons.as_slice() {

@@ -261,6 +261,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
         ));
     }
     if let Some(best) = &policy.keep.best {
+        // What has no score may be the best one.
         if facts.standing == Standing::Unknown {
             let name = best.metric.name();
             reasons.push(Reason::new("no-metric", format!("its {name} is unknown")));
@@ -316,6 +317,7 @@ pub(super) fn in_use(artifact: &Artifact, now: Timestamp) -> Vec<Reason> {
     // A scan records old data just now, so its moment of recording says nothing about the writer.
     let said = (artifact.origin == Origin::Recorded).then_some(recorded);
     let mut reasons = Vec::new();
+    // The time of writing first: it says more than when the row was made.
     if let Some((verb, at)) = written
         .into_iter()
         .chain(said)
@@ -408,6 +410,7 @@ impl fmt::Display for Grounds<'_> {
                     }
                 }
                 Standing::Along(kept) => {
+                    // Only what has an iteration can stay with others of it.
                     let iteration = iteration.unwrap_or_default();
                     match kept {
                         Some(kind) => {

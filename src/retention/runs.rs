@@ -77,6 +77,7 @@ pub fn plan_runs(
         .flat_map(|run| run.rows.iter().map(|row| run.line(row, now)))
         .collect();
     let is_kept = |line: &PlanLine| line.decision == Decision::Keep;
+    // Without artifacts nothing can be emptied.
     if !policy.allow_empty_group && !lines.is_empty() && !lines.iter().any(is_kept) {
         let runs = judged.iter().filter(|run| !run.rows.is_empty()).count();
         return Err(PlanError::EveryRun { runs });

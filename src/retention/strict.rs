@@ -55,6 +55,7 @@ impl WholeNumber {
         if number < 0 {
             return Err(E::custom(format_args!("{number} is negative")));
         }
+        // Integers of TOML have 63 bits and a sign, so a larger one could not be written back.
         match i64::try_from(number) {
             Ok(number) => Ok(Self(number.unsigned_abs())),
             Err(_) => Err(E::custom(format_args!("{number} is over {}", i64::MAX))),

@@ -7,6 +7,7 @@ use std::time::Duration;
 pub(crate) fn length(time: Duration) -> String {
     let mut seconds = time.as_secs();
     let mut parts = Vec::new();
+    // `humantime` alone would write months of 30.44 days and years of 365.25.
     for (unit, of_unit) in [("d", 86_400), ("h", 3600), ("m", 60), ("s", 1)] {
         if seconds >= of_unit {
             parts.push(format!("{}{unit}", seconds / of_unit));

@@ -41,6 +41,7 @@ impl ImportError {
 pub fn parse(text: &str) -> Result<Vec<Score>, ImportError> {
     // Spreadsheets put a byte order mark in front.
     let text = text.trim_start_matches('\u{feff}');
+    // A heading begins with the name of a column, and a line of JSON with a brace.
     if text.trim_start().starts_with('{') {
         read_json_lines(text)
     } else {
@@ -121,6 +122,7 @@ fn read_csv(text: &str) -> Result<Vec<Score>, ImportError> {
 fn line_at(text: &str, position: &csv::Position) -> u64 {
     let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let (before, rest) = text.split_at_checked(at).unwrap_or((text, ""));
+    // The reader skips empty lines only after it has noted the position.
     let empty = rest.len() - rest.trim_start_matches(['\r', '\n']).len();
     let lines = |text: &str| text.bytes().filter(|&byte| byte == b'\n').count() as u64;
     1 + lines(before) + lines(&rest[..empty])

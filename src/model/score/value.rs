@@ -136,6 +136,7 @@ impl fmt::Display for ScoreValue {
 
 impl PartialEq for ScoreValue {
     fn eq(&self, other: &Self) -> bool {
+        // NaN is NaN: a score that stays one has not changed.
         self.0 == other.0 || (self.0.is_nan() && other.0.is_nan())
     }
 }
