@@ -6,6 +6,7 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
 use super::removal::{warn_skipped, warn_stale_lists};
+use super::render::count;
 use super::selection::Selection;
 use super::{artifacts, render};
 use crate::ops::restore::RestoreReport;
@@ -66,13 +67,13 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         if !render::write_json(context, format, "restore", &report)? {
             artifacts::rows(context, format, &report.artifacts)?;
         }
-        let count = render::count(report.artifacts.len(), "artifact");
+        let what = what_of(&report);
         let stays = match report.skipped.len() {
             0 => String::new(),
             stay => format!(" and leave {stay} in the trash"),
         };
         context.say(&format!(
-            "would restore {count}{stays}; nothing was restored"
+            "would restore {what}{stays}; nothing was restored"
         ));
         warn_skipped(context, &report.skipped);
         return match report.skipped.is_empty() {
@@ -91,12 +92,20 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         report.stale_lists.extend(one.stale_lists);
     }
     render::write_json(context, format, "restore", &report)?;
-    let s = if report.artifacts.len() == 1 { "" } else { "s" };
-    context.say(&format!("restored {} artifact{s}", report.artifacts.len()));
+    context.say(&format!("restored {}", what_of(&report)));
     warn_skipped(context, &report.skipped);
     warn_stale_lists(context, &report.stale_lists);
     match report.skipped.is_empty() {
         true => Ok(()),
         false => Err(Failure::Partly),
+    }
+}
+
+/// What comes back, in words.
+fn what_of(report: &RestoreReport) -> String {
+    match report.artifacts.len() {
+        // All artifacts of the removal were back before.
+        0 if report.moved > 0 => "files that the registry does not know".to_owned(),
+        artifacts => count(artifacts, "artifact"),
     }
 }

@@ -80,6 +80,25 @@ fn what_has_no_counterpart_is_restored_beside_a_new_container() {
 }
 
 #[test]
+fn what_the_registry_does_not_know_is_restored_by_the_id_of_its_removal() {
+    let world = World::scanned();
+    let notes = world.base.join("er/validation.zarr/notes");
+    fs::write(&notes, "removed").unwrap();
+    let _ = world.transcript("rm er/validation.zarr --trash --yes");
+    fs::create_dir_all(notes.parent().unwrap()).unwrap();
+    fs::write(&notes, "mine").unwrap();
+    let id = ids(&world).remove(0);
+    let mut text = world.transcript(&format!("restore {id}\n restore {id}"));
+    assert_eq!(fs::read(&notes).unwrap(), b"mine");
+    fs::remove_file(&notes).unwrap();
+    text += &world.transcript(&format!(
+        "restore {id} --dry-run\n restore {id}\n trash list"
+    ));
+    assert_eq!(fs::read(&notes).unwrap(), b"removed");
+    assert_transcript!("restore_leftovers", text);
+}
+
+#[test]
 fn what_cannot_be_restored_is_reported() {
     let world = world();
     let er = &ids(&world)[0];

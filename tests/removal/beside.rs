@@ -110,6 +110,8 @@ fn what_has_no_counterpart_comes_back_and_the_rest_later() {
         let state = registry.removal(&id).unwrap().unwrap();
         // The metadata of the container is left: its place is taken.
         assert_eq!((state.state, state.artifacts), (RemovalState::Kept, 0));
+        let left = registry.restore(&RestoreTarget::Removal(id.clone()));
+        assert_eq!(code(left), "occupied");
         registry.empty_trash(None, &Silent).unwrap();
         assert!(is_trash_empty(base));
         assert_eq!(paths(&registry), [A1, B1, A2, A3]);
@@ -216,10 +218,59 @@ fn what_the_registry_does_not_know_comes_back_too_or_is_named() {
     );
     let kept = folder.path().join(crate::TRASH).join(id.as_str());
     assert_eq!(fs::read_to_string(kept.join("0/notes")).unwrap(), "removed");
-    assert_eq!(
-        registry.removal(&id).unwrap().unwrap().state,
-        RemovalState::Kept
-    );
+    let state = || registry.removal(&id).unwrap().unwrap().state;
+    assert_eq!(state(), RemovalState::Kept);
+
+    // What is left has no row, and comes back by the number of its removal when its place is free.
+    let whole = RestoreTarget::Removal(id.clone());
+    assert_eq!(code(registry.restore(&whole)), "occupied");
+    assert_eq!(read("notes"), "live");
+    fs::remove_file(at("notes")).unwrap();
+    assert_eq!(registry.restorable(&whole).unwrap(), []);
+    let report = registry.restore(&whole).unwrap();
+    assert_eq!(skipped(folder.path(), &report), []);
+    assert_eq!((report.artifacts.len(), report.moved), (0, 1));
+    assert_eq!(report.removals, std::slice::from_ref(&id));
+    assert_eq!(read("notes"), "removed");
+    assert_eq!(state(), RemovalState::Restored);
+    assert!(is_trash_empty(folder.path()));
+    assert_eq!(code(registry.restore(&whole)), "not-restorable");
+}
+
+#[test]
+fn what_is_left_of_a_container_comes_back_at_its_free_place() {
+    let (folder, registry, id) = scene();
+    let whole = RestoreTarget::Removal(id.clone());
+    registry.restore(&whole).unwrap();
+    remove(&registry, A2);
+    registry.restore(&whole).unwrap();
+    // Only the metadata of the container is left now, and the container goes by hand.
+    fs::remove_dir_all(folder.path().join(CONTAINER)).unwrap();
+    let report = registry.restore(&whole).unwrap();
+    assert_eq!((report.artifacts.len(), report.moved), (0, 1));
+    let group = folder.path().join(CONTAINER).join(".zgroup");
+    assert_eq!(fs::read_to_string(group).unwrap(), "removed");
+    let state = registry.removal(&id).unwrap().unwrap();
+    assert_eq!(state.state, RemovalState::Restored);
+}
+
+#[test]
+fn what_is_left_comes_back_beside_what_has_no_place() {
+    let (folder, registry) = base();
+    let at = |path: &str| folder.path().join(CONTAINER).join(path);
+    array(&registry, A1);
+    fs::write(at("notes"), "removed").unwrap();
+    let id = remove(&registry, CONTAINER);
+    write(folder.path(), A1);
+    let report = registry
+        .restore(&RestoreTarget::Removal(id.clone()))
+        .unwrap();
+    let expected = [(A1.to_owned(), "occupied")];
+    assert_eq!(skipped(folder.path(), &report), expected);
+    assert_eq!((report.artifacts.len(), report.moved), (0, 1));
+    assert_eq!(fs::read_to_string(at("notes")).unwrap(), "removed");
+    let state = registry.removal(&id).unwrap().unwrap();
+    assert_eq!((state.state, state.artifacts), (RemovalState::Kept, 1));
 }
 
 #[test]

@@ -17,14 +17,14 @@
 //!
 //! What comes back is what was moved: a container comes back as a whole. If its place is taken, as
 //! by the container of a training that goes on, the parts of it come back that have no counterpart;
-//! see `parts`. The rest stays in the trash, is in the report, and can be restored later. Nothing
-//! that is at an old path is overwritten or moved; only an empty folder gives way, and a row
-//! without data becomes what the removed one was. Folders above an old path that are gone are made
-//! again as they were.
+//! see `parts`. The rest stays in the trash, is in the report, and can be restored later: what has
+//! no row by the id of its removal. If a restore of such files alone is killed, each is in its place
+//! or in the trash, and stays there. Nothing that is at an old path is overwritten or moved; only
+//! an empty folder gives way, and a row without data becomes what the removed one was. Folders
+//! above an old path that are gone are made again as they were.
 //!
-//! Each user that may have put
-//! an item into the trash must be able to write where it goes; see [`Claim`]. A restore unlinks
-//! nothing but its own note.
+//! Each user that may have put an item into the trash must be able to write where it goes; see
+//! [`Claim`]. A restore unlinks nothing but its own note.
 
 use std::cmp::Reverse;
 mod parts;
@@ -84,7 +84,8 @@ pub struct RestoreReport {
     pub stale_lists: Vec<StaleList>,
 }
 
-/// Returns what a restore of the target would bring back.
+/// Returns what a restore of the target would bring back. No artifact if all that is left of a
+/// removal is what the registry has no row for.
 ///
 /// # Errors
 /// [`Error::NoRemoval`] if there is no such removal, [`Error::NotRestorable`] if its purge has
@@ -117,6 +118,9 @@ pub(crate) fn restorable(
                 });
             }
             kept.retain(|removed| removed.removal == *id);
+            if kept.is_empty() && has_leftovers(base, id)? {
+                return Ok(kept);
+            }
         }
         RestoreTarget::Path(path) => {
             let wanted = target::relative(base, path)?;
@@ -164,10 +168,30 @@ pub(crate) fn restore_target(
     operation: NewOperation<'_>,
 ) -> Result<RestoreReport, Error> {
     let removed = restorable(catalog, base, target, operation.at)?;
-    restore(catalog, base, operation, &removed)
+    restore(catalog, base, operation, &removed, whole(target))
 }
 
-/// Brings back the data that these removed artifacts lie in, one removal after the other.
+/// The removal of which everything comes back.
+fn whole(target: &RestoreTarget) -> Option<&RemovalId> {
+    match target {
+        RestoreTarget::Removal(id) => Some(id),
+        _ => None,
+    }
+}
+
+/// Whether more than empty folders is left of a removal in the trash.
+fn has_leftovers(base: &Base, id: &RemovalId) -> Result<bool, Error> {
+    let Some(trash) = Trash::open(base)? else {
+        return Ok(false);
+    };
+    Ok(match trash.folder(id)? {
+        Some(folder) => !folder.is_hollow()?,
+        None => false,
+    })
+}
+
+/// Brings back the data that these removed artifacts lie in, one removal after the other. `whole`:
+/// a removal of which everything comes back, also what has no row.
 ///
 /// # Errors
 /// [`Error::Occupied`] and the like if nothing can come back because something is in its place; any
@@ -178,9 +202,10 @@ fn restore(
     base: &Base,
     operation: NewOperation<'_>,
     artifacts: &[RemovedArtifact],
+    whole: Option<&RemovalId>,
 ) -> Result<RestoreReport, Error> {
     let mut report = RestoreReport::default();
-    let removals = by_removal(artifacts);
+    let removals = by_removal(artifacts, whole);
     let trash = match Trash::open(base)? {
         Some(trash) => trash,
         None if removals.is_empty() => return Ok(report),
@@ -211,11 +236,20 @@ struct RestorePart {
     items: BTreeMap<u32, BTreeSet<i64>>,
     /// Artifacts that had no data.
     rows: Vec<Artifact>,
+    /// Whether items without an artifact are wanted too.
+    is_whole: bool,
 }
 
-/// The artifacts that are to come back, as parts of the removals that they are in.
-fn by_removal(artifacts: &[RemovedArtifact]) -> BTreeMap<&RemovalId, RestorePart> {
+/// The artifacts that are to come back, as parts of the removals that they are in; `whole` as for
+/// [`restore`].
+fn by_removal<'a>(
+    artifacts: &'a [RemovedArtifact],
+    whole: Option<&'a RemovalId>,
+) -> BTreeMap<&'a RemovalId, RestorePart> {
     let mut removals: BTreeMap<&RemovalId, RestorePart> = BTreeMap::new();
+    if let Some(id) = whole {
+        removals.entry(id).or_default().is_whole = true;
+    }
     for removed in artifacts {
         let part = removals.entry(&removed.removal).or_default();
         match removed.item {
@@ -246,14 +280,15 @@ pub(crate) fn plan_restore(
     for target in targets {
         let mut removed = restorable(catalog, base, target, now)?;
         // What a target before this one brings back is not in the trash any more by then.
+        let had_artifacts = !removed.is_empty();
         removed.retain(|one| !ids.contains(&one.artifact.id));
-        if removed.is_empty() {
+        if removed.is_empty() && had_artifacts {
             let what = "what is named twice".to_owned();
             return Err(Error::NotInTrash { what });
         }
         let mut first = None;
         let mut comes = false;
-        for (id, part) in by_removal(&removed) {
+        for (id, part) in by_removal(&removed, whole(target)) {
             let folder = match Trash::open(base)? {
                 Some(trash) => trash.folder(id)?,
                 None => None,
@@ -269,7 +304,10 @@ pub(crate) fn plan_restore(
                 }
             }
             report.skipped.extend(back.skipped);
-            match back.first.filter(|_| back.rows.is_empty()) {
+            match back
+                .first
+                .filter(|_| back.rows.is_empty() && back.moves.is_empty())
+            {
                 Some(error) => drop(first.get_or_insert(error)),
                 None => {
                     comes = true;
@@ -362,6 +400,7 @@ fn restore_part(
     let mut back = way_back(base, &change.view(), folder, (id, part))?;
     skipped.append(&mut back.skipped);
     if back.rows.is_empty()
+        && back.moves.is_empty()
         && let Some(first) = back.first
     {
         return Err(first);
@@ -445,13 +484,23 @@ fn way_back(
     let named = manifest.as_ref().map(ManifestItems::by_number);
     let named = named.unwrap_or_default();
     let mut back = WayBack::default();
-    for (&number, wanted) in &part.items {
+    let mut items = part.items.clone();
+    if let (true, Some(folder)) = (part.is_whole, folder) {
+        // All their artifacts are back, and something beside them had no place.
+        for &number in named.keys() {
+            if folder.has(number)? && view.path_of_item(id, number)?.is_some() {
+                items.entry(number).or_default();
+            }
+        }
+    }
+    for (&number, wanted) in &items {
         let rows = view.of_item(id, number)?;
         let lost = || Error::NotInTrash {
             what: format!("item {number} of removal {id}"),
         };
         let path = view.path_of_item(id, number)?.ok_or_else(lost)?;
-        let is_run = |run: &str| rows.iter().any(|row| row.key.run().as_str() == run);
+        let is_run =
+            |run: &str| rows.is_empty() || rows.iter().any(|row| row.key.run().as_str() == run);
         // A row is input too: its path must lead neither out of the base directory nor to another
         // run.
         checked_item(&path, is_run)?;

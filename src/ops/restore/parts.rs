@@ -186,12 +186,17 @@ impl WayBack {
         }
         // The metadata of a group comes back with what is in it, unless the group has its own now.
         let is_wanted = comes || item.is_whole();
-        if is_wanted && !store::has_group_metadata(item.base, Path::new(&place))? {
-            for entry in group_files {
-                let child = joined(part, &entry.name);
-                if let Some(moved) = item.part(&child, EntryType::File)? {
-                    self.take(item, moved, &[])?;
+        let is_free = is_wanted && !store::has_group_metadata(item.base, Path::new(&place))?;
+        for entry in group_files {
+            let child = joined(part, &entry.name);
+            if !is_free {
+                // If this is all that is left, the user learns why it stays.
+                if item.rows.is_empty() {
+                    let path = item.full(&joined(&place, &entry.name));
+                    self.skip(path.clone(), Error::Occupied { path });
                 }
+            } else if let Some(moved) = item.part(&child, EntryType::File)? {
+                self.take(item, moved, &[])?;
             }
         }
         Ok(comes)
