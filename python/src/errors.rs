@@ -11,6 +11,7 @@ pub(crate) fn raise(py: Python<'_>, error: &Error) -> PyErr {
 }
 
 fn exception(py: Python<'_>, error: &Error) -> PyResult<PyErr> {
+    // Exceptions are classes of the Python side, which knows how to make one of a code.
     let module = py.import("dalsegno.errors")?;
     let made = module.getattr("_of_library")?.call1((
         error.code(),

@@ -118,6 +118,7 @@ impl RuleArguments {
             GcRules::Policy(policy)
         };
         words.push(self.words.clone());
+        // An empty part would leave a comma behind.
         words.retain(|part| !part.is_empty());
         // Without iterations and age, which are rules; kinds too, except for whole runs.
         Ok(GcRequest::new(

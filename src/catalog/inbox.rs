@@ -82,6 +82,7 @@ impl Catalog {
                 })
                 .optional()
         })
+        // Of a file that was never folded, nothing is.
         .map(Option::unwrap_or_default)
     }
 

@@ -251,11 +251,13 @@ impl Context {
         // First, because otherwise these commands would get a second `--base` below.
         text.replace("dalsegno --base DIR ", "dalsegno ")
             .replace("mkdir DIR ", &format!("mkdir {base} "))
+            // Only behind these a call begins; elsewhere the word is part of a sentence.
             .replace(": dalsegno ", &format!(": {call}"))
             .replace("&& dalsegno ", &format!("&& {call}"))
     }
 
     fn with_host(&self, text: &str) -> String {
+        // These may come between a command and the flag that makes it one for the keeper.
         let calls = text.replace(" --measure", "").replace(" --read-data", "");
         let is_named = |call: &&str| calls.contains(&format!("dalsegno {call}"));
         match self.published.get() {

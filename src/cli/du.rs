@@ -273,6 +273,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing that matches is on disk")?;
+    // For people: in the other formats the lines can be added up.
     if let Some(total) = total.filter(|_| format == Format::Table) {
         context.say(&total);
     }

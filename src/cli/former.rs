@@ -48,6 +48,7 @@ fn way_back(former: &FormerArtifact) -> String {
             format!("it is in the trash{until}; restore it with: dalsegno restore {id}")
         }
         RemovalState::Purging => "it is being unlinked; it cannot be restored".to_owned(),
+        // What has no item in the trash had no data to move.
         RemovalState::Purged if former.removed.item.is_none() => {
             "it had no data; record it again with: dalsegno record".to_owned()
         }

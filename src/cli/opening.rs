@@ -95,6 +95,7 @@ impl Context {
             // After an upgrade of the program, even a query migrates the catalog if it may write.
             Err(error @ Error::Catalog(CatalogError::Behind { .. })) => {
                 match self.options().open(&base) {
+                    // Without the right to migrate it, the old version is what there is to tell.
                     Err(Error::Catalog(
                         CatalogError::ReadOnly { .. } | CatalogError::AtKeeper { .. },
                     )) => return Err(error.into()),
@@ -133,6 +134,7 @@ impl Context {
         let age = published.at.age_at(SystemClock.now());
         let how_old = match age {
             Some(age) => {
+                // Parts of a second would say nothing.
                 let age = Duration::from_secs(age.as_secs());
                 format!("{} ago", humantime::format_duration(age))
             }
@@ -146,6 +148,7 @@ impl Context {
             copy: published,
             age_seconds: age.map(|age| age.as_secs()),
         };
+        // Only the first opening of a call can set it, and says it.
         if self.published.set(copy).is_ok() {
             self.say(&text);
         }

@@ -194,6 +194,7 @@ fn age(at: Timestamp, now: Timestamp) -> String {
         // The backup is dated in the future: the clock was changed, and the age is unknown.
         return String::new();
     };
+    // From two hours on, minutes say little.
     let unit = if age.as_secs() >= 7200 { 3600 } else { 60 };
     let age = std::time::Duration::from_secs(age.as_secs() / unit * unit);
     match age.is_zero() {

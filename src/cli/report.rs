@@ -44,6 +44,7 @@ fn exit_code(code: &str) -> u8 {
     match code {
         "no-registry" => 10,
         "lock-timeout" => 11,
+        // In all of these there is no catalog that can be worked with.
         "catalog-missing"
         | "catalog-not-a-file"
         | "catalog-damaged"

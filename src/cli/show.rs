@@ -145,6 +145,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         ("owner", artifact.owner.map_or("?".to_owned(), user_name)),
         ("pins", or_dash(pins)),
     ];
+    // Most arrays have neither, and no line for it.
     if !artifact.levels.is_empty() {
         lines.push(("levels", artifact.levels.join(", ")));
     }

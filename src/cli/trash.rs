@@ -176,6 +176,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
     }
     let monitor = context.monitor();
     let report = registry.empty_trash(command.older_than, &monitor)?;
+    // The bar goes before the result is printed.
     drop(monitor);
     let format = context.format(command.output);
     render::write_json(context, format, "emptied", &report)?;

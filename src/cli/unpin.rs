@@ -30,6 +30,7 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
     let format = context.format(command.output);
     let name = &command.name;
     let target = match command.subjects.is_empty() {
+        // A name alone means the whole pin.
         true => None,
         false => Some(target(
             context,

@@ -168,6 +168,7 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
         repaired = Some(done.repaired.len());
         report.findings = done.repaired.into_iter().chain(done.left).collect();
     }
+    // Takes the bar away before anything is printed.
     drop(monitor);
     // The repaired findings come first, so the index says which they are.
     let all = report.findings.len();
@@ -261,6 +262,7 @@ fn show(
         if report.unhashed > 0 {
             read.push_str(&format!(", {} sealed without a hash", report.unhashed));
         }
+        // Behind the rows, of which they are a part.
         looked.insert(1, read);
     }
     let counts: Vec<String> = report

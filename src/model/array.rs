@@ -202,6 +202,7 @@ impl ChunkGrid {
             // data.
             index = index.checked_mul(count)?.checked_add(at)?;
         }
+        // With more parts than axes it is no chunk.
         parts.next().is_none().then_some(index)
     }
 

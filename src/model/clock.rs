@@ -66,6 +66,7 @@ impl fmt::Display for Timestamp {
 /// RFC 3339 of a year with four digits. A listing writes three times a row, and chrono's formatter
 /// takes several times as long.
 fn text_of(time: &DateTime<Utc>) -> Option<[u8; 24]> {
+    // RFC 3339 has four digits for a year.
     let year = u32::try_from(time.year())
         .ok()
         .filter(|year| *year <= 9999)?;

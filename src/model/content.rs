@@ -86,6 +86,7 @@ impl FromStr for ContentHash {
     type Err = ParseContentHashError;
 
     fn from_str(text: &str) -> Result<Self, ParseContentHashError> {
+        // In either case of letters: other programs may write capitals.
         blake3::Hash::from_hex(text)
             .map(|hash| Self(hash.into()))
             .map_err(|_| ParseContentHashError(text.to_owned()))

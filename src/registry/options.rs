@@ -195,6 +195,7 @@ impl Options {
     pub fn create(self, base: impl AsRef<Path>) -> Result<(Registry, bool)> {
         let base = Base::open(base.as_ref())?;
         if RegistryDir::exists(base.path())? {
+            // Before it is opened, which refuses a catalog that is bound to another base directory.
             self.wanted()?.claim(&base)?;
             return Ok((self.open_at(base)?, false));
         }

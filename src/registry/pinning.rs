@@ -31,6 +31,7 @@ fn as_scope(filter: &Filter) -> Option<Filter> {
         iterations: filter.iterations.clone(),
         ..Filter::default()
     };
+    // An empty filter selects everything, which no scope can bind.
     (scope == *filter && !scope.is_all()).then_some(scope)
 }
 

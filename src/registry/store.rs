@@ -90,6 +90,7 @@ impl ArrayStore for Registry {
         parameters: &str,
         dataset: &str,
     ) -> Result<LocalArrayIdentifier> {
+        // DaCapo's call has the parameters before the dataset.
         self.array(&keys::output(run_name, iteration, parameters, dataset)?)
     }
 

@@ -346,6 +346,7 @@ fn kept<'a>(
             kept.entry((key.run(), iteration))
                 .or_default()
                 .entry(key.dataset().map(|dataset| dataset.as_str()))
+                // Any of them will do: the kind is only named in the reason.
                 .or_insert(key.kind());
         }
     }

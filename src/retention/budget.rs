@@ -73,6 +73,7 @@ impl Budget {
             limits,
             bytes: 0,
             files: 0,
+            // Only a limit asks for it, and then it is known: see above.
             free: disk.free.unwrap_or_default(),
             trash: disk.trash,
             going: 0,

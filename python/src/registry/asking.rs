@@ -83,6 +83,7 @@ impl PyRegistry {
     fn get(&self, py: Python<'_>, target: Asked) -> PyResult<Option<PyArtifact>> {
         whole(py, || {
             let target = target.target();
+            // One row is read at once and needs no thread.
             let found = self.quick(py, |registry| registry.get(&target))?;
             Ok(found.map(PyArtifact))
         })

@@ -87,6 +87,7 @@ impl PyRegistry {
         noted: Option<&str>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
+            // Read first, so that a text that is no hash starts no work.
             let noted = noted.map(|text| text.parse().map_err(argument));
             let noted = noted.transpose()?;
             let report = self.run(py, None, move |registry, _| registry.check_history(noted))?;

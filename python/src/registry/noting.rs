@@ -46,6 +46,7 @@ pub(crate) fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
 fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinName> {
     name.parse()
         .map_err(|error: dalsegno::model::pin::ParsePinNameError| {
+            // Wrapped as the library wraps it, so that the exception has its code.
             let error = dalsegno::model::pin::PinError::from(error);
             raise(py, &Error::from(dalsegno::CatalogError::from(error)))
         })

@@ -56,6 +56,7 @@ impl PyRegistry {
                 .ignore_best_links(how.ignore_best_links)
                 .keep_parents(how.keep_parents);
             options.reason = how.reason;
+            // Before the call, so that a bad name raises its own error and starts no work.
             let whole_run: Option<RunName> = whole_run
                 .map(|name| name.parse())
                 .transpose()
@@ -94,6 +95,7 @@ impl PyRegistry {
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
+            // The Python side passes just one of them.
             let target = match (removal, path, selection) {
                 (Some(id), ..) => RestoreTarget::Removal(id.parse().map_err(argument)?),
                 (None, Some(path), _) => RestoreTarget::Path(path),

@@ -18,6 +18,7 @@ pub(super) fn find(place: &Place) -> Vec<OsString> {
         let Ok(Some(own)) = place.stat(suffix) else {
             continue;
         };
+        // One name, its own: nothing is left of a rebuild.
         if own.st_nlink < 2 {
             continue;
         }

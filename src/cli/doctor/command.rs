@@ -148,6 +148,7 @@ fn line_of(backup: &Backup) -> BackupLine {
 
 pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(), Failure> {
     let mut failure = None;
+    // Kept for later: the report is written all the same.
     let base = context.base().map_err(|error| failure = Some(error)).ok();
     // Without a registry, the current folder and its file system still explain why.
     let base = base.or_else(|| std::env::current_dir().ok());
@@ -314,6 +315,7 @@ fn pending_of(registry: &Registry) -> Result<PendingReport, Error> {
         kept: kept.filter(|id| !purging.contains(id)).collect(),
         purging,
         strangers_in_trash: pending.strangers,
+        // Asked only then, because it reads manifests.
         left_alone: match pending.unsettled.is_empty() {
             true => Vec::new(),
             false => registry.left_alone()?,
@@ -333,6 +335,7 @@ fn problem(context: &Context, failure: &Failure) -> Problem {
             message: message.clone(),
             next: Some((*next).to_owned()),
         },
+        // Opening fails in no other way.
         _ => Problem {
             code: "internal",
             message: "the report is not complete".to_owned(),

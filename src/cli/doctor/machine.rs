@@ -80,7 +80,7 @@ pub(super) struct User {
     uid: u32,
     gid: u32,
     umask: Option<String>,
-    /// Limit of open files, and the highest limit that the user may set; none is unlimited.
+    /// Limit of open files, and the highest limit that the user may set; `None` means unlimited.
     open_files: Option<u64>,
     open_files_most: Option<u64>,
 }
@@ -89,6 +89,7 @@ impl User {
     pub(super) fn of_this() -> Self {
         let limit = getrlimit(Resource::Nofile);
         Self {
+            // The effective user, whose rights count when files are opened.
             uid: geteuid().as_raw(),
             gid: getegid().as_raw(),
             umask: store::umask(),

@@ -47,6 +47,7 @@ pub(super) fn explain(
         format!("{}", artifact.path().display()),
         format!("decision    {}", word(explanation.line.decision)),
     ];
+    // The heading is for the first of them; the others are indented as far.
     let heads = std::iter::once("because     ").chain(std::iter::repeat("            "));
     lines.extend(
         explanation

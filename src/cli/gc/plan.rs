@@ -139,6 +139,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
     for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
         context.warn(remark);
     }
+    // Without lines it has been said that nothing matches.
     if !plan.plan.lines.is_empty() {
         let text = |sum: &PlanSum| {
             format!(

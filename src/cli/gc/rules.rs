@@ -261,6 +261,7 @@ impl Rules {
                     older_than,
                     iterations: filter.iterations.clone(),
                     kinds: filter.kinds.clone(),
+                    // Any other state was refused before.
                     damaged: filter.states == [State::Damaged],
                 },
                 keep: self.keep(),

@@ -114,6 +114,7 @@ fn changes(before: Option<&Artifact>, after: Option<&Artifact>) -> Result<Vec<St
 /// All fields of an artifact that have a value, each with a sign before it.
 fn whole(artifact: &Artifact, sign: &str) -> Result<Vec<String>, Failure> {
     let fields = fields(artifact)?.into_iter();
+    // A field without a value says nothing of a row that came or went.
     let set = fields.filter(|(_, value)| value != "-");
     Ok(set
         .map(|(name, value)| format!("{sign} {name} {value}"))

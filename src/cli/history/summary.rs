@@ -88,6 +88,7 @@ fn score(change: &ScoreChanged) -> String {
     }
     let text = |value: Option<ScoreValue>| value.map_or("none".to_owned(), |v| v.to_string());
     let values = match (change.before, change.after) {
+        // A new score changed from nothing, so there is no arrow.
         (None, after) => format!("= {}", text(after)),
         (before, after) => format!("{} → {}", text(before), text(after)),
     };

@@ -157,6 +157,7 @@ pub(crate) fn is_in_memory(file: BorrowedFd<'_>) -> bool {
 /// [`StorageError::Io`] if the file system cannot be asked.
 pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
     fstatvfs(base.as_fd())
+        // `f_bavail`, because some of the free blocks are for root alone.
         .map(|stat| stat.f_bavail.saturating_mul(stat.f_frsize))
         .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
 }
