@@ -91,6 +91,7 @@ fn along(report: &RenameReport) -> String {
     if report.scores > 0 {
         parts.push(count(report.scores, "score"));
     }
+    // What pins bind of a run, in the word that users know.
     if report.scopes > 0 {
         parts.push(count(report.scopes, "pin"));
     }

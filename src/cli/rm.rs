@@ -331,6 +331,7 @@ fn say(
     if let Some(failure) = &report.backup_failed {
         warn_no_backup(context, failure);
     }
+    // The report has all of them; here they would hide the rest.
     for path in report.missing.iter().take(MOST_NAMES) {
         context.warn(&format!(
             "{} had no data left; its row was removed",

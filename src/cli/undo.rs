@@ -50,6 +50,7 @@ fn undone(report: &UndoReport) -> String {
             format!("{verb} {}", parts.join("; "))
         }
         (None, Action::Remove) => format!("restored {}", count(report.artifacts.len(), "artifact")),
+        // Besides pins and removals, only scores can be undone.
         (None, _) => format!("set {} back", count(report.scores, "score")),
     }
 }

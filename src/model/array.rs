@@ -339,6 +339,7 @@ impl ChunkSet {
                     continue;
                 }
                 let until = next.0.min(end);
+                // All are counted, and only the first few are named.
                 count += until - at;
                 let room = most - first.len();
                 first.extend((at..until).take(room));

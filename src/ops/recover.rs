@@ -465,6 +465,7 @@ pub(crate) fn left_alone(
         return Ok(reasons);
     };
     for id in pending(catalog, base, now)?.unsettled {
+        // For each a manifest is read, and other users can put any number of them there.
         if reasons.len() == MOST_OF_OTHERS {
             break;
         }

@@ -162,6 +162,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let filter = selection.filter()?;
+            // The words of the command line.
             let group = match by {
                 "run" => DuGroup::Run,
                 "kind" => DuGroup::Kind,

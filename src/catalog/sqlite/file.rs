@@ -494,6 +494,7 @@ impl Drop for Catalog {
         // Closing them in the child would drop the locks of the parent.
         let idle = self.idle.get_mut().unwrap_or_else(PoisonError::into_inner);
         idle.drain(..).for_each(std::mem::forget);
+        // Nor is that let go through which they reach their files.
         std::mem::forget(Arc::clone(&self.place));
     }
 }

@@ -258,6 +258,7 @@ impl Catalog {
         self.give_back(connection);
         let placed = copied.and_then(|()| place(&staging.0, &publisher.folder, now));
         if placed.is_err() {
+            // What was changed is in no copy yet, so the next call tries again.
             publisher.has_written.store(true, Ordering::Relaxed);
             publisher.is_owed.fetch_or(was_owed, Ordering::Relaxed);
         }

@@ -414,6 +414,7 @@ fn remove_stale(folder: &Folder, now: Timestamp) {
 /// Removes a folder of this name with the files that a creation makes. Another folder of the name,
 /// if it is not empty, stays.
 fn remove_made(parent: &Folder, made: &Folder, name: &OsStr) {
+    // SQLite may have been killed with files beside it.
     for suffix in ["", "-wal", "-shm", "-journal"] {
         let _ = made.unlink(&*format!("{CATALOG_FILE}{suffix}"));
     }

@@ -102,6 +102,7 @@ pub(crate) fn remove_backed_up(
     let is_full =
         |error: &Error| matches!(error.code(), "catalog-full" | "no-space" | "over-quota");
     if result.as_ref().is_err_and(is_full) && on.catalog.give_up_reserve() {
+        // With the room that the reserve took up.
         result = transaction::remove(on, plan, options);
     }
     // Also after a removal that failed: the purge of another one may have freed space.

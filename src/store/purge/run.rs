@@ -316,6 +316,7 @@ impl Worker<'_, '_> {
             // So it moves up, but within its item: a purge that is cut short still knows its claim.
             let item = dir.item();
             let number = purge.moved.fetch_add(1, Ordering::Relaxed);
+            // With the process: a purge that was killed may have left such names.
             let up = format!("deep-{}-{number}", std::process::id());
             let up = CString::new(up).unwrap_or_default();
             let from = OsStr::from_bytes(task.to_bytes());

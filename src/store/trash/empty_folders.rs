@@ -38,6 +38,7 @@ pub fn remove_empty_folders<'a>(
         if opened.as_ref().is_none_or(|(open, _)| *open != parent) {
             opened = match descend(base, Path::new(parent), IfAbsent::ReturnNone) {
                 Ok(Some(folder)) => Some((parent, folder)),
+                // Gone as well: then those above it are tried.
                 Ok(None) => None,
                 Err(_) => continue,
             };

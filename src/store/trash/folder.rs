@@ -192,6 +192,7 @@ impl TrashFolder {
         };
         let mut text = Vec::new();
         std::fs::File::from(fd)
+            // A byte more than is allowed shows that there is more.
             .take(most + 1)
             .read_to_end(&mut text)
             .map_err(|error| StorageError::io("reading", &path, error))?;

@@ -128,6 +128,7 @@ impl FolderForm {
             fchown(folder, uid, gid)?;
         }
         let mode = self.mode & BITS;
+        // For its owner alone until the lists are as they were.
         fchmod(folder, Mode::from_raw_mode((mode & !0o777) | 0o700))?;
         set_attribute(folder, DEFAULT, self.default_acl.as_deref())?;
         match &self.acl {
@@ -158,6 +159,7 @@ pub fn folders_above<'a>(
     let mut forms: BTreeMap<&Path, Option<FolderForm>> = BTreeMap::new();
     for path in paths {
         for above in Path::new(path).ancestors().skip(1) {
+            // Once a folder was read, all above it were.
             if above.as_os_str().is_empty() || forms.contains_key(above) {
                 break;
             }
