@@ -312,6 +312,8 @@ pub(crate) struct OpenArguments {
     pub(crate) read_only: bool,
     pub(crate) single_host: bool,
     pub(crate) shared: bool,
+    /// Whether this host is to become the one that has the catalog.
+    pub(crate) keeper: bool,
     pub(crate) lock_timeout: Duration,
 }
 
@@ -321,6 +323,7 @@ impl OpenArguments {
             .read_only(self.read_only)
             .single_host(self.single_host)
             .shared(self.shared)
+            .keeper(self.keeper)
             .lock_timeout(self.lock_timeout)
             .interrupt(is_interrupted)
             .on_notice(log);

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -87,3 +89,39 @@ def test_a_copy_that_cannot_be_made_is_logged(base: Path, caplog: pytest.LogCapt
         with dalsegno.Registry(base) as registry:
             registry.record("prediction", run="mito", iteration=2, dataset="crop1")
     assert "could not be published" in caplog.text
+
+
+def test_this_host_becomes_the_keeper(base: Path, tmp_path: Path) -> None:
+    leave_host(base)
+    config = base / ".dalsegno" / "config.toml"
+    with pytest.raises(ValueError):
+        dalsegno.Registry(base, keeper=True, read_only=True)
+    with pytest.raises(errors.NoRegistryError):
+        dalsegno.Registry(tmp_path, keeper=True)
+    assert not (tmp_path / ".dalsegno").exists()
+    with dalsegno.Registry(base, keeper=True) as registry:
+        assert not registry.is_read_only and registry.published is None
+        registry.record("prediction", run="mito", iteration=2, dataset="crop1")
+    assert f'host = "{os.uname().nodename}"' in config.read_text()
+    # The catalog was copied to another disk of this host, the new keeper.
+    leave_host(base)
+    moved = tmp_path / "moved.sqlite3"
+    (tmp_path / "disk" / "c.sqlite3").rename(moved)
+    with dalsegno.Registry(base, keeper=True, catalog=moved) as registry:
+        assert registry.catalog_path == moved
+        assert [artifact.iteration for artifact in registry.list()] == [1, 2]
+    with dalsegno.Registry(base) as registry:
+        assert registry.catalog_path == moved
+
+
+def test_what_a_program_did_is_in_the_copy_when_it_ends(base: Path) -> None:
+    code = (
+        "import dalsegno, sys\n"
+        "registry = dalsegno.Registry(sys.argv[1])\n"
+        "for iteration in (2, 3):\n"
+        "    registry.record('prediction', run='mito', iteration=iteration, dataset='crop1')\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(base)], check=True)
+    leave_host(base)
+    with dalsegno.Registry(base) as registry:
+        assert [artifact.iteration for artifact in registry.list()] == [1, 2, 3]

@@ -268,3 +268,22 @@ def test_the_command_line_comes_with_the_package(base: Path) -> None:
         assert run.returncode == 10 and "no-registry" in run.stderr
         run = subprocess.run([*command, "no-such-command"], capture_output=True, text=True)
         assert run.returncode == 2 and "Usage: dalsegno" in run.stderr
+
+
+def test_a_command_of_dacapo_without_dacapo_ends_with_what_to_install(tmp_path: Path) -> None:
+    (tmp_path / "broken" / "dacapo").mkdir(parents=True)
+    (tmp_path / "broken" / "dacapo" / "__init__.py").write_text("import no_such_module\n")
+    cases = {"": "No module named 'dacapo'", str(tmp_path / "broken"): "'no_such_module'"}
+    for path, why in cases.items():
+        for arguments in (["train", "-r", "run"], []):
+            ended = subprocess.run(
+                [sys.executable, "-m", "dalsegno.dacapo", *arguments],
+                env={**os.environ, "PYTHONPATH": path},
+                capture_output=True,
+                text=True,
+            )
+            assert ended.returncode == 1
+            assert ended.stdout == ""
+            problem, hint = ended.stderr.splitlines()
+            assert problem.startswith("error: ") and why in problem
+            assert hint.startswith("  next: install DaCapo") and "dacapo-ml" in hint

@@ -318,7 +318,9 @@ def test_what_is_removed_comes_back_whole(registry: Registry) -> None:
         registry.remove(made[0], keep=True)
         assert [one.path for one in registry.restore(place).artifacts] == [made[0].path]
     registry.remove(run="r", keep=True)
-    registry.restore(run="r")
+    foreseen = registry.restore(run="r", dry_run=True)
+    assert not list(registry.list())
+    assert registry.restore(run="r") == foreseen
     assert list(registry.list()) == before
 
 

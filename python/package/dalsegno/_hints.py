@@ -39,8 +39,8 @@ WORDS: dict[str, str] = {
     "name-new-catalog": "pass a catalog that does not exist yet",
     "leave-catalog-out": "leave catalog out, or unset DALSEGNO_CATALOG",
     "use-keeper": (
-        "run it on that host; if that host was renamed, or the catalog moved here, the "
-        "documentation on clusters says how to make this host the keeper"
+        "run it on that host; if that host was renamed, or the catalog moved here: "
+        "Registry(base, keeper=True), with catalog=PATH if its path is another one"
     ),
     "find-catalog": (
         "run it on the host that has the catalog, or mount its disk; if it is lost, call "

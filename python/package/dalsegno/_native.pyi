@@ -238,6 +238,7 @@ class Registry:
         catalog: str | os.PathLike[str] | None,
         single_host: bool,
         shared: bool,
+        keeper: bool,
         lock_timeout: float,
     ) -> Registry: ...
     @property

@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import importlib.util
 import json
 import logging
 import os
@@ -379,18 +380,29 @@ def uninstall() -> None:
 
 def main() -> None:
     """Run a command of DaCapo's command line, with the store installed here and in child processes;
-    or ``scores``, which takes in the scores that DaCapo stored.
-
-    Raises:
-        ImportError: DaCapo is not installed, or has no command line.
+    or ``scores``, which takes in the scores that DaCapo stored. Without DaCapo, or if it has no
+    command line, ends with a message and exit code 1.
     """
     if sys.argv[1:2] == ["scores"]:
         sys.exit(_scores.main(sys.argv[2:]))
-    install(everywhere=True)
+    try:
+        install(everywhere=True)
+    except ImportError as error:
+        # Only these words: a user types this in a shell, and needs no stack of this program.
+        sys.exit(
+            f"error: DaCapo, whose commands this runs, cannot be imported: {error.__cause__}\n"
+            f"  next: install DaCapo for {sys.executable}, for example with: "
+            f"{sys.executable} -m pip install dacapo-ml"
+        )
     scripts = importlib.metadata.entry_points(group="console_scripts", name="dacapo")
     sys.argv[0] = "dacapo"
     for script in scripts:
         sys.exit(script.load()())
+    if importlib.util.find_spec("dacapo.__main__") is None:
+        sys.exit(
+            "error: the DaCapo that is installed has neither a script dacapo nor a module "
+            "dacapo.__main__\n  next: install a version of DaCapo with a command line"
+        )
     runpy.run_module("dacapo", run_name="__main__", alter_sys=True)
 
 

@@ -44,6 +44,8 @@ class Registry(Writing, Removing, Collecting, Remembering):
         catalog: Keep the catalog in this file, on a local disk, rather than in the base directory.
         single_host: With ``create``, a catalog on a network file system, written on this host only.
         shared: With ``create``, the group of the base directory may write the registry.
+        keeper: This host has the catalog from now on: it was renamed, or the catalog was copied to
+            it, to ``catalog`` if that is given. As ``dalsegno init --keeper``.
         lock_timeout: How long a change waits while others write; seconds, or as in ``"90s"``.
 
     Raises:
@@ -61,14 +63,19 @@ class Registry(Writing, Removing, Collecting, Remembering):
         catalog: Optional[Text] = None,
         single_host: bool = False,
         shared: bool = False,
+        keeper: bool = False,
         lock_timeout: Age = 60.0,
     ) -> None:
+        if keeper and read_only:
+            raise ValueError(
+                "keeper=True writes down which host has the catalog; leave read_only out"
+            )
         given = arguments.text(base, what="a base directory", numbers=False)
         path = os.path.expanduser(given) if given else os.curdir
         self._given = (read_only, single_host, arguments.seconds(lock_timeout))
         self._catalog = None if catalog is None else arguments.text(catalog, what="a catalog")
         self._native = _native.Registry(
-            path, create, read_only, self._catalog, single_host, shared, self._given[2]
+            path, create, read_only, self._catalog, single_host, shared, keeper, self._given[2]
         )
         for problem in self._native.recovery[2]:
             logger.warning("%s", problem)

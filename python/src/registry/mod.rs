@@ -72,7 +72,7 @@ fn texts(ids: &[RemovalId]) -> Vec<String> {
 #[pymethods]
 impl PyRegistry {
     #[new]
-    #[pyo3(signature = (base, create, read_only, catalog, single_host, shared, lock_timeout))]
+    #[pyo3(signature = (base, create, read_only, catalog, single_host, shared, keeper, lock_timeout))]
     #[expect(
         clippy::too_many_arguments,
         reason = "Python passes each option by itself"
@@ -85,6 +85,7 @@ impl PyRegistry {
         catalog: Option<PathBuf>,
         single_host: bool,
         shared: bool,
+        keeper: bool,
         lock_timeout: f64,
     ) -> PyResult<Self> {
         whole(py, || {
@@ -94,12 +95,16 @@ impl PyRegistry {
                 read_only,
                 single_host,
                 shared,
+                keeper,
                 lock_timeout: ask::seconds(lock_timeout)?,
             };
             let asked = how.clone();
             let (registry, was_made) = run(py, None, move |_| {
                 // A registry that is only read is never made.
-                let opened = match create && !asked.read_only {
+                // Nor is one whose catalog is only to be on another host from now on.
+                let is_there = || asked.base.join(".dalsegno").is_dir();
+                let creates = create || asked.keeper && is_there();
+                let opened = match creates && !asked.read_only {
                     true => asked.options().create(&asked.base),
                     false => asked.options().open(&asked.base).map(|open| (open, false)),
                 };
@@ -114,6 +119,7 @@ impl PyRegistry {
             })?;
             // Whenever it is opened again, after a fork for example, the copy is read again.
             how.read_only |= registry.published().is_ok_and(|copy| copy.is_some());
+            how.keeper = false;
             // Absolute from here on, because the working directory may change.
             how.base = registry.base().to_path_buf();
             // Only if it was given: else the base directory says where its catalog is.
@@ -225,9 +231,10 @@ pub(crate) fn _rebuild<'py>(
             base,
             catalog,
             read_only: false,
-            // These two matter only if a registry is made.
+            // These matter only if a registry is made.
             single_host: false,
             shared: false,
+            keeper: false,
             lock_timeout: ask::seconds(lock_timeout)?,
         };
         let options = RebuildOptions::default().force(force);
