@@ -37,6 +37,25 @@ fn a_seal_has_a_hash_only_where_one_was_asked_for() {
 }
 
 #[test]
+fn a_file_that_was_unlinked_while_it_was_open_on_nfs_is_no_part_of_an_array() {
+    let (_folder, registry) = base();
+    let row = write(&registry, ARRAY);
+    let sealed = seal(&registry, ARRAY, HASHED).unwrap();
+    for folder in ["", "0"] {
+        let name = format!("{folder}/.nfs0000000000a2104f0000001b");
+        fs::write(row.path().join(name.trim_start_matches('/')), "old").unwrap();
+    }
+    refresh(&registry, true);
+    assert_eq!(get(&registry, ARRAY), sealed);
+    let options = dalsegno::VerifyOptions::new()
+        .measure(true)
+        .read_data(true);
+    let report = registry.verify(&Filter::default(), options, &Silent);
+    assert_eq!(report.unwrap().findings, []);
+    assert_eq!(seal(&registry, ARRAY, HASHED).unwrap(), sealed);
+}
+
+#[test]
 fn what_voids_the_seal_voids_the_hash() {
     let (_folder, registry) = base();
     let row = write(&registry, ARRAY);

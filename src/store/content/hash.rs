@@ -26,7 +26,7 @@ use crate::model::content::{ContentHash, Entry, EntryKind};
 use crate::model::progress::{Monitor, Progress};
 use crate::model::size::{ByteCount, Size};
 use crate::store::base::Base;
-use crate::store::dirs::open_folder;
+use crate::store::dirs::{is_unlinked, open_folder};
 use crate::store::error::StorageError;
 use crate::store::look::{Expected, Look};
 use crate::store::workers::{self, Stopped};
@@ -481,7 +481,7 @@ fn list(
     while let Some(entry) = entries.next() {
         let entry = entry.map_err(here)?;
         let name = OsStr::from_bytes(entry.file_name().to_bytes());
-        if matches!(name.as_bytes(), b"." | b"..") {
+        if matches!(name.as_bytes(), b"." | b"..") || is_unlinked(name.as_bytes()) {
             continue;
         }
         let mut kind = entry.file_type();

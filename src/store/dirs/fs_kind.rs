@@ -151,6 +151,12 @@ pub(crate) fn is_in_memory(file: BorrowedFd<'_>) -> bool {
     stat.is_ok_and(|stat| IN_MEMORY.contains(&number_of(&stat)))
 }
 
+/// Whether a file system is known to be on this host alone.
+pub(crate) fn is_local(file: BorrowedFd<'_>) -> bool {
+    let stat = rustix::fs::fstatfs(file);
+    stat.is_ok_and(|stat| LOCAL.contains(&number_of(&stat)))
+}
+
 /// Bytes that a user other than root can still write on the file system of the base directory.
 ///
 /// # Errors

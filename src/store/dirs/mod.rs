@@ -12,13 +12,14 @@ mod handles;
 mod mounts;
 mod movable;
 mod moves;
+mod unlinked;
 
 pub(super) use descend::{IfAbsent, descend, device_of, open_error, open_folder};
 pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{identify, split};
 #[cfg(feature = "cli")]
 pub use file_system::{FileSystem, umask};
-pub(super) use fs_kind::is_in_memory;
+pub(super) use fs_kind::{is_in_memory, is_local};
 pub use fs_kind::{FsKind, free_bytes, fs_kind};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
@@ -26,3 +27,4 @@ pub use movable::{require_movable, require_writable};
 #[cfg(feature = "testing")]
 pub use moves::WITHOUT_NOREPLACE;
 pub(super) use moves::{Name, are_one, move_in, move_onto_empty, move_out};
+pub(super) use unlinked::is_unlinked;

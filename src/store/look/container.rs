@@ -14,7 +14,7 @@ use super::pyramid;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
-use crate::store::dirs::{IfAbsent, descend, open_folder};
+use crate::store::dirs::{IfAbsent, descend, is_unlinked, open_folder};
 use crate::store::error::StorageError;
 use crate::store::trash::TrashFolder;
 
@@ -166,7 +166,7 @@ fn look(
                 Err(errno) => return Err(reading(errno)),
             };
             let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
+            if matches!(name, b"." | b"..") || is_unlinked(name) {
                 continue;
             }
             let kind = match entry.file_type() {

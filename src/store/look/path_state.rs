@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::marker::{MarkerError, is_group_metadata};
 use super::pyramid;
 use crate::store::base::Base;
-use crate::store::dirs::open_folder;
+use crate::store::dirs::{is_unlinked, open_folder};
 use crate::store::error::StorageError;
 
 /// What is at a path.
@@ -74,7 +74,7 @@ fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {
         while let Some(entry) = entries.next() {
             let entry = entry.map_err(reading)?;
             let name = entry.file_name().to_bytes();
-            if matches!(name, b"." | b"..") {
+            if matches!(name, b"." | b"..") || is_unlinked(name) {
                 continue;
             }
             let kind = match entry.file_type() {

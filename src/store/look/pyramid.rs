@@ -21,7 +21,7 @@ use super::marker::{self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError
 use crate::model::layout::{self, PyramidPlace};
 use crate::model::observation::Levels;
 use crate::model::size::Size;
-use crate::store::dirs::open_folder;
+use crate::store::dirs::{is_unlinked, open_folder};
 
 /// The finest level by its usual name.
 const FINEST: &str = "s0";
@@ -162,7 +162,7 @@ impl GroupListing {
         for entry in Dir::read_from(&fd)? {
             let entry = entry?;
             let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
+            if matches!(name.to_bytes(), b"." | b"..") || is_unlinked(name.to_bytes()) {
                 continue;
             }
             let stat = match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {

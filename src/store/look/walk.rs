@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, RawDir, fstat, statat};
+use rustix::fs::{AtFlags, FileType, RawDir, StatxFlags, fstat, statat, statx};
 use rustix::io::Errno;
 
 use super::event::{Event, Expected, Look, observe};
@@ -30,7 +30,7 @@ use crate::model::observation::{Damage, Observation};
 use crate::model::progress::{Monitor, Progress};
 use crate::store::base::Base;
 use crate::store::content::{Count, CountOf, Counted, Tally};
-use crate::store::dirs::{FolderHandles, FolderRef};
+use crate::store::dirs::{FolderHandles, FolderRef, is_local, is_unlinked};
 use crate::store::error::StorageError;
 use crate::store::workers::{self, Stopped};
 
@@ -149,6 +149,8 @@ struct Walk<'a> {
     base: &'a Base,
     folders: FolderHandles<'a>,
     options: WalkOptions,
+    /// Whether files are dated by a server, whose times this host may have kept for a minute.
+    asks_server: bool,
     monitor: &'a dyn Monitor,
 }
 
@@ -166,6 +168,7 @@ impl Walk<'_> {
             base,
             folders: FolderHandles::below(base),
             options,
+            asks_server: options.times && options.measure && !is_local(base.as_fd()),
             monitor,
         };
         workers::run(
@@ -579,13 +582,19 @@ impl Walk<'_> {
                 None => break Ok(()),
             };
             let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
+            if matches!(name.to_bytes(), b"." | b"..") || is_unlinked(name.to_bytes()) {
                 continue;
             }
             let mut kind = entry.file_type();
             // Only if size or type are unknown: `stat` is most of what a walk takes.
             let is_dated = self.options.measure || kind == FileType::Unknown;
             if kind != FileType::Directory && is_dated {
+                if self.asks_server {
+                    // Another host may write a chunk in place, which changes no folder. What the
+                    // server answers is what the call below then finds.
+                    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+                    let _ = statx(&fd, name, flags, StatxFlags::MTIME);
+                }
                 match statat(&fd, name, AtFlags::SYMLINK_NOFOLLOW) {
                     Ok(stat) => {
                         kind = FileType::from_raw_mode(stat.st_mode);
@@ -663,7 +672,7 @@ impl Listing {
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
+            if matches!(name.to_bytes(), b"." | b"..") || is_unlinked(name.to_bytes()) {
                 continue;
             }
             let mut kind = entry.file_type();
