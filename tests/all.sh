@@ -201,7 +201,9 @@ begin "the Python package: arrays of zarr 2"
 
 begin "removal on NFS: a server and two clients in a virtual machine"
 status=0
-DALSEGNO_BIN="$target/debug/dalsegno" bash tests/nfs.sh || status=$?
+package="$(cd python/tests && "$python_venv/bin/python" -c \
+    'import dalsegno, os; print(os.path.dirname(dalsegno.__file__))')"
+DALSEGNO_BIN="$target/debug/dalsegno" DALSEGNO_PACKAGE="$package" bash tests/nfs.sh || status=$?
 case $status in
     0) ;;
     77) leave_out "removal on NFS, because no virtual machine can be made here" ;;

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
 # Removal, restore and purge on a real NFS server with two clients, in a virtual machine.
 #
-#   nfs.sh            the short form: each case once, a few kills
-#   nfs.sh --full     many kills at moments that differ, and more restarts of the server
+#   nfs.sh                  the short form: each case once, a few kills
+#   nfs.sh --full           many kills at moments that differ, and more restarts of the server
+#   nfs.sh [--full] GROUP   only these groups of cases: the names in nfs/cases/
 #
-# DALSEGNO_BIN is the program (target/debug/dalsegno, which is built if it is not given). The image
-# of the machine is kept below the target folder. Needs root, qemu-system-x86 and debootstrap; exit
+# DALSEGNO_BIN is the program, DALSEGNO_PACKAGE the folder of the Python package with its native
+# module; what is not given is built. The image of the machine is kept below the target folder. Needs root, qemu-system-x86 and debootstrap; exit
 # status 77 if it cannot run here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target="${CARGO_TARGET_DIR:-target}"
 form=short
-[[ ${1:-} == --full ]] && form=full
+[[ ${1:-} == --full ]] && form=full && shift
 
 missing=()
 for pair in qemu-system-x86_64:qemu-system-x86 debootstrap:debootstrap mke2fs:e2fsprogs; do
@@ -43,5 +44,19 @@ payload="$(mktemp -d)"
 trap 'rm -rf "$payload"' EXIT
 cp "$DALSEGNO_BIN" "$payload/dalsegno"
 strip --strip-debug "$payload/dalsegno" 2>/dev/null || true
-cp tests/nfs/cases.sh "$payload/cases.sh"
-bash tests/nfs/vm.sh run "$image" "$payload" "bash cases.sh $form"
+cp -r tests/nfs/cases.sh tests/nfs/lib.sh tests/nfs/cases "$payload/"
+# Python's side, for the store of a training; its stand-in for DaCapo, with paths of a local disk.
+mkdir "$payload/python"
+if [[ -n ${DALSEGNO_PACKAGE:-} ]]; then
+    cp -r "$DALSEGNO_PACKAGE" "$payload/python/dalsegno"
+else
+    cargo build --locked -p dalsegno-python
+    cp -r python/package/dalsegno "$payload/python/"
+    cp "$target/debug/lib_native.so" "$payload/python/dalsegno/_native.abi3.so"
+fi
+cp -r python/tests/standin/dacapo "$payload/python/"
+echo 'from pathlib import PosixPath as UPath' >"$payload/python/upath.py"
+strip --strip-debug "$payload/python/dalsegno/_native.abi3.so" 2>/dev/null || true
+# Two users run it, too.
+chmod -R a+rX "$payload"
+bash tests/nfs/vm.sh run "$image" "$payload" "bash cases.sh $form $*"

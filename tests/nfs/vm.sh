@@ -7,8 +7,9 @@
 #                                     COMMAND there as root, ends with its exit status
 #
 # In the machine: /export is the server's ext4, /mnt/a and /mnt/b are two NFSv4.2 mounts of it, each
-# of a network namespace of its own. `on a COMMAND` and `on b COMMAND` run as that host. /local/a
-# and /local/b are local folders. VM_SECONDS (1800) is the most that a run may take.
+# of a network namespace of its own. `on a COMMAND` and `on b COMMAND` run as that host. /export/squash
+# is exported with root_squash, and seen at /mnt/a/squash. u1 and u2 are users of the group lab.
+# /local/a and /local/b are local folders. VM_SECONDS (1800) is the most that a run may take.
 #
 # Needs root and the Debian packages debootstrap, qemu-system-x86 and e2fsprogs. The machine has no
 # network of its own.
@@ -19,11 +20,11 @@ dir=${2:?the folder of the image}
 build() {
     local root=$dir/root packages
     packages=linux-image-cloud-amd64,initramfs-tools,kmod,iproute2,nfs-kernel-server,nfs-common
-    packages+=,util-linux,procps,python3-minimal,strace,e2fsprogs
+    packages+=,util-linux,procps,python3,python3-attr,strace,e2fsprogs
     mkdir -p "$dir"
     rm -rf "$root" "$dir/root.img"
     debootstrap --variant=minbase --include="$packages" bookworm "$root" >"$dir/debootstrap.log" 2>&1
-    mkdir -p "$root"/{export,mnt/a,mnt/b,local/a,local/b,payload}
+    mkdir -p "$root"/{export/squash,mnt/a,mnt/b,local/a,local/b,payload}
     chroot "$root" sh -c \
         'groupadd -g 3000 lab; useradd -m -u 3001 -G lab u1; useradd -m -u 3002 -G lab u2'
     cat >"$root/usr/local/bin/on" <<'ON'
@@ -47,7 +48,10 @@ ip link set lo up
 modprobe nfsd
 modprobe nfsv4
 mount -t nfsd nfsd /proc/fs/nfsd
+# A mount point, because only such a folder is an export of its own.
+mount --bind /export/squash /export/squash
 echo '/export *(rw,sync,no_root_squash,no_subtree_check,fsid=0)' >/etc/exports
+echo '/export/squash *(rw,sync,root_squash,no_subtree_check,fsid=1)' >>/etc/exports
 rpcbind 2>/dev/null
 exportfs -ra 2>/dev/null
 rpc.mountd
@@ -100,7 +104,7 @@ run() {
         -drive "file=$dir/root.img,format=raw,if=virtio" \
         -drive "file=$work/payload.img,format=raw,if=virtio" \
         -append 'console=ttyS0 quiet panic=-1 root=/dev/vda rw init=/init' </dev/null 2>&1 \
-        | tr -d '\r' | tee "$work/out" | sed -un '/^@@ready/,/^@@exit/{/^@@/!p}' || true
+        | stdbuf -oL tr -d '\r' | tee "$work/out" | sed -un '/^@@ready/,/^@@exit/{/^@@/!p}' || true
     status=$(sed -n 's/^@@exit //p' "$work/out" | tail -n 1)
     if [[ -z $status ]]; then
         echo "the virtual machine did not end by itself; its last lines:" >&2
