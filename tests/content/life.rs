@@ -47,9 +47,7 @@ fn a_file_that_was_unlinked_while_it_was_open_on_nfs_is_no_part_of_an_array() {
     }
     refresh(&registry, true);
     assert_eq!(get(&registry, ARRAY), sealed);
-    let options = dalsegno::VerifyOptions::new()
-        .measure(true)
-        .read_data(true);
+    let options = dalsegno::VerifyOptions::new().measure(true).read_data(true);
     let report = registry.verify(&Filter::default(), options, &Silent);
     assert_eq!(report.unwrap().findings, []);
     assert_eq!(seal(&registry, ARRAY, HASHED).unwrap(), sealed);

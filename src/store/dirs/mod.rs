@@ -19,8 +19,8 @@ pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{identify, split};
 #[cfg(feature = "cli")]
 pub use file_system::{FileSystem, umask};
-pub(super) use fs_kind::{is_in_memory, is_local};
 pub use fs_kind::{FsKind, free_bytes, fs_kind};
+pub(super) use fs_kind::{is_in_memory, is_local};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
 pub use movable::{require_movable, require_writable};
