@@ -14,3 +14,4 @@ mod exchanged;
 mod modes;
 mod planted;
 mod scene;
+mod schema;

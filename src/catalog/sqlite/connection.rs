@@ -6,7 +6,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::FileType;
 use tempfile::TempDir;
@@ -27,9 +26,6 @@ const APPLICATION_ID: i64 = 0x6433_7367;
 /// Bytes of the smallest SQLite database that holds anything: one page of the smallest size. What
 /// is shorter, SQLite takes for a new one.
 const SMALLEST: u64 = 512;
-
-/// Bytes of the longest value that is read from a copy which another host published.
-const LONGEST: i32 = 16 << 20;
 
 /// How the catalog can be reached.
 pub(in crate::catalog) enum Reach {
@@ -212,7 +208,8 @@ pub(in crate::catalog) fn again(
     let sql = |error| CatalogError::sql("opening", path, error);
     let prepare = |connection: &Connection| {
         configure(connection, options).map_err(sql)?;
-        check_header(path, connection)
+        check_header(path, connection)?;
+        schema::check(path, connection)
     };
     let flags = match access {
         Reach::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
@@ -221,7 +218,8 @@ pub(in crate::catalog) fn again(
             // Links are not refused: only this user can reach the temporary folder.
             let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
             let copy = folder.path().join("catalog");
-            let opened = Connection::open_with_flags(copy, flags).map_err(sql)?;
+            let mut opened = Connection::open_with_flags(copy, flags).map_err(sql)?;
+            schema::guard(&mut opened).map_err(sql)?;
             prepare(&opened)?;
             return Ok(OpenConnection::without_files(opened));
         }
@@ -250,20 +248,7 @@ pub(super) fn open_published(
     let connection = opening::open_immutable(place)?;
     configure(&connection, options).map_err(sql)?;
     check_header(path, &connection)?;
-    connection
-        .set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST)
-        .map_err(sql)?;
-    // A view in the place of a table might never end.
-    if !is_behind(path, &connection)? {
-        let found = schema::of(&connection).map_err(sql)?;
-        let other = found.symmetric_difference(schema::made(path)?).next();
-        if let Some((kind, name, _)) = other {
-            return Err(CatalogError::Damaged {
-                path: path.to_owned(),
-                detail: format!("its {kind} {name} is not the one that dalsegno makes"),
-            });
-        }
-    }
+    schema::check(path, &connection)?;
     Ok(connection)
 }
 

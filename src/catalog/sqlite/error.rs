@@ -46,6 +46,11 @@ impl CatalogError {
                     detail: source.to_string(),
                 }
             }
+            // A value longer than any of ours, or a trigger or view that is not ours: see `schema`.
+            Some(ErrorCode::TooBig | ErrorCode::AuthorizationForStatementDenied) => Self::Damaged {
+                path,
+                detail: source.to_string(),
+            },
             _ if makes_no_sense(&source) => Self::Damaged {
                 path,
                 detail: source.to_string(),

@@ -53,6 +53,14 @@ fn apply(connection: &Connection, migrations: &[Migration]) -> Result<(), BoxErr
     Ok(())
 }
 
+/// Makes the tables of an older version in a new database.
+#[cfg(test)]
+pub(super) fn migrate_to(connection: &Connection, version: usize) -> Result<(), BoxError> {
+    let mut migrations = embedded::migrations::runner().get_migrations().clone();
+    migrations.sort();
+    apply(connection, &migrations[..version])
+}
+
 /// A connection whose transaction is the caller's business.
 struct InTransaction<'a>(&'a Connection);
 

@@ -22,6 +22,7 @@ use rustix::fs::{FileType, Stat};
 
 use super::index::HeldIndex;
 use super::place::Place;
+use super::schema;
 use crate::catalog::error::CatalogError;
 use crate::disk::{Folder, confined};
 
@@ -132,8 +133,10 @@ pub(super) fn open(
     let folder = place.folder().try_clone();
     let folder = folder.map_err(|error| CatalogError::io("opening", place.path(), error))?;
     let connection = confined(&folder, || {
-        let connection = Connection::open_with_flags(path, with_defaults(flags)).map_err(sql)?;
+        let mut connection =
+            Connection::open_with_flags(path, with_defaults(flags)).map_err(sql)?;
         // If it fails, the connection is closed in here, confined as well.
+        schema::guard(&mut connection).map_err(sql)?;
         first(&connection)?;
         Ok::<_, CatalogError>(connection)
     })?;
@@ -148,8 +151,9 @@ pub(super) fn open(
 pub(super) fn open_immutable(place: &Place) -> Result<OpenConnection, CatalogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
     let uri = immutable_uri(&place.real_path()?);
-    let connection = Connection::open_with_flags(uri, with_defaults(flags))
-        .map_err(|error| CatalogError::sql("opening", place.path(), error))?;
+    let sql = |error| CatalogError::sql("opening", place.path(), error);
+    let mut connection = Connection::open_with_flags(uri, with_defaults(flags)).map_err(sql)?;
+    schema::guard(&mut connection).map_err(sql)?;
     Ok(OpenConnection::without_files(connection))
 }
 

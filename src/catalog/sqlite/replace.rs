@@ -143,6 +143,7 @@ pub fn registry_of(path: &Path) -> Option<String> {
     connection::check(&place).ok()?;
     let mut id = String::new();
     let read = |connection: &Connection| {
+        schema::check(path, connection)?;
         id = connection
             .query_row(connection::REGISTRY_ID, [], |row| row.get(0))
             .map_err(|error| CatalogError::sql("reading", path, error))?;
