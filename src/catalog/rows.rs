@@ -403,11 +403,24 @@ pub(super) fn field<T: FromSql>(row: &Row<'_>, index: usize) -> Result<T, String
     row.get(index).map_err(|error| error.to_string())
 }
 
-/// A text of a row, borrowed.
+/// Bytes of the longest name or path that is looked at. Paths of Linux have 4096 at most; a forged
+/// one of megabytes would be repeated by the error that refuses it.
+const LONGEST_NAME: usize = 64 << 10;
+
+/// A name or a path in a row, borrowed.
 fn text<'row>(row: &'row Row<'_>, index: usize) -> Result<&'row str, String> {
-    // Borrowed from SQLite: names are parsed, which copies them once.
-    let value = row.get_ref(index).map_err(|error| error.to_string())?;
-    value.as_str().map_err(|error| error.to_string())
+    name_or_none(row, index)?.ok_or_else(|| "a name is missing".to_owned())
+}
+
+/// A name in a row that may be absent.
+fn name_or_none<'row>(row: &'row Row<'_>, index: usize) -> Result<Option<&'row str>, String> {
+    match text_or_none(row, index)? {
+        Some(name) if name.len() > LONGEST_NAME => {
+            Err(format!("a name is too big: it has {} bytes", name.len()))
+        }
+        // Borrowed from SQLite: names are parsed, which copies them once.
+        name => Ok(name),
+    }
 }
 
 /// A text of a row that may be absent.
@@ -502,11 +515,11 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
     let number: i64 = field(row, 2)?;
     let kind = kind_of(number).ok_or_else(|| format!("there is no kind {number}"))?;
     let iteration: Option<i64> = field(row, 3)?;
-    let dataset = match text_or_none(row, 4)? {
+    let dataset = match name_or_none(row, 4)? {
         Some(text) => Some(text.parse().map_err(name)?),
         None => None,
     };
-    let parameters = match text_or_none(row, 5)? {
+    let parameters = match name_or_none(row, 5)? {
         Some(text) => Some(text.parse().map_err(name)?),
         None => None,
     };
