@@ -51,6 +51,7 @@ mod levels;
 mod lookup;
 mod observe;
 mod pins;
+mod places;
 mod query;
 mod record;
 mod reinstate;

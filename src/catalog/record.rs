@@ -150,6 +150,8 @@ pub struct Recorder<'a> {
     pub(super) copy: Option<CachedStatement<'a>>,
     /// Whether the catalog has any pin; `None` until it is first needed.
     has_pins: Option<bool>,
+    /// Rows that were there before, and whose data was found.
+    found: Vec<ArtifactId>,
     /// Sealed rows whose data was found otherwise than it was sealed; they are as before.
     contradicted: Vec<ArtifactId>,
     pub(super) level_notes: Vec<LevelsNote>,
@@ -172,6 +174,7 @@ impl<'a> Recorder<'a> {
             insert_together: None,
             copy: None,
             has_pins: None,
+            found: Vec::new(),
             contradicted: Vec::new(),
             level_notes: Vec::new(),
         }
@@ -325,6 +328,7 @@ impl Recorder<'_> {
         artifact: &Artifact,
         found: &ScannedArtifact,
     ) -> Result<AdoptCounts, CatalogError> {
+        self.found.push(artifact.id);
         let mut adopted = AdoptCounts {
             damaged: u64::from(found.seen.damage.is_some()),
             ..AdoptCounts::default()
@@ -353,6 +357,11 @@ impl Recorder<'_> {
             adopted.damaged = u64::from(found.seen.damage.is_some());
         }
         Ok(adopted)
+    }
+
+    /// Takes the rows that were there before, and whose data was found.
+    pub fn take_found(&mut self) -> Vec<ArtifactId> {
+        std::mem::take(&mut self.found)
     }
 
     /// Takes the sealed rows whose data was found otherwise than it was sealed.

@@ -8,8 +8,8 @@ use super::scores::{self, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, history, inbox, intern, journal, levels, lookup, observe, pins, record, reinstate,
-    removals, rename, rows, undo,
+    counts, history, inbox, intern, journal, levels, lookup, observe, pins, places, record,
+    reinstate, removals, rename, rows, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -83,6 +83,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         pins::PINS_OF,
         pins::PIN_BY_NAME,
         pins::SCOPES,
+        places::LAST_ROW,
         record::ARE_BETWEEN,
         record::INSERT,
         record::INSERT_TOGETHER,
@@ -182,6 +183,18 @@ pub fn sums(filter: &Filter, now: Timestamp) -> Vec<Made> {
     let by_space = groups.map(|group| summary::by_space(filter, now, group));
     let others = [summary::by_run(filter, now), summary::by_group(filter, now)];
     others.into_iter().chain(by_space).map(Made::from).collect()
+}
+
+/// What looks before an answer ask of a filter: where data is, and how much is gone.
+#[must_use]
+pub fn places(filter: &Filter, now: Timestamp) -> Vec<Made> {
+    let queries = [
+        places::present(filter, now, 10),
+        places::with_data(filter, now),
+        places::containers(filter, now),
+        places::missing(filter, now),
+    ];
+    queries.into_iter().map(Made::from).collect()
 }
 
 /// What kept removals have of a filter.

@@ -10,6 +10,7 @@ use super::fail::Failure;
 use super::flags::{Format, Global, Output};
 use super::progress::Bar;
 use super::render::{count, escape, shell_word};
+use crate::model::clock::Timestamp;
 use crate::registry::Published;
 use crate::store::{Notice, NoticeClass};
 
@@ -48,6 +49,17 @@ pub(super) struct Context {
     said_notice: Cell<bool>,
     /// The published copy that the answers are from, once it is known.
     pub(super) published: OnceCell<PublishedCopy>,
+    /// What an answer knows of the disk, once it is known.
+    pub(super) looked: OnceCell<Looked>,
+}
+
+/// What an answer knows of the disk, as JSON documents have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub(super) struct Looked {
+    /// Recorded arrays that the question is about and whose data is gone; null if it did not look.
+    pub(super) gone: Option<u64>,
+    /// When the catalog was last changed, if the answer is as it was then; null if it looked.
+    pub(super) as_of: Option<Timestamp>,
 }
 
 /// The published copy that a command answers from, as JSON documents have it.
@@ -73,6 +85,7 @@ impl Context {
             terminal_err,
             said_notice: Cell::new(false),
             published: OnceCell::new(),
+            looked: OnceCell::new(),
         }
     }
 
@@ -230,6 +243,17 @@ impl Context {
         let others: Vec<Notice> = others.into_iter().cloned().collect();
         self.findings(&others);
         others.iter().any(|found| !found.class.contradicts_seal())
+    }
+
+    /// Warns of recorded arrays whose data is gone.
+    pub(super) fn say_gone(&self, gone: u64) {
+        let gone = match gone {
+            0 => return,
+            1 => "1 recorded array is gone".to_owned(),
+            gone => format!("{gone} recorded arrays are gone"),
+        };
+        let hint = self.with_base("see: dalsegno verify");
+        self.warn(&format!("{gone}; {hint}"));
     }
 
     /// A progress bar on a terminal, else a line from time to time.

@@ -241,12 +241,9 @@ impl Record for Usage {
 pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let filter = command.selection.filter();
     // Sizes that are known are not counted again: that would walk every array of the selection.
-    let refresh = (!command.no_refresh).then_some(RefreshOptions {
-        measure: true,
-        all: false,
-        sealed: false,
-    });
-    let (registry, partly) = context.open_refreshed(&filter, refresh)?;
+    let refresh = (!command.no_refresh).then_some(RefreshOptions::new().measure(true).gone(true));
+    let format = context.format(command.output);
+    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
     let mut lines = Vec::new();
     let mut reserved = 0;
     for row in registry.du(&filter, command.by.into())? {
@@ -269,7 +266,6 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         let reserved = Usage::new(DuPart::Reserved, reserved, Total::default());
         lines.push(reserved);
     }
-    let format = context.format(command.output);
     let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     rows.finish("nothing that matches is on disk")?;

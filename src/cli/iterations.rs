@@ -109,9 +109,9 @@ impl Record for IterationRow {
 pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Failure> {
     let filter = command.selection.filter();
     // Presence only: sizes are not worth a walk through every array here.
-    let refresh = (!command.no_refresh).then(RefreshOptions::default);
-    let (registry, partly) = context.open_refreshed(&filter, refresh)?;
+    let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
+    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
     let mut rows = Rows::new::<IterationRow>(context, format)?;
     let mut failure = None;
     registry.iterations(&filter, |row| {

@@ -41,8 +41,9 @@ pub(super) struct ListCommand {
 
 pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Failure> {
     let filter = command.selection.filter();
-    let refresh = (!command.no_refresh).then(RefreshOptions::default);
-    let (registry, partly) = context.open_refreshed(&filter, refresh)?;
+    let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
+    let format = context.format(command.output);
+    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
     if command.null {
         each(&registry, &filter, |artifact| {
             // The exact bytes: a path need not be UTF-8.
@@ -53,7 +54,6 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
             Ok(())
         })?;
     } else {
-        let format = context.format(command.output);
         let mut rows = Rows::new::<Artifact>(context, format)?;
         each(&registry, &filter, |artifact| rows.push(artifact))?;
         rows.finish("no artifact matches")?;

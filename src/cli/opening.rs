@@ -1,15 +1,18 @@
 //! Opens the registry of a call: for a change, for a query, or after a look on disk.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::context::{Context, PublishedCopy};
+use super::context::{Context, Looked, PublishedCopy};
 use super::fail::Failure;
+use super::flags::Format;
 use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::filter::Filter;
 use crate::model::name::REGISTRY_DIR;
+use crate::model::operation::HistoryFilter;
 use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
@@ -205,20 +208,69 @@ impl Context {
         &self,
         filter: &Filter,
         refresh: Option<RefreshOptions>,
+        format: Format,
     ) -> Result<(Registry, bool), Failure> {
         let Some(refresh) = refresh else {
-            return Ok((self.open_read_only()?, false));
+            let registry = self.open_read_only()?;
+            self.answers_as_of(&registry, format)?;
+            return Ok((registry, false));
         };
         let (registry, report) = match self.refreshed(filter, refresh) {
             // The catalog answers as it is: a process that hangs, or a full disk, stops no query.
             Err(Failure::Library(error)) if is_of_the_moment(&error) => {
                 self.warn(&format!("the catalog was not refreshed from disk: {error}"));
-                return Ok((self.open_read_only()?, false));
+                let registry = self.open_read_only()?;
+                self.answers_as_of(&registry, format)?;
+                return Ok((registry, false));
             }
             refreshed => refreshed?,
         };
+        match registry.is_read_only() {
+            true => self.answers_as_of(&registry, format)?,
+            false => self.looked_for(&report),
+        }
         let partly = self.findings_of_query(&report.findings);
         Ok((registry, partly))
+    }
+
+    /// Says what a look before an answer found to be gone.
+    fn looked_for(&self, report: &RefreshReport) {
+        let looked = Looked {
+            gone: Some(report.gone),
+            as_of: None,
+        };
+        // A command asks once; another answer of it knows the same of the disk.
+        let is_first = self.looked.set(looked).is_ok();
+        if !is_first {
+            return;
+        }
+        self.say_gone(report.gone);
+        if report.only_containers {
+            let hint = self.with_base("look for each with: dalsegno refresh --all");
+            self.say(&format!(
+                "of so many arrays only the containers were looked for; {hint}"
+            ));
+        }
+    }
+
+    /// Says as of when an answer is true that comes from the catalog alone.
+    fn answers_as_of(&self, registry: &Registry, format: Format) -> Result<(), Failure> {
+        let mut as_of = None;
+        // The newest operation comes first.
+        registry.history(&HistoryFilter::default(), |operation| {
+            as_of = Some(operation.at);
+            Ok(ControlFlow::Break(()))
+        })?;
+        let looked = Looked { gone: None, as_of };
+        // For people: programs read it in the document. Of a published copy its age is said.
+        if let (Ok(()), Some(at), Format::Table, None) =
+            (self.looked.set(looked), as_of, format, self.published.get())
+        {
+            self.say(&format!(
+                "as of {at}, when the catalog was last changed; the disk was not looked at"
+            ));
+        }
+        Ok(())
     }
 }
 

@@ -36,6 +36,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
         measure: command.measure,
         // Only a count finds losses in sealed data.
         sealed: command.measure,
+        gone: false,
     };
     let monitor = context.monitor();
     let report = registry.refresh(&command.selection.filter(), options, &monitor)?;

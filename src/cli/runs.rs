@@ -95,9 +95,9 @@ impl Record for RunRow {
 
 pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> {
     let filter = command.selection.filter();
-    let refresh = (!command.no_refresh).then(RefreshOptions::default);
-    let (registry, partly) = context.open_refreshed(&filter, refresh)?;
+    let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
+    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
     let nothing = context.with_base("no run matches; add what is on disk with: dalsegno scan");
     let mut rows = Rows::new::<RunRow>(context, format)?;
     let mut failure = None;

@@ -70,6 +70,7 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
                 )
             ));
         }
+        context.say_gone(report.gone);
         context.say(&format!(
             "{}{size}: {} new, {} updated, {}",
             found.join(", "),

@@ -1,6 +1,7 @@
 //! Protocols over catalog and store.
 
 pub mod gc;
+pub(crate) mod gone;
 pub(crate) mod inbox;
 pub(crate) mod rebuild;
 pub(crate) mod recover;

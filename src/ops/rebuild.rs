@@ -610,7 +610,7 @@ impl Rebuilding<'_> {
             // A backup may be old: rows that it has as present are looked at too.
             all: true,
             measure: self.options.scan.measure,
-            sealed: false,
+            ..RefreshOptions::default()
         };
         let now = self.clock.now();
         let refreshed =

@@ -29,6 +29,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Silent};
 use crate::model::size::Size;
 use crate::ops::gc::GcRequest;
+use crate::ops::gone;
 use crate::store::{self, Base, Event, Expected, Look, Notice, NoticeClass, WalkOptions};
 
 /// Rows that are looked at together.
@@ -45,6 +46,9 @@ pub struct RefreshOptions {
     pub measure: bool,
     /// Also rows that are sealed and present: their data may not be as it was sealed.
     pub sealed: bool,
+    /// Also whether the data of present rows is still there at all, at one system call a row. Of a
+    /// selection with more than 16,384 rows only the containers are looked for.
+    pub gone: bool,
 }
 
 impl RefreshOptions {
@@ -55,6 +59,7 @@ impl RefreshOptions {
             all: false,
             measure: false,
             sealed: false,
+            gone: false,
         }
     }
 
@@ -69,6 +74,13 @@ impl RefreshOptions {
     #[must_use]
     pub const fn measure(mut self, measure: bool) -> Self {
         self.measure = measure;
+        self
+    }
+
+    /// Sets whether to look for what has gone.
+    #[must_use]
+    pub const fn gone(mut self, gone: bool) -> Self {
+        self.gone = gone;
         self
     }
 
@@ -100,11 +112,24 @@ pub struct RefreshReport {
     pub present: u64,
     /// Rows that changed.
     pub changed: u64,
+    /// Arrays and checkpoints of the selection that are recorded and whose data is gone.
+    pub gone: u64,
+    /// Whether the selection was so large that of present rows only the containers were looked for.
+    #[serde(skip)]
+    pub only_containers: bool,
     /// What could not be read, and sealed data that is not as it was sealed, by path.
     pub findings: Vec<Notice>,
 }
 
 impl RefreshReport {
+    /// Adds what another look saw.
+    fn add(&mut self, seen: Self) {
+        self.looked_at += seen.looked_at;
+        self.present += seen.present;
+        self.changed += seen.changed;
+        self.findings.extend(seen.findings);
+    }
+
     /// Sorts the findings, which threads report in any order. Each stays once: data may be looked at
     /// first and counted afterwards.
     fn settle(&mut self) {
@@ -129,7 +154,17 @@ pub(crate) fn refresh_for(
     let request = match question {
         Question::Selection(filter, options) => {
             let filter = filter.without_observed();
-            return refresh(catalog, base, &filter, options, now, monitor);
+            let mut report = RefreshReport::default();
+            if options.gone {
+                // First: what is gone is not to be counted.
+                let suspects = gone::suspects(catalog, base, &filter, now)?;
+                report.only_containers = suspects.only_containers;
+                report.add(refresh_rows(catalog, base, &suspects.rows, now, monitor)?);
+            }
+            report.add(refresh(catalog, base, &filter, options, now, monitor)?);
+            report.gone = catalog.count_missing(&filter, now)?;
+            report.settle();
+            return Ok(report);
         }
         Question::Gc(request) => request,
     };
@@ -147,13 +182,9 @@ pub(crate) fn refresh_for(
             let options = RefreshOptions {
                 all: !measure,
                 measure,
-                sealed: false,
+                ..RefreshOptions::default()
             };
-            let seen = refresh(catalog, base, &filter, options, now, monitor)?;
-            report.looked_at += seen.looked_at;
-            report.present += seen.present;
-            report.changed += seen.changed;
-            report.findings.extend(seen.findings);
+            report.add(refresh(catalog, base, &filter, options, now, monitor)?);
         }
     }
     report.settle();
@@ -272,29 +303,29 @@ pub(crate) fn refresh_artifacts(
     Ok(report)
 }
 
-/// Looks for the data of artifacts that stay when others go. Rows whose data is gone or damaged
+/// Looks for the data of rows that are known to be present. Those whose data is gone or damaged
 /// become so: what was to be kept is then not kept by them.
 ///
 /// # Errors
 /// As [`refresh`].
-pub(crate) fn refresh_staying(
+pub(crate) fn refresh_rows(
     catalog: &Catalog,
     base: &Base,
-    staying: &[Artifact],
+    rows: &[Artifact],
     now: Timestamp,
     monitor: &dyn Monitor,
-) -> Result<(), Error> {
+) -> Result<RefreshReport, Error> {
     let how = BatchOptions {
         measure: false,
         marks_missing: true,
     };
-    // Only the rows matter here; findings are for the next refresh that a user asks for.
     let mut report = RefreshReport::default();
-    for batch in staying.chunks(BATCH) {
+    for batch in rows.chunks(BATCH) {
         let mut batch = batch.to_vec();
         look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     }
-    Ok(())
+    report.settle();
+    Ok(report)
 }
 
 /// How a batch is looked at.

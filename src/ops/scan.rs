@@ -20,13 +20,15 @@ use crate::catalog::{AdoptCounts, Catalog, LevelsNote, ScannedArtifact};
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Clock;
+use crate::model::filter::Filter;
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, LayoutError, Location};
 use crate::model::observation::Damage;
 use crate::model::operation::{Action, NewOperation};
-use crate::model::progress::{Monitor, Phase};
+use crate::model::progress::{Monitor, Phase, Silent};
 use crate::model::size::Total;
-use crate::ops::refresh;
+use crate::ops::gone::{self, RowSet};
+use crate::ops::refresh::{self, RefreshReport};
 use crate::store::{
     self, AbsenceCheck, Base, Event, Notice, NoticeClass, StorageError, WalkOptions,
 };
@@ -115,6 +117,8 @@ pub struct ScanReport {
     pub updated: u64,
     /// Rows of single levels that became part of their pyramid's row.
     pub levels: u64,
+    /// Arrays and checkpoints of the scanned kinds that are recorded and whose data is gone.
+    pub gone: u64,
     /// Bytes and files of what was found; arrays are uncounted without `--measure`.
     #[serde(flatten)]
     pub total: Total,
@@ -135,22 +139,17 @@ pub(crate) fn scan(
 ) -> Result<ScanReport, Error> {
     // Before the walk: an operation after this one may have removed what the walk saw.
     let mut next = catalog.next_operation()?;
+    let last_before = catalog.last_row()?;
     monitor.begin(Phase::Scan, None);
     // Found and read on another thread, so that this one does nothing but write.
-    let report = std::thread::scope(|scope| {
+    let (mut report, taken_in) = std::thread::scope(|scope| {
         // Room for one: the finder is at most a batch ahead, whatever the disk can read.
         let (sender, batches) = mpsc::sync_channel(1);
         let finder = scope.spawn(move || find(base, options, monitor, &sender));
         let mut adopted = AdoptCounts::default();
-        let (mut contradicted, mut notes) = (Vec::new(), Vec::new());
+        let mut taken_in = TakenIn::default();
         for batch in batches {
-            adopted += adopt(
-                (catalog, base, clock),
-                &mut next,
-                &batch,
-                &mut contradicted,
-                &mut notes,
-            )?;
+            adopted += adopt((catalog, base, clock), &mut next, &batch, &mut taken_in)?;
         }
         let found = finder
             .join()
@@ -162,10 +161,13 @@ pub(crate) fn scan(
             levels: adopted.levels,
             ..found
         };
-        Ok::<_, Error>((report, contradicted, notes))
+        Ok::<_, Error>((report, taken_in))
     })?;
-    let (mut report, contradicted, notes) = report;
-    let has_notes = !notes.is_empty();
+    let TakenIn {
+        contradicted,
+        notes,
+        found,
+    } = taken_in;
     let notes = notes.into_iter().map(|LevelsNote { path, detail }| {
         Notice::new(NoticeClass::Levels, Path::new(&path), detail)
     });
@@ -177,12 +179,46 @@ pub(crate) fn scan(
         report.updated += again.changed;
         report.findings.extend(again.findings);
     }
-    if has_notes || !contradicted.is_empty() {
-        report
-            .findings
-            .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
-    }
+    let filter = Filter::default().kinds(options.kinds.iter().copied());
+    let unfound = look_for_unfound((catalog, base, clock), &filter, last_before, &found)?;
+    report.updated += unfound.changed;
+    report.findings.extend(unfound.findings);
+    report.gone = catalog.count_missing(&filter, clock.now())?;
+    report
+        .findings
+        .sort_by(|a, b| (&a.path, a.class).cmp(&(&b.path, b.class)));
     monitor.end();
+    Ok(report)
+}
+
+/// Looks for rows with data that the walk did not find, and makes those missing whose data has
+/// gone. Rows after `last_before` are younger than the walk.
+fn look_for_unfound(
+    (catalog, base, clock): (&Catalog, &Base, &dyn Clock),
+    filter: &Filter,
+    last_before: ArtifactId,
+    found: &RowSet,
+) -> Result<RefreshReport, Error> {
+    let mut unfound = Vec::new();
+    catalog.each_with_data(filter, clock.now(), |id| {
+        if id <= last_before && !found.has(id) {
+            unfound.push(id);
+        }
+        Ok::<_, Error>(())
+    })?;
+    let mut report = RefreshReport::default();
+    for ids in unfound.chunks(BATCH) {
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            rows.extend(catalog.by_id(*id)?);
+        }
+        // What cannot be looked at was reported by the walk, and what is there at its path, such as
+        // chunks without metadata, is for a verification to judge.
+        let absent = gone::absent(base, rows);
+        let seen = refresh::refresh_rows(catalog, base, &absent, clock.now(), &Silent)?;
+        report.changed += seen.changed;
+        report.findings.extend(seen.findings);
+    }
     Ok(report)
 }
 
@@ -276,14 +312,23 @@ fn read_at(path: &Path) -> Result<(Key, Location), Notice> {
     Ok((key, location))
 }
 
-/// Adopts a batch, and adds the sealed rows that it contradicts. `next` is the number of the next
+/// What a scan keeps of the rows that it takes in.
+#[derive(Default)]
+struct TakenIn {
+    /// Sealed rows whose data was found otherwise than it was sealed.
+    contradicted: Vec<ArtifactId>,
+    notes: Vec<LevelsNote>,
+    /// Rows that were there before.
+    found: RowSet,
+}
+
+/// Adopts a batch, and notes what to know of its rows. `next` is the number of the next
 /// operation if only this scan writes any.
 fn adopt(
     (catalog, base, clock): (&Catalog, &Base, &dyn Clock),
     next: &mut i64,
     batch: &[ScannedArtifact],
-    contradicted: &mut Vec<ArtifactId>,
-    notes: &mut Vec<LevelsNote>,
+    taken_in: &mut TakenIn,
 ) -> Result<AdoptCounts, Error> {
     let operation = NewOperation::new(Action::Scan, clock.now());
     let (is_alone, adopted) = catalog.record(operation, |recorder| {
@@ -315,8 +360,9 @@ fn adopt(
                 answers.into_iter().try_for_each(|there| take_in(&there))
             })?;
         }
-        contradicted.extend(recorder.take_contradicted());
-        notes.extend(recorder.take_level_notes());
+        taken_in.contradicted.extend(recorder.take_contradicted());
+        taken_in.notes.extend(recorder.take_level_notes());
+        taken_in.found.extend(recorder.take_found());
         Ok::<_, Error>((is_alone, adopted))
     })?;
     *next += i64::from(is_alone && adopted.is_any_changed());

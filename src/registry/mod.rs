@@ -363,7 +363,12 @@ impl Registry {
         monitor: &dyn Monitor,
     ) -> Result<RefreshReport> {
         let now = self.clock.now();
-        refresh::refresh(&self.catalog, &self.base, filter, options, now, monitor)
+        let mut report =
+            refresh::refresh(&self.catalog, &self.base, filter, options, now, monitor)?;
+        report.gone = self
+            .catalog
+            .count_missing(&filter.without_observed(), now)?;
+        Ok(report)
     }
 
     /// Looks on disk for the data of these artifacts, whatever their rows say; counts those that

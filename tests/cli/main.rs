@@ -14,6 +14,7 @@ mod errors;
 mod forms;
 mod free;
 mod gc;
+mod gone;
 mod help;
 mod history;
 mod hosts;

@@ -25,7 +25,7 @@ fn a_pipe_that_closes_ends_the_program_quietly() {
     for form in ["--no-refresh", "--table", "--json", "--jsonl", "-0"] {
         let mut child = world
             .program()
-            .args(["list", "--no-refresh"])
+            .args(["list", "--no-refresh", "--quiet"])
             .args(Some(form).filter(|form| *form != "--no-refresh"))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -9,6 +9,7 @@ mod chunks;
 mod common;
 mod concurrent;
 mod fork;
+mod gone;
 mod moved;
 mod pyramids;
 mod read_only;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
@@ -10,6 +11,8 @@ from . import _targets
 from ._native import Artifact
 from ._progress import Wanted, reporting
 from .errors import NotRecordedError
+
+logger = logging.getLogger("dalsegno")
 
 
 class Core:
@@ -29,7 +32,10 @@ class Core:
         wanted = arguments.selection(selection)
         if refresh and not self._native.is_read_only:
             with reporting(progress) as report:
-                self._native.refresh_for(wanted, measure, report)
+                gone = self._native.refresh_for(wanted, measure, report)
+            if gone > 0:
+                arrays = "array is" if gone == 1 else "arrays are"
+                logger.warning("%d recorded %s gone; see them with verify()", gone, arrays)
         return wanted
 
     def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:

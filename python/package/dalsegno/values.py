@@ -142,6 +142,8 @@ class Refreshed:
     looked_at: int
     present: int
     changed: int
+    gone: int
+    """Recorded arrays and checkpoints of the selection whose data is gone."""
     findings: tuple[Finding, ...]
 
 
@@ -155,6 +157,8 @@ class Scanned:
     checkpoints: int
     adopted: int
     updated: int
+    gone: int
+    """Recorded arrays and checkpoints whose data is gone."""
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int

@@ -209,13 +209,15 @@ impl PyRegistry {
         selection: SelectionArguments,
         measure: bool,
         progress: Option<Py<PyAny>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<u64> {
         whole(py, || {
             let filter = selection.filter()?;
-            let options = RefreshOptions::new().measure(measure);
+            let options = RefreshOptions::new().measure(measure).gone(true);
             self.run(py, progress.as_ref(), move |registry, watch| {
                 let question = Question::Selection(&filter, options);
-                registry.refresh_for(question, watch).map(drop)
+                registry
+                    .refresh_for(question, watch)
+                    .map(|report| report.gone)
             })
         })
     }

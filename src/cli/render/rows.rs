@@ -53,6 +53,13 @@ impl<'a> Rows<'a> {
                     let published = serde_json::to_string(published).map_err(not_json)?;
                     writeln!(stdout, "  \"published\": {published},")?;
                 }
+                if let Some(looked) = context.looked.get() {
+                    let [gone, as_of] = [
+                        serde_json::to_string(&looked.gone).map_err(not_json)?,
+                        serde_json::to_string(&looked.as_of).map_err(not_json)?,
+                    ];
+                    write!(stdout, "  \"gone\": {gone},\n  \"as_of\": {as_of},\n")?;
+                }
                 write!(stdout, "  \"{}\": [", R::NAME)?;
             }
             Format::Tsv => writeln!(stdout, "{}", R::FIELDS.join("\t"))?,

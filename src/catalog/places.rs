@@ -1,0 +1,190 @@
+//! Where the data of rows is, for looks that only ask whether it is still there.
+
+use std::ops::ControlFlow;
+
+use rusqlite::params_from_iter;
+
+use super::error::CatalogError;
+use super::query::{Query, conditions};
+use super::rows::names;
+use super::sqlite::file::Catalog;
+use crate::model::artifact::ArtifactId;
+use crate::model::clock::Timestamp;
+use crate::model::filter::{Except, Filter};
+
+/// The highest number of a row.
+pub(super) const LAST_ROW: &str = "SELECT ifnull(max(id), 0) FROM artifact";
+
+/// A row and the path of its data, relative to the base directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceOfRow {
+    /// The row.
+    pub id: ArtifactId,
+    /// The path.
+    pub path: String,
+}
+
+/// Places of present rows, at most as many as the last value says.
+pub(super) fn present(filter: &Filter, now: Timestamp, most: u64) -> Query {
+    let Query {
+        sql: conditions,
+        mut values,
+    } = conditions(filter, now);
+    values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
+    Query {
+        sql: format!(
+            "SELECT a.id, iif(a.array = '', container.path, container.path || '/' || a.array) \
+             FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
+             LEFT JOIN container ON container.id = a.container_id{} \
+             WHERE a.state = 1{conditions} LIMIT ?",
+            names!()
+        ),
+        values,
+    }
+}
+
+/// The rows with data of a selection, by their numbers.
+pub(super) fn with_data(filter: &Filter, now: Timestamp) -> Query {
+    let Query {
+        sql: conditions,
+        values,
+    } = conditions(filter, now);
+    // States 1 and 3 are present and damaged.
+    Query {
+        sql: format!(
+            "SELECT a.id FROM run CROSS JOIN artifact AS a ON a.run_id = run.id{} \
+             WHERE a.state IN (1, 3){conditions}",
+            names!()
+        ),
+        values,
+    }
+}
+
+/// The containers with present rows of the runs that a filter names.
+pub(super) fn containers(filter: &Filter, now: Timestamp) -> Query {
+    let of = Filter {
+        runs: filter.runs.clone(),
+        except: Except::default().runs(filter.except.runs.clone()),
+        ..Filter::default()
+    };
+    let Query {
+        sql: conditions,
+        values,
+    } = conditions(&of, now);
+    // One row of each container is enough, so most rows are not read.
+    Query {
+        sql: format!(
+            "SELECT container.path FROM container WHERE EXISTS (SELECT 1 FROM artifact AS a \
+             CROSS JOIN run ON run.id = a.run_id{} \
+             WHERE a.container_id = container.id AND a.state = 1{conditions})",
+            names!()
+        ),
+        values,
+    }
+}
+
+/// The number of missing rows of a filter.
+pub(super) fn missing(filter: &Filter, now: Timestamp) -> Query {
+    let Query {
+        sql: conditions,
+        values,
+    } = conditions(filter, now);
+    // State 2 is missing; containers, kinds 7 and 8, are no arrays.
+    Query {
+        sql: format!(
+            "SELECT count(*) FROM run \
+             CROSS JOIN artifact AS a INDEXED BY artifact_unseen ON a.run_id = run.id{} \
+             WHERE a.state <> 1 AND a.state = 2 AND a.kind_id NOT IN (7, 8){conditions}",
+            names!()
+        ),
+        values,
+    }
+}
+
+impl Catalog {
+    /// Gives the places of present rows of a selection; `None` if it has more than `most`.
+    ///
+    /// # Errors
+    /// [`CatalogError::Damaged`] if the catalog is damaged, [`CatalogError::Sql`] if it cannot be
+    /// read otherwise.
+    pub fn present_places(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        most: u64,
+    ) -> Result<Option<Vec<PlaceOfRow>>, CatalogError> {
+        let Query { sql, values } = present(filter, now, most.saturating_add(1));
+        let places: Vec<PlaceOfRow> = self.read("listing places", |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let places = statement.query_map(params_from_iter(&values), |row| {
+                Ok(PlaceOfRow {
+                    id: ArtifactId(row.get(0)?),
+                    path: row.get(1)?,
+                })
+            })?;
+            places.collect()
+        })?;
+        let are_few = u64::try_from(places.len()).is_ok_and(|count| count <= most);
+        Ok(are_few.then_some(places))
+    }
+
+    /// Gives the paths of the containers that have present rows of the runs that a filter names.
+    ///
+    /// # Errors
+    /// As [`Catalog::present_places`].
+    pub fn containers_with_data(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+    ) -> Result<Vec<String>, CatalogError> {
+        let Query { sql, values } = containers(filter, now);
+        self.read("listing containers", |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            let paths = statement.query_map(params_from_iter(&values), |row| row.get(0))?;
+            paths.collect()
+        })
+    }
+
+    /// Passes the numbers of the rows of a selection that have data to `each`.
+    ///
+    /// # Errors
+    /// As [`Catalog::present_places`], and what `each` returns.
+    pub fn each_with_data<E: From<CatalogError>>(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        mut each: impl FnMut(ArtifactId) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.read_with(|connection| {
+            self.run_query(connection, &with_data(filter, now), |row| {
+                let id = row
+                    .get(0)
+                    .map_err(|error| self.sql("listing rows", error))?;
+                each(ArtifactId(id))?;
+                Ok(ControlFlow::Continue(()))
+            })
+        })
+    }
+
+    /// Gives the highest number of a row; 0 if there is none.
+    ///
+    /// # Errors
+    /// As [`Catalog::present_places`].
+    pub fn last_row(&self) -> Result<ArtifactId, CatalogError> {
+        self.read("finding the last row", |connection| {
+            connection.query_row(LAST_ROW, [], |row| row.get(0).map(ArtifactId))
+        })
+    }
+
+    /// Counts the arrays and checkpoints of a selection whose data is gone.
+    ///
+    /// # Errors
+    /// As [`Catalog::present_places`].
+    pub fn count_missing(&self, filter: &Filter, now: Timestamp) -> Result<u64, CatalogError> {
+        let Query { sql, values } = missing(filter, now);
+        self.read("counting what is missing", |connection| {
+            let mut statement = connection.prepare_cached(&sql)?;
+            statement.query_row(params_from_iter(&values), |row| row.get(0))
+        })
+    }
+}
