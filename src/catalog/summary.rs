@@ -454,8 +454,8 @@ impl Catalog {
         Ok(groups)
     }
 
-    /// Gives what arrays with data take, summed by `group`, largest first; equal ones in the order of
-    /// the columns of the group, absent values first.
+    /// Gives what arrays with data take, summed by `group`, largest first; equal ones in the order
+    /// of the columns of the group, absent values first.
     ///
     /// A group of reserved rows alone has a row too, with no array in it.
     ///

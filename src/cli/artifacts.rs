@@ -107,7 +107,8 @@ impl Record for Artifact {
     }
 }
 
-/// Chunks that are there, of those that the metadata says: `812/1000`; `?` if they were not counted.
+/// Chunks that are there, of those that the metadata says: `812/1000`; `?` if they were not
+/// counted.
 pub(super) fn chunks_cell(artifact: &Artifact) -> String {
     match (artifact.chunks_there, artifact.grid()) {
         (Some(there), Some(grid)) => format!("{there}/{}", grid.total()),

@@ -261,8 +261,8 @@ impl Context {
         Bar::new(self.terminal_err, self.global.quiet)
     }
 
-    /// Makes the commands in a text such that they can be copied: adds `--base` if it was given, and
-    /// the host that has the catalog if this one may not run them.
+    /// Makes the commands in a text such that they can be copied: adds `--base` if it was given,
+    /// and the host that has the catalog if this one may not run them.
     pub(super) fn with_base(&self, text: &str) -> String {
         let text = self.with_host(text);
         let text = text.as_str();

@@ -28,7 +28,8 @@ const MOST_NAMES: usize = 10;
 /// After a crash at any moment, an artifact is either whole or gone. A container that is given by
 /// path or by --kind is removed with everything in it. With --trash, `dalsegno restore` brings
 /// everything back. --whole-run takes a run's folder with checkpoints, logs and all else, after a
-/// prompt that names what the registry does not know. Exit code 3 if something was skipped or could not be unlinked.
+/// prompt that names what the registry does not know. Exit code 3 if something was skipped or could
+/// not be unlinked.
 #[derive(Debug, Args)]
 pub(super) struct Rm {
     #[command(flatten)]
@@ -108,7 +109,7 @@ impl Record for PlannedItem {
 }
 
 #[derive(Serialize)]
-struct PlanDocument<'a> {
+struct RemovalDocument<'a> {
     items: &'a [PlannedItem],
     stays: &'a [std::path::PathBuf],
     bound: &'a [Skipped],
@@ -206,8 +207,8 @@ fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalP
     choose()
 }
 
-fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> PlanDocument<'a> {
-    PlanDocument {
+fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> RemovalDocument<'a> {
+    RemovalDocument {
         items: &plan.items,
         stays: &plan.stays,
         bound,

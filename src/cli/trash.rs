@@ -26,7 +26,7 @@ pub(super) struct TrashCommand {
 
 #[derive(Debug, Subcommand)]
 enum TrashAction {
-    List(List),
+    List(TrashList),
     Empty(Empty),
 }
 
@@ -34,7 +34,7 @@ enum TrashAction {
 ///
 /// A removal in state kept can be restored; one that is being purged cannot.
 #[derive(Debug, Args)]
-struct List {
+struct TrashList {
     #[command(flatten)]
     output: Output,
 }
@@ -126,7 +126,7 @@ pub(super) fn run(context: &mut Context, command: &TrashCommand) -> Result<(), F
     }
 }
 
-fn run_list(context: &mut Context, command: &List) -> Result<(), Failure> {
+fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
     let removals = registry.trash()?;
     let format = context.format(command.output);

@@ -119,9 +119,9 @@ impl Origin {
 /// An artifact: an array or a container that the catalog has a row for.
 ///
 /// Serializes to the fields `id run kind iteration dataset parameters container array path state
-/// bytes files disk_bytes recorded_at written_at sealed_at content_hash levels iterations pins shape
-/// chunks shards dtype fill_value compressor chunks_there chunks_expected`. Absent values are `null`,
-/// paths absolute, times RFC 3339 in UTC, sizes in bytes.
+/// bytes files disk_bytes recorded_at written_at sealed_at content_hash levels iterations pins
+/// shape chunks shards dtype fill_value compressor chunks_there chunks_expected`. Absent values are
+/// `null`, paths absolute, times RFC 3339 in UTC, sizes in bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Artifact {
@@ -149,8 +149,8 @@ pub struct Artifact {
     /// What the metadata of an array says, as last read; `None` for other data, and if it was never
     /// read.
     pub metadata: Option<Arc<ArrayMetadata>>,
-    /// Chunks, or shards, that were there when its files were last counted; `None` if they were never
-    /// counted, or cannot be told from other files.
+    /// Chunks, or shards, that were there when its files were last counted; `None` if they were
+    /// never counted, or cannot be told from other files.
     pub chunks_there: Option<u64>,
     /// Which chunks were there at the seal; `None` if all were, or it is unknown.
     pub sealed_chunks: Option<ChunkSet>,
@@ -218,14 +218,15 @@ impl Artifact {
         self.metadata.as_ref()?.grid()
     }
 
-    /// Chunks, or shards, that are there, and how many it has by its metadata; `None` if one of them is
-    /// unknown.
+    /// Chunks, or shards, that are there, and how many it has by its metadata; `None` if one of
+    /// them is unknown.
     #[must_use]
     pub fn chunk_counts(&self) -> Option<(u64, u64)> {
         Some((self.chunks_there?, self.grid()?.total()))
     }
 
-    /// The iteration of its key, else the newest that it holds. Rules look at that of the key alone.
+    /// The iteration of its key, else the newest that it holds. Rules look at that of the key
+    /// alone.
     #[must_use]
     pub fn newest_iteration(&self) -> Option<i64> {
         // The order is not relied on: a damaged row may hold any.

@@ -3,10 +3,10 @@
 //! # Definition
 //! Other programs can compute the same hash. Every hash is BLAKE3 with 32 bytes of output.
 //!
-//! Each regular file below the folder of an array is an entry; folders are left out, and so are files
-//! that were unlinked on NFS while they were open: `.nfs` and 24 hexadecimal digits. The content of a
-//! file is its bytes. The array's hash is the hash over its entries, sorted by the bytes of their
-//! paths, each written as
+//! Each regular file below the folder of an array is an entry; folders are left out, and so are
+//! files that were unlinked on NFS while they were open: `.nfs` and 24 hexadecimal digits. The
+//! content of a file is its bytes. The array's hash is the hash over its entries, sorted by the
+//! bytes of their paths, each written as
 //!
 //! | bytes | what |
 //! |---|---|

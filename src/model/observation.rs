@@ -21,8 +21,8 @@ pub struct Observation {
     pub data_written_at: Option<Timestamp>,
     /// What the metadata of an array says; `None` for other data, and if it cannot be read.
     pub metadata: Option<Arc<ArrayMetadata>>,
-    /// Chunks, or shards, that are there; `None` if they were not counted or cannot be told from other
-    /// files.
+    /// Chunks, or shards, that are there; `None` if they were not counted or cannot be told from
+    /// other files.
     pub chunks: Option<u64>,
     /// Which chunks these are, if the look asked for that.
     pub chunk_set: Option<ChunkSet>,
@@ -103,7 +103,8 @@ impl Observation {
         row.sealed_at.is_some() && (row.written_at != Some(self.written_at) || has_other_counts)
     }
 
-    /// Whether other chunks were counted than before: a file that is no chunk may have come for one.
+    /// Whether other chunks were counted than before: a file that is no chunk may have come for
+    /// one.
     pub(crate) fn has_other_chunks_than(&self, row: &Artifact) -> bool {
         matches!((row.chunks_there, self.chunks), (Some(counted), Some(seen)) if counted != seen)
     }

@@ -1,10 +1,10 @@
 //! Whether data that is recorded as present has gone, before a question is answered.
 //!
-//! Looks for the folders of a selection, one system call each, and reads no metadata. Of a selection
-//! with more than [`MOST_PLACES`] rows it looks for the containers alone, and says so: a listing of
-//! millions of rows stays a matter of the index. A scan, which finds everything, looks for the rows
-//! that it did not find. What is not found is then looked at as a refresh
-//! does, so that nothing is taken for gone because of a folder that cannot be read.
+//! Looks for the folders of a selection, one system call each, and reads no metadata. Of a
+//! selection with more than [`MOST_PLACES`] rows it looks for the containers alone, and says so: a
+//! listing of millions of rows stays a matter of the index. A scan, which finds everything, looks
+//! for the rows that it did not find. What is not found is then looked at as a refresh does, so
+//! that nothing is taken for gone because of a folder that cannot be read.
 
 use crate::catalog::Catalog;
 use crate::error::Error;
@@ -105,7 +105,8 @@ fn absent_of<T: Send + Sync + Clone>(base: &Base, mut places: Vec<(String, T)>) 
     // Folder by folder, as a check is cheapest.
     places.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
     let check = |places: &[(String, T)]| -> Vec<T> {
-        // A folder that is moved meanwhile is asked all the same: what is absent is looked at again.
+        // A folder that is moved meanwhile is asked all the same: what is absent is looked at
+        // again.
         let mut check = AbsenceCheck::new(base);
         let absent = places.iter().filter(|(path, _)| check.is_absent(path));
         absent.map(|(_, of)| of.clone()).collect()

@@ -616,8 +616,8 @@ fn roll_back_removal(
     Ok(Settled::Undone)
 }
 
-/// Makes the consolidated metadata that lists these items agree with the disk. What cannot be written
-/// is found by `verify`.
+/// Makes the consolidated metadata that lists these items agree with the disk. What cannot be
+/// written is found by `verify`.
 fn mend_lists(base: &Base, folder: &TrashFolder, items: &ManifestItems) -> Result<(), Error> {
     let mut by_claim: Vec<(Claim, Vec<TrashItem>)> = Vec::new();
     for item in items.items.iter().filter(|item| item.is_listed()) {

@@ -130,8 +130,8 @@ impl RefreshReport {
         self.findings.extend(seen.findings);
     }
 
-    /// Sorts the findings, which threads report in any order. Each stays once: data may be looked at
-    /// first and counted afterwards.
+    /// Sorts the findings, which threads report in any order. Each stays once: data may be looked
+    /// at first and counted afterwards.
     fn settle(&mut self) {
         let findings = &mut self.findings;
         findings.sort_by(|a, b| (&a.path, a.class, &a.detail).cmp(&(&b.path, b.class, &b.detail)));

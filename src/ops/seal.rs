@@ -29,8 +29,8 @@ pub struct SealOptions {
     /// Read all data and note its [content hash](crate::model::content). Containers are sealed
     /// without: they have none.
     pub hash: bool,
-    /// Refuse arrays of which a chunk is missing, or whose chunks cannot be counted. zarr leaves out
-    /// chunks that hold nothing but the fill value, so fewer may be right.
+    /// Refuse arrays of which a chunk is missing, or whose chunks cannot be counted. zarr leaves
+    /// out chunks that hold nothing but the fill value, so fewer may be right.
     pub complete: bool,
     /// Number of threads; `None` means a default for the machine.
     pub threads: Option<usize>,
@@ -74,8 +74,8 @@ impl SealOptions {
 /// # Errors
 /// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one
 /// cannot be read, [`StorageError::Changed`] if data changed in the meantime;
-/// [`Error::ChunksMissing`] and [`Error::ChunksUnknown`] if the options ask for complete arrays. No artifact is sealed
-/// then.
+/// [`Error::ChunksMissing`] and [`Error::ChunksUnknown`] if the options ask for complete arrays. No
+/// artifact is sealed then.
 pub(crate) fn seal(
     catalog: &Catalog,
     base: &Base,

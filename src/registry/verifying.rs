@@ -4,7 +4,9 @@ use super::Registry;
 use crate::error::Result;
 use crate::model::filter::Filter;
 use crate::model::progress::Monitor;
-use crate::ops::verify::{self, RepairReport, Times, VerifyFinding, VerifyOptions, VerifyReport};
+use crate::ops::verify::{
+    self, ComparedAt, RepairReport, VerifyFinding, VerifyOptions, VerifyReport,
+};
 
 impl Registry {
     /// Compares catalog and disk in both directions, and the trash with both. Changes nothing, and
@@ -23,7 +25,7 @@ impl Registry {
         options: VerifyOptions,
         monitor: &dyn Monitor,
     ) -> Result<VerifyReport> {
-        let times = Times {
+        let times = ComparedAt {
             now: self.clock.now(),
             copied_at: self.published()?.map(|copy| copy.at),
         };

@@ -1,9 +1,9 @@
 //! Which iterations of a run are complete.
 //!
 //! An iteration is complete if it has every prediction and output, by dataset and parameters, that
-//! any iteration of the run has, none of them damaged and none short. An array is short if chunks of it
-//! are missing, it is not sealed, and the same array of another iteration is sealed and has them all. A
-//! crash in mid-validation leaves an iteration that is not complete.
+//! any iteration of the run has, none of them damaged and none short. An array is short if chunks
+//! of it are missing, it is not sealed, and the same array of another iteration is sealed and has
+//! them all. A crash in mid-validation leaves an iteration that is not complete.
 //!
 //! If parameter sets changed, no iteration has all of them. Then rules count those that have each
 //! kind for each dataset and are not part of another. If there are none either, rules count every
@@ -75,8 +75,8 @@ impl RunParts {
         }
     }
 
-    /// Adds an artifact by its state, seal and chunks; only predictions and outputs count. After the
-    /// last one call [`settle`](Self::settle).
+    /// Adds an artifact by its state, seal and chunks; only predictions and outputs count. After
+    /// the last one call [`settle`](Self::settle).
     pub fn add_artifact(&mut self, artifact: &Artifact) {
         let Some((iteration, part)) = Part::of(&artifact.key) else {
             return;

@@ -2,9 +2,9 @@
 //!
 //! If a catalog is outside the base directory, only its host, the keeper, can open it. The keeper
 //! copies it to `.dalsegno/published.sqlite3`, see below. Other hosts read the copy as a file that
-//! never changes: each copy is a new file that a rename puts in place, so a reader sees a whole copy
-//! or the one before. The time of the copy is the file's modification time, set by the keeper's
-//! clock.
+//! never changes: each copy is a new file that a rename puts in place, so a reader sees a whole
+//! copy or the one before. The time of the copy is the file's modification time, set by the
+//! keeper's clock.
 //!
 //! # When
 //! - When a handle is closed, and after a long call ([`Catalog::publishing`]): if the copy lacks an

@@ -133,8 +133,8 @@ pub struct RemovalReport {
     pub total: Total,
     /// What the purge did; `None` if the data is kept in the trash.
     pub purge: Option<PurgeReport>,
-    /// Consolidated metadata that could not be written, and still lists what is gone: zarr reads that
-    /// as fill values.
+    /// Consolidated metadata that could not be written, and still lists what is gone: zarr reads
+    /// that as fill values.
     pub stale_lists: Vec<StaleList>,
     /// Why the backup that was due failed, if it did.
     pub backup_failed: Option<BackupFailure>,

@@ -18,9 +18,9 @@
 //! What comes back is what was moved: a container comes back as a whole. If its place is taken, as
 //! by the container of a training that goes on, the parts of it come back that have no counterpart;
 //! see `parts`. The rest stays in the trash, is in the report, and can be restored later: what has
-//! no row by the id of its removal. If a restore of such files alone is killed, each is in its place
-//! or in the trash, and stays there. Nothing that is at an old path is overwritten or moved; only
-//! an empty folder gives way, and a row without data becomes what the removed one was. Folders
+//! no row by the id of its removal. If a restore of such files alone is killed, each is in its
+//! place or in the trash, and stays there. Nothing that is at an old path is overwritten or moved;
+//! only an empty folder gives way, and a row without data becomes what the removed one was. Folders
 //! above an old path that are gone are made again as they were.
 //!
 //! Each user that may have put an item into the trash must be able to write where it goes; see

@@ -93,7 +93,7 @@ impl VerifyOptions {
 
 /// When catalog and disk are compared.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Times {
+pub(crate) struct ComparedAt {
     pub(crate) now: Timestamp,
     /// When the published copy was made that is compared; `None` if it is the catalog itself.
     pub(crate) copied_at: Option<Timestamp>,
@@ -106,7 +106,7 @@ pub(crate) struct Times {
 pub(crate) fn verify(
     catalog: &Catalog,
     base: &Base,
-    times: Times,
+    times: ComparedAt,
     filter: &Filter,
     options: VerifyOptions,
     monitor: &dyn Monitor,

@@ -50,7 +50,8 @@ pub enum VerifyClass {
     ChangedContent,
     /// The metadata was rewritten since it was last seen.
     Rewritten,
-    /// Consolidated metadata of a group lists arrays or groups that are gone; they read as fill values.
+    /// Consolidated metadata of a group lists arrays or groups that are gone; they read as fill
+    /// values.
     StaleList,
     /// A removal or restore in flight, or one that was interrupted.
     TrashUnsettled,

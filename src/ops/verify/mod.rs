@@ -2,8 +2,8 @@
 //!
 //! Entry: [`Registry::verify`](crate::Registry::verify), which changes nothing, and
 //! [`Registry::repair`](crate::Registry::repair), which mends findings in the catalog and in
-//! consolidated metadata, and never touches data. Rows are compared with the disk batch by batch, then the disk is walked for data
-//! that no row has. Only findings are kept in memory.
+//! consolidated metadata, and never touches data. Rows are compared with the disk batch by batch,
+//! then the disk is walked for data that no row has. Only findings are kept in memory.
 //!
 //! # What is certain
 //! Other processes go on working. So whatever looks wrong is looked at again: data in a removal or
@@ -31,7 +31,7 @@ mod trash;
 mod tree;
 
 pub use comparison::VerifyOptions;
-pub(crate) use comparison::{Times, verify};
+pub(crate) use comparison::{ComparedAt, verify};
 pub use finding::{Repair, VerifyClass, VerifyFinding, VerifyReport};
 pub use repair::RepairReport;
 pub(crate) use repair::repair;

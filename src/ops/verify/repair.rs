@@ -205,7 +205,8 @@ impl Mending<'_> {
         found.is_ok_and(|found| found == seen.map(|seen| seen.written_at))
     }
 
-    /// Takes what is gone out of the consolidated metadata of a group. Says whether it is right now.
+    /// Takes what is gone out of the consolidated metadata of a group. Says whether it is right
+    /// now.
     fn list(&self, found: &VerifyFinding) -> Result<bool, Error> {
         // With the turn to write: a removal or restore may be about to write the same list.
         self.catalog

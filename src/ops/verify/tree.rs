@@ -108,8 +108,8 @@ impl Verify<'_> {
         }
         // In this order, for the reason that comparing rows gives.
         let in_flight = InFlight::read(self.catalog, self.base, self.now)?;
-        // Before the rows, because a note that is folded meanwhile is a row then. What is wrong with
-        // the inbox was reported.
+        // Before the rows, because a note that is folded meanwhile is a row then. What is wrong
+        // with the inbox was reported.
         let noted = inbox::noted(self.base).unwrap_or_default();
         let mut again = Vec::new();
         for key in suspects {

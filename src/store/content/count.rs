@@ -178,8 +178,8 @@ impl Count {
         }
     }
 
-    /// What tells the chunks in one folder of the array from other files; `None` if that is not asked for
-    /// or unknown.
+    /// What tells the chunks in one folder of the array from other files; `None` if that is not
+    /// asked for or unknown.
     pub(crate) fn chunks_in(&self, folder: &Path) -> Option<ChunksIn<'_>> {
         let grid = self.grid.as_ref()?;
         let relative = folder.strip_prefix(&self.top).ok()?;

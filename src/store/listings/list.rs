@@ -87,8 +87,8 @@ pub(super) fn has_below(names: &BTreeSet<String>, path: &str) -> bool {
             .is_some_and(|name| name.starts_with(&inside))
 }
 
-/// Finds the groups above each of these paths that list it, or something below it. Paths are relative
-/// to the base directory. A list that cannot be read lists nothing.
+/// Finds the groups above each of these paths that list it, or something below it. Paths are
+/// relative to the base directory. A list that cannot be read lists nothing.
 ///
 /// # Errors
 /// As [`entry_at`](crate::store::entry_at) of a folder above a path.
@@ -161,9 +161,9 @@ pub(super) fn is_gone(group: &OwnedFd, name: &str) -> bool {
     matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
 }
 
-/// The groups that can have a list though no array is left in them: the folders of the runs, and the
-/// folders in these. `starts` are folders of runs, or an empty path for all. What cannot be read is
-/// left out: a walk reports it.
+/// The groups that can have a list though no array is left in them: the folders of the runs, and
+/// the folders in these. `starts` are folders of runs, or an empty path for all. What cannot be
+/// read is left out: a walk reports it.
 #[must_use]
 pub fn top_groups(base: &Base, starts: &[PathBuf]) -> Vec<PathBuf> {
     let mut groups = Vec::new();

@@ -147,8 +147,8 @@ fn mended(
     Ok((text != list.text).then_some(text))
 }
 
-/// Collects the entries of the arrays and groups at and below a path, as consolidation does: each is
-/// the text of its metadata file.
+/// Collects the entries of the arrays and groups at and below a path, as consolidation does: each
+/// is the text of its metadata file.
 fn collect(
     (base, at, group): (&Base, &str, &OwnedFd),
     format: ListFormat,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
 
-use super::form::Format;
+use super::form::ArrayFormat;
 use super::marker::{self, Damaged, Marker};
 use super::notice::Notice;
 use crate::model::observation::{Damage, Observation};
@@ -28,8 +28,8 @@ impl From<&Damaged> for Observation {
         // Of the three names only `.zarray` is never that of a group.
         seen.damage = Some(match marker.format {
             _ if seen.is_pyramid() => Damage::OfArray,
-            Format::Zarr2 => Damage::OfArray,
-            Format::Zarr3 | Format::N5 => Damage::OfArrayOrGroup,
+            ArrayFormat::Zarr2 => Damage::OfArray,
+            ArrayFormat::Zarr3 | ArrayFormat::N5 => Damage::OfArrayOrGroup,
         });
         seen
     }

@@ -17,7 +17,7 @@ use crate::model::array::{ArrayMetadata, ChunkKeys, MOST_AXES, MOST_TEXT};
 /// The format of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Format {
+pub enum ArrayFormat {
     /// zarr version 2.
     Zarr2,
     /// zarr version 3.
@@ -38,7 +38,7 @@ pub(super) enum Node {
 ///
 /// # Errors
 /// What is wrong with it, in words.
-pub(super) fn node(format: Format, text: &[u8]) -> Result<Node, String> {
+pub(super) fn node(format: ArrayFormat, text: &[u8]) -> Result<Node, String> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     // A writer that was killed leaves an empty file, which the parser's error would not say.
     if text.iter().all(u8::is_ascii_whitespace) {
@@ -46,9 +46,9 @@ pub(super) fn node(format: Format, text: &[u8]) -> Result<Node, String> {
     }
     let fields = Fields::read(text).map_err(|error| error.to_string())?;
     match format {
-        Format::Zarr2 => fields.zarr2(),
-        Format::Zarr3 => fields.zarr3(),
-        Format::N5 => fields.n5(),
+        ArrayFormat::Zarr2 => fields.zarr2(),
+        ArrayFormat::Zarr3 => fields.zarr3(),
+        ArrayFormat::N5 => fields.n5(),
     }
 }
 
@@ -557,27 +557,30 @@ mod tests {
             "}]".repeat(20_000)
         );
         let arrays = [
-            (Format::Zarr2, "{}"),
+            (ArrayFormat::Zarr2, "{}"),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 "\u{feff}{\"zarr_format\":2,\"fill_value\":NaN}",
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"shape":[0,4],"chunks":[0,2],"dtype":[["a","<i4"]]}"#,
             ),
-            (Format::Zarr3, r#"{"zarr_format":3,"node_type":"array"}"#),
             (
-                Format::Zarr3,
+                ArrayFormat::Zarr3,
+                r#"{"zarr_format":3,"node_type":"array"}"#,
+            ),
+            (
+                ArrayFormat::Zarr3,
                 r#"{"node_type":"group","node_type":"array"}"#,
             ),
             (
-                Format::Zarr3,
+                ArrayFormat::Zarr3,
                 r#"{"a":[NaN,{"x":-Infinity},[],{}],"node_type":"array"}"#,
             ),
-            (Format::Zarr3, deep.as_str()),
+            (ArrayFormat::Zarr3, deep.as_str()),
             (
-                Format::N5,
+                ArrayFormat::N5,
                 "\u{feff}{\"dimensions\":[1],\"dataType\":\"uint8\",\"v\":Infinity}",
             ),
         ];
@@ -588,21 +591,21 @@ mod tests {
         }
         let groups = [
             (
-                Format::Zarr3,
+                ArrayFormat::Zarr3,
                 r#"{"node_type":"array","node_type":"group"}"#,
             ),
             (
-                Format::Zarr3,
+                ArrayFormat::Zarr3,
                 r#"{"node_type":"group","attributes":{"voi":NaN}}"#,
             ),
-            (Format::N5, r#"{"n5":"2.0.0","x":NaN}"#),
+            (ArrayFormat::N5, r#"{"n5":"2.0.0","x":NaN}"#),
         ];
         for (format, text) in groups {
             assert_eq!(node(format, text.as_bytes()), Ok(Node::Group), "{text}");
         }
     }
 
-    fn text_of(format: Format, text: &str) -> String {
+    fn text_of(format: ArrayFormat, text: &str) -> String {
         match node(format, text.as_bytes()) {
             Ok(Node::Array(metadata)) => metadata.text(),
             other => panic!("{text}: {other:?}"),
@@ -614,23 +617,23 @@ mod tests {
         let long = "x".repeat(MOST_TEXT + 1);
         let axes = format!("[{}1]", "1,".repeat(MOST_AXES));
         let cases = [
-            (Format::Zarr2, "{}".to_owned(), r#"{"keys":"./"}"#),
+            (ArrayFormat::Zarr2, "{}".to_owned(), r#"{"keys":"./"}"#),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"shape":[10,20],"chunks":[5,5],"dtype":"|u1","fill_value":NaN,
                     "dimension_separator":"/","compressor":{"id":"blosc","cname":"lz4"}}"#
                     .to_owned(),
                 r#"{"shape":[10,20],"chunks":[5,5],"dtype":"|u1","fill_value":"\"NaN\"","compressor":"blosc","keys":"/"}"#,
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"dtype":[["a","<i4"],["b","<f8",[2]]],"compressor":null,"fill_value":null,
                     "dimension_separator":"~"}"#
                     .to_owned(),
                 r#"{"dtype":"[[\"a\",\"<i4\"],[\"b\",\"<f8\",[2]]]","fill_value":"null","compressor":""}"#,
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 format!(
                     r#"{{"fill_value":{},"compressor":{}1{},"dimension_separator":7}}"#,
                     u128::MAX,
@@ -640,12 +643,12 @@ mod tests {
                 r#"{"fill_value":"340282366920938463463374607431768211455"}"#,
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 format!(r#"{{"dtype":"{long}","fill_value":["{long}"],"shape":{axes}}}"#),
                 r#"{"keys":"./"}"#,
             ),
             (
-                Format::Zarr3,
+                ArrayFormat::Zarr3,
                 r#"{"node_type":"array","shape":[8],"data_type":"uint8","fill_value":0,
                     "chunk_grid":{"name":"regular","configuration":{"chunk_shape":[4]}},
                     "chunk_key_encoding":{"name":"default","configuration":{"separator":"."}},
@@ -656,7 +659,7 @@ mod tests {
                 r#"{"shape":[8],"chunks":[2],"shards":[4],"dtype":"uint8","fill_value":"0","compressor":"zstd","keys":"c."}"#,
             ),
             (
-                Format::Zarr3,
+                ArrayFormat::Zarr3,
                 r#"{"node_type":"array","data_type":{"name":"numpy.datetime64"},"shape":[3],
                     "chunk_grid":{"name":"rectilinear","configuration":{"chunk_shape":"odd"}},
                     "chunk_key_encoding":{"name":"fanout"},"codecs":[7]}"#
@@ -664,7 +667,7 @@ mod tests {
                 r#"{"shape":[3],"dtype":"{\"name\":\"numpy.datetime64\"}"}"#,
             ),
             (
-                Format::N5,
+                ArrayFormat::N5,
                 r#"{"dimensions":[3,2],"blockSize":[2,2],"dataType":"float32",
                     "compression":{"type":"gzip","level":-1}}"#
                     .to_owned(),
@@ -679,50 +682,50 @@ mod tests {
     #[test]
     fn a_field_of_another_form_is_named() {
         let cases = [
-            (Format::Zarr2, "", "it is empty"),
-            (Format::Zarr2, " \n", "it is empty"),
-            (Format::Zarr2, "junk", "expected"),
-            (Format::Zarr2, "[]", "expected object but found array"),
-            (Format::Zarr2, "{}{}", "trailing"),
+            (ArrayFormat::Zarr2, "", "it is empty"),
+            (ArrayFormat::Zarr2, " \n", "it is empty"),
+            (ArrayFormat::Zarr2, "junk", "expected"),
+            (ArrayFormat::Zarr2, "[]", "expected object but found array"),
+            (ArrayFormat::Zarr2, "{}{}", "trailing"),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"zarr_format":3}"#,
                 "\"zarr_format\" is not 2",
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"shape":[-1]}"#,
                 "\"shape\" is not a list of lengths",
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"shape":[1.5]}"#,
                 "\"shape\" is not a list of lengths",
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"chunks":[0]}"#,
                 "\"chunks\" has a length of 0",
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"shape":[1,2],"chunks":[1]}"#,
                 "2 dimensions",
             ),
             (
-                Format::Zarr2,
+                ArrayFormat::Zarr2,
                 r#"{"dtype":7}"#,
                 "\"dtype\" is not a data type",
             ),
-            (Format::Zarr3, "{}", "\"node_type\" is absent"),
-            (Format::Zarr3, r#"{"node_type":"tree"}"#, "neither"),
+            (ArrayFormat::Zarr3, "{}", "\"node_type\" is absent"),
+            (ArrayFormat::Zarr3, r#"{"node_type":"tree"}"#, "neither"),
             (
-                Format::Zarr3,
+                ArrayFormat::Zarr3,
                 r#"{"node_type":"array","chunk_grid":{"name":"regular","configuration":{"chunk_shape":[0]}}}"#,
                 "\"chunk_shape\" has a length of 0",
             ),
             (
-                Format::N5,
+                ArrayFormat::N5,
                 r#"{"dimensions":"1","dataType":"uint8"}"#,
                 "\"dimensions\" is not a list of lengths",
             ),

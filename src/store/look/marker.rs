@@ -15,17 +15,17 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
 use rustix::io::Errno;
 
 use super::attributes;
-use super::form::{self, Format, Node};
+use super::form::{self, ArrayFormat, Node};
 use crate::model::array::ArrayMetadata;
 use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::observation::Levels;
 
 /// Metadata file of each format, the most frequent first.
-const MARKERS: [(Format, &str); 3] = [
-    (Format::Zarr2, ".zarray"),
-    (Format::Zarr3, "zarr.json"),
-    (Format::N5, "attributes.json"),
+const MARKERS: [(ArrayFormat, &str); 3] = [
+    (ArrayFormat::Zarr2, ".zarray"),
+    (ArrayFormat::Zarr3, "zarr.json"),
+    (ArrayFormat::N5, "attributes.json"),
 ];
 
 /// File that has the attributes of zarr v2.
@@ -37,7 +37,7 @@ const MOST_BYTES: u64 = 16 << 20;
 /// The metadata file of an array, or what stands for it: that of the group of a pyramid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Marker {
-    pub(crate) format: Format,
+    pub(crate) format: ArrayFormat,
     pub(crate) written_at: Timestamp,
     pub(crate) owner: u32,
     pub(crate) bytes: u64,
@@ -77,7 +77,7 @@ impl Marker {
         !self.levels.paths.is_empty()
     }
 
-    pub(super) fn of(format: Format, stat: &Stat) -> Self {
+    pub(super) fn of(format: ArrayFormat, stat: &Stat) -> Self {
         Self {
             format,
             written_at: modified(stat),
@@ -137,7 +137,7 @@ impl Group {
     /// Reads a metadata file that was seen; gives that of an array.
     fn read(
         &mut self,
-        (format, name): (Format, &str),
+        (format, name): (ArrayFormat, &str),
         parent: BorrowedFd<'_>,
         path: &Path,
         stat: &Stat,
@@ -156,8 +156,8 @@ impl Group {
                 if may_hold == Some(true) {
                     let text = match format {
                         // In zarr 2, attributes are a file of their own.
-                        Format::Zarr2 => attributes_of(parent, path).unwrap_or_default(),
-                        Format::Zarr3 | Format::N5 => text,
+                        ArrayFormat::Zarr2 => attributes_of(parent, path).unwrap_or_default(),
+                        ArrayFormat::Zarr3 | ArrayFormat::N5 => text,
                     };
                     marker.iterations = Some(attributes::iterations(&text));
                 }
@@ -176,7 +176,7 @@ impl Group {
 fn attributes_of(parent: BorrowedFd<'_>, path: &Path) -> Option<Vec<u8>> {
     let file = path.join(ATTRIBUTES);
     let stat = statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    let marker = Marker::of(Format::Zarr2, &stat);
+    let marker = Marker::of(ArrayFormat::Zarr2, &stat);
     text_of(parent, &file, &stat, &marker).ok()?
 }
 
@@ -214,7 +214,7 @@ impl MarkersSeen {
 /// Reads a metadata file that was seen: what it makes of its folder, and its text. `None` if it is
 /// gone by now.
 fn read(
-    format: Format,
+    format: ArrayFormat,
     parent: BorrowedFd<'_>,
     file: &Path,
     stat: &Stat,

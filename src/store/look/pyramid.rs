@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use rustix::io::Errno;
 
 use super::attributes;
-use super::form::Format;
+use super::form::ArrayFormat;
 use super::marker::{self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen};
 use crate::model::layout::{self, PyramidPlace};
 use crate::model::observation::Levels;
@@ -130,7 +130,7 @@ fn read_attributes(
     group: &mut Group,
 ) -> Result<(), MarkerError> {
     let file = path.join(ATTRIBUTES);
-    let marker = Marker::of(Format::Zarr2, stat);
+    let marker = Marker::of(ArrayFormat::Zarr2, stat);
     match marker::text_of(parent, &file, stat, &marker) {
         Ok(Some(text)) => {
             // Unless `zarr.json` has named them already.
@@ -188,8 +188,8 @@ impl GroupListing {
         Ok(Some(Self { fd, folders, own }))
     }
 
-    /// The names that its levels have, and whether each is called so by the attributes; `None` if it
-    /// holds other folders than levels.
+    /// The names that its levels have, and whether each is called so by the attributes; `None` if
+    /// it holds other folders than levels.
     fn level_names(&self, group: &Group) -> Option<Vec<(String, bool)>> {
         let named = group.levels.clone().unwrap_or_default();
         // Names without a letter are those of chunks too: the attributes have to say more.
@@ -294,13 +294,13 @@ mod tests {
     fn arrays_are_told_from_groups_in_every_format() {
         let folder = tempfile::tempdir().unwrap();
         let cases = [
-            ("zarr2", ".zarray", "{}", Some(Format::Zarr2)),
+            ("zarr2", ".zarray", "{}", Some(ArrayFormat::Zarr2)),
             ("zgroup", ".zgroup", "{}", None),
             (
                 "zarr3",
                 "zarr.json",
                 r#"{"zarr_format":3,"node_type":"array"}"#,
-                Some(Format::Zarr3),
+                Some(ArrayFormat::Zarr3),
             ),
             (
                 "group3",
@@ -312,7 +312,7 @@ mod tests {
                 "n5",
                 "attributes.json",
                 r#"{"dimensions":[1],"dataType":"uint8","blockSize":[1]}"#,
-                Some(Format::N5),
+                Some(ArrayFormat::N5),
             ),
             ("n5group", "attributes.json", r#"{"n5":"2.0.0"}"#, None),
         ];

@@ -23,8 +23,8 @@ pub struct TrashItem {
     /// then that of the part.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub part: Option<String>,
-    /// Groups above it whose consolidated metadata lists it, or what is in it. Paths are relative to
-    /// the base directory. Older manifests do not say it.
+    /// Groups above it whose consolidated metadata lists it, or what is in it. Paths are relative
+    /// to the base directory. Older manifests do not say it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub listed_in: Vec<String>,
     /// The folder or file itself: what is moved must be this one.

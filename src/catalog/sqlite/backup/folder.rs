@@ -42,8 +42,8 @@ pub struct Backup {
 }
 
 /// Gives the backups in a folder, newest first by their names; those dated in the future, whose age
-/// nothing tells, come last. What has no backup's name, or is no regular file, is left out; a folder
-/// that is not there has none.
+/// nothing tells, come last. What has no backup's name, or is no regular file, is left out; a
+/// folder that is not there has none.
 ///
 /// # Errors
 /// [`CatalogError::Io`] if the folder cannot be read.

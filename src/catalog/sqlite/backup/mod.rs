@@ -28,8 +28,8 @@
 //! the catalog. It is opened `immutable`: reading it makes no file.
 //!
 //! # Locks
-//! A record lock on `lock` (see `LockFile`), for as long as a backup is made, or chosen and copied by a
-//! rebuild, which would otherwise lose it in between. A removal that does not get it goes on
+//! A record lock on `lock` (see `LockFile`), for as long as a backup is made, or chosen and copied
+//! by a rebuild, which would otherwise lose it in between. A removal that does not get it goes on
 //! without, because another process makes one just then. A migration and a rebuild wait for it, and
 //! hold the turn to write meanwhile; a process that makes a backup with the lock waits for no turn.
 //!
