@@ -114,6 +114,7 @@ pub(super) fn removed_query(filter: &Filter, now: Timestamp) -> Query {
         sql: conditions,
         values,
     } = conditions(filter, now);
+    // CROSS JOIN, because SQLite keeps its order: only rows of open removals are read.
     let sql = format!(
         "SELECT {}, a.removal_id, a.item \
          FROM removal AS r INDEXED BY removal_open \
@@ -205,6 +206,7 @@ impl Catalog {
             let mut statement = connection.prepare_cached(TRASH_BYTES)?;
             statement.query_row([], |row| row.get::<_, i64>(0))
         })
+        // Rows of a damaged catalog can add up to less than nothing.
         .map(|bytes| ByteCount(u64::try_from(bytes).unwrap_or_default()))
     }
 
@@ -240,6 +242,7 @@ impl Catalog {
     pub fn restores(&self) -> Result<(u64, Option<Timestamp>), CatalogError> {
         self.read("counting restores", |connection| {
             connection.prepare_cached(RESTORES)?.query_row([], |row| {
+                // NULL if nothing was ever restored.
                 let last: Option<i64> = row.get(1)?;
                 Ok((row.get(0)?, last.map(Timestamp)))
             })
@@ -381,6 +384,7 @@ impl Change<'_> {
     /// [`CatalogError::Sql`] if it cannot be read otherwise.
     pub fn artifact(&self, id: ArtifactId) -> Result<Option<Artifact>, CatalogError> {
         let sql = lookup::BY_ID;
+        // At most one: ids are unique.
         Ok(self
             .catalog
             .many(self.transaction, sql, params![id.0])?
@@ -601,6 +605,7 @@ impl Change<'_> {
 
 fn removal(row: &Row<'_>) -> rusqlite::Result<Removal> {
     let id: String = row.get(0)?;
+    // As what cannot be converted, which counts as damage of the row.
     let invalid = |index, what: &str| {
         rusqlite::Error::FromSqlConversionFailure(
             index,

@@ -67,7 +67,7 @@ const CALLS: &[(&str, &str)] = &[
     ),
     ("trash list", "trash list"),
     (
-        "list, show, seal",
+        "restore",
         "restore --run distances --iteration 1000 --dry-run",
     ),
     ("restore", "restore --run distances --iteration 1000"),

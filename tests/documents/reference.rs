@@ -174,11 +174,16 @@ fn every_environment_variable_is_listed() {
     let variable = Regex::new(r#"(value_name = )?"([A-Z][A-Z0-9_]{2,}[A-Z0-9])""#).unwrap();
     let mut read = BTreeSet::new();
     let rust = sources("src", ".rs");
+    // Without the tests of a file, which may read variables of their own.
     let rust = rust
         .iter()
+        .filter_map(|text| text.split("#[cfg(test)]").next())
         .filter(|text| text.contains("env::var") || text.contains("env = \""));
     let python = sources("python/package", ".py");
-    let python = python.iter().filter(|text| text.contains("os.environ"));
+    let python = python
+        .iter()
+        .map(String::as_str)
+        .filter(|text| text.contains("os.environ"));
     for text in rust.chain(python) {
         let found = variable.captures_iter(text);
         let found = found.filter(|found| found.get(1).is_none());
