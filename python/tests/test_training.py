@@ -355,6 +355,8 @@ def test_on_another_host_than_the_keepers_identifiers_are_noted_without_a_warnin
     disk = tmp_path / "disk"
     disk.mkdir(mode=0o777)
     world.init(catalog=disk / "catalog.sqlite3")
+    with dalsegno.Registry(world.base) as registry:
+        assert registry.publish() is not None
     for path in [disk, *disk.iterdir()]:
         os.chown(path, os.geteuid() or NOBODY, -1)
     config = world.own / "config.toml"
@@ -365,6 +367,7 @@ def test_on_another_host_than_the_keepers_identifiers_are_noted_without_a_warnin
     log = train(world, [DURING], [lambda world: noted.update(world.noted())])
     assert noted == set(range(DURING))
     assert "could not record" not in log
+    assert "published copy" not in log
     config.write_text(text)
     for path in [world.base, *world.base.rglob("*"), disk, *disk.iterdir()]:
         os.chown(path, os.geteuid(), -1)

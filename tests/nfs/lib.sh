@@ -47,8 +47,15 @@ array() {
 # age RUN: what was written of it was written three days ago.
 age() { find "$base/$1" -exec touch -h -d '3 days ago' {} +; }
 sums() { (cd "$base" && find "$1" -type f ! -name '.nfs*' -exec sha256sum {} + | sort); }
-# seen FOLDER: host b asks the server what is in a folder, instead of its cache.
-seen() { on b ls -A "$there/$1" >/dev/null 2>&1; }
+# seen PATH: host b asks the server what is in the folders above it, instead of its cache.
+seen() {
+    local rest=$1/ folder=$there
+    while [[ -n $rest ]]; do
+        on b ls -A "$folder" >/dev/null 2>&1
+        folder+=/${rest%%/*}
+        rest=${rest#*/}
+    done
+}
 agree() { d verify --measure; }
 is_removed() { [[ ! -e $base/$1 && -z $(d list --no-refresh --json "${@:2}" | grep '"path"') ]]; }
 trash_is_empty() { [[ -z $(ls -A "$base/.dalsegno/trash" 2>/dev/null) ]]; }

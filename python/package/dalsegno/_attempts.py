@@ -47,6 +47,12 @@ _NOTE_WAIT = 1.0
 """How long a call waits for its note to be written."""
 
 
+class _Recording(Registry):
+    """A registry that is asked for nothing: on a host without the catalog its copy is not read."""
+
+    _says_copy = False
+
+
 class Attempts:
     """Records keys of one base directory for every store of this process."""
 
@@ -99,7 +105,7 @@ class Attempts:
                     raise
                 registry.close()
         os.makedirs(self._base, exist_ok=True)
-        self._write(Registry(self._base, create=True, lock_timeout=wait), what, items)
+        self._write(_Recording(self._base, create=True, lock_timeout=wait), what, items)
 
     def _write(self, registry: Registry, what: str, items: Sequence[Any]) -> None:
         if what == "score":

@@ -54,6 +54,9 @@ class Registry(Writing, Removing, Collecting, Remembering):
         Error: The registry cannot be opened; the message and ``hint`` say what to do.
     """
 
+    _says_copy = True
+    """Whether opening logs that answers are from a published copy."""
+
     def __init__(
         self,
         base: Text,
@@ -79,7 +82,7 @@ class Registry(Writing, Removing, Collecting, Remembering):
         )
         for problem in self._native.recovery[2]:
             logger.warning("%s", problem)
-        published = self.published
+        published = self.published if self._says_copy else None
         if published is not None:
             logger.warning(
                 "the catalog is on host %s; answers are from its published copy of %s",

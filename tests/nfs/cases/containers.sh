@@ -68,13 +68,13 @@ chmod 664 "$zarr/.zmetadata"
 done) 2>"$tmp/torn-why" &
 reader=$!
 check "an array that a group lists goes" d rm --yes --trash "$(path one 2)"
-seen one/validation.zarr
+seen one/validation.zarr/.zmetadata
 check "host b reads a list without it" test \
     "$(listed "$there/one/validation.zarr")" = "${all/ 2\/crop\/prediction\/.zarray/}"
 check "it comes back" d restore "$(path one 2)"
 touch "$tmp/stop2"
 wait $reader
-seen one/validation.zarr
+seen one/validation.zarr/.zmetadata
 check "the list names it again" test "$(listed "$there/one/validation.zarr")" = "$all"
 check "host b never read half a list" test ! -e "$tmp/torn"
 check "the list has its mode" test "$(stat -c %a "$there/one/validation.zarr/.zmetadata")" = 664
