@@ -234,7 +234,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 106] = [
+    pub const CODES: [&'static str; 107] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -303,6 +303,7 @@ impl Error {
         "path-outside",
         "changed-meanwhile",
         "trash-untrusted",
+        "not-movable",
         "damaged-metadata",
         "best-link",
         "walk-interrupted",
@@ -484,6 +485,7 @@ impl Error {
             "inner-registry" => Hint::UseInnerRegistry,
             "changed-meanwhile" => Hint::LookAgain,
             "trash-untrusted" => Hint::MoveByHand,
+            "not-movable" => Hint::ShareFolder,
             "pinned" => Hint::Unpin,
             "best-linked" => Hint::IgnoreBestLinks,
             "best-link" => Hint::MendBestLink,

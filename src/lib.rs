@@ -74,7 +74,7 @@ pub use registry::array_store::ArrayStore;
 pub use registry::{
     FormerArtifact, Inbox, Options, PinSelection, Published, RecordingStore, Registry,
 };
-pub use store::{Notice, NoticeClass, PurgeReport, StaleList, StorageError, base_path};
+pub use store::{Notice, NoticeClass, PurgeReport, Share, StaleList, StorageError, base_path};
 
 /// The Rust blocks of the documents compile and run.
 #[cfg(doctest)]

@@ -8,10 +8,17 @@ use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::hint::Hint;
 use crate::model::operation::UndoError;
+use crate::store::{Share, StorageError};
 
 /// What to do about an error: the text of its hint, with the values that the error knows. Paths
 /// below `base` become absolute, because the current folder can be any.
 pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
+    if let Error::Storage(StorageError::NotMovable {
+        share: Some(share), ..
+    }) = error
+    {
+        return Some(how_to_share(share));
+    }
     let text = text(error.hint()?);
     let (placeholder, value) = match error {
         // Of several pins, each must be named in a call of its own.
@@ -31,6 +38,18 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
     // Quoted, because hints are pasted into a shell and names may hold spaces. Only the first
     // place: a value may itself contain the placeholder.
     Some(text.replacen(placeholder, &shell_word(&value), 1))
+}
+
+/// What the owner of a folder types so that the group may move what is in it.
+fn how_to_share(share: &Share) -> String {
+    let folder = shell_word(&share.folder.display().to_string());
+    let first = share.group.as_ref().map_or(String::new(), |group| {
+        format!("chgrp -R {} {folder} && ", shell_word(group))
+    });
+    format!(
+        "its owner, or root, can give it to the group with: {first}chmod -R g+rwX {folder}; in rm, \
+         --keep-going leaves it out"
+    )
 }
 
 /// What to do about an error. Commands in it come without `--base`:
@@ -127,6 +146,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::LookAgain => "check it and repeat the command; nothing was done",
         Hint::MoveByHand => {
             "ask the user who put it there to do this, or check what it holds and move it by hand"
+        }
+        Hint::ShareFolder => {
+            "ask its owner to do this, or to give the group the right to; in rm, --keep-going leaves \
+             it out"
         }
         Hint::Unpin => {
             // Unpinning comes first: --force-pinned passes over every pin, not only over this one.

@@ -59,8 +59,8 @@ pub(super) fn warn_no_backup(context: &Context, failure: &BackupFailure) {
 pub(super) fn warn_skipped(context: &Context, skipped: &[Skipped]) {
     for skipped in skipped {
         let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
-        // Most reasons begin with the path.
-        context.warn(&if reason.starts_with(&path) {
+        // Most reasons name the path.
+        context.warn(&if reason.contains(&path) {
             format!("skipped: {reason}")
         } else {
             format!("skipped {path}: {reason}")

@@ -111,6 +111,8 @@ hints! {
     LookAgain = "look-again",
     /// Ask the owner of the data, or look at it and move it by hand.
     MoveByHand = "move-by-hand",
+    /// Let its owner give the folder to the group, or leave it out.
+    ShareFolder = "share-folder",
     /// Unpin, or override pins.
     Unpin = "unpin",
     /// Override best links.

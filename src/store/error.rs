@@ -81,6 +81,16 @@ pub enum StorageError {
         /// Who may have put it there and what they may not do, or what is wrong with it.
         why: String,
     },
+    /// This user may not move data, or make it what it was.
+    #[error("{} cannot be moved: {why}", .path.display())]
+    NotMovable {
+        /// What was to be moved.
+        path: PathBuf,
+        /// What is in the way: whose folder it is, its mode, and what this user may not do there.
+        why: String,
+        /// What its owner can give to the group; `None` if that would not help.
+        share: Option<Share>,
+    },
     /// The metadata of an array cannot be parsed.
     #[error("{} has damaged metadata: {detail}", .path.display())]
     DamagedMetadata {
@@ -116,6 +126,16 @@ pub enum StorageError {
     },
 }
 
+/// What would let the group of a base directory move data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Share {
+    /// The folder to give to the group, with all that is in it.
+    pub folder: PathBuf,
+    /// The group, if the folder has another one now.
+    pub group: Option<String>,
+}
+
 impl StorageError {
     /// The stable code of the error, in kebab-case.
     #[must_use]
@@ -132,6 +152,7 @@ impl StorageError {
             Self::Outside { .. } => "path-outside",
             Self::Changed { .. } => "changed-meanwhile",
             Self::Untrusted { .. } => "trash-untrusted",
+            Self::NotMovable { .. } => "not-movable",
             Self::DamagedMetadata { .. } => "damaged-metadata",
             Self::BestLink { .. } => "best-link",
             Self::Interrupted { .. } => "walk-interrupted",
@@ -159,6 +180,7 @@ impl StorageError {
             | Self::Outside { path }
             | Self::Changed { path }
             | Self::Untrusted { path, .. }
+            | Self::NotMovable { path, .. }
             | Self::DamagedMetadata { path, .. }
             | Self::BestLink { path, .. }
             | Self::Interrupted { path }
@@ -169,13 +191,20 @@ impl StorageError {
     /// Whether the permissions of this user are the cause.
     pub(crate) fn is_permission(&self) -> bool {
         let denied = std::io::ErrorKind::PermissionDenied;
-        matches!(self, Self::Io { source, .. } if source.kind() == denied)
+        match self {
+            Self::NotMovable { .. } => true,
+            Self::Io { source, .. } => source.kind() == denied,
+            _ => false,
+        }
     }
 
-    /// The error of data that this user may not move; `why` is what stops the user.
-    pub(crate) fn not_movable(path: &Path, why: &'static str) -> Self {
-        let source = std::io::Error::new(std::io::ErrorKind::PermissionDenied, why);
-        Self::io("moving", path, source)
+    /// The error of data that this user may not move, whatever its owner gives to the group.
+    pub(crate) fn not_movable(path: &Path, why: &str) -> Self {
+        Self::NotMovable {
+            path: path.to_owned(),
+            why: why.to_owned(),
+            share: None,
+        }
     }
 
     pub(crate) fn io(

@@ -35,7 +35,7 @@ pub use dirs::{
 };
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};
-pub use error::StorageError;
+pub use error::{Share, StorageError};
 pub use inbox::{InboxFile, InboxFolder, InboxWriter};
 pub use listings::{StaleList, listed_in, mend_all, mend_lists, stale_entries, top_groups};
 pub use look::{

@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use super::scene::{Scene, User, text};
 
@@ -108,6 +109,135 @@ fn two_users_take_turns_at_every_command_with_any_umask() {
             }
         }
     }
+}
+
+/// Makes data old enough for a plan, which keeps what was written within the hour.
+fn age(path: &Path) {
+    let long_ago = SystemTime::now() - Duration::from_secs(2 * 86_400);
+    if path.is_dir() {
+        for entry in fs::read_dir(path).unwrap() {
+            age(&entry.unwrap().path());
+        }
+    }
+    fs::File::open(path)
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
+}
+
+#[test]
+fn two_users_take_turns_at_what_plans_seals_renames_and_rebuilds() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::bare();
+    age(&scene.base());
+    give(&scene.base());
+    let file = scene.base().join("plan");
+    let file = file.to_str().unwrap();
+    let plan: &[&str] = &["gc", "--run", "run", "--keep-last", "5", "--plan-out", file];
+    let commands: &[&[&str]] = &[
+        &["init"],
+        &["scan", "--measure"],
+        &["gc", "--run", "run", "--keep-last", "7", "--apply", "--yes"],
+        &["seal", "--run", "run", "--iteration", "9"],
+        plan,
+        &["gc", "--apply", file, "--yes", "--trash"],
+        &["restore", "--run", "run"],
+        &["rebuild", "--force"],
+        &["rebuild", "--force"],
+        &["mv", "run", "walk", "--yes"],
+        &["mv", "walk", "run", "--yes"],
+        &["rm", "--whole-run", "run", "--trash", "--yes"],
+        &["restore", "--run", "run"],
+        &["rm", "--whole-run", "run", "--yes"],
+    ];
+    for (number, arguments) in commands.iter().enumerate() {
+        let (user, umask) = [(USERS[0], 0o022), (USERS[1], 0o077)][number % 2];
+        let output = scene.run_as(Some(user), umask, arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{arguments:?}: {}",
+            text(&output)
+        );
+        is_the_groups(&scene.base().join(".dalsegno"));
+        if arguments == &plan {
+            // A plan is a file of its maker, who gives it to the group by hand.
+            fs::set_permissions(file, PermissionsExt::from_mode(0o644)).unwrap();
+        }
+    }
+    assert!(!scene.base().join("run").exists());
+}
+
+#[test]
+fn what_of_anothers_data_cannot_be_moved_is_left_out_if_that_is_asked_for() {
+    if !is_root() {
+        return;
+    }
+    let scene = Scene::bare();
+    let theirs = scene.base().join("run/validation.zarr/1/d");
+    age(&scene.base());
+    give(&scene.base());
+    // As a training with umask 022 leaves it.
+    let private = |path: &Path| {
+        chown(path, Some(USERS[1].0), Some(GROUP)).unwrap();
+        fs::set_permissions(path, PermissionsExt::from_mode(0o2755)).unwrap();
+    };
+    private(&theirs);
+    private(&theirs.join("prediction"));
+    let run = |arguments: &[&str]| {
+        let output = scene.run_as(Some(USERS[0]), 0o022, arguments);
+        (output.status.code().unwrap(), text(&output))
+    };
+    for arguments in [&["init"][..], &["scan", "--measure"]] {
+        assert_eq!(run(arguments).0, 0);
+    }
+    let whole = ["rm", "--yes", "--run", "run", "--iteration", "..3"];
+    let (code, said) = run(&whole);
+    assert_eq!(code, 1, "{said}");
+    let path = theirs.join("prediction").display().to_string();
+    let expected = format!(
+        "error[not-movable]: {path} cannot be moved: the folder above it belongs to {}, group \
+         {GROUP}, mode rwxr-sr-x, and this user may not write there",
+        USERS[1].0
+    );
+    assert!(said.contains(&expected), "{said}");
+    let hint = format!("chmod -R g+rwX {}", theirs.display());
+    assert!(said.contains(&hint), "{said}");
+    assert!(!said.contains("chgrp"), "it has the group already: {said}");
+    let gc = [
+        "gc",
+        "--run",
+        "run",
+        "--keep-last",
+        "7",
+        "--apply",
+        "--yes",
+        "--trash",
+    ];
+    let keep_going = [&whole[..], &["--keep-going", "--trash"]].concat();
+    for arguments in [&keep_going[..], &gc] {
+        let (code, said) = run(arguments);
+        assert_eq!(code, 3, "{arguments:?}: {said}");
+        assert_eq!(said.matches(&path).count(), 1, "{arguments:?}: {said}");
+        assert!(theirs.join("prediction/.zarray").exists());
+        assert!(!scene.base().join("run/validation.zarr/2").exists());
+        assert_eq!(run(&["restore", "--run", "run"]).0, 0);
+    }
+    // What its owner types by the hint lets the member remove it; first with another group.
+    chown(&theirs, Some(USERS[1].0), Some(USERS[1].1)).unwrap();
+    let (_, said) = run(&whole);
+    let first = format!(
+        "chgrp -R {GROUP} {0} && chmod -R g+rwX {0}",
+        theirs.display()
+    );
+    assert!(said.contains(&first), "{said}");
+    let typed = std::process::Command::new("sh")
+        .args(["-c", &first])
+        .status();
+    assert!(typed.unwrap().success());
+    assert_eq!(run(&whole).0, 0);
 }
 
 #[test]

@@ -81,6 +81,10 @@ WORDS: dict[str, str] = {
     "look-again": "repeat the call; nothing was changed",
     "move-by-hand": "ask the user who put it there to do this, or check what it holds and move it "
     "by hand",
+    "share-folder": (
+        "ask its owner to do this, or to give the folder to the group: chmod -R g+rwX; in remove(), "
+        "keep_going=True leaves it out"
+    ),
     "unpin": ("unpin it with unpin(name), or remove it anyway with force_pinned=True"),
     "ignore-best-links": (
         "remove it anyway with ignore_best_links=True; the link itself is DaCapo's"

@@ -412,6 +412,12 @@ class TrashUntrustedError(Error, PermissionError):
     code = "trash-untrusted"
 
 
+class NotMovableError(Error, builtins.PermissionError):
+    """This user may not move the data; the message says whose it is."""
+
+    code = "not-movable"
+
+
 class DamagedMetadataError(Error):
     """An array's metadata makes no sense."""
 

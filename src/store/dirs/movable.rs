@@ -2,14 +2,15 @@
 
 use std::path::Path;
 
-use rustix::fs::{Access, AtFlags, accessat, fstat, statat};
+use nix::unistd::{Gid, Group, Uid, User};
+use rustix::fs::{Access, AtFlags, Stat, accessat, fstat, statat};
 use rustix::io::Errno;
 use rustix::process::{geteuid, getuid};
 
 use super::entry::{EntryType, split};
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend};
-use crate::store::error::StorageError;
+use crate::store::error::{Share, StorageError};
 
 const STICKY: u32 = 0o1000;
 
@@ -48,7 +49,8 @@ pub fn require_writable(base: &Base, path: &Path) -> Result<(), StorageError> {
 /// What cannot be found out is not an error: the rename itself decides.
 ///
 /// # Errors
-/// - [`StorageError::Io`] if it may not, or the folder above cannot be opened.
+/// - [`StorageError::NotMovable`] if it may not; [`StorageError::Io`] if the folder above cannot be
+///   opened.
 /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if the
 ///   path leads elsewhere.
 pub fn require_movable(
@@ -64,29 +66,95 @@ pub fn require_movable(
     let Some(folder) = descend(base, parent, IfAbsent::ReturnNone)? else {
         return Ok(());
     };
-    let refuse = |why| Err(StorageError::not_movable(&base.path().join(path), why));
     let may = |name: &std::ffi::OsStr, access| {
         let asked = accessat(&folder, name, access, AtFlags::empty());
         // Any other error says nothing about rights: the rename decides.
         !matches!(asked, Err(Errno::ACCESS | Errno::PERM))
     };
-    // EXEC: without it, no name in the folder can be reached.
+    let refuse = |what: &str, stat: Option<Stat>, why: &str| {
+        Err(StorageError::NotMovable {
+            path: base.path().join(path),
+            why: match &stat {
+                Some(stat) => format!("{what} {}, and {why}", whose(stat)),
+                None => why.to_owned(),
+            },
+            share: stat.and_then(|stat| share(base, path, &stat)),
+        })
+    };
+    let above = fstat(&folder).ok();
     if !may(".".as_ref(), Access::WRITE_OK | Access::EXEC_OK) {
-        return refuse("this user may not write in the folder above it");
+        let why = "this user may not write there";
+        return refuse("the folder above it", above, why);
     }
+    let entry = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
     if entry_type == EntryType::Folder && !may(name, Access::WRITE_OK) {
-        return refuse("this user may not write in it");
+        return refuse("it", entry, "this user may not write in it");
     }
-    if let (Ok(above), Ok(entry)) = (
-        fstat(&folder),
-        statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW),
-    ) {
+    if let (Some(above), Some(entry)) = (above, entry) {
         let user = geteuid();
-        // 0 is root, who may always.
         let owners = [0, above.st_uid, entry.st_uid];
         if above.st_mode & STICKY != 0 && !owners.contains(&user.as_raw()) {
-            return refuse("it is another user's, in a sticky folder");
+            let why = format!(
+                "it {}; out of a sticky folder only its owner may move it",
+                whose(&entry)
+            );
+            return Err(StorageError::not_movable(&base.path().join(path), &why));
         }
     }
     Ok(())
+}
+
+/// Owner, group and mode, in words.
+fn whose(stat: &Stat) -> String {
+    let mode = stat.st_mode & 0o7777;
+    let bit = |bit: u32, letter: char| if mode & bit == 0 { '-' } else { letter };
+    let execute = |execute, special, letter: char| match (mode & execute, mode & special) {
+        (0, 0) => '-',
+        (_, 0) => 'x',
+        (0, _) => letter.to_ascii_uppercase(),
+        _ => letter,
+    };
+    let text: String = [
+        (0o400, 0o200, 0o100, 0o4000, 's'),
+        (0o040, 0o020, 0o010, 0o2000, 's'),
+        (0o004, 0o002, 0o001, 0o1000, 't'),
+    ]
+    .iter()
+    .flat_map(|&(read, write, run, special, letter)| {
+        [
+            bit(read, 'r'),
+            bit(write, 'w'),
+            execute(run, special, letter),
+        ]
+    })
+    .collect();
+    let owner = User::from_uid(Uid::from_raw(stat.st_uid));
+    let owner = owner.ok().flatten().map(|owner| owner.name);
+    let owner = owner.unwrap_or_else(|| stat.st_uid.to_string());
+    format!(
+        "belongs to {owner}, group {}, mode {text}",
+        group_name(stat.st_gid)
+    )
+}
+
+fn group_name(gid: u32) -> String {
+    let group = Group::from_gid(Gid::from_raw(gid)).ok().flatten();
+    group.map_or_else(|| gid.to_string(), |group| group.name)
+}
+
+/// What its owner can give to the group of the base directory, so that this user may move it: the
+/// folder of the run, if it is the same owner's.
+fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
+    let run = path.components().next()?;
+    let run = Path::new(run.as_os_str());
+    let of_run = statat(base, run, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let of_base = fstat(base).ok()?;
+    let folder = match of_run.st_uid == stat.st_uid {
+        true => run,
+        false => split(path).0,
+    };
+    Some(Share {
+        folder: base.path().join(folder),
+        group: (stat.st_gid != of_base.st_gid).then(|| group_name(of_base.st_gid)),
+    })
 }
