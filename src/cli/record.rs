@@ -90,6 +90,7 @@ impl Record {
             parameters: self.parameters.clone(),
             container: self.container.clone(),
         };
+        // The library names fields; here they are flags.
         Key::from_parts(self.kind, self.run.clone(), parts).map_err(|error| match error {
             KeyError::Missing { field, .. } => self.usage(&format!("needs --{field}")),
             KeyError::Unexpected { field, .. } => self.usage(&format!("takes no --{field}")),

@@ -48,6 +48,7 @@ pub(crate) fn suspects(
             only_containers: false,
         });
     }
+    // Of too many rows only the containers are looked for: they are few folders.
     let containers = catalog.containers_with_data(filter, now)?;
     let paths = containers.into_iter().map(|path| (path.clone(), path));
     for path in absent_of(base, paths.collect()) {

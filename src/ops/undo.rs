@@ -148,6 +148,7 @@ fn why_never(action: Action) -> &'static str {
         Action::Recover => "it settled what a crash had left",
         Action::Rebuild => "it noted what the trash and the disk hold",
         Action::Rename => "give the run its old name with dalsegno mv",
+        // These are undone, so nothing asks.
         Action::Remove | Action::Pin | Action::Unpin | Action::Score | Action::Unscore => "",
     }
 }

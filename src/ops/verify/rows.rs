@@ -329,6 +329,7 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
         Some(lost) => format!("; {lost}"),
         None => String::new(),
     };
+    // With as many files as before, their bytes are what changed.
     let class = match counted.files == seen.files && counted != seen {
         true => VerifyClass::ChangedSize,
         false => VerifyClass::ChangedFiles,
