@@ -7,9 +7,10 @@
 #                                     COMMAND there as root, ends with its exit status
 #
 # In the machine: /export is the server's ext4, /mnt/a and /mnt/b are two NFSv4.2 mounts of it, each
-# of a network namespace of its own. `on a COMMAND` and `on b COMMAND` run as that host. /export/squash
-# is exported with root_squash, and seen at /mnt/a/squash. u1 and u2 are users of the group lab.
-# /local/a and /local/b are local folders. VM_SECONDS (1800) is the most that a run may take.
+# of a network namespace of its own. `on a COMMAND` and `on b COMMAND` run as that host.
+# /export/squash is exported with root_squash, and seen at /mnt/a/squash. u1 and u2 are users of the
+# group lab. /local/a and /local/b are local folders. VM_SECONDS (1800) is the most that a run may
+# take.
 #
 # Needs root and the Debian packages debootstrap, qemu-system-x86 and e2fsprogs. The machine has no
 # network of its own.

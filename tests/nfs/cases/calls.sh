@@ -3,8 +3,8 @@
 . ./lib.sh
 init
 chunks=1000
-# requests: those of host a's mount so far, `KIND NUMBER` a line; without those of its session, which
-# the client sends when it likes.
+# requests: those of host a's mount so far, `KIND NUMBER` a line; without those of its session,
+# which the client sends when it likes.
 requests() {
     awk '$1 == "device" {ours = $5 == "/mnt/a"} /per-op|SESSION|EXCHANGE_ID|LEASE|RECLAIM/ {next}
         ours && $1 ~ /^[A-Z_]+:$/ {sub(":", "", $1); print $1, $2}' /proc/self/mountstats
@@ -14,7 +14,7 @@ count() {
     sync
     echo 3 >/proc/sys/vm/drop_caches
     requests >"$tmp/before"
-    "${@:2}" >"$tmp/said" 2>&1 || { echo "FAILED: $*"; tail -n 5 "$tmp/said"; failed=$((failed + 1)); }
+    check "$1 works" "${@:2}"
     requests >"$tmp/after"
     count=$(awk 'NR == FNR {old[$1] = $2; next} {n += $2 - old[$1]} END {print n}' \
         "$tmp/before" "$tmp/after")

@@ -37,5 +37,6 @@ d restore --run kept >/dev/null 2>&1 &
 restore=$!
 restart_server
 wait $restore
-check "a restore after the server restarted gives the same bytes (I3)" test "$before" = "$(sums kept)"
+check "a restore after the server restarted gives the same bytes (I3)" test \
+    "$before" = "$(sums kept)"
 end
