@@ -172,11 +172,12 @@ fn an_array_that_its_owner_keeps_to_himself_is_refused_and_stays() {
         crate::strace::left_out::left_out("it takes two users: arrays of another owner");
         return;
     }
-    for mask in ["022", "077"] {
+    // With 077 the folder of the run cannot even be opened.
+    for (mask, code) in [("022", "not-movable"), ("077", "storage-io")] {
         let Some((folder, said)) = group(mask, "002") else {
             return;
         };
-        assert!(said.starts_with("storage-io"), "umask {mask}: {said}");
+        assert!(said.starts_with(code), "umask {mask}: {said}");
         assert!(said.contains("r"), "the path is named: {said}");
         let array = folder.path().join(ARRAY);
         assert_eq!(fs::read_to_string(array.join("0/chunk")).unwrap(), "x");
@@ -258,7 +259,7 @@ fn what_another_user_keeps_is_skipped_and_named_and_the_rest_goes() {
         };
         assert_eq!(only(&made), "made");
         let removed = run_as(OTHER, command(&[], "remove-some", folder.path())).unwrap();
-        assert_eq!(only(&removed), "storage-io storage-io", "{obstacle}");
+        assert_eq!(only(&removed), "not-movable not-movable", "{obstacle}");
         assert!(folder.path().join(SOME[1]).join(".zarray").exists());
     }
 }
@@ -285,7 +286,7 @@ fn what_the_file_system_refuses_to_move_is_skipped_too() {
     let options = RemoveOptions::default().keep_going(true);
     let report = registry.remove_many(&all, &options, &Silent);
     immutable(&stuck, "-i");
-    assert_eq!(refused.unwrap_err().code(), "storage-io");
+    assert_eq!(refused.unwrap_err().code(), "not-movable");
     assert_eq!(count, 4);
     let report = report.unwrap();
     assert_eq!((report.moved, report.skipped.len()), (3, 1));

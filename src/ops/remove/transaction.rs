@@ -297,7 +297,14 @@ fn check_one(
         }
         .into());
     }
-    let entry = store::entry_at(on.base, path, planned.form)?;
+    let entry = match store::entry_at(on.base, path, planned.form) {
+        Err(error) if error.is_permission() => {
+            // Says whose the folder is that may not be opened.
+            store::require_movable(on.base, path, planned.form)?;
+            return Err(error.into());
+        }
+        found => found?,
+    };
     if entry.is_some() {
         store::require_movable(on.base, path, planned.form)?;
         guards.check_registries(on.base, path)?;

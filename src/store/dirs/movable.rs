@@ -63,14 +63,6 @@ pub fn require_movable(
         return Ok(());
     }
     let (parent, name) = split(path);
-    let Some(folder) = descend(base, parent, IfAbsent::ReturnNone)? else {
-        return Ok(());
-    };
-    let may = |name: &std::ffi::OsStr, access| {
-        let asked = accessat(&folder, name, access, AtFlags::empty());
-        // Any other error says nothing about rights: the rename decides.
-        !matches!(asked, Err(Errno::ACCESS | Errno::PERM))
-    };
     let refuse = |what: &str, stat: Option<Stat>, why: &str| {
         Err(StorageError::NotMovable {
             path: base.path().join(path),
@@ -81,21 +73,50 @@ pub fn require_movable(
             share: stat.and_then(|stat| share(base, path, &stat)),
         })
     };
+    let folder = match descend(base, parent, IfAbsent::ReturnNone) {
+        Ok(Some(folder)) => folder,
+        Ok(None) => return Ok(()),
+        Err(error) if error.is_permission() => {
+            let closed = error.path();
+            let at = closed.strip_prefix(base.path()).unwrap_or(closed);
+            let stat = statat(base, at, AtFlags::SYMLINK_NOFOLLOW).ok();
+            let what = format!("it is in {}, which", closed.display());
+            return refuse(&what, stat, "this user may not open that");
+        }
+        Err(error) => return Err(error),
+    };
+    let denied = |name: &std::ffi::OsStr, access| {
+        let asked = accessat(&folder, name, access, AtFlags::empty()).err();
+        // Any other error says nothing about rights: the rename decides.
+        asked.filter(|errno| matches!(*errno, Errno::ACCESS | Errno::PERM))
+    };
+    let immutable = || {
+        let why = "the file system refuses it to every user; see what lsattr says";
+        Err(StorageError::not_movable(&base.path().join(path), why))
+    };
     let above = fstat(&folder).ok();
-    if !may(".".as_ref(), Access::WRITE_OK | Access::EXEC_OK) {
-        let why = "this user may not write there";
-        return refuse("the folder above it", above, why);
+    match denied(".".as_ref(), Access::WRITE_OK | Access::EXEC_OK) {
+        None => {}
+        Some(Errno::PERM) => return immutable(),
+        Some(_) => {
+            let why = "this user may not write there";
+            return refuse("the folder above it", above, why);
+        }
     }
     let entry = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
-    if entry_type == EntryType::Folder && !may(name, Access::WRITE_OK) {
-        return refuse("it", entry, "this user may not write in it");
+    if entry_type == EntryType::Folder {
+        match denied(name, Access::WRITE_OK) {
+            None => {}
+            Some(Errno::PERM) => return immutable(),
+            Some(_) => return refuse("it", entry, "this user may not write in it"),
+        }
     }
     if let (Some(above), Some(entry)) = (above, entry) {
         let user = geteuid();
         let owners = [0, above.st_uid, entry.st_uid];
         if above.st_mode & STICKY != 0 && !owners.contains(&user.as_raw()) {
             let why = format!(
-                "it {}; out of a sticky folder only its owner may move it",
+                "it {}, and out of a sticky folder no other user may move it",
                 whose(&entry)
             );
             return Err(StorageError::not_movable(&base.path().join(path), &why));
