@@ -1,10 +1,12 @@
 //! Where the data of rows is, for looks that only ask whether it is still there.
 
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 
 use rusqlite::params_from_iter;
 
 use super::error::CatalogError;
+use super::lookup;
 use super::query::{Query, conditions};
 use super::rows::names;
 use super::sqlite::file::Catalog;
@@ -14,6 +16,13 @@ use crate::model::filter::{Except, Filter};
 
 /// The highest number of a row.
 pub(super) const LAST_ROW: &str = "SELECT ifnull(max(id), 0) FROM artifact";
+
+/// Paths of what is counted with its bytes on disk, in the folder of a run.
+// States 1 and 3 are present and damaged; kinds 7 and 8 are containers.
+pub(super) const COUNTED_BELOW: &str = "SELECT iif(a.array = '', container.path, container.path || '/' || a.array) \
+     FROM container CROSS JOIN artifact AS a ON a.container_id = container.id \
+     WHERE container.path >= ?1 AND container.path < ?2 \
+       AND a.state IN (1, 3) AND a.disk_bytes IS NOT NULL AND a.kind_id NOT IN (7, 8)";
 
 /// A row and the path of its data, relative to the base directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,6 +172,21 @@ impl Catalog {
                 each(ArtifactId(id))?;
                 Ok(ControlFlow::Continue(()))
             })
+        })
+    }
+
+    /// Gives the paths of what is counted with its bytes on disk, in the folder of a run.
+    ///
+    /// # Errors
+    /// As [`Catalog::present_places`].
+    pub fn counted_below(&self, run: &str) -> Result<Vec<PathBuf>, CatalogError> {
+        let (first, end) = lookup::below(run);
+        self.read("listing what is counted", |connection| {
+            let mut statement = connection.prepare_cached(COUNTED_BELOW)?;
+            let paths = statement.query_map([first, end], |row| {
+                row.get::<_, String>(0).map(PathBuf::from)
+            })?;
+            paths.collect()
         })
     }
 

@@ -116,6 +116,8 @@ pub struct DuRow {
     pub damaged: u64,
     /// Number of arrays whose identifier was handed out, with no data seen; not in `arrays`.
     pub reserved: u64,
+    /// Bytes that it takes on disk, as far as they were counted; `None` if none was.
+    pub disk_bytes: Option<ByteCount>,
     /// Bytes and files of what has data.
     #[serde(flatten)]
     pub total: Total,
@@ -193,7 +195,11 @@ pub(super) fn by_space(filter: &Filter, now: Timestamp, group: DuGroup) -> Query
     grouped(
         filter,
         now,
-        &format!("{}, sum(a.state = 0), sum(a.state = 3)", columns.join(", ")),
+        &format!(
+            "{}, sum(a.state = 0), sum(a.state = 3), \
+             sum(a.disk_bytes) FILTER (WHERE a.state IN (1, 3))",
+            columns.join(", ")
+        ),
         " AND a.state <> 2",
         &format!(" GROUP BY {group} ORDER BY {group}"),
     )
@@ -472,7 +478,7 @@ impl Catalog {
         self.read_with(|connection| {
             self.run_query(connection, &by_space(filter, now, group), |row| {
                 let read = || -> rusqlite::Result<_> {
-                    let (present, total) = total(row, 7)?;
+                    let (present, total) = total(row, 8)?;
                     let damaged: u64 = row.get(6)?;
                     Ok(DuRow {
                         run: row.get(0)?,
@@ -483,6 +489,7 @@ impl Catalog {
                         arrays: present + damaged,
                         damaged,
                         reserved: row.get(5)?,
+                        disk_bytes: row.get::<_, Option<u64>>(7)?.map(ByteCount),
                         total,
                     })
                 };

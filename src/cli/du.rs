@@ -12,17 +12,20 @@ use super::render::{
 };
 use super::selection::Selection;
 use crate::catalog::{DuGroup, DuRow};
+use crate::model::filter::{Except, Filter};
 use crate::model::key::Kind;
 use crate::model::removal::Removal;
 use crate::model::size::{ByteCount, Total};
+use crate::ops::others::OtherUse;
 use crate::ops::refresh::RefreshOptions;
 
 /// Show how much space artifacts take on disk, largest first
 ///
 /// Counts arrays of unknown size first, which walks their folders; --no-refresh shows what the
 /// catalog knows. Containers are left out, because the arrays in them are counted. Recorded arrays
-/// without data have a line of their own and take no space. Without a selection, the trash has a
-/// line too: it takes space until it is emptied.
+/// without data have a line of their own and take no space. If only runs are selected, what else
+/// lies in their folders has a line: ON DISK then adds up to what du -s says of them. Without a
+/// selection, the trash has a line too: it takes space until it is emptied.
 #[derive(Debug, Args)]
 pub(super) struct Du {
     /// What to sum by
@@ -65,6 +68,7 @@ enum DuPart {
     Present,
     Trash,
     Reserved,
+    Other,
 }
 
 impl DuPart {
@@ -73,6 +77,7 @@ impl DuPart {
             Self::Present => "present",
             Self::Trash => "trash",
             Self::Reserved => "reserved",
+            Self::Other => "other",
         }
     }
 }
@@ -94,6 +99,8 @@ struct Usage {
     /// None if no array was counted, and for reserved arrays.
     bytes: Option<ByteCount>,
     files: Option<u64>,
+    /// None if no array was counted so, and for reserved arrays.
+    disk_bytes: Option<ByteCount>,
     uncounted: u64,
     state: DuPart,
     trash: bool,
@@ -121,6 +128,7 @@ impl Usage {
             damaged: 0,
             bytes: is_known.then_some(total.bytes),
             files: is_known.then_some(total.files),
+            disk_bytes: None,
             uncounted: total.uncounted,
             state,
             trash: state == DuPart::Trash,
@@ -140,26 +148,41 @@ impl Usage {
             // Users of several machines share a base directory, and not all have names here.
             uid: row.owner,
             damaged: row.damaged,
+            disk_bytes: row.disk_bytes,
             by_owner: by == By::Owner,
             ..Self::new(DuPart::Present, row.arrays, row.total)
         }
     }
 
     /// What is in the trash, kept or being unlinked; none if it is empty.
-    fn of_trash(removals: &[Removal]) -> Option<Self> {
+    fn of_trash(removals: &[Removal], disk_bytes: ByteCount) -> Option<Self> {
         let mut arrays = 0;
         let mut total = Total::default();
         for removal in removals {
             arrays += removal.artifacts;
             total.merge(removal.total);
         }
-        (!removals.is_empty()).then(|| Self::new(DuPart::Trash, arrays, total))
+        (!removals.is_empty()).then(|| Self {
+            disk_bytes: Some(disk_bytes),
+            ..Self::new(DuPart::Trash, arrays, total)
+        })
+    }
+
+    /// What the runs hold besides; none if it is nothing.
+    fn of_others(others: &OtherUse) -> Option<Self> {
+        let mut total = Total::default();
+        total.add(Some(others.size));
+        (others.disk_bytes > ByteCount(0)).then(|| Self {
+            disk_bytes: Some(others.disk_bytes),
+            ..Self::new(DuPart::Other, 0, total)
+        })
     }
 
     fn what(&self) -> String {
         // These two first: they belong to no group, and the arms below would call them `-`.
         match (self.state, &self.run, self.kind, self.iteration) {
             (DuPart::Trash, ..) => "in the trash".to_owned(),
+            (DuPart::Other, ..) => "not dalsegno's".to_owned(),
             (DuPart::Reserved, ..) => "reserved, nothing written".to_owned(),
             (_, Some(run), _, Some(iteration)) => format!("{run}  iteration {iteration}"),
             (_, Some(run), ..) => run.clone(),
@@ -185,6 +208,7 @@ impl Record for Usage {
     const NAME: &'static str = "usage";
     const COLUMNS: &'static [Column] = &[
         Column("SIZE", Align::Right),
+        Column("ON DISK", Align::Right),
         Column("FILES", Align::Right),
         Column("ARRAYS", Align::Right),
         Column("", Align::Bar),
@@ -201,6 +225,7 @@ impl Record for Usage {
         "damaged",
         "bytes",
         "files",
+        "disk_bytes",
         "uncounted",
         "state",
         "trash",
@@ -209,16 +234,22 @@ impl Record for Usage {
     fn cells(&self) -> Vec<String> {
         let [bytes, files] = match self.state {
             DuPart::Reserved => ["-".to_owned(), "-".to_owned()],
-            DuPart::Present | DuPart::Trash => total_cells(&self.total),
+            DuPart::Present | DuPart::Trash | DuPart::Other => total_cells(&self.total),
+        };
+        let disk_bytes = match self.disk_bytes {
+            Some(bytes) => bytes.to_string(),
+            None if self.state == DuPart::Reserved => "-".to_owned(),
+            None => "?".to_owned(),
         };
         let arrays = self.arrays.to_string();
-        vec![bytes, files, arrays, self.bar.clone(), self.what()]
+        let (bar, what) = (self.bar.clone(), self.what());
+        vec![bytes, disk_bytes, files, arrays, bar, what]
     }
 
     fn fields(&self) -> Vec<String> {
         let [bytes, files, uncounted] = match self.state {
             DuPart::Reserved => [String::new(), String::new(), "0".to_owned()],
-            DuPart::Present | DuPart::Trash => total_fields(&self.total),
+            DuPart::Present | DuPart::Trash | DuPart::Other => total_fields(&self.total),
         };
         vec![
             or_empty(self.run.as_ref()),
@@ -231,6 +262,7 @@ impl Record for Usage {
             self.damaged.to_string(),
             bytes,
             files,
+            or_empty(self.disk_bytes.map(|bytes| bytes.0)),
             uncounted,
             self.state.as_str().to_owned(),
             self.trash.to_string(),
@@ -239,11 +271,23 @@ impl Record for Usage {
 }
 
 pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
-    let filter = command.selection.filter();
+    let mut filter = command.selection.filter();
+    let is_all = filter.is_all();
+    // What else lies in a run's folder is of no kind, dataset or age.
+    let of_runs = Filter {
+        runs: filter.runs.clone(),
+        except: Except::default().runs(filter.except.runs.clone()),
+        ..Filter::default()
+    };
+    let with_others = filter == of_runs && !command.no_refresh;
+    if filter.kinds.is_empty() {
+        // Checkpoints that were taken in take space too.
+        filter.kinds = Kind::ALL.to_vec();
+    }
     // Sizes that are known are not counted again: that would walk every array of the selection.
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().measure(true).gone(true));
     let format = context.format(command.output);
-    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
+    let (registry, mut partly) = context.open_refreshed(&filter, refresh, format)?;
     let mut lines = Vec::new();
     let mut reserved = 0;
     for row in registry.du(&filter, command.by.into())? {
@@ -253,8 +297,16 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         }
     }
     // What is in the trash has no row that a filter could match.
-    if filter.is_all() {
-        lines.extend(Usage::of_trash(&registry.trash()?));
+    if is_all {
+        lines.extend(Usage::of_trash(&registry.trash()?, registry.trash_bytes()?));
+    }
+    if with_others {
+        let monitor = context.monitor();
+        let others = registry.other_use(&of_runs, &monitor)?;
+        drop(monitor);
+        context.findings(&others.findings);
+        partly |= !others.findings.is_empty();
+        lines.extend(Usage::of_others(&others));
     }
     let total = sum(&lines);
     // A single bar would always have full length.
@@ -281,6 +333,11 @@ fn sum(lines: &[Usage]) -> Option<String> {
     let mut total = Total::default();
     lines.iter().for_each(|line| total.merge(line.total));
     let mut text = format!("total {}", total_text(&total));
+    let disk_bytes = lines.iter().filter_map(|line| line.disk_bytes);
+    let disk_bytes = disk_bytes.fold(0_u64, |sum, bytes| sum.saturating_add(bytes.0));
+    if disk_bytes > 0 {
+        text.push_str(&format!(", {} on disk", ByteCount(disk_bytes)));
+    }
     if let Some(line) = lines.iter().find(|line| line.trash) {
         text.push_str(&format!(
             "; this includes {} in the trash",

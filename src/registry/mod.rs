@@ -40,6 +40,7 @@ use crate::model::layout::{self, Location};
 use crate::model::name::{DatasetName, is_container_name};
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
+use crate::ops::others::{self, OtherUse};
 use crate::ops::recover::Recovery;
 use crate::ops::refresh::{self, Question, RefreshOptions, RefreshReport};
 use crate::ops::scan::{self, ScanOptions, ScanReport};
@@ -416,6 +417,16 @@ impl Registry {
     pub fn scan(&self, options: ScanOptions, monitor: &dyn Monitor) -> Result<ScanReport> {
         let _publishing = self.catalog.publishing();
         scan::scan(&self.catalog, &self.base, &*self.clock, &options, monitor)
+    }
+
+    /// Counts what the folders of the runs that a filter names hold besides what is recorded with
+    /// its bytes on disk, such as checkpoints that were not taken in, logs and stray folders.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] if the catalog cannot be read, [`Error::Cancelled`] if the monitor
+    /// cancels. What cannot be read is in the findings.
+    pub fn other_use(&self, filter: &Filter, monitor: &dyn Monitor) -> Result<OtherUse> {
+        others::others(&self.catalog, &self.base, filter, self.clock.now(), monitor)
     }
 
     /// Returns the error for an artifact that has no row.

@@ -9,6 +9,7 @@ use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{Removal, RemovalId, RemovedArtifact, TrashKeep};
+use crate::model::size::ByteCount;
 use crate::ops::recover::{self, Pending, Recovery};
 use crate::ops::remove::{
     self, ArtifactToRemove, RemovalPlan, RemovalReport, RemoveOptions, Removing, Skipped,
@@ -199,6 +200,14 @@ impl Registry {
     /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
     pub fn trash(&self) -> Result<Vec<Removal>> {
         trash::removals(&self.catalog)
+    }
+
+    /// Returns the bytes on disk of what is in the trash, as far as they were counted.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub fn trash_bytes(&self) -> Result<ByteCount> {
+        Ok(self.catalog.trash_bytes()?)
     }
 
     /// Returns a removal in any state; `None` if there is no removal with this id.

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::inventory::{size_of, takes_space};
+use super::inventory::{freed_by, size_of, takes_space};
 use super::plan::{PlanError, Reason};
 use super::policy::{Limits, MAX_FILES, MAX_SIZE, MIN_FREE};
 use super::words::length;
@@ -112,14 +112,9 @@ impl Budget {
     /// Counts an artifact as gone.
     pub(super) fn remove(&mut self, artifact: &Artifact) {
         let size = size_of(artifact);
-        // Sparse files free less than their length, small files more.
-        let freed = match artifact.disk_bytes {
-            Some(bytes) if takes_space(artifact) => bytes,
-            _ => size.bytes,
-        };
         self.bytes = self.bytes.saturating_sub(size.bytes.0);
         self.files = self.files.saturating_sub(size.files);
-        self.going = self.going.saturating_add(freed.0);
+        self.going = self.going.saturating_add(freed_by(artifact).0);
     }
 
     /// One sentence for each limit that is not met.

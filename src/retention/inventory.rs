@@ -13,7 +13,7 @@ use crate::model::clock::Timestamp;
 use crate::model::key::{Key, Kind};
 use crate::model::name::{DatasetName, RunName};
 use crate::model::removal::TrashKeep;
-use crate::model::size::Size;
+use crate::model::size::{ByteCount, Size};
 
 /// A group of artifacts that keep rules compare with each other: one run, kind and dataset.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -335,5 +335,13 @@ pub(super) fn size_of(artifact: &Artifact) -> Size {
         // A container's size would count its arrays twice.
         Some(size) if takes_space(artifact) => size,
         _ => Size::default(),
+    }
+}
+
+/// What removing an artifact frees. Sparse files free less than their length, small files more.
+pub(super) fn freed_by(artifact: &Artifact) -> ByteCount {
+    match artifact.disk_bytes {
+        Some(bytes) if takes_space(artifact) => bytes,
+        _ => size_of(artifact).bytes,
     }
 }

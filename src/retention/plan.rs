@@ -10,11 +10,11 @@ use serde::{Serialize, Serializer};
 
 use super::complete::{PartsByRun, RunParts};
 use super::error::PolicyError;
-use super::inventory::{GroupKey, in_order, takes_space};
+use super::inventory::{GroupKey, freed_by, in_order, takes_space};
 use crate::model::artifact::Artifact;
 use crate::model::key::Key;
 use crate::model::name::RunName;
-use crate::model::size::Total;
+use crate::model::size::{ByteCount, Total};
 
 /// Whether an artifact stays or goes. Exhaustive: there will be no third answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -93,8 +93,11 @@ fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok
 pub struct PlanSum {
     /// Number of artifacts, of any state, containers included.
     pub artifacts: u64,
-    /// Size of those that are present. Containers count as nothing, since their arrays count.
+    /// Size of those that have data. Containers count as nothing, since their arrays count.
     pub size: Total,
+    /// Bytes that they take on disk, or their lengths if these were never counted: what removing
+    /// them frees.
+    pub disk_bytes: ByteCount,
 }
 
 impl PlanSum {
@@ -103,6 +106,8 @@ impl PlanSum {
         self.artifacts += 1;
         if takes_space(artifact) {
             self.size.add(artifact.size);
+            let disk = &mut self.disk_bytes.0;
+            *disk = disk.saturating_add(freed_by(artifact).0);
         }
     }
 }

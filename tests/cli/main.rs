@@ -9,6 +9,7 @@
 mod checkpoints;
 mod clock;
 mod damaged;
+mod disk_use;
 mod doctor;
 mod errors;
 mod forms;

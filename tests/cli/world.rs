@@ -248,6 +248,16 @@ macro_rules! assert_transcript {
                     r"\t(present|missing|damaged)\t(\d+)\t(\d+)\t\d+\t",
                     "\t$1\t$2\t$3\t[DISK]\t",
                 ),
+                (r", \d[\d.]* (B|[KMG]iB) on disk", ", [DISK] on disk"),
+                (r"SIZE +ON DISK", "SIZE  ON DISK"),
+                (
+                    r"(?m)^((?:out\|)? *(?:[\d.]+ (?:B|[KM]iB)|\?|-)) +(?:[\d.]+ (?:B|[KM]iB)|\?|-)( +\S)",
+                    "$1  [DISK]$2",
+                ),
+                (
+                    r"(\t\d+\t\d+)\t\d+(\t\d+\t(?:present|trash|other)\t)",
+                    "$1\t[DISK]$2",
+                ),
                 (r"\.damaged-\d{8}T\d{6}Z(-\d+)?", ".damaged-[TIME]"),
                 (r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d\.\d{3}Z)?", "[TIME]"),
                 (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "[REGISTRY]"),

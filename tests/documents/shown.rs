@@ -29,7 +29,7 @@ const VERSION: &str = r"\d+\.\d+\.\d+[^\s\x22]*";
 static TOKENS: LazyLock<Regex> = LazyLock::new(|| {
     let forms = FORMS.join("|");
     Regex::new(&format!(
-        r"\b(?<id>{forms})\b|(?<time>{TIME})|(?<number>\x22(?:pid|id|owner)\x22: ?\d+|\bpid \d+|^id +\d+)|(?<version>\bdalsegno {VERSION})|(?<who>\b(?:{USER}|{HOST})\b)|(?<any>…|\bdisk_bytes\x22?:? ?\d+|^on disk +.*)|(?<space> +)"
+        r"\b(?<id>{forms})\b|(?<time>{TIME})|(?<number>\x22(?:pid|id|owner)\x22: ?\d+|\bpid \d+|^id +\d+)|(?<version>\bdalsegno {VERSION})|(?<who>\b(?:{USER}|{HOST})\b)|(?<any>…|\bdisk_bytes\x22?:? ?\d+|^on disk +.*|, [\d.]+ [KMGT]?i?B on disk|^ *[\d.]+ [KMGT]?i?B +[\d.]+ [KMGT]?i?B\b)|(?<space> +)"
     ))
     .unwrap()
 });

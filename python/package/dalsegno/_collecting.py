@@ -76,7 +76,8 @@ class Plan:
 
 
 def _sum(fields: Dict[str, Any]) -> Sum:
-    return build(Sum, {"artifacts": fields["artifacts"], **fields["size"]})
+    rest = {name: value for name, value in fields.items() if name != "size"}
+    return build(Sum, {**rest, **fields["size"]})
 
 
 class Collecting(Core):

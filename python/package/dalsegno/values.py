@@ -117,6 +117,8 @@ class DiskUse:
     damaged: int
     """Of these arrays, those whose metadata cannot be read."""
     reserved: int
+    disk_bytes: Optional[int]
+    """Bytes on disk, as far as they were counted."""
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int
@@ -441,6 +443,8 @@ class Sum:
     artifacts: int
     bytes: Optional[int]
     files: Optional[int]
+    disk_bytes: int
+    """Bytes on disk, or lengths if these were never counted: what removing it frees."""
     uncounted: int
 
 

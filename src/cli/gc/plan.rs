@@ -143,9 +143,10 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
     if !plan.plan.lines.is_empty() {
         let text = |sum: &PlanSum| {
             format!(
-                "{}, {}",
+                "{}, {}, {} on disk",
                 count(sum.artifacts, "artifact"),
-                total_text(&sum.size)
+                total_text(&sum.size),
+                sum.disk_bytes
             )
         };
         context.say(&format!("would keep   {}", text(&totals.kept)));

@@ -2,6 +2,8 @@
 
 mod count;
 mod hash;
+mod others;
 
 pub(super) use count::{Count, CountOf, Counted, Tally};
 pub use hash::{Hashed, ReadError, hash};
+pub use others::count_others;

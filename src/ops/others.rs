@@ -1,0 +1,73 @@
+//! What the folders of runs hold beside what is recorded: checkpoints that were not taken in, logs,
+//! zips, stray folders.
+//!
+//! What is recorded with its bytes on disk is not walked, so that this costs what the rest costs.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::clock::Timestamp;
+use crate::model::filter::{Except, Filter};
+use crate::model::key::Kind;
+use crate::model::progress::Monitor;
+use crate::model::size::{ByteCount, Size};
+use crate::store::{self, Base, Notice};
+
+/// What lies in the folders of runs and is not recorded with its size.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[non_exhaustive]
+pub struct OtherUse {
+    /// Lengths and number of its files.
+    #[serde(flatten)]
+    pub size: Size,
+    /// Bytes that its files and folders take on disk, a file with several links once. With the
+    /// bytes on disk of what is recorded it gives what `du -s` says of the folders.
+    pub disk_bytes: ByteCount,
+    /// Folders and files that could not be read.
+    pub findings: Vec<Notice>,
+}
+
+/// Counts what the folders of the runs that a filter names hold besides. Other parts of the filter
+/// are ignored.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read, or the monitor cancels.
+pub(crate) fn others(
+    catalog: &Catalog,
+    base: &Base,
+    filter: &Filter,
+    now: Timestamp,
+    monitor: &dyn Monitor,
+) -> Result<OtherUse, Error> {
+    let of = Filter {
+        runs: filter.runs.clone(),
+        except: Except::default().runs(filter.except.runs.clone()),
+        kinds: Kind::ALL.to_vec(),
+        ..Filter::default()
+    };
+    let mut names = Vec::new();
+    catalog.runs(&of, now, |run| {
+        names.push(run.run);
+        Ok::<_, Error>(())
+    })?;
+    let mut sum = OtherUse::default();
+    for (at, name) in names.iter().enumerate() {
+        // A run may lie in the folder of another; names are sorted, so the outer one comes first.
+        let is_inside = |outer: &String| Path::new(name).starts_with(outer);
+        if names[..at].iter().any(is_inside) {
+            continue;
+        }
+        let counted: HashSet<PathBuf> = catalog.counted_below(name)?.into_iter().collect();
+        let is_counted = |path: &Path| counted.contains(path);
+        let found = store::count_others(base, [PathBuf::from(name)], &is_counted, monitor)?;
+        sum.size.add(found.size);
+        let disk = &mut sum.disk_bytes.0;
+        *disk = disk.saturating_add(found.disk_bytes.0);
+        sum.findings.extend(found.findings);
+    }
+    Ok(sum)
+}
