@@ -1,6 +1,6 @@
 //! Which tables, indexes, views and triggers a catalog has, and which it may have.
 //!
-//! A catalog is input, its schema too: whoever may write the file can add a trigger that never
+//! A catalog is input, its schema too: anyone who may write the file can add a trigger that never
 //! ends, or put a view in the place of a table. So every connection is [`guard`]ed before its first
 //! statement, and [`check`]ed before anything else is read by it.
 

@@ -168,7 +168,7 @@ fn save(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
     };
     let mut text = plan.file.text()?;
     text.push('\n');
-    // Never over an existing file, which may be a plan that someone has approved.
+    // Never over an existing file, which may be a plan that was approved.
     files::write_new(path, &text)?;
     let word = shell_word(&path.display().to_string());
     let hint = context.with_base(&format!("carry it out with: dalsegno gc --apply {word}"));

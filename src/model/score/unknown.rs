@@ -44,7 +44,7 @@ pub(crate) fn unknown_names(score: &Score, names: &ScoredNames) -> Vec<UnknownNa
     ]
     .into_iter()
     .filter_map(|(part, name, known)| {
-        // In a run without names, none can be told to be mistyped.
+        // In a run that has no names yet, nothing shows that one is mistyped.
         let name = name.filter(|name| !known.is_empty() && !known.contains(name))?;
         Some(UnknownName {
             run: score.run.clone(),
