@@ -220,8 +220,34 @@ pub fn require_replaceable(
         }),
         None => Err(unbound(
             "nothing says that the file there is a catalog of this base directory, so no rebuild \
-             sets it aside; move it away first",
+             sets it aside; if it is one, move it away first",
         )),
+    }
+}
+
+/// The error for a file that nothing but `config.toml` says is the catalog, and that is none, or a
+/// damaged one: a rebuild would not set it aside, so that is no way out. Any other error stays.
+#[must_use]
+pub fn unproven(error: CatalogError) -> CatalogError {
+    match error {
+        CatalogError::Damaged { path, detail } => CatalogError::Unbound {
+            path,
+            why: format!("what is there is not a catalog of dalsegno, or a damaged one: {detail}"),
+        },
+        CatalogError::NotAFile { path, found } => CatalogError::Unbound {
+            path,
+            why: format!("it is {found}"),
+        },
+        CatalogError::Foreign {
+            path,
+            application_id,
+        } => CatalogError::Unbound {
+            path,
+            why: format!(
+                "what is there is a database of another program (application id {application_id})"
+            ),
+        },
+        error => error,
     }
 }
 
@@ -250,7 +276,8 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
         read_only: true,
         ..CatalogOptions::default()
     };
-    let found = Catalog::open(path, &folder.base, None, options)?.registry_id()?;
+    let opened = Catalog::open(path, &folder.base, None, options).map_err(unproven)?;
+    let found = opened.registry_id()?;
     if let Some(expected) = folder.registry().filter(|expected| **expected != *found) {
         return Err(CatalogError::Mismatch {
             path: path.to_owned(),

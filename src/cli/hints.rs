@@ -109,7 +109,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
              one with: dalsegno rebuild --catalog PATH"
         }
         Hint::BindCatalog => {
-            "if it is the catalog of this base directory, say so with: dalsegno init --catalog PATH"
+            "if it is the catalog of this base directory, say so with: dalsegno init --catalog \
+             PATH; if not, take the line `path` out of .dalsegno/config.toml"
         }
         Hint::SetClock => "set the clock of this machine, then run the same command again",
         Hint::Publish => "on the host that has the catalog, run: dalsegno publish",

@@ -9,7 +9,7 @@ use super::Registry;
 use super::agent::{self, hostname};
 use crate::catalog::{
     self, Catalog, CatalogError, CatalogOptions, Durability, OnNotice, OnWait, PUBLISHED_FILE,
-    RegistryDir,
+    RegistryDir, Tie,
 };
 use crate::error::{Error, Result};
 use crate::model::clock::{Clock, SystemClock};
@@ -258,6 +258,11 @@ impl Options {
             return Err(keeper.refusal().into());
         }
         let is_unlearned = site.is_unlearned() && !self.read_only;
+        let is_unproven = site.tie == Some(Tie::Unclaimed);
+        let explain = |error| match is_unproven {
+            true => catalog::unproven(error),
+            false => error,
+        };
         let CatalogSite {
             path,
             mut folder,
@@ -277,7 +282,7 @@ impl Options {
             }
             _ => path,
         };
-        catalog::check_file(&path)?;
+        catalog::check_file(&path).map_err(explain)?;
         let on_notice: Arc<OnNotice> = self.on_notice.into();
         let heard = Arc::clone(&on_notice);
         let options = CatalogOptions {
@@ -296,7 +301,7 @@ impl Options {
         };
         // Skips the user lookup for read-only opens: it is slow if users are in LDAP.
         let agent = (!self.read_only).then(agent::agent);
-        let mut catalog = Catalog::open(&path, base.path(), agent, options)?;
+        let mut catalog = Catalog::open(&path, base.path(), agent, options).map_err(explain)?;
         // Another file may have been put in place of the catalog.
         if let Some(expected) = folder.as_ref().and_then(RegistryDir::registry) {
             let found = catalog.registry_id()?;

@@ -94,6 +94,32 @@ fn a_configuration_that_is_something_else_is_refused_and_not_shown() {
 }
 
 #[test]
+fn a_configuration_that_names_a_file_of_another_program_says_how_to_take_it_back() {
+    for file in ["canary", "canary.sqlite3", "missing"] {
+        let scene = Scene::new();
+        let config = fs::read_to_string(scene.own("config.toml")).unwrap();
+        let path = format!("[catalog]\npath = {:?}\n", scene.outside(file));
+        let named = config.replace("[catalog]\n", &path);
+        fs::write(scene.own("config.toml"), named).unwrap();
+        let given = scene.outside(file);
+        for arguments in [
+            &["list"][..],
+            &["scan"],
+            &["rebuild"],
+            &["init", "--catalog", given.to_str().unwrap()],
+        ] {
+            let said = scene.fails(arguments);
+            let way_out = match file {
+                "missing" => "rebuild",
+                _ => "take the line `path` out",
+            };
+            assert!(said.contains(way_out), "{file}, {arguments:?}: {said}");
+        }
+        scene.outside_is_untouched(file);
+    }
+}
+
+#[test]
 fn files_of_the_catalog_that_are_something_else_are_not_opened() {
     for suffix in ["", "-wal", "-shm", "-journal"] {
         for plant in PLANTS {

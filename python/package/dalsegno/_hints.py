@@ -48,7 +48,8 @@ WORDS: dict[str, str] = {
     ),
     "bind-catalog": (
         "if it is the catalog of this base directory, say so with "
-        "dalsegno.Registry(base, create=True, catalog=PATH)"
+        "dalsegno.Registry(base, create=True, catalog=PATH); if not, take the line `path` out of "
+        ".dalsegno/config.toml"
     ),
     "set-clock": "set the clock of this machine, then call it again",
     "publish": "on the host that has the catalog, call publish()",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use rustix::fs::FileType;
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::opening::{self, OpenConnection};
@@ -82,7 +83,20 @@ pub(in crate::catalog) fn check(place: &Place) -> Result<(), CatalogError> {
                 detail: format!("the file has {bytes} bytes"),
             });
         }
-        FileType::RegularFile => return Ok(()),
+        FileType::RegularFile => {
+            // SQLite would only say that it cannot open the file.
+            if rustix::fs::access(path, rustix::fs::Access::READ_OK) == Err(Errno::ACCESS) {
+                let detail = format!(
+                    "permission denied; it belongs to user {} and group {}, and has mode {:04o}",
+                    stat.st_uid,
+                    stat.st_gid,
+                    stat.st_mode & 0o7777
+                );
+                let error = std::io::Error::new(ErrorKind::PermissionDenied, detail);
+                return Err(CatalogError::io("reading", path, error));
+            }
+            return Ok(());
+        }
         _ => "a special file",
     };
     Err(CatalogError::NotAFile {
