@@ -106,7 +106,7 @@ impl Stopped {
 /// Every query answers soon, and says the same as ever.
 fn assert_queries_answer(base: &Path, point: &str) {
     let shown = array(base, 1);
-    let queries: [&[&str]; 10] = [
+    let queries: [&[&str]; 12] = [
         &["list"],
         &["list", "--json"],
         &["iterations"],
@@ -117,6 +117,8 @@ fn assert_queries_answer(base: &Path, point: &str) {
         &["score", "--run", "r", "--iteration", "1"],
         &["trash", "list"],
         &["doctor"],
+        &["gc", "--keep-last", "1"],
+        &["rm", "--run", "r", "--iteration", "3", "--dry-run"],
     ];
     for words in queries {
         let start = Instant::now();
@@ -150,6 +152,16 @@ fn assert_queries_answer(base: &Path, point: &str) {
 }
 
 const REMOVE: [&str; 7] = ["rm", "--run", "r", "--iteration", "1", "--yes", "--trash"];
+const RECORD: [&str; 8] = [
+    "record",
+    "prediction",
+    "--run",
+    "r",
+    "--iteration",
+    "9",
+    "--dataset",
+    "d",
+];
 const REMOVE_NEXT: [&str; 6] = ["rm", "--run", "r", "--iteration", "2", "--yes"];
 
 #[test]
@@ -192,6 +204,41 @@ fn queries_answer_while_a_removal_is_stopped_and_who_waited_goes_on_when_it_is_k
         }
         assert!(!has(2) && has(3), "{point}");
     }
+}
+
+/// A writer that was killed leaves a log, which the next to open the catalog reads again and indexes,
+/// with locks that keep all others out.
+#[test]
+fn queries_answer_while_the_recovery_of_the_log_is_stopped() {
+    if !strace::works("a stopped writer") {
+        return;
+    }
+    let mut beside = 0;
+    // The first few calls are those of the loader, and one reads the header of the catalog.
+    for number in [7, 9] {
+        let (_folder, base) = base();
+        Stopped::at(&base, "fsync", 4, &REMOVE).kill();
+        fs::remove_file(base.join(".dalsegno/catalog.sqlite3-shm")).unwrap();
+        let wal = base.join(".dalsegno/catalog.sqlite3-wal");
+        assert!(fs::metadata(wal).unwrap().len() > 0);
+        let stopped = Stopped::at(&base, "pread64", number, &RECORD);
+        let start = Instant::now();
+        let done = run(&base, &["list"]);
+        assert!(start.elapsed() < SOON, "{number}: {:?}", start.elapsed());
+        assert!(done.status.success(), "{number}: {done:?}");
+        let said = String::from_utf8(done.stderr).unwrap();
+        beside += usize::from(said.contains("reading a copy"));
+        assert_eq!(
+            String::from_utf8(done.stdout).unwrap().lines().count(),
+            5,
+            "{number}"
+        );
+        stopped.kill();
+    }
+    assert!(
+        beside > 0,
+        "no call was made with the locks of the recovery"
+    );
 }
 
 #[test]

@@ -157,16 +157,10 @@ impl Context {
         }
     }
 
-    /// Opens the registry for a refresh, or read-only if `refresh` is false or it cannot be
-    /// written.
-    pub(super) fn open_to_refresh(&self, refresh: bool) -> Result<Registry, Failure> {
-        if !refresh {
-            return self.open_read_only();
-        }
-        self.open_to_refresh_within(self.global.lock_timeout)
-    }
-
-    fn open_to_refresh_within(&self, patience: Duration) -> Result<Registry, Failure> {
+    /// Opens the registry to refresh it, or read-only if it cannot be written. Waits for others for
+    /// a moment only, because a query can do without.
+    fn open_to_refresh(&self) -> Result<Registry, Failure> {
+        let patience = self.global.lock_timeout.min(PATIENCE_OF_QUERIES);
         match self.options().lock_timeout(patience).open(self.base()?) {
             // Away from the catalog only its published copy answers, and that is never refreshed.
             Err(Error::Catalog(CatalogError::AtKeeper { .. })) => self.open_read_only(),
@@ -186,19 +180,20 @@ impl Context {
         }
     }
 
-    /// Opens the registry and looks for the data of a selection on disk. Waits for others for a
-    /// moment only, because a query can do without.
-    fn refreshed(
+    /// Opens the registry for a question that looks on disk first, and passes it to `ask`. If
+    /// another process that hangs, or a full disk, keeps `ask` from writing what it sees, it is
+    /// asked again with the registry read-only: the catalog then answers as it is.
+    pub(super) fn asked<T>(
         &self,
-        filter: &Filter,
-        refresh: RefreshOptions,
-    ) -> Result<(Registry, RefreshReport), Failure> {
-        let patience = self.global.lock_timeout.min(PATIENCE_OF_QUERIES);
-        let registry = self.open_to_refresh_within(patience)?;
-        let monitor = self.monitor();
-        let question = Question::Selection(filter, refresh);
-        let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
-        Ok((registry, report))
+        ask: impl Fn(Registry) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        match self.open_to_refresh().and_then(&ask) {
+            Err(Failure::Library(error)) if is_of_the_moment(&error) => {
+                self.warn(&format!("the catalog was not refreshed from disk: {error}"));
+                ask(self.open_read_only()?)
+            }
+            answer => answer,
+        }
     }
 
     /// Opens the registry for a query of a selection. Looks for its data on disk first, if
@@ -215,22 +210,18 @@ impl Context {
             self.answers_as_of(&registry, format)?;
             return Ok((registry, false));
         };
-        let (registry, report) = match self.refreshed(filter, refresh) {
-            // The catalog answers as it is: a process that hangs, or a full disk, stops no query.
-            Err(Failure::Library(error)) if is_of_the_moment(&error) => {
-                self.warn(&format!("the catalog was not refreshed from disk: {error}"));
-                let registry = self.open_read_only()?;
-                self.answers_as_of(&registry, format)?;
-                return Ok((registry, false));
+        self.asked(|registry| {
+            let monitor = self.monitor();
+            let question = Question::Selection(filter, refresh);
+            let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
+            drop(monitor);
+            match registry.is_read_only() {
+                true => self.answers_as_of(&registry, format)?,
+                false => self.looked_for(&report),
             }
-            refreshed => refreshed?,
-        };
-        match registry.is_read_only() {
-            true => self.answers_as_of(&registry, format)?,
-            false => self.looked_for(&report),
-        }
-        let partly = self.findings_of_query(&report.findings);
-        Ok((registry, partly))
+            let partly = self.findings_of_query(&report.findings);
+            Ok((registry, partly))
+        })
     }
 
     /// Says what a look before an answer found to be gone.

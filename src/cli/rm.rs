@@ -130,13 +130,15 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
             "leave out the rest, or leave out --whole-run",
         ));
     }
-    // A dry run also works on a read-only mount.
-    let registry = if command.dry_run {
-        context.open_to_refresh(true)?
-    } else {
-        context.open()?
+    // A dry run also works on a read-only mount, and beside a process that hangs.
+    let look = |registry: Registry| {
+        let plan = plan(context, command, &registry)?;
+        Ok((registry, plan))
     };
-    let plan = plan(context, command, &registry)?;
+    let (registry, plan) = match command.dry_run {
+        true => context.asked(look)?,
+        false => look(context.open()?)?,
+    };
     let format = context.format(command.output);
     if plan.items.is_empty() {
         // Not an error: scripts remove what may be gone already.

@@ -1,7 +1,6 @@
 //! Opening connections: which way, with which settings, and what is checked first.
 
-use std::io::{ErrorKind, Read};
-use std::os::unix::fs::MetadataExt;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,10 +10,11 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 use tempfile::TempDir;
 
+use super::fork::Registration;
 use super::opening::{self, OpenConnection};
 use super::options::{CatalogOptions, Durability};
 use super::place::Place;
-use super::{index, migrate, schema};
+use super::{index, migrate, schema, wal_copy};
 use crate::catalog::error::CatalogError;
 use crate::disk::make_file;
 
@@ -28,6 +28,12 @@ const APPLICATION_ID: i64 = 0x6433_7367;
 /// is shorter, SQLite takes for a new one.
 const SMALLEST: u64 = 512;
 
+/// A reader waits for so long for a process that recovers the WAL.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How often a reader tries while others change how the catalog can be reached.
+const TRIES: usize = 8;
+
 /// How the catalog can be reached.
 pub(in crate::catalog) enum Reach {
     /// Ordinary reading and writing.
@@ -38,8 +44,11 @@ pub(in crate::catalog) enum Reach {
     Immutable,
     /// Reading the copy that another host publishes: a file that no process changes.
     Published,
-    /// Reading a copy of catalog and WAL in a temporary folder.
+    /// Reading a copy of catalog and WAL in a temporary folder, because the catalog cannot be
+    /// written here.
     Copy(TempDir),
+    /// The same, because another process holds the locks of the WAL and does not go on.
+    CopyBeside(TempDir),
 }
 
 impl Reach {
@@ -52,6 +61,9 @@ impl Reach {
             Self::Copy(_) => Some(
                 "the catalog cannot be written here and was left with open changes; reading a copy",
             ),
+            Self::CopyBeside(_) => {
+                Some("another process holds the catalog and does not go on; reading a copy of it")
+            }
         }
     }
 }
@@ -109,6 +121,7 @@ pub(in crate::catalog) fn check(place: &Place) -> Result<(), CatalogError> {
 pub(in crate::catalog) fn open(
     place: &Place,
     options: &CatalogOptions,
+    registration: &Registration,
 ) -> Result<(Reach, OpenConnection), CatalogError> {
     let path = place.path();
     if options.keeper.is_some() {
@@ -141,27 +154,54 @@ pub(in crate::catalog) fn open(
         }
         return Ok((Reach::Write, connection));
     }
+    for _ in 0..TRIES {
+        if let Some(opened) = open_to_read(place, options, registration)? {
+            return Ok(opened);
+        }
+    }
+    Err(CatalogError::io(
+        "copying",
+        path,
+        ErrorKind::ResourceBusy.into(),
+    ))
+}
+
+/// Opens the first connection of a reader; `None` if another process changed meanwhile how the
+/// catalog can be reached.
+fn open_to_read(
+    place: &Place,
+    options: &CatalogOptions,
+    registration: &Registration,
+) -> Result<Option<(Reach, OpenConnection)>, CatalogError> {
     let opened = match index::is_unsafe(place) {
         true => Err(CatalogError::Full {
-            path: path.to_owned(),
+            path: place.path().to_owned(),
         }),
         false => again(place, &Reach::Read, options),
     };
-    match opened {
-        Ok(connection) => return Ok((Reach::Read, connection)),
+    let is_beside = match opened {
+        Ok(connection) => return Ok(Some((Reach::Read, connection))),
         // With an index, another process may write: then neither file nor copy is whole.
-        Err(CatalogError::Full { .. }) if !has_index(place) => {}
+        Err(CatalogError::Full { .. }) if !has_index(place) => false,
         // Only what stems from a missing `-shm` is worth another way.
-        Err(CatalogError::Sql { .. } | CatalogError::ReadOnly { .. }) => {}
+        Err(CatalogError::Sql { .. } | CatalogError::ReadOnly { .. }) => false,
+        // Closing a file drops all locks of this process on it, which other handles need.
+        Err(CatalogError::LockTimeout { .. }) if has_wal(place) && registration.is_only() => true,
         Err(error) => return Err(error),
-    }
+    };
     // A log holds commits that the file lacks, so the file alone would be out of date.
-    let access = match has_wal(place) {
-        true => Reach::Copy(copy(place)?),
-        false => Reach::Immutable,
+    let access = match (has_wal(place), is_beside) {
+        (true, _) => match wal_copy::copy(place)? {
+            Some(copied) if is_beside => Reach::CopyBeside(copied),
+            Some(copied) => Reach::Copy(copied),
+            None => return Ok(None),
+        },
+        // The process that held it has gone on, and is done.
+        (false, true) => return Ok(None),
+        (false, false) => Reach::Immutable,
     };
     let connection = again(place, &access, options)?;
-    Ok((access, connection))
+    Ok(Some((access, connection)))
 }
 
 /// Whether the file and the folder around it may be written.
@@ -190,28 +230,6 @@ fn has_index(place: &Place) -> bool {
     place.stat("-shm").is_ok_and(|found| found.is_some())
 }
 
-/// Copies a catalog that this process cannot write, so no lock of SQLite's is at stake.
-fn copy(place: &Place) -> Result<TempDir, CatalogError> {
-    let io = |error| CatalogError::io("copying", place.path(), error);
-    let folder = tempfile::Builder::new()
-        .prefix("dalsegno-")
-        .tempdir()
-        .map_err(io)?;
-    for (suffix, name) in [("", "catalog"), ("-wal", "catalog-wal")] {
-        let mut from = place.open_beside(suffix).map_err(io)?;
-        // A file with holes is larger than all disks, and no file of SQLite's.
-        let found = from.metadata().map_err(io)?;
-        if found.len() / 2 > found.blocks().saturating_mul(512).saturating_add(1 << 20) {
-            let error = std::io::Error::new(ErrorKind::InvalidInput, "it has holes");
-            return Err(io(error));
-        }
-        let mut to = std::fs::File::create_new(folder.path().join(name)).map_err(io)?;
-        // No further than it was long: another process may go on appending.
-        std::io::copy(&mut from.by_ref().take(found.len()), &mut to).map_err(io)?;
-    }
-    Ok(folder)
-}
-
 /// Opens a connection the way that is known to work.
 pub(in crate::catalog) fn again(
     place: &Place,
@@ -220,15 +238,21 @@ pub(in crate::catalog) fn again(
 ) -> Result<OpenConnection, CatalogError> {
     let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
+    // Readers of a WAL only wait for a process that recovers it, and have its copy to read.
+    let is_hasty = matches!(access, Reach::Read) && has_wal(place);
+    let patience = match is_hasty {
+        true => options.lock_timeout.min(PATIENCE),
+        false => options.lock_timeout,
+    };
     let prepare = |connection: &Connection| {
-        configure(connection, options).map_err(sql)?;
+        configure(connection, options, patience).map_err(sql)?;
         check_header(path, connection)?;
         schema::check(path, connection)
     };
     let flags = match access {
         Reach::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
         Reach::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
-        Reach::Copy(folder) => {
+        Reach::Copy(folder) | Reach::CopyBeside(folder) => {
             // Links are not refused: only this user can reach the temporary folder.
             let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_READ_WRITE;
             let copy = folder.path().join("catalog");
@@ -245,6 +269,9 @@ pub(in crate::catalog) fn again(
         }
     };
     let mut opened = opening::open(place, flags, prepare)?;
+    if is_hasty {
+        opened.busy_timeout(options.lock_timeout).map_err(sql)?;
+    }
     // All its files are open now, and nothing is written yet.
     opening::confirm(place, flags)?;
     opened.fill_index(place)?;
@@ -260,18 +287,22 @@ pub(super) fn open_published(
     let path = place.path();
     let sql = |error| CatalogError::sql("opening", path, error);
     let connection = opening::open_immutable(place)?;
-    configure(&connection, options).map_err(sql)?;
+    configure(&connection, options, options.lock_timeout).map_err(sql)?;
     check_header(path, &connection)?;
     schema::check(path, &connection)?;
     Ok(connection)
 }
 
-fn configure(connection: &Connection, options: &CatalogOptions) -> rusqlite::Result<()> {
+fn configure(
+    connection: &Connection,
+    options: &CatalogOptions,
+    patience: Duration,
+) -> rusqlite::Result<()> {
     // Writers begin again and again, to report which process they wait for; readers wait here.
     let wait = if options.read_only {
-        options.lock_timeout
+        patience
     } else {
-        options.lock_timeout.min(Duration::from_secs(1))
+        patience.min(Duration::from_secs(1))
     };
     connection.busy_timeout(wait)?;
     // The schema of the file is input: it must not run functions or be written by SQL.

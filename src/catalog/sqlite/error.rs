@@ -60,7 +60,13 @@ impl CatalogError {
                 detail: "a row names another that is not there".to_owned(),
             },
             // SQLite waited by its busy timeout, and does not say for how long.
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::LockTimeout {
+            // The last one: SQLite gave up trying to read the log beside another process, as beside
+            // one that is stopped while it recovers the log.
+            Some(
+                ErrorCode::DatabaseBusy
+                | ErrorCode::DatabaseLocked
+                | ErrorCode::FileLockingProtocolFailed,
+            ) => Self::LockTimeout {
                 path,
                 waited: Duration::ZERO,
                 holder: None,

@@ -76,11 +76,11 @@ impl Catalog {
             second_names::remove(&place, &second_names::find(&place));
         }
         // A full disk has no room for the index of the WAL: a slice of the reserve makes some.
-        let (access, mut first) = match connection::open(&place, &options) {
+        let (access, mut first) = match connection::open(&place, &options, &registration) {
             Err(CatalogError::Full { .. })
                 if !options.read_only && reserve::give_up_slice(&place) =>
             {
-                connection::open(&place, &options)?
+                connection::open(&place, &options, &registration)?
             }
             opened => opened?,
         };

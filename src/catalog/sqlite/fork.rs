@@ -53,6 +53,13 @@ impl Registration {
             .is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == self.file)
     }
 
+    /// Whether this process has no other handle of the catalog.
+    pub(in crate::catalog) fn is_only(&self) -> bool {
+        let open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        let handles = open.as_ref().and_then(|all| all.get(&self.file));
+        handles.is_none_or(|handles| handles.1 <= 1)
+    }
+
     pub(in crate::catalog) fn is_forked(&self) -> bool {
         self.pid != std::process::id()
     }

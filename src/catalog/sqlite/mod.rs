@@ -22,3 +22,4 @@ pub(in crate::catalog) mod reserve;
 mod schema;
 mod second_names;
 pub(in crate::catalog) mod sync;
+mod wal_copy;

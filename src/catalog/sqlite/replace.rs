@@ -23,6 +23,7 @@ use rustix::io::Errno;
 
 use super::connection::{self, create_file};
 use super::file::Catalog;
+use super::fork::Registration;
 use super::opening::{self, OpenConnection};
 use super::options::CatalogOptions;
 use super::place::Place;
@@ -65,7 +66,8 @@ pub fn damage_of(path: &Path, base: &Path) -> Result<Option<String>, CatalogErro
         ..CatalogOptions::default()
     };
     let place = Place::of(path)?;
-    let (_, connection) = connection::open(&place, &options())?;
+    let registration = Registration::new(&place)?;
+    let (_, connection) = connection::open(&place, &options(), &registration)?;
     // Tables of an older version differ from those of the migrations, so only pages are checked.
     if connection::is_behind(path, &connection)? {
         let found = quick_check(path, &connection)?;

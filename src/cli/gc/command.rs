@@ -132,17 +132,26 @@ type ReadRules<'a> = &'a dyn Fn(&Registry) -> Result<GcRequest, Failure>;
 /// Opens the registry and looks on disk for what the request covers, because a plan trusts the
 /// catalog. The last value says whether something could not be read.
 fn open(
-    context: &mut Context,
+    context: &Context,
     command: &Gc,
     rules: ReadRules<'_>,
 ) -> Result<(Registry, GcRequest, bool), Failure> {
-    let applies = command.apply.is_some();
-    // Carrying out needs to write in any case, so a read-only catalog is an error here.
-    let registry = if applies {
-        context.open()?
-    } else {
-        context.open_to_refresh(!command.no_refresh)?
-    };
+    let look = |registry| look(context, command, rules, registry);
+    match (command.apply.is_some(), command.no_refresh) {
+        // Carrying out needs to write in any case, so a read-only catalog is an error here.
+        (true, _) => look(context.open()?),
+        (false, true) => look(context.open_read_only()?),
+        (false, false) => context.asked(look),
+    }
+}
+
+/// Looks on disk for what the request covers, if the catalog can be written.
+fn look(
+    context: &Context,
+    command: &Gc,
+    rules: ReadRules<'_>,
+    registry: Registry,
+) -> Result<(Registry, GcRequest, bool), Failure> {
     let request = rules(&registry)?.keep(command.trash.keep());
     // Without a look, the plan reads write times of its candidates itself.
     if command.no_refresh || registry.is_read_only() {
