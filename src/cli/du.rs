@@ -179,7 +179,7 @@ impl Usage {
     }
 
     fn what(&self) -> String {
-        // These two first: they belong to no group, and the arms below would call them `-`.
+        // These first: they belong to no group, and the arms below would call them `-`.
         match (self.state, &self.run, self.kind, self.iteration) {
             (DuPart::Trash, ..) => "in the trash".to_owned(),
             (DuPart::Other, ..) => "not dalsegno's".to_owned(),

@@ -53,6 +53,7 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
         .shared(command.shared);
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
+    // Only these print a result; for people, the messages below say it.
     if matches!(format, Format::Json | Format::Jsonl) {
         let created = Created {
             base: registry.base(),

@@ -335,6 +335,7 @@ impl<'de> Deserialize<'de> for Bytes {
             }
         }
 
+        // The visitor takes either type, and refuses any other.
         deserializer.deserialize_any(BytesVisitor)
     }
 }

@@ -87,6 +87,7 @@ fn count_folder(
         }
         let stat = match statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => stat,
+            // Removed since its name was read.
             Err(Errno::NOENT) => continue,
             Err(errno) => return Err(errno),
         };

@@ -22,10 +22,12 @@ const STICKY: u32 = 0o1000;
 /// - [`StorageError::Symlink`], [`StorageError::NotAFolder`], [`StorageError::OtherDevice`] if the
 ///   path leads elsewhere.
 pub fn require_writable(base: &Base, path: &Path) -> Result<(), StorageError> {
+    // `access` asks for the real user; a program that runs as another one finds out by trying.
     if getuid() != geteuid() {
         return Ok(());
     }
     for above in path.ancestors().skip(1) {
+        // What is not there is made, so the next folder above decides.
         let Some(folder) = descend(base, above, IfAbsent::ReturnNone)? else {
             continue;
         };
@@ -77,6 +79,7 @@ pub fn require_movable(
         Ok(Some(folder)) => folder,
         Ok(None) => return Ok(()),
         Err(error) if error.is_permission() => {
+            // What stops the user may lie far above the entry, so that is what is named.
             let closed = error.path();
             let at = closed.strip_prefix(base.path()).unwrap_or(closed);
             let stat = statat(base, at, AtFlags::SYMLINK_NOFOLLOW).ok();
@@ -90,6 +93,7 @@ pub fn require_movable(
         // Any other error says nothing about rights: the rename decides.
         asked.filter(|errno| matches!(*errno, Errno::ACCESS | Errno::PERM))
     };
+    // PERM, and not ACCESS: no right is missing, and none would help.
     let immutable = || {
         let why = "the file system refuses it to every user; see what lsattr says";
         Err(StorageError::not_movable(&base.path().join(path), why))
@@ -113,6 +117,7 @@ pub fn require_movable(
     }
     if let (Some(above), Some(entry)) = (above, entry) {
         let user = geteuid();
+        // 0 is root, who may always.
         let owners = [0, above.st_uid, entry.st_uid];
         if above.st_mode & STICKY != 0 && !owners.contains(&user.as_raw()) {
             let why = format!(
@@ -129,6 +134,7 @@ pub fn require_movable(
 fn whose(stat: &Stat) -> String {
     let mode = stat.st_mode & 0o7777;
     let bit = |bit: u32, letter: char| if mode & bit == 0 { '-' } else { letter };
+    // As `ls` writes it: a capital if the special bit comes without the right to execute.
     let execute = |execute, special, letter: char| match (mode & execute, mode & special) {
         (0, 0) => '-',
         (_, 0) => 'x',
@@ -151,6 +157,7 @@ fn whose(stat: &Stat) -> String {
     .collect();
     let owner = User::from_uid(Uid::from_raw(stat.st_uid));
     let owner = owner.ok().flatten().map(|owner| owner.name);
+    // A number without a name on this machine still says whose it is.
     let owner = owner.unwrap_or_else(|| stat.st_uid.to_string());
     format!(
         "belongs to {owner}, group {}, mode {text}",
@@ -170,6 +177,7 @@ fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
     let run = Path::new(run.as_os_str());
     let of_run = statat(base, run, AtFlags::SYMLINK_NOFOLLOW).ok()?;
     let of_base = fstat(base).ok()?;
+    // What another user owns, the owner of the entry cannot give.
     let folder = match of_run.st_uid == stat.st_uid {
         true => run,
         false => split(path).0,

@@ -129,6 +129,7 @@ fn of_note(folder: &OwnedFd, name: &Path, path: &Path) -> Result<Option<i64>, St
     let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
     let file = match openat(folder, name, flags, Mode::empty()) {
         Ok(file) => std::fs::File::from(file),
+        // LOOP: a link took its place since its type was read.
         Err(Errno::NOENT | Errno::LOOP) => return Ok(None),
         Err(errno) => return Err(StorageError::io("reading", path, errno)),
     };
