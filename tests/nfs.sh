@@ -6,8 +6,8 @@
 #   nfs.sh [--full] GROUP   only these groups of cases: the names in nfs/cases/
 #
 # DALSEGNO_BIN is the program, DALSEGNO_PACKAGE the folder of the Python package with its native
-# module; what is not given is built. The image of the machine is kept below the target folder. Needs root, qemu-system-x86 and debootstrap; exit
-# status 77 if it cannot run here.
+# module; what is not given is built. The image of the machine is kept below the target folder.
+# Needs root, qemu-system-x86 and debootstrap; exit status 77 if it cannot run here.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 target="${CARGO_TARGET_DIR:-target}"

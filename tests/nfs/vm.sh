@@ -71,7 +71,9 @@ for host in a b; do
     ip netns exec $host ip link set lo up
     # nosharecache: two mounts of one server would share their cache.
     options=vers=4.2,hard,nosharecache,clientaddr=10.9.$number.2
-    nsenter --net=/run/netns/$host mount -t nfs4 -o $options 10.9.$number.1:/ /mnt/$host
+    # With a host name of its own: by that the server tells its clients apart, and one that has the
+    # name of another takes its locks and opens away.
+    on $host mount -t nfs4 -o $options 10.9.$number.1:/ /mnt/$host
 done
 echo "@@ready"
 cd /payload
@@ -92,7 +94,8 @@ INIT
 }
 
 run() {
-    local payload=${3:?a folder} command=${4:?a command} size status machine=(-accel tcg,thread=multi)
+    local payload=${3:?a folder} command=${4:?a command} size status
+    local machine=(-accel tcg,thread=multi)
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     cp -a "$payload" "$work/payload"
