@@ -272,6 +272,7 @@ impl Record for Usage {
 
 pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     let mut filter = command.selection.filter();
+    // Asked before kinds are added, which the user did not name.
     let is_all = filter.is_all();
     // What else lies in a run's folder is of no kind, dataset or age.
     let of_runs = Filter {
@@ -305,6 +306,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         let others = registry.other_use(&of_runs, &monitor)?;
         drop(monitor);
         context.findings(&others.findings);
+        // What could not be read is missing from the sum.
         partly |= !others.findings.is_empty();
         lines.extend(Usage::of_others(&others));
     }

@@ -126,6 +126,7 @@ impl Registry {
     /// [`UndoError`] if nothing of it can be undone, and as [`Registry::restore`]; nothing is
     /// changed then.
     pub fn undo(&self, id: i64) -> Result<UndoReport> {
+        // However it ends: what it has changed is published, for hosts without the catalog.
         let _publishing = self.catalog.publishing();
         undo::undo(&self.catalog, &self.base, id, self.clock.now())
     }
