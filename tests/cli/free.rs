@@ -26,9 +26,40 @@ for night in 1 2 3; do
 done
 "#;
 
+/// Three predictions and three outputs of 1 MB on 8 MiB; what goes by rules for both kinds at once,
+/// and by a policy with rules for each.
+const KINDS: &str = r#"
+set -e
+mount -t tmpfs -o size=8m tmpfs "$PWD"
+cd "$PWD"
+for iteration in 1 2 3; do
+    for kind in prediction output/t; do
+        array=r/validation.zarr/$iteration/v/$kind
+        mkdir -p $array
+        echo '{"zarr_format":3,"node_type":"array"}' >$array/zarr.json
+        head -c 1000000 /dev/zero >$array/0
+    done
+done
+find r -depth -exec touch -d '2 days ago' {} +
+"$1" init --quiet
+for kind in prediction output; do
+    printf '[policy.night.%s]\nmin-free = "4MiB"\nallow-empty-group = true\n' $kind >>.dalsegno/config.toml
+done
+"$1" scan --quiet
+for rules in '--kind prediction,output --min-free 4MiB --allow-empty-group' '--policy night'; do
+    "$1" gc $rules --allow-incomplete --jsonl | grep -c '"decision":"remove"'
+done
+"#;
+
 /// The runs that are left after each night, and what the program said; none if nothing can be
 /// mounted here.
 fn nights(flag: &str) -> Option<(String, String)> {
+    on_small_disk(NIGHTS, flag)
+}
+
+/// What a script prints and says on a small file system of its own; none if nothing can be mounted
+/// here.
+fn on_small_disk(script: &str, flag: &str) -> Option<(String, String)> {
     let may_mount = Command::new("unshare")
         .args(["-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"])
         .stderr(Stdio::null())
@@ -41,7 +72,7 @@ fn nights(flag: &str) -> Option<(String, String)> {
     let world = World::new();
     let program = world.program();
     let mut shell = Command::new("unshare");
-    shell.args(["-m", "sh", "-c", NIGHTS, "sh"]);
+    shell.args(["-m", "sh", "-c", script, "sh"]);
     shell.arg(program.get_program()).arg(flag);
     for (name, value) in program.get_envs() {
         match value {
@@ -77,4 +108,15 @@ fn without_the_trash_a_plan_frees_at_once() {
     // Only the first night: then the catalog makes its reserve, which is half of this disk.
     assert!(left.starts_with("3\n"), "{left}{said}");
     assert!(!said.contains("frees nothing"), "{said}");
+}
+
+#[test]
+fn a_policy_has_one_budget_for_all_its_kinds() {
+    let Some((gone, said)) = on_small_disk(KINDS, "") else {
+        return;
+    };
+    let (at_once, by_kind) = gone.trim().split_once('\n').unwrap();
+    assert_eq!(at_once, by_kind, "{said}");
+    assert_ne!(at_once, "0", "{said}");
+    assert!(!said.contains("would be free"), "{said}");
 }

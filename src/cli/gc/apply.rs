@@ -13,6 +13,7 @@ use crate::cli::removal::{
     TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
 };
 use crate::cli::render::{self, count, total_text};
+use crate::model::removal::TrashKeep;
 use crate::ops::gc::{GcOptions, GcPlan, GcReport, PlanFile};
 use crate::registry::Registry;
 
@@ -33,6 +34,15 @@ pub(super) fn file(
     let text = files::read(path, "give a file that dalsegno gc --plan-out wrote")?;
     let plan = PlanFile::parse(&text)?;
     let registry = context.open()?;
+    let keep = command.trash.keep();
+    // A plan of rules says this in its notices; one of a file may be older than the setting.
+    if !plan.items.is_empty() && registry.resolve_keep(keep) != TrashKeep::No {
+        context.say(&format!(
+            "what the plan removes goes {} and frees nothing until it is unlinked there; without \
+             the trash: --no-trash",
+            destination(&registry, keep)
+        ));
+    }
     carry_out(context, command, &registry, &plan)
 }
 

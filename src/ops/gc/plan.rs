@@ -11,10 +11,12 @@ use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
+use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::removal::RemovalId;
-use crate::retention::NamedPolicy;
-use crate::retention::{self, Decision, Explanation, Plan, PlanError, PlanLine, Reason};
+use crate::retention::{
+    self, Decision, Explanation, NamedPolicy, Plan, PlanError, PlanLine, PlanSum, Policy, Reason,
+};
 use crate::store::Base;
 
 /// A plan with its file.
@@ -123,10 +125,32 @@ fn plan_once(reader: &Reader<'_>) -> Result<Plan, Error> {
 }
 
 fn plan_named(reader: &Reader<'_>, named: &NamedPolicy) -> Result<Plan, Error> {
-    let mut plans = Vec::new();
-    for (_, policy) in &named.kinds {
-        let inventory = reader.named_inventory(named, policy)?;
-        plans.push(retention::plan(policy, &inventory, reader.now)?);
+    // What one kind frees is free for the others: they share the file system, and so one budget.
+    // Kinds whose rules do not depend on it come first.
+    let mut kinds: Vec<&(Kind, Policy)> = named.kinds.iter().collect();
+    kinds.sort_by_key(|(_, policy)| policy.limit.min_free.is_some());
+    let mut plans: Vec<Plan> = Vec::new();
+    let mut freed: u64 = 0;
+    for (at, (kind, policy)) in kinds.iter().enumerate() {
+        let mut inventory = reader.named_inventory(named, policy)?;
+        inventory.free_bytes = inventory.free_bytes.map(|free| free.saturating_add(freed));
+        let mut plan = retention::plan(policy, &inventory, reader.now)?;
+        let mut own = PlanSum::default();
+        // What stays with the best of another kind is decided by its own rules.
+        for line in plan.removed() {
+            if line.artifact.key.kind() == *kind {
+                own.add(&line.artifact);
+            }
+        }
+        freed = freed.saturating_add(own.disk_bytes.0);
+        // A later kind may yet free enough.
+        if kinds[at + 1..]
+            .iter()
+            .any(|(_, next)| next.limit.min_free == policy.limit.min_free)
+        {
+            plan.unmet.retain(|text| !text.starts_with("min-free"));
+        }
+        plans.push(plan);
     }
     Ok(Plan::merge(plans))
 }
