@@ -96,10 +96,11 @@ pub enum Error {
         /// The mount point.
         path: PathBuf,
     },
-    /// Another registry lies in what was to be removed, or around it below the base directory.
+    /// Another registry lies in what was to be removed or moved, or around it below the base
+    /// directory.
     #[error("{} belongs to another registry, in {}", .path.display(), .registry.display())]
     InnerRegistry {
-        /// What was to be removed.
+        /// What was to be removed or moved.
         path: PathBuf,
         /// Base directory of the other registry.
         registry: PathBuf,

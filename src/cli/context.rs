@@ -278,6 +278,8 @@ impl Context {
             // Only behind these a call begins; elsewhere the word is part of a sentence.
             .replace(": dalsegno ", &format!(": {call}"))
             .replace("&& dalsegno ", &format!("&& {call}"))
+            // A command for another base directory names that.
+            .replace(&format!("{call}--base "), "dalsegno --base ")
     }
 
     fn with_host(&self, text: &str) -> String {

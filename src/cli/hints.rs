@@ -27,6 +27,7 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
             let base = base.unwrap_or(Path::new(""));
             ("PATH", base.join(path).display().to_string())
         }
+        Error::InnerRegistry { registry, .. } => ("DIR", registry.display().to_string()),
         Error::Catalog(CatalogError::NotABackup { path }) => ("FILE", path.display().to_string()),
         Error::Catalog(CatalogError::Undo(
             UndoError::Never { id, .. }
@@ -142,7 +143,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::SelectBoth => "select both, or move one of them elsewhere",
         Hint::Unmount => "unmount it first",
         Hint::UseInnerRegistry => {
-            "remove it with that registry: dalsegno --base DIR rm …, DIR being its base directory"
+            "see what that registry records with: dalsegno --base DIR list; move its folder out of \
+             this one, or remove it, then run the same command again"
         }
         Hint::LookAgain => "check it and repeat the command; nothing was done",
         Hint::MoveByHand => {

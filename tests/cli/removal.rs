@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
+use std::process::Command;
 
 use crate::assert_transcript;
 use crate::terminal::answered;
@@ -262,4 +263,42 @@ fn a_whole_run_goes_with_what_the_registry_does_not_know() {
     assert_transcript!("rm_whole_run", text);
     world.transcript("restore --run mito");
     assert!(data(&world) == before);
+}
+
+#[test]
+fn the_next_step_for_an_inner_registry_works_when_typed() {
+    let world = World::scanned();
+    let inner = world
+        .base
+        .join("mito/validation.zarr/9000/crop1/prediction/d'p");
+    fs::create_dir_all(&inner).unwrap();
+    let base = world.base.to_str().unwrap();
+    world.say(
+        "init",
+        Command::new(env!("CARGO_BIN_EXE_dalsegno"))
+            .args(["init", "--base"])
+            .arg(&inner),
+    );
+    let path = "mito/validation.zarr/9000/crop1/prediction";
+    for line in [
+        format!("--base {base} rm {base}/{path} --yes"),
+        format!("--base {base} rm {base}/{path} --yes --no-count"),
+        format!("--base {base} mv mito other --yes"),
+    ] {
+        let output = world.call(&line).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{line}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let (_, hint) = text.split_once(": dalsegno ").unwrap();
+        let (typed, _) = hint.split_once("; ").unwrap();
+        // As a shell reads it: it lists the inner registry, which is empty.
+        let program = world.program();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("\"$0\" {typed} --json")]);
+        shell.arg(program.get_program());
+        let listed = shell.output().unwrap();
+        assert!(listed.status.success(), "{typed}");
+        let listed = String::from_utf8(listed.stdout).unwrap();
+        assert!(listed.contains("\"artifacts\": []"), "{listed}");
+    }
+    assert!(inner.join(".dalsegno/catalog.sqlite3").is_file());
 }

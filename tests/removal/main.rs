@@ -11,6 +11,7 @@ mod beside;
 mod child;
 mod consolidated;
 mod containers;
+mod inner;
 mod keep;
 mod restore;
 mod whole_run;

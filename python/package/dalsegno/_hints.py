@@ -78,7 +78,10 @@ WORDS: dict[str, str] = {
     ),
     "select-both": "select both, or move one of them elsewhere",
     "unmount": "unmount it first",
-    "use-inner-registry": "remove it with Registry.open of that base directory",
+    "use-inner-registry": (
+        "see what that registry records with list() of its base directory; move its folder out of "
+        "this one, or remove it, then repeat the call"
+    ),
     "look-again": "repeat the call; nothing was changed",
     "move-by-hand": "ask the user who put it there to do this, or check what it holds and move it "
     "by hand",

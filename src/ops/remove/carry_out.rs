@@ -12,10 +12,12 @@ use super::transaction;
 use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::causes::with_causes;
+use crate::model::progress::Silent;
 use crate::ops::recover;
 use crate::store::Base;
 
-/// Returns the artifacts of a plan that a pin or a best link binds. Changes nothing.
+/// Returns the artifacts of a plan that a pin or a best link binds, and the items that another
+/// registry lies in. Changes nothing.
 ///
 /// # Errors
 /// [`Error`] if a best link cannot be read.
@@ -40,6 +42,12 @@ pub(crate) fn protected(
             Err(error) => return Err(error),
         }
     }
+    let held = transaction::holding_registries(base, plan, &Silent)?;
+    let held = plan.items.iter().filter_map(|item| {
+        let error = held.get(&item.path)?;
+        Some(Skipped::new(base.path().join(&item.path), error))
+    });
+    protected.extend(held);
     Ok(protected)
 }
 

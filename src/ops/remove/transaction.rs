@@ -14,10 +14,11 @@ use crate::catalog::{Change, OpenRemoval};
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::layout;
-use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::{Action, NewOperation};
+use crate::model::progress::Monitor;
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::Total;
+use crate::ops::inner::{self, RegistriesAround};
 use crate::ops::recover;
 use crate::ops::written::{self, Closely};
 use crate::store::{
@@ -53,7 +54,17 @@ pub(crate) fn remove(
     options: &RemoveOptions,
 ) -> Result<RemovalReport, Error> {
     let trash = Trash::open_or_create(on.base)?;
-    let mut unmovable = HashMap::new();
+    // Before the turn to write: it reads every folder of what goes.
+    let mut unmovable = holding_registries(on.base, plan, on.monitor)?;
+    if !options.keep_going
+        && let Some(planned) = plan
+            .items
+            .iter()
+            .find(|one| unmovable.contains_key(&one.path))
+        && let Some(error) = unmovable.remove(&planned.path)
+    {
+        return Err(error);
+    }
     let mut rounds = 1;
     loop {
         // A new id each round: the folder of the last round may still be there.
@@ -71,6 +82,26 @@ pub(crate) fn remove(
             }
         }
     }
+}
+
+/// The errors of items that another registry lies in, by their paths. One that is made after this
+/// look is left alone by the purge.
+pub(super) fn holding_registries(
+    base: &Base,
+    plan: &RemovalPlan,
+    monitor: &dyn Monitor,
+) -> Result<HashMap<String, Error>, Error> {
+    let folders = plan.items.iter().filter(|item| item.form.is_folder());
+    let folders = folders.map(|item| item.path.as_str());
+    let registries = store::registries_below(base, folders, monitor)?;
+    if registries.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let refused = plan.items.iter().filter_map(|item| {
+        let checked = inner::check_below(base, Path::new(&item.path), &registries);
+        Some((item.path.clone(), checked.err()?))
+    });
+    Ok(refused.collect())
 }
 
 fn remove_once(
@@ -153,7 +184,7 @@ fn check<'a>(
         mounts: store::mounts_below(on.base)?,
         going: plan.artifacts().map(|artifact| artifact.id.0).collect(),
         protection: Protection::new(on.base, options),
-        registries: HashMap::new(),
+        around: RegistriesAround::default(),
         // Within the transaction, because the wait for it may have been long.
         rewritten: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
     };
@@ -192,35 +223,9 @@ struct Guards<'a> {
     /// Numbers of the artifacts that go.
     going: HashSet<i64>,
     protection: Protection<'a>,
-    /// Whether a folder has a registry of its own, by its path.
-    registries: HashMap<PathBuf, bool>,
+    around: RegistriesAround,
     /// The errors of artifacts whose data was written since it was looked at for its age.
     rewritten: HashMap<ArtifactId, Error>,
-}
-
-impl Guards<'_> {
-    /// Refuses what lies in the base directory of another registry, or is one.
-    fn check_registries(&mut self, base: &Base, path: &Path) -> Result<(), Error> {
-        let below_base = |folder: &&Path| !folder.as_os_str().is_empty();
-        for folder in path.ancestors().filter(below_base) {
-            // Asked once a folder: most items of a removal have the folders above in common.
-            let has_registry = match self.registries.get(folder) {
-                Some(known) => *known,
-                None => {
-                    let registry = folder.join(REGISTRY_DIR);
-                    let has = registry.to_str().is_some_and(|path| !base.is_absent(path));
-                    *self.registries.entry(folder.to_path_buf()).or_insert(has)
-                }
-            };
-            if has_registry {
-                return Err(Error::InnerRegistry {
-                    path: base.path().join(path),
-                    registry: base.path().join(folder),
-                });
-            }
-        }
-        Ok(())
-    }
 }
 
 fn check_one(
@@ -307,7 +312,7 @@ fn check_one(
     };
     if entry.is_some() {
         store::require_movable(on.base, path, planned.form)?;
-        guards.check_registries(on.base, path)?;
+        guards.around.check(on.base, path)?;
     }
     Ok(entry)
 }

@@ -9,7 +9,9 @@ use crate::catalog::{Catalog, RunContents};
 use crate::error::Error;
 use crate::model::artifact::Origin;
 use crate::model::clock::Timestamp;
-use crate::model::name::{REGISTRY_DIR, RunName};
+use crate::model::name::RunName;
+use crate::model::progress::Silent;
+use crate::ops::inner::{self, RegistriesAround};
 use crate::store::{self, Base, EntryId, EntryType};
 
 /// Data that is younger than this may still be written.
@@ -165,13 +167,12 @@ pub(super) fn check(
         return Err(Error::RunFolderGone { path: full });
     };
     store::require_movable(base, path, EntryType::Folder)?;
-    // What is in the other registry has rows there.
-    if !base.is_absent(&format!("{from}/{REGISTRY_DIR}")) {
-        return Err(Error::InnerRegistry {
-            path: full.clone(),
-            registry: full,
-        });
-    }
+    // What is in another registry has rows there, and that may know its base directory by its path.
+    let mut around = RegistriesAround::default();
+    around.check(base, path)?;
+    around.check(base, Path::new(to.as_str()))?;
+    let inner = store::registries_below(base, [from.as_str()].into_iter(), &Silent)?;
+    inner::check_below(base, path, &inner)?;
     let mounts = store::mounts_below(base)?;
     if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(path)) {
         return Err(Error::MountPoint {

@@ -13,6 +13,7 @@ use crate::catalog::RemovalView;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::layout;
+use crate::ops::inner::RegistriesAround;
 use crate::ops::remove::Skipped;
 use crate::store::{
     self, Base, Claim, EntryType, FolderForms, StorageError, TrashEntry, TrashFolder, TrashItem,
@@ -27,6 +28,8 @@ pub(super) struct WayBack {
     pub(super) skipped: Vec<Skipped>,
     /// Why the first of them stays.
     pub(super) first: Option<Error>,
+    /// Data that goes into another registry would have no row there.
+    around: RegistriesAround,
 }
 
 /// An item, or a part of one, that goes back.
@@ -89,7 +92,7 @@ impl WayBack {
         // The folder of a container may be there: its row comes back beside it.
         let obstacle = match row.key.kind().is_container() {
             true => None,
-            false => obstacle_at(base, &row.location().path(), form_of_row(row))?,
+            false => self.obstacle_at(base, &row.location().path(), form_of_row(row))?,
         };
         match (obstacle, row_at(view, row)?) {
             (None, RowAt::Taken) => self.skip(row.path(), Error::Occupied { path: row.path() }),
@@ -111,7 +114,7 @@ impl WayBack {
             item.wanted.extend(item.rows.iter().map(|row| row.id.0));
         }
         let path = item.item.path.clone();
-        let obstacle = item.obstacle(&path, item.item.entry_type, &item.rows)?;
+        let obstacle = self.obstacle(&item, &path, item.item.entry_type, &item.rows)?;
         let Some(obstacle) = obstacle else {
             // One rename brings all of it back, with what the registry does not know.
             return self.take(&item, item.item.clone(), &item.rows);
@@ -224,7 +227,7 @@ impl WayBack {
             self.skip(path.clone(), StorageError::NotAFile { path }.into());
             return Ok(false);
         };
-        let obstacle = item.obstacle(&place, form, &rows)?;
+        let obstacle = self.obstacle(item, &place, form, &rows)?;
         // If a row below is not wanted, the folder has to be gone through.
         if obstacle.is_none()
             && wanted == rows.len()
@@ -249,15 +252,56 @@ impl WayBack {
         Ok(false)
     }
 
+    /// What is in the way of these artifacts of an item at a place.
+    fn obstacle(
+        &mut self,
+        item: &Item<'_>,
+        place: &str,
+        form: EntryType,
+        rows: &[Artifact],
+    ) -> Result<Option<Error>, Error> {
+        if let Some(error) = self.obstacle_at(item.base, place, form)? {
+            return Ok(Some(error));
+        }
+        for row in rows {
+            // An artifact is not in its own way.
+            if row_at(item.view, row)? == RowAt::Taken {
+                return Ok(Some(Error::Occupied { path: row.path() }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What is in the way at a path on disk, or around it.
+    fn obstacle_at(
+        &mut self,
+        base: &Base,
+        path: &str,
+        form: EntryType,
+    ) -> Result<Option<Error>, Error> {
+        match self.around.check(base, Path::new(path)) {
+            Err(error) => Ok(Some(error)),
+            Ok(()) => obstacle_at(base, path, form),
+        }
+    }
+
     /// Names what is wanted at and below a place and cannot come back.
     fn skip_all(&mut self, item: &Item<'_>, place: &str, error: Error, seen: &mut HashSet<i64>) {
         let rows = item.rows_in(place);
+        let registry = match &error {
+            Error::InnerRegistry { registry, .. } => Some(registry.clone()),
+            _ => None,
+        };
         let mut error = Some(error);
         for row in rows.iter().filter(|row| item.is_wanted(row)) {
             seen.insert(row.id.0);
             // The given reason is that of the first row; for the others the place is simply taken.
-            let occupied = || Error::Occupied { path: row.path() };
-            self.skip(row.path(), error.take().unwrap_or_else(occupied));
+            let path = row.path();
+            let of_others = || match registry.clone() {
+                Some(registry) => Error::InnerRegistry { path, registry },
+                None => Error::Occupied { path },
+            };
+            self.skip(row.path(), error.take().unwrap_or_else(of_others));
         }
         if let Some(error) = error.filter(|_| rows.is_empty()) {
             self.skip(item.full(place), error);
@@ -298,25 +342,6 @@ impl Item<'_> {
         };
         found.entry = entry;
         Ok(Some(found))
-    }
-
-    /// What is in the way of these artifacts at a place.
-    fn obstacle(
-        &self,
-        place: &str,
-        // An artifact is not in its own way.
-        form: EntryType,
-        rows: &[Artifact],
-    ) -> Result<Option<Error>, Error> {
-        if let Some(error) = obstacle_at(self.base, place, form)? {
-            return Ok(Some(error));
-        }
-        for row in rows {
-            if row_at(self.view, row)? == RowAt::Taken {
-                return Ok(Some(Error::Occupied { path: row.path() }));
-            }
-        }
-        Ok(None)
     }
 
     fn is_array_on_a_side(&self, part: &str, place: &str) -> Result<bool, Error> {
@@ -369,11 +394,12 @@ fn obstacle_at(base: &Base, path: &str, form: EntryType) -> Result<Option<Error>
 fn is_folder(obstacle: &Error) -> bool {
     !matches!(
         obstacle,
-        Error::Storage(
-            StorageError::Symlink { .. }
-                | StorageError::NotAFolder { .. }
-                | StorageError::OtherDevice { .. }
-        )
+        Error::InnerRegistry { .. }
+            | Error::Storage(
+                StorageError::Symlink { .. }
+                    | StorageError::NotAFolder { .. }
+                    | StorageError::OtherDevice { .. }
+            )
     )
 }
 

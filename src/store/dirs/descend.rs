@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, ResolveFlags, fstat, mkdirat, openat, openat2, statat,
+    AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, mkdirat, openat, openat2, statat,
 };
 use rustix::io::Errno;
 
@@ -146,4 +146,19 @@ pub(crate) fn device_of(folder: BorrowedFd<'_>, path: &Path) -> Result<u64, Stor
     fstat(folder)
         .map(|stat| stat.st_dev)
         .map_err(|errno| StorageError::io("reading", path, errno))
+}
+
+/// Whether a file is a folder that may have subfolders. Each subfolder is a link to the one above,
+/// so a folder without any has two links. File systems that do not count so give one.
+pub(crate) fn may_have_folders(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Directory && stat.st_nlink != 2
+}
+
+/// Whether a folder, which may have subfolders, is the base directory of a registry. True if the
+/// system does not say: then it must stay.
+pub(crate) fn holds_registry(folder: impl AsFd) -> bool {
+    match statat(folder, REGISTRY_DIR, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
+        Err(errno) => errno != Errno::NOENT,
+    }
 }

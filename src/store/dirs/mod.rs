@@ -14,7 +14,9 @@ mod movable;
 mod moves;
 mod unlinked;
 
-pub(super) use descend::{IfAbsent, descend, device_of, open_error, open_folder};
+pub(super) use descend::{
+    IfAbsent, descend, device_of, holds_registry, may_have_folders, open_error, open_folder,
+};
 pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{identify, split};
 #[cfg(feature = "cli")]

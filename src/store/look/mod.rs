@@ -12,6 +12,7 @@ mod metadata;
 mod notice;
 mod path_state;
 mod pyramid;
+mod registries;
 mod walk;
 
 pub use best::{BestLink, best_links};
@@ -25,4 +26,5 @@ pub(crate) use marker::{disk_bytes, modified};
 pub use metadata::{metadata_bytes, written_at};
 pub use notice::{Notice, NoticeClass, escape};
 pub use path_state::{PathState, path_state};
+pub use registries::registries_below;
 pub use walk::{WalkOptions, look_at, walk, walk_from};

@@ -9,7 +9,8 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::claims::Claims;
-use crate::store::dirs::open_folder;
+use super::report::INNER_REGISTRY;
+use crate::store::dirs::{holds_registry, may_have_folders, open_folder};
 use crate::store::error::StorageError;
 use crate::store::trash::{Claim, Intent, ManifestItems, NOTES, TrashFolder};
 
@@ -70,10 +71,12 @@ impl Check<'_> {
         claim.check(folder.as_fd(), Intent::Take, &path, self.trash)?;
         self.access(&folder, &path)?;
         let stat = fstat(&folder).map_err(|errno| StorageError::io("reading", &path, errno))?;
-        // Two names, its own and `.`: it has no subfolders. File systems that do not count them
-        // give it one.
-        if stat.st_nlink == 2 || depth == 0 {
+        if !may_have_folders(&stat) || depth == 0 {
             return Ok(());
+        }
+        if holds_registry(&folder) {
+            let reason = std::io::Error::other(INNER_REGISTRY);
+            return Err(StorageError::io("emptying", &path, reason));
         }
         let inner =
             open_folder(&folder, ".").map_err(|errno| StorageError::io("opening", &path, errno))?;

@@ -5,6 +5,10 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+/// Why the base directory of another registry is not emptied.
+pub(super) const INNER_REGISTRY: &str =
+    "it is the base directory of another registry, which stays: move it out of the trash with mv";
+
 /// Failures that are named; further ones are counted.
 const MOST_FAILURES: usize = 100;
 

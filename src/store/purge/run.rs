@@ -10,15 +10,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
-use rustix::fs::{AtFlags, FileType, RawDir, statat, unlinkat};
+use rustix::fs::{AtFlags, FileType, RawDir, fstat, statat, unlinkat};
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::claims::Claims;
-use super::report::{PurgeOptions, PurgeReport};
+use super::report::{INNER_REGISTRY, PurgeOptions, PurgeReport};
 use super::tree::Dir;
+use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::{Monitor, Progress};
-use crate::store::dirs::{Name, device_of, is_in_memory, move_in, open_folder};
+use crate::store::dirs::{
+    Name, device_of, holds_registry, is_in_memory, may_have_folders, move_in, open_folder,
+};
 use crate::store::error::StorageError;
 use crate::store::trash::{Claim, Intent, ManifestItems, NOTES, TrashFolder};
 use crate::store::workers::{self, Stopped};
@@ -210,8 +213,14 @@ impl Worker<'_, '_> {
                 return Ok(None);
             }
         };
-        if device_of(fd.as_fd(), &self.purge.path).ok() != Some(self.purge.device) {
+        let stat = fstat(&fd).ok();
+        if stat.map(|stat| stat.st_dev) != Some(self.purge.device) {
             self.fail(parent, name, "it is on another file system".to_owned())?;
+            return Ok(None);
+        }
+        // Before anything in it is touched: its data has rows in the other catalog.
+        if stat.is_none_or(|stat| may_have_folders(&stat)) && holds_registry(&fd) {
+            self.fail(parent, name, INNER_REGISTRY.to_owned())?;
             return Ok(None);
         }
         // Items are claimed one by one; what is below one has its claim.
@@ -273,6 +282,10 @@ impl Worker<'_, '_> {
             };
             let (inode, name) = (entry.ino(), name.to_owned());
             match is_folder {
+                // Only met here if the file system counts no links of folders, or it is new.
+                true if !is_root && name.to_bytes() == REGISTRY_DIR.as_bytes() => {
+                    self.fail(dir, &name, INNER_REGISTRY.to_owned())?;
+                }
                 true => folders.push(name),
                 false => files.push(File { inode, name }),
             }
