@@ -9,8 +9,7 @@ for ((n = 0; n < kills; n++)); do
     array kill "$n" 20
     mkdir -p "$base/kill/checkpoints/iterations"
     echo "weights $n" >"$base/kill/checkpoints/iterations/$n"
-    d scan >/dev/null 2>&1
-    d scan --kind checkpoint >/dev/null 2>&1
+    d scan --kind prediction --kind checkpoint >/dev/null 2>&1
     before=$(sums kill)
     targets=("$(path kill "$n")" "kill/checkpoints/iterations/$n")
     call=${calls[n % 6]} when=$((n / 6 + 1))
