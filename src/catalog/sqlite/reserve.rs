@@ -1,5 +1,6 @@
 //! The reserve: a file beside the catalog that is given up when a full disk would refuse even a
-//! removal, because the WAL must grow. It is made with the registry, and again when there is space.
+//! removal, because the WAL must grow. It is made with the registry, and again when there is space;
+//! on a small disk it is smaller, so that it does not take what a removal has freed.
 //!
 //! Opening for writing needs some room too, for SQLite's index of the WAL: a slice is cut off the
 //! reserve for that, so that the first to open does not leave a removal without any.
@@ -11,11 +12,15 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 
+use rustix::fs::fstatvfs;
+
 use super::place::Place;
 use crate::disk::{Access, make_file, open_file};
 
-/// Bytes of the reserve: room for the WAL of a removal of some thousand artifacts.
+/// Most bytes of the reserve: room for the WAL of a removal of some thousand artifacts.
 const BYTES: u64 = 4 << 20;
+/// The reserve takes at most this part of the file system.
+const PART: u64 = 16;
 /// Bytes that opening needs.
 const SLICE: u64 = 256 << 10;
 const SUFFIX: &str = ".reserve";
@@ -37,10 +42,23 @@ pub(in crate::catalog) fn give_up_slice(catalog: &Place) -> bool {
     cut().unwrap_or(false)
 }
 
+/// Bytes of the reserve on a file system of this size. On a small one, the whole of it would take
+/// all that a removal has freed.
+fn wanted(disk: u64) -> u64 {
+    // In whole slices: less than one helps nothing.
+    let slices = disk / PART / SLICE;
+    slices.saturating_mul(SLICE).min(BYTES)
+}
+
 /// Makes the reserve of a catalog, or what is missing of it.
 pub(in crate::catalog) fn keep(catalog: &Place) {
+    let disk = fstatvfs(catalog.folder());
+    let bytes = disk.map_or(BYTES, |disk| {
+        wanted(disk.f_blocks.saturating_mul(disk.f_frsize))
+    });
     let found = catalog.stat(SUFFIX);
-    if found.is_ok_and(|found| found.is_some_and(|stat| stat.st_size as u64 >= BYTES)) {
+    let is_whole = found.is_ok_and(|found| found.is_some_and(|stat| stat.st_size as u64 >= bytes));
+    if is_whole || bytes == 0 {
         return;
     }
     let reserve = match open(catalog) {
@@ -55,7 +73,7 @@ pub(in crate::catalog) fn keep(catalog: &Place) {
         return;
     };
     // Written, not only sized: blocks that are not there cannot be given back.
-    let missing = usize::try_from(BYTES.saturating_sub(length)).unwrap_or_default();
+    let missing = usize::try_from(bytes.saturating_sub(length)).unwrap_or_default();
     let written = reserve
         .write_all_at(&vec![0x5A; missing], length)
         .and_then(|()| reserve.sync_all());
@@ -72,4 +90,26 @@ pub(in crate::catalog) fn give_up(catalog: &Place) -> bool {
     let is_gone = catalog.folder().unlink(catalog.beside(SUFFIX));
     // As for a slice: the blocks are to be free now.
     is_gone.unwrap_or(false) && catalog.folder().sync().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_takes_a_small_part_of_a_small_disk() {
+        let mib = 1 << 20;
+        for (disk, bytes) in [
+            (0, 0),
+            (3 * mib, 0),
+            (4 * mib, 256 << 10),
+            (8 * mib, 512 << 10),
+            (12 * mib, 768 << 10),
+            (63 * mib, (4 << 20) - (256 << 10)),
+            (64 * mib, 4 * mib),
+            (u64::MAX, 4 * mib),
+        ] {
+            assert_eq!(wanted(disk), bytes, "{disk}");
+        }
+    }
 }
