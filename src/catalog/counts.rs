@@ -12,7 +12,9 @@ pub(super) const ARTIFACTS: &str = "SELECT count(*) FROM artifact";
 /// Rows that were not seen to be present, by the small index that has them.
 pub(super) const UNSEEN: &str =
     "SELECT count(*) FROM artifact INDEXED BY artifact_unseen WHERE state <> 1 AND state = ?1";
-pub(super) const RUNS: &str = "SELECT count(*) FROM run";
+/// Not the runs that only a pin, a score or a removal names, as one does after it was renamed.
+pub(super) const RUNS: &str = "SELECT count(*) FROM run \
+     WHERE EXISTS (SELECT 1 FROM artifact WHERE artifact.run_id = run.id)";
 pub(super) const REMOVALS: &str = "SELECT count(*) FROM removal WHERE state = ?1";
 pub(super) const PINS: &str = "SELECT count(*) FROM pin";
 pub(super) const SCORES: &str = "SELECT count(*) FROM score";
@@ -31,7 +33,7 @@ pub struct CatalogCounts {
     pub missing: u64,
     /// Of them, those whose metadata cannot be read.
     pub damaged: u64,
-    /// Runs that it ever had.
+    /// Runs that have artifacts, of any kind and state.
     pub runs: u64,
     /// Removals whose data is kept in the trash.
     pub removals_kept: u64,

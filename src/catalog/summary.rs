@@ -250,7 +250,10 @@ impl RunFold {
                 Some(parts) => parts.has(row.iteration) && !missing.contains_key(&row.iteration),
                 None => of_run > 0 && having.len() == of_run,
             };
-            row.missing = missing.remove(&row.iteration).unwrap_or_default();
+            row.missing = match parts {
+                Some(_) => missing.remove(&row.iteration).unwrap_or_default(),
+                None => self.datasets.difference(&having).cloned().collect(),
+            };
         }
         self.datasets.clear();
         // Iterations without anything present only count the datasets of the run.

@@ -15,6 +15,7 @@ use crate::ops::refresh::RefreshOptions;
 /// Counts arrays that are present on disk. COMPLETE is yes if the iteration has every prediction
 /// and output, by dataset and parameters, that any iteration of the run has; MISSING names the
 /// others, and those that are damaged or lack chunks that the sealed ones of other iterations have.
+/// COMPLETE is - if the iteration has nothing of a validation, such as a snapshot alone.
 #[derive(Debug, Args)]
 pub(super) struct Iterations {
     #[command(flatten)]
@@ -76,7 +77,13 @@ impl Record for IterationRow {
                 0 => "-".to_owned(),
                 expected => format!("{}/{expected}", self.chunks_there),
             },
-            if self.complete { "yes" } else { "no" }.to_owned(),
+            match (self.complete, self.missing.is_empty()) {
+                (true, _) => "yes",
+                (false, false) => "no",
+                // It has nothing to be complete of, such as a checkpoint alone.
+                (false, true) => "-",
+            }
+            .to_owned(),
             match self.missing.is_empty() {
                 true => "-".to_owned(),
                 false => self.missing.join(" "),

@@ -7,6 +7,7 @@ use super::fail::Failure;
 use super::flags::{Format, Output, Threads};
 use super::subjects::Subjects;
 use super::{artifacts, render};
+use crate::model::artifact::Artifact;
 use crate::ops::seal::SealOptions;
 use crate::registry::Target;
 
@@ -33,6 +34,29 @@ pub(super) struct SealCommand {
     threads: Threads,
     #[command(flatten)]
     output: Output,
+}
+
+/// Says which of the sealed arrays have fewer chunks than their metadata says. That may be right, so
+/// it is no error.
+fn note_short(context: &Context, sealed: &[Artifact]) {
+    let is_short = |artifact: &&Artifact| {
+        let chunks = artifact.chunk_counts();
+        chunks.is_some_and(|(there, expected)| there < expected)
+    };
+    let short: Vec<&Artifact> = sealed.iter().filter(is_short).collect();
+    let Some(first) = short.first() else {
+        return;
+    };
+    let more = match short.len() - 1 {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    context.say(&format!(
+        "sealed with chunks missing: {} (chunks {}){more}; that is right if they hold only the \
+         fill value, else: dalsegno seal --complete refuses such arrays",
+        first.path().display(),
+        artifacts::chunks_cell(first),
+    ));
 }
 
 pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Failure> {
@@ -77,5 +101,6 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     for artifact in &artifacts {
         sealed.extend(registry.get(&Target::Id(artifact.id))?);
     }
+    note_short(context, &sealed);
     artifacts::rows(context, format, &sealed)
 }

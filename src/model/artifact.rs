@@ -225,8 +225,7 @@ impl Artifact {
         Some((self.chunks_there?, self.grid()?.total()))
     }
 
-    /// The iteration of its key, else the newest that it holds. Rules look at that of the key
-    /// alone.
+    /// The iteration of its key, else the newest that it holds. Rules go by it.
     #[must_use]
     pub fn newest_iteration(&self) -> Option<i64> {
         // The order is not relied on: a damaged row may hold any.

@@ -20,7 +20,7 @@
 //! path guesses by these rules, in this order:
 //!
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
-//!    last one that ends in `.zarr` or `.n5`. The run is in front of it. So the first component is
+//!    last one that ends in `.zarr`, `.n5`, `.zarr3` or `.zr3`. The run is in front of it. So the first component is
 //!    the container only if no other component is one and the path is not that of a checkpoint,
 //!    which ends in `/checkpoints/iterations/` and an integer.
 //! 2. In `validation.zarr`, below an integer: a path that ends in `/prediction` is a prediction;
@@ -85,7 +85,7 @@ impl Location {
 pub enum LayoutError {
     /// No component of the path is a container.
     #[error(
-        "\"{}\" is in no container: no folder on its path ends in .zarr or .n5",
+        "\"{}\" is in no container: no folder on its path ends in .zarr, .n5, .zarr3 or .zr3",
         .path.escape_debug()
     )]
     NoContainer {
@@ -200,9 +200,8 @@ pub fn is_canonical_location(key: &Key, container: &str, array: &str) -> bool {
     // Both locations are the same unless a name holds the end of a container's name or the name of
     // the folder of checkpoints. That is rare, and ruling it out saves splitting the path.
     let may_part = |text: &str| {
-        [".zarr", ".n5", CHECKPOINTS_FOLDER]
-            .iter()
-            .any(|end| text.contains(end))
+        let mut ends = name::CONTAINER_ENDINGS.iter().chain([&CHECKPOINTS_FOLDER]);
+        ends.any(|end| text.contains(end))
     };
     let is_plain = !key.kind().is_file() && !may_part(array) && !may_part(key.run().as_str());
     if is_located && is_plain {
@@ -529,6 +528,13 @@ mod tests {
             ),
             ("r/other.n5/a/b", "array r - a/b -"),
             ("r/other.zarr", "array r - - -"),
+            ("r/other.zr3/a/b", "array r - a/b -"),
+            ("r/other.zarr3", "array r - - -"),
+            (
+                "x.zr3/validation.zarr/1/d/prediction",
+                "prediction x.zr3 1 d -",
+            ),
+            ("r/.zr3/x", "layout-no-container"),
             ("r/data/x", "layout-no-container"),
             ("r/checkpoints/iterations/5", "checkpoint r 5 - -"),
             ("a/b/checkpoints/iterations/-5", "checkpoint a/b -5 - -"),

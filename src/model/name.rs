@@ -98,8 +98,8 @@ pub enum NameError {
         /// The name as given.
         name: String,
     },
-    /// The name of a container does not end in `.zarr` or `.n5`, or has a `/`.
-    #[error("the container name \"{}\" does not end in .zarr or .n5", .name.escape_debug())]
+    /// The name of a container does not end in `.zarr`, `.n5`, `.zarr3` or `.zr3`, or has a `/`.
+    #[error("the container name \"{}\" does not end in .zarr, .n5, .zarr3 or .zr3", .name.escape_debug())]
     NotAContainer {
         /// The name as given.
         name: String,
@@ -238,7 +238,8 @@ name_type!(
     "parameters"
 );
 name_type!(
-    /// The folder name of a container in its run: one component that ends in `.zarr` or `.n5`.
+    /// The folder name of a container in its run: one component that ends in `.zarr`,
+    /// `.n5`, `.zarr3` or `.zr3`.
     ContainerName,
     "container"
 );
@@ -302,11 +303,14 @@ pub fn is_registry_dir(component: &str) -> bool {
     head.eq_ignore_ascii_case(REGISTRY_DIR) && (tail.is_empty() || is_new(tail))
 }
 
+/// Endings of the names of containers.
+pub(super) const CONTAINER_ENDINGS: [&str; 4] = [".zarr", ".n5", ".zarr3", ".zr3"];
+
 /// Whether a folder of this name is a container.
 #[must_use]
 pub fn is_container_name(component: &str) -> bool {
     // A folder that is called only `.zarr` has no name before the ending.
-    [".zarr", ".n5"]
+    CONTAINER_ENDINGS
         .iter()
         .any(|suffix| component.len() > suffix.len() && component.ends_with(suffix))
 }

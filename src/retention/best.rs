@@ -203,7 +203,7 @@ pub(super) fn standings<'a>(
     let mut scores: HashMap<(&RunName, i64), Scores<'a>> = HashMap::new();
     for &row in rows {
         let key = &row.artifact.key;
-        if let Some(iteration) = key.iteration()
+        if let Some(iteration) = row.artifact.newest_iteration()
             && (is_ranked(key.kind()) || goes_along(key.kind()))
         {
             scores
@@ -223,7 +223,7 @@ pub(super) fn standings<'a>(
         let mut candidates = Vec::new();
         for at in group.clone() {
             let key = &rows[at].artifact.key;
-            let Some(iteration) = key.iteration() else {
+            let Some(iteration) = rows[at].artifact.newest_iteration() else {
                 standings[at] = Standing::NoIteration;
                 continue;
             };
@@ -252,7 +252,7 @@ pub(super) fn standings<'a>(
         if !goes_along(key.kind()) {
             continue;
         }
-        let Some(iteration) = key.iteration() else {
+        let Some(iteration) = row.artifact.newest_iteration() else {
             standings[at] = Standing::NoIteration;
             continue;
         };
@@ -340,7 +340,8 @@ fn kept<'a>(
     let mut kept = KeptKinds::new();
     for (row, standing) in rows.iter().zip(standings) {
         let key = &row.artifact.key;
-        if let (Standing::Ranked(rank), Some(iteration)) = (standing, key.iteration())
+        if let (Standing::Ranked(rank), Some(iteration)) =
+            (standing, row.artifact.newest_iteration())
             && rank.nth <= best.count
         {
             kept.entry((key.run(), iteration))

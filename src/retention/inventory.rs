@@ -291,7 +291,7 @@ pub(super) fn time_of(artifact: &Artifact) -> Timestamp {
 pub(super) fn in_order(a: &Artifact, b: &Artifact) -> Ordering {
     let columns = |artifact: &Artifact| {
         let key = &artifact.key;
-        (key.kind(), key.iteration())
+        (key.kind(), artifact.newest_iteration())
     };
     let ((a_kind, a_iteration), (b_kind, b_iteration)) = (columns(a), columns(b));
     a.key
@@ -310,7 +310,7 @@ pub(super) fn oldest_first(a: &Artifact, b: &Artifact) -> Ordering {
     // Ties are broken to the end, so that a plan does not depend on the order of the rows.
     time_of(a)
         .cmp(&time_of(b))
-        .then_with(|| a.key.iteration().cmp(&b.key.iteration()))
+        .then_with(|| a.newest_iteration().cmp(&b.newest_iteration()))
         .then_with(|| by_path(a, b))
 }
 

@@ -205,10 +205,10 @@ impl<'a> Planner<'a> {
             // Rows without an iteration sort first and get no place.
             let iterations = || {
                 rows[group.clone()]
-                    .chunk_by(|a, b| a.artifact.key.iteration() == b.artifact.key.iteration())
+                    .chunk_by(|a, b| a.artifact.newest_iteration() == b.artifact.newest_iteration())
             };
             let of = iterations()
-                .filter(|rows| rows[0].artifact.key.iteration().is_some())
+                .filter(|rows| rows[0].artifact.newest_iteration().is_some())
                 .count() as u64;
             // Rows of a chunk share run, kind and iteration, so the first one is asked for all.
             let is_counted =
@@ -220,7 +220,7 @@ impl<'a> Planner<'a> {
                 complete_nth += u64::from(is_counted(rows));
                 let place = is_counted(rows).then_some((complete_nth, complete_of));
                 complete_places.extend(std::iter::repeat_n(place, rows.len()));
-                nth += u64::from(rows[0].artifact.key.iteration().is_some());
+                nth += u64::from(rows[0].artifact.newest_iteration().is_some());
                 places.extend(std::iter::repeat_n((nth, of), rows.len()));
             }
         }
@@ -373,10 +373,12 @@ impl<'a> Planner<'a> {
         for group in &self.groups {
             let lines = &lines[group.clone()];
             // Rows are sorted by iteration, so the last line has the highest.
-            let highest = lines.last().and_then(|line| line.artifact.key.iteration());
+            let highest = lines
+                .last()
+                .and_then(|line| line.artifact.newest_iteration());
             let times = lines
                 .iter()
-                .filter(|line| line.artifact.key.iteration() == highest)
+                .filter(|line| line.artifact.newest_iteration() == highest)
                 .map(|line| time_of(&line.artifact));
             let removed = lines
                 .iter()
@@ -385,7 +387,7 @@ impl<'a> Planner<'a> {
             if let (Some(highest), Some(last), Some(removed)) = (highest, times.max(), removed)
                 // Written later at a lower iteration: the name may have been used again.
                 && time_of(&removed.artifact) > last
-                && let Some(iteration) = removed.artifact.key.iteration()
+                && let Some(iteration) = removed.artifact.newest_iteration()
             {
                 notices.push(format!(
                     "{}: iteration {iteration}, which would go, was written after iteration \
@@ -405,10 +407,13 @@ impl<'a> Planner<'a> {
         let mut notices = Vec::new();
         for group in &self.groups {
             let lines = &lines[group.clone()];
-            let Some(last) = lines.last().and_then(|line| line.artifact.key.iteration()) else {
+            let Some(last) = lines
+                .last()
+                .and_then(|line| line.artifact.newest_iteration())
+            else {
                 continue;
             };
-            let of_last = |line: &&PlanLine| line.artifact.key.iteration() == Some(last);
+            let of_last = |line: &&PlanLine| line.artifact.newest_iteration() == Some(last);
             // Every artifact of it goes: one that stays would still show the iteration.
             if lines.iter().filter(of_last).all(PlanLine::is_removed) {
                 notices.push(format!(

@@ -166,7 +166,7 @@ impl<'a> Rule<'a> {
     pub(super) fn judge(&self, facts: &Facts<'a>) -> (bool, Grounds<'a>) {
         let artifact = &facts.row.artifact;
         let Facts { nth, of, .. } = *facts;
-        let iteration = match (&self.test, artifact.key.iteration()) {
+        let iteration = match (&self.test, artifact.newest_iteration()) {
             // By time alone, so it keeps artifacts without an iteration too.
             (Test::Within(within), _) => {
                 // In the future it has no age; a guard keeps it then.
@@ -254,7 +254,7 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
     }
     reasons.extend(in_use(artifact, now));
     reasons.extend(unread(facts.row));
-    if artifact.key.iteration().is_none() {
+    if artifact.newest_iteration().is_none() {
         reasons.push(Reason::new(
             "no-iteration",
             Grounds::NoIteration.to_string(),

@@ -29,6 +29,7 @@ mod pipes;
 mod rebuild;
 mod removal;
 mod renaming;
+mod short;
 mod terminal;
 mod trash;
 mod verify;

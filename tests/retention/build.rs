@@ -7,6 +7,7 @@ use std::time::Duration;
 use dalsegno::model::artifact::{Artifact, ArtifactId, Origin, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::key::{Key, Kind};
+use dalsegno::model::layout;
 use dalsegno::model::size::{ByteCount, Size};
 use dalsegno::retention::{
     Decision, Inventory, InventoryRow, InventoryScore, KeepBest, KeepRules, Plan, PlanError,
@@ -63,6 +64,14 @@ pub(crate) fn output_of(iteration: i64, dataset: &str, parameters: &str) -> Key 
         dataset: dataset.parse().unwrap(),
         parameters: parameters.parse().unwrap(),
     }
+}
+
+pub(crate) fn snapshot(dataset: &str) -> Key {
+    layout::parse(&format!("r/snapshot.zarr/{dataset}")).unwrap()
+}
+
+pub(crate) fn snapshot_at(iteration: i64, dataset: &str) -> Key {
+    snapshot(&format!("{iteration}/{dataset}"))
 }
 
 pub(crate) fn checkpoint(iteration: i64) -> Key {

@@ -62,6 +62,35 @@ fn keep_rules() -> Vec<Case> {
                 "3 keep | keep-every 1000: 2000 is divisible by 1000",
             ],
         ),
+        // Arrays that hold several iterations, in no order, go by the newest.
+        case(
+            keeping(KeepRules::default().every(1000)),
+            vec![
+                with(1, snapshot("raw"), |it| {
+                    it.iterations = vec![1000, 2500, 2000]
+                }),
+                with(2, snapshot("raw"), |it| it.iterations = vec![2000, 1500]),
+                row(3, snapshot("raw")),
+            ],
+            &[
+                "3 keep | no-iteration: it has no iteration",
+                "2 keep | keep-every 1000: 2000 is divisible by 1000",
+                "1 remove | not-kept: no rule keeps it: 2500 is not divisible by 1000",
+            ],
+        ),
+        case(
+            keeping(keep_last(1)),
+            vec![
+                with(1, snapshot("raw"), |it| it.iterations = vec![1000, 3000]),
+                row(2, snapshot_at(2000, "raw")),
+                row(3, snapshot_at(4000, "raw")),
+            ],
+            &[
+                "2 remove | not-kept: no rule keeps it: 3rd newest of 3 iterations",
+                "1 remove | not-kept: no rule keeps it: 2nd newest of 3 iterations",
+                "3 keep | keep-last 1: newest of 3 iterations",
+            ],
+        ),
         case(
             keeping(KeepRules::default().iterations(vec![7, 5])),
             predictions(&[5, 6, 7]),

@@ -232,7 +232,7 @@ class ArrayStore:
             raise TypeError(f"a dataset is a text, not {dataset!r}")
         asked = f"Asked to remove dataset {dataset} in container {container}"
         path = Path.cwd() / os.fspath(container) / dataset
-        if Path(os.fspath(container)).suffix not in (".zarr", ".n5"):
+        if Path(os.fspath(container)).suffix not in (".zarr", ".n5", ".zarr3", ".zr3"):
             raise LayoutNoContainerError(f"{container} is not a container of arrays", path=path)
         try:
             removed = self.registry.remove(array_identifier, keep_parents=True)

@@ -71,7 +71,7 @@ class NameReservedError(Error, ValueError):
 
 
 class NameNotAContainerError(Error, ValueError):
-    """A container's name does not end in .zarr or .n5."""
+    """A container's name does not end in .zarr, .n5, .zarr3 or .zr3."""
 
     code = "name-not-a-container"
 

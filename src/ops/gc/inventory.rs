@@ -336,7 +336,7 @@ impl Reader<'_> {
         }
         let newest = self.newest_checkpoints(&artifacts)?;
         let row = |artifact: Artifact| {
-            let at = artifact.key.iteration();
+            let at = artifact.newest_iteration();
             let is_newest_checkpoint = artifact.key.kind() == Kind::Checkpoint
                 && at.is_some()
                 && newest.get(artifact.key.run()).copied() == at;

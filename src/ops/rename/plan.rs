@@ -9,7 +9,7 @@ use crate::catalog::{Catalog, RunContents};
 use crate::error::Error;
 use crate::model::artifact::Origin;
 use crate::model::clock::Timestamp;
-use crate::model::name::RunName;
+use crate::model::name::{RunName, is_container_name};
 use crate::model::progress::Silent;
 use crate::ops::inner::{self, RegistriesAround};
 use crate::store::{self, Base, EntryId, EntryType};
@@ -104,7 +104,7 @@ pub(super) fn above<T>(
             continue;
         };
         // Only a container has artifacts directly: the folder of a run has containers.
-        if folder.ends_with(".zarr") || folder.ends_with(".n5") {
+        if is_container_name(folder) {
             return Ok(!in_container(folder)?.is_empty());
         }
     }

@@ -26,7 +26,7 @@ use crate::model::content::{ContentHash, Entry, EntryKind};
 use crate::model::progress::{Monitor, Progress};
 use crate::model::size::{ByteCount, Size};
 use crate::store::base::Base;
-use crate::store::dirs::{is_unlinked, open_folder};
+use crate::store::dirs::{is_dangling, is_unlinked, open_folder};
 use crate::store::error::StorageError;
 use crate::store::look::{Expected, Look};
 use crate::store::workers::{self, Stopped};
@@ -497,9 +497,14 @@ fn list(
                 continue;
             }
             FileType::RegularFile => None,
+            FileType::Symlink if is_dangling(&folder, entry.file_name()) => Some(
+                "a symbolic link that leads to nothing, so the data is not here: fetch it, \
+                 such as with: git annex get, then git annex unlock; or seal without hash",
+            ),
             FileType::Symlink => Some(
                 "a symbolic link; links are not followed, so the data that it leads to has no \
-                 hash: put the data in its place, or seal without hash",
+                 hash: put the data in its place, such as with: git annex unlock; or seal without \
+                 hash",
             ),
             _ => Some("a pipe, socket or device, which has no content"),
         };

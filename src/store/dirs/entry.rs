@@ -3,7 +3,7 @@
 //!
 //! No entry is reached through a symbolic link, and a link is not an entry.
 
-use std::ffi::OsStr;
+use std::ffi::{CStr, OsStr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
@@ -41,6 +41,15 @@ impl EntryType {
     pub fn is_folder(&self) -> bool {
         *self == Self::Folder
     }
+}
+
+/// Whether a symbolic link leads to nothing: data that git-annex has not fetched, or that is lost.
+pub(crate) fn is_dangling(folder: &OwnedFd, name: &CStr) -> bool {
+    // What may not be looked at may be there.
+    matches!(
+        statat(folder, name, AtFlags::empty()),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+    )
 }
 
 /// Identifies the folder or file at `path`, relative to the base directory. `None` if nothing is

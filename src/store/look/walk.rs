@@ -30,7 +30,7 @@ use crate::model::observation::{Damage, Observation};
 use crate::model::progress::{Monitor, Progress};
 use crate::store::base::Base;
 use crate::store::content::{Count, CountOf, Counted, Tally};
-use crate::store::dirs::{FolderHandles, FolderRef, is_local, is_unlinked};
+use crate::store::dirs::{FolderHandles, FolderRef, is_dangling, is_local, is_unlinked};
 use crate::store::error::StorageError;
 use crate::store::workers::{self, Stopped};
 
@@ -315,7 +315,8 @@ impl Walk<'_> {
             let finding = Notice::new(
                 NoticeClass::OutsideContainer,
                 path,
-                "an array in no container: no folder on its path ends in .zarr or .n5",
+                "an array in no container: no folder on its path ends in .zarr, .n5, .zarr3 or \
+                 .zr3",
             );
             return self.send(sender, Event::Notice(finding));
         }
@@ -600,6 +601,7 @@ impl Walk<'_> {
                         kind = FileType::from_raw_mode(stat.st_mode);
                         tally.add(kind, &stat);
                         let is_chunk = kind != FileType::Directory
+                            && !(kind == FileType::Symlink && is_dangling(&fd, name))
                             && chunks.as_mut().is_some_and(|it| it.take(name.to_bytes()));
                         tally.chunks += u64::from(is_chunk);
                     }
@@ -689,7 +691,10 @@ impl Listing {
                         // Names of chunks begin with a digit, or with the `c` of zarr 3.
                         let may_be_chunk =
                             matches!(name.first(), Some(b'0'..=b'9' | b'c')) && is_counted;
-                        if may_be_chunk && kind != FileType::Directory {
+                        let is_missing = kind == FileType::Symlink
+                            && may_be_chunk
+                            && is_dangling(fd, entry.file_name());
+                        if may_be_chunk && kind != FileType::Directory && !is_missing {
                             listing.names.extend_from_slice(name);
                             listing.names.push(0);
                         }
