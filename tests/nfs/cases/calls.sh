@@ -33,7 +33,7 @@ for ((iteration = 1; iteration <= 60; iteration++)); do served many $iteration 5
 count "find, and cat of metadata" find "$base" -name .zarray -exec cat {} +
 plain=$count
 count "scan" d scan
-ratio "scan" 150
+ratio "scan" 160
 count "scan --measure" d scan --measure
 ratio "scan --measure" 130
 d rm --whole-run many --yes >/dev/null 2>&1
