@@ -665,3 +665,24 @@ def test_a_score_for_a_name_that_the_run_has_not_is_a_warning(
     assert said.getMessage() == "run r has no dataset 'crop7': did you mean 'ds_crop7'?"
     (unknown,) = registry.unknown_names(Score("r", 1, "crop7", None, "voi", 0.5))
     assert (unknown.part, unknown.name, unknown.nearest) == ("dataset", "crop7", "ds_crop7")
+
+
+def test_a_plan_takes_damaged_arrays_alone_if_it_is_asked_to(tmp_path: Path) -> None:
+    for iteration in (1, 2):
+        array = tmp_path / f"a/validation.zarr/{iteration}/v/prediction"
+        array.mkdir(parents=True)
+        (array / ".zarray").write_text("{}" if iteration == 1 else "cut")
+    for path in sorted(tmp_path.rglob("*"), reverse=True):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    with Registry(tmp_path, create=True) as registry:
+        scanned = registry.scan()
+        assert (scanned.arrays, scanned.damaged, scanned.gone) == (1, 1, 0)
+        kept = registry.plan_gc(keep_last=1)
+        assert [line.removed for line in kept.lines] == [False, False]
+        plan = registry.plan_gc(damaged=True)
+        assert [line.artifact.iteration for line in plan.removed] == [2]
+        assert plan.total_removed.disk_bytes > 0
+        with pytest.raises(errors.PolicyUselessRuleError, match="the others: leave out"):
+            registry.plan_gc(damaged=True, keep_last=1)
+        with pytest.raises(ValueError, match="damaged"):
+            registry.plan_gc(damaged=True, whole_runs=True)
