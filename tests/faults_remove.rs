@@ -143,15 +143,17 @@ fn a_removal_frees_a_full_xfs() {
 #[test]
 fn faults_are_survived_without_noreplace() {
     plain::run_again(&[
-        "a_removal_survives_a_kill",
-        "a_removal_survives_every_refusal",
-        "a_removal_of_many_survives_a_kill",
+        "a_removal_survives",
+        "a_removal_with_a_backup_survives",
+        "a_removal_of_many_survives",
         "a_removal_of_a_container_survives",
         "a_removal_into_the_trash_survives",
         "a_restore_survives",
         "a_restore_of_one_of_two_survives",
         "a_restore_beside_a_new_container_survives",
-        "emptying_the_trash_survives_a_kill",
+        "emptying_the_trash_survives",
+        "recovery_of_a_purge_survives",
+        "recovery_of_a_note_survives",
         "recovery_of_a_removal_survives",
         "recovery_of_a_restore_survives",
         "recovery_of_a_restore_beside_a_new_container_survives",
