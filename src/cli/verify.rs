@@ -88,8 +88,14 @@ impl FindingLine<'_> {
             // First: a finding that was repaired still names its repair.
             (Some(true), _) => "repaired".to_owned(),
             (_, Some(repair)) => format!("{}--repair: {}", self.there(), repair_text(repair)),
-            (_, None) => format!("{}{}", self.there(), self.finding.class.next()),
+            (_, None) => format!("{}{}", self.there(), self.next()),
         }
+    }
+
+    /// What to do, with the id of the removal that it names.
+    fn next(&self) -> String {
+        let removal = self.finding.path.rsplit('/').nth(1).unwrap_or_default();
+        self.finding.class.next().replace("REMOVAL", removal)
     }
 
     /// Where to repair it, if not here.

@@ -23,6 +23,7 @@ mod hosts;
 mod left_out;
 #[path = "../common/lock.rs"]
 mod lock;
+mod members;
 mod paths;
 mod pins;
 mod pipes;

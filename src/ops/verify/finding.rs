@@ -162,8 +162,9 @@ impl VerifyClass {
                 "it cannot be restored any more; forget it with: dalsegno trash empty"
             }
             Self::TrashOccupied => {
-                "move away what is at that path, then: dalsegno restore PATH; or unlink the removed \
-                 data with: dalsegno trash empty"
+                // Never to move away what is there: a training may be writing it.
+                "bring back what has no counterpart with: dalsegno restore REMOVAL; the rest stays in \
+                 the trash"
             }
             Self::InboxRefused => {
                 "look at it; correct it and move it back to .dalsegno/inbox, or delete it"

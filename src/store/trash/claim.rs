@@ -8,9 +8,13 @@
 //!
 //! Root and the user of this process are always believed: the kernel checks what they may do.
 
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
+use nix::unistd::{Gid, Uid, User, getgrouplist};
 use rustix::fs::{AtFlags, FileType, Stat, StatxFlags, fgetxattr, fstat, statx};
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -25,7 +29,8 @@ const STICKY: u32 = 0o1000;
 /// A user, or users, that may have put something into the trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Claimant {
-    /// The owner of a file, and the group of that file if the owner is known to belong to it.
+    /// The owner of a file, and the group of that file if the owner is known to belong to it by
+    /// that; other groups of the user are asked for.
     User { uid: u32, gid: Option<u32> },
     /// Each member of a group.
     Group(u32),
@@ -148,7 +153,14 @@ impl Claim {
             if !claimant.may(&rights, change) {
                 return Err(StorageError::Untrusted {
                     path: trash.to_owned(),
-                    why: format!("{claimant} may not write in {}", path.display()),
+                    why: format!(
+                        "{claimant} {} write in {}",
+                        match claimant.is_unknown(&rights, change) {
+                            true => "is not known to be allowed to",
+                            false => "may not",
+                        },
+                        path.display()
+                    ),
                 });
             }
         }
@@ -179,10 +191,40 @@ impl Claimant {
                 rights.group_writes
             }
             Self::Group(gid) if rights.groups.contains(gid) => true,
+            Self::User { uid, .. } if rights.is_for_groups() => {
+                let groups = groups_of(*uid).unwrap_or_default();
+                let writes = |gid: &u32| {
+                    rights.groups.contains(gid) || (rights.group_writes && *gid == rights.group)
+                };
+                groups.iter().any(writes) || (rights.group_writes && rights.others_write)
+            }
             // If its group may not write, its members may not, whatever all others may.
             _ => rights.group_writes && rights.others_write,
         }
     }
+
+    /// Whether a group of this user may be allowed to change a folder, and its groups are unknown.
+    fn is_unknown(&self, rights: &Rights, change: Intent) -> bool {
+        let Self::User { uid, .. } = self else {
+            return false;
+        };
+        let is_refused = change == Intent::Take && rights.is_sticky || rights.denied.contains(uid);
+        !is_refused && rights.is_for_groups() && groups_of(*uid).is_none()
+    }
+}
+
+/// The groups that the system's user database gives a user; `None` if it does not know the user.
+fn groups_of(uid: u32) -> Option<Vec<u32>> {
+    // Asked once a user: the database may be on another machine.
+    static KNOWN: Mutex<BTreeMap<u32, Option<Vec<u32>>>> = Mutex::new(BTreeMap::new());
+    let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let groups = known.entry(uid).or_insert_with(|| {
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten()?;
+        let name = CString::new(user.name).ok()?;
+        let groups = getgrouplist(&name, user.gid).ok()?;
+        Some(groups.into_iter().map(Gid::as_raw).collect())
+    });
+    groups.clone()
 }
 
 impl std::fmt::Display for Claimant {
@@ -211,6 +253,11 @@ struct Rights {
 }
 
 impl Rights {
+    /// Whether members of a group may write, by being members.
+    fn is_for_groups(&self) -> bool {
+        self.group_writes || !self.groups.is_empty()
+    }
+
     fn of(folder: BorrowedFd<'_>, path: &Path) -> Result<Self, StorageError> {
         let failed = |errno| StorageError::io("reading", path, errno);
         let stat = fstat(folder).map_err(failed)?;
