@@ -40,3 +40,60 @@ fn mv_renames_a_run_with_all_that_belongs_to_it() {
     assert!(world.base.join("m/1/validation.zarr").is_dir());
     assert_transcript!("mv", text);
 }
+
+#[test]
+fn a_run_that_was_renamed_by_hand_and_scanned_gets_back_what_belonged_to_it() {
+    let world = World::scanned();
+    world.transcript(
+        "score --run mito --iteration 1000 voi=0.5
+        pin paper --reason p --run mito --iteration 9000
+        seal mito/extra.zarr/mesh",
+    );
+    let rename = |from: &str, to: &str| {
+        fs::rename(world.base.join(from), world.base.join(to)).unwrap();
+    };
+    rename("mito", "muto");
+    let text = world.transcript("scan -q\nverify --json");
+    assert!(text.contains("11 arrays, all gone, are in muto"), "{text}");
+    assert_eq!(text.matches("\"class\"").count(), 1, "{text}");
+    let text = world.transcript("verify --repair");
+    assert!(text.contains("1 finding repaired, 0 left"), "{text}");
+    let text = world.transcript(
+        "verify
+        list --table
+        score
+        pin --list --table
+        show muto/extra.zarr/mesh",
+    );
+    assert!(
+        !text.contains("exit") && !text.contains("missing"),
+        "{text}"
+    );
+    assert!(!text.contains("mito"), "{text}");
+    for word in ["voi\t0.5", "paper"] {
+        assert!(text.contains(word), "{text}");
+    }
+    let seal = text.lines().find(|line| line.starts_with("out| sealed"));
+    assert!(seal.is_some_and(|line| !line.ends_with('-')), "{text}");
+    let text = world.transcript("gc --run muto --keep-last 0 --table");
+    assert!(text.contains("pinned: paper"), "{text}");
+}
+
+#[test]
+fn a_copy_does_not_take_what_belongs_to_a_run_that_is_gone() {
+    let world = World::scanned();
+    world.transcript("pin paper --reason p --run er");
+    let (from, to) = (world.base.join("er"), world.base.join("copy"));
+    let copied = std::process::Command::new("cp")
+        .arg("-a")
+        .args([&from, &to])
+        .status();
+    assert!(copied.unwrap().success());
+    world.transcript("scan -q");
+    fs::remove_dir_all(&from).unwrap();
+    // Seen to be gone; the rows of the copy are those of a scan, and its times are the same.
+    world.transcript("refresh -q");
+    let text = world.transcript("verify --repair\nlist --table --run er\npin --list --table");
+    assert!(!text.contains("moved"), "{text}");
+    assert!(text.contains("missing"), "{text}");
+}

@@ -2,9 +2,10 @@
 //!
 //! Otherwise the rows at the new path would be new ones, bound by no pin and without scores.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
+use super::adopted::Adopted;
 use super::finding::{VerifyClass, VerifyFinding};
 use super::lost::{below, is_present_array};
 use crate::catalog::{Catalog, Change};
@@ -15,9 +16,11 @@ use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
+use crate::model::progress::Silent;
 use crate::model::removal::RemovalId;
+use crate::ops::refresh;
 use crate::ops::scan;
-use crate::store::{self, Base};
+use crate::store::{self, Base, Event, WalkOptions};
 
 /// What the rows of moved folders are given to the new paths with.
 pub(super) struct Following<'a> {
@@ -40,6 +43,14 @@ impl Following<'_> {
     ) -> Result<bool, Error> {
         let old = moved.path.as_str();
         let rows = self.catalog.in_container(old)?;
+        let adopted = Adopted {
+            catalog: self.catalog,
+            base: self.base,
+            now: self.now,
+        };
+        if let Some(new) = adopted.new_name(old, &rows)? {
+            return self.take_back(&adopted, old, &new);
+        }
         let mut places = self.new_places(old, &rows, findings).into_iter();
         // Of two possible places neither is certain.
         let (Some(new), None) = (places.next(), places.next()) else {
@@ -90,6 +101,55 @@ impl Following<'_> {
                     && row.written_at.is_some()
                     && seen.is_ok_and(|seen| seen == row.written_at)
             })
+    }
+
+    /// Gives the rows of a renamed run to its new path, in the place of those that a scan made.
+    fn take_back(&self, adopted: &Adopted<'_>, old: &str, new: &str) -> Result<bool, Error> {
+        let (Ok(from), Ok(to)) = (old.parse::<RunName>(), new.parse::<RunName>()) else {
+            return Ok(false);
+        };
+        let operation = |action| NewOperation {
+            reason: Some(self.reason),
+            ..NewOperation::new(action, self.now)
+        };
+        let is_done = self.catalog.change(operation(Action::Rename), |change| {
+            // Asked once more: rows and disk may have changed since.
+            let (rows, there) = (change.in_container(old)?, change.in_container(new)?);
+            if !adopted.are_one(old, new, &rows, &there) {
+                return Ok(false);
+            }
+            for row in &there {
+                change.give_way(row)?;
+            }
+            let id = RemovalId::new(self.now, uuid::Uuid::new_v4().as_fields().0);
+            let contents = change.run_contents(&from)?;
+            change.rename_run(&id, &contents, &from, &to, self.now)?;
+            Ok::<_, Error>(true)
+        })?;
+        if !is_done {
+            return Ok(false);
+        }
+        // If this is cut short, the rows are missing until the next scan sees their data.
+        let rows = self.catalog.in_container(new)?;
+        let looks = rows.iter().map(refresh::look).collect();
+        let mut sights = HashMap::new();
+        store::look_at(self.base, WalkOptions::default(), &Silent, looks, |event| {
+            if let Event::Looked(id, Some(sight)) = event {
+                sights.insert(id, sight);
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.catalog.record(operation(Action::Refresh), |recorder| {
+            for row in &rows {
+                let Some(sight) = sights.get(&row.id.0) else {
+                    continue;
+                };
+                if recorder.artifact(row.id)?.as_ref() == Some(row) {
+                    recorder.observe(row, Some(sight))?;
+                }
+            }
+            Ok::<_, Error>(true)
+        })
     }
 
     fn follow_within(&self, change: &Change<'_>, old: &str, new: &str) -> Result<bool, Error> {

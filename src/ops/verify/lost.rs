@@ -25,6 +25,8 @@ pub(super) struct Lost {
     pub(super) present: HashMap<String, usize>,
     pub(super) runs: BTreeMap<String, Arrays>,
     pub(super) containers: BTreeMap<String, Arrays>,
+    /// Runs with an array whose row says that it is missing.
+    pub(super) missing: BTreeSet<RunName>,
 }
 
 pub(super) fn is_present_array(artifact: &Artifact) -> bool {
@@ -39,6 +41,9 @@ impl Lost {
             *self.present.entry(run).or_default() += 1;
             let container = artifact.location().container;
             *self.present.entry(container).or_default() += 1;
+        }
+        if artifact.state == State::Missing && !self.missing.contains(artifact.key.run()) {
+            self.missing.insert(artifact.key.run().clone());
         }
     }
 

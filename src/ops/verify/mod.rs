@@ -18,6 +18,7 @@
 //! the rows and looks once more; a row that has changed meanwhile is left alone. A verification
 //! that is killed leaves nothing; a repair that is killed has fixed complete batches.
 
+mod adopted;
 mod comparison;
 mod finding;
 mod follow;

@@ -93,8 +93,11 @@ pub(crate) fn repair(
         reason: REASON,
     };
     // First: the findings below are then about rows whose data is there.
+    let mut followed = BTreeSet::new();
     for found in with(&|repair| repair == Repair::Follow) {
-        following.follow(found, findings)?;
+        if following.follow(found, findings)? {
+            followed.insert(identity(found));
+        }
     }
     monitor.begin(Phase::Refresh, None);
     let rows = with(&|repair| {
@@ -126,7 +129,11 @@ pub(crate) fn repair(
                     part.class != found.class && Path::new(&part.path).starts_with(&found.path)
                 });
                 let mut parts = parts.filter(|part| part.repair.is_some()).peekable();
-                parts.peek().is_some() && parts.all(|part| mended.contains(&identity(part)))
+                match parts.peek() {
+                    Some(_) => parts.all(|part| mended.contains(&identity(part))),
+                    // A scan has taken in the data already, so there is nothing else to find.
+                    None => followed.contains(&identity(found)),
+                }
             }
             Some(_) => mended.contains(&identity(found)),
         };

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
+use super::adopted::{Adopted, is_missing_array};
 use super::comparison::Verify;
 use super::finding::{Repair, VerifyClass, VerifyFinding};
 use super::lost::{Arrays, below, is_present_array};
@@ -66,6 +67,7 @@ impl Verify<'_> {
                 repair: Some(Repair::Follow),
             });
         }
+        self.find_adopted()?;
         // What was moved there is not also a copy.
         let targets: HashSet<&String> = moved.iter().map(|(_, new)| new).collect();
         for (run, arrays) in found_runs.iter().filter(|(run, _)| !targets.contains(run)) {
@@ -81,6 +83,41 @@ impl Verify<'_> {
                         "its {count} array{s} are, by path and metadata, those of {source}"
                     ),
                     repair: Some(Repair::WithParts),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the runs that were renamed and scanned since.
+    fn find_adopted(&mut self) -> Result<(), Error> {
+        let adopted = Adopted {
+            catalog: self.catalog,
+            base: self.base,
+            now: self.now,
+        };
+        for old in std::mem::take(&mut self.lost.missing) {
+            if self.lost.present.contains_key(old.as_str()) {
+                continue;
+            }
+            let rows = match self.catalog.in_container(old.as_str()) {
+                Ok(rows) => rows,
+                // The damaged row is a finding already.
+                Err(CatalogError::Row { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if let Some(new) = adopted.new_name(old.as_str(), &rows)? {
+                let count = rows.iter().filter(|row| is_missing_array(row)).count();
+                let s = if count == 1 { "" } else { "s" };
+                self.find(VerifyFinding {
+                    class: VerifyClass::Moved,
+                    path: old.as_str().to_owned(),
+                    artifact: None,
+                    detail: format!(
+                        "its {count} array{s}, all gone, are in {new}, where a scan took them for \
+                         new ones"
+                    ),
+                    repair: Some(Repair::Follow),
                 });
             }
         }

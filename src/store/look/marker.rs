@@ -22,7 +22,7 @@ use crate::model::layout;
 use crate::model::observation::Levels;
 
 /// Metadata file of each format, the most frequent first.
-const MARKERS: [(ArrayFormat, &str); 3] = [
+pub(super) const MARKERS: [(ArrayFormat, &str); 3] = [
     (ArrayFormat::Zarr2, ".zarray"),
     (ArrayFormat::Zarr3, "zarr.json"),
     (ArrayFormat::N5, "attributes.json"),

@@ -42,6 +42,20 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
     }
 }
 
+/// When the metadata files of the array at `path` last changed, mode and name included. A rename of
+/// a folder above them keeps this time; a copy has a new one. `None` if there are none, or they
+/// cannot be looked at.
+#[must_use]
+pub fn changed_at(base: &Base, path: &Path) -> Option<Timestamp> {
+    let changed = marker::MARKERS.iter().filter_map(|(_, name)| {
+        let stat = statat(base.as_fd(), path.join(name), AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let seconds = stat.st_ctime.saturating_mul(1000);
+        let nanoseconds = i64::try_from(stat.st_ctime_nsec).unwrap_or_default();
+        Some(Timestamp(seconds.saturating_add(nanoseconds / 1_000_000)))
+    });
+    changed.max()
+}
+
 /// Size in bytes of the metadata of the array at `path`; `None` if there is no array.
 ///
 /// # Errors
