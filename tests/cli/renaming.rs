@@ -63,7 +63,7 @@ fn a_run_that_was_renamed_by_hand_and_scanned_gets_back_what_belonged_to_it() {
         list --table
         score
         pin --list --table
-        show muto/extra.zarr/mesh",
+        show --table muto/extra.zarr/mesh",
     );
     assert!(
         !text.contains("exit") && !text.contains("missing"),
@@ -75,8 +75,8 @@ fn a_run_that_was_renamed_by_hand_and_scanned_gets_back_what_belonged_to_it() {
     }
     let seal = text.lines().find(|line| line.starts_with("out| sealed"));
     assert!(seal.is_some_and(|line| !line.ends_with('-')), "{text}");
-    let text = world.transcript("gc --run muto --keep-last 0 --table");
-    assert!(text.contains("pinned: paper"), "{text}");
+    let text = world.transcript("gc --run muto --kind prediction --keep-first 1 --table");
+    assert!(text.contains("paper"), "{text}");
 }
 
 #[test]
