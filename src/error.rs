@@ -441,6 +441,12 @@ impl Error {
         {
             return Some(Hint::Publish);
         }
+        // The user who made the link chose what it points to: only the link itself is to go.
+        if let Self::Storage(StorageError::Symlink { path }) = self
+            && path.iter().any(|name| name == REGISTRY_DIR)
+        {
+            return Some(Hint::MoveAwayFromFolderName);
+        }
         // By code: documents and the Python package list hints by code too.
         Some(match self.code() {
             "no-registry" => Hint::Init,

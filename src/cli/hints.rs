@@ -98,7 +98,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "this catalog belongs to another base directory; check --catalog and --base; if it \
              replaced the right one, move it away, then run: dalsegno rebuild"
         }
-        Hint::MoveAwayFromFolderName => "move it away; the registry needs this name for its folder",
+        Hint::MoveAwayFromFolderName => {
+            "move it away, a link itself and not what it points to; the registry needs this name \
+             for its folder"
+        }
         Hint::NameNewCatalog => "name a file that does not exist yet",
         Hint::LeaveCatalogOut => "leave --catalog out, or unset DALSEGNO_CATALOG",
         Hint::UseKeeper => {

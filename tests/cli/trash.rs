@@ -268,3 +268,28 @@ fn readers_and_doctor_tell_of_an_interrupted_removal_and_the_next_writer_settles
     assert!(world.base.join(ARRAY).exists());
     assert_transcript!("doctor", text);
 }
+
+#[test]
+fn a_link_in_place_of_the_trash_is_moved_away_and_not_what_it_points_to() {
+    let world = World::scanned();
+    let trash = world.base.join(".dalsegno/trash");
+    let elsewhere = world.base.parent().unwrap().join("elsewhere");
+    fs::create_dir_all(&elsewhere).unwrap();
+    if trash.exists() {
+        fs::remove_dir_all(&trash).unwrap();
+    }
+    std::os::unix::fs::symlink(&elsewhere, &trash).unwrap();
+    for line in [
+        "rm mito --yes",
+        "record prediction --run q --iteration 1 --dataset c",
+    ] {
+        let output = world.call(line).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("error[symlink]"), "{said}");
+        assert!(!said.contains("remove what the link points to"), "{said}");
+        assert!(
+            said.contains("a link itself and not what it points to"),
+            "{said}"
+        );
+    }
+}

@@ -35,7 +35,10 @@ WORDS: dict[str, str] = {
         "this catalog belongs to another base directory; check base and catalog; if it "
         "replaced the right one, move it away, then call dalsegno.rebuild(base)"
     ),
-    "move-away-from-folder-name": "move it away; the registry needs this name for its folder",
+    "move-away-from-folder-name": (
+        "move it away, a link itself and not what it points to; the registry needs this name for "
+        "its folder"
+    ),
     "name-new-catalog": "pass a catalog that does not exist yet",
     "leave-catalog-out": "leave catalog out, or unset DALSEGNO_CATALOG",
     "use-keeper": (
