@@ -23,6 +23,8 @@ pub(super) enum Failure {
     Findings,
     /// Failed, and the error was already printed.
     Reported,
+    /// Failed with this error code, and the error was already printed.
+    ReportedAs(&'static str),
     /// The user did not confirm.
     Declined,
     /// The reader of the output closed the pipe.

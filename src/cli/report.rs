@@ -29,6 +29,7 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
         Failure::Partly => 3,
         Failure::Findings => 4,
         Failure::Reported | Failure::Declined => 1,
+        Failure::ReportedAs(code) => exit_code(code),
         // The reader of the pipe has seen enough, as with `| head`; that is no failure.
         Failure::PipeClosed => 0,
     }

@@ -240,3 +240,23 @@ fn a_table_fits_eighty_columns_but_for_what_is_one_word() {
         assert!(line.chars().count() <= 80 || is_one_word, "{line}");
     }
 }
+
+#[test]
+fn the_error_of_a_redacted_report_is_redacted_too() {
+    let world = World::scanned();
+    std::fs::write(world.catalog(), "no database").unwrap();
+    let base = world.base.to_str().unwrap();
+    let plain = world.call("doctor").output().unwrap();
+    let said = |output: &std::process::Output| String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said(&plain).contains(base), "{}", said(&plain));
+    for line in ["doctor --redact", "doctor --redact --json"] {
+        let output = world.call(line).output().unwrap();
+        let (errors, report) = (said(&output), String::from_utf8(output.stdout).unwrap());
+        assert!(errors.contains("error[catalog-"), "{errors}");
+        assert!(
+            !errors.contains(base) && !report.contains(base),
+            "{errors}{report}"
+        );
+        assert_eq!(output.status.code(), plain.status.code());
+    }
+}

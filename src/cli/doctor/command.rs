@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::Serialize;
+use serde_json::Value;
 
 use super::machine::{self, Machine, Program, User};
 use super::{layout, redact};
@@ -187,7 +188,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         error: failure.as_ref().map(|failure| problem(context, failure)),
     };
     // Whatever the error: the report is what explains it.
-    write(context, command, &report)?;
+    let written = write(context, command, &report)?;
     if let Some(keeper) = keeper {
         let is_here = report
             .catalog
@@ -221,13 +222,21 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     ];
     // The error decides the exit code: it is why parts of the report are missing.
     match failure {
+        // It names paths, so its words are taken from the report, which has them redacted.
+        Some(Failure::Library(error)) if command.redact => {
+            let text = |name: &str| written["error"][name].as_str();
+            let message = text("message").unwrap_or_default();
+            context.error(Some(error.code()), message, text("next"));
+            Err(Failure::ReportedAs(error.code()))
+        }
         Some(failure) => Err(failure),
         None if lists.iter().all(|list| list.is_empty()) && inbox.refused.is_empty() => Ok(()),
         None => Err(Failure::Findings),
     }
 }
 
-fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(), Failure> {
+/// Writes the report, and returns what was written.
+fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<Value, Failure> {
     // As a value, so that one redaction serves both formats.
     let mut json = serde_json::to_value(report)
         .map_err(|error| Failure::Other(format!("the report cannot be written: {error}")))?;
@@ -238,7 +247,7 @@ fn write(context: &mut Context, command: &Doctor, report: &Report) -> Result<(),
     if !render::write_json(context, format, "doctor", &json)? {
         layout::lines(context, &json)?;
     }
-    Ok(())
+    Ok(json)
 }
 
 /// The catalog's file, read without opening the registry.
