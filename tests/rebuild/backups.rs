@@ -259,11 +259,19 @@ fn a_backup_of_an_older_version_is_brought_up_to_date() {
 fn refinery_rows(connection: &Connection) {
     let new = Scene::empty();
     connection
+        .execute_batch(&format!("ATTACH '{}' AS new", new.catalog().display()))
+        .unwrap();
+    let table: String = connection
+        .query_row(
+            "SELECT sql FROM new.sqlite_schema WHERE name = 'refinery_schema_history'",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    connection
         .execute_batch(&format!(
-            "ATTACH '{}' AS new; \
-             CREATE TABLE refinery_schema_history AS SELECT * FROM new.refinery_schema_history \
-               WHERE version <= 2; DETACH new;",
-            new.catalog().display()
+            "{table}; INSERT INTO refinery_schema_history \
+               SELECT * FROM new.refinery_schema_history WHERE version <= 2; DETACH new;"
         ))
         .unwrap();
 }

@@ -169,8 +169,7 @@ const CAUSES: [Cause; 16] = [
                 &scene.catalog(),
                 "DROP INDEX artifact_path; \
                  UPDATE artifact SET array = (SELECT array FROM artifact WHERE id = 1), \
-                   container_id = (SELECT container_id FROM artifact WHERE id = 1) WHERE id = 2; \
-                 CREATE INDEX artifact_path ON artifact (container_id, array)",
+                   container_id = (SELECT container_id FROM artifact WHERE id = 1) WHERE id = 2",
             );
         },
         "catalog-row-damaged",

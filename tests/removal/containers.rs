@@ -10,7 +10,7 @@ use dalsegno::model::key::Kind;
 use dalsegno::model::progress::Silent;
 
 use crate::child::tree;
-use crate::{array, base, code, is_trash_empty, key, of_run, paths, target, write};
+use crate::{array, base, code, is_trash_empty, kept, key, of_run, paths, target, write};
 
 const CONTAINER: &str = "r/validation.zarr";
 const ONE: &str = "r/validation.zarr/1/a/prediction";
@@ -489,4 +489,38 @@ fn a_container_that_holds_a_registry_is_refused() {
     // The arrays beside it go; the container stays with it.
     assert_eq!(remove_run(&registry).moved, 3);
     assert!(inner.join(".dalsegno").is_dir());
+}
+
+#[test]
+fn a_plan_whose_path_was_changed_by_the_caller_takes_no_other_array() {
+    let (folder, registry) = base();
+    let [taken, pinned, unknown] =
+        ["1", "2", "3"].map(|at| format!("r/validation.zarr/{at}/d/prediction"));
+    array(&registry, &taken);
+    array(&registry, &pinned);
+    write(folder.path(), &unknown);
+    let row = registry.get(&target(&pinned)).unwrap().unwrap();
+    let scope = dalsegno::PinSelection::Artifacts(vec![row]);
+    registry
+        .pin(&"keep".parse().unwrap(), Some("why"), &scope)
+        .unwrap();
+    let before = tree(&folder.path().join("r"));
+    for (path, refused) in [
+        (&pinned, "nested-artifact"),
+        (&unknown, "changed-meanwhile"),
+    ] {
+        for without_artifacts in [false, true] {
+            let chosen = registry.to_remove(&target(&taken)).unwrap();
+            let mut plan = registry.plan_removal(chosen).unwrap();
+            plan.items[0].path.clone_from(path);
+            if without_artifacts {
+                plan.items[0].artifacts.clear();
+            }
+            for options in [RemoveOptions::default(), kept()] {
+                let result = registry.remove_planned(&plan, &options, &Silent);
+                assert_eq!(code(result), refused, "{path}");
+            }
+        }
+    }
+    assert_eq!(tree(&folder.path().join("r")), before);
 }

@@ -273,11 +273,18 @@ fn check_one(
         None => layout::split(&planned.path)?,
     };
     // Rows below a path go with it. One that is not in the plan was recorded since, or must stay.
-    let inside = match (&place.array, planned.is_container) {
-        (None, true) => change.in_container(&place.container)?,
-        (Some(array), _) => change.below_array(&place.container, array)?,
-        (None, false) => change.in_container(&place.container)?,
+    // The row at the path itself counts too: a caller can change the path of a plan.
+    let inside = match &place.array {
+        None => change.in_container(&place.container)?,
+        Some(array) => {
+            let mut found = change.below_array(&place.container, array)?;
+            found.extend(change.at(&place)?);
+            found
+        }
     };
+    if inside.is_empty() && planned.run.is_none() && !planned.by_name {
+        return Err(StorageError::Changed { path: full() }.into());
+    }
     if let Some(inner) = inside
         .iter()
         .find(|inner| !guards.going.contains(&inner.id.0))
