@@ -17,8 +17,8 @@ pub enum PolicyError {
     Empty,
     /// It selects what is damaged, which no rule compares, and has rules.
     #[error(
-        "rules and limits decide on arrays that can be read, and state damaged selects the others: \
-         leave out the rules and limits, or the state"
+        "rules and limits apply only to arrays that can be read; with state damaged, leave out the \
+         rules and limits"
     )]
     RulesForDamaged,
     /// It has no rule for runs.

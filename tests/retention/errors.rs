@@ -36,6 +36,19 @@ fn a_policy_without_rules_is_refused() {
 }
 
 #[test]
+fn rules_for_damaged_arrays_are_refused() {
+    let mut policy = keeping(keep_last(1));
+    policy.select.damaged = true;
+    let error = policy.check().unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "rules and limits apply only to arrays that can be read; with state damaged, leave out \
+         the rules and limits"
+    );
+    assert_eq!(error.code(), "policy-useless-rule");
+}
+
+#[test]
 fn zero_is_refused() {
     let none = KeepRules::default;
     let keeps = [
