@@ -32,13 +32,12 @@ pub(super) struct HistoryList {
     /// Only operations on these runs (name or glob)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     run: Vec<String>,
-    /// Only these actions: record, scan, refresh, seal, remove, restore, purge, recover, pin,
-    /// unpin, score, unscore, rebuild
     #[arg(
         long,
         value_name = "ACTION",
         value_delimiter = ',',
         value_parser = action,
+        help = action_help(),
         help_heading = "Selection"
     )]
     action: Vec<Action>,
@@ -61,6 +60,14 @@ pub(super) struct HistoryList {
     limit: Option<u64>,
     #[command(flatten)]
     output: Output,
+}
+
+/// The help of `--action`, which names every action.
+fn action_help() -> String {
+    format!(
+        "Only these actions: {}",
+        Action::ALL.map(Action::as_str).join(", ")
+    )
 }
 
 fn action(text: &str) -> Result<Action, String> {
