@@ -8,7 +8,7 @@ use dalsegno::model::artifact::State;
 use dalsegno::model::filter::Filter;
 use dalsegno::{Registry, RestoreTarget, Target};
 
-use crate::work::{Life, PER_RUN, files, key, path};
+use crate::work::{Life, PER_RUN, files, path, renamed};
 
 /// How much of an artifact is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +112,20 @@ pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
             }
         }
     }
+    // A run has its old name or its new one, with row and data.
+    for (&number, steps) in &steps {
+        let found = renamed(number).map(|path| look_at(&registry, &path, number));
+        let is_right = match found {
+            [Ok(There::Nothing), Ok(There::Whole)] => true,
+            [Ok(There::Whole), Ok(There::Nothing)] => !steps.contains(&"renamed"),
+            _ => !steps.contains(&"named"),
+        };
+        if !is_right {
+            wrong.push(format!(
+                "run {number} with its old and new name is {found:?}"
+            ));
+        }
+    }
     // A removal of several takes all of them or none.
     for run in 0..most / PER_RUN {
         let numbers = run * PER_RUN..(run + 1) * PER_RUN;
@@ -143,20 +157,25 @@ pub(crate) fn check(base: &Path, said: &[String]) -> Vec<String> {
 
 /// Looks for row and data of an artifact; an error if they do not agree.
 fn look(registry: &Registry, number: u64) -> Result<There, String> {
+    look_at(registry, &path(number), number)
+}
+
+/// The same of an artifact at `path` with the files of `number`.
+fn look_at(registry: &Registry, path: &str, number: u64) -> Result<There, String> {
     let row = registry
-        .get(&Target::Key(key(number)))
-        .map_err(|error| format!("{}: {error}", path(number)))?;
-    let folder = registry.base().join(path(number));
+        .get(&Target::Path(path.into()))
+        .map_err(|error| format!("{path}: {error}"))?;
+    let folder = registry.base().join(path);
     match row {
-        None if folder.exists() => Err(format!("{} was removed and is there", path(number))),
+        None if folder.exists() => Err(format!("{path} was removed and is there")),
         None => Ok(There::Nothing),
         Some(row) if row.sealed_at.is_none() => Ok(There::Begun),
         Some(_) => {
             for (file, text) in files(number) {
                 match fs::read_to_string(folder.join(file)) {
                     Ok(read) if read == text => {}
-                    Ok(_) => return Err(format!("{}/{file} has changed", path(number))),
-                    Err(error) => return Err(format!("{}/{file}: {error}", path(number))),
+                    Ok(_) => return Err(format!("{path}/{file} has changed")),
+                    Err(error) => return Err(format!("{path}/{file}: {error}")),
                 }
             }
             Ok(There::Whole)

@@ -3,13 +3,13 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use dalsegno::RemoveOptions;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::{Registry, RestoreTarget, Target};
+use dalsegno::{RemoveOptions, RenameOptions};
 
 use crate::child::say;
 use crate::{Protocol, Random};
@@ -67,9 +67,14 @@ pub(crate) fn files(number: u64) -> [(&'static str, String); 3] {
     ]
 }
 
+/// Where the artifact of a run lies that is renamed once it is sealed: before, and afterwards.
+pub(crate) fn renamed(number: u64) -> [String; 2] {
+    ["old", "new"].map(|name| format!("{name}{number}/validation.zarr/1/a/prediction"))
+}
+
 /// Writes and syncs an artifact, so that a sealed one is on disk.
-fn write(base: &Path, number: u64) {
-    let folder = base.join(path(number));
+fn write(base: &Path, path: &str, number: u64) {
+    let folder = base.join(path);
     fs::create_dir_all(folder.join("0")).unwrap();
     for (file, text) in files(number) {
         fs::write(folder.join(file), text).unwrap();
@@ -92,10 +97,28 @@ pub(crate) fn work(base: &Path, protocol: Protocol, seed: u64) {
 }
 
 fn seal(registry: &Registry, number: u64) {
-    registry.record(&key(number)).unwrap();
-    write(registry.base(), number);
-    registry.seal(&Target::Key(key(number))).unwrap();
+    seal_at(registry, &path(number), number);
     say(&format!("sealed {number}"));
+}
+
+fn seal_at(registry: &Registry, path: &str, number: u64) {
+    let key = layout::parse(path).unwrap();
+    registry.record(&key).unwrap();
+    write(registry.base(), path, number);
+    registry.seal(&Target::Key(key)).unwrap();
+}
+
+/// Seals the artifact of a run of its own, and renames the run.
+fn rename(registry: &Registry, number: u64) {
+    let [from, to] = renamed(number);
+    seal_at(registry, &from, number);
+    say(&format!("named {number}"));
+    let name = |path: &str| path.split('/').next().unwrap().parse().unwrap();
+    let options = RenameOptions::default().active(true);
+    registry
+        .rename_run(&name(&from), &name(&to), &options)
+        .unwrap();
+    say(&format!("renamed {number}"));
 }
 
 fn with_the_registry(base: &Path, seed: u64) {
@@ -107,6 +130,7 @@ fn with_the_registry(base: &Path, seed: u64) {
         for number in numbers.clone() {
             seal(&registry, number);
         }
+        rename(&registry, numbers.start);
         let mut order: Vec<u64> = numbers.clone().collect();
         for at in (1..order.len()).rev() {
             let other = usize::try_from(random.below(at as u64 + 1)).unwrap();
