@@ -5,7 +5,7 @@ use std::time::Duration;
 use dalsegno::model::filter::Filter;
 use dalsegno::model::key::Kind;
 use dalsegno::retention::{
-    Decision, Direction, KeepBest, KeepRules, Limits, Metric, PlanLine, Policy, RunPolicy,
+    Decision, Direction, KeepBest, KeepRules, Limits, Metric, MinFree, PlanLine, Policy, RunPolicy,
     SelectRules,
 };
 use dalsegno::{Error, Question};
@@ -38,7 +38,8 @@ pub(crate) struct RuleArguments {
     best_with: Vec<String>,
     max_size: Option<u64>,
     max_files: Option<u64>,
-    min_free: Option<u64>,
+    /// Bytes, or text such as `1TB` or `10%`.
+    min_free: Option<Free>,
     /// Only what is damaged.
     damaged: bool,
     allow_empty_group: bool,
@@ -47,6 +48,22 @@ pub(crate) struct RuleArguments {
     keep: Option<Kept>,
     /// The selection in words.
     words: String,
+}
+
+/// How much must be free.
+#[derive(FromPyObject)]
+enum Free {
+    Bytes(u64),
+    Text(String),
+}
+
+impl Free {
+    fn limit(&self) -> PyResult<MinFree> {
+        match self {
+            Self::Bytes(bytes) => Ok(MinFree::Bytes(*bytes)),
+            Self::Text(text) => text.parse().map_err(argument),
+        }
+    }
 }
 
 impl RuleArguments {
@@ -76,7 +93,7 @@ impl RuleArguments {
         let mut limit = Limits::default();
         limit.max_bytes = self.max_size;
         limit.max_files = self.max_files;
-        limit.min_free = self.min_free;
+        limit.min_free = self.min_free.as_ref().map(Free::limit).transpose()?;
         // Only plans for whole runs filter by kind; in a policy, the kinds are one of its rules.
         let kinds = if self.runs {
             filter.kinds.clone()
@@ -184,6 +201,13 @@ impl PyPlan {
 
     fn totals<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || plain(py, &self.plan.plan.totals()))
+    }
+
+    /// How many bytes must be free.
+    #[getter]
+    fn min_free(&self) -> Option<u64> {
+        let goal = self.plan.plan.min_free.as_ref();
+        goal.map(|goal| goal.bytes.0)
     }
 
     #[getter]

@@ -421,6 +421,11 @@ def test_a_plan_says_why_and_goes_only_where_it_is_applied(registry: Registry) -
         ({"whole_runs": True, "keep_first": 1}, "not about whole runs"),
         ({"keep_best": 1}, "go together"),
         ({"max_size": "much"}, "not a size"),
+        ({"min_free": "much"}, "not a size"),
+        ({"min_free": "ten%"}, "is not a percentage; write 10%"),
+        ({"min_free": "0%"}, "write more than 0%"),
+        ({"min_free": "101%"}, "write at most 100%"),
+        ({"min_free": -1}, "at least 0"),
     ):
         with pytest.raises(ValueError, match=message):
             registry.plan_gc(**bad)
@@ -442,6 +447,20 @@ def test_a_plan_says_that_the_trash_frees_nothing(registry: Registry) -> None:
     assert "until the trash is emptied" in text
     [text] = notices("72h")
     assert "until it has been there for 3d" in text
+
+
+def test_min_free_is_a_part_of_the_file_system(registry: Registry) -> None:
+    for iteration in (9000, 10000):
+        write_array(registry.base / f"r/validation.zarr/{iteration}/d/output/p")
+    age(registry)
+    registry.scan()
+    disk = os.statvfs(registry.base)
+    plan = registry.plan_gc(kind="output", keep_last=1, min_free="100%")
+    assert plan.min_free == disk.f_blocks * disk.f_frsize
+    assert plan.policy.startswith("keep-last 1, min-free 100%")
+    assert any(text.startswith("min-free 100 % of ") for text in plan.unmet)
+    assert registry.plan_gc(kind="output", keep_last=1, min_free="1TB").min_free == 10**12
+    assert registry.plan_gc(kind="output", keep_last=1).min_free is None
 
 
 def test_what_changed_since_the_plan_is_skipped(registry: Registry) -> None:

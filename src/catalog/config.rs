@@ -414,7 +414,7 @@ max-size = 1649267441664
         let snapshot = rules(policy, Kind::Snapshot);
         assert_eq!(snapshot.select.older_than, Some(3 * DAY + DAY / 6));
         assert_eq!(snapshot.limit.max_files, Some(10));
-        assert_eq!(snapshot.limit.min_free, Some(5000));
+        assert_eq!(snapshot.limit.min_free, Some(5000.into()));
         let output = rules(policy, Kind::Output);
         assert!(!output.allow_empty_group);
         assert_eq!(output.limit.max_bytes, Some(500_000_000_000));
@@ -498,6 +498,31 @@ max-size = 1649267441664
             let text = format!("[policy.p.output]\n{key} = 9223372036854775808");
             refused(&[(&text, "is over 9223372036854775807")]);
         }
+    }
+
+    #[test]
+    fn min_free_is_a_size_or_a_percentage() {
+        for (written, min_free) in [("5000", "5000"), ("\"2.5%\"", "2.5%"), ("\"10%\"", "10 %")] {
+            let text = format!("[policy.p.output]\nmin-free = {written}\n");
+            let config = Config::parse(&text).unwrap();
+            let limit = &rules(&config.policy["p"], Kind::Output).limit;
+            assert_eq!(limit.min_free, Some(min_free.parse().unwrap()));
+            assert!(toml::to_string(&config).unwrap().contains(&text));
+        }
+        refused(&[
+            (
+                "[policy.p.output]\nmin-free = \"0%\"",
+                "in policy.p.output.min-free: 0% means nothing: it always holds; write more than 0%",
+            ),
+            (
+                "[policy.p.output]\nmin-free = \"101%\"",
+                "in policy.p.output.min-free: 101% is more than the file system has",
+            ),
+            (
+                "[policy.p.output]\nmin-free = 0.1",
+                "expected a number of bytes, or text such as \"1TB\" or \"10%\"",
+            ),
+        ]);
     }
 
     #[test]

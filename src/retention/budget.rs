@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use super::inventory::{freed_by, size_of, takes_space};
-use super::plan::{PlanError, Reason};
+use super::min_free::MinFree;
+use super::plan::{FreeGoal, PlanError, Reason};
 use super::policy::{Limits, MAX_FILES, MAX_SIZE, MIN_FREE};
 use super::words::length;
 use crate::model::artifact::Artifact;
@@ -30,6 +31,8 @@ pub(super) struct Budget {
 pub(super) struct Disk {
     /// Free bytes; `None` if no limit needs them.
     pub(super) free: Option<u64>,
+    /// Size of the file system in bytes; `None` if no limit needs it.
+    pub(super) size: Option<u64>,
     /// Bytes in the trash.
     pub(super) trash: u64,
     /// How long the trash keeps what the plan removes.
@@ -53,14 +56,25 @@ impl Budget {
         artifacts: impl Iterator<Item = &'a Artifact>,
         disk: &Disk,
     ) -> Result<Option<Self>, PlanError> {
+        // Some file systems say that they have 0 bytes: of these, every percentage would be met.
+        let disk_size = disk.size.filter(|&size| size > 0);
+        if let (Some(min_free @ MinFree::Percent(_)), None) = (limit.min_free, disk_size) {
+            return Err(PlanError::DiskSizeUnknown { min_free });
+        }
+        let disk_size = disk_size.unwrap_or_default();
         // Both list the limits that are set, in the same order.
         let limits: Vec<Limit> = limit
-            .values()
+            .values(disk_size)
             .zip(limit.settings())
             .map(|((rule, value), (_, setting))| Limit {
                 rule,
                 value,
-                setting: setting.into(),
+                setting: match (rule, limit.min_free) {
+                    (MIN_FREE, Some(MinFree::Percent(percent))) => {
+                        format!("{percent} % of {}", ByteCount(disk_size)).into()
+                    }
+                    _ => setting.into(),
+                },
             })
             .collect();
         if limits.is_empty() {
@@ -164,6 +178,15 @@ impl Budget {
             true => " once the trash is emptied",
             false => "",
         }
+    }
+
+    /// What `min-free` came to.
+    pub(super) fn free_goal(&self) -> Option<FreeGoal> {
+        let bound = self.limits.iter().find(|bound| bound.rule == MIN_FREE)?;
+        Some(FreeGoal {
+            setting: bound.setting.to_string(),
+            bytes: ByteCount(bound.value),
+        })
     }
 
     /// What to know about `min-free` if something is in the trash, or goes there.

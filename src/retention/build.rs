@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use super::metric::Metric;
+use super::min_free::MinFree;
 use super::policy::{KeepBest, KeepRules, Limits, Policy, RunPolicy, SelectRules};
 use crate::model::filter::IterationRange;
 use crate::model::key::Kind;
@@ -136,10 +137,10 @@ impl Limits {
         self
     }
 
-    /// Asks for this many free bytes on the file system.
+    /// Asks for this much free space on the file system: bytes, or a percentage of its size.
     #[must_use]
-    pub fn min_free(mut self, min_free: u64) -> Self {
-        self.min_free = Some(min_free);
+    pub fn min_free(mut self, min_free: impl Into<MinFree>) -> Self {
+        self.min_free = Some(min_free.into());
         self
     }
 }

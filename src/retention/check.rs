@@ -100,7 +100,8 @@ impl KeepBest {
 impl Limits {
     fn check(&self) -> Result<(), PolicyError> {
         let everything = "would leave nothing that no rule keeps";
-        for (rule, value) in self.values() {
+        // Of any size: no percentage is 0.
+        for (rule, value) in self.values(u64::MAX) {
             if value == 0 {
                 let why = match rule {
                     MIN_FREE => "means nothing: it always holds",

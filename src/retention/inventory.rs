@@ -60,6 +60,8 @@ pub struct Inventory {
     pub groups: BTreeMap<GroupKey, u64>,
     /// Free bytes on the file system; `None` if the policy does not need them.
     pub free_bytes: Option<u64>,
+    /// Size of the file system in bytes; `None` if the policy does not need it.
+    pub disk_size: Option<u64>,
     /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
     pub trash_bytes: u64,
     /// How long the trash keeps what the plan removes. If it does, removing frees nothing at first.
@@ -111,6 +113,13 @@ impl Inventory {
     #[must_use]
     pub fn free_bytes(mut self, free_bytes: impl Into<Option<u64>>) -> Self {
         self.free_bytes = free_bytes.into();
+        self
+    }
+
+    /// Sets the size of the file system in bytes.
+    #[must_use]
+    pub fn disk_size(mut self, disk_size: impl Into<Option<u64>>) -> Self {
+        self.disk_size = disk_size.into();
         self
     }
 }
@@ -221,6 +230,8 @@ pub struct RunInventory {
     pub runs: Vec<InventoryRun>,
     /// Free bytes on the file system; `None` if the policy does not need them.
     pub free_bytes: Option<u64>,
+    /// Size of the file system in bytes; `None` if the policy does not need it.
+    pub disk_size: Option<u64>,
     /// Bytes in the trash. They are not free yet, but `min-free` lets no more go in their place.
     pub trash_bytes: u64,
     /// How long the trash keeps what the plan removes. If it does, removing frees nothing at first.
@@ -234,6 +245,7 @@ impl RunInventory {
         Self {
             runs,
             free_bytes: None,
+            disk_size: None,
             trash_bytes: 0,
             keep: TrashKeep::default(),
         }
@@ -257,6 +269,13 @@ impl RunInventory {
     #[must_use]
     pub fn free_bytes(mut self, free_bytes: impl Into<Option<u64>>) -> Self {
         self.free_bytes = free_bytes.into();
+        self
+    }
+
+    /// Sets the size of the file system in bytes.
+    #[must_use]
+    pub fn disk_size(mut self, disk_size: impl Into<Option<u64>>) -> Self {
+        self.disk_size = disk_size.into();
         self
     }
 }

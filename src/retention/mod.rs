@@ -31,6 +31,7 @@ mod criteria;
 mod error;
 mod inventory;
 mod metric;
+mod min_free;
 mod named;
 mod plan;
 mod planner;
@@ -46,8 +47,9 @@ pub use inventory::{
     GroupKey, Inventory, InventoryRow, InventoryRun, InventoryScore, RunInventory,
 };
 pub use metric::{Direction, Metric};
+pub use min_free::{MinFree, ParseMinFreeError, Percent};
 pub use named::NamedPolicy;
-pub use plan::{Decision, Plan, PlanError, PlanLine, PlanSum, PlanTotals, Reason};
+pub use plan::{Decision, FreeGoal, Plan, PlanError, PlanLine, PlanSum, PlanTotals, Reason};
 pub use planner::{Explanation, RuleVerdict, explain, plan};
 pub use policy::{KeepBest, KeepRules, Limits, Policy, RunPolicy, SelectRules};
 pub use rules::{RECENT, RULES};

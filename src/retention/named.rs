@@ -22,6 +22,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::metric::Metric;
+use super::min_free::MinFree;
 use super::policy::{KeepBest, KeepRules, Limits, Policy, SelectRules};
 use super::strict::{self, WholeNumber};
 use super::words::length;
@@ -208,7 +209,7 @@ struct KindTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     max_size: Option<Bytes>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    min_free: Option<Bytes>,
+    min_free: Option<FreeText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     older_than: Option<Length>,
 }
@@ -243,7 +244,7 @@ impl KindTable {
             limit: Limits {
                 max_bytes: self.max_size.map(|size| size.0),
                 max_files: self.max_files.map(|count| count.0),
-                min_free: self.min_free.map(|size| size.0),
+                min_free: self.min_free.map(|least| least.0),
             },
             allow_empty_group: self.allow_empty_group.unwrap_or(shared.allow_empty_group),
         }
@@ -284,7 +285,7 @@ impl From<&Policy> for KindTable {
             keep_within: within.map(Length),
             max_files: max_files.map(WholeNumber),
             max_size: max_bytes.map(Bytes),
-            min_free: min_free.map(Bytes),
+            min_free: min_free.map(FreeText),
             older_than: select.older_than.map(Length),
         }
     }
@@ -347,6 +348,48 @@ impl Serialize for Bytes {
             Ok(number) => serializer.serialize_i64(number),
             // With a unit it reads back as text.
             Err(_) => serializer.collect_str(&format_args!("{} B", self.0)),
+        }
+    }
+}
+
+/// How much must be free: an integer, or text such as `1TB` or `10%`.
+struct FreeText(MinFree);
+
+impl<'de> Deserialize<'de> for FreeText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FreeVisitor;
+
+        impl Visitor<'_> for FreeVisitor {
+            type Value = FreeText;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number of bytes, or text such as \"1TB\" or \"10%\"")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<FreeText, E> {
+                let bytes = WholeNumber::new(number.into())?;
+                Ok(FreeText(MinFree::Bytes(bytes.0)))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<FreeText, E> {
+                let bytes = WholeNumber::new(number.into())?;
+                Ok(FreeText(MinFree::Bytes(bytes.0)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<FreeText, E> {
+                text.parse().map(FreeText).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_any(FreeVisitor)
+    }
+}
+
+impl Serialize for FreeText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            MinFree::Bytes(bytes) => Bytes(bytes).serialize(serializer),
+            percent @ MinFree::Percent(_) => serializer.collect_str(&percent),
         }
     }
 }

@@ -11,6 +11,7 @@ use serde::{Serialize, Serializer};
 use super::complete::{PartsByRun, RunParts};
 use super::error::PolicyError;
 use super::inventory::{GroupKey, freed_by, in_order, takes_space};
+use super::min_free::MinFree;
 use crate::model::artifact::Artifact;
 use crate::model::key::Key;
 use crate::model::name::RunName;
@@ -122,12 +123,43 @@ pub struct PlanTotals {
     pub removed: PlanSum,
 }
 
+/// What the limit `min-free` came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct FreeGoal {
+    /// The limit in words, such as `931.3 GiB` or `10 % of 1.8 TiB`.
+    pub setting: String,
+    /// How many bytes must be free.
+    pub bytes: ByteCount,
+}
+
+impl FreeGoal {
+    /// Whether the limit is a percentage of the file system.
+    #[must_use]
+    pub fn is_share(&self) -> bool {
+        self.setting != self.bytes.to_string()
+    }
+}
+
+impl fmt::Display for FreeGoal {
+    /// Writes `10 % of 1.8 TiB, which is 184.3 GiB`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.setting)?;
+        match self.is_share() {
+            true => write!(f, ", which is {}", self.bytes),
+            false => Ok(()),
+        }
+    }
+}
+
 /// Which artifacts stay and which go. A value: [`Plan`] removes nothing by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct Plan {
     /// A line for each artifact, ordered by run, kind, dataset, iteration, parameters, path.
     pub lines: Vec<PlanLine>,
+    /// What the limit `min-free` came to; `None` if it is not set. Of several policies, the most.
+    pub min_free: Option<FreeGoal>,
     /// Limits that are exceeded even if everything goes that may, one sentence each.
     pub unmet: Vec<String>,
     /// What to check before the plan is carried out, one sentence each.
@@ -200,8 +232,14 @@ impl Plan {
     pub fn merge(plans: impl IntoIterator<Item = Self>) -> Self {
         let mut lines: BTreeMap<_, PlanLine> = BTreeMap::new();
         let (mut unmet, mut notices) = (Vec::new(), Vec::new());
+        let mut min_free: Option<FreeGoal> = None;
         for plan in plans {
             notices.extend(plan.notices);
+            let bytes = |goal: &Option<FreeGoal>| goal.as_ref().map(|goal| goal.bytes);
+            // The first of equals stays.
+            if bytes(&plan.min_free) > bytes(&min_free) {
+                min_free = plan.min_free;
+            }
             // Several plans may miss the same limit.
             for text in plan.unmet {
                 if !unmet.contains(&text) {
@@ -231,6 +269,7 @@ impl Plan {
         lines.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
         Self {
             lines,
+            min_free,
             unmet,
             notices,
         }
@@ -279,6 +318,15 @@ pub enum PlanError {
     /// The policy has `min-free`, and the free space is unknown.
     #[error("min-free cannot be held: the free space of the file system is unknown")]
     FreeUnknown,
+    /// `min-free` is a percentage, and the size of the file system is unknown.
+    #[error(
+        "min-free {min_free} cannot be held: the file system does not say how large it is; write a \
+         number of bytes, such as min-free 1TB"
+    )]
+    DiskSizeUnknown {
+        /// The limit.
+        min_free: MinFree,
+    },
 }
 
 impl PlanError {
@@ -291,7 +339,7 @@ impl PlanError {
                 "plan-empties-group"
             }
             Self::Unmeasured { .. } => "plan-unmeasured",
-            Self::FreeUnknown => "plan-free-unknown",
+            Self::FreeUnknown | Self::DiskSizeUnknown { .. } => "plan-free-unknown",
         }
     }
 }

@@ -305,6 +305,7 @@ impl<'a> Planner<'a> {
         let artifacts = own.map(|row| &row.artifact);
         let disk = Disk {
             free: self.inventory.free_bytes,
+            size: self.inventory.disk_size,
             trash: self.inventory.trash_bytes,
             keep: self.inventory.keep,
         };
@@ -314,6 +315,7 @@ impl<'a> Planner<'a> {
         let mut open: Vec<usize> = (0..lines.len())
             .filter(|&at| lines[at].reasons.is_empty())
             .collect();
+        let min_free = budget.as_ref().and_then(Budget::free_goal);
         let mut unmet = Vec::new();
         let mut of_trash = Vec::new();
         // Without limits everything that no rule keeps goes. So does a guest: limits are those of
@@ -356,6 +358,7 @@ impl<'a> Planner<'a> {
         notices.extend(of_trash);
         Ok(Plan {
             lines,
+            min_free,
             unmet,
             notices,
         })

@@ -8,6 +8,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::metric::Metric;
+use super::min_free::MinFree;
 use super::words::{joined, length};
 use crate::model::artifact::State;
 use crate::model::filter::IterationRange;
@@ -94,8 +95,8 @@ pub struct Limits {
     pub max_bytes: Option<u64>,
     /// `max-files`: at most this many files.
     pub max_files: Option<u64>,
-    /// `min-free`: at least this many free bytes on the file system.
-    pub min_free: Option<u64>,
+    /// `min-free`: at least this much free space on the file system.
+    pub min_free: Option<MinFree>,
 }
 
 /// Rules for whole runs.
@@ -169,13 +170,16 @@ impl Limits {
         *self == Self::default()
     }
 
-    /// The limits that are set, with their numbers.
-    pub(super) fn values(&self) -> impl Iterator<Item = (&'static str, u64)> {
+    /// The limits that are set, with their numbers on a file system of this size.
+    pub(super) fn values(&self, disk_size: u64) -> impl Iterator<Item = (&'static str, u64)> {
         // `Budget` pairs these with `settings`, which keeps their order.
         [
             (MAX_SIZE, self.max_bytes),
             (MAX_FILES, self.max_files),
-            (MIN_FREE, self.min_free),
+            (
+                MIN_FREE,
+                self.min_free.map(|least| least.bytes_of(disk_size)),
+            ),
         ]
         .into_iter()
         .filter_map(|(rule, value)| Some((rule, value?)))
@@ -183,11 +187,14 @@ impl Limits {
 
     /// The limits that are set.
     pub(super) fn settings(&self) -> Vec<Setting> {
-        let text = |(rule, value): (&'static str, u64)| match rule {
-            MAX_FILES => (rule, value.to_string()),
-            _ => (rule, ByteCount(value).to_string()),
-        };
-        self.values().map(text).collect()
+        set([
+            (
+                MAX_SIZE,
+                self.max_bytes.map(|most| ByteCount(most).to_string()),
+            ),
+            (MAX_FILES, self.max_files.map(|most| most.to_string())),
+            (MIN_FREE, self.min_free.map(|least| least.to_string())),
+        ])
     }
 }
 
@@ -277,7 +284,7 @@ mod tests {
             limit: Limits {
                 max_bytes: Some(500_000_000_000),
                 max_files: Some(10),
-                min_free: Some(1 << 40),
+                min_free: Some(MinFree::Bytes(1 << 40)),
             },
             allow_empty_group: true,
         }

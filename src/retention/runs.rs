@@ -31,6 +31,7 @@ pub fn plan_runs(
         artifacts().map(|row| &row.artifact),
         &Disk {
             free: inventory.free_bytes,
+            size: inventory.disk_size,
             trash: inventory.trash_bytes,
             keep: inventory.keep,
         },
@@ -43,6 +44,7 @@ pub fn plan_runs(
         .zip(runs)
         .map(|(nth, run)| JudgedRun::new(policy, run, (nth, of), now))
         .collect();
+    let min_free = budget.as_ref().and_then(Budget::free_goal);
     let mut unmet = Vec::new();
     let mut notices = Vec::new();
     match budget {
@@ -85,6 +87,7 @@ pub fn plan_runs(
     lines.sort_by(|a, b| in_order(&a.artifact, &b.artifact));
     Ok(Plan {
         lines,
+        min_free,
         unmet,
         notices,
     })

@@ -30,8 +30,8 @@ pub use content::{Hashed, ReadError, count_others, hash};
 #[cfg(feature = "testing")]
 pub use dirs::WITHOUT_NOREPLACE;
 pub use dirs::{
-    EntryId, EntryType, FsKind, entry_at, free_bytes, fs_kind, mounts_below, require_movable,
-    require_writable,
+    EntryId, EntryType, FsKind, disk_size, entry_at, free_bytes, fs_kind, mounts_below,
+    require_movable, require_writable,
 };
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};

@@ -51,6 +51,29 @@ for rules in '--kind prediction,output --min-free 4MiB --allow-empty-group' '--p
 done
 "#;
 
+/// A plan, as JSON and as text, with a percentage of 64 MiB by a flag, and as JSON by a policy and
+/// for whole runs.
+const PERCENT: &str = r#"
+set -e
+mount -t tmpfs -o size=64m tmpfs "$PWD"
+cd "$PWD"
+for run in 1 2; do
+    array=r$run/validation.zarr/1/v/prediction
+    mkdir -p $array
+    echo '{"zarr_format":3,"node_type":"array"}' >$array/zarr.json
+    head -c 1000000 /dev/zero >$array/0
+done
+find r* -depth -exec touch -d '2 days ago' {} +
+"$1" init --quiet
+printf '[policy.night.prediction]\nmin-free = "%s"\nallow-empty-group = true\n' "$2" \
+    >>.dalsegno/config.toml
+"$1" scan --quiet
+"$1" gc --min-free "$2" --allow-empty-group --table
+"$1" gc --min-free "$2" --allow-empty-group --json
+"$1" gc --policy night --json
+"$1" gc --runs --keep-last 1 --min-free "$2" --json
+"#;
+
 /// The runs that are left after each night, and what the program said; none if nothing can be
 /// mounted here.
 fn nights(flag: &str) -> Option<(String, String)> {
@@ -119,4 +142,39 @@ fn a_policy_has_one_budget_for_all_its_kinds() {
     assert_eq!(at_once, by_kind, "{said}");
     assert_ne!(at_once, "0", "{said}");
     assert!(!said.contains("would be free"), "{said}");
+}
+
+#[test]
+fn a_percentage_is_of_the_file_system_of_the_base_directory() {
+    let Some((plans, said)) = on_small_disk(PERCENT, "99%") else {
+        return;
+    };
+    // 99 % of 64 MiB, rounded up.
+    let (setting, bytes) = ("99 % of 64.0 MiB", 66_437_776);
+    let goal = format!("min-free {setting}, which is 63.4 MiB");
+    assert_eq!(said.matches(&goal).count(), 1, "{said}");
+    assert!(said.contains("by min-free 99%"), "{said}");
+    let reason = format!("min-free {setting}: oldest first");
+    assert!(plans.contains(&reason), "{plans}");
+    let plans = &plans[plans.find('{').unwrap()..];
+    let plans = serde_json::Deserializer::from_str(plans).into_iter::<serde_json::Value>();
+    let goals: Vec<_> = plans
+        .map(|plan| plan.unwrap()["plan"]["min_free"].clone())
+        .collect();
+    let goal = serde_json::json!({ "setting": setting, "bytes": bytes });
+    assert_eq!(goals, [goal.clone(), goal.clone(), goal], "{said}");
+}
+
+#[test]
+fn a_percentage_that_holds_always_or_never_is_refused() {
+    let world = World::scanned();
+    for (percent, says) in [
+        ("0%", "write more than 0%, such as 10%"),
+        ("100.5%", "write at most 100%, such as 10%"),
+        ("ten%", "is not a percentage; write 10%"),
+    ] {
+        let said = world.transcript(&format!("gc --keep-last 1 --min-free {percent}"));
+        assert!(said.contains(says), "{said}");
+        assert!(said.contains("exit 2"), "{said}");
+    }
 }

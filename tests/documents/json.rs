@@ -76,7 +76,10 @@ const CALLS: &[(&str, &str)] = &[
         "show distances/validation.zarr/2000/crop7/prediction",
     ),
     ("mv", "mv affinities renamed --dry-run"),
-    ("gc", "gc --run affinities --kind prediction --keep-last 1"),
+    (
+        "gc",
+        "gc --run affinities --kind prediction --keep-last 1 --min-free 1%",
+    ),
     (
         "gc --explain",
         "gc --keep-last 1 --explain affinities/validation.zarr/1000/crop7/prediction",

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::size::ByteCount;
-use dalsegno::retention::{InventoryRow, KeepRules, Limits, Policy, plan};
+use dalsegno::retention::{InventoryRow, KeepRules, Limits, MinFree, Plan, Policy, plan};
 
 use crate::build::*;
 
@@ -157,4 +157,54 @@ fn min_free_counts_what_is_on_disk() {
     assert_eq!(planned(&rows), [1, 2, 3]);
     rows[0].artifact.disk_bytes = Some(ByteCount(4096));
     assert_eq!(planned(&rows), [1]);
+}
+
+#[test]
+fn a_percentage_is_of_the_size_of_the_file_system() {
+    let policy = Policy::default().limit(Limits::default().min_free(percent("10%")));
+    // Files of 100 bytes each; 10 % of 2995 bytes, rounded up, are 300.
+    let inventory = inventory(predictions(&[1, 2, 3, 4]))
+        .free_bytes(100)
+        .disk_size(2995);
+    let plan = plan(&policy, &inventory, NOW).unwrap();
+    assert_eq!(removed(&plan), [1, 2]);
+    let goal = plan.min_free.unwrap();
+    assert_eq!(goal.bytes, ByteCount(300));
+    assert_eq!(goal.to_string(), "10 % of 2.9 KiB, which is 300 B");
+    let reason = &plan.lines[0].reasons[0];
+    let oldest = "min-free 10 % of 2.9 KiB: oldest first; 100 B are free with it";
+    assert_eq!(reason.to_string(), oldest);
+}
+
+#[test]
+fn a_percentage_of_an_unknown_size_is_refused() {
+    let policy = Policy::default().limit(Limits::default().min_free(percent("10%")));
+    let of = |size: Option<u64>| {
+        let inventory = inventory(predictions(&[1, 2])).free_bytes(0);
+        plan(&policy, &inventory.disk_size(size), NOW).unwrap_err()
+    };
+    // A file system of 0 bytes does not say its size: 10 % of that would always be free.
+    for size in [None, Some(0)] {
+        let error = of(size);
+        assert_eq!(error.code(), "plan-free-unknown");
+        let says = "min-free 10% cannot be held: the file system does not say how large it is; \
+                    write a number of bytes, such as min-free 1TB";
+        assert_eq!(error.to_string(), says);
+    }
+}
+
+#[test]
+fn merged_plans_have_the_most_that_must_be_free() {
+    let planned = |text| {
+        let policy = Policy::default().limit(Limits::default().min_free(percent(text)));
+        let inventory = inventory(predictions(&[1, 2, 3, 4])).free_bytes(1000);
+        plan(&policy, &inventory.disk_size(1000), NOW).unwrap()
+    };
+    let plans = ["10%", "200", "5%"].map(planned);
+    let goal = Plan::merge(plans).min_free.unwrap();
+    assert_eq!((goal.bytes, goal.is_share()), (ByteCount(200), false));
+}
+
+fn percent(text: &str) -> MinFree {
+    text.parse().unwrap()
 }

@@ -133,7 +133,7 @@ fn limit() -> impl Strategy<Value = Limits> {
             let mut limit = Limits::default();
             limit.max_bytes = max_bytes;
             limit.max_files = max_files;
-            limit.min_free = min_free;
+            limit.min_free = min_free.map(Into::into);
             limit
         })
 }
@@ -268,7 +268,7 @@ proptest! {
             let limit = &policy.limit;
             limit.max_bytes.is_none_or(|most| bytes - bytes_gone <= most)
                 && limit.max_files.is_none_or(|most| files - files_gone <= most)
-                && limit.min_free.is_none_or(|least| bytes_gone >= least)
+                && limit.min_free.is_none_or(|least| bytes_gone >= least.bytes_of(0))
         };
         for count in 0..removed {
             prop_assert!(!left_without(count), "the last was not needed");

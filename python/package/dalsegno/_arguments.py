@@ -205,6 +205,13 @@ def size(value: Optional[int | str]) -> Optional[int]:
     return count(value, what="a number of bytes")
 
 
+def free(value: Optional[int | str]) -> Optional[int | str]:
+    """Give a number of bytes, or a text that the native half reads."""
+    if isinstance(value, str):
+        return value
+    return count(value, what="a number of bytes")
+
+
 def count(value: Optional[int], *, what: str) -> Optional[int]:
     """Give a number of things, or ``None``.
 

@@ -56,6 +56,12 @@ class Plan:
         return _sum(self._native.totals()["kept"])
 
     @property
+    def min_free(self) -> Optional[int]:
+        """How many bytes must be free on the file system by ``min_free``, also if that was given
+        as a percentage; ``None`` without the limit."""
+        return self._native.min_free
+
+    @property
     def unmet(self) -> Tuple[str, ...]:
         """Limits that cannot be met even if everything goes that may, in words."""
         return tuple(self._native.unmet)
@@ -135,7 +141,8 @@ class Collecting(Core):
                 direction.
             best_with: Kinds that stay with the best outputs: ``prediction``, ``checkpoint``.
             max_size: Let at most this much stay; bytes, or as in ``"500GB"``.
-            min_free: Make this much space on the file system.
+            min_free: Make this much space on the file system; bytes, or as in ``"1TB"``, or as in
+                ``"10%"`` of its size.
             damaged: Take the arrays whose metadata cannot be read, and nothing else. No rule counts
                 them, so no rule or limit goes with it; without it, they stay.
             allow_empty_group: Let a plan take all that a run has of a kind and dataset.
@@ -163,7 +170,7 @@ class Collecting(Core):
             "best_with": arguments.texts(best_with, "a kind"),
             "max_size": arguments.size(max_size),
             "max_files": arguments.count(max_files, what="max_files"),
-            "min_free": arguments.size(min_free),
+            "min_free": arguments.free(min_free),
             "older_than": None if older_than is None else arguments.seconds(older_than),
         }
         _check_rules(policy, whole_runs, given, iteration, allow_empty_group)

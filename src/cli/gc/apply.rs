@@ -61,6 +61,7 @@ pub(super) fn plan(
     for remark in made.plan.unmet.iter().chain(&made.plan.notices) {
         context.warn(remark);
     }
+    plan::say_goal(context, &made.plan);
     carry_out(context, command, registry, &made.file)
 }
 

@@ -11,7 +11,7 @@ use crate::cli::render::{
 };
 use crate::model::clock::Timestamp;
 use crate::ops::gc::GcPlan;
-use crate::retention::{Decision, Plan, PlanLine, PlanSum, PlanTotals};
+use crate::retention::{Decision, FreeGoal, Plan, PlanLine, PlanSum, PlanTotals};
 
 impl Record for PlanLine {
     const NAME: &'static str = "lines";
@@ -111,6 +111,7 @@ struct PlanDocument<'a> {
     made_at: Timestamp,
     policy: &'a str,
     lines: &'a [PlanLine],
+    min_free: Option<&'a FreeGoal>,
     unmet: &'a [String],
     notices: &'a [String],
     #[serde(flatten)]
@@ -128,6 +129,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
             made_at: plan.file.made_at,
             policy: &plan.file.policy,
             lines: &plan.plan.lines,
+            min_free: plan.plan.min_free.as_ref(),
             unmet: &plan.plan.unmet,
             notices: &plan.plan.notices,
             totals,
@@ -139,6 +141,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
     for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
         context.warn(remark);
     }
+    say_goal(context, &plan.plan);
     // Without lines it has been said that nothing matches.
     if !plan.plan.lines.is_empty() {
         let text = |sum: &PlanSum| {
@@ -154,6 +157,14 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
         context.say(&format!("plan {} by {}", plan.file.id, plan.file.policy));
     }
     Ok(())
+}
+
+/// Says what a percentage of the file system comes to.
+pub(super) fn say_goal(context: &Context, plan: &Plan) {
+    // A size is in the rules as it was typed.
+    if let Some(goal) = plan.min_free.as_ref().filter(|goal| goal.is_share()) {
+        context.say(&format!("min-free {goal}"));
+    }
 }
 
 /// Shows the lines of a plan.

@@ -16,7 +16,9 @@ use crate::model::removal::TrashKeep;
 use crate::model::size::{ByteCount, ParseSizeError};
 use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
-use crate::retention::{KeepBest, KeepRules, Limits, Metric, Policy, RunPolicy, SelectRules};
+use crate::retention::{
+    KeepBest, KeepRules, Limits, Metric, MinFree, Policy, RunPolicy, SelectRules,
+};
 
 /// The rules, limits and policy of `gc`.
 #[derive(Debug, Clone, Args)]
@@ -101,9 +103,9 @@ pub(super) struct Rules {
         help_heading = "Limits"
     )]
     max_files: Option<u64>,
-    /// Remove until this much space is free on the file system, such as 1TB
-    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Limits")]
-    min_free: Option<u64>,
+    /// Remove until this much is free on the file system, such as 1TB, or 10% of its size
+    #[arg(long, value_name = "SIZE|PERCENT", help_heading = "Limits")]
+    min_free: Option<MinFree>,
     /// Use this policy of .dalsegno/config.toml
     #[arg(long, value_name = "NAME", help_heading = "Policy")]
     policy: Option<String>,

@@ -15,8 +15,8 @@ use crate::model::key::Kind;
 use crate::model::name::RunName;
 use crate::retention::NamedPolicy;
 use crate::retention::{
-    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, Plan, Policy, PolicyError,
-    RunInventory,
+    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, MinFree, Plan, Policy,
+    PolicyError, RunInventory,
 };
 use crate::store::{self, Base};
 
@@ -132,6 +132,7 @@ impl Reader<'_> {
             rows,
             groups,
             free_bytes: self.free_bytes(policy.limit.min_free)?,
+            disk_size: self.disk_size(policy.limit.min_free)?,
             trash_bytes: self.trash_bytes(policy.limit.min_free)?,
             keep: self.request.keep,
             parts: self.catalog.parts(of, self.now)?,
@@ -196,6 +197,7 @@ impl Reader<'_> {
         Ok(RunInventory {
             runs,
             free_bytes: self.free_bytes(min_free)?,
+            disk_size: self.disk_size(min_free)?,
             trash_bytes: self.trash_bytes(min_free)?,
             keep: self.request.keep,
         })
@@ -208,15 +210,23 @@ impl Reader<'_> {
         }
     }
 
-    fn free_bytes(&self, min_free: Option<u64>) -> Result<Option<u64>, Error> {
+    fn free_bytes(&self, min_free: Option<MinFree>) -> Result<Option<u64>, Error> {
         match min_free {
             Some(_) => Ok(Some(store::free_bytes(self.base)?)),
             None => Ok(None),
         }
     }
 
+    fn disk_size(&self, min_free: Option<MinFree>) -> Result<Option<u64>, Error> {
+        match min_free {
+            Some(MinFree::Percent(_)) => Ok(Some(store::disk_size(self.base)?)),
+            // A number of bytes is the same on a file system of any size.
+            _ => Ok(None),
+        }
+    }
+
     /// What lies in the trash, as far as it was counted.
-    fn trash_bytes(&self, min_free: Option<u64>) -> Result<u64, Error> {
+    fn trash_bytes(&self, min_free: Option<MinFree>) -> Result<u64, Error> {
         match min_free {
             Some(_) => Ok(self.catalog.trash_bytes()?.0),
             None => Ok(0),

@@ -168,6 +168,16 @@ pub fn free_bytes(base: &Base) -> Result<u64, StorageError> {
         .map_err(|errno| StorageError::io("reading the free space of", base.path(), errno))
 }
 
+/// Size in bytes of the file system of the base directory; 0 if the file system has none.
+///
+/// # Errors
+/// [`StorageError::Io`] if the file system cannot be asked.
+pub fn disk_size(base: &Base) -> Result<u64, StorageError> {
+    fstatvfs(base.as_fd())
+        .map(|stat| stat.f_blocks.saturating_mul(stat.f_frsize))
+        .map_err(|errno| StorageError::io("reading the size of", base.path(), errno))
+}
+
 /// The type of a file system is 32 bits wide; its C type is signed and wider on most machines.
 fn number_of(stat: &StatFs) -> u32 {
     (stat.f_type & 0xFFFF_FFFF) as u32

@@ -21,7 +21,7 @@ pub use entry::{EntryId, EntryType, entry_at};
 pub(super) use entry::{identify, is_dangling, split};
 #[cfg(feature = "cli")]
 pub use file_system::{FileSystem, umask};
-pub use fs_kind::{FsKind, free_bytes, fs_kind};
+pub use fs_kind::{FsKind, disk_size, free_bytes, fs_kind};
 pub(super) use fs_kind::{is_in_memory, is_local};
 pub(super) use handles::{FolderHandles, FolderRef};
 pub use mounts::mounts_below;
