@@ -74,6 +74,31 @@ printf '[policy.night.prediction]\nmin-free = "%s"\nallow-empty-group = true\n' 
 "$1" gc --runs --keep-last 1 --min-free "$2" --json
 "#;
 
+/// Five runs of one array of 1 MB on 8 MiB, of which as many as `$2` says were removed into the
+/// trash and have expired; prints the arrays that are left after `gc`, and in the trash.
+const EXPIRED: &str = r#"
+set -e
+mount -t tmpfs -o size=8m tmpfs "$PWD"
+cd "$PWD"
+for run in 1 2 3 4 5; do
+    array=r$run/validation.zarr/1/v/prediction
+    mkdir -p $array
+    echo '{"zarr_format":3,"node_type":"array"}' >$array/zarr.json
+    head -c 1000000 /dev/zero >$array/0
+done
+find r* -depth -exec touch -d '2 days ago' {} +
+"$1" init --quiet
+printf '[trash]\nkeep = "1h"\n' >>.dalsegno/config.toml
+"$1" scan --quiet
+for run in $(seq "$2"); do
+    "$1" rm --run r$run --yes --quiet
+done
+sqlite3 .dalsegno/catalog.sqlite3 'UPDATE removal SET purge_after = removed_at'
+"$1" gc --min-free 4MiB --allow-empty-group --apply --yes >&2
+echo r*/validation.zarr/1/v/prediction/0 | wc -w
+find .dalsegno/trash -type f -name 0 | wc -l
+"#;
+
 /// The runs that are left after each night, and what the program said; none if nothing can be
 /// mounted here.
 fn nights(flag: &str) -> Option<(String, String)> {
@@ -176,5 +201,26 @@ fn a_percentage_that_holds_always_or_never_is_refused() {
         let said = world.transcript(&format!("gc --keep-last 1 --min-free {percent}"));
         assert!(said.contains(says), "{said}");
         assert!(said.contains("exit 2"), "{said}");
+    }
+}
+
+#[test]
+fn expired_trash_is_emptied_first_and_counts() {
+    let has_sqlite3 = Command::new("sqlite3")
+        .arg("--version")
+        .stdout(Stdio::null())
+        .status()
+        .is_ok();
+    if !has_sqlite3 {
+        return left_out("sqlite3 is not installed: min-free with expired trash");
+    }
+    // Two arrays have to go for 4 MiB, whether from the trash or by the plan.
+    for (expired, left, in_trash) in [("1", "3", "1"), ("2", "3", "0"), ("3", "2", "0")] {
+        let Some((found, said)) = on_small_disk(EXPIRED, expired) else {
+            return;
+        };
+        assert_eq!(found, format!("{left}\n{in_trash}\n"), "{said}");
+        // What was emptied is free, and nothing is left to wait for.
+        assert!(!said.contains("free only when it is emptied"), "{said}");
     }
 }
