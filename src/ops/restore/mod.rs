@@ -408,11 +408,10 @@ fn restore_part(
     if let Some(folder) = folder
         && !back.moves.is_empty()
     {
-        let items: Vec<&TrashItem> = back.moves.iter().map(|back| &back.item).collect();
-        let note = serde_json::json!({ "items": items }).to_string();
+        let items = back.moves.iter().map(|back| back.item.clone()).collect();
         // Durable before the first move: after a crash recovery reads from it which items to take
         // back into the trash.
-        folder.write_restoring(note.as_bytes())?;
+        folder.write_restoring(items)?;
     }
     let mut artifacts = Vec::with_capacity(back.rows.len());
     for RowBack { artifact, is_over } in back.rows {

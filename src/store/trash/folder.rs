@@ -3,7 +3,7 @@
 //! Every move is a rename between descriptors that were opened without following a link. It is
 //! checked afterwards: what arrived must be the entry that was looked at.
 
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::claim::{self, Claim};
 use super::dirty::DirtyFolders;
-use super::form::FolderForms;
+use super::folder_attributes::FolderForms;
 use super::item::{ManifestItems, TrashItem};
 use super::way_back::{self, open_parent};
 use crate::model::removal::RemovalId;
@@ -237,8 +237,15 @@ impl TrashFolder {
     ///
     /// # Errors
     /// [`StorageError::Io`] if it cannot be written or synced.
-    pub fn write_restoring(&self, note: &[u8]) -> Result<(), StorageError> {
-        self.write(RESTORING, note)
+    pub fn write_restoring(&self, items: Vec<TrashItem>) -> Result<(), StorageError> {
+        let note = serde_json::to_vec(&ManifestItems::of_note(items)).map_err(|error| {
+            StorageError::io(
+                "writing",
+                &self.path.join(RESTORING),
+                io::Error::from(error),
+            )
+        })?;
+        self.write(RESTORING, &note)
     }
 
     /// Deletes the note that items are being restored.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use super::claim::Claim;
-use super::form::FolderForm;
+use super::folder_attributes::FolderForm;
 use crate::model::removal::RemovalId;
 use crate::store::dirs::{EntryId, EntryType};
 
@@ -41,25 +41,34 @@ impl TrashItem {
 }
 
 /// The items of a manifest or note. The rest of a manifest is for people to read.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ManifestItems {
     /// The removal that it belongs to. Notes do not say it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<RemovalId>,
     /// Who may have written this.
     #[serde(skip)]
     pub claim: Claim,
     /// Whether the folders that the removal emptied stay.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub keep_parents: bool,
     /// What the folders above the items were like. Older manifests do not say it.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folders: Vec<FolderForm>,
     /// What was moved to the trash, or is being restored.
     pub items: Vec<TrashItem>,
 }
 
 impl ManifestItems {
+    /// What a note that these items are being restored holds.
+    #[must_use]
+    pub fn of_note(items: Vec<TrashItem>) -> Self {
+        Self {
+            items,
+            ..Self::default()
+        }
+    }
+
     /// The items by their numbers, each with who may have written that.
     #[must_use]
     pub fn by_number(&self) -> HashMap<u32, (&TrashItem, &Claim)> {

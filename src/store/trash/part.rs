@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::claim::{self, Claim};
 use super::dirty::DirtyFolders;
 use super::folder::{NOTES, TrashFolder};
-use super::form::{FolderForm, FolderForms};
+use super::folder_attributes::{FolderForm, FolderForms};
 use super::item::TrashItem;
 use crate::store::dirs::{EntryId, EntryType, identify, open_folder, split};
 use crate::store::error::StorageError;

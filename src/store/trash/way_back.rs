@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::process::geteuid;
 
 use super::claim::{Claim, Intent};
-use super::form::FolderForms;
+use super::folder_attributes::FolderForms;
 use crate::disk;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, device_of, open_error, open_folder};
