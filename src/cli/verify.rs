@@ -61,7 +61,7 @@ fn repair_text(repair: Repair) -> &'static str {
         Repair::MarkMissing => "mark missing",
         Repair::MarkPresent => "mark present",
         Repair::MarkDamaged => "mark damaged",
-        Repair::NoteAnew => "update the row",
+        Repair::UpdateRow => "update the row",
         Repair::Adopt => "add a row",
         Repair::Settle => "settle",
         Repair::Follow => "let the rows follow",
@@ -337,7 +337,8 @@ fn say_undecided(context: &Context, report: &VerifyReport) {
     if !report.findings.is_empty() {
         let call = context.with_base(": dalsegno verify");
         context.say(&format!(
-            "a finding may be a change since the copy was made; to be sure, run on host {host}{call}"
+            "a finding may be a change since the copy was made; to be sure, run on host \
+             {host}{call}"
         ));
     }
 }

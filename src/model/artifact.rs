@@ -80,6 +80,7 @@ impl fmt::Display for State {
     "there is no state \"{}\"; states are reserved, present, missing, damaged",
     .0.escape_debug()
 )]
+#[non_exhaustive]
 pub struct ParseStateError(pub String);
 
 impl FromStr for State {

@@ -90,6 +90,7 @@ fn text_of(time: &DateTime<Utc>) -> Option<[u8; 24]> {
 /// The text is not a time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{}\" is not a time; write 2026-11-20, or 2026-11-20T08:00:00Z", .0.escape_debug())]
+#[non_exhaustive]
 pub struct ParseTimeError(pub String);
 
 impl FromStr for Timestamp {
@@ -151,7 +152,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ParseDurationError> {
     })
 }
 
-/// A source of time for a registry.
+/// A source of time for a registry. Programs may implement it: new methods get a default.
 pub trait Clock: Send + Sync {
     /// The current time.
     fn now(&self) -> Timestamp;

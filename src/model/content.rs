@@ -81,6 +81,7 @@ impl fmt::Display for ContentHash {
 /// The text is not a content hash.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("\"{}\" is not a content hash; it has 64 hexadecimal digits", .0.escape_debug())]
+#[non_exhaustive]
 pub struct ParseContentHashError(pub String);
 
 impl FromStr for ContentHash {

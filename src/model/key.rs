@@ -118,6 +118,7 @@ impl fmt::Display for Kind {
 /// The text does not name a kind.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no kind \"{}\"; kinds are {}", .0.escape_debug(), kind_names())]
+#[non_exhaustive]
 pub struct ParseKindError(pub String);
 
 fn kind_names() -> String {

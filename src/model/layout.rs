@@ -6,7 +6,8 @@
 //! |---|---|---|
 //! | `prediction` | `{run}/validation.zarr` | `{iteration}/{dataset}/prediction` |
 //! | `output` | `{run}/validation.zarr` | `{iteration}/{dataset}/output/{parameters}` |
-//! | `input-raw`, `input-gt` | `{run}/validation.zarr` | `inputs/[{index}/]raw`, `inputs/[{index}/]gt` |
+//! | `input-raw` | `{run}/validation.zarr` | `inputs/[{index}/]raw` |
+//! | `input-gt` | `{run}/validation.zarr` | `inputs/[{index}/]gt` |
 //! | `best` | `{run}/validation.zarr` | `[{index}/]{criterion}` |
 //! | `snapshot` | `{run}/snapshot.zarr` | `[{iteration}/]{dataset}` |
 //! | `array` | `{run}/{container}` | `{dataset}`, or the container itself |
@@ -20,9 +21,9 @@
 //! path guesses by these rules, in this order:
 //!
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
-//!    last one that ends in `.zarr`, `.n5`, `.zarr3` or `.zr3`. The run is in front of it. So the first component is
-//!    the container only if no other component is one and the path is not that of a checkpoint,
-//!    which ends in `/checkpoints/iterations/` and an integer.
+//!    last one that ends in `.zarr`, `.n5`, `.zarr3` or `.zr3`. The run is in front of it. So the
+//!    first component is the container only if no other component is one and the path is not that
+//!    of a checkpoint, which ends in `/checkpoints/iterations/` and an integer.
 //! 2. In `validation.zarr`, below an integer: a path that ends in `/prediction` is a prediction;
 //!    else the last `/output/` separates dataset and parameters; else a path with three components
 //!    or more is an `array`.

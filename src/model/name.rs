@@ -99,7 +99,10 @@ pub enum NameError {
         name: String,
     },
     /// The name of a container does not end in `.zarr`, `.n5`, `.zarr3` or `.zr3`, or has a `/`.
-    #[error("the container name \"{}\" does not end in .zarr, .n5, .zarr3 or .zr3", .name.escape_debug())]
+    #[error(
+        "the container name \"{}\" does not end in .zarr, .n5, .zarr3 or .zr3",
+        .name.escape_debug()
+    )]
     NotAContainer {
         /// The name as given.
         name: String,

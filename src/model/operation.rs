@@ -74,17 +74,17 @@ impl Action {
     pub fn activity(self) -> &'static str {
         match self {
             Self::Record => "recording",
-            Self::Scan => "taking in what was found",
-            Self::Refresh => "noting what was seen",
+            Self::Scan => "recording what the scan found",
+            Self::Refresh => "recording what was seen",
             Self::Seal => "sealing",
             Self::Remove => "removing",
             Self::Restore => "restoring",
-            Self::Purge => "noting a purge",
+            Self::Purge => "recording a purge",
             Self::Recover => "recovering",
             Self::Pin => "pinning",
             Self::Unpin => "unpinning",
-            Self::Score => "noting scores",
-            Self::Unscore => "taking scores away",
+            Self::Score => "recording scores",
+            Self::Unscore => "deleting scores",
             Self::Rebuild => "rebuilding",
             Self::Rename => "renaming a run",
         }
@@ -126,6 +126,7 @@ impl fmt::Display for Action {
     .0.escape_debug(),
     Action::ALL.map(Action::as_str).join(", ")
 )]
+#[non_exhaustive]
 pub struct ParseActionError(pub String);
 
 impl FromStr for Action {
@@ -185,6 +186,7 @@ impl fmt::Display for OperationHash {
     "\"{}\" is not the hash of an operation; it has 64 hexadecimal digits",
     .0.escape_debug()
 )]
+#[non_exhaustive]
 pub struct ParseOperationHashError(pub String);
 
 impl FromStr for OperationHash {

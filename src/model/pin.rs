@@ -53,6 +53,7 @@ impl fmt::Display for PinName {
      control characters, and do not begin with -",
     .0.escape_debug()
 )]
+#[non_exhaustive]
 pub struct ParsePinNameError(pub String);
 
 impl FromStr for PinName {

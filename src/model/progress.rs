@@ -57,6 +57,7 @@ pub struct Progress {
 }
 
 /// Receives progress, from several threads at once. Every method has a default that does nothing.
+/// Programs may implement it: new methods get such a default too.
 pub trait Monitor: Send + Sync {
     /// A phase begins; `items` is their number, if it is known.
     fn begin(&self, _phase: Phase, _items: Option<u64>) {}

@@ -65,6 +65,7 @@ impl fmt::Display for RemovalId {
     "\"{}\" is not the id of a removal; ids look like 20261122-163000-3f9a2c",
     .0.escape_debug()
 )]
+#[non_exhaustive]
 pub struct ParseRemovalIdError(pub String);
 
 impl FromStr for RemovalId {

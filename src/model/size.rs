@@ -24,6 +24,7 @@ impl fmt::Display for ByteCount {
     "\"{}\" is not a size; write 500GB, 1.5TiB, or a number of bytes",
     .0.escape_debug()
 )]
+#[non_exhaustive]
 pub struct ParseSizeError(pub String);
 
 impl FromStr for ByteCount {

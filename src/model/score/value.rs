@@ -47,6 +47,7 @@ impl fmt::Display for MetricName {
      characters",
     .0.escape_debug()
 )]
+#[non_exhaustive]
 pub struct ParseMetricNameError(pub String);
 
 impl FromStr for MetricName {

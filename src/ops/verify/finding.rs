@@ -163,8 +163,8 @@ impl VerifyClass {
             }
             Self::TrashOccupied => {
                 // Never to move away what is there: a training may be writing it.
-                "bring back what has no counterpart with: dalsegno restore REMOVAL; the rest stays in \
-                 the trash"
+                "bring back what has no counterpart with: dalsegno restore REMOVAL; the rest stays \
+                 in the trash"
             }
             Self::InboxRefused => {
                 "look at it; correct it and move it back to .dalsegno/inbox, or delete it"
@@ -197,7 +197,7 @@ pub enum Repair {
     /// Marks the row damaged: its metadata cannot be read.
     MarkDamaged,
     /// Writes size and time into the row again, and removes its seal.
-    NoteAnew,
+    UpdateRow,
     /// Adds a row, as a scan does.
     Adopt,
     /// Finishes or reverts an interrupted removal, as every open for writing does.
@@ -218,7 +218,7 @@ impl Repair {
             Self::MarkMissing => "mark-missing",
             Self::MarkPresent => "mark-present",
             Self::MarkDamaged => "mark-damaged",
-            Self::NoteAnew => "note-anew",
+            Self::UpdateRow => "note-anew",
             Self::Adopt => "adopt",
             Self::Settle => "settle",
             Self::Follow => "follow",

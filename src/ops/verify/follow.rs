@@ -22,7 +22,7 @@ use crate::ops::refresh;
 use crate::ops::scan;
 use crate::store::{self, Base, Event, WalkOptions};
 
-/// What the rows of moved folders are given to the new paths with.
+/// Moves rows of renamed folders to their new paths.
 pub(super) struct Following<'a> {
     pub(super) catalog: &'a Catalog,
     pub(super) base: &'a Base,

@@ -71,7 +71,8 @@ pub(crate) fn repair(
     let mut mended = BTreeSet::new();
     let settle = with(&|repair| repair == Repair::Settle);
     if !settle.is_empty() {
-        // Settles all that is pending, whichever findings were asked for.
+        // Settles all that is pending, whichever findings were asked for. Again, although opening
+        // the registry did this: a handle may stay open for days.
         recover::recover(catalog, base, now, Some(REASON))?;
         // What could not be settled is not fixed.
         let pending = recover::pending(catalog, base, now)?;
@@ -103,7 +104,7 @@ pub(crate) fn repair(
     let rows = with(&|repair| {
         matches!(
             repair,
-            Repair::MarkMissing | Repair::MarkPresent | Repair::MarkDamaged | Repair::NoteAnew
+            Repair::MarkMissing | Repair::MarkPresent | Repair::MarkDamaged | Repair::UpdateRow
         )
     });
     for batch in rows.chunks(BATCH) {
@@ -234,7 +235,7 @@ impl Mending<'_> {
             };
             match self.catalog.by_id(id) {
                 Ok(Some(row)) if row.state != State::Reserved => {
-                    let measured = found.repair == Some(Repair::NoteAnew)
+                    let measured = found.repair == Some(Repair::UpdateRow)
                         && row.size.is_some()
                         && !row.key.kind().is_container();
                     let wrong = rows.entry(id).or_insert(Wrong {

@@ -214,7 +214,7 @@ fn changed_content(artifact: &Artifact, content: Option<&Hashed>) -> Option<Veri
         path: artifact.location().path(),
         artifact: Some(artifact.id),
         detail,
-        repair: Some(Repair::NoteAnew),
+        repair: Some(Repair::UpdateRow),
     })
 }
 
@@ -248,7 +248,7 @@ pub(super) fn judge(
             Some(Repair::MarkPresent),
         )),
         (State::Present, Some(sight)) => {
-            changed(artifact, sight).map(|(class, detail)| (class, detail, Some(Repair::NoteAnew)))
+            changed(artifact, sight).map(|(class, detail)| (class, detail, Some(Repair::UpdateRow)))
         }
         (state, None) => {
             // A row that says so already needs no repair.
