@@ -73,7 +73,10 @@ pub enum Error {
         missing: String,
     },
     /// An array was to be sealed as complete, and its metadata does not say which chunks it has.
-    #[error("the chunks of {} cannot be counted: its metadata does not say which there are", .path.display())]
+    #[error(
+        "the chunks of {} cannot be counted: its metadata does not say which there are",
+        .path.display()
+    )]
     ChunksUnknown {
         /// The array.
         path: PathBuf,

@@ -12,7 +12,7 @@ pub(super) const ARTIFACTS: &str = "SELECT count(*) FROM artifact";
 /// Rows that were not seen to be present, by the small index that has them.
 pub(super) const UNSEEN: &str =
     "SELECT count(*) FROM artifact INDEXED BY artifact_unseen WHERE state <> 1 AND state = ?1";
-/// Not the runs that only a pin, a score or a removal names, as one does after it was renamed.
+/// Runs that only a pin, score or removal names do not count.
 pub(super) const RUNS: &str = "SELECT count(*) FROM run \
      WHERE EXISTS (SELECT 1 FROM artifact WHERE artifact.run_id = run.id)";
 pub(super) const REMOVALS: &str = "SELECT count(*) FROM removal WHERE state = ?1";

@@ -126,11 +126,11 @@ impl Folding<'_> {
             .map_err(|error| self.sql(error))
     }
 
-    /// Remembers how far a file was folded.
+    /// Sets how far a file was folded.
     ///
     /// # Errors
     /// [`CatalogError`] if it cannot be written.
-    pub fn remember(&self, name: &str, folded: Folded) -> Result<(), CatalogError> {
+    pub fn set_folded(&self, name: &str, folded: Folded) -> Result<(), CatalogError> {
         self.transaction
             .prepare_cached(FOLD)
             .and_then(|mut statement| {
@@ -195,7 +195,7 @@ impl Recorder<'_> {
             .write_observation(self.journal, before, Some(seen), seal)
     }
 
-    /// Notes a score unless a later one is at its place.
+    /// Records a score unless a later one is at its place.
     ///
     /// # Errors
     /// [`CatalogError`].
@@ -206,7 +206,7 @@ impl Recorder<'_> {
             .transaction
             .prepare_cached(SCORED_AT)
             .and_then(|mut statement| statement.query_row(place, |row| row.get(0)).optional())
-            .map_err(|error| self.catalog.sql("noting a score", error))?;
+            .map_err(|error| self.catalog.sql("recording a score", error))?;
         // A later score may be of a file that was folded first: the order must not matter.
         if at.is_none_or(|at| Timestamp(at) <= self.now) {
             self.score(score)?;

@@ -166,7 +166,7 @@ impl Journal<'_> {
         self.after.0
     }
 
-    /// Notes an artifact as its row is now: before it is changed, or after.
+    /// Records an artifact as its row is now: before it is changed, or after.
     pub(super) fn image(&self, side: Side, artifact: &Artifact) -> Result<(), CatalogError> {
         if IS_OFF {
             return Ok(());
@@ -222,7 +222,7 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// Notes new rows, numbered one after the other, as they are. `copy`: the statement of
+    /// Records new rows, numbered one after the other, as they are. `copy`: the statement of
     /// [`COPY`].
     pub(super) fn images_of_new<'c>(
         &self,
@@ -260,7 +260,7 @@ impl Journal<'_> {
         Ok(())
     }
 
-    /// Notes what the images do not say.
+    /// Records what the images do not say.
     pub(super) fn detail(&self, detail: Detail) {
         self.detail.borrow_mut().push(detail);
     }

@@ -73,8 +73,8 @@ pub(super) enum SealChange {
 }
 
 impl Catalog {
-    /// Notes what was seen of artifacts' data, in one transaction. A look never voids a seal: what
-    /// contradicts one is only reported.
+    /// Records what was seen of artifacts' data, in one transaction. A look never voids a seal:
+    /// what contradicts one is only reported.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -237,7 +237,7 @@ impl Catalog {
         before: &Artifact,
         after: &Artifact,
     ) -> Result<bool, CatalogError> {
-        let sql = |error| self.sql("noting what was seen", error);
+        let sql = |error| self.sql("recording what was seen", error);
         if let Some(metadata) = after.metadata.as_deref() {
             rows::know(journal.transaction, metadata, &metadata.text()).map_err(sql)?;
         }

@@ -19,7 +19,8 @@ pub(super) const LAST_ROW: &str = "SELECT ifnull(max(id), 0) FROM artifact";
 
 /// Paths of what is counted with its bytes on disk, in the folder of a run.
 // States 1 and 3 are present and damaged; kinds 7 and 8 are containers.
-pub(super) const COUNTED_BELOW: &str = "SELECT iif(a.array = '', container.path, container.path || '/' || a.array) \
+pub(super) const COUNTED_BELOW: &str = "SELECT iif(a.array = '', container.path, \
+     container.path || '/' || a.array) \
      FROM container CROSS JOIN artifact AS a ON a.container_id = container.id \
      WHERE container.path >= ?1 AND container.path < ?2 \
        AND a.state IN (1, 3) AND a.disk_bytes IS NOT NULL AND a.kind_id NOT IN (7, 8)";

@@ -85,7 +85,7 @@ impl Change<'_> {
         Ok(row)
     }
 
-    /// Notes that an artifact of a removal is restored.
+    /// Records that an artifact of a removal is restored.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -146,7 +146,7 @@ impl Change<'_> {
         Ok(!is_kept)
     }
 
-    /// Notes that an item of a removal is not in the trash any more, because it was restored.
+    /// Records that an item of a removal is not in the trash any more, because it was restored.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is

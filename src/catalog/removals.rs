@@ -442,7 +442,7 @@ impl Change<'_> {
         Ok(found)
     }
 
-    /// Notes a removal.
+    /// Records a removal.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -545,7 +545,7 @@ impl Change<'_> {
             .map_err(|error| self.sql(error))
     }
 
-    /// Notes what a removal moves.
+    /// Records what a removal moves.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -573,12 +573,12 @@ impl Change<'_> {
         self.view().of_item(id, item)
     }
 
-    /// Notes what the images do not say.
+    /// Records what the images do not say.
     pub fn add_detail(&self, detail: Detail) {
         self.journal.detail(detail);
     }
 
-    /// Notes what has become of a removal's data.
+    /// Records what has become of a removal's data.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -605,7 +605,7 @@ impl Change<'_> {
 
 fn removal(row: &Row<'_>) -> rusqlite::Result<Removal> {
     let id: String = row.get(0)?;
-    // As what cannot be converted, which counts as damage of the row.
+    // A conversion error, so that it counts as damage of the row.
     let invalid = |index, what: &str| {
         rusqlite::Error::FromSqlConversionFailure(
             index,

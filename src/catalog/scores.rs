@@ -100,7 +100,7 @@ pub(super) const METRICS: &str = "SELECT name FROM metric \
      WHERE EXISTS (SELECT 1 FROM score WHERE score.metric_id = metric.id) ORDER BY name";
 
 impl Recorder<'_> {
-    /// Notes a score; it takes the place of one of the same metric and place. Says whether any
+    /// Records a score; it takes the place of one of the same metric and place. Says whether any
     /// artifact is recorded at its run and iteration.
     ///
     /// # Errors
@@ -136,7 +136,7 @@ impl Recorder<'_> {
                     .prepare_cached(AT)?
                     .query_row(params![run, score.iteration], |row| row.get(0))
             })
-            .map_err(|error| self.catalog.sql("noting a score", error))
+            .map_err(|error| self.catalog.sql("recording a score", error))
     }
 
     /// Takes a score away, whatever its value. Says whether it was there.
@@ -183,7 +183,7 @@ impl Recorder<'_> {
         self.transaction
             .prepare_cached(VALUE)
             .and_then(|mut statement| statement.query_row(place, |row| row.get(0)).optional())
-            .map_err(|error| self.catalog.sql("noting a score", error))
+            .map_err(|error| self.catalog.sql("recording a score", error))
     }
 
     /// The value of a score, as the history has it; `None` if there is no such score.
@@ -193,7 +193,7 @@ impl Recorder<'_> {
         Ok(now.map(score_value))
     }
 
-    /// Notes a score's value before and after.
+    /// Records a score's value before and after.
     fn journal_score(
         &self,
         score: &Score,

@@ -287,7 +287,7 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
     }
     // A crash in between leaves a binding, which the next call writes again.
     binding::bind(path, &folder.base, &found)?;
-    folder.remember(path, &found, here)
+    folder.write_catalog_place(path, &found, here)
 }
 
 /// Writes down what an older version did not: whose the catalog is, and on which host. Says whether
@@ -296,5 +296,5 @@ pub fn learn(folder: &mut RegistryDir, path: &Path, registry: &str, here: &str) 
     let user = geteuid().as_raw();
     let may = metadata(&folder.dir()).is_ok_and(|dir| user == 0 || user == dir.uid());
     may && binding::bind(path, &folder.base, registry).is_ok()
-        && folder.remember(path, registry, here).is_ok()
+        && folder.write_catalog_place(path, registry, here).is_ok()
 }

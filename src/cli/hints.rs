@@ -49,7 +49,7 @@ fn how_to_share(share: &Share) -> String {
     });
     format!(
         "its owner, or root, can give it to the group with: {first}chmod -R g+rwX {folder}; in rm, \
-         --keep-going leaves it out"
+         --keep-going skips it"
     )
 }
 
@@ -70,8 +70,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::GiveLocalFolder => "give a local folder whose name is UTF-8",
         Hint::Rebuild => {
             // Says that the old file is kept, because without that the command looks like a loss.
-            "make a new one from the newest good backup and the disk with: dalsegno rebuild; an old \
-             file is kept beside it"
+            "make a new one from the newest good backup and the disk with: dalsegno rebuild; an \
+             old file is kept beside it"
         }
         Hint::Reopen => "open the registry again; the call did nothing",
         Hint::VerifyOrForce => {
@@ -154,8 +154,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "ask the user who put it there to do this, or check what it holds and move it by hand"
         }
         Hint::ShareFolder => {
-            "ask its owner to do this, or to give the group the right to; in rm, --keep-going leaves \
-             it out"
+            "ask its owner to do this, or to give the group the right to; in rm, --keep-going \
+             skips it"
         }
         Hint::Unpin => {
             // Unpinning comes first: --force-pinned passes over every pin, not only over this one.
@@ -169,10 +169,12 @@ pub(super) fn text(hint: Hint) -> &'static str {
         }
         Hint::PlanAgain => "make a new plan and check it: dalsegno gc … --plan-out FILE",
         Hint::GiveOtherName => {
-            "give a name that no run, folder or removal has; what is in the trash: dalsegno trash list"
+            "give a name that no run, folder or removal has; what is in the trash: \
+             dalsegno trash list"
         }
         Hint::EndTraining => {
-            "wait until the training has ended; or, if none is at work, repeat the command with --yes"
+            "wait until the training has ended; or, if none is at work, repeat the command \
+             with --yes"
         }
         Hint::RepairMoved => {
             "if it was renamed by hand, rows, pins and scores follow with: dalsegno verify --repair"

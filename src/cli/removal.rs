@@ -72,7 +72,8 @@ pub(super) fn warn_skipped(context: &Context, skipped: &[Skipped]) {
 pub(super) fn warn_stale_lists(context: &Context, lists: &[StaleList]) {
     for list in lists {
         context.warn(&format!(
-            "the consolidated metadata {} does not agree with what is there, and could not be written: {}",
+            "the consolidated metadata {} does not agree with what is there, and could not be \
+             written: {}",
             list.path.display(),
             list.reason
         ));

@@ -36,8 +36,8 @@ pub(super) struct SealCommand {
     output: Output,
 }
 
-/// Says which of the sealed arrays have fewer chunks than their metadata says. That may be right, so
-/// it is no error.
+/// Says which of the sealed arrays have fewer chunks than their metadata says. That may be right,
+/// so it is no error.
 fn note_short(context: &Context, sealed: &[Artifact]) {
     let is_short = |artifact: &&Artifact| {
         let chunks = artifact.chunk_counts();

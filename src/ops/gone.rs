@@ -74,7 +74,7 @@ impl RowSet {
     /// Adds rows; a number that is too high for the set is left out.
     pub(crate) fn extend(&mut self, rows: impl IntoIterator<Item = ArtifactId>) {
         for row in rows {
-            let Some((word, bit)) = place_of(row) else {
+            let Some((word, bit)) = bit_of(row) else {
                 continue;
             };
             if word >= self.bits.len() {
@@ -85,12 +85,12 @@ impl RowSet {
     }
 
     pub(crate) fn has(&self, row: ArtifactId) -> bool {
-        place_of(row)
+        bit_of(row)
             .is_some_and(|(word, bit)| self.bits.get(word).is_some_and(|bits| bits & bit != 0))
     }
 }
 
-fn place_of(row: ArtifactId) -> Option<(usize, u64)> {
+fn bit_of(row: ArtifactId) -> Option<(usize, u64)> {
     let number = (0..MOST_ROWS).contains(&row.0).then_some(row.0)?;
     Some((usize::try_from(number / 64).ok()?, 1 << (number % 64)))
 }

@@ -62,7 +62,7 @@ use crate::store::{
     Base, EntryId, EntryType, StorageError, Trash, TrashFolder, TrashItem, entry_at,
 };
 
-/// What a rebuild begins with.
+/// Where the rows of a rebuild come from, before the scan.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RebuildFrom {
@@ -83,7 +83,7 @@ const MOST_STRANGERS: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RebuildOptions {
-    /// What to begin with.
+    /// Where the rows come from, before the scan.
     pub from: RebuildFrom,
     /// Rebuild even if the catalog is sound.
     pub force: bool,
@@ -92,7 +92,7 @@ pub struct RebuildOptions {
 }
 
 impl RebuildOptions {
-    /// Sets what to begin with.
+    /// Sets where the rows come from, before the scan.
     #[must_use]
     pub fn from(mut self, from: RebuildFrom) -> Self {
         self.from = from;
@@ -156,7 +156,7 @@ pub struct RebuildReport {
     pub scan: ScanReport,
 }
 
-/// What a rebuild works with.
+/// Context of a rebuild.
 pub(crate) struct Rebuilding<'a> {
     pub(crate) base: &'a Base,
     /// The catalog file.
@@ -394,8 +394,8 @@ impl Rebuilding<'_> {
                     if !strangers.is_empty() {
                         let names = strangers.join(", ").escape_debug().to_string();
                         report.problems.push(format!(
-                            "{path} holds what its manifest does not name: {names}; look at it before \
-                             the trash is emptied"
+                            "{path} holds what its manifest does not name: {names}; look at it \
+                             before the trash is emptied"
                         ));
                     }
                     report.removals.push(id);

@@ -9,13 +9,13 @@
 //! | folder | no removal | a removal was killed before its commit: every item goes back |
 //! | folder with a note `renaming.json` | no removal | a rename was killed; [`rename`] settles it |
 //! | folder whose unlinking has begun | no removal | another catalog removed it: it is reported |
-//! | folder with a note `restoring.json` | removal kept, item not restored | a restore was killed before its commit: the item goes into the trash again |
+//! | folder with `restoring.json` | removal kept, item not restored | the item goes into it again |
 //! | the same | the same, and its path has a row again | the restore is completed: the item stays |
 //! | the same | item restored, or removal over | the note is dropped |
 //! | folder | removal being purged, or kept and due | the purge goes on, for a moment |
 //! | no folder | removal being purged | it is marked as purged |
 //! | folder | removal over | what is left of the folder is dropped |
-//! | folder with something in it | removal purged | the purge goes on: its unlinking was not yet durable when the power went |
+//! | folder with something in it | removal purged | the purge goes on: a power cut undid unlinks |
 //!
 //! If an item's old path is occupied again, the item stays in the trash as a kept removal: both
 //! remain. A folder with items whose manifest cannot be read is left alone and reported: deleting

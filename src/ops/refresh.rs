@@ -132,7 +132,7 @@ impl RefreshReport {
 
     /// Sorts the findings, which threads report in any order. Each stays once: data may be looked
     /// at first and counted afterwards.
-    fn settle(&mut self) {
+    fn sort_findings(&mut self) {
         let findings = &mut self.findings;
         findings.sort_by(|a, b| (&a.path, a.class, &a.detail).cmp(&(&b.path, b.class, &b.detail)));
         findings.dedup();
@@ -163,7 +163,7 @@ pub(crate) fn refresh_for(
             }
             report.add(refresh(catalog, base, &filter, options, now, monitor)?);
             report.gone = catalog.count_missing(&filter, now)?;
-            report.settle();
+            report.sort_findings();
             return Ok(report);
         }
         Question::Gc(request) => request,
@@ -187,7 +187,7 @@ pub(crate) fn refresh_for(
             report.add(refresh(catalog, base, &filter, options, now, monitor)?);
         }
     }
-    report.settle();
+    report.sort_findings();
     Ok(report)
 }
 
@@ -237,7 +237,7 @@ pub(crate) fn refresh(
     })?;
     look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     monitor.end();
-    report.settle();
+    report.sort_findings();
     Ok(report)
 }
 
@@ -299,7 +299,7 @@ pub(crate) fn refresh_artifacts(
         )?;
     }
     monitor.end();
-    report.settle();
+    report.sort_findings();
     Ok(report)
 }
 
@@ -324,7 +324,7 @@ pub(crate) fn refresh_rows(
         let mut batch = batch.to_vec();
         look_at(catalog, base, &mut batch, how, now, monitor, &mut report)?;
     }
-    report.settle();
+    report.sort_findings();
     Ok(report)
 }
 

@@ -48,7 +48,8 @@ pub(crate) fn empty_trash(
     now: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<EmptyReport, Error> {
-    // First: data of a restore that was killed must be in the trash again, or back for good.
+    // First: data of a restore that was killed must be in the trash again, or back for good. Again,
+    // although opening the registry did this: a handle may stay open for days.
     recover::settle_pending(catalog, base, now, None)?;
     let mut report = EmptyReport::default();
     report.purge.is_done = true;

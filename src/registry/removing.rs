@@ -106,7 +106,7 @@ impl Registry {
         remove::protected(&self.base, plan, options)
     }
 
-    /// What a removal works with.
+    /// Context of a removal.
     pub(super) fn removing<'a>(&'a self, monitor: &'a dyn Monitor) -> Removing<'a> {
         Removing {
             catalog: &self.catalog,

@@ -89,8 +89,8 @@ WORDS: dict[str, str] = {
     "move-by-hand": "ask the user who put it there to do this, or check what it holds and move it "
     "by hand",
     "share-folder": (
-        "ask its owner to do this, or to give the folder to the group: chmod -R g+rwX; in remove(), "
-        "keep_going=True leaves it out"
+        "ask its owner to do this, or to give the folder to the group: chmod -R g+rwX; in "
+        "remove(), keep_going=True skips it"
     ),
     "unpin": ("unpin it with unpin(name), or remove it anyway with force_pinned=True"),
     "ignore-best-links": (

@@ -72,7 +72,9 @@ fn texts(ids: &[RemovalId]) -> Vec<String> {
 #[pymethods]
 impl PyRegistry {
     #[new]
-    #[pyo3(signature = (base, create, read_only, catalog, single_host, shared, keeper, lock_timeout))]
+    #[pyo3(signature = (
+        base, create, read_only, catalog, single_host, shared, keeper, lock_timeout
+    ))]
     #[expect(
         clippy::too_many_arguments,
         reason = "Python passes each option by itself"

@@ -149,7 +149,7 @@ impl WriteQueue {
         }
     }
 
-    /// Waits no longer than this allows.
+    /// Sets the interrupt that ends a wait.
     pub(crate) fn interrupted_by(mut self, interrupt: Option<Interrupt>) -> Self {
         self.interrupt = interrupt;
         self
@@ -222,7 +222,7 @@ impl WriteQueue {
         // Only the first in line polls for the turn. Lock order is always queue before turn.
         let first = Instant::now();
         while !turn.is_taken_at_once()? {
-            // The longer the wait, the longer the naps: it costs the one that writes little.
+            // Naps grow with the wait, so that they cost the writer little.
             let nap = (first.elapsed() / NAP_SHARE).max(NAP);
             std::thread::sleep(nap.min(patience.glance()?));
         }

@@ -176,7 +176,7 @@ impl RegistryDir {
     /// # Errors
     /// [`CatalogError::Io`] if the file cannot be written, [`CatalogError::Config`] if what is in
     /// it cannot be kept; it is then as it was.
-    pub fn remember(
+    pub fn write_catalog_place(
         &mut self,
         catalog: &Path,
         registry: &str,

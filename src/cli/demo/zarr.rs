@@ -93,7 +93,7 @@ fn voxels(from: [usize; 3], level: usize) -> Vec<u8> {
                 let squares = [from[0] + z, from[1] + y, from[2] + x]
                     .map(|at| (at as f64 + 0.5 - middle).powi(2));
                 let distance = squares.iter().sum::<f64>().sqrt();
-                // Bright in the middle; by `level` the iterations differ.
+                // Bright in the middle; each iteration has its own `level`.
                 let value = (level as f64 + 8.0 * (middle - distance)).clamp(0.0, 255.0);
                 bytes.push(value as u8);
             }

@@ -51,7 +51,7 @@ pub(crate) fn plan(
     now: Timestamp,
 ) -> Result<GcPlan, Error> {
     request.check()?;
-    let (_, plan) = settle((catalog, base), request, now)?;
+    let (_, plan) = plan_until_looked_at((catalog, base), request, now)?;
     // In the form of a removal's: ids of plans sort by time too.
     let random = uuid::Uuid::new_v4().as_fields().0;
     let id = RemovalId::new(now, random).to_string();
@@ -60,7 +60,7 @@ pub(crate) fn plan(
 }
 
 /// Plans until everything that goes was looked at.
-fn settle(
+fn plan_until_looked_at(
     (catalog, base): (&Catalog, &Base),
     request: &GcRequest,
     now: Timestamp,
@@ -171,7 +171,7 @@ pub(crate) fn explain(
     if matches!(request.rules, GcRules::Runs(_)) {
         return Ok(None);
     }
-    let (mut times, _) = settle((catalog, base), request, now)?;
+    let (mut times, _) = plan_until_looked_at((catalog, base), request, now)?;
     // The plan looks only at what goes, and the one that is asked about may stay.
     if let Some(artifact) = catalog.by_id(id)? {
         times.look_at_all(base, &[artifact])?;

@@ -84,7 +84,7 @@ impl FoldReport {
     }
 }
 
-/// What a fold works with.
+/// Context of a fold.
 pub(crate) struct Fold<'a> {
     pub(crate) catalog: &'a Catalog,
     pub(crate) base: &'a Base,
@@ -215,7 +215,7 @@ impl Fold<'_> {
                     }
                 }
                 after.is_refused |= !refused.is_empty();
-                folding.remember(name, after)?;
+                folding.set_folded(name, after)?;
                 Ok::<_, Error>(true)
             })?;
             // Another process folded it in the meantime, and does the rest too.

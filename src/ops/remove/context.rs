@@ -1,4 +1,4 @@
-//! What a removal works with.
+//! Context of a removal.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::model::progress::Monitor;
 use crate::model::removal::{RemovalState, TrashKeep};
 use crate::store::{Base, TrashItem};
 
-/// Everything that a removal works with.
+/// Context of a removal.
 #[derive(Clone, Copy)]
 pub(crate) struct Removing<'a> {
     pub(crate) catalog: &'a Catalog,

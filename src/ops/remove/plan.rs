@@ -69,7 +69,7 @@ pub struct PlannedItem {
     pub unknown: Vec<PathBuf>,
     /// Whether it is a folder or a file.
     #[serde(skip)]
-    pub(super) form: EntryType,
+    pub(super) entry_type: EntryType,
     #[serde(skip)]
     pub(super) by_name: bool,
     /// The run whose whole folder it is.
@@ -173,7 +173,7 @@ pub(crate) fn plan(
     for (container, group) in containers {
         plan_container((catalog, base, monitor), takes, container, group, &mut plan)?;
     }
-    plan.items = fold(plan.items);
+    plan.items = merge_nested(plan.items);
     Ok(plan)
 }
 
@@ -221,7 +221,7 @@ pub(crate) fn plan_run(
         unknown: unknown(run.as_str(), &contents, &artifacts),
         missing: missing(run.as_str(), &contents, &artifacts),
         artifacts,
-        form: EntryType::Folder,
+        entry_type: EntryType::Folder,
         by_name: true,
         run: Some(run.clone()),
         obstacle,
@@ -270,7 +270,7 @@ fn plan_container(
             is_container: true,
             artifacts,
             unknown,
-            form: EntryType::Folder,
+            entry_type: EntryType::Folder,
             by_name: true,
             run: None,
             missing,
@@ -300,7 +300,7 @@ fn plan_container(
                 is_container: true,
                 artifacts,
                 unknown: Vec::new(),
-                form: EntryType::Folder,
+                entry_type: EntryType::Folder,
                 by_name: false,
                 run: None,
                 missing,
@@ -344,7 +344,7 @@ fn alone(artifact: Artifact) -> PlannedItem {
         is_container: kind.is_container(),
         artifacts: vec![artifact],
         unknown: Vec::new(),
-        form: if kind.is_file() {
+        entry_type: if kind.is_file() {
             EntryType::File
         } else {
             EntryType::Folder
@@ -357,7 +357,7 @@ fn alone(artifact: Artifact) -> PlannedItem {
 }
 
 /// Merges items that are inside another item into it: one rename takes both.
-fn fold(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
+fn merge_nested(mut items: Vec<PlannedItem>) -> Vec<PlannedItem> {
     // Paths compare by component, so what is inside an item follows it directly.
     items.sort_by(|one, other| Path::new(&one.path).cmp(Path::new(&other.path)));
     let mut kept: Vec<PlannedItem> = Vec::with_capacity(items.len());

@@ -53,7 +53,7 @@ impl<'a> Protection<'a> {
             return Ok(());
         }
         if let Some(run) = &planned.run {
-            // A pin of any of its iterations binds the folder: who knows what is in it.
+            // A pin of any of its iterations binds the folder, which may hold their data.
             let pins = change.pins_of_run(run)?;
             return match pins.is_empty() {
                 true => Ok(()),

@@ -160,7 +160,7 @@ pub(crate) fn purge_if(
     purge(catalog, base, id, now, deadline, was_kept, monitor).map(Some)
 }
 
-/// What a purge works with.
+/// Context of a purge.
 #[derive(Clone, Copy)]
 pub(crate) struct Purging<'a> {
     pub(crate) catalog: &'a Catalog,

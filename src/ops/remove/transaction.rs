@@ -91,7 +91,7 @@ pub(super) fn holding_registries(
     plan: &RemovalPlan,
     monitor: &dyn Monitor,
 ) -> Result<HashMap<String, Error>, Error> {
-    let folders = plan.items.iter().filter(|item| item.form.is_folder());
+    let folders = plan.items.iter().filter(|item| item.entry_type.is_folder());
     let folders = folders.map(|item| item.path.as_str());
     let registries = store::registries_below(base, folders, monitor)?;
     if registries.is_empty() {
@@ -201,7 +201,7 @@ fn check<'a>(
                 let item = standing.map(|entry| TrashItem {
                     item: number,
                     path: planned.path.clone(),
-                    entry_type: planned.form,
+                    entry_type: planned.entry_type,
                     part: None,
                     listed_in: Vec::new(),
                     entry,
@@ -309,16 +309,16 @@ fn check_one(
         }
         .into());
     }
-    let entry = match store::entry_at(on.base, path, planned.form) {
+    let entry = match store::entry_at(on.base, path, planned.entry_type) {
         Err(error) if error.is_permission() => {
             // Says whose the folder is that may not be opened.
-            store::require_movable(on.base, path, planned.form)?;
+            store::require_movable(on.base, path, planned.entry_type)?;
             return Err(error.into());
         }
         found => found?,
     };
     if entry.is_some() {
-        store::require_movable(on.base, path, planned.form)?;
+        store::require_movable(on.base, path, planned.entry_type)?;
         guards.around.check(on.base, path)?;
     }
     Ok(entry)

@@ -48,7 +48,8 @@ pub fn count_others(
             let path = base.path().to_path_buf();
             return Err(StorageError::Interrupted { path });
         }
-        if let Err(errno) = count_folder(base, &path, is_counted, &mut buffer, &mut tally, &mut open)
+        let counted = count_folder(base, &path, is_counted, &mut buffer, &mut tally, &mut open);
+        if let Err(errno) = counted
             // Removed or replaced since its name was read.
             && !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
         {

@@ -23,11 +23,11 @@ pub enum FsKind {
 pub enum FsReason {
     /// The number that `statfs` gives is known.
     Number,
-    /// The number is not known, and the type of its mount is.
+    /// The number is not known, but the type of its mount is.
     MountType,
-    /// Neither is known, and what is mounted is named as `host:/path` or `//host/share`.
+    /// Neither is known, but the source of the mount is `host:/path` or `//host/share`.
     MountSource,
-    /// Neither is known, and what is mounted names no host: taken for local.
+    /// Neither is known, and the source of the mount names no host: taken for local.
     Unknown,
 }
 

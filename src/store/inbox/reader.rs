@@ -113,7 +113,7 @@ impl InboxFolder {
     /// Whether a file is there, whatever it is.
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
-        // What cannot be looked at is there.
+        // Only ENOENT proves that it is absent.
         let found = statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW);
         !matches!(found, Err(Errno::NOENT))
     }

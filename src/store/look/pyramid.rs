@@ -39,7 +39,7 @@ pub(crate) fn probe(
     match (marker::read_folder(parent, path, at)?, at) {
         (None, _) => Ok(None),
         (Some(Found::Array(marker)), _) => Ok(Some(marker)),
-        (Some(Found::Other(group)), Some(at)) => settle(parent, path, at, group),
+        (Some(Found::Other(group)), Some(at)) => classify(parent, path, at, group),
         (Some(Found::Other(group)), None) => match group.damage {
             Some(damage) => Err(MarkerError::Damaged(damage)),
             None => Ok(None),
@@ -55,7 +55,7 @@ pub(super) fn probe_seen(
 ) -> Result<Option<Marker>, MarkerError> {
     match seen.read(folder, at)? {
         Found::Array(marker) => Ok(Some(marker)),
-        Found::Other(group) => settle(folder, Path::new("."), at, group),
+        Found::Other(group) => classify(folder, Path::new("."), at, group),
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn probe_seen(
 ///
 /// # Errors
 /// [`MarkerError::Damaged`] if it is a damaged one, or if the group's own metadata is damaged.
-fn settle(
+fn classify(
     parent: BorrowedFd<'_>,
     path: &Path,
     at: &Path,
