@@ -5,11 +5,12 @@ use std::str::FromStr;
 
 use crate::model::size::ByteCount;
 
-/// How much must be free on the file system. Exhaustive: there is no third way to say it.
+/// How much must be free on the file system.
 ///
 /// `FromStr` reads a size such as `1TB`, or a percentage with at most two decimals such as `10%`.
 /// `Display` writes `931.3 GiB` or `10%`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum MinFree {
     /// This many bytes.
     Bytes(u64),
