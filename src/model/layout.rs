@@ -304,6 +304,13 @@ pub(crate) fn pyramid_place(path: &str) -> PyramidPlace {
     }
 }
 
+/// Whether the layout has an array at this path, and no group.
+#[must_use]
+pub(crate) fn is_place_of_array(path: &str) -> bool {
+    // An array that just has a name may be a group in its container as well.
+    !matches!(parse(path), Ok(Key::Array { .. })) && pyramid_place(path) == PyramidPlace::Expected
+}
+
 /// Whether an array at this path may hold several iterations, as DaCapo's snapshots do.
 #[must_use]
 pub(crate) fn may_hold_iterations(path: &str) -> bool {

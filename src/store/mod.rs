@@ -19,6 +19,7 @@ mod content;
 mod dirs;
 mod error;
 mod inbox;
+mod json;
 mod listings;
 mod look;
 mod purge;
@@ -37,7 +38,9 @@ pub use dirs::{
 pub use dirs::{FileSystem, umask};
 pub use error::{Share, StorageError};
 pub use inbox::{InboxFile, InboxFolder, InboxWriter};
-pub use listings::{StaleList, listed_in, mend_all, mend_lists, stale_entries, top_groups};
+pub use listings::{
+    StaleList, linked_lists, listed_in, mend_all, mend_lists, stale_entries, top_groups,
+};
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
     best_links, changed_at, escape, has_group_metadata, is_array, is_group_file, is_trashed_array,

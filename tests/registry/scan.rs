@@ -282,6 +282,100 @@ fn metadata_as_the_field_writes_it_hides_no_array() {
 }
 
 #[test]
+fn half_of_a_surrogate_pair_is_no_damage() {
+    let attributes = r#""attributes":{"n\udc80":"\ud800","iterations":[7]}"#;
+    let array =
+        format!(r#"{{"node_type":"array","shape":[4],"fill_value":"\uDFFF",{attributes}}}"#);
+    let group = format!(r#"{{"node_type":"group",{attributes}}}"#);
+    for measure in [false, true] {
+        let base = tempfile::tempdir().unwrap();
+        write(base.path(), "a/validation.zarr/zarr.json", &group);
+        let path = "a/validation.zarr/1/v/prediction";
+        write(base.path(), &format!("{path}/zarr.json"), &array);
+        let (report, rows) = scan(base.path(), measure, 1);
+        assert_eq!(report.findings, []);
+        assert_eq!(rows.len(), 1);
+        assert_eq!(rows[0].0, path);
+    }
+}
+
+#[test]
+fn unreadable_metadata_is_that_of_an_array_by_its_place_or_its_chunks() {
+    let damaged = [
+        // The layout has an array here.
+        ("a/validation.zarr/1/v/prediction", &[][..]),
+        ("a/validation.zarr/2/v/prediction", &["c/0/0"]),
+        // Chunks are beside it.
+        ("a/other.zarr/x", &["c/0"]),
+        ("a/other.zarr/point", &["c"]),
+        ("a/other.zarr/dotted", &["c.0.1"]),
+        ("a/other.zarr/old", &["0.0"]),
+        ("a/other.zarr/nested", &["0/1/2"]),
+    ];
+    let groups = [
+        // Arrays are below it, or nothing that tells.
+        (
+            "a/validation.zarr/3/v/prediction",
+            &["deep/er/zarr.json"][..],
+        ),
+        ("a/validation.zarr/4", &["v/prediction/zarr.json"]),
+        ("a/other.zarr/group", &["0/zarr.json", "c/zarr.json"]),
+        ("a/other.zarr/empty", &[]),
+        ("a/other.zarr/notes", &["notes.txt", "cat", "0x1"]),
+    ];
+    let arrays = [
+        "a/validation.zarr/3/v/prediction/deep/er",
+        "a/validation.zarr/4/v/prediction",
+        "a/other.zarr/group/0",
+        "a/other.zarr/group/c",
+    ];
+    for (text, file) in [
+        ("", "zarr.json"),
+        ("null", "zarr.json"),
+        ("{\"node_type\":\"arr", "zarr.json"),
+        (r#"{"node_type":"array","shape":[-4]}"#, "zarr.json"),
+        ("[]", "attributes.json"),
+    ] {
+        for measure in [false, true] {
+            let base = tempfile::tempdir().unwrap();
+            for (path, files) in damaged.iter().chain(&groups) {
+                write(base.path(), &format!("{path}/{file}"), text);
+                for below in *files {
+                    write(base.path(), &format!("{path}/{below}"), ARRAY_3);
+                }
+            }
+            let registry = create(base.path());
+            let options = ScanOptions::default().measure(measure);
+            registry.scan(options, &Silent).unwrap();
+            let paths = |state| {
+                let rows = registry.select(&Filter::default().states([state])).unwrap();
+                let paths = rows
+                    .iter()
+                    .map(|row| layout::canonical_location(&row.key).path());
+                paths.collect::<std::collections::BTreeSet<_>>()
+            };
+            let expected = damaged.map(|(path, _)| path.to_owned());
+            assert_eq!(paths(State::Damaged), expected.into(), "{text} {measure}");
+            assert_eq!(
+                paths(State::Present),
+                arrays.map(str::to_owned).into(),
+                "{text}"
+            );
+            // None is whole, and each can be removed.
+            for (path, _) in damaged {
+                let target = dalsegno::Target::Path(path.into());
+                assert_eq!(
+                    registry.seal(&target).unwrap_err().code(),
+                    "damaged-metadata"
+                );
+                registry.remove_artifact(&target).unwrap();
+                assert!(!base.path().join(path).exists(), "{path}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_zarray_is_looked_into() {
     type Make = fn(&Path);
     let cases: [(&str, Make); 6] = [

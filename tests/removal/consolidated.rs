@@ -103,6 +103,51 @@ fn what_is_removed_is_taken_out_and_a_restore_puts_it_back() {
 }
 
 #[test]
+fn a_list_behind_a_link_is_reported_and_never_written() {
+    for format in [2, 3] {
+        let (folder, registry, list) = scene(format);
+        let (link, file) = (folder.path().join(list), folder.path().join("annexed"));
+        fs::rename(&link, &file).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let before = fs::read(&file).unwrap();
+        let report = registry
+            .remove_target(&target(ONE), &kept(), &Silent)
+            .unwrap();
+        assert_eq!(report.stale_lists.len(), 1, "zarr {format}");
+        assert_eq!(report.stale_lists[0].path, link);
+        assert!(report.stale_lists[0].reason.contains("symbolic link"));
+        let found = stale(&registry);
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].path, "r/validation.zarr");
+        assert!(found[0].detail.contains("symbolic link"), "{found:?}");
+        assert!(found[0].repair.is_none());
+        assert_eq!(fs::read(&file).unwrap(), before);
+        assert!(link.is_symlink());
+    }
+}
+
+#[test]
+fn half_of_a_surrogate_pair_hides_no_list() {
+    let (folder, registry, list) = scene(2);
+    let path = folder.path().join(list);
+    let text = fs::read_to_string(&path).unwrap();
+    // The second is a name of one byte that is not UTF-8, as Python writes it.
+    let text = text.replace(
+        "\".zgroup\": {",
+        r#"".zattrs": {"n": "\ud800"}, "\udcff/.zarray": {}, ".zgroup": {"#,
+    );
+    fs::write(&path, &text).unwrap();
+    assert_eq!(stale(&registry), []);
+    registry.remove_artifact(&target(ONE)).unwrap();
+    let cut = fs::read_to_string(&path).unwrap();
+    assert!(!cut.contains("1/v/prediction"), "{cut}");
+    assert!(
+        cut.contains(r#"\ud800"#) && cut.contains(r#"\udcff/.zarray"#),
+        "{cut}"
+    );
+}
+
+#[test]
 fn what_was_not_listed_is_not_put_in() {
     let (folder, registry, list) = scene(3);
     let path = folder.path().join(list);

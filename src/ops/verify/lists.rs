@@ -15,6 +15,7 @@ impl Verify<'_> {
     /// Looks at the lists of groups, and once more at what seems to be gone.
     pub(super) fn check_lists(&mut self, groups: BTreeSet<PathBuf>) -> Result<(), Error> {
         for group in groups {
+            self.check_links(&group);
             let stale = match store::stale_entries(self.base, &group) {
                 Ok(stale) if stale.is_empty() => continue,
                 Ok(stale) => stale,
@@ -52,5 +53,22 @@ impl Verify<'_> {
             });
         }
         Ok(())
+    }
+
+    /// Names the lists of a group that are symbolic links, which no removal changes.
+    fn check_links(&mut self, group: &Path) {
+        // A group that cannot be opened is reported with its lists.
+        for name in store::linked_lists(self.base, group).unwrap_or_default() {
+            self.find(VerifyFinding {
+                class: VerifyClass::StaleList,
+                path: store::escape(group.as_os_str()),
+                artifact: None,
+                detail: format!(
+                    "its {name} is a symbolic link, which is not followed: whether its \
+                     consolidated metadata lists what is gone was not looked at"
+                ),
+                repair: None,
+            });
+        }
     }
 }

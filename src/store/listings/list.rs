@@ -5,7 +5,7 @@ use std::io::Read;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, openat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, fstat, openat, statat};
 use rustix::io::Errno;
 
 use super::text::ListFormat;
@@ -33,7 +33,7 @@ impl List {
             OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = match openat(group, format.file(), flags, Mode::empty()) {
             Ok(file) => file,
-            // A link or socket is no list that zarr has written.
+            // A socket is no list that zarr has written; for links see `links_of`.
             Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
             Err(errno) => return Err(errno),
         };
@@ -76,6 +76,30 @@ pub(super) fn lists_of(group: &OwnedFd) -> Result<Vec<List>, Errno> {
     Ok(lists)
 }
 
+/// What is said of a list behind a symbolic link.
+pub(super) const LINK: &str = "it is a symbolic link, which is not followed: its list was neither \
+    read nor changed";
+
+/// The files of a group's lists that are symbolic links. What they lead to may be another user's,
+/// or a store of git-annex that must not change.
+pub(super) fn links_of(group: &OwnedFd) -> Vec<&'static str> {
+    let is_link = |name: &&str| {
+        statat(group, *name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    };
+    let names = ListFormat::ALL.map(ListFormat::file);
+    names.into_iter().filter(is_link).collect()
+}
+
+/// The files of the lists of a group that are symbolic links, which were not looked at.
+///
+/// # Errors
+/// As [`entry_at`](crate::store::entry_at).
+pub fn linked_lists(base: &Base, group: &Path) -> Result<Vec<&'static str>, StorageError> {
+    let open = descend(base, group, IfAbsent::ReturnNone)?;
+    Ok(open.as_ref().map(links_of).unwrap_or_default())
+}
+
 /// Whether one of these names is a path, or lies below it.
 pub(super) fn has_below(names: &BTreeSet<String>, path: &str) -> bool {
     // With the separator, so that `ab` is not below `a`.
@@ -88,7 +112,8 @@ pub(super) fn has_below(names: &BTreeSet<String>, path: &str) -> bool {
 }
 
 /// Finds the groups above each of these paths that list it, or something below it. Paths are
-/// relative to the base directory. A list that cannot be read lists nothing.
+/// relative to the base directory. A list that cannot be read lists nothing; one behind a symbolic
+/// link may list everything.
 ///
 /// # Errors
 /// As [`entry_at`](crate::store::entry_at) of a folder above a path.
@@ -96,26 +121,28 @@ pub fn listed_in<'a>(
     base: &Base,
     paths: impl IntoIterator<Item = &'a str>,
 ) -> Result<BTreeMap<&'a str, Vec<String>>, StorageError> {
-    let mut known: BTreeMap<&Path, Vec<BTreeSet<String>>> = BTreeMap::new();
+    let mut known: BTreeMap<&Path, (Vec<BTreeSet<String>>, bool)> = BTreeMap::new();
     let mut listed: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for path in paths {
         for above in groups_above(Path::new(path)) {
             // Once a group: most paths of a removal share theirs.
             if !known.contains_key(above) {
-                let lists = match descend(base, above, IfAbsent::ReturnNone)? {
-                    Some(group) => lists_of(&group).unwrap_or_default(),
-                    None => Vec::new(),
+                let (lists, has_link) = match descend(base, above, IfAbsent::ReturnNone)? {
+                    Some(group) => (
+                        lists_of(&group).unwrap_or_default(),
+                        !links_of(&group).is_empty(),
+                    ),
+                    None => (Vec::new(), false),
                 };
-                known.insert(above, lists.iter().map(List::names).collect());
+                known.insert(above, (lists.iter().map(List::names).collect(), has_link));
             }
             let below = Path::new(path)
                 .strip_prefix(above)
                 .ok()
                 .and_then(Path::to_str);
+            let (lists, has_link) = &known[above];
             if let (Some(below), Some(above)) = (below, above.to_str())
-                && known[Path::new(above)]
-                    .iter()
-                    .any(|names| has_below(names, below))
+                && (*has_link || lists.iter().any(|names| has_below(names, below)))
             {
                 listed.entry(path).or_default().push(above.to_owned());
             }

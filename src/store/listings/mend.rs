@@ -12,11 +12,12 @@ use rustix::fs::{
 use rustix::io::Errno;
 use serde::Serialize;
 
-use super::list::{List, has_below, is_gone, lists_of};
+use super::list::{LINK, List, has_below, is_gone, links_of, lists_of};
 use super::text::{FILES_OF_ZARR2, ListFormat};
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_folder};
 use crate::store::error::StorageError;
+use crate::store::json::without_lone_surrogates;
 use crate::store::look::is_array;
 use crate::store::trash::{Claim, Intent, TrashItem};
 
@@ -27,7 +28,8 @@ const NEW: &str = ".dalsegno-list.new";
 /// Most bytes of a metadata file that goes into a list.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// A list that names what is gone, or does not name what is back, because it could not be written.
+/// A list that names what is gone, or does not name what is back, because it could not be written;
+/// or one behind a symbolic link, of which that is unknown.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct StaleList {
@@ -83,6 +85,9 @@ fn mend_group(
         Ok(lists) => lists,
         Err(errno) => return fail(full, errno.to_string()),
     };
+    for name in links_of(&open) {
+        fail(full.join(name), LINK.to_owned());
+    }
     for list in lists {
         let path = full.join(list.format.file());
         let mended = match mended((base, group, &open), &list, paths) {
@@ -214,7 +219,8 @@ fn read(folder: &OwnedFd, name: &str) -> Result<Option<Vec<u8>>, Errno> {
     // What cannot be read as JSON would make the whole list unreadable.
     let text = text.trim_ascii();
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    let mut json = jiter::Jiter::new(text).with_allow_inf_nan();
+    let clean = without_lone_surrogates(text);
+    let mut json = jiter::Jiter::new(&clean).with_allow_inf_nan();
     let is_json = text.starts_with(b"{") && json.next_skip().is_ok() && json.finish().is_ok();
     Ok(is_json.then(|| text.to_vec()))
 }

@@ -12,5 +12,5 @@ mod list;
 mod mend;
 mod text;
 
-pub use list::{listed_in, stale_entries, top_groups};
+pub use list::{linked_lists, listed_in, stale_entries, top_groups};
 pub use mend::{StaleList, mend_all, mend_lists};

@@ -6,6 +6,8 @@ use std::path::Path;
 
 use jiter::{Jiter, JiterError};
 
+use crate::store::json::without_lone_surrogates;
+
 /// Where a group keeps its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ListFormat {
@@ -52,7 +54,9 @@ impl ListFormat {
         let (members, _) = self.members(text)?;
         let names = members
             .iter()
-            .filter_map(|member| self.path_of(&member.key));
+            .filter_map(|member| self.path_of(&member.key))
+            // The file on disk has another name, which Python writes as half of a pair.
+            .filter(|name| !name.contains(char::REPLACEMENT_CHARACTER));
         Some(names.map(str::to_owned).collect())
     }
 
@@ -169,6 +173,8 @@ impl ListFormat {
     /// The entries of a list, and where their object begins. `None` if the text cannot be read as
     /// the field writes it, or holds no list.
     fn members(self, text: &[u8]) -> Option<(Vec<Member>, usize)> {
+        // Places in the text stay the same.
+        let text = &without_lone_surrogates(text)[..];
         let top = members_at(text, start_of(text)).ok()?;
         let list = match self {
             Self::Zarr2 => top,

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use rustix::fs::{FileType, Stat};
 
-use super::form::ArrayFormat;
 use super::marker::{self, Damaged, Marker};
 use super::notice::Notice;
 use crate::model::observation::{Damage, Observation};
@@ -25,11 +24,9 @@ impl From<&Damaged> for Observation {
     fn from(damaged: &Damaged) -> Self {
         let marker = &damaged.marker;
         let mut seen = Self::from(Marker::clone(marker));
-        // Of the three names only `.zarray` is never that of a group.
-        seen.damage = Some(match marker.format {
-            _ if seen.is_pyramid() => Damage::OfArray,
-            ArrayFormat::Zarr2 => Damage::OfArray,
-            ArrayFormat::Zarr3 | ArrayFormat::N5 => Damage::OfArrayOrGroup,
+        seen.damage = Some(match damaged.is_array || seen.is_pyramid() {
+            true => Damage::OfArray,
+            false => Damage::OfArrayOrGroup,
         });
         seen
     }

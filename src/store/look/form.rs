@@ -2,7 +2,7 @@
 //!
 //! Python's `json` writes `NaN`, `Infinity` and `-Infinity`, and zarr-python stores attributes and
 //! fill values with it; editors add a byte order mark. All of this is read, as is nesting of any
-//! depth, and of a repeated key the last counts, as in Python. Of the fields only those are looked
+//! depth, half of a surrogate pair, and of a repeated key the last counts, as in Python. Of the fields only those are looked
 //! at that say what a node is and which chunks it has: a field may be absent, but not have another
 //! form than its format defines.
 

@@ -6,6 +6,7 @@
 //!
 //! A group can be one artifact too: a pyramid, whose arrays are its levels.
 
+use std::borrow::Cow;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
 use std::path::Path;
@@ -20,6 +21,7 @@ use crate::model::array::ArrayMetadata;
 use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::observation::Levels;
+use crate::store::json::without_lone_surrogates;
 
 /// Metadata file of each format, the most frequent first.
 pub(super) const MARKERS: [(ArrayFormat, &str); 3] = [
@@ -63,6 +65,8 @@ pub(crate) struct Damaged {
     pub(crate) detail: String,
     /// The file.
     pub(crate) marker: Box<Marker>,
+    /// Whether it is known to be that of an array, not of a group.
+    pub(crate) is_array: bool,
 }
 
 impl From<Errno> for MarkerError {
@@ -235,6 +239,8 @@ pub(super) fn damaged(file: &Path, detail: &str, marker: &Marker) -> MarkerError
     MarkerError::Damaged(Damaged {
         detail: format!("{name} cannot be read: {detail}"),
         marker: Box::new(marker.clone()),
+        // Of the three names only `.zarray` is never that of a group.
+        is_array: marker.format == ArrayFormat::Zarr2,
     })
 }
 
@@ -272,6 +278,10 @@ pub(super) fn text_of(
         .take(MOST_BYTES)
         .read_to_end(&mut text)
         .map_err(MarkerError::Io)?;
+    // Once for all that read the text.
+    if let Cow::Owned(clean) = without_lone_surrogates(&text) {
+        text = clean;
+    }
     Ok(Some(text))
 }
 

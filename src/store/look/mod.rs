@@ -2,6 +2,7 @@
 //! writes.
 
 mod attributes;
+mod below;
 mod best;
 mod container;
 mod event;

@@ -15,9 +15,9 @@ use std::path::Path;
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use rustix::io::Errno;
 
-use super::attributes;
 use super::form::ArrayFormat;
 use super::marker::{self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen};
+use super::{attributes, below};
 use crate::model::layout::{self, PyramidPlace};
 use crate::model::observation::Levels;
 use crate::model::size::Size;
@@ -72,21 +72,30 @@ fn classify(
     let place = at
         .to_str()
         .map_or(PyramidPlace::Never, layout::pyramid_place);
+    // Before its attributes are looked at, which arrays have too.
+    let is_group = group.marker.is_some();
     let found = match place {
         PyramidPlace::Never => None,
         _ => look(parent, path, place, &mut group)?,
     };
+    let pyramid = |marker, detail| {
+        let marker = Box::new(marker);
+        let is_array = true;
+        Err(MarkerError::Damaged(Damaged {
+            detail,
+            marker,
+            is_array,
+        }))
+    };
     match (found, group.damage) {
         (Some((marker, None)), None) => Ok(Some(marker)),
-        (Some((marker, Some(detail))), None) => {
-            let marker = Box::new(marker);
-            Err(MarkerError::Damaged(Damaged { detail, marker }))
+        (Some((marker, Some(detail))), None) => pyramid(marker, detail),
+        (Some((marker, _)), Some(Damaged { detail, .. })) => pyramid(marker, detail),
+        (None, Some(mut damage)) => {
+            // A group has metadata of another format that can be read.
+            damage.is_array |= !is_group && below::is_array(parent, path, at);
+            Err(MarkerError::Damaged(damage))
         }
-        (Some((marker, _)), Some(Damaged { detail, .. })) => {
-            let marker = Box::new(marker);
-            Err(MarkerError::Damaged(Damaged { detail, marker }))
-        }
-        (None, Some(damage)) => Err(MarkerError::Damaged(damage)),
         (None, None) => Ok(None),
     }
 }
