@@ -260,3 +260,36 @@ fn the_error_of_a_redacted_report_is_redacted_too() {
         assert_eq!(output.status.code(), plain.status.code());
     }
 }
+
+#[test]
+fn the_hints_of_a_redacted_report_do_not_name_the_base_directory() {
+    let world = World::scanned();
+    let base = world.base.to_str().unwrap();
+    let inbox = world.base.join(".dalsegno/inbox");
+    fs::create_dir_all(&inbox).unwrap();
+    fs::write(inbox.join("stranger"), "").unwrap();
+    let said = |redact: &[&str]| {
+        let mut program = world.program();
+        let program = program.args(["--base", base, "doctor"]).args(redact);
+        String::from_utf8(program.output().unwrap().stderr).unwrap()
+    };
+    let (plain, redacted) = (said(&[]), said(&["--redact"]));
+    assert!(plain.contains(base), "{plain}");
+    assert!(redacted.contains("dalsegno verify"), "{redacted}");
+    assert!(!redacted.contains(base), "{redacted}");
+}
+
+#[test]
+fn an_inbox_that_cannot_be_read_is_the_error_of_the_report() {
+    let world = World::scanned();
+    let inbox = world.base.join(".dalsegno/inbox");
+    if inbox.exists() {
+        fs::remove_dir_all(&inbox).unwrap();
+    }
+    std::os::unix::fs::symlink(&world.dir, &inbox).unwrap();
+    let (report, code, said) = report(&mut world.call(""));
+    assert_eq!(report["inbox"], Value::Null);
+    assert_eq!(report["error"]["code"], "symlink", "{report}");
+    assert!(said.contains(".dalsegno/inbox"), "{said}");
+    assert_eq!(code, 1);
+}

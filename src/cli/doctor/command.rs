@@ -171,6 +171,12 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         });
         failure = result.map_err(Failure::from).err();
     }
+    let inbox = base.as_deref().map(inbox).transpose();
+    // An error of the registry explains more than that of the inbox, which may follow from it.
+    let inbox = inbox.unwrap_or_else(|error| {
+        failure.get_or_insert(error.into());
+        None
+    });
     let report = Report {
         program: Program::of_this(),
         machine: Machine::of_this(),
@@ -178,7 +184,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         environment: machine::environment(),
         catalog: base.as_deref().and_then(|base| catalog(context, base)),
         config: base.as_deref().and_then(config),
-        inbox: base.as_deref().and_then(inbox),
+        inbox,
         base: base.map(|path| BaseReport {
             file_system: FileSystem::of(&path),
             path,
@@ -194,11 +200,16 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             .catalog
             .as_ref()
             .is_some_and(|catalog| catalog.files.bytes.is_some());
+        let keeper = if command.redact { "[HOST]" } else { &keeper };
         context.say(&match is_here {
-            true => context.with_base(&format!(
-                "the catalog is on host {keeper}, and a file of its name is here; if this is that \
-                 host under a new name: dalsegno init --keeper"
-            )),
+            true => hint(
+                context,
+                command,
+                &format!(
+                    "the catalog is on host {keeper}, and a file of its name is here; if this is \
+                     that host under a new name: dalsegno init --keeper"
+                ),
+            ),
             false => format!("the catalog is on host {keeper}; see what is pending there"),
         });
     }
@@ -208,11 +219,13 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         context.say("the next command that writes resolves the interrupted removals");
     }
     if !pending.purging.is_empty() {
-        context.say(&context.with_base("finish the unlinking with: dalsegno trash empty"));
+        let text = "finish the unlinking with: dalsegno trash empty";
+        context.say(&hint(context, command, text));
     }
     let inbox = report.inbox.unwrap_or_default();
     if !inbox.refused.is_empty() || !inbox.strangers.is_empty() {
-        context.say(&context.with_base("see what is wrong in the inbox with: dalsegno verify"));
+        let text = "see what is wrong in the inbox with: dalsegno verify";
+        context.say(&hint(context, command, text));
     }
     let lists = [
         &pending.interrupted,
@@ -232,6 +245,14 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         Some(failure) => Err(failure),
         None if lists.iter().all(|list| list.is_empty()) && inbox.refused.is_empty() => Ok(()),
         None => Err(Failure::Findings),
+    }
+}
+
+/// A text with commands that can be copied; without the base directory if that is hidden.
+fn hint(context: &Context, command: &Doctor, text: &str) -> String {
+    match command.redact {
+        true => text.to_owned(),
+        false => context.with_base(text),
     }
 }
 
@@ -288,8 +309,8 @@ fn config(base: &Path) -> Option<ConfigReport> {
 }
 
 /// What is in the inbox, read without opening the registry.
-fn inbox(base: &Path) -> Option<InboxState> {
-    Inbox::open(base).ok()?.state().ok()
+fn inbox(base: &Path) -> Result<InboxState, Error> {
+    Inbox::open(base)?.state()
 }
 
 fn opened(registry: &Registry) -> Result<Opened, Error> {
