@@ -209,6 +209,14 @@ impl Catalog {
         let is_held = matches!(seal_change, SealChange::Hold);
         let counted = seen.filter(|seen| !is_held && seen.size.is_some() && seen.size == size);
         let chunks_there = counted.and_then(|seen| seen.chunks).or(chunks_there);
+        let lost = match is_held {
+            true => seen.and_then(|seen| loss(before, seen)),
+            false => None,
+        };
+        let (chunks_there, sealed_chunks) = match lost {
+            Some((there, sealed)) => (Some(there), Some(sealed)),
+            None => (chunks_there, sealed_chunks),
+        };
         let after = Artifact {
             owner,
             disk_bytes,
@@ -257,6 +265,21 @@ impl Catalog {
     }
 }
 
+/// The chunks that are left of a sealed array that lost some, and those that it was sealed with;
+/// `None` if it has as many as when it was sealed, or it is unknown which those were.
+fn loss(before: &Artifact, seen: &Observation) -> Option<(u64, ChunkSet)> {
+    let there = seen.chunks?;
+    if there >= before.sealed_count()? {
+        return None;
+    }
+    let sealed = before.sealed_chunks.clone().or_else(|| {
+        // An array that was sealed with every chunk has no set, until it loses one.
+        let total = before.grid()?.total();
+        (before.chunks_there == Some(total)).then(|| ChunkSet::all(total))
+    });
+    Some((there, sealed?))
+}
+
 impl Recorder<'_> {
     /// Writes what was seen into a row that was read in this transaction. Says whether that
     /// changed anything.
@@ -273,8 +296,8 @@ impl Recorder<'_> {
             .write_observation(self.journal, before, seen, SealChange::Keep)
     }
 
-    /// Writes into a sealed row when its data was written and that it is there. Seal, size and hash
-    /// stay.
+    /// Writes into a sealed row when its data was written, that it is there, and how many chunks
+    /// are left if some were lost. Seal, size and hash stay.
     ///
     /// # Errors
     /// [`CatalogError`].

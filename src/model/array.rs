@@ -304,6 +304,20 @@ impl ChunkSet {
         Self(bytes.into())
     }
 
+    /// The set of all chunks of an array that has so many.
+    pub(crate) fn all(total: u64) -> Self {
+        let mut bytes = Vec::new();
+        push(&mut bytes, 0);
+        push(&mut bytes, total);
+        Self(bytes.into())
+    }
+
+    /// How many chunks it has.
+    pub(crate) fn count(&self) -> u64 {
+        // The sum is at most the end of the last run, which does not overflow.
+        self.runs().map(|(_, length)| length).sum()
+    }
+
     /// The runs of chunks that are there: first and number.
     fn runs(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
         let mut rest: &[u8] = &self.0;

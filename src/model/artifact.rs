@@ -226,6 +226,21 @@ impl Artifact {
         Some((self.chunks_there?, self.grid()?.total()))
     }
 
+    /// Chunks, or shards, that were there when it was sealed; `None` if that is unknown.
+    pub(crate) fn sealed_count(&self) -> Option<u64> {
+        match &self.sealed_chunks {
+            Some(sealed) => Some(sealed.count()),
+            // Without a set, chunks that are lost are not taken off the count.
+            None => self.chunks_there,
+        }
+    }
+
+    /// Whether chunks of it were lost since it was sealed, as far as they were counted.
+    pub(crate) fn has_lost_chunks(&self) -> bool {
+        let counts = self.chunks_there.zip(self.sealed_count());
+        self.sealed_at.is_some() && counts.is_some_and(|(there, sealed)| there < sealed)
+    }
+
     /// The iteration of its key, else the newest that it holds. Rules go by it.
     #[must_use]
     pub fn newest_iteration(&self) -> Option<i64> {

@@ -106,7 +106,7 @@ impl Observation {
     /// Whether other chunks were counted than before: a file that is no chunk may have come for
     /// one.
     pub(crate) fn has_other_chunks_than(&self, row: &Artifact) -> bool {
-        matches!((row.chunks_there, self.chunks), (Some(counted), Some(seen)) if counted != seen)
+        matches!((row.sealed_count(), self.chunks), (Some(counted), Some(seen)) if counted != seen)
     }
 
     /// The chunks that were there when the row was written and are not now, as a clause that names

@@ -3,7 +3,7 @@
 //! An iteration is complete if it has every prediction and output, by dataset and parameters, that
 //! any iteration of the run has, none of them damaged and none short. An array is short if chunks
 //! of it are missing, it is not sealed, and the same array of another iteration is sealed and has
-//! them all. A crash in mid-validation leaves an iteration that is not complete.
+//! them all; or if it is sealed and lost chunks since. A crash in mid-validation leaves an iteration that is not complete.
 //!
 //! If parameter sets changed, no iteration has all of them. Then rules count those that have each
 //! kind for each dataset and are not part of another. If there are none either, rules count every
@@ -94,6 +94,12 @@ impl RunParts {
         // If its chunks were not counted, it counts as whole.
         if let Some((there, expected)) = artifact.chunk_counts() {
             match (artifact.sealed_at, there < expected) {
+                (Some(_), _) if artifact.has_lost_chunks() => {
+                    self.add_loss(&artifact.key, &format!("chunks {there}/{expected}"));
+                    if artifact.sealed_count() == Some(expected) {
+                        self.whole_if_sealed.insert(part);
+                    }
+                }
                 (None, true) => {
                     self.with_gaps.insert((iteration, part), (there, expected));
                 }
@@ -211,12 +217,19 @@ impl RunParts {
         }
     }
 
-    /// The newest complete iteration, if without `gone` the run would have predictions or outputs
-    /// but no complete iteration, and has one now.
-    pub(crate) fn last_complete_without<'a>(
-        &self,
-        gone: impl Iterator<Item = &'a Key>,
-    ) -> Option<i64> {
+    /// Counts a part as not whole, for this reason: its data was looked at, and some is lost.
+    pub(crate) fn add_loss(&mut self, key: &Key, detail: &str) {
+        let Some((iteration, part)) = Part::of(key) else {
+            return;
+        };
+        if let Some(parts) = self.iterations.get_mut(&iteration) {
+            parts.remove(&part);
+        }
+        let faulty = self.faulty.entry(iteration).or_default();
+        faulty.insert(part, detail.to_owned());
+    }
+
+    fn without<'a>(&self, gone: impl Iterator<Item = &'a Key>) -> Self {
         let mut left = self.clone();
         for (iteration, part) in gone.filter_map(Part::of) {
             if let Some(parts) = left.iterations.get_mut(&iteration) {
@@ -226,6 +239,30 @@ impl RunParts {
                 parts.remove(&part);
             }
         }
+        left
+    }
+
+    /// The newest complete iteration that is left without `gone`, by what the run has now.
+    pub(crate) fn newest_complete_without<'a>(
+        &self,
+        gone: impl Iterator<Item = &'a Key>,
+    ) -> Option<i64> {
+        let wanted = self.wanted().len();
+        let left = self.without(gone);
+        let mut newest_first = left.iterations.iter().rev();
+        let (newest, _) = newest_first.find(|(iteration, parts)| {
+            parts.len() == wanted && !self.faulty.contains_key(iteration)
+        })?;
+        Some(*newest)
+    }
+
+    /// The newest complete iteration, if without `gone` the run would have predictions or outputs
+    /// but no complete iteration, and has one now.
+    pub(crate) fn last_complete_without<'a>(
+        &self,
+        gone: impl Iterator<Item = &'a Key>,
+    ) -> Option<i64> {
+        let left = self.without(gone);
         // By what the run has now: once every output is gone, bare predictions would be complete.
         let wanted = self.wanted().len();
         let mut complete = left.iterations.iter();
@@ -245,7 +282,7 @@ impl RunParts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::array::ArrayMetadata;
+    use crate::model::array::{ArrayMetadata, ChunkSet};
     use crate::model::artifact::ArtifactId;
     use crate::model::clock::Timestamp;
     use crate::model::layout;
@@ -327,6 +364,46 @@ mod tests {
         assert_eq!(parts.missing(), missing);
         let gone = [artifact("1:v").key, artifact("1:v:t").key];
         assert_eq!(parts.last_complete_without(gone.iter()), Some(1));
+    }
+
+    #[test]
+    fn what_lost_chunks_since_it_was_sealed_makes_an_iteration_incomplete() {
+        let mut parts = RunParts::default();
+        for (word, there, sealed) in [
+            ("1:v", 4, None),
+            // Sealed as it is: what is not there is of the fill value.
+            ("2:v", 2, Some(vec![0, 1])),
+            ("3:v", 3, Some(vec![0, 1, 2, 3])),
+            ("4:v", 1, Some(vec![0, 1])),
+        ] {
+            let mut artifact = artifact(word);
+            artifact.sealed_at = Some(Timestamp(1));
+            artifact.chunks_there = Some(there);
+            artifact.sealed_chunks = sealed.and_then(ChunkSet::of);
+            parts.add_artifact(&artifact);
+        }
+        parts.settle();
+        assert_eq!(parts.counted(), BTreeSet::from([1, 2]));
+        let missing = BTreeMap::from([
+            (3, vec!["v/prediction (chunks 3/4)".to_owned()]),
+            (4, vec!["v/prediction (chunks 1/4)".to_owned()]),
+        ]);
+        assert_eq!(parts.missing(), missing);
+    }
+
+    #[test]
+    fn a_loss_that_a_look_found_makes_an_iteration_incomplete() {
+        let mut parts = run("1:v 2:v 3:v");
+        let gone = [artifact("1:v").key];
+        assert_eq!(parts.newest_complete_without(gone.iter()), Some(3));
+        parts.add_loss(&artifact("3:v").key, "files 1/3");
+        assert_eq!(parts.newest_complete_without(gone.iter()), Some(2));
+        assert_eq!(parts.last_complete_without(gone.iter()), None);
+        parts.add_loss(&artifact("2:v").key, "files 1/3");
+        assert_eq!(parts.newest_complete_without(gone.iter()), None);
+        assert_eq!(parts.last_complete_without(gone.iter()), Some(1));
+        assert_eq!(parts.counted(), BTreeSet::from([1]));
+        assert_eq!(parts.missing()[&3], ["v/prediction (files 1/3)"]);
     }
 
     #[test]

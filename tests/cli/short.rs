@@ -1,7 +1,9 @@
 //! What commands say of arrays that lack chunks, and of what is not an array of a validation.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use crate::world::World;
 
@@ -116,4 +118,118 @@ fn containers_of_zarr_3_have_endings_of_their_own() {
     }
     assert!(!text.contains("exit"), "{text}");
     assert!(!world.base.join("a/x.zr3/v").exists());
+}
+
+/// Dates all that is in a folder.
+fn date(folder: &Path, time: SystemTime) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => date(&path, time),
+            false => File::open(&path).unwrap().set_modified(time).unwrap(),
+        }
+    }
+    File::open(folder).unwrap().set_modified(time).unwrap();
+}
+
+/// An array of two chunks in zarr v2 or v3, and the paths of its chunks.
+fn write_pair(world: &World, path: &str, version: u8) -> [PathBuf; 2] {
+    let folder = world.base.join(path);
+    let (name, metadata, chunks) = match version {
+        2 => (
+            ".zarray",
+            r#"{"zarr_format":2,"shape":[4],"chunks":[2],"dtype":"|u1","compressor":null,
+                "fill_value":0,"order":"C","filters":null}"#,
+            ["0", "1"],
+        ),
+        _ => (
+            "zarr.json",
+            r#"{"zarr_format":3,"node_type":"array","shape":[4],"data_type":"uint8",
+                "chunk_grid":{"name":"regular","configuration":{"chunk_shape":[2]}},
+                "chunk_key_encoding":{"name":"default","configuration":{"separator":"/"}},
+                "fill_value":0,"codecs":[{"name":"bytes"}]}"#,
+            ["c/0", "c/1"],
+        ),
+    };
+    let chunks = chunks.map(|chunk| folder.join(chunk));
+    fs::create_dir_all(chunks[0].parent().unwrap()).unwrap();
+    fs::write(folder.join(name), metadata).unwrap();
+    for chunk in &chunks {
+        fs::write(chunk, [7; 2]).unwrap();
+    }
+    chunks
+}
+
+/// Iterations that were sealed whole, of which all but the first have lost chunks.
+fn torn(iterations: u8, version: u8) -> World {
+    let world = World::new();
+    let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
+    let path = |iteration| format!("a/validation.zarr/{iteration}/v/prediction");
+    let chunks: Vec<_> = (1..=iterations)
+        .map(|iteration| write_pair(&world, &path(iteration), version))
+        .collect();
+    date(&world.base.join("a"), two_days_ago);
+    world.transcript("init -q\nscan -q\nseal -q --hash --run a");
+    for (at, [first, second]) in chunks.iter().enumerate().skip(1) {
+        fs::remove_file(second).unwrap();
+        if at > 1 {
+            fs::remove_file(first).unwrap();
+        }
+    }
+    date(&world.base.join("a"), two_days_ago);
+    world
+}
+
+#[test]
+fn sealed_arrays_that_lost_chunks_do_not_make_an_iteration_complete() {
+    let looks = ["", "verify -q\n", "scan --measure -q\n"];
+    for (iterations, version) in [(2, 2), (2, 3), (3, 2), (3, 3)] {
+        for look in looks {
+            let world = torn(iterations, version);
+            let text = world.transcript(&format!("{look}gc --keep-last 1 --apply --yes"));
+            let whole = world.base.join("a/validation.zarr/1/v/prediction");
+            assert!(whole.exists(), "{iterations} {version} {text}");
+        }
+    }
+}
+
+#[test]
+fn a_plan_is_carried_out_with_a_look_at_what_stays() {
+    let world = World::new();
+    let path = |iteration| format!("a/validation.zarr/{iteration}/v/prediction");
+    write_pair(&world, &path(1), 3);
+    let [_, second] = write_pair(&world, &path(2), 3);
+    let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
+    date(&world.base.join("a"), two_days_ago);
+    let plan = world.dir.join("plan.json");
+    let plan = plan.display();
+    world.transcript("init -q\nscan -q\nseal -q --run a");
+    world.transcript(&format!("gc --keep-last 1 --plan-out {plan}"));
+    fs::remove_file(second).unwrap();
+    let text = world.transcript(&format!("gc --apply {plan} --yes"));
+    assert!(world.base.join(path(1)).exists(), "{text}");
+    assert!(text.contains("last complete iteration"), "{text}");
+}
+
+#[test]
+fn a_measurement_notes_how_many_chunks_sealed_arrays_have_left() {
+    for look in ["scan --measure", "refresh --measure --all"] {
+        let world = torn(3, 3);
+        let text = world.transcript(&format!("{look}\n{look}"));
+        assert_eq!(text.matches("changed-files").count(), 4, "{text}");
+        let text = world.transcript("list --table\niterations --table");
+        for words in ["1/2", "0/2", "v/prediction (chunks 1/2)", "(chunks 0/2)"] {
+            assert!(text.contains(words), "{text}");
+        }
+        let text = world.transcript("list --json --iterations 2");
+        assert!(!text.contains("\"sealed_at\": null"), "{text}");
+        // What came back is whole again, as it was sealed.
+        let folder = world.base.join("a/validation.zarr/2/v/prediction");
+        fs::write(folder.join("c/1"), [7; 2]).unwrap();
+        world.transcript("scan --measure -q");
+        let text = world.transcript("iterations --table");
+        assert!(!text.contains("chunks 1/2"), "{text}");
+        let text = world.transcript("verify --read-data --run a");
+        assert!(!text.contains("2/v/prediction"), "{text}");
+    }
 }

@@ -56,7 +56,7 @@ pub(in crate::cli) struct Gc {
     #[command(flatten)]
     trash: TrashFlags,
     /// Plan from the catalog, without a look on disk first; only what would be removed is looked
-    /// at, for the time at which it was last written
+    /// at, for the time at which it was last written, and sealed arrays that stay in its place
     #[arg(long)]
     no_refresh: bool,
     #[command(flatten)]

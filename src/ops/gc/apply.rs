@@ -1,13 +1,14 @@
 //! Carrying a plan out, batch by batch.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::ControlFlow;
 
 use serde::Serialize;
 
 use super::batches::{batches, leave_occupied};
 use super::file::PlanFile;
+use super::losses::Losses;
 use crate::catalog::{Catalog, Selected};
 use crate::error::Error;
 use crate::model::artifact::{ArtifactId, State};
@@ -161,7 +162,11 @@ fn still_complete<'a>(
         })?;
     // Only the rows matter here; findings are for the next refresh that a user asks for.
     refresh::refresh_rows(on.catalog, on.base, &staying, on.now, on.monitor)?;
-    let parts = on.catalog.parts(&of_runs, on.now)?;
+    // A sealed array's row says what was sealed, whatever became of it.
+    let mut losses = Losses::default();
+    while losses.look_at(on.catalog, on.base, &gone, BTreeSet::new(), on.now)? {}
+    let mut parts = on.catalog.parts(&of_runs, on.now)?;
+    losses.mark(&mut parts);
     let last: BTreeMap<&RunName, i64> = gone
         .into_iter()
         .filter_map(|(run, keys)| {

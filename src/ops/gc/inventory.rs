@@ -15,8 +15,8 @@ use crate::model::key::Kind;
 use crate::model::name::RunName;
 use crate::retention::NamedPolicy;
 use crate::retention::{
-    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, MinFree, Plan, Policy,
-    PolicyError, RunInventory,
+    Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, MinFree, PartsByRun, Plan,
+    Policy, PolicyError, RunInventory,
 };
 use crate::store::{self, Base};
 
@@ -135,7 +135,7 @@ impl Reader<'_> {
             disk_size: self.disk_size(policy.limit.min_free)?,
             trash_bytes: self.trash_bytes(policy.limit.min_free)?,
             keep: self.request.keep,
-            parts: self.catalog.parts(of, self.now)?,
+            parts: self.parts(of)?,
         })
     }
 
@@ -152,8 +152,15 @@ impl Reader<'_> {
             },
             ..Filter::default()
         };
-        plan.keep_complete(&self.catalog.parts(&of, self.now)?);
+        plan.keep_complete(&self.parts(&of)?);
         Ok(())
+    }
+
+    /// The parts of runs; what looks found to have lost data is not whole.
+    fn parts(&self, of: &Filter) -> Result<PartsByRun, Error> {
+        let mut parts = self.catalog.parts(of, self.now)?;
+        self.times.losses.mark(&mut parts);
+        Ok(parts)
     }
 
     pub(super) fn run_inventory(&self) -> Result<RunInventory, Error> {

@@ -18,6 +18,7 @@ mod apply;
 mod batches;
 mod file;
 mod inventory;
+mod losses;
 mod plan;
 mod request;
 mod times;

@@ -38,8 +38,9 @@ impl GcPlan {
     }
 }
 
-/// Plans what may go. Removes nothing. Of what would go it looks at when the data was last written;
-/// besides this and DaCapo's best links it looks at no data.
+/// Plans what may go. Removes nothing. Of what would go it looks at when the data was last written,
+/// and of what stays in its place whether sealed arrays are as they were sealed; besides this and
+/// DaCapo's best links it looks at no data.
 ///
 /// # Errors
 /// [`Error::Retention`] if the policy is refused, sizes are unknown that a limit needs, or a group
@@ -59,7 +60,7 @@ pub(crate) fn plan(
     Ok(GcPlan { plan, file })
 }
 
-/// Plans until everything that goes was looked at.
+/// Plans until everything that goes was looked at, and what rules keep as complete.
 fn plan_until_looked_at(
     (catalog, base): (&Catalog, &Base),
     request: &GcRequest,
@@ -85,7 +86,9 @@ fn plan_until_looked_at(
             }
             plan => plan?,
         };
-        if !times.look(base, &plan)? {
+        let looked = times.look(base, &plan)?;
+        // An iteration that rules keep as complete may have lost chunks since it was sealed.
+        if !looked && !times.losses.look(catalog, base, &plan, now)? {
             return Ok((times, plan));
         }
     }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::losses::Losses;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::ops::written::{self, Closely, Written};
@@ -19,6 +20,8 @@ const MOST_ROUNDS: usize = 4;
 pub(super) struct Times {
     seen: HashMap<ArtifactId, Written>,
     rounds: usize,
+    /// What was lost of the data that stays.
+    pub(super) losses: Losses,
 }
 
 impl Times {

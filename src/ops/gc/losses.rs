@@ -1,0 +1,166 @@
+//! What sealed arrays have lost that stay in place of what goes.
+//!
+//! The row of a sealed array has what was counted at the seal, as evidence. So a plan that keeps an
+//! iteration because it is complete looks at the sealed predictions and outputs of it, and is made
+//! again without what turns out to lack data. Other sealed arrays are not looked at, because this
+//! counts files.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ops::ControlFlow;
+
+use crate::catalog::{Catalog, Selected};
+use crate::error::Error;
+use crate::model::artifact::{Artifact, ArtifactId, State};
+use crate::model::clock::Timestamp;
+use crate::model::filter::{Filter, Pattern};
+use crate::model::key::{Key, Kind};
+use crate::model::name::RunName;
+use crate::model::observation::Observation;
+use crate::model::progress::Silent;
+use crate::ops::refresh;
+use crate::retention::{PartsByRun, Plan, Reason};
+use crate::store::{self, Base, Event, WalkOptions};
+
+/// The losses that were found so far.
+#[derive(Default)]
+pub(super) struct Losses {
+    seen: HashSet<ArtifactId>,
+    lost: Vec<(Key, String)>,
+}
+
+impl Losses {
+    /// Takes what was lost out of what runs have.
+    pub(super) fn mark(&self, parts: &mut PartsByRun) {
+        for (key, detail) in &self.lost {
+            if let Some(run) = parts.get_mut(key.run()) {
+                run.add_loss(key, detail);
+            }
+        }
+    }
+
+    /// Looks at what the plan keeps as complete. Says whether anything was looked at: then the plan
+    /// is to be made again.
+    ///
+    /// # Errors
+    /// [`Error`] if the catalog cannot be read, or the look cannot be done at all.
+    pub(super) fn look(
+        &mut self,
+        catalog: &Catalog,
+        base: &Base,
+        plan: &Plan,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let mut gone: BTreeMap<&RunName, Vec<&Key>> = BTreeMap::new();
+        for line in plan.removed() {
+            let key = &line.artifact.key;
+            gone.entry(key.run()).or_default().push(key);
+        }
+        let kept = plan.kept();
+        let kept = kept.filter(|line| line.reasons.iter().any(counts_iterations));
+        let relied = kept.filter_map(|line| {
+            let key = &line.artifact.key;
+            Some((key.run().clone(), line.artifact.newest_iteration()?))
+        });
+        self.look_at(catalog, base, &gone, relied.collect(), now)
+    }
+
+    /// Looks at these iterations of the runs that lose something, and at the newest complete one
+    /// that each of them is left with.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look).
+    pub(super) fn look_at(
+        &mut self,
+        catalog: &Catalog,
+        base: &Base,
+        gone: &BTreeMap<&RunName, Vec<&Key>>,
+        mut relied: BTreeSet<(RunName, i64)>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        if gone.is_empty() {
+            return Ok(false);
+        }
+        let of_runs = Filter {
+            runs: gone.keys().map(|run| Pattern::from(run.as_str())).collect(),
+            kinds: vec![Kind::Prediction, Kind::Output],
+            states: vec![State::Present],
+            ..Filter::default()
+        };
+        let mut parts = catalog.parts(&of_runs, now)?;
+        self.mark(&mut parts);
+        for (run, keys) in gone {
+            let newest = parts
+                .get(*run)
+                .and_then(|parts| parts.newest_complete_without(keys.iter().copied()));
+            relied.extend(newest.map(|iteration| ((*run).clone(), iteration)));
+        }
+        let going: HashSet<&Key> = gone.values().flatten().copied().collect();
+        let mut due: Vec<Artifact> = Vec::new();
+        catalog.list(&of_runs, now, Selected::All, |artifact| {
+            let at = artifact.key.iteration();
+            let at = at.map(|iteration| (artifact.key.run().clone(), iteration));
+            if artifact.sealed_at.is_some()
+                && at.is_some_and(|at| relied.contains(&at))
+                && !going.contains(&artifact.key)
+                && self.seen.insert(artifact.id)
+            {
+                due.push(artifact);
+            }
+            Ok::<_, Error>(ControlFlow::Continue(()))
+        })?;
+        self.count(base, &due)?;
+        Ok(!due.is_empty())
+    }
+
+    fn count(&mut self, base: &Base, due: &[Artifact]) -> Result<(), Error> {
+        if due.is_empty() {
+            return Ok(());
+        }
+        let rows: HashMap<i64, &Artifact> = due.iter().map(|row| (row.id.0, row)).collect();
+        let options = WalkOptions {
+            measure: true,
+            ..WalkOptions::default()
+        };
+        let looks = due.iter().map(refresh::look).collect();
+        store::look_at(base, options, &Silent, looks, |event| {
+            if let Event::Looked(id, seen) = event
+                && let Some(row) = rows.get(&id)
+                && let Some(detail) = loss(row, seen.as_ref())
+            {
+                self.lost.push((row.key.clone(), detail));
+            }
+            Ok::<_, Error>(())
+        })
+    }
+}
+
+/// Whether a reason is a rule that counts complete iterations. Others keep by age, pin or number,
+/// whatever is complete.
+fn counts_iterations(reason: &Reason) -> bool {
+    matches!(
+        reason.rule,
+        "keep-last" | "keep-first" | "keep-every" | "keep-best" | "last-complete"
+    )
+}
+
+/// What sealed data lacks now of what was counted at the seal.
+fn loss(row: &Artifact, seen: Option<&Observation>) -> Option<String> {
+    let Some(seen) = seen else {
+        return Some("gone".to_owned());
+    };
+    if seen.damage.is_some() {
+        return Some("damaged".to_owned());
+    }
+    if let (Some(sealed), Some(there)) = (row.sealed_count(), seen.chunks)
+        && there < sealed
+    {
+        let expected = row.grid().map_or(sealed, |grid| grid.total());
+        return Some(format!("chunks {there}/{expected}"));
+    }
+    let (sealed, there) = (row.size?, seen.size?);
+    if there.files < sealed.files {
+        return Some(format!("files {}/{}", there.files, sealed.files));
+    }
+    // A chunk that was cut off is lost as well.
+    (there.bytes < sealed.bytes).then(|| format!("bytes {}/{}", there.bytes.0, sealed.bytes.0))
+}
