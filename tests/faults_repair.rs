@@ -16,6 +16,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "helpers of tests are not seen as tests"
 )]
 

@@ -17,6 +17,7 @@ use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
 use crate::registry::{Options, Published, Registry};
+use crate::store::StorageError;
 
 /// A query waits for so long to refresh the catalog, and then answers without.
 const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
@@ -117,7 +118,18 @@ impl Context {
         if let Some(notice) = registry.notice() {
             self.warn_once(notice);
         }
-        let pending = registry.pending()?;
+        let pending = match registry.pending() {
+            // A query needs no trash.
+            Err(Error::Storage(
+                error @ (StorageError::Symlink { .. } | StorageError::NotAFolder { .. }),
+            )) => {
+                self.warn_once(&format!(
+                    "{error}; nothing in the trash is settled until it is moved away"
+                ));
+                return Ok(registry);
+            }
+            pending => pending?,
+        };
         // From outside, a removal at work looks like one that was interrupted.
         if !pending.unsettled.is_empty() {
             let what = match pending.unsettled.len() {

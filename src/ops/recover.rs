@@ -137,6 +137,14 @@ fn is_due(open: &OpenRemoval, now: Timestamp) -> bool {
     open.state == RemovalState::Purging || open.purge_after.is_some_and(|time| time <= now)
 }
 
+/// Whether something that is no folder is in the place of the trash, as another user can put there.
+pub(crate) fn is_no_trash(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Storage(StorageError::Symlink { .. } | StorageError::NotAFolder { .. })
+    )
+}
+
 /// Settles what is pending and goes on with purges; `reason` is for the history.
 ///
 /// # Errors
@@ -164,7 +172,16 @@ pub(crate) fn settle_pending(
     reason: Option<&str>,
 ) -> Result<(Recovery, Vec<RemovalId>), Error> {
     let mut recovery = Recovery::default();
-    let mut pending = pending(catalog, base, now)?;
+    let mut pending = match pending(catalog, base, now) {
+        // A recording needs no trash, so it goes on; a removal opens the trash itself and fails.
+        Err(error) if is_no_trash(&error) => {
+            recovery.problems.push(format!(
+                "{error}; nothing in the trash is settled until it is moved away"
+            ));
+            return Ok((recovery, Vec::new()));
+        }
+        found => found?,
+    };
     let mut unsettled = HashSet::new();
     let (mut others, mut passed_over) = (0, 0);
     for id in pending.unsettled {

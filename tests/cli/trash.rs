@@ -279,17 +279,31 @@ fn a_link_in_place_of_the_trash_is_moved_away_and_not_what_it_points_to() {
         fs::remove_dir_all(&trash).unwrap();
     }
     std::os::unix::fs::symlink(&elsewhere, &trash).unwrap();
-    for line in [
-        "rm mito --yes",
-        "record prediction --run q --iteration 1 --dataset c",
-    ] {
+    for line in ["rm --run mito --yes", "rm --run mito --trash --yes"] {
         let output = world.call(line).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(said.contains("error[symlink]"), "{said}");
+        assert!(said.contains("error[symlink]"), "{line}: {said}");
         assert!(!said.contains("remove what the link points to"), "{said}");
         assert!(
             said.contains("a link itself and not what it points to"),
             "{said}"
         );
     }
+    // What needs no trash goes on, and says what is in its place.
+    for line in [
+        "record prediction --run q --iteration 1 --dataset c",
+        "list",
+        "iterations",
+        "runs",
+        "du",
+        "history",
+        "show mito/validation.zarr/1000/crop1/prediction",
+    ] {
+        let output = world.call(line).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{line}: {said}");
+        assert_eq!(said.matches(".dalsegno/trash").count(), 1, "{line}: {said}");
+        assert!(said.contains("until it is moved away"), "{line}: {said}");
+    }
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }

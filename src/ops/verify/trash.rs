@@ -89,10 +89,20 @@ impl Verify<'_> {
         if state.is_none()
             && let Some(why) = recover::refusal(self.base, &folder)?
         {
+            if self.catalog.removal(id)?.is_some() {
+                return Ok(());
+            }
             self.in_trash(VerifyClass::TrashLeftover, id.as_str(), why, None);
             return Ok(());
         }
         let (class, detail, repair) = match state {
+            // It was committed meanwhile, and its purge renames the manifest while it is read.
+            None if has_items
+                && folder.manifest()?.is_none()
+                && self.catalog.removal(id)?.is_some() =>
+            {
+                return Ok(());
+            }
             None if has_items && folder.manifest()?.is_none() => (
                 VerifyClass::TrashLeftover,
                 "it has no manifest that can be read",
