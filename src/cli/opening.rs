@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::context::{Context, Looked, PublishedCopy};
 use super::fail::Failure;
 use super::flags::Format;
+use super::render::count;
 use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::clock::{Clock, SystemClock};
@@ -130,15 +131,27 @@ impl Context {
             }
             pending => pending?,
         };
+        if pending.unsettled.is_empty() {
+            return Ok(registry);
+        }
+        let hint = self.with_base("see: dalsegno doctor");
+        // What recovery leaves to other users, no command of this user resolves.
+        let left_alone = registry.left_alone()?.len();
         // From outside, a removal at work looks like one that was interrupted.
-        if !pending.unsettled.is_empty() {
-            let what = match pending.unsettled.len() {
-                1 => "a removal is in flight or was interrupted".to_owned(),
-                open => format!("{open} removals are in flight or were interrupted"),
-            };
-            let hint = self.with_base("see: dalsegno doctor");
+        let what = match pending.unsettled.len().saturating_sub(left_alone) {
+            0 => None,
+            1 => Some("a removal is in flight or was interrupted".to_owned()),
+            open => Some(format!("{open} removals are in flight or were interrupted")),
+        };
+        if let Some(what) = what {
             self.warn(&format!(
                 "{what}; the next command that writes resolves this; {hint}"
+            ));
+        }
+        if left_alone > 0 {
+            let folders = count(left_alone, "folder");
+            self.warn(&format!(
+                "recovery leaves {folders} in the trash alone; {hint}"
             ));
         }
         Ok(registry)

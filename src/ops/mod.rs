@@ -4,6 +4,7 @@ pub mod gc;
 pub(crate) mod gone;
 pub(crate) mod inbox;
 pub(crate) mod inner;
+pub(crate) mod left_alone;
 pub(crate) mod others;
 pub(crate) mod rebuild;
 pub(crate) mod recover;

@@ -53,7 +53,7 @@ use crate::store::{
 const PURGE_AT_OPEN: Duration = Duration::from_secs(2);
 
 /// Most folders of other users that one recovery looks into.
-const MOST_OF_OTHERS: usize = 16;
+pub(crate) const MOST_OF_OTHERS: usize = 16;
 
 /// What a recovery found and did.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -466,34 +466,6 @@ pub(crate) fn refusal(base: &Base, folder: &TrashFolder) -> Result<Option<String
         }
     }
     Ok(None)
-}
-
-/// Returns why recovery leaves folders in the trash to their owners, a sentence each.
-///
-/// # Errors
-/// [`Error`] if the trash or the catalog cannot be read.
-pub(crate) fn left_alone(
-    catalog: &Catalog,
-    base: &Base,
-    now: Timestamp,
-) -> Result<Vec<String>, Error> {
-    let mut reasons = Vec::new();
-    let Some(trash) = Trash::open(base)? else {
-        return Ok(reasons);
-    };
-    for id in pending(catalog, base, now)?.unsettled {
-        // For each a manifest is read, and other users can put any number of them there.
-        if reasons.len() == MOST_OF_OTHERS {
-            break;
-        }
-        let refused = match trash.folder(&id) {
-            Ok(Some(folder)) => refusal(base, &folder)?,
-            Ok(None) => None,
-            Err(error) => Some(error.to_string()),
-        };
-        reasons.extend(refused.map(|why| format!("removal {id}: {why}")));
-    }
-    Ok(reasons)
 }
 
 fn settle_rename(

@@ -10,6 +10,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{Removal, RemovalId, RemovedArtifact, TrashKeep};
 use crate::model::size::ByteCount;
+use crate::ops::left_alone;
 use crate::ops::recover::{self, Pending, Recovery};
 use crate::ops::remove::{
     self, ArtifactToRemove, RemovalPlan, RemovalReport, RemoveOptions, Removing, Skipped,
@@ -46,7 +47,7 @@ impl Registry {
     /// # Errors
     /// [`Error`](crate::Error) if the trash or the catalog cannot be read.
     pub fn left_alone(&self) -> Result<Vec<String>> {
-        recover::left_alone(&self.catalog, &self.base, self.clock.now())
+        left_alone::left_alone(&self.catalog, &self.base, self.clock.now())
     }
 
     /// Returns what a removal of this target takes. The path of a container that has no row of its

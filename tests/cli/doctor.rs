@@ -293,3 +293,55 @@ fn an_inbox_that_cannot_be_read_is_the_error_of_the_report() {
     assert!(said.contains(".dalsegno/inbox"), "{said}");
     assert_eq!(code, 1);
 }
+
+#[test]
+fn what_is_in_the_way_of_writers_is_the_error_of_the_report() {
+    for (name, is_link) in [
+        ("catalog.sqlite3.turn", true),
+        ("catalog.sqlite3.queue", true),
+        ("catalog.sqlite3.turn", false),
+        ("backups", true),
+    ] {
+        let world = World::scanned();
+        let path = world.base.join(".dalsegno").join(name);
+        let _ = fs::remove_file(&path);
+        let _ = fs::remove_dir_all(&path);
+        match is_link {
+            true => std::os::unix::fs::symlink(world.dir.join("elsewhere"), &path).unwrap(),
+            false => fs::create_dir(&path).unwrap(),
+        }
+        let (report, code, said) = report(&mut world.call(""));
+        assert_ne!(report["error"], Value::Null, "{name}: {report}");
+        assert_eq!(code, 1, "{name}");
+        assert!(said.contains(name), "{name}: {said}");
+        if name != "backups" {
+            let output = world
+                .call("record prediction --run q --iteration 1 --dataset c")
+                .output();
+            let said = String::from_utf8(output.unwrap().stderr).unwrap();
+            assert!(said.contains("move"), "{name}: {said}");
+        }
+    }
+}
+
+#[test]
+fn a_folder_in_the_trash_that_nothing_explains_is_left_alone_and_said_to_be() {
+    let world = World::scanned();
+    let folder = world.base.join(".dalsegno/trash/20261129-014548-a0ce52");
+    fs::create_dir_all(folder.join("0")).unwrap();
+    fs::write(folder.join("0/x"), "x").unwrap();
+    for manifest in [None, Some("{")] {
+        if let Some(manifest) = manifest {
+            fs::write(folder.join("manifest.json"), manifest).unwrap();
+        }
+        let (report, _, said) = report(&mut world.call(""));
+        let left_alone = report["pending"]["left_alone"].to_string();
+        assert!(left_alone.contains("20261129-014548-a0ce52"), "{report}");
+        assert!(!said.contains("resolves"), "{said}");
+        let output = world.call("list").output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(said.contains("alone"), "{said}");
+        assert!(!said.contains("resolves"), "{said}");
+    }
+    assert!(folder.join("0/x").exists());
+}

@@ -20,6 +20,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
+use rustix::fs::FileType;
+
 use super::place::Place;
 use crate::catalog::error::CatalogError;
 use crate::disk::LockFile;
@@ -120,7 +122,21 @@ impl Lock {
         let path = catalog.path().with_file_name(catalog.beside(suffix));
         match LockFile::open(catalog, &catalog.beside(suffix)) {
             Ok(file) => Ok(Self { path, file }),
-            Err(error) => Err(CatalogError::io("opening", &path, error)),
+            Err(error) => {
+                // The system's own words ("too many levels of links") do not say what to do.
+                let found = catalog.stat(suffix).ok().flatten();
+                let what = match found.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+                    Some(FileType::Symlink) => {
+                        "it is a symbolic link; move away the link itself, not what it points to"
+                    }
+                    Some(FileType::RegularFile) | None => {
+                        return Err(CatalogError::io("opening", &path, error));
+                    }
+                    Some(_) => "it is not a regular file; move it away",
+                };
+                let error = std::io::Error::new(error.kind(), what);
+                Err(CatalogError::io("opening", &path, error))
+            }
         }
     }
 

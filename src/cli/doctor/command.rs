@@ -24,7 +24,7 @@ use crate::model::operation::OperationHash;
 use crate::model::size::Total;
 use crate::ops::inbox::InboxState;
 use crate::registry::{Inbox, Registry};
-use crate::store::FileSystem;
+use crate::store::{FileSystem, StorageError};
 
 /// A report waits for other writers less long than a change does.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -177,6 +177,9 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         failure.get_or_insert(error.into());
         None
     });
+    if let (Some(base), None) = (&base, &failure) {
+        failure = in_the_way(base).map(|error| Failure::from(Error::from(error)));
+    }
     let report = Report {
         program: Program::of_this(),
         machine: Machine::of_this(),
@@ -306,6 +309,34 @@ fn config(base: &Path) -> Option<ConfigReport> {
         keep: keep.map(|keep| humantime::format_duration(keep).to_string()),
         policies: config.policy.into_keys().collect(),
     })
+}
+
+/// Something that is no file in the place of a lock, or no folder in that of the backups: every
+/// command that writes, or the daily backup, fails at it.
+fn in_the_way(base: &Path) -> Option<StorageError> {
+    let folder = RegistryDir::find(base).ok()?;
+    let catalog = folder.catalog();
+    let beside = |suffix: &str| {
+        let mut name = catalog.clone().into_os_string();
+        name.push(suffix);
+        PathBuf::from(name)
+    };
+    for path in [beside(".turn"), beside(".queue"), folder.backups()] {
+        let Ok(found) = path.symlink_metadata() else {
+            continue;
+        };
+        let wants_folder = path == folder.backups();
+        if found.is_symlink() {
+            return Some(StorageError::Symlink { path });
+        }
+        if wants_folder && !found.is_dir() {
+            return Some(StorageError::NotAFolder { path });
+        }
+        if !wants_folder && !found.is_file() {
+            return Some(StorageError::NotAFile { path });
+        }
+    }
+    None
 }
 
 /// What is in the inbox, read without opening the registry.
