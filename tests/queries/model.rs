@@ -240,7 +240,10 @@ pub(crate) fn iterations(filter: &Filter, model: &[Artifact]) -> Vec<IterationRo
                 true => !datasets_of_run.is_empty() && having == datasets_of_run,
                 false => has == wanted,
             };
-            if !has.is_empty() {
+            if wanted.is_empty() {
+                // Without parts, datasets are compared.
+                row.missing = datasets_of_run.difference(&having).cloned().collect();
+            } else if !has.is_empty() {
                 row.missing = of_whole_run
                     .iter()
                     .filter(|row| !has.contains(&part(row)))

@@ -159,6 +159,8 @@ pub(crate) fn may_have_folders(stat: &Stat) -> bool {
 pub(crate) fn holds_registry(folder: impl AsFd) -> bool {
     match statat(folder, REGISTRY_DIR, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
-        Err(errno) => errno != Errno::NOENT,
+        // A folder that may not be searched is one in which nothing can be unlinked either: the
+        // purge says so by itself.
+        Err(errno) => !matches!(errno, Errno::NOENT | Errno::ACCESS),
     }
 }
