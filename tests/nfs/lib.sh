@@ -57,6 +57,15 @@ seen() {
     done
 }
 agree() { d verify --measure; }
+# Whether a name is gone for a client, once what it had in its cache is over.
+gone() {
+    local n
+    for ((n = 0; n < 90; n++)); do
+        [[ -e $1 ]] || return 0
+        sleep 1
+    done
+    return 1
+}
 is_removed() { [[ ! -e $base/$1 && -z $(d list --no-refresh --json "${@:2}" | grep '"path"') ]]; }
 trash_is_empty() { [[ -z $(ls -A "$base/.dalsegno/trash" 2>/dev/null) ]]; }
 init() { check "a catalog on a local disk is made" d init --catalog "$local/runs.sqlite3"; }

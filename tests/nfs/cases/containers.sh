@@ -23,7 +23,7 @@ d scan >/dev/null 2>&1
 before=$(sums one)
 
 check "a container goes as a whole" d rm --yes --trash one/validation.zarr
-check "it is gone for host b" not test -e "$there/one/validation.zarr"
+check "it is gone for host b" gone "$there/one/validation.zarr"
 check "no row is left" is_removed one/validation.zarr --run one
 check "it comes back as a whole" d restore one/validation.zarr
 check "with the same bytes (I3)" test "$before" = "$(sums one)"
@@ -93,7 +93,7 @@ check "mv renames a run that host b reads" d mv one renamed --yes
 release
 check "host b sees the new name" test "$before" = "$(cd "$there" && find renamed -type f \
     -exec sha256sum {} + | sort)"
-check "and not the old one" not test -e "$there/one"
+check "and not the old one" gone "$there/one"
 check "rows followed" test "$(d list --run renamed --no-refresh --json | grep -c '"path"')" = 4
 check "catalog and disk agree after mv" agree
 calls=(renameat renameat2 fsync pwrite64)
@@ -109,7 +109,7 @@ done
 echo log >"$base/renamed/train.log"
 before=$(sums renamed)
 check "a run goes as a whole" d rm --whole-run renamed --trash --yes
-check "its folder is gone for host b" not test -e "$there/renamed"
+check "its folder is gone for host b" gone "$there/renamed"
 check "it comes back with everything in it" d restore --run renamed
 check "a run has the same bytes (I3)" test "$before" = "$(sums renamed)"
 end

@@ -19,7 +19,7 @@ check "catalog and disk agree" agree
 
 before=$(sums one)
 check "rm moves an array into the trash" d rm --yes --trash "$(path one 1)"
-check "it is gone for host b" not test -e "$there/$(path one 1)"
+check "it is gone for host b" gone "$there/$(path one 1)"
 check "restore brings it back" d restore "$(path one 1)"
 check "with the same bytes (I3)" test "$before" = "$(sums one)"
 check "rm takes a checkpoint" d rm --yes --trash one/checkpoints/iterations/1
