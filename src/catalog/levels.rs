@@ -213,7 +213,7 @@ impl Recorder<'_> {
             })
             .map_err(|error| self.catalog.sql("taking in levels", error))?;
         for (metric, value) in scores {
-            // No command can name such a metric; it stays where it is.
+            // A score stays at its row if no command can name its metric.
             let Ok(metric) = metric.parse() else { continue };
             let old = Score {
                 run: level.run().clone(),

@@ -53,21 +53,29 @@ pub(super) fn present(filter: &Filter, now: Timestamp, most: u64) -> Query {
     }
 }
 
+/// A statement with the conditions of a filter in it.
+fn with_conditions(
+    filter: &Filter,
+    now: Timestamp,
+    statement: impl FnOnce(&str) -> String,
+) -> Query {
+    let Query { sql, values } = conditions(filter, now);
+    Query {
+        sql: statement(&sql),
+        values,
+    }
+}
+
 /// The rows with data of a selection, by their numbers.
 pub(super) fn with_data(filter: &Filter, now: Timestamp) -> Query {
-    let Query {
-        sql: conditions,
-        values,
-    } = conditions(filter, now);
     // States 1 and 3 are present and damaged.
-    Query {
-        sql: format!(
+    with_conditions(filter, now, |conditions| {
+        format!(
             "SELECT a.id FROM run CROSS JOIN artifact AS a ON a.run_id = run.id{} \
              WHERE a.state IN (1, 3){conditions}",
             names!()
-        ),
-        values,
-    }
+        )
+    })
 }
 
 /// The containers with present rows of the runs that a filter names.
@@ -77,38 +85,28 @@ pub(super) fn containers(filter: &Filter, now: Timestamp) -> Query {
         except: Except::default().runs(filter.except.runs.clone()),
         ..Filter::default()
     };
-    let Query {
-        sql: conditions,
-        values,
-    } = conditions(&of, now);
     // One row of each container is enough, so most rows are not read.
-    Query {
-        sql: format!(
+    with_conditions(&of, now, |conditions| {
+        format!(
             "SELECT container.path FROM container WHERE EXISTS (SELECT 1 FROM artifact AS a \
              CROSS JOIN run ON run.id = a.run_id{} \
              WHERE a.container_id = container.id AND a.state = 1{conditions})",
             names!()
-        ),
-        values,
-    }
+        )
+    })
 }
 
 /// The number of missing rows of a filter.
 pub(super) fn missing(filter: &Filter, now: Timestamp) -> Query {
-    let Query {
-        sql: conditions,
-        values,
-    } = conditions(filter, now);
-    // State 2 is missing; containers, kinds 7 and 8, are no arrays.
-    Query {
-        sql: format!(
+    // State 2 is missing; containers, kinds 7 and 8, are not arrays.
+    with_conditions(filter, now, |conditions| {
+        format!(
             "SELECT count(*) FROM run \
              CROSS JOIN artifact AS a INDEXED BY artifact_unseen ON a.run_id = run.id{} \
              WHERE a.state <> 1 AND a.state = 2 AND a.kind_id NOT IN (7, 8){conditions}",
             names!()
-        ),
-        values,
-    }
+        )
+    })
 }
 
 impl Catalog {
@@ -191,7 +189,7 @@ impl Catalog {
         })
     }
 
-    /// Gives the highest number of a row; 0 if there is none.
+    /// Gives the highest number of a row; 0 in a catalog without rows.
     ///
     /// # Errors
     /// As [`Catalog::present_places`].

@@ -225,8 +225,9 @@ pub fn require_replaceable(
     }
 }
 
-/// The error for a file that nothing but `config.toml` says is the catalog, and that is none, or a
-/// damaged one: a rebuild would not set it aside, so that is no way out. Any other error stays.
+/// Explains an error of a file that only `config.toml` names as the catalog. If the file is not a
+/// catalog, or a damaged one, the error is [`CatalogError::Unbound`]: a rebuild refuses to set such
+/// a file aside, so its hint would not help. Any other error is returned as it is.
 #[must_use]
 pub fn unproven(error: CatalogError) -> CatalogError {
     match error {

@@ -66,8 +66,8 @@ use crate::store::{
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum RebuildFrom {
-    /// The newest sound backup that is not dated in the future, or else the newest sound one; the
-    /// disk alone if there is none.
+    /// The newest sound backup that is not dated in the future, or else the newest sound one.
+    /// Without a sound backup, the disk alone.
     #[default]
     Newest,
     /// The backup in this file, which must be sound and of this registry.

@@ -3,10 +3,11 @@
 use std::process::{Command, Stdio};
 
 use crate::left_out::left_out;
+use crate::mounts;
 use crate::world::World;
 
-/// Five runs of one array of 1 MB on 8 MiB, and three nights; after each, the runs that are left.
-const NIGHTS: &str = r#"
+/// Five runs of one array of 1 MB on 8 MiB.
+const FIVE_RUNS: &str = r#"
 set -e
 mount -t tmpfs -o size=8m tmpfs "$PWD"
 cd "$PWD"
@@ -18,6 +19,10 @@ for run in 1 2 3 4 5; do
 done
 find r* -depth -exec touch -d '2 days ago' {} +
 "$1" init --quiet
+"#;
+
+/// After [`FIVE_RUNS`], three nights; after each, the runs that are left.
+const NIGHTS: &str = r#"
 printf '[trash]\nkeep = "72h"\n' >>.dalsegno/config.toml
 "$1" scan --quiet
 for night in 1 2 3; do
@@ -74,20 +79,9 @@ printf '[policy.night.prediction]\nmin-free = "%s"\nallow-empty-group = true\n' 
 "$1" gc --runs --keep-last 1 --min-free "$2" --json
 "#;
 
-/// Five runs of one array of 1 MB on 8 MiB, of which as many as `$2` says were removed into the
-/// trash and have expired; prints the arrays that are left after `gc`, and in the trash.
+/// After [`FIVE_RUNS`], as many of them as `$2` says are removed into the trash and expire; prints
+/// the arrays that are left after `gc`, and in the trash.
 const EXPIRED: &str = r#"
-set -e
-mount -t tmpfs -o size=8m tmpfs "$PWD"
-cd "$PWD"
-for run in 1 2 3 4 5; do
-    array=r$run/validation.zarr/1/v/prediction
-    mkdir -p $array
-    echo '{"zarr_format":3,"node_type":"array"}' >$array/zarr.json
-    head -c 1000000 /dev/zero >$array/0
-done
-find r* -depth -exec touch -d '2 days ago' {} +
-"$1" init --quiet
 printf '[trash]\nkeep = "1h"\n' >>.dalsegno/config.toml
 "$1" scan --quiet
 for run in $(seq "$2"); do
@@ -102,33 +96,15 @@ find .dalsegno/trash -type f -name 0 | wc -l
 /// The runs that are left after each night, and what the program said; none if nothing can be
 /// mounted here.
 fn nights(flag: &str) -> Option<(String, String)> {
-    on_small_disk(NIGHTS, flag)
+    on_small_disk(&[FIVE_RUNS, NIGHTS].concat(), flag)
 }
 
 /// What a script prints and says on a small file system of its own; none if nothing can be mounted
 /// here.
 fn on_small_disk(script: &str, flag: &str) -> Option<(String, String)> {
-    let may_mount = Command::new("unshare")
-        .args(["-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !may_mount {
-        left_out("nothing can be mounted here: min-free night after night");
-        return None;
-    }
     let world = World::new();
-    let program = world.program();
-    let mut shell = Command::new("unshare");
-    shell.args(["-m", "sh", "-c", script, "sh"]);
-    shell.arg(program.get_program()).arg(flag);
-    for (name, value) in program.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    let output = shell.current_dir(&world.base).output().unwrap();
+    let what = "min-free night after night";
+    let output = mounts::run(what, script, &world.program(), &[flag], &world.base)?;
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (left, said) = (text(output.stdout), text(output.stderr));
     assert!(output.status.success(), "{left}{said}");
@@ -153,8 +129,7 @@ fn without_the_trash_a_plan_frees_at_once() {
     let Some((left, said)) = nights("--no-trash") else {
         return;
     };
-    // Only the first night: then the catalog makes its reserve, which is half of this disk.
-    assert!(left.starts_with("3\n"), "{left}{said}");
+    assert_eq!(left, "3\n3\n3\n", "{said}");
     assert!(!said.contains("frees nothing"), "{said}");
 }
 
@@ -216,7 +191,7 @@ fn expired_trash_is_emptied_first_and_counts() {
     }
     // Two arrays have to go for 4 MiB, whether from the trash or by the plan.
     for (expired, left, in_trash) in [("1", "3", "1"), ("2", "3", "0"), ("3", "2", "0")] {
-        let Some((found, said)) = on_small_disk(EXPIRED, expired) else {
+        let Some((found, said)) = on_small_disk(&[FIVE_RUNS, EXPIRED].concat(), expired) else {
             return;
         };
         assert_eq!(found, format!("{left}\n{in_trash}\n"), "{said}");

@@ -24,6 +24,7 @@ mod left_out;
 #[path = "../common/lock.rs"]
 mod lock;
 mod members;
+mod mounts;
 mod paths;
 mod pins;
 mod pipes;

@@ -1,8 +1,6 @@
 //! What one member of a group removed, another restores beside a training.
 
-use std::process::{Command, Stdio};
-
-use crate::left_out::left_out;
+use crate::mounts;
 use crate::world::World;
 
 /// Ann removes a container, Ben's training writes a new one, Ben restores. `$2`: Ann's entry in the
@@ -35,23 +33,12 @@ ls base/r/validation.zarr
 "#;
 
 fn restore(ann: &str, members: &str) -> Option<(String, String)> {
-    let may_mount = Command::new("unshare")
-        .args(["-m", "sh", "-c", "mount -t tmpfs tmpfs /mnt"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !may_mount {
-        left_out("nothing can be mounted here: members of a group");
-        return None;
-    }
     let world = World::new();
-    let program = world.program();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
     let folder = tempfile::tempdir().unwrap();
-    let mut shell = Command::new("unshare");
-    shell.args(["-m", "sh", "-c", RESTORE, "sh"]);
-    shell.arg(program.get_program()).args([ann, members]);
-    shell.env_remove("DALSEGNO_BASE").current_dir(folder.path());
-    let output = shell.output().unwrap();
+    let what = "members of a group";
+    let output = mounts::run(what, RESTORE, &program, &[ann, members], folder.path())?;
     let text = |bytes| String::from_utf8(bytes).unwrap();
     Some((text(output.stdout), text(output.stderr)))
 }

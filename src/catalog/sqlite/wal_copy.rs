@@ -61,7 +61,7 @@ fn copy_file(place: &Place, suffix: &str, mut to: File) -> std::io::Result<()> {
     std::io::copy(&mut from.by_ref().take(found.len()), &mut to).map(drop)
 }
 
-/// The header of the WAL; `None` if there is none.
+/// Reads the header of the WAL; `None` if the catalog has no WAL.
 fn header(place: &Place) -> std::io::Result<Option<[u8; HEADER]>> {
     let mut header = [0; HEADER];
     let read = place

@@ -23,8 +23,8 @@
 //! only an empty folder gives way, and a row without data becomes what the removed one was. Folders
 //! above an old path that are gone are made again as they were.
 //!
-//! Each user that may have put an item into the trash must be able to write where it goes; see
-//! [`Claim`]. A restore unlinks nothing but its own note.
+//! Each user that may have put an item into the trash must be able to write in the folder that it
+//! returns to; see [`Claim`]. A restore unlinks nothing but its own note.
 
 use std::cmp::Reverse;
 mod parts;

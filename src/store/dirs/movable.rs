@@ -14,8 +14,8 @@ use crate::store::error::{Share, StorageError};
 
 const STICKY: u32 = 0o1000;
 
-/// Refuses a path where this process may make nothing: in the folder above it, or in the lowest one
-/// above that exists. What cannot be found out is not an error: making it decides.
+/// Refuses a path at which this process may not make anything, by its rights on the lowest folder
+/// above that exists. If the rights cannot be read, the path passes: making it decides.
 ///
 /// # Errors
 /// - [`StorageError::Io`] if it may not, or the folder cannot be opened.
