@@ -16,9 +16,9 @@ use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::HistoryFilter;
 use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
+use crate::ops::recover;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
 use crate::registry::{Options, Published, Registry};
-use crate::store::StorageError;
 
 /// A query waits for so long to refresh the catalog, and then answers without.
 const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
@@ -121,9 +121,7 @@ impl Context {
         }
         let pending = match registry.pending() {
             // A query needs no trash.
-            Err(Error::Storage(
-                error @ (StorageError::Symlink { .. } | StorageError::NotAFolder { .. }),
-            )) => {
+            Err(error) if recover::is_no_trash(&error) => {
                 self.warn_once(&format!(
                     "{error}; nothing in the trash is settled until it is moved away"
                 ));
