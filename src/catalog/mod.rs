@@ -47,6 +47,7 @@ mod history;
 mod inbox;
 mod intern;
 mod journal;
+mod known;
 mod levels;
 mod lookup;
 mod observe;

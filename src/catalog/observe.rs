@@ -24,6 +24,10 @@ pub(super) static OBSERVE: LazyLock<String> = LazyLock::new(|| {
     format!("UPDATE artifact SET ({columns}) = ({marks}) WHERE id = ? AND state = ?")
 });
 
+/// Notes by what the metadata file of a row is known.
+pub(super) const KNOW_FILE: &str =
+    "UPDATE artifact SET metadata_file = ?2 WHERE id = ?1 AND metadata_file IS NOT ?2";
+
 /// What was observed of one row, for [`Catalog::observe`].
 #[derive(Debug, Clone)]
 pub struct ObservedRow {
@@ -232,6 +236,15 @@ impl Catalog {
             chunks_there,
             ..before.clone()
         };
+        // No part of what the row says: history does without. It fits only while the row says what
+        // was read of the file, so it needs no care where rows are changed.
+        if let Some(fingerprint) = seen.and_then(|seen| seen.fingerprint) {
+            journal
+                .transaction
+                .prepare_cached(KNOW_FILE)
+                .and_then(|mut statement| statement.execute([before.id.0, fingerprint.0]))
+                .map_err(|error| self.sql("recording what was seen", error))?;
+        }
         if after == *before {
             return Ok(false);
         }

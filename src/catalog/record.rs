@@ -13,7 +13,7 @@ use rusqlite::{CachedStatement, Statement, Transaction, params};
 use super::error::CatalogError;
 use super::journal::{COPY, INSERT_IMAGE, Journal};
 use super::lookup::BY_ID;
-use super::rows::{self, Columns, References, key_columns, row_columns};
+use super::rows::{self, Columns, References, artifact_columns, key_columns};
 use super::sqlite::file::Catalog;
 use crate::model::array::ArrayMetadata;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
@@ -33,7 +33,7 @@ pub(super) static REKEY: LazyLock<String> = LazyLock::new(|| {
 });
 /// Inserts a row; a `NULL` for its id gives it the next one.
 pub(super) static INSERT: LazyLock<String> = LazyLock::new(|| {
-    let columns = concat!("id, ", row_columns!());
+    let columns = concat!("id, ", artifact_columns!());
     format!(
         "INSERT INTO artifact ({columns}) VALUES ({})",
         rows::marks(columns)
@@ -50,7 +50,7 @@ pub(super) const ARE_BETWEEN: &str =
     "SELECT 1 FROM artifact WHERE container_id = ?1 AND array BETWEEN ?2 AND ?3";
 /// Inserts rows for [`ROWS_PER_INSERT`] artifacts.
 pub(super) static INSERT_TOGETHER: LazyLock<String> = LazyLock::new(|| {
-    let columns = row_columns!();
+    let columns = artifact_columns!();
     let row = format!("({})", rows::marks(columns));
     let rows = vec![row; ROWS_PER_INSERT].join(", ");
     format!("INSERT INTO artifact ({columns}) VALUES {rows}")
@@ -430,7 +430,9 @@ impl Recorder<'_> {
                 self.transaction,
                 &INSERT_TOGETHER,
             )
-            .and_then(|statement| columns_of(found, now).bind(statement, next, &references))
+            .and_then(|statement| {
+                columns_of(found, now).bind_artifact(statement, next, &references)
+            })
             .map_err(|error| self.catalog.sql("recording", error))?;
         }
         let sql = |error| self.catalog.sql("recording", error);
@@ -464,7 +466,7 @@ pub(super) fn insert(
     references: &References<'_>,
 ) -> rusqlite::Result<()> {
     statement.raw_bind_parameter(1, id)?;
-    columns.bind(statement, 2, references)?;
+    columns.bind_artifact(statement, 2, references)?;
     statement.raw_execute().map(drop)
 }
 

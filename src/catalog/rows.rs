@@ -85,6 +85,15 @@ macro_rules! row_columns {
 }
 pub(super) use row_columns;
 
+/// The columns of `artifact` but its id: those of a row, and by what its metadata file is known,
+/// which is no part of what a row says.
+macro_rules! artifact_columns {
+    () => {
+        concat!($crate::catalog::rows::row_columns!(), ", metadata_file")
+    };
+}
+pub(super) use artifact_columns;
+
 /// What a statement selects to read a row, over the joins of [`names`]: the row with its names as
 /// text. The last column, whether there is any pin, is evaluated once a statement.
 macro_rules! columns {
@@ -194,6 +203,8 @@ pub(super) struct Columns<'a> {
     disk_bytes: Option<u64>,
     #[serde(skip)]
     says: Option<Arc<ArrayMetadata>>,
+    #[serde(skip)]
+    metadata_file: Option<i64>,
 }
 
 impl<'a> Columns<'a> {
@@ -217,6 +228,8 @@ impl<'a> Columns<'a> {
             levels: list_text(&artifact.levels),
             iterations: list_text(&artifact.iterations),
             disk_bytes: artifact.disk_bytes.map(|bytes| bytes.0),
+            // The file is read again: another may be there by now.
+            metadata_file: None,
         }
     }
 
@@ -256,6 +269,7 @@ impl<'a> Columns<'a> {
                 .and_then(|seen| seen.iterations.as_deref())
                 .and_then(list_text),
             disk_bytes: seen.and_then(|seen| seen.disk_bytes).map(|bytes| bytes.0),
+            metadata_file: seen.and_then(|seen| seen.fingerprint).map(|it| it.0),
         }
     }
 
@@ -297,6 +311,17 @@ impl<'a> Columns<'a> {
         let place: [&dyn ToSql; 3] = [&references.container, &references.array, &self.recorded_at];
         let next = bind_all(statement, next, &place)?;
         self.bind_data(statement, next)
+    }
+
+    /// The same of [`artifact_columns`].
+    pub(super) fn bind_artifact(
+        &self,
+        statement: &mut Statement<'_>,
+        first: usize,
+        references: &References<'_>,
+    ) -> rusqlite::Result<usize> {
+        let next = self.bind(statement, first, references)?;
+        bind_all(statement, next, &[&self.metadata_file])
     }
 
     /// The same of [`key_columns`].

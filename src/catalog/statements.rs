@@ -8,7 +8,7 @@ use super::scores::{self, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, history, inbox, intern, journal, levels, lookup, observe, pins, places, record,
+    counts, history, inbox, intern, journal, known, levels, lookup, observe, pins, places, record,
     reinstate, removals, rename, rows, undo,
 };
 use crate::model::clock::Timestamp;
@@ -68,6 +68,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         lookup::COUNT_BELOW_CONTAINER,
         lookup::COUNT_IN_CONTAINER,
         lookup::IN_CONTAINER,
+        observe::KNOW_FILE,
         observe::OBSERVE,
         pins::BINDS_ANYTHING,
         pins::BIND_ARTIFACT,
@@ -84,6 +85,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         pins::PIN_BY_NAME,
         pins::SCOPES,
         places::COUNTED_BELOW,
+        known::KNOWN,
         places::LAST_ROW,
         record::ARE_BETWEEN,
         record::INSERT,

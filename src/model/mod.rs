@@ -15,6 +15,7 @@ pub mod filter;
 pub mod hint;
 pub mod identifier;
 pub mod key;
+pub(crate) mod known;
 pub mod layout;
 pub mod name;
 pub mod note;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::model::array::{ArrayMetadata, ChunkSet};
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
+use crate::model::known::Fingerprint;
 use crate::model::size::{ByteCount, Size};
 
 /// What a look at the data of an artifact saw: the store makes it, the catalog writes it into rows.
@@ -40,6 +41,9 @@ pub struct Observation {
     pub levels: Option<Levels>,
     /// Iterations that the array says it holds, ascending; `None` if this was not looked at.
     pub iterations: Option<Vec<i64>>,
+    /// By what the metadata file is known the next time; `None` if it was not read, or is to be
+    /// read again.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 /// What was seen of the levels of a pyramid; the default is that of a single array.
@@ -84,6 +88,7 @@ impl Observation {
             disk_bytes: None,
             levels: None,
             iterations: None,
+            fingerprint: None,
         }
     }
 

@@ -354,6 +354,7 @@ fn look_at(
     report.looked_at += batch.len() as u64;
     let options = WalkOptions {
         measure: how.measure,
+        began: Some(now),
         ..WalkOptions::default()
     };
     store::look_at(base, options, monitor, looks, |event| {

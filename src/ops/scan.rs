@@ -73,7 +73,7 @@ impl ScanOptions {
     }
 
     /// How to walk for these kinds.
-    pub(crate) fn walk(&self) -> WalkOptions {
+    pub(crate) fn walk(&self) -> WalkOptions<'static> {
         let defaults = WalkOptions::default();
         WalkOptions {
             measure: self.measure,
@@ -140,12 +140,18 @@ pub(crate) fn scan(
     // Before the walk: an operation after this one may have removed what the walk saw.
     let mut next = catalog.next_operation()?;
     let last_before = catalog.last_row()?;
+    let known = catalog.known_arrays()?;
+    let walk = WalkOptions {
+        known: Some(&known),
+        began: Some(clock.now()),
+        ..options.walk()
+    };
     monitor.begin(Phase::Scan, None);
     // Found and read on another thread, so that this one does nothing but write.
     let (mut report, taken_in) = std::thread::scope(|scope| {
         // Room for one: the finder is at most a batch ahead, whatever the disk can read.
         let (sender, batches) = mpsc::sync_channel(1);
-        let finder = scope.spawn(move || find(base, options, monitor, &sender));
+        let finder = scope.spawn(move || find(base, (options, walk), monitor, &sender));
         let mut adopted = AdoptCounts::default();
         let mut taken_in = TakenIn::default();
         for batch in batches {
@@ -225,7 +231,7 @@ fn look_for_unfound(
 /// Walks, and hands over what is to be adopted, in batches. Returns what was found.
 fn find(
     base: &Base,
-    options: &ScanOptions,
+    (options, walk): (&ScanOptions, WalkOptions<'_>),
     monitor: &dyn Monitor,
     sender: &SyncSender<Vec<ScannedArtifact>>,
 ) -> Result<ScanReport, StorageError> {
@@ -239,7 +245,7 @@ fn find(
             path: base.path().to_path_buf(),
         })
     };
-    store::walk(base, options.walk(), monitor, |event| {
+    store::walk(base, walk, monitor, |event| {
         match event {
             Event::Found(path, seen) => match read_at(&path) {
                 Ok((key, _)) if !options.wants(key.kind()) => {}

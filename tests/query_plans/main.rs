@@ -168,6 +168,16 @@ fn sums_search_artifacts() {
     }
 }
 
+/// Before a scan, all rows of which the file is known are read once.
+#[test]
+fn known_files_are_read_by_the_index_of_runs() {
+    for connection in [empty(), full()] {
+        let sql = sql("known::KNOWN");
+        let plan = plan(&connection, &sql);
+        assert_eq!(fault(&plan), None, "{sql}\n{plan:#?}");
+    }
+}
+
 /// Groups come in the order of the index, so the iterations of a catalog stream run by run.
 #[test]
 fn iterations_are_grouped_by_the_index() {

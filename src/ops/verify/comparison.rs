@@ -282,7 +282,7 @@ impl Verify<'_> {
         ));
     }
 
-    pub(super) fn walk_options(&self, measure: bool) -> WalkOptions {
+    pub(super) fn walk_options(&self, measure: bool) -> WalkOptions<'_> {
         let defaults = WalkOptions::default();
         WalkOptions {
             measure,

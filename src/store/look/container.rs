@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::marker::{GROUP_METADATA, MarkerError, is_group_metadata};
+use super::marker::{GROUP_METADATA, MarkerError, Memory, is_group_metadata};
 use super::pyramid;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
@@ -222,7 +222,7 @@ fn role_of(
     path: &Path,
     at: Option<&Path>,
 ) -> Result<Role, StorageError> {
-    match pyramid::probe(folder.as_fd(), name, at) {
+    match pyramid::probe(folder.as_fd(), name, at, Memory::default()) {
         Ok(Some(_)) => Ok(Role::Array),
         Ok(None) => Ok(Role::Folder),
         Err(MarkerError::Damaged(damaged)) if damaged.marker.is_pyramid() => Ok(Role::Array),

@@ -16,6 +16,7 @@ impl From<Marker> for Observation {
             .metadata(marker.metadata);
         seen.levels = Some(marker.levels);
         seen.iterations = marker.iterations;
+        seen.fingerprint = marker.fingerprint;
         seen
     }
 }

@@ -9,16 +9,17 @@
 use std::borrow::Cow;
 use std::io::Read;
 use std::os::fd::BorrowedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, openat, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags, openat, statat, statx};
 use rustix::io::Errno;
 
 use super::attributes;
 use super::form::{self, ArrayFormat, Node};
 use crate::model::array::ArrayMetadata;
 use crate::model::clock::Timestamp;
+use crate::model::known::{FileVersion, Fingerprint, KnownArrays, Said, is_settled};
 use crate::model::layout;
 use crate::model::observation::Levels;
 use crate::store::json::without_lone_surrogates;
@@ -49,6 +50,19 @@ pub(crate) struct Marker {
     pub(crate) levels: Levels,
     /// Iterations that the array says it holds; `None` if this was not looked at.
     pub(crate) iterations: Option<Vec<i64>>,
+    /// By what the file is known the next time; `None` if it was not read, or is to be read again.
+    pub(crate) fingerprint: Option<Fingerprint>,
+}
+
+/// What was read before, and whether what is read now is to be known the next time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Memory<'a> {
+    pub(super) known: Option<&'a KnownArrays>,
+    /// When the look began, by which it is said which files are settled; `None` if no fingerprints
+    /// are asked for.
+    pub(super) began: Option<Timestamp>,
+    /// Whether this host dates the files.
+    pub(super) is_local: bool,
 }
 
 /// Why a folder's metadata could not be read.
@@ -90,6 +104,7 @@ impl Marker {
             metadata: None,
             levels: Levels::default(),
             iterations: None,
+            fingerprint: None,
         }
     }
 }
@@ -108,6 +123,7 @@ pub(super) fn read_folder(
     parent: BorrowedFd<'_>,
     path: &Path,
     at: Option<&Path>,
+    memory: Memory<'_>,
 ) -> Result<Option<Found>, MarkerError> {
     // A folder may have metadata of several formats: one that can be read wins over damage.
     let mut group = Group::default();
@@ -120,7 +136,13 @@ pub(super) fn read_folder(
             Err(Errno::NOTDIR) => return Ok(None),
             Err(errno) => return Err(errno.into()),
         };
-        if let Some(marker) = group.read((format, name), parent, path, &stat, at)? {
+        let file = File {
+            format,
+            name,
+            parent,
+            folder: path,
+        };
+        if let Some(marker) = group.read(file, &stat, at, memory)? {
             return Ok(Some(Found::Array(marker)));
         }
     }
@@ -137,17 +159,33 @@ pub(super) struct Group {
     pub(super) levels: Option<Vec<String>>,
 }
 
+/// A metadata file of a folder below `parent`.
+#[derive(Clone, Copy)]
+struct File<'a> {
+    format: ArrayFormat,
+    name: &'a str,
+    parent: BorrowedFd<'a>,
+    folder: &'a Path,
+}
+
 impl Group {
-    /// Reads a metadata file that was seen; gives that of an array.
+    /// Reads a metadata file that was seen, unless it is known; gives that of an array. `at`: the
+    /// path of the folder relative to the base directory.
     fn read(
         &mut self,
-        (format, name): (ArrayFormat, &str),
-        parent: BorrowedFd<'_>,
-        path: &Path,
+        file: File<'_>,
         stat: &Stat,
         at: Option<&Path>,
+        memory: Memory<'_>,
     ) -> Result<Option<Marker>, MarkerError> {
-        match read(format, parent, &path.join(name), stat) {
+        let may_hold = at.and_then(Path::to_str).map(layout::may_hold_iterations);
+        let may_hold = may_hold == Some(true);
+        if let Some(at) = at
+            && let Some(marker) = file.recall(stat, at, may_hold, memory)
+        {
+            return Ok(Some(marker));
+        }
+        match read(file.format, file.parent, &file.path(), stat) {
             Ok(None) => Ok(None),
             Ok(Some((Node::Group, marker, text))) => {
                 self.levels = self.levels.take().or_else(|| attributes::levels(&text));
@@ -155,16 +193,31 @@ impl Group {
                 Ok(None)
             }
             Ok(Some((Node::Array(metadata), mut marker, text))) => {
-                marker.metadata = Some(Arc::new(metadata));
-                let may_hold = at.and_then(Path::to_str).map(layout::may_hold_iterations);
-                if may_hold == Some(true) {
-                    let text = match format {
+                let mut files = vec![*stat];
+                let mut is_whole = true;
+                if may_hold {
+                    let text = match file.attributes() {
                         // In zarr 2, attributes are a file of their own.
-                        ArrayFormat::Zarr2 => attributes_of(parent, path).unwrap_or_default(),
-                        ArrayFormat::Zarr3 | ArrayFormat::N5 => text,
+                        Some(attributes) => {
+                            let stat = statat(file.parent, &attributes, AtFlags::SYMLINK_NOFOLLOW);
+                            let text = stat.ok().map(|stat| {
+                                files.push(stat);
+                                attributes_of(file.parent, &attributes, &stat)
+                            });
+                            is_whole = !matches!(text, Some(None));
+                            text.flatten().unwrap_or_default()
+                        }
+                        None => text,
                     };
                     marker.iterations = Some(attributes::iterations(&text));
                 }
+                let metadata = Arc::new(metadata);
+                if is_whole && memory.is_to_be_known(&files) {
+                    let iterations = marker.iterations.clone().unwrap_or_default();
+                    let said = Said::new(Arc::clone(&metadata), iterations);
+                    marker.fingerprint = Some(fingerprint(&said, file.format, &files));
+                }
+                marker.metadata = Some(metadata);
                 Ok(Some(marker))
             }
             Err(MarkerError::Damaged(found)) => {
@@ -176,12 +229,93 @@ impl Group {
     }
 }
 
-/// The attributes of a zarr v2 node; `None` if it has none, or they cannot be read.
-fn attributes_of(parent: BorrowedFd<'_>, path: &Path) -> Option<Vec<u8>> {
-    let file = path.join(ATTRIBUTES);
-    let stat = statat(parent, &file, AtFlags::SYMLINK_NOFOLLOW).ok()?;
-    let marker = Marker::of(ArrayFormat::Zarr2, &stat);
-    text_of(parent, &file, &stat, &marker).ok()?
+impl File<'_> {
+    fn path(&self) -> PathBuf {
+        self.folder.join(self.name)
+    }
+
+    /// The file with the attributes, if they are not in this one.
+    fn attributes(&self) -> Option<PathBuf> {
+        match self.format {
+            ArrayFormat::Zarr2 => Some(self.folder.join(ATTRIBUTES)),
+            ArrayFormat::Zarr3 | ArrayFormat::N5 => None,
+        }
+    }
+
+    /// What the file said when it was read before; `None` if it may say something else now.
+    fn recall(&self, stat: &Stat, at: &Path, may_hold: bool, memory: Memory<'_>) -> Option<Marker> {
+        let (known, said) = memory.known?.at(at)?;
+        let attributes = self.attributes().filter(|_| may_hold);
+        let mut files = vec![*stat];
+        let of_attributes = |files: &mut Vec<Stat>| {
+            let stat = attributes.as_deref().map(|path| self.stat(path));
+            files.extend(stat.and_then(Result::ok));
+        };
+        of_attributes(&mut files);
+        if fingerprint(said, self.format, &files) != known {
+            return None;
+        }
+        if !memory.is_local {
+            // This host may have kept these times for a minute; opening a file asks the server,
+            // so that reading needs no such call.
+            files = vec![self.ask_server(&self.path())?];
+            if let Some(path) = attributes.as_deref() {
+                let _ = self.ask_server(path);
+            }
+            of_attributes(&mut files);
+            if fingerprint(said, self.format, &files) != known {
+                return None;
+            }
+        }
+        let mut marker = Marker::of(self.format, files.first()?);
+        marker.metadata = Some(Arc::clone(&said.metadata));
+        marker.iterations = may_hold.then(|| said.iterations.clone());
+        Some(marker)
+    }
+
+    fn stat(&self, path: &Path) -> Result<Stat, Errno> {
+        statat(self.parent, path, AtFlags::SYMLINK_NOFOLLOW)
+    }
+
+    /// The file as its server has it.
+    fn ask_server(&self, path: &Path) -> Option<Stat> {
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::STATX_FORCE_SYNC;
+        // What the server answers is what the call below then finds.
+        statx(self.parent, path, flags, StatxFlags::BASIC_STATS).ok()?;
+        self.stat(path).ok()
+    }
+}
+
+impl Memory<'_> {
+    /// Whether these files, which are read now, get a fingerprint.
+    fn is_to_be_known(&self, files: &[Stat]) -> bool {
+        self.began.is_some_and(|began| {
+            let mut files = files.iter();
+            files.all(|stat| is_settled(changed(stat), began, self.is_local))
+        })
+    }
+}
+
+/// The fingerprint of the files that say this of an array.
+fn fingerprint(said: &Said, format: ArrayFormat, files: &[Stat]) -> Fingerprint {
+    let mut versions = [FileVersion::default(); 2];
+    for (version, stat) in versions.iter_mut().zip(files) {
+        *version = FileVersion([
+            stat.st_ino.cast_signed(),
+            stat.st_size,
+            stat.st_ctime,
+            i64::try_from(stat.st_ctime_nsec).unwrap_or_default(),
+            stat.st_mtime,
+            i64::try_from(stat.st_mtime_nsec).unwrap_or_default(),
+        ]);
+    }
+    said.fingerprint(format as u8, versions)
+}
+
+/// The attributes of a zarr v2 node; `None` if they cannot be read.
+fn attributes_of(parent: BorrowedFd<'_>, file: &Path, stat: &Stat) -> Option<Vec<u8>> {
+    let marker = Marker::of(ArrayFormat::Zarr2, stat);
+    text_of(parent, file, stat, &marker).ok()?
 }
 
 /// The metadata files that were seen while a folder was read, so that none is looked up again.
@@ -199,15 +333,25 @@ impl MarkersSeen {
     }
 
     /// Reads the metadata of the folder, as [`read_folder`] does.
-    pub(super) fn read(&self, folder: BorrowedFd<'_>, at: &Path) -> Result<Found, MarkerError> {
+    pub(super) fn read(
+        &self,
+        folder: BorrowedFd<'_>,
+        at: &Path,
+        memory: Memory<'_>,
+    ) -> Result<Found, MarkerError> {
         // As in `read_folder`, readable metadata wins over damage.
         let mut group = Group::default();
-        let here = Path::new("");
-        for (marker, met) in MARKERS.iter().zip(&self.0) {
+        for ((format, name), met) in MARKERS.iter().zip(&self.0) {
             let Some(stat) = met else {
                 continue;
             };
-            if let Some(marker) = group.read(*marker, folder, here, stat, Some(at))? {
+            let file = File {
+                format: *format,
+                name,
+                parent: folder,
+                folder: Path::new(""),
+            };
+            if let Some(marker) = group.read(file, stat, Some(at), memory)? {
                 return Ok(Found::Array(marker));
             }
         }
@@ -295,6 +439,13 @@ pub(crate) fn modified(stat: &Stat) -> Timestamp {
     // A damaged inode may have any time.
     let seconds = stat.st_mtime.saturating_mul(1000);
     let nanoseconds = i64::try_from(stat.st_mtime_nsec).unwrap_or_default();
+    Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
+}
+
+/// When a file was last changed, its mode and name included, in milliseconds.
+pub(super) fn changed(stat: &Stat) -> Timestamp {
+    let seconds = stat.st_ctime.saturating_mul(1000);
+    let nanoseconds = i64::try_from(stat.st_ctime_nsec).unwrap_or_default();
     Timestamp(seconds.saturating_add(nanoseconds / 1_000_000))
 }
 

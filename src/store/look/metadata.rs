@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, statat};
 use rustix::io::Errno;
 
-use super::marker::{self, MarkerError};
+use super::marker::{self, MarkerError, Memory};
 use super::pyramid;
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
@@ -31,7 +31,7 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
             Ok(_) | Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
             Err(errno) => Err(StorageError::io("reading", &full(), errno)),
         },
-        _ => match pyramid::probe(base.as_fd(), path, Some(path)) {
+        _ => match pyramid::probe(base.as_fd(), path, Some(path), Memory::default()) {
             Ok(marker) => Ok(marker.map(|marker| marker.written_at)),
             Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
             Err(MarkerError::Damaged(damage)) => Err(StorageError::DamagedMetadata {
@@ -49,9 +49,7 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
 pub fn changed_at(base: &Base, path: &Path) -> Option<Timestamp> {
     let changed = marker::MARKERS.iter().filter_map(|(_, name)| {
         let stat = statat(base.as_fd(), path.join(name), AtFlags::SYMLINK_NOFOLLOW).ok()?;
-        let seconds = stat.st_ctime.saturating_mul(1000);
-        let nanoseconds = i64::try_from(stat.st_ctime_nsec).unwrap_or_default();
-        Some(Timestamp(seconds.saturating_add(nanoseconds / 1_000_000)))
+        Some(marker::changed(&stat))
     });
     changed.max()
 }
@@ -62,7 +60,7 @@ pub fn changed_at(base: &Base, path: &Path) -> Option<Timestamp> {
 /// As [`written_at`].
 pub fn metadata_bytes(base: &Base, path: &Path) -> Result<Option<u64>, StorageError> {
     let full = || base.path().join(path);
-    match pyramid::probe(base.as_fd(), path, Some(path)) {
+    match pyramid::probe(base.as_fd(), path, Some(path), Memory::default()) {
         Ok(marker) => Ok(marker.map(|marker| marker.bytes)),
         Err(MarkerError::Io(error)) => Err(StorageError::io("reading", &full(), error)),
         Err(MarkerError::Damaged(damage)) => Err(StorageError::DamagedMetadata {

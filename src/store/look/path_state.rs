@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 use rustix::io::Errno;
 
-use super::marker::{MarkerError, is_group_metadata};
+use super::marker::{MarkerError, Memory, is_group_metadata};
 use super::pyramid;
 use crate::store::base::Base;
 use crate::store::dirs::{is_unlinked, open_folder};
@@ -92,7 +92,7 @@ fn holds_chunks(top: &OwnedFd, path: &Path) -> Result<bool, StorageError> {
                 }
                 continue;
             }
-            match pyramid::probe(folder.as_fd(), Path::new(name), None) {
+            match pyramid::probe(folder.as_fd(), Path::new(name), None, Memory::default()) {
                 Ok(None) => folders.push(relative.join(name)),
                 // An array of its own, damaged or not: its chunks are not those of `path`.
                 Ok(Some(_)) | Err(MarkerError::Damaged(_)) => {}

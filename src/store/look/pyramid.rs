@@ -16,7 +16,9 @@ use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use rustix::io::Errno;
 
 use super::form::ArrayFormat;
-use super::marker::{self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen};
+use super::marker::{
+    self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen, Memory,
+};
 use super::{attributes, below};
 use crate::model::layout::{self, PyramidPlace};
 use crate::model::observation::Levels;
@@ -30,13 +32,14 @@ const LABELS: &str = "labels";
 
 /// Checks whether the folder `path` below `parent` is an array or a pyramid. `None` if it is
 /// neither, is gone, or is not a folder. `at`: its path relative to the base directory; without it
-/// no pyramid is looked for.
-pub(crate) fn probe(
+/// no pyramid is looked for, and `memory` is not asked.
+pub(super) fn probe(
     parent: BorrowedFd<'_>,
     path: &Path,
     at: Option<&Path>,
+    memory: Memory<'_>,
 ) -> Result<Option<Marker>, MarkerError> {
-    match (marker::read_folder(parent, path, at)?, at) {
+    match (marker::read_folder(parent, path, at, memory)?, at) {
         (None, _) => Ok(None),
         (Some(Found::Array(marker)), _) => Ok(Some(marker)),
         (Some(Found::Other(group)), Some(at)) => classify(parent, path, at, group),
@@ -52,8 +55,9 @@ pub(super) fn probe_seen(
     seen: &MarkersSeen,
     folder: BorrowedFd<'_>,
     at: &Path,
+    memory: Memory<'_>,
 ) -> Result<Option<Marker>, MarkerError> {
-    match seen.read(folder, at)? {
+    match seen.read(folder, at, memory)? {
         Found::Array(marker) => Ok(Some(marker)),
         Found::Other(group) => classify(folder, Path::new("."), at, group),
     }
@@ -248,7 +252,12 @@ fn judge(
             // If the group has no metadata of its own, that of its first level takes its part.
             first.get_or_insert_with(|| marker.clone());
         };
-        match probe(listing.fd.as_fd(), Path::new(&name), None) {
+        match probe(
+            listing.fd.as_fd(),
+            Path::new(&name),
+            None,
+            Memory::default(),
+        ) {
             Ok(Some(marker)) => take(&marker),
             Ok(None) => {
                 match statat(&listing.fd, &name, AtFlags::SYMLINK_NOFOLLOW) {
@@ -329,14 +338,14 @@ mod tests {
         for (dir, file, text, expected) in cases {
             fs::create_dir(folder.path().join(dir)).unwrap();
             fs::write(folder.path().join(dir).join(file), text).unwrap();
-            let found = probe(base.as_fd(), Path::new(dir), None).unwrap();
+            let found = probe(base.as_fd(), Path::new(dir), None, Memory::default()).unwrap();
             assert_eq!(found.map(|marker| marker.format), expected, "{dir}");
         }
         fs::create_dir(folder.path().join("bad")).unwrap();
         fs::write(folder.path().join("bad/zarr.json"), "{").unwrap();
-        let error = probe(base.as_fd(), Path::new("bad"), None).unwrap_err();
+        let error = probe(base.as_fd(), Path::new("bad"), None, Memory::default()).unwrap_err();
         assert!(matches!(error, MarkerError::Damaged(_)));
-        let nothing = probe(base.as_fd(), Path::new("nothing"), None);
+        let nothing = probe(base.as_fd(), Path::new("nothing"), None, Memory::default());
         assert!(nothing.unwrap().is_none());
     }
 }

@@ -21,9 +21,11 @@ use rustix::fs::{AtFlags, FileType, RawDir, StatxFlags, fstat, statat, statx};
 use rustix::io::Errno;
 
 use super::event::{Event, Expected, Look, observe};
-use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen};
+use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen, Memory};
 use super::notice::{Notice, NoticeClass};
 use super::pyramid;
+use crate::model::clock::Timestamp;
+use crate::model::known::KnownArrays;
 use crate::model::layout;
 use crate::model::name;
 use crate::model::observation::{Damage, Observation};
@@ -36,7 +38,7 @@ use crate::store::workers::{self, Stopped};
 
 /// How to walk or look.
 #[derive(Debug, Clone, Copy)]
-pub struct WalkOptions {
+pub struct WalkOptions<'a> {
     /// Whether to count bytes and files.
     pub measure: bool,
     /// Most threads to start. They wait for the disk more than they compute, so several a core pay.
@@ -52,9 +54,13 @@ pub struct WalkOptions {
     pub times: bool,
     /// Whether counts say which chunks are there.
     pub places: bool,
+    /// Arrays whose metadata is read only if it changed.
+    pub known: Option<&'a KnownArrays>,
+    /// The time now, if metadata that is read is to be known the next time.
+    pub began: Option<Timestamp>,
 }
 
-impl Default for WalkOptions {
+impl Default for WalkOptions<'_> {
     fn default() -> Self {
         Self {
             measure: false,
@@ -64,6 +70,8 @@ impl Default for WalkOptions {
             links: false,
             times: false,
             places: false,
+            known: None,
+            began: None,
         }
     }
 }
@@ -76,7 +84,7 @@ impl Default for WalkOptions {
 /// - [`StorageError::Interrupted`] if the monitor cancels.
 pub fn walk<E: From<StorageError>>(
     base: &Base,
-    options: WalkOptions,
+    options: WalkOptions<'_>,
     monitor: &dyn Monitor,
     emit: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -91,7 +99,7 @@ pub fn walk<E: From<StorageError>>(
 pub fn walk_from<E: From<StorageError>>(
     base: &Base,
     starts: &[PathBuf],
-    options: WalkOptions,
+    options: WalkOptions<'_>,
     monitor: &dyn Monitor,
     emit: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -122,7 +130,7 @@ pub fn walk_from<E: From<StorageError>>(
 /// As [`walk`].
 pub fn look_at<E: From<StorageError>>(
     base: &Base,
-    options: WalkOptions,
+    options: WalkOptions<'_>,
     monitor: &dyn Monitor,
     paths: Vec<Look>,
     emit: impl FnMut(Event) -> Result<(), E>,
@@ -148,7 +156,8 @@ struct Search {
 struct Walk<'a> {
     base: &'a Base,
     folders: FolderHandles<'a>,
-    options: WalkOptions,
+    options: WalkOptions<'a>,
+    memory: Memory<'a>,
     /// Whether files are dated by a server, whose times this host may have kept for a minute.
     asks_server: bool,
     monitor: &'a dyn Monitor,
@@ -156,19 +165,25 @@ struct Walk<'a> {
 
 type WalkSender = workers::Sender<Event>;
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
     fn run<E: From<StorageError>>(
-        base: &Base,
-        options: WalkOptions,
-        monitor: &dyn Monitor,
+        base: &'a Base,
+        options: WalkOptions<'a>,
+        monitor: &'a dyn Monitor,
         tasks: Vec<WalkTask>,
         emit: impl FnMut(Event) -> Result<(), E>,
     ) -> Result<(), E> {
+        let is_local = is_local(base.as_fd());
         let walk = Walk {
             base,
             folders: FolderHandles::below(base),
             options,
-            asks_server: options.times && options.measure && !is_local(base.as_fd()),
+            memory: Memory {
+                known: options.known,
+                began: options.began,
+                is_local,
+            },
+            asks_server: options.times && options.measure && !is_local,
             monitor,
         };
         workers::run(
@@ -239,7 +254,7 @@ impl Walk<'_> {
             Ok(fd) => fd,
             // It cannot be opened; its metadata may be readable all the same.
             Err(errno) if may_be_array => {
-                let probed = pyramid::probe(self.base.as_fd(), path, Some(path));
+                let probed = pyramid::probe(self.base.as_fd(), path, Some(path), self.memory);
                 let is_gone = matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP);
                 return match probed {
                     Ok(None) if is_gone => Ok(()),
@@ -257,13 +272,13 @@ impl Walk<'_> {
         let listing = match Listing::read(&fd, buffer, may_be_array, has_checkpoints) {
             Ok(listing) => listing,
             Err(errno) if may_be_array => {
-                let probed = pyramid::probe(fd.as_fd(), Path::new("."), Some(path));
+                let probed = pyramid::probe(fd.as_fd(), Path::new("."), Some(path), self.memory);
                 return self.uncounted(place.path, probed, errno, sender);
             }
             Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
         };
         if may_be_array {
-            match pyramid::probe_seen(&listing.markers, fd.as_fd(), path) {
+            match pyramid::probe_seen(&listing.markers, fd.as_fd(), path, self.memory) {
                 Ok(Some(marker)) => {
                     let found = (place.path, marker.into());
                     return self.array(found, fd, listing, more, sender);
@@ -308,7 +323,7 @@ impl Walk<'_> {
         let is_marked = !in_container && listing.has_marker;
         if is_marked
             && matches!(
-                pyramid::probe(fd.as_fd(), Path::new("."), None),
+                pyramid::probe(fd.as_fd(), Path::new("."), None, self.memory),
                 Ok(Some(_))
             )
         {
@@ -340,7 +355,12 @@ impl Walk<'_> {
             // A search that counts reads the folder in any case, and finds the metadata while it
             // does.
             let probed = if may_be_array && !self.options.measure {
-                pyramid::probe(parent.fd.as_fd(), Path::new(&folder), Some(&child))
+                pyramid::probe(
+                    parent.fd.as_fd(),
+                    Path::new(&folder),
+                    Some(&child),
+                    self.memory,
+                )
             } else {
                 Ok(None)
             };
@@ -533,7 +553,8 @@ impl Walk<'_> {
     fn sight(&self, look: &Look) -> Result<Option<Observation>, MarkerError> {
         let expected = match look.expected {
             Expected::Array => {
-                let marker = pyramid::probe(self.base.as_fd(), &look.path, Some(&look.path))?;
+                let marker =
+                    pyramid::probe(self.base.as_fd(), &look.path, Some(&look.path), self.memory)?;
                 let mut sight = marker.map(Observation::from);
                 if let Some(sight) = sight.as_mut().filter(|_| self.options.links) {
                     match statat(self.base.as_fd(), &look.path, AtFlags::SYMLINK_NOFOLLOW) {
