@@ -21,6 +21,7 @@ impl Record for Artifact {
         Column("SHAPE", Align::Bar),
         Column("DTYPE", Align::Bar),
     ];
+    const MINOR: &'static [&'static str] = &["CHUNKS", "FILES", "STATE", "SIZE", "KIND"];
     const FIELDS: &'static [&'static str] = &[
         "id",
         "run",

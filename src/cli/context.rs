@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::fail::Failure;
 use super::flags::{Format, Global, Output};
 use super::progress::Bar;
-use super::render::{count, escape, shell_word};
+use super::render::{Room, count, escape, shell_word};
 use crate::model::clock::Timestamp;
 use crate::registry::Published;
 use crate::store::{Notice, NoticeClass};
@@ -43,6 +43,8 @@ pub(super) struct Context {
     pub(super) stdout: BufWriter<StdoutLock<'static>>,
     /// Whether to write tables even if stdout is not a terminal.
     force_table: bool,
+    /// Whether tables may be wider than the terminal.
+    wide: Cell<bool>,
     colour_out: bool,
     colour_err: bool,
     terminal_err: bool,
@@ -80,6 +82,7 @@ impl Context {
             global,
             stdout: BufWriter::with_capacity(OUTPUT_BUFFER, io::stdout().lock()),
             force_table: false,
+            wide: Cell::new(false),
             colour_out: !no_colour && io::stdout().is_terminal(),
             colour_err: !no_colour && terminal_err,
             terminal_err,
@@ -98,6 +101,7 @@ impl Context {
     }
 
     pub(super) fn format(&self, output: Output) -> Format {
+        self.wide.set(output.wide);
         if output.json {
             Format::Json
         } else if output.jsonl {
@@ -113,11 +117,17 @@ impl Context {
         self.colour_out
     }
 
-    /// Width of the terminal, if stdout is one.
-    pub(super) fn width(&self) -> Option<usize> {
-        let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
-        // Some terminals say 0 if they do not know their width.
-        Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+    /// The place for a table on stdout.
+    pub(super) fn room(&self) -> Room {
+        let Ok(size) = rustix::termios::tcgetwinsize(io::stdout()) else {
+            return Room::Pipe;
+        };
+        match usize::from(size.ws_col) {
+            _ if self.wide.get() => Room::Wide,
+            // Some terminals say 0 if they do not know their width.
+            0 => Room::Pipe,
+            columns => Room::Columns(columns),
+        }
     }
 
     pub(super) fn flush(&mut self) -> Result<(), Failure> {

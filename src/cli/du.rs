@@ -212,8 +212,9 @@ impl Record for Usage {
         Column("FILES", Align::Right),
         Column("ARRAYS", Align::Right),
         Column("", Align::Bar),
-        Column("WHAT", Align::Left),
+        Column("WHAT", Align::Text),
     ];
+    const MINOR: &'static [&'static str] = &["FILES", "ARRAYS", "ON DISK"];
     const FIELDS: &'static [&'static str] = &[
         "run",
         "kind",

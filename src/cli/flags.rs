@@ -62,6 +62,9 @@ pub(super) struct Output {
     /// Print a table even if stdout is not a terminal
     #[arg(long, help_heading = "Output")]
     pub(super) table: bool,
+    /// Print tables whole: do not shorten them to the width of the terminal
+    #[arg(long, conflicts_with_all = ["json", "jsonl"], help_heading = "Output")]
+    pub(super) wide: bool,
 }
 
 /// The flag that limits the threads of a walk.

@@ -124,6 +124,7 @@ impl Serialize for Shown {
 impl Record for Shown {
     const NAME: &'static str = Artifact::NAME;
     const COLUMNS: &'static [Column] = Artifact::COLUMNS;
+    const MINOR: &'static [&'static str] = Artifact::MINOR;
     const FIELDS: &'static [&'static str] = Artifact::FIELDS;
 
     fn cells(&self) -> Vec<String> {

@@ -40,7 +40,16 @@ impl Record for IterationRow {
         Column("FILES", Align::Right),
         Column("CHUNKS", Align::Right),
         Column("COMPLETE", Align::Left),
-        Column("MISSING", Align::Text),
+        Column("MISSING", Align::Prose),
+    ];
+    const MINOR: &'static [&'static str] = &[
+        "FILES",
+        "OTHERS",
+        "PREDICTIONS",
+        "OUTPUTS",
+        "CHUNKS",
+        "DATASETS",
+        "SIZE",
     ];
     const FIELDS: &'static [&'static str] = &[
         "run",

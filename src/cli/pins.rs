@@ -14,10 +14,11 @@ impl Record for Pin {
     const COLUMNS: &'static [Column] = &[
         Column("PIN", Align::Left),
         Column("BINDS", Align::Text),
-        Column("REASON", Align::Text),
+        Column("REASON", Align::Prose),
         Column("BY", Align::Left),
         Column("SINCE", Align::Left),
     ];
+    const MINOR: &'static [&'static str] = &["BY", "SINCE"];
     const FIELDS: &'static [&'static str] = &[
         "name",
         "reason",

@@ -71,8 +71,9 @@ impl Record for PlannedItem {
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
         Column("ARTIFACTS", Align::Right),
-        Column("PATH", Align::Left),
+        Column("PATH", Align::Text),
     ];
+    const MINOR: &'static [&'static str] = &["FILES", "ARTIFACTS"];
     const FIELDS: &'static [&'static str] = &[
         "path",
         "is_container",

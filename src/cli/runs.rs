@@ -41,6 +41,16 @@ impl Record for RunRow {
         Column("FILES", Align::Right),
         Column("WRITTEN (UTC)", Align::Left),
     ];
+    const MINOR: &'static [&'static str] = &[
+        "FILES",
+        "RESERVED",
+        "WRITTEN (UTC)",
+        "ITERATIONS",
+        "DAMAGED",
+        "MISSING",
+        "PRESENT",
+        "LAST",
+    ];
     const FIELDS: &'static [&'static str] = &[
         "run",
         "iterations",

@@ -64,8 +64,9 @@ impl Record for Removal {
         Column("FILES", Align::Right),
         Column("BY", Align::Left),
         Column("PURGE AFTER", Align::Left),
-        Column("REASON", Align::Text),
+        Column("REASON", Align::Prose),
     ];
+    const MINOR: &'static [&'static str] = &["FILES", "BY", "ARTIFACTS", "PURGE AFTER", "SIZE"];
     const FIELDS: &'static [&'static str] = &[
         "id",
         "removed_at",

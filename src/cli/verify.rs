@@ -111,7 +111,7 @@ impl Record for FindingLine<'_> {
         Column("CLASS", Align::Left),
         Column("PATH", Align::Text),
         Column("DETAIL", Align::Text),
-        Column("NEXT", Align::Text),
+        Column("NEXT", Align::Prose),
     ];
     const FIELDS: &'static [&'static str] = &[
         "class", "path", "artifact", "detail", "repair", "next", "repaired",

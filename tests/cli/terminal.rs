@@ -100,16 +100,69 @@ fn a_terminal_gets_tables_as_wide_as_it_is() {
     assert_transcript!("terminal", text);
 }
 
+/// Outputs of parameter sets that differ in their middle, at two iterations.
+fn with_long_parameters() -> World {
+    let world = World::runs();
+    for (iteration, id, bias) in [(100, 3, "0.75"), (100, 4, "0.5"), (200, 3, "0.75")] {
+        world.write_array(&format!(
+            "a_run_with_quite_a_long_name/validation.zarr/{iteration}/crop_with_a_name/output/\
+             WatershedPostProcessorParameters(id={id}, bias={bias}, context=(32, 32, 32))"
+        ));
+    }
+    world.transcript("init --quiet\nscan --quiet");
+    world
+}
+
 #[test]
-fn no_line_of_a_table_is_wider_than_a_terminal_of_80_columns() {
-    let world = World::scanned();
-    for line in ["list", "iterations", "runs", "du --by iteration"] {
-        let text = on_terminal(&world, 80, line, &[("NO_COLOR", "1")]);
-        assert!(text.lines().count() > 2, "{text}");
-        for line in text.lines() {
-            assert!(line.chars().count() <= 80, "{line}");
+fn no_line_of_a_table_is_wider_than_its_terminal() {
+    let world = with_long_parameters();
+    for columns in [20, 40, 60, 80, 130, 300] {
+        for line in [
+            "list",
+            "iterations",
+            "runs",
+            "du --by iteration",
+            "du --by kind",
+            "gc --keep-last 1",
+        ] {
+            let text = on_terminal(&world, columns, line, &[("NO_COLOR", "1")]);
+            let mut lines = 0;
+            for line in text.lines() {
+                // What is said below the table is text, which a terminal may wrap.
+                if ["total ", "would "]
+                    .iter()
+                    .any(|word| line.starts_with(word))
+                {
+                    break;
+                }
+                let is_word = line.trim().split(' ').count() == 1;
+                assert!(
+                    line.chars().count() <= usize::from(columns) || is_word,
+                    "{columns}: {line}"
+                );
+                lines += 1;
+            }
+            assert!(lines > 2, "{text}");
         }
     }
+}
+
+#[test]
+fn what_differs_stays_in_sight_where_a_terminal_is_narrow() {
+    let world = with_long_parameters();
+    let mut text = String::new();
+    for (columns, line) in [
+        (130, "list --kind output"),
+        (80, "list --kind output"),
+        (60, "list --kind output"),
+        (60, "list --kind output --wide"),
+        (60, "runs"),
+        (60, "iterations"),
+    ] {
+        text.push_str(&format!("{columns} columns$ dalsegno {line}\n"));
+        text.push_str(&on_terminal(&world, columns, line, &[("NO_COLOR", "1")]));
+    }
+    assert_transcript!("terminal_narrow", text);
 }
 
 #[test]

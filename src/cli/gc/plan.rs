@@ -25,8 +25,9 @@ impl Record for PlanLine {
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
         Column("DECISION", Align::Left),
-        Column("REASONS", Align::Text),
+        Column("REASONS", Align::Prose),
     ];
+    const MINOR: &'static [&'static str] = &["FILES", "AGE", "KIND", "SIZE"];
     const FIELDS: &'static [&'static str] = &[
         "run",
         "iteration",

@@ -83,8 +83,9 @@ impl Record for Operation {
         Column("WHO", Align::Left),
         Column("ACTION", Align::Left),
         Column("ARTIFACTS", Align::Right),
-        Column("WHAT", Align::Text),
+        Column("WHAT", Align::Prose),
     ];
+    const MINOR: &'static [&'static str] = &["WHO", "ARTIFACTS"];
     const FIELDS: &'static [&'static str] = &[
         "id",
         "at",

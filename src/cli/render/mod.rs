@@ -1,15 +1,19 @@
 //! Writes data to stdout: rows as tables, TSV or JSON, JSON documents, values as text.
 
 mod bar;
+mod fit;
+mod fold;
+mod heads;
 mod json;
 mod rows;
 mod table;
 mod text;
 
 pub(super) use bar::Ink;
+pub(super) use heads::{Align, Column};
 pub(super) use json::{document, json, write_json};
 pub(super) use rows::{Record, Rows};
-pub(super) use table::{Align, Column};
+pub(super) use table::Room;
 pub(super) use text::{
     count, escape, or_dash, or_empty, shell_word, short_time, size_cells, size_fields, size_text,
     total_cells, total_fields, total_text,

@@ -4,8 +4,9 @@ use std::io::Write;
 
 use serde::Serialize;
 
+use super::heads::{Column, Heads};
 use super::json::{SCHEMA_VERSION, not_json};
-use super::table::{Column, Table};
+use super::table::Table;
 use super::text::flat;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
@@ -17,6 +18,8 @@ pub(in crate::cli) trait Record: Serialize {
     const NAME: &'static str;
     /// Columns of the table.
     const COLUMNS: &'static [Column];
+    /// Headings of the columns that a narrow terminal loses, the least important first.
+    const MINOR: &'static [&'static str] = &[];
     /// Names of the TSV fields.
     const FIELDS: &'static [&'static str];
 
@@ -43,7 +46,19 @@ impl<'a> Rows<'a> {
         context: &'a mut Context,
         format: Format,
     ) -> Result<Self, Failure> {
-        let (colour, width) = (context.colour(), context.width());
+        let heads = Heads::new(R::COLUMNS, R::MINOR);
+        Self::with(context, format, R::NAME, heads, R::FIELDS)
+    }
+
+    /// Rows with chosen columns; JSON has every field in any case.
+    pub(in crate::cli) fn with<F: AsRef<str>>(
+        context: &'a mut Context,
+        format: Format,
+        name: &'static str,
+        heads: Heads,
+        fields: &[F],
+    ) -> Result<Self, Failure> {
+        let (colour, room) = (context.colour(), context.room());
         let stdout = &mut context.stdout;
         // The beginning goes out before the first row is known, so that rows stream.
         match format {
@@ -60,29 +75,42 @@ impl<'a> Rows<'a> {
                     ];
                     write!(stdout, "  \"gone\": {gone},\n  \"as_of\": {as_of},\n")?;
                 }
-                write!(stdout, "  \"{}\": [", R::NAME)?;
+                write!(stdout, "  \"{name}\": [")?;
             }
-            Format::Tsv => writeln!(stdout, "{}", R::FIELDS.join("\t"))?,
+            Format::Tsv => {
+                let fields: Vec<&str> = fields.iter().map(AsRef::as_ref).collect();
+                writeln!(stdout, "{}", fields.join("\t"))?;
+            }
             Format::Table | Format::Jsonl => {}
         }
         Ok(Self {
             context,
             format,
-            table: Table::new(R::COLUMNS, colour, width),
+            table: Table::new(heads, colour, room),
             written: 0,
             line: Vec::new(),
-            json_key: R::NAME,
+            json_key: name,
         })
     }
 
     pub(in crate::cli) fn push<R: Record>(&mut self, row: &R) -> Result<(), Failure> {
         // The key of the document was written from R in `new`.
         debug_assert_eq!(self.json_key, R::NAME);
+        self.write(row, || row.cells(), || row.fields())
+    }
+
+    /// Writes a row whose cells and fields are those of chosen columns.
+    pub(in crate::cli) fn write(
+        &mut self,
+        row: &impl Serialize,
+        cells: impl FnOnce() -> Vec<String>,
+        fields: impl FnOnce() -> Vec<String>,
+    ) -> Result<(), Failure> {
         let stdout = &mut self.context.stdout;
         match self.format {
-            Format::Table => self.table.push(row.cells(), stdout)?,
+            Format::Table => self.table.push(cells(), stdout)?,
             Format::Tsv => {
-                let fields: Vec<String> = row.fields().iter().map(|field| flat(field)).collect();
+                let fields: Vec<String> = fields().iter().map(|field| flat(field)).collect();
                 writeln!(stdout, "{}", fields.join("\t"))?;
             }
             Format::Json | Format::Jsonl => {

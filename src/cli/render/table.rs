@@ -1,64 +1,49 @@
 //! Tables for a terminal: aligned columns with two spaces between them. Rows are aligned in pages,
 //! so that a listing of any length streams. A later page is never narrower than an earlier one.
 //!
-//! If a page is wider than the terminal, these steps make it fit, until it does: bars are left out;
-//! columns without a value on that page are left out; the last column, if it is text, is wrapped
-//! over several lines; long names lose their middle. Each page then has its own heading. In a pipe
-//! nothing is cut and no bar is drawn.
+//! A page that is wider than the terminal is made to fit (`fit.rs`); it then has its own heading.
+//! In a pipe and with `--wide` nothing is cut; in a pipe no bar is drawn.
 
 use std::io::{self, Write};
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
+use super::fit::{GAP, INDENT, Page, fit, total, wrap};
+use super::heads::{Align, Heads};
 use super::text::flat;
 
 /// Rows that are aligned together.
 const PAGE: usize = 500;
 
-/// Spaces between columns.
-const GAP: usize = 2;
-
-/// Text is not cut below this width.
-const SHORTEST: usize = 8;
-
-/// The last column is wrapped in place if it has at least this width, else below its row.
-const SENTENCE: usize = 30;
-
-/// Indent of a last column that is wrapped below its row.
-const INDENT: usize = 4;
-
-/// A column of a table: its heading, and how its cells are aligned.
-pub(in crate::cli) struct Column(pub(in crate::cli) &'static str, pub(in crate::cli) Align);
-
-/// How the cells of a column are aligned, and how they may shrink.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::cli) enum Align {
-    Left,
-    /// Left. On a narrow terminal, cells may lose their middle; the last column is wrapped there.
-    Text,
-    Right,
-    /// Left; shown only on a terminal that is wide enough.
-    Bar,
+/// The place for a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Room {
+    /// No terminal: a pipe or a file.
+    Pipe,
+    /// A terminal of this many columns.
+    Columns(usize),
+    /// A terminal whose width does not count.
+    Wide,
 }
 
 pub(super) struct Table {
-    columns: &'static [Column],
+    heads: Heads,
     colour: bool,
-    /// Width of the terminal, if stdout is one.
-    limit: Option<usize>,
+    room: Room,
     rows: Vec<Vec<String>>,
     widths: Vec<usize>,
     any: bool,
 }
 
 impl Table {
-    pub(super) fn new(columns: &'static [Column], colour: bool, limit: Option<usize>) -> Self {
+    pub(super) fn new(heads: Heads, colour: bool, room: Room) -> Self {
+        let widths = heads.columns.iter().map(|(name, _)| name.width());
         Self {
-            columns,
+            widths: widths.collect(),
+            heads,
             colour,
-            limit,
+            room,
             rows: Vec::new(),
-            widths: columns.iter().map(|column| column.0.width()).collect(),
             any: false,
         }
     }
@@ -85,34 +70,47 @@ impl Table {
                 *width = cell.width().max(*width);
             }
         }
+        let columns = &self.heads.columns;
         let drawn = |&index: &usize| {
-            self.columns[index].1 != Align::Bar || (self.limit.is_some() && widths[index] > 0)
+            columns[index].1 != Align::Bar || (self.room != Room::Pipe && widths[index] > 0)
         };
-        let all: Vec<usize> = (0..self.columns.len()).filter(drawn).collect();
+        let shown: Vec<usize> = (0..columns.len()).filter(drawn).collect();
         let rows = std::mem::take(&mut self.rows);
-        let too_wide = self.limit.filter(|&limit| total(&all, &widths) > limit);
-        // A page that was made to fit has columns of its own, and needs its own heading.
-        let heading = !self.any || too_wide.is_some();
-        let (shown, sentence) = match too_wide {
-            Some(limit) => self.fit(all, &mut widths, limit, &rows),
-            None => {
-                // Kept for the next pages, which must not be narrower.
-                self.widths.clone_from(&widths);
-                (all, None)
-            }
+        let limit = match self.room {
+            Room::Columns(limit) if total(&shown, &widths) > limit => Some(limit),
+            _ => None,
         };
-        let width = total(&shown, &widths);
-        let line = |cells: &mut dyn Iterator<Item = &str>| {
-            let cells = cells.zip(&shown).map(|(cell, &index)| {
-                let align = self.columns[index].1;
-                pad(&cut(cell, widths[index]), widths[index], align)
+        // A page that was made to fit has columns of its own, and needs its own heading.
+        let heading = !self.any || limit.is_some();
+        let mut page = Page {
+            rows,
+            shown,
+            widths,
+            prose: None,
+        };
+        match limit {
+            Some(limit) => fit(&mut page, &self.heads, limit),
+            // Kept for the next pages, which must not be narrower.
+            None => self.widths.clone_from(&page.widths),
+        }
+        self.any = true;
+        self.draw(&page, heading, out)
+    }
+
+    fn draw(&self, page: &Page, heading: bool, out: &mut impl Write) -> io::Result<()> {
+        let columns = &self.heads.columns;
+        let width = total(&page.shown, &page.widths);
+        let line = |cells: &dyn Fn(usize) -> String| {
+            let cells = page.shown.iter().map(|&index| {
+                let cell = cells(index);
+                pad(&cell, page.widths[index], columns[index].1)
             });
             cells.collect::<Vec<_>>().join(&" ".repeat(GAP))
         };
         if heading {
-            let names = line(&mut shown.iter().map(|&index| self.columns[index].0));
-            let name = sentence.as_ref().filter(|sentence| sentence.beside);
-            let name = name.map_or("", |sentence| self.columns[sentence.index].0);
+            let names = line(&|index| columns[index].0.clone());
+            let prose = page.prose.as_ref().filter(|prose| prose.beside);
+            let name = prose.map_or("", |prose| columns[prose.index].0.as_str());
             let names = beside(&names, width, name);
             if self.colour {
                 writeln!(out, "\x1b[1m{names}\x1b[0m")?;
@@ -120,16 +118,16 @@ impl Table {
                 writeln!(out, "{names}")?;
             }
         }
-        for row in &rows {
-            let line = line(&mut shown.iter().map(|&index| row[index].as_str()));
-            let Some(sentence) = &sentence else {
+        for row in &page.rows {
+            let line = line(&|index| row[index].clone());
+            let Some(prose) = &page.prose else {
                 // Without the padding of the last column, which a terminal might wrap into an empty
                 // line.
                 writeln!(out, "{}", line.trim_end())?;
                 continue;
             };
-            let mut parts = wrap(&row[sentence.index], sentence.room).into_iter();
-            if sentence.beside {
+            let mut parts = wrap(&row[prose.index], prose.room).into_iter();
+            if prose.beside {
                 let part = parts.next().unwrap_or_default();
                 writeln!(out, "{}", beside(&line, width, &part))?;
                 for part in parts {
@@ -143,82 +141,8 @@ impl Table {
                 }
             }
         }
-        self.any = true;
         Ok(())
     }
-
-    /// Makes a page fit a terminal, if possible: leaves out bars, then columns without values,
-    /// wraps the last column, then narrows the widest columns of text. Returns the columns that are
-    /// left, and the wrapped column.
-    fn fit(
-        &self,
-        mut shown: Vec<usize>,
-        widths: &mut [usize],
-        limit: usize,
-        rows: &[Vec<String>],
-    ) -> (Vec<usize>, Option<Sentence>) {
-        // Bars go first: they repeat a number of the same row.
-        shown.retain(|&index| self.columns[index].1 != Align::Bar);
-        // From the right: the columns that identify a row are on the left, and the first one stays.
-        for index in (1..self.columns.len()).rev() {
-            let says_nothing = || {
-                // In all rows: a single dash beside numbers says something.
-                rows.iter()
-                    .all(|row| ["-", "0"].contains(&row[index].as_str()))
-            };
-            if total(&shown, widths) > limit && says_nothing() {
-                shown.retain(|&other| other != index);
-            }
-        }
-        let sentence = self.sentence(&mut shown, widths, limit);
-        let mut narrow = widths.to_vec();
-        while total(&shown, &narrow) > limit {
-            let texts = shown.iter().filter(|&&index| {
-                // Never narrower than the heading, which must stay readable.
-                let least = SHORTEST.max(self.columns[index].0.width());
-                self.columns[index].1 == Align::Text && narrow[index] > least
-            });
-            match texts.max_by_key(|&&index| narrow[index]) {
-                // Column by column, so that the wide ones end up about equal.
-                Some(&widest) => narrow[widest] -= 1,
-                // Too narrow even so: then a terminal that wraps lines is better than cut names.
-                None => return (shown, sentence),
-            }
-        }
-        widths.copy_from_slice(&narrow);
-        (shown, sentence)
-    }
-
-    /// Takes the last column out of a page that is too wide, to wrap it.
-    fn sentence(&self, shown: &mut Vec<usize>, widths: &[usize], limit: usize) -> Option<Sentence> {
-        let last = self.columns.len().checked_sub(1)?;
-        // With no other column, there would be no row to wrap it beside.
-        let is_one = shown.len() > 1 && shown.last() == Some(&last);
-        if total(shown, widths) <= limit || !is_one || self.columns[last].1 != Align::Text {
-            return None;
-        }
-        shown.pop();
-        let left = limit.saturating_sub(total(shown, widths) + GAP);
-        let beside = left >= SENTENCE;
-        Some(Sentence {
-            index: last,
-            beside,
-            room: if beside {
-                left
-            } else {
-                limit.saturating_sub(INDENT).max(SHORTEST)
-            },
-        })
-    }
-}
-
-/// A last column that is wrapped over several lines.
-struct Sentence {
-    index: usize,
-    /// Whether its lines are in its column; else they are below the row.
-    beside: bool,
-    /// Width of its lines.
-    room: usize,
 }
 
 /// A line of `width`, followed by a text.
@@ -232,69 +156,19 @@ fn beside(line: &str, width: usize, text: &str) -> String {
     format!("{line}{:gap$}{text}", "")
 }
 
-/// Text in lines of at most this width; a longer word is not cut.
-fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// Width of a line with these columns.
-fn total(shown: &[usize], widths: &[usize]) -> usize {
-    let cells: usize = shown.iter().map(|&index| widths[index]).sum();
-    cells + GAP * shown.len().saturating_sub(1)
-}
-
 /// A cell of its column's width, with spaces before it or after it.
 fn pad(cell: &str, width: usize, align: Align) -> String {
     let gap = " ".repeat(width.saturating_sub(cell.width()));
     match align {
         Align::Right => gap + cell,
-        Align::Left | Align::Text | Align::Bar => cell.to_owned() + &gap,
+        Align::Left | Align::Text | Align::Prose | Align::Bar => cell.to_owned() + &gap,
     }
-}
-
-/// Text of at most this width. Longer text loses its middle, because names of runs and parameters
-/// differ at their ends.
-fn cut(text: &str, width: usize) -> String {
-    if text.width() <= width {
-        return text.to_owned();
-    }
-    let fitting = |room: usize, characters: &mut dyn Iterator<Item = char>| {
-        // In columns of the terminal: a wide character takes two.
-        let mut used = 0;
-        let mut part = Vec::new();
-        for character in characters {
-            used += character.width().unwrap_or(0);
-            if used > room {
-                break;
-            }
-            part.push(character);
-        }
-        part
-    };
-    let room = width.saturating_sub(1);
-    // One column is for the ellipsis. The tail gets the odd one, because iterations and parameters
-    // are at the end of a path.
-    let head = fitting(room / 2, &mut text.chars());
-    let tail = fitting(room - room / 2, &mut text.chars().rev());
-    head.into_iter()
-        .chain(std::iter::once('…'))
-        .chain(tail.into_iter().rev())
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::render::Column;
 
     const COLUMNS: &[Column] = &[
         Column("RUN", Align::Text),
@@ -304,7 +178,8 @@ mod tests {
 
     fn render(rows: &[[&str; 3]], limit: Option<usize>) -> String {
         let mut out = Vec::new();
-        let mut table = Table::new(COLUMNS, false, limit);
+        let room = limit.map_or(Room::Pipe, Room::Columns);
+        let mut table = Table::new(Heads::new(COLUMNS, &["MISSING"]), false, room);
         for row in rows {
             table
                 .push(row.map(str::to_owned).to_vec(), &mut out)
@@ -342,15 +217,20 @@ mod tests {
         );
         let rows = [["affinities", "7", "1 B"]];
         assert_eq!(
-            render(&rows, Some(23)),
-            "RUN       MISSING  SIZE\naff…ties        7   1 B\n"
-        );
-        assert_eq!(
             render(&rows, Some(25)),
             "RUN         MISSING  SIZE\naffinities        7   1 B\n"
         );
-        let too_narrow = Some(20);
-        assert_eq!(render(&rows, too_narrow), render(&rows, None));
+        let unimportant = "RUN         SIZE\naffinities   1 B\n";
+        assert_eq!(render(&rows, Some(24)), unimportant);
+        assert_eq!(
+            render(&rows, Some(15)),
+            "RUN        SIZE\naffi…ties   1 B\n"
+        );
+        for width in 1..40 {
+            for line in render(&rows, Some(width)).lines() {
+                assert!(line.width() <= width.max(3), "{width}: {line}");
+            }
+        }
     }
 
     #[test]
@@ -360,9 +240,10 @@ mod tests {
             Column("", Align::Bar),
             Column("RUN", Align::Left),
         ];
-        let render = |rows: &[[&str; 3]], limit| {
+        let render = |rows: &[[&str; 3]], limit: Option<usize>| {
             let mut out = Vec::new();
-            let mut table = Table::new(BARS, false, limit);
+            let room = limit.map_or(Room::Pipe, Room::Columns);
+            let mut table = Table::new(Heads::new(BARS, &[]), false, room);
             for row in rows {
                 table
                     .push(row.map(str::to_owned).to_vec(), &mut out)
@@ -391,11 +272,12 @@ mod tests {
         const REASONS: &[Column] = &[
             Column("RUN", Align::Text),
             Column("SIZE", Align::Right),
-            Column("REASONS", Align::Text),
+            Column("REASONS", Align::Prose),
         ];
-        let render = |limit| {
+        let render = |limit: Option<usize>| {
             let mut out = Vec::new();
-            let mut table = Table::new(REASONS, false, limit);
+            let room = limit.map_or(Room::Pipe, Room::Columns);
+            let mut table = Table::new(Heads::new(REASONS, &[]), false, room);
             let long = "no rule keeps it: 3rd newest of 4 iterations";
             for row in [["affinities", "1 B", long], ["b", "2 B", "-"]] {
                 table
@@ -430,12 +312,5 @@ mod tests {
             Some("RUN        SIZE"),
             "then names lose their middle"
         );
-    }
-
-    #[test]
-    fn a_long_text_loses_its_middle() {
-        assert_eq!(cut("threshold_127", 13), "threshold_127");
-        assert_eq!(cut("threshold_127", 8), "thr…_127");
-        assert_eq!(cut("日本語の名前です", 8), "日…です");
     }
 }

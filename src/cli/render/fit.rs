@@ -1,0 +1,166 @@
+//! Makes a page of a table fit a terminal.
+//!
+//! These steps are taken until it fits: bars are left out; columns without a value on the page are
+//! left out; what all cells of a column of text have in common is folded; the last column, if it is
+//! prose, is wrapped over several lines; long cells of text are cut; columns are left out, the
+//! least important first. What is left is always as narrow as the terminal, because a terminal
+//! wraps lines in the middle of words.
+
+use unicode_width::UnicodeWidthStr;
+
+use super::fold::{cut_column, fold_column};
+use super::heads::{Align, Heads};
+
+/// Spaces between columns.
+pub(super) const GAP: usize = 2;
+
+/// Indent of a last column that is wrapped below its row.
+pub(super) const INDENT: usize = 4;
+
+/// Text is not cut below this width while columns can be left out.
+const READABLE: usize = 16;
+
+/// Text is not cut below this width.
+const SHORTEST: usize = 8;
+
+/// The last column is wrapped in place if it has at least this width, else below its row.
+const SENTENCE: usize = 30;
+
+/// Rows with the columns that are shown of them.
+pub(super) struct Page {
+    pub(super) rows: Vec<Vec<String>>,
+    /// Indexes of the columns, from the left.
+    pub(super) shown: Vec<usize>,
+    /// Widths of all columns.
+    pub(super) widths: Vec<usize>,
+    /// The wrapped column, which is not in `shown`.
+    pub(super) prose: Option<Prose>,
+}
+
+/// A last column that is wrapped over several lines.
+pub(super) struct Prose {
+    pub(super) index: usize,
+    /// Whether its lines are in its column; else they are below the row.
+    pub(super) beside: bool,
+    /// Width of its lines.
+    pub(super) room: usize,
+}
+
+/// Makes a page as narrow as a terminal of `limit` columns.
+pub(super) fn fit(page: &mut Page, heads: &Heads, limit: usize) {
+    let align = |index: usize| heads.columns[index].1;
+    let heading = |index: usize| heads.columns[index].0.width();
+    // Bars go first: they repeat a number of the same row, or are there only if there is room.
+    page.shown.retain(|&index| align(index) != Align::Bar);
+    // From the right: the columns that identify a row are on the left, and the first one stays.
+    for index in (1..heads.columns.len()).rev() {
+        // In all rows: a single dash beside numbers says something.
+        let says_nothing = |row: &Vec<String>| ["-", "0"].contains(&row[index].as_str());
+        if page.width() > limit && page.rows.iter().all(says_nothing) {
+            page.shown.retain(|&other| other != index);
+        }
+    }
+    let mut texts: Vec<usize> = page.shown.clone();
+    texts.retain(|&index| align(index) == Align::Text);
+    texts.sort_by_key(|&index| std::cmp::Reverse(page.widths[index]));
+    for index in texts {
+        if page.width() > limit {
+            fold_column(&mut page.rows, index);
+            let widest = page.rows.iter().map(|row| row[index].width()).max();
+            page.widths[index] = widest.unwrap_or(0).max(heading(index));
+        }
+    }
+    wrap_last(page, heads, limit);
+    let narrow = |page: &mut Page, least: usize| {
+        page.narrow(limit, |index, width| {
+            align(index) == Align::Text && width > least.max(heading(index))
+        });
+    };
+    narrow(page, READABLE);
+    for name in heads.minor {
+        if page.width() > limit {
+            page.shown
+                .retain(|&index| index == 0 || heads.columns[index].0 != *name);
+        }
+    }
+    narrow(page, SHORTEST);
+    while page.width() > limit && page.shown.len() > 1 {
+        page.shown.pop();
+    }
+    page.narrow(limit, |_, width| width > 1);
+    for &index in &page.shown {
+        cut_column(&mut page.rows, index, page.widths[index]);
+    }
+    if let Some(prose) = &mut page.prose {
+        // Columns may have been left out since it was placed.
+        if prose.beside {
+            prose.room = limit.saturating_sub(total(&page.shown, &page.widths) + GAP);
+        }
+    }
+}
+
+impl Page {
+    fn width(&self) -> usize {
+        total(&self.shown, &self.widths)
+    }
+
+    /// Takes columns of the terminal from the widest of those that may be narrower, until the page
+    /// fits or none is left.
+    fn narrow(&mut self, limit: usize, may: impl Fn(usize, usize) -> bool) {
+        while self.width() > limit {
+            let shrinking = self
+                .shown
+                .iter()
+                .filter(|&&index| may(index, self.widths[index]));
+            // One by one, so that the wide ones end up about equal.
+            match shrinking.max_by_key(|&&index| self.widths[index]) {
+                Some(&widest) => self.widths[widest] -= 1,
+                None => return,
+            }
+        }
+    }
+}
+
+/// Takes the last column, if it is prose, out of a page that is too wide, to wrap it.
+fn wrap_last(page: &mut Page, heads: &Heads, limit: usize) {
+    // With no other column, there would be no row to wrap it beside.
+    let Some(&last) = page.shown.last().filter(|_| page.shown.len() > 1) else {
+        return;
+    };
+    if page.width() <= limit || heads.columns[last].1 != Align::Prose {
+        return;
+    }
+    page.shown.pop();
+    let left = limit.saturating_sub(page.width() + GAP);
+    let beside = left >= SENTENCE;
+    page.prose = Some(Prose {
+        index: last,
+        beside,
+        room: if beside {
+            left
+        } else {
+            limit.saturating_sub(INDENT).max(SHORTEST)
+        },
+    });
+}
+
+/// Width of a line with these columns.
+pub(super) fn total(shown: &[usize], widths: &[usize]) -> usize {
+    let cells: usize = shown.iter().map(|&index| widths[index]).sum();
+    cells + GAP * shown.len().saturating_sub(1)
+}
+
+/// Text in lines of at most this width; a longer word is not cut.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split_whitespace() {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
