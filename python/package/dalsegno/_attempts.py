@@ -4,6 +4,9 @@ Each key is recorded in the catalog if that works within a bounded time, whateve
 catalog; otherwise a note is left in the inbox, which the next command that writes folds into it. A
 note that cannot be written either waits in memory, and is tried with the next one and at the end of
 the process.
+
+A signal handler or a finalizer may record in the middle of another call of the same thread. Its
+note waits in memory until that call ends.
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from collections.abc import Sequence
 from typing import Any, Deque, Dict, Optional, Set, Tuple
 
 from . import _native
-from ._bounded import Rest, Worker
+from ._bounded import Rest, Worker, is_in_worker
 from .errors import Error
 from .registry import Registry
 
@@ -68,6 +71,8 @@ class Attempts:
         self._inbox: Optional[_native.Inbox] = None
         self._notes: Deque[Tuple[str, Any, int]] = deque(maxlen=_MOST_WAITING)
         self._said: Set[str] = set()
+        self._inside = threading.local()
+        self._is_left = False
 
     def record(self, keys: Sequence[Columns], wait: float) -> None:
         """Record keys, or leave notes of them. Raises nothing but what a signal raises."""
@@ -78,19 +83,34 @@ class Attempts:
         self._attempt("score", scores, wait)
 
     def _attempt(self, what: str, items: Sequence[Any], wait: float) -> None:
-        if self._rest.is_over:
-            start = time.monotonic()
-            try:
-                self._recorder.run(lambda: self._try(what, items, wait), wait)
-                return
-            except (KeyboardInterrupt, GeneratorExit):
-                raise
-            except BaseException as error:  # noqa: B902 - a panic of the native half is one
-                self._rest.begin(time.monotonic() - start)
-                self._say(error, _NOTED[what])
         now = int(time.time() * 1000)
-        self._notes.extend((what, item, now) for item in items)
-        self._flush(min(wait, _NOTE_WAIT))
+        if is_in_worker() or getattr(self._inside, "is_busy", False):
+            # This thread is at it already: waiting here would wait for what it interrupts.
+            self._notes.extend((what, item, now) for item in items)
+            self._is_left = True
+            return
+        self._inside.is_busy = True
+        try:
+            if not self._record_now(what, items, wait):
+                self._notes.extend((what, item, now) for item in items)
+                self._is_left = True
+            while self._is_left:
+                self._is_left = False
+                self._flush(min(wait, _NOTE_WAIT))
+        finally:
+            self._inside.is_busy = False
+
+    def _record_now(self, what: str, items: Sequence[Any], wait: float) -> bool:
+        """Record in the catalog; says whether that worked."""
+        if not self._rest.is_over:
+            return False
+        start = time.monotonic()
+        error = self._recorder.run(lambda: self._try(what, items, wait), wait)
+        if error is None:
+            return True
+        self._rest.begin(time.monotonic() - start)
+        self._say(error, _NOTED[what])
+        return False
 
     def _try(self, what: str, items: Sequence[Any], wait: float) -> None:
         registry = self._registry
@@ -118,11 +138,8 @@ class Attempts:
 
     def _flush(self, seconds: float) -> None:
         """Write the notes that wait."""
-        try:
-            self._noter.run(self._write_notes, seconds)
-        except (KeyboardInterrupt, GeneratorExit):
-            raise
-        except BaseException as error:  # noqa: B902 - a panic of the native half is one
+        error = self._noter.run(self._write_notes, seconds)
+        if error is not None:
             self._say(error, "the note of it waits in memory")
 
     def _write_notes(self) -> None:
@@ -171,11 +188,8 @@ class Attempts:
             # The last chance: a registry that was deleted is made again.
             notes = list(self._notes)
             with contextlib.suppress(BaseException):
-                for kind in _NOTED:
-                    items = [item for what, item, _ in notes if what == kind]
-                    if items:
-                        self._last_try(kind, items)
-                self._notes.clear()
+                if all(self._last_try(kind, notes) for kind in _NOTED):
+                    self._notes.clear()
         if self._notes:
             with contextlib.suppress(Exception):
                 logger.warning(
@@ -185,18 +199,20 @@ class Attempts:
                     self._base,
                 )
 
-    def _last_try(self, what: str, items: Sequence[Any]) -> None:
-        self._recorder.run(lambda: self._try(what, items, WAIT), WAIT)
+    def _last_try(self, kind: str, notes: Sequence[Tuple[str, Any, int]]) -> bool:
+        items = [item for what, item, _ in notes if what == kind]
+        if not items:
+            return True
+        return self._recorder.run(lambda: self._try(kind, items, WAIT), WAIT) is None
 
 
 _known: Dict[str, Attempts] = {}
-_lock = threading.Lock()
 
 
 def of(base: str) -> Attempts:
     """The attempts of this process below a base directory."""
-    with _lock:
-        return _known.setdefault(base, Attempts(base))
+    # No lock: a signal handler may ask in the middle. `setdefault` gives all threads the same one.
+    return _known.get(base) or _known.setdefault(base, Attempts(base))
 
 
 def _finish() -> None:
@@ -206,9 +222,7 @@ def _finish() -> None:
 
 def _forget() -> None:
     """What waits is the parent's to write."""
-    global _lock
-    _lock = threading.Lock()
-    for attempts in _known.values():
+    for attempts in list(_known.values()):
         attempts._begin()
 
 

@@ -28,7 +28,10 @@ class _Job:
 
 class Worker:
     """A thread that does one job after the other. It begins with the first job, again in a forked
-    child, and ends with the process, whatever it is at."""
+    child, and ends with the process, whatever it is at.
+
+    A signal handler or a finalizer may call it in the middle of another call of the same thread.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -37,7 +40,8 @@ class Worker:
 
     def _forget(self) -> None:
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
-        self._lock = threading.Lock()
+        # Reentrant: a signal handler may run while this thread has it.
+        self._lock = threading.RLock()
         self._is_begun = False
         self._current: Optional[_Job] = None
 
@@ -47,28 +51,42 @@ class Worker:
         current = self._current
         return current is not None and current.is_given_up
 
-    def run(self, work: Callable[[], Any], seconds: float) -> None:
+    def run(self, work: Callable[[], Any], seconds: float) -> Optional[BaseException]:
         """Do something, and wait for its end.
 
-        Raises:
-            TooLongError: It was not done by then. It goes on if it had begun.
-            BaseException: Whatever it raised, a panic of the native half included.
+        Returns:
+            What it raised, a panic of the native half included; :class:`TooLongError` if it was not
+            done by then, and it goes on if it had begun. What this raises itself, a signal handler
+            raised.
         """
         if self.is_stuck:
-            raise TooLongError(f"an earlier attempt has not ended after {seconds:g} s")
-        with self._lock:
-            if not self._is_begun:
-                threading.Thread(target=self._work, name=self._name, daemon=True).start()
-                self._is_begun = True
+            return TooLongError(f"an earlier attempt has not ended after {seconds:g} s")
+        try:
+            self._begin()
+        except RuntimeError as error:
+            return error
         job = _Job(work)
         self._jobs.put(job)
         if not job.done.wait(seconds):
             job.is_given_up = True
-            raise TooLongError(f"it has not ended after {seconds:g} s")
-        if job.error is not None:
-            raise job.error
+            return TooLongError(f"it has not ended after {seconds:g} s")
+        return job.error
+
+    def _begin(self) -> None:
+        """Start the thread if it does not run yet."""
+        with self._lock:
+            if self._is_begun:
+                return
+            # Before the start: a handler that runs during it must not start a second thread.
+            self._is_begun = True
+            try:
+                threading.Thread(target=self._work, name=self._name, daemon=True).start()
+            except BaseException:
+                self._is_begun = False
+                raise
 
     def _work(self) -> None:
+        _this_thread.is_worker = True
         while True:
             job = self._jobs.get()
             if job.is_given_up:
@@ -80,6 +98,15 @@ class Worker:
                 job.error = error
             self._current = None
             job.done.set()
+
+
+_this_thread = threading.local()
+
+
+def is_in_worker() -> bool:
+    """Whether a worker runs this: a finalizer may run on any thread, and a worker that waited for
+    itself would wait in vain."""
+    return getattr(_this_thread, "is_worker", False)
 
 
 _workers: weakref.WeakSet[Worker] = weakref.WeakSet()
@@ -113,4 +140,4 @@ class Rest:
         self._until = time.monotonic() + max(self.SHORTEST, self.TIMES * took)
 
 
-__all__: List[str] = ["Rest", "TooLongError", "Worker"]
+__all__: List[str] = ["Rest", "TooLongError", "Worker", "is_in_worker"]
