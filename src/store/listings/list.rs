@@ -151,10 +151,9 @@ pub fn listed_in<'a>(
     Ok(listed)
 }
 
-/// The folders above a path, below the base directory.
+/// The folders above a path, up to the base directory itself, whose path is empty.
 fn groups_above(path: &Path) -> impl Iterator<Item = &Path> {
-    let above = path.ancestors().skip(1);
-    above.take_while(|above| !above.as_os_str().is_empty())
+    path.ancestors().skip(1)
 }
 
 /// Finds what the lists of a group name that is not there: paths relative to the base directory.
@@ -188,12 +187,12 @@ pub(super) fn is_gone(group: &OwnedFd, name: &str) -> bool {
     matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
 }
 
-/// The groups that can have a list though no array is left in them: the folders of the runs, and
-/// the folders in these. `starts` are folders of runs, or an empty path for all. What cannot be
-/// read is left out: a walk reports it.
+/// The groups that can have a list though no array is left in them: the base directory, whose path
+/// is empty, the folders of the runs, and the folders in these. `starts` are folders of runs, or an
+/// empty path for all. What cannot be read is left out: a walk reports it.
 #[must_use]
 pub fn top_groups(base: &Base, starts: &[PathBuf]) -> Vec<PathBuf> {
-    let mut groups = Vec::new();
+    let mut groups = vec![PathBuf::new()];
     for start in starts {
         let runs = match start.as_os_str().is_empty() {
             true => folders_in(base, start),

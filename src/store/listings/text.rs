@@ -1,7 +1,7 @@
 //! The text of a list: entries are cut out and inserted, and no other byte changes. So `NaN`, large
 //! numbers, the order of keys and the layout survive.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::path::Path;
 
 use jiter::{Jiter, JiterError};
@@ -25,6 +25,18 @@ struct Member {
     /// Where its value begins.
     value: usize,
 }
+
+/// How the entries of a list are sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    /// By the bytes of their keys: zarr-python 2.
+    ByBytes,
+    /// By depth, then by path without case, of zarr 2 the attributes first: zarr-python 3.
+    ByDepth,
+}
+
+/// Depth, path without case, path, place of the file.
+type SortKey = (usize, String, String, u8);
 
 /// The file names that entries of zarr 2 end in.
 pub(super) const FILES_OF_ZARR2: [&str; 3] = [".zarray", ".zattrs", ".zgroup"];
@@ -100,24 +112,43 @@ impl ListFormat {
         Some(cut)
     }
 
-    /// Inserts entries, each a key and the text of its value, before the first key that is greater;
-    /// what is there already stays. `None` if the text holds no list.
+    /// Inserts entries, each a key and the text of its value, in the order that the list has and
+    /// behind the groups that they are in; what is there already stays. `None` if the text holds no
+    /// list.
     pub(super) fn with(self, text: &[u8], entries: &[(String, Vec<u8>)]) -> Option<Vec<u8>> {
         let (members, begin) = self.members(text)?;
         let known: HashSet<&str> = members.iter().map(|member| member.key.as_str()).collect();
         let is_new = |(key, _): &&(String, Vec<u8>)| !known.contains(key.as_str());
         let mut new: Vec<_> = entries.iter().filter(is_new).collect();
-        new.sort();
         // The entry of a group may come from two items in it.
+        new.sort();
         new.dedup_by(|one, other| one.0 == other.0);
-        // zarr-python sorts its keys; others may not.
-        let is_sorted = members.is_sorted_by(|one, other| one.key <= other.key);
-        let place = |key: &str| match is_sorted {
-            true => members.partition_point(|member| member.key.as_str() < key),
-            false => {
-                let next = members.iter().position(|member| member.key.as_str() > key);
-                next.unwrap_or(members.len())
-            }
+        let order = self.order_of(&members);
+        new.sort_by_cached_key(|(key, _)| self.sort_key(order, key));
+        let keys: Vec<SortKey> = members
+            .iter()
+            .map(|member| self.sort_key(order, &member.key))
+            .collect();
+        let is_sorted = keys.is_sorted();
+        let mut last_of: HashMap<&str, usize> = HashMap::new();
+        for (at, member) in members.iter().enumerate() {
+            last_of.insert(self.path_of(&member.key).unwrap_or_default(), at);
+        }
+        let place = |key: &str| {
+            let wanted = self.sort_key(order, key);
+            let place = match is_sorted {
+                true => keys.partition_point(|other| *other < wanted),
+                false => {
+                    let next = keys.iter().position(|other| *other > wanted);
+                    next.unwrap_or(keys.len())
+                }
+            };
+            // zarr-python builds its tree in this order: a group that comes after what is in it
+            // hides all of it.
+            let groups = Path::new(self.path_of(key).unwrap_or_default()).ancestors();
+            let groups = groups.skip(1).filter_map(Path::to_str);
+            let after = groups.filter_map(|group| Some(last_of.get(group)? + 1));
+            after.max().map_or(place, |after| place.max(after))
         };
         // As others have it between key and value, and between two entries.
         let colon = members.first().map_or(&b": "[..], |member| {
@@ -168,6 +199,30 @@ impl ListFormat {
         }
         with.extend(&text[last..]);
         Some(with)
+    }
+
+    /// The order of a list; if none fits, that of zarr-python 3, which depends on it.
+    fn order_of(self, members: &[Member]) -> Order {
+        let fits = |order| members.is_sorted_by_key(|member| self.sort_key(order, &member.key));
+        // If both fit: zarr-python 3 begins a list of zarr 2 with `.zgroup`, then `.zattrs`.
+        match self == Self::Zarr2 || !fits(Order::ByDepth) {
+            true if fits(Order::ByBytes) => Order::ByBytes,
+            _ => Order::ByDepth,
+        }
+    }
+
+    fn sort_key(self, order: Order, key: &str) -> SortKey {
+        match (order, self.path_of(key)) {
+            (Order::ByBytes, _) => (0, String::new(), key.to_owned(), 0),
+            // What is said of the group itself comes first, as it is.
+            (Order::ByDepth, None) => (0, String::new(), String::new(), 0),
+            (Order::ByDepth, Some(path)) => (
+                1 + path.matches('/').count(),
+                path.to_lowercase(),
+                path.to_owned(),
+                u8::from(!key.ends_with("/.zattrs")),
+            ),
+        }
     }
 
     /// The entries of a list, and where their object begins. `None` if the text cannot be read as
@@ -309,6 +364,81 @@ mod tests {
             let back = ListFormat::Zarr2.with(&cut, &entries).unwrap();
             assert_eq!(ListFormat::Zarr2.names(&back).unwrap().len(), 1);
         }
+    }
+
+    /// Cuts paths out of a list and puts their entries back.
+    fn there_and_back(format: ListFormat, keys: &[&str], gone: &[&str]) -> Vec<String> {
+        let entries: Vec<String> = keys.iter().map(|key| format!("\"{key}\":{{}}")).collect();
+        let text = match format {
+            ListFormat::Zarr2 => format!("{{\"metadata\":{{{}}}}}", entries.join(",")),
+            ListFormat::Zarr3 => format!(
+                "{{\"consolidated_metadata\":{{\"metadata\":{{{}}}}}}}",
+                entries.join(",")
+            ),
+        };
+        let cut = format
+            .without(text.as_bytes(), &gone.iter().copied().collect())
+            .unwrap();
+        let left = format.members(&cut).unwrap().0;
+        let is_gone = |key: &&&str| left.iter().all(|member| member.key != **key);
+        let entries: Vec<(String, Vec<u8>)> = keys
+            .iter()
+            .filter(is_gone)
+            .map(|key| ((*key).to_owned(), b"{}".to_vec()))
+            .collect();
+        let back = format.with(&cut, &entries).unwrap();
+        let (members, _) = format.members(&back).unwrap();
+        members.into_iter().map(|member| member.key).collect()
+    }
+
+    #[test]
+    fn entries_come_back_in_the_order_of_the_library_that_wrote_them() {
+        // zarr-python 3, both formats.
+        let three = [
+            "1", "2", "1/B", "1/v", "2/v", "1/v/output", "1/v/prediction", "2/v/output",
+            "2/v/prediction", "1/v/output/t1", "2/v/output/t1",
+        ];
+        let two = [
+            ".zgroup", ".zattrs", "1/.zattrs", "1/.zgroup", "2/.zattrs", "2/.zgroup", "1/a/.zattrs",
+            "1/a/.zgroup", "1/B/.zattrs", "1/B/.zgroup", "2/a/.zgroup", "1/a/p/.zattrs",
+            "1/a/p/.zarray", "1/B/p/.zattrs", "1/B/p/.zarray", "2/a/p/.zarray",
+        ];
+        // zarr-python 2.
+        let sorted = [
+            ".zgroup", "1/.zgroup", "1/B/.zgroup", "1/B/p/.zarray", "1/a-b/.zgroup",
+            "1/a-b/p/.zarray", "1/a/.zgroup", "1/a/p/.zarray", "2/.zgroup", "2/B/.zgroup",
+        ];
+        for gone in [
+            &["1"][..],
+            &["2"],
+            &["1/v/output/t1", "1/v/prediction"],
+            &["1/v/output/t1"],
+            &["2/v", "1/B"],
+            &["1", "2"],
+        ] {
+            assert_eq!(there_and_back(ListFormat::Zarr3, &three, gone), three, "{gone:?}");
+        }
+        for gone in [&["1"][..], &["1/a/p"], &["1/B/p", "1/a"], &["2/a/p"]] {
+            assert_eq!(there_and_back(ListFormat::Zarr2, &two, gone), two, "{gone:?}");
+        }
+        for gone in [&["1"][..], &["1/a/p"], &["1/B/p", "1/a-b"], &["2"]] {
+            assert_eq!(there_and_back(ListFormat::Zarr2, &sorted, gone), sorted, "{gone:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_never_comes_before_a_group_that_it_is_in() {
+        let keys = ["x", "b/v", "1/v/p", "b", "1/v", "a", "1"];
+        // Its groups are last: it follows them.
+        let cut = ["x", "b", "1/v", "a", "1", "1/v/p"];
+        assert_eq!(
+            there_and_back(ListFormat::Zarr3, &["1/v/p", "x", "b", "1/v", "a", "1"], &["1/v/p"]),
+            cut
+        );
+        let back = there_and_back(ListFormat::Zarr3, &keys, &["1/v/p", "b/v"]);
+        let place = |key: &str| back.iter().position(|other| other == key).unwrap();
+        assert!(place("1/v") < place("1/v/p") && place("1") < place("1/v/p"), "{back:?}");
+        assert!(place("b") < place("b/v"), "{back:?}");
     }
 
     #[test]
