@@ -147,6 +147,41 @@ fn rows_scores_pins_seals_and_the_folder_go_along() {
 }
 
 #[test]
+fn lists_of_the_groups_above_name_it_by_its_new_name() {
+    let path = ONE.replacen('a', "lab/a", 1);
+    let (folder, registry) = base(&[&path]);
+    let read = |path: &str| fs::read_to_string(folder.path().join(path)).unwrap();
+    let list = |path: &str| {
+        let metadata = r#"{"zarr_format":3,"node_type":"array"}"#;
+        let inner = format!(r#"{{"metadata":{{"x":{{}},"{path}":{metadata}}}}}"#);
+        format!(r#"{{"zarr_format":3,"node_type":"group","consolidated_metadata":{inner}}}"#)
+    };
+    let below = |path: &str| path.strip_prefix("lab/").unwrap().to_owned();
+    fs::write(folder.path().join("zarr.json"), list(&path)).unwrap();
+    fs::write(folder.path().join("lab/zarr.json"), list(&below(&path))).unwrap();
+    let report = rename(&registry, "lab/a", "lab/z").unwrap();
+    assert_eq!(report.stale_lists, []);
+    let new = path.replacen("/a/", "/z/", 1);
+    assert_eq!(read("zarr.json"), list(&new));
+    assert_eq!(read("lab/zarr.json"), list(&below(&new)));
+    // Out of the group: its list names it no more.
+    rename(&registry, "lab/z", "b").unwrap();
+    assert_eq!(
+        read("zarr.json"),
+        list(&new.replacen("lab/z", "b", 1))
+            .replace(r#""x":{},"#, "")
+            .replace(r#""metadata":{"#, r#""metadata":{"x":{},"#)
+    );
+    assert!(!read("lab/zarr.json").contains("/z/") && !read("lab/zarr.json").contains("\"z/"));
+    // One that may not be written is said.
+    let linked = folder.path().join("zarr.json");
+    fs::rename(&linked, folder.path().join("elsewhere")).unwrap();
+    std::os::unix::fs::symlink("elsewhere", &linked).unwrap();
+    let report = rename(&registry, "b", "c").unwrap();
+    assert_eq!(report.stale_lists.len(), 1, "{:?}", report.stale_lists);
+}
+
+#[test]
 fn runs_in_its_folder_go_along_and_folders_above_the_new_one_are_made() {
     let (folder, registry) = base(&[ONE, "a/sub/validation.zarr/1/d/prediction"]);
     registry.score(&[score("a/sub")]).unwrap();

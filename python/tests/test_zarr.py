@@ -116,6 +116,18 @@ def test_consolidated_metadata_lists_what_is_there(base: Path) -> None:
     assert again[one].attrs["of"] == one and numpy.isnan(again[one].fill_value)
 
 
+def test_an_iteration_that_is_back_can_be_read_by_the_list(base: Path) -> None:
+    container = base / "r" / "validation.zarr"
+    names = [f"{n}/{d}/{of}" for n in "12" for d in "vw" for of in ("prediction", "output/t1")]
+    group(container, names)
+    registry = dalsegno.Registry(base, create=True)
+    registry.scan()
+    before = listed(container)
+    registry.restore(registry.remove(run="r", iteration=1, keep=True))
+    assert listed(container) == before
+    assert registry.verify().findings == ()
+
+
 def test_verify_names_what_is_listed_and_gone(base: Path) -> None:
     container = base / "r" / "validation.zarr"
     group(container, ["1/v/prediction", "2/v/prediction"])

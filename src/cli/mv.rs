@@ -6,6 +6,7 @@ use super::context::Context;
 use super::fail::{Failure, name_error};
 use super::flags::Output;
 use super::prompt::confirm;
+use super::removal::warn_stale_lists;
 use super::render::{self, count, shell_word};
 use crate::model::name::RunName;
 use crate::ops::rename::{RenameOptions, RenameReport};
@@ -82,6 +83,7 @@ pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
     render::write_json(context, format, "rename", &report)?;
     context.say(&format!("renamed run {run} to {to}: {}", along(&report)));
     notices(context, &report);
+    warn_stale_lists(context, &report.stale_lists);
     Ok(())
 }
 

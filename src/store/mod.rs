@@ -39,7 +39,8 @@ pub use dirs::{FileSystem, umask};
 pub use error::{Share, StorageError};
 pub use inbox::{InboxFile, InboxFolder, InboxWriter};
 pub use listings::{
-    StaleList, linked_lists, listed_in, mend_all, mend_lists, stale_entries, top_groups,
+    StaleList, linked_lists, listed_in, mend_all, mend_lists, rename_in_lists, stale_entries,
+    top_groups,
 };
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,

@@ -228,3 +228,29 @@ fn a_list_that_may_not_be_written_is_said_and_holds_up_nothing() {
     let repaired = registry.repair(&found, &Silent).unwrap();
     assert_eq!((repaired.repaired.len(), repaired.left.len()), (1, 0));
 }
+
+#[test]
+fn the_list_of_the_base_directory_is_one_too() {
+    let (folder, registry, _) = scene(2);
+    let path = folder.path().join(".zmetadata");
+    let list = format!(
+        r#"{{"metadata":{{"{ONE}/.zarray":{ARRAY2},"{TWO}/.zarray":{ARRAY2}}},"zarr_consolidated_format":1}}"#
+    );
+    fs::write(&path, &list).unwrap();
+    let report = registry
+        .remove_target(&target(ONE), &kept(), &Silent)
+        .unwrap();
+    let cut = fs::read_to_string(&path).unwrap();
+    assert!(!cut.contains(ONE) && cut.contains(TWO), "{cut}");
+    registry
+        .restore(&RestoreTarget::Removal(report.removal.unwrap()))
+        .unwrap();
+    assert!(fs::read_to_string(&path).unwrap().contains(ONE));
+    // What others removed is found, and taken out.
+    fs::remove_dir_all(folder.path().join(ONE)).unwrap();
+    let found = stale(&registry);
+    assert!(found.iter().any(|found| found.path == "."), "{found:?}");
+    registry.repair(&found, &Silent).unwrap();
+    assert!(!fs::read_to_string(&path).unwrap().contains(ONE));
+    assert_eq!(stale(&registry), []);
+}

@@ -350,6 +350,9 @@ class Renamed:
     active_at: Optional[datetime]
     """When data was last written, if that was within the last hour."""
 
+    stale_lists: tuple[StaleList, ...]
+    """Consolidated metadata that could not be written, and still lists the old name."""
+
 
 @dataclass(frozen=True)
 class Removal:

@@ -10,7 +10,8 @@
 //! 3  write trash/<id>/renaming.json with both names, the folder's inode and the number of the
 //!    operation; sync it, its folder, and the trash
 //! 4  give rows, scores and pins to the new name
-//! 5  rename the folder without replacing anything; sync both folders above it
+//! 5  rename the folder without replacing anything; sync both folders above it; give it the new name
+//!    in the consolidated metadata of the groups above it
 //! 6  COMMIT, synced
 //! 7  remove trash/<id>
 //! ```
@@ -21,7 +22,7 @@
 //! | crash | disk | catalog | the next open for writing |
 //! |---|---|---|---|
 //! | before 5 | in place | rolled back | drops the note |
-//! | in 5, before 6 | renamed | rolled back | renames the folder back |
+//! | in 5, before 6 | renamed | rolled back | renames the folder back, in those lists too |
 //! | after 6 | renamed | committed | drops the note |
 //!
 //! Whether it was committed is asked of the history: the operation of that number is a rename with

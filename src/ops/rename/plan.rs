@@ -12,7 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::name::{RunName, is_container_name};
 use crate::model::progress::Silent;
 use crate::ops::inner::{self, RegistriesAround};
-use crate::store::{self, Base, EntryId, EntryType};
+use crate::store::{self, Base, EntryId, EntryType, StaleList};
 
 /// Data that is younger than this may still be written.
 const RECENT: Duration = Duration::from_secs(60 * 60);
@@ -67,6 +67,8 @@ pub struct RenameReport {
     pub left: Vec<PathBuf>,
     /// When data was last written or recorded, if that was within the last hour.
     pub active_at: Option<Timestamp>,
+    /// Consolidated metadata above the run that could not be written, and still lists the old name.
+    pub stale_lists: Vec<StaleList>,
 }
 
 /// A rename that nothing speaks against.
@@ -189,6 +191,7 @@ pub(super) fn check(
         links: store::links_into(base, from.as_str())?,
         left: left(base, from),
         active_at: active_at(&contents, now),
+        stale_lists: Vec::new(),
     };
     Ok(CheckedRename {
         contents,

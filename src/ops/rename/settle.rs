@@ -58,6 +58,11 @@ pub(crate) fn settle(
     }
     folder.check_rename_back(base, &note, &claim)?;
     if store::rename_folder(base, to.as_str(), from.as_str(), entry)? {
+        // The crash may have come after the lists above it were given the new name.
+        let listed = store::listed_in(base, [to.as_str()]).unwrap_or_default();
+        let groups = listed.into_values().next().unwrap_or_default();
+        let names = [from.as_str(), to.as_str()];
+        store::rename_in_lists(base, folder.path(), &groups, names, &claim);
         return Ok(RenameState::Undone);
     }
     Ok(RenameState::Problem(format!(

@@ -1,5 +1,7 @@
 //! The transaction of a rename, and renaming back if a step fails.
 
+use std::path::Path;
+
 use super::plan::{self, RenameOptions, RenameReport};
 use crate::catalog::Change;
 use crate::error::Error;
@@ -8,13 +10,15 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::removal::RemovalId;
 use crate::ops::recover;
 use crate::ops::remove::Removing;
-use crate::store::{self, EntryId, RenameNote, Trash};
+use crate::store::{self, Claim, EntryId, RenameNote, StaleList, Trash};
 
 /// What was done on disk, to be undone if a later step fails.
 #[derive(Default)]
 struct RenameDone {
     /// The folder that may have been renamed.
     renamed: Option<EntryId>,
+    /// Groups above it whose consolidated metadata lists what is in it.
+    listed_in: Vec<String>,
     /// Whether only the commit is left.
     is_committing: bool,
 }
@@ -92,10 +96,17 @@ fn rename_within(
     if on.monitor.is_cancelled() {
         return Err(crate::ops::remove::cancelled(on.catalog));
     }
+    let mut listed = store::listed_in(on.base, [from.as_str()])?;
+    done.listed_in = listed.remove(from.as_str()).unwrap_or_default();
     // Recorded first: a rename whose sync fails is undone like a complete one.
     done.renamed = Some(checked.entry);
     match store::rename_folder(on.base, from.as_str(), to.as_str(), checked.entry)? {
-        true => Ok(checked.report),
+        true => {
+            let mut report = checked.report;
+            // Before COMMIT: until then recovery looks at these lists.
+            report.stale_lists = rename_in_lists(on, folder.path(), done, from, to);
+            Ok(report)
+        }
         false => {
             // Nothing was moved, so nothing is to be moved back.
             done.renamed = None;
@@ -107,13 +118,20 @@ fn rename_within(
     }
 }
 
-/// Renames the folder back after a failure. Says whether it is where it was.
-fn rename_back(
-    on: &crate::ops::remove::Removing<'_>,
+/// Gives the folder the name that it has on disk in the lists of the groups above it.
+fn rename_in_lists(
+    on: &Removing<'_>,
+    trash: &Path,
+    done: &RenameDone,
     from: &RunName,
     to: &RunName,
-    done: &RenameDone,
-) -> bool {
+) -> Vec<StaleList> {
+    let names = [from.as_str(), to.as_str()];
+    store::rename_in_lists(on.base, trash, &done.listed_in, names, &Claim::own())
+}
+
+/// Renames the folder back after a failure. Says whether it is where it was.
+fn rename_back(on: &Removing<'_>, from: &RunName, to: &RunName, done: &RenameDone) -> bool {
     let Some(entry) = done.renamed else {
         return true;
     };
@@ -124,7 +142,10 @@ fn rename_back(
     }
     match store::entry_at(on.base, to.as_str().as_ref(), store::EntryType::Folder) {
         Ok(Some(found)) if found == entry => {
-            store::rename_folder(on.base, to.as_str(), from.as_str(), entry).unwrap_or(false)
+            let is_back = store::rename_folder(on.base, to.as_str(), from.as_str(), entry);
+            // A list that cannot be written is found by `verify`; the run has its old name.
+            rename_in_lists(on, on.base.path(), done, from, to);
+            is_back.unwrap_or(false)
         }
         // The folder never came to have the new name.
         Ok(_) => true,

@@ -8,6 +8,21 @@ use super::finding::{Repair, VerifyClass, VerifyFinding};
 use crate::error::Error;
 use crate::store;
 
+/// How the base directory is named in a finding.
+const BASE: &str = ".";
+
+fn shown(group: &Path) -> String {
+    match group.as_os_str().is_empty() {
+        true => BASE.to_owned(),
+        false => store::escape(group.as_os_str()),
+    }
+}
+
+/// The group that a finding names.
+pub(super) fn group_of(found: &VerifyFinding) -> &str {
+    if found.path == BASE { "" } else { &found.path }
+}
+
 /// Entries that a finding names.
 const MOST_NAMES: usize = 3;
 
@@ -41,9 +56,9 @@ impl Verify<'_> {
             if stale.len() > MOST_NAMES {
                 names.push_str(&format!(" and {} more", stale.len() - MOST_NAMES));
             }
-            let path = store::escape(group.as_os_str());
+            let path = shown(&group);
             // An escaped path is not the name on disk.
-            let is_plain = Path::new(&path) == group;
+            let is_plain = Path::new(&path) == group || path == BASE;
             self.find(VerifyFinding {
                 class: VerifyClass::StaleList,
                 path,
@@ -61,7 +76,7 @@ impl Verify<'_> {
         for name in store::linked_lists(self.base, group).unwrap_or_default() {
             self.find(VerifyFinding {
                 class: VerifyClass::StaleList,
-                path: store::escape(group.as_os_str()),
+                path: shown(group),
                 artifact: None,
                 detail: format!(
                     "its {name} is a symbolic link, which is not followed: whether its \

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::comparison::BATCH;
 use super::finding::{Repair, VerifyClass, VerifyFinding};
 use super::follow::Following;
+use super::lists::group_of;
 use super::tree;
 use crate::catalog::{Catalog, CatalogError, ScannedArtifact};
 use crate::error::Error;
@@ -219,8 +220,9 @@ impl Mending<'_> {
         // With the turn to write: a removal or restore may be about to write the same list.
         self.catalog
             .change(self.new_operation(Action::Recover), |_| {
-                store::mend_all(self.base, &found.path);
-                let stale = store::stale_entries(self.base, Path::new(&found.path));
+                let group = group_of(found);
+                store::mend_all(self.base, group);
+                let stale = store::stale_entries(self.base, Path::new(group));
                 Ok(stale.is_ok_and(|stale| stale.is_empty()))
             })
     }

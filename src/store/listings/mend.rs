@@ -57,6 +57,23 @@ pub fn mend_lists(base: &Base, trash: &Path, items: &[TrashItem], claim: &Claim)
     stale
 }
 
+/// Makes the lists of these groups name a folder by its new path; both paths are relative to the
+/// base directory. Returns the lists that could not be written. `claim`: who may have said, in the
+/// trash, that it was renamed.
+pub fn rename_in_lists(
+    base: &Base,
+    trash: &Path,
+    groups: &[String],
+    paths: [&str; 2],
+    claim: &Claim,
+) -> Vec<StaleList> {
+    let mut stale = Vec::new();
+    for group in groups {
+        mend_group(base, (group, Some(&paths)), (trash, claim), &mut stale);
+    }
+    stale
+}
+
 /// Cuts out of the lists of a group all that is gone. Returns those that could not be written.
 pub fn mend_all(base: &Base, group: &str) -> Vec<StaleList> {
     let mut stale = Vec::new();

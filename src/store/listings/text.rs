@@ -395,18 +395,48 @@ mod tests {
     fn entries_come_back_in_the_order_of_the_library_that_wrote_them() {
         // zarr-python 3, both formats.
         let three = [
-            "1", "2", "1/B", "1/v", "2/v", "1/v/output", "1/v/prediction", "2/v/output",
-            "2/v/prediction", "1/v/output/t1", "2/v/output/t1",
+            "1",
+            "2",
+            "1/B",
+            "1/v",
+            "2/v",
+            "1/v/output",
+            "1/v/prediction",
+            "2/v/output",
+            "2/v/prediction",
+            "1/v/output/t1",
+            "2/v/output/t1",
         ];
         let two = [
-            ".zgroup", ".zattrs", "1/.zattrs", "1/.zgroup", "2/.zattrs", "2/.zgroup", "1/a/.zattrs",
-            "1/a/.zgroup", "1/B/.zattrs", "1/B/.zgroup", "2/a/.zgroup", "1/a/p/.zattrs",
-            "1/a/p/.zarray", "1/B/p/.zattrs", "1/B/p/.zarray", "2/a/p/.zarray",
+            ".zgroup",
+            ".zattrs",
+            "1/.zattrs",
+            "1/.zgroup",
+            "2/.zattrs",
+            "2/.zgroup",
+            "1/a/.zattrs",
+            "1/a/.zgroup",
+            "1/B/.zattrs",
+            "1/B/.zgroup",
+            "2/a/.zgroup",
+            "1/a/p/.zattrs",
+            "1/a/p/.zarray",
+            "1/B/p/.zattrs",
+            "1/B/p/.zarray",
+            "2/a/p/.zarray",
         ];
         // zarr-python 2.
         let sorted = [
-            ".zgroup", "1/.zgroup", "1/B/.zgroup", "1/B/p/.zarray", "1/a-b/.zgroup",
-            "1/a-b/p/.zarray", "1/a/.zgroup", "1/a/p/.zarray", "2/.zgroup", "2/B/.zgroup",
+            ".zgroup",
+            "1/.zgroup",
+            "1/B/.zgroup",
+            "1/B/p/.zarray",
+            "1/a-b/.zgroup",
+            "1/a-b/p/.zarray",
+            "1/a/.zgroup",
+            "1/a/p/.zarray",
+            "2/.zgroup",
+            "2/B/.zgroup",
         ];
         for gone in [
             &["1"][..],
@@ -416,13 +446,25 @@ mod tests {
             &["2/v", "1/B"],
             &["1", "2"],
         ] {
-            assert_eq!(there_and_back(ListFormat::Zarr3, &three, gone), three, "{gone:?}");
+            assert_eq!(
+                there_and_back(ListFormat::Zarr3, &three, gone),
+                three,
+                "{gone:?}"
+            );
         }
         for gone in [&["1"][..], &["1/a/p"], &["1/B/p", "1/a"], &["2/a/p"]] {
-            assert_eq!(there_and_back(ListFormat::Zarr2, &two, gone), two, "{gone:?}");
+            assert_eq!(
+                there_and_back(ListFormat::Zarr2, &two, gone),
+                two,
+                "{gone:?}"
+            );
         }
         for gone in [&["1"][..], &["1/a/p"], &["1/B/p", "1/a-b"], &["2"]] {
-            assert_eq!(there_and_back(ListFormat::Zarr2, &sorted, gone), sorted, "{gone:?}");
+            assert_eq!(
+                there_and_back(ListFormat::Zarr2, &sorted, gone),
+                sorted,
+                "{gone:?}"
+            );
         }
     }
 
@@ -432,12 +474,19 @@ mod tests {
         // Its groups are last: it follows them.
         let cut = ["x", "b", "1/v", "a", "1", "1/v/p"];
         assert_eq!(
-            there_and_back(ListFormat::Zarr3, &["1/v/p", "x", "b", "1/v", "a", "1"], &["1/v/p"]),
+            there_and_back(
+                ListFormat::Zarr3,
+                &["1/v/p", "x", "b", "1/v", "a", "1"],
+                &["1/v/p"]
+            ),
             cut
         );
         let back = there_and_back(ListFormat::Zarr3, &keys, &["1/v/p", "b/v"]);
         let place = |key: &str| back.iter().position(|other| other == key).unwrap();
-        assert!(place("1/v") < place("1/v/p") && place("1") < place("1/v/p"), "{back:?}");
+        assert!(
+            place("1/v") < place("1/v/p") && place("1") < place("1/v/p"),
+            "{back:?}"
+        );
         assert!(place("b") < place("b/v"), "{back:?}");
     }
 
