@@ -22,6 +22,8 @@ mod kept;
 mod runs;
 #[path = "gc/scene.rs"]
 mod scene;
+#[path = "gc/snapshots.rs"]
+mod snapshots;
 #[path = "child/strace.rs"]
 mod strace;
 #[path = "gc/times.rs"]

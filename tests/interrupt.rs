@@ -72,6 +72,7 @@ fn prediction(run: &str, iteration: i64, dataset: &str) -> Key {
         run: run.parse().unwrap(),
         iteration,
         dataset: dataset.parse().unwrap(),
+        container: None,
     }
 }
 

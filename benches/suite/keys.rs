@@ -65,6 +65,7 @@ impl Place {
             iteration: self.iteration(),
             dataset: self.dataset().parse()?,
             parameters: self.parameters().parse()?,
+            container: None,
         })
     }
 }

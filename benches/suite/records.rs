@@ -221,6 +221,7 @@ pub(crate) fn by_size(bench: &mut Bench) -> Result<()> {
                 iteration: place.iteration(),
                 dataset: place.dataset().parse()?,
                 parameters: place.parameters().parse()?,
+                container: None,
             })
         };
         let stats = compare(

@@ -17,12 +17,16 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinError, PinName, PinScope};
 
 /// Names of the pins that bind an artifact: `?1` its number, `?2` its run, `?3` its iteration. A
+/// snapshot that holds several iterations is bound by a pin on any of them. A
 /// binding whose pin has no row still binds, so the joins are outer ones.
 pub(super) const PINS_OF: &str = "SELECT pin.name FROM pinned \
      LEFT JOIN pin ON pin.id = pinned.pin_id WHERE pinned.artifact_id = ?1 \
      UNION SELECT pin.name FROM run JOIN pin_scope AS s ON s.run_id = run.id \
      LEFT JOIN pin ON pin.id = s.pin_id WHERE run.name = ?2 \
-     AND (s.first IS NULL OR ?3 >= s.first) AND (s.last IS NULL OR ?3 <= s.last) ORDER BY 1";
+     AND ((s.first IS NULL OR ?3 >= s.first) AND (s.last IS NULL OR ?3 <= s.last) \
+       OR EXISTS (SELECT 1 FROM artifact AS a, json_each(a.iterations) AS held WHERE a.id = ?1 \
+         AND (s.first IS NULL OR held.value >= s.first) \
+         AND (s.last IS NULL OR held.value <= s.last))) ORDER BY 1";
 pub(super) const HAS_PINS: &str = "SELECT EXISTS (SELECT 1 FROM pinned) \
      OR EXISTS (SELECT 1 FROM pin_scope)";
 pub(super) const PIN_BY_NAME: &str = "SELECT id, reason FROM pin WHERE name = ?1";
@@ -38,7 +42,9 @@ pub(super) const IS_BOUND: &str = "SELECT EXISTS (SELECT 1 FROM artifact \
      JOIN pinned ON pinned.artifact_id = artifact.id \
      WHERE artifact.id = ?1 AND pinned.pin_id = ?2)";
 pub(super) const COUNT_IN_SCOPE: &str = "SELECT count(*) FROM artifact WHERE run_id = ?1 \
-     AND (?2 IS NULL OR iteration >= ?2) AND (?3 IS NULL OR iteration <= ?3)";
+     AND ((?2 IS NULL OR iteration >= ?2) AND (?3 IS NULL OR iteration <= ?3) \
+       OR iterations IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(iterations) AS held \
+         WHERE (?2 IS NULL OR held.value >= ?2) AND (?3 IS NULL OR held.value <= ?3)))";
 // Only scopes that lie within the given one go. An open end is NULL, and no comparison holds
 // for it: such a scope goes only if that end of the given one is open too.
 pub(super) const LET_SCOPE_GO: &str = "DELETE FROM pin_scope WHERE pin_id = ?1 AND run_id = ?2 \

@@ -99,8 +99,11 @@ const PINNED: &str = " AND +run.id IN (SELECT run_id FROM pin_scope UNION \
      CROSS JOIN artifact AS bound ON bound.id = pinned.artifact_id) \
      AND (EXISTS (SELECT 1 FROM pinned WHERE pinned.artifact_id = a.id) \
        OR EXISTS (SELECT 1 FROM pin_scope AS s WHERE s.run_id = a.run_id \
-         AND (s.first IS NULL OR a.iteration >= s.first) \
-         AND (s.last IS NULL OR a.iteration <= s.last)))";
+         AND ((s.first IS NULL OR a.iteration >= s.first) \
+           AND (s.last IS NULL OR a.iteration <= s.last) \
+           OR a.iterations IS NOT NULL AND EXISTS (SELECT 1 FROM json_each(a.iterations) AS held \
+             WHERE (s.first IS NULL OR held.value >= s.first) \
+             AND (s.last IS NULL OR held.value <= s.last)))))";
 
 /// Conditions of a filter on `run`, `a`, `dataset` and `parameters`. Ages count back from `now`.
 pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {

@@ -198,20 +198,10 @@ impl Recorder<'_> {
                 })
             }
             // A scan guessed the key from the path; a caller knows it.
-            Some(artifact) if artifact.origin == Origin::Scanned => {
-                self.journal.image(Side::Before, &artifact)?;
-                let artifact = Artifact {
-                    key: key.clone(),
-                    origin: Origin::Recorded,
-                    ..artifact
-                };
-                self.rekey(&artifact, &location)?;
-                self.journal.image(Side::After, &artifact)?;
-                Ok(Recorded {
-                    artifact,
-                    is_new: false,
-                })
-            }
+            Some(artifact) if artifact.origin == Origin::Scanned => Ok(Recorded {
+                artifact: self.rekey(&artifact, key, Origin::Recorded, &location)?,
+                is_new: false,
+            }),
             Some(artifact) => Err(CatalogError::PathTaken {
                 path: location.path(),
                 taken_by: artifact.key.to_string(),
@@ -290,17 +280,31 @@ impl Recorder<'_> {
         }
     }
 
-    fn rekey(&mut self, artifact: &Artifact, location: &Location) -> Result<(), CatalogError> {
+    /// Makes a row that of another key at its place.
+    fn rekey(
+        &mut self,
+        before: &Artifact,
+        key: &Key,
+        origin: Origin,
+        location: &Location,
+    ) -> Result<Artifact, CatalogError> {
+        self.journal.image(Side::Before, before)?;
+        let artifact = Artifact {
+            key: key.clone(),
+            origin,
+            ..before.clone()
+        };
         let references = self.references(&artifact.key, location)?;
         self.transaction
             .prepare_cached(&REKEY)
             .and_then(|mut statement| {
-                let next = Columns::of(artifact).bind_key(&mut statement, 1, &references)?;
+                let next = Columns::of(&artifact).bind_key(&mut statement, 1, &references)?;
                 statement.raw_bind_parameter(next, artifact.id.0)?;
                 statement.raw_execute()
             })
             .map_err(|error| self.catalog.sql("recording", error))?;
-        Ok(())
+        self.journal.image(Side::After, &artifact)?;
+        Ok(artifact)
     }
 }
 
@@ -333,12 +337,22 @@ impl Recorder<'_> {
             damaged: u64::from(found.seen.damage.is_some()),
             ..AdoptCounts::default()
         };
+        // An older version read another key from the path.
+        let is_reread = artifact.origin == Origin::Scanned && artifact.key != found.key;
+        let reread;
+        let artifact = match is_reread {
+            false => artifact,
+            true => {
+                reread = self.rekey(artifact, &found.key, Origin::Scanned, &found.location)?;
+                &reread
+            }
+        };
         // A seal is not undone by a scan: what differs from it is reported and not taken in.
         match found.seen.contradicts_seal_of(artifact) {
             true => self.contradicted.push(artifact.id),
             false => {
                 let is_changed = self.observe(artifact, Some(&found.seen))?;
-                adopted.updated = u64::from(is_changed);
+                adopted.updated = u64::from(is_changed || is_reread);
             }
         }
         Ok(adopted)

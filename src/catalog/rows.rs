@@ -551,11 +551,16 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
     // The row has the container in its path only: a scan may have split the path elsewhere than the
     // key does, so the container is the component behind the run.
     let container = match kind {
-        Kind::Array => {
+        // Most predictions and outputs are where DaCapo's store writes them.
+        Kind::Prediction | Kind::Output if is_in_validations(&run, text(row, 6)?) => None,
+        Kind::Array | Kind::Prediction | Kind::Output => {
             let path = format!("{}/{}", text(row, 6)?, text(row, 7)?);
             let in_run = path.strip_prefix(run.as_str()).unwrap_or_default();
-            let container = in_run.split('/').nth(1).unwrap_or_default();
-            Some(container.parse().map_err(name)?)
+            match in_run.split('/').nth(1).unwrap_or_default() {
+                // The path lies elsewhere, which the caller finds when it compares it.
+                "" if kind != Kind::Array => None,
+                container => Some(container.parse().map_err(name)?),
+            }
         }
         _ => None,
     };
@@ -567,6 +572,13 @@ fn key(row: &Row<'_>) -> Result<Key, String> {
     };
     // A field that the kind does not have makes the row a damaged one.
     Key::from_parts(kind, run, parts).map_err(|error| error.to_string())
+}
+
+/// Whether a container is that of a run's validations.
+fn is_in_validations(run: &RunName, container: &str) -> bool {
+    let in_run = container.strip_prefix(run.as_str());
+    let folder = in_run.and_then(|rest| rest.strip_prefix('/'));
+    folder == Some(layout::VALIDATION_CONTAINER)
 }
 
 #[cfg(test)]

@@ -215,8 +215,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "remove what the link points to under its own path; see also: dalsegno verify"
         }
         Hint::GiveArrayPath => {
-            "give a path inside a folder that ends in .zarr, .n5, .zarr3 or .zr3, or the path of a \
-             checkpoint"
+            "give the path of an array, a container or a checkpoint in the folder of a run"
         }
         Hint::PutContainerInRun => "a container must be in the folder of its run",
         Hint::GivePathInBase => "give a path below the base directory",

@@ -23,8 +23,8 @@ use crate::registry::Inbox;
 ///
 /// Besides --run, each kind takes these flags:
 ///
-///   prediction            --iteration N --dataset NAME
-///   output                --iteration N --dataset NAME --parameters TEXT
+///   prediction            --iteration N --dataset NAME [--container NAME]
+///   output                --iteration N --dataset NAME --parameters TEXT [--container NAME]
 ///   input-raw, input-gt   [--dataset INDEX]
 ///   best                  --parameters CRITERION [--dataset INDEX]
 ///   snapshot              --dataset NAME [--iteration N]
@@ -50,7 +50,7 @@ pub(super) struct Record {
     /// Parameters of the post-processing; for best arrays, the criterion
     #[arg(long, value_name = "TEXT", value_parser = parameters)]
     parameters: Option<Parameters>,
-    /// Folder of the container inside the run, for the kind array
+    /// Folder of the container in the run; without it, validation.zarr
     #[arg(long, value_name = "NAME", value_parser = container_name)]
     container: Option<ContainerName>,
     #[command(flatten)]

@@ -241,12 +241,23 @@ impl Artifact {
         self.sealed_at.is_some() && counts.is_some_and(|(there, sealed)| there < sealed)
     }
 
-    /// The iteration of its key, else the newest that it holds. Rules go by it.
+    /// The iteration of its key, else the newest that it holds. Rules that compare iterations go by
+    /// it.
     #[must_use]
     pub fn newest_iteration(&self) -> Option<i64> {
         // The order is not relied on: a damaged row may hold any.
-        let held = || self.iterations.iter().max().copied();
-        self.key.iteration().or_else(held)
+        self.held_iterations().max()
+    }
+
+    /// The iteration of its key, else all that it holds. A pin or a best link on any of them binds
+    /// it.
+    pub fn held_iterations(&self) -> impl Iterator<Item = i64> + '_ {
+        let own = self.key.iteration();
+        let held = match own {
+            Some(_) => &[],
+            None => self.iterations.as_slice(),
+        };
+        own.into_iter().chain(held.iter().copied())
     }
 
     /// Container and array, relative to the base directory.

@@ -10,7 +10,7 @@ use std::str::FromStr;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::model::name::{ContainerName, DatasetName, Parameters, RunName};
+use crate::model::name::{ContainerName, DatasetName, Parameters, RunName, VALIDATION_CONTAINER};
 
 /// The kind of an artifact.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -77,8 +77,9 @@ impl Kind {
         use Presence::{Absent, Optional, Required};
         let [iteration, dataset, parameters, container] = match self {
             // One arm a kind, so that the compiler asks for the fields of a new one.
-            Self::Prediction => [Required, Required, Absent, Absent],
-            Self::Output => [Required, Required, Required, Absent],
+            // Without a container it is that of a run's validations.
+            Self::Prediction => [Required, Required, Absent, Optional],
+            Self::Output => [Required, Required, Required, Optional],
             Self::InputRaw | Self::InputGt => [Absent, Optional, Absent, Absent],
             // Its criterion takes the place of parameters, its index that of a dataset.
             Self::Best => [Absent, Optional, Required, Absent],
@@ -304,6 +305,14 @@ pub enum Key {
         iteration: i64,
         /// Dataset that was validated on.
         dataset: DatasetName,
+        /// Folder name of the container in the run; `None` means `validation.zarr`, that of
+        /// DaCapo's store.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "other"
+        )]
+        container: Option<ContainerName>,
     },
     /// The array of `ArrayStore::validation_output_array`.
     Output {
@@ -315,6 +324,14 @@ pub enum Key {
         dataset: DatasetName,
         /// Post-processing parameters.
         parameters: Parameters,
+        /// Folder name of the container in the run; `None` means `validation.zarr`, that of
+        /// DaCapo's store.
+        #[serde(
+            default,
+            skip_serializing_if = "Option::is_none",
+            deserialize_with = "other"
+        )]
+        container: Option<ContainerName>,
     },
     /// The raw array of `ArrayStore::validation_input_arrays`.
     InputRaw {
@@ -409,12 +426,14 @@ impl Key {
                 run,
                 iteration: iteration_of()?,
                 dataset: dataset.ok_or(missing(Field::Dataset))?,
+                container: beside_validations(container),
             },
             Kind::Output => Self::Output {
                 run,
                 iteration: iteration_of()?,
                 dataset: dataset.ok_or(missing(Field::Dataset))?,
                 parameters: parameters.ok_or(missing(Field::Parameters))?,
+                container: beside_validations(container),
             },
             Kind::InputRaw => Self::InputRaw {
                 run,
@@ -530,6 +549,18 @@ impl Key {
         }
     }
 
+    /// The folder name of the container in the run, if the key has one.
+    #[must_use]
+    pub fn container(&self) -> Option<&ContainerName> {
+        match self {
+            Self::Prediction { container, .. } | Self::Output { container, .. } => {
+                container.as_ref()
+            }
+            Self::Array { container, .. } => Some(container),
+            _ => None,
+        }
+    }
+
     /// The parameters column: the parameters, or the criterion of a best array.
     #[must_use]
     pub fn parameters(&self) -> Option<&Parameters> {
@@ -554,8 +585,23 @@ impl fmt::Display for Key {
         if let Some(parameters) = self.parameters() {
             write!(f, ", parameters {parameters}")?;
         }
+        // Without it, the keys of a prediction in two containers would be written alike.
+        if let Self::Prediction { container, .. } | Self::Output { container, .. } = self
+            && let Some(container) = container
+        {
+            write!(f, ", container {container}")?;
+        }
         Ok(())
     }
+}
+
+/// The container of a prediction or an output, if it is not that of a run's validations.
+fn beside_validations(container: Option<ContainerName>) -> Option<ContainerName> {
+    container.filter(|container| container.as_str() != VALIDATION_CONTAINER)
+}
+
+fn other<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<ContainerName>, D::Error> {
+    Option::deserialize(deserializer).map(beside_validations)
 }
 
 #[cfg(test)]
@@ -610,6 +656,7 @@ mod tests {
                         assert_eq!(key.iteration(), parts.iteration);
                         assert_eq!(key.dataset(), parts.dataset.as_ref());
                         assert_eq!(key.parameters(), parts.parameters.as_ref());
+                        assert_eq!(key.container(), parts.container.as_ref());
                     }
                     (made, wrong) => assert_eq!(made.err(), wrong, "{kind} of {given:?}"),
                 }
@@ -625,7 +672,8 @@ mod tests {
         };
         assert_eq!(
             error(Kind::Output, &[Field::Iteration, Field::Dataset]),
-            "the kind output needs parameters; it takes run, iteration, dataset, parameters"
+            "the kind output needs parameters; it takes run, iteration, dataset, parameters and \
+             optionally container"
         );
         assert_eq!(
             error(Kind::Best, &[Field::Iteration]),

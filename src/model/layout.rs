@@ -4,8 +4,8 @@
 //!
 //! | kind | container | array in it |
 //! |---|---|---|
-//! | `prediction` | `{run}/validation.zarr` | `{iteration}/{dataset}/prediction` |
-//! | `output` | `{run}/validation.zarr` | `{iteration}/{dataset}/output/{parameters}` |
+//! | `prediction` | `{run}/validation.zarr`, or another | `{iteration}/{dataset}/prediction` |
+//! | `output` | `{run}/validation.zarr`, or another | `{iteration}/{dataset}/output/{parameters}` |
 //! | `input-raw` | `{run}/validation.zarr` | `inputs/[{index}/]raw` |
 //! | `input-gt` | `{run}/validation.zarr` | `inputs/[{index}/]gt` |
 //! | `best` | `{run}/validation.zarr` | `[{index}/]{criterion}` |
@@ -16,6 +16,11 @@
 //! A checkpoint is one file outside of any container. The folder `checkpoints`, which also holds
 //! DaCapo's links to the best checkpoints, takes the part of the container.
 //!
+//! A run may have its validations in N5, or in a folder whose name says no format: what lies there
+//! as in `validation.zarr` is a prediction or an output, and the container is part of its key. So
+//! the same array in two containers has two keys. Without a container a key means
+//! `validation.zarr`.
+//!
 //! # Ambiguous paths
 //! A key has one path, but several keys can share a path, because names may hold `/`. Parsing a
 //! path guesses by these rules, in this order:
@@ -23,10 +28,13 @@
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
 //!    last one that ends in `.zarr`, `.n5`, `.zarr3` or `.zr3`. The run is in front of it. So the
 //!    first component is the container only if no other component is one and the path is not that
-//!    of a checkpoint, which ends in `/checkpoints/iterations/` and an integer.
-//! 2. In `validation.zarr`, below an integer: a path that ends in `/prediction` is a prediction;
-//!    else the last `/output/` separates dataset and parameters; else a path with three components
-//!    or more is an `array`.
+//!    of a checkpoint, which ends in `/checkpoints/iterations/` and an integer. If there is none,
+//!    the container is the last folder called `validation` that is in front of an integer and not
+//!    the first component, else the second component.
+//! 2. In any container but `snapshot.zarr`, below an integer: a path that ends in `/prediction` is
+//!    a prediction; else the last `/output/` separates dataset and parameters. Else it is an
+//!    `array`, in `validation.zarr` only if its path has three components or more. In containers
+//!    of other names every other path is an `array` too.
 //! 3. In `validation.zarr`, below `inputs`: a path that ends in `raw` or `gt` is an input.
 //! 4. Everything else in `validation.zarr` is a best array; its last component is the criterion.
 //! 5. In `snapshot.zarr`, a leading integer is the iteration.
@@ -36,15 +44,18 @@
 //! criterion with `/`; a best array whose path looks like an input, or starts with an integer and
 //! has three components; a snapshot without iteration whose dataset starts with an integer and has
 //! two components; names with a component that looks like a container; a checkpoint of a run with
-//! such a component that is not its first. [`round_trips`] says for any key whether a scan parses
+//! such a component that is not its first; an array whose path looks like a prediction, an output
+//! or a checkpoint; in a container without an ending, a run with `/` or a name with a folder
+//! `validation` in front of an integer. [`round_trips`] says for any key whether a scan parses
 //! it back. In the catalog a recorded key always replaces a guessed one. The catalog finds keys by
 //! their [`canonical_location`], which is the same for all keys that share a path.
 
 use crate::model::key::Key;
+pub use crate::model::name::VALIDATION_CONTAINER;
 use crate::model::name::{self, ContainerName, DatasetName, NameError, Parameters, RunName};
 
-/// Name of the container of a run's validations.
-pub const VALIDATION_CONTAINER: &str = "validation.zarr";
+/// Name of the folder of a run's validations whose name says no format.
+const PLAIN_VALIDATIONS: &str = "validation";
 /// Name of the container of a run's snapshots.
 pub const SNAPSHOT_CONTAINER: &str = "snapshot.zarr";
 /// Name of the folder of a run's checkpoints and of the links to the best ones.
@@ -67,7 +78,13 @@ impl Location {
     /// Whether it is the location of a checkpoint, whose `container` is a plain folder.
     #[must_use]
     pub fn is_checkpoint(&self) -> bool {
-        self.array.is_some() && is_checkpoints(&self.container)
+        let is_one = |array: &str| {
+            let iteration = array
+                .strip_prefix(CHECKPOINT_ITERATIONS)
+                .and_then(|rest| rest.strip_prefix('/'));
+            iteration.is_some_and(|text| name::parse_iteration(text).is_ok())
+        };
+        self.array.as_deref().is_some_and(is_one) && is_checkpoints(&self.container)
     }
 
     /// The whole path relative to the base directory.
@@ -84,11 +101,8 @@ impl Location {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayoutError {
-    /// No component of the path is a container.
-    #[error(
-        "\"{}\" is in no container: no folder on its path ends in .zarr, .n5, .zarr3 or .zr3",
-        .path.escape_debug()
-    )]
+    /// The path is too short: arrays lie in the folder of a run, or in a container in it.
+    #[error("\"{}\" is not in the folder of a run", .path.escape_debug())]
     NoContainer {
         /// The path.
         path: String,
@@ -134,23 +148,34 @@ pub fn locate(key: &Key) -> Location {
         array,
     };
     let validation = |array| in_container(VALIDATION_CONTAINER, Some(array));
+    let of_validations = |container| -> &str {
+        Option::as_ref(container).map_or(VALIDATION_CONTAINER, ContainerName::as_str)
+    };
     let indexed = |index: &Option<DatasetName>, tail: &str| match index {
         Some(index) => format!("{index}/{tail}"),
         None => tail.to_owned(),
     };
     match key {
         Key::Prediction {
-            iteration, dataset, ..
-        } => validation([&iteration.to_string(), dataset.as_str(), "prediction"].join("/")),
+            iteration,
+            dataset,
+            container,
+            ..
+        } => {
+            let array = [&iteration.to_string(), dataset.as_str(), "prediction"].join("/");
+            in_container(of_validations(container), Some(array))
+        }
         Key::Output {
             iteration,
             dataset,
             parameters,
+            container,
             ..
         } => {
             let iteration = iteration.to_string();
             let (dataset, parameters) = (dataset.as_str(), parameters.as_str());
-            validation([&iteration, dataset, "output", parameters].join("/"))
+            let array = [&iteration, dataset, "output", parameters].join("/");
+            in_container(of_validations(container), Some(array))
         }
         Key::InputRaw { index, .. } => validation(format!("inputs/{}", indexed(index, "raw"))),
         Key::InputGt { index, .. } => validation(format!("inputs/{}", indexed(index, "gt"))),
@@ -204,7 +229,9 @@ pub fn is_canonical_location(key: &Key, container: &str, array: &str) -> bool {
         let mut ends = name::CONTAINER_ENDINGS.iter().chain([&CHECKPOINTS_FOLDER]);
         ends.any(|end| text.contains(end))
     };
-    let is_plain = !key.kind().is_file() && !may_part(array) && !may_part(key.run().as_str());
+    let has_ending = is_container(container);
+    let is_plain =
+        has_ending && !key.kind().is_file() && !may_part(array) && !may_part(key.run().as_str());
     if is_located && is_plain {
         return true;
     }
@@ -222,7 +249,7 @@ pub fn round_trips(key: &Key) -> bool {
 /// `checkpoints` if it is the path of a checkpoint.
 ///
 /// # Errors
-/// [`LayoutError::NoContainer`] if no component is a container.
+/// [`LayoutError::NoContainer`] if the path has one component, and that is no container.
 pub fn split(path: &str) -> Result<Location, LayoutError> {
     let known = |component: &str| matches!(component, VALIDATION_CONTAINER | SNAPSHOT_CONTAINER);
     let mut last_known = None;
@@ -244,7 +271,8 @@ pub fn split(path: &str) -> Result<Location, LayoutError> {
     }
     let checkpoints = || checkpoints_end(path);
     // The order of rule 1 in the module's header.
-    let Some(end) = last_known.or(last).or_else(checkpoints).or(outside) else {
+    let named = last_known.or(last).or_else(checkpoints).or(outside);
+    let Some(end) = named.or_else(|| plain_end(path)) else {
         return Err(LayoutError::NoContainer {
             path: path.to_owned(),
         });
@@ -343,6 +371,39 @@ fn checkpoints_end(path: &str) -> Option<usize> {
     is_one.then_some(checkpoints.len())
 }
 
+/// The offset behind the container in a path that names none by its ending; `None` for a path of
+/// one component.
+fn plain_end(path: &str) -> Option<usize> {
+    let path = path.trim_end_matches('/');
+    let (run, rest) = path.split_once('/')?;
+    let mut end = run.len() + 1;
+    let mut validations = None;
+    let mut components = rest.split('/').peekable();
+    while let Some(component) = components.next() {
+        end += component.len();
+        let is_iteration = |next: &&str| name::parse_iteration(next).is_ok();
+        if component == PLAIN_VALIDATIONS && components.peek().is_some_and(is_iteration) {
+            validations = Some(end);
+        }
+        // The slash behind the component.
+        end += 1;
+    }
+    let second = || run.len() + 1 + rest.find('/').unwrap_or(rest.len());
+    Some(validations.unwrap_or_else(second))
+}
+
+/// Whether the folder at a path is a container by its ending.
+#[must_use]
+pub(crate) fn is_container(path: &str) -> bool {
+    name::is_container_name(path.rsplit('/').next().unwrap_or_default())
+}
+
+/// Whether a walk looks at every folder below a folder of this name as at one in a container.
+#[must_use]
+pub(crate) fn is_container_folder(component: &str) -> bool {
+    component == PLAIN_VALIDATIONS || name::is_container_name(component)
+}
+
 /// Guesses the key of a path relative to the base directory, as a scan does.
 ///
 /// # Errors
@@ -372,18 +433,80 @@ pub fn parse_at(path: &str, location: &Location) -> Result<Key, LayoutError> {
         (SNAPSHOT_CONTAINER, None) => Ok(Key::SnapshotContainer { run }),
         (VALIDATION_CONTAINER, Some(array)) => read_validation(run, array),
         (SNAPSHOT_CONTAINER, Some(array)) => read_snapshot(run, array),
-        (CHECKPOINTS_FOLDER, Some(array)) => {
-            // `split` takes a path for a checkpoint only if it ends in an integer.
+        (CHECKPOINTS_FOLDER, Some(array)) if location.is_checkpoint() => {
             let (_, iteration) = array.as_str().rsplit_once('/').unwrap_or_default();
             let iteration = name::parse_iteration(iteration)?;
             Ok(Key::Checkpoint { run, iteration })
         }
-        (other, dataset) => Ok(Key::Array {
-            run,
-            container: other.parse::<ContainerName>()?,
-            dataset,
-        }),
+        (other, dataset) => {
+            let container: ContainerName = other.parse()?;
+            let parts = dataset.as_ref().map(|array| read_iteration(array.as_str()));
+            match parts.transpose()?.flatten() {
+                Some(parts) => Ok(parts.key(run, Some(container))),
+                None => Ok(Key::Array {
+                    run,
+                    container,
+                    dataset,
+                }),
+            }
+        }
     }
+}
+
+/// What the path of a prediction or an output in its container says.
+struct IterationPath {
+    iteration: i64,
+    dataset: DatasetName,
+    /// Parameters of an output; `None` if it is a prediction.
+    parameters: Option<Parameters>,
+}
+
+impl IterationPath {
+    fn key(self, run: RunName, container: Option<ContainerName>) -> Key {
+        let Self {
+            iteration,
+            dataset,
+            parameters,
+        } = self;
+        match parameters {
+            None => Key::Prediction {
+                run,
+                iteration,
+                dataset,
+                container,
+            },
+            Some(parameters) => Key::Output {
+                run,
+                iteration,
+                dataset,
+                parameters,
+                container,
+            },
+        }
+    }
+}
+
+/// Reads a path in a container by rule 2; `None` if it is neither a prediction nor an output.
+fn read_iteration(array: &str) -> Result<Option<IterationPath>, LayoutError> {
+    let Some((head, tail)) = array.split_once('/') else {
+        return Ok(None);
+    };
+    let Ok(iteration) = name::parse_iteration(head) else {
+        return Ok(None);
+    };
+    let (dataset, parameters) = if let Some(dataset) = tail.strip_suffix("/prediction") {
+        (dataset, None)
+    // The last one, by rule 2: a component of a dataset may be called `output` too.
+    } else if let Some((dataset, parameters)) = tail.rsplit_once("/output/") {
+        (dataset, Some(parameters.parse()?))
+    } else {
+        return Ok(None);
+    };
+    Ok(Some(IterationPath {
+        iteration,
+        dataset: dataset.parse()?,
+        parameters,
+    }))
 }
 
 fn read_snapshot(run: RunName, array: DatasetName) -> Result<Key, LayoutError> {
@@ -413,32 +536,17 @@ fn read_validation(run: RunName, array: DatasetName) -> Result<Key, LayoutError>
             index: None,
         });
     };
-    if let Ok(iteration) = name::parse_iteration(head) {
-        if let Some(dataset) = tail.strip_suffix("/prediction") {
-            return Ok(Key::Prediction {
-                run,
-                iteration,
-                dataset: dataset.parse()?,
-            });
-        }
-        // The last one, by rule 2: a component of a dataset may be called `output` too.
-        if let Some((dataset, parameters)) = tail.rsplit_once("/output/") {
-            return Ok(Key::Output {
-                run,
-                iteration,
-                dataset: dataset.parse()?,
-                parameters: parameters.parse()?,
-            });
-        }
-        // Two components, such as `5/voi`, fall through: a best array with an integer as index.
-        if tail.contains('/') {
-            let container = VALIDATION_CONTAINER.parse()?;
-            return Ok(Key::Array {
-                run,
-                container,
-                dataset: Some(array),
-            });
-        }
+    if let Some(parts) = read_iteration(array.as_str())? {
+        return Ok(parts.key(run, None));
+    }
+    // Two components, such as `5/voi`, fall through: a best array with an integer as index.
+    if name::parse_iteration(head).is_ok() && tail.contains('/') {
+        let container = VALIDATION_CONTAINER.parse()?;
+        return Ok(Key::Array {
+            run,
+            container,
+            dataset: Some(array),
+        });
     }
     if head == "inputs" {
         let (index, last) = match tail.rsplit_once('/') {
@@ -542,8 +650,36 @@ mod tests {
                 "x.zr3/validation.zarr/1/d/prediction",
                 "prediction x.zr3 1 d -",
             ),
-            ("r/.zr3/x", "layout-no-container"),
-            ("r/data/x", "layout-no-container"),
+            ("r/.zr3/x", "array r - x -"),
+            ("r/data/x", "array r - x -"),
+            ("r/data", "array r - - -"),
+            ("r/data/", "array r - - -"),
+            ("data", "layout-no-container"),
+            ("r/validation.n5/1/d/prediction", "prediction r 1 d -"),
+            ("r/validation.n5/1/d/output/p", "output r 1 d p"),
+            ("r/x.zr3/1/a/b/prediction", "prediction r 1 a/b -"),
+            ("r/validation.n5/1/d", "array r - 1/d -"),
+            ("r/validation.n5/inputs/raw", "array r - inputs/raw -"),
+            ("r/validation/1/d/prediction", "prediction r 1 d -"),
+            ("r/validation/1/d/output/p", "output r 1 d p"),
+            ("a/b/validation/1/d/prediction", "prediction a/b 1 d -"),
+            (
+                "validation/validation/1/d/prediction",
+                "prediction validation 1 d -",
+            ),
+            (
+                "validation/1/d/prediction",
+                "array validation - d/prediction -",
+            ),
+            ("r/other/1/d/prediction", "prediction r 1 d -"),
+            (
+                "a/b/other/1/d/prediction",
+                "array a - other/1/d/prediction -",
+            ),
+            (
+                "r/snapshot.zarr/1/d/prediction",
+                "snapshot r 1 d/prediction -",
+            ),
             ("r/checkpoints/iterations/5", "checkpoint r 5 - -"),
             ("a/b/checkpoints/iterations/-5", "checkpoint a/b -5 - -"),
             ("r.zarr/checkpoints/iterations/5", "checkpoint r.zarr 5 - -"),
@@ -559,17 +695,23 @@ mod tests {
                 "r/validation.zarr/checkpoints/iterations/5",
                 "best r - checkpoints/iterations 5",
             ),
-            ("r/checkpoints/iterations/007", "layout-no-container"),
-            ("r/checkpoints/iterations/5.tmp", "layout-no-container"),
-            ("r/checkpoints/iterations", "layout-no-container"),
-            ("r/checkpoints/5", "layout-no-container"),
-            ("r/checkpoints/validation/loss", "layout-no-container"),
-            ("r/x/iterations/5", "layout-no-container"),
-            ("checkpoints/iterations/5", "layout-no-container"),
+            ("r/checkpoints/iterations/007", "array r - iterations/007 -"),
+            (
+                "r/checkpoints/iterations/5.tmp",
+                "array r - iterations/5.tmp -",
+            ),
+            ("r/checkpoints/iterations", "array r - iterations -"),
+            ("r/checkpoints/5", "array r - 5 -"),
+            (
+                "r/checkpoints/validation/loss",
+                "array r - validation/loss -",
+            ),
+            ("r/x/iterations/5", "array r - iterations/5 -"),
+            ("checkpoints/iterations/5", "array checkpoints - 5 -"),
             ("r.zarr/checkpoints/iterations/05", "layout-no-run"),
             (".dalsegno/checkpoints/iterations/5", "name-reserved"),
             ("validation.zarr/1/d/prediction", "layout-no-run"),
-            ("r/.zarr/x", "layout-no-container"),
+            ("r/.zarr/x", "array r - x -"),
             (".dalsegno/trash/validation.zarr/x", "name-reserved"),
             ("../r/validation.zarr/1/d/prediction", "name-dot-dot"),
             ("r/validation.zarr/1/../prediction", "name-dot-dot"),

@@ -98,9 +98,9 @@ pub enum NameError {
         /// The name as given.
         name: String,
     },
-    /// The name of a container does not end in `.zarr`, `.n5`, `.zarr3` or `.zr3`, or has a `/`.
+    /// The name of a container has a `/`: it is not the name of a folder.
     #[error(
-        "the container name \"{}\" does not end in .zarr, .n5, .zarr3 or .zr3",
+        "the container name \"{}\" is a path; it must be the name of a folder in the run",
         .name.escape_debug()
     )]
     NotAContainer {
@@ -241,8 +241,8 @@ name_type!(
     "parameters"
 );
 name_type!(
-    /// The folder name of a container in its run: one component that ends in `.zarr`,
-    /// `.n5`, `.zarr3` or `.zr3`.
+    /// The folder name of a container in its run: one component. Most end in `.zarr`, `.n5`,
+    /// `.zarr3` or `.zr3`.
     ContainerName,
     "container"
 );
@@ -283,7 +283,7 @@ impl FromStr for ContainerName {
     fn from_str(text: &str) -> Result<Self, NameError> {
         let name = normalise("container", text)?;
         // One component: all folders above it are part of the name of the run.
-        if name.contains('/') || !is_container_name(&name) {
+        if name.contains('/') {
             return Err(NameError::NotAContainer { name });
         }
         Ok(Self(name))
@@ -306,10 +306,13 @@ pub fn is_registry_dir(component: &str) -> bool {
     head.eq_ignore_ascii_case(REGISTRY_DIR) && (tail.is_empty() || is_new(tail))
 }
 
+/// Name of the container of a run's validations.
+pub const VALIDATION_CONTAINER: &str = "validation.zarr";
+
 /// Endings of the names of containers.
 pub(super) const CONTAINER_ENDINGS: [&str; 4] = [".zarr", ".n5", ".zarr3", ".zr3"];
 
-/// Whether a folder of this name is a container.
+/// Whether a folder of this name is a container by its ending.
 #[must_use]
 pub fn is_container_name(component: &str) -> bool {
     // A folder that is called only `.zarr` has no name before the ending.
@@ -430,14 +433,22 @@ mod tests {
     }
 
     #[test]
-    fn containers_end_in_zarr_or_n5() {
-        for name in ["validation.zarr", "x.n5"] {
+    fn a_container_is_one_folder_and_may_have_an_ending() {
+        for (name, has_ending) in [
+            ("validation.zarr", true),
+            ("x.n5", true),
+            ("x.zarr3", true),
+            ("x.zr3", true),
+            (".zarr", false),
+            ("validation.ZARR", false),
+            ("a.zarr.bak", false),
+            ("validation", false),
+        ] {
             assert!(name.parse::<ContainerName>().is_ok(), "{name}");
+            assert_eq!(is_container_name(name), has_ending, "{name}");
         }
-        for name in [".zarr", "validation.ZARR", "a.zarr.bak", "a/b.zarr"] {
-            let error = name.parse::<ContainerName>().unwrap_err();
-            assert_eq!(error.code(), "name-not-a-container", "{name}");
-        }
+        let error = "a/b.zarr".parse::<ContainerName>().unwrap_err();
+        assert_eq!(error.code(), "name-not-a-container");
     }
 
     #[test]

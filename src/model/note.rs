@@ -247,6 +247,7 @@ mod tests {
             run: "mito".parse().unwrap(),
             iteration: 1000,
             dataset: "crop 1".parse().unwrap(),
+            container: None,
         }
     }
 

@@ -184,8 +184,10 @@ impl Registry {
     ///
     /// # Errors
     /// [`CatalogError::PathTaken`](crate::catalog::CatalogError::PathTaken) if another key with the
-    /// same path is recorded; any other [`Error::Catalog`] if the catalog cannot be written.
+    /// same path is recorded; any other [`Error::Catalog`] if the catalog cannot be written;
+    /// [`Error::Layout`] if the container has no ending and the run is called like a container.
     pub fn record(&self, key: &Key) -> Result<Recorded> {
+        Self::check_path(key)?;
         // Reads first: a training asks for the same identifiers again and again, and would
         // otherwise queue for the lock each time.
         if let Some(artifact) = self.catalog.at(&layout::canonical_location(key))?
@@ -214,9 +216,11 @@ impl Registry {
         self.catalog.record(
             NewOperation::new(Action::Record, self.clock.now()),
             |recorder| {
-                keys.into_iter()
-                    .map(|key| recorder.record(key).map_err(Error::from))
-                    .collect()
+                let record = |key| {
+                    Self::check_path(key)?;
+                    Ok(recorder.record(key)?)
+                };
+                keys.into_iter().map(record).collect()
             },
         )
     }
@@ -435,15 +439,28 @@ impl Registry {
         target::not_recorded(&self.catalog, &self.base, target)
     }
 
+    /// Refuses a key whose path the layout cannot read, so that a restore could not take it.
+    fn check_path(key: &Key) -> Result<()> {
+        // Behind a run that is called like a container, one without an ending is not seen as such.
+        if key
+            .container()
+            .is_some_and(|name| !is_container_name(name.as_str()))
+        {
+            layout::parse(&layout::locate(key).path())?;
+        }
+        Ok(())
+    }
+
     /// Location of an identifier's array.
     fn location_of(&self, identifier: &LocalArrayIdentifier) -> Result<Location> {
         let container = target::location(&self.base, &identifier.container)?.path();
         // Otherwise a container above it, or one in the name of the dataset, would be taken for it.
-        if !is_container_name(container.rsplit('/').next().unwrap_or_default()) {
-            return Err(layout::LayoutError::NoContainer { path: container }.into());
-        }
         let dataset: DatasetName = identifier.dataset.parse()?;
-        Ok(layout::split(&format!("{container}/{dataset}"))?)
+        let place = layout::split(&format!("{container}/{dataset}"))?;
+        match layout::is_container(&container) || place.container == container {
+            true => Ok(place),
+            false => Err(layout::LayoutError::NoContainer { path: container }.into()),
+        }
     }
 
     fn array(&self, key: &Key) -> Result<LocalArrayIdentifier> {

@@ -3,6 +3,7 @@
 use super::{Registry, Target};
 use crate::error::Result;
 use crate::model::identifier::{LocalArrayIdentifier, LocalContainerIdentifier};
+use crate::model::layout::{self, LayoutError};
 use crate::model::progress::Silent;
 use crate::ops::remove::RemoveOptions;
 use crate::registry::array_store::ArrayStore;
@@ -21,6 +22,7 @@ pub(super) mod keys {
             run: run.parse()?,
             iteration,
             dataset: dataset.parse()?,
+            container: None,
         })
     }
 
@@ -35,6 +37,7 @@ pub(super) mod keys {
             iteration,
             dataset: dataset.parse()?,
             parameters: parameters.parse()?,
+            container: None,
         })
     }
 
@@ -122,6 +125,11 @@ impl ArrayStore for Registry {
 
     fn remove(&self, array_identifier: &LocalArrayIdentifier) -> Result<()> {
         let path = self.location_of(array_identifier)?.path();
+        // As DaCapo, which removes arrays of containers alone.
+        let container = array_identifier.container.as_os_str();
+        if !container.to_str().is_some_and(layout::is_container) {
+            return Err(LayoutError::NoContainer { path }.into());
+        }
         // DaCapo leaves the folders, and its next validation writes into them.
         let options = RemoveOptions::default().keep_parents(true);
         self.remove_target(&Target::Path(path.into()), &options, &Silent)

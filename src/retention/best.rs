@@ -210,6 +210,10 @@ pub(super) fn standings<'a>(
                 .entry((key.run(), iteration))
                 .or_default()
                 .add(&row.scores, direction);
+            for (iteration, older) in &row.older_scores {
+                let of_iteration = scores.entry((key.run(), *iteration)).or_default();
+                of_iteration.add(older, direction);
+            }
         }
     }
     let mut standings = vec![Standing::Apart; rows.len()];
@@ -233,7 +237,15 @@ pub(super) fn standings<'a>(
             if !counts(rows[at]) {
                 continue;
             }
-            if let Some(scores) = scores.get(&(key.run(), iteration)) {
+            // A snapshot that holds several iterations takes part with each of them.
+            let older = rows[at]
+                .older_scores
+                .iter()
+                .map(|(iteration, _)| *iteration);
+            for iteration in std::iter::once(iteration).chain(older) {
+                let Some(scores) = scores.get(&(key.run(), iteration)) else {
+                    continue;
+                };
                 scores.of(rows[at], |ranking, entry| {
                     candidates.push(Candidate {
                         ranking,

@@ -34,14 +34,34 @@ const LOWER: [&str; 15] = [
     "voi_split",
 ];
 
+/// How alike a mistyped name and a known one must be, from 0 to 1.
+const ALIKE: f64 = 0.75;
+
+/// The criterion of DaCapo that is most like a name that is none, if one is; with the channel.
+pub(super) fn nearest(name: &str) -> Option<String> {
+    let (channel, criterion) = split(name);
+    let typed = criterion.to_lowercase();
+    let known = HIGHER.iter().chain(&LOWER);
+    known
+        .map(|known| (strsim::jaro_winkler(&typed, known), known))
+        .filter(|(alike, _)| *alike >= ALIKE)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, known)| format!("{channel}{known}"))
+}
+
+/// Splits a name behind its channel and `__`; the channel may be empty.
+fn split(name: &str) -> (&str, &str) {
+    match name.rfind("__") {
+        Some(at) if at > 0 => name.split_at(at + 2),
+        _ => ("", name),
+    }
+}
+
 /// Whether higher values of a criterion of DaCapo are better; `None` if DaCapo has no such name.
 ///
 /// Evaluators of several channels put the channel before the criterion: `mito__voi`.
 pub(super) fn higher_is_better(name: &str) -> Option<bool> {
-    let criterion = match name.rsplit_once("__") {
-        Some((channel, criterion)) if !channel.is_empty() => criterion,
-        _ => name,
-    };
+    let (_, criterion) = split(name);
     if HIGHER.contains(&criterion) {
         Some(true)
     } else if LOWER.contains(&criterion) {

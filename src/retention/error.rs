@@ -117,11 +117,15 @@ pub enum PolicyError {
     /// Whether lower or higher values of a metric are better is unknown.
     #[error(
         "whether lower or higher values of {name} are better is unknown: it is not a criterion of \
-         DaCapo; write {name}:min if lower is better, {name}:max if higher is"
+         DaCapo; {}write {name}:min if lower is better, {name}:max if higher is",
+        meant(.nearest.as_deref())
     )]
+    #[non_exhaustive]
     MetricDirection {
         /// The name.
         name: String,
+        /// The most similar criterion of DaCapo, if one is similar.
+        nearest: Option<String>,
     },
     /// No score of the registry has the metric.
     #[error("no score has the metric {name}{}", known_metrics(.nearest.as_deref(), known))]
@@ -133,6 +137,14 @@ pub enum PolicyError {
         /// Every metric that scores have.
         known: Vec<String>,
     },
+}
+
+/// Asks whether a criterion of DaCapo was meant.
+fn meant(nearest: Option<&str>) -> String {
+    match nearest {
+        Some(nearest) => format!("did you mean {nearest}? Else "),
+        None => String::new(),
+    }
 }
 
 /// What to write instead of a metric that no score has.

@@ -135,6 +135,9 @@ pub struct InventoryRow {
     /// Every score of the policy's metric at its run and iteration, of any dataset and
     /// parameters. Rows of one iteration may share it.
     pub scores: Arc<[InventoryScore]>,
+    /// The same at the older iterations that a snapshot holds as well. By `keep-best` it ranks as
+    /// high as the best of them.
+    pub older_scores: Vec<(i64, Arc<[InventoryScore]>)>,
     /// Whether it is the newest checkpoint of its run, from which a training resumes.
     pub is_newest_checkpoint: bool,
     /// Whether its folders could not be read, so that when it was last written is unknown.
@@ -216,6 +219,7 @@ impl From<Artifact> for InventoryRow {
             artifact,
             best_links: Vec::new(),
             scores: Arc::default(),
+            older_scores: Vec::new(),
             is_newest_checkpoint: false,
             is_unread: false,
         }

@@ -61,6 +61,25 @@ impl Metric {
     }
 }
 
+impl Metric {
+    /// What to say of a direction that is not the one by which DaCapo scores; `None` if it is, or
+    /// if DaCapo has no such criterion. The direction is used as it was given.
+    pub(super) fn against_dacapo(&self) -> Option<String> {
+        let is_higher = criteria::higher_is_better(&self.name)?;
+        let (better, direction) = match is_higher {
+            true => ("higher", Direction::Max),
+            false => ("lower", Direction::Min),
+        };
+        (direction != self.direction).then(|| {
+            format!(
+                "keep-best goes by {self}, but in DaCapo {better} values of {} are better; write \
+                 {} to go by that",
+                self.name, self.name
+            )
+        })
+    }
+}
+
 /// Why no metric can have a name, if so.
 fn refusal(name: &str) -> Option<&'static str> {
     // Each fault that is easily made has words of its own.
@@ -110,6 +129,7 @@ impl FromStr for Metric {
             // Never guessed: by the wrong direction, the best would go.
             None => Err(PolicyError::MetricDirection {
                 name: name.to_owned(),
+                nearest: criteria::nearest(name),
             }),
         }
     }
@@ -174,6 +194,41 @@ mod tests {
             assert!(message.contains(&format!("{text}:min")), "{message}");
             assert!(message.contains(&format!("{text}:max")), "{message}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_like_a_criterion_is_answered_with_it() {
+        for (text, meant) in [
+            ("voii", "did you mean voi?"),
+            ("VOI", "did you mean voi?"),
+            ("F1_Score", "did you mean f1_score?"),
+            ("mito__VOI", "did you mean mito__voi?"),
+            ("hausdorf", "did you mean hausdorff?"),
+        ] {
+            let message = text.parse::<Metric>().unwrap_err().to_string();
+            assert!(message.contains(meant), "{message}");
+        }
+        for text in ["accuracy", "xyz", "psnr"] {
+            let message = text.parse::<Metric>().unwrap_err().to_string();
+            assert!(!message.contains("did you mean"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_direction_against_dacapo_s_is_used_and_named() {
+        let said = |text: &str| text.parse::<Metric>().unwrap().against_dacapo();
+        for text in [
+            "f1_score",
+            "f1_score:max",
+            "voi:min",
+            "psnr:min",
+            "mito__voi",
+        ] {
+            assert_eq!(said(text), None, "{text}");
+        }
+        let better = |text: &str| said(text).unwrap();
+        assert!(better("f1_score:min").contains("higher values of f1_score are better"));
+        assert!(better("mito__voi:max").contains("lower values of mito__voi are better"));
     }
 
     #[test]

@@ -234,7 +234,12 @@ impl Plan {
         let (mut unmet, mut notices) = (Vec::new(), Vec::new());
         let mut min_free: Option<FreeGoal> = None;
         for plan in plans {
-            notices.extend(plan.notices);
+            // Several plans may have the same metric.
+            for text in plan.notices {
+                if !notices.contains(&text) {
+                    notices.push(text);
+                }
+            }
             let bytes = |goal: &Option<FreeGoal>| goal.as_ref().map(|goal| goal.bytes);
             // The first of equals stays.
             if bytes(&plan.min_free) > bytes(&min_free) {

@@ -354,7 +354,9 @@ impl<'a> Planner<'a> {
         if !self.policy.allow_empty_group {
             self.check_groups(&lines)?;
         }
-        let mut notices = self.notices(&lines);
+        let best = self.policy.keep.best.as_ref();
+        let mut notices = Vec::from_iter(best.and_then(|best| best.metric.against_dacapo()));
+        notices.extend(self.notices(&lines));
         notices.extend(of_trash);
         Ok(Plan {
             lines,

@@ -85,7 +85,7 @@ fn the_links_to_the_best_checkpoints_are_left_alone() {
     // Links, notes and their folder are not artifacts.
     for path in ["rawgt_run/checkpoints/crop7/voi", "rawgt_run/checkpoints"] {
         let removed = registry.remove_target(&target(path), &options, &Silent);
-        assert_eq!(code(removed), "layout-no-container", "{path}");
+        assert_eq!(code(removed), "not-recorded", "{path}");
     }
 }
 

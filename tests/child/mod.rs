@@ -77,6 +77,7 @@ pub(crate) fn prediction(run: &str, iteration: i64) -> Key {
         run: run.parse().unwrap(),
         iteration,
         dataset: "crop1".parse().unwrap(),
+        container: None,
     }
 }
 

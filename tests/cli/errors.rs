@@ -247,7 +247,7 @@ fn wrong_calls_end_with_2_and_change_nothing() {
         record prediction --run ./mito --iteration 1 --dataset x
         record prediction --run .dalsegno/x --iteration 1 --dataset x
         record prediction --run mito --iteration 1 --dataset a/../b
-        record array --run mito --container extra --dataset x
+        record array --run mito --container extra/x.zarr --dataset x
         list --iteration 5..1
         list --iteration ..
         list --iteration one

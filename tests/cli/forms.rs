@@ -233,7 +233,7 @@ fn scan_takes_in_what_is_new() {
 #[test]
 fn scan_lists_what_it_leaves_alone() {
     let world = World::runs();
-    world.write_array("loose/array");
+    world.write_array("loose");
     fs::create_dir_all(world.base.join("er/broken.zarr")).unwrap();
     fs::write(world.base.join("er/broken.zarr/zarr.json"), "{").unwrap();
     std::os::unix::fs::symlink(world.base.join("mito"), world.base.join("link")).unwrap();

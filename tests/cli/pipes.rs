@@ -16,6 +16,7 @@ fn a_pipe_that_closes_ends_the_program_quietly() {
             run: "mito".parse().unwrap(),
             iteration,
             dataset: "crop1".parse().unwrap(),
+            container: None,
         })
         .collect();
     Registry::create(&world.base)

@@ -19,6 +19,7 @@ fn prediction(run: &str, iteration: i64) -> Key {
         run: run.parse().unwrap(),
         iteration,
         dataset: "crop1".parse().unwrap(),
+        container: None,
     }
 }
 

@@ -129,6 +129,7 @@ pub(crate) fn key(run: &str, iteration: i64) -> Key {
         run: run.parse().unwrap(),
         iteration,
         dataset: "crop".parse().unwrap(),
+        container: None,
     }
 }
 

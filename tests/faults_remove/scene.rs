@@ -339,6 +339,7 @@ fn many() -> impl Iterator<Item = Key> {
             run: "many".parse().unwrap(),
             iteration,
             dataset: dataset.parse().unwrap(),
+            container: None,
         })
     })
 }

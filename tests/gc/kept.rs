@@ -80,6 +80,16 @@ fn keep_best_says_that_the_newest_would_go_and_refuses_an_unknown_metric() {
     assert_eq!(error.code(), "policy-metric");
     assert!(error.to_string().ends_with("did you mean voi?"), "{error}");
 
+    let plan = planned(&registry, policy("voi:max")).unwrap();
+    assert_eq!(removed(&plan), [prediction(1000)]);
+    let [notice] = plan.plan.notices.as_slice() else {
+        panic!("{:?}", plan.plan.notices)
+    };
+    assert!(
+        notice.contains("lower values of voi are better"),
+        "{notice}"
+    );
+
     let plan = planned(&registry, policy("voi")).unwrap();
     assert_eq!(removed(&plan), [prediction(2000)]);
     let [notice] = plan.plan.notices.as_slice() else {

@@ -248,11 +248,13 @@ fn what_fails_leaves_no_operation() {
         iteration: 1000,
         dataset: "crop1".parse().unwrap(),
         parameters: "prediction".parse().unwrap(),
+        container: None,
     };
     let clash = Key::Prediction {
         run: "mito".parse().unwrap(),
         iteration: 1000,
         dataset: "crop1/output".parse().unwrap(),
+        container: None,
     };
     let keys = [key("new/a.zarr/b"), taken, clash];
     let none = made(&registry, || {

@@ -149,6 +149,7 @@ fn a_key_whose_path_is_taken_is_refused_and_the_others_are_folded() {
         iteration: 1,
         dataset: "a".parse().unwrap(),
         parameters: "x".parse().unwrap(),
+        container: None,
     };
     let other = key("r/validation.zarr/1/a/output/x");
     assert_eq!(other, same_path);

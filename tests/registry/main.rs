@@ -8,6 +8,7 @@ mod chunks;
 #[path = "../common/mod.rs"]
 mod common;
 mod concurrent;
+mod containers;
 mod fork;
 mod gone;
 mod moved;
@@ -36,6 +37,7 @@ fn misread() -> Key {
         iteration: 1,
         dataset: "a".parse().unwrap(),
         parameters: "prediction".parse().unwrap(),
+        container: None,
     }
 }
 

@@ -188,7 +188,7 @@ fn an_artifact_is_found_by_key_path_and_number() {
         ("/elsewhere/r/validation.zarr", "outside-base"),
         ("../r/validation.zarr", "name-dot-dot"),
         ("", "name-empty"),
-        ("run 1/checkpoints", "layout-no-container"),
+        ("run 1", "layout-no-container"),
     ] {
         let result = registry.get(&Target::Path(path.into()));
         assert_eq!(code(result), Some(expected), "{path}");
@@ -259,6 +259,7 @@ fn a_path_has_one_row_even_where_names_look_like_containers() {
             run: "r".parse().unwrap(),
             iteration: 1,
             dataset: "a/snapshot.zarr".parse().unwrap(),
+            container: None,
         },
         Key::Array {
             run: "validation.zarr".parse().unwrap(),

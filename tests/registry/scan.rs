@@ -86,7 +86,11 @@ fn zoo(base: &Path) -> Vec<String> {
     write(base, &at("1/d/prediction/.zarray/in"), "counted");
     fs::create_dir_all(base.join(at("1/empty/prediction"))).unwrap();
     write(base, &at("1/file"), "no folder");
+    write(base, "loose/.zarray", "{}");
+    // In no container by its name, one of them counted below a folder of its own.
     write(base, "r/outside/.zarray", "{}");
+    write(base, "r/validation/1/plain/prediction/.zarray", "{}");
+    write(base, "r/validation/1/plain/prediction/0/0", "plain");
     let deep = "d/".repeat(LEVELS);
     write(base, &at(&format!("{deep}array/.zarray")), "{}");
     write(base, &at(&format!("{deep}array/{deep}chunk")), "deep");
@@ -102,6 +106,8 @@ fn zoo(base: &Path) -> Vec<String> {
         at(&format!("{deep}array")),
         "s/snapshot.zarr".to_owned(),
         below_damage,
+        "r/outside".to_owned(),
+        "r/validation/1/plain/prediction".to_owned(),
     ];
     arrays.into_iter().chain(others).collect()
 }
@@ -133,7 +139,7 @@ fn a_scan_that_counts_finds_the_same_and_counts_every_file_once() {
     let expected = |path: &String| (path.clone(), Some(count(&base.path().join(path))));
     let expected: Vec<_> = arrays.iter().map(expected).collect();
     let findings = [
-        (NoticeClass::OutsideContainer, "r/outside"),
+        (NoticeClass::OutsideContainer, "loose"),
         (NoticeClass::Symlink, "r/validation.zarr/1/b"),
         (
             NoticeClass::DamagedMetadata,

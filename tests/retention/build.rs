@@ -50,6 +50,7 @@ pub(crate) fn prediction_of(run: &str, iteration: i64, dataset: &str) -> Key {
         run: run.parse().unwrap(),
         iteration,
         dataset: dataset.parse().unwrap(),
+        container: None,
     }
 }
 
@@ -63,6 +64,7 @@ pub(crate) fn output_of(iteration: i64, dataset: &str, parameters: &str) -> Key 
         iteration,
         dataset: dataset.parse().unwrap(),
         parameters: parameters.parse().unwrap(),
+        container: None,
     }
 }
 

@@ -53,6 +53,7 @@ fn rows() -> impl Strategy<Value = Vec<InventoryRow>> {
                     iteration,
                     dataset: dataset.parse().unwrap(),
                     parameters: parameters.parse().unwrap(),
+                    container: None,
                 },
             };
             let at = (usize::from(run == "b") * 12 + iteration as usize) * 3;

@@ -181,9 +181,8 @@ const CASES: &[Case] = &[
         name: "an array that was moved elsewhere, and a link",
         class: VerifyClass::WrongType,
         damage: |world| {
-            fs::create_dir(world.path("big")).unwrap();
-            fs::rename(world.path(SEALED), world.path("big/array")).unwrap();
-            symlink(world.path("big/array"), world.path(SEALED)).unwrap();
+            fs::rename(world.path(SEALED), world.path("big")).unwrap();
+            symlink(world.path("big"), world.path(SEALED)).unwrap();
         },
         options: DEFAULT.options.quick(true),
         found: &["wrong-type a/validation.zarr/1/crop/prediction [-]"],

@@ -129,8 +129,7 @@ WORDS: dict[str, str] = {
     ),
     "remove-link-target": "remove the target of the link by its own path; see verify()",
     "give-array-path": (
-        "give a path that lies in a folder ending in .zarr, .n5, .zarr3 or .zr3, or that of a "
-        "checkpoint"
+        "give the path of an array, a container or a checkpoint in the folder of a run"
     ),
     "put-container-in-run": "a container lies in the folder of its run",
     "give-path-in-base": "give a path below the base directory",

@@ -33,7 +33,8 @@ class Recording(Core):
             iteration: Iteration, if the kind has one.
             dataset: Dataset, or index of inputs and best arrays.
             parameters: Post-processing parameters, or criterion of a best array.
-            container: Name of the container, of an ``array`` only.
+            container: Name of the container: of an ``array``, or of a prediction or an output that
+                lies in another one than ``validation.zarr``.
 
         Raises:
             Error: A name is refused (``name-…``, a ``ValueError``), or another key has this path.

@@ -71,7 +71,7 @@ class NameReservedError(Error, ValueError):
 
 
 class NameNotAContainerError(Error, ValueError):
-    """A container's name does not end in .zarr, .n5, .zarr3 or .zr3."""
+    """A container's name has a ``/``: it is a path, not the name of a folder."""
 
     code = "name-not-a-container"
 
@@ -83,7 +83,7 @@ class NameIterationError(Error, ValueError):
 
 
 class LayoutNoContainerError(Error, ValueError):
-    """A path lies in no container."""
+    """A path is not in the folder of a run, or an identifier's container is none."""
 
     code = "layout-no-container"
 

@@ -358,12 +358,27 @@ impl Reader<'_> {
                 && at.is_some()
                 && newest.get(artifact.key.run()).copied() == at;
             let at = at.map(|iteration| (artifact.key.run().clone(), iteration));
+            let mut best_links: Vec<String> = Vec::new();
+            // Without links, which is common, no name is copied.
+            let held = artifact.held_iterations().filter(|_| !links.is_empty());
+            for iteration in held {
+                let of_iteration = links.get(&(artifact.key.run().clone(), iteration));
+                for name in of_iteration.into_iter().flatten() {
+                    if !best_links.contains(name) {
+                        best_links.push(name.clone());
+                    }
+                }
+            }
+            let is_older = |held: &i64| Some(*held) != artifact.newest_iteration();
+            let older = artifact.held_iterations().filter(is_older);
+            let scores_of = |held| {
+                let place = (artifact.key.run().clone(), held);
+                Some((held, Arc::clone(scores.get(&place)?)))
+            };
+            let older_scores = older.filter_map(scores_of).collect();
             let mut row = InventoryRow {
-                best_links: at
-                    .as_ref()
-                    .and_then(|at| links.get(at))
-                    .cloned()
-                    .unwrap_or_default(),
+                best_links,
+                older_scores,
                 scores: at
                     .as_ref()
                     .and_then(|at| scores.get(at))

@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
 use crate::model::key::{Key, Kind};
 use crate::model::layout;
-use crate::model::name;
+use crate::model::name::{self, RunName};
 use crate::model::progress::Silent;
 use crate::store::{self, Base, BestLink};
 
@@ -33,7 +33,7 @@ impl<'a> Protection<'a> {
     /// Refuses an artifact that a pin or a best link binds, or that changed since it was planned.
     /// `now` is its row within the transaction.
     pub(crate) fn check(&mut self, planned: &Artifact, now: &Artifact) -> Result<(), Error> {
-        self.check_pins(&now.key, &now.pins)?;
+        self.check_pins(now)?;
         if self.options.unchanged {
             unchanged(self.base, planned, now)?;
         }
@@ -74,19 +74,21 @@ impl<'a> Protection<'a> {
         for unknown in unknown(&planned.path, &contents, &planned.artifacts) {
             let key = key_of(&container, &unknown);
             let pins = change.pins_of_unknown(&key)?;
-            self.check_protected(&key, &pins, || self.base.path().join(folder).join(&unknown))?;
+            let iterations = Vec::from_iter(key.iteration());
+            self.check_protected((key.run(), &iterations), &pins, || {
+                self.base.path().join(folder).join(&unknown)
+            })?;
         }
         Ok(())
     }
 
-    fn check_pins(&mut self, key: &Key, pins: &[String]) -> Result<(), Error> {
-        if key.iteration().is_some() && !self.is_off() {
+    fn check_pins(&mut self, now: &Artifact) -> Result<(), Error> {
+        if now.held_iterations().next().is_some() && !self.is_off() {
             // Fills the cache that the check reads.
-            self.links(key)?;
+            self.links(&now.key)?;
         }
-        self.check_protected(key, pins, || {
-            self.base.path().join(layout::locate(key).path())
-        })
+        let iterations: Vec<i64> = now.held_iterations().collect();
+        self.check_protected((now.key.run(), &iterations), &now.pins, || now.path())
     }
 
     /// Whether best links are ignored.
@@ -104,10 +106,10 @@ impl<'a> Protection<'a> {
         Ok(self.links.get(run).map_or(&[], Vec::as_slice))
     }
 
-    /// Refuses what a pin binds, or a best link that was read.
+    /// Refuses what a pin binds, or a best link that was read: one on any of the iterations.
     fn check_protected(
         &self,
-        key: &Key,
+        (run, iterations): (&RunName, &[i64]),
         pins: &[String],
         path: impl Fn() -> PathBuf,
     ) -> Result<(), Error> {
@@ -120,9 +122,9 @@ impl<'a> Protection<'a> {
                 pins: pins.join(", "),
             });
         }
-        let iteration = key.iteration().filter(|_| !self.is_off());
-        let mut links = self.links.get(key.run().as_str()).into_iter().flatten();
-        match links.find(|link| Some(link.iteration) == iteration) {
+        let binds = |link: &&BestLink| !self.is_off() && iterations.contains(&link.iteration);
+        let mut links = self.links.get(run.as_str()).into_iter().flatten();
+        match links.find(binds) {
             Some(link) => Err(Error::BestLinked {
                 path: path(),
                 link: link.name.clone(),

@@ -1,5 +1,6 @@
 //! Unlinking what a removal left in the trash, and the empty folders that it left in its run.
 
+use std::collections::HashSet;
 use std::time::Instant;
 
 use crate::catalog::{Catalog, OpenRemoval};
@@ -21,10 +22,17 @@ pub(crate) fn drop_empty(base: &Base, items: &[TrashItem], monitor: &dyn Monitor
         .iter()
         .filter(|item| item.entry_type == EntryType::Folder)
         .filter_map(|item| Some(item.path.rsplit_once('/')?.0));
+    let containers: HashSet<String> = items
+        .iter()
+        .filter_map(|item| Some(layout::split(&item.path).ok()?.container))
+        .collect();
     store::remove_empty_folders(base, parents, |path| match layout::split(path) {
         _ if monitor.is_cancelled() => true,
-        // The name of a run may look like a checkpoint's.
-        Ok(place) => place.is_checkpoint() || place.array.is_none(),
+        // The name of a run may look like a checkpoint's, or like that of an array in a container
+        // without an ending: only what is in the container of an item is emptied.
+        Ok(place) => {
+            place.is_checkpoint() || place.array.is_none() || !containers.contains(&place.container)
+        }
         // What can be no path of an artifact is not ours to remove.
         Err(_) => true,
     });

@@ -11,7 +11,8 @@ use crate::ops::written;
 use crate::store::Base;
 
 /// Returns what a removal of a target takes. The path of a container that has no row of its own
-/// means every artifact in it.
+/// means every artifact in it, that of a folder without a container's ending every array that lies
+/// in it as in a container.
 ///
 /// # Errors
 /// [`Error::NotRecorded`], and as [`target::find`].
@@ -31,15 +32,19 @@ pub(crate) fn artifacts_of_target(
     if let Target::Path(path) = target {
         let place = target::location(base, path)?;
         if place.array.is_none() {
-            let artifacts = catalog.in_container(&place.container)?;
-            chosen.extend(artifacts.into_iter().map(|artifact| {
-                let whole_container =
-                    layout::canonical_location(&artifact.key).container == place.container;
-                ArtifactToRemove {
-                    artifact,
-                    whole_container,
+            // Another folder, such as that of a run or of its checkpoints, is no container: only
+            // arrays that lie in it as in one go, one by one.
+            let is_named = layout::is_container(&place.container);
+            for artifact in catalog.in_container(&place.container)? {
+                let of = layout::canonical_location(&artifact.key);
+                let is_in_it = of.container == place.container;
+                if is_named || (is_in_it && !of.is_checkpoint()) {
+                    chosen.push(ArtifactToRemove {
+                        artifact,
+                        whole_container: is_named && is_in_it,
+                    });
                 }
-            }));
+            }
         }
     }
     if chosen.is_empty() {

@@ -106,7 +106,7 @@ pub fn walk_from<E: From<StorageError>>(
     // A start may lie inside of a container.
     let names_container = |path: &PathBuf| {
         let mut names = path.iter().filter_map(OsStr::to_str);
-        names.any(name::is_container_name)
+        names.any(layout::is_container_folder)
     };
     let search = |path: &PathBuf| {
         WalkTask::Search(Search {
@@ -320,20 +320,19 @@ impl<'a> Walk<'a> {
             self.checkpoint(&fd, path, &file, sender)?;
         }
         // Only looked into if the listing shows a name: most folders have none.
-        let is_marked = !in_container && listing.has_marker;
-        if is_marked
-            && matches!(
-                pyramid::probe(fd.as_fd(), Path::new("."), None, self.memory),
-                Ok(Some(_))
-            )
-        {
-            let finding = Notice::new(
-                NoticeClass::OutsideContainer,
-                path,
-                "an array in no container: no folder on its path ends in .zarr, .n5, .zarr3 or \
-                 .zr3",
-            );
-            return self.send(sender, Event::Notice(finding));
+        if !in_container && self.options.arrays && listing.has_marker {
+            match pyramid::probe(fd.as_fd(), Path::new("."), Some(path), self.memory) {
+                Ok(Some(marker)) => return self.plain(path, marker, more, sender),
+                Ok(None) => {}
+                Err(MarkerError::Damaged(damaged)) => {
+                    let is_pyramid = damaged.marker.is_pyramid();
+                    self.damaged(path, damaged, more, sender)?;
+                    if is_pyramid {
+                        return Ok(());
+                    }
+                }
+                Err(error) => return self.send(sender, unprobed(path, error)),
+            }
         }
         let parent = self.folders.keep(fd);
         for folder in listing.folders {
@@ -344,7 +343,7 @@ impl<'a> Walk<'a> {
             if path.as_os_str().is_empty() && name::is_registry_dir(text) {
                 continue;
             }
-            let in_container = in_container || name::is_container_name(text);
+            let in_container = in_container || layout::is_container_folder(text);
             // A run may be called like a container; below the first level it is one, and the layout
             // has no checkpoints in containers.
             let is_first = path.as_os_str().is_empty();
@@ -408,6 +407,35 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         self.send(sender, Event::Found(path.to_path_buf(), seen))
+    }
+
+    /// Sends an array in no folder that is known for a container, or leaves it to count.
+    fn plain(
+        &self,
+        path: &Path,
+        marker: Marker,
+        more: &mut Vec<WalkTask>,
+        sender: &WalkSender,
+    ) -> Result<(), Stopped> {
+        // In the base directory itself, or the base directory.
+        if path.iter().nth(1).is_none() {
+            let finding = Notice::new(
+                NoticeClass::OutsideContainer,
+                path,
+                "an array that is not in the folder of a run",
+            );
+            return self.send(sender, Event::Notice(finding));
+        }
+        if self.options.measure {
+            self.count_all(
+                CountOf::Found(path.to_path_buf()),
+                path,
+                marker.into(),
+                more,
+            );
+            return Ok(());
+        }
+        self.done(sender, Event::Found(path.to_path_buf(), marker.into()))
     }
 
     /// Sends an array whose own files were counted, or leaves its folders to count.
