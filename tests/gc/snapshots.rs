@@ -38,7 +38,7 @@ fn scene() -> (tempfile::TempDir, Registry) {
 fn policy() -> Policy {
     Policy::default()
         .select(SelectRules::default().kinds([Kind::Snapshot]))
-        .limit(Limits::default().max_files(0))
+        .limit(Limits::default().max_files(1))
         .allow_empty_group(true)
 }
 

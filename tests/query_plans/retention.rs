@@ -65,6 +65,8 @@ fn statements_of_pins_search() {
             plan.retain(|line| !is_of_pins(line));
             // A constant row that the two halves of an `OR` hang on.
             plan.retain(|line| line != "SCAN CONSTANT ROW");
+            // The iterations that one row holds.
+            plan.retain(|line| !line.starts_with("SCAN held VIRTUAL TABLE"));
             assert_eq!(fault(&plan), None, "{sql}\n{plan:#?}");
         }
     }
