@@ -532,8 +532,13 @@ impl<'a> Planner<'a> {
             true => Vec::new(),
             false => self.policy.limit.settings(),
         };
-        for (rule, setting) in limits {
+        // A size is in the setting already.
+        let share = plan.min_free.as_ref().filter(|goal| goal.is_share());
+        for (rule, mut setting) in limits {
             let (keeps, detail) = limit_verdict(&line, rule);
+            if let ("min-free", Some(goal)) = (rule, share) {
+                setting = format!("{setting} ({})", goal.bytes);
+            }
             verdicts.push(RuleVerdict {
                 rule,
                 setting,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::size::ByteCount;
-use dalsegno::retention::{InventoryRow, KeepRules, Limits, MinFree, Plan, Policy, plan};
+use dalsegno::retention::{InventoryRow, KeepRules, Limits, MinFree, Plan, Policy, explain, plan};
 
 use crate::build::*;
 
@@ -174,6 +174,14 @@ fn a_percentage_is_of_the_size_of_the_file_system() {
     let reason = &plan.lines[0].reasons[0];
     let oldest = "min-free 10 % of 2.9 KiB: oldest first; 100 B are free with it";
     assert_eq!(reason.to_string(), oldest);
+    let explained = explain(&policy, &inventory, NOW, plan.lines[0].artifact.id).unwrap();
+    let verdicts: Vec<String> = explained
+        .unwrap()
+        .verdicts
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert!(verdicts[0].contains("10% (300 B)"), "{verdicts:?}");
 }
 
 #[test]

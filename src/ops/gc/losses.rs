@@ -2,8 +2,14 @@
 //!
 //! The row of a sealed array has what was counted at the seal, as evidence. So a plan that keeps an
 //! iteration because it is complete looks at the sealed predictions and outputs of it, and is made
-//! again without what turns out to lack data. Other sealed arrays are not looked at, because this
-//! counts files.
+//! again without what turns out to lack data. It looks at the newest complete iteration that each
+//! run is left with too.
+//!
+//! Other sealed arrays are not looked at, because this counts files: what only an age, a pin or a
+//! number keeps. If one of them lacks data, nothing good goes for it. Rules that count iterations
+//! give their reason to each that they count, so all of these are looked at. A rule by age, a pin
+//! or a number keeps the same whatever is complete, limits take the oldest first, and a run keeps a
+//! complete iteration only by one that was looked at.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
