@@ -34,8 +34,9 @@ pub struct IterationRow {
     pub datasets_of_run: u64,
     /// Whether it has each prediction and output, by dataset and parameters, that any iteration of
     /// the run has, selected or not; if the run has none or only other kinds are selected, whether
-    /// each dataset has anything.
-    pub complete: bool,
+    /// each dataset has anything. `None` if it has nothing that could be complete, such as a
+    /// checkpoint alone.
+    pub complete: Option<bool>,
     /// The predictions and outputs that it lacks, such as `crop7/output/threshold_127`.
     pub missing: Vec<String>,
     /// Number of outputs.
@@ -247,8 +248,10 @@ impl RunFold {
             row.datasets_of_run = of_run as u64;
             row.complete = match parts {
                 // An iteration without any part lacks nothing, but it is not complete either.
-                Some(parts) => parts.has(row.iteration) && !missing.contains_key(&row.iteration),
-                None => of_run > 0 && having.len() == of_run,
+                Some(parts) => parts
+                    .has(row.iteration)
+                    .then(|| !missing.contains_key(&row.iteration)),
+                None => (of_run > 0).then(|| having.len() == of_run),
             };
             row.missing = match parts {
                 Some(_) => missing.remove(&row.iteration).unwrap_or_default(),
@@ -311,7 +314,7 @@ impl Catalog {
                             iteration,
                             datasets: Vec::new(),
                             datasets_of_run: 0,
-                            complete: false,
+                            complete: None,
                             missing: Vec::new(),
                             outputs: 0,
                             predictions: 0,

@@ -5,7 +5,7 @@ use clap::Args;
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
-use super::render::{Align, Column, Record, Rows, total_cells, total_fields};
+use super::render::{Align, Column, Record, Rows, or_empty, total_cells, total_fields};
 use super::selection::Selection;
 use crate::catalog::IterationRow;
 use crate::ops::refresh::RefreshOptions;
@@ -86,11 +86,10 @@ impl Record for IterationRow {
                 0 => "-".to_owned(),
                 expected => format!("{}/{expected}", self.chunks_there),
             },
-            match (self.complete, self.missing.is_empty()) {
-                (true, _) => "yes",
-                (false, false) => "no",
-                // It has nothing to be complete of, such as a checkpoint alone.
-                (false, true) => "-",
+            match self.complete {
+                Some(true) => "yes",
+                Some(false) => "no",
+                None => "-",
             }
             .to_owned(),
             match self.missing.is_empty() {
@@ -107,7 +106,7 @@ impl Record for IterationRow {
             self.iteration.to_string(),
             self.datasets.len().to_string(),
             self.datasets_of_run.to_string(),
-            self.complete.to_string(),
+            or_empty(self.complete),
             self.outputs.to_string(),
             self.predictions.to_string(),
             self.others.to_string(),

@@ -193,7 +193,7 @@ fn the_iterations_with_outputs_are_those_of_the_manifest() {
             registry
                 .iterations(&filter, |row| {
                     assert_eq!(&row.run, run);
-                    assert!(row.complete, "{run} {}", row.iteration);
+                    assert_eq!(row.complete, Some(true), "{run} {}", row.iteration);
                     assert_eq!(row.total.uncounted, row.outputs);
                     rows.push((
                         row.iteration,

@@ -149,9 +149,9 @@ fn keep_last_keeps_the_last_complete_iteration_and_the_torso() {
     assert_eq!(
         rows,
         [
-            (1000, true, String::new()),
-            (2000, true, String::new()),
-            (3000, false, missing.to_owned())
+            (1000, Some(true), String::new()),
+            (2000, Some(true), String::new()),
+            (3000, Some(false), missing.to_owned())
         ]
     );
 }

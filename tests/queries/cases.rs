@@ -401,15 +401,21 @@ fn an_iteration_is_complete_if_it_has_what_any_iteration_of_the_run_has() {
         rows
     };
     let line = |run: &str, iteration, datasets: &str, complete| {
-        (run.to_owned(), iteration, datasets.to_owned(), complete)
+        (
+            run.to_owned(),
+            iteration,
+            datasets.to_owned(),
+            Some(complete),
+        )
     };
+    let nothing = |run: &str, iteration| (run.to_owned(), iteration, String::new(), None);
     assert_eq!(
         ask(&[]),
         [
             line("r", 1, "a b", true),
             line("r", 2, "a b", false),
-            line("r", 4, "", false),
-            line("s", 1, "", false),
+            nothing("r", 4),
+            nothing("s", 1),
         ],
         "3 was only asked for, and is not there"
     );

@@ -237,8 +237,8 @@ pub(crate) fn iterations(filter: &Filter, model: &[Artifact]) -> Vec<IterationRo
                 .map(|row| part(row))
                 .collect();
             row.complete = match wanted.is_empty() {
-                true => !datasets_of_run.is_empty() && having == datasets_of_run,
-                false => has == wanted,
+                true => (!datasets_of_run.is_empty()).then(|| having == datasets_of_run),
+                false => (!has.is_empty()).then(|| has == wanted),
             };
             if wanted.is_empty() {
                 // Without parts, datasets are compared.

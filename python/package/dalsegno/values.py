@@ -69,8 +69,9 @@ class Iteration:
     """Datasets that were validated on and have anything."""
     datasets_of_run: int
     """Number of the run's datasets, of any iteration and state."""
-    complete: bool
-    """Whether it has each prediction and output that any iteration of the run has."""
+    complete: Optional[bool]
+    """Whether it has each prediction and output that any iteration of the run has; None if it has
+    nothing that could be complete, such as a checkpoint alone."""
     missing: tuple[str, ...]
     """The predictions and outputs that it lacks, such as ``crop7/output/threshold_127``."""
     outputs: int
