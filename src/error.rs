@@ -450,6 +450,12 @@ impl Error {
         {
             return Some(Hint::MoveAwayFromFolderName);
         }
+        if let Self::NotRecorded {
+            level_of: Some(_), ..
+        } = self
+        {
+            return Some(Hint::GivePyramidPath);
+        }
         // By code: documents and the Python package list hints by code too.
         Some(match self.code() {
             "no-registry" => Hint::Init,

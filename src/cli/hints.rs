@@ -214,6 +214,9 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::RemoveLinkTarget => {
             "remove what the link points to under its own path; see also: dalsegno verify"
         }
+        Hint::GivePyramidPath => {
+            "name the path of the pyramid; show lists its levels, and they stay or go with it"
+        }
         Hint::GiveArrayPath => {
             "give the path of an array, a container or a checkpoint in the folder of a run"
         }

@@ -169,6 +169,8 @@ hints! {
     Verify = "verify",
     /// Remove what the symbolic link points to.
     RemoveLinkTarget = "remove-link-target",
+    /// Name the pyramid that a path is a level of.
+    GivePyramidPath = "give-pyramid-path",
     /// Give a path in a container, or of a checkpoint.
     GiveArrayPath = "give-array-path",
     /// A container lies in the folder of its run.

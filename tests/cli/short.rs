@@ -120,6 +120,25 @@ fn containers_of_zarr_3_have_endings_of_their_own() {
     assert!(!world.base.join("a/x.zr3/v").exists());
 }
 
+#[test]
+fn the_path_of_a_level_leads_to_its_pyramid() {
+    let world = World::new();
+    let pyramid = "a/validation/1000/v/prediction";
+    for level in ["s0", "s1"] {
+        write(&world, &format!("{pyramid}/{level}"), &["0.0"]);
+    }
+    world.transcript("init -q\nscan -q");
+    let text = world.transcript(&format!("show {pyramid}/s0"));
+    let says = format!("is a level of {pyramid}; name that path");
+    assert!(text.contains(&says), "{text}");
+    assert!(text.contains("name the path of the pyramid"), "{text}");
+    assert!(text.contains("exit 1"), "{text}");
+    let text = world.transcript(&format!("show {pyramid}"));
+    assert!(text.contains("s0") && text.contains("s1"), "{text}");
+    assert!(text.contains("\tprediction\t1000\tv\t"), "{text}");
+    assert!(!text.contains("exit"), "{text}");
+}
+
 /// Dates all that is in a folder.
 fn date(folder: &Path, time: SystemTime) {
     for entry in fs::read_dir(folder).unwrap() {

@@ -128,6 +128,7 @@ WORDS: dict[str, str] = {
         "another program changed the catalog or a manifest; see verify(), which touches no data"
     ),
     "remove-link-target": "remove the target of the link by its own path; see verify()",
+    "give-pyramid-path": "name the path of the pyramid; its levels stay or go with it",
     "give-array-path": (
         "give the path of an array, a container or a checkpoint in the folder of a run"
     ),
