@@ -152,7 +152,7 @@ fn bad_paths(scene: &Scene) -> Vec<String> {
         ".dalsegno/new",
         ".dalsegno/validation.zarr/new",
         "run",
-        "run/notes",
+        "notes",
         "run/validation.zarr/./9",
         "run/validation.zarr/9\n",
     ]
