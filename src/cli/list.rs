@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use clap::Args;
 
+use super::columns::{Chosen, ChosenRows, column};
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
@@ -13,6 +14,7 @@ use super::render::Rows;
 use super::selection::Selection;
 use crate::model::artifact::Artifact;
 use crate::model::filter::Filter;
+use crate::model::size::ByteCount;
 use crate::ops::refresh::RefreshOptions;
 use crate::registry::Registry;
 
@@ -27,6 +29,24 @@ pub(super) struct ListCommand {
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
+    /// Only arrays of at least this size, such as 500MB or 2GiB; arrays whose size was not counted
+    /// are left out
+    #[arg(long, value_name = "SIZE", help_heading = "Selection")]
+    min_size: Option<ByteCount>,
+    /// Print at most so many
+    #[arg(long, value_name = "N", help_heading = "Output")]
+    limit: Option<u64>,
+    /// Print these columns: age, or fields such as run, iteration, dataset, parameters, container,
+    /// path, bytes, written_at, sealed_at and pins
+    #[arg(
+        long,
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = column,
+        conflicts_with_all = ["json", "jsonl", "null"],
+        help_heading = "Output"
+    )]
+    columns: Vec<Chosen>,
     /// Print paths only, each followed by a NUL byte
     #[arg(
         short = '0',
@@ -40,12 +60,14 @@ pub(super) struct ListCommand {
 }
 
 pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Failure> {
-    let filter = command.selection.filter();
+    let mut filter = command.selection.filter();
+    filter.min_bytes = command.min_size.map(|size| size.0);
+    let limit = command.limit;
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
     let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
     if command.null {
-        each(&registry, &filter, |artifact| {
+        each(&registry, &filter, limit, |artifact| {
             // The exact bytes: a path need not be UTF-8.
             context
                 .stdout
@@ -53,24 +75,35 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
             context.stdout.write_all(b"\0")?;
             Ok(())
         })?;
+    } else if !command.columns.is_empty() {
+        let mut rows = ChosenRows::new(context, format, &command.columns)?;
+        each(&registry, &filter, limit, |artifact| rows.push(artifact))?;
+        rows.finish("no artifact matches")?;
     } else {
         let mut rows = Rows::new::<Artifact>(context, format)?;
-        each(&registry, &filter, |artifact| rows.push(artifact))?;
+        each(&registry, &filter, limit, |artifact| rows.push(artifact))?;
         rows.finish("no artifact matches")?;
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }
 
-/// Passes each artifact of a selection to `write`, until one fails.
+/// Passes each artifact of a selection to `write`, until one fails or `limit` are written.
 fn each(
     registry: &Registry,
     filter: &Filter,
+    limit: Option<u64>,
     mut write: impl FnMut(&Artifact) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     // The callback returns errors of the library; a failed write is kept for afterwards.
     let mut failure = None;
+    let mut left = limit;
+    if left == Some(0) {
+        return Ok(());
+    }
     registry.list(filter, |artifact| {
+        left = left.map(|left| left - 1);
         Ok(match write(&artifact) {
+            Ok(()) if left == Some(0) => ControlFlow::Break(()),
             Ok(()) => ControlFlow::Continue(()),
             Err(error) => {
                 failure = Some(error);

@@ -7,6 +7,7 @@
 //! timeout, 12 catalog damaged, 13 catalog too new, 130 interrupted.
 
 mod artifacts;
+mod columns;
 mod commands;
 mod completions;
 mod context;

@@ -100,6 +100,39 @@ fn a_terminal_gets_tables_as_wide_as_it_is() {
     assert_transcript!("terminal", text);
 }
 
+#[test]
+fn list_prints_the_columns_and_the_number_that_were_asked_for() {
+    let world = World::scanned();
+    let text = world.transcript(
+        "scan --measure --quiet
+        seal --run er --quiet
+        pin paper --run er --reason figure --quiet
+        list --columns run,iteration,array,bytes,pins,parameters --run er --table
+        list --columns run,bytes,files --limit 2 --table --run mito
+        list --columns path,bytes --limit 1
+        list --columns path --min-size 64B --run er
+        list --columns path --min-size 65B --run er
+        list --limit 0 --jsonl
+        list --limit 3 --columns container,array
+        list --columns ages
+        list --columns age --json",
+    );
+    assert_transcript!("list_columns", text);
+    let text = world.transcript("list --limit 3 -0");
+    assert_eq!(text.matches('\0').count(), 3, "{text}");
+    // In TSV the age is a number.
+    let text = world.transcript("list --columns age,sealed_at --run er");
+    let age = text
+        .lines()
+        .nth(2)
+        .and_then(|line| line.strip_prefix("out| "));
+    let (age, sealed) = age.and_then(|line| line.split_once('\t')).unwrap();
+    assert!(
+        age.parse::<u64>().is_ok() && sealed.ends_with('Z'),
+        "{text}"
+    );
+}
+
 /// Outputs of parameter sets that differ in their middle, at two iterations.
 fn with_long_parameters() -> World {
     let world = World::runs();

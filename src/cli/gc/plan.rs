@@ -6,8 +6,8 @@ use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
 use crate::cli::render::{
-    self, Align, Column, Record, Rows, count, or_dash, or_empty, size_cells, size_fields,
-    total_text,
+    self, Align, Column, Record, Rows, count, or_dash, or_empty, short_age, size_cells,
+    size_fields, total_text,
 };
 use crate::model::clock::Timestamp;
 use crate::ops::gc::GcPlan;
@@ -52,7 +52,7 @@ impl Record for PlanLine {
             key.kind().to_string(),
             or_dash(key.dataset()),
             or_dash(key.parameters()),
-            or_dash(self.age.map(age)),
+            or_dash(self.age.map(short_age)),
             bytes,
             files,
             word(self.decision).to_owned(),
@@ -91,18 +91,6 @@ pub(super) fn word(decision: Decision) -> &'static str {
 fn reasons(line: &PlanLine) -> String {
     let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
     reasons.join("; ")
-}
-
-/// An age in its largest fitting unit: `3d`, `5h`, `12m`.
-fn age(age: std::time::Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..60 => format!("{seconds}s"),
-        60..3600 => format!("{}m", seconds / 60),
-        // Hours up to two days: rounded down to days, 47 hours would lose half of their age.
-        3600..172_800 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
-    }
 }
 
 #[derive(Serialize)]

@@ -10,11 +10,11 @@ mod table;
 mod text;
 
 pub(super) use bar::Ink;
-pub(super) use heads::{Align, Column};
+pub(super) use heads::{Align, Column, Heads};
 pub(super) use json::{document, json, write_json};
 pub(super) use rows::{Record, Rows};
 pub(super) use table::Room;
 pub(super) use text::{
-    count, escape, or_dash, or_empty, shell_word, short_time, size_cells, size_fields, size_text,
-    total_cells, total_fields, total_text,
+    count, escape, or_dash, or_empty, shell_word, short_age, short_time, size_cells, size_fields,
+    size_text, total_cells, total_fields, total_text,
 };

@@ -1,5 +1,7 @@
 //! Values as text: for a screen, for cells and fields, in sentences.
 
+use std::time::Duration;
+
 use crate::model::clock::Timestamp;
 use crate::model::size::{ByteCount, Size, Total};
 
@@ -50,6 +52,18 @@ pub(in crate::cli) fn short_time(time: Timestamp) -> String {
     // `2026-11-20T08:00` of a time in RFC 3339.
     text.get(..16)
         .map_or(text.clone(), |text| text.replace('T', " "))
+}
+
+/// An age in its largest fitting unit: `3d`, `5h`, `12m`.
+pub(in crate::cli) fn short_age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        // Hours up to two days: rounded down to days, 47 hours would lose half of their age.
+        3600..172_800 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    }
 }
 
 /// Bytes and files of one artifact for a table; `?` if they were not counted.
