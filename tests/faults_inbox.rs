@@ -1,6 +1,6 @@
 //! Faults while the inbox is folded: the process is killed at every system call that changes
 //! something, or every such call fails. Afterwards the next open folds the rest: each note is in
-//! the catalog, none twice, nothing is lost.
+//! the catalog, none twice, nothing is lost. The same for errors while notes are left.
 //!
 //! To run a single fault: `DALSEGNO_FAULT=kill:fsync:2 cargo test --test faults_inbox`.
 
@@ -40,12 +40,20 @@ fn child_entry() {
     let Ok(action) = std::env::var(child::ACTION) else {
         return;
     };
-    assert_eq!(action, "fold");
+    assert!(["fold", "note"].contains(&action.as_str()));
     let base = PathBuf::from(std::env::var_os(child::BASE).unwrap());
     // SAFETY: a plain system call; it lets strace attach if only parents may trace.
     unsafe { libc::prctl(libc::PR_SET_PTRACER, libc::PR_SET_PTRACER_ANY) };
     say("ready");
     let _ = std::io::stdin().read_to_end(&mut Vec::new());
+    if action == "note" {
+        let inbox = Inbox::open(&base).unwrap();
+        for number in 0..NOTES {
+            let key = prediction("run", i64::try_from(number).unwrap());
+            say(&child::outcome(inbox.note(Note::Record(key))));
+        }
+        return;
+    }
     let opened = Options::new()
         .lock_timeout(Duration::from_secs(1))
         .open(&base);
@@ -173,4 +181,48 @@ fn folding_survives_a_full_disk() {
             .contains(&call)
             .then(|| format!("error=ENOSPC:when={number}+"))
     });
+}
+
+/// What a network file system answers after its server lost the lock on an open file.
+#[test]
+fn notes_go_into_a_new_file_if_the_old_one_cannot_be_written() {
+    if !strace::works("notes beside an error of the disk") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path().join("base");
+    fs::create_dir(&base).unwrap();
+    drop(Registry::create(&base).unwrap());
+    let template = folder.path().join("template");
+    copy(&base, &template);
+    let output = folder.path().join("trace");
+    let Some(traced) = trace("note", &base, "trace=write,fdatasync,flock", &output) else {
+        eprintln!("left out, because strace cannot join a process here");
+        return;
+    };
+    assert_eq!(traced.said, ["ok"; NOTES]);
+    let calls = calls(&fs::read_to_string(&output).unwrap());
+    let writes = calls.iter().filter(|(call, _)| call == "write").count();
+    assert_eq!(writes, NOTES, "{calls:?}");
+    for error in ["EIO", "ESTALE"] {
+        for (call, number) in &calls {
+            fs::remove_dir_all(&base).unwrap();
+            copy(&template, &base);
+            let expression = format!("inject={call}:error={error}:when={number}");
+            let traced = trace("note", &base, &expression, Path::new("/dev/null")).unwrap();
+            assert_eq!(traced.said, ["ok"; NOTES], "{expression}");
+            let files = fs::read_dir(base.join(".dalsegno/inbox")).unwrap().count();
+            let expected = if call == "flock" { 1 } else { 2 };
+            assert_eq!(files, expected, "{expression}");
+            let registry = Registry::open(&base).unwrap();
+            assert_eq!(registry.recovery().problems, Vec::<String>::new());
+            assert_eq!(registry.select(&Filter::default()).unwrap().len(), NOTES);
+        }
+    }
+    // A disk that is broken for good is said to be so.
+    fs::remove_dir_all(&base).unwrap();
+    copy(&template, &base);
+    let expression = "inject=fdatasync:error=EIO";
+    let traced = trace("note", &base, expression, Path::new("/dev/null")).unwrap();
+    assert_eq!(traced.said, ["storage-io"; NOTES]);
 }

@@ -41,10 +41,10 @@ struct Open {
     path: PathBuf,
 }
 
-/// Whether a line was written, or needs another file.
+/// Whether lines were written, or need another file, and why.
 enum Append {
     Written,
-    OtherFile,
+    OtherFile(Errno),
 }
 
 impl InboxWriter {
@@ -60,28 +60,30 @@ impl InboxWriter {
         }
     }
 
-    /// Appends a line, which ends in a newline, and syncs it.
+    /// Appends lines, each of which ends in a newline, and syncs them. If the file cannot be written
+    /// any more, as after a network file system lost its lock, they go into a new one: then the old
+    /// one may have them too, and folding them twice is as once.
     ///
     /// # Errors
-    /// [`StorageError`] if there is no registry's folder, or the line cannot be written. The file
-    /// then holds nothing of it, or a rest that does not count.
-    pub fn append(&mut self, base: &Base, line: &[u8]) -> Result<(), StorageError> {
+    /// [`StorageError`] if there is no registry's folder, or the lines cannot be written. The file
+    /// then holds nothing of them, or a rest that does not count.
+    pub fn append(&mut self, base: &Base, lines: &[u8]) -> Result<(), StorageError> {
+        let mut errno = Errno::AGAIN;
         for _ in 0..TRIES {
             let open = match self.open.take() {
                 Some(open) => open,
                 None => Open::create(base, &self.stem)?,
             };
-            match open.append(line)? {
+            match open.append(lines)? {
                 Append::Written => {
                     self.open = Some(open);
                     return Ok(());
                 }
-                // It was folded meanwhile, is full, or another process keeps its lock.
-                Append::OtherFile => {}
+                Append::OtherFile(why) => errno = why,
             }
         }
         let path = base.path().join(REGISTRY_DIR).join(INBOX);
-        Err(StorageError::io("writing to", &path, Errno::AGAIN))
+        Err(StorageError::io("writing to", &path, errno))
     }
 }
 
@@ -104,29 +106,29 @@ impl Open {
         })
     }
 
-    fn append(&self, line: &[u8]) -> Result<Append, StorageError> {
+    fn append(&self, lines: &[u8]) -> Result<Append, StorageError> {
         if !self.lock() {
-            return Ok(Append::OtherFile);
+            // Another process keeps its lock.
+            return Ok(Append::OtherFile(Errno::AGAIN));
         }
-        let appended = self.append_locked(line);
+        let appended = self.append_locked(lines);
         let _ = flock(&self.file, FlockOperation::Unlock);
         appended
     }
 
-    fn append_locked(&self, line: &[u8]) -> Result<Append, StorageError> {
-        let io = |operation, errno| StorageError::io(operation, &self.path, errno);
+    fn append_locked(&self, lines: &[u8]) -> Result<Append, StorageError> {
         let at = statat(&self.folder, &self.name, AtFlags::SYMLINK_NOFOLLOW);
         let (own, named) = match (fstat(&self.file), at) {
             (Ok(own), Ok(named)) => (own, named),
-            _ => return Ok(Append::OtherFile),
+            (Err(errno), _) | (_, Err(errno)) => return Ok(Append::OtherFile(errno)),
         };
         let size = u64::try_from(own.st_size).unwrap_or(u64::MAX);
-        // Half of what is read, so that no line takes a file beyond that.
+        // Half of what is read, so that no lines take a file beyond that. Or it was folded.
         if (named.st_dev, named.st_ino) != (own.st_dev, own.st_ino) || size >= MAX_BYTES / 2 {
-            return Ok(Append::OtherFile);
+            return Ok(Append::OtherFile(Errno::AGAIN));
         }
-        let errno = match write(&self.file, line) {
-            Ok(written) if written == line.len() => match fdatasync(&self.file) {
+        let errno = match write(&self.file, lines) {
+            Ok(written) if written == lines.len() => match fdatasync(&self.file) {
                 // A file system without syncs has no more to give.
                 Ok(()) | Err(Errno::INVAL) => return Ok(Append::Written),
                 Err(errno) => errno,
@@ -137,9 +139,10 @@ impl Open {
         // A part of a line is not a note; without its end it would spoil the next one.
         let _ = ftruncate(&self.file, size);
         match errno {
-            // On a network file system, another host unlinked it.
-            Errno::STALE => Ok(Append::OtherFile),
-            errno => Err(io("writing to", errno)),
+            // On a network file system, another host unlinked it, or the server lost the lock on
+            // it: a new file can be written.
+            Errno::STALE | Errno::IO => Ok(Append::OtherFile(errno)),
+            errno => Err(StorageError::io("writing to", &self.path, errno)),
         }
     }
 
