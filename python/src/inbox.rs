@@ -38,7 +38,7 @@ pub(crate) fn identifier(py: Python<'_>, base: PathBuf, key: KeyColumns) -> PyRe
 
 /// The inbox of a base directory.
 #[pyclass(frozen, name = "Inbox", module = "dalsegno._native")]
-pub(crate) struct PyInbox(Arc<Inbox>);
+pub(crate) struct PyInbox(pub(crate) Arc<Inbox>);
 
 #[pymethods]
 impl PyInbox {

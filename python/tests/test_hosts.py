@@ -66,6 +66,72 @@ def test_another_host_answers_from_the_copy_and_changes_nothing(
         dalsegno.rebuild(base)
 
 
+def written(base: Path, iteration: int, dataset: str = "crop1") -> Path:
+    """A small array on disk, that of a prediction."""
+    folder = base / f"mito/validation.zarr/{iteration}/{dataset}/prediction"
+    folder.mkdir(parents=True)
+    (folder / ".zarray").write_text(
+        '{"zarr_format":2,"shape":[2],"chunks":[2],"dtype":"|u1"}'
+    )
+    (folder / "0").write_bytes(b"ab")
+    return folder
+
+
+def return_to_host(base: Path) -> None:
+    config = base / ".dalsegno" / "config.toml"
+    config.write_text(config.read_text().replace("node1", os.uname().nodename))
+
+
+def test_what_is_sealed_and_scored_elsewhere_is_noted_for_the_keeper(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for iteration in range(1, 4):
+        written(base, iteration)
+    leave_host(base)
+    with dalsegno.Registry(base) as registry, caplog.at_level(logging.WARNING, "dalsegno"):
+        (known,) = registry.list(refresh=False)
+        assert registry.seal(known, hash=True) == [known]
+        # Not in the copy yet: named by its path, as an identifier would.
+        assert registry.seal(base / "mito/validation.zarr/2/crop1/prediction") == []
+        assert registry.score("mito", 1, {"voi": 0.5, "f1": float("nan")})
+        with pytest.raises(errors.NothingWrittenError):
+            registry.seal(base / "mito/validation.zarr/7/crop1/prediction")
+        with pytest.raises(RuntimeError):
+            with registry.writing(base / "mito/validation.zarr/3/crop1/prediction"):
+                raise RuntimeError
+        with registry.writing(base / "mito/validation.zarr/4/crop1/prediction") as path:
+            assert written(base, 4) == path
+    said = [line for line in caplog.messages if "node1 takes them into the catalog" in line]
+    assert len(said) == 2
+    with dalsegno.Registry(base, read_only=True) as registry:
+        with pytest.raises(errors.CatalogElsewhereError):
+            registry.seal(known)
+        with pytest.raises(errors.CatalogElsewhereError):
+            registry.score("mito", 1, {"voi": 0.5})
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        rows = {row.iteration: row for row in registry.list(refresh=False)}
+        assert [at for at, row in rows.items() if row.sealed_at is not None] == [1, 2, 4]
+        assert sorted(rows) == [1, 2, 3, 4]
+        assert rows[1].content_hash is not None and rows[2].content_hash is None
+        assert sorted(score.metric for score in registry.scores()) == ["f1", "voi"]
+
+
+def test_a_seal_is_taken_back_before_an_array_is_written_again_elsewhere(base: Path) -> None:
+    folder = written(base, 1)
+    with dalsegno.Registry(base) as registry:
+        registry.seal(folder)
+    leave_host(base)
+    with dalsegno.Registry(base) as registry:
+        with pytest.raises(KeyboardInterrupt):
+            with registry.writing(folder):
+                raise KeyboardInterrupt
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        (row,) = registry.list(refresh=False)
+        assert row.sealed_at is None and row.state == "present"
+
+
 def test_without_a_copy_the_error_says_where_to_publish(base: Path) -> None:
     leave_host(base)
     (base / ".dalsegno" / "published.sqlite3").unlink()

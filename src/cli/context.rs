@@ -15,7 +15,7 @@ use crate::registry::Published;
 use crate::store::{Notice, NoticeClass};
 
 /// What only the host with the catalog does, as hints write it.
-const FOR_KEEPER: [&str; 14] = [
+const FOR_KEEPER: [&str; 12] = [
     "gc --apply",
     "mv",
     "publish",
@@ -24,8 +24,6 @@ const FOR_KEEPER: [&str; 14] = [
     "restore",
     "rm",
     "scan",
-    "score",
-    "seal",
     "trash empty",
     "undo",
     "unpin",
@@ -53,6 +51,14 @@ pub(super) struct Context {
     pub(super) published: OnceCell<PublishedCopy>,
     /// What an answer knows of the disk, once it is known.
     pub(super) looked: OnceCell<Looked>,
+    /// The host that notes of this command are for, if it leaves notes.
+    pub(super) noted: OnceCell<NotedFor>,
+}
+
+/// The host that has the catalog and takes in what a command noted, as JSON documents have it.
+#[derive(Debug, Serialize)]
+pub(super) struct NotedFor {
+    pub(super) host: String,
 }
 
 /// What an answer knows of the disk, as JSON documents have it.
@@ -89,6 +95,7 @@ impl Context {
             said_notice: Cell::new(false),
             published: OnceCell::new(),
             looked: OnceCell::new(),
+            noted: OnceCell::new(),
         }
     }
 
@@ -156,6 +163,19 @@ impl Context {
         if !self.global.quiet {
             let _ = writeln!(io::stderr().lock(), "{}", escape(text));
         }
+    }
+
+    /// Says that so many things were noted, and who takes them into the catalog.
+    pub(super) fn say_noted(&self, number: usize, what: &str) {
+        let (Some(noted), 1..) = (self.noted.get(), number) else {
+            return;
+        };
+        let them = if number == 1 { "it" } else { "them" };
+        self.say(&format!(
+            "noted {}; {} takes {them} into the catalog with its next command that writes",
+            count(number, what),
+            noted.host
+        ));
     }
 
     /// Prints a warning on stderr, unless `--quiet`.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::context::{Context, Looked, PublishedCopy};
+use super::context::{Context, Looked, NotedFor, PublishedCopy};
 use super::fail::Failure;
 use super::flags::Format;
 use super::render::count;
@@ -18,10 +18,17 @@ use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
 use crate::ops::recover;
 use crate::ops::refresh::{Question, RefreshOptions, RefreshReport};
-use crate::registry::{Options, Published, Registry};
+use crate::registry::{Inbox, Options, Published, Registry};
 
 /// A query waits for so long to refresh the catalog, and then answers without.
 const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
+
+/// What a change is written to.
+pub(super) enum Opened {
+    Catalog(Box<Registry>),
+    /// For the host that has the catalog.
+    Inbox(Inbox),
+}
 
 impl Context {
     /// The base directory: --base, else the nearest parent of the current folder with a registry.
@@ -60,6 +67,23 @@ impl Context {
         let registry = self.options().open(self.base()?)?;
         self.recovered(&registry);
         Ok(registry)
+    }
+
+    /// Opens the registry for a change that the inbox has a note for: on a host without the catalog,
+    /// opens the inbox.
+    pub(super) fn open_or_note(&self) -> Result<Opened, Failure> {
+        let error = match self.open() {
+            Ok(registry) => return Ok(Opened::Catalog(Box::new(registry))),
+            Err(Failure::Library(error)) => *error,
+            Err(failure) => return Err(failure),
+        };
+        let Error::Catalog(CatalogError::AtKeeper { host, .. }) = error else {
+            return Err(error.into());
+        };
+        let inbox = Inbox::open(self.base()?)?;
+        // A command asks once; a second answer would be the same.
+        let _ = self.noted.set(NotedFor { host });
+        Ok(Opened::Inbox(inbox))
     }
 
     /// Opens the registry for a change that brings data back, so nothing is unlinked before it.

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::fail::{Failure, name_error};
 use super::flags::Output;
+use super::opening::Opened;
 use super::render::{self, shell_word};
 use super::selection;
 use crate::model::artifact::Artifact;
@@ -133,14 +134,13 @@ struct RecordReport {
 
 pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure> {
     let key = command.key()?;
-    let registry = match context.open() {
+    let registry = match context.open_or_note() {
         // The path is a function of the key, so it can be printed without the catalog.
-        Err(Failure::Library(error)) if error.code() == "catalog-elsewhere" => {
-            return note(context, command, &key);
-        }
+        Ok(Opened::Inbox(inbox)) => return note(context, command, &inbox, &key),
+        Ok(Opened::Catalog(registry)) => *registry,
         // The path of what is already recorded can be printed without writing.
         Err(Failure::Library(error)) if error.code() == "read-only" => context.open_read_only()?,
-        opened => opened?,
+        Err(failure) => return Err(failure),
     };
     let recorded = registry.record(&key)?;
     let outcome = RecordReport {
@@ -167,8 +167,7 @@ struct Noted<'a> {
 }
 
 /// Leaves a note for the host that has the catalog.
-fn note(context: &mut Context, command: &Record, key: &Key) -> Result<(), Failure> {
-    let inbox = Inbox::open(context.base()?)?;
+fn note(context: &mut Context, command: &Record, inbox: &Inbox, key: &Key) -> Result<(), Failure> {
     inbox.note(Note::Record(key.clone()))?;
     let noted = Noted {
         is_new: None,

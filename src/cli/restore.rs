@@ -52,7 +52,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         // An id first: its form cannot be a path that a removal took.
         targets.push(match what.parse() {
             Ok(id) => RestoreTarget::Removal(id),
-            Err(_) => match context.target(&registry, what.as_ref()) {
+            Err(_) => match context.target(registry.base(), what.as_ref()) {
                 Target::Path(path) => RestoreTarget::Path(path),
                 _ => continue,
             },

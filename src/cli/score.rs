@@ -9,12 +9,14 @@ use super::context::Context;
 use super::fail::Failure;
 use super::files;
 use super::flags::{Format, Output};
+use super::opening::Opened;
 use super::render::{self, Align, Column, Record, Rows, count, or_dash, or_empty, shell_word};
 use crate::catalog::ScoreQuery;
 use crate::model::filter::{Filter, IterationRange, Pattern};
 use crate::model::name::RunName;
+use crate::model::note::{Note, ScoreNote};
 use crate::model::score::{self, MetricName, Score, UnknownName};
-use crate::registry::Registry;
+use crate::registry::Inbox;
 
 /// Iterations that a warning names; more are counted.
 const MOST_NAMES: usize = 5;
@@ -23,7 +25,8 @@ const MOST_NAMES: usize = 5;
 ///
 /// A score replaces one of the same metric, run, iteration, dataset and parameters. Without
 /// --dataset it applies to every dataset, without --parameters to every parameter set. `gc
-/// --keep-best` ranks by scores; nan is never among the best.
+/// --keep-best` ranks by scores; nan is never among the best. On a host without the catalog, scores
+/// are noted for the host that has it.
 #[derive(Debug, Args)]
 pub(super) struct ScoreCommand {
     /// Scores, such as voi=0.31 f1=0.8; with --remove, metric names; to list, metric names or globs
@@ -103,8 +106,8 @@ impl Record for Score {
 struct ScoreReport<'a> {
     #[serde(flatten)]
     score: &'a Score,
-    /// Its names that the run does not have.
-    unknown: Vec<&'a UnknownName>,
+    /// Its names that the run does not have; `None` if only the host with the catalog knows.
+    unknown: Option<Vec<&'a UnknownName>>,
 }
 
 impl Record for ScoreReport<'_> {
@@ -156,9 +159,9 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
     // Before the registry is opened, because wrong usage must not wait for a lock or recover
     // anything.
     let scores = command.scores()?;
-    let registry = context.open()?;
     let format = context.format(command.output);
     if command.remove {
+        let registry = context.open()?;
         let gone = registry.unscore(&scores)?;
         let missing = scores.len() as u64 - gone;
         context.say(&format!("removed {}", count(gone, "score")));
@@ -172,7 +175,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
             _ => Ok(()),
         };
     }
-    record(context, &registry, &scores, format)
+    record(context, &scores, format)
 }
 
 impl ScoreCommand {
@@ -234,12 +237,11 @@ impl ScoreCommand {
     }
 }
 
-fn record(
-    context: &mut Context,
-    registry: &Registry,
-    scores: &[Score],
-    format: Format,
-) -> Result<(), Failure> {
+fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(), Failure> {
+    let registry = match context.open_or_note()? {
+        Opened::Catalog(registry) => registry,
+        Opened::Inbox(inbox) => return note(context, &inbox, scores, format),
+    };
     // One transaction, so a file is recorded whole or not at all. Scores that no artifact has yet
     // are recorded too: the arrays may be recorded after them.
     let known = registry.score(scores)?;
@@ -268,21 +270,42 @@ fn record(
         context.warn(&format!("nor {}", count(more, "other name")));
     }
     context.say(&format!("recorded {}", count(scores.len(), "score")));
-    match format {
-        // For programs only: a person has just typed these scores.
-        Format::Json | Format::Jsonl => {
-            let mut rows = Rows::new::<ScoreReport<'_>>(context, format)?;
-            scores.iter().try_for_each(|score| {
-                let unknown = unknown.iter().filter(|name| is_of(name, score));
-                rows.push(&ScoreReport {
-                    score,
-                    unknown: unknown.collect(),
-                })
-            })?;
-            rows.finish("").map(|_| ())
-        }
-        Format::Table | Format::Tsv => Ok(()),
+    report(context, scores, format, |score| {
+        Some(unknown.iter().filter(|name| is_of(name, score)).collect())
+    })
+}
+
+/// Leaves notes for the host that has the catalog.
+fn note(
+    context: &mut Context,
+    inbox: &Inbox,
+    scores: &[Score],
+    format: Format,
+) -> Result<(), Failure> {
+    let notes = scores.iter().map(ScoreNote::from).map(Note::Score);
+    inbox.note_many(notes)?;
+    context.say_noted(scores.len(), "score");
+    report(context, scores, format, |_| None)
+}
+
+/// Writes the scores that were recorded, for programs: a person has just typed them.
+fn report<'a>(
+    context: &mut Context,
+    scores: &'a [Score],
+    format: Format,
+    unknown: impl Fn(&Score) -> Option<Vec<&'a UnknownName>>,
+) -> Result<(), Failure> {
+    if !matches!(format, Format::Json | Format::Jsonl) {
+        return Ok(());
     }
+    let mut rows = Rows::new::<ScoreReport<'_>>(context, format)?;
+    scores.iter().try_for_each(|score| {
+        rows.push(&ScoreReport {
+            score,
+            unknown: unknown(score),
+        })
+    })?;
+    rows.finish("").map(|_| ())
 }
 
 fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<(), Failure> {
@@ -299,9 +322,8 @@ fn import(context: &mut Context, command: &ScoreCommand, path: &Path) -> Result<
         );
         Failure::Reported
     })?;
-    let registry = context.open()?;
     let format = context.format(command.output);
-    record(context, &registry, &scores, format)
+    record(context, &scores, format)
 }
 
 fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {

@@ -1,19 +1,30 @@
 //! `seal`: the writer states that arrays are fully written.
 
+use std::path::PathBuf;
+
 use clap::Args;
+use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output, Threads};
+use super::opening::Opened;
+use super::render::{Align, Column, Record, Rows};
 use super::subjects::Subjects;
 use super::{artifacts, render};
 use crate::model::artifact::Artifact;
+use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::key::Key;
+use crate::model::layout;
+use crate::model::size::{ByteCount, Size};
 use crate::ops::seal::SealOptions;
-use crate::registry::Target;
+use crate::registry::{Inbox, Target};
 
 /// Mark arrays as fully written, and count their bytes and files
 ///
-/// Seals all of them or none: it is an error if one has no data or cannot be read in full.
+/// Seals all of them or none: it is an error if one has no data or cannot be read in full. On a
+/// host without the catalog, the seals are noted for the host that has it.
 ///
 /// With --hash, reads all data and stores a hash of its contents (BLAKE3) with the seal; verify
 /// --read-data then finds changes that sizes and times do not show. Sealing again without --hash
@@ -34,6 +45,149 @@ pub(super) struct SealCommand {
     threads: Threads,
     #[command(flatten)]
     output: Output,
+}
+
+impl SealCommand {
+    fn options(&self) -> SealOptions {
+        SealOptions {
+            hash: self.hash,
+            complete: self.complete,
+            threads: self.threads.get(),
+        }
+    }
+
+    /// Counts containers. To hash nothing else is refused; beside arrays, they are sealed without.
+    fn containers<'a>(
+        &self,
+        keys: impl ExactSizeIterator<Item = &'a Key> + Clone,
+    ) -> Result<usize, Failure> {
+        let all = keys.len();
+        let run = keys.clone().next().map(|key| key.run().as_str());
+        let containers = keys.filter(|key| key.kind().is_container()).count();
+        if self.hash && containers > 0 && containers == all {
+            let run = render::shell_word(run.unwrap_or("NAME"));
+            return Err(Failure::usage(
+                "a container gets no hash; the arrays in it do",
+                format!(
+                    "hash its arrays with: dalsegno seal --hash --run {run}; or seal the container \
+                     without --hash"
+                ),
+            ));
+        }
+        Ok(containers)
+    }
+
+    fn say_unhashed(&self, context: &Context, containers: usize) {
+        if self.hash && containers > 0 {
+            let count = render::count(containers, "container");
+            context.say(&format!(
+                "{count} got no hash: only arrays and checkpoints get one"
+            ));
+        }
+    }
+}
+
+/// A seal that was noted for the host that has the catalog.
+#[derive(Serialize)]
+struct NotedSeal {
+    /// Null: only the catalog knows.
+    id: Option<u64>,
+    #[serde(flatten)]
+    key: Key,
+    path: PathBuf,
+    bytes: u64,
+    files: u64,
+    written_at: Timestamp,
+    content_hash: Option<ContentHash>,
+}
+
+impl Record for NotedSeal {
+    const NAME: &'static str = Artifact::NAME;
+    const COLUMNS: &'static [Column] = &[
+        Column("RUN", Align::Text),
+        Column("ITERATION", Align::Right),
+        Column("KIND", Align::Left),
+        Column("DATASET", Align::Text),
+        Column("PARAMETERS", Align::Text),
+        Column("SIZE", Align::Right),
+        Column("FILES", Align::Right),
+    ];
+    const FIELDS: &'static [&'static str] = &[
+        "run",
+        "kind",
+        "iteration",
+        "dataset",
+        "parameters",
+        "path",
+        "bytes",
+        "files",
+        "written_at",
+        "content_hash",
+    ];
+
+    fn cells(&self) -> Vec<String> {
+        let [bytes, files] = render::size_cells(Some(self.size()));
+        vec![
+            self.key.run().to_string(),
+            render::or_dash(self.key.iteration()),
+            self.key.kind().to_string(),
+            render::or_dash(self.key.dataset()),
+            render::or_dash(self.key.parameters()),
+            bytes,
+            files,
+        ]
+    }
+
+    fn fields(&self) -> Vec<String> {
+        let [bytes, files] = render::size_fields(Some(self.size()));
+        vec![
+            self.key.run().to_string(),
+            self.key.kind().to_string(),
+            render::or_empty(self.key.iteration()),
+            render::or_empty(self.key.dataset()),
+            render::or_empty(self.key.parameters()),
+            self.path.display().to_string(),
+            bytes,
+            files,
+            self.written_at.to_string(),
+            render::or_empty(self.content_hash),
+        ]
+    }
+}
+
+impl NotedSeal {
+    fn size(&self) -> Size {
+        Size {
+            bytes: ByteCount(self.bytes),
+            files: self.files,
+        }
+    }
+}
+
+/// Looks at the data, and leaves notes for the host that has the catalog.
+fn note(context: &mut Context, command: &SealCommand, inbox: &Inbox) -> Result<(), Failure> {
+    let keys = command.subjects.keys_to_note(context, inbox, "seal")?;
+    let containers = command.containers(keys.iter())?;
+    let monitor = context.monitor();
+    let seals = inbox.seal(&keys, command.options(), &monitor)?;
+    drop(monitor);
+    context.say_noted(seals.len(), "seal");
+    command.say_unhashed(context, containers);
+    let format = context.format(command.output);
+    let mut rows = Rows::new::<NotedSeal>(context, format)?;
+    for seal in seals {
+        rows.push(&NotedSeal {
+            id: None,
+            path: inbox.base().join(layout::locate(&seal.key).path()),
+            key: seal.key,
+            bytes: seal.bytes,
+            files: seal.files,
+            written_at: seal.written_at,
+            content_hash: seal.content_hash,
+        })?;
+    }
+    let nothing = "no artifact of the published copy matches; name newer ones by path";
+    rows.finish(nothing).map(|_| ())
 }
 
 /// Says which of the sealed arrays have fewer chunks than their metadata says. That may be right,
@@ -60,29 +214,14 @@ fn note_short(context: &Context, sealed: &[Artifact]) {
 }
 
 pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Failure> {
-    let registry = context.open()?;
-    let artifacts = command.subjects.find(context, &registry, "seal")?;
-    let containers = artifacts.iter().filter(|one| one.key.kind().is_container());
-    let containers = containers.count();
-    // Only if there is nothing else to hash; beside arrays, containers are sealed without a hash.
-    if command.hash && containers > 0 && containers == artifacts.len() {
-        let run = artifacts.first().map(|one| one.key.run().as_str());
-        let run = render::shell_word(run.unwrap_or("NAME"));
-        return Err(Failure::usage(
-            "a container gets no hash; the arrays in it do",
-            format!(
-                "hash its arrays with: dalsegno seal --hash --run {run}; or seal the container \
-                 without --hash"
-            ),
-        ));
-    }
-    let monitor = context.monitor();
-    let options = SealOptions {
-        hash: command.hash,
-        complete: command.complete,
-        threads: command.threads.get(),
+    let registry = match context.open_or_note()? {
+        Opened::Catalog(registry) => registry,
+        Opened::Inbox(inbox) => return note(context, command, &inbox),
     };
-    registry.seal_many(&artifacts, options, &monitor)?;
+    let artifacts = command.subjects.find(context, &registry, "seal")?;
+    let containers = command.containers(artifacts.iter().map(|artifact| &artifact.key))?;
+    let monitor = context.monitor();
+    registry.seal_many(&artifacts, command.options(), &monitor)?;
     drop(monitor);
     let format = context.format(command.output);
     // For people; a program reads the rows. If nothing matched, the listing below says so.
@@ -90,12 +229,7 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
         let sealed = render::count(artifacts.len(), "artifact");
         context.say(&format!("sealed {sealed}"));
     }
-    if command.hash && containers > 0 {
-        let count = render::count(containers, "container");
-        context.say(&format!(
-            "{count} got no hash: only arrays and checkpoints get one"
-        ));
-    }
+    command.say_unhashed(context, containers);
     // Read again: sealing changed the rows.
     let mut sealed = Vec::with_capacity(artifacts.len());
     for artifact in &artifacts {

@@ -63,7 +63,7 @@ fn find(
 ) -> Result<Vec<Shown>, Failure> {
     let mut found = Vec::new();
     // What is named must exist; a selection may match nothing.
-    for target in subjects.targets(context, registry, "show", "show")? {
+    for target in subjects.targets(context, registry.base(), "show", "show")? {
         let former = match (registry.get(&target)?, &target) {
             (Some(artifact), _) => {
                 found.push(Shown::Here(Box::new(artifact)));

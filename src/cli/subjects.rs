@@ -1,5 +1,7 @@
 //! The artifacts that a command works on: paths, ids, or a selection.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::context::Context;
@@ -7,8 +9,9 @@ use super::fail::Failure;
 use super::selection::Selection;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::filter::Filter;
+use crate::model::key::Key;
 use crate::ops::remove::ArtifactToRemove;
-use crate::registry::{Registry, Target};
+use crate::registry::{Inbox, Registry, Target};
 
 /// The artifacts that a command works on.
 #[derive(Debug, Args)]
@@ -32,12 +35,44 @@ impl Subjects {
         command: &str,
     ) -> Result<Vec<Artifact>, Failure> {
         let mut found = Vec::new();
-        for target in self.targets(context, registry, command, command)? {
+        for target in self.targets(context, registry.base(), command, command)? {
             let artifact = registry.get(&target)?;
             found.push(artifact.ok_or_else(|| registry.not_recorded(&target))?);
         }
         found.extend(self.selected(registry)?);
         Ok(found)
+    }
+
+    /// Finds their keys on a host without the catalog, in its published copy. What the copy does not
+    /// have can be named by path.
+    pub(super) fn keys_to_note(
+        &self,
+        context: &Context,
+        inbox: &Inbox,
+        command: &str,
+    ) -> Result<Vec<Key>, Failure> {
+        let targets = self.targets(context, inbox.base(), command, command)?;
+        let only_paths = self.id.is_empty() && self.selection.filter().is_all();
+        let registry = match context.open_read_only() {
+            // Paths say their keys by themselves.
+            Err(Failure::Library(error)) if only_paths && error.code() == "not-published" => None,
+            opened => Some(opened?),
+        };
+        let mut keys = Vec::new();
+        for target in &targets {
+            keys.push(match (&registry, target) {
+                (Some(registry), target) => registry.key_to_note(inbox, target)?,
+                (None, Target::Path(path)) => inbox.key_at(path)?,
+                (None, Target::Key(key)) => key.clone(),
+                // Without a copy there are only paths.
+                (None, _) => continue,
+            });
+        }
+        if let Some(registry) = &registry {
+            let selected = self.selected(registry)?;
+            keys.extend(selected.into_iter().map(|artifact| artifact.key));
+        }
+        Ok(keys)
     }
 
     /// Finds them for a removal: a container that is named by path or kind includes what is in it.
@@ -49,7 +84,7 @@ impl Subjects {
         verb: &str,
     ) -> Result<Vec<ArtifactToRemove>, Failure> {
         let mut chosen = Vec::new();
-        for target in self.targets(context, registry, command, verb)? {
+        for target in self.targets(context, registry.base(), command, verb)? {
             chosen.extend(registry.to_remove(&target)?);
         }
         let filter = self.selection.filter();
@@ -76,7 +111,7 @@ impl Subjects {
     pub(super) fn targets(
         &self,
         context: &Context,
-        registry: &Registry,
+        base: &Path,
         command: &str,
         verb: &str,
     ) -> Result<Vec<Target>, Failure> {
@@ -88,9 +123,8 @@ impl Subjects {
                 ),
             ));
         }
-        let paths = self.paths.iter().map(|path| context.target(registry, path));
+        let paths = self.paths.iter().map(|path| context.target(base, path));
         let paths: Vec<Target> = paths.collect();
-        let base = registry.base();
         let is_base = |target: &Target| match target {
             Target::Path(path) => path.as_os_str().is_empty() || path == base,
             _ => false,

@@ -3,13 +3,12 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::context::Context;
-use crate::registry::{Registry, Target};
+use crate::registry::Target;
 
 impl Context {
     /// The artifact at a path: relative to the current folder if that is in the base directory,
     /// else relative to the base directory.
-    pub(super) fn target(&self, registry: &Registry, path: &Path) -> Target {
-        let base = registry.base();
+    pub(super) fn target(&self, base: &Path, path: &Path) -> Target {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
         if absolute.starts_with(base) && is_plain(&absolute) {

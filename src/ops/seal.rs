@@ -10,17 +10,24 @@
 //! has changed nothing.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use crate::catalog::{Catalog, Seal};
 use crate::error::Error;
 use crate::model::array::ChunkSet;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
+use crate::model::content::ContentHash;
+use crate::model::key::Key;
+use crate::model::layout;
+use crate::model::note::SealNote;
 use crate::model::observation::{MOST_NAMED, Observation};
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Progress, Silent};
 use crate::ops::refresh;
-use crate::store::{self, Base, Event, Hashed, NoticeClass, ReadError, StorageError, WalkOptions};
+use crate::store::{
+    self, Base, Event, Hashed, Look, NoticeClass, ReadError, StorageError, WalkOptions,
+};
 
 /// How to seal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -84,55 +91,47 @@ pub(crate) fn seal(
     now: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<(), Error> {
-    let sealing = Sealing {
-        base,
-        artifacts,
-        options,
-        monitor,
-    };
-    // Look, read, look again: sizes and times that are equal before and after show that the data
-    // did not change while it was read.
-    let (before, contents) = match options.hash {
-        // The first look needs times alone; sizes are compared with what was read.
-        true => (sealing.look(false, &Silent)?, sealing.read()?),
-        false => Default::default(),
-    };
-    monitor.begin(Phase::Measure, Some(artifacts.len() as u64));
-    let sights = sealing.look(true, monitor)?;
-    monitor.end();
-    let mut notes = Vec::with_capacity(artifacts.len());
-    for artifact in artifacts {
-        // One that could not be looked at has ended the call already.
-        let Some(sight) = sights.get(&artifact.id.0) else {
-            continue;
-        };
-        let kind = artifact.key.kind();
-        if options.complete && !kind.is_container() && !kind.is_file() {
-            require_complete(artifact, sight)?;
-        }
-        let content = contents.get(&artifact.id.0);
-        let is_as_read = content.is_none_or(|content| {
-            let before = before.get(&artifact.id.0).map(|before| before.written_at);
-            sight.size == Some(content.size) && before == Some(sight.written_at)
-        });
-        if !is_as_read {
-            let path = artifact.path();
-            return Err(StorageError::Changed { path }.into());
-        }
-        let seal = Seal {
-            at: now,
-            content: content.map(|content| content.hash),
-            chunks: sealed_chunks(sight),
-        };
-        notes.push(refresh::observed_row(
-            artifact,
-            Some(sight.clone()),
-            Some(seal),
-        ));
-    }
+    let keys = artifacts.iter().map(|artifact| &artifact.key);
+    let whole = Sealing::new(base, keys, options, monitor).seen()?;
+    let rows: Vec<_> = artifacts
+        .iter()
+        .zip(whole)
+        .map(|(artifact, (sight, content))| {
+            let seal = Seal {
+                at: now,
+                content,
+                chunks: sealed_chunks(&sight),
+            };
+            refresh::observed_row(artifact, Some(sight), Some(seal))
+        })
+        .collect();
     // In one transaction, so that all of them are sealed or none.
-    catalog.observe(NewOperation::new(Action::Seal, now), &notes)?;
+    catalog.observe(NewOperation::new(Action::Seal, now), &rows)?;
     Ok(())
+}
+
+/// Looks at the data of keys as [`seal`] does, and returns what a host without the catalog notes of
+/// it, in the same order.
+///
+/// # Errors
+/// As [`seal`].
+pub(crate) fn notes(
+    base: &Base,
+    keys: &[Key],
+    options: SealOptions,
+    monitor: &dyn Monitor,
+) -> Result<Vec<SealNote>, Error> {
+    let whole = Sealing::new(base, keys, options, monitor).seen()?;
+    let noted = keys.iter().zip(whole).map(|(key, (sight, content))| {
+        let mut note = SealNote::new(
+            key.clone(),
+            sight.written_at,
+            sight.size.unwrap_or_default(),
+        );
+        note.content_hash = content;
+        note
+    });
+    Ok(noted.collect())
 }
 
 /// The chunks that are there, if some are not.
@@ -143,9 +142,8 @@ fn sealed_chunks(sight: &Observation) -> Option<ChunkSet> {
 }
 
 /// Refuses an array of which a chunk is missing, or may be.
-fn require_complete(artifact: &Artifact, sight: &Observation) -> Result<(), Error> {
+fn require_complete(path: PathBuf, sight: &Observation) -> Result<(), Error> {
     let grid = sight.metadata.as_ref().and_then(|metadata| metadata.grid());
-    let path = artifact.path();
     let (Some(grid), Some(there)) = (grid, sight.chunks) else {
         return Err(Error::ChunksUnknown { path });
     };
@@ -205,12 +203,79 @@ pub(crate) fn unseal(
 
 struct Sealing<'a> {
     base: &'a Base,
-    artifacts: &'a [Artifact],
+    /// What is sealed; its place in the list is its number.
+    keys: Vec<&'a Key>,
     options: SealOptions,
     monitor: &'a dyn Monitor,
 }
 
-impl Sealing<'_> {
+impl<'a> Sealing<'a> {
+    fn new(
+        base: &'a Base,
+        keys: impl IntoIterator<Item = &'a Key>,
+        options: SealOptions,
+        monitor: &'a dyn Monitor,
+    ) -> Self {
+        Self {
+            base,
+            keys: keys.into_iter().collect(),
+            options,
+            monitor,
+        }
+    }
+
+    fn path(&self, key: &Key) -> PathBuf {
+        self.base.path().join(layout::locate(key).path())
+    }
+
+    /// What the data of each is, and its content hash if the options ask for one.
+    fn seen(&self) -> Result<Vec<(Observation, Option<ContentHash>)>, Error> {
+        // Look, read, look again: sizes and times that are equal before and after show that the
+        // data did not change while it was read.
+        let (before, contents) = match self.options.hash {
+            // The first look needs times alone; sizes are compared with what was read.
+            true => (self.look(false, &Silent)?, self.read()?),
+            false => Default::default(),
+        };
+        self.monitor
+            .begin(Phase::Measure, Some(self.keys.len() as u64));
+        let mut sights = self.look(true, self.monitor)?;
+        self.monitor.end();
+        let mut seen = Vec::with_capacity(self.keys.len());
+        for (number, key) in (0..).zip(&self.keys) {
+            let path = self.path(key);
+            // One without data has ended the call already.
+            let Some(sight) = sights.remove(&number) else {
+                return Err(Error::NothingWritten { path });
+            };
+            let kind = key.kind();
+            if self.options.complete && !kind.is_container() && !kind.is_file() {
+                require_complete(path.clone(), &sight)?;
+            }
+            let content = contents.get(&number);
+            let is_as_read = content.is_none_or(|content| {
+                let before = before.get(&number).map(|before| before.written_at);
+                sight.size == Some(content.size) && before == Some(sight.written_at)
+            });
+            if !is_as_read {
+                return Err(StorageError::Changed { path }.into());
+            }
+            seen.push((sight, content.map(|content| content.hash)));
+        }
+        Ok(seen)
+    }
+
+    /// What to look at of those that `wanted` lets pass.
+    fn looks(&self, wanted: impl Fn(&Key) -> bool) -> Vec<Look> {
+        let keys = (0..).zip(&self.keys).filter(|(_, key)| wanted(key));
+        keys.map(|(id, key)| Look {
+            id,
+            path: layout::locate(key).path().into(),
+            expected: refresh::subject(key.kind()),
+        })
+        .collect()
+    }
+
     /// Looks at all of them, by number. One without data, or that cannot be read, is an error.
     fn look(
         &self,
@@ -225,14 +290,13 @@ impl Sealing<'_> {
             ..defaults
         };
         let mut sights = HashMap::new();
-        let looks = self.artifacts.iter().map(refresh::look).collect();
+        let looks = self.looks(|_| true);
         store::look_at(self.base, options, monitor, looks, |event| {
             match event {
                 Event::Looked(id, Some(sight)) => drop(sights.insert(id, sight)),
                 Event::Looked(id, None) => {
-                    let mut artifacts = self.artifacts.iter();
-                    let artifact = artifacts.find(|artifact| artifact.id.0 == id);
-                    let path = artifact.map(Artifact::path).unwrap_or_default();
+                    let key = usize::try_from(id).ok().and_then(|at| self.keys.get(at));
+                    let path = key.map(|key| self.path(key)).unwrap_or_default();
                     return Err(Error::NothingWritten { path });
                 }
                 Event::Notice(finding) => {
@@ -256,13 +320,7 @@ impl Sealing<'_> {
     /// Reads the data of those that have a content hash, by number.
     fn read(&self) -> Result<HashMap<i64, Hashed>, Error> {
         // A container has no data of its own; each array in it has a hash.
-        let has_hash = |artifact: &&Artifact| !artifact.key.kind().is_container();
-        let looks: Vec<_> = self
-            .artifacts
-            .iter()
-            .filter(has_hash)
-            .map(refresh::look)
-            .collect();
+        let looks = self.looks(|key| !key.kind().is_container());
         let mut contents = HashMap::new();
         self.monitor.begin(Phase::Read, Some(looks.len() as u64));
         let threads = self.options.threads;

@@ -1,15 +1,20 @@
 //! Leaving notes in the inbox, without a catalog.
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::agent;
-use crate::error::Result;
+use super::{Registry, Target, agent};
+use crate::error::{Error, Result};
 use crate::model::actor::Agent;
 use crate::model::clock::{Clock, SystemClock, Timestamp};
-use crate::model::note::{Note, NoteLine};
+use crate::model::key::Key;
+use crate::model::layout;
+use crate::model::note::{Note, NoteLine, SealNote};
+use crate::model::progress::Monitor;
 use crate::ops::inbox::{self, InboxState};
-use crate::store::{Base, InboxWriter};
+use crate::ops::seal::{self, SealOptions};
+use crate::ops::target;
+use crate::store::{Base, InboxWriter, MOST_AT_ONCE};
 
 /// Leaves notes in the inbox of a base directory: what a process wants to record, seal or score
 /// while it cannot write the catalog. The next command that opens the registry for writing folds
@@ -17,7 +22,7 @@ use crate::store::{Base, InboxWriter};
 #[derive(Debug)]
 pub struct Inbox {
     base: Base,
-    state: Mutex<NoteWriter>,
+    writer: Mutex<NoteWriter>,
 }
 
 /// Who leaves notes, and where.
@@ -43,7 +48,7 @@ impl Inbox {
     pub fn open(base: impl AsRef<Path>) -> Result<Self> {
         Ok(Self {
             base: Base::open(base.as_ref())?,
-            state: Mutex::new(NoteWriter::new()),
+            writer: Mutex::new(NoteWriter::new()),
         })
     }
 
@@ -69,8 +74,7 @@ impl Inbox {
     /// [`Error::Storage`](crate::Error::Storage) if there is no folder `.dalsegno`, or the inbox
     /// cannot be written.
     pub fn note(&self, note: Note) -> Result<()> {
-        // A note of a time before 1970 would be refused, and what it notes be missing.
-        self.note_at(SystemClock.now().max(Timestamp(0)), note)
+        self.note_at(now(), note)
     }
 
     /// The same, for what was to be written at this time.
@@ -78,13 +82,101 @@ impl Inbox {
     /// # Errors
     /// As [`Inbox::note`].
     pub fn note_at(&self, at: Timestamp, note: Note) -> Result<()> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.append(at, [note])
+    }
+
+    /// Leaves many notes, with far fewer writes than one by one. If it fails, the first of them may
+    /// have been left.
+    ///
+    /// # Errors
+    /// As [`Inbox::note`].
+    pub fn note_many(&self, notes: impl IntoIterator<Item = Note>) -> Result<()> {
+        self.append(now(), notes)
+    }
+
+    /// Seals data whose catalog is on another host: looks at it as
+    /// [`Registry::seal_many`](crate::Registry::seal_many) does, and leaves a note of each key with
+    /// what was seen. The command that folds a note refuses it if the data was written since.
+    /// Returns what was noted.
+    ///
+    /// # Errors
+    /// As [`Registry::seal_many`](crate::Registry::seal_many), and as [`Inbox::note_many`]; if
+    /// something cannot be sealed, nothing is noted.
+    pub fn seal(
+        &self,
+        keys: &[Key],
+        options: SealOptions,
+        monitor: &dyn Monitor,
+    ) -> Result<Vec<SealNote>> {
+        let seals = seal::notes(&self.base, keys, options, monitor)?;
+        self.note_many(seals.iter().cloned().map(Note::Seal))?;
+        Ok(seals)
+    }
+
+    /// The key of what is, or will be, at a path, absolute or relative to the base directory,
+    /// without the catalog: the one that a note in the inbox records there, else the one that the
+    /// layout reads from the path.
+    ///
+    /// # Errors
+    /// [`Error::OutsideBase`](crate::Error::OutsideBase),
+    /// [`Error::Layout`](crate::Error::Layout) or [`Error::Name`](crate::Error::Name) if it cannot
+    /// be the path of an artifact; [`Error::Storage`](crate::Error::Storage) if the inbox cannot be
+    /// read.
+    pub fn key_at(&self, path: impl AsRef<Path>) -> Result<Key> {
+        let place = target::location(&self.base, path.as_ref())?.path();
+        match inbox::noted_at(&self.base, &place)? {
+            Some(key) => Ok(key),
+            None => Ok(layout::parse(&place)?),
+        }
+    }
+
+    fn append(&self, at: Timestamp, notes: impl IntoIterator<Item = Note>) -> Result<()> {
+        let mut state = self.writer();
         // Forked since: parent and child must not append to one file, and the child is another
         // actor.
         if state.agent.actor.pid != std::process::id() {
             *state = NoteWriter::new();
         }
-        let line = NoteLine::new(at, &state.agent, note).to_line();
-        Ok(state.writer.append(&self.base, &line)?)
+        let mut lines = Vec::new();
+        for note in notes {
+            let line = NoteLine::new(at, &state.agent, note).to_line();
+            if !lines.is_empty() && lines.len() + line.len() > MOST_AT_ONCE {
+                state.writer.append(&self.base, &lines)?;
+                lines.clear();
+            }
+            lines.extend(line);
+        }
+        if !lines.is_empty() {
+            state.writer.append(&self.base, &lines)?;
+        }
+        Ok(())
     }
+
+    fn writer(&self) -> MutexGuard<'_, NoteWriter> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Registry {
+    /// The key to note for a target on a host without the catalog: that of its row in the published
+    /// copy; of a path without a row, that of [`Inbox::key_at`].
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`](crate::Error::NotRecorded) if it is no path and has no row, or is a
+    /// level of a pyramid; and as [`Registry::get`] and [`Inbox::key_at`].
+    pub fn key_to_note(&self, inbox: &Inbox, target: &Target) -> Result<Key> {
+        if let Some(artifact) = self.get(target)? {
+            return Ok(artifact.key);
+        }
+        match (target, self.not_recorded(target)) {
+            (Target::Path(path), Error::NotRecorded { level_of: None, .. }) => inbox.key_at(path),
+            (Target::Key(key), Error::NotRecorded { level_of: None, .. }) => Ok(key.clone()),
+            (_, error) => Err(error),
+        }
+    }
+}
+
+fn now() -> Timestamp {
+    // A note of a time before 1970 would be refused, and what it notes be missing.
+    SystemClock.now().max(Timestamp(0))
 }

@@ -20,6 +20,12 @@ pub struct Published {
 }
 
 impl Registry {
+    /// The host that has the catalog, if this registry reads the copy that it published.
+    #[must_use]
+    pub fn keeper(&self) -> Option<&str> {
+        self.keeper.as_ref().map(|keeper| keeper.host.as_str())
+    }
+
     /// The published copy that this registry reads, as it is now; `None` if it reads the catalog.
     ///
     /// # Errors

@@ -55,7 +55,7 @@ fn another_host_answers_from_the_copy_and_names_the_keeper_for_changes() {
         scan
         refresh
         pin release --run er --reason paper
-        seal --run er
+        score --run er --iteration 500 --remove voi
         restore --run er
         trash empty
         undo 1
@@ -96,6 +96,58 @@ fn what_another_host_records_is_noted_without_a_warning() {
     assert_transcript!("hosts_record", text);
     let inbox = fs::read_dir(world.base.join(".dalsegno/inbox")).unwrap();
     assert_eq!(inbox.count(), 2);
+}
+
+#[test]
+fn what_another_host_seals_and_scores_is_taken_in_by_the_keeper() {
+    let world = world();
+    for number in 1..=3 {
+        world.write_array(&format!("new/validation.zarr/{number}/crop1/prediction"));
+    }
+    let gone = world.dir.join("gone");
+    fs::rename(world.dir.join("disk"), &gone).unwrap();
+    let mut text = on(
+        &world,
+        "node2",
+        "seal --run er --iteration 500 --kind prediction
+        seal --hash new/validation.zarr/1/crop1/prediction --json
+        seal new/validation.zarr/2/crop1/prediction --table
+        seal --run unknown --table
+        seal new/validation.zarr/9/crop1/prediction
+        seal --id 999
+        seal
+        score --run new --iteration 1 --dataset crop1 voi=0.5 f1=nan
+        score --run new --iteration 2 voi=0.25 --json
+        score --run new --iteration 1 --remove voi",
+    );
+    // Without a copy, paths say what they are; a selection needs the copy.
+    let copy = world.base.join(".dalsegno/published.sqlite3");
+    fs::remove_file(&copy).unwrap();
+    text += &on(
+        &world,
+        "node2",
+        "seal new/validation.zarr/3/crop1/prediction
+        seal --run er",
+    );
+    fs::rename(gone, world.dir.join("disk")).unwrap();
+    // Written again after its seal was noted: that seal is of other data.
+    let again = "new/validation.zarr/2/crop1/prediction/.zarray";
+    fs::File::open(world.base.join(again))
+        .unwrap()
+        .set_modified(std::time::SystemTime::now() + std::time::Duration::from_secs(10))
+        .unwrap();
+    text += &on(
+        &world,
+        "node1",
+        "record prediction --run new --iteration 4 --dataset crop1
+        score
+        list --run new --json
+        list --run er --iteration 500 --kind prediction --json",
+    );
+    // Named for the process and with a random part.
+    let file = regex::Regex::new(r"node2-\d+-[0-9a-f]+").unwrap();
+    let text = file.replace_all(&text, "[FILE]");
+    assert_transcript!("hosts_noted", without_age(&text));
 }
 
 /// What a newcomer types: on the keeper, and at once on another host.

@@ -5,6 +5,7 @@
 mod common;
 mod fold;
 mod hostile;
+mod seal;
 mod store;
 mod writer;
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, Dict, List, Mapping, Optional, Tuple, Union
+from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
 from . import _native
@@ -19,6 +19,29 @@ class Core:
     """An open registry: what every part of its face works with."""
 
     _native: _native.Registry
+    _may_note: bool
+    """Whether changes may be noted for a catalog on another host."""
+    _inbox: Optional[_native.Inbox] = None
+    _said_noted: FrozenSet[str] = frozenset()
+
+    def _noting(self) -> Optional[_native.Inbox]:
+        """The inbox, if the catalog is on another host."""
+        if self._native.keeper is None or not self._may_note:
+            return None
+        if self._inbox is None:
+            self._inbox = _native.Inbox(self._native.base)
+        return self._inbox
+
+    def _say_noted(self, what: str) -> None:
+        """Log that something is noted, once for each kind of notes: a training does it often."""
+        if what in self._said_noted:
+            return
+        self._said_noted |= {what}
+        logger.warning(
+            "%s noted; %s takes them into the catalog with its next command that writes",
+            what,
+            self._native.keeper,
+        )
 
     def _refreshed(
         self,

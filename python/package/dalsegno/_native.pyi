@@ -250,6 +250,8 @@ class Registry:
     @property
     def is_read_only(self) -> bool: ...
     @property
+    def keeper(self) -> str | None: ...
+    @property
     def notice(self) -> str | None: ...
     @property
     def was_made(self) -> bool: ...
@@ -324,6 +326,19 @@ class Registry:
     ) -> dict[str, Any]: ...
     def pins(self) -> list[dict[str, Any]]: ...
     def score(self, scores: Sequence[_Measured]) -> list[bool]: ...
+    def note_scores(self, inbox: Inbox, scores: Sequence[_Measured]) -> None:
+        """Leave notes of scores."""
+    def note_seals(
+        self,
+        inbox: Inbox,
+        targets: Sequence[_Target],
+        hash: bool,
+        complete: bool,
+        progress: _Report | None,
+    ) -> list[Artifact]:
+        """Look at data, and leave notes that it is whole; give the artifacts of the copy."""
+    def note_failed(self, inbox: Inbox, target: _Target, if_written: bool) -> Path:
+        """Leave a note that data is not whole; give its path."""
     def unknown_names(
         self, scores: Sequence[_Measured]
     ) -> list[tuple[str, str, str, str | None]]: ...

@@ -80,22 +80,32 @@ class Noting(Core):
         A dataset or parameters that the run does not have are a warning in the log, with the most
         similar name; see :meth:`unknown_names`.
 
+        On a host without the catalog the scores are noted for the host that has it.
+
         Returns:
             Whether anything is recorded at this run and iteration: if not, check their spelling.
+            ``True`` for what is noted: only the host with the catalog knows.
         """
         name, number = arguments.text(run, numbers=False), arguments.iteration(iteration)
         what = (arguments.optional(dataset), arguments.optional(parameters))
         scores = [(name, number, *what, metric, float(value)) for metric, value in values.items()]
-        known = self._native.score(scores)
-        self._warn(scores)
-        return all(known)
+        return all(self._score(scores))
 
     def score_many(self, scores: Iterable[Score]) -> List[bool]:
         """Note many scores in one transaction, all or none; says of each what :meth:`score`
         does."""
-        given = [_score(score) for score in scores]
-        known = self._native.score(given)
-        self._warn(given)
+        return self._score([_score(score) for score in scores])
+
+    def _score(
+        self, scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]]
+    ) -> List[bool]:
+        inbox = self._noting()
+        if inbox is not None:
+            self._native.note_scores(inbox, scores)
+            self._say_noted("scores are")
+            return [True] * len(scores)
+        known = self._native.score(scores)
+        self._warn(scores)
         return known
 
     def unknown_names(self, scores: Union[Score, Iterable[Score]]) -> List[UnknownName]:

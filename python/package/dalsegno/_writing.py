@@ -31,6 +31,10 @@ class Writing(Recording):
     ) -> List[Artifact]:
         """Note the writer's word that arrays are whole; count their bytes and files. All or none.
 
+        On a host without the catalog, the seals are noted for the host that has it, with what the
+        data is now. The artifacts are then given as the published copy has them; one that it does
+        not have yet is sealed all the same, and left out of the list.
+
         Args:
             hash: Read all data and note its content hash, for ``verify(read_data=True)``.
             complete: Refuse arrays of which a chunk is missing. zarr leaves out chunks that hold
@@ -42,6 +46,13 @@ class Writing(Recording):
             ChunksMissingError: One lacks a chunk, with ``complete``.
             ChunksUnknownError: The chunks of one cannot be counted, with ``complete``.
         """
+        inbox = self._noting()
+        if inbox is not None:
+            wanted = _targets.targets(targets)
+            with reporting(progress) as report:
+                known = self._native.note_seals(inbox, wanted, hash, complete, report)
+            self._say_noted("seals are")
+            return known
         chosen = [self._recorded(target) for target in _targets.targets(targets)]
         with reporting(progress) as report:
             return self._native.seal(chosen, hash, complete, report)
@@ -52,7 +63,8 @@ class Writing(Recording):
 
         From the beginning on the array counts as not sealed, so a crash leaves no false seal. If
         the body raises, what is on disk is noted, unsealed, with a warning in the log, and the
-        error is raised. An identifier that is not recorded is recorded.
+        error is raised. An identifier that is not recorded is recorded. On a host without the
+        catalog, all of this is noted for the host that has it.
 
         Args:
             target: An identifier, an artifact, its number or path.
@@ -61,6 +73,19 @@ class Writing(Recording):
         Raises:
             NothingWrittenError: The body wrote nothing.
         """
+        inbox = self._noting()
+        if inbox is not None:
+            wanted = _targets.target(target)
+            path = self._native.note_failed(inbox, wanted, True)
+            try:
+                yield path
+            except BaseException:
+                self._native.note_failed(inbox, wanted, False)
+                logger.warning("writing failed; it is not sealed: %s", path)
+                raise
+            self._native.note_seals(inbox, [wanted], hash, False, None)
+            self._say_noted("seals are")
+            return
         artifact = self._native.get(_targets.target(target))
         if artifact is None and _targets.place(target) is not None:
             artifact = self.record_identifier(target)

@@ -75,6 +75,7 @@ class Registry(Writing, Removing, Collecting, Remembering):
             )
         given = arguments.text(base, what="a base directory", numbers=False)
         path = os.path.expanduser(given) if given else os.curdir
+        self._may_note = not read_only
         self._given = (read_only, single_host, arguments.seconds(lock_timeout))
         self._catalog = None if catalog is None else arguments.text(catalog, what="a catalog")
         self._native = _native.Registry(

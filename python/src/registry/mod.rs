@@ -33,6 +33,7 @@ pub(crate) struct PyRegistry {
     base: PathBuf,
     catalog_path: PathBuf,
     is_read_only: bool,
+    keeper: Option<String>,
     notice: Option<&'static str>,
     was_made: bool,
     recovery: (Vec<String>, Vec<String>, Vec<String>),
@@ -132,6 +133,7 @@ impl PyRegistry {
                 base: how.base.clone(),
                 catalog_path: registry.catalog_path().to_path_buf(),
                 is_read_only: registry.is_read_only(),
+                keeper: registry.keeper().map(str::to_owned),
                 notice: registry.notice(),
                 was_made,
                 // As text: ids of removals are plain strings in Python.
@@ -158,6 +160,12 @@ impl PyRegistry {
     #[getter]
     fn is_read_only(&self) -> bool {
         self.is_read_only
+    }
+
+    /// The host that has the catalog, if a published copy is read.
+    #[getter]
+    fn keeper(&self) -> Option<String> {
+        self.keeper.clone()
     }
 
     #[getter]

@@ -1,17 +1,23 @@
-//! Pins and scores.
+//! Pins and scores, and what the inbox takes for a catalog on another host.
 
-use dalsegno::ScoreQuery;
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use dalsegno::model::filter::Pattern;
+use dalsegno::model::layout;
 use dalsegno::model::name::{DatasetName, Parameters};
+use dalsegno::model::note::{Note, ScoreNote};
 use dalsegno::model::score::{Score, UnknownName};
-use dalsegno::{Error, PinSelection};
+use dalsegno::{Error, PinSelection, ScoreQuery, SealOptions, Target};
 use pyo3::prelude::*;
+use pyo3::types::PyList;
 
 use super::PyRegistry;
-use crate::ask::{self, SelectionArguments};
+use crate::ask::{self, Asked, SelectionArguments};
 use crate::call::whole;
 use crate::errors::{argument, raise};
-use crate::values::{PyArtifact, plain};
+use crate::inbox::PyInbox;
+use crate::values::{PyArtifact, artifacts, plain};
 
 /// A score, as the Python side writes it down.
 #[derive(FromPyObject)]
@@ -115,6 +121,77 @@ impl PyRegistry {
             let scores = scores.into_iter().map(|score| score_of(py, score));
             let scores = scores.collect::<PyResult<Vec<_>>>()?;
             self.run(py, None, move |registry, _| registry.score(&scores))
+        })
+    }
+
+    /// Leaves notes of scores.
+    fn note_scores(
+        &self,
+        py: Python<'_>,
+        inbox: Py<PyInbox>,
+        scores: Vec<Measured>,
+    ) -> PyResult<()> {
+        whole(py, || {
+            let scores = scores.into_iter().map(|score| score_of(py, score));
+            let scores = scores.collect::<PyResult<Vec<_>>>()?;
+            let inbox = Arc::clone(&inbox.get().0);
+            self.run(py, None, move |_, _| {
+                inbox.note_many(scores.iter().map(ScoreNote::from).map(Note::Score))
+            })
+        })
+    }
+
+    /// Looks at data, and leaves notes that it is whole. Gives the artifacts as the copy has them.
+    fn note_seals<'py>(
+        &self,
+        py: Python<'py>,
+        inbox: Py<PyInbox>,
+        targets: Vec<Asked>,
+        hash: bool,
+        complete: bool,
+        progress: Option<Py<PyAny>>,
+    ) -> PyResult<Bound<'py, PyList>> {
+        whole(py, || {
+            let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
+            let options = SealOptions::new().hash(hash).complete(complete);
+            let inbox = Arc::clone(&inbox.get().0);
+            let known = self.run(py, progress.as_ref(), move |registry, watch| {
+                let keys = targets
+                    .iter()
+                    .map(|target| registry.key_to_note(&inbox, target))
+                    .collect::<dalsegno::Result<Vec<_>>>()?;
+                inbox.seal(&keys, options, watch)?;
+                let mut known = Vec::new();
+                for key in keys {
+                    known.extend(registry.get(&Target::Key(key))?);
+                }
+                Ok(known)
+            })?;
+            artifacts(py, known)
+        })
+    }
+
+    /// Leaves a note that data is not whole; with `if_written`, only if something is at its path.
+    /// Gives the path.
+    fn note_failed(
+        &self,
+        py: Python<'_>,
+        inbox: Py<PyInbox>,
+        target: Asked,
+        if_written: bool,
+    ) -> PyResult<PathBuf> {
+        whole(py, || {
+            let target = target.target();
+            let inbox = Arc::clone(&inbox.get().0);
+            self.run(py, None, move |registry, _| {
+                let key = registry.key_to_note(&inbox, &target)?;
+                let path = inbox.base().join(layout::locate(&key).path());
+                // What cannot be looked at may be there.
+                if !if_written || path.try_exists().unwrap_or(true) {
+                    inbox.note(Note::Failed(key))?;
+                }
+                Ok(path)
+            })
         })
     }
 

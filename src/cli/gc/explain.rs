@@ -104,7 +104,7 @@ fn explain_by_plan(
 
 /// The path of an artifact that was given on the command line, relative to the base directory.
 fn relative(context: &Context, registry: &Registry, path: &Path) -> Result<PathBuf, Failure> {
-    let target = context.target(registry, path);
+    let target = context.target(registry.base(), path);
     match &target {
         Target::Path(found) => Ok(found
             .strip_prefix(registry.base())

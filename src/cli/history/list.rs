@@ -143,7 +143,7 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
     let mut artifacts: Vec<ArtifactId> = command.id.iter().copied().map(ArtifactId).collect();
     let mut former = Vec::new();
     for path in &command.paths {
-        let target = context.target(&registry, path);
+        let target = context.target(registry.base(), path);
         let Target::Path(place) = &target else {
             continue;
         };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::ser::SerializeMap;
 
-use crate::cli::context::{Context, PublishedCopy};
+use crate::cli::context::{Context, NotedFor, PublishedCopy};
 use crate::cli::fail::Failure;
 use crate::cli::flags::Format;
 
@@ -19,6 +19,7 @@ pub(in crate::cli) fn document<T: Serialize>(
     let published = context.published.get();
     let document = Document {
         published,
+        noted: context.noted.get(),
         key,
         value,
     };
@@ -29,6 +30,7 @@ pub(in crate::cli) fn document<T: Serialize>(
 /// A document whose key is a run-time value, with its fields in order.
 struct Document<'a, T> {
     published: Option<&'a PublishedCopy>,
+    noted: Option<&'a NotedFor>,
     key: &'a str,
     value: &'a T,
 }
@@ -39,6 +41,9 @@ impl<T: Serialize> Serialize for Document<'_, T> {
         map.serialize_entry("schema_version", &SCHEMA_VERSION)?;
         if let Some(published) = self.published {
             map.serialize_entry("published", published)?;
+        }
+        if let Some(noted) = self.noted {
+            map.serialize_entry("noted", noted)?;
         }
         map.serialize_entry(self.key, self.value)?;
         map.end()

@@ -68,6 +68,10 @@ impl<'a> Rows<'a> {
                     let published = serde_json::to_string(published).map_err(not_json)?;
                     writeln!(stdout, "  \"published\": {published},")?;
                 }
+                if let Some(noted) = context.noted.get() {
+                    let noted = serde_json::to_string(noted).map_err(not_json)?;
+                    writeln!(stdout, "  \"noted\": {noted},")?;
+                }
                 if let Some(looked) = context.looked.get() {
                     let [gone, as_of] = [
                         serde_json::to_string(&looked.gone).map_err(not_json)?,

@@ -5,4 +5,4 @@ mod state;
 
 pub(crate) use fold::Fold;
 pub use state::{InboxState, RefusedNotes};
-pub(crate) use state::{noted, state};
+pub(crate) use state::{noted, noted_at, state};

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::fold::lines_of;
 use crate::error::Error;
+use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::note::{Note, NoteLine};
 use crate::store::{Base, InboxFolder};
@@ -68,8 +69,30 @@ pub(crate) fn state(base: &Base) -> Result<InboxState, Error> {
 /// [`Error`] if the inbox is not a folder, or cannot be read.
 pub(crate) fn noted(base: &Base) -> Result<HashSet<String>, Error> {
     let mut paths = HashSet::new();
+    each_recorded(base, |_, path| {
+        paths.insert(path);
+    })?;
+    Ok(paths)
+}
+
+/// The key that the first such note records at a path.
+///
+/// # Errors
+/// As [`noted`].
+pub(crate) fn noted_at(base: &Base, path: &str) -> Result<Option<Key>, Error> {
+    let mut found = None;
+    each_recorded(base, |key, at| {
+        if at == path && found.is_none() {
+            found = Some(key);
+        }
+    })?;
+    Ok(found)
+}
+
+/// Passes each key that a note is to record, and its path.
+fn each_recorded(base: &Base, mut each: impl FnMut(Key, String)) -> Result<(), Error> {
     let Some(inbox) = InboxFolder::open(base)? else {
-        return Ok(paths);
+        return Ok(());
     };
     let mut bytes = 0;
     for name in inbox.list(MOST_ENTRIES)?.files {
@@ -82,11 +105,12 @@ pub(crate) fn noted(base: &Base) -> Result<HashSet<String>, Error> {
         }
         for line in lines_of(&file.content, 0).0 {
             if let Ok(Note::Record(key)) = NoteLine::parse(line.text).map(|line| line.note) {
-                paths.insert(layout::locate(&key).path());
+                let path = layout::locate(&key).path();
+                each(key, path);
             }
         }
     }
-    Ok(paths)
+    Ok(())
 }
 
 /// What is wrong with the lines of a refused file.

@@ -6,10 +6,10 @@
 //! | `refused/` | files with a line that could not be folded |
 //!
 //! # Writing
-//! One process appends to a file, each line with one write under a lock on the file. Before it
-//! writes it looks whether the file still has its name: a file that was folded and unlinked, or
-//! set aside, is left and a new one is made. A line that could not be written whole is cut off
-//! again. A process that was killed in the middle leaves a last line without its newline: only
+//! One process appends to a file, each line, or some lines, with one write under a lock on the file.
+//! Before it writes it looks whether the file still has its name: a file that was folded and
+//! unlinked, or set aside, is left and a new one is made. So is one that a network file system does
+//! not let write any more. A line that could not be written whole is cut off again. A process that was killed in the middle leaves a last line without its newline: only
 //! complete lines are notes.
 //!
 //! # Reading
@@ -31,8 +31,10 @@ const INBOX: &str = "inbox";
 const REFUSED: &str = "refused";
 /// How the names of files with notes end.
 const SUFFIX: &str = ".jsonl";
-/// A process begins a new file beyond this size, and no larger file is read.
+/// A process begins a new file beyond half of this size, and no larger file is read.
 const MAX_BYTES: u64 = 8 * 1024 * 1024;
+/// Most bytes of lines that are written at once, unless a single line has more.
+pub const MOST_AT_ONCE: usize = 1024 * 1024;
 /// The longest name of a file with notes, in bytes.
 const MAX_NAME: usize = 200;
 
