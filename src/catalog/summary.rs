@@ -251,7 +251,7 @@ impl RunFold {
                 Some(parts) => parts
                     .has(row.iteration)
                     .then(|| !missing.contains_key(&row.iteration)),
-                None => (of_run > 0).then(|| having.len() == of_run),
+                None => (of_run > 0).then_some(having.len() == of_run),
             };
             row.missing = match parts {
                 Some(_) => missing.remove(&row.iteration).unwrap_or_default(),
