@@ -27,7 +27,7 @@ const PATIENCE_OF_QUERIES: Duration = Duration::from_secs(3);
 pub(super) enum Opened {
     Catalog(Box<Registry>),
     /// For the host that has the catalog.
-    Inbox(Inbox),
+    Inbox(Box<Inbox>),
 }
 
 impl Context {
@@ -83,7 +83,7 @@ impl Context {
         let inbox = Inbox::open(self.base()?)?;
         // A command asks once; a second answer would be the same.
         let _ = self.noted.set(NotedFor { host });
-        Ok(Opened::Inbox(inbox))
+        Ok(Opened::Inbox(Box::new(inbox)))
     }
 
     /// Opens the registry for a change that brings data back, so nothing is unlinked before it.
