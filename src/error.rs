@@ -7,6 +7,7 @@ use crate::model::clock::Timestamp;
 use crate::model::hint::Hint;
 use crate::model::layout::LayoutError;
 use crate::model::name::{NameError, REGISTRY_DIR};
+use crate::model::nearest::did_you_mean;
 use crate::model::score::ImportError;
 use crate::retention::{PlanError, PolicyError};
 use crate::store::StorageError;
@@ -45,7 +46,11 @@ pub enum Error {
         base: PathBuf,
     },
     /// The registry has no such artifact.
-    #[error("{what} is not recorded{}", level_words(.level_of.as_deref()))]
+    #[error(
+        "{what} is not recorded{}{}",
+        level_words(.level_of.as_deref()),
+        did_you_mean(.nearest.as_deref())
+    )]
     NotRecorded {
         /// Path, key or number that was asked for.
         what: String,
@@ -53,6 +58,8 @@ pub enum Error {
         path: Option<PathBuf>,
         /// Path of the pyramid that it is a level of, relative to the base directory.
         level_of: Option<String>,
+        /// The most similar name or path that is recorded, if one is similar.
+        nearest: Option<String>,
     },
     /// An artifact was to be sealed and has no data.
     #[error("{} has no data to seal", .path.display())]

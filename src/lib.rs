@@ -68,6 +68,7 @@ pub use ops::seal::SealOptions;
 pub use ops::target::Target;
 pub use ops::trash::EmptyReport;
 pub use ops::undo::UndoReport;
+pub use ops::unmatched::Unmatched;
 pub use ops::verify::{
     Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
 };

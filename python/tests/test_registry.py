@@ -6,6 +6,9 @@ import copy
 import logging
 import os
 import pickle
+import re
+import warnings
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -160,7 +163,8 @@ def test_many_keys_are_recorded_all_or_none(registry: Registry) -> None:
     assert [artifact.iteration for artifact in made] == list(range(100))
     with pytest.raises(errors.NameDotDotError):
         registry.record_many([dalsegno.Key("prediction", "s", 1, "d"), keys[0]._replace(run="..")])
-    assert list(registry.list(run="s")) == []
+    with pytest.warns(errors.NothingSelectedWarning):
+        assert list(registry.list(run="s")) == []
 
 
 def test_values_are_frozen_and_pickle(registry: Registry) -> None:
@@ -222,6 +226,43 @@ def test_a_selection_is_anded_and_its_values_ored(registry: Registry) -> None:
         registry.list(iteration="5..1")
     with pytest.raises(ValueError, match="not a length of time"):
         registry.list(older_than="soon")
+
+
+def test_a_selection_that_matches_nothing_is_warned_of_with_the_nearest_name(
+    registry: Registry,
+) -> None:
+    registry.record("prediction", run="affinities", iteration=1, dataset="crop1")
+    Nothing = dalsegno.errors.NothingSelectedWarning
+    meant = 'no run "affinites"; did you mean "affinities"?'
+    calls: list[Callable[[], object]] = [
+        lambda: registry.list(run="affinites"),
+        lambda: registry.iterations(run="affinites"),
+        lambda: registry.runs(run="affinites", refresh=False),
+        lambda: registry.du(run="affinites"),
+        lambda: registry.refresh(run="affinites"),
+        lambda: registry.verify(run="affinites"),
+        lambda: registry.remove(run="affinites"),
+        lambda: registry.plan_gc(run="affinites", keep_last=1),
+        lambda: registry.list(run=["affinities", "affinites"]),
+    ]
+    for call in calls:
+        with pytest.warns(Nothing, match=re.escape(meant)) as said:
+            call()
+        assert said[0].filename == __file__
+    with pytest.warns(Nothing, match='no dataset "corp1"; did you mean "crop1"'):
+        registry.list(run="affinities", dataset="corp1")
+    with pytest.warns(Nothing, match="nothing that is recorded matches"):
+        registry.list(run="affinities", iteration=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert list(registry.list(run="affinities", state="missing")) == []
+        assert len(list(registry.list(run="affin*"))) == 1
+    with pytest.raises(dalsegno.errors.NotRecordedError, match='did you mean "affinities"'):
+        registry.remove_run("affinites")
+    with pytest.raises(dalsegno.errors.NotRecordedError, match="crop1/prediction"):
+        registry.remove("affinities/validation.zarr/1/corp1/prediction")
+    with pytest.raises(dalsegno.errors.NotRecordedError, match="crop1/prediction"):
+        registry.seal("affinities/validation.zarr/1/corp1/prediction")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::model::clock::parse_duration;
+use crate::model::nearest::nearest;
 use crate::retention::{NamedPolicy, strict};
 
 /// What a base directory's `.dalsegno/config.toml` may say.
@@ -191,9 +192,6 @@ fn position(text: &str, offset: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
-/// How alike a mistyped name and a known one must be, from 0 to 1.
-const ALIKE: f64 = 0.75;
-
 /// The message of serde, but for an unknown key or value, which it gives with every known one:
 /// there the nearest is named.
 fn with_advice(message: &str) -> String {
@@ -201,13 +199,8 @@ fn with_advice(message: &str) -> String {
     if let Some((name, known)) = rest.and_then(|rest| rest.split_once("`, expected ")) {
         // serde puts each known name between backticks.
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
-        let nearest = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(name, known), known))
-            .filter(|(alike, _)| *alike >= ALIKE)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b));
-        let advice = match nearest {
-            Some((_, known)) => format!("did you mean {known}?"),
+        let advice = match nearest(name, known.iter().copied()) {
+            Some(known) => format!("did you mean {known}?"),
             None => format!("the keys are {}", known.join(", ")),
         };
         let name = name.escape_debug();

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_f
 use serde::Serialize;
 
 use super::error::CatalogError;
+use super::names::NameOf;
 use super::query::Query;
 use super::removals::Change;
 use super::sqlite::file::Catalog;
@@ -13,6 +14,7 @@ use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, PinBound, PinReleased};
 use crate::model::filter::{Filter, IterationRange};
 use crate::model::key::Key;
+use crate::model::nearest::nearest;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinError, PinName, PinScope};
 
@@ -275,8 +277,13 @@ impl Catalog {
         self.operate(NewOperation::new(Action::Unpin, now), true, |journal| {
             let on = Pinning::new(self, journal.transaction);
             let Some((pin, reason)) = on.by_name(name)? else {
-                let name = name.to_string();
-                return Err(PinError::Unknown { name }.into());
+                let known = self.names(NameOf::Pin, "")?;
+                let known = known.iter().map(String::as_str);
+                return Err(PinError::Unknown {
+                    nearest: nearest(name.as_str(), known).map(str::to_owned),
+                    name: name.to_string(),
+                }
+                .into());
             };
             let mut change = PinChange::default();
             let (mut scopes, mut artifacts) = (Vec::new(), Vec::new());

@@ -8,8 +8,8 @@ use super::scores::{self, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, history, inbox, intern, journal, known, levels, lookup, observe, pins, places, record,
-    reinstate, removals, rename, rows, undo,
+    counts, history, inbox, intern, journal, known, levels, lookup, names, observe, pins, places,
+    record, reinstate, removals, rename, rows, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -68,6 +68,10 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         lookup::COUNT_BELOW_CONTAINER,
         lookup::COUNT_IN_CONTAINER,
         lookup::IN_CONTAINER,
+        names::DATASETS,
+        names::PARAMETERS,
+        names::PINS,
+        names::RUNS,
         observe::KNOW_FILE,
         observe::OBSERVE,
         pins::BINDS_ANYTHING,

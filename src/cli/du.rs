@@ -272,7 +272,7 @@ impl Record for Usage {
 }
 
 pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
-    let mut filter = command.selection.filter();
+    let mut filter = command.selection.filter(context);
     // Asked before kinds are added, which the user did not name.
     let is_all = filter.is_all();
     // What else lies in a run's folder is of no kind, dataset or age.
@@ -321,9 +321,11 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         let reserved = Usage::new(DuPart::Reserved, reserved, Total::default());
         lines.push(reserved);
     }
+    let nothing = "nothing that matches is on disk";
     let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
-    rows.finish("nothing that matches is on disk")?;
+    let written = rows.finish(nothing)?;
+    context.say_nothing(&registry, &filter, format, (written, nothing))?;
     // For people: in the other formats the lines can be added up.
     if let Some(total) = total.filter(|_| format == Format::Table) {
         context.say(&total);

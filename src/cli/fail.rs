@@ -13,6 +13,8 @@ pub(super) enum Failure {
     Library(Box<Error>),
     /// The call is wrong: why, and what to type instead.
     Usage(String, String),
+    /// What was selected to be changed is nothing: why, and what to type.
+    Nothing(String, &'static str),
     /// Something outside the registry failed.
     Other(String),
     /// The same, with what to do about it.

@@ -122,11 +122,12 @@ impl Record for IterationRow {
 }
 
 pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Failure> {
-    let filter = command.selection.filter();
+    let filter = command.selection.filter(context);
     // Presence only: sizes are not worth a walk through every array here.
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
     let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
+    let nothing = "no iteration that matches has data on disk";
     let mut rows = Rows::new::<IterationRow>(context, format)?;
     let mut failure = None;
     registry.iterations(&filter, |row| {
@@ -137,6 +138,7 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
         Ok(())
     })?;
     failure.map_or(Ok(()), Err)?;
-    rows.finish("no iteration that matches has data on disk")?;
+    let written = rows.finish(nothing)?;
+    context.say_nothing(&registry, &filter, format, (written, nothing))?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -9,7 +9,7 @@ use clap::Args;
 use super::columns::{Chosen, ChosenRows, column};
 use super::context::Context;
 use super::fail::Failure;
-use super::flags::Output;
+use super::flags::{Format, Output};
 use super::render::Rows;
 use super::selection::Selection;
 use crate::model::artifact::Artifact;
@@ -60,14 +60,17 @@ pub(super) struct ListCommand {
 }
 
 pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Failure> {
-    let mut filter = command.selection.filter();
+    let mut filter = command.selection.filter(context);
     filter.min_bytes = command.min_size.map(|size| size.0);
     let limit = command.limit;
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
     let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
+    let nothing = "no artifact matches";
     if command.null {
+        let mut written = 0;
         each(&registry, &filter, limit, |artifact| {
+            written += 1;
             // The exact bytes: a path need not be UTF-8.
             context
                 .stdout
@@ -75,14 +78,18 @@ pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Fa
             context.stdout.write_all(b"\0")?;
             Ok(())
         })?;
+        // There are no words for the format of paths but these.
+        context.say_nothing(&registry, &filter, Format::Tsv, (written, nothing))?;
     } else if !command.columns.is_empty() {
         let mut rows = ChosenRows::new(context, format, &command.columns)?;
         each(&registry, &filter, limit, |artifact| rows.push(artifact))?;
-        rows.finish("no artifact matches")?;
+        let written = rows.finish(nothing)?;
+        context.say_nothing(&registry, &filter, format, (written, nothing))?;
     } else {
         let mut rows = Rows::new::<Artifact>(context, format)?;
         each(&registry, &filter, limit, |artifact| rows.push(artifact))?;
-        rows.finish("no artifact matches")?;
+        let written = rows.finish(nothing)?;
+        context.say_nothing(&registry, &filter, format, (written, nothing))?;
     }
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

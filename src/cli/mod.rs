@@ -26,6 +26,7 @@ mod iterations;
 mod list;
 mod man;
 mod mv;
+mod nothing;
 mod opening;
 mod pin;
 mod pins;

@@ -3,12 +3,11 @@
 use clap::Args;
 
 use super::context::Context;
-use super::fail::{Failure, name_error};
+use super::fail::Failure;
 use super::flags::Output;
 use super::prompt::confirm;
 use super::removal::warn_stale_lists;
 use super::render::{self, count, shell_word};
-use crate::model::name::RunName;
 use crate::ops::rename::{RenameOptions, RenameReport};
 
 /// Rename a run: its folder, rows, scores, pins and seals
@@ -19,11 +18,11 @@ use crate::ops::rename::{RenameOptions, RenameReport};
 #[derive(Debug, Args)]
 pub(super) struct Mv {
     /// Name of the run
-    #[arg(value_name = "RUN", value_parser = run_name)]
-    run: RunName,
+    #[arg(value_name = "RUN")]
+    run: String,
     /// New name
-    #[arg(value_name = "NEW", value_parser = run_name)]
-    to: RunName,
+    #[arg(value_name = "NEW")]
+    to: String,
     /// Show what would be renamed, and rename nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -37,12 +36,11 @@ pub(super) struct Mv {
     output: Output,
 }
 
-fn run_name(text: &str) -> Result<RunName, String> {
-    text.parse().map_err(name_error)
-}
-
 pub(super) fn run(context: &mut Context, command: &Mv) -> Result<(), Failure> {
-    let (run, to) = (&command.run, &command.to);
+    let (run, to) = (
+        &context.run_name(&command.run)?,
+        &context.run_name(&command.to)?,
+    );
     let registry = match command.dry_run {
         // A preview also works for users who may only read.
         true => context.open_read_only()?,

@@ -9,6 +9,7 @@ use super::pins::{target, write};
 use super::render::{Rows, count};
 use super::subjects::Subjects;
 use crate::model::pin::{Pin, PinName};
+use crate::registry::PinSelection;
 
 /// Pin artifacts, so that no command and no policy removes them until they are unpinned
 ///
@@ -45,7 +46,11 @@ pub(super) fn run(context: &mut Context, command: &PinCommand) -> Result<(), Fai
     };
     let registry = context.open()?;
     let target = target(context, &registry, &command.subjects, name, "pin")?;
-    let change = registry.pin(name, command.reason.as_deref(), &target)?;
+    let change = registry.pin(name, command.reason.as_deref(), &target);
+    if let (PinSelection::Filter(filter), Err(_)) = (&target, &change) {
+        context.say_unmatched(&registry, filter)?;
+    }
+    let change = change?;
     let later = if change.scopes.is_empty() {
         String::new()
     } else {

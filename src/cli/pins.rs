@@ -75,7 +75,7 @@ pub(super) fn target(
     name: &PinName,
     verb: &str,
 ) -> Result<PinSelection, Failure> {
-    if let Some(filter) = subjects.only_selection() {
+    if let Some(filter) = subjects.only_selection(context) {
         return Ok(PinSelection::Filter(filter));
     }
     let mut artifacts = Vec::new();
@@ -87,6 +87,7 @@ pub(super) fn target(
             artifacts.push(chosen.artifact);
         }
     }
+    context.say_unmatched(registry, &subjects.filter(context))?;
     // A path and a selection may name the same artifact.
     artifacts.sort_by_key(|artifact| artifact.id);
     artifacts.dedup_by_key(|artifact| artifact.id);

@@ -39,8 +39,13 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
         gone: false,
     };
     let monitor = context.monitor();
-    let report = registry.refresh(&command.selection.filter(), options, &monitor)?;
+    let filter = command.selection.filter(context);
+    let report = registry.refresh(&filter, options, &monitor)?;
     drop(monitor);
+    if !filter.is_all() && report.looked_at == 0 && !registry.names_any(&filter)? {
+        return Err(context.nothing_selected(&registry, &filter, "nothing was looked at")?);
+    }
+    context.say_unmatched(&registry, &filter)?;
     let format = context.format(command.output);
     if !render::write_json(context, format, "refresh", &report)? {
         context.findings(&report.findings);

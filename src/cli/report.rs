@@ -18,6 +18,10 @@ pub(super) fn report(failure: &Failure, context: &Context) -> u8 {
             context.error(None, what, Some(&context.with_base(instead)));
             2
         }
+        Failure::Nothing(what, next) => {
+            context.error(None, what, Some(&context.with_base(next)));
+            1
+        }
         Failure::Other(what) => {
             context.error(None, what, None);
             1

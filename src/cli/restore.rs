@@ -34,7 +34,7 @@ pub(super) struct Restore {
 }
 
 pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failure> {
-    let filter = command.selection.filter();
+    let filter = command.selection.filter(context);
     if command.what.is_empty() && filter.is_all() {
         return Err(Failure::usage(
             "nothing is selected to restore",

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
-use super::fail::{Failure, name_error};
+use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::prompt::confirm;
 use super::removal::{
@@ -13,7 +13,6 @@ use super::removal::{
 use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
 use super::subjects::Subjects;
 use crate::model::artifact::Artifact;
-use crate::model::name::RunName;
 use crate::model::removal::TrashKeep;
 use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
@@ -35,8 +34,8 @@ pub(super) struct Rm {
     #[command(flatten)]
     subjects: Subjects,
     /// Remove this run as a whole: its folder with checkpoints, logs and everything else in it
-    #[arg(long, value_name = "RUN", value_parser = run_name)]
-    whole_run: Option<RunName>,
+    #[arg(long, value_name = "RUN")]
+    whole_run: Option<String>,
     /// Show what would be removed, and remove nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -119,10 +118,6 @@ struct RemovalDocument<'a> {
     total: crate::model::size::Total,
 }
 
-fn run_name(text: &str) -> Result<RunName, String> {
-    text.parse().map_err(name_error)
-}
-
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     // Two selections could be joined or intersected; for a removal, neither may be guessed.
     if command.whole_run.is_some() && !command.subjects.is_empty() {
@@ -142,13 +137,13 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     };
     let format = context.format(command.output);
     if plan.items.is_empty() {
-        // Not an error: scripts remove what may be gone already.
-        context.say("no artifact matches; nothing was removed");
-        return match format {
-            Format::Json => render::document(context, "plan", &document(&plan, &[])),
-            _ => Ok(()),
-        };
+        if format == Format::Json {
+            render::document(context, "plan", &document(&plan, &[]))?;
+        }
+        let filter = command.subjects.filter(context);
+        return Err(context.nothing_selected(&registry, &filter, "nothing was removed")?);
     }
+    context.say_unmatched(&registry, &command.subjects.filter(context))?;
     let keep = command.trash.keep();
     let options = RemoveOptions {
         reason: command.reason.clone(),
@@ -188,7 +183,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
 fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalPlan, Failure> {
     let choose = || {
         if let Some(run) = &command.whole_run {
-            return Ok(registry.plan_run_removal(run)?);
+            return Ok(registry.plan_run_removal(&context.run_name(run)?)?);
         }
         command
             .subjects

@@ -104,7 +104,7 @@ impl Record for RunRow {
 }
 
 pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> {
-    let filter = command.selection.filter();
+    let filter = command.selection.filter(context);
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
     let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
@@ -119,6 +119,7 @@ pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> 
         Ok(())
     })?;
     failure.map_or(Ok(()), Err)?;
-    rows.finish(&nothing)?;
+    let written = rows.finish(&nothing)?;
+    context.say_nothing(&registry, &filter, format, (written, &nothing))?;
     if partly { Err(Failure::Partly) } else { Ok(()) }
 }

@@ -1,5 +1,6 @@
 //! `score`: measured scores of iterations, by which `gc --keep-best` ranks them.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -158,7 +159,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
     }
     // Before the registry is opened, because wrong usage must not wait for a lock or recover
     // anything.
-    let scores = command.scores()?;
+    let scores = command.scores(context)?;
     let format = context.format(command.output);
     if command.remove {
         let registry = context.open()?;
@@ -180,7 +181,7 @@ pub(super) fn run(context: &mut Context, command: &ScoreCommand) -> Result<(), F
 
 impl ScoreCommand {
     /// The scores to record or remove: of one run and iteration, at least one.
-    fn scores(&self) -> Result<Vec<Score>, Failure> {
+    fn scores(&self, context: &Context) -> Result<Vec<Score>, Failure> {
         let example = match self.remove {
             true => "dalsegno score --run R --iteration N --remove voi",
             false => "dalsegno score --run R --iteration N voi=0.31",
@@ -200,7 +201,7 @@ impl ScoreCommand {
         }
         // A name that is refused has a code of its own, so it is reported as the library does.
         let name = crate::error::Error::from;
-        let run = run.parse().map_err(name)?;
+        let run = context.run_text(run).parse().map_err(name)?;
         let dataset = self.dataset.as_deref().map(str::parse).transpose();
         let dataset = dataset.map_err(name)?;
         let parameters = self.parameters.as_deref().map(str::parse).transpose();
@@ -255,6 +256,12 @@ fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(),
     unknown.dedup();
     for place in unknown.iter().take(MOST_NAMES) {
         context.warn(&format!("no artifact is recorded for {place}"));
+    }
+    // A run without any artifact may be a mistyped one.
+    let runs: BTreeSet<&str> = scores.iter().map(|score| score.run.as_str()).collect();
+    if !unknown.is_empty() {
+        let of = Filter::default().runs(runs.into_iter().take(MOST_NAMES));
+        context.say_unmatched(&registry, &of)?;
     }
     if unknown.len() > MOST_NAMES {
         let more = unknown.len() - MOST_NAMES;
@@ -333,9 +340,10 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
         .iter()
         .map(|text| text.as_str().into())
         .collect();
+    let runs = command.run.iter().map(|run| context.run_text(run));
     let query = ScoreQuery {
         of: Filter {
-            runs: pattern(&command.run),
+            runs: runs.map(Into::into).collect(),
             iterations: command.iteration.into_iter().collect(),
             datasets: pattern(&command.dataset),
             parameters: pattern(&command.parameters),
@@ -368,5 +376,11 @@ fn list(context: &mut Context, command: &ScoreCommand) -> Result<(), Failure> {
         },
         command.run.as_deref().map_or("R".to_owned(), shell_word)
     );
-    rows.finish(&call).map(|_| ())
+    if rows.finish(&call)? == 0 {
+        context.say_unmatched(&registry, &query.of)?;
+    }
+    for unmatched in registry.unmatched_metrics(&metrics)? {
+        context.warn(&unmatched.to_string());
+    }
+    Ok(())
 }

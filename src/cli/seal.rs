@@ -219,13 +219,18 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
         Opened::Inbox(inbox) => return note(context, command, &inbox),
     };
     let artifacts = command.subjects.find(context, &registry, "seal")?;
+    if artifacts.is_empty() {
+        let filter = command.subjects.filter(context);
+        return Err(context.nothing_selected(&registry, &filter, "nothing was sealed")?);
+    }
+    context.say_unmatched(&registry, &command.subjects.filter(context))?;
     let containers = command.containers(artifacts.iter().map(|artifact| &artifact.key))?;
     let monitor = context.monitor();
     registry.seal_many(&artifacts, command.options(), &monitor)?;
     drop(monitor);
     let format = context.format(command.output);
-    // For people; a program reads the rows. If nothing matched, the listing below says so.
-    if format == Format::Table && !artifacts.is_empty() {
+    // For people; a program reads the rows.
+    if format == Format::Table {
         let sealed = render::count(artifacts.len(), "artifact");
         context.say(&format!("sealed {sealed}"));
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::context::Context;
 use super::fail::kind_error;
 use super::time;
 use crate::model::artifact::State;
@@ -126,9 +127,9 @@ fn state(text: &str) -> Result<State, String> {
 }
 
 impl Exclude {
-    fn except(&self) -> Except {
+    fn except(&self, name: impl Fn(&str) -> String) -> Except {
         Except::default()
-            .runs(&self.exclude_run)
+            .runs(self.exclude_run.iter().map(|run| name(run)))
             .kinds(self.exclude_kind.iter().copied())
             .datasets(&self.exclude_dataset)
             .parameters(&self.exclude_parameters)
@@ -141,10 +142,19 @@ impl Selection {
         self.older_than
     }
 
-    /// The filter that these flags make.
-    pub(super) fn filter(&self) -> Filter {
+    /// Whether no flag was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.parts(|run| run.to_owned()).is_all()
+    }
+
+    /// The filter that these flags make. A run may be given as the path of its folder.
+    pub(super) fn filter(&self, context: &Context) -> Filter {
+        self.parts(|run| context.run_text(run))
+    }
+
+    fn parts(&self, name: impl Fn(&str) -> String) -> Filter {
         Filter {
-            runs: self.run.iter().map(Into::into).collect(),
+            runs: self.run.iter().map(|run| name(run).into()).collect(),
             kinds: self.kind.clone(),
             iterations: self.iteration.clone(),
             datasets: self.dataset.iter().map(Into::into).collect(),
@@ -153,7 +163,7 @@ impl Selection {
             older_than: self.older_than,
             written_before: self.before,
             written_since: self.since,
-            except: self.exclude.except(),
+            except: self.exclude.except(&name),
             pinned: self.pinned,
             owners: self.owner.clone(),
             min_bytes: None,

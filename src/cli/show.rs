@@ -45,14 +45,15 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
                 context.line(&format!("{name:<12}{}", escape(&value)))?;
             }
         }
-        if shown.is_empty() {
-            context.say("no artifact matches");
-        }
-        return Ok(());
+    } else {
+        let mut rows = Rows::new::<Shown>(context, format)?;
+        shown.iter().try_for_each(|shown| rows.push(shown))?;
+        rows.finish("")?;
     }
-    let mut rows = Rows::new::<Shown>(context, format)?;
-    shown.iter().try_for_each(|shown| rows.push(shown))?;
-    rows.finish("").map(|_| ())
+    if shown.is_empty() {
+        context.say("no artifact matches");
+    }
+    context.say_unmatched(&registry, &command.subjects.filter(context))
 }
 
 /// Finds the artifacts; for a path that is no longer recorded, what was last removed from it.
@@ -76,7 +77,7 @@ fn find(
         let former = former.ok_or_else(|| registry.not_recorded(&target))?;
         found.push(Shown::Former(Box::new(former)));
     }
-    let selected = subjects.selected(registry)?.into_iter();
+    let selected = subjects.selected(context, registry)?.into_iter();
     found.extend(selected.map(|artifact| Shown::Here(Box::new(artifact))));
     Ok(found)
 }

@@ -39,7 +39,7 @@ impl Subjects {
             let artifact = registry.get(&target)?;
             found.push(artifact.ok_or_else(|| registry.not_recorded(&target))?);
         }
-        found.extend(self.selected(registry)?);
+        found.extend(self.selected(context, registry)?);
         Ok(found)
     }
 
@@ -52,7 +52,7 @@ impl Subjects {
         command: &str,
     ) -> Result<Vec<Key>, Failure> {
         let targets = self.targets(context, inbox.base(), command, command)?;
-        let only_paths = self.id.is_empty() && self.selection.filter().is_all();
+        let only_paths = self.id.is_empty() && self.selection.filter(context).is_all();
         let registry = match context.open_read_only() {
             // Paths say their keys by themselves.
             Err(Failure::Library(error)) if only_paths && error.code() == "not-published" => None,
@@ -69,7 +69,7 @@ impl Subjects {
             });
         }
         if let Some(registry) = &registry {
-            let selected = self.selected(registry)?;
+            let selected = self.selected(context, registry)?;
             keys.extend(selected.into_iter().map(|artifact| artifact.key));
         }
         Ok(keys)
@@ -87,7 +87,7 @@ impl Subjects {
         for target in self.targets(context, registry.base(), command, verb)? {
             chosen.extend(registry.to_remove(&target)?);
         }
-        let filter = self.selection.filter();
+        let filter = self.selection.filter(context);
         // Without flags the filter matches every artifact, which is never meant here.
         if !filter.is_all() {
             chosen.extend(registry.to_remove_selected(&filter)?);
@@ -97,12 +97,17 @@ impl Subjects {
 
     /// Whether there are no paths, no ids and no selection flags.
     pub(super) fn is_empty(&self) -> bool {
-        self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all()
+        self.paths.is_empty() && self.id.is_empty() && self.selection.is_empty()
+    }
+
+    /// The filter that the selection flags make.
+    pub(super) fn filter(&self, context: &Context) -> Filter {
+        self.selection.filter(context)
     }
 
     /// The selection, if there are no paths and no ids besides it.
-    pub(super) fn only_selection(&self) -> Option<Filter> {
-        let filter = self.selection.filter();
+    pub(super) fn only_selection(&self, context: &Context) -> Option<Filter> {
+        let filter = self.selection.filter(context);
         let is_alone = self.paths.is_empty() && self.id.is_empty() && !filter.is_all();
         is_alone.then_some(filter)
     }
@@ -115,7 +120,7 @@ impl Subjects {
         command: &str,
         verb: &str,
     ) -> Result<Vec<Target>, Failure> {
-        if self.paths.is_empty() && self.id.is_empty() && self.selection.filter().is_all() {
+        if self.is_empty() {
             return Err(Failure::usage(
                 format!("nothing is selected to {verb}"),
                 format!(
@@ -140,8 +145,12 @@ impl Subjects {
     }
 
     /// Those that the selection flags select; none if there are no flags.
-    pub(super) fn selected(&self, registry: &Registry) -> Result<Vec<Artifact>, Failure> {
-        let filter = self.selection.filter();
+    pub(super) fn selected(
+        &self,
+        context: &Context,
+        registry: &Registry,
+    ) -> Result<Vec<Artifact>, Failure> {
+        let filter = self.selection.filter(context);
         // Without flags the filter matches every artifact, which is never meant here.
         if filter.is_all() {
             return Ok(Vec::new());

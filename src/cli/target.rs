@@ -3,9 +3,64 @@
 use std::path::{Component, Path, PathBuf};
 
 use super::context::Context;
+use super::fail::Failure;
+use crate::model::layout;
+use crate::model::name::{NameError, RunName};
 use crate::registry::Target;
 
 impl Context {
+    /// The run that an argument names; see [`Context::run_text`].
+    pub(super) fn run_name(&self, text: &str) -> Result<RunName, Failure> {
+        self.run_text(text).parse().map_err(|error: NameError| {
+            Failure::usage(
+                error.to_string(),
+                "give the name of a run, or the path of its folder",
+            )
+        })
+    }
+
+    /// The name or glob of a run as a filter takes it, from how shells complete folders: with a
+    /// slash at the end, from the current folder, or as an absolute path. A path inside a run means
+    /// that run.
+    pub(super) fn run_text(&self, text: &str) -> String {
+        let is_dots = matches!(text, "." | "..");
+        let is_path = is_dots
+            || ["/", "./", "../"]
+                .iter()
+                .any(|start| text.starts_with(start));
+        if !is_path && !text.ends_with('/') {
+            return text.to_owned();
+        }
+        // Without a base directory the command fails when it opens the registry.
+        let Ok(base) = self.base() else {
+            return text.to_owned();
+        };
+        let base = std::path::absolute(&base).unwrap_or(base);
+        let typed = std::path::absolute(text).unwrap_or_else(|_| text.into());
+        let found = below(&base, &typed).filter(|found| {
+            // A name with a slash at the end is one all the same.
+            is_path || typed.symlink_metadata().is_ok() || found.as_os_str() == text
+        });
+        // From outside the base directory, a path is relative to it; none leads out of it.
+        let is_plain = !Path::new(text)
+            .components()
+            .any(|part| matches!(part, Component::ParentDir | Component::RootDir));
+        let inside = || is_plain.then(|| tidy(Path::new(text)));
+        let Some(found) = found.or_else(inside) else {
+            return text.to_owned();
+        };
+        let Some(found) = found.to_str().filter(|found| !found.is_empty()) else {
+            return text.to_owned();
+        };
+        match layout::split(found) {
+            Ok(place) => match place.container.rsplit_once('/') {
+                Some((run, _)) => run.to_owned(),
+                None => found.to_owned(),
+            },
+            Err(_) => found.to_owned(),
+        }
+    }
+
     /// The artifact at a path: relative to the current folder if that is in the base directory,
     /// else relative to the base directory.
     pub(super) fn target(&self, base: &Path, path: &Path) -> Target {
@@ -29,17 +84,38 @@ impl Context {
         }
         // Outside of the base directory as a path, so it is relative to it; resolve `..` by its
         // text.
-        let mut tidy = PathBuf::new();
         let start = if is_plain(path) { path } else { &typed };
-        for part in start.components() {
-            match part {
-                Component::CurDir => {}
-                Component::ParentDir => {
-                    tidy.pop();
-                }
-                part => tidy.push(part),
-            }
-        }
-        Target::Path(tidy)
+        Target::Path(tidy(start))
     }
+}
+
+/// What is left of an absolute path below the base directory, by its text or by where its folder
+/// really is; none if it is not below it.
+fn below(base: &Path, typed: &Path) -> Option<PathBuf> {
+    let by_text = tidy(typed).strip_prefix(base).ok().map(Path::to_path_buf);
+    by_text.or_else(|| {
+        let real = base.canonicalize().ok()?;
+        let (parent, name) = (typed.parent()?.canonicalize().ok()?, typed.file_name());
+        // `..` has no name; the whole path is resolved then.
+        let typed = match name {
+            Some(name) => parent.join(name),
+            None => typed.canonicalize().ok()?,
+        };
+        typed.strip_prefix(real).ok().map(Path::to_path_buf)
+    })
+}
+
+/// A path without `.` and `..`, by its text.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidy = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                tidy.pop();
+            }
+            part => tidy.push(part),
+        }
+    }
+    tidy
 }

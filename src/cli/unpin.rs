@@ -41,6 +41,14 @@ pub(super) fn run(context: &mut Context, command: &UnpinCommand) -> Result<(), F
         )?),
     };
     let change = registry.unpin(name, target.as_ref())?;
+    if let Some(PinSelection::Filter(filter)) = &target
+        && change.artifacts == 0
+        && change.scopes.is_empty()
+        && !registry.names_any(filter)?
+    {
+        let undone = format!("{name} binds nothing of it");
+        return Err(context.nothing_selected(&registry, filter, &undone)?);
+    }
     if change.whole {
         context.say(&format!(
             "removed the pin {name}; it bound {}",

@@ -166,7 +166,13 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
         threads: command.threads.get(),
     };
     let monitor = context.monitor();
-    let mut report = registry.verify(&command.selection.filter(), options, &monitor)?;
+    let filter = command.selection.filter(context);
+    let mut report = registry.verify(&filter, options, &monitor)?;
+    // No finding about nothing would read as a result.
+    let found_nothing = report.rows == 0 && report.findings.is_empty();
+    if !filter.is_all() && found_nothing && !registry.names_any(&filter)? {
+        return Err(context.nothing_selected(&registry, &filter, "nothing was verified")?);
+    }
     let mut repaired = None;
     if command.repair {
         // The comparison held no lock, so each repair looks at its row and its data again.
@@ -207,6 +213,7 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
         }
         None => {}
     }
+    context.say_unmatched(&registry, &filter)?;
     match (report.is_complete, left) {
         // First: as long as something is unchecked, the findings may not be all.
         (false, _) => Err(Failure::Partly),

@@ -18,6 +18,7 @@ pub mod key;
 pub(crate) mod known;
 pub mod layout;
 pub mod name;
+pub(crate) mod nearest;
 pub mod note;
 pub(crate) mod observation;
 pub mod operation;

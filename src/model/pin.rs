@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::actor::Actor;
 use crate::model::clock::Timestamp;
 use crate::model::filter::IterationRange;
+use crate::model::nearest::did_you_mean;
 
 /// The longest name of a pin, in characters.
 const MOST_CHARACTERS: usize = 100;
@@ -82,10 +83,12 @@ pub enum PinError {
     #[error(transparent)]
     Name(#[from] ParsePinNameError),
     /// No pin has this name.
-    #[error("there is no pin {name}")]
+    #[error("there is no pin {name}{}", did_you_mean(.nearest.as_deref()))]
     Unknown {
         /// Its name.
         name: String,
+        /// The most similar name of a pin, if one is similar.
+        nearest: Option<String>,
     },
     /// A pin of this name exists with another reason.
     #[error("there is a pin {name} already, for another reason: {reason}")]

@@ -18,5 +18,6 @@ pub(crate) mod site;
 pub(crate) mod target;
 pub(crate) mod trash;
 pub(crate) mod undo;
+pub(crate) mod unmatched;
 pub mod verify;
 pub(crate) mod written;

@@ -1,13 +1,17 @@
 //! How callers name one artifact: by key, by path or by number.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, CatalogError, NameOf, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
-use crate::model::key::Key;
+use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
+use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, Location};
-use crate::model::name::DatasetName;
+use crate::model::name::{DatasetName, RunName};
+use crate::model::nearest::nearest;
 use crate::store::Base;
 
 /// How an artifact is named: by key, path or number.
@@ -85,7 +89,71 @@ pub(crate) fn not_recorded(catalog: &Catalog, base: &Base, target: &Target) -> E
             Target::Key(_) | Target::Id(_) => None,
         },
         level_of: level_of(catalog, base, target),
+        nearest: match target {
+            Target::Path(path) => nearest_path(catalog, base, path),
+            Target::Key(_) | Target::Id(_) => None,
+        },
     }
+}
+
+/// The run of which something is recorded whose name is most similar; none if none is similar.
+pub(crate) fn nearest_run(catalog: &Catalog, run: &RunName) -> Option<String> {
+    let runs = catalog.names(NameOf::Run, "").ok()?;
+    nearest(run.as_str(), runs.iter().map(String::as_str)).map(str::to_owned)
+}
+
+/// The recorded path that is most similar to one that is not, or the run; none if none is similar.
+fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Option<String> {
+    /// Artifacts of the run that are compared.
+    const MOST: usize = 10_000;
+    // What was removed from there was meant, and not what is like it.
+    let place = location(base, path).ok();
+    if place.is_some_and(|place| {
+        catalog
+            .removed_from(&place)
+            .is_ok_and(|was| !was.is_empty())
+    }) {
+        return None;
+    }
+    let path = relative(base, path).ok()?;
+    // What cannot be read is no answer; the error says what was asked for all the same.
+    let runs = catalog.names(NameOf::Run, "").ok()?;
+    let is_in = |run: &&String| {
+        let rest = path.strip_prefix(run.as_str());
+        rest.is_some_and(|rest| rest.starts_with('/'))
+    };
+    let Some(run) = runs.iter().filter(is_in).max_by_key(|run| run.len()) else {
+        let known = || runs.iter().map(String::as_str);
+        let first = path.split('/').next().unwrap_or_default();
+        let found = nearest(&path, known()).or_else(|| nearest(first, known()));
+        return found.map(str::to_owned);
+    };
+    let filter = Filter::default().runs([run.as_str()]).kinds(Kind::ALL);
+    let mut paths = Vec::new();
+    let listed = catalog.list(&filter, Timestamp(0), Selected::All, |artifact| {
+        paths.push(artifact.location().path());
+        Ok::<_, CatalogError>(match paths.len() < MOST {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        })
+    });
+    listed.ok()?;
+    let typed: Vec<&str> = path.split('/').collect();
+    // Long paths are alike by what they share, so only one component may differ, and not by its
+    // number.
+    let differing = |known: &str| {
+        let known: Vec<&str> = known.split('/').collect();
+        let mut pairs = typed
+            .iter()
+            .zip(&known)
+            .filter(|(typed, known)| typed != known);
+        let (typed_part, known_part) = pairs.next()?;
+        let is_one = pairs.next().is_none() && typed.len() == known.len();
+        let is_name = typed_part.parse::<i64>().is_err();
+        (is_one && is_name && nearest(typed_part, [*known_part]).is_some()).then_some(())
+    };
+    let alike = paths.iter().filter(|known| differing(known).is_some());
+    nearest(&path, alike.map(String::as_str)).map(str::to_owned)
 }
 
 /// The path of the pyramid that a target is a level of.

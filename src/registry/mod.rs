@@ -15,6 +15,7 @@ mod rebuilding;
 mod recording;
 mod removing;
 mod renaming;
+mod selecting;
 mod store;
 mod verifying;
 

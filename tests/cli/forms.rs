@@ -376,7 +376,7 @@ fn every_json_document_has_a_schema_version() {
         "record prediction --run er --iteration 1 --dataset x --json",
         "seal --run mito --kind snapshot --json",
         "list --json",
-        "list --run nobody --json",
+        "list --run nobody --json --quiet",
         "show --run er --json",
         "iterations --json",
         "runs --json",

@@ -25,6 +25,7 @@ mod left_out;
 mod lock;
 mod members;
 mod mounts;
+mod nothing;
 mod paths;
 mod pins;
 mod pipes;

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
 
 from . import _arguments as arguments
 from . import _targets
@@ -96,9 +96,17 @@ class Asking(Core):
                 findings name those that differ from their seal.
             progress: See :meth:`scan`.
         """
+        wanted = arguments.selection(selection)
+        found = self._look(wanted, all, measure, progress)
+        self._matched(wanted, stacklevel=3)
+        return found
+
+    def _look(
+        self, wanted: Dict[str, Any], all: bool, measure: bool = False, progress: Wanted = None
+    ) -> Refreshed:
+        """As :meth:`refresh`, without a word about a selection that matches nothing yet."""
         with reporting(progress) as report:
-            found = self._native.refresh(arguments.selection(selection), all, measure, report)
-        return build(Refreshed, found)
+            return build(Refreshed, self._native.refresh(wanted, all, measure, report))
 
     def scan(
         self,
@@ -150,7 +158,10 @@ class Asking(Core):
             "indices": indices,
             "repair": repair,
         }
+        wanted = arguments.selection(selection)
         with reporting(progress) as report:
-            found, repaired = self._native.verify(arguments.selection(selection), how, report)
+            found, repaired = self._native.verify(wanted, how, report)
+        if not (found["rows"] or found["findings"]):
+            self._matched(wanted, stacklevel=3)
         mended = None if repaired is None else build(Repaired, repaired)
         return build(Verified, {**found, "repaired": mended})

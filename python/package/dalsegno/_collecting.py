@@ -191,6 +191,7 @@ class Collecting(Core):
             "words": ", ".join(words),
         }
         wanted = arguments.selection(asked)
+        self._matched(wanted, stacklevel=3)
         with reporting(progress) as report:
             return Plan(_native._plan_gc(self._native, rules, wanted, refresh, report))
 

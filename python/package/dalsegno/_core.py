@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
@@ -10,7 +11,7 @@ from . import _native
 from . import _targets
 from ._native import Artifact
 from ._progress import Wanted, reporting
-from .errors import NotRecordedError
+from .errors import NothingSelectedWarning
 
 logger = logging.getLogger("dalsegno")
 
@@ -59,15 +60,19 @@ class Core:
             if gone > 0:
                 arrays = "array is" if gone == 1 else "arrays are"
                 logger.warning("%d recorded %s gone; see them with verify()", gone, arrays)
+        self._matched(wanted)
         return wanted
 
+    def _matched(self, wanted: Optional[Dict[str, Any]], *, stacklevel: int = 4) -> None:
+        """Warns of a selection that matches nothing, and of names in it that nothing has."""
+        for words in self._native.unmatched(wanted) if wanted is not None else ():
+            warnings.warn(words, NothingSelectedWarning, stacklevel=stacklevel)
+
     def _recorded(self, target: Union[Artifact, int, str, Any]) -> Artifact:
-        found = self._native.get(_targets.target(target))
+        wanted = _targets.target(target)
+        found = self._native.get(wanted)
         if found is None:
-            raise NotRecordedError(
-                f"{target} is not recorded",
-                hint="record it, or take in what is on disk with scan()",
-            )
+            raise self._native.not_recorded(wanted)
         return found
 
     def _bound(

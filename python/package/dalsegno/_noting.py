@@ -10,6 +10,7 @@ from . import _arguments as arguments
 from ._arguments import Iterations, Selection, Text
 from ._core import Core
 from ._targets import Target
+from .errors import PinBindsNothingError
 from .values import Pin, PinChange, Score, UnknownName, build, build_all
 
 if TYPE_CHECKING:
@@ -43,7 +44,11 @@ class Noting(Core):
         if (targets is None) == (not selection):
             raise TypeError("name what is to be pinned, either by targets or by a selection")
         wanted, chosen = self._bound(targets, selection)
-        return build(PinChange, self._native.pin(name, reason, wanted, chosen))
+        try:
+            return build(PinChange, self._native.pin(name, reason, wanted, chosen))
+        except PinBindsNothingError:
+            self._matched(wanted, stacklevel=3)
+            raise
 
     def unpin(
         self,
@@ -57,7 +62,10 @@ class Noting(Core):
             NoPinError: There is no such pin.
         """
         wanted, chosen = self._bound(targets, selection)
-        return build(PinChange, self._native.unpin(name, wanted, chosen))
+        change = build(PinChange, self._native.unpin(name, wanted, chosen))
+        if change.artifacts == 0:
+            self._matched(wanted, stacklevel=3)
+        return change
 
     def pins(self) -> List[Pin]:
         """Give every pin, by name."""

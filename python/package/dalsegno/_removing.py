@@ -68,6 +68,7 @@ class Removing(Asking, Noting):
         }
         chosen = None if targets is None else _targets.targets(targets)
         wanted = arguments.selection(selection) if targets is None else None
+        self._matched(wanted, stacklevel=3)
         with reporting(progress) as report:
             return build(Removed, self._native.remove(chosen, wanted, None, how, report))
 

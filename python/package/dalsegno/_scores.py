@@ -408,7 +408,8 @@ class _Tree:
         return found
 
     def _rows(self, run: str) -> Iterable[Artifact]:
-        rows = self._registry.list(run=run, kind=["prediction", "output"], refresh=False)
+        wanted = arguments.selection({"run": run, "kind": ["prediction", "output"]})
+        rows = self._registry._native.select(wanted)
         return (row for row in rows if row.run == run and row.state in ("present", "damaged"))
 
 

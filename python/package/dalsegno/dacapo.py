@@ -37,6 +37,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, Optional, Tuple, Type, Union
 
+from . import _arguments as arguments
 from . import _attempts, _native, _scores, _stats, _targets
 from ._arguments import Age, Text, name, seconds, text
 from ._scores import Imported, import_scores
@@ -213,7 +214,8 @@ class ArrayStore:
         if run_name is None:
             self.registry.refresh(all=True)
         else:
-            self.registry.refresh(all=True, run=run_name)
+            # A run of which nothing is recorded yet is no mistake of a training.
+            self.registry._look(arguments.selection({"run": run_name}), True)
 
     def remove(self, array_identifier: Any) -> None:
         """Remove an array: row and data.

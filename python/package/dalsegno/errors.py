@@ -22,6 +22,11 @@ def _of_library(code: str, message: str, path: Optional[Path], hint: Optional[st
     return make(code, message, path, None if hint is None else _hints.WORDS[hint])
 
 
+class NothingSelectedWarning(UserWarning):
+    """A selection matches nothing that is recorded, or a name in it does: says which, and the
+    nearest name."""
+
+
 class NameEmptyError(Error, ValueError):
     """A name is empty."""
 

@@ -15,7 +15,7 @@ use pyo3::types::PyList;
 use super::PyRegistry;
 use crate::ask::{self, Asked, KeyColumns, SelectionArguments};
 use crate::call::whole;
-use crate::errors::argument;
+use crate::errors::{argument, raise};
 use crate::values::{PyArtifact, artifacts, plain};
 
 /// How to verify.
@@ -89,10 +89,47 @@ impl PyRegistry {
         })
     }
 
+    /// The error for what is not recorded, with the nearest that is.
+    fn not_recorded(&self, py: Python<'_>, target: Asked) -> PyResult<Py<PyAny>> {
+        whole(py, || {
+            let target = target.target();
+            let error = self.quick(py, |registry| Ok(registry.not_recorded(&target)))?;
+            Ok(raise(py, &error).into_value(py).into_any())
+        })
+    }
+
     /// Refuses a selection that cannot be read.
     fn check(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<()> {
         self.shared.check()?;
         whole(py, || selection.filter().map(drop))
+    }
+
+    /// Why a selection matches nothing, or which of its names do not: sentences, and none if all of
+    /// it is recorded.
+    fn unmatched(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<Vec<String>> {
+        whole(py, || {
+            let filter = selection.filter()?;
+            self.run(py, None, move |registry, _| {
+                // Without a name in it, nothing can be mistyped, and nothing is a good answer.
+                let named = [
+                    filter.runs.len(),
+                    filter.datasets.len(),
+                    filter.parameters.len(),
+                ];
+                let named = named
+                    .into_iter()
+                    .chain([filter.kinds.len(), filter.iterations.len()]);
+                if named.sum::<usize>() == 0 {
+                    return Ok(Vec::new());
+                }
+                let unmatched = registry.unmatched(&filter)?;
+                let mut words: Vec<String> = unmatched.iter().map(ToString::to_string).collect();
+                if words.is_empty() && !registry.names_any(&filter)? {
+                    words.push("nothing that is recorded matches the selection".to_owned());
+                }
+                Ok(words)
+            })
+        })
     }
 
     fn run_names(&self, py: Python<'_>, runs: Vec<String>) -> PyResult<Vec<String>> {

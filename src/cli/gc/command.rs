@@ -75,7 +75,7 @@ impl Gc {
 }
 
 pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Failure> {
-    let mut filter = command.selection.filter();
+    let mut filter = command.selection.filter(context);
     let damaged = filter.states == [State::Damaged];
     // A flag that cannot change the plan is refused, so that it is not taken for a rule.
     if (!filter.states.is_empty() && !damaged) || filter.pinned {
@@ -113,6 +113,15 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
         return explain::explain(context, &registry, &request, path, command.output);
     }
     let plan = registry.plan_gc(&request)?;
+    if plan.plan.lines.is_empty() && !filter.is_all() && !registry.names_any(&filter)? {
+        let nothing = context.nothing_selected(&registry, &filter, "nothing was removed")?;
+        match (&command.apply, nothing) {
+            (None, Failure::Nothing(why, _)) => context.say(&why),
+            (_, nothing) => return Err(nothing),
+        }
+    } else {
+        context.say_unmatched(&registry, &filter)?;
+    }
     let result = match &command.apply {
         Some(_) => apply::plan(context, &command.carry_out(), &registry, &plan),
         // Shown before it is saved, so that the user sees it even if the file cannot be written.

@@ -14,6 +14,7 @@ use crate::cli::render::{Align, Column, Record, Rows, or_empty, short_time};
 use crate::cli::time;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
+use crate::model::filter::Filter;
 use crate::model::operation::{Action, HistoryFilter, Operation};
 use crate::registry::{Registry, Target};
 
@@ -165,12 +166,13 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
         _ => None,
     };
     let most = command.limit.or(cap);
+    let runs = command.run.iter().map(|run| context.run_text(run));
     let filter = HistoryFilter {
         actions: command.action.clone(),
         users: command.user.clone(),
         since: command.since,
         until: command.until,
-        runs: command.run.iter().map(Into::into).collect(),
+        runs: runs.map(Into::into).collect(),
         artifacts,
         before: None,
         // One more than is shown, to learn whether there are more.
@@ -181,6 +183,10 @@ pub(super) fn run(context: &mut Context, command: &HistoryList) -> Result<(), Fa
     if command.limit.is_none() && format == Format::Table && written > MOST {
         let all = context.with_base("see more with: dalsegno history --limit N");
         context.say(&format!("these are the last {MOST}; {all}"));
+    }
+    if written == 0 {
+        let of = Filter::default().runs(filter.runs);
+        context.say_unmatched(&registry, &of)?;
     }
     for former in &former {
         say_former(context, former);

@@ -6,9 +6,7 @@ use serde::Serialize;
 
 use super::value::Score;
 use crate::model::name::RunName;
-
-/// How alike a name and a known one must be to be suggested, from 0 to 1.
-const ALIKE: f64 = 0.75;
+use crate::model::nearest::nearest;
 
 /// The datasets and parameter sets that a run has predictions and outputs of, or other arrays with
 /// an iteration.
@@ -49,20 +47,11 @@ pub(crate) fn unknown_names(score: &Score, names: &ScoredNames) -> Vec<UnknownNa
         Some(UnknownName {
             run: score.run.clone(),
             part,
-            nearest: nearest(&name, known),
+            nearest: nearest(&name, known.iter().map(String::as_str)).map(str::to_owned),
             name,
         })
     })
     .collect()
-}
-
-fn nearest(name: &str, known: &BTreeSet<String>) -> Option<String> {
-    known
-        .iter()
-        .map(|known| (strsim::jaro_winkler(name, known), known))
-        .filter(|(alike, _)| *alike >= ALIKE)
-        .max_by(|(a, _), (b, _)| a.total_cmp(b))
-        .map(|(_, known)| known.clone())
 }
 
 /// The unknown names of many scores, each once, in order.

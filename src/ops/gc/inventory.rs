@@ -13,6 +13,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::{Except, Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name::RunName;
+use crate::model::nearest::nearest;
 use crate::retention::NamedPolicy;
 use crate::retention::{
     Inventory, InventoryRow, InventoryRun, InventoryScore, Metric, MinFree, PartsByRun, Plan,
@@ -286,21 +287,14 @@ impl Reader<'_> {
     /// # Errors
     /// [`PolicyError::MetricUnknown`] with the nearest known one.
     fn check_metric(&self, metric: &Metric) -> Result<(), Error> {
-        /// How alike a mistyped name and a known one must be, from 0 to 1.
-        const ALIKE: f64 = 0.75;
         let known = self.catalog.scored_metrics()?;
         if known.iter().any(|known| known == metric.name()) {
             return Ok(());
         }
-        let nearest = known
-            .iter()
-            .map(|known| (strsim::jaro_winkler(metric.name(), known), known))
-            .filter(|(alike, _)| *alike >= ALIKE)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b))
-            .map(|(_, known)| known.clone());
+        let nearest = nearest(metric.name(), known.iter().map(String::as_str));
         Err(PolicyError::MetricUnknown {
             name: metric.name().to_owned(),
-            nearest,
+            nearest: nearest.map(str::to_owned),
             known,
         }
         .into())

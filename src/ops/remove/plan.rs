@@ -13,6 +13,7 @@ use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::progress::Monitor;
 use crate::model::size::Total;
+use crate::ops::target;
 use crate::store::{self, Base, ContainerListing, EntryType};
 
 /// An artifact that was chosen for removal.
@@ -196,6 +197,7 @@ pub(crate) fn plan_run(
             what: format!("run {run}"),
             path: None,
             level_of: None,
+            nearest: target::nearest_run(catalog, run),
         });
     }
     // Its rows would stay without their data.

@@ -248,6 +248,7 @@ fn check_one(
                     what: path.display().to_string(),
                     path: Some(path),
                     level_of: None,
+                    nearest: None,
                 });
             }
         }

@@ -134,6 +134,7 @@ pub(super) fn check(
             what: format!("run {from}"),
             path: None,
             level_of: None,
+            nearest: None,
         });
     }
     if from == to {

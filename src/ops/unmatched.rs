@@ -1,0 +1,152 @@
+//! Why a selection matches nothing: the names in it that nothing recorded has.
+
+use std::fmt;
+use std::ops::ControlFlow;
+
+use serde::Serialize;
+
+use crate::catalog::{Catalog, CatalogError, NameOf, Selected};
+use crate::error::Error;
+use crate::model::clock::Timestamp;
+use crate::model::filter::{Filter, Pattern};
+use crate::model::key::Kind;
+use crate::model::nearest::{did_you_mean, nearest};
+
+/// A name or pattern in a selection that nothing recorded has. Displays as a clause with the
+/// nearest name: `no run "affinites"; did you mean "affinities"?`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Unmatched {
+    /// `run`, `dataset`, `parameters` or `metric`.
+    pub part: &'static str,
+    /// The name or pattern, as it was given.
+    pub name: String,
+    /// Whether the registry knows the name, and nothing is recorded under it now.
+    pub emptied: bool,
+    /// The most similar known name, if one is similar; none for a pattern with `*` or the like.
+    pub nearest: Option<String>,
+}
+
+impl fmt::Display for Unmatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { part, name, .. } = self;
+        let name = name.escape_debug();
+        match (self.emptied, Pattern::from(&self.name).is_glob(), *part) {
+            (true, ..) => write!(f, "nothing is recorded of {part} \"{name}\"")?,
+            (_, true, "parameters") => write!(f, "no parameters match \"{name}\"")?,
+            (_, true, part) => write!(f, "no {part} matches \"{name}\"")?,
+            (_, false, part) => write!(f, "no {part} \"{name}\"")?,
+        }
+        f.write_str(&did_you_mean(self.nearest.as_deref()))
+    }
+}
+
+/// Whether a filter selects anything at all.
+///
+/// # Errors
+/// [`CatalogError`] if a row cannot be read.
+pub(crate) fn selects_any(
+    catalog: &Catalog,
+    filter: &Filter,
+    now: Timestamp,
+) -> Result<bool, CatalogError> {
+    let mut any = false;
+    catalog.list(filter, now, Selected::All, |_| {
+        any = true;
+        Ok::<_, CatalogError>(ControlFlow::Break(()))
+    })?;
+    Ok(any)
+}
+
+/// Returns the names in a filter that nothing recorded has. Datasets and parameters are looked for
+/// in the runs that the filter names.
+///
+/// # Errors
+/// [`Error::Catalog`] if the catalog cannot be read.
+pub(crate) fn unmatched(
+    catalog: &Catalog,
+    filter: &Filter,
+    now: Timestamp,
+) -> Result<Vec<Unmatched>, Error> {
+    let selects = |filter: Filter| selects_any(catalog, &filter.kinds(Kind::ALL), now);
+    let mut found = Vec::new();
+    let mut runs = Vec::new();
+    for run in &filter.runs {
+        if selects(Filter::default().runs([run.clone()]))? {
+            runs.push(run.clone());
+            continue;
+        }
+        let emptied = !catalog.run_names(std::slice::from_ref(run))?.is_empty();
+        found.push(Unmatched {
+            part: "run",
+            name: run.as_str().to_owned(),
+            emptied,
+            nearest: nearest_of(catalog, run, NameOf::Run, &[])?,
+        });
+    }
+    // Of unknown runs every dataset would be unknown.
+    if runs.is_empty() && !filter.runs.is_empty() {
+        return Ok(found);
+    }
+    for (part, of, patterns) in [
+        ("dataset", NameOf::Dataset, &filter.datasets),
+        ("parameters", NameOf::Parameters, &filter.parameters),
+    ] {
+        for pattern in patterns {
+            let one = Filter::default().runs(runs.iter().cloned());
+            let is_known = selects(match of {
+                NameOf::Dataset => one.datasets([pattern.clone()]),
+                _ => one.parameters([pattern.clone()]),
+            })?;
+            if !is_known {
+                found.push(Unmatched {
+                    part,
+                    name: pattern.as_str().to_owned(),
+                    emptied: false,
+                    nearest: nearest_of(catalog, pattern, of, &runs)?,
+                });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Returns the metrics that no score has.
+///
+/// # Errors
+/// [`Error::Catalog`] if the catalog cannot be read.
+pub(crate) fn unmatched_metrics(
+    catalog: &Catalog,
+    metrics: &[Pattern],
+) -> Result<Vec<Unmatched>, Error> {
+    let known = catalog.scored_metrics()?;
+    let is_unknown = |metric: &&Pattern| {
+        let name = metric.as_str();
+        !metric.is_glob() && !known.iter().any(|known| known == name)
+    };
+    let unmatched = |metric: &Pattern| Unmatched {
+        part: "metric",
+        name: metric.as_str().to_owned(),
+        emptied: false,
+        nearest: nearest(metric.as_str(), known.iter().map(String::as_str)).map(str::to_owned),
+    };
+    Ok(metrics.iter().filter(is_unknown).map(unmatched).collect())
+}
+
+fn nearest_of(
+    catalog: &Catalog,
+    pattern: &Pattern,
+    of: NameOf,
+    runs: &[Pattern],
+) -> Result<Option<String>, CatalogError> {
+    if pattern.is_glob() {
+        return Ok(None);
+    }
+    let known = match runs {
+        [] => catalog.names(of, "")?,
+        runs => catalog.names_in(of, runs)?,
+    };
+    let others = known.iter().map(String::as_str);
+    let others = others.filter(|known| *known != pattern.as_str());
+    Ok(nearest(pattern.as_str(), others).map(str::to_owned))
+}

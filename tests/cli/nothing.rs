@@ -1,0 +1,114 @@
+//! Selections that match nothing, and the ways in which a run is named.
+
+use crate::assert_transcript;
+use crate::world::{World, stdout};
+
+#[test]
+fn a_selection_that_matches_nothing_names_the_nearest() {
+    let world = World::scanned();
+    let text = world.transcript(
+        "list --run mitoo --table
+        list --run mitoo
+        list --run mito --run err -0
+        list --run 'm?o' --json
+        list --run mito --dataset corp1 --table
+        list --run er --dataset crop2 --table
+        list --parameters threshold_128 --table
+        list --run mito --iteration 7 --table
+        iterations --run mitoo --table
+        runs --run mitoo --table
+        du --run mitoo --table
+        show --run mitoo --table
+        history --run mitoo --table
+        gc --run mitoo --keep-last 1",
+    );
+    assert_transcript!("nothing_shown", text);
+}
+
+#[test]
+fn a_change_of_nothing_fails_and_says_why() {
+    let world = World::scanned();
+    world.transcript("pin figure-3 --run er --reason plots --quiet");
+    world.transcript("score --run er --iteration 500 voi=0.5 --quiet");
+    let before = world.transcript("list -0 --no-refresh --quiet");
+    let text = world.transcript(
+        "rm --run mitoo --yes
+        rm --run mitoo -n
+        rm --run mito --dataset corp1 --yes
+        rm --run mito --iteration 7 --yes
+        rm mito/validation.zarr/1000/crop1/predicton --yes
+        rm mitoo/validation.zarr --yes
+        rm --whole-run mitoo --yes
+        seal --run mitoo
+        pin figure-4 --run mitoo --reason why
+        unpin figure-4
+        unpin figure-3 --run mitoo
+        refresh --run mitoo
+        verify --run mitoo
+        verify --run mito --dataset corp1
+        gc --run mitoo --keep-last 1 --apply --yes
+        score --run mito --iteration 1000 vio
+        gc --keep-best 1 --metric voj:min",
+    );
+    assert_eq!(world.transcript("list -0 --no-refresh --quiet"), before);
+    assert_transcript!("nothing_changed", text);
+}
+
+#[test]
+fn the_known_part_of_a_selection_is_removed_and_the_rest_is_named() {
+    let world = World::scanned();
+    assert_transcript!(
+        "nothing_partly",
+        world.transcript(
+            "rm --run er --run mitoo --yes
+        list --run er --table"
+        )
+    );
+}
+
+#[test]
+fn a_run_is_also_named_by_the_path_of_its_folder() {
+    let world = World::scanned();
+    let expected = stdout(&mut world.call("list --run er"));
+    let base = world.base.to_str().unwrap().to_owned();
+    let folders = [
+        (
+            "",
+            vec![
+                "er/",
+                "./er",
+                "./er/",
+                "./e?",
+                &format!("{base}/er"),
+                &format!("{base}/er/"),
+            ],
+        ),
+        ("er", vec![".", "./", "../er", "er", "er/", "../e*"]),
+        (
+            "er/validation.zarr",
+            vec![".", "..", "../../er/", "../.", "er/"],
+        ),
+    ]
+    .map(|(folder, names)| {
+        (
+            folder,
+            names.into_iter().map(str::to_owned).collect::<Vec<_>>(),
+        )
+    });
+    for (folder, names) in folders {
+        for name in names {
+            let mut command = world.call(&format!("list --run {name}"));
+            command.current_dir(world.base.join(folder));
+            assert_eq!(stdout(&mut command), expected, "{name} in {folder}");
+        }
+    }
+    let mut outside = world.call(&format!(
+        "--base {base} list --run {base}/er/ --exclude-run ./mito"
+    ));
+    assert_eq!(stdout(outside.current_dir(&world.dir)), expected);
+    let taken = stdout(&mut world.call(&format!("mv {base}/er/ ./nucleus/ --yes --quiet")));
+    assert_eq!(taken, "");
+    assert!(world.base.join("nucleus").is_dir());
+    stdout(&mut world.call("rm --whole-run ./nucleus/ --yes --quiet"));
+    assert!(!world.base.join("nucleus").exists());
+}
