@@ -443,8 +443,190 @@ fn what_may_have_come_from_two_runs_follows_neither() {
     pin(&registry, "p", Filter::default().runs(["a"]));
     fs::rename(folder.path().join("a"), folder.path().join("c")).unwrap();
     fs::rename(folder.path().join("b"), folder.path().join("d")).unwrap();
-    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(
+        repair(&registry),
+        ["moved", "moved", "data-without-row", "data-without-row"]
+    );
     let rows = rows(&registry);
-    assert!(rows["c/validation.zarr/1/d/prediction"].2.is_empty());
+    assert_eq!(rows.len(), 2, "what may be pinned is not taken in as new");
     assert_eq!(rows["a/validation.zarr/1/d/prediction"].2, ["p"]);
+}
+
+/// Writes an array of a run with times of its own.
+fn write_at(base: &Path, path: &str, seconds: u64) {
+    write(base, path);
+    let old = UNIX_EPOCH + Duration::from_secs(1_700_000_000 + seconds);
+    let metadata = File::open(base.join(path).join("zarr.json")).unwrap();
+    metadata.set_modified(old).unwrap();
+}
+
+/// Runs `a`, `b` and `c` with two iterations each; an array of each is pinned by its name, and each
+/// is scored with a number of its own.
+fn three_runs() -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, run) in (1..).zip(["a", "b", "c"]) {
+        for iteration in [1, 2] {
+            let path = format!("{run}/validation.zarr/{iteration}/v/prediction");
+            write_at(folder.path(), &path, index * 100 + iteration);
+        }
+    }
+    let registry = Registry::create(folder.path()).unwrap();
+    registry.scan(ScanOptions::default(), &Silent).unwrap();
+    for (value, run) in [(0.1, "a"), (0.2, "b"), (0.3, "c")] {
+        let one = format!("{run}/validation.zarr/1/v/prediction");
+        registry.seal(&Target::Path((&one).into())).unwrap();
+        let filter = Filter::default().runs([run]).datasets(["v"]);
+        let filter = filter.iterations(["1".parse().unwrap()]);
+        pin(&registry, run, filter);
+        pin(
+            &registry,
+            &format!("run-{run}"),
+            Filter::default().runs([run]),
+        );
+        let score = Score::new(run.parse().unwrap(), 1, "voi".parse().unwrap(), value);
+        registry.score(&[score]).unwrap();
+    }
+    (folder, registry)
+}
+
+/// What is bound to the data of each run, by the run's name and the time of the data.
+fn bound(base: &Path, registry: &Registry) -> BTreeMap<String, String> {
+    let rows = registry.select(&Filter::default()).unwrap();
+    let scores = scores(registry);
+    rows.iter()
+        .filter_map(|row| {
+            // A scan between made a row under a name that the run has left again.
+            let metadata = fs::metadata(row.path().join("zarr.json")).ok()?;
+            let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
+            let run = row.key.run().as_str();
+            let scored: Vec<&String> = scores
+                .iter()
+                .filter(|score| score.starts_with(&format!("{run} ")))
+                .collect();
+            let values: Vec<&str> = scored
+                .iter()
+                .map(|score| score.rsplit(' ').next().unwrap())
+                .collect();
+            let sealed = row.sealed_at.is_some();
+            assert!(row.path().starts_with(base));
+            Some((
+                inode.to_string(),
+                format!("{} {sealed} {:?} {values:?}", row.id, row.pins),
+            ))
+        })
+        .collect()
+}
+
+fn mv(base: &Path, from: &str, to: &str) {
+    fs::rename(base.join(from), base.join(to)).unwrap();
+}
+
+#[test]
+fn pins_scores_and_seals_follow_a_run_to_a_name_that_had_rows() {
+    let (folder, registry) = three_runs();
+    let before = bound(folder.path(), &registry);
+    mv(folder.path(), "b", "old");
+    mv(folder.path(), "a", "b");
+    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(bound(folder.path(), &registry), before);
+    assert_eq!(scores(&registry), ["b voi 0.1", "c voi 0.3", "old voi 0.2"]);
+    assert_whole(&registry);
+}
+
+#[test]
+fn pins_scores_and_seals_follow_runs_that_swapped_their_names() {
+    let (folder, registry) = three_runs();
+    let before = bound(folder.path(), &registry);
+    mv(folder.path(), "b", "old");
+    mv(folder.path(), "a", "b");
+    mv(folder.path(), "old", "a");
+    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(bound(folder.path(), &registry), before);
+    assert_eq!(scores(&registry), ["a voi 0.2", "b voi 0.1", "c voi 0.3"]);
+    assert_whole(&registry);
+}
+
+#[test]
+fn a_question_between_a_rename_and_its_repair_costs_no_pin() {
+    let (folder, registry) = three_runs();
+    let before = bound(folder.path(), &registry);
+    mv(folder.path(), "a", "d");
+    let options = dalsegno::RefreshOptions::new().all(true);
+    let filter = Filter::default().runs(["a"]);
+    registry.refresh(&filter, options, &Silent).unwrap();
+    let gone = registry.select(&filter).unwrap();
+    assert!(
+        gone.iter()
+            .all(|row| row.state == dalsegno::model::artifact::State::Missing)
+    );
+    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(bound(folder.path(), &registry), before);
+    assert_whole(&registry);
+}
+
+#[test]
+fn a_name_whose_own_data_is_gone_is_left_to_a_person() {
+    let (folder, registry) = three_runs();
+    let rows_before = rows(&registry);
+    fs::remove_dir_all(folder.path().join("b")).unwrap();
+    mv(folder.path(), "a", "b");
+    let scan = registry.scan(ScanOptions::default(), &Silent).unwrap();
+    assert!(!scan.findings.is_empty());
+    let left = repair(&registry);
+    assert!(left.contains(&"moved".to_owned()), "{left:?}");
+    assert_eq!(rows(&registry), rows_before, "no row has changed");
+    // Back by hand, as the finding says.
+    mv(folder.path(), "b", "a");
+    repair(&registry);
+    let rows = rows(&registry);
+    assert_eq!(
+        rows["a/validation.zarr/1/v/prediction"],
+        rows_before["a/validation.zarr/1/v/prediction"]
+    );
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 12,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// Names are exchanged in any way, with looks between; what is bound follows the data.
+        #[test]
+        fn whatever_runs_are_renamed_to_pins_follow_their_data(
+            steps in prop::collection::vec((0..5_usize, 0..5_usize, 0..4_u8), 1..8)
+        ) {
+            let (folder, registry) = three_runs();
+            let base = folder.path();
+            let before = bound(base, &registry);
+            let names = ["a", "b", "c", "d", "e"];
+            for (one, other, look) in steps {
+                let (one, other) = (base.join(names[one]), base.join(names[other]));
+                let aside = base.join("aside");
+                for (from, to) in [(&one, &aside), (&other, &one), (&aside, &other)] {
+                    if from.exists() && !to.exists() {
+                        fs::rename(from, to).unwrap();
+                    }
+                }
+                match look {
+                    0 => drop(registry.scan(ScanOptions::default(), &Silent).unwrap()),
+                    1 => {
+                        let options = dalsegno::RefreshOptions::new().all(true);
+                        registry.refresh(&Filter::default(), options, &Silent).unwrap();
+                    }
+                    2 => prop_assert_eq!(repair(&registry), [""; 0]),
+                    _ => {}
+                }
+            }
+            prop_assert_eq!(repair(&registry), [""; 0]);
+            prop_assert_eq!(bound(base, &registry), before);
+            assert_whole(&registry);
+        }
+    }
 }

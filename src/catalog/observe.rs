@@ -10,6 +10,7 @@ use super::lookup::BY_ID;
 use super::record::Recorder;
 use super::rows::{self, Columns, data_columns};
 use super::sqlite::file::Catalog;
+use super::twins::Doubts;
 use crate::model::array::ChunkSet;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
@@ -58,8 +59,10 @@ pub struct Seal {
 pub struct Observed {
     /// Number of rows that changed.
     pub changed: u64,
-    /// Sealed rows whose data looked otherwise than it was sealed. They are as before: the look may
-    /// be older than the seal, or what it saw may be a loss that the seal gives evidence of.
+    /// Rows that are as before, because what was seen may not be their data. Sealed ones whose data
+    /// looked otherwise than it was sealed: the look may be older than the seal, or what it saw may
+    /// be a loss that the seal gives evidence of. And rows whose data has the time of the data of
+    /// another run: that may have been renamed.
     pub contradicted: Vec<ArtifactId>,
 }
 
@@ -78,7 +81,7 @@ pub(super) enum SealChange {
 
 impl Catalog {
     /// Records what was seen of artifacts' data, in one transaction. A look never voids a seal:
-    /// what contradicts one is only reported.
+    /// what contradicts one is only reported, and so is what may be the data of another run.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -94,6 +97,7 @@ impl Catalog {
             return Ok(observed);
         }
         self.operate(operation, false, |journal| {
+            let mut doubts = Doubts::default();
             for note in notes {
                 let Some(before) = self.one(journal.transaction, BY_ID, params![note.id.0])? else {
                     // Removed since it was looked at.
@@ -104,7 +108,12 @@ impl Catalog {
                     .seen
                     .as_ref()
                     .is_some_and(|seen| seen.contradicts_seal_of(&before));
-                if note.seal.is_none() && contradicts {
+                let is_doubtful = contradicts
+                    || match &note.seen {
+                        Some(seen) => doubts.has_twin(self, journal.transaction, &before, seen)?,
+                        None => false,
+                    };
+                if note.seal.is_none() && is_doubtful {
                     observed.contradicted.push(before.id);
                 } else if before.state == note.state || note.seal.is_some() {
                     let seal = note.seal.clone().map_or(SealChange::Keep, SealChange::Set);

@@ -15,6 +15,7 @@ use super::journal::{COPY, INSERT_IMAGE, Journal};
 use super::lookup::BY_ID;
 use super::rows::{self, Columns, References, artifact_columns, key_columns};
 use super::sqlite::file::Catalog;
+use super::twins::Doubts;
 use crate::model::array::ArrayMetadata;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
@@ -152,8 +153,10 @@ pub struct Recorder<'a> {
     has_pins: Option<bool>,
     /// Rows that were there before, and whose data was found.
     found: Vec<ArtifactId>,
-    /// Sealed rows whose data was found otherwise than it was sealed; they are as before.
+    /// Rows whose data was found otherwise than it was sealed, or may be that of another run; they
+    /// are as before.
     contradicted: Vec<ArtifactId>,
+    doubts: Doubts,
     pub(super) level_notes: Vec<LevelsNote>,
 }
 
@@ -176,6 +179,7 @@ impl<'a> Recorder<'a> {
             has_pins: None,
             found: Vec::new(),
             contradicted: Vec::new(),
+            doubts: Doubts::default(),
             level_notes: Vec::new(),
         }
     }
@@ -310,7 +314,8 @@ impl Recorder<'_> {
 
 impl Recorder<'_> {
     /// Adopts data that a scan found: it gets a row. An existing row keeps its key and learns what
-    /// was seen, unless that contradicts its seal: then [`Recorder::take_contradicted`] gives it.
+    /// was seen, unless that contradicts its seal or may be the data of another run: then
+    /// [`Recorder::take_contradicted`] gives it.
     ///
     /// # Errors
     /// [`CatalogError::Full`] if there is no space, [`CatalogError::Damaged`] if the catalog is
@@ -347,8 +352,13 @@ impl Recorder<'_> {
                 &reread
             }
         };
-        // A seal is not undone by a scan: what differs from it is reported and not taken in.
-        match found.seen.contradicts_seal_of(artifact) {
+        // A seal is not undone by a scan: what differs from it is reported and not taken in. Nor is
+        // the data of a run that was renamed taken for this row's.
+        let is_doubtful = found.seen.contradicts_seal_of(artifact)
+            || self
+                .doubts
+                .has_twin(self.catalog, self.transaction, artifact, &found.seen)?;
+        match is_doubtful {
             true => self.contradicted.push(artifact.id),
             false => {
                 let is_changed = self.observe(artifact, Some(&found.seen))?;
@@ -378,7 +388,7 @@ impl Recorder<'_> {
         std::mem::take(&mut self.found)
     }
 
-    /// Takes the sealed rows whose data was found otherwise than it was sealed.
+    /// Takes the rows whose data was found otherwise than it was sealed, or may be that of another.
     pub fn take_contradicted(&mut self) -> Vec<ArtifactId> {
         std::mem::take(&mut self.contradicted)
     }

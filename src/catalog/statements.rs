@@ -8,8 +8,8 @@ use super::scores::{self, ScoreQuery};
 use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
-    counts, history, inbox, intern, journal, known, levels, lookup, names, observe, pins, places,
-    record, reinstate, removals, rename, rows, undo,
+    counts, exchange, history, inbox, intern, journal, known, levels, lookup, names, observe, pins,
+    places, record, reinstate, removals, rename, rows, twins, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -44,6 +44,10 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         counts::RUNS,
         counts::SCORES,
         counts::UNSEEN,
+        exchange::HAS_ARTIFACTS,
+        exchange::PARK,
+        exchange::PARK_SCOPES,
+        exchange::PARK_SCORES,
         history::EVER_AT,
         history::IMAGES,
         history::IN_ORDER,
@@ -132,6 +136,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         scores::PUT,
         scores::TAKE,
         scores::VALUE,
+        twins::TWINS,
         undo::BIND_NUMBER,
         undo::LATER_ON_PINS,
         undo::LET_THIS_SCOPE_GO,

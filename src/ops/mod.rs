@@ -17,6 +17,7 @@ pub(crate) mod seal;
 pub(crate) mod site;
 pub(crate) mod target;
 pub(crate) mod trash;
+pub(crate) mod twins;
 pub(crate) mod undo;
 pub(crate) mod unmatched;
 pub mod verify;

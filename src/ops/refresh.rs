@@ -30,6 +30,7 @@ use crate::model::progress::{Monitor, Phase, Silent};
 use crate::model::size::Size;
 use crate::ops::gc::GcRequest;
 use crate::ops::gone;
+use crate::ops::twins;
 use crate::store::{self, Base, Event, Expected, Look, Notice, NoticeClass, WalkOptions};
 
 /// Rows that are looked at together.
@@ -397,8 +398,9 @@ pub(crate) struct LookedAgain {
     pub(crate) findings: Vec<Notice>,
 }
 
-/// Looks once more at sealed data that looked otherwise than it was sealed. Only what contradicts
-/// the seal that a row had before this look, and still has, is reported.
+/// Looks once more at data that looked otherwise than it was sealed, or like that of another run.
+/// Only what contradicts the seal that a row had before this look, and still has, is reported, and
+/// what is the data of another.
 ///
 /// # Errors
 /// [`Error`] if the catalog cannot be read or written.
@@ -435,11 +437,19 @@ pub(crate) fn look_again(
         }
         Ok::<_, Error>(())
     })?;
+    // What is another row's data changes neither row: that is for a verification.
+    let mut own = Vec::with_capacity(sights.len());
+    for (id, seen) in sights {
+        let Some(row) = rows.get(&id) else {
+            continue;
+        };
+        match twins::owner(catalog, base, row, seen.written_at)? {
+            Some(owner) => again.findings.push(moved(row, &owner)),
+            None => own.push((row, seen)),
+        }
+    }
     catalog.record(operation, |recorder| {
-        for (id, seen) in sights {
-            let Some(row) = rows.get(&id).filter(|row| row.sealed_at.is_some()) else {
-                continue;
-            };
+        for (row, seen) in own {
             // Another process wrote the row meanwhile, perhaps with a new seal.
             if recorder.artifact(row.id)?.as_ref() != Some(row) {
                 continue;
@@ -452,7 +462,9 @@ pub(crate) fn look_again(
                 // Only metadata that was written again voids a seal. Other differences may be
                 // losses, and the seal is the evidence of what was there.
                 Some(NoticeClass::Rewritten) => recorder.observe_changed(row, Some(&seen))?,
-                _ if seen.damage.is_some() => recorder.observe(row, Some(&seen))?,
+                _ if seen.damage.is_some() || row.sealed_at.is_none() => {
+                    recorder.observe(row, Some(&seen))?
+                }
                 _ => recorder.observe_sealed(row, Some(&seen))?,
             };
             again.changed += u64::from(is_changed);
@@ -461,6 +473,16 @@ pub(crate) fn look_again(
         Ok::<_, Error>(())
     })?;
     Ok(again)
+}
+
+/// Says that the data at a row's path is that of another row.
+fn moved(row: &Artifact, owner: &Artifact) -> Notice {
+    let owner = owner.location().path();
+    Notice::new(
+        NoticeClass::Moved,
+        Path::new(&row.location().path()),
+        format!("by its time it is the data of {owner}; neither row has changed"),
+    )
 }
 
 /// What of sealed data is not as it was sealed.

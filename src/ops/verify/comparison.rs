@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::finding::{VerifyClass, VerifyFinding, VerifyReport};
-use super::lost::{Lost, UnrecordedArray};
+use super::lost::{Lost, StrayArray};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
@@ -201,7 +201,7 @@ pub(super) struct Verify<'a> {
     /// Rows without data, for the summaries.
     pub(super) lost: Lost,
     /// Arrays without a row, for the summaries.
-    pub(super) found: Vec<UnrecordedArray>,
+    pub(super) found: Vec<StrayArray>,
 }
 
 impl Verify<'_> {

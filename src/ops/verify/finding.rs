@@ -136,7 +136,7 @@ impl VerifyClass {
                 "keep a copy of the catalog and ask who changed it; nothing can make history whole"
             }
             Self::Unreadable => "fix its permissions or the disk, then run: dalsegno verify",
-            Self::Moved => "move it back, or record its new path with: dalsegno verify --repair",
+            Self::Moved => "move it back by hand; then rename it with: dalsegno mv RUN NEW",
             Self::Copied | Self::DataWithoutRow => "add it with: dalsegno scan",
             Self::RowWithoutData | Self::DataIsBack | Self::Rewritten => {
                 "record what is there with: dalsegno refresh --all"

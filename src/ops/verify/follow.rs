@@ -1,26 +1,24 @@
 //! Repairing runs and containers that were moved by hand: rows, pins and scores follow the data.
 //!
-//! Otherwise the rows at the new path would be new ones, bound by no pin and without scores.
+//! Otherwise the rows at the new path would be new ones, bound by no pin and without scores. Folders
+//! that moved to each other's paths follow together, in one transaction.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 
-use super::adopted::Adopted;
 use super::finding::{VerifyClass, VerifyFinding};
-use super::lost::{below, is_present_array};
-use crate::catalog::{Catalog, Change};
+use super::fit::{FolderRows, fit};
+use super::lost::is_seen_array;
+use super::renames::{Candidates, Rename, Renames};
+use crate::catalog::{Catalog, CatalogError, Change, Exchange, renamed};
 use crate::error::Error;
-use crate::model::artifact::{Artifact, State};
+use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
-use crate::model::key::Key;
 use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
-use crate::model::progress::Silent;
-use crate::model::removal::RemovalId;
-use crate::ops::refresh;
 use crate::ops::scan;
-use crate::store::{self, Base, Event, WalkOptions};
+use crate::store::Base;
 
 /// Moves rows of renamed folders to their new paths.
 pub(super) struct Following<'a> {
@@ -31,164 +29,203 @@ pub(super) struct Following<'a> {
 }
 
 impl Following<'_> {
-    /// Gives the rows of a moved run or container to its new path. `findings`: all of the
-    /// verification; its new path is one that they name. Says whether it was done.
+    /// Gives the rows of moved runs and containers to their new paths. `findings`: all of the
+    /// verification; the new paths are some that they name. Returns the old folders that are done.
     ///
     /// # Errors
     /// [`Error`] if the catalog cannot be written.
     pub(super) fn follow(
         &self,
-        moved: &VerifyFinding,
+        moved: &[&VerifyFinding],
         findings: &[VerifyFinding],
-    ) -> Result<bool, Error> {
-        let old = moved.path.as_str();
-        let rows = self.catalog.in_container(old)?;
-        let adopted = Adopted {
+    ) -> Result<BTreeSet<String>, Error> {
+        let mut done = BTreeSet::new();
+        if moved.is_empty() {
+            return Ok(done);
+        }
+        let mut candidates = Candidates::new();
+        for found in moved {
+            let places = self.new_places(&found.path, findings)?;
+            candidates.insert(found.path.clone(), places);
+        }
+        let renames = Renames {
             catalog: self.catalog,
             base: self.base,
             now: self.now,
         };
-        if let Some(new) = adopted.new_name(old, &rows)? {
-            return self.take_back(&adopted, old, &new);
+        for chain in chains(renames.find(&candidates)?.renames) {
+            if self.follow_together(&chain)? {
+                done.extend(chain.into_iter().map(|rename| rename.old));
+            }
         }
-        let mut places = self.new_places(old, &rows, findings).into_iter();
-        // Of two possible places neither is certain.
-        let (Some(new), None) = (places.next(), places.next()) else {
-            return Ok(false);
+        Ok(done)
+    }
+
+    /// The folders in which findings name an array of a folder, with the number of arrays that
+    /// findings name there.
+    fn new_places(
+        &self,
+        old: &str,
+        findings: &[VerifyFinding],
+    ) -> Result<BTreeMap<String, usize>, Error> {
+        let mut places = BTreeMap::new();
+        let rows = match self.catalog.in_container(old) {
+            Ok(rows) => FolderRows::new(old, rows),
+            Err(CatalogError::Row { .. }) => return Ok(places),
+            Err(error) => return Err(error.into()),
         };
+        let arrays = rows.rows.iter().filter(|row| is_seen_array(row));
+        let below: HashSet<String> = arrays
+            .map(|row| super::lost::below(old, &row.location().path()))
+            .collect();
+        for path in findings.iter().filter_map(stray) {
+            let Ok(key) = scan::read(Path::new(path)) else {
+                continue;
+            };
+            let folder = match rows.run {
+                Some(_) => key.run().as_str().to_owned(),
+                None => layout::canonical_location(&key).container,
+            };
+            if below.contains(&super::lost::below(&folder, path)) {
+                places.entry(folder).or_insert(0);
+            }
+        }
+        for (folder, count) in &mut places {
+            let inside = findings.iter().filter_map(stray);
+            *count = inside
+                .filter(|path| Path::new(path).starts_with(folder))
+                .count();
+        }
+        Ok(places)
+    }
+
+    /// Gives rows of folders to their new paths, all or none. Says whether it was done.
+    fn follow_together(&self, chain: &[Rename]) -> Result<bool, Error> {
         let operation = NewOperation {
             reason: Some(self.reason),
             ..NewOperation::new(Action::Rename, self.now)
         };
-        self.catalog
-            .change(operation, |change| self.follow_within(change, old, &new))
-    }
-
-    /// The paths without rows at which all present arrays of the rows are, with the same times.
-    fn new_places(
-        &self,
-        old: &str,
-        rows: &[Artifact],
-        findings: &[VerifyFinding],
-    ) -> BTreeSet<String> {
-        let Some(first) = rows.iter().find(|row| is_present_array(row)) else {
-            return BTreeSet::new();
-        };
-        let end = format!("/{}", below(old, &first.location().path()));
-        findings
-            .iter()
-            .filter(|found| found.class == VerifyClass::DataWithoutRow)
-            .filter_map(|found| found.path.strip_suffix(&end))
-            .filter(|new| *new != old && self.are_at(old, new, rows))
-            .map(str::to_owned)
-            .collect()
-    }
-
-    /// Whether all present arrays of the rows are gone and are at the new path with the same times,
-    /// and nothing else that is recorded as present is at the old one.
-    fn are_at(&self, old: &str, new: &str, rows: &[Artifact]) -> bool {
-        rows.iter()
-            .filter(|row| row.state == State::Present)
-            .all(|row| {
-                let path = row.location().path();
-                let kind = row.key.kind();
-                if !is_present_array(row) {
-                    return self.base.is_absent(&path);
-                }
-                let there = format!("{new}/{}", below(old, &path));
-                let seen = store::written_at(self.base, Path::new(&there), kind);
-                self.base.is_absent(&path)
-                    && row.written_at.is_some()
-                    && seen.is_ok_and(|seen| seen == row.written_at)
-            })
-    }
-
-    /// Gives the rows of a renamed run to its new path, in the place of those that a scan made.
-    fn take_back(&self, adopted: &Adopted<'_>, old: &str, new: &str) -> Result<bool, Error> {
-        let (Ok(from), Ok(to)) = (old.parse::<RunName>(), new.parse::<RunName>()) else {
-            return Ok(false);
-        };
-        let operation = |action| NewOperation {
-            reason: Some(self.reason),
-            ..NewOperation::new(action, self.now)
-        };
-        let is_done = self.catalog.change(operation(Action::Rename), |change| {
-            // Asked once more: rows and disk may have changed since.
-            let (rows, there) = (change.in_container(old)?, change.in_container(new)?);
-            if !adopted.are_one(old, new, &rows, &there) {
-                return Ok(false);
-            }
-            for row in &there {
-                change.give_way(row)?;
-            }
-            let id = RemovalId::new(self.now, uuid::Uuid::new_v4().as_fields().0);
-            let contents = change.run_contents(&from)?;
-            change.rename_run(&id, &contents, &from, &to, self.now)?;
-            Ok::<_, Error>(true)
-        })?;
-        if !is_done {
-            return Ok(false);
-        }
-        // If this is cut short, the rows are missing until the next scan sees their data.
-        let rows = self.catalog.in_container(new)?;
-        let looks = rows.iter().map(refresh::look).collect();
-        let mut sights = HashMap::new();
-        store::look_at(self.base, WalkOptions::default(), &Silent, looks, |event| {
-            if let Event::Looked(id, Some(sight)) = event {
-                sights.insert(id, sight);
-            }
-            Ok::<_, Error>(())
-        })?;
-        self.catalog.record(operation(Action::Refresh), |recorder| {
-            for row in &rows {
-                let Some(sight) = sights.get(&row.id.0) else {
-                    continue;
-                };
-                if recorder.artifact(row.id)?.as_ref() == Some(row) {
-                    recorder.observe(row, Some(sight))?;
-                }
-            }
-            Ok::<_, Error>(true)
-        })
-    }
-
-    fn follow_within(&self, change: &Change<'_>, old: &str, new: &str) -> Result<bool, Error> {
-        let rows = change.in_container(old)?;
-        // Asked once more: rows and disk may have changed since the findings.
-        if !rows.iter().any(is_present_array) || !self.are_at(old, new, &rows) {
-            return Ok(false);
-        }
-        // The new folder may be a run with rows of its own, but none where these go.
-        for row in &rows {
-            let mut place = row.location();
-            let Some(rest) = place.container.strip_prefix(old) else {
+        let followed = self.catalog.change(operation, |change| {
+            // Asked once more: rows and disk may have changed since the findings.
+            let Some(exchange) = self.exchange(change, chain)? else {
                 return Ok(false);
             };
-            place.container = format!("{new}{rest}");
-            if change.at(&place)?.is_some() {
-                return Ok(false);
+            match change.exchange(&exchange, self.now)? {
+                true => Ok(true),
+                // An error, so that nothing of it is committed.
+                false => Err(Error::RunTaken {
+                    run: chain
+                        .first()
+                        .map(|rename| rename.new.clone())
+                        .unwrap_or_default(),
+                    by: "scores or pins",
+                }),
             }
+        });
+        match followed {
+            Err(Error::RunTaken { .. }) => Ok(false),
+            followed => followed,
         }
-        if let (Ok(from), Ok(to)) = (old.parse::<RunName>(), new.parse::<RunName>())
-            && rows.iter().any(|row| *row.key.run() == from)
-        {
-            let id = RemovalId::new(self.now, uuid::Uuid::new_v4().as_fields().0);
-            let contents = change.run_contents(&from)?;
-            change.rename_run(&id, &contents, &from, &to, self.now)?;
-            return Ok(true);
-        }
-        // A container: its new path says what its arrays are, as for a scan.
-        let mut keys: Vec<(&Artifact, Key)> = Vec::new();
-        for row in &rows {
-            let path = format!("{new}/{}", below(old, &row.location().path()));
-            // Nothing is below the container itself.
-            let path = path.trim_end_matches('/');
-            match scan::read(Path::new(path)) {
-                Ok(key) if layout::canonical_location(&key).path() == path => keys.push((row, key)),
-                _ => return Ok(false),
-            }
-        }
-        change.relocate(&keys, self.now)?;
-        Ok(true)
     }
+
+    fn exchange(&self, change: &Change<'_>, chain: &[Rename]) -> Result<Option<Exchange>, Error> {
+        let mut exchange = Exchange::default();
+        let mut fits = Vec::new();
+        let olds: HashSet<&str> = chain.iter().map(|rename| rename.old.as_str()).collect();
+        for rename in chain {
+            let all = change.in_container(&rename.old)?;
+            let rows = FolderRows::new(&rename.old, all.clone());
+            let Some(found) = fit(self.base, &rows, &rename.new, |place| change.at(place))? else {
+                return Ok(None);
+            };
+            exchange.rows.extend(found.rows.iter().cloned());
+            if let (Some(from), Ok(to)) = (rows.run, rename.new.parse::<RunName>()) {
+                exchange.rows.extend(empty_runs(&all, &olds, &from, &to));
+                exchange.runs.push((from, to));
+            }
+            fits.push(found);
+        }
+        let moving: HashSet<i64> = exchange.rows.iter().map(|(row, _)| row.id.0).collect();
+        for found in fits {
+            if found.blocked_by(&moving).is_some() {
+                return Ok(None);
+            }
+            let dropped = found.occupants.into_iter().map(|(row, _)| row);
+            let dropped = dropped.filter(|row| !moving.contains(&row.id.0));
+            exchange.replaced.extend(found.replaced);
+            exchange.replaced.extend(dropped);
+        }
+        // Rows of runs in a folder that have no data may still have others in their way.
+        let replaced: HashSet<i64> = exchange.replaced.iter().map(|row| row.id.0).collect();
+        for (_, after) in &exchange.rows {
+            let there = change.at(&after.location())?;
+            let is_taken =
+                |row: Artifact| !moving.contains(&row.id.0) && !replaced.contains(&row.id.0);
+            if there.is_some_and(is_taken) {
+                return Ok(None);
+            }
+        }
+        Ok(Some(exchange))
+    }
+}
+
+/// Rows of runs in the folder of a run that never had an array with data: they move with it.
+fn empty_runs(
+    rows: &[Artifact],
+    olds: &HashSet<&str>,
+    from: &RunName,
+    to: &RunName,
+) -> Vec<(Artifact, Artifact)> {
+    let with_data: HashSet<&RunName> = rows
+        .iter()
+        .filter(|row| is_seen_array(row))
+        .map(|row| row.key.run())
+        .collect();
+    let is_empty =
+        |run: &RunName| run != from && !olds.contains(run.as_str()) && !with_data.contains(run);
+    rows.iter()
+        .filter(|row| is_empty(row.key.run()))
+        .filter_map(|row| {
+            let key = row.key.clone();
+            let run = renamed(key.run(), from, to)?.ok()?;
+            let after = Artifact {
+                key: key.with_run(run),
+                ..row.clone()
+            };
+            Some((row.clone(), after))
+        })
+        .collect()
+}
+
+/// The path of an array that is not that of a row at its path.
+fn stray(found: &VerifyFinding) -> Option<&str> {
+    matches!(
+        found.class,
+        VerifyClass::DataWithoutRow | VerifyClass::Rewritten | VerifyClass::DataIsBack
+    )
+    .then_some(found.path.as_str())
+    .filter(|path| scan::read(Path::new(path)).is_ok_and(|key| !key.kind().is_file()))
+}
+
+/// Renames that hang together: of one that ends where another begins.
+fn chains(renames: Vec<Rename>) -> Vec<Vec<Rename>> {
+    let mut chains: Vec<Vec<Rename>> = Vec::new();
+    for rename in renames {
+        let touches = |other: &Rename| {
+            let folders = [&rename.old, &rename.new];
+            let nested =
+                |a: &str, b: &str| Path::new(a).starts_with(b) || Path::new(b).starts_with(a);
+            folders
+                .iter()
+                .any(|folder| nested(folder, &other.old) || nested(folder, &other.new))
+        };
+        let (near, far): (Vec<_>, Vec<_>) = chains
+            .into_iter()
+            .partition(|chain: &Vec<Rename>| chain.iter().any(touches));
+        let mut chain: Vec<Rename> = near.into_iter().flatten().collect();
+        chain.push(rename);
+        chains = far;
+        chains.push(chain);
+    }
+    chains
 }

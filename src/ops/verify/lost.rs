@@ -1,5 +1,5 @@
-//! What the summaries are made of: runs and containers whose arrays are all gone, and arrays that
-//! no row has.
+//! What the summaries are made of: runs and containers of whose arrays none is in its place, and
+//! arrays that are not those of a row at their path.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -10,64 +10,71 @@ use crate::model::name::RunName;
 /// Arrays below a folder: relative path and time.
 pub(super) type Arrays = BTreeSet<(String, Option<Timestamp>)>;
 
-/// An array that no row has.
-pub(super) struct UnrecordedArray {
+/// An array that no row has, or that is not the one that the row at its path was last seen with.
+pub(super) struct StrayArray {
     pub(super) run: RunName,
     /// Relative to the base directory.
     pub(super) path: String,
     pub(super) written_at: Timestamp,
 }
 
-/// What rows say of runs and containers, and which of it is gone.
+/// What rows say of runs and containers, and what of it is not in its place.
 #[derive(Default)]
 pub(super) struct Lost {
-    /// Number of present arrays by folder: runs and containers.
-    pub(super) present: HashMap<String, usize>,
+    /// Number of arrays with data by folder: runs and containers.
+    recorded: HashMap<String, usize>,
     pub(super) runs: BTreeMap<String, Arrays>,
     pub(super) containers: BTreeMap<String, Arrays>,
-    /// Runs with an array whose row says that it is missing.
-    pub(super) missing: BTreeSet<RunName>,
+    /// Other data at the paths of rows.
+    pub(super) foreign: Vec<StrayArray>,
 }
 
-pub(super) fn is_present_array(artifact: &Artifact) -> bool {
+/// Whether a row is that of an array that had data.
+pub(super) fn is_seen_array(artifact: &Artifact) -> bool {
     let kind = artifact.key.kind();
-    artifact.state == State::Present && !kind.is_container() && !kind.is_file()
+    artifact.state != State::Reserved && !kind.is_container() && !kind.is_file()
 }
 
 impl Lost {
     pub(super) fn count(&mut self, artifact: &Artifact) {
-        if is_present_array(artifact) {
+        if is_seen_array(artifact) {
             let run = artifact.key.run().as_str().to_owned();
-            *self.present.entry(run).or_default() += 1;
+            *self.recorded.entry(run).or_default() += 1;
             let container = artifact.location().container;
-            *self.present.entry(container).or_default() += 1;
-        }
-        if artifact.state == State::Missing && !self.missing.contains(artifact.key.run()) {
-            self.missing.insert(artifact.key.run().clone());
+            *self.recorded.entry(container).or_default() += 1;
         }
     }
 
-    pub(super) fn add(&mut self, artifact: &Artifact) {
-        if is_present_array(artifact) {
-            let (path, run) = (artifact.location().path(), artifact.key.run().as_str());
-            let container = artifact.location().container;
-            for (folders, folder) in [
-                (&mut self.runs, run),
-                (&mut self.containers, container.as_str()),
-            ] {
-                let array = (below(folder, &path), artifact.written_at);
-                folders.entry(folder.to_owned()).or_default().insert(array);
-            }
+    /// Adds a row whose data is not in its place, and the time of the other data that is.
+    pub(super) fn add(&mut self, artifact: &Artifact, foreign: Option<Timestamp>) {
+        if !is_seen_array(artifact) {
+            return;
+        }
+        let (path, run) = (artifact.location().path(), artifact.key.run());
+        let container = artifact.location().container;
+        for (folders, folder) in [
+            (&mut self.runs, run.as_str()),
+            (&mut self.containers, container.as_str()),
+        ] {
+            let array = (below(folder, &path), artifact.written_at);
+            folders.entry(folder.to_owned()).or_default().insert(array);
+        }
+        if let Some(written_at) = foreign {
+            self.foreign.push(StrayArray {
+                run: run.clone(),
+                path,
+                written_at,
+            });
         }
     }
 
-    /// The folders of which all is gone.
+    /// The folders of which no array is in its place.
     pub(super) fn whole<'a>(
         &'a self,
         folders: &'a BTreeMap<String, Arrays>,
     ) -> impl Iterator<Item = (&'a String, &'a Arrays)> {
         let is_whole = |folder: &String, arrays: &Arrays| {
-            self.present
+            self.recorded
                 .get(folder)
                 .is_some_and(|&all| all == arrays.len())
         };

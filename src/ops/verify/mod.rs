@@ -18,13 +18,14 @@
 //! the rows and looks once more; a row that has changed meanwhile is left alone. A verification
 //! that is killed leaves nothing; a repair that is killed has fixed complete batches.
 
-mod adopted;
 mod comparison;
 mod finding;
+mod fit;
 mod follow;
 mod inbox;
 mod lists;
 mod lost;
+mod renames;
 mod repair;
 mod rows;
 mod runs;

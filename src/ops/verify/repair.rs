@@ -27,6 +27,7 @@ use crate::model::progress::{Monitor, Phase};
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::ops::scan;
+use crate::ops::twins;
 use crate::store::{self, Base, Event, Hashed, Look, ReadError, StorageError, Trash, WalkOptions};
 
 /// The reason that the history gives for what a repair does.
@@ -95,12 +96,8 @@ pub(crate) fn repair(
         reason: REASON,
     };
     // First: the findings below are then about rows whose data is there.
-    let mut followed = BTreeSet::new();
-    for found in with(&|repair| repair == Repair::Follow) {
-        if following.follow(found, findings)? {
-            followed.insert(identity(found));
-        }
-    }
+    let moved = with(&|repair| repair == Repair::Follow);
+    let followed = following.follow(&moved, findings)?;
     monitor.begin(Phase::Refresh, None);
     let rows = with(&|repair| {
         matches!(
@@ -134,7 +131,7 @@ pub(crate) fn repair(
                 match parts.peek() {
                     Some(_) => parts.all(|part| mended.contains(&identity(part))),
                     // A scan has taken in the data already, so there is nothing else to find.
-                    None => followed.contains(&identity(found)),
+                    None => followed.contains(&found.path),
                 }
             }
             Some(_) => mended.contains(&identity(found)),
@@ -265,6 +262,15 @@ impl Mending<'_> {
             }
         }
         let contents = self.read(&rows, &seen_by_id)?;
+        // Data of another row is not written into this one, whichever findings were asked for.
+        let mut of_others = BTreeSet::new();
+        for (id, Wrong { row, .. }) in &rows {
+            if let Some(Some(seen)) = seen_by_id.get(&id.0)
+                && twins::owner(self.catalog, self.base, row, seen.written_at)?.is_some()
+            {
+                of_others.insert(*id);
+            }
+        }
         let written = self
             .catalog
             .record(self.new_operation(Action::Refresh), |recorder| {
@@ -285,6 +291,7 @@ impl Mending<'_> {
                     let path = row.location().path();
                     // Only if neither row nor data has changed since it was looked at.
                     if is_counted
+                        && !of_others.contains(id)
                         && recorder.artifact(*id)?.as_ref() == Some(row)
                         && self.still(&path, row.key.kind(), seen.as_ref())
                     {

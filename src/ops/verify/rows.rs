@@ -111,10 +111,7 @@ impl Verify<'_> {
             }
         }
         again.retain(|artifact| !in_flight.covers(&artifact.location().path()));
-        for (artifact, finding) in self.judge_all(&again, true)?.0 {
-            if finding.class == VerifyClass::RowWithoutData {
-                self.lost.add(artifact);
-            }
+        for (_, finding) in self.judge_all(&again, true)?.0 {
             self.find(finding);
         }
         Ok(())
@@ -147,6 +144,15 @@ impl Verify<'_> {
                     None if self.base.is_absent(&artifact.location().path()) => &None,
                     None => continue,
                 };
+                let is_home = sight.as_ref().is_some_and(|sight| {
+                    sight.damage.is_some() || Some(sight.written_at) == artifact.written_at
+                });
+                // A row that is known to be without data is not looked at again.
+                let is_known = artifact.state == State::Missing && sight.is_none();
+                if !is_home && (again || is_known) {
+                    let other = sight.as_ref().map(|sight| sight.written_at);
+                    self.lost.add(artifact, other);
+                }
                 match judge(self.base, artifact, sight.as_ref()) {
                     Ok(Some(finding)) => findings.push((artifact, finding)),
                     // Contents are read only if the size is as before; otherwise the size is the

@@ -7,10 +7,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use super::adopted::{Adopted, is_missing_array};
 use super::comparison::Verify;
 use super::finding::{Repair, VerifyClass, VerifyFinding};
-use super::lost::{Arrays, below, is_present_array};
+use super::lost::{Arrays, StrayArray, below, is_seen_array};
+use super::renames::{Candidates, Found, Renames, arrays};
 use crate::catalog::{CatalogError, Selected};
 use crate::error::Error;
 use crate::model::artifact::State;
@@ -31,48 +31,89 @@ impl Verify<'_> {
         if *self.filter != only_runs || self.report.findings.iter().any(unread) {
             return Ok(());
         }
-        let mut found_runs: BTreeMap<String, Arrays> = BTreeMap::new();
-        let mut found_containers: BTreeMap<String, Arrays> = BTreeMap::new();
-        for found in &self.found {
-            let Ok(place) = layout::split(&found.path) else {
-                continue;
-            };
-            for (folders, folder) in [
-                (&mut found_runs, found.run.as_str()),
-                (&mut found_containers, &place.container),
-            ] {
-                let array = (below(folder, &found.path), Some(found.written_at));
-                folders.entry(folder.to_owned()).or_default().insert(array);
-            }
-        }
-        let mut moved = pairs(self.lost.whole(&self.lost.runs), &found_runs);
-        // A container of a run that moved has moved with it, and is not reported again.
-        let is_in_moved = |folder: &str, side: fn(&(String, String)) -> &String| {
-            let mut above = Path::new(folder).ancestors();
-            above.any(|above| moved.iter().any(|pair| Path::new(side(pair)) == above))
+        let displaced_runs: BTreeSet<&String> = self
+            .lost
+            .whole(&self.lost.runs)
+            .map(|(run, _)| run)
+            .collect();
+        let strays = || self.found.iter().chain(&self.lost.foreign);
+        let mut candidates = Candidates::new();
+        let runs = by_folder(strays(), |array, _| array.run.as_str().to_owned());
+        add_candidates(&mut candidates, self.lost.whole(&self.lost.runs), &runs);
+        let renames = Renames {
+            catalog: self.catalog,
+            base: self.base,
+            now: self.now,
         };
+        let mut found = renames.find(&candidates)?;
+        // A container of a run that moved has moved with it, and is not reported again.
+        let is_in = |folder: &str, runs: &mut dyn Iterator<Item = &String>| {
+            let runs: HashSet<&Path> = runs.map(Path::new).collect();
+            let mut above = Path::new(folder).ancestors();
+            above.any(|above| runs.contains(above))
+        };
+        let olds = |found: &Found| -> Vec<String> {
+            let renamed = found.renames.iter().map(|rename| rename.old.clone());
+            let uncertain = found.uncertain.iter().map(|(old, ..)| old.clone());
+            renamed.chain(uncertain).collect()
+        };
+        let moved_runs = olds(&found);
         let containers = self.lost.whole(&self.lost.containers);
-        let containers = containers.filter(|(folder, _)| !is_in_moved(folder, |pair| &pair.0));
-        let parts = pairs(containers, &found_containers);
-        moved.extend(parts);
-        for (old, new) in &moved {
-            let arrays = found_runs.get(new).or_else(|| found_containers.get(new));
-            let count = arrays.map_or(0, BTreeSet::len);
-            let s = if count == 1 { "" } else { "s" };
+        let containers = containers.filter(|(folder, _)| !is_in(folder, &mut moved_runs.iter()));
+        let mut candidates = Candidates::new();
+        let places = by_folder(strays(), |_, container| container.to_owned());
+        add_candidates(&mut candidates, containers, &places);
+        // Only where something is: a container is not looked for by rows of scans.
+        candidates.retain(|_, places| !places.is_empty());
+        let parts = renames.find(&candidates)?;
+        found.renames.extend(parts.renames);
+        found.uncertain.extend(parts.uncertain);
+        for rename in &found.renames {
+            let (count, new) = (arrays(rename.fit.arrays), &rename.new);
+            let adopted = match rename.fit.adopted {
+                0 => "",
+                _ => ", where a scan took them for new ones",
+            };
+            self.report.findings.push(VerifyFinding {
+                class: VerifyClass::Moved,
+                path: rename.old.clone(),
+                artifact: None,
+                detail: format!("its {count}, all gone, are in {new}{adopted}"),
+                repair: Some(Repair::Follow),
+            });
+        }
+        for (old, places, detail) in &found.uncertain {
             self.report.findings.push(VerifyFinding {
                 class: VerifyClass::Moved,
                 path: old.clone(),
                 artifact: None,
-                detail: format!("its {count} array{s}, all gone, are in {new}"),
-                repair: Some(Repair::Follow),
+                detail: format!("{detail}; which is not certain, so its rows stay as they are"),
+                repair: None,
             });
+            // What may be the data of these rows is not given to others.
+            for part in &mut self.report.findings {
+                let is_of_these = is_in(&part.path, &mut places.iter().chain([old]));
+                let is_of_data = matches!(
+                    part.class,
+                    VerifyClass::Rewritten | VerifyClass::DataIsBack | VerifyClass::DataWithoutRow
+                );
+                if is_of_these && is_of_data {
+                    part.repair = None;
+                }
+            }
         }
-        self.find_adopted()?;
+        let found_runs = by_folder(self.found.iter(), |array, _| array.run.as_str().to_owned());
+        let targets: Vec<String> = found
+            .renames
+            .iter()
+            .map(|rename| rename.new.clone())
+            .chain(found.uncertain.iter().flat_map(|(_, new, _)| new.clone()))
+            .collect();
+        let displaced: BTreeSet<String> = displaced_runs.into_iter().cloned().collect();
         // What was moved there is not also a copy.
-        let targets: HashSet<&String> = moved.iter().map(|(_, new)| new).collect();
         for (run, arrays) in found_runs.iter().filter(|(run, _)| !targets.contains(run)) {
             let paths: BTreeSet<&str> = arrays.iter().map(|(path, _)| path.as_str()).collect();
-            if let Some(source) = self.source(run, &paths)? {
+            if let Some(source) = self.source(run, &paths, &displaced)? {
                 let count = paths.len();
                 let s = if count == 1 { "" } else { "s" };
                 self.report.findings.push(VerifyFinding {
@@ -89,43 +130,13 @@ impl Verify<'_> {
         Ok(())
     }
 
-    /// Finds the runs that were renamed and scanned since.
-    fn find_adopted(&mut self) -> Result<(), Error> {
-        let adopted = Adopted {
-            catalog: self.catalog,
-            base: self.base,
-            now: self.now,
-        };
-        for old in std::mem::take(&mut self.lost.missing) {
-            if self.lost.present.contains_key(old.as_str()) {
-                continue;
-            }
-            let rows = match self.catalog.in_container(old.as_str()) {
-                Ok(rows) => rows,
-                // The damaged row is a finding already.
-                Err(CatalogError::Row { .. }) => continue,
-                Err(error) => return Err(error.into()),
-            };
-            if let Some(new) = adopted.new_name(old.as_str(), &rows)? {
-                let count = rows.iter().filter(|row| is_missing_array(row)).count();
-                let s = if count == 1 { "" } else { "s" };
-                self.find(VerifyFinding {
-                    class: VerifyClass::Moved,
-                    path: old.as_str().to_owned(),
-                    artifact: None,
-                    detail: format!(
-                        "its {count} array{s}, all gone, are in {new}, where a scan took them for \
-                         new ones"
-                    ),
-                    repair: Some(Repair::Follow),
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// The one run whose present arrays are, by path and size of metadata, those of a folder.
-    fn source(&self, copy: &str, paths: &BTreeSet<&str>) -> Result<Option<String>, Error> {
+    fn source(
+        &self,
+        copy: &str,
+        paths: &BTreeSet<&str>,
+        displaced: &BTreeSet<String>,
+    ) -> Result<Option<String>, Error> {
         let Some(first) = paths.first() else {
             return Ok(None);
         };
@@ -135,7 +146,9 @@ impl Verify<'_> {
             Ok::<_, Error>(())
         })?;
         let mut sources = Vec::new();
-        for run in runs.into_iter().filter(|run| run != copy) {
+        // What is at the paths of a run that is gone is not its data.
+        let is_possible = |run: &String| run != copy && !displaced.contains(run);
+        for run in runs.into_iter().filter(is_possible) {
             // One lookup of the first array spares a listing of most runs.
             let Ok(key) = layout::parse(&format!("{run}/{first}")) else {
                 continue;
@@ -164,7 +177,7 @@ impl Verify<'_> {
         let mut count = 0;
         let mut is_same = true;
         let listed = self.catalog.list(&filter, self.now, Selected::All, |artifact| {
-            if is_present_array(&artifact) {
+            if artifact.state == State::Present && is_seen_array(&artifact) {
                 count += 1;
                 let relative = below(run, &artifact.location().path());
                 let bytes = |folder: &str| {
@@ -187,25 +200,41 @@ impl Verify<'_> {
     }
 }
 
-/// Folders that are gone, with the one path that all of them are at now.
-fn pairs<'a>(
+/// Arrays by the folders that they are in.
+fn by_folder<'a>(
+    strays: impl Iterator<Item = &'a StrayArray>,
+    folder: impl Fn(&StrayArray, &str) -> String,
+) -> BTreeMap<String, Arrays> {
+    let mut folders: BTreeMap<String, Arrays> = BTreeMap::new();
+    for stray in strays {
+        let Ok(place) = layout::split(&stray.path) else {
+            continue;
+        };
+        let folder = folder(stray, &place.container);
+        let array = (below(&folder, &stray.path), Some(stray.written_at));
+        folders.entry(folder).or_default().insert(array);
+    }
+    folders
+}
+
+/// Adds folders that are gone, with those that have an array of theirs.
+fn add_candidates<'a>(
+    candidates: &mut Candidates,
     lost: impl Iterator<Item = (&'a String, &'a Arrays)>,
     found: &BTreeMap<String, Arrays>,
-) -> Vec<(String, String)> {
-    let mut pairs = Vec::new();
-    for (old, arrays) in lost {
-        // The whole set and its times: a rename keeps both.
-        let same = found.iter().filter(|(_, found)| *found == arrays);
-        let mut same = same.map(|(new, _)| new).filter(|new| *new != old);
-        if let (Some(new), None) = (same.next(), same.next()) {
-            pairs.push((old.clone(), new.clone()));
+) {
+    let mut folders_of: HashMap<_, Vec<&String>> = HashMap::new();
+    for (folder, arrays) in found {
+        for array in arrays {
+            folders_of.entry(array).or_default().push(folder);
         }
     }
-    // If two folders may have moved to one place, neither is certain.
-    let mut places: HashMap<String, usize> = HashMap::new();
-    for (_, new) in &pairs {
-        *places.entry(new.clone()).or_default() += 1;
+    for (old, arrays) in lost {
+        let places = candidates.entry(old.clone()).or_default();
+        let like = arrays.iter().filter_map(|array| folders_of.get(array));
+        for new in like.flatten() {
+            let strays = found.get(*new).map_or(0, BTreeSet::len);
+            places.insert((*new).clone(), strays);
+        }
     }
-    pairs.retain(|(_, new)| places.get(new) == Some(&1));
-    pairs
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::comparison::{BATCH, InFlight, Verify};
 use super::finding::{Repair, VerifyClass, VerifyFinding};
-use super::lost::UnrecordedArray;
+use super::lost::StrayArray;
 use crate::catalog::CatalogError;
 use crate::error::Error;
 use crate::model::filter::Filter;
@@ -134,7 +134,7 @@ impl Verify<'_> {
                 continue;
             }
             if !key.kind().is_file() {
-                self.found.push(UnrecordedArray {
+                self.found.push(StrayArray {
                     run: key.run().clone(),
                     path: path.clone(),
                     written_at: sight.written_at,

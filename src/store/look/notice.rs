@@ -46,6 +46,9 @@ pub enum NoticeClass {
     Rewritten,
     /// What became of rows of the levels of a pyramid.
     Levels,
+    /// The data at the path of an array is that of another run, which was renamed by hand. Neither
+    /// row has changed.
+    Moved,
 }
 
 impl NoticeClass {
@@ -64,6 +67,7 @@ impl NoticeClass {
             Self::ChangedSize => "changed-size",
             Self::Rewritten => "rewritten",
             Self::Levels => "levels",
+            Self::Moved => "moved",
         }
     }
 
@@ -73,12 +77,13 @@ impl NoticeClass {
         matches!(self, Self::Unreadable | Self::DamagedMetadata)
     }
 
-    /// Whether sealed data is not as it was sealed.
+    /// Whether data that was read well is not what its row says: it is not as it was sealed, or
+    /// is that of another row.
     #[must_use]
     pub fn contradicts_seal(self) -> bool {
         matches!(
             self,
-            Self::ChangedFiles | Self::ChangedSize | Self::Rewritten
+            Self::ChangedFiles | Self::ChangedSize | Self::Rewritten | Self::Moved
         )
     }
 }

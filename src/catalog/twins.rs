@@ -1,0 +1,109 @@
+//! Rows of other runs that say of their data what is seen of the data at a row's path.
+//!
+//! If their own data is not in its place, a run was renamed by hand to the name of another: then
+//! what is at the path belongs to the other row, and is not this row's data written again.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, params};
+
+use super::error::CatalogError;
+use super::lookup::BY_ID;
+use super::sqlite::file::Catalog;
+use crate::model::artifact::{Artifact, State};
+use crate::model::clock::Timestamp;
+use crate::model::observation::Observation;
+
+/// Run by run, by the index of keys.
+pub(super) const TWINS: &str = "SELECT other.id FROM artifact AS mine CROSS JOIN run \
+     CROSS JOIN artifact AS other ON other.run_id = run.id AND other.iteration IS mine.iteration \
+       AND other.kind_id = mine.kind_id AND other.dataset_id IS mine.dataset_id \
+       AND other.parameters_id IS mine.parameters_id \
+     WHERE mine.id = ?1 AND other.id <> mine.id AND other.written_at = ?2";
+
+/// Misses in a container after which its rows are not asked about any more: in a folder with the
+/// name of another, all data is that of the other.
+const MOST_MISSES: u32 = 16;
+
+/// Tells whether data may be that of another row, for many rows of one transaction.
+#[derive(Default)]
+pub(super) struct Doubts {
+    /// Rewritten arrays without a twin, by container.
+    misses: HashMap<String, u32>,
+}
+
+impl Doubts {
+    /// Whether what was seen of a row's data is what the row of another run says of its data.
+    pub(super) fn has_twin(
+        &mut self,
+        catalog: &Catalog,
+        connection: &Connection,
+        row: &Artifact,
+        seen: &Observation,
+    ) -> Result<bool, CatalogError> {
+        if !is_other_data(row, seen) {
+            return Ok(false);
+        }
+        let misses = self.misses.entry(row.location().container).or_default();
+        if *misses >= MOST_MISSES {
+            return Ok(false);
+        }
+        let has_twin = !catalog
+            .twins_on(connection, row, seen.written_at)?
+            .is_empty();
+        *misses += u32::from(!has_twin);
+        Ok(has_twin)
+    }
+}
+
+/// Whether a row was last seen with data of another time.
+pub(super) fn is_other_data(row: &Artifact, seen: &Observation) -> bool {
+    let kind = row.key.kind();
+    !kind.is_container()
+        && !kind.is_file()
+        && seen.damage.is_none()
+        && row.written_at.is_some_and(|at| at != seen.written_at)
+}
+
+impl Catalog {
+    /// Gives the rows at the same place in other runs whose data was written at a time.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if a row cannot be read.
+    pub fn twins(
+        &self,
+        row: &Artifact,
+        written_at: Timestamp,
+    ) -> Result<Vec<Artifact>, CatalogError> {
+        self.read_with(|connection| self.twins_on(connection, row, written_at))
+    }
+
+    pub(super) fn twins_on(
+        &self,
+        connection: &Connection,
+        row: &Artifact,
+        written_at: Timestamp,
+    ) -> Result<Vec<Artifact>, CatalogError> {
+        let ids: Vec<i64> = connection
+            .prepare_cached(TWINS)
+            .and_then(|mut statement| {
+                let ids = statement.query_map(params![row.id.0, written_at.0], |row| row.get(0))?;
+                ids.collect()
+            })
+            .map_err(|error| self.sql("looking up an artifact", error))?;
+        let mut twins = Vec::new();
+        for id in ids {
+            let twin = self.one(connection, BY_ID, params![id])?;
+            twins.extend(twin.filter(|twin| {
+                twin.state != State::Reserved && place_in_run(twin) == place_in_run(row)
+            }));
+        }
+        Ok(twins)
+    }
+}
+
+fn place_in_run(row: &Artifact) -> String {
+    let path = row.location().path();
+    path.strip_prefix(row.key.run().as_str())
+        .map_or(path.clone(), str::to_owned)
+}
