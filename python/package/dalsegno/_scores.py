@@ -647,7 +647,7 @@ def main(given: Sequence[str]) -> int:
     asked = parser.parse_args(given)
     base = asked.base or os.environ.get("DALSEGNO_BASE") or _nearest()
     if base is None:
-        return _fail(10, "no-registry", "there is no registry here or above", "give --base DIR")
+        return _fail(10, "no-registry", "there is no registry here or above", "give --base DIR, or make one with: dalsegno init --base DIR")
     names = (asked.dataset, asked.parameters, asked.criterion)
     if asked.run is None and any(names):
         return _fail(2, None, "names are of one run", "give --run RUN too")
@@ -690,5 +690,5 @@ def _count(number: int, what: str) -> str:
 def _fail(code: int, name: Optional[str], what: str, hint: Optional[str]) -> int:
     sys.stderr.write(f"error{f'[{name}]' if name else ''}: {_shown(what)}\n")
     if hint:
-        sys.stderr.write(f"hint: {hint}\n")
+        sys.stderr.write(f"  next: {hint}\n")
     return code
