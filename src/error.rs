@@ -79,6 +79,14 @@ pub enum Error {
         /// The first missing ones, as a clause.
         missing: String,
     },
+    /// A pyramid was to be sealed as complete, and levels that it names are missing.
+    #[error("{} is not complete: {missing}", .path.display())]
+    LevelsMissing {
+        /// The group.
+        path: PathBuf,
+        /// The missing ones, as a clause.
+        missing: String,
+    },
     /// An array was to be sealed as complete, and its metadata does not say which chunks it has.
     #[error(
         "the chunks of {} cannot be counted: its metadata does not say which there are",
@@ -245,7 +253,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 107] = [
+    pub const CODES: [&'static str; 108] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -325,6 +333,7 @@ impl Error {
         "not-recorded",
         "nothing-written",
         "chunks-missing",
+        "levels-missing",
         "chunks-unknown",
         "nested-artifact",
         "mount-point",
@@ -368,6 +377,7 @@ impl Error {
             Self::NotRecorded { .. } => "not-recorded",
             Self::NothingWritten { .. } => "nothing-written",
             Self::ChunksMissing { .. } => "chunks-missing",
+            Self::LevelsMissing { .. } => "levels-missing",
             Self::ChunksUnknown { .. } => "chunks-unknown",
             Self::Nested { .. } => "nested-artifact",
             Self::MountPoint { .. } => "mount-point",
@@ -412,6 +422,7 @@ impl Error {
             | Self::OutsideBase { path, .. }
             | Self::NothingWritten { path }
             | Self::ChunksMissing { path, .. }
+            | Self::LevelsMissing { path, .. }
             | Self::ChunksUnknown { path }
             | Self::Nested { outer: path, .. }
             | Self::MountPoint { path }
@@ -502,7 +513,9 @@ impl Error {
             "config-invalid" => Hint::CorrectConfig,
             "not-recorded" => Hint::RecordOrScan,
             "nothing-written" => Hint::WriteFirst,
-            "chunks-missing" | "chunks-unknown" => Hint::SealWithoutComplete,
+            "chunks-missing" => Hint::SealWithoutComplete,
+            "levels-missing" => Hint::WriteLevels,
+            "chunks-unknown" => Hint::SealUncounted,
             "nested-artifact" => Hint::SelectBoth,
             "mount-point" => Hint::Unmount,
             "inner-registry" => Hint::UseInnerRegistry,

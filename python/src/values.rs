@@ -325,7 +325,7 @@ impl PyArtifact {
 
     #[getter]
     fn chunks_expected(&self) -> Option<u64> {
-        self.0.grid().map(|grid| grid.total())
+        self.0.chunks_expected()
     }
 
     #[getter]

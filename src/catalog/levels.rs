@@ -7,8 +7,8 @@
 //! - Pins on single levels bind the pyramid.
 //! - A score of a level becomes that of the pyramid, unless that has one of its own; then both stay
 //!   as they are.
-//! - If all levels with data are sealed, so is the pyramid: with the counts of its levels, so that
-//!   a chunk lost since is found all the same. Their hashes are of other files than its own would
+//! - If all levels with data are sealed, so is the pyramid: with the counts and chunks of its levels,
+//!   so that a chunk lost since is found all the same. Their hashes are of other files than its own would
 //!   be: they stay in the history. If only some are sealed, nothing changes, and it is reported.
 
 use rusqlite::params;
@@ -18,6 +18,7 @@ use super::lookup;
 use super::record::{AdoptCounts, LevelsNote, Recorder, ScannedArtifact};
 use super::removals::DELETE;
 use super::scores::SCORES_OF;
+use crate::model::array::ChunkSet;
 use crate::model::artifact::{Artifact, State};
 use crate::model::clock::Timestamp;
 use crate::model::detail::{Detail, PinBound};
@@ -30,6 +31,19 @@ pub(super) const PINS_OF_ONE: &str = "SELECT pin.id, pin.name FROM pinned \
      JOIN pin ON pin.id = pinned.pin_id WHERE pinned.artifact_id = ?1";
 pub(super) const BIND_TOO: &str =
     "INSERT OR IGNORE INTO pinned (artifact_id, pin_id) VALUES (?1, ?2)";
+
+/// The chunks that the levels of a pyramid were sealed with; `None` if those of one are unknown.
+fn chunks_of(pyramid: &Artifact, levels: &[Artifact]) -> Option<ChunkSet> {
+    let says = pyramid.metadata.as_ref()?;
+    let top = pyramid.location().path();
+    let mut sets = Vec::with_capacity(says.levels.len());
+    for level in says.levels.iter().filter(|level| level.array.is_some()) {
+        let path = format!("{top}/{}", level.path);
+        let row = levels.iter().find(|row| row.location().path() == path)?;
+        sets.push((level.path.as_str(), row.grid()?, row.set_of_chunks()?));
+    }
+    says.grid()?.of_levels(&sets)
+}
 
 impl Recorder<'_> {
     /// Takes in a pyramid, and the rows of its levels if they have any.
@@ -60,11 +74,18 @@ impl Recorder<'_> {
         };
         // A seal of its own is about the whole already, and stays.
         if let Some((sealed_at, size)) = seal.filter(|_| pyramid.sealed_at.is_none()) {
-            let sealed = Artifact {
+            let mut sealed = Artifact {
                 sealed_at: Some(sealed_at),
-                size: size.or(pyramid.size),
                 ..pyramid.clone()
             };
+            // Size and chunks were counted together. Those of now may lack what was lost since.
+            if size.is_some() {
+                sealed.size = size;
+                let chunks = chunks_of(&pyramid, &levels);
+                sealed.chunks_there = chunks.as_ref().map(ChunkSet::count);
+                let are_all = sealed.chunks_there == sealed.chunks_expected();
+                sealed.sealed_chunks = chunks.filter(|_| !are_all);
+            }
             self.catalog
                 .write_row_data(self.journal, &pyramid, &sealed)?;
         }

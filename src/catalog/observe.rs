@@ -1,6 +1,6 @@
 //! Writing what was seen of data into rows.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use rusqlite::params;
 
@@ -164,7 +164,12 @@ impl Catalog {
                 held,
             ),
             Some(seen) if matches!(seal_change, SealChange::Hold) => {
-                (State::Present, before.size, Some(seen.written_at), held)
+                // The newest of its levels may be the one that has gone.
+                let written_at = match seen.lost_levels_of(before) {
+                    Some(_) => before.written_at,
+                    None => Some(seen.written_at),
+                };
+                (State::Present, before.size, written_at, held)
             }
             // Not written since, so what was counted before still holds.
             Some(seen) if before.written_at == Some(seen.written_at) => {
@@ -195,7 +200,10 @@ impl Catalog {
         };
         // Damage hides what the metadata said before, and a seal holds with what was counted.
         let is_read = seen.is_some_and(|seen| seen.damage.is_none());
+        let is_held = matches!(seal_change, SealChange::Hold);
         let levels = match seen.and_then(|seen| seen.levels.as_ref()) {
+            // What was sealed is what it had, whatever has gone since.
+            Some(_) if is_held && !before.levels.is_empty() => before.levels.clone(),
             Some(levels) if is_read || before.levels.is_empty() => levels.paths.clone(),
             _ => before.levels.clone(),
         };
@@ -213,13 +221,15 @@ impl Catalog {
         // What was not read this time is kept as it was known.
         let owner = seen.and_then(|seen| seen.owner).or(before.owner);
         let metadata = seen.and_then(|seen| seen.metadata.clone());
-        let metadata = metadata.or_else(|| before.metadata.clone());
+        let metadata = match &before.metadata {
+            Some(sealed) if is_held => Some(Arc::clone(sealed)),
+            known => metadata.or_else(|| known.clone()),
+        };
         // Counted together with the size, and as long valid.
         let chunks_there = match size == before.size {
             true => before.chunks_there,
             false => None,
         };
-        let is_held = matches!(seal_change, SealChange::Hold);
         let counted = seen.filter(|seen| !is_held && seen.size.is_some() && seen.size == size);
         let chunks_there = counted.and_then(|seen| seen.chunks).or(chunks_there);
         let lost = match is_held {
@@ -290,16 +300,17 @@ impl Catalog {
 /// The chunks that are left of a sealed array that lost some, and those that it was sealed with;
 /// `None` if it has as many as when it was sealed, or it is unknown which those were.
 fn loss(before: &Artifact, seen: &Observation) -> Option<(u64, ChunkSet)> {
-    let there = seen.chunks?;
+    // A level that has gone shows without a count.
+    let there = seen.chunks.or_else(|| {
+        let most = seen.most_chunks_left_of(before)?;
+        Some(most.min(before.chunks_there?))
+    });
+    let there = there?;
     if there >= before.sealed_count()? {
         return None;
     }
-    let sealed = before.sealed_chunks.clone().or_else(|| {
-        // An array that was sealed with every chunk has no set, until it loses one.
-        let total = before.grid()?.total();
-        (before.chunks_there == Some(total)).then(|| ChunkSet::all(total))
-    });
-    Some((there, sealed?))
+    // An array that was sealed with every chunk has no set, until it loses one.
+    Some((there, before.set_of_chunks()?))
 }
 
 impl Recorder<'_> {

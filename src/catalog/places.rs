@@ -8,7 +8,7 @@ use rusqlite::params_from_iter;
 use super::error::CatalogError;
 use super::lookup;
 use super::query::{Query, conditions};
-use super::rows::names;
+use super::rows::{self, names};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
@@ -32,6 +32,8 @@ pub struct PlaceOfRow {
     pub id: ArtifactId,
     /// The path.
     pub path: String,
+    /// Paths of the levels below it if it is a pyramid.
+    pub levels: Vec<String>,
 }
 
 /// Places of present rows, at most as many as the last value says.
@@ -43,8 +45,8 @@ pub(super) fn present(filter: &Filter, now: Timestamp, most: u64) -> Query {
     values.push(i64::try_from(most).unwrap_or(i64::MAX).into());
     Query {
         sql: format!(
-            "SELECT a.id, iif(a.array = '', container.path, container.path || '/' || a.array) \
-             FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
+            "SELECT a.id, iif(a.array = '', container.path, container.path || '/' || a.array), \
+             a.levels FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
              LEFT JOIN container ON container.id = a.container_id{} \
              WHERE a.state = 1{conditions} LIMIT ?",
             names!()
@@ -128,6 +130,9 @@ impl Catalog {
                 Ok(PlaceOfRow {
                     id: ArtifactId(row.get(0)?),
                     path: row.get(1)?,
+                    // What is not understood leaves the group's own path to look for.
+                    levels: rows::list(row.get_ref(2)?.as_str_or_null().unwrap_or_default())
+                        .unwrap_or_default(),
                 })
             })?;
             places.collect()

@@ -157,7 +157,7 @@ pub(super) fn know(
     metadata: &ArrayMetadata,
     text: &str,
 ) -> rusqlite::Result<()> {
-    let chunks = metadata.grid().map(|grid| grid.total());
+    let chunks = metadata.chunks_expected();
     let mut statement = connection.prepare_cached(KNOW)?;
     statement.execute(params![text, chunks]).map(drop)
 }
@@ -393,7 +393,7 @@ fn list_text<T: Serialize>(list: &[T]) -> Option<String> {
 }
 
 /// Reads a list of a row.
-fn list<T: DeserializeOwned>(text: Option<&str>) -> Result<Vec<T>, String> {
+pub(super) fn list<T: DeserializeOwned>(text: Option<&str>) -> Result<Vec<T>, String> {
     match text {
         Some(text) => serde_json::from_str(text).map_err(|error| error.to_string()),
         None => Ok(Vec::new()),

@@ -103,18 +103,19 @@ impl Record for Artifact {
             or_empty(metadata.and_then(|it| it.fill_value.as_ref())),
             or_empty(metadata.and_then(|it| it.compressor.as_ref())),
             or_empty(self.chunks_there),
-            or_empty(self.grid().map(|grid| grid.total())),
+            or_empty(self.chunks_expected()),
         ]
     }
 }
 
 /// Chunks that are there, of those that the metadata says: `812/1000`; `?` if they were not
-/// counted.
+/// counted, or if a level of a pyramid is not there.
 pub(super) fn chunks_cell(artifact: &Artifact) -> String {
-    match (artifact.chunks_there, artifact.grid()) {
-        (Some(there), Some(grid)) => format!("{there}/{}", grid.total()),
-        (None, Some(grid)) => format!("?/{}", grid.total()),
-        (_, None) => "-".to_owned(),
+    match (artifact.chunks_there, artifact.chunks_expected()) {
+        (Some(there), Some(expected)) => format!("{there}/{expected}"),
+        (None, Some(expected)) => format!("?/{expected}"),
+        (Some(there), None) => format!("{there}/?"),
+        (None, None) => "-".to_owned(),
     }
 }
 

@@ -143,6 +143,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::SealWithoutComplete => {
             "write the missing chunks; if they hold only the fill value, seal without --complete"
         }
+        Hint::WriteLevels => {
+            "write the missing levels; if the rest is all that there will be, seal without --complete"
+        }
+        Hint::SealUncounted => "seal without --complete",
         Hint::SelectBoth => "select both, or move one of them elsewhere",
         Hint::Unmount => "unmount it first",
         Hint::UseInnerRegistry => {

@@ -82,6 +82,25 @@ fn find(
     Ok(found)
 }
 
+/// The levels of a pyramid, with their shapes if they are known.
+fn levels(artifact: &Artifact) -> String {
+    let said = artifact.metadata.iter().flat_map(|says| &says.levels);
+    let texts: Vec<String> = said
+        .map(|level| match &level.array {
+            Some(array) if array.shape.is_some() => {
+                format!("{} ({})", level.path, artifacts::axes(array.shape.as_ref()))
+            }
+            Some(_) => level.path.clone(),
+            None => format!("{} (missing)", level.path),
+        })
+        .collect();
+    // What a catalog of an older version knows is only the names.
+    match texts.is_empty() {
+        true => artifact.levels.join(", "),
+        false => texts.join(", "),
+    }
+}
+
 fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
     let size = artifact.size.map_or("? (not counted)".to_owned(), |size| {
         size_text(size.bytes, size.files)
@@ -148,7 +167,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
     ];
     // Most arrays have neither, and no line for it.
     if !artifact.levels.is_empty() {
-        lines.push(("levels", artifact.levels.join(", ")));
+        lines.push(("levels", levels(artifact)));
     }
     if !artifact.iterations.is_empty() {
         let held = joined(&artifact.iterations).replace(',', ", ");

@@ -42,6 +42,21 @@ pub struct ArrayMetadata {
     /// How chunks are named; `None` if that is not understood.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keys: Option<ChunkKeys>,
+    /// Levels of a pyramid, the finest first; empty for a single array. The other fields are those
+    /// of the first level that is there.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<LevelMetadata>,
+}
+
+/// What is known of one level of a pyramid.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct LevelMetadata {
+    /// Its path below the group.
+    pub path: String,
+    /// What its metadata says; `None` if the group names the level and it is not there.
+    pub array: Option<ArrayMetadata>,
 }
 
 /// How the files of chunks are named. The names of the variants are stored.
@@ -102,13 +117,90 @@ impl ArrayMetadata {
         serde_json::from_str(self.fill_value.as_ref()?).ok()
     }
 
-    /// The chunks, or shards, that the array has if all are there; `None` if that is unknown.
+    /// What the metadata of a pyramid says: that of its levels together.
+    pub(crate) fn of_levels(levels: Vec<LevelMetadata>) -> Self {
+        let first = levels.iter().find_map(|level| level.array.clone());
+        Self {
+            levels,
+            ..first.unwrap_or_default()
+        }
+    }
+
+    /// Levels that a pyramid names and that are not there, as a clause that names them: `level s1
+    /// is missing`; `None` if all are there.
+    pub(crate) fn missing_levels(&self) -> Option<String> {
+        let absent = self.levels.iter().filter(|level| level.array.is_none());
+        name_levels(absent.map(|level| level.path.as_str()))
+    }
+
+    /// Number of chunks, or shards, if all are there, of all levels if it is a pyramid. `None` if
+    /// that is unknown, as it is if a level is not there.
+    #[must_use]
+    pub fn chunks_expected(&self) -> Option<u64> {
+        let are_all = self.levels.iter().all(|level| level.array.is_some());
+        let grid = self.grid().filter(|_| are_all);
+        grid.map(|grid| grid.total())
+    }
+
+    /// The chunks, or shards, that the array has if all are there; `None` if that is unknown. Those
+    /// of a pyramid are the chunks of all levels that are there, one level after the other.
     #[must_use]
     pub fn grid(&self) -> Option<ChunkGrid> {
-        let shape = self.shape.as_ref()?;
+        let mut grid = ChunkGrid {
+            parts: Vec::with_capacity(self.levels.len().max(1)),
+        };
+        if self.levels.is_empty() {
+            grid.add("", self)?;
+        }
+        for LevelMetadata { path, array } in &self.levels {
+            if let Some(array) = array {
+                grid.add(path, array)?;
+            }
+        }
+        Some(grid)
+    }
+}
+
+/// Names levels that are missing; `None` if there are none.
+pub(crate) fn name_levels<'a>(paths: impl Iterator<Item = &'a str>) -> Option<String> {
+    let paths: Vec<&str> = paths.collect();
+    match paths.as_slice() {
+        [] => None,
+        [path] => Some(format!("level {path} is missing")),
+        paths => Some(format!("levels {} are missing", paths.join(", "))),
+    }
+}
+
+/// Most chunks of a grid, so that sums over ten million arrays stay in the range of the catalog's
+/// integers.
+const MOST_CHUNKS: u64 = 1 << 38;
+
+/// The chunks, or shards, of an array, or of the levels of a pyramid. Each has a place: its number
+/// in C order, after those of the levels before its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChunkGrid {
+    parts: Vec<GridPart>,
+}
+
+/// The chunks of a single array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct GridPart {
+    /// Path of the level, with a `/` after it; empty for a single array.
+    folder: String,
+    /// Place of its first chunk.
+    first: u64,
+    counts: Vec<u64>,
+    total: u64,
+    keys: ChunkKeys,
+}
+
+impl ChunkGrid {
+    /// Adds the chunks of a level; `None` if they are unknown, or too many.
+    fn add(&mut self, path: &str, array: &ArrayMetadata) -> Option<()> {
+        let shape = array.shape.as_ref()?;
         // With shards, a file is a shard, and files are what is counted.
-        let lengths = self.shards.as_ref().or(self.chunks.as_ref())?;
-        let keys = self.keys?;
+        let lengths = array.shards.as_ref().or(array.chunks.as_ref())?;
+        let keys = array.keys?;
         // Nothing checks a row for this: they may differ in a damaged one.
         if shape.len() != lengths.len() {
             return None;
@@ -132,37 +224,110 @@ impl ArrayMetadata {
             true => 0,
             false => total?,
         };
-        Some(ChunkGrid {
+        let first = self.total();
+        if first + total > MOST_CHUNKS {
+            return None;
+        }
+        let folder = match path {
+            "" => String::new(),
+            path => format!("{path}/"),
+        };
+        self.parts.push(GridPart {
+            folder,
+            first,
             counts,
             total,
             keys,
-        })
+        });
+        Some(())
     }
-}
 
-/// Most chunks of a grid, so that sums over ten million arrays stay in the range of the catalog's
-/// integers.
-const MOST_CHUNKS: u64 = 1 << 38;
-
-/// The chunks, or shards, of an array.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ChunkGrid {
-    counts: Vec<u64>,
-    total: u64,
-    keys: ChunkKeys,
-}
-
-impl ChunkGrid {
     /// Number of chunks if all are there.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.total
+        // Both are bounded, so the sum does not overflow.
+        self.parts.last().map_or(0, |part| part.first + part.total)
     }
 
-    /// The place of a chunk in the order of the grid, by its path relative to the array; `None` if
-    /// the path is not that of a chunk.
+    /// The place of a chunk, by its path relative to the array or to the group of the pyramid;
+    /// `None` if the path is not that of a chunk.
     #[must_use]
     pub fn index_of(&self, path: &str) -> Option<u64> {
+        self.parts.iter().find_map(|part| {
+            let index = part.index_of(path.strip_prefix(&part.folder)?)?;
+            Some(part.first + index)
+        })
+    }
+
+    /// The path of a chunk relative to the array, or to the group of the pyramid, by its place.
+    #[must_use]
+    pub fn key(&self, index: u64) -> String {
+        let mut parts = self.parts.iter();
+        let part = parts.find(|part| index < part.first + part.total);
+        let key = |part: &GridPart| format!("{}{}", part.folder, part.key(index - part.first));
+        part.map(key).unwrap_or_default()
+    }
+
+    /// Names chunks that are missing: `chunk 0/0/1 is missing`. `lost`: the first of them, and the
+    /// number of all.
+    pub(crate) fn missing(&self, (first, count): &(Vec<u64>, u64)) -> String {
+        let keys: Vec<String> = first.iter().map(|&index| self.key(index)).collect();
+        let more = count.saturating_sub(first.len() as u64);
+        match (*count, more) {
+            (1, 0) => format!("chunk {} is missing", keys.join("")),
+            (_, 0) => format!("chunks {} are missing", keys.join(", ")),
+            _ => format!("chunks {} and {more} more are missing", keys.join(", ")),
+        }
+    }
+
+    /// The chunks of this grid that a set of another one has, level by level. Levels that the other
+    /// one does not have give none. `None` if a level has other chunks in it than here.
+    pub(crate) fn take_over(&self, other: &Self, set: &ChunkSet) -> Option<ChunkSet> {
+        if self == other {
+            return Some(set.clone());
+        }
+        let mut runs = Vec::new();
+        for part in &self.parts {
+            let mut parts = other.parts.iter();
+            if let Some(there) = parts.find(|there| there.folder == part.folder) {
+                runs.extend(part.take_over(there, set)?);
+            }
+        }
+        ChunkSet::of_runs(runs)
+    }
+
+    /// The chunks of this grid that its levels have by themselves, given with their paths and grids.
+    /// `None` if a level has other chunks in it than here.
+    pub(crate) fn of_levels(&self, levels: &[(&str, Self, ChunkSet)]) -> Option<ChunkSet> {
+        let mut runs = Vec::new();
+        for part in &self.parts {
+            let path = part.folder.trim_end_matches('/');
+            let (_, grid, set) = levels.iter().find(|(level, ..)| *level == path)?;
+            let [there] = grid.parts.as_slice() else {
+                return None;
+            };
+            runs.extend(part.take_over(there, set)?);
+        }
+        ChunkSet::of_runs(runs)
+    }
+}
+
+impl GridPart {
+    /// The runs of this part that a set has by the places of another part. `None` if that one has
+    /// other chunks.
+    fn take_over(&self, there: &Self, set: &ChunkSet) -> Option<Vec<(u64, u64)>> {
+        if (&self.counts, self.keys) != (&there.counts, there.keys) {
+            return None;
+        }
+        let last = there.first + there.total;
+        let moved = set.runs().filter_map(|(first, length)| {
+            let (first, end) = (first.max(there.first), (first + length).min(last));
+            (first < end).then(|| (first - there.first + self.first, end - first))
+        });
+        Some(moved.collect())
+    }
+
+    fn index_of(&self, path: &str) -> Option<u64> {
         match self.keys {
             ChunkKeys::Dotted => self.read(path, '.'),
             ChunkKeys::Nested => self.read(path, '/'),
@@ -206,21 +371,7 @@ impl ChunkGrid {
         parts.next().is_none().then_some(index)
     }
 
-    /// Names chunks that are missing: `chunk 0/0/1 is missing`. `lost`: the first of them, and the
-    /// number of all.
-    pub(crate) fn missing(&self, (first, count): &(Vec<u64>, u64)) -> String {
-        let keys: Vec<String> = first.iter().map(|&index| self.key(index)).collect();
-        let more = count.saturating_sub(first.len() as u64);
-        match (*count, more) {
-            (1, 0) => format!("chunk {} is missing", keys.join("")),
-            (_, 0) => format!("chunks {} are missing", keys.join(", ")),
-            _ => format!("chunks {} and {more} more are missing", keys.join(", ")),
-        }
-    }
-
-    /// The path of a chunk relative to the array, by its place in the order of the grid.
-    #[must_use]
-    pub fn key(&self, mut index: u64) -> String {
+    fn key(&self, mut index: u64) -> String {
         let mut at = Vec::with_capacity(self.counts.len());
         for &count in self.counts.iter().rev() {
             // An axis without chunks has no index; 1 only keeps the division defined.
@@ -279,14 +430,19 @@ impl ChunkSet {
         indices.sort_unstable();
         // If either separator may be used, two names can mean one chunk.
         indices.dedup();
+        let runs = indices.chunk_by(|one, next| *next == one + 1);
+        Self::of_runs(runs.filter_map(|run| Some((*run.first()?, run.len() as u64))))
+    }
+
+    /// The set of these runs, which ascend; `None` if it takes too much space.
+    fn of_runs(runs: impl IntoIterator<Item = (u64, u64)>) -> Option<Self> {
         let mut bytes = Vec::new();
         let mut end = 0;
-        for run in indices.chunk_by(|one, next| *next == one + 1) {
-            let [first, ..] = run else { continue };
+        for (first, length) in runs {
             // Gap and length in turn: what is there mostly lies together, so these are few.
             push(&mut bytes, first - end);
-            push(&mut bytes, run.len() as u64);
-            end = first + run.len() as u64;
+            push(&mut bytes, length);
+            end = first + length;
             if bytes.len() > MOST_SET {
                 return None;
             }

@@ -148,10 +148,10 @@ pub struct Artifact {
     /// Hash of the data at the seal; `None` if it is not sealed, or was sealed without a hash.
     pub content_hash: Option<ContentHash>,
     /// What the metadata of an array says, as last read; `None` for other data, and if it was never
-    /// read.
+    /// read. Shape, data type and the like of a pyramid are those of its first level.
     pub metadata: Option<Arc<ArrayMetadata>>,
-    /// Chunks, or shards, that were there when its files were last counted; `None` if they were
-    /// never counted, or cannot be told from other files.
+    /// Chunks, or shards, that were there when its files were last counted, of all levels together
+    /// if it is a pyramid; `None` if they were never counted, or cannot be told from other files.
     pub chunks_there: Option<u64>,
     /// Which chunks were there at the seal; `None` if all were, or it is unknown.
     pub sealed_chunks: Option<ChunkSet>,
@@ -213,17 +213,35 @@ impl Artifact {
         written.unwrap_or(self.recorded_at)
     }
 
-    /// The chunks, or shards, that it has by its metadata; `None` if that is unknown.
+    /// The chunks, or shards, that it has by its metadata; `None` if that is unknown. Of a pyramid
+    /// they are those of the levels that are there.
     #[must_use]
     pub fn grid(&self) -> Option<ChunkGrid> {
         self.metadata.as_ref()?.grid()
+    }
+
+    /// How many chunks, or shards, it has by its metadata, in all levels if it is a pyramid; `None`
+    /// if that is unknown, as it is if a level is not there.
+    #[must_use]
+    pub fn chunks_expected(&self) -> Option<u64> {
+        self.metadata.as_ref()?.chunks_expected()
     }
 
     /// Chunks, or shards, that are there, and how many it has by its metadata; `None` if one of
     /// them is unknown.
     #[must_use]
     pub fn chunk_counts(&self) -> Option<(u64, u64)> {
-        Some((self.chunks_there?, self.grid()?.total()))
+        Some((self.chunks_there?, self.chunks_expected()?))
+    }
+
+    /// The chunks that it was sealed with; `None` if it is unknown which they are. If it is not
+    /// sealed, all of them, if they were there when they were counted.
+    pub(crate) fn set_of_chunks(&self) -> Option<ChunkSet> {
+        self.sealed_chunks.clone().or_else(|| {
+            // Without a set of chunks, only a complete array says which ones it had.
+            let total = self.grid()?.total();
+            (self.chunks_there == Some(total)).then(|| ChunkSet::all(total))
+        })
     }
 
     /// Chunks, or shards, that were there when it was sealed; `None` if that is unknown.
@@ -344,7 +362,7 @@ impl Serialize for Artifact {
             &metadata.and_then(|it| it.compressor.as_ref()),
         )?;
         out.serialize_field("chunks_there", &self.chunks_there)?;
-        out.serialize_field("chunks_expected", &self.grid().map(|grid| grid.total()))?;
+        out.serialize_field("chunks_expected", &self.chunks_expected())?;
         out.end()
     }
 }

@@ -101,6 +101,10 @@ hints! {
     WriteFirst = "write-first",
     /// Seal it without asking for every chunk.
     SealWithoutComplete = "seal-without-complete",
+    /// Write the missing levels.
+    WriteLevels = "write-levels",
+    /// Seal it without counting its chunks.
+    SealUncounted = "seal-uncounted",
     /// Select the inner artifact too, or move one away.
     SelectBoth = "select-both",
     /// Unmount the file system.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::model::array::{ArrayMetadata, ChunkSet};
+use crate::model::array::{ArrayMetadata, ChunkSet, name_levels};
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
 use crate::model::known::Fingerprint;
@@ -92,8 +92,8 @@ impl Observation {
         }
     }
 
-    /// Whether the data differs from when it was sealed: written at another time, or with other
-    /// counts. Damage is no contradiction: the seal stays as evidence of what was lost.
+    /// Whether the data differs from when it was sealed: written at another time, without a level
+    /// that it had, or with other counts. Damage is no contradiction: the seal stays as evidence of what was lost.
     pub(crate) fn contradicts_seal_of(&self, row: &Artifact) -> bool {
         if self.damage.is_some() {
             return false;
@@ -105,7 +105,18 @@ impl Observation {
         };
         // The time is that of the metadata, which a writer of chunks need not touch, so counts
         // matter too.
-        row.sealed_at.is_some() && (row.written_at != Some(self.written_at) || has_other_counts)
+        row.sealed_at.is_some()
+            && (row.written_at != Some(self.written_at)
+                || has_other_counts
+                || self.lost_levels_of(row).is_some())
+    }
+
+    /// The levels that the row has and that are not there now, as a clause that names them; `None`
+    /// if there are none, or it is unknown.
+    pub(crate) fn lost_levels_of(&self, row: &Artifact) -> Option<String> {
+        let now = &self.levels.as_ref()?.paths;
+        let lost = row.levels.iter().filter(|path| !now.contains(path));
+        name_levels(lost.map(String::as_str))
     }
 
     /// Whether other chunks were counted than before: a file that is no chunk may have come for
@@ -114,17 +125,30 @@ impl Observation {
         matches!((row.sealed_count(), self.chunks), (Some(counted), Some(seen)) if counted != seen)
     }
 
-    /// The chunks that were there when the row was written and are not now, as a clause that names
-    /// them; `None` if there are none, or it is unknown which they are.
-    pub(crate) fn lost_chunks_of(&self, row: &Artifact) -> Option<String> {
-        let (grid, now) = (row.grid()?, self.chunk_set.as_ref()?);
-        // Without a set of chunks, only a complete array says which ones it had.
-        let were_all = row.chunks_there == Some(grid.total());
-        if row.sealed_chunks.is_none() && !were_all {
-            return None;
+    /// The levels and chunks that were there when the row was written and are not now, as a clause
+    /// that names them; `None` if there are none, or it is unknown which they are.
+    pub(crate) fn lost_parts_of(&self, row: &Artifact) -> Option<String> {
+        match (self.lost_levels_of(row), self.lost_chunks_of(row)) {
+            (Some(levels), Some(chunks)) => Some(format!("{levels}; {chunks}")),
+            (levels, chunks) => levels.or(chunks),
         }
-        let lost = now.lacks(row.sealed_chunks.as_ref(), grid.total(), MOST_NAMED);
+    }
+
+    /// The same of chunks alone, without those of levels that are not there.
+    fn lost_chunks_of(&self, row: &Artifact) -> Option<String> {
+        let (grid, now) = (self.metadata.as_ref()?.grid()?, self.chunk_set.as_ref()?);
+        let were = grid.take_over(&row.grid()?, &row.set_of_chunks()?)?;
+        let lost = now.lacks(Some(&were), grid.total(), MOST_NAMED);
         (lost.1 > 0).then(|| grid.missing(&lost))
+    }
+
+    /// Chunks that the row was sealed with and that can still be there: all but those of levels
+    /// that are not there. `None` if none of its levels has gone, or it is unknown.
+    pub(crate) fn most_chunks_left_of(&self, row: &Artifact) -> Option<u64> {
+        self.lost_levels_of(row)?;
+        let grid = self.metadata.as_ref()?.grid()?;
+        let left = grid.take_over(&row.grid()?, &row.set_of_chunks()?)?;
+        Some(left.count())
     }
 
     /// Sets the newest modification time of the data.

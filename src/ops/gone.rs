@@ -1,10 +1,13 @@
 //! Whether data that is recorded as present has gone, before a question is answered.
 //!
-//! Looks for the folders of a selection, one system call each, and reads no metadata. Of a
+//! Looks for the folders of a selection, one system call each, and for those of the levels of
+//! pyramids, and reads no metadata. Of a
 //! selection with more than [`MOST_PLACES`] rows it looks for the containers alone, and says so: a
 //! listing of millions of rows stays a matter of the index. A scan, which finds everything, looks
 //! for the rows that it did not find. What is not found is then looked at as a refresh does, so
 //! that nothing is taken for gone because of a folder that cannot be read.
+
+use std::collections::HashSet;
 
 use crate::catalog::Catalog;
 use crate::error::Error;
@@ -20,14 +23,14 @@ const THREADS: usize = 8;
 /// Places for which one more thread is worth its start.
 const PLACES_A_THREAD: usize = 512;
 
-/// Rows that are recorded as present, and nothing is at their paths.
+/// Rows that are recorded as present, and nothing is at their paths, or at that of a level.
 pub(crate) struct Suspects {
     pub(crate) rows: Vec<Artifact>,
     /// Whether only containers were looked for.
     pub(crate) only_containers: bool,
 }
 
-/// Finds present rows of a selection at whose paths nothing is.
+/// Finds present rows of a selection at whose paths, or at those of their levels, nothing is.
 ///
 /// # Errors
 /// [`Error`] if the catalog cannot be read.
@@ -39,9 +42,24 @@ pub(crate) fn suspects(
 ) -> Result<Suspects, Error> {
     let mut rows = Vec::new();
     if let Some(places) = catalog.present_places(filter, now, MOST_PLACES)? {
-        let places = places.into_iter().map(|place| (place.path, place.id));
-        for id in absent_of(base, places.collect()) {
-            rows.extend(catalog.by_id(id)?);
+        let mut paths = Vec::with_capacity(places.len());
+        for place in places {
+            for level in &place.levels {
+                paths.push((format!("{}/{level}", place.path), (place.id, true)));
+            }
+            paths.push((place.path, (place.id, false)));
+        }
+        let mut known = HashSet::new();
+        for (id, is_level) in absent_of(base, paths) {
+            // A group has several levels, and each may be absent with it.
+            if known.contains(&id) {
+                continue;
+            }
+            let row = catalog.by_id(id)?;
+            // A sealed row keeps its levels: that one has gone is known if chunks have.
+            let row = row.filter(|row| !is_level || !row.has_lost_chunks());
+            known.extend(row.iter().map(|row| row.id));
+            rows.extend(row);
         }
         return Ok(Suspects {
             rows,

@@ -225,7 +225,8 @@ pub(crate) fn refresh(
             || (options.measure
                 && (artifact.size.is_none()
                     || artifact.owner.is_none()
-                    || artifact.disk_bytes.is_none())
+                    || artifact.disk_bytes.is_none()
+                    || has_uncounted_chunks(&artifact))
                 && !artifact.key.kind().is_container());
         if wanted {
             batch.push(artifact);
@@ -240,6 +241,12 @@ pub(crate) fn refresh(
     monitor.end();
     report.sort_findings();
     Ok(report)
+}
+
+/// Whether its chunks could be counted and were not: its files were counted before its metadata
+/// was known.
+fn has_uncounted_chunks(artifact: &Artifact) -> bool {
+    artifact.chunks_there.is_none() && artifact.state == State::Present && artifact.grid().is_some()
 }
 
 /// Looks for the data of these artifacts, whatever their rows say, and counts those that were not
@@ -494,7 +501,7 @@ fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
     };
     let (class, detail) = match (row.size, seen.size) {
         (Some(counted), Some(size)) if counted != size || seen.has_other_chunks_than(row) => {
-            let lost = match seen.lost_chunks_of(row) {
+            let lost = match seen.lost_parts_of(row) {
                 Some(lost) => format!("; {lost}"),
                 None => String::new(),
             };
@@ -509,6 +516,11 @@ fn contradiction(row: &Artifact, seen: &Observation) -> Option<Notice> {
                 format!("sealed at {sealed} with {counted}; now {seen}{lost}; the seal stays"),
             )
         }
+        // Before the time, which is that of the newest level: it may be the one that has gone.
+        _ if let Some(lost) = seen.lost_levels_of(row) => (
+            NoticeClass::ChangedFiles,
+            format!("sealed at {sealed}; {lost}; the seal stays"),
+        ),
         _ if row.written_at != Some(seen.written_at) => (
             NoticeClass::Rewritten,
             format!(

@@ -36,7 +36,8 @@ pub struct SealOptions {
     /// Read all data and note its [content hash](crate::model::content). Containers are sealed
     /// without: they have none.
     pub hash: bool,
-    /// Refuse arrays of which a chunk is missing, or whose chunks cannot be counted. zarr leaves
+    /// Refuse arrays of which a chunk is missing, or a level if it is a pyramid, or whose chunks
+    /// cannot be counted. zarr leaves
     /// out chunks that hold nothing but the fill value, so fewer may be right.
     pub complete: bool,
     /// Number of threads; `None` means a default for the machine.
@@ -81,8 +82,8 @@ impl SealOptions {
 /// # Errors
 /// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one
 /// cannot be read, [`StorageError::Changed`] if data changed in the meantime;
-/// [`Error::ChunksMissing`] and [`Error::ChunksUnknown`] if the options ask for complete arrays. No
-/// artifact is sealed then.
+/// [`Error::ChunksMissing`], [`Error::LevelsMissing`] and [`Error::ChunksUnknown`] if the options
+/// ask for complete arrays. No artifact is sealed then.
 pub(crate) fn seal(
     catalog: &Catalog,
     base: &Base,
@@ -141,9 +142,13 @@ fn sealed_chunks(sight: &Observation) -> Option<ChunkSet> {
     sight.chunk_set.clone().filter(|_| !are_all)
 }
 
-/// Refuses an array of which a chunk is missing, or may be.
+/// Refuses an array of which a chunk or a level is missing, or may be.
 fn require_complete(path: PathBuf, sight: &Observation) -> Result<(), Error> {
-    let grid = sight.metadata.as_ref().and_then(|metadata| metadata.grid());
+    let metadata = sight.metadata.as_ref();
+    let grid = metadata.and_then(|metadata| metadata.grid());
+    if let Some(missing) = metadata.and_then(|metadata| metadata.missing_levels()) {
+        return Err(Error::LevelsMissing { path, missing });
+    }
     let (Some(grid), Some(there)) = (grid, sight.chunks) else {
         return Err(Error::ChunksUnknown { path });
     };

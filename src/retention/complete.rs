@@ -3,7 +3,9 @@
 //! An iteration is complete if it has every prediction and output, by dataset and parameters, that
 //! any iteration of the run has, none of them damaged and none short. An array is short if chunks
 //! of it are missing, it is not sealed, and the same array of another iteration is sealed and has
-//! them all; or if it is sealed and lost chunks since. A crash in mid-validation leaves an iteration that is not complete.
+//! them all; or if it is sealed and lost chunks since. A pyramid that is not sealed is short too if
+//! it names a level that is not there, or if the same pyramid of another iteration is sealed and
+//! has more levels. A crash in mid-validation leaves an iteration that is not complete.
 //!
 //! If parameter sets changed, no iteration has all of them. Then rules count those that have each
 //! kind for each dataset and are not part of another. If there are none either, rules count every
@@ -62,6 +64,10 @@ pub struct RunParts {
     with_gaps: BTreeMap<(i64, Part), (u64, u64)>,
     /// Parts of which an iteration has a sealed one with every chunk.
     whole_if_sealed: BTreeSet<Part>,
+    /// Numbers of levels of pyramids that are not sealed.
+    levels: BTreeMap<(i64, Part), usize>,
+    /// The most levels of sealed pyramids.
+    sealed_levels: BTreeMap<Part, usize>,
 }
 
 /// The parts of each run.
@@ -91,6 +97,20 @@ impl RunParts {
             }
             State::Reserved | State::Missing => return,
         }
+        let metadata = artifact.metadata.as_ref();
+        let absent = metadata.and_then(|metadata| metadata.missing_levels());
+        match (artifact.levels.len(), artifact.sealed_at, absent) {
+            // The writer's word that it is whole counts more than what the group names.
+            (levels @ 1.., Some(_), _) => {
+                let most = self.sealed_levels.entry(part.clone()).or_default();
+                *most = levels.max(*most);
+            }
+            (_, None, Some(absent)) => return self.add_loss(&artifact.key, &absent),
+            (levels @ 1.., None, None) => {
+                self.levels.insert((iteration, part.clone()), levels);
+            }
+            (0, _, _) => {}
+        }
         // If its chunks were not counted, it counts as whole.
         if let Some((there, expected)) = artifact.chunk_counts() {
             match (artifact.sealed_at, there < expected) {
@@ -112,19 +132,30 @@ impl RunParts {
         }
     }
 
-    /// Takes out what is short: chunks are missing that the sealed ones of other iterations have.
+    /// Takes out what is short: chunks or levels are missing that the sealed ones of other
+    /// iterations have.
     pub fn settle(&mut self) {
+        for ((iteration, part), levels) in std::mem::take(&mut self.levels) {
+            if let Some(&most) = self.sealed_levels.get(&part)
+                && levels < most
+            {
+                self.take_out(iteration, part, format!("levels {levels}/{most}"));
+            }
+        }
         for ((iteration, part), (there, expected)) in std::mem::take(&mut self.with_gaps) {
             // No sealed one has every chunk, so gaps may be chunks of the fill value.
-            if !self.whole_if_sealed.contains(&part) {
-                continue;
+            if self.whole_if_sealed.contains(&part) {
+                self.take_out(iteration, part, format!("chunks {there}/{expected}"));
             }
-            if let Some(parts) = self.iterations.get_mut(&iteration) {
-                parts.remove(&part);
-            }
-            let faulty = self.faulty.entry(iteration).or_default();
-            faulty.insert(part, format!("chunks {there}/{expected}"));
         }
+    }
+
+    /// Counts a part as not whole, for this reason.
+    fn take_out(&mut self, iteration: i64, part: Part, why: String) {
+        if let Some(parts) = self.iterations.get_mut(&iteration) {
+            parts.remove(&part);
+        }
+        self.faulty.entry(iteration).or_default().insert(part, why);
     }
 
     fn wanted(&self) -> BTreeSet<&Part> {
@@ -219,14 +250,9 @@ impl RunParts {
 
     /// Counts a part as not whole, for this reason: its data was looked at, and some is lost.
     pub(crate) fn add_loss(&mut self, key: &Key, detail: &str) {
-        let Some((iteration, part)) = Part::of(key) else {
-            return;
-        };
-        if let Some(parts) = self.iterations.get_mut(&iteration) {
-            parts.remove(&part);
+        if let Some((iteration, part)) = Part::of(key) {
+            self.take_out(iteration, part, detail.to_owned());
         }
-        let faulty = self.faulty.entry(iteration).or_default();
-        faulty.insert(part, detail.to_owned());
     }
 
     fn without<'a>(&self, gone: impl Iterator<Item = &'a Key>) -> Self {

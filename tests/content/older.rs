@@ -63,6 +63,7 @@ fn an_older_catalog_migrates_with_all_its_rows() {
                     "chunks",
                     "sealed_chunks",
                     "metadata_id",
+                    "metadata_file",
                     "levels",
                     "iterations",
                     "disk_bytes",

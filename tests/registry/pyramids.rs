@@ -414,3 +414,116 @@ fn snapshots_say_which_iterations_they_hold() {
     let row = registry.get(&target(&at("raw"))).unwrap().unwrap();
     assert_eq!(row.newest_iteration(), Some(300));
 }
+
+/// A pyramid of zarr v2 with two levels of two chunks and of one; only these chunks are there.
+fn counted(base: &Path, iteration: u32, chunks: &[&str]) -> String {
+    let pyramid = format!("r/validation.zarr/{iteration}/val/prediction");
+    let attributes = r#"{"multiscales":[{"datasets":[{"path":"s0"},{"path":"s1"}]}]}"#;
+    write(base, &format!("{pyramid}/.zgroup"), r#"{"zarr_format":2}"#);
+    write(base, &format!("{pyramid}/.zattrs"), attributes);
+    write(base, &format!("{pyramid}/s0/.zarray"), ARRAY_2);
+    let half = ARRAY_2.replace("[4]", "[2]");
+    write(base, &format!("{pyramid}/s1/.zarray"), &half);
+    for chunk in chunks {
+        write(base, &format!("{pyramid}/{chunk}"), "x");
+    }
+    pyramid
+}
+
+const ALL: [&str; 3] = ["s0/0", "s0/1", "s1/0"];
+
+fn counts(registry: &Registry) -> Vec<(Option<u64>, Option<u64>)> {
+    let rows = rows(registry);
+    rows.iter()
+        .map(|row| (row.chunks_there, row.chunks_expected()))
+        .collect()
+}
+
+#[test]
+fn its_chunks_are_those_of_its_levels() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path();
+    counted(base, 1, &ALL);
+    counted(base, 2, &["s0/1"]);
+    let registry = create(base);
+    scan(&registry, true);
+    assert_eq!(counts(&registry), [(Some(3), Some(3)), (Some(1), Some(3))]);
+    let first = &rows(&registry)[0];
+    let shape = first.metadata.as_ref().and_then(|says| says.shape.clone());
+    assert_eq!(shape, Some(vec![4]));
+}
+
+#[test]
+fn one_that_lacks_chunks_or_a_level_is_not_sealed_as_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path();
+    let whole = counted(base, 1, &ALL);
+    let short = counted(base, 2, &["s0/1", "s1/0"]);
+    let torso = counted(base, 3, &["s0/0", "s0/1"]);
+    fs::remove_dir_all(base.join(&torso).join("s1")).unwrap();
+    let registry = create(base);
+    scan(&registry, true);
+    let options = SealOptions::default().complete(true);
+    let seal = |path: &str| {
+        let artifact = registry.get(&target(path)).unwrap().unwrap();
+        registry.seal_many(&[artifact], options, &Silent)
+    };
+    seal(&whole).unwrap();
+    let error = seal(&short).unwrap_err();
+    assert_eq!(error.code(), "chunks-missing");
+    assert!(error.to_string().contains("s0/0"), "{error}");
+    let error = seal(&torso).unwrap_err();
+    assert_eq!(error.code(), "levels-missing");
+    assert!(error.to_string().contains("s1"), "{error}");
+    let sealed = rows(&registry)
+        .iter()
+        .filter(|row| row.sealed_at.is_some())
+        .count();
+    assert_eq!(sealed, 1);
+}
+
+#[test]
+fn a_torso_is_not_what_a_policy_keeps_as_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = folder.path();
+    for iteration in [1, 2] {
+        counted(base, iteration, &ALL);
+    }
+    let registry = create(base);
+    scan(&registry, true);
+    let sealed = rows(&registry);
+    registry
+        .seal_many(&sealed, SealOptions::default(), &Silent)
+        .unwrap();
+    // Short of chunks, then of a level, then sealed and robbed of a chunk.
+    let torsos: [&dyn Fn(); 3] = [
+        &|| {
+            counted(base, 3, &["s0/0"]);
+        },
+        &|| {
+            let path = counted(base, 3, &["s0/1"]);
+            fs::remove_dir_all(base.join(path).join("s1")).unwrap();
+        },
+        &|| {
+            let path = counted(base, 3, &ALL);
+            scan(&registry, true);
+            let row = registry.get(&target(&path)).unwrap().unwrap();
+            registry
+                .seal_many(&[row], SealOptions::default(), &Silent)
+                .unwrap();
+            fs::remove_file(base.join(path).join("s1/0")).unwrap();
+        },
+    ];
+    for torso in torsos {
+        torso();
+        scan(&registry, true);
+        let mut complete = Vec::new();
+        registry
+            .iterations(&Filter::default(), |iteration| {
+                complete.push(iteration.complete);
+                Ok(())
+            })
+            .unwrap();
+        assert_eq!(complete, [Some(true), Some(true), Some(false)]);
+    }
+}

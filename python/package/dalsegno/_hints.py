@@ -79,6 +79,11 @@ WORDS: dict[str, str] = {
     "seal-without-complete": (
         "write the missing chunks; if they hold only the fill value, seal without complete=True"
     ),
+    "write-levels": (
+        "write the missing levels; if the rest is all that there will be, seal without"
+        " complete=True"
+    ),
+    "seal-uncounted": "seal without complete=True",
     "select-both": "select both, or move one of them elsewhere",
     "unmount": "unmount it first",
     "use-inner-registry": (

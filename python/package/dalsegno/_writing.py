@@ -44,6 +44,7 @@ class Writing(Recording):
             NotRecordedError: One is not recorded.
             NothingWrittenError: One has no data.
             ChunksMissingError: One lacks a chunk, with ``complete``.
+            LevelsMissingError: One lacks a level that it names, with ``complete``.
             ChunksUnknownError: The chunks of one cannot be counted, with ``complete``.
         """
         inbox = self._noting()

@@ -483,6 +483,12 @@ class ChunksMissingError(Error):
     code = "chunks-missing"
 
 
+class LevelsMissingError(Error):
+    """A pyramid was to be sealed as complete, and levels that it names are missing."""
+
+    code = "levels-missing"
+
+
 class ChunksUnknownError(Error):
     """The metadata of an array to be sealed as complete does not say which chunks it has."""
 

@@ -160,7 +160,7 @@ fn loss(row: &Artifact, seen: Option<&Observation>) -> Option<String> {
     if let (Some(sealed), Some(there)) = (row.sealed_count(), seen.chunks)
         && there < sealed
     {
-        let expected = row.grid().map_or(sealed, |grid| grid.total());
+        let expected = row.chunks_expected().unwrap_or(sealed);
         return Some(format!("chunks {there}/{expected}"));
     }
     let (sealed, there) = (row.size?, seen.size?);

@@ -315,6 +315,24 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
         Some(time) => format!("sealed at {time}: "),
         None => String::new(),
     };
+    let text = |size: crate::model::size::Size| {
+        let s = if size.files == 1 { "" } else { "s" };
+        format!("{} file{s}, {} bytes", size.files, size.bytes.0)
+    };
+    // Before the time, which is that of the newest level: it may be the one that has gone.
+    if let Some(lost) = sight.lost_levels_of(artifact) {
+        let lost = sight.lost_parts_of(artifact).unwrap_or(lost);
+        let counted = match (sight.size, artifact.size) {
+            (Some(seen), Some(counted)) => {
+                format!("{}; counted were {}; ", text(seen), text(counted))
+            }
+            _ => String::new(),
+        };
+        return Some((
+            VerifyClass::ChangedFiles,
+            format!("{sealed}{counted}{lost}"),
+        ));
+    }
     // Time before size: data that was rewritten may well have another size.
     if let Some(noted) = artifact.written_at
         && noted != sight.written_at
@@ -331,7 +349,7 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
     if counted == seen && !sight.has_other_chunks_than(artifact) {
         return None;
     }
-    let lost = match sight.lost_chunks_of(artifact) {
+    let lost = match sight.lost_parts_of(artifact) {
         Some(lost) => format!("; {lost}"),
         None => String::new(),
     };
@@ -339,10 +357,6 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
     let class = match counted.files == seen.files && counted != seen {
         true => VerifyClass::ChangedSize,
         false => VerifyClass::ChangedFiles,
-    };
-    let text = |size: crate::model::size::Size| {
-        let s = if size.files == 1 { "" } else { "s" };
-        format!("{} file{s}, {} bytes", size.files, size.bytes.0)
     };
     Some((
         class,

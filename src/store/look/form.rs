@@ -174,6 +174,7 @@ impl<'t> Fields<'t> {
                 Some(JsonValue::Object(fields)) => last(&fields, "id").and_then(words),
                 _ => None,
             },
+            levels: Vec::new(),
         }))
     }
 
@@ -223,6 +224,7 @@ impl<'t> Fields<'t> {
             keys: value(self.more.chunk_key_encoding)
                 .as_ref()
                 .and_then(chunk_keys),
+            levels: Vec::new(),
         }))
     }
 
@@ -263,6 +265,7 @@ impl<'t> Fields<'t> {
             }),
             // N5 has no other form.
             keys: Some(ChunkKeys::Nested),
+            levels: Vec::new(),
         }))
     }
 }

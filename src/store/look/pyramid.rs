@@ -7,10 +7,11 @@
 //! group's folder.
 //!
 //! A level whose metadata cannot be read, or unreadable metadata of the group, makes it damaged. A
-//! level that the attributes name and that is not there yet does not.
+//! level that the attributes name and that is not there yet makes it short of that level.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, Stat, statat};
 use rustix::io::Errno;
@@ -20,6 +21,7 @@ use super::marker::{
     self, ATTRIBUTES, Damaged, Found, Group, Marker, MarkerError, MarkersSeen, Memory,
 };
 use super::{attributes, below};
+use crate::model::array::{ArrayMetadata, LevelMetadata};
 use crate::model::layout::{self, PyramidPlace};
 use crate::model::observation::Levels;
 use crate::model::size::Size;
@@ -82,7 +84,8 @@ fn classify(
         PyramidPlace::Never => None,
         _ => look(parent, path, place, &mut group)?,
     };
-    let pyramid = |marker, detail| {
+    let pyramid = |mut marker: Marker, detail| {
+        marker.metadata = None;
         let marker = Box::new(marker);
         let is_array = true;
         Err(MarkerError::Damaged(Damaged {
@@ -245,7 +248,12 @@ fn judge(
     };
     let (mut first, mut fault, mut are_any) = (None::<Marker>, None, false);
     let mut bytes = 0;
+    let mut said = Vec::new();
     for (name, is_named) in names {
+        let mut level = LevelMetadata {
+            path: name.clone(),
+            array: None,
+        };
         let mut take = |marker: &Marker| {
             bytes += marker.bytes;
             levels.written_at = levels.written_at.max(Some(marker.written_at));
@@ -258,11 +266,19 @@ fn judge(
             None,
             Memory::default(),
         ) {
-            Ok(Some(marker)) => take(&marker),
+            Ok(Some(marker)) => {
+                take(&marker);
+                level.array = marker.metadata.map(Arc::unwrap_or_clone);
+            }
             Ok(None) => {
                 match statat(&listing.fd, &name, AtFlags::SYMLINK_NOFOLLOW) {
-                    // Not written yet.
-                    Err(Errno::NOENT | Errno::NOTDIR) => continue,
+                    // Not written yet: its chunks are unknown.
+                    Err(Errno::NOENT | Errno::NOTDIR) => {
+                        if is_named {
+                            said.push(level);
+                        }
+                        continue;
+                    }
                     Err(errno) => return Err(errno.into()),
                     Ok(_) => {}
                 }
@@ -280,6 +296,7 @@ fn judge(
         }
         are_any = true;
         levels.paths.push(name);
+        said.push(level);
     }
     let Some(mut marker) = first.filter(|_| are_any) else {
         return Ok(None);
@@ -294,8 +311,10 @@ fn judge(
         .written_at
         .max(levels.written_at.unwrap_or(marker.written_at));
     marker.bytes = bytes;
-    // Each level has a shape and chunks of its own.
-    marker.metadata = None;
+    marker.metadata = match fault {
+        Some(_) => None,
+        None => Some(Arc::new(ArrayMetadata::of_levels(said))),
+    };
     marker.levels = levels;
     Ok(Some((marker, fault)))
 }
