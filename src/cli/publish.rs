@@ -23,7 +23,7 @@ pub(super) struct Publish {
 
 #[derive(Serialize)]
 struct PublishReport {
-    /// When the copy was made; null if another process is making one just now.
+    /// When the copy was made; null if another process published one meanwhile.
     at: Option<Timestamp>,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn run(context: &mut Context, command: &Publish) -> Result<(), Failur
     }
     context.say(match at {
         Some(_) => "published a copy of the catalog for other hosts",
-        None => "another process is publishing the catalog just now",
+        None => "another process published a copy of the catalog for other hosts meanwhile",
     });
     Ok(())
 }

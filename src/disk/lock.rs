@@ -1,8 +1,11 @@
 //! Locks between processes, on files that are open for writing.
 //!
 //! The lock is one of the open file description (`F_OFD_SETLK`), which the kernel gives for writing
-//! only if the file is open for writing: who may only read the file cannot hold up those who write.
-//! Like a `flock` it belongs to the opening and not to the process, the kernel hands it out in
+//! only if the file is open for writing. A lock for reading, which a file open for reading is enough
+//! for, would hold up those who write. So a lock file has no right to read for those who may not
+//! write it; a file of an older version loses it when its owner, or root, opens it.
+//!
+//! Like a `flock` the lock belongs to the opening and not to the process, the kernel hands it out in
 //! order, and it ends with the process.
 //!
 //! The kernel's list of locks shows no process for such a lock. So the holder takes a `flock` too,
@@ -15,10 +18,10 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, fchmod, flock, fstat};
 use rustix::io::Errno;
 
-use super::make::make_file;
+use super::make::{make_file_for_writers, without_mere_readers};
 use super::open::{Access, open_file};
 
 /// How often a file that comes and goes is tried.
@@ -35,9 +38,13 @@ impl LockFile {
         loop {
             match open_file(&folder, name, Access::Write) {
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                opened => return opened.map(Self::from),
+                opened => {
+                    let file = opened?;
+                    keep_readers_out(&file);
+                    return Ok(Self::from(file));
+                }
             }
-            match make_file(&folder, name) {
+            match make_file_for_writers(&folder, name) {
                 // Another process made it meanwhile.
                 Err(Errno::EXIST) if tries.next().is_some() => {}
                 made => return Ok(Self::from(made?)),
@@ -81,6 +88,21 @@ impl LockFile {
 
     fn show(&self) {
         let _ = flock(&self.0, FlockOperation::NonBlockingLockExclusive);
+    }
+}
+
+/// Whether users who may not write a lock file may read it by its mode: they could hold up those who write.
+pub(crate) fn has_mere_readers(mode: u32) -> bool {
+    without_mere_readers(mode) != mode
+}
+
+/// Takes the right to read from those who may not write, if this user may.
+fn keep_readers_out(file: &OwnedFd) {
+    let Ok(stat) = fstat(file) else { return };
+    if has_mere_readers(stat.st_mode) {
+        // Without the right to change the mode, the lock still serves; `doctor` names the file.
+        let mode = without_mere_readers(stat.st_mode) & 0o7777;
+        let _ = fchmod(file, Mode::from_raw_mode(mode));
     }
 }
 
@@ -128,6 +150,28 @@ mod tests {
         assert!(!LockFile::open(&open, name).unwrap().try_take().unwrap());
         lock.release();
         assert!(LockFile::open(&open, name).unwrap().try_take().unwrap());
+    }
+
+    #[test]
+    fn a_lock_file_that_others_may_only_read_is_mended_when_it_is_opened() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let open = Folder::open(folder.path()).unwrap();
+        let path = folder.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        for (before, after) in [
+            (0o644, 0o600),
+            (0o664, 0o660),
+            (0o640, 0o600),
+            (0o666, 0o666),
+            (0o606, 0o606),
+            (0o660, 0o660),
+        ] {
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(before)).unwrap();
+            LockFile::open(&open, "lock".as_ref()).unwrap();
+            let mode = path.metadata().unwrap().permissions().mode() & 0o7777;
+            assert_eq!(mode, after, "{before:o}");
+        }
     }
 
     #[test]

@@ -27,6 +27,23 @@ pub(crate) fn make_own_file(
     make_file_of(folder, name, 0o644)
 }
 
+/// Makes a file as [`make_file`] does that those may open who may write it, and no others.
+///
+/// # Errors
+/// As [`make_file`].
+pub(super) fn make_file_for_writers(
+    folder: impl AsFd,
+    name: impl rustix::path::Arg,
+) -> Result<OwnedFd, Errno> {
+    let around = fstat(folder.as_fd())?;
+    make_file_of(folder, name, without_mere_readers(around.st_mode & 0o666))
+}
+
+/// A file's mode without the right to read of those who may not write: the group, all others.
+pub(super) fn without_mere_readers(mode: u32) -> u32 {
+    mode & !((!mode & 0o022) << 1)
+}
+
 /// Makes a file that has, of these bits, those of the folder.
 fn make_file_of(
     folder: impl AsFd,
@@ -149,22 +166,25 @@ mod tests {
     fn what_is_made_takes_its_mode_from_the_folder_around_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("f");
-        for (mode, of_folder, of_file) in [
-            (0o700, 0o700, 0o600),
-            (0o755, 0o755, 0o644),
-            (0o2775, 0o2775, 0o664),
-            (0o3770, 0o3770, 0o660),
-            (0o2777, 0o2777, 0o666),
+        for (mode, of_folder, of_file, of_lock) in [
+            (0o700, 0o700, 0o600, 0o600),
+            (0o755, 0o755, 0o644, 0o600),
+            (0o2775, 0o2775, 0o664, 0o660),
+            (0o3770, 0o3770, 0o660, 0o660),
+            (0o2777, 0o2777, 0o666, 0o666),
         ] {
             std::fs::create_dir(&path).unwrap();
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let open = Folder::open(&path).unwrap();
             make_file(&open, "file").unwrap();
+            make_file_for_writers(&open, "lock").unwrap();
             make_folder(&open, "folder").unwrap();
             let mode_of = |name| std::fs::metadata(path.join(name)).unwrap().mode() & 0o7777;
             assert_eq!(mode_of("file"), of_file);
+            assert_eq!(mode_of("lock"), of_lock);
             assert_eq!(mode_of("folder"), of_folder);
             std::fs::remove_file(path.join("file")).unwrap();
+            std::fs::remove_file(path.join("lock")).unwrap();
             std::fs::remove_dir(path.join("folder")).unwrap();
             std::fs::remove_dir(&path).unwrap();
         }

@@ -10,7 +10,8 @@
 //! # Modes
 //! What is made takes mode and group from the folder around it, whatever the umask: a file gets
 //! its read and write bits, a folder all of them and its setgid and sticky bits. If the group
-//! cannot be given, the group gets no more than all others get.
+//! cannot be given, the group gets no more than all others get. A lock file has no right to read
+//! for those who may not write it.
 
 mod confine;
 mod folder;
@@ -22,6 +23,6 @@ pub(crate) use confine::confined;
 #[cfg(any(test, feature = "testing"))]
 pub use confine::is_available as can_confine;
 pub(crate) use folder::Folder;
-pub(crate) use lock::LockFile;
+pub(crate) use lock::{LockFile, has_mere_readers};
 pub(crate) use make::{make_file, make_folder, make_own_file, make_shared_folder};
 pub(crate) use open::{Access, open_file, read_file};

@@ -149,12 +149,13 @@ impl Registry {
         Ok(backup::list(self.catalog.backups(), self.clock.now())?)
     }
 
-    /// Backs up the catalog. Returns `None`, and makes no backup, if one is younger than a day or
-    /// another process is making one. Removals call this by themselves.
+    /// Backs up the catalog. Returns `None`, and makes no backup, if one is younger than a day.
+    /// Removals call this by themselves.
     ///
     /// # Errors
-    /// [`Error::Catalog`]: `catalog-damaged` if the catalog is damaged, any other code if the
-    /// backup could not be written.
+    /// [`Error::Catalog`]: `catalog-damaged` if the catalog is damaged, `lock-timeout` if another
+    /// process has been making a backup for 2 s, any other code if the backup could not be
+    /// written.
     pub fn back_up(&self, monitor: &dyn Monitor) -> Result<Option<Backup>> {
         Ok(self.catalog.back_up_daily(self.clock.now(), monitor)?)
     }

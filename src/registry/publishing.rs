@@ -52,8 +52,9 @@ impl Registry {
         }
     }
 
-    /// Publishes a copy of a catalog elsewhere for hosts that do not have it. Returns when the copy
-    /// was made; `None` if another process is making one just now.
+    /// Publishes a copy of a catalog elsewhere for hosts that do not have it, and waits for another
+    /// process that does. Returns when the copy was made; `None` if that process published one
+    /// since this call began and is still at the next.
     ///
     /// A registry does this by itself when it is dropped, and after a scan, a restore, `gc` and the
     /// like, if it has changed something; while it stays open with any change, at most once a
@@ -61,7 +62,8 @@ impl Registry {
     /// minute.
     ///
     /// # Errors
-    /// [`Error::Catalog`](crate::Error::Catalog): `catalog-in-base` if the catalog is in the base
+    /// [`Error::Catalog`](crate::Error::Catalog): `lock-timeout` if another process has the lock
+    /// and publishes nothing, `catalog-in-base` if the catalog is in the base
     /// directory, `catalog-elsewhere` if it is on another host, `read-only` if it is open for
     /// reading; any other code if the copy cannot be made. The copy that was there stays then.
     pub fn publish(&self) -> Result<Option<Timestamp>> {

@@ -6,7 +6,7 @@ use std::process::Command;
 use dalsegno::testing::WITHOUT_NOREPLACE;
 
 /// Of the calls that are not renames, one in so many is in the sample.
-const ONE_IN: usize = 5;
+const ONE_IN: usize = 8;
 
 /// Whether this process is that second time.
 pub(crate) fn is_on() -> bool {

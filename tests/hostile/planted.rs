@@ -1,7 +1,7 @@
 //! Files that lie in `.dalsegno` when a command begins.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use super::scene::{Scene, make_fifo, rm};
@@ -242,6 +242,34 @@ fn a_lock_by_someone_who_may_only_read_holds_up_no_writer() {
         held.push(file);
     }
     scene.succeeds(&rm("2"));
+}
+
+#[test]
+fn a_lock_file_may_be_read_only_by_those_who_may_write_it() {
+    let scene = Scene::new();
+    let locks = [
+        "catalog.sqlite3.turn",
+        "catalog.sqlite3.queue",
+        "backups/lock",
+    ];
+    scene.succeeds(&rm("1"));
+    let mode_of = |lock: &str| fs::metadata(scene.own(lock)).unwrap().mode() & 0o777;
+    for lock in locks {
+        // A lock for reading holds up writers, and a file open for reading is enough for it.
+        let mode = mode_of(lock);
+        assert_eq!(mode & 0o044 & !((mode & 0o022) << 1), 0, "{lock}: {mode:o}");
+    }
+    // Older versions made them readable for all.
+    for lock in &locks[..2] {
+        fs::set_permissions(scene.own(lock), fs::Permissions::from_mode(0o644)).unwrap();
+    }
+    let doctor = scene.run(&["doctor"]);
+    let said = String::from_utf8_lossy(&doctor.stderr).into_owned();
+    assert!(said.contains("may only read the lock files"), "{said}");
+    scene.succeeds(&rm("2"));
+    for lock in locks {
+        assert_eq!(mode_of(lock), 0o600, "{lock}");
+    }
 }
 
 #[test]

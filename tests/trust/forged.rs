@@ -142,7 +142,7 @@ fn forge_rows(scene: &Scene, path: &str) {
     ));
     let catalog = rusqlite::Connection::open(scene.base.join(".dalsegno/catalog.sqlite3")).unwrap();
     let columns: Vec<String> = catalog
-        .prepare("SELECT name FROM pragma_table_info('artifact') WHERE name <> 'id'")
+        .prepare("SELECT name FROM pragma_table_info('artifact') WHERE name NOT IN ('id', 'metadata_file')")
         .unwrap()
         .query_map([], |row| row.get(0))
         .unwrap()

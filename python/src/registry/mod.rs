@@ -181,7 +181,7 @@ impl PyRegistry {
         })
     }
 
-    /// Publishes a copy; gives when it was made, or `None` if another process makes one.
+    /// Publishes a copy; gives when it was made, or `None` if another process published meanwhile.
     fn publish<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let at = self.run(py, None, |registry, _| registry.publish())?;

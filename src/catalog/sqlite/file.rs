@@ -174,12 +174,13 @@ impl Catalog {
         &self.backups
     }
 
-    /// Makes a backup, unless one is younger than a day or another process makes one now. Takes no
-    /// turn to write: others read and write meanwhile.
+    /// Makes a backup, unless one is younger than a day. Takes no turn to write: others read and
+    /// write meanwhile.
     ///
     /// # Errors
-    /// [`CatalogError::Damaged`] if the catalog is: the backups that there are stay. Any other if
-    /// it could not be made.
+    /// - [`CatalogError::Damaged`] if the catalog is: the backups that there are stay.
+    /// - [`CatalogError::LockTimeout`] if another process makes one, and is not done after 2 s.
+    /// - Any other if it could not be made.
     pub fn back_up_daily(
         &self,
         now: Timestamp,

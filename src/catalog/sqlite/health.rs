@@ -1,13 +1,15 @@
 //! The state of a catalog file, for diagnosis.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 use serde::Serialize;
 
 use super::file::Catalog;
+use super::{backup, publish, queue};
 use crate::catalog::error::CatalogError;
+use crate::disk;
 
 /// Beginnings of the compile options that change how files are written and locked.
 const OPTIONS: [&str; 12] = [
@@ -24,6 +26,21 @@ const OPTIONS: [&str; 12] = [
     "TEMP_STORE",
     "THREADSAFE",
 ];
+
+/// Lock files of a registry that users may read who may not write them.
+pub(crate) fn readable_locks(catalog: &Path, backups: &Path) -> Vec<PathBuf> {
+    let beside = [queue::QUEUE, queue::TURN, publish::LOCK].map(|suffix| {
+        let mut name = catalog.as_os_str().to_owned();
+        name.push(suffix);
+        PathBuf::from(name)
+    });
+    let all = beside.into_iter().chain([backups.join(backup::LOCK)]);
+    let is_readable = |path: &PathBuf| {
+        let found = path.symlink_metadata();
+        found.is_ok_and(|found| found.is_file() && disk::has_mere_readers(found.mode()))
+    };
+    all.filter(is_readable).collect()
+}
 
 /// Settings and size of a catalog file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

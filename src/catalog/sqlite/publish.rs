@@ -51,6 +51,8 @@ use crate::disk::{Folder, LockFile, make_own_file};
 use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 
+/// What the name of the lock file ends in.
+pub(super) const LOCK: &str = ".publishing";
 /// What the names of unfinished copies begin with.
 const UNFINISHED: &str = "published.sqlite3.new-";
 
@@ -78,9 +80,11 @@ impl Catalog {
         self.publisher = Some(Publisher::new(folder));
     }
 
-    /// Publishes a copy now. Gives when it was made; `None` if another process is publishing.
+    /// Publishes a copy now, and waits for another process that is publishing. Gives when it was
+    /// made; `None` if another process published one meanwhile and is at the next.
     ///
     /// # Errors
+    /// [`CatalogError::LockTimeout`] if another process has the lock and publishes nothing;
     /// [`CatalogError::InBase`] if the catalog is in the base directory, [`CatalogError::ReadOnly`]
     /// or [`CatalogError::AtKeeper`] if it is not open for writing; any other if the copy cannot be
     /// made or put in its place. The copy that was there stays then.
@@ -92,10 +96,32 @@ impl Catalog {
             });
         };
         let lock = self.publishing_lock()?;
-        match lock.try_take().map_err(|error| self.locking(error))? {
-            true => self.publish_with(&lock, publisher).map(Some),
-            false => Ok(None),
+        let begun = self.options.clock.now();
+        let patience = self.options.lock_timeout;
+        if self.wait_to_publish(&lock, patience)? {
+            return self.publish_with(&lock, publisher).map(Some);
         }
+        // A copy of this call's time or later has all that was committed before the call.
+        match published_at(&publisher.folder)? {
+            Some(at) if at > begun => Ok(None),
+            _ => Err(CatalogError::LockTimeout {
+                path: self.path.clone(),
+                waited: patience,
+                holder: Some("a process that publishes it, or has its lock".to_owned()),
+            }),
+        }
+    }
+
+    /// Waits for the lock of those who publish; false if another process keeps it for longer.
+    fn wait_to_publish(&self, lock: &LockFile, patience: Duration) -> Result<bool, CatalogError> {
+        let start = Instant::now();
+        while !lock.try_take().map_err(|error| self.locking(error))? {
+            if start.elapsed() >= patience {
+                return Ok(false);
+            }
+            std::thread::sleep(RETRY);
+        }
+        Ok(true)
     }
 
     /// Notes that the copy has to have what is changed now by the end of the call or command.
@@ -162,14 +188,9 @@ impl Catalog {
             return Ok(());
         }
         let lock = self.publishing_lock()?;
-        let start = Instant::now();
-        let mut has_waited = false;
-        while !lock.try_take().map_err(|error| self.locking(error))? {
-            if start.elapsed() >= patience {
-                return Ok(());
-            }
-            has_waited = true;
-            std::thread::sleep(RETRY);
+        let has_waited = !lock.try_take().map_err(|error| self.locking(error))?;
+        if has_waited && !self.wait_to_publish(&lock, patience)? {
+            return Ok(());
         }
         // The process that had the lock may have published all of it.
         if has_waited && !self.is_due(publisher)? {
@@ -228,12 +249,12 @@ impl Catalog {
     }
 
     fn locking(&self, error: std::io::Error) -> CatalogError {
-        CatalogError::io("locking", &self.beside(".publishing"), error)
+        CatalogError::io("locking", &self.beside(LOCK), error)
     }
 
     fn publishing_lock(&self) -> Result<LockFile, CatalogError> {
         let own = Place::of(&self.path)?;
-        LockFile::open(&own, &own.beside(".publishing")).map_err(|error| self.locking(error))
+        LockFile::open(&own, &own.beside(LOCK)).map_err(|error| self.locking(error))
     }
 
     fn publish_with(

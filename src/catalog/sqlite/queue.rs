@@ -64,8 +64,8 @@ pub(crate) struct Turn {
 }
 
 /// What the names of the lock files end in.
-const QUEUE: &str = ".queue";
-const TURN: &str = ".turn";
+pub(super) const QUEUE: &str = ".queue";
+pub(super) const TURN: &str = ".turn";
 
 /// A lock file and its path.
 struct Lock {

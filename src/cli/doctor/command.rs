@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::machine::{self, Machine, Program, User};
 use super::{layout, redact};
 use crate::catalog::backup::{self, Backup};
-use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir};
+use crate::catalog::{
+    CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir, readable_locks,
+};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
@@ -79,6 +81,9 @@ struct CatalogReport {
     files: CatalogFiles,
     file_system: FileSystem,
     backups: Vec<BackupLine>,
+    /// Lock files that users may read who may not write them: these can hold up all others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    readable_locks: Vec<PathBuf>,
 }
 
 /// The keys of `config.toml` that are set. None of them holds a secret.
@@ -225,6 +230,14 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         let text = "finish the unlinking with: dalsegno trash empty";
         context.say(&hint(context, command, text));
     }
+    let readable = report.catalog.map(|catalog| catalog.readable_locks);
+    let readable = readable.unwrap_or_default();
+    if !readable.is_empty() {
+        context.say(
+            "users who may only read the lock files can hold up all others; the next command that \
+             writes mends that, if their owner or root runs it",
+        );
+    }
     let inbox = report.inbox.unwrap_or_default();
     if !inbox.refused.is_empty() || !inbox.strangers.is_empty() {
         let text = "see what is wrong in the inbox with: dalsegno verify";
@@ -246,7 +259,12 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             Err(Failure::ReportedAs(error.code()))
         }
         Some(failure) => Err(failure),
-        None if lists.iter().all(|list| list.is_empty()) && inbox.refused.is_empty() => Ok(()),
+        None if lists.iter().all(|list| list.is_empty())
+            && inbox.refused.is_empty()
+            && readable.is_empty() =>
+        {
+            Ok(())
+        }
         None => Err(Failure::Findings),
     }
 }
@@ -293,6 +311,9 @@ fn catalog(context: &Context, base: &Path) -> Option<CatalogReport> {
         files: CatalogFiles::of(&path),
         file_system: FileSystem::of(path.parent().unwrap_or(Path::new("/"))),
         backups: backups.iter().flatten().map(line_of).collect(),
+        readable_locks: RegistryDir::find(base)
+            .map(|folder| readable_locks(&path, &folder.backups()))
+            .unwrap_or_default(),
         path,
     })
 }

@@ -179,8 +179,12 @@ fn is_there(base: &Base, row: &Artifact, path: &str) -> Option<bool> {
 
 /// Whether the metadata files at a path are those that a row was made of, and no copies.
 fn is_same_file(base: &Base, row: &Artifact, path: &str) -> bool {
-    let changed = store::changed_at(base, Path::new(path));
-    let written = row.written_at.map(|at| at.plus(WRITTEN_WITHIN));
     // A rename of a folder above leaves this time as it was when the row was made.
-    changed.is_some_and(|at| at <= row.recorded_at || Some(at) <= written)
+    let latest = match row.origin {
+        Origin::Scanned => Some(row.recorded_at),
+        // A row that was recorded is older than its data.
+        Origin::Recorded => row.written_at.map(|at| at.plus(WRITTEN_WITHIN)),
+    };
+    let changed = store::changed_at(base, Path::new(path));
+    changed.is_some_and(|at| at <= row.recorded_at || Some(at) <= latest)
 }

@@ -18,7 +18,7 @@ pub const BACKUPS_DIR: &str = "backups";
 
 const EXTENSION: &str = ".sqlite3";
 const TEMPORARY: &str = "new-";
-const LOCK: &str = "lock";
+pub(in crate::catalog::sqlite) const LOCK: &str = "lock";
 /// Backups that are listed at least, if there are so many: the first in the order of the list.
 const MOST: usize = 1000;
 /// How often a folder that comes and goes is tried.

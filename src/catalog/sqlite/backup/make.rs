@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use super::copy::{check, copy_open, examine, is_equal, size};
 use super::folder::{
-    Backup, Held, free_name, list, list_in, lock, remove_leftovers, temporary_name, wait_for_lock,
+    Backup, Held, free_name, list, list_in, remove_leftovers, temporary_name, wait_for_lock,
 };
 use crate::catalog::error::CatalogError;
 use crate::disk::Folder;
@@ -23,6 +23,8 @@ use crate::model::progress::{Monitor, Phase, Progress};
 const KEPT: usize = 3;
 /// A removal makes one if none is younger.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// A removal waits so long for another process that makes one.
+const DAILY_PATIENCE: Duration = Duration::from_secs(2);
 /// Bytes and inodes that a backup before a removal leaves free.
 const ROOM: u64 = 8 << 20;
 const INODES: u64 = 32;
@@ -40,8 +42,12 @@ pub(in crate::catalog) struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    /// Makes a backup, unless one is younger than a day or another process makes one now. Takes no
-    /// turn to write: others read and write meanwhile.
+    /// Makes a backup, unless one is younger than a day. Takes no turn to write: others read and
+    /// write meanwhile.
+    ///
+    /// # Errors
+    /// [`CatalogError::LockTimeout`] if another process has the lock for longer than
+    /// [`DAILY_PATIENCE`]: whether it makes a backup is not known.
     pub(in crate::catalog) fn daily(
         &self,
         connection: &Connection,
@@ -50,10 +56,8 @@ impl Maker<'_> {
     ) -> Result<Option<Backup>, CatalogError> {
         // Before the lock, because taking that makes the folder, which needs room too.
         self.leave_room(connection)?;
-        // Not waited for: the process that has it makes the same backup.
-        let Some(held) = lock(self.folder, Duration::ZERO)? else {
-            return Ok(None);
-        };
+        let patience = DAILY_PATIENCE.min(self.patience);
+        let held = wait_for_lock(self.folder, self.catalog, patience)?;
         // Another may have made it in between.
         if self.has_recent(now)? {
             return Ok(None);

@@ -29,8 +29,8 @@
 //!
 //! # Locks
 //! A record lock on `lock` (see `LockFile`), for as long as a backup is made, or chosen and copied
-//! by a rebuild, which would otherwise lose it in between. A removal that does not get it goes on
-//! without, because another process makes one just then. A migration and a rebuild wait for it, and
+//! by a rebuild, which would otherwise lose it in between. A removal waits two seconds for it, then
+//! goes on without a backup, and says so. A migration and a rebuild wait for it, and
 //! hold the turn to write meanwhile; a process that makes a backup with the lock waits for no turn.
 //!
 //! # After a crash
@@ -47,6 +47,7 @@ pub(in crate::catalog) use copy::LAST_OPERATION;
 pub use copy::{CheckedBackup, LastOperation};
 pub use copy::{check, copy};
 pub(in crate::catalog::sqlite) use copy::{copy_open, size};
+pub(in crate::catalog::sqlite) use folder::LOCK;
 pub(crate) use folder::hold;
 pub use folder::{BACKUPS_DIR, Backup, list};
 pub(in crate::catalog) use make::{Maker, ticking};
