@@ -30,8 +30,11 @@ fn seal(base: &Path, keys: &[Key], options: SealOptions) -> dalsegno::Result<usi
     Ok(inbox.seal(keys, options, &Silent)?.len())
 }
 
+/// Bytes and files, content hash, and whether it is sealed.
+type SealedRow = (Option<(u64, u64)>, Option<ContentHash>, bool);
+
 /// Size, hash and whether it is sealed, of every row.
-fn sealed(base: &Path) -> Vec<(Option<(u64, u64)>, Option<ContentHash>, bool)> {
+fn sealed(base: &Path) -> Vec<SealedRow> {
     let seen = |row: &dalsegno::model::artifact::Artifact| {
         let size = row.size.map(|size| (size.bytes.0, size.files));
         (size, row.content_hash, row.sealed_at.is_some())
