@@ -87,6 +87,12 @@ pub enum Error {
         /// The missing ones, as a clause.
         missing: String,
     },
+    /// A removal was to leave out a name that nothing recorded has, so it would take all.
+    #[error("{what}, so that leaves out nothing")]
+    ExclusionUnknown {
+        /// What is not known, as a clause.
+        what: String,
+    },
     /// An array was to be sealed as complete, and its metadata does not say which chunks it has.
     #[error(
         "the chunks of {} cannot be counted: its metadata does not say which there are",
@@ -253,7 +259,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 108] = [
+    pub const CODES: [&'static str; 109] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -334,6 +340,7 @@ impl Error {
         "nothing-written",
         "chunks-missing",
         "levels-missing",
+        "exclusion-unknown",
         "chunks-unknown",
         "nested-artifact",
         "mount-point",
@@ -378,6 +385,7 @@ impl Error {
             Self::NothingWritten { .. } => "nothing-written",
             Self::ChunksMissing { .. } => "chunks-missing",
             Self::LevelsMissing { .. } => "levels-missing",
+            Self::ExclusionUnknown { .. } => "exclusion-unknown",
             Self::ChunksUnknown { .. } => "chunks-unknown",
             Self::Nested { .. } => "nested-artifact",
             Self::MountPoint { .. } => "mount-point",
@@ -447,6 +455,7 @@ impl Error {
             | Self::Plan { .. }
             | Self::PlanElsewhere { .. }
             | Self::PlanOutdated { .. }
+            | Self::ExclusionUnknown { .. }
             | Self::Internal { .. } => None,
         }
     }
@@ -515,6 +524,7 @@ impl Error {
             "nothing-written" => Hint::WriteFirst,
             "chunks-missing" => Hint::SealWithoutComplete,
             "levels-missing" => Hint::WriteLevels,
+            "exclusion-unknown" => Hint::CorrectExclusion,
             "chunks-unknown" => Hint::SealUncounted,
             "nested-artifact" => Hint::SelectBoth,
             "mount-point" => Hint::Unmount,

@@ -89,7 +89,6 @@ pub use sqlite::backup;
 pub(crate) use sqlite::connection::check_file;
 pub use sqlite::file::Catalog;
 pub(crate) use sqlite::file::check_clock;
-pub(crate) use sqlite::health::readable_locks;
 pub use sqlite::health::{CatalogFiles, CatalogHealth};
 pub use sqlite::options::{CatalogOptions, Durability, Keeper, OnNotice};
 pub use sqlite::published::{PUBLISHED_FILE, published_at};

@@ -10,7 +10,7 @@ use super::error::CatalogError;
 use super::lookup::{self, below};
 use super::record::Recorder;
 use super::reinstate::UPDATE;
-use super::removals::{Change, DELETE, KEPT_ITEMS};
+use super::removals::{Change, KEPT_ITEMS};
 use super::rows::Columns;
 use super::sqlite::file::Catalog;
 use crate::model::artifact::Artifact;
@@ -231,16 +231,6 @@ impl Change<'_> {
                 .map_err(writing)?;
             self.journal.image(Side::After, &after)?;
         }
-        Ok(())
-    }
-
-    /// Takes out a row whose data is given to the row of another.
-    ///
-    /// # Errors
-    /// [`CatalogError::Full`], [`CatalogError::Sql`] if the catalog cannot be written.
-    pub fn give_way(&self, row: &Artifact) -> Result<(), CatalogError> {
-        self.journal.image(Side::Before, row)?;
-        self.run(DELETE, [row.id.0])?;
         Ok(())
     }
 

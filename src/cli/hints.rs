@@ -143,6 +143,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::SealWithoutComplete => {
             "write the missing chunks; if they hold only the fill value, seal without --complete"
         }
+        Hint::CorrectExclusion => {
+            "give one name to each flag, as it is recorded; see the names with: dalsegno runs, or \
+             dalsegno list"
+        }
         Hint::WriteLevels => {
             "write the missing levels; if the rest is all that there will be, seal without --complete"
         }

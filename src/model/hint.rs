@@ -101,6 +101,8 @@ hints! {
     WriteFirst = "write-first",
     /// Seal it without asking for every chunk.
     SealWithoutComplete = "seal-without-complete",
+    /// Correct the name that is to be left out.
+    CorrectExclusion = "correct-exclusion",
     /// Write the missing levels.
     WriteLevels = "write-levels",
     /// Seal it without counting its chunks.

@@ -111,6 +111,42 @@ pub(crate) fn unmatched(
     Ok(found)
 }
 
+/// Refuses a selection for a removal that leaves out names which nothing recorded has: each is
+/// probably mistyped, and what it was to leave out would go. Patterns with `*` and the like may
+/// match nothing, and so may runs whose artifacts have gone.
+///
+/// # Errors
+/// [`Error::ExclusionUnknown`] for the first; [`Error::Catalog`] if the catalog cannot be read.
+pub(crate) fn require_known_exclusions(
+    catalog: &Catalog,
+    filter: &Filter,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let except = &filter.except;
+    let named = |patterns: &[Pattern]| -> Vec<Pattern> {
+        let names = patterns.iter().filter(|pattern| !pattern.is_glob());
+        names.cloned().collect()
+    };
+    let wanted = Filter::default()
+        .runs(named(&except.runs))
+        .datasets(named(&except.datasets))
+        .parameters(named(&except.parameters));
+    let of_each = [
+        Filter::default().runs(wanted.runs),
+        Filter::default().datasets(wanted.datasets),
+        Filter::default().parameters(wanted.parameters),
+    ];
+    for filter in of_each {
+        let unknown = unmatched(catalog, &filter, now)?;
+        if let Some(unknown) = unknown.into_iter().find(|unknown| !unknown.emptied) {
+            return Err(Error::ExclusionUnknown {
+                what: unknown.to_string(),
+            });
+        }
+    }
+    Ok(())
+}
+
 /// Returns the metrics that no score has.
 ///
 /// # Errors

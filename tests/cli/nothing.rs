@@ -112,3 +112,28 @@ fn a_run_is_also_named_by_the_path_of_its_folder() {
     stdout(&mut world.call("rm --whole-run ./nucleus/ --yes --quiet"));
     assert!(!world.base.join("nucleus").exists());
 }
+
+#[test]
+fn a_name_that_is_to_be_left_out_and_is_unknown_stops_a_removal() {
+    let world = World::scanned();
+    for wrong in [
+        "--exclude-run mito,er",
+        "--exclude-run mitto",
+        "--exclude-dataset crop01",
+        "--exclude-parameters none",
+    ] {
+        for command in [
+            format!("rm --run '*' {wrong} --yes"),
+            format!("gc {wrong} --keep-within 1s --apply --yes"),
+        ] {
+            let text = world.transcript(&command);
+            assert!(text.contains("error[exclusion-unknown]"), "{text}");
+            assert!(text.contains("next:") && text.contains("exit 1"), "{text}");
+        }
+    }
+    // A pattern may match nothing.
+    let text = world.transcript("rm --run '*' --exclude-run 'x*' --dry-run");
+    assert!(text.contains("would remove"), "{text}");
+    let text = world.transcript("list --table");
+    assert!(text.contains("mito") && text.contains("er "), "{text}");
+}

@@ -79,6 +79,9 @@ WORDS: dict[str, str] = {
     "seal-without-complete": (
         "write the missing chunks; if they hold only the fill value, seal without complete=True"
     ),
+    "correct-exclusion": (
+        "give each name as it is recorded, several as a list; runs() and list() show them"
+    ),
     "write-levels": (
         "write the missing levels; if the rest is all that there will be, seal without"
         " complete=True"

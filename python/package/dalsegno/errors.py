@@ -489,6 +489,12 @@ class LevelsMissingError(Error):
     code = "levels-missing"
 
 
+class ExclusionUnknownError(Error):
+    """A removal was to leave out a name that nothing recorded has, so it would take all."""
+
+    code = "exclusion-unknown"
+
+
 class ChunksUnknownError(Error):
     """The metadata of an array to be sealed as complete does not say which chunks it has."""
 

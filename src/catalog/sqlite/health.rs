@@ -27,21 +27,6 @@ const OPTIONS: [&str; 12] = [
     "THREADSAFE",
 ];
 
-/// Lock files of a registry that users may read who may not write them.
-pub(crate) fn readable_locks(catalog: &Path, backups: &Path) -> Vec<PathBuf> {
-    let beside = [queue::QUEUE, queue::TURN, publish::LOCK].map(|suffix| {
-        let mut name = catalog.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    });
-    let all = beside.into_iter().chain([backups.join(backup::LOCK)]);
-    let is_readable = |path: &PathBuf| {
-        let found = path.symlink_metadata();
-        found.is_ok_and(|found| found.is_file() && disk::has_mere_readers(found.mode()))
-    };
-    all.filter(is_readable).collect()
-}
-
 /// Settings and size of a catalog file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -81,6 +66,22 @@ pub struct CatalogFiles {
 }
 
 impl CatalogFiles {
+    /// Lock files of a registry that users may read who may not write them.
+    #[must_use]
+    pub fn readable_locks(catalog: &Path, backups: &Path) -> Vec<PathBuf> {
+        let beside = [queue::QUEUE, queue::TURN, publish::LOCK].map(|suffix| {
+            let mut name = catalog.as_os_str().to_owned();
+            name.push(suffix);
+            PathBuf::from(name)
+        });
+        let all = beside.into_iter().chain([backups.join(backup::LOCK)]);
+        let is_readable = |path: &PathBuf| {
+            let found = path.symlink_metadata();
+            found.is_ok_and(|found| found.is_file() && disk::has_mere_readers(found.mode()))
+        };
+        all.filter(is_readable).collect()
+    }
+
     /// Looks at the files of the catalog at `path`. Opens none of them: that would drop the locks
     /// of SQLite.
     #[must_use]

@@ -11,9 +11,7 @@ use serde_json::Value;
 use super::machine::{self, Machine, Program, User};
 use super::{layout, redact};
 use crate::catalog::backup::{self, Backup};
-use crate::catalog::{
-    CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir, readable_locks,
-};
+use crate::catalog::{CATALOG_FILE, CatalogCounts, CatalogFiles, CatalogHealth, RegistryDir};
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::Output;
@@ -312,7 +310,7 @@ fn catalog(context: &Context, base: &Path) -> Option<CatalogReport> {
         file_system: FileSystem::of(path.parent().unwrap_or(Path::new("/"))),
         backups: backups.iter().flatten().map(line_of).collect(),
         readable_locks: RegistryDir::find(base)
-            .map(|folder| readable_locks(&path, &folder.backups()))
+            .map(|folder| CatalogFiles::readable_locks(&path, &folder.backups()))
             .unwrap_or_default(),
         path,
     })

@@ -14,6 +14,7 @@ use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::model::layout;
 use crate::model::removal::RemovalId;
+use crate::ops::unmatched;
 use crate::retention::{
     self, Decision, Explanation, NamedPolicy, Plan, PlanError, PlanLine, PlanSum, Policy, Reason,
 };
@@ -52,6 +53,7 @@ pub(crate) fn plan(
     now: Timestamp,
 ) -> Result<GcPlan, Error> {
     request.check()?;
+    unmatched::require_known_exclusions(catalog, &request.of, now)?;
     let (_, plan) = plan_until_looked_at((catalog, base), request, now)?;
     // In the form of a removal's: ids of plans sort by time too.
     let random = uuid::Uuid::new_v4().as_fields().0;

@@ -7,6 +7,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::layout;
 use crate::ops::target::{self, Target};
+use crate::ops::unmatched;
 use crate::ops::written;
 use crate::store::Base;
 
@@ -65,6 +66,7 @@ pub(crate) fn artifacts_of_filter(
     filter: &Filter,
     now: Timestamp,
 ) -> Result<Vec<ArtifactToRemove>, Error> {
+    unmatched::require_known_exclusions(catalog, filter, now)?;
     let mut chosen = Vec::new();
     catalog.list(filter, now, Selected::All, |artifact| {
         let kind = artifact.key.kind();
