@@ -17,6 +17,7 @@ use crate::model::removal::TrashKeep;
 use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::registry::Registry;
+use crate::store::NoticeClass;
 
 /// Names that a prompt lists; more are counted.
 const MOST_NAMES: usize = 10;
@@ -197,6 +198,18 @@ fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalP
     let options = RefreshOptions::new().measure(!command.no_count);
     let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
     drop(monitor);
+    // A pin binds the row under the name that the run had, and not what is here now.
+    let moved = seen
+        .findings
+        .iter()
+        .find(|found| found.class == NoticeClass::Moved);
+    if let (Some(moved), false) = (moved, command.force_pinned) {
+        return Err(Failure::Outside(
+            format!("{}: {}; nothing was removed", moved.path, moved.detail),
+            "let the rows follow their data with: dalsegno verify --repair; or remove it all the \
+             same with --force-pinned",
+        ));
+    }
     context.findings_of_query(&seen.findings);
     // Otherwise chosen again: the selection may depend on what the look has changed.
     if seen.changed == 0 {

@@ -97,3 +97,30 @@ fn a_copy_does_not_take_what_belongs_to_a_run_that_is_gone() {
     assert!(!text.contains("moved"), "{text}");
     assert!(text.contains("missing"), "{text}");
 }
+
+#[test]
+fn what_belongs_to_another_run_by_its_time_is_not_removed_before_its_rows_follow() {
+    let world = World::scanned();
+    world.transcript("pin paper --reason p --run mito");
+    // As by hand: `mito` gets the name of a run that has other data at the same places.
+    let base = &world.base;
+    let array = "validation.zarr/1000/crop1/prediction";
+    let metadata = base.join("er").join(array);
+    fs::create_dir_all(&metadata).unwrap();
+    fs::write(metadata.join(".zarray"), r#"{"shape":[9]}"#).unwrap();
+    let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
+    fs::File::open(metadata.join(".zarray"))
+        .unwrap()
+        .set_modified(long_ago)
+        .unwrap();
+    world.transcript("scan -q");
+    fs::rename(base.join("er"), base.join("old")).unwrap();
+    fs::rename(base.join("mito"), base.join("er")).unwrap();
+    let text = world.transcript("rm --run er --iteration 1000 --kind prediction --yes");
+    assert!(text.contains("it is the data of mito/"), "{text}");
+    assert!(
+        text.contains("verify --repair") && text.contains("exit 1"),
+        "{text}"
+    );
+    assert!(base.join("er").join(array).exists());
+}
