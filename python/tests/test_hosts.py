@@ -70,9 +70,7 @@ def written(base: Path, iteration: int, dataset: str = "crop1") -> Path:
     """A small array on disk, that of a prediction."""
     folder = base / f"mito/validation.zarr/{iteration}/{dataset}/prediction"
     folder.mkdir(parents=True)
-    (folder / ".zarray").write_text(
-        '{"zarr_format":2,"shape":[2],"chunks":[2],"dtype":"|u1"}'
-    )
+    (folder / ".zarray").write_text('{"zarr_format":2,"shape":[2],"chunks":[2],"dtype":"|u1"}')
     (folder / "0").write_bytes(b"ab")
     return folder
 
@@ -112,7 +110,7 @@ def test_what_is_sealed_and_scored_elsewhere_is_noted_for_the_keeper(
     with dalsegno.Registry(base) as registry:
         rows = {row.iteration: row for row in registry.list(refresh=False)}
         assert [at for at, row in rows.items() if row.sealed_at is not None] == [1, 2, 4]
-        assert sorted(rows) == [1, 2, 3, 4]
+        assert set(rows) == {1, 2, 3, 4}
         assert rows[1].content_hash is not None and rows[2].content_hash is None
         assert sorted(score.metric for score in registry.scores()) == ["f1", "voi"]
 

@@ -69,7 +69,8 @@ def test_a_listing_is_an_arrow_table(filled: dalsegno.Registry) -> None:
     assert table.column("files").to_pylist() == [None, None, 3, 3, 3]
     assert table.schema.field("recorded_at").type == arrow.timestamp("ms", tz="UTC")
     assert arrow.table(filled.list()).equals(table), "by the C interface"
-    assert filled.list(run="none").to_arrow().schema == table.schema
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning):
+        assert filled.list(run="none").to_arrow().schema == table.schema
 
 
 def test_a_listing_is_a_data_frame(filled: dalsegno.Registry) -> None:
@@ -79,7 +80,8 @@ def test_a_listing_is_a_data_frame(filled: dalsegno.Registry) -> None:
     assert frame["files"].sum() == 9
     assert str(frame["recorded_at"].dtype) == "datetime64[ms, UTC]"
     assert frame["iteration"].isna().sum() == 2
-    assert filled.list(run="none").to_pandas().dtypes.equals(frame.dtypes)
+    with pytest.warns(dalsegno.errors.NothingSelectedWarning):
+        assert filled.list(run="none").to_pandas().dtypes.equals(frame.dtypes)
     assert isinstance(frame, pandas.DataFrame)
 
 

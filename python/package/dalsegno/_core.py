@@ -9,7 +9,7 @@ from typing import Any, Dict, FrozenSet, List, Mapping, Optional, Tuple, Union
 from . import _arguments as arguments
 from . import _native
 from . import _targets
-from ._native import Artifact
+from ._native import Artifact, Inbox
 from ._progress import Wanted, reporting
 from .errors import NothingSelectedWarning
 
@@ -22,10 +22,10 @@ class Core:
     _native: _native.Registry
     _may_note: bool
     """Whether changes may be noted for a catalog on another host."""
-    _inbox: Optional[_native.Inbox] = None
+    _inbox: Optional[Inbox] = None
     _said_noted: FrozenSet[str] = frozenset()
 
-    def _noting(self) -> Optional[_native.Inbox]:
+    def _noting(self) -> Optional[Inbox]:
         """The inbox, if the catalog is on another host."""
         if self._native.keeper is None or not self._may_note:
             return None

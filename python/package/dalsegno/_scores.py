@@ -647,7 +647,12 @@ def main(given: Sequence[str]) -> int:
     asked = parser.parse_args(given)
     base = asked.base or os.environ.get("DALSEGNO_BASE") or _nearest()
     if base is None:
-        return _fail(10, "no-registry", "there is no registry here or above", "give --base DIR, or make one with: dalsegno init --base DIR")
+        return _fail(
+            10,
+            "no-registry",
+            "there is no registry here or above",
+            "give --base DIR, or make one with: dalsegno init --base DIR",
+        )
     names = (asked.dataset, asked.parameters, asked.criterion)
     if asked.run is None and any(names):
         return _fail(2, None, "names are of one run", "give --run RUN too")
