@@ -387,9 +387,20 @@ fn pins_scores_and_seals_follow_a_run_that_was_renamed_by_hand() {
         "one",
         Filter::default().runs(["a"]).datasets(["crop7"]),
     );
+    // The list of a group above is not in the folder.
+    let list = |path: &str| {
+        let metadata = r#"{"zarr_format":3,"node_type":"array"}"#;
+        let inner = format!(r#"{{"metadata":{{"{path}":{metadata}}}}}"#);
+        format!(r#"{{"zarr_format":3,"node_type":"group","consolidated_metadata":{inner}}}"#)
+    };
+    let listing = folder.path().join("zarr.json");
+    fs::write(&listing, list(ONE)).unwrap();
     let before = rows(&registry);
     fs::rename(folder.path().join("a"), folder.path().join("b")).unwrap();
     assert_eq!(repair(&registry), [""; 0]);
+    let listed = fs::read_to_string(&listing).unwrap();
+    assert!(listed.contains(&ONE.replacen('a', "b", 1)), "{listed}");
+    assert!(!listed.contains(&format!("\"{ONE}")), "{listed}");
     let expected: BTreeMap<_, _> = before
         .into_iter()
         .map(|(path, row)| match path.strip_prefix("a/") {

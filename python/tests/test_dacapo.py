@@ -317,6 +317,19 @@ def test_child_processes_take_the_store_too_where_that_is_asked(
     dalsegno.dacapo.install(everywhere=True)
     dalsegno.dacapo.install(everywhere=True)
     assert asked() == "dalsegno.dacapo"
+    # Some programs look whether a module is there before they import it.
+    look = "import importlib.util; importlib.util.find_spec('dacapo.store.create_store')\n"
+    looked = [sys.executable, "-c", look * 2 + ASK]
+    run = subprocess.run(looked, capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "dalsegno.dacapo", run.stderr
+    for wait in (1234567, 0.00001):
+        dalsegno.dacapo.install(everywhere=True, wait=wait)
+        code = "from dalsegno.dacapo import _settings; print(_settings.wait)"
+        run = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        )
+        assert (float(run.stdout), run.stderr) == (wait, "")
+    dalsegno.dacapo.install(everywhere=True, wait=5)
     seen = subprocess.run(
         [sys.executable, "-c", "import os; print(os.environ['SEEN'])"],
         capture_output=True,

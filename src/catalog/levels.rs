@@ -7,9 +7,9 @@
 //! - Pins on single levels bind the pyramid.
 //! - A score of a level becomes that of the pyramid, unless that has one of its own; then both stay
 //!   as they are.
-//! - If all levels with data are sealed, so is the pyramid: with the counts and chunks of its levels,
-//!   so that a chunk lost since is found all the same. Their hashes are of other files than its own would
-//!   be: they stay in the history. If only some are sealed, nothing changes, and it is reported.
+//! - If all levels with data are sealed, so is the pyramid: with the counts and chunks of its
+//!   levels, so that a chunk lost since is found all the same. Their hashes are of other files than
+//!   its own would be: they stay in the history. If only some are sealed, nothing changes, and it is reported.
 
 use rusqlite::params;
 

@@ -282,7 +282,10 @@ impl Context {
             1 => "1 recorded array is gone".to_owned(),
             gone => format!("{gone} recorded arrays are gone"),
         };
-        let hint = self.with_base("see: dalsegno verify");
+        let hint = self.with_base(
+            "see which with: dalsegno list --state missing; if their folder was renamed by hand: \
+             dalsegno verify --repair",
+        );
         self.warn(&format!("{gone}; {hint}"));
     }
 

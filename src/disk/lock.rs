@@ -91,7 +91,8 @@ impl LockFile {
     }
 }
 
-/// Whether users who may not write a lock file may read it by its mode: they could hold up those who write.
+/// Whether users who may not write a lock file may read it by its mode: they could hold up those who
+/// write.
 pub(crate) fn has_mere_readers(mode: u32) -> bool {
     without_mere_readers(mode) != mode
 }

@@ -343,7 +343,7 @@ def install(
         others = [path for path in paths if path and path != _STARTUP]
         os.environ["PYTHONPATH"] = os.pathsep.join([_STARTUP, *others])
         os.environ[_VARIABLE] = "1"
-        os.environ[_WAIT] = f"{_settings.wait:g}"
+        os.environ[_WAIT] = f"{_settings.wait:.9f}"
         if _settings.strict:
             os.environ[_STRICT] = "1"
         else:

@@ -18,7 +18,7 @@ use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::ops::scan;
-use crate::store::Base;
+use crate::store::{self, Base, Claim};
 
 /// Moves rows of renamed folders to their new paths.
 pub(super) struct Following<'a> {
@@ -111,7 +111,10 @@ impl Following<'_> {
                 return Ok(false);
             };
             match change.exchange(&exchange, self.now)? {
-                true => Ok(true),
+                true => {
+                    self.rename_in_lists(chain);
+                    Ok(true)
+                }
                 // An error, so that nothing of it is committed.
                 false => Err(Error::RunTaken {
                     run: chain
@@ -125,6 +128,17 @@ impl Following<'_> {
         match followed {
             Err(Error::RunTaken { .. }) => Ok(false),
             followed => followed,
+        }
+    }
+
+    /// Gives the folders their new names in the consolidated metadata of the groups above them.
+    fn rename_in_lists(&self, chain: &[Rename]) {
+        for Rename { old, new, .. } in chain {
+            // What cannot be read or written is a finding of the next verification.
+            let listed = store::listed_in(self.base, [old.as_str()]).unwrap_or_default();
+            let groups = listed.into_values().next().unwrap_or_default();
+            let names = [old.as_str(), new.as_str()];
+            store::rename_in_lists(self.base, self.base.path(), &groups, names, &Claim::own());
         }
     }
 

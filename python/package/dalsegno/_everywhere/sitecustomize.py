@@ -5,12 +5,13 @@ DaCapo and no dalsegno, or another one, goes on with DaCapo's own store. Then wh
 ``sitecustomize`` there is has its turn.
 """
 
+import _thread
 import importlib.machinery
 import importlib.util
 import os
 import sys
 from types import ModuleType
-from typing import Any, Optional
+from typing import Any, Optional, Set
 
 SEAM = "dacapo.store.create_store"
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -37,19 +38,29 @@ def plug(module: ModuleType) -> None:
 class Finder:
     """Finds the seam as others would, and plugs the store in when it has been executed."""
 
+    asking: Set[int] = set()
+    """Threads that ask the other finders."""
+
     @classmethod
     def find_spec(
         cls, name: str, path: Any = None, target: Optional[ModuleType] = None
     ) -> Optional[importlib.machinery.ModuleSpec]:
-        if name != SEAM:
+        thread = _thread.get_ident()
+        if name != SEAM or thread in cls.asking:
             return None
-        sys.meta_path.remove(cls)
-        spec = importlib.util.find_spec(name)
+        cls.asking.add(thread)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            cls.asking.discard(thread)
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def exec_module(module: ModuleType) -> None:
                 execute(module)
+                # Not before: a program may ask for the spec and import the module later.
+                if cls in sys.meta_path:
+                    sys.meta_path.remove(cls)
                 plug(module)
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
