@@ -139,6 +139,47 @@ fn a_refused_file_that_is_corrected_and_put_back_is_folded() {
 }
 
 #[test]
+fn a_refused_file_is_folded_whole_though_a_kill_left_its_old_name_in_the_catalog() {
+    let base = base();
+    note(base.path(), &[prediction(1), prediction(2)]);
+    let path = file(base.path());
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(
+        &path,
+        text.replacen("\"run\":\"r\"", "\"run\":\"../../r\"", 1),
+    )
+    .unwrap();
+    assert_eq!(rows(base.path()).len(), 1);
+    let catalog = rusqlite::Connection::open(base.path().join(".dalsegno/catalog.sqlite3"));
+    let left = "INSERT INTO folded (name, bytes, refused) VALUES (?1, ?2, 1)";
+    catalog
+        .unwrap()
+        .execute(left, (name, text.len() + 6))
+        .unwrap();
+    let inbox = base.path().join(".dalsegno/inbox");
+    for count in 1..=2 {
+        let kept = refused(base.path()).remove(0);
+        assert!(
+            kept.ends_with(&format!(".put-aside-{count}.jsonl")),
+            "{kept}"
+        );
+        let back = inbox.join(&kept);
+        fs::rename(inbox.join("refused").join(&kept), &back).unwrap();
+        // Corrected wrongly, then well: it has fewer bytes than were folded.
+        let text = if count == 1 {
+            text.replacen("\"run\":\"r\"", "\"run\":\"/\"", 1)
+        } else {
+            text.clone()
+        };
+        fs::write(&back, text).unwrap();
+        rows(base.path());
+    }
+    assert_eq!(rows(base.path()).len(), 2);
+    assert!(waiting(base.path()).is_empty() && refused(base.path()).is_empty());
+}
+
+#[test]
 fn a_key_whose_path_is_taken_is_refused_and_the_others_are_folded() {
     let base = base();
     let registry = Registry::open(base.path()).unwrap();

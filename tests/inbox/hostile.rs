@@ -107,7 +107,7 @@ fn lines_that_are_no_notes_are_refused_and_nothing_of_them_is_quoted() {
     assert!(problems.contains("and 8 more lines"), "{problems}");
     assert!(!problems.contains("secret"), "{problems}");
     drop(registry);
-    assert_eq!(refused(base.path()), ["h-1-a.jsonl"]);
+    assert_eq!(refused(base.path()), ["h-1-a.put-aside-1.jsonl"]);
     assert!(operations(base.path()).is_empty());
 }
 

@@ -77,9 +77,10 @@ impl FoldReport {
             more => format!(", and {more} more lines"),
         };
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = store::refused_name(&name);
         self.problems.push(format!(
             "a note could not be folded: {first}{more}; the file is now {}",
-            path.with_file_name("refused").join(&*name).display()
+            path.with_file_name("refused").join(name).display()
         ));
     }
 }
@@ -232,7 +233,7 @@ impl Fold<'_> {
         self.catalog.sync_log()?;
         if inbox.finish(&file, after.is_refused)? && after.is_refused {
             inbox.sync()?;
-            // So that it is folded again if it is corrected and put back.
+            // So that it is folded again if it is corrected and put back under its old name.
             self.catalog
                 .fold(PATIENCE, |folding| folding.forget(name))?;
         }

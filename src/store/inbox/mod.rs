@@ -3,14 +3,14 @@
 //! | in `.dalsegno/inbox/` | what |
 //! |---|---|
 //! | `<host>-<pid>-<random>.jsonl` | the notes of one process, a line each |
-//! | `refused/` | files with a line that could not be folded |
+//! | `refused/` | files with a line that could not be folded, `<name>.put-aside-<n>.jsonl` |
 //!
 //! # Writing
 //! One process appends to a file, each line, or some lines, with one write under a lock on the file.
 //! Before it writes it looks whether the file still has its name: a file that was folded and
 //! unlinked, or set aside, is left and a new one is made. So is one that a network file system does
-//! not let write any more. A line that could not be written whole is cut off again. A process that was killed in the middle leaves a last line without its newline: only
-//! complete lines are notes.
+//! not let write any more. A line that could not be written whole is cut off again. A process that
+//! was killed in the middle leaves a last line without its newline: only complete lines are notes.
 //!
 //! # Reading
 //! A reader takes the lock to read, so that it sees no half of a line, and again to unlink or set
@@ -37,6 +37,20 @@ const MAX_BYTES: u64 = 8 * 1024 * 1024;
 pub const MOST_AT_ONCE: usize = 1024 * 1024;
 /// The longest name of a file with notes, in bytes.
 const MAX_NAME: usize = 200;
+
+/// The name that a file gets when it is set aside with lines that were not folded. It is another
+/// one, because the catalog knows the old name as folded until that is forgotten: a file that was
+/// corrected and put back is to be folded whole.
+#[must_use]
+pub fn refused_name(name: &str) -> String {
+    let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
+    let counted = stem.rsplit_once(".put-aside-").and_then(|(stem, count)| {
+        let count = count.parse::<u32>().ok()?;
+        Some((stem, count.checked_add(1)?))
+    });
+    let (stem, count) = counted.unwrap_or((stem, 1));
+    format!("{stem}.put-aside-{count}{SUFFIX}")
+}
 
 /// Whether a name is one that a file with notes may have.
 fn is_note_file(name: &str) -> bool {

@@ -9,7 +9,7 @@ use rustix::fs::{
 };
 use rustix::io::{Errno, pread};
 
-use super::{INBOX, MAX_BYTES, REFUSED, is_note_file};
+use super::{INBOX, MAX_BYTES, REFUSED, is_note_file, refused_name};
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_error, open_folder};
@@ -190,7 +190,9 @@ impl InboxFolder {
                     && size_of(&own) == read.end =>
             {
                 match is_refused {
-                    true => self.set_aside(&read.name).map(|()| true),
+                    true => self
+                        .move_to_refused(&read.name, &refused_name(&read.name))
+                        .map(|()| true),
                     false => unlinkat(&self.fd, &read.name, AtFlags::empty())
                         .map(|()| true)
                         .map_err(|errno| StorageError::io("deleting", &path, errno)),
@@ -207,6 +209,10 @@ impl InboxFolder {
     /// # Errors
     /// [`StorageError::Io`] if it cannot be moved, or its name is taken there.
     pub fn set_aside(&self, name: &str) -> Result<(), StorageError> {
+        self.move_to_refused(name, name)
+    }
+
+    fn move_to_refused(&self, name: &str, to: &str) -> Result<(), StorageError> {
         let path = self.path.join(REFUSED);
         let io = |operation, errno: Errno| StorageError::io(operation, &path, errno);
         match crate::disk::make_folder(&self.fd, REFUSED).map(drop) {
@@ -217,10 +223,10 @@ impl InboxFolder {
             .map_err(|errno| open_error(self.fd.as_fd(), REFUSED.as_ref(), &path, errno))?;
         // A name holds 64 random bits: one that is taken was taken on purpose, and nothing is
         // replaced.
-        if statat(&refused, name, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+        if statat(&refused, to, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
             return Err(io("moving a file to", Errno::EXIST));
         }
-        renameat(&self.fd, name, &refused, name).map_err(|errno| io("moving a file to", errno))?;
+        renameat(&self.fd, name, &refused, to).map_err(|errno| io("moving a file to", errno))?;
         // If this move is lost, the row of the file keeps it from being folded twice.
         let _ = fsync(&refused);
         Ok(())
