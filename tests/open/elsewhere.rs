@@ -633,13 +633,26 @@ fn a_registry_that_stays_open_publishes_with_a_change_once_a_minute() {
 }
 
 #[test]
-fn a_copy_that_cannot_be_published_fails_no_change() {
+fn a_folder_in_the_place_of_the_copy_is_moved_aside() {
     let scene = Scene::new();
     let path = scene.base.join(PUBLISHED);
     fs::remove_file(&path).unwrap();
     fs::create_dir(&path).unwrap();
-    let past = std::time::SystemTime::UNIX_EPOCH;
-    fs::File::open(&path).unwrap().set_modified(past).unwrap();
+    fs::write(path.join("theirs"), "x").unwrap();
+    let registry = Options::new().open(&scene.base).unwrap();
+    assert!(registry.publish().unwrap().is_some());
+    assert!(path.is_file());
+    let left = fs::read_dir(scene.base.join(".dalsegno")).unwrap();
+    let aside = left.map(|entry| entry.unwrap().path());
+    let aside = aside.filter(|path| path.join("theirs").exists());
+    assert_eq!(aside.count(), 1);
+}
+
+#[test]
+fn a_copy_that_cannot_be_published_fails_no_change() {
+    let scene = Scene::new();
+    fs::remove_file(scene.base.join(PUBLISHED)).unwrap();
+    fs::create_dir(scene.catalog.with_file_name("c.sqlite3.publishing.sqlite3")).unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = {
         let heard = Arc::clone(&heard);

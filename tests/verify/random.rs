@@ -49,7 +49,7 @@ fn inflict(world: &World, damage: &Damage) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: 12,
+        cases: 24,
         failure_persistence: None,
         ..ProptestConfig::default()
     })]

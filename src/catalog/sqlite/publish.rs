@@ -341,7 +341,15 @@ fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> 
         };
         futimens(&file, &times)?;
         file.sync_all()?;
-        Ok(renameat(&dir, &*name, &dir, PUBLISHED_FILE)?)
+        match renameat(&dir, &*name, &dir, PUBLISHED_FILE) {
+            // Whoever may write in the folder can make one there; nothing of it is looked at.
+            Err(Errno::ISDIR | Errno::NOTEMPTY) => {
+                let aside = format!("{PUBLISHED_FILE}.aside-{}", uuid::Uuid::new_v4());
+                renameat(&dir, PUBLISHED_FILE, &dir, aside)?;
+                Ok(renameat(&dir, &*name, &dir, PUBLISHED_FILE)?)
+            }
+            placed => Ok(placed?),
+        }
     };
     if let Err(error) = write() {
         let _ = dir.unlink(&*name);

@@ -120,17 +120,21 @@ pub(super) fn fit(
         }
         match at(&place) {
             Ok(None) => {}
+            // A scan took the data for new when it lay elsewhere, and it is back where it was.
+            Ok(Some(other)) if is_there && is_later_copy_of(row, &other) => return Ok(None),
             Ok(Some(other)) => {
                 let is_free = other.pins.is_empty() && other.sealed_at.is_none();
-                let is_of_this =
-                    other.state == State::Present && is_there && other.written_at == row.written_at;
+                // A row that says that this data is gone is about it all the same.
+                let is_of_this = matches!(other.state, State::Present | State::Missing)
+                    && is_there
+                    && other.written_at == row.written_at;
                 if !is_of_this {
                     let is_free = is_free && !is_seen_array(&other);
                     fit.occupants.push((other, is_free));
                 } else if is_free
                     && other.origin == Origin::Scanned
                     && is_proven
-                    && other.recorded_at > row.recorded_at
+                    && (other.recorded_at, other.id) > (row.recorded_at, row.id)
                 {
                     fit.adopted += usize::from(is_array);
                     fit.replaced.push(other);
@@ -153,6 +157,15 @@ pub(super) fn fit(
         fit.rows.push((row.clone(), after));
     }
     Ok((fit.arrays > 0).then_some(fit))
+}
+
+/// Whether a row is one that a scan made of the data of an older row, and binds nothing.
+fn is_later_copy_of(row: &Artifact, other: &Artifact) -> bool {
+    row.origin == Origin::Scanned
+        && row.pins.is_empty()
+        && row.sealed_at.is_none()
+        && row.written_at == other.written_at
+        && (row.recorded_at, row.id) > (other.recorded_at, other.id)
 }
 
 /// Whether the data of a row is at another path; `None` if that path is not the row's.

@@ -49,7 +49,11 @@ pub fn refused_name(name: &str) -> String {
         Some((stem, count.checked_add(1)?))
     });
     let (stem, count) = counted.unwrap_or((stem, 1));
-    format!("{stem}.put-aside-{count}{SUFFIX}")
+    let end = format!(".put-aside-{count}{SUFFIX}");
+    // A name that is too long would not be read when the file is put back.
+    let most = MAX_NAME.saturating_sub(end.len());
+    let stem: String = stem.chars().take(most).collect();
+    stem + &end
 }
 
 /// Whether a name is one that a file with notes may have.
