@@ -145,10 +145,9 @@ def test_a_catalog_in_the_base_directory_is_not_published(tmp_path: Path) -> Non
 
 
 def test_a_copy_that_cannot_be_made_is_logged(base: Path, caplog: pytest.LogCaptureFixture) -> None:
-    copy = base / ".dalsegno" / "published.sqlite3"
-    copy.unlink()
-    copy.mkdir()
-    os.utime(copy, (0, 0))
+    (base / ".dalsegno" / "published.sqlite3").unlink()
+    # Where the copy is made before it is put into its place.
+    (base.parent / "disk" / "c.sqlite3.publishing.sqlite3").mkdir()
     with caplog.at_level(logging.WARNING, "dalsegno"):
         with dalsegno.Registry(base) as registry:
             registry.record("prediction", run="mito", iteration=2, dataset="crop1")
