@@ -46,7 +46,7 @@ array() {
 }
 # age RUN: what was written of it was written three days ago.
 age() { find "$base/$1" -exec touch -h -d '3 days ago' {} +; }
-sums() { (cd "$base" && find "$1" -type f ! -name '.nfs*' -exec sha256sum {} + | sort); }
+sums() { (cd "$base" && find "$1" -type f ! -name '.nfs*' ! -name lock -exec sha256sum {} + | sort); }
 # seen PATH: host b asks the server what is in the folders above it, instead of its cache.
 seen() {
     local rest=$1/ folder=$there
