@@ -107,7 +107,7 @@ impl Change<'_> {
         }
         let mut is_whole = true;
         for (from, _) in &runs {
-            // What the new name had already was not replaced, and stays where it was.
+            // Scores and scopes that the new name had already were not replaced: these go back.
             self.run(MOVE_SCORES, params![-from, from])?;
             self.run(MOVE_SCOPES, params![-from, from])?;
             is_whole &= self.count(COUNT_SCORES, -from)? == 0;

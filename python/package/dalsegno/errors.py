@@ -88,7 +88,7 @@ class NameIterationError(Error, ValueError):
 
 
 class LayoutNoContainerError(Error, ValueError):
-    """A path is not in the folder of a run, or an identifier's container is none."""
+    """A path is not in the folder of a run, or that of a container is not one of a container."""
 
     code = "layout-no-container"
 

@@ -342,7 +342,7 @@ fn place(from: &Path, folder: &Path, at: Timestamp) -> Result<(), CatalogError> 
         futimens(&file, &times)?;
         file.sync_all()?;
         match renameat(&dir, &*name, &dir, PUBLISHED_FILE) {
-            // Whoever may write in the folder can make one there; nothing of it is looked at.
+            // A user who may write in the folder can make one there. It is moved unread.
             Err(Errno::ISDIR | Errno::NOTEMPTY) => {
                 let aside = format!("{PUBLISHED_FILE}.aside-{}", uuid::Uuid::new_v4());
                 renameat(&dir, PUBLISHED_FILE, &dir, aside)?;
