@@ -28,9 +28,9 @@
 //! 1. The container is the last component called `validation.zarr` or `snapshot.zarr`, else the
 //!    last one that ends in `.zarr`, `.n5`, `.zarr3` or `.zr3`. The run is in front of it. So the
 //!    first component is the container only if no other component is one and the path is not that
-//!    of a checkpoint, which ends in `/checkpoints/iterations/` and an integer. If no component is a container,
-//!    the container is the last folder called `validation` that is in front of an integer and not
-//!    the first component, else the second component.
+//!    of a checkpoint, which ends in `/checkpoints/iterations/` and an integer. If no component is a
+//!    container, the container is the last folder called `validation` that is in front of an integer
+//!    and not the first component, else the second component.
 //! 2. In any container but `snapshot.zarr`, below an integer: a path that ends in `/prediction` is
 //!    a prediction; else the last `/output/` separates dataset and parameters. Else it is an
 //!    `array`, in `validation.zarr` only if its path has three components or more. In containers
