@@ -109,6 +109,36 @@ fn check(base: &Path) {
     assert_sound(&base.join(".dalsegno/catalog.sqlite3"));
 }
 
+/// Moves the file that was set aside back to its old name, without this line; says whether there
+/// is one.
+fn put_back(base: &Path, without: Option<&str>) -> bool {
+    let inbox = base.join(".dalsegno/inbox");
+    let Ok(entries) = fs::read_dir(inbox.join("refused")) else {
+        return false;
+    };
+    let kept: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    for kept in &kept {
+        let name = kept.file_name().unwrap().to_str().unwrap();
+        let (stem, _) = name.split_once(".put-aside-").unwrap();
+        let text = fs::read_to_string(kept).unwrap();
+        let text = without.map_or(text.clone(), |line| text.replace(line, ""));
+        fs::remove_file(kept).unwrap();
+        fs::write(inbox.join(format!("{stem}.jsonl")), text).unwrap();
+    }
+    !kept.is_empty()
+}
+
+/// Checks that a corrected file that was put back is folded, and nothing is left over.
+fn check_corrected(base: &Path) {
+    drop(Registry::open(base).unwrap());
+    let registry = Registry::open(base).unwrap();
+    assert_eq!(registry.recovery().problems, Vec::<String>::new());
+    assert_eq!(registry.select(&Filter::default()).unwrap().len(), NOTES);
+    let state = Inbox::open(base).unwrap().state().unwrap();
+    assert!(state.waiting.is_empty() && state.strangers.is_empty());
+    assert!(state.refused.is_empty(), "{:?}", state.refused);
+}
+
 fn sweep(what: &str, injection: impl Fn(&str, usize) -> Option<String>) {
     let only = std::env::var("DALSEGNO_FAULT").ok();
     if !strace::works(what) {
@@ -144,7 +174,17 @@ fn sweep(what: &str, injection: impl Fn(&str, usize) -> Option<String>) {
         let expression = format!("inject={call}:{injection}");
         let traced = trace("fold", &base, &expression, Path::new("/dev/null")).unwrap();
         assert!(!traced.stderr.contains("panicked"), "{}", traced.stderr);
+        // What a fault set aside is put back at once, as it is.
+        put_back(&base, None);
         check(&base);
+        // Corrected and put back under the name that the catalog may still know, it is folded, or
+        // found.
+        fs::remove_dir_all(&base).unwrap();
+        copy(&template, &base);
+        trace("fold", &base, &expression, Path::new("/dev/null")).unwrap();
+        if put_back(&base, Some("no note\n")) {
+            check_corrected(&base);
+        }
         fs::remove_dir_all(&base).unwrap();
     }
     assert!(points > 0, "there is no such call");

@@ -16,6 +16,18 @@ use crate::ops::seal::{self, SealOptions};
 use crate::ops::target;
 use crate::store::{Base, InboxWriter, MOST_AT_ONCE};
 
+impl Registry {
+    /// Returns what is in the inbox: notes that wait, notes that could not be folded, and files that
+    /// were changed after they were folded. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Error::Storage`](crate::Error::Storage) if the inbox is not a folder, or cannot be read;
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub(crate) fn inbox(&self) -> Result<InboxState> {
+        inbox::state(&self.base, Some(&self.catalog))
+    }
+}
+
 /// Leaves notes in the inbox of a base directory: what a process wants to record, seal or score
 /// while it cannot write the catalog. The next command that opens the registry for writing folds
 /// them into it. Needs the folder `.dalsegno`, and neither opens nor makes a catalog.
@@ -64,7 +76,7 @@ impl Inbox {
     /// # Errors
     /// [`Error::Storage`](crate::Error::Storage) if the inbox is not a folder, or cannot be read.
     pub fn state(&self) -> Result<InboxState> {
-        inbox::state(&self.base)
+        inbox::state(&self.base, None)
     }
 
     /// Leaves a note. It survives a power cut if this succeeds. In a forked child it goes into a

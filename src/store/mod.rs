@@ -37,7 +37,7 @@ pub use dirs::{
 #[cfg(feature = "cli")]
 pub use dirs::{FileSystem, umask};
 pub use error::{Share, StorageError};
-pub use inbox::{InboxFile, InboxFolder, InboxWriter, MOST_AT_ONCE, refused_name};
+pub use inbox::{Finished, InboxFile, InboxFolder, InboxWriter, MOST_AT_ONCE};
 pub use listings::{
     StaleList, linked_lists, listed_in, mend_all, mend_lists, rename_in_lists, stale_entries,
     top_groups,

@@ -287,6 +287,21 @@ fn the_hints_of_a_redacted_report_do_not_name_the_base_directory() {
 }
 
 #[test]
+fn a_file_of_the_inbox_that_is_shorter_than_what_was_folded_of_it_is_a_finding() {
+    let world = World::scanned();
+    let inbox = world.base.join(".dalsegno/inbox");
+    fs::create_dir_all(&inbox).unwrap();
+    fs::write(inbox.join("host-1-a.jsonl"), "cut").unwrap();
+    let catalog = rusqlite::Connection::open(world.base.join(".dalsegno/catalog.sqlite3"));
+    let folded = "INSERT INTO folded (name, bytes, refused) VALUES ('host-1-a.jsonl', 400, 0)";
+    catalog.unwrap().execute(folded, []).unwrap();
+    let (report, code, said) = report(&mut world.call(""));
+    assert_eq!(report["inbox"]["changed"][0]["name"], "host-1-a.jsonl");
+    assert_eq!(code, 4, "{said}");
+    assert!(said.contains("dalsegno verify"), "{said}");
+}
+
+#[test]
 fn an_inbox_that_cannot_be_read_is_the_error_of_the_report() {
     let world = World::scanned();
     let inbox = world.base.join(".dalsegno/inbox");

@@ -3,10 +3,11 @@
 use std::fs;
 
 use dalsegno::model::clock::{FixedClock, Timestamp};
+use dalsegno::model::filter::Filter;
 use dalsegno::model::note::{Note, ScoreNote, SealNote};
 use dalsegno::model::operation::Action;
 use dalsegno::model::score::Score;
-use dalsegno::{Inbox, Options, Registry, ScoreQuery, Target};
+use dalsegno::{Inbox, Options, Registry, ScoreQuery, Target, VerifyClass, VerifyOptions};
 
 use crate::common::write_array;
 use crate::{base, file, key, note, operations, prediction, record, refused, rows, waiting};
@@ -177,6 +178,93 @@ fn a_refused_file_is_folded_whole_though_a_kill_left_its_old_name_in_the_catalog
     }
     assert_eq!(rows(base.path()).len(), 2);
     assert!(waiting(base.path()).is_empty() && refused(base.path()).is_empty());
+}
+
+/// What `verify` finds in the inbox.
+fn findings(base: &std::path::Path) -> Vec<String> {
+    let registry = Registry::open_read_only(base).unwrap();
+    let report = registry
+        .verify(
+            &Filter::default(),
+            VerifyOptions::default(),
+            &dalsegno::model::progress::Silent,
+        )
+        .unwrap();
+    report
+        .findings
+        .into_iter()
+        .filter(|finding| finding.class == VerifyClass::InboxRefused)
+        .map(|finding| format!("{}: {}", finding.path, finding.detail))
+        .collect()
+}
+
+#[test]
+fn a_file_that_has_fewer_bytes_than_were_folded_is_found_and_set_aside_and_not_lost() {
+    let base = base();
+    note(base.path(), &[prediction(1), prediction(2)]);
+    let path = file(base.path());
+    let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(rows(base.path()).len(), 2);
+    // A note that was never folded, in a file that was: as another file put in its place has it.
+    note(base.path(), &[prediction(3)]);
+    fs::rename(file(base.path()), &path).unwrap();
+    let catalog = rusqlite::Connection::open(base.path().join(".dalsegno/catalog.sqlite3"));
+    let left = "INSERT INTO folded (name, bytes, refused) VALUES (?1, 4000, 0)";
+    catalog
+        .unwrap()
+        .execute(&left.replace("INSERT", "INSERT OR REPLACE"), [&name])
+        .unwrap();
+    let found = findings(base.path());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains(&name) && found[0].contains("4000 bytes"),
+        "{found:?}"
+    );
+
+    let registry = Registry::open(base.path()).unwrap();
+    let problems = registry.recovery().problems.join("\n");
+    drop(registry);
+    assert!(problems.contains("was changed after"), "{problems}");
+    let kept = refused(base.path()).remove(0);
+    assert!(problems.contains(&kept), "{problems}");
+    assert!(waiting(base.path()).is_empty());
+    let found = findings(base.path());
+    assert!(found.len() == 1 && found[0].contains(&kept), "{found:?}");
+
+    // Under either name, it is folded from its beginning.
+    let inbox = base.path().join(".dalsegno/inbox");
+    fs::rename(inbox.join("refused").join(&kept), &path).unwrap();
+    assert_eq!(rows(base.path()).len(), 3);
+    assert!(waiting(base.path()).is_empty() && refused(base.path()).is_empty());
+    assert_eq!(findings(base.path()), Vec::<String>::new());
+}
+
+#[test]
+fn a_file_whose_folded_part_ends_within_a_line_now_is_set_aside() {
+    let base = base();
+    note(base.path(), &[prediction(1), prediction(2)]);
+    let name = waiting(base.path()).remove(0);
+    let catalog = rusqlite::Connection::open(base.path().join(".dalsegno/catalog.sqlite3"));
+    let left = "INSERT INTO folded (name, bytes, refused) VALUES (?1, 40, 0)";
+    catalog.unwrap().execute(left, [&name]).unwrap();
+    assert_eq!(findings(base.path()).len(), 1);
+    assert!(rows(base.path()).is_empty());
+    assert_eq!(refused(base.path()).len(), 1);
+}
+
+#[test]
+fn a_refused_file_that_is_put_back_as_a_copy_replaces_no_other() {
+    let base = base();
+    note(base.path(), &[prediction(1)]);
+    let path = file(base.path());
+    fs::write(&path, "no note\n").unwrap();
+    let inbox = base.path().join(".dalsegno/inbox");
+    for copies in 1..=3 {
+        rows(base.path());
+        let kept = refused(base.path());
+        assert_eq!(kept.len(), copies);
+        fs::copy(inbox.join("refused").join(&kept[0]), &path).unwrap();
+    }
 }
 
 #[test]

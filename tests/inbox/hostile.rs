@@ -176,6 +176,43 @@ fn an_inbox_that_is_a_link_or_a_file_is_not_used() {
 }
 
 #[test]
+fn what_cannot_be_set_aside_is_said_to_stay() {
+    let outside = tempfile::tempdir().unwrap();
+    for is_link in [true, false] {
+        let base = base();
+        note(base.path(), &[prediction(1)]);
+        let path = file(base.path());
+        fs::write(&path, "no note\n").unwrap();
+        let inbox = base.path().join(INBOX);
+        symlink(outside.path(), inbox.join("link-1-a.jsonl")).unwrap();
+        let refused = inbox.join("refused");
+        match is_link {
+            true => symlink(outside.path(), &refused).unwrap(),
+            false => assert!(
+                Command::new("mkfifo")
+                    .arg(&refused)
+                    .status()
+                    .unwrap()
+                    .success()
+            ),
+        }
+        for _ in 0..2 {
+            let registry = Registry::open(base.path()).unwrap();
+            let problems = &registry.recovery().problems;
+            assert_eq!(problems.len(), 2, "{problems:?}");
+            for problem in problems {
+                assert!(problem.contains("cannot be set aside"), "{problem}");
+                assert!(problem.contains("inbox/refused"), "{problem}");
+                assert!(problem.contains("away"), "{problem}");
+                assert!(!problem.contains("is now"), "{problem}");
+            }
+        }
+        assert!(path.exists());
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+}
+
+#[test]
 fn a_lock_that_another_process_keeps_costs_a_new_file_and_no_note() {
     let base = base();
     let inbox = Inbox::open(base.path()).unwrap();

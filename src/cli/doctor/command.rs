@@ -157,7 +157,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
     // Without a registry, the current folder and its file system still explain why.
     let base = base.or_else(|| std::env::current_dir().ok());
     let base = base.and_then(|base| std::path::absolute(base).ok());
-    let (mut registry, mut pending, mut keeper) = (None, None, None);
+    let (mut registry, mut pending, mut keeper, mut noted) = (None, None, None, None);
     if let (Some(base), None) = (&base, &failure) {
         let patience = PATIENCE.min(context.global.lock_timeout);
         // Read-only, because an open for writing would settle what the report is to show.
@@ -170,11 +170,17 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
                 pending = Some(pending_of(&open)?);
             }
             registry = Some(opened(&open)?);
+            if keeper.is_none() {
+                noted = Some(open.inbox()?);
+            }
             Ok(())
         });
         failure = result.map_err(Failure::from).err();
     }
-    let inbox = base.as_deref().map(inbox).transpose();
+    let inbox = match noted {
+        Some(noted) => Ok(Some(noted)),
+        None => base.as_deref().map(inbox).transpose(),
+    };
     // An error of the registry explains more than that of the inbox, which may follow from it.
     let inbox = inbox.unwrap_or_else(|error| {
         failure.get_or_insert(error.into());
@@ -237,7 +243,8 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
         );
     }
     let inbox = report.inbox.unwrap_or_default();
-    if !inbox.refused.is_empty() || !inbox.strangers.is_empty() {
+    let refused = inbox.refused.len() + inbox.changed.len();
+    if refused > 0 || !inbox.strangers.is_empty() {
         let text = "see what is wrong in the inbox with: dalsegno verify";
         context.say(&hint(context, command, text));
     }
@@ -257,10 +264,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Doctor) -> Result<(),
             Err(Failure::ReportedAs(error.code()))
         }
         Some(failure) => Err(failure),
-        None if lists.iter().all(|list| list.is_empty())
-            && inbox.refused.is_empty()
-            && readable.is_empty() =>
-        {
+        None if lists.iter().all(|list| list.is_empty()) && refused == 0 && readable.is_empty() => {
             Ok(())
         }
         None => Err(Failure::Findings),

@@ -13,6 +13,11 @@
 //! the file, and one of them finds within its transaction that it is folded. A file whose process
 //! is alive may be unlinked: that process sees it and makes a new one.
 //!
+//! A file that does not continue what was folded of it was changed by hand. If a line of it was
+//! refused, it is the corrected file, put back before a killed fold was resumed, and is folded from
+//! its beginning; otherwise it is set aside, because it may hold what was never folded, and what
+//! was removed since.
+//!
 //! Notes are input. A line can record keys, which have valid names, and say of data that it is
 //! whole, not whole, or what it scored; the file's owner is who did it, whatever the line says,
 //! and a word about data of another user is refused. If others than the owner may write the file,
@@ -39,7 +44,9 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Silent;
 use crate::model::score::Score;
 use crate::ops::refresh;
-use crate::store::{self, Base, Event, InboxFile, InboxFolder, Look, StorageError, WalkOptions};
+use crate::store::{
+    self, Base, Event, Finished, InboxFile, InboxFolder, Look, StorageError, WalkOptions,
+};
 
 /// An open waits so long for its turn to fold.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -66,22 +73,29 @@ pub(crate) struct FoldReport {
 }
 
 impl FoldReport {
-    /// Reports the lines of a file that were refused: the first of them.
-    fn refuse(&mut self, path: &Path, refused: &[String]) {
-        let Some((first, others)) = refused.split_first() else {
-            return;
-        };
-        let more = match others.len() {
-            0 => String::new(),
-            1 => ", and one more line".to_owned(),
-            more => format!(", and {more} more lines"),
-        };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = store::refused_name(&name);
-        self.problems.push(format!(
-            "a note could not be folded: {first}{more}; the file is now {}",
-            path.with_file_name("refused").join(name).display()
-        ));
+    /// Reports what is wrong with a file, and where it is now.
+    fn refuse(&mut self, path: &Path, what: &str, aside: &Result<Finished, StorageError>) {
+        let file = path.display();
+        self.problems.push(match aside {
+            Ok(Finished::SetAside(name)) => {
+                let now = path.with_file_name("refused").join(name);
+                format!("{what}; the file is now {}", now.display())
+            }
+            Ok(Finished::Left) => {
+                format!("{what}; the file is {file} until a later command sets it aside")
+            }
+            // Another process was faster.
+            Ok(Finished::Unlinked) => format!("{what}; the file was {file}"),
+            Err(error) => {
+                let next = match error {
+                    StorageError::Symlink { .. } => "; move the link away",
+                    StorageError::NotAFolder { .. } => "; move it away",
+                    _ => "",
+                };
+                let error = with_causes(error);
+                format!("{what}; the file stays {file}, as it cannot be set aside: {error}{next}")
+            }
+        });
     }
 }
 
@@ -126,12 +140,10 @@ impl Fold<'_> {
         let Some(inbox) = InboxFolder::open(self.base)? else {
             return Ok(());
         };
-        let listing = inbox.list(MOST_ENTRIES)?;
-        if listing.files.is_empty() {
-            return Ok(());
-        }
-        // At each fold, so that names of files that are gone do not pile up in the catalog.
+        // First, and at each fold: a file that was set aside may be put back at any time, and is to
+        // be folded whole then.
         self.forget_gone(&inbox)?;
+        let listing = inbox.list(MOST_ENTRIES)?;
         let deadline = Instant::now() + FOLD_AT_OPEN;
         for name in &listing.files {
             // What is left waits for the next open, because this one has a command to answer.
@@ -181,20 +193,21 @@ impl Fold<'_> {
             Ok(None) => return Ok(()),
             // Nothing that a process of this program writes: it never becomes readable.
             Err(error) if is_of_no_process(&error) => {
-                let error = with_causes(&error);
-                report.problems.push(format!("{error}; it was set aside"));
-                return Ok(inbox.set_aside(name)?);
+                let aside = inbox.set_aside(name);
+                report.refuse(&inbox.path().join(name), &with_causes(&error), &aside);
+                return Ok(());
             }
             Err(error) => return Err(error.into()),
         };
-        // Never so for a file that only this program writes; what is missing was folded.
-        if file.end < before.bytes {
-            return Ok(());
-        }
-        let (lines, rest) = lines_of(&file.content, before.bytes);
+        let from = match continues(&file, before.bytes) {
+            true => before,
+            false if before.is_refused => Folded::default(),
+            false => return self.set_changed_aside(inbox, &file, before, report),
+        };
+        let (lines, rest) = lines_of(&file.content, from.bytes);
         let mut after = Folded {
             bytes: file.end - rest.len() as u64,
-            is_refused: before.is_refused,
+            is_refused: from.is_refused,
         };
         let mut refused = Vec::new();
         // Its process was killed in the middle: a half line stays one.
@@ -223,17 +236,46 @@ impl Fold<'_> {
             if !is_first {
                 return Ok(());
             }
-            report.refuse(&inbox.path().join(name), &refused);
         }
-        // The last line is still being written: its process needs the file.
-        if after.bytes < file.end {
-            return Ok(());
+        let finished = match after.bytes < file.end {
+            // The last line is still being written: its process needs the file.
+            true => Ok(Finished::Left),
+            false => {
+                // Nothing is unlinked before what was folded is durable.
+                self.catalog.sync_log()?;
+                inbox.finish(&file, after.is_refused)
+            }
+        };
+        if !after.is_refused {
+            return Ok(finished.map(drop)?);
         }
-        // Nothing is unlinked before what was folded is durable.
-        self.catalog.sync_log()?;
-        if inbox.finish(&file, after.is_refused)? && after.is_refused {
+        report.refuse(&inbox.path().join(name), &words(&refused), &finished);
+        self.forget_set_aside(inbox, name, &finished)
+    }
+
+    /// Sets aside a file that is not what was folded of it.
+    fn set_changed_aside(
+        &self,
+        inbox: &InboxFolder,
+        file: &InboxFile,
+        before: Folded,
+        report: &mut FoldReport,
+    ) -> Result<(), Error> {
+        let aside = inbox.finish(file, true);
+        let what = changed(file, before);
+        report.refuse(&inbox.path().join(&file.name), &what, &aside);
+        self.forget_set_aside(inbox, &file.name, &aside)
+    }
+
+    /// Forgets a file if it was set aside, so that it is folded whole if it is put back.
+    fn forget_set_aside(
+        &self,
+        inbox: &InboxFolder,
+        name: &str,
+        aside: &Result<Finished, StorageError>,
+    ) -> Result<(), Error> {
+        if matches!(aside, Ok(Finished::SetAside(_))) {
             inbox.sync()?;
-            // So that it is folded again if it is corrected and put back under its old name.
             self.catalog
                 .fold(PATIENCE, |folding| folding.forget(name))?;
         }
@@ -335,6 +377,38 @@ impl Fold<'_> {
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether a file can be one that was folded up to this byte: no line before it was cut off, or
+/// changed in length.
+pub(super) fn continues(file: &InboxFile, folded: u64) -> bool {
+    let is_newline = |at: u64| {
+        let at = usize::try_from(at).ok();
+        at.and_then(|at| file.content.get(at)) == Some(&b'\n')
+    };
+    folded == 0 || folded == file.end || (folded < file.end && is_newline(folded - 1))
+}
+
+/// What is said of a file that is not what was folded of it.
+pub(super) fn changed(file: &InboxFile, folded: Folded) -> String {
+    let (now, then) = (file.end, folded.bytes);
+    format!(
+        "it was changed after {then} bytes of it were folded: it has {now} bytes; if it was set \
+         aside, move it back to the inbox to have it folded from its beginning",
+    )
+}
+
+/// What is said of lines that were refused: the first of them.
+fn words(refused: &[String]) -> String {
+    let Some((first, others)) = refused.split_first() else {
+        return "a note could not be folded before".to_owned();
+    };
+    let more = match others.len() {
+        0 => String::new(),
+        1 => ", and one more line".to_owned(),
+        more => format!(", and {more} more lines"),
+    };
+    format!("a note could not be folded: {first}{more}")
 }
 
 /// Whether an error says that no process of this program wrote the file: it is not a regular file,

@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use serde::Serialize;
 
-use super::fold::lines_of;
+use super::fold::{changed, continues, lines_of};
+use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::key::Key;
 use crate::model::layout;
@@ -15,6 +16,8 @@ use crate::store::{Base, InboxFolder};
 const MOST_ENTRIES: usize = 10_000;
 /// Bytes of notes that are searched for keys: other users may put any number there.
 const MOST_NOTED: u64 = 256 << 20;
+/// Names of folded files that are looked for.
+const MOST_FOLDED: u32 = 1_000;
 /// Lines of a refused file that are listed.
 const MOST_LINES: usize = 10;
 
@@ -26,31 +29,48 @@ pub struct InboxState {
     pub waiting: Vec<String>,
     /// Files with a note that could not be folded; the first 10,000.
     pub refused: Vec<RefusedNotes>,
+    /// Files that wait and are not what the catalog says was folded of them, as one that was cut
+    /// or put back: the next command that writes sets them aside. Known only if the catalog was
+    /// read.
+    pub changed: Vec<RefusedNotes>,
     /// Names of entries that are not files of notes; they are left alone.
     pub strangers: Vec<String>,
 }
 
-/// A file in `inbox/refused/`.
+/// A file in `inbox/refused/`, or one that belongs there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct RefusedNotes {
     /// Its name.
     pub name: String,
     /// What is wrong with its lines; the first 10. Empty if each is a note by itself: then the
-    /// catalog refused one, or the data that it is about is another.
+    /// catalog refused one, the data that it is about is another, or the file was changed after it
+    /// was folded.
     pub problems: Vec<String>,
 }
 
-/// Reads what is in the inbox. Changes nothing.
+/// Reads what is in the inbox, and how far the catalog folded it. Changes nothing.
 ///
 /// # Errors
-/// [`Error`] if the inbox is not a folder, or cannot be read.
-pub(crate) fn state(base: &Base) -> Result<InboxState, Error> {
+/// [`Error`] if the inbox is not a folder, or it or the catalog cannot be read.
+pub(crate) fn state(base: &Base, catalog: Option<&Catalog>) -> Result<InboxState, Error> {
     let mut state = InboxState::default();
     if let Some(inbox) = InboxFolder::open(base)? {
         let listing = inbox.list(MOST_ENTRIES)?;
         state.waiting = listing.files;
         state.strangers = listing.strangers;
+        let names = catalog.map_or(Ok(Vec::new()), |catalog| catalog.folded_names(MOST_FOLDED))?;
+        for name in names {
+            // What cannot be read is left to the fold, which says why.
+            let (Some(catalog), Ok(Some(file))) = (catalog, inbox.read(&name)) else {
+                continue;
+            };
+            let folded = catalog.folded(&name)?;
+            if !folded.is_refused && !continues(&file, folded.bytes) {
+                let problems = vec![changed(&file, folded)];
+                state.changed.push(RefusedNotes { name, problems });
+            }
+        }
     }
     if let Some(inbox) = InboxFolder::open_refused(base)? {
         let listing = inbox.list(MOST_ENTRIES)?;

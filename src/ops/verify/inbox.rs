@@ -9,17 +9,25 @@ use crate::store;
 impl Verify<'_> {
     /// Checks the inbox, whatever the selection. Notes that wait are not findings.
     pub(super) fn check_inbox(&mut self) {
-        let state = match inbox::state(self.base) {
+        // A published copy does not know how far its keeper folded the inbox.
+        let catalog = self.copied_at.is_none().then_some(self.catalog);
+        let state = match inbox::state(self.base, catalog) {
             Ok(state) => state,
             Err(error) => return self.in_inbox("", crate::model::causes::with_causes(&error)),
         };
         for refused in state.refused {
             let detail = match refused.problems.is_empty() {
-                true => "each line is a note; the catalog refused one, or its data is another now"
-                    .to_owned(),
+                true => {
+                    "each line is a note; the catalog refused one, its data is another now, or the \
+                         file was changed after it was folded"
+                        .to_owned()
+                }
                 false => refused.problems.join("; "),
             };
             self.in_inbox(&format!("/refused/{}", refused.name), detail);
+        }
+        for changed in state.changed {
+            self.in_inbox(&format!("/{}", changed.name), changed.problems.join("; "));
         }
         for name in state.strangers {
             let detail = "its name is not that of a file with notes".to_owned();

@@ -22,7 +22,7 @@
 mod reader;
 mod writer;
 
-pub use reader::{InboxFile, InboxFolder};
+pub use reader::{Finished, InboxFile, InboxFolder};
 pub use writer::InboxWriter;
 
 /// The folder in the registry's folder.
@@ -41,8 +41,7 @@ const MAX_NAME: usize = 200;
 /// The name that a file gets when it is set aside with lines that were not folded. It is another
 /// one, because the catalog knows the old name as folded until that is forgotten: a file that was
 /// corrected and put back is to be folded whole.
-#[must_use]
-pub fn refused_name(name: &str) -> String {
+fn refused_name(name: &str) -> String {
     let stem = name.strip_suffix(SUFFIX).unwrap_or(name);
     let counted = stem.rsplit_once(".put-aside-").and_then(|(stem, count)| {
         let count = count.parse::<u32>().ok()?;

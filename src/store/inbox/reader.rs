@@ -15,6 +15,9 @@ use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, open_error, open_folder};
 use crate::store::error::StorageError;
 
+/// How many names are tried for a file that is set aside.
+const MOST_NAMES: usize = 1_000;
+
 /// The inbox of a base directory, held open.
 #[derive(Debug)]
 pub struct InboxFolder {
@@ -37,7 +40,8 @@ pub struct InboxListing {
 #[derive(Debug)]
 pub struct InboxFile {
     file: OwnedFd,
-    name: String,
+    /// Its name.
+    pub name: String,
     /// uid of its owner, who wrote it; `None` if others may write it too.
     pub owner: Option<u32>,
     /// What it holds.
@@ -46,6 +50,17 @@ pub struct InboxFile {
     pub is_settled: bool,
     /// Number of bytes that were read.
     pub end: u64,
+}
+
+/// What became of a file whose notes are folded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finished {
+    /// It is unlinked.
+    Unlinked,
+    /// It is in the folder of refused files, under this name.
+    SetAside(String),
+    /// It is where it was: more was appended, or another process has its lock.
+    Left,
 }
 
 impl InboxFolder {
@@ -173,46 +188,46 @@ impl InboxFolder {
     }
 
     /// Unlinks a file that was read, or sets it aside, unless more was appended meanwhile or
-    /// another process has its lock. Says whether it is gone.
+    /// another process has its lock.
     ///
     /// # Errors
-    /// [`StorageError::Io`] if it cannot be unlinked or moved.
-    pub fn finish(&self, read: &InboxFile, is_refused: bool) -> Result<bool, StorageError> {
+    /// As [`InboxFolder::set_aside`]; [`StorageError::Io`] if it cannot be unlinked.
+    pub fn finish(&self, read: &InboxFile, is_refused: bool) -> Result<Finished, StorageError> {
         let path = self.path.join(&read.name);
         if !try_lock(&read.file) {
-            return Ok(false);
+            return Ok(Finished::Left);
         }
         // By now another file may have the name; that one is left alone.
         let at = statat(&self.fd, &read.name, AtFlags::SYMLINK_NOFOLLOW);
-        let gone = match (fstat(&read.file), at) {
+        let finished = match (fstat(&read.file), at) {
             (Ok(own), Ok(named))
                 if (own.st_dev, own.st_ino) == (named.st_dev, named.st_ino)
                     && size_of(&own) == read.end =>
             {
                 match is_refused {
-                    true => self
-                        .move_to_refused(&read.name, &refused_name(&read.name))
-                        .map(|()| true),
+                    true => self.move_to_refused(&read.name, refused_name(&read.name)),
                     false => unlinkat(&self.fd, &read.name, AtFlags::empty())
-                        .map(|()| true)
+                        .map(|()| Finished::Unlinked)
                         .map_err(|errno| StorageError::io("deleting", &path, errno)),
                 }
             }
-            _ => Ok(false),
+            _ => Ok(Finished::Left),
         };
         let _ = flock(&read.file, FlockOperation::Unlock);
-        gone
+        finished
     }
 
-    /// Moves an entry to the folder of refused files, under its own name.
+    /// Moves an entry to the folder of refused files, under its own name unless that is taken
+    /// there.
     ///
     /// # Errors
-    /// [`StorageError::Io`] if it cannot be moved, or its name is taken there.
-    pub fn set_aside(&self, name: &str) -> Result<(), StorageError> {
-        self.move_to_refused(name, name)
+    /// - [`StorageError::Symlink`] or [`StorageError::NotAFolder`] if that folder is not one.
+    /// - [`StorageError::Io`] if the entry cannot be moved.
+    pub fn set_aside(&self, name: &str) -> Result<Finished, StorageError> {
+        self.move_to_refused(name, name.to_owned())
     }
 
-    fn move_to_refused(&self, name: &str, to: &str) -> Result<(), StorageError> {
+    fn move_to_refused(&self, name: &str, mut to: String) -> Result<Finished, StorageError> {
         let path = self.path.join(REFUSED);
         let io = |operation, errno: Errno| StorageError::io(operation, &path, errno);
         match crate::disk::make_folder(&self.fd, REFUSED).map(drop) {
@@ -221,15 +236,22 @@ impl InboxFolder {
         }
         let refused = open_folder(&self.fd, REFUSED)
             .map_err(|errno| open_error(self.fd.as_fd(), REFUSED.as_ref(), &path, errno))?;
-        // A name holds 64 random bits: one that is taken was taken on purpose, and nothing is
-        // replaced.
-        if statat(&refused, to, AtFlags::SYMLINK_NOFOLLOW).is_ok() {
-            return Err(io("moving a file to", Errno::EXIST));
+        // Nothing is replaced. A name is taken if a refused file was put back as a copy.
+        let mut tries = 0;
+        while !matches!(
+            statat(&refused, &*to, AtFlags::SYMLINK_NOFOLLOW),
+            Err(Errno::NOENT)
+        ) {
+            tries += 1;
+            if tries > MOST_NAMES {
+                return Err(io("moving a file to", Errno::EXIST));
+            }
+            to = refused_name(&to);
         }
-        renameat(&self.fd, name, &refused, to).map_err(|errno| io("moving a file to", errno))?;
+        renameat(&self.fd, name, &refused, &*to).map_err(|errno| io("moving a file to", errno))?;
         // If this move is lost, the row of the file keeps it from being folded twice.
         let _ = fsync(&refused);
-        Ok(())
+        Ok(Finished::SetAside(to))
     }
 
     /// Makes durable what was unlinked and moved.
