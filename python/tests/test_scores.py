@@ -9,12 +9,13 @@ import importlib
 import json
 import os
 import pickle
+import random
 import sqlite3
 import struct
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Optional
 
@@ -68,12 +69,12 @@ def write_outputs(
     base: Path, iteration: int, datasets: dict[str, list[str]], at: Optional[int] = None
 ) -> None:
     """Write what DaCapo writes in a validation, in its order; all at once if ``at`` is given."""
-    now = 1_700_000_000_000_000_000 + iteration * 10**9
+    now = 1_700_000_000_000_000_000 + iteration * 10**12
     for dataset, sets in datasets.items():
         folder = base / "r" / "validation.zarr" / str(iteration) / dataset
         for name in ("prediction", *(f"output/{parameters}" for parameters in sets)):
             write_array(folder / name)
-            now += 1_000_000
+            now += 10**10
             time = now if at is None else at
             os.utime(folder / name / ".zarray", ns=(time, time))
 
@@ -126,13 +127,164 @@ def test_what_the_tree_does_not_tell_is_refused_and_can_be_given(base: Path) -> 
     assert scored(base)["r", 1, "v2", "p", "voi"] == "3.0"
 
 
+TWO = [[[1.0, 2.0, 3.0]], [[4.0, 5.0, 6.0]]]
+
+
+def metadata(base: Path) -> list[Path]:
+    """The metadata of predictions and outputs, in the order in which DaCapo wrote it."""
+    found = (base / "r").rglob(".zarray")
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns)
+
+
+def date(paths: list[Path], times: Iterable[float]) -> None:
+    """Give files times in seconds."""
+    for path, time in zip(paths, times):
+        os.utime(path, ns=(0, round((1_700_000_000 + time) * 10**9)))
+
+
 @standin_only
-def test_iterations_that_disagree_on_the_order_tell_none(base: Path) -> None:
-    write_outputs(base, 1, {"v1": ["p"], "v2": ["p"]})
-    write_outputs(base, 2, {"v2": ["p"], "v1": ["p"]})
-    store(base, "r", [entry(1, [[[1, 2, 3]], [[4, 5, 6]]])])
+@pytest.mark.parametrize(
+    ("how", "says"),
+    [
+        ("at once", "within 5 seconds"),
+        ("in four seconds", "within 5 seconds"),
+        ("in whole minutes", "at the same time"),
+        ("by name", "older than the prediction"),
+        ("iterations by name", "iteration 9 was validated before iteration 10"),
+        ("each iteration in another order", "iterations 9 and 10 tell different orders"),
+        ("one into the other", "at the same time"),
+    ],
+)
+def test_times_that_dacapo_did_not_write_tell_no_order(how: str, says: str, base: Path) -> None:
+    for iteration in (9, 10):
+        write_outputs(base, iteration, {"v2": ["p"], "v1": ["p"]})
+    store(base, "r", [entry(9, TWO), entry(10, TWO)])
+    paths = metadata(base)
+    parts = [path.relative_to(base / "r" / "validation.zarr").parts for path in paths]
+    assert [part[:2] for part in parts[::2]] == [
+        ("9", "v2"),
+        ("9", "v1"),
+        ("10", "v2"),
+        ("10", "v1"),
+    ]
+    if how == "at once":
+        date(paths, [0] * 8)
+    elif how == "in four seconds":
+        date(paths, (at / 2 for at in range(8)))
+    elif how == "in whole minutes":
+        date(paths, [60, 60, 60, 60, 120, 120, 120, 120])
+    elif how == "by name":
+        date(sorted(paths), range(0, 800, 100))
+    elif how == "iterations by name":
+        date(
+            sorted(paths, key=lambda path: path.parts[-5 if "output" in path.parts else -4]),
+            range(0, 800, 100),
+        )
+    elif how == "each iteration in another order":
+        date(paths, [0, 10, 20, 30, 120, 130, 100, 110])
+    elif how == "one into the other":
+        date(paths, [0, 20, 10, 30, 100, 120, 110, 130])
+    with pytest.raises(errors.ScoresInvalidError, match=says) as caught:
+        import_scores(base, "r")
+    assert "order of its datasets" in str(caught.value) and "v1, v2" in str(caught.value)
+    hint = caught.value.hint
+    assert hint is not None and "--dataset" in hint and "rsync -a" in hint
+    assert scored(base) == {}
+
+
+@standin_only
+def test_shuffled_times_never_give_a_score_to_another_array(base: Path) -> None:
+    for iteration in (1, 2):
+        write_outputs(base, iteration, {"v2": ["q", "p"], "v1": ["q", "p"]})
+    numbers = [[[1, 1, 1], [2, 2, 2]], [[3, 3, 3], [4, 4, 4]]]
+    store(base, "r", [entry(iteration, numbers) for iteration in (1, 2)])
+    import_scores(base, "r")
+    right = scored(base)
+    assert right["r", 2, "v1", "q", "voi"] == "3.0" and len(right) == 24
+    paths = metadata(base)
+    chance = random.Random(21)
+    for _ in range(40):
+        # Two of them changed places, or all did.
+        times = [60.0 * at for at in range(len(paths))]
+        if chance.random() < 0.5:
+            one, other = chance.sample(range(len(paths)), 2)
+            times[one], times[other] = times[other], times[one]
+        else:
+            chance.shuffle(times)
+        date(paths, times)
+        with pytest.raises(errors.ScoresInvalidError, match="does not follow from the times"):
+            import_scores(base, "r")
+    assert scored(base) == right
+
+
+@standin_only
+def test_an_iteration_that_was_validated_again_has_newer_arrays(base: Path) -> None:
+    for iteration in (1, 2):
+        write_outputs(base, iteration, {"v2": ["p"], "v1": ["p"]})
+    paths = metadata(base)
+    date(paths, [1000, 1010, 1020, 1030, 200, 210, 220, 230])
+    store(base, "r", [entry(1, TWO[::-1]), entry(2, TWO), entry(1, TWO)])
+    assert import_scores(base, "r").scores == {"r": 12}
+    assert scored(base)["r", 1, "v2", "p", "voi"] == "3.0"
+
+
+def configure(base: Path, names: list[str], kind: str = "SimpleDataset") -> None:
+    """Write a run's config as PyYAML does."""
+    path = base / "configs" / "runs" / "r.yaml"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    items = "".join(
+        f"  - __type__: {kind}\n    gt_name: labels\n    name: {name}\n    raw_config:\n"
+        f"      name: raw\n    sample_points:\n    - name\n    weight: 1\n"
+        for name in names
+    )
+    path.write_text(
+        "batch_size: 1\ndatasplit_config:\n  __type__: TrainValidateDataSplitConfig\n"
+        "  name: split\n  train_configs:\n  - __type__: SimpleDataset\n    name: v9\n"
+        f"  validate_configs:\n{items}learning_rate: 0.1\nname: r\n"
+    )
+
+
+@standin_only
+@pytest.mark.parametrize("kind", ["SimpleDataset", "RawGTDatasetConfig"])
+def test_the_order_of_datasets_is_that_of_the_config(kind: str, base: Path) -> None:
+    # As DaCapo's classes show their names in paths.
+    paths = ["v2", "v1"] if kind == "SimpleDataset" else ["ds_v2", "ds_v1"]
+    write_outputs(base, 1, {name: ["p"] for name in paths}, at=10**18)
+    store(base, "r", [entry(1, TWO)])
+    configure(base, ["v2", "'v1'"], kind)
+    import_scores(base, "r")
+    assert scored(base)["r", 1, paths[0], "p", "voi"] == "3.0"
+    assert scored(base)["r", 1, paths[1], "p", "voi"] == "6.0"
+
+
+@standin_only
+@pytest.mark.parametrize(
+    "names", [["v2"], ["v2", "v3"], ["v2", "v2"], ["v2", "*id001"], ['"v2"', "v1"], ["v2", "v1 #"]]
+)
+def test_a_config_of_other_datasets_tells_no_order(names: list[str], base: Path) -> None:
+    write_outputs(base, 1, {"v1": ["p"], "v2": ["p"]}, at=10**18)
+    store(base, "r", [entry(1, TWO)])
+    configure(base, names)
     with pytest.raises(errors.ScoresInvalidError, match="order of its datasets"):
         import_scores(base, "r")
+
+
+@standin_only
+@pytest.mark.parametrize("tree", ["scores_affs", "scores_distance"])
+@pytest.mark.parametrize("times", ["lost", "shuffled"])
+def test_a_tree_without_its_times_gives_no_score_to_another_row(
+    tree: str, times: str, tmp_path: Path
+) -> None:
+    base = unpack(tree, tmp_path)
+    paths = sorted(path for path in base.rglob("*") if path.is_file())
+    at = list(range(0, 60 * len(paths), 60))
+    random.Random(7).shuffle(at)
+    date(paths, at if times == "shuffled" else [0] * len(paths))
+    expected = by_dacapo(tree)
+    (run,) = {key[0] for key in expected}
+    import_scores(base)
+    # The sets of one are numbered, the numbers of the other are equal: neither needs the times.
+    assert scored(base) == expected
 
 
 @standin_only

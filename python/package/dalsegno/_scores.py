@@ -13,7 +13,6 @@ import importlib.util
 import json
 import logging
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterable, Sequence
@@ -23,7 +22,7 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
 
 from . import _arguments as arguments
-from . import _native, _pickle, _targets
+from . import _native, _order, _pickle, _run_config, _targets
 from ._arguments import Text
 from ._native import Artifact
 from .errors import Error, ScoresInvalidError
@@ -157,23 +156,36 @@ Measured = Tuple[str, str, Optional[str], Optional[str], str, float]
 
 def _scores_of(source: _Source, tree: _Tree, run: str, given: Names) -> List[Measured]:
     """The scores of a run, with their names."""
-    entries = latest(source.entries(run))
+    stored = source.entries(run)
+    entries = latest(stored)
     if not entries:
         raise ScoresInvalidError(f"DaCapo has no validation scores of run {run!r}")
     theirs = _of_dacapo(source, run) if given == Names() else None
     known = tree.of(run)
+    arrays = _order.Arrays(
+        known, _validated(stored), _run_config.validation_datasets(_config(tree.base, run))
+    )
     scores: List[Measured] = []
     for iteration, numbers in entries:
         names = (
             theirs if theirs is not None and _fit(theirs, known.get(iteration), numbers) else given
         )
-        scores += _named(run, iteration, numbers, names, known, tree)
+        scores += _named(run, iteration, numbers, names, arrays, tree)
     return scores
 
 
 def latest(entries: Sequence[Entry]) -> List[Entry]:
     """The last entry of each iteration, by iteration."""
     return sorted(dict(entries).items())
+
+
+def _validated(entries: Sequence[Entry]) -> List[int]:
+    """The iterations in the order in which each was validated last."""
+    found: Dict[int, None] = {}
+    for iteration, _ in entries:
+        found.pop(iteration, None)
+        found[iteration] = None
+    return list(found)
 
 
 def measured(
@@ -364,7 +376,7 @@ def _of_dacapo(source: _Source, run: str) -> Optional[Names]:
         return None
 
 
-def _fit(names: Names, known: Optional[_Places], numbers: List[List[List[float]]]) -> bool:
+def _fit(names: Names, known: Optional[_order.Places], numbers: List[List[List[float]]]) -> bool:
     """Whether DaCapo's names are those of an iteration: validations may be of other datasets."""
     assert (
         names.datasets is not None and names.parameters is not None and names.criteria is not None
@@ -380,9 +392,6 @@ def _fit(names: Names, known: Optional[_Places], numbers: List[List[List[float]]
 
 # Names, by the arrays on disk.
 
-_Places = Dict[str, Dict[Optional[str], Path]]
-"""Datasets of an iteration, with the arrays of their parameters; ``None`` is the prediction."""
-
 
 class _Tree:
     """The arrays of a base directory, as the catalog has them."""
@@ -395,12 +404,12 @@ class _Tree:
     def base(self) -> Path:
         return self._registry.base
 
-    def of(self, run: str) -> Dict[int, _Places]:
+    def of(self, run: str) -> Dict[int, _order.Places]:
         """The arrays of each iteration of a run."""
         if not self._is_scanned:
             self._registry.scan()
             self._is_scanned = True
-        found: Dict[int, _Places] = {}
+        found: Dict[int, _order.Places] = {}
         for row in self._rows(run):
             if row.iteration is not None and row.dataset is not None:
                 places = found.setdefault(row.iteration, {})
@@ -418,16 +427,17 @@ def _named(
     iteration: int,
     numbers: List[List[List[float]]],
     names: Names,
-    known: Dict[int, _Places],
+    arrays: _order.Arrays,
     tree: _Tree,
 ) -> List[Measured]:
     """The scores of an iteration, with names that are given or those of its arrays."""
     where = f"run {run!r}, iteration {iteration}"
     if not any(numbers):
         return []
-    of_arrays = _Order(known, iteration, numbers, where)
-    datasets = names.datasets if names.datasets is not None else of_arrays.datasets()
-    _check(where, "datasets", datasets, len(numbers))
+    datasets = names.datasets
+    if datasets is None:
+        datasets = arrays.datasets(iteration, numbers, where)
+    _order.check(where, "datasets", datasets, len(numbers))
     places: List[Tuple[str, Tuple[str, ...]]] = []
     for at, dataset in enumerate(datasets):
         wanted = numbers[at]
@@ -436,8 +446,8 @@ def _named(
             continue
         sets = names.parameters
         if sets is None:
-            sets = of_arrays.parameters(dataset, wanted)
-        _check(f"{where}, dataset {dataset!r}", "parameter sets", sets, len(wanted))
+            sets = arrays.parameters(iteration, dataset, wanted, f"{where}, dataset {dataset!r}")
+        _order.check(f"{where}, dataset {dataset!r}", "parameter sets", sets, len(wanted))
         places.append((dataset, sets))
     count = next(len(values) for sets in numbers for values in sets)
     if any(len(values) != count for sets in numbers for values in sets):
@@ -445,142 +455,8 @@ def _named(
     criteria = names.criteria
     if criteria is None:
         criteria = _criteria(tree.base, run, count)
-    _check(where, "criteria", criteria, count)
+    _order.check(where, "criteria", criteria, count)
     return measured(run, iteration, numbers, places, criteria)
-
-
-def _check(where: str, what: str, names: Sequence[str], count: int) -> None:
-    if len(names) != count:
-        raise ScoresInvalidError(
-            f"{where}: DaCapo stored scores of {count} {what}, and the names are of {len(names)}: "
-            f"{', '.join(names) or 'none'}",
-            hint=_HINT,
-        )
-
-
-_HINT = (
-    "give the names in DaCapo's order: import_scores(base, run, datasets=[…], parameters=[…], "
-    "criteria=[…]), or --dataset, --parameters and --criterion for each; where DaCapo is installed "
-    "it gives them"
-)
-
-
-class _Order:
-    """Names of one iteration by its arrays, in the order in which they were written.
-
-    DaCapo validates one dataset after the other, and each parameter set after the other. So arrays
-    whose metadata was written at different times tell the order; where several iterations tell one,
-    they must agree.
-    """
-
-    def __init__(
-        self,
-        known: Dict[int, _Places],
-        iteration: int,
-        numbers: List[List[List[float]]],
-        where: str,
-    ) -> None:
-        self._known = known
-        self._numbers = numbers
-        self._where = where
-        # An iteration whose arrays were removed had those of the others.
-        self._places = known.get(iteration) or _together(known)
-
-    def datasets(self) -> Tuple[str, ...]:
-        names = sorted(self._places)
-        if len(names) != len(self._numbers):
-            names = sorted(_together(self._known))
-        times = [
-            {name: _times(places[name].values()) for name in places}
-            for places in self._known.values()
-        ]
-        return self._ordered("datasets", names, times, self._numbers)
-
-    def parameters(self, dataset: str, numbers: List[List[float]]) -> Tuple[str, ...]:
-        names = _sets(self._places.get(dataset, {}))
-        if len(names) != len(numbers):
-            names = _sets(_together(self._known).get(dataset, {}))
-        ids = [re.search(r"\(id=(\d+)[,)]", name) for name in names]
-        numbered = {int(found.group(1)): name for found, name in zip(ids, names) if found}
-        if len(numbered) == len(names) > 0:
-            # DaCapo numbers parameter sets in their order.
-            return tuple(numbered[id] for id in sorted(numbered))
-        times = [
-            {name: _times([path]) for name, path in arrays.items() if name is not None}
-            for places in self._known.values()
-            for of_dataset, arrays in places.items()
-            if of_dataset == dataset
-        ]
-        return self._ordered("parameter sets", names, times, numbers)
-
-    def _ordered(
-        self,
-        what: str,
-        names: List[str],
-        times: List[Dict[str, Optional[Tuple[int, int]]]],
-        numbers: Sequence[Any],
-    ) -> Tuple[str, ...]:
-        """The names in order; those of equal numbers have any."""
-        _check(self._where, what, names, len(numbers))
-        if len(names) == 1 or all(_alike(numbers[0], other) for other in numbers[1:]):
-            return tuple(names)
-        orders = {order for order in (_order(names, one) for one in times) if order is not None}
-        if len(orders) != 1:
-            raise ScoresInvalidError(
-                f"{self._where}: the order of its {what} does not follow from the arrays on disk: "
-                f"{', '.join(names)}",
-                hint=_HINT,
-            )
-        return orders.pop()
-
-
-def _together(known: Dict[int, _Places]) -> _Places:
-    """The datasets and parameters of all iterations."""
-    found: _Places = {}
-    for places in known.values():
-        for dataset, arrays in places.items():
-            found.setdefault(dataset, {}).update(arrays)
-    return found
-
-
-def _sets(arrays: Dict[Optional[str], Path]) -> List[str]:
-    return sorted(name for name in arrays if name is not None)
-
-
-def _times(paths: Iterable[Path]) -> Optional[Tuple[int, int]]:
-    """When the metadata of arrays was written, first and last, in nanoseconds."""
-    found = []
-    for path in paths:
-        for name in (".zarray", "zarr.json", "attributes.json", ".zgroup"):
-            try:
-                found.append(os.lstat(path / name).st_mtime_ns)
-                break
-            except OSError:
-                continue
-    return (min(found), max(found)) if found else None
-
-
-def _order(
-    names: List[str], times: Dict[str, Optional[Tuple[int, int]]]
-) -> Optional[Tuple[str, ...]]:
-    """Names by their times, if all have one and no two are at once."""
-    known: List[Tuple[int, int, str]] = []
-    for name in names:
-        span = times.get(name)
-        if span is None:
-            return None
-        known.append((*span, name))
-    known.sort()
-    if any(one[1] >= other[0] for one, other in zip(known, known[1:])):
-        return None
-    return tuple(name for _, _, name in known)
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether numbers are equal; nan is equal to nan."""
-    if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
-    return bool(one == other) or (one != one and other != other)
 
 
 def _criteria(base: Path, run: str, count: int) -> Tuple[str, ...]:
@@ -588,37 +464,22 @@ def _criteria(base: Path, run: str, count: int) -> Tuple[str, ...]:
     for criteria in (INSTANCE, DUMMY):
         if count == len(criteria):
             return criteria
-    channels = _channels(base / "configs" / "runs" / f"{run}.yaml")
+    channels = _run_config.channels(_config(base, run))
     if channels and count == len(channels) * len(BINARY):
         return tuple(f"{channel}__{criterion}" for channel in channels for criterion in BINARY)
     raise ScoresInvalidError(
         f"run {run!r}: {count} criteria are those of no evaluator whose names are known here",
-        hint=_HINT,
+        hint=_order.HINT,
     )
 
 
-def _channels(path: Path) -> List[str]:
-    """The channels of a run's task in its config; none if they cannot be read without doubt."""
+def _config(base: Path, run: str) -> List[str]:
+    """The lines of a run's config; none if there is none."""
     try:
-        lines = _content(path).decode("utf-8").splitlines()
+        text = _content(base / "configs" / "runs" / f"{run}.yaml").decode("utf-8")
     except ValueError:
         return []
-    found: List[str] = []
-    is_task = is_list = False
-    for line in lines:
-        if not line.startswith((" ", "-")):
-            is_task, is_list = line.rstrip() == "task_config:", False
-        elif is_task and line.rstrip() == "  channels:":
-            is_list = True
-        elif is_list:
-            item = re.fullmatch(r"  - ('?)([A-Za-z0-9_][A-Za-z0-9_ .-]*)\1\s*", line)
-            if item is None:
-                if line.startswith("  -"):
-                    return []
-                is_list = False
-            else:
-                found.append(item.group(2))
-    return found
+    return text.splitlines()
 
 
 # The command line.
