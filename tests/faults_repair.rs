@@ -103,6 +103,8 @@ fn assert_heals(scene: &Scene, healed: &[String], point: &str) {
     );
     drop(registry);
     child::assert_sound(&scene.base().join(scene::CATALOG));
+    // Under its new name, whether or not a kill came between the list and the commit.
+    assert_eq!(scene.listed(), scene::LISTED, "{point}");
     scene.assert_data_untouched(point);
 }
 
@@ -114,6 +116,7 @@ fn the_scene_has_a_finding_of_every_repair() {
     drop(registry);
     let registry = Registry::open(scene.base()).unwrap();
     assert_eq!(repair(&registry), scene::LEFT);
+    assert_eq!(scene.listed(), scene::LISTED);
     scene.assert_data_untouched("repaired");
 }
 

@@ -39,8 +39,8 @@ pub use dirs::{FileSystem, umask};
 pub use error::{Share, StorageError};
 pub use inbox::{Finished, InboxFile, InboxFolder, InboxWriter, MOST_AT_ONCE};
 pub use listings::{
-    StaleList, linked_lists, listed_in, mend_all, mend_lists, rename_in_lists, stale_entries,
-    top_groups,
+    StaleList, exchange_in_lists, linked_lists, listed_in, mend_all, mend_lists, rename_in_lists,
+    stale_entries, top_groups,
 };
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,

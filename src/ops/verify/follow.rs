@@ -18,7 +18,7 @@ use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::ops::scan;
-use crate::store::{self, Base, Claim};
+use crate::store::{self, Base};
 
 /// Moves rows of renamed folders to their new paths.
 pub(super) struct Following<'a> {
@@ -78,7 +78,7 @@ impl Following<'_> {
         let below: HashSet<String> = arrays
             .map(|row| super::lost::below(old, &row.location().path()))
             .collect();
-        for path in findings.iter().filter_map(stray) {
+        for path in findings.iter().flat_map(strays) {
             let Ok(key) = scan::read(Path::new(path)) else {
                 continue;
             };
@@ -91,7 +91,7 @@ impl Following<'_> {
             }
         }
         for (folder, count) in &mut places {
-            let inside = findings.iter().filter_map(stray);
+            let inside = findings.iter().flat_map(strays);
             *count = inside
                 .filter(|path| Path::new(path).starts_with(folder))
                 .count();
@@ -133,13 +133,12 @@ impl Following<'_> {
 
     /// Gives the folders their new names in the consolidated metadata of the groups above them.
     fn rename_in_lists(&self, chain: &[Rename]) {
-        for Rename { old, new, .. } in chain {
-            // What cannot be read or written is a finding of the next verification.
-            let listed = store::listed_in(self.base, [old.as_str()]).unwrap_or_default();
-            let groups = listed.into_values().next().unwrap_or_default();
-            let names = [old.as_str(), new.as_str()];
-            store::rename_in_lists(self.base, self.base.path(), &groups, names, &Claim::own());
-        }
+        let olds = chain.iter().map(|rename| rename.old.as_str());
+        // What cannot be read or written is a finding of the next verification.
+        let listed = store::listed_in(self.base, olds).unwrap_or_default();
+        let groups = listed.into_values().flatten().collect();
+        let renames = chain.iter().map(|rename| [&*rename.old, &*rename.new]);
+        store::exchange_in_lists(self.base, &groups, &renames.collect::<Vec<_>>());
     }
 
     fn exchange(&self, change: &Change<'_>, chain: &[Rename]) -> Result<Option<Exchange>, Error> {
@@ -211,14 +210,21 @@ fn empty_runs(
         .collect()
 }
 
-/// The path of an array that is not that of a row at its path.
-fn stray(found: &VerifyFinding) -> Option<&str> {
-    matches!(
-        found.class,
-        VerifyClass::DataWithoutRow | VerifyClass::Rewritten | VerifyClass::DataIsBack
-    )
-    .then_some(found.path.as_str())
-    .filter(|path| scan::read(Path::new(path)).is_ok_and(|key| !key.kind().is_file()))
+/// The paths of arrays that are not those of the rows at their paths.
+fn strays(found: &VerifyFinding) -> impl Iterator<Item = &str> {
+    let parts = found.follows.iter().flat_map(|follows| &follows.findings);
+    let parts = parts.map(|part| (part.class, part.path.as_str()));
+    [(found.class, found.path.as_str())]
+        .into_iter()
+        .chain(parts)
+        .filter_map(|(class, path)| {
+            let is_of_data = matches!(
+                class,
+                VerifyClass::DataWithoutRow | VerifyClass::Rewritten | VerifyClass::DataIsBack
+            );
+            let is_array = || scan::read(Path::new(path)).is_ok_and(|key| !key.kind().is_file());
+            (is_of_data && is_array()).then_some(path)
+        })
 }
 
 /// Renames that hang together: of one that ends where another begins.

@@ -1,6 +1,6 @@
 //! Making lists agree with what is on disk.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
@@ -52,7 +52,12 @@ pub fn mend_lists(base: &Base, trash: &Path, items: &[TrashItem], claim: &Claim)
     }
     let mut stale = Vec::new();
     for (group, paths) in groups {
-        mend_group(base, (group, Some(&paths)), (trash, claim), &mut stale);
+        mend_group(
+            base,
+            (group, Wrong::Named(&paths)),
+            (trash, claim),
+            &mut stale,
+        );
     }
     stale
 }
@@ -69,7 +74,29 @@ pub fn rename_in_lists(
 ) -> Vec<StaleList> {
     let mut stale = Vec::new();
     for group in groups {
-        mend_group(base, (group, Some(&paths)), (trash, claim), &mut stale);
+        mend_group(
+            base,
+            (group, Wrong::Named(&paths)),
+            (trash, claim),
+            &mut stale,
+        );
+    }
+    stale
+}
+
+/// Makes the lists of these groups name folders by the new paths that they have on disk: each pair
+/// is an old path and a new one, also of folders that have exchanged their paths. What is at an old
+/// path now is other data, so its entries are read from the disk. Returns the lists that could not
+/// be written.
+pub fn exchange_in_lists(
+    base: &Base,
+    groups: &BTreeSet<String>,
+    renames: &[[&str; 2]],
+) -> Vec<StaleList> {
+    let mut stale = Vec::new();
+    let own = (&**base.path(), &Claim::own());
+    for group in groups {
+        mend_group(base, (group, Wrong::Exchanged(renames)), own, &mut stale);
     }
     stale
 }
@@ -78,13 +105,24 @@ pub fn rename_in_lists(
 pub fn mend_all(base: &Base, group: &str) -> Vec<StaleList> {
     let mut stale = Vec::new();
     let own = (&**base.path(), &Claim::own());
-    mend_group(base, (group, None), own, &mut stale);
+    mend_group(base, (group, Wrong::All), own, &mut stale);
     stale
+}
+
+/// What may be wrong in a list. Paths are relative to the base directory.
+#[derive(Clone, Copy)]
+enum Wrong<'a> {
+    /// Anything: what is gone is cut out.
+    All,
+    /// These paths: what is gone is cut out, and what is back is put in.
+    Named(&'a [&'a str]),
+    /// The old paths and the new ones of folders that were renamed.
+    Exchanged(&'a [[&'a str; 2]]),
 }
 
 fn mend_group(
     base: &Base,
-    (group, paths): (&str, Option<&[&str]>),
+    (group, wrong): (&str, Wrong<'_>),
     (trash, claim): (&Path, &Claim),
     stale: &mut Vec<StaleList>,
 ) {
@@ -107,7 +145,7 @@ fn mend_group(
     }
     for list in lists {
         let path = full.join(list.format.file());
-        let mended = match mended((base, group, &open), &list, paths) {
+        let mended = match mended((base, group, &open), &list, wrong) {
             Ok(Some(text)) => text,
             Ok(None) => continue,
             Err(errno) => {
@@ -133,40 +171,75 @@ fn mend_group(
 fn mended(
     (base, at, group): (&Base, &str, &OwnedFd),
     list: &List,
-    paths: Option<&[&str]>,
+    wrong: Wrong<'_>,
 ) -> Result<Option<Vec<u8>>, Errno> {
     let names = list.names();
     let mut text = list.text.clone();
-    let all: Vec<&str> = match paths {
-        Some(paths) => {
-            let below = paths.iter().map(|path| Path::new(path).strip_prefix(at));
-            below.filter_map(|below| below.ok()?.to_str()).collect()
+    let (cut, put) = match wrong {
+        // Of a whole list only what is gone is known to be wrong.
+        Wrong::All => {
+            let gone = names.iter().filter(|name| is_gone(group, name));
+            (gone.map(String::as_str).collect(), BTreeSet::new())
         }
-        None => names.iter().map(String::as_str).collect(),
+        Wrong::Named(paths) => {
+            let paths = paths.iter().filter_map(|path| below(at, path));
+            let (gone, there): (BTreeSet<&str>, BTreeSet<&str>) =
+                paths.partition(|name| is_gone(group, name));
+            // Entries that are listed stay as they are, byte by byte.
+            let put = there.into_iter().filter(|name| !has_below(&names, name));
+            (gone, put.collect())
+        }
+        Wrong::Exchanged(renames) => exchanged((at, group), &names, renames),
     };
-    let (gone, there): (Vec<&str>, Vec<&str>) =
-        all.into_iter().partition(|name| is_gone(group, name));
-    if let Some(cut) = list.format.without(&text, &gone.into_iter().collect()) {
-        text = cut;
+    if let Some(shorter) = list.format.without(&text, &cut) {
+        text = shorter;
     }
     let mut entries = Vec::new();
-    // Of a whole list only what is gone is known to be wrong.
-    for name in there.into_iter().filter(|_| paths.is_some()) {
-        // Entries that are listed stay as they are, byte by byte.
-        if !has_below(&names, name) {
-            collect(
-                (base, at, group),
-                list.format,
-                name,
-                MOST_DEPTH,
-                &mut entries,
-            )?;
-        }
+    for name in put {
+        collect(
+            (base, at, group),
+            list.format,
+            name,
+            MOST_DEPTH,
+            &mut entries,
+        )?;
     }
     if !entries.is_empty() {
         text = list.format.with(&text, &entries).ok_or(Errno::INVAL)?;
     }
     Ok((text != list.text).then_some(text))
+}
+
+/// A path relative to a group; `None` if it is not in it.
+fn below<'a>(group: &str, path: &'a str) -> Option<&'a str> {
+    Path::new(path).strip_prefix(group).ok()?.to_str()
+}
+
+/// What a list names wrongly after renames, and what it is to name.
+fn exchanged<'a>(
+    (at, group): (&str, &OwnedFd),
+    names: &BTreeSet<String>,
+    renames: &[[&'a str; 2]],
+) -> (BTreeSet<&'a str>, BTreeSet<&'a str>) {
+    let (mut cut, mut put) = (BTreeSet::new(), BTreeSet::new());
+    // What was at an old path is not there any more, whatever is there now.
+    for old in renames.iter().filter_map(|[old, _]| below(at, old)) {
+        cut.insert(old);
+        if has_below(names, old) && !is_gone(group, old) {
+            put.insert(old);
+        }
+    }
+    for [old, new] in renames {
+        let was_listed = below(at, old).is_some_and(|old| has_below(names, old));
+        if let Some(new) = below(at, new)
+            && was_listed
+            && !is_gone(group, new)
+            && (cut.contains(new) || !has_below(names, new))
+        {
+            put.insert(new);
+        }
+    }
+    (cut, put)
 }
 
 /// Collects the entries of the arrays and groups at and below a path, as consolidation does: each

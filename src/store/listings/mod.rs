@@ -13,4 +13,4 @@ mod mend;
 mod text;
 
 pub use list::{linked_lists, listed_in, stale_entries, top_groups};
-pub use mend::{StaleList, mend_all, mend_lists, rename_in_lists};
+pub use mend::{StaleList, exchange_in_lists, mend_all, mend_lists, rename_in_lists};
