@@ -70,7 +70,8 @@ pub use ops::trash::EmptyReport;
 pub use ops::undo::UndoReport;
 pub use ops::unmatched::Unmatched;
 pub use ops::verify::{
-    Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport,
+    Follows, Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyPart,
+    VerifyReport,
 };
 pub use registry::array_store::ArrayStore;
 pub use registry::{

@@ -558,6 +558,110 @@ fn pins_scores_and_seals_follow_runs_that_swapped_their_names() {
 }
 
 #[test]
+fn lists_name_the_data_that_runs_have_after_they_swapped_their_names() {
+    let (folder, registry) = three_runs();
+    let entry = |run: &str| format!(r#"{{"zarr_format":3,"node_type":"array","of":"{run}"}}"#);
+    let path = |run: &str| format!("{run}/validation.zarr/1/v/prediction");
+    let list = |of: [(&str, &str); 2]| {
+        let entries = of.map(|(run, of)| format!(r#""{}":{}"#, path(run), entry(of)));
+        let inner = format!(r#"{{"metadata":{{{}}}}}"#, entries.join(","));
+        format!(r#"{{"zarr_format":3,"node_type":"group","consolidated_metadata":{inner}}}"#)
+    };
+    for run in ["a", "b"] {
+        let metadata = folder.path().join(path(run)).join("zarr.json");
+        let time = fs::metadata(&metadata).unwrap().modified().unwrap();
+        fs::write(&metadata, entry(run)).unwrap();
+        let written = File::options().write(true).open(&metadata).unwrap();
+        written.set_modified(time).unwrap();
+        fs::remove_dir_all(folder.path().join(path(run).replace("/1/", "/2/"))).unwrap();
+    }
+    let listing = folder.path().join("zarr.json");
+    fs::write(&listing, list([("a", "a"), ("b", "b")])).unwrap();
+    assert_eq!(repair(&registry), [""; 0]);
+    mv(folder.path(), "b", "old");
+    mv(folder.path(), "a", "b");
+    mv(folder.path(), "old", "a");
+    assert_eq!(repair(&registry), [""; 0]);
+    let listed = || fs::read_to_string(&listing).unwrap().replace(' ', "");
+    assert_eq!(listed(), list([("a", "b"), ("b", "a")]));
+    // A chain ends at a name that the list has not had.
+    mv(folder.path(), "b", "z");
+    mv(folder.path(), "a", "b");
+    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(listed(), list([("b", "b"), ("z", "a")]));
+}
+
+/// The findings of a verification, each with its class, path and what follows it.
+fn found(registry: &Registry) -> Vec<String> {
+    let report = registry.verify(&Filter::default(), VerifyOptions::new(), &Silent);
+    let findings = report.unwrap().findings.into_iter();
+    findings
+        .map(|found| {
+            let follows = found.follows.map(|follows| {
+                let parts = follows.findings.len();
+                let (to, arrays) = (follows.to, follows.arrays);
+                let bound = (follows.pins, follows.scores);
+                format!(" {to} {arrays} {bound:?} {parts}")
+            });
+            format!(
+                "{} {}{}",
+                found.class,
+                found.path,
+                follows.unwrap_or_default()
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn a_rename_by_hand_is_one_finding_with_what_follows_it() {
+    let (folder, registry) = three_runs();
+    mv(folder.path(), "b", "old");
+    assert_eq!(found(&registry), ["moved b old 2 (2, 1) 4"]);
+    // A chain: other data is at the old paths.
+    mv(folder.path(), "a", "b");
+    let chain = ["moved a b 2 (2, 1) 2", "moved b old 2 (2, 1) 4"];
+    assert_eq!(found(&registry), chain);
+    mv(folder.path(), "old", "a");
+    let swap = ["moved a b 2 (2, 1) 2", "moved b a 2 (2, 1) 2"];
+    assert_eq!(found(&registry), swap);
+    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(found(&registry), [""; 0]);
+    // What is new beside it is a finding of its own.
+    mv(folder.path(), "a", "d");
+    write(folder.path(), "d/validation.zarr/3/v/prediction");
+    let beside = [
+        "moved a d 2 (2, 1) 4",
+        "data-without-row d/validation.zarr/3/v/prediction",
+    ];
+    assert_eq!(found(&registry), beside);
+    let report = registry
+        .verify(&Filter::default(), VerifyOptions::new(), &Silent)
+        .unwrap();
+    let moved = report.findings.first().unwrap();
+    let detail = "it is now d: 2 arrays, 2 pins and 1 score follow";
+    assert_eq!(moved.detail, detail);
+    // The finding alone says all that a repair needs.
+    let alone = std::slice::from_ref(moved);
+    let repaired = registry.repair(alone, &Silent).unwrap();
+    assert_eq!(repaired.repaired, alone);
+    assert_eq!(scores(&registry), ["b voi 0.1", "c voi 0.3", "d voi 0.2"]);
+}
+
+#[test]
+fn a_rename_of_a_thousand_arrays_is_one_finding() {
+    let paths: Vec<String> = (0..1000)
+        .map(|iteration| format!("a/validation.zarr/{iteration}/v/prediction"))
+        .collect();
+    let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
+    let (folder, registry) = base(&paths);
+    mv(folder.path(), "a", "b");
+    assert_eq!(found(&registry), ["moved a b 1000 (0, 0) 2000"]);
+    assert_eq!(repair(&registry), [""; 0]);
+    assert_eq!(found(&registry), [""; 0]);
+}
+
+#[test]
 fn a_question_between_a_rename_and_its_repair_costs_no_pin() {
     let (folder, registry) = three_runs();
     let before = bound(folder.path(), &registry);

@@ -9,7 +9,9 @@ use super::error::CatalogError;
 use super::record::Recorder;
 use super::reinstate::UPDATE;
 use super::removals::{Change, DELETE};
-use super::rename::{COUNT_SCOPES, COUNT_SCORES, MOVE_SCOPES, MOVE_SCORES, RUNS_BELOW, renamed};
+use super::rename::{
+    COUNT_SCOPES, COUNT_SCORES, HAS_ARTIFACTS, MOVE_SCOPES, MOVE_SCORES, renamed, runs_in,
+};
 use super::rows::Columns;
 use crate::model::artifact::Artifact;
 use crate::model::clock::Timestamp;
@@ -21,7 +23,6 @@ use crate::model::removal::RemovalId;
 pub(super) const PARK: &str = "UPDATE artifact SET container_id = -container_id WHERE id = ?1";
 pub(super) const PARK_SCORES: &str = "UPDATE score SET run_id = -run_id WHERE run_id = ?1";
 pub(super) const PARK_SCOPES: &str = "UPDATE pin_scope SET run_id = -run_id WHERE run_id = ?1";
-pub(super) const HAS_ARTIFACTS: &str = "SELECT EXISTS (SELECT 1 FROM artifact WHERE run_id = ?1)";
 
 /// Rows that get other names and paths in one step.
 #[derive(Debug, Default)]
@@ -125,16 +126,7 @@ impl Change<'_> {
 
     /// The runs in the folder of a run, without itself.
     fn runs_in(&self, run: &RunName) -> Result<Vec<(i64, RunName)>, CatalogError> {
-        let (first, end) = super::lookup::below(run.as_str());
-        let found: Vec<(i64, String)> = self
-            .transaction
-            .prepare_cached(RUNS_BELOW)
-            .and_then(|mut statement| {
-                let runs = statement.query_map(params![run.as_str(), first, end], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-                runs.collect()
-            })
+        let found = runs_in(self.transaction, run)
             .map_err(|error| self.catalog.sql("reading a run", error))?;
         let named = found.into_iter().filter_map(|(number, name)| {
             let name = name.parse::<RunName>().ok()?;

@@ -4,6 +4,8 @@
 //! history refers to them, and its hashes cover the names. So a rename gives rows to other names.
 //! An artifact keeps its number, and with it the pins that bind it by number.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::error::CatalogError;
@@ -28,6 +30,7 @@ pub(super) const RUNS_BELOW: &str = "SELECT id, name FROM run WHERE name = ?1 UN
 pub(super) const PINS_OF_RUN: &str = "SELECT DISTINCT pin.name FROM run \
      JOIN pin_scope AS s ON s.run_id = run.id JOIN pin ON pin.id = s.pin_id \
      WHERE run.name = ?1 ORDER BY 1";
+pub(super) const HAS_ARTIFACTS: &str = "SELECT EXISTS (SELECT 1 FROM artifact WHERE run_id = ?1)";
 pub(super) const COUNT_SCORES: &str = "SELECT count(*) FROM score WHERE run_id = ?1";
 pub(super) const COUNT_SCOPES: &str = "SELECT count(*) FROM pin_scope WHERE run_id = ?1";
 // What the new name has already is not replaced.
@@ -59,6 +62,38 @@ impl Catalog {
         self.read_with(|connection| self.run_contents_on(connection, run))
     }
 
+    /// Gives what is bound to a run by its name, and so to the runs in its folder that have no
+    /// artifact: the number of scores, and the names of pins.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub fn bound_to(&self, run: &RunName) -> Result<(u64, BTreeSet<String>), CatalogError> {
+        let sql = |error| self.sql("reading a run", error);
+        self.read_with(|connection| {
+            let (mut scores, mut pins) = (0, BTreeSet::new());
+            for (id, name) in runs_in(connection, run).map_err(sql)? {
+                let count = |query| -> rusqlite::Result<u64> {
+                    let mut statement = connection.prepare_cached(query)?;
+                    statement.query_row([id], |row| row.get(0))
+                };
+                if name != run.as_str() && count(HAS_ARTIFACTS).map_err(sql)? > 0 {
+                    continue;
+                }
+                scores += count(COUNT_SCORES).map_err(sql)?;
+                let mut statement = connection.prepare_cached(PINS_OF_RUN).map_err(sql)?;
+                let names = statement
+                    .query_map([&name], |row| row.get(0))
+                    .map_err(sql)?;
+                pins.extend(
+                    names
+                        .collect::<rusqlite::Result<Vec<String>>>()
+                        .map_err(sql)?,
+                );
+            }
+            Ok((scores, pins))
+        })
+    }
+
     fn run_contents_on(
         &self,
         connection: &Connection,
@@ -77,17 +112,8 @@ impl Catalog {
             lookup::BELOW_CONTAINER,
             params![first, end],
         )?);
-        let runs: Vec<(i64, String)> = connection
-            .prepare_cached(RUNS_BELOW)
-            .and_then(|mut statement| {
-                let runs = statement.query_map(params![run.as_str(), first, end], |row| {
-                    Ok((row.get(0)?, row.get(1)?))
-                })?;
-                runs.collect()
-            })
-            .map_err(sql)?;
         // For each run in the folder: `a` and `a/b` are two runs, and both move.
-        for (id, name) in runs {
+        for (id, name) in runs_in(connection, run).map_err(sql)? {
             let count = |query| -> rusqlite::Result<u64> {
                 let mut statement = connection.prepare_cached(query)?;
                 statement.query_row([id], |row| row.get(0))
@@ -110,6 +136,19 @@ impl Catalog {
         }
         Ok(found)
     }
+}
+
+/// The numbers and names of a run and of the runs whose folders are in its folder.
+pub(super) fn runs_in(
+    connection: &Connection,
+    run: &RunName,
+) -> rusqlite::Result<Vec<(i64, String)>> {
+    let (first, end) = below(run.as_str());
+    let mut statement = connection.prepare_cached(RUNS_BELOW)?;
+    let runs = statement.query_map(params![run.as_str(), first, end], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
+    runs.collect()
 }
 
 /// What a path or name becomes when the folder `from` is renamed; `None` if it is not in it.

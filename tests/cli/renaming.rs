@@ -54,7 +54,9 @@ fn a_run_that_was_renamed_by_hand_and_scanned_gets_back_what_belonged_to_it() {
     };
     rename("mito", "muto");
     let text = world.transcript("scan -q\nverify --json");
-    assert!(text.contains("11 arrays, all gone, are in muto"), "{text}");
+    let detail = "it is now muto, where a scan took its data for new: 11 arrays, 1 pin and 1 score \
+                  follow";
+    assert!(text.contains(detail), "{text}");
     assert_eq!(text.matches("\"class\"").count(), 1, "{text}");
     let text = world.transcript("verify --repair");
     assert!(text.contains("1 finding repaired, 0 left"), "{text}");

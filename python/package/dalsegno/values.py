@@ -26,6 +26,7 @@ __all__ = [
     "DiskUse",
     "EmptiedTrash",
     "Finding",
+    "Follows",
     "GcReport",
     "Image",
     "Iteration",
@@ -56,6 +57,7 @@ __all__ = [
     "UnknownName",
     "Verified",
     "VerifyFinding",
+    "VerifyPart",
 ]
 
 
@@ -206,6 +208,30 @@ class Published:
 
 
 @dataclass(frozen=True)
+class VerifyPart:
+    """What a finding about a folder explains at a path in it; no finding of its own."""
+
+    kind: str
+    path: str
+    artifact: Optional[int]
+    detail: str
+
+
+@dataclass(frozen=True)
+class Follows:
+    """Where the data of a run or container is that was renamed by hand, and what follows it."""
+
+    to: str
+    """The new path, relative to the base directory."""
+    arrays: int
+    pins: int
+    """Pins that bind the run or any of its artifacts."""
+    scores: int
+    findings: tuple[VerifyPart, ...]
+    """What is found at both paths only because of the rename."""
+
+
+@dataclass(frozen=True)
 class VerifyFinding:
     """One thing in which catalog and disk do not agree."""
 
@@ -218,6 +244,8 @@ class VerifyFinding:
     """What a repair does about it; ``None`` if it needs manual action."""
     next: Optional[str]
     """What to do about it, if a repair cannot."""
+    follows: Optional[Follows]
+    """For a run or container that was renamed by hand: what follows it."""
 
 
 @dataclass(frozen=True)

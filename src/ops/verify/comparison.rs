@@ -216,6 +216,7 @@ impl Verify<'_> {
             artifact: None,
             detail,
             repair: None,
+            follows: None,
         });
     }
 
@@ -238,6 +239,7 @@ impl Verify<'_> {
                     artifact: None,
                     detail: format!("operation {}: {}", broken.operation, broken.detail),
                     repair: None,
+                    follows: None,
                 });
             }
         }
@@ -263,6 +265,7 @@ impl Verify<'_> {
                 artifact: None,
                 detail: finding.detail,
                 repair: None,
+                follows: None,
             });
         } else {
             self.report.notices.push(finding);

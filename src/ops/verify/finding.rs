@@ -24,8 +24,8 @@ pub enum VerifyClass {
     TwoRowsOnePath,
     /// A folder or file that cannot be read: nothing below it is judged.
     Unreadable,
-    /// All arrays of a run or container are gone and are, with the same times, at another path that
-    /// has no rows.
+    /// All arrays of a run or container are gone and are, with the same times, at another path. One
+    /// finding, with what it explains in [`VerifyFinding::follows`].
     Moved,
     /// Arrays without rows below a run folder that are, by path and metadata, those of one run.
     Copied,
@@ -202,7 +202,7 @@ pub enum Repair {
     Adopt,
     /// Finishes or reverts an interrupted removal, as every open for writing does.
     Settle,
-    /// Gives rows, pins and scores to the new path, and repairs the findings that it sums up.
+    /// Gives rows, pins and scores to the new path.
     Follow,
     /// Takes what is gone out of the consolidated metadata of a group.
     RewriteList,
@@ -240,9 +240,39 @@ impl Serialize for Repair {
     }
 }
 
+/// Where the data of a run or container is that was renamed by hand, and what follows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Follows {
+    /// The new path, relative to the base directory.
+    pub to: String,
+    /// Number of arrays that are there.
+    pub arrays: u64,
+    /// Number of pins that bind the run or any of its artifacts.
+    pub pins: u64,
+    /// Number of scores of the run; 0 for a container.
+    pub scores: u64,
+    /// What is found at the old and new paths only because of the rename.
+    pub findings: Vec<VerifyPart>,
+}
+
+/// What a finding about a folder explains at a path in it. It is no finding of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct VerifyPart {
+    /// What kind of thing.
+    pub class: VerifyClass,
+    /// Path relative to the base directory.
+    pub path: String,
+    /// Number of the row that it is about.
+    pub artifact: Option<ArtifactId>,
+    /// What exactly.
+    pub detail: String,
+}
+
 /// One thing in which catalog and disk do not agree.
 ///
-/// Serializes to the fields `class path artifact detail repair next`.
+/// Serializes to the fields `class path artifact detail repair next follows`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct VerifyFinding {
@@ -257,6 +287,8 @@ pub struct VerifyFinding {
     pub detail: String,
     /// What a repair does about it; `None` if it needs manual action.
     pub repair: Option<Repair>,
+    /// For a run or container that was renamed by hand: what follows it.
+    pub follows: Option<Follows>,
 }
 
 impl VerifyFinding {
@@ -270,13 +302,14 @@ impl VerifyFinding {
 impl Serialize for VerifyFinding {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         // Names and order are those that the doc of the type promises.
-        let mut out = serializer.serialize_struct("VerifyFinding", 6)?;
+        let mut out = serializer.serialize_struct("VerifyFinding", 7)?;
         out.serialize_field("class", &self.class)?;
         out.serialize_field("path", &self.path)?;
         out.serialize_field("artifact", &self.artifact)?;
         out.serialize_field("detail", &self.detail)?;
         out.serialize_field("repair", &self.repair)?;
         out.serialize_field("next", &self.next())?;
+        out.serialize_field("follows", &self.follows)?;
         out.end()
     }
 }

@@ -42,6 +42,7 @@ impl Verify<'_> {
             artifact: None,
             detail,
             repair: None,
+            follows: None,
         });
     }
 }

@@ -65,6 +65,7 @@ impl Verify<'_> {
                 artifact: None,
                 detail: format!("its consolidated metadata lists what is gone: {names}"),
                 repair: is_plain.then_some(Repair::RewriteList),
+                follows: None,
             });
         }
         Ok(())
@@ -83,6 +84,7 @@ impl Verify<'_> {
                      consolidated metadata lists what is gone was not looked at"
                 ),
                 repair: None,
+                follows: None,
             });
         }
     }

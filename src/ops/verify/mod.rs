@@ -21,6 +21,7 @@
 mod comparison;
 mod finding;
 mod fit;
+mod fold;
 mod follow;
 mod inbox;
 mod lists;
@@ -34,6 +35,6 @@ mod tree;
 
 pub use comparison::VerifyOptions;
 pub(crate) use comparison::{ComparedAt, verify};
-pub use finding::{Repair, VerifyClass, VerifyFinding, VerifyReport};
+pub use finding::{Follows, Repair, VerifyClass, VerifyFinding, VerifyPart, VerifyReport};
 pub use repair::RepairReport;
 pub(crate) use repair::repair;

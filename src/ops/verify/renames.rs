@@ -26,6 +26,8 @@ pub(super) type Candidates = BTreeMap<String, BTreeMap<String, usize>>;
 pub(super) struct Rename {
     pub(super) old: String,
     pub(super) new: String,
+    /// Whether it is a run.
+    pub(super) is_run: bool,
     pub(super) fit: Fit,
 }
 
@@ -81,6 +83,7 @@ impl Renames<'_> {
                 (Some((new, fit)), true) => found.renames.push(Rename {
                     old: old.clone(),
                     new,
+                    is_run: rows.run.is_some(),
                     fit,
                 }),
                 (Some(_), false) => {
@@ -174,7 +177,7 @@ fn drop_blocked(found: &mut Found) {
         let rename = found.renames.swap_remove(index);
         let detail = format!(
             "its {} are in {}, where the rows are of other data, which is gone",
-            arrays(rename.fit.arrays),
+            counted(rename.fit.arrays as u64, "array"),
             rename.new
         );
         found.uncertain.push((rename.old, vec![rename.new], detail));
@@ -187,8 +190,8 @@ pub(super) fn moving(renames: &[Rename]) -> HashSet<i64> {
     rows.map(|(before, _)| before.id.0).collect()
 }
 
-/// A number of arrays, in words.
-pub(super) fn arrays(count: usize) -> String {
+/// A number of things, in words.
+pub(super) fn counted(count: u64, noun: &str) -> String {
     let s = if count == 1 { "" } else { "s" };
-    format!("{count} array{s}")
+    format!("{count} {noun}{s}")
 }

@@ -122,17 +122,14 @@ pub(crate) fn repair(
     for found in findings {
         let is_mended = match found.repair {
             None => false,
-            Some(Repair::Follow | Repair::WithParts) => {
+            Some(Repair::Follow) => followed.contains(&found.path),
+            Some(Repair::WithParts) => {
                 // A summary is fixed once the findings below its path are.
                 let parts = findings.iter().filter(|part| {
                     part.class != found.class && Path::new(&part.path).starts_with(&found.path)
                 });
                 let mut parts = parts.filter(|part| part.repair.is_some()).peekable();
-                match parts.peek() {
-                    Some(_) => parts.all(|part| mended.contains(&identity(part))),
-                    // A scan has taken in the data already, so there is nothing else to find.
-                    None => followed.contains(&found.path),
-                }
+                parts.peek().is_some() && parts.all(|part| mended.contains(&identity(part)))
             }
             Some(_) => mended.contains(&identity(found)),
         };

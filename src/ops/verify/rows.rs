@@ -40,6 +40,7 @@ impl Verify<'_> {
                             artifact: Some(artifact.id),
                             detail: format!("the path is that of artifact {other} too"),
                             repair: None,
+                            follows: None,
                         });
                     }
                     last = Some((artifact.key.clone(), artifact.id));
@@ -79,6 +80,7 @@ impl Verify<'_> {
             artifact: Some(id),
             detail,
             repair: None,
+            follows: None,
         });
         Ok(())
     }
@@ -178,6 +180,7 @@ impl Verify<'_> {
                             artifact: None,
                             detail: "it changed while it was read, twice".to_owned(),
                             repair: None,
+                            follows: None,
                         });
                     }
                     continue;
@@ -221,6 +224,7 @@ fn changed_content(artifact: &Artifact, content: Option<&Hashed>) -> Option<Veri
         artifact: Some(artifact.id),
         detail,
         repair: Some(Repair::UpdateRow),
+        follows: None,
     })
 }
 
@@ -286,6 +290,7 @@ pub(super) fn judge(
         artifact: Some(artifact.id),
         detail,
         repair,
+        follows: None,
     }))
 }
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use super::comparison::Verify;
 use super::finding::{Repair, VerifyClass, VerifyFinding};
 use super::lost::{Arrays, StrayArray, below, is_seen_array};
-use super::renames::{Candidates, Found, Renames, arrays};
+use super::renames::{Candidates, Found, Renames};
 use crate::catalog::{CatalogError, Selected};
 use crate::error::Error;
 use crate::model::artifact::State;
@@ -31,10 +31,10 @@ impl Verify<'_> {
         if *self.filter != only_runs || self.report.findings.iter().any(unread) {
             return Ok(());
         }
-        let displaced_runs: BTreeSet<&String> = self
+        let displaced: BTreeSet<String> = self
             .lost
             .whole(&self.lost.runs)
-            .map(|(run, _)| run)
+            .map(|(run, _)| run.clone())
             .collect();
         let strays = || self.found.iter().chain(&self.lost.foreign);
         let mut candidates = Candidates::new();
@@ -68,20 +68,7 @@ impl Verify<'_> {
         let parts = renames.find(&candidates)?;
         found.renames.extend(parts.renames);
         found.uncertain.extend(parts.uncertain);
-        for rename in &found.renames {
-            let (count, new) = (arrays(rename.fit.arrays), &rename.new);
-            let adopted = match rename.fit.adopted {
-                0 => "",
-                _ => ", where a scan took them for new ones",
-            };
-            self.report.findings.push(VerifyFinding {
-                class: VerifyClass::Moved,
-                path: rename.old.clone(),
-                artifact: None,
-                detail: format!("its {count}, all gone, are in {new}{adopted}"),
-                repair: Some(Repair::Follow),
-            });
-        }
+        self.find_renames(&found.renames)?;
         for (old, places, detail) in &found.uncertain {
             self.report.findings.push(VerifyFinding {
                 class: VerifyClass::Moved,
@@ -89,6 +76,7 @@ impl Verify<'_> {
                 artifact: None,
                 detail: format!("{detail}; which is not certain, so its rows stay as they are"),
                 repair: None,
+                follows: None,
             });
             // What may be the data of these rows is not given to others.
             for part in &mut self.report.findings {
@@ -109,7 +97,6 @@ impl Verify<'_> {
             .map(|rename| rename.new.clone())
             .chain(found.uncertain.iter().flat_map(|(_, new, _)| new.clone()))
             .collect();
-        let displaced: BTreeSet<String> = displaced_runs.into_iter().cloned().collect();
         // What was moved there is not also a copy.
         for (run, arrays) in found_runs.iter().filter(|(run, _)| !targets.contains(run)) {
             let paths: BTreeSet<&str> = arrays.iter().map(|(path, _)| path.as_str()).collect();
@@ -124,6 +111,7 @@ impl Verify<'_> {
                         "its {count} array{s} are, by path and metadata, those of {source}"
                     ),
                     repair: Some(Repair::WithParts),
+                    follows: None,
                 });
             }
         }

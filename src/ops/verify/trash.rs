@@ -62,6 +62,7 @@ impl Verify<'_> {
             artifact: None,
             detail,
             repair,
+            follows: None,
         });
     }
 

@@ -146,6 +146,7 @@ impl Verify<'_> {
                 artifact: None,
                 detail: format!("by its path it is {key}"),
                 repair: Some(Repair::Adopt),
+                follows: None,
             });
         }
         Ok(())
