@@ -14,7 +14,7 @@ use dalsegno::{Error, Target};
 use pyo3::prelude::*;
 
 use crate::errors::{argument, raise};
-use crate::values::PyArtifact;
+use crate::values::{NOTED, PyArtifact};
 
 /// A selection, as the Python side writes it down.
 #[derive(FromPyObject)]
@@ -129,7 +129,11 @@ pub(crate) enum Asked {
 impl Asked {
     pub(crate) fn target(self) -> Target {
         match self {
-            Self::Artifact(artifact) => Target::Id(artifact.get().0.id),
+            Self::Artifact(artifact) => match &artifact.get().0 {
+                // Noted for another host, so it has no number yet.
+                noted if noted.id == NOTED => Target::Key(noted.key.clone()),
+                known => Target::Id(known.id),
+            },
             Self::Id(id) => Target::Id(ArtifactId(id)),
             Self::Path(path) => Target::Path(path),
         }

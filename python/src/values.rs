@@ -152,6 +152,10 @@ fn moment_if<'py>(py: Python<'py>, at: Option<Timestamp>) -> PyResult<Option<Bou
     at.map(|at| moment(py, at)).transpose()
 }
 
+/// The number of an artifact that is only noted for a catalog on another host. No row has it, and
+/// Python sees `None`.
+pub(crate) const NOTED: ArtifactId = ArtifactId(0);
+
 /// An artifact: an array or a container that the catalog has a row for.
 #[pyclass(frozen, eq, name = "Artifact", module = "dalsegno")]
 #[derive(Debug, Clone, PartialEq)]
@@ -177,8 +181,8 @@ type Parts = (
 #[pymethods]
 impl PyArtifact {
     #[getter]
-    fn id(&self) -> i64 {
-        self.0.id.0
+    fn id(&self) -> Option<i64> {
+        (self.0.id != NOTED).then_some(self.0.id.0)
     }
 
     #[getter]
@@ -334,7 +338,11 @@ impl PyArtifact {
     }
 
     fn to_dict<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        plain(py, &self.0)
+        let fields = plain(py, &self.0)?;
+        if self.0.id == NOTED {
+            fields.set_item("id", py.None())?;
+        }
+        Ok(fields)
     }
 
     fn __fspath__(&self) -> String {
@@ -346,8 +354,11 @@ impl PyArtifact {
     }
 
     fn __repr__(&self) -> String {
-        let (id, key, state) = (self.0.id, &self.0.key, self.0.state);
-        format!("<Artifact {id}: {key}, {state}>")
+        let (key, state) = (&self.0.key, self.0.state);
+        match self.id() {
+            Some(id) => format!("<Artifact {id}: {key}, {state}>"),
+            None => format!("<Artifact: {key}, noted>"),
+        }
     }
 
     fn __hash__(&self) -> u64 {

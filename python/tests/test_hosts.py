@@ -52,10 +52,7 @@ def test_another_host_answers_from_the_copy_and_changes_nothing(
         assert published.path == base / ".dalsegno" / "published.sqlite3"
         assert timedelta(0) <= published.age < timedelta(minutes=5)
         assert [artifact.run for artifact in registry.list()] == ["mito"]
-        for change in (
-            lambda: registry.record("prediction", run="mito", iteration=2, dataset="crop1"),
-            lambda: registry.publish(),
-        ):
+        for change in (lambda: registry.remove(run="mito"), lambda: registry.publish()):
             with pytest.raises(errors.CatalogElsewhereError) as refused:
                 change()
             assert "node1" in str(refused.value)
@@ -113,6 +110,98 @@ def test_what_is_sealed_and_scored_elsewhere_is_noted_for_the_keeper(
         assert set(rows) == {1, 2, 3, 4}
         assert rows[1].content_hash is not None and rows[2].content_hash is None
         assert sorted(score.metric for score in registry.scores()) == ["f1", "voi"]
+
+
+def test_identifiers_are_given_elsewhere_and_noted_for_the_keeper(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave_host(base)
+    with dalsegno.Registry(base) as registry:
+        known = registry.record("prediction", run="mito", iteration=1, dataset="crop1")
+        assert known.id == 1
+        new = registry.record("prediction", run="mito", iteration=2, dataset="crop1")
+        assert new.id is None and new.state == "reserved" and new.to_dict()["id"] is None
+        assert repr(new) == "<Artifact: prediction of mito, iteration 2, dataset crop1, noted>"
+        assert pickle.loads(pickle.dumps(new)) == new
+        assert new.path == base / "mito/validation.zarr/2/crop1/prediction"
+        output = registry.validation_output_array("mito", 2, "t=1", "crop1")
+        assert output.path == base / "mito/validation.zarr/2/crop1/output/t=1"
+        raw, gt = registry.validation_input_arrays("mito", "crop1")
+        assert (raw.dataset, gt.dataset) == ("inputs/crop1/raw", "inputs/crop1/gt")
+        registry.best_validation_array("mito", "voi")
+        registry.snapshot_container("mito")
+        mesh = dalsegno.LocalArrayIdentifier(base / "mito" / "extra.zarr", "mesh")
+        assert registry.record_identifier(mesh).identifier == mesh
+        keys = [dalsegno.Key("prediction", "mito", number, "crop1") for number in (4, 5)]
+        assert [one.iteration for one in registry.record_many(keys)] == [4, 5]
+        with pytest.raises(errors.NameDotDotError):
+            registry.record("prediction", run="a/../b", iteration=2, dataset="crop1")
+        other = dalsegno.LocalArrayIdentifier(base.parent / "other.zarr", "mesh")
+        with pytest.raises(errors.OutsideBaseError):
+            registry.record_identifier(other)
+        # What is only noted has no number: its key says what is sealed.
+        written(base, 2)
+        assert registry.seal(new) == []
+    assert not [line for line in caplog.messages if "could not" in line]
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        rows = {(row.kind, row.iteration): row for row in registry.list(refresh=False)}
+        assert set(rows) == {
+            ("prediction", 1),
+            ("prediction", 2),
+            ("prediction", 4),
+            ("prediction", 5),
+            ("output", 2),
+            ("input-raw", None),
+            ("input-gt", None),
+            ("best", None),
+            ("snapshot-container", None),
+            ("array", None),
+        }
+        assert rows["prediction", 2].sealed_at is not None
+
+
+def test_identifiers_are_given_even_if_they_cannot_be_noted(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave_host(base)
+    (base / ".dalsegno" / "inbox").write_text("in the way")
+    with dalsegno.Registry(base) as registry:
+        for iteration in (2, 3):
+            found = registry.validation_prediction_array("mito", iteration, "crop1")
+            assert found.path == base / f"mito/validation.zarr/{iteration}/crop1/prediction"
+    (said,) = [line for line in caplog.messages if "could not note" in line]
+    assert "on host node1 with: dalsegno scan" in said
+
+
+def test_the_store_of_dacapo_removes_nothing_elsewhere_and_goes_on(
+    base: Path, dacapo: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    import dalsegno.dacapo
+
+    folders = [written(base, iteration) for iteration in (1, 2)]
+    leave_host(base)
+    store = dalsegno.dacapo.ArrayStore(base)
+    strict = dalsegno.dacapo.ArrayStore(base, strict=True)
+    for copy in (True, False):
+        if not copy:
+            (base / ".dalsegno" / "published.sqlite3").unlink()
+            store = dalsegno.dacapo.ArrayStore(base)
+            strict = dalsegno.dacapo.ArrayStore(base, strict=True)
+        caplog.clear()
+        arrays = [store.validation_prediction_array("mito", number, "crop1") for number in (1, 2)]
+        for array in arrays:
+            store.remove(array)
+        store.remove(store.validation_prediction_array("mito", 3, "crop1"))
+        store.refresh()
+        store.refresh("mito")
+        said = [line for line in caplog.messages if "Asked to remove" in line]
+        assert len(said) == 2, said
+        assert "on host node1" in said[0] and "removes nothing" in said[0]
+        assert said[1].endswith("but it doesn't exist.")
+        with pytest.raises((errors.CatalogElsewhereError, errors.NotPublishedError)):
+            strict.remove(arrays[0])
+        assert all((folder / "0").exists() for folder in folders)
 
 
 def test_a_seal_is_taken_back_before_an_array_is_written_again_elsewhere(base: Path) -> None:

@@ -11,7 +11,7 @@ from . import _native
 from . import _targets
 from ._native import Artifact, Inbox
 from ._progress import Wanted, reporting
-from .errors import NothingSelectedWarning
+from .errors import Error, NothingSelectedWarning
 
 logger = logging.getLogger("dalsegno")
 
@@ -25,13 +25,41 @@ class Core:
     _inbox: Optional[Inbox] = None
     _said_noted: FrozenSet[str] = frozenset()
 
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether changes are noted, because the catalog is on another host."""
+        return self._may_note and self._native.keeper is not None
+
     def _noting(self) -> Optional[Inbox]:
         """The inbox, if the catalog is on another host."""
-        if self._native.keeper is None or not self._may_note:
+        if not self._is_elsewhere:
             return None
         if self._inbox is None:
             self._inbox = _native.Inbox(self._native.base)
         return self._inbox
+
+    def _note_records(self, artifacts: List[Artifact]) -> List[Artifact]:
+        """Leave notes that artifacts were recorded, and give them.
+
+        Their paths follow from their keys, so they are given even if no note can be written: that
+        is one warning in the log for each kind of failure.
+        """
+        try:
+            inbox = self._noting()
+            assert inbox is not None, "the catalog is on another host"
+            self._native.note_records(inbox, artifacts)
+        except Error as error:
+            if error.code not in self._said_noted:
+                self._said_noted |= {error.code}
+                logger.warning(
+                    "could not note what is recorded below %s (%s): %s; when it is written, take "
+                    "it in on host %s with: dalsegno scan",
+                    self._native.base,
+                    error.code,
+                    error,
+                    self._native.keeper,
+                )
+        return artifacts
 
     def _say_noted(self, what: str) -> None:
         """Log that something is noted, once for each kind of notes: a training does it often."""

@@ -91,8 +91,9 @@ class Artifact:
     was known when it was asked for."""
 
     @property
-    def id(self) -> int:
-        """Number in the catalog; never given out twice."""
+    def id(self) -> int | None:
+        """Number in the catalog; never given out twice. ``None`` if the artifact is only noted, for
+        a catalog on another host."""
     @property
     def run(self) -> str:
         """Name of the run."""
@@ -328,6 +329,14 @@ class Registry:
     ) -> dict[str, Any]: ...
     def pins(self) -> list[dict[str, Any]]: ...
     def score(self, scores: Sequence[_Measured]) -> list[bool]: ...
+    def noted(self, keys: Sequence[_Columns]) -> list[Artifact]:
+        """Give the artifacts of keys as the copy has them, else without a number."""
+    def noted_identifier(
+        self, inbox: Inbox, container: str | os.PathLike[str], dataset: str
+    ) -> Artifact:
+        """Give the artifact of an identifier as the copy has it, else without a number."""
+    def note_records(self, inbox: Inbox, artifacts: Sequence[Artifact]) -> None:
+        """Leave notes that artifacts were recorded."""
     def note_scores(self, inbox: Inbox, scores: Sequence[_Measured]) -> None:
         """Leave notes of scores."""
     def note_seals(

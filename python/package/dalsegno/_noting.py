@@ -105,7 +105,10 @@ class Noting(Core):
         return self._score([_score(score) for score in scores])
 
     def _score(
-        self, scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]]
+        self,
+        scores: List[Tuple[str, str, Optional[str], Optional[str], str, float]],
+        *,
+        warn: bool = True,
     ) -> List[bool]:
         inbox = self._noting()
         if inbox is not None:
@@ -113,7 +116,8 @@ class Noting(Core):
             self._say_noted("scores are")
             return [True] * len(scores)
         known = self._native.score(scores)
-        self._warn(scores)
+        if warn:
+            self._warn(scores)
         return known
 
     def unknown_names(self, scores: Union[Score, Iterable[Score]]) -> List[UnknownName]:

@@ -14,7 +14,11 @@ from ._targets import Key
 
 
 class Recording(Core):
-    """Recording: the same key gives the same artifact for ever."""
+    """Recording: the same key gives the same artifact for ever.
+
+    On a host without the catalog, what is recorded is noted for the host that has it. The artifact
+    is then the one of the published copy; one that the copy does not have has no number yet.
+    """
 
     def record(
         self,
@@ -40,9 +44,10 @@ class Recording(Core):
             Error: A name is refused (``name-…``, a ``ValueError``), or another key has this path.
             ValueError: The kind takes other parts.
         """
-        return self._native.record(
-            _targets.columns(Key(kind, run, iteration, dataset, parameters, container))
-        )
+        columns = _targets.columns(Key(kind, run, iteration, dataset, parameters, container))
+        if self._is_elsewhere:
+            return self._note_records(self._native.noted([columns]))[0]
+        return self._native.record(columns)
 
     def record_many(self, keys: Iterable[Key]) -> List[Artifact]:
         """Record many keys in one transaction, all or none.
@@ -50,7 +55,10 @@ class Recording(Core):
         Raises:
             Error: As :meth:`record`; then none is recorded.
         """
-        return self._native.record_many([_targets.columns(key) for key in keys])
+        columns = [_targets.columns(key) for key in keys]
+        if self._is_elsewhere:
+            return self._note_records(self._native.noted(columns))
+        return self._native.record_many(columns)
 
     def record_identifier(self, identifier: object) -> Artifact:
         """Record the array of an identifier, ours or DaCapo's, under the key that its path says.
@@ -61,6 +69,9 @@ class Recording(Core):
         place = _targets.place(identifier)
         if place is None:
             raise TypeError(f"{identifier!r} is not an identifier of an array")
+        inbox = self._noting()
+        if inbox is not None:
+            return self._note_records([self._native.noted_identifier(inbox, *place)])[0]
         return self._native.record_identifier(*place)
 
     def record_prediction(self, run: Text, iteration: Union[int, str], dataset: Text) -> Artifact:

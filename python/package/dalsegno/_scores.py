@@ -77,6 +77,9 @@ class Imported:
     refused: Dict[str, str] = field(default_factory=dict)
     """Runs whose scores were not taken in, and why."""
 
+    noted: Optional[str] = None
+    """The host that has the catalog, if the scores are only noted for it."""
+
 
 @dataclass(frozen=True)
 class Names:
@@ -104,6 +107,9 @@ def import_scores(
     The names are those that DaCapo gives the run, if it is installed; else those of the arrays on
     disk, which are taken in first. If the order of datasets or parameters does not follow from
     either, give it.
+
+    On a host without the catalog the scores are noted for the host that has it, and the arrays are
+    those of its published copy.
 
     Args:
         base: The base directory; its registry is made if there is none.
@@ -135,13 +141,13 @@ def import_scores(
         for name in runs:
             try:
                 scores = _scores_of(source, tree, name, given)
-                registry._native.score(scores)
+                registry._score(scores, warn=False)
                 done[name] = len(scores)
             except (Error, ValueError) as error:
                 if run is not None:
                     raise
                 refused[name] = str(error)
-        return Imported(done, refused)
+        return Imported(done, refused, registry._native.keeper)
 
 
 def _given(names: Optional[Iterable[Text]]) -> Optional[Tuple[str, ...]]:
@@ -407,7 +413,9 @@ class _Tree:
     def of(self, run: str) -> Dict[int, _order.Places]:
         """The arrays of each iteration of a run."""
         if not self._is_scanned:
-            self._registry.scan()
+            # Only the host that has the catalog can take arrays in.
+            if self._registry._native.keeper is None:
+                self._registry.scan()
             self._is_scanned = True
         found: Dict[int, _order.Places] = {}
         for row in self._rows(run):
@@ -526,11 +534,15 @@ def main(given: Sequence[str]) -> int:
     for run, why in done.refused.items():
         sys.stderr.write(f"warning: {_shown(f'the scores of run {run} are not taken in: {why}')}\n")
     if asked.json:
-        document = {"schema_version": 1, "runs": done.scores, "refused": done.refused}
+        noted = {} if done.noted is None else {"noted": {"host": done.noted}}
+        document = {"schema_version": 1, **noted, "runs": done.scores, "refused": done.refused}
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
         total = sum(done.scores.values())
-        sys.stderr.write(f"took in {_count(total, 'score')} of {_count(len(done.scores), 'run')}\n")
+        did = "took in" if done.noted is None else "noted"
+        where = "" if done.noted is None else f" for host {_shown(done.noted)}"
+        what = f"{_count(total, 'score')} of {_count(len(done.scores), 'run')}"
+        sys.stderr.write(f"{did} {what}{where}\n")
     if not done.refused:
         return 0
     return 3 if done.scores else 1

@@ -41,7 +41,15 @@ from . import _arguments as arguments
 from . import _attempts, _native, _scores, _stats, _targets
 from ._arguments import Age, Text, name, seconds, text
 from ._scores import Imported, import_scores
-from .errors import Error, LayoutNoContainerError, NotAFolderError, NotRecordedError, SymlinkError
+from .errors import (
+    CatalogElsewhereError,
+    Error,
+    LayoutNoContainerError,
+    NotAFolderError,
+    NotPublishedError,
+    NotRecordedError,
+    SymlinkError,
+)
 from .registry import Key, Registry
 
 __all__ = ["ArrayStore", "Imported", "import_scores", "install", "uninstall"]
@@ -55,6 +63,9 @@ _VARIABLE = "DALSEGNO_DACAPO"
 _WAIT = "DALSEGNO_DACAPO_WAIT"
 _STRICT = "DALSEGNO_DACAPO_STRICT"
 _STARTUP = str(Path(__file__).parent / "_everywhere")
+
+_AT_KEEPER = (CatalogElsewhereError, NotPublishedError)
+"""What opening raises on a host without the catalog."""
 
 _real_classes: Dict[Type[Any], Type[Any]] = {}
 
@@ -124,6 +135,7 @@ class ArrayStore:
         self._wait = _settings.wait if wait is None else seconds(wait, what="wait")
         self._strict = _settings.strict if strict is None else strict
         self._registry: Optional[Registry] = None
+        self._said_kept = False
 
     @property
     def registry(self) -> Registry:
@@ -208,9 +220,24 @@ class ArrayStore:
         """Give the container of a run's validations."""
         return self._container(Key("validation-container", run_name))
 
+    def _elsewhere(self) -> Optional[Error]:
+        """Why this host removes nothing, if another one has the catalog."""
+        try:
+            keeper = self.registry._native.keeper
+        except _AT_KEEPER as error:
+            return error
+        if keeper is None:
+            return None
+        return CatalogElsewhereError(
+            f"the catalog of {self._base} is on host {keeper}", path=self.registry.catalog_path
+        )
+
     def refresh(self, run_name: Optional[Text] = None) -> None:
         """Note what was written: one call after a validation. Arrays that are written again count
-        as rewritten."""
+        as rewritten. Does nothing on a host without the catalog: the one that has it looks on disk
+        before it answers."""
+        if self._elsewhere() is not None:
+            return
         if run_name is None:
             self.registry.refresh(all=True)
         else:
@@ -225,7 +252,12 @@ class ArrayStore:
         DaCapo, refuses a folder that is not an array, is outside the base directory or is reached
         through a symbolic link; nothing is deleted then.
 
+        On a host without the catalog nothing is removed, because row and data go together: that is
+        one warning in the log, and the training goes on. The array stays on disk and in the
+        catalog until it is removed on the host that has the catalog.
+
         Raises:
+            CatalogElsewhereError: Another host has the catalog, with ``strict``.
             TypeError: The identifier's dataset is not a text.
             Error: It is refused; see :meth:`dalsegno.Registry.remove`.
         """
@@ -236,6 +268,12 @@ class ArrayStore:
         path = Path.cwd() / os.fspath(container) / dataset
         if Path(os.fspath(container)).suffix not in (".zarr", ".n5", ".zarr3", ".zr3"):
             raise LayoutNoContainerError(f"{container} is not a container of arrays", path=path)
+        elsewhere = self._elsewhere()
+        if elsewhere is not None:
+            if self._strict:
+                raise elsewhere
+            self._keep(asked, path, elsewhere)
+            return
         try:
             removed = self.registry.remove(array_identifier, keep_parents=True)
         except NotRecordedError:
@@ -257,6 +295,19 @@ class ArrayStore:
             return
         if removed.moved == 0:
             logger.warning("%s, but it doesn't exist.", asked)
+
+    def _keep(self, asked: str, path: Path, why: Error) -> None:
+        """Say once that this host removes nothing."""
+        if not os.path.lexists(path):
+            logger.warning("%s, but it doesn't exist.", asked)
+        elif not self._said_kept:
+            self._said_kept = True
+            logger.warning(
+                "%s, but %s: this host removes nothing, and the arrays stay until they are removed "
+                "there",
+                asked,
+                why,
+            )
 
 
 def _name(value: Text, what: str) -> str:

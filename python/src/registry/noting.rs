@@ -3,21 +3,26 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use dalsegno::model::artifact::Artifact;
+use dalsegno::model::clock::{Clock as _, SystemClock};
 use dalsegno::model::filter::Pattern;
+use dalsegno::model::key::Key;
 use dalsegno::model::layout;
 use dalsegno::model::name::{DatasetName, Parameters};
 use dalsegno::model::note::{Note, ScoreNote};
 use dalsegno::model::score::{Score, UnknownName};
-use dalsegno::{Error, PinSelection, ScoreQuery, SealOptions, Target};
+use dalsegno::{
+    Error, LocalArrayIdentifier, PinSelection, Registry, Result, ScoreQuery, SealOptions, Target,
+};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
 use super::PyRegistry;
-use crate::ask::{self, Asked, SelectionArguments};
+use crate::ask::{self, Asked, KeyColumns, SelectionArguments};
 use crate::call::whole;
 use crate::errors::{argument, raise};
 use crate::inbox::PyInbox;
-use crate::values::{PyArtifact, artifacts, plain};
+use crate::values::{NOTED, PyArtifact, artifacts, plain};
 
 /// A score, as the Python side writes it down.
 #[derive(FromPyObject)]
@@ -47,6 +52,19 @@ pub(crate) fn score_of(py: Python<'_>, measured: Measured) -> PyResult<Score> {
     let metric = metric.parse().map_err(argument)?;
     let score = Score::new(run, iteration, metric, value);
     Ok(score.dataset(dataset).parameters(parameters))
+}
+
+/// What recording a key gives on a host without the catalog.
+fn expected(registry: &Registry, key: Key) -> Result<Artifact> {
+    match registry.record(&key) {
+        Ok(known) => Ok(known.artifact),
+        // A path is a function of its key: neither the catalog nor its copy is needed.
+        Err(Error::Catalog(_)) => {
+            let now = SystemClock.now();
+            Ok(Artifact::new(NOTED, key, now, registry.base()))
+        }
+        Err(refused) => Err(refused),
+    }
 }
 
 fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinName> {
@@ -121,6 +139,66 @@ impl PyRegistry {
             let scores = scores.into_iter().map(|score| score_of(py, score));
             let scores = scores.collect::<PyResult<Vec<_>>>()?;
             self.run(py, None, move |registry, _| registry.score(&scores))
+        })
+    }
+
+    /// The artifacts of keys on a host without the catalog: as the copy has them, else as recording
+    /// makes them, without a number.
+    fn noted<'py>(&self, py: Python<'py>, keys: Vec<KeyColumns>) -> PyResult<Bound<'py, PyList>> {
+        whole(py, || {
+            let keys = keys.into_iter().map(|key| key.key(py));
+            let keys = keys.collect::<PyResult<Vec<_>>>()?;
+            let found = self.run(py, None, move |registry, _| {
+                let artifact = |key| expected(registry, key);
+                keys.into_iter().map(artifact).collect::<Result<Vec<_>>>()
+            })?;
+            artifacts(py, found)
+        })
+    }
+
+    /// The same for the array of an identifier.
+    fn noted_identifier(
+        &self,
+        py: Python<'_>,
+        inbox: Py<PyInbox>,
+        container: PathBuf,
+        dataset: String,
+    ) -> PyResult<PyArtifact> {
+        whole(py, || {
+            let identifier = LocalArrayIdentifier { container, dataset };
+            let inbox = Arc::clone(&inbox.get().0);
+            let found = self.run(py, None, move |registry, _| {
+                match registry.record_identifier(&identifier) {
+                    Ok(known) => Ok(known.artifact),
+                    Err(Error::Catalog(_)) => {
+                        // An earlier note may have another key for this path.
+                        let key = inbox.key_at(identifier.path())?;
+                        expected(registry, key)
+                    }
+                    Err(refused) => Err(refused),
+                }
+            })?;
+            Ok(PyArtifact(found))
+        })
+    }
+
+    /// Leaves notes that artifacts were recorded.
+    fn note_records(
+        &self,
+        py: Python<'_>,
+        inbox: Py<PyInbox>,
+        artifacts: Vec<Py<PyArtifact>>,
+    ) -> PyResult<()> {
+        whole(py, || {
+            let artifacts = ask::artifacts_of(artifacts);
+            let inbox = Arc::clone(&inbox.get().0);
+            self.run(py, None, move |_, _| {
+                inbox.note_many(
+                    artifacts
+                        .into_iter()
+                        .map(|artifact| Note::Record(artifact.key)),
+                )
+            })
         })
     }
 
