@@ -259,7 +259,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 109] = [
+    pub const CODES: [&'static str; 110] = [
         "name-empty",
         "name-absolute",
         "name-dot",
@@ -284,6 +284,7 @@ impl Error {
         "catalog-other-path",
         "catalog-elsewhere",
         "catalog-not-here",
+        "catalog-not-copied",
         "catalog-unbound",
         "clock-before-epoch",
         "not-published",
@@ -508,6 +509,7 @@ impl Error {
             "catalog-other-path" => Hint::LeaveCatalogOut,
             "catalog-elsewhere" => Hint::UseKeeper,
             "catalog-not-here" => Hint::FindCatalog,
+            "catalog-not-copied" => Hint::CopyCatalog,
             "catalog-unbound" => Hint::BindCatalog,
             "clock-before-epoch" => Hint::SetClock,
             "not-published" => Hint::Publish,

@@ -145,6 +145,7 @@ impl Config {
             ("path", path),
             ("registry", catalog.registry.as_deref()),
             ("host", catalog.host.as_deref()),
+            ("single-host", catalog.single_host.as_deref()),
         ];
         for (key, value) in keys {
             let Some(value) = value.map(toml_edit::value) else {

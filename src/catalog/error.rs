@@ -128,6 +128,14 @@ pub enum CatalogError {
         /// Catalog file.
         path: PathBuf,
     },
+    /// This host was to become the one that has the catalog, and the catalog is not at the path.
+    #[error("{} is not the catalog of this base directory: {why}", .path.display())]
+    NotCopied {
+        /// Where the catalog was looked for.
+        path: PathBuf,
+        /// What is there instead.
+        why: String,
+    },
     /// A catalog outside the base directory is not known to belong to it.
     #[error("the catalog {} is not used: {why}", .path.display())]
     Unbound {
@@ -377,6 +385,7 @@ impl CatalogError {
             Self::Elsewhere { .. } => "catalog-other-path",
             Self::AtKeeper { .. } => "catalog-elsewhere",
             Self::NotHere { .. } => "catalog-not-here",
+            Self::NotCopied { .. } => "catalog-not-copied",
             Self::Unbound { .. } => "catalog-unbound",
             Self::ClockBeforeEpoch { .. } => "clock-before-epoch",
             Self::NotPublished { .. } => "not-published",
@@ -427,6 +436,7 @@ impl CatalogError {
             | Self::Mismatch { path, .. }
             | Self::AtKeeper { path, .. }
             | Self::NotHere { path }
+            | Self::NotCopied { path, .. }
             | Self::Unbound { path, .. }
             | Self::ClockBeforeEpoch { path, .. }
             | Self::NotPublished { path, .. }

@@ -252,6 +252,23 @@ pub fn unproven(error: CatalogError) -> CatalogError {
     }
 }
 
+/// Explains an error of a file that is to be the catalog on this host from now on.
+#[must_use]
+pub fn not_copied(path: &Path, error: CatalogError) -> CatalogError {
+    let why = match error {
+        CatalogError::Missing { .. } => "there is no such file".to_owned(),
+        CatalogError::NoFolder { .. } => "its folder is not on this host".to_owned(),
+        error => match unproven(error) {
+            CatalogError::Unbound { why, .. } => why,
+            error => return error,
+        },
+    };
+    CatalogError::NotCopied {
+        path: path.to_owned(),
+        why,
+    }
+}
+
 /// Ties a catalog to a base directory by the user's word, and remembers this host as its keeper.
 ///
 /// # Errors
@@ -277,7 +294,7 @@ pub fn claim(folder: &mut RegistryDir, path: &Path, here: &str) -> Result<(), Ca
         read_only: true,
         ..CatalogOptions::default()
     };
-    let opened = Catalog::open(path, &folder.base, None, options).map_err(unproven)?;
+    let opened = Catalog::open(path, &folder.base, None, options)?;
     let found = opened.registry_id()?;
     if let Some(expected) = folder.registry().filter(|expected| **expected != *found) {
         return Err(CatalogError::Mismatch {

@@ -4,9 +4,10 @@
 use std::path::Path;
 
 use super::render::shell_word;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, PUBLISHED_FILE};
 use crate::error::Error;
 use crate::model::hint::Hint;
+use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::UndoError;
 use crate::store::{Share, StorageError};
 
@@ -18,6 +19,9 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
     }) = error
     {
         return Some(how_to_share(share));
+    }
+    if let (Error::Catalog(CatalogError::NotCopied { path, .. }), Some(base)) = (error, base) {
+        return Some(how_to_copy(path, base));
     }
     let text = text(error.hint()?);
     let (placeholder, value) = match error {
@@ -50,6 +54,19 @@ fn how_to_share(share: &Share) -> String {
     format!(
         "its owner, or root, can give it to the group with: {first}chmod -R g+rwX {folder}; in rm, \
          --keep-going skips it"
+    )
+}
+
+/// What is typed so that the catalog of a base directory is at a path.
+fn how_to_copy(path: &Path, base: &Path) -> String {
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    let copy = base.join(REGISTRY_DIR).join(PUBLISHED_FILE);
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let (copy, folder, path) = (word(&copy), word(folder), word(path));
+    format!(
+        "copy it there, on the host that has it, with: sqlite3 FILE \".backup {path}\"; if that \
+         catalog is lost, begin with its published copy: mkdir -p {folder} && cp {copy} {path}; \
+         then run the same command again"
     )
 }
 
@@ -112,6 +129,11 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "run the command on the host that has it, or mount its disk; if it is lost, make a new \
              one with: dalsegno rebuild --catalog PATH"
         }
+        Hint::CopyCatalog => {
+            "copy it there, on its host, with: sqlite3 FILE \".backup PATH\"; if it is lost, copy \
+             .dalsegno/published.sqlite3, or the newest file in .dalsegno/backups; then run the same \
+             command again"
+        }
         Hint::BindCatalog => {
             "if it is the catalog of this base directory, say so with: dalsegno init --catalog \
              PATH; if not, take the line `path` out of .dalsegno/config.toml"
@@ -122,7 +144,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "put the catalog on a local disk: dalsegno init --catalog PATH; or, if all writers \
              run on this host: dalsegno init --single-host"
         }
-        Hint::UseItsHost => "run the command on that host, or run one that only reads",
+        Hint::UseItsHost => {
+            "run the command on that host, or run one that only reads; if that host was renamed: \
+             dalsegno init --keeper"
+        }
         Hint::WaitLonger => "try again later, or wait longer with --lock-timeout",
         Hint::UseWritable => "run it as a user who may write to the catalog and its folder",
         Hint::ReopenAfterFork => {

@@ -7,6 +7,8 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::render;
+use crate::catalog::RegistryDir;
+use crate::error::Error;
 
 /// Create a registry in the base directory
 ///
@@ -17,14 +19,15 @@ use super::render;
 ///
 /// With --catalog, the base directory remembers this host, the keeper. Other hosts answer from a
 /// copy that the keeper publishes in .dalsegno, and note what they record for it. If the keeper
-/// gets another name, or the catalog is copied to another host, run init --keeper there.
+/// gets another name, or the catalog is copied to another host, run init --keeper there. A host for
+/// which --single-host was given, and which gets another name, does the same.
 #[derive(Debug, Args)]
 pub(super) struct Init {
     /// All writers run on this host: allows a catalog on a network file system
     #[arg(long)]
     single_host: bool,
-    /// This host has the catalog from now on: it was renamed, or the catalog given with --catalog
-    /// was copied to it
+    /// This host has the catalog from now on, or is the single host that writes it: it was renamed,
+    /// or the catalog given with --catalog was copied to it
     #[arg(long, conflicts_with = "single_host")]
     keeper: bool,
     /// The group of the base directory shares the registry: it may write in .dalsegno, and owns
@@ -68,13 +71,37 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
     if is_new {
         let next = context.with_base("add what is on disk with: dalsegno scan");
         context.say(&format!("created a registry in {base}; {next}"));
-    } else if command.keeper {
-        let catalog = registry.catalog_path().display();
-        context.say(&format!(
-            "the catalog {catalog} of {base} is on this host from now on"
-        ));
-    } else {
-        context.say(&format!("{base} already has a registry"));
+        return Ok(());
     }
+    let catalog = registry.catalog_path().display();
+    let folder = RegistryDir::find(registry.base()).map_err(Error::from)?;
+    context.say(&match (
+        command.keeper,
+        command.single_host,
+        folder.elsewhere(),
+        folder.single_host(),
+    ) {
+        (true, _, Some(_), _) => {
+            format!("the catalog {catalog} of {base} is on this host from now on")
+        }
+        (true, _, None, Some(host)) => {
+            format!("from now on only this host, {host}, writes the catalog of {base}")
+        }
+        (true, _, None, None) => format!(
+            "the catalog of {base} is in it, for all hosts that mount it; nothing was changed"
+        ),
+        (false, true, _, Some(host)) => {
+            let hint = context.with_base(
+                "if another host is to be that one from now on, run there: dalsegno init \
+                     --keeper",
+            );
+            format!("{base} already has a registry, which only host {host} writes; {hint}")
+        }
+        (false, true, _, None) => format!(
+            "{base} already has a registry, which was made without --single-host; nothing was \
+                 changed"
+        ),
+        (false, false, ..) => format!("{base} already has a registry"),
+    });
     Ok(())
 }

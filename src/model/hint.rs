@@ -71,6 +71,8 @@ hints! {
     UseKeeper = "use-keeper",
     /// Use the host or the disk that has the catalog, or rebuild a lost one by naming it.
     FindCatalog = "find-catalog",
+    /// Copy the catalog to the path, from its host, its published copy or a backup.
+    CopyCatalog = "copy-catalog",
     /// Say that the catalog belongs to the base directory.
     BindCatalog = "bind-catalog",
     /// Set the clock of the machine.

@@ -158,8 +158,14 @@ impl Wanted {
     pub(crate) fn claim(&self, base: &Base) -> Result<()> {
         let given = self.catalog.as_deref();
         let mut folder = RegistryDir::find(base.path())?;
-        // A catalog inside the base directory belongs to it already.
+        let single_host = folder.single_host();
+        let is_renamed = self.keeper && single_host.is_some_and(|host| host != self.here);
         let Some(remembered) = folder.elsewhere() else {
+            // A catalog inside the base directory belongs to it already. What may have changed is
+            // the one host that writes it.
+            if is_renamed {
+                folder.write_single_host(&self.here)?;
+            }
             return Ok(());
         };
         let here = &*self.here;
@@ -174,12 +180,27 @@ impl Wanted {
             }
         }
         let path = given.unwrap_or(remembered).to_owned();
+        // A rebuild is for the host that has the catalog already, at the path that is remembered.
+        let is_new_place = !is_same || folder.host().is_some_and(|host| host != here);
+        let explain = |error| match (is_new_place, error) {
+            // Only the owner's word counts, wherever the file is.
+            (_, error @ CatalogError::Unbound { .. }) => error,
+            (true, error) => catalog::not_copied(&path, error),
+            (false, error) => catalog::unproven(error),
+        };
+        // First: without its folder, the system cannot be asked for the file system either.
+        catalog::check_file(&path).map_err(explain)?;
         if let FsKind::Network(file_system) =
             store::fs_kind(path.parent().unwrap_or(Path::new("/")))?
+            && !is_renamed
         {
             self.check_host(&path, file_system, folder.single_host())?;
         }
-        Ok(catalog::claim(&mut folder, &path, here)?)
+        catalog::claim(&mut folder, &path, here).map_err(explain)?;
+        if is_renamed {
+            folder.write_single_host(here)?;
+        }
+        Ok(())
     }
 
     fn check_host(&self, path: &Path, file_system: &'static str, host: Option<&str>) -> Result<()> {

@@ -208,6 +208,92 @@ fn a_keeper_with_another_name_says_so_and_a_lost_catalog_is_named_by_hand() {
     assert_transcript!("hosts_keeper", format!("{renamed}{moved}{gone}{made}"));
 }
 
+/// What stands between two parts of a text.
+fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
+    let start = text
+        .find(before)
+        .unwrap_or_else(|| panic!("{before}: {text}"))
+        + before.len();
+    &text[start..start + text[start..].find(after).unwrap()]
+}
+
+#[test]
+fn the_hints_after_the_keeper_is_lost_make_another_host_the_keeper() {
+    for at in ["", " --catalog PATH"] {
+        let world = world();
+        on(&world, "node1", "pin keep --run er --reason paper");
+        fs::remove_dir_all(world.dir.join("disk")).unwrap();
+        let other = world.dir.join("other/c.sqlite3");
+        let shell = |call: &str| {
+            let mut shell = std::process::Command::new("sh");
+            // The program of the hints, on the host that is to be the keeper.
+            shell.arg("-c").arg(call).env("DALSEGNO_TEST_HOST", "node7");
+            assert!(shell.status().unwrap().success(), "{call}");
+        };
+        let plain = |call: &str| {
+            let mut program = world.call(call);
+            let output = program.env("DALSEGNO_TEST_HOST", "node7").output().unwrap();
+            String::from_utf8(output.stderr).unwrap()
+        };
+        // A rebuild would make a second catalog, so it sends to `init --keeper`.
+        let rebuild = plain("rebuild");
+        let call = rebuild.trim_end().rsplit("dalsegno ").next().unwrap();
+        let init = format!("{call}{}", at.replace("PATH", other.to_str().unwrap()));
+        let refused = plain(&init);
+        assert!(refused.contains("error[catalog-not-copied]"), "{refused}");
+        assert!(!refused.contains("rebuild"), "{refused}");
+        shell(between(
+            &refused,
+            "published copy: ",
+            "; then run the same command again",
+        ));
+        let made = plain(&init);
+        assert!(made.contains("is on this host from now on"), "{made}");
+        let text = on(&world, "node7", "scan\npin --list");
+        assert!(!text.contains("exit") && text.contains("keep"), "{text}");
+        let old = on(&world, "node1", "scan");
+        assert!(old.contains("is on host node7"), "{old}");
+    }
+}
+
+#[test]
+fn a_file_that_was_never_the_catalog_makes_no_keeper() {
+    let world = world();
+    let config = || fs::read(world.base.join(".dalsegno/config.toml")).unwrap();
+    let before = config();
+    fs::write(world.dir.join("text"), "x".repeat(9000)).unwrap();
+    fs::write(world.dir.join("empty"), "").unwrap();
+    fs::create_dir(world.dir.join("folder")).unwrap();
+    // On the keeper too: a path that it does not have yet is one to copy to.
+    for host in ["node1", "node7"] {
+        for name in ["text", "empty", "folder", "none", "none/c.sqlite3"] {
+            let path = world.dir.join(name);
+            let said = on(
+                &world,
+                host,
+                &format!("init --keeper --catalog {}", path.display()),
+            );
+            assert!(said.contains("error[catalog-not-copied]"), "{said}");
+            assert!(config() == before, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_single_host_that_was_renamed_writes_again_and_init_says_what_it_changes() {
+    let world = World::runs();
+    let init = "init --single-host";
+    let text = on(&world, "node1", &format!("{init}\nscan\n{init}"))
+        + &on(
+            &world,
+            "node7",
+            &format!("{init}\ninit --keeper\n{init}\nscan"),
+        );
+    let plain = World::scanned();
+    let plain = on(&plain, "node7", "init --single-host\ninit --keeper");
+    assert_transcript!("hosts_single", format!("{text}{plain}"));
+}
+
 #[test]
 fn a_copy_that_is_missing_or_damaged_is_published_again() {
     let world = world();

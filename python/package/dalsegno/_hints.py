@@ -49,6 +49,10 @@ WORDS: dict[str, str] = {
         "run it on the host that has the catalog, or mount its disk; if it is lost, call "
         "dalsegno.rebuild(base, catalog=PATH)"
     ),
+    "copy-catalog": (
+        'copy it there, on its host, with: sqlite3 FILE ".backup PATH"; if it is lost, copy '
+        ".dalsegno/published.sqlite3, or the newest file in .dalsegno/backups; then call it again"
+    ),
     "bind-catalog": (
         "if it is the catalog of this base directory, say so with "
         "dalsegno.Registry(base, create=True, catalog=PATH); if not, take the line `path` out of "
@@ -60,7 +64,10 @@ WORDS: dict[str, str] = {
         "put the catalog on a local disk with catalog=PATH; or, if all writers run on this "
         "host, pass single_host=True, both with create=True"
     ),
-    "use-its-host": "run it there, or open the registry with read_only=True",
+    "use-its-host": (
+        "run it there, or open the registry with read_only=True; if that host was renamed: "
+        "Registry(base, keeper=True)"
+    ),
     "wait-longer": "try again, or open the registry with a longer lock_timeout",
     "use-writable": (
         "open the registry without read_only, as a user who may write the catalog and the "

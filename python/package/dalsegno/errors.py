@@ -165,6 +165,12 @@ class CatalogNotHereError(Error, FileNotFoundError):
     code = "catalog-not-here"
 
 
+class CatalogNotCopiedError(Error, FileNotFoundError):
+    """This host was to become the one that has the catalog, and the catalog is not at the path."""
+
+    code = "catalog-not-copied"
+
+
 class CatalogUnboundError(Error, PermissionError):
     """The catalog is outside the base directory and not known to belong to it."""
 

@@ -182,6 +182,35 @@ impl RegistryDir {
         registry: &str,
         host: &str,
     ) -> Result<(), CatalogError> {
+        let config = CatalogConfig {
+            path: Some(catalog.to_owned()),
+            registry: Some(registry.to_owned()),
+            host: Some(host.to_owned()),
+            single_host: None,
+        };
+        self.write_config(&config)?;
+        let kept = self.config.catalog.get_or_insert_default();
+        (kept.path, kept.registry, kept.host) = (config.path, config.registry, config.host);
+        Ok(())
+    }
+
+    /// Writes the one host that may write the catalog into `config.toml`. Everything else in the
+    /// file stays.
+    ///
+    /// # Errors
+    /// As [`RegistryDir::write_catalog_place`].
+    pub fn write_single_host(&mut self, host: &str) -> Result<(), CatalogError> {
+        let config = CatalogConfig {
+            single_host: Some(host.to_owned()),
+            ..CatalogConfig::default()
+        };
+        self.write_config(&config)?;
+        self.config.catalog.get_or_insert_default().single_host = config.single_host;
+        Ok(())
+    }
+
+    /// Writes the keys that are given into `config.toml`.
+    fn write_config(&self, config: &CatalogConfig) -> Result<(), CatalogError> {
         let path = self.dir().join(CONFIG_FILE);
         let io = |error| CatalogError::io("writing", &path, error);
         // Read again and edited: it may have changed since, and its comments are to stay.
@@ -192,13 +221,7 @@ impl RegistryDir {
             Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
             Err(error) => return Err(CatalogError::io("reading", &path, error)),
         };
-        let config = CatalogConfig {
-            path: Some(catalog.to_owned()),
-            registry: Some(registry.to_owned()),
-            host: Some(host.to_owned()),
-            single_host: None,
-        };
-        let text = Config::with_catalog(&text, &config).map_err(|error| CatalogError::Config {
+        let text = Config::with_catalog(&text, config).map_err(|error| CatalogError::Config {
             path: path.clone(),
             detail: error.to_string(),
         })?;
@@ -217,8 +240,6 @@ impl RegistryDir {
             let _ = dir.unlink(&*new);
             return Err(io(error));
         }
-        let kept = self.config.catalog.get_or_insert_default();
-        (kept.path, kept.registry, kept.host) = (config.path, config.registry, config.host);
         Ok(())
     }
 
