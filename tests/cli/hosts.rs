@@ -208,13 +208,10 @@ fn a_keeper_with_another_name_says_so_and_a_lost_catalog_is_named_by_hand() {
     assert_transcript!("hosts_keeper", format!("{renamed}{moved}{gone}{made}"));
 }
 
-/// What stands between two parts of a text.
+/// The text between two others.
 fn between<'a>(text: &'a str, before: &str, after: &str) -> &'a str {
-    let start = text
-        .find(before)
-        .unwrap_or_else(|| panic!("{before}: {text}"))
-        + before.len();
-    &text[start..start + text[start..].find(after).unwrap()]
+    let (_, rest) = text.split_once(before).unwrap();
+    rest.split_once(after).unwrap().0
 }
 
 #[test]
