@@ -15,6 +15,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Optional
@@ -138,8 +139,8 @@ def metadata(base: Path) -> list[Path]:
 
 def date(paths: list[Path], times: Iterable[float]) -> None:
     """Give files times in seconds."""
-    for path, time in zip(paths, times):
-        os.utime(path, ns=(0, round((1_700_000_000 + time) * 10**9)))
+    for path, at in zip(paths, times):
+        os.utime(path, ns=(0, round((1_700_000_000 + at) * 10**9)))
 
 
 @standin_only
@@ -327,6 +328,83 @@ def test_an_iteration_whose_arrays_were_removed_has_the_names_of_the_others(base
     assert scored(base)["r", 1, "b", "p", "voi"] == "3.0"
 
 
+# Runs that were renamed since.
+
+
+def validated(base: Path, run: str, value: float, iteration: int = 1) -> None:
+    """A run with one validation, and its scores; all of some minutes ago."""
+    folder = base / run / "validation.zarr" / str(iteration) / "v"
+    write_array(folder / "prediction")
+    write_array(folder / "output" / "p")
+    store(base, run, [entry(iteration, [[[value] * 3]])])
+    os.utime(base / "stats" / "validation_scores" / run, (time.time() - 300,) * 2)
+
+
+def voi(base: Path) -> dict[str, str]:
+    return {key[0]: value for key, value in scored(base).items() if key[4] == "voi"}
+
+
+@standin_only
+@pytest.mark.parametrize("asked", [None, "r", "now/here"])
+def test_scores_of_a_run_that_was_renamed_go_to_its_name_now(
+    asked: Optional[str], base: Path
+) -> None:
+    validated(base, "r", 0.5)
+    with dalsegno.Registry(base, create=True) as registry:
+        registry.scan()
+        registry.rename_run("r", "then", active=True)
+        registry.rename_run("then", "then2/here", active=True)
+        registry.rename_run("then2", "now", active=True)
+    done = import_scores(base, asked)
+    assert (done.scores, done.renamed, done.refused) == ({"now/here": 3}, {"r": "now/here"}, {})
+    assert voi(base) == {"now/here": "0.5"}
+    # A file that was written, or copied, after the rename.
+    os.utime(base / "stats" / "validation_scores" / "r")
+    assert import_scores(base, asked).renamed == {"r": "now/here"}
+
+
+@standin_only
+def test_a_run_with_the_old_name_of_another_has_the_scores_that_were_stored_since(
+    base: Path,
+) -> None:
+    validated(base, "r", 0.5)
+    with dalsegno.Registry(base, create=True) as registry:
+        registry.scan()
+        registry.rename_run("r", "old", active=True)
+    (base / "stats" / "validation_scores" / "r").rename(base / "stats" / "kept")
+    validated(base, "r", 0.25)
+    os.utime(base / "stats" / "validation_scores" / "r", (time.time() + 60,) * 2)
+    assert import_scores(base).renamed == {}
+    assert voi(base) == {"r": "0.25"}
+    # The file of before the rename is that of the run that had the name then.
+    (base / "stats" / "kept").rename(base / "stats" / "validation_scores" / "r")
+    assert import_scores(base).renamed == {"r": "old"}
+    assert voi(base) == {"r": "0.25", "old": "0.5"}
+
+
+@standin_only
+def test_scores_of_runs_that_changed_their_names_by_hand_follow_the_repair(base: Path) -> None:
+    validated(base, "r", 0.5)
+    validated(base, "s", 0.25, 2)
+    with dalsegno.Registry(base, create=True) as registry:
+        registry.scan()
+        (base / "r").rename(base / "x")
+        (base / "s").rename(base / "r")
+        (base / "x").rename(base / "s")
+        registry.verify(repair=True)
+    assert import_scores(base).renamed == {"r": "s", "s": "r"}
+    assert voi(base) == {"r": "0.25", "s": "0.5"}
+
+
+@standin_only
+def test_scores_of_a_run_whose_folder_is_gone_say_what_to_type(base: Path) -> None:
+    validated(base, "r", 0.5)
+    (base / "r").rename(base / "x")
+    with pytest.raises(errors.ScoresInvalidError, match="'r' has no predictions") as caught:
+        import_scores(base, "r")
+    assert caught.value.hint is not None and "verify --repair" in caught.value.hint
+
+
 # Pickles that do more than hold data.
 
 
@@ -511,7 +589,12 @@ def test_the_command_takes_scores_in(tmp_path: Path) -> None:
     base = unpack("scores_affs", tmp_path)
     assert command(tmp_path).returncode == 10
     done = command(tmp_path, "--base", str(base), "--json")
-    assert json.loads(done.stdout) == {"schema_version": 1, "runs": {"affs_run": 30}, "refused": {}}
+    assert json.loads(done.stdout) == {
+        "schema_version": 1,
+        "runs": {"affs_run": 30},
+        "refused": {},
+        "renamed": {},
+    }
     assert scored(base) == by_dacapo("scores_affs")
     done = command(base, "--run", "affs_run")
     assert (done.returncode, done.stdout) == (0, "")

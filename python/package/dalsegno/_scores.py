@@ -17,6 +17,7 @@ import stat
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from numbers import Real
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Tuple
@@ -25,6 +26,7 @@ from . import _arguments as arguments
 from . import _native, _order, _pickle, _run_config, _targets
 from ._arguments import Text
 from ._native import Artifact
+from ._renames import Renames
 from .errors import Error, ScoresInvalidError
 from .registry import Key, Registry
 
@@ -76,6 +78,9 @@ class Imported:
 
     refused: Dict[str, str] = field(default_factory=dict)
     """Runs whose scores were not taken in, and why."""
+
+    renamed: Dict[str, str] = field(default_factory=dict)
+    """Runs that had another name when DaCapo stored their scores: the old name, and the one now."""
 
     noted: Optional[str] = None
     """The host that has the catalog, if the scores are only noted for it."""
@@ -135,19 +140,44 @@ def import_scores(
     )
     with Registry(path, create=True) as registry:
         source = _source(registry)
-        runs = source.runs() if run is None else [arguments.text(run, what="a run", numbers=False)]
-        done, refused = {}, {}
         tree = _Tree(registry)
-        for name in runs:
+        wanted = None if run is None else arguments.text(run, what="a run", numbers=False)
+        done: Dict[str, int] = {}
+        refused: Dict[str, str] = {}
+        renamed: Dict[str, str] = {}
+        for name, now in _runs(source, tree, wanted):
             try:
-                scores = _scores_of(source, tree, name, given)
+                scores = _scores_of(source, tree, (name, now), given)
                 registry._score(scores, warn=False)
-                done[name] = len(scores)
+                done[now] = done.get(now, 0) + len(scores)
+                if now != name:
+                    renamed[name] = now
             except (Error, ValueError) as error:
                 if run is not None:
                     raise
                 refused[name] = str(error)
-        return Imported(done, refused, registry._native.keeper)
+        return Imported(done, refused, renamed, registry._native.keeper)
+
+
+def _runs(source: _Source, tree: _Tree, wanted: Optional[str]) -> List[Tuple[str, str]]:
+    """The runs to take scores of: their names in what DaCapo stored, and their names now."""
+    try:
+        stored = source.runs()
+    except ScoresInvalidError:
+        if wanted is None:
+            raise
+        stored = []
+    found = []
+    for name in stored:
+        now = name
+        if tree.renames:
+            now = tree.renames.now(name, source.stored(name), bool(tree.of(name)))
+        if wanted in (None, name, now):
+            found.append((name, now))
+    if not found and wanted is not None:
+        found.append((wanted, wanted))
+    # Scores that DaCapo stored under the name that a run has now are the later ones.
+    return sorted(found, key=lambda names: names[0] == names[1])
 
 
 def _given(names: Optional[Iterable[Text]]) -> Optional[Tuple[str, ...]]:
@@ -160,23 +190,30 @@ Measured = Tuple[str, str, Optional[str], Optional[str], str, float]
 """A score as the native half takes it."""
 
 
-def _scores_of(source: _Source, tree: _Tree, run: str, given: Names) -> List[Measured]:
-    """The scores of a run, with their names."""
-    stored = source.entries(run)
+def _scores_of(
+    source: _Source, tree: _Tree, names_of_run: Tuple[str, str], given: Names
+) -> List[Measured]:
+    """The scores of a run, with their names; DaCapo knows it by the first of its two."""
+    stored_as, run = names_of_run
+    stored = source.entries(stored_as)
     entries = latest(stored)
     if not entries:
-        raise ScoresInvalidError(f"DaCapo has no validation scores of run {run!r}")
-    theirs = _of_dacapo(source, run) if given == Names() else None
+        raise ScoresInvalidError(f"DaCapo has no validation scores of run {stored_as!r}")
+    theirs = _of_dacapo(source, stored_as) if given == Names() else None
     known = tree.of(run)
-    arrays = _order.Arrays(
-        known, _validated(stored), _run_config.validation_datasets(_config(tree.base, run))
-    )
+    if theirs is None and not known and (given.datasets is None or given.parameters is None):
+        raise ScoresInvalidError(
+            f"run {run!r} has no predictions and outputs on disk whose names its scores could have",
+            hint=f"if its folder was renamed, type: dalsegno verify --repair; else {_order.HINT}",
+        )
+    config = _config(tree.base, stored_as)
+    arrays = _order.Arrays(known, _validated(stored), _run_config.validation_datasets(config))
     scores: List[Measured] = []
     for iteration, numbers in entries:
         names = (
             theirs if theirs is not None and _fit(theirs, known.get(iteration), numbers) else given
         )
-        scores += _named(run, iteration, numbers, names, arrays, tree)
+        scores += _named(run, iteration, numbers, names, arrays, config)
     return scores
 
 
@@ -239,6 +276,14 @@ class _Source:
                 f"the validation scores in {path} cannot be read: {error}", path=path
             ) from None
 
+    def stored(self, run: str) -> Optional[datetime]:
+        """When the scores of a run were stored last, if that is known."""
+        path = self._base / "stats" / "validation_scores" / run
+        try:
+            return datetime.fromtimestamp(os.lstat(path).st_mtime, timezone.utc)
+        except (OSError, OverflowError, ValueError):
+            return None
+
     def config(self, run: str) -> Any:
         folder = self._base / "configs"
         if not (folder / "runs" / f"{run}.yaml").is_file():
@@ -264,6 +309,9 @@ class _Database(_Source):
             raise ScoresInvalidError(
                 f"the validation scores of run {run!r} in the database cannot be read: {error}"
             ) from None
+
+    def stored(self, run: str) -> Optional[datetime]:
+        return None
 
     def config(self, run: str) -> Any:
         return _seam().create_config_store().retrieve_run_config(run)
@@ -405,10 +453,18 @@ class _Tree:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._is_scanned = False
+        self._renames: Optional[Renames] = None
 
     @property
     def base(self) -> Path:
         return self._registry.base
+
+    @property
+    def renames(self) -> Renames:
+        if self._renames is None:
+            done = self._registry.history(action="rename")
+            self._renames = Renames((one.at, one.detail) for one in done)
+        return self._renames
 
     def of(self, run: str) -> Dict[int, _order.Places]:
         """The arrays of each iteration of a run."""
@@ -436,7 +492,7 @@ def _named(
     numbers: List[List[List[float]]],
     names: Names,
     arrays: _order.Arrays,
-    tree: _Tree,
+    config: Sequence[str],
 ) -> List[Measured]:
     """The scores of an iteration, with names that are given or those of its arrays."""
     where = f"run {run!r}, iteration {iteration}"
@@ -462,17 +518,17 @@ def _named(
         raise ScoresInvalidError(f"{where}: parameter sets differ in their number of criteria")
     criteria = names.criteria
     if criteria is None:
-        criteria = _criteria(tree.base, run, count)
+        criteria = _criteria(config, run, count)
     _order.check(where, "criteria", criteria, count)
     return measured(run, iteration, numbers, places, criteria)
 
 
-def _criteria(base: Path, run: str, count: int) -> Tuple[str, ...]:
+def _criteria(config: Sequence[str], run: str, count: int) -> Tuple[str, ...]:
     """The criteria of DaCapo's evaluators that are so many."""
     for criteria in (INSTANCE, DUMMY):
         if count == len(criteria):
             return criteria
-    channels = _run_config.channels(_config(base, run))
+    channels = _run_config.channels(config)
     if channels and count == len(channels) * len(BINARY):
         return tuple(f"{channel}__{criterion}" for channel in channels for criterion in BINARY)
     raise ScoresInvalidError(
@@ -531,11 +587,14 @@ def main(given: Sequence[str]) -> int:
         )
     except Error as error:
         return _fail(1, error.code, str(error), error.hint)
+    for run, now in done.renamed.items():
+        sys.stderr.write(f"{_shown(f'run {run} is {now} now: the scores go there')}\n")
     for run, why in done.refused.items():
         sys.stderr.write(f"warning: {_shown(f'the scores of run {run} are not taken in: {why}')}\n")
     if asked.json:
         noted = {} if done.noted is None else {"noted": {"host": done.noted}}
         document = {"schema_version": 1, **noted, "runs": done.scores, "refused": done.refused}
+        document["renamed"] = done.renamed
         sys.stdout.write(json.dumps(document, indent=2) + "\n")
     else:
         total = sum(done.scores.values())
