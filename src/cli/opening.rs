@@ -8,11 +8,10 @@ use super::context::{Context, Looked, NotedFor, PublishedCopy};
 use super::fail::Failure;
 use super::flags::Format;
 use super::render::count;
-use crate::catalog::CatalogError;
+use crate::catalog::{CatalogError, RegistryDir};
 use crate::error::Error;
 use crate::model::clock::{Clock, SystemClock};
 use crate::model::filter::Filter;
-use crate::model::name::REGISTRY_DIR;
 use crate::model::operation::HistoryFilter;
 use crate::model::progress::Monitor;
 use crate::model::removal::RemovalId;
@@ -31,7 +30,8 @@ pub(super) enum Opened {
 }
 
 impl Context {
-    /// The base directory: --base, else the nearest parent of the current folder with a registry.
+    /// The base directory: --base, else the nearest parent of the current folder with a registry,
+    /// or with something in its place, which is refused when it is opened.
     pub(super) fn base(&self) -> Result<PathBuf, Failure> {
         // No search upwards from it: --base names the directory itself.
         if let Some(base) = &self.global.base {
@@ -44,7 +44,10 @@ impl Context {
             )
         })?;
         here.ancestors()
-            .find(|folder| folder.join(REGISTRY_DIR).is_dir())
+            .find(|folder| match RegistryDir::exists(folder) {
+                Ok(exists) => exists,
+                Err(error) => matches!(error, CatalogError::NotAFolder { .. }),
+            })
             .map(Path::to_path_buf)
             .ok_or_else(|| CatalogError::NoRegistry { base: here.clone() }.into())
     }

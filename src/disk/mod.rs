@@ -18,6 +18,7 @@ mod folder;
 mod lock;
 mod make;
 mod open;
+mod registry;
 
 pub(crate) use confine::confined;
 #[cfg(any(test, feature = "testing"))]
@@ -26,3 +27,4 @@ pub(crate) use folder::Folder;
 pub(crate) use lock::{LockFile, has_mere_readers};
 pub(crate) use make::{make_file, make_folder, make_own_file, make_shared_folder};
 pub(crate) use open::{Access, open_file, read_file};
+pub(crate) use registry::{RegistryPlace, is_registry, registry_in};

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::model::name::REGISTRY_DIR;
 use crate::store::Base;
 
 /// Looks for registries around paths. Remembers each folder: most paths have the folders above in
@@ -26,8 +25,7 @@ impl RegistriesAround {
             let has_registry = match self.known.get(folder) {
                 Some(known) => *known,
                 None => {
-                    let registry = folder.join(REGISTRY_DIR);
-                    let has = registry.to_str().is_some_and(|path| !base.is_absent(path));
+                    let has = base.has_registry(folder);
                     *self.known.entry(folder.to_path_buf()).or_insert(has)
                 }
             };

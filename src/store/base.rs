@@ -9,6 +9,7 @@ use rustix::fs::{AtFlags, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
 use super::error::StorageError;
+use crate::disk::{RegistryPlace, registry_in};
 
 /// A base directory, held open: it is the same folder even if its path is given to another one.
 #[derive(Debug)]
@@ -89,6 +90,13 @@ impl Base {
         let found = statat(&self.fd, path, AtFlags::SYMLINK_NOFOLLOW);
         // NOTDIR: a folder above is a file, so nothing can be below it.
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR))
+    }
+
+    /// Whether a folder, relative to the base directory, is the base directory of a registry. True
+    /// if the system does not say: what may be another registry's must stay.
+    #[must_use]
+    pub fn has_registry(&self, folder: &Path) -> bool {
+        registry_in(&self.fd, folder).map_or(true, |place| place == RegistryPlace::Folder)
     }
 }
 

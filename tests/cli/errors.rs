@@ -355,3 +355,63 @@ fn a_reader_waits_for_a_program_that_has_the_catalog_to_itself() {
     let text = world.transcript("list --run er --no-refresh --table --lock-timeout 0s");
     assert!(text.contains("prediction"), "{text}");
 }
+
+#[test]
+fn what_is_in_the_place_of_the_registrys_folder_is_refused_by_every_command() {
+    let commands = [
+        "init",
+        "init --shared",
+        "scan",
+        "list",
+        "rm --run mito --yes",
+        "gc",
+        "gc --apply --yes",
+        "mv mito other --yes",
+        "verify",
+        "verify --repair",
+        "trash list",
+        "trash empty",
+        "restore 20260101-000000-000000",
+        "history",
+        "pin x --run mito",
+        "score --run mito --iteration 1 m=1",
+        "publish",
+        "rebuild",
+        "doctor",
+    ];
+    for form in ["file", "dangling", "link"] {
+        let world = World::scanned();
+        let place = world.base.join(".dalsegno");
+        let aside = world.dir.join("aside");
+        fs::rename(&place, &aside).unwrap();
+        match form {
+            "file" => fs::write(&place, "").unwrap(),
+            "dangling" => symlink(world.dir.join("nowhere"), &place).unwrap(),
+            _ => symlink(&aside, &place).unwrap(),
+        }
+        // An outer registry is not taken instead.
+        let mut outer = world.program();
+        outer
+            .current_dir(&world.dir)
+            .args(["init", "--quiet", "--base", "."]);
+        assert!(outer.status().unwrap().success());
+        let before = world.tree();
+        for line in commands {
+            for at in [&world.base, &world.base.join("mito")] {
+                // Without --base, except for the one command that makes a registry here.
+                let is_init = line.starts_with("init");
+                if is_init && *at != world.base {
+                    continue;
+                }
+                let mut call = world.call(line);
+                let output = call.current_dir(at).output().unwrap();
+                let said = String::from_utf8(output.stderr).unwrap();
+                let case = format!("{form}, {line}: {said}");
+                assert!(said.contains("error[registry-not-a-folder]"), "{case}");
+                assert!(said.contains("move it away"), "{case}");
+                assert_eq!(output.status.code(), Some(1), "{case}");
+            }
+        }
+        assert!(world.tree() == before, "{form}");
+    }
+}

@@ -2,11 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
+use dalsegno::model::filter::Filter;
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::RemovalState;
-use dalsegno::{Registry, RemoveOptions, RenameOptions, RestoreTarget};
+use dalsegno::{
+    NoticeClass, Registry, RemoveOptions, RenameOptions, RestoreTarget, ScanOptions, VerifyOptions,
+};
 
 use crate::child::tree;
 use crate::{RestoreAsPlanned as _, TRASH, array, base, code, kept, of_run, paths, target};
@@ -60,6 +65,71 @@ fn an_array_that_holds_a_registry_is_refused_in_every_removal() {
         assert_eq!(report.skipped[0].code, "inner-registry");
         assert_eq!(paths(&registry), [ONE]);
         assert_eq!(tree(&inner), before, "{at}");
+    }
+}
+
+/// What has the name of the registry's folder and is not a folder, put in a folder.
+fn stray(folder: &Path, form: &str, outside: &Path) -> PathBuf {
+    fs::create_dir_all(folder).unwrap();
+    let place = folder.join(".dalsegno");
+    match form {
+        "file" => fs::write(&place, "").unwrap(),
+        "dangling" => symlink(outside.join("nowhere"), &place).unwrap(),
+        "link" => symlink(outside, &place).unwrap(),
+        _ => assert!(
+            Command::new("mkfifo")
+                .arg(&place)
+                .status()
+                .unwrap()
+                .success()
+        ),
+    }
+    place
+}
+
+#[test]
+fn what_is_no_folder_makes_no_registry_of_what_is_around_it() {
+    let outside = tempfile::tempdir().unwrap();
+    drop(Registry::create(outside.path()).unwrap());
+    let other = outside.path().join(".dalsegno");
+    let before = tree(&other);
+    for form in ["file", "dangling", "link", "fifo"] {
+        for at in [
+            "r",
+            CONTAINER,
+            "r/validation.zarr/1",
+            ONE,
+            &format!("{ONE}/d"),
+        ] {
+            let case = format!("{form} in {at}");
+            let (folder, registry) = base();
+            array(&registry, ONE);
+            array(&registry, TWO);
+            let place = stray(&folder.path().join(at), form, &other);
+            let scan = registry.scan(ScanOptions::default(), &Silent).unwrap();
+            assert_eq!((scan.arrays, scan.adopted), (2, 0), "{case}");
+            let verified = registry.verify(&Filter::default(), VerifyOptions::default(), &Silent);
+            let verified = verified.unwrap();
+            assert!(verified.is_complete, "{case}");
+            let notices = scan.findings.iter().chain(&verified.notices);
+            let classes: Vec<_> = notices.map(|notice| notice.class).collect();
+            assert!(!classes.contains(&NoticeClass::InnerRegistry), "{case}");
+
+            let (r, s) = ("r".parse().unwrap(), "s".parse().unwrap());
+            let active = RenameOptions::default().active(true);
+            registry.rename_run(&r, &s, &active).expect(&case);
+            registry.rename_run(&s, &r, &active).expect(&case);
+            let removed = registry.remove_target(&target(ONE), &kept(), &Silent);
+            let id = removed.expect(&case).removal.unwrap();
+            registry.restore(&RestoreTarget::Removal(id)).expect(&case);
+            assert!(place.symlink_metadata().is_ok(), "{case}");
+            // With the rest of its container; what was not recorded stays in the run.
+            let removed = registry.remove_target(&target(CONTAINER), &kept(), &Silent);
+            removed.expect(&case);
+            assert_eq!(paths(&registry), [""; 0], "{case}");
+            assert!(registry.empty_trash(None, &Silent).unwrap().purge.is_done);
+            assert_eq!(tree(&other), before, "{case}");
+        }
     }
 }
 

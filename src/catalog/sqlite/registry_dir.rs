@@ -12,7 +12,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, Dir, Mode, fstat, linkat, mkdirat, renameat, unlinkat};
+use rustix::fs::{AtFlags, CWD, Dir, Mode, fstat, linkat, mkdirat, renameat, unlinkat};
 use rustix::io::Errno;
 
 use super::backup::BACKUPS_DIR;
@@ -23,7 +23,7 @@ use super::place::Place;
 use crate::catalog::binding;
 use crate::catalog::config::{CatalogConfig, Config};
 use crate::catalog::error::CatalogError;
-use crate::disk::{Folder, make_file, make_shared_folder, read_file};
+use crate::disk::{Folder, RegistryPlace, make_file, make_shared_folder, read_file, registry_in};
 use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;
 
@@ -118,12 +118,11 @@ impl RegistryDir {
     /// [`CatalogError::Io`] if the system does not say, which is not the same as absent.
     pub fn exists(base: &Path) -> Result<bool, CatalogError> {
         let path = base.join(REGISTRY_DIR);
-        // A link is not taken for the folder: it could lead anywhere.
-        match std::fs::symlink_metadata(&path) {
-            Ok(metadata) if metadata.is_dir() => Ok(true),
-            Ok(_) => Err(CatalogError::NotAFolder { path }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(CatalogError::io("looking for", &path, error)),
+        match registry_in(CWD, base) {
+            Ok(RegistryPlace::Folder) => Ok(true),
+            Ok(RegistryPlace::Other) => Err(CatalogError::NotAFolder { path }),
+            Ok(RegistryPlace::Absent) => Ok(false),
+            Err(errno) => Err(CatalogError::io("looking for", &path, errno.into())),
         }
     }
 

@@ -14,7 +14,7 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
-use crate::disk;
+use crate::disk::{self, RegistryPlace};
 use crate::model::name::REGISTRY_DIR;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
@@ -157,10 +157,10 @@ pub(crate) fn may_have_folders(stat: &Stat) -> bool {
 /// Whether a folder, which may have subfolders, is the base directory of a registry. True if the
 /// system does not say: then it must stay.
 pub(crate) fn holds_registry(folder: impl AsFd) -> bool {
-    match statat(folder, REGISTRY_DIR, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(stat) => FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
+    match disk::registry_in(folder, Path::new("")) {
+        Ok(place) => place == RegistryPlace::Folder,
         // A folder that may not be searched is one in which nothing can be unlinked either: the
         // purge says so by itself.
-        Err(errno) => !matches!(errno, Errno::NOENT | Errno::ACCESS),
+        Err(errno) => errno != Errno::ACCESS,
     }
 }

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::marker::{GROUP_METADATA, MarkerError, Memory, is_group_metadata};
 use super::pyramid;
-use crate::model::name::REGISTRY_DIR;
+use crate::disk::is_registry;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
 use crate::store::dirs::{IfAbsent, descend, is_unlinked, open_folder};
@@ -182,7 +182,7 @@ fn look(
             };
             let child = relative.join(OsStr::from_bytes(name));
             // What belongs to another registry is not for this one to judge.
-            if kind == FileType::Directory && name == REGISTRY_DIR.as_bytes() {
+            if is_registry(&folder, name, kind) {
                 contents.registries.push(child);
             } else if kind == FileType::Directory {
                 let name = Path::new(OsStr::from_bytes(name));

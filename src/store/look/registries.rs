@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 use rustix::fs::{AtFlags, FileType, RawDir, statat};
 
-use crate::model::name::REGISTRY_DIR;
+use crate::disk::is_registry;
 use crate::model::progress::Monitor;
 use crate::store::base::Base;
 use crate::store::dirs::{FolderHandles, FolderRef, may_have_folders};
@@ -64,7 +64,7 @@ pub fn registries_below<'a>(
                 if !is_other || matches!(name.to_bytes(), b"." | b"..") {
                     continue;
                 }
-                if name.to_bytes() == REGISTRY_DIR.as_bytes() {
+                if is_registry(&fd, name.to_bytes(), entry.file_type()) {
                     return sender.send(place.path);
                 }
                 names.push(name.to_owned());

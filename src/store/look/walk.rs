@@ -24,6 +24,7 @@ use super::event::{Event, Expected, Look, observe};
 use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen, Memory};
 use super::notice::{Notice, NoticeClass};
 use super::pyramid;
+use crate::disk::is_registry;
 use crate::model::clock::Timestamp;
 use crate::model::known::KnownArrays;
 use crate::model::layout;
@@ -296,7 +297,8 @@ impl<'a> Walk<'a> {
             }
         }
         // What is in another registry is that one's to record and to remove.
-        let holds_registry = |name: &OsString| name.as_os_str() == name::REGISTRY_DIR;
+        let holds_registry =
+            |name: &OsString| is_registry(&fd, name.as_bytes(), FileType::Directory);
         if !path.as_os_str().is_empty() && listing.folders.iter().any(holds_registry) {
             let finding = Notice::new(
                 NoticeClass::InnerRegistry,

@@ -17,7 +17,7 @@ use rustix::process::{Resource, getrlimit};
 use super::claims::Claims;
 use super::report::{INNER_REGISTRY, PurgeOptions, PurgeReport};
 use super::tree::Dir;
-use crate::model::name::REGISTRY_DIR;
+use crate::disk::is_registry;
 use crate::model::progress::{Monitor, Progress};
 use crate::store::dirs::{
     Name, device_of, holds_registry, is_in_memory, may_have_folders, move_in, open_folder,
@@ -283,7 +283,7 @@ impl Worker<'_, '_> {
             let (inode, name) = (entry.ino(), name.to_owned());
             match is_folder {
                 // Only met here if the file system counts no links of folders, or it is new.
-                true if !is_root && name.to_bytes() == REGISTRY_DIR.as_bytes() => {
+                true if !is_root && is_registry(&dir.fd, bytes, FileType::Directory) => {
                     self.fail(dir, &name, INNER_REGISTRY.to_owned())?;
                 }
                 true => folders.push(name),
