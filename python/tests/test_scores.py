@@ -473,6 +473,16 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a name that is no text": lambda: b"\x80\x04K\x01K\x02\x93.",
     "an extension code": lambda: b"\x80\x04\x82\xf7.",
     "a persistent id": persistent,
+    "an extension code of 31 bits": lambda: b"\x80\x02\x84\xff\xff\xff\x7f.",
+    "a persistent id, protocol 0": lambda: b"Ptouch pwned\n.",
+    "a persistent id, protocol 2": lambda: b"\x80\x02K\x01Q.",
+    "a buffer from elsewhere": lambda: b"\x80\x05\x97\x98.",
+    "instruction NEWOBJ_EX": lambda: b"\x80\x04" + named("os", "system") + b")}\x92.",
+    "a frame of 2^60 bytes": lambda: b"\x80\x04\x95" + struct.pack("<Q", 1 << 60) + b"].",
+    "digits, protocol 0": lambda: b"I" + b"9" * 1_000_000 + b"\n.",
+    "digits, protocol 1": lambda: b"L" + b"9" * 1_000_000 + b"L\n.",
+    "a name of a megabyte": lambda: b"\x80\x02c" + b"a" * (1 << 20) + b"\nb\n.",
+    "a name without end": lambda: b"\x80\x02c" + b"a" * (1 << 20),
     "a memory of 2^32": lambda: b"\x80\x04K\x01r\xff\xff\xff\xff0.",
     "a text of 2^60 bytes": lambda: b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"x.",
     "bytes of 2^31": lambda: b"\x80\x04B\xff\xff\xff\x7fx.",
@@ -546,6 +556,15 @@ def test_a_hostile_file_is_refused_and_runs_nothing(
     assert len(str(caught.value)) < 500
     assert not (base / "pwned").exists()
     assert scored(base) == {}
+
+
+@pytest.mark.parametrize("code", [b"\x80\x04", b"N", b"\x95" + bytes(8), b"h\x00", b"]", b"("])
+def test_the_instructions_of_a_file_are_bounded(
+    code: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_pickle, "_MOST_STEPS", 1000)
+    with pytest.raises(_pickle.PickleRefusedError, match="too many values"):
+        _pickle.read(b"\x80\x04N\x94" + code * 1000 + b".")
 
 
 @standin_only

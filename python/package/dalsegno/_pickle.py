@@ -21,6 +21,9 @@ MOST_BYTES = 64 << 20
 _MOST_OBJECTS = 4_000_000
 """Lists, dictionaries and tuples that are made; notes in the pickle's memory."""
 
+_MOST_STEPS = 10_000_000
+"""Instructions that are followed: a file of 64 MiB has at most 7.5 million floats."""
+
 _MOST_DIGITS = 16
 """Longest integer, in bytes."""
 
@@ -87,7 +90,7 @@ class _Reader:
 
     def run(self) -> Any:
         data, steps = self._data, _STEPS
-        while True:
+        for _ in range(_MOST_STEPS):
             if self._at >= len(data):
                 raise PickleRefusedError("it ends too early")
             code = data[self._at]
@@ -105,6 +108,7 @@ class _Reader:
                     f"the instruction {code:#04x} at byte {self._at - 1} is not plain data"
                 )
             step(self)
+        raise PickleRefusedError("it has too many values")
 
     def _take(self, count: int) -> bytes:
         end = self._at + count
