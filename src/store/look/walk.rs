@@ -27,10 +27,9 @@ use super::pyramid;
 use crate::disk::is_registry;
 use crate::model::clock::Timestamp;
 use crate::model::known::KnownArrays;
-use crate::model::layout;
-use crate::model::name;
 use crate::model::observation::{Damage, Observation};
 use crate::model::progress::{Monitor, Progress};
+use crate::model::{layout, name};
 use crate::store::base::Base;
 use crate::store::content::{Count, CountOf, Counted, Tally};
 use crate::store::dirs::{FolderHandles, FolderRef, is_dangling, is_local, is_unlinked};
@@ -297,9 +296,8 @@ impl<'a> Walk<'a> {
             }
         }
         // What is in another registry is that one's to record and to remove.
-        let holds_registry =
-            |name: &OsString| is_registry(&fd, name.as_bytes(), FileType::Directory);
-        if !path.as_os_str().is_empty() && listing.folders.iter().any(holds_registry) {
+        let inner = |name: &OsString| is_registry(&fd, name.as_bytes(), FileType::Directory);
+        if !path.as_os_str().is_empty() && listing.folders.iter().any(inner) {
             let finding = Notice::new(
                 NoticeClass::InnerRegistry,
                 path,
