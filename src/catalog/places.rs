@@ -17,13 +17,13 @@ use crate::model::filter::{Except, Filter};
 /// The highest number of a row.
 pub(super) const LAST_ROW: &str = "SELECT ifnull(max(id), 0) FROM artifact";
 
-/// Paths of what is counted with its bytes on disk, in the folder of a run.
+/// Paths of what is recorded in the folder of a run: with data, or all of it.
 // States 1 and 3 are present and damaged; kinds 7 and 8 are containers.
-pub(super) const COUNTED_BELOW: &str = "SELECT iif(a.array = '', container.path, \
+pub(super) const RECORDED_BELOW: &str = "SELECT iif(a.array = '', container.path, \
      container.path || '/' || a.array) \
      FROM container CROSS JOIN artifact AS a ON a.container_id = container.id \
      WHERE container.path >= ?1 AND container.path < ?2 \
-       AND a.state IN (1, 3) AND a.disk_bytes IS NOT NULL AND a.kind_id NOT IN (7, 8)";
+       AND (a.state IN (1, 3) OR ?3) AND a.kind_id NOT IN (7, 8)";
 
 /// A row and the path of its data, relative to the base directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -179,15 +179,16 @@ impl Catalog {
         })
     }
 
-    /// Gives the paths of what is counted with its bytes on disk, in the folder of a run.
+    /// Gives the paths of what is recorded in the folder of a run, containers left out. With `all`,
+    /// also of rows that have no data as far as the catalog knows.
     ///
     /// # Errors
     /// As [`Catalog::present_places`].
-    pub fn counted_below(&self, run: &str) -> Result<Vec<PathBuf>, CatalogError> {
+    pub fn recorded_below(&self, run: &str, all: bool) -> Result<Vec<PathBuf>, CatalogError> {
         let (first, end) = lookup::below(run);
-        self.read("listing what is counted", |connection| {
-            let mut statement = connection.prepare_cached(COUNTED_BELOW)?;
-            let paths = statement.query_map([first, end], |row| {
+        self.read("listing what is recorded", |connection| {
+            let mut statement = connection.prepare_cached(RECORDED_BELOW)?;
+            let paths = statement.query_map((first, end, all), |row| {
                 row.get::<_, String>(0).map(PathBuf::from)
             })?;
             paths.collect()

@@ -91,7 +91,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         pins::PINS_OF,
         pins::PIN_BY_NAME,
         pins::SCOPES,
-        places::COUNTED_BELOW,
+        places::RECORDED_BELOW,
         known::KNOWN,
         places::LAST_ROW,
         record::ARE_BETWEEN,

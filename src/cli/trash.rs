@@ -13,7 +13,7 @@ use super::render::{
     self, Align, Column, Record, Rows, or_empty, total_cells, total_fields, total_text,
 };
 use super::time;
-use crate::model::removal::{Removal, RemovalState};
+use crate::model::removal::{Removal, RemovalId, RemovalState};
 use crate::model::size::Total;
 use crate::retention::length;
 
@@ -44,6 +44,9 @@ struct TrashList {
 /// Exit code 3 if something could not be unlinked.
 #[derive(Debug, Args)]
 struct Empty {
+    /// Only these removals
+    #[arg(value_name = "ID", value_parser = removal, conflicts_with = "older_than")]
+    removals: Vec<RemovalId>,
     /// Only what was removed longer ago than 72h, or before 2026-05-18
     #[arg(long, value_name = "TIME", value_parser = time::age)]
     older_than: Option<Duration>,
@@ -52,6 +55,11 @@ struct Empty {
     yes: bool,
     #[command(flatten)]
     output: Output,
+}
+
+fn removal(text: &str) -> Result<RemovalId, String> {
+    text.parse()
+        .map_err(|_| "it is not the id of a removal; see: dalsegno trash list".to_owned())
 }
 
 impl Record for Removal {
@@ -148,19 +156,22 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
 
 fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
     let registry = context.open()?;
+    let ids = &command.removals;
+    let mut meant = registry.trash()?;
+    meant.retain(|removal| ids.is_empty() || ids.contains(&removal.id));
     // Only kept removals can still be restored, so only they need a confirmation.
-    let kept = registry
-        .trash()?
-        .into_iter()
+    let kept = meant
+        .iter()
         .any(|removal| removal.state == RemovalState::Kept);
     if kept && !command.yes {
         let mut total = Total::default();
-        registry
-            .trash()?
-            .iter()
-            .for_each(|removal| total.merge(removal.total));
+        meant.iter().for_each(|removal| total.merge(removal.total));
         let total = total_text(&total);
         let what = match command.older_than {
+            None if !ids.is_empty() => format!(
+                "{} of the trash ({total})",
+                render::count(meant.len(), "removal")
+            ),
             Some(age) => format!(
                 "what was removed longer ago than {} (the whole trash is {total})",
                 length(age)
@@ -171,12 +182,18 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
             context,
             &format!("Unlink {what} for good? [y/N] "),
             "nothing was unlinked",
-            "see what is in it with: dalsegno trash list; empty it with: dalsegno trash empty \
-             --yes",
+            &format!(
+                "see what is in it with: dalsegno trash list; empty it with: dalsegno trash empty \
+                 {}--yes",
+                ids.iter().map(|id| format!("{id} ")).collect::<String>()
+            ),
         )?;
     }
     let monitor = context.monitor();
-    let report = registry.empty_trash(command.older_than, &monitor)?;
+    let report = match ids.is_empty() {
+        true => registry.empty_trash(command.older_than, &monitor)?,
+        false => registry.purge_removals(ids, &monitor)?,
+    };
     // The bar goes before the result is printed.
     drop(monitor);
     let format = context.format(command.output);

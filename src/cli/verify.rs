@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use clap::Args;
-use serde::Serialize;
+use serde::ser::SerializeStruct;
+use serde::{Serialize, Serializer};
 
 use super::context::Context;
 use super::fail::Failure;
@@ -71,14 +72,11 @@ fn repair_text(repair: Repair) -> &'static str {
 }
 
 /// A finding, and whether it was repaired.
-#[derive(Serialize)]
 struct FindingLine<'a> {
-    #[serde(flatten)]
     finding: &'a VerifyFinding,
     /// None without --repair.
     repaired: Option<bool>,
     /// The host that has the catalog, if this one does not.
-    #[serde(skip)]
     host: Option<&'a str>,
 }
 
@@ -88,20 +86,36 @@ impl FindingLine<'_> {
             // First: a finding that was repaired still names its repair.
             (Some(true), _) => "repaired".to_owned(),
             (_, Some(repair)) => format!("{}--repair: {}", self.there(), repair_text(repair)),
-            (_, None) => format!("{}{}", self.there(), self.next()),
+            (_, None) => self.next().unwrap_or_default(),
         }
     }
 
-    /// What to do, with the id of the removal that it names.
-    fn next(&self) -> String {
-        let removal = self.finding.path.rsplit('/').nth(1).unwrap_or_default();
-        self.finding.class.next().replace("REMOVAL", removal)
+    /// What to do, and where, if a repair cannot mend it.
+    fn next(&self) -> Option<String> {
+        let next = self.finding.next()?;
+        Some(format!("{}{next}", self.there()))
     }
 
     /// Where to repair it, if not here.
     fn there(&self) -> String {
         self.host
             .map_or(String::new(), |host| format!("on host {host}, "))
+    }
+}
+
+impl Serialize for FindingLine<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let finding = self.finding;
+        let mut out = serializer.serialize_struct("FindingLine", 8)?;
+        out.serialize_field("class", &finding.class)?;
+        out.serialize_field("path", &finding.path)?;
+        out.serialize_field("artifact", &finding.artifact)?;
+        out.serialize_field("detail", &finding.detail)?;
+        out.serialize_field("repair", &finding.repair)?;
+        out.serialize_field("next", &self.next())?;
+        out.serialize_field("follows", &finding.follows)?;
+        out.serialize_field("repaired", &self.repaired)?;
+        out.end()
     }
 }
 
@@ -133,7 +147,7 @@ impl Record for FindingLine<'_> {
             or_empty(self.finding.artifact),
             self.finding.detail.clone(),
             or_empty(self.finding.repair),
-            or_empty(self.finding.next()),
+            or_empty(self.next()),
             or_empty(self.repaired),
         ]
     }

@@ -1,7 +1,8 @@
 //! What the folders of runs hold beside what is recorded: checkpoints that were not taken in, logs,
 //! zips, stray folders.
 //!
-//! What is recorded with its bytes on disk is not walked, so that this costs what the rest costs.
+//! What is recorded is not walked, whether it was counted or not, so that this costs what the rest
+//! costs and takes no array for something else.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ use crate::model::progress::Monitor;
 use crate::model::size::{ByteCount, Size};
 use crate::store::{self, Base, Notice};
 
-/// What lies in the folders of runs and is not recorded with its size.
+/// What lies in the folders of runs and is not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 #[non_exhaustive]
 pub struct OtherUse {
@@ -61,7 +62,9 @@ pub(crate) fn others(
         if names[..at].iter().any(is_inside) {
             continue;
         }
-        let counted: HashSet<PathBuf> = catalog.counted_below(name)?.into_iter().collect();
+        // Without a look on disk first, a row that was only reserved may have data by now.
+        let recorded = catalog.recorded_below(name, catalog.is_read_only())?;
+        let counted: HashSet<PathBuf> = recorded.into_iter().collect();
         let is_counted = |path: &Path| counted.contains(path);
         let found = store::count_others(base, [PathBuf::from(name)], &is_counted, monitor)?;
         sum.size.add(found.size);

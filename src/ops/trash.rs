@@ -36,15 +36,24 @@ pub(crate) fn removals(catalog: &Catalog) -> Result<Vec<Removal>, Error> {
     Ok(removals)
 }
 
-/// Purges the trash, or only what was removed longer ago than `older_than`, and continues purges
-/// that were interrupted.
+/// What of the trash is purged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Emptied<'a> {
+    /// All of it, or what was removed longer ago; and purges that were interrupted.
+    OlderThan(Option<Duration>),
+    /// These removals.
+    Removals(&'a [RemovalId]),
+}
+
+/// Purges the trash, or a part of it.
 ///
 /// # Errors
-/// [`Error`] if the trash cannot be read or the catalog fails.
+/// [`Error::NoRemoval`] if a removal that is named is not in the trash; nothing is purged then. Any
+/// other [`Error`] if the trash cannot be read or the catalog fails.
 pub(crate) fn empty_trash(
     catalog: &Catalog,
     base: &Base,
-    older_than: Option<Duration>,
+    what: Emptied<'_>,
     now: Timestamp,
     monitor: &dyn Monitor,
 ) -> Result<EmptyReport, Error> {
@@ -60,10 +69,23 @@ pub(crate) fn empty_trash(
         deadline: None,
         monitor,
     };
-    for removal in removals(catalog)? {
-        let is_old = older_than.is_none_or(|age| removal.removed_at < now.minus(age));
-        // What is being unlinked cannot be restored any more, so it goes on at any age.
-        if !is_old && removal.state == RemovalState::Kept {
+    let removals = removals(catalog)?;
+    if let Emptied::Removals(ids) = what {
+        let is_there = |id: &RemovalId| removals.iter().any(|removal| removal.id == *id);
+        if let Some(id) = ids.iter().find(|id| !is_there(id)) {
+            return Err(Error::NoRemoval { id: id.to_string() });
+        }
+    }
+    for removal in removals {
+        let is_meant = match what {
+            Emptied::Removals(ids) => ids.contains(&removal.id),
+            // What is being unlinked cannot be restored any more, so it goes on at any age.
+            Emptied::OlderThan(age) => {
+                removal.state != RemovalState::Kept
+                    || age.is_none_or(|age| removal.removed_at < now.minus(age))
+            }
+        };
+        if !is_meant {
             continue;
         }
         let Some(purge) = purge_if(&purging, &removal.id, |_| true)? else {

@@ -17,7 +17,7 @@ use crate::ops::remove::{
 };
 use crate::ops::restore::{self, RestoreReport, RestoreTarget};
 use crate::ops::target::Target;
-use crate::ops::trash::{self, EmptyReport};
+use crate::ops::trash::{self, Emptied, EmptyReport};
 
 impl Registry {
     /// Returns what a removal with this setting does: [`TrashKeep::Configured`] is looked up in
@@ -262,6 +262,22 @@ impl Registry {
         monitor: &dyn Monitor,
     ) -> Result<EmptyReport> {
         let now = self.clock.now();
-        trash::empty_trash(&self.catalog, &self.base, older_than, now, monitor)
+        let what = Emptied::OlderThan(older_than);
+        trash::empty_trash(&self.catalog, &self.base, what, now, monitor)
+    }
+
+    /// Purges removals that are in the trash, and leaves the rest of it.
+    ///
+    /// # Errors
+    /// [`Error::NoRemoval`](crate::Error::NoRemoval) if one is not in the trash; nothing is purged
+    /// then. And as [`Registry::empty_trash`].
+    pub fn purge_removals(
+        &self,
+        removals: &[RemovalId],
+        monitor: &dyn Monitor,
+    ) -> Result<EmptyReport> {
+        let now = self.clock.now();
+        let what = Emptied::Removals(removals);
+        trash::empty_trash(&self.catalog, &self.base, what, now, monitor)
     }
 }

@@ -89,7 +89,7 @@ fn seconds<S: Serializer>(age: &Option<Duration>, serializer: S) -> Result<S::Ok
 }
 
 /// A number of artifacts and their size.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct PlanSum {
     /// Number of artifacts, of any state, containers included.
@@ -97,8 +97,19 @@ pub struct PlanSum {
     /// Size of those that have data. Containers count as nothing, since their arrays count.
     pub size: Total,
     /// Bytes that they take on disk, or their lengths if these were never counted: what removing
-    /// them frees.
-    pub disk_bytes: ByteCount,
+    /// them frees. `None` if none of them was counted.
+    pub disk_bytes: Option<ByteCount>,
+}
+
+impl Default for PlanSum {
+    fn default() -> Self {
+        Self {
+            artifacts: 0,
+            size: Total::default(),
+            // Of no artifact this is known.
+            disk_bytes: Some(ByteCount(0)),
+        }
+    }
 }
 
 impl PlanSum {
@@ -107,8 +118,9 @@ impl PlanSum {
         self.artifacts += 1;
         if takes_space(artifact) {
             self.size.add(artifact.size);
-            let disk = &mut self.disk_bytes.0;
-            *disk = disk.saturating_add(freed_by(artifact).0);
+            let disk = self.disk_bytes.unwrap_or_default().0;
+            let disk = ByteCount(disk.saturating_add(freed_by(artifact).0));
+            self.disk_bytes = self.size.is_known().then_some(disk);
         }
     }
 }

@@ -7,7 +7,11 @@ use crate::world::World;
 
 /// A base directory whose catalog is on the disk of the host `node1`.
 fn world() -> World {
-    let world = World::runs();
+    kept(World::runs())
+}
+
+/// The same with runs that are there.
+fn kept(world: World) -> World {
     fs::create_dir(world.dir.join("disk")).unwrap();
     let catalog = world.dir.join("disk/c.sqlite3");
     let init = format!("init --quiet --catalog {}", catalog.display());
@@ -206,6 +210,60 @@ fn a_keeper_with_another_name_says_so_and_a_lost_catalog_is_named_by_hand() {
     fs::create_dir(world.dir.join("disk")).unwrap();
     let made = on(&world, "node7", &format!("rebuild\n{rebuild}\nruns"));
     assert_transcript!("hosts_keeper", format!("{renamed}{moved}{gone}{made}"));
+}
+
+#[test]
+fn what_another_host_cannot_count_is_unknown_and_never_something_else() {
+    let world = World::runs();
+    let old = std::process::Command::new("find")
+        .arg(&world.base)
+        .args(["-exec", "touch", "-d", "2020-01-01", "{}", "+"])
+        .status();
+    assert!(old.unwrap().success());
+    let world = kept(world);
+    // Written since the copy was made, at a path that the copy has as reserved.
+    on(
+        &world,
+        "node1",
+        "record prediction --run er --iteration 9 --dataset crop1\npublish",
+    );
+    world.write_array("er/validation.zarr/9/crop1/prediction");
+    fs::write(world.base.join("er/train.log"), "epoch 1\n").unwrap();
+    let text = on(
+        &world,
+        "node2",
+        "du --run er
+        du --run er --json",
+    );
+    assert_transcript!("hosts_uncounted", without_age(&text));
+    let gc = "gc --run mito --kind prediction --keep-iterations 7 --allow-empty-group";
+    let text = on(&world, "node2", &format!("{gc}\n{gc} --json"));
+    assert!(text.contains("? (not counted), ? on disk"), "{text}");
+    assert!(
+        text.contains("same command with --apply on host node1"),
+        "{text}"
+    );
+    let json = text.split_once("\"removed\": {").unwrap().1;
+    assert!(json.contains("\"disk_bytes\": null"), "{json}");
+    let doctor = on(&world, "node2", "doctor");
+    assert!(!doctor.contains("error below"), "{doctor}");
+    assert!(
+        doctor.contains("Pending\nout|   only the host that has the catalog knows"),
+        "{doctor}"
+    );
+}
+
+#[test]
+fn what_is_next_names_the_keeper_in_every_format() {
+    let world = world();
+    fs::create_dir_all(world.base.join(".dalsegno/trash/stranger")).unwrap();
+    let next = "on host node1, look at it, and move it away; dalsegno leaves it alone";
+    for format in ["", "--table", "--json", "--jsonl"] {
+        let text = on(&world, "node2", &format!("verify {format}"));
+        assert!(text.contains(next), "{text}");
+    }
+    let here = on(&world, "node1", "verify --json");
+    assert!(here.contains("\"look at it, and move it away"), "{here}");
 }
 
 /// The text between two others.

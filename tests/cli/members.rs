@@ -54,7 +54,7 @@ fn a_member_restores_what_another_removed() {
     assert!(said.ends_with("exit 3\n1\n2\n"), "{said}{errors}");
     // The way is what verify says.
     let (_, next) = said
-        .split_once("bring back what has no counterpart with: ")
+        .split_once("bring that back first with: ")
         .unwrap();
     assert!(next.starts_with("dalsegno restore 2"), "{said}");
     assert!(!said.contains("move away"), "{said}");

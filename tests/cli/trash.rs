@@ -307,3 +307,39 @@ fn a_link_in_place_of_the_trash_is_moved_away_and_not_what_it_points_to() {
     }
     assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
+
+/// The findings of `verify` of a class.
+fn findings(world: &World, class: &str) -> Vec<serde_json::Value> {
+    let output = world.call("verify --json").output().unwrap();
+    let document: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let findings = document["verify"]["findings"].as_array().unwrap();
+    let of_class = findings.iter().filter(|one| one["class"] == class);
+    of_class.cloned().collect()
+}
+
+#[test]
+fn a_removal_whose_place_is_taken_is_given_up_alone_as_its_finding_says() {
+    let world = world();
+    let again = "er/validation.zarr/500/crop1/prediction";
+    world.write_array(again);
+    world.transcript("scan --quiet");
+    let found = findings(&world, "trash-occupied");
+    let next = found[0]["next"].as_str().unwrap();
+    let (_, call) = next.split_once("give it up with: dalsegno ").unwrap();
+    let (call, _) = call.split_once(';').unwrap();
+    let id = call.rsplit(' ').next().unwrap();
+    assert!(ids(&world).contains(&id.to_owned()), "{next}");
+    let text = world.transcript(&format!(
+        "verify --table
+        {call}
+        {call} --yes
+        {call} --yes
+        trash empty {id} --older-than 1h
+        trash empty none"
+    ));
+    assert_transcript!("trash_given_up", text);
+    assert_eq!(findings(&world, "trash-occupied").len(), 0);
+    // What is in its place stays, and so does the rest of the trash.
+    assert!(world.base.join(again).join(".zarray").exists());
+    assert_eq!(ids(&world).len(), 1);
+}

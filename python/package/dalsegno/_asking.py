@@ -163,5 +163,11 @@ class Asking(Core):
             found, repaired = self._native.verify(wanted, how, report)
         if not (found["rows"] or found["findings"]):
             self._matched(wanted, stacklevel=3)
+        keeper = self._native.keeper
+        if keeper is not None:
+            # What is to be done, the host with the catalog does.
+            for one in found["findings"]:
+                if one["next"] is not None:
+                    one["next"] = f"on host {keeper}, {one['next']}"
         mended = None if repaired is None else build(Repaired, repaired)
         return build(Verified, {**found, "repaired": mended})

@@ -249,13 +249,28 @@ class Removing(Asking, Noting):
         return None if found is None else build(Removal, found)
 
     def empty_trash(
-        self, older_than: Optional[Age] = None, *, progress: Wanted = None
+        self,
+        older_than: Optional[Age] = None,
+        *,
+        removals: Union[Removal, str, Iterable[Union[Removal, str]], None] = None,
+        progress: Wanted = None,
     ) -> EmptiedTrash:
-        """Unlink what is in the trash, or only what was removed longer ago. This cannot be
-        undone."""
+        """Unlink what is in the trash, or only what was removed longer ago, or only these removals.
+        This cannot be undone.
+
+        Raises:
+            NoRemovalError: A removal is not in the trash.
+            ValueError: Both an age and removals are given.
+        """
+        if older_than is not None and removals is not None:
+            raise ValueError("give either an age or removals")
         length = None if older_than is None else arguments.seconds(older_than)
+        ids = None
+        if removals is not None:
+            given = [removals] if isinstance(removals, (Removal, str)) else removals
+            ids = [one.id if isinstance(one, Removal) else one for one in given]
         with reporting(progress) as report:
-            return build(EmptiedTrash, self._native.empty_trash(length, report))
+            return build(EmptiedTrash, self._native.empty_trash(ids, length, report))
 
 
 def _named(outputs: List[Artifact], best: Any) -> List[Artifact]:

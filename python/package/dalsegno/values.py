@@ -475,8 +475,9 @@ class Sum:
     artifacts: int
     bytes: Optional[int]
     files: Optional[int]
-    disk_bytes: int
-    """Bytes on disk, or lengths if these were never counted: what removing it frees."""
+    disk_bytes: Optional[int]
+    """Bytes on disk, or lengths if these were never counted: what removing it frees. ``None`` if
+    nothing of it was counted."""
     uncounted: int
 
 

@@ -154,14 +154,25 @@ impl PyRegistry {
     fn empty_trash<'py>(
         &self,
         py: Python<'py>,
+        removals: Option<Vec<String>>,
         older_than: Option<f64>,
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let older_than = older_than.map(ask::seconds).transpose()?;
-            let report = self.run(py, progress.as_ref(), move |registry, watch| {
-                registry.empty_trash(older_than, watch)
-            })?;
+            let removals = removals.map(|texts| {
+                let id = |text: String| text.parse::<RemovalId>().map_err(argument);
+                texts.into_iter().map(id).collect::<PyResult<Vec<_>>>()
+            });
+            let removals = removals.transpose()?;
+            let report = self.run(
+                py,
+                progress.as_ref(),
+                move |registry, watch| match removals {
+                    Some(removals) => registry.purge_removals(&removals, watch),
+                    None => registry.empty_trash(older_than, watch),
+                },
+            )?;
             plain(py, &report)
         })
     }

@@ -21,8 +21,12 @@ pub(super) fn lines(context: &mut Context, report: &Value) -> Result<(), Failure
         }
         context.line(&capital(name))?;
         match group {
-            // Without an error, its group is null; any other null group was lost to the error.
+            // Without an error, its group is null; any other null group was lost to the error, or
+            // only the host with the catalog knows it.
             Value::Null if name == "error" => put(context, "", "none")?,
+            Value::Null if report["error"].is_null() => {
+                put(context, "", "only the host that has the catalog knows")?;
+            }
             Value::Null => put(context, "", "not known: see the error below")?,
             Value::Object(fields) if fields.is_empty() => put(context, "", "nothing is set")?,
             Value::Object(fields) => fields_of(context, "", fields)?,

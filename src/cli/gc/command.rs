@@ -178,9 +178,12 @@ fn save(context: &Context, command: &Gc, plan: &GcPlan) -> Result<(), Failure> {
     let Some(path) = &command.plan_out else {
         // Nothing to carry out, so no hint to do it.
         if plan.plan.removed().next().is_some() {
-            context.say(
-                "nothing was removed; to carry the plan out, run the same command with --apply",
-            );
+            let host = context.published.get().map(|copy| &copy.copy.host);
+            let there = host.map_or(String::new(), |host| format!(" on host {host}"));
+            context.say(&format!(
+                "nothing was removed; to carry the plan out, run the same command with --apply\
+                 {there}"
+            ));
         }
         return Ok(());
     };

@@ -134,11 +134,11 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
     // Without lines it has been said that nothing matches.
     if !plan.plan.lines.is_empty() {
         let text = |sum: &PlanSum| {
+            let disk = sum.disk_bytes.map_or("?".to_owned(), |it| it.to_string());
             format!(
-                "{}, {}, {} on disk",
+                "{}, {}, {disk} on disk",
                 count(sum.artifacts, "artifact"),
                 total_text(&sum.size),
-                sum.disk_bytes
             )
         };
         context.say(&format!("would keep   {}", text(&totals.kept)));

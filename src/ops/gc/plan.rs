@@ -147,7 +147,7 @@ fn plan_named(reader: &Reader<'_>, named: &NamedPolicy) -> Result<Plan, Error> {
                 own.add(&line.artifact);
             }
         }
-        freed = freed.saturating_add(own.disk_bytes.0);
+        freed = freed.saturating_add(own.disk_bytes.unwrap_or_default().0);
         // A later kind may yet free enough.
         if kinds[at + 1..]
             .iter()

@@ -124,7 +124,8 @@ impl VerifyClass {
         }
     }
 
-    /// What to do about a finding that a repair cannot fix.
+    /// What to do about a finding that a repair cannot fix. `REMOVAL` is the id of the removal that
+    /// it is about.
     #[must_use]
     pub fn next(self) -> &'static str {
         match self {
@@ -159,12 +160,13 @@ impl VerifyClass {
             Self::TrashUnsettled => "finish it with: dalsegno trash empty",
             Self::TrashLeftover => "look at it, and move it away; dalsegno leaves it alone",
             Self::TrashMissing => {
-                "it cannot be restored any more; forget it with: dalsegno trash empty"
+                "it cannot be restored any more; forget it, and what else its removal took, with: \
+                 dalsegno trash empty REMOVAL"
             }
             Self::TrashOccupied => {
                 // Never to move away what is there: a training may be writing it.
-                "bring back what has no counterpart with: dalsegno restore REMOVAL; the rest stays \
-                 in the trash"
+                "give it up with: dalsegno trash empty REMOVAL; if its removal took more, bring \
+                 that back first with: dalsegno restore REMOVAL"
             }
             Self::InboxRefused => {
                 "look at it; correct it and move it back to .dalsegno/inbox, or delete it"
@@ -294,8 +296,11 @@ pub struct VerifyFinding {
 impl VerifyFinding {
     /// What to do about it, if a repair cannot.
     #[must_use]
-    pub fn next(&self) -> Option<&'static str> {
-        self.repair.is_none().then(|| self.class.next())
+    pub fn next(&self) -> Option<String> {
+        // Of an item in the trash, the folder that it is in has the id of its removal.
+        let removal = self.path.rsplit('/').nth(1).unwrap_or_default();
+        let next = || self.class.next().replace("REMOVAL", removal);
+        self.repair.is_none().then(next)
     }
 }
 
