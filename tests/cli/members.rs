@@ -53,9 +53,7 @@ fn a_member_restores_what_another_removed() {
     // The rest is named, so not all is back.
     assert!(said.ends_with("exit 3\n1\n2\n"), "{said}{errors}");
     // The way is what verify says.
-    let (_, next) = said
-        .split_once("bring that back first with: ")
-        .unwrap();
+    let (_, next) = said.split_once("bring that back first with: ").unwrap();
     assert!(next.starts_with("dalsegno restore 2"), "{said}");
     assert!(!said.contains("move away"), "{said}");
 }
