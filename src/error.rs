@@ -169,6 +169,17 @@ pub enum Error {
         /// Names of the pins.
         pins: String,
     },
+    /// A pin binds the data that was to be removed, under the name that its run had before it was
+    /// renamed by hand.
+    #[error("{} is, by its time, the data of {owner}, which is pinned: {pins}", .path.display())]
+    PinnedElsewhere {
+        /// What was to be removed.
+        path: PathBuf,
+        /// The path of the row that is pinned, relative to the base directory.
+        owner: String,
+        /// Names of the pins.
+        pins: String,
+    },
     /// A best link of DaCapo binds what was to be removed.
     #[error("{} belongs to a best iteration: {link}", .path.display())]
     BestLinked {
@@ -352,6 +363,7 @@ impl Error {
         "occupied",
         "no-folder",
         "pinned",
+        "pinned-elsewhere",
         "best-linked",
         "run-taken",
         "run-active",
@@ -397,6 +409,7 @@ impl Error {
             Self::Occupied { .. } => "occupied",
             Self::NoFolder { .. } => "no-folder",
             Self::Pinned { .. } => "pinned",
+            Self::PinnedElsewhere { .. } => "pinned-elsewhere",
             Self::BestLinked { .. } => "best-linked",
             Self::RunTaken { .. } => "run-taken",
             Self::RunActive { .. } => "run-active",
@@ -439,6 +452,7 @@ impl Error {
             | Self::Occupied { path }
             | Self::NoFolder { base: path }
             | Self::Pinned { path, .. }
+            | Self::PinnedElsewhere { path, .. }
             | Self::BestLinked { path, .. }
             | Self::RunFolderGone { path }
             | Self::ChangedSince { path, .. }
@@ -539,7 +553,7 @@ impl Error {
             "best-link" => Hint::MendBestLink,
             "run-taken" => Hint::GiveOtherName,
             "run-active" => Hint::EndTraining,
-            "run-folder-gone" => Hint::RepairMoved,
+            "run-folder-gone" | "pinned-elsewhere" => Hint::RepairMoved,
             // The plan is of a state that is gone.
             "changed-since-plan" | "plan-outdated" => Hint::PlanAgain,
             "scores-invalid" => Hint::CorrectScores,

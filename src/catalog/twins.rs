@@ -9,14 +9,25 @@ use rusqlite::{Connection, params};
 
 use super::error::CatalogError;
 use super::lookup::BY_ID;
+use super::removals::Change;
 use super::sqlite::file::Catalog;
-use crate::model::artifact::{Artifact, State};
+use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::observation::Observation;
 
 /// Run by run, by the index of keys.
 pub(super) const TWINS: &str = "SELECT other.id FROM artifact AS mine CROSS JOIN run \
      CROSS JOIN artifact AS other ON other.run_id = run.id AND other.iteration IS mine.iteration \
+       AND other.kind_id = mine.kind_id AND other.dataset_id IS mine.dataset_id \
+       AND other.parameters_id IS mine.parameters_id \
+     WHERE mine.id = ?1 AND other.id <> mine.id AND other.written_at = ?2";
+
+/// Runs of which a pin binds anything.
+pub(super) const PINNED_RUNS: &str = "SELECT run_id FROM pin_scope UNION \
+     SELECT artifact.run_id FROM pinned CROSS JOIN artifact ON artifact.id = pinned.artifact_id";
+/// The same as twins, in one run.
+pub(super) const TWIN_IN: &str = "SELECT other.id FROM artifact AS mine \
+     CROSS JOIN artifact AS other ON other.run_id = ?3 AND other.iteration IS mine.iteration \
        AND other.kind_id = mine.kind_id AND other.dataset_id IS mine.dataset_id \
        AND other.parameters_id IS mine.parameters_id \
      WHERE mine.id = ?1 AND other.id <> mine.id AND other.written_at = ?2";
@@ -96,6 +107,54 @@ impl Catalog {
             let twin = self.one(connection, BY_ID, params![id])?;
             twins.extend(twin.filter(|twin| {
                 twin.state != State::Reserved && place_in_run(twin) == place_in_run(row)
+            }));
+        }
+        Ok(twins)
+    }
+}
+
+impl Change<'_> {
+    /// Numbers of the runs of which a pin binds anything.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub fn pinned_runs(&self) -> Result<Vec<i64>, CatalogError> {
+        self.transaction
+            .prepare_cached(PINNED_RUNS)
+            .and_then(|mut statement| {
+                let runs = statement.query_map([], |row| row.get(0))?;
+                runs.collect()
+            })
+            .map_err(|error| self.catalog.sql("reading pins", error))
+    }
+
+    /// Gives the pinned rows at the same place in these runs whose data was written at a time.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if a row cannot be read.
+    pub fn pinned_twins(
+        &self,
+        row: &Artifact,
+        written_at: Timestamp,
+        runs: &[i64],
+    ) -> Result<Vec<Artifact>, CatalogError> {
+        let mut ids: Vec<i64> = Vec::new();
+        let sql = |error| self.catalog.sql("looking up an artifact", error);
+        let mut statement = self.transaction.prepare_cached(TWIN_IN).map_err(sql)?;
+        for run in runs {
+            let found = statement
+                .query_map(params![row.id.0, written_at.0, run], |row| row.get(0))
+                .and_then(Iterator::collect::<rusqlite::Result<Vec<i64>>>)
+                .map_err(sql)?;
+            ids.extend(found);
+        }
+        let mut twins = Vec::new();
+        for id in ids {
+            let twin = self.artifact(ArtifactId(id))?;
+            twins.extend(twin.filter(|twin| {
+                !twin.pins.is_empty()
+                    && twin.state != State::Reserved
+                    && place_in_run(twin) == place_in_run(row)
             }));
         }
         Ok(twins)

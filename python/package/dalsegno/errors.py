@@ -561,6 +561,12 @@ class PinnedError(Error, PermissionError):
     code = "pinned"
 
 
+class PinnedElsewhereError(Error, PermissionError):
+    """A pin binds the data under the name that its run had before it was renamed by hand."""
+
+    code = "pinned-elsewhere"
+
+
 class BestLinkedError(Error, PermissionError):
     """A best link of DaCapo binds what was to be removed."""
 

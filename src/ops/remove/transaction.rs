@@ -20,6 +20,7 @@ use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::Total;
 use crate::ops::inner::{self, RegistriesAround};
 use crate::ops::recover;
+use crate::ops::twins;
 use crate::ops::written::{self, Closely};
 use crate::store::{
     self, Base, Claim, DirtyFolders, FolderForms, PurgeReport, StaleList, StorageError, Trash,
@@ -186,8 +187,12 @@ fn check<'a>(
         protection: Protection::new(on.base, options),
         around: RegistriesAround::default(),
         // Within the transaction, because the wait for it may have been long.
-        rewritten: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
+        refused: written::rewritten(on.base, plan.artifacts(), Closely::Folders)?,
     };
+    if !options.force_pinned {
+        let elsewhere = twins::pinned_elsewhere(on.base, change, plan.artifacts())?;
+        guards.refused.extend(elsewhere);
+    }
     let mut checked = Vec::with_capacity(plan.items.len());
     for planned in &plan.items {
         on.require_not_cancelled()?;
@@ -224,8 +229,9 @@ struct Guards<'a> {
     going: HashSet<i64>,
     protection: Protection<'a>,
     around: RegistriesAround,
-    /// The errors of artifacts whose data was written since it was looked at for its age.
-    rewritten: HashMap<ArtifactId, Error>,
+    /// The errors of artifacts whose data was written since it was looked at for its age, or is
+    /// that of a pinned row.
+    refused: HashMap<ArtifactId, Error>,
 }
 
 fn check_one(
@@ -236,7 +242,7 @@ fn check_one(
 ) -> Result<Option<store::EntryId>, Error> {
     let full = || on.base.path().join(&planned.path);
     for artifact in &planned.artifacts {
-        if let Some(error) = guards.rewritten.remove(&artifact.id) {
+        if let Some(error) = guards.refused.remove(&artifact.id) {
             return Err(error);
         }
         match change.artifact(artifact.id)? {
