@@ -227,6 +227,8 @@ class Follows:
     pins: int
     """Pins that bind the run or any of its artifacts."""
     scores: int
+    passed: tuple[str, ...]
+    """Folders in which a scan saw the data on its way. Their rows bind nothing, and go."""
     findings: tuple[VerifyPart, ...]
     """What is found at both paths only because of the rename."""
 

@@ -254,6 +254,8 @@ pub struct Follows {
     pub pins: u64,
     /// Number of scores of the run; 0 for a container.
     pub scores: u64,
+    /// Folders in which a scan saw the data on its way. Their rows bind nothing, and go.
+    pub passed: Vec<String>,
     /// What is found at the old and new paths only because of the rename.
     pub findings: Vec<VerifyPart>,
 }

@@ -4,7 +4,7 @@
 //! time of their last change as it was when the row was made, and a copy does not. Whether rows say
 //! that their data is present or missing makes no difference.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -78,6 +78,21 @@ pub(super) struct Fit {
 }
 
 impl Fit {
+    /// Whether the rows of another folder are those that scans made of this data, and bind nothing.
+    pub(super) fn is_copied_by(&self, other: &Self) -> bool {
+        let rows: HashMap<String, &Artifact> = self
+            .rows
+            .iter()
+            .map(|(before, after)| (after.location().path(), before))
+            .collect();
+        other.rows.iter().all(|(before, after)| {
+            let row = rows.get(&after.location().path());
+            let is_about_this = row.is_some_and(|row| is_later_copy_of(before, row));
+            let is_free = before.pins.is_empty() && before.sealed_at.is_none();
+            is_about_this || is_free && !is_seen_array(before)
+        })
+    }
+
     /// A row at one of the paths that neither moves nor may be dropped.
     pub(super) fn blocked_by(&self, moving: &HashSet<i64>) -> Option<&Artifact> {
         let mut occupants = self.occupants.iter();
@@ -160,7 +175,7 @@ pub(super) fn fit(
 }
 
 /// Whether a row is one that a scan made of the data of an older row, and binds nothing.
-fn is_later_copy_of(row: &Artifact, other: &Artifact) -> bool {
+pub(super) fn is_later_copy_of(row: &Artifact, other: &Artifact) -> bool {
     row.origin == Origin::Scanned
         && row.pins.is_empty()
         && row.sealed_at.is_none()

@@ -36,7 +36,7 @@ impl<'a> Explained<'a> {
             // Rows that go because others get their paths.
             let dropped = rename.fit.occupants.iter().filter(|(_, is_free)| *is_free);
             let dropped = dropped.map(|(row, _)| row).chain(&rename.fit.replaced);
-            for row in dropped {
+            for row in dropped.chain(rename.dropped()) {
                 explained.rows.entry(row.id).or_insert(index);
             }
         }
@@ -96,6 +96,7 @@ impl Verify<'_> {
                 arrays: rename.fit.arrays as u64,
                 pins: pins.len() as u64,
                 scores,
+                passed: rename.passed.iter().map(|(old, _)| old.clone()).collect(),
                 findings,
             };
             self.find(VerifyFinding {
@@ -132,5 +133,12 @@ fn detail(follows: &Follows, is_adopted: bool) -> String {
         Some((last, first)) => format!("{} and {last}", first.join(", ")),
         None => String::new(),
     };
-    format!("it is now {}{adopted}: {what} {follow}", follows.to)
+    let passed = match follows.passed.is_empty() {
+        true => String::new(),
+        false => format!(
+            "; a scan saw its data as {} in between, whose rows go",
+            follows.passed.join(" and as ")
+        ),
+    };
+    format!("it is now {}{adopted}: {what} {follow}{passed}", follows.to)
 }

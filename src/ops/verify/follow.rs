@@ -45,8 +45,10 @@ impl Following<'_> {
         }
         let mut candidates = Candidates::new();
         for found in moved {
-            let places = self.new_places(&found.path, findings)?;
-            candidates.insert(found.path.clone(), places);
+            let passed = found.follows.iter().flat_map(|follows| &follows.passed);
+            for old in passed.chain([&found.path]) {
+                candidates.insert(old.clone(), self.new_places(old, findings)?);
+            }
         }
         let renames = Renames {
             catalog: self.catalog,
@@ -159,12 +161,23 @@ impl Following<'_> {
             fits.push(found);
         }
         let moving: HashSet<i64> = exchange.rows.iter().map(|(row, _)| row.id.0).collect();
+        let mut leaving = moving.clone();
+        for row in chain.iter().flat_map(Rename::dropped) {
+            // It may have been pinned meanwhile.
+            if change.artifact(row.id)?.as_ref() != Some(row) || moving.contains(&row.id.0) {
+                return Ok(None);
+            }
+            // Two renames may name one row.
+            if leaving.insert(row.id.0) {
+                exchange.replaced.push(row.clone());
+            }
+        }
         for found in fits {
-            if found.blocked_by(&moving).is_some() {
+            if found.blocked_by(&leaving).is_some() {
                 return Ok(None);
             }
             let dropped = found.occupants.into_iter().map(|(row, _)| row);
-            let dropped = dropped.filter(|row| !moving.contains(&row.id.0));
+            let dropped = dropped.filter(|row| !leaving.contains(&row.id.0));
             exchange.replaced.extend(found.replaced);
             exchange.replaced.extend(dropped);
         }
@@ -227,17 +240,22 @@ fn strays(found: &VerifyFinding) -> impl Iterator<Item = &str> {
         })
 }
 
+/// The folders that a rename is about.
+fn folders_of(rename: &Rename) -> impl Iterator<Item = &str> {
+    let passed = rename.passed.iter().map(|(folder, _)| folder.as_str());
+    [rename.old.as_str(), rename.new.as_str()]
+        .into_iter()
+        .chain(passed)
+}
+
 /// Renames that hang together: of one that ends where another begins.
 fn chains(renames: Vec<Rename>) -> Vec<Vec<Rename>> {
     let mut chains: Vec<Vec<Rename>> = Vec::new();
     for rename in renames {
         let touches = |other: &Rename| {
-            let folders = [&rename.old, &rename.new];
             let nested =
                 |a: &str, b: &str| Path::new(a).starts_with(b) || Path::new(b).starts_with(a);
-            folders
-                .iter()
-                .any(|folder| nested(folder, &other.old) || nested(folder, &other.new))
+            folders_of(&rename).any(|folder| folders_of(other).any(|other| nested(folder, other)))
         };
         let (near, far): (Vec<_>, Vec<_>) = chains
             .into_iter()

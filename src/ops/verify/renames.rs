@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::fit::{Fit, FolderRows, fit};
+use super::fit::{Fit, FolderRows, fit, is_later_copy_of};
 use super::lost::{below, is_seen_array};
 use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
@@ -13,6 +13,7 @@ use crate::model::artifact::{Artifact, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::layout;
+use crate::model::name::RunName;
 use crate::store::Base;
 
 /// Arrays of a folder by which others that have them too are looked for.
@@ -28,7 +29,19 @@ pub(super) struct Rename {
     pub(super) new: String,
     /// Whether it is a run.
     pub(super) is_run: bool,
+    /// Folders in which a scan saw the data on its way, with their rows. These bind nothing.
+    pub(super) passed: Vec<(String, Vec<Artifact>)>,
+    /// Rows at the new path of other data that a scan saw there on its way. These bind nothing.
+    pub(super) stale: Vec<Artifact>,
     pub(super) fit: Fit,
+}
+
+impl Rename {
+    /// Rows that scans made on the way of data, and that go.
+    pub(super) fn dropped(&self) -> impl Iterator<Item = &Artifact> {
+        let passed = self.passed.iter().flat_map(|(_, rows)| rows);
+        passed.chain(&self.stale)
+    }
 }
 
 /// What became of folders.
@@ -84,6 +97,8 @@ impl Renames<'_> {
                     old: old.clone(),
                     new,
                     is_run: rows.run.is_some(),
+                    passed: Vec::new(),
+                    stale: Vec::new(),
                     fit,
                 }),
                 (Some(_), false) => {
@@ -92,9 +107,82 @@ impl Renames<'_> {
                 }
             }
         }
+        self.join_passed(&mut found)?;
+        self.find_stale(&mut found)?;
         drop_shared(&mut found);
         drop_blocked(&mut found);
         Ok(found)
+    }
+
+    /// Of folders that may have moved to one place, finds the one whose data it is if the others
+    /// are names that a scan saw it under in between.
+    fn join_passed(&self, found: &mut Found) -> Result<(), Error> {
+        let mut places: BTreeMap<String, Vec<Rename>> = BTreeMap::new();
+        for rename in std::mem::take(&mut found.renames) {
+            places.entry(rename.new.clone()).or_default().push(rename);
+        }
+        for mut sharing in places.into_values() {
+            // The oldest rows come first: those of a scan in between are younger.
+            sharing.sort_by_key(|rename| {
+                let rows = rename.fit.rows.iter();
+                rows.map(|(row, _)| (row.recorded_at, row.id)).min()
+            });
+            let mut sharing = sharing.into_iter();
+            let Some(mut first) = sharing.next() else {
+                continue;
+            };
+            for other in sharing {
+                let is_passed = first.fit.is_proven
+                    && first.is_run == other.is_run
+                    && first.fit.is_copied_by(&other.fit)
+                    && !self.binds(&other)?;
+                match is_passed {
+                    true => {
+                        let rows = other.fit.rows.into_iter().map(|(row, _)| row).collect();
+                        first.passed.push((other.old, rows));
+                    }
+                    false => found.renames.push(other),
+                }
+            }
+            found.renames.push(first);
+        }
+        Ok(())
+    }
+
+    /// Finds rows in the way that a scan made of data of other rows, which is not there any more.
+    fn find_stale(&self, found: &mut Found) -> Result<(), Error> {
+        for rename in &mut found.renames {
+            let in_the_way = rename.fit.occupants.iter().filter(|(_, is_free)| !is_free);
+            for (row, _) in in_the_way {
+                let Some(written_at) = row.written_at else {
+                    continue;
+                };
+                let twins = match self.catalog.twins(row, written_at) {
+                    Ok(twins) => twins,
+                    Err(CatalogError::Row { .. }) => continue,
+                    Err(error) => return Err(error.into()),
+                };
+                let is_stale = twins.iter().any(|twin| is_later_copy_of(row, twin))
+                    && !self.is_bound(row.key.run())?;
+                if is_stale {
+                    rename.stale.push(row.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a score or pin is bound to the name of a run that was renamed.
+    fn binds(&self, rename: &Rename) -> Result<bool, Error> {
+        match rename.old.parse() {
+            Ok(run) if rename.is_run => self.is_bound(&run),
+            _ => Ok(false),
+        }
+    }
+
+    fn is_bound(&self, run: &RunName) -> Result<bool, Error> {
+        let (scores, pins) = self.catalog.bound_to(run)?;
+        Ok(scores > 0 || !pins.is_empty())
     }
 
     /// Runs that have rows of a scan about the data of a run's rows.
@@ -166,7 +254,7 @@ fn drop_shared(found: &mut Found) {
 /// Rows whose data is nowhere keep their paths: only a person can say what becomes of them.
 fn drop_blocked(found: &mut Found) {
     loop {
-        let moving = moving(&found.renames);
+        let moving = leaving(&found.renames);
         let blocked = found
             .renames
             .iter()
@@ -184,10 +272,12 @@ fn drop_blocked(found: &mut Found) {
     }
 }
 
-/// Numbers of the rows that renames give other paths.
-pub(super) fn moving(renames: &[Rename]) -> HashSet<i64> {
-    let rows = renames.iter().flat_map(|rename| &rename.fit.rows);
-    rows.map(|(before, _)| before.id.0).collect()
+/// Numbers of the rows that leave their paths for renames.
+fn leaving(renames: &[Rename]) -> HashSet<i64> {
+    let moved = renames.iter().flat_map(|rename| &rename.fit.rows);
+    let moved = moved.map(|(before, _)| before.id.0);
+    let dropped = renames.iter().flat_map(Rename::dropped);
+    moved.chain(dropped.map(|row| row.id.0)).collect()
 }
 
 /// A number of things, in words.

@@ -53,7 +53,10 @@ impl Verify<'_> {
             above.any(|above| runs.contains(above))
         };
         let olds = |found: &Found| -> Vec<String> {
+            let passed = found.renames.iter().flat_map(|rename| &rename.passed);
+            let passed = passed.map(|(old, _)| old.clone());
             let renamed = found.renames.iter().map(|rename| rename.old.clone());
+            let renamed = renamed.chain(passed);
             let uncertain = found.uncertain.iter().map(|(old, ..)| old.clone());
             renamed.chain(uncertain).collect()
         };
