@@ -61,7 +61,7 @@ impl Change<'_> {
         for (_, after) in &exchange.rows {
             let location = after.location();
             // The new names may not be in their tables yet.
-            let references = recorder.references(&after.key, &location)?;
+            let references = recorder.references(&after.key, &location, after.metadata.as_ref())?;
             self.transaction
                 .prepare_cached(&UPDATE)
                 .and_then(|mut statement| {

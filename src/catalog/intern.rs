@@ -1,11 +1,13 @@
 //! The strings and containers that rows have by number, asked for once a transaction.
 
+use std::sync::Arc;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::error::CatalogError;
 use super::record::Recorder;
-use super::rows::{self, References};
-use crate::model::array::ArrayMetadata;
+use super::rows::References;
+use crate::model::array::{ArrayMetadata, MetadataText};
 use crate::model::key::Key;
 use crate::model::layout::Location;
 
@@ -31,6 +33,10 @@ pub(super) const CONTAINER: (&str, &str) = (
     "SELECT id FROM container WHERE path = ?1",
     "INSERT INTO container (path, run_id) VALUES (?1, ?2)",
 );
+pub(super) const METADATA: (&str, &str) = (
+    "SELECT id FROM metadata WHERE text = ?1",
+    "INSERT INTO metadata (text, chunks) VALUES (?1, ?2)",
+);
 
 impl Recorder<'_> {
     /// What the row of a key at a place refers to; what is not there yet is inserted.
@@ -38,6 +44,7 @@ impl Recorder<'_> {
         &mut self,
         key: &Key,
         location: &'l Location,
+        metadata: Option<&Arc<ArrayMetadata>>,
     ) -> Result<References<'l>, CatalogError> {
         let run = self.intern(0, key.run().as_str())?;
         let dataset = match key.dataset() {
@@ -54,18 +61,23 @@ impl Recorder<'_> {
             parameters,
             container: self.container(&location.container, run)?,
             array: location.array.as_deref().unwrap_or_default().into(),
+            metadata: match metadata {
+                Some(metadata) => Some(self.metadata(metadata)?),
+                None => None,
+            },
         })
     }
 
-    /// Enters what the metadata of an array says.
-    pub(super) fn know(&mut self, metadata: Option<&ArrayMetadata>) -> Result<(), CatalogError> {
-        let Some(metadata) = metadata.filter(|metadata| !self.known.contains(*metadata)) else {
-            return Ok(());
-        };
-        rows::know(self.transaction, metadata, &metadata.text())
+    /// The number of what the metadata of an array says.
+    fn metadata(&mut self, metadata: &Arc<ArrayMetadata>) -> Result<i64, CatalogError> {
+        let text = MetadataText::of(metadata);
+        if let Some(&id) = self.metadata.get(&text) {
+            return Ok(id);
+        }
+        let id = metadata_number(self.transaction, metadata, &text)
             .map_err(|error| self.catalog.sql("recording", error))?;
-        self.known.insert(metadata.clone());
-        Ok(())
+        self.metadata.insert(text, id);
+        Ok(id)
     }
 
     /// The number of a string in table `table` of [`INTERN`].
@@ -105,6 +117,17 @@ impl Recorder<'_> {
         }
         Ok(id)
     }
+}
+
+/// The number of what the metadata of an array says; it is entered unless it is there.
+pub(super) fn metadata_number(
+    transaction: &Transaction<'_>,
+    metadata: &ArrayMetadata,
+    text: &MetadataText,
+) -> rusqlite::Result<i64> {
+    let (select, insert) = METADATA;
+    let values = params![text.as_str(), metadata.chunks_expected()];
+    find_or_insert(transaction, select, insert, values, text.as_str())
 }
 
 fn find(transaction: &Transaction<'_>, select: &str, text: &str) -> rusqlite::Result<Option<i64>> {

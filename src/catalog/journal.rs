@@ -47,8 +47,8 @@ pub(super) const COPY: &str = concat!(
     " FROM artifact WHERE id BETWEEN ?4 AND ?5"
 );
 /// The [`References`] of a row.
-pub(super) const REFERENCES: &str =
-    "SELECT run_id, dataset_id, parameters_id, container_id, array FROM artifact WHERE id = ?1";
+pub(super) const REFERENCES: &str = "SELECT run_id, dataset_id, parameters_id, container_id, array, metadata_id \
+     FROM artifact WHERE id = ?1";
 
 /// Set by the benchmark that takes history's share of recording, and by no other build.
 const IS_OFF: bool = cfg!(dalsegno_bench_without_history);
@@ -183,6 +183,7 @@ impl Journal<'_> {
                         parameters: row.get(2)?,
                         container: row.get(3)?,
                         array: Cow::Owned(row.get(4)?),
+                        metadata: row.get(5)?,
                     })
                 })
             })
@@ -224,11 +225,11 @@ impl Journal<'_> {
 
     /// Records new rows, numbered one after the other, as they are. `copy`: the statement of
     /// [`COPY`].
-    pub(super) fn images_of_new<'c>(
+    pub(super) fn images_of_new(
         &self,
         ids: RangeInclusive<i64>,
         copy: &mut Statement<'_>,
-        columns: impl ExactSizeIterator<Item = Columns<'c>>,
+        columns: &[Columns<'_>],
     ) -> Result<(), CatalogError> {
         if IS_OFF {
             return Ok(());
@@ -255,7 +256,7 @@ impl Journal<'_> {
         let mut line = self.line.borrow_mut();
         let mut hasher = self.hasher.borrow_mut();
         for (id, columns) in ids.zip(columns) {
-            feed_image(&mut hasher, &mut line, Side::After, id, &columns);
+            feed_image(&mut hasher, &mut line, Side::After, id, columns);
         }
         Ok(())
     }

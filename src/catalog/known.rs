@@ -7,13 +7,16 @@ use rusqlite::{Connection, Row};
 use super::error::CatalogError;
 use super::sqlite::file::Catalog;
 use crate::model::array::ArrayMetadata;
-use crate::model::known::{Fingerprint, KnownArrays, Said};
+use crate::model::artifact::ArtifactId;
+use crate::model::clock::Timestamp;
+use crate::model::known::{Fingerprint, KnownArray, KnownArrays, Said};
 
-/// Rows whose metadata file is known: path, fingerprint, and what the row says of its content.
+/// Rows whose metadata file is known: path, fingerprint, what the row says of the file's content, id,
+/// and when the file was written.
 // Present rows only. What is damaged is read again, and so is a pyramid, which has several files.
 pub(super) const KNOWN: &str = "SELECT iif(a.array = '', container.path, \
      container.path || '/' || a.array), a.metadata_file, a.metadata_id, metadata.text, \
-     a.iterations \
+     a.iterations, a.id, a.written_at \
      FROM run CROSS JOIN artifact AS a ON a.run_id = run.id \
      JOIN container ON container.id = a.container_id \
      JOIN metadata ON metadata.id = a.metadata_id \
@@ -51,7 +54,6 @@ fn known(connection: &Connection) -> rusqlite::Result<KnownArrays> {
 /// Takes in a row; says whether there is room for more. `None` if the row cannot be read.
 fn take(known: &mut KnownArrays, places: &mut Places, row: &Row<'_>) -> Option<bool> {
     let text = |column| row.get_ref(column).ok()?.as_str().ok();
-    let fingerprint = Fingerprint(row.get(1).ok()?);
     let key = (row.get(2).ok()?, row.get(4).ok()?);
     let place = match places.get(&key) {
         Some(place) => *place,
@@ -62,7 +64,13 @@ fn take(known: &mut KnownArrays, places: &mut Places, row: &Row<'_>) -> Option<b
                 .or_insert(said.and_then(|said| known.say(said)))
         }
     };
-    Some(known.add(text(0)?, fingerprint, place?))
+    let array = KnownArray {
+        row: ArtifactId(row.get(5).ok()?),
+        written_at: Timestamp(row.get(6).ok()?),
+        fingerprint: Fingerprint(row.get(1).ok()?),
+        said: place?,
+    };
+    Some(known.add(text(0)?, array))
 }
 
 fn said(metadata: &str, iterations: Option<&str>) -> Option<Said> {

@@ -5,13 +5,14 @@ use std::sync::{Arc, LazyLock};
 use rusqlite::params;
 
 use super::error::CatalogError;
+use super::intern::metadata_number;
 use super::journal::Journal;
 use super::lookup::BY_ID;
 use super::record::Recorder;
 use super::rows::{self, Columns, data_columns};
 use super::sqlite::file::Catalog;
 use super::twins::Doubts;
-use crate::model::array::ChunkSet;
+use crate::model::array::{ChunkSet, MetadataText};
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
@@ -278,15 +279,16 @@ impl Catalog {
         after: &Artifact,
     ) -> Result<bool, CatalogError> {
         let sql = |error| self.sql("recording what was seen", error);
-        if let Some(metadata) = after.metadata.as_deref() {
-            rows::know(journal.transaction, metadata, &metadata.text()).map_err(sql)?;
-        }
+        let metadata = after.metadata.as_ref().map(|metadata| {
+            metadata_number(journal.transaction, metadata, &MetadataText::of(metadata))
+        });
+        let metadata = metadata.transpose().map_err(sql)?;
         journal.image(Side::Before, before)?;
         let changed = journal
             .transaction
             .prepare_cached(&OBSERVE)
             .and_then(|mut statement| {
-                let next = Columns::of(after).bind_data(&mut statement, 1)?;
+                let next = Columns::of(after).bind_data(&mut statement, 1, metadata)?;
                 let state = rows::state_number(before.state);
                 rows::bind_all(&mut statement, next, &[&before.id.0, &state])?;
                 statement.raw_execute()

@@ -4,7 +4,7 @@
 //! by rows that are inserted together. If no row is between the first and the last of
 //! some places in their order, all of them are new.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::ops::AddAssign;
 use std::sync::LazyLock;
 
@@ -16,7 +16,7 @@ use super::lookup::BY_ID;
 use super::rows::{self, Columns, References, artifact_columns, key_columns};
 use super::sqlite::file::Catalog;
 use super::twins::Doubts;
-use crate::model::array::ArrayMetadata;
+use crate::model::array::MetadataText;
 use crate::model::artifact::{Artifact, ArtifactId, Origin};
 use crate::model::clock::Timestamp;
 use crate::model::key::Key;
@@ -139,8 +139,8 @@ pub struct Recorder<'a> {
     pub(super) journal: &'a Journal<'a>,
     pub(super) now: Timestamp,
     pub(super) strings: [HashMap<String, i64>; 4],
-    /// What is entered of metadata.
-    pub(super) known: HashSet<ArrayMetadata>,
+    /// Numbers of what metadata says.
+    pub(super) metadata: HashMap<MetadataText, i64>,
     pub(super) containers: HashMap<String, i64>,
     /// What is run for every new row, prepared once.
     is_at: Option<CachedStatement<'a>>,
@@ -168,7 +168,7 @@ impl<'a> Recorder<'a> {
             journal,
             now,
             strings: std::array::from_fn(|_| HashMap::new()),
-            known: HashSet::new(),
+            metadata: HashMap::new(),
             containers: HashMap::new(),
             is_at: None,
             insert: None,
@@ -250,9 +250,9 @@ impl Recorder<'_> {
         origin: Origin,
         seen: Option<&Observation>,
     ) -> Result<Recorded, CatalogError> {
-        let references = self.references(key, location)?;
+        let metadata = seen.and_then(|seen| seen.metadata.as_ref());
+        let references = self.references(key, location, metadata)?;
         let columns = Columns::new(key, origin, seen, self.now);
-        self.know(seen.and_then(|seen| seen.metadata.as_deref()))?;
         once(&mut self.insert, self.transaction, &INSERT)
             .and_then(|statement| insert(statement, None, &columns, &references))
             .map_err(|error| self.catalog.sql("recording", error))?;
@@ -298,7 +298,7 @@ impl Recorder<'_> {
             origin,
             ..before.clone()
         };
-        let references = self.references(&artifact.key, location)?;
+        let references = self.references(&artifact.key, location, artifact.metadata.as_ref())?;
         self.transaction
             .prepare_cached(&REKEY)
             .and_then(|mut statement| {
@@ -444,19 +444,21 @@ impl Recorder<'_> {
     }
 
     /// Makes rows for [`ROWS_PER_INSERT`] artifacts.
-    fn insert_together(&mut self, found: &[&ScannedArtifact]) -> Result<(), CatalogError> {
+    fn insert_together<'f>(&mut self, found: &[&'f ScannedArtifact]) -> Result<(), CatalogError> {
         let (now, mut next) = (self.now, 1);
-        for found in found {
-            let references = self.references(&found.key, &found.location)?;
-            self.know(found.seen.metadata.as_deref())?;
+        let columns = |found: &&'f ScannedArtifact| {
+            Columns::new(&found.key, Origin::Scanned, Some(&found.seen), now)
+        };
+        let columns: Vec<Columns<'f>> = found.iter().map(columns).collect();
+        for (found, columns) in found.iter().zip(&columns) {
+            let metadata = found.seen.metadata.as_ref();
+            let references = self.references(&found.key, &found.location, metadata)?;
             next = once(
                 &mut self.insert_together,
                 self.transaction,
                 &INSERT_TOGETHER,
             )
-            .and_then(|statement| {
-                columns_of(found, now).bind_artifact(statement, next, &references)
-            })
+            .and_then(|statement| columns.bind_artifact(statement, next, &references))
             .map_err(|error| self.catalog.sql("recording", error))?;
         }
         let sql = |error| self.catalog.sql("recording", error);
@@ -472,14 +474,8 @@ impl Recorder<'_> {
         let last = self.transaction.last_insert_rowid();
         let ids = last - (ROWS_PER_INSERT as i64 - 1)..=last;
         let copy = once(&mut self.copy, self.transaction, COPY).map_err(sql)?;
-        let columns = found.iter().map(|found| columns_of(found, now));
-        self.journal.images_of_new(ids, copy, columns)
+        self.journal.images_of_new(ids, copy, &columns)
     }
-}
-
-/// The columns of the row for data that a scan found.
-fn columns_of(found: &ScannedArtifact, now: Timestamp) -> Columns<'_> {
-    Columns::new(&found.key, Origin::Scanned, Some(&found.seen), now)
 }
 
 /// Inserts a row with a statement of [`INSERT`]; without `id` it gets the next one.

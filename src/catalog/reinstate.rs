@@ -50,8 +50,7 @@ impl Change<'_> {
         // Its own number, which history and pins know it by.
         let id = self.is_free(was.id)?.then_some(was.id.0);
         let mut recorder = Recorder::new(self.journal, now);
-        let references = recorder.references(&was.key, &location)?;
-        recorder.know(was.metadata.as_deref())?;
+        let references = recorder.references(&was.key, &location, was.metadata.as_ref())?;
         self.transaction
             .prepare_cached(&record::INSERT)
             .and_then(|mut statement| {
@@ -119,8 +118,7 @@ impl Change<'_> {
         self.journal.image(Side::Before, &row)?;
         let location = was.location();
         let mut recorder = Recorder::new(self.journal, now);
-        let references = recorder.references(&was.key, &location)?;
-        recorder.know(was.metadata.as_deref())?;
+        let references = recorder.references(&was.key, &location, was.metadata.as_ref())?;
         self.transaction
             .prepare_cached(&UPDATE)
             .and_then(|mut statement| {

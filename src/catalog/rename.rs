@@ -259,7 +259,7 @@ impl Change<'_> {
             self.journal.image(Side::Before, before)?;
             let location = after.location();
             // The new names may not be in their tables yet.
-            let references = recorder.references(&after.key, &location)?;
+            let references = recorder.references(&after.key, &location, after.metadata.as_ref())?;
             self.transaction
                 .prepare_cached(&UPDATE)
                 .and_then(|mut statement| {

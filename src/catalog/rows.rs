@@ -13,12 +13,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Row, Statement, ToSql, params};
+use rusqlite::{Row, Statement, ToSql};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::error::CatalogError;
-use crate::model::array::{ArrayMetadata, ChunkSet};
+use crate::model::array::{ArrayMetadata, ChunkSet, MetadataText};
 use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
 use crate::model::content::ContentHash;
@@ -137,29 +137,9 @@ const fn count(list: &str) -> usize {
     count
 }
 
-/// A `?` for each column of a list, to be bound one after the other. What the metadata of an array
-/// says is bound as text; [`KNOW`] must have entered it.
+/// A `?` for each column of a list, to be bound one after the other.
 pub(super) fn marks(list: &str) -> String {
-    let mark = |column: &str| match column.trim() {
-        "metadata_id" => "(SELECT id FROM metadata WHERE text = ?)",
-        _ => "?",
-    };
-    list.split(',').map(mark).collect::<Vec<_>>().join(", ")
-}
-
-/// Enters what the metadata of an array says, unless it is there.
-pub(super) const KNOW: &str = "INSERT INTO metadata (text, chunks) VALUES (?1, ?2) \
-     ON CONFLICT (text) DO NOTHING";
-
-/// Runs [`KNOW`].
-pub(super) fn know(
-    connection: &Connection,
-    metadata: &ArrayMetadata,
-    text: &str,
-) -> rusqlite::Result<()> {
-    let chunks = metadata.chunks_expected();
-    let mut statement = connection.prepare_cached(KNOW)?;
-    statement.execute(params![text, chunks]).map(drop)
+    vec!["?"; count(list)].join(", ")
 }
 
 /// The part of a row that refers to other tables.
@@ -170,6 +150,8 @@ pub(super) struct References<'a> {
     pub(super) container: i64,
     /// Path in the container; empty for the container itself.
     pub(super) array: Cow<'a, str>,
+    /// What the metadata of an array says.
+    pub(super) metadata: Option<i64>,
 }
 
 /// The rest of a row: its values but for id and references.
@@ -194,7 +176,7 @@ pub(super) struct Columns<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     sealed_chunks: Option<ChunkSet>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    metadata: Option<String>,
+    metadata: Option<MetadataText>,
     #[serde(skip_serializing_if = "Option::is_none")]
     levels: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -223,7 +205,7 @@ impl<'a> Columns<'a> {
             content: artifact.content_hash,
             chunks: artifact.chunks_there,
             sealed_chunks: artifact.sealed_chunks.clone(),
-            metadata: artifact.metadata.as_ref().map(|metadata| metadata.text()),
+            metadata: artifact.metadata.as_ref().map(MetadataText::of),
             says: artifact.metadata.clone(),
             levels: list_text(&artifact.levels),
             iterations: list_text(&artifact.iterations),
@@ -260,7 +242,7 @@ impl<'a> Columns<'a> {
             content: None,
             chunks: seen.and_then(|seen| seen.chunks),
             sealed_chunks: None,
-            metadata: says.as_ref().map(|metadata| metadata.text()),
+            metadata: says.as_ref().map(MetadataText::of),
             says,
             levels: seen
                 .and_then(|seen| seen.levels.as_ref())
@@ -310,7 +292,7 @@ impl<'a> Columns<'a> {
         let next = self.bind_key(statement, first, references)?;
         let place: [&dyn ToSql; 3] = [&references.container, &references.array, &self.recorded_at];
         let next = bind_all(statement, next, &place)?;
-        self.bind_data(statement, next)
+        self.bind_data(statement, next, references.metadata)
     }
 
     /// The same of [`artifact_columns`].
@@ -342,11 +324,12 @@ impl<'a> Columns<'a> {
         bind_all(statement, first, &values)
     }
 
-    /// The same of [`data_columns`].
+    /// The same of [`data_columns`]. `metadata`: the number of what the array's metadata says.
     pub(super) fn bind_data(
         &self,
         statement: &mut Statement<'_>,
         first: usize,
+        metadata: Option<i64>,
     ) -> rusqlite::Result<usize> {
         let values: [&dyn ToSql; 13] = [
             &state_number(self.state),
@@ -361,7 +344,7 @@ impl<'a> Columns<'a> {
             &self.levels,
             &self.iterations,
             &self.disk_bytes,
-            &self.metadata,
+            &metadata,
         ];
         bind_all(statement, first, &values)
     }

@@ -9,7 +9,7 @@ use super::sqlite::{backup, connection, migrate};
 use super::summary::{self, DuGroup};
 use super::{
     counts, exchange, history, inbox, intern, journal, known, levels, lookup, names, observe, pins,
-    places, record, reinstate, removals, rename, rows, twins, undo,
+    places, record, reinstate, removals, rename, twins, undo,
 };
 use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
@@ -128,7 +128,6 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         rename::PINS_OF_RUN,
         rename::HAS_ARTIFACTS,
         rename::RUNS_BELOW,
-        rows::KNOW,
         scores::AT,
         scores::DATASETS_OF_RUN,
         scores::METRICS,
@@ -147,7 +146,9 @@ pub fn fixed() -> Vec<(&'static str, String)> {
     all.push(("query::names_run", query::names_run(true)));
     all.push(("removals::open_removals", removals::open_removals()));
     all.push(("removals::removal_by_id", removals::removal_by_id()));
-    let pairs = intern::INTERN.into_iter().chain([intern::CONTAINER]);
+    let pairs = intern::INTERN
+        .into_iter()
+        .chain([intern::CONTAINER, intern::METADATA]);
     for (select, insert) in pairs {
         all.extend([("intern", select.to_owned()), ("intern", insert.to_owned())]);
     }

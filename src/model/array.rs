@@ -5,9 +5,11 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::{RawValue, to_raw_value};
 
 /// Most axes of an array; with more, shape and chunks are unknown.
 pub(crate) const MOST_AXES: usize = 64;
@@ -80,16 +82,77 @@ pub enum ChunkKeys {
     DefaultDotted,
 }
 
+/// Texts that a thread keeps; more are forgotten all at once.
+const MOST_KNOWN: usize = 1024;
+
 thread_local! {
     /// Metadata that was read from rows: the arrays of a run share theirs.
     static KNOWN: RefCell<HashMap<String, Arc<ArrayMetadata>>> = RefCell::default();
+    /// Texts that were made of metadata, by its address, which is no other's while it is held here.
+    static TEXTS: RefCell<HashMap<usize, (Arc<ArrayMetadata>, MetadataText)>> =
+        RefCell::default();
+}
+
+/// The form in which the catalog keeps what metadata says: JSON, with the fields in their order.
+/// It serializes to a text of JSON.
+#[derive(Debug, Clone)]
+pub(crate) struct MetadataText {
+    text: Arc<str>,
+    /// The text as history hashes it for each row: quoted.
+    quoted: Arc<RawValue>,
+}
+
+impl MetadataText {
+    /// Writes what metadata says, once for all rows that share it.
+    pub(crate) fn of(metadata: &Arc<ArrayMetadata>) -> Self {
+        TEXTS.with_borrow_mut(|texts| {
+            let address = Arc::as_ptr(metadata).addr();
+            if let Some((_, text)) = texts.get(&address) {
+                return text.clone();
+            }
+            // Numbers and texts always have a form in JSON.
+            let text = serde_json::to_string(&**metadata).unwrap_or_default();
+            let quoted = to_raw_value(&text).unwrap_or_default();
+            let text = Self {
+                text: text.into(),
+                quoted: quoted.into(),
+            };
+            if texts.len() >= MOST_KNOWN {
+                texts.clear();
+            }
+            texts.insert(address, (Arc::clone(metadata), text.clone()));
+            text
+        })
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Serialize for MetadataText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.quoted.serialize(serializer)
+    }
+}
+
+impl PartialEq for MetadataText {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for MetadataText {}
+
+impl Hash for MetadataText {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
 }
 
 impl ArrayMetadata {
-    /// Reads what [`text`](Self::text) wrote; `None` if it is something else.
+    /// Reads what a [`MetadataText`] says; `None` if it is something else.
     pub(crate) fn parse(text: &str) -> Option<Arc<Self>> {
-        /// Texts that are kept; more are forgotten all at once.
-        const MOST_KNOWN: usize = 1024;
         KNOWN.with_borrow_mut(|known| {
             // A listing has the same text in thousands of rows; parsing each would take most of its
             // time.
@@ -104,12 +167,6 @@ impl ArrayMetadata {
             known.insert(text.to_owned(), Arc::clone(&metadata));
             Some(metadata)
         })
-    }
-
-    /// The form in which the catalog keeps it: JSON, with the fields in their order.
-    pub(crate) fn text(&self) -> String {
-        // Numbers and texts always have a form in JSON.
-        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// The fill value as a value of JSON.
@@ -555,7 +612,7 @@ mod tests {
             ..ArrayMetadata::default()
         };
         assert_eq!(
-            ArrayMetadata::parse(&metadata.text()).as_deref(),
+            ArrayMetadata::parse(MetadataText::of(&Arc::new(metadata.clone())).as_str()).as_deref(),
             Some(&metadata)
         );
         metadata.grid().unwrap()

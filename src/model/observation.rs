@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::array::{ArrayMetadata, ChunkSet, name_levels};
-use crate::model::artifact::Artifact;
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::known::Fingerprint;
 use crate::model::size::{ByteCount, Size};
@@ -44,6 +44,8 @@ pub struct Observation {
     /// By what the metadata file is known the next time; `None` if it was not read, or is to be
     /// read again.
     pub(crate) fingerprint: Option<Fingerprint>,
+    /// The row that says already what was seen; `None` if it may say something else.
+    pub(crate) known_row: Option<ArtifactId>,
 }
 
 /// What was seen of the levels of a pyramid; the default is that of a single array.
@@ -89,6 +91,7 @@ impl Observation {
             levels: None,
             iterations: None,
             fingerprint: None,
+            known_row: None,
         }
     }
 

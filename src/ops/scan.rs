@@ -339,15 +339,22 @@ fn adopt(
     let operation = NewOperation::new(Action::Scan, clock.now());
     let (is_alone, adopted) = catalog.record(operation, |recorder| {
         let mut adopted = AdoptCounts::default();
+        let mut known = Vec::new();
         let is_alone = recorder.operation() == *next;
         let mut take_in = |found: &[&ScannedArtifact]| {
             adopted += recorder.adopt_all(found)?;
             Ok::<_, Error>(())
         };
         if is_alone {
-            for together in batch.chunks(ROWS_PER_CALL) {
-                take_in(&together.iter().collect::<Vec<_>>())?;
+            let mut rest = Vec::with_capacity(batch.len());
+            for found in batch {
+                // No row has changed since these were read; a count would be news to them.
+                match found.seen.known_row.filter(|_| found.seen.size.is_none()) {
+                    Some(row) => known.push(row),
+                    None => rest.push(found),
+                }
             }
+            rest.chunks(ROWS_PER_CALL).try_for_each(&mut take_in)?;
         } else {
             // The lock is held, so no removal is under way and these answers stay true. They are
             // read beside the writing, to hold the lock for less time.
@@ -368,6 +375,7 @@ fn adopt(
         }
         taken_in.contradicted.extend(recorder.take_contradicted());
         taken_in.notes.extend(recorder.take_level_notes());
+        taken_in.found.extend(known);
         taken_in.found.extend(recorder.take_found());
         Ok::<_, Error>((is_alone, adopted))
     })?;

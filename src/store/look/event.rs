@@ -17,6 +17,7 @@ impl From<Marker> for Observation {
         seen.levels = Some(marker.levels);
         seen.iterations = marker.iterations;
         seen.fingerprint = marker.fingerprint;
+        seen.known_row = marker.row;
         seen
     }
 }

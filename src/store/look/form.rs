@@ -7,6 +7,7 @@
 //! form than its format defines.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use jiter::{Jiter, JiterError, JsonValue, Peek};
 
@@ -30,8 +31,14 @@ pub enum ArrayFormat {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Node {
     /// An array, and what is understood of it.
-    Array(ArrayMetadata),
+    Array(Arc<ArrayMetadata>),
     Group,
+}
+
+impl Node {
+    fn array(metadata: ArrayMetadata) -> Self {
+        Self::Array(Arc::new(metadata))
+    }
 }
 
 /// Reads the text of a metadata file.
@@ -155,7 +162,7 @@ impl<'t> Fields<'t> {
         if let Some(JsonValue::Null | JsonValue::Bool(_) | JsonValue::Int(_)) = self.dtype {
             return Err("\"dtype\" is not a data type".to_owned());
         }
-        Ok(Node::Array(ArrayMetadata {
+        Ok(Node::array(ArrayMetadata {
             keys: match value(self.more.dimension_separator) {
                 None if self.more.dimension_separator.is_none() => Some(ChunkKeys::Either),
                 Some(JsonValue::Null) => Some(ChunkKeys::Either),
@@ -214,7 +221,7 @@ impl<'t> Fields<'t> {
             Some(configuration) => (lengths(last(configuration, "chunk_shape")), grid),
             None => (grid, None),
         };
-        Ok(Node::Array(ArrayMetadata {
+        Ok(Node::array(ArrayMetadata {
             shape: lengths(self.shape.as_ref()),
             chunks,
             shards,
@@ -252,7 +259,7 @@ impl<'t> Fields<'t> {
             Some(JsonValue::Object(fields)) => last(&fields, "type").and_then(words),
             _ => value(self.more.compression_type).as_ref().and_then(words),
         };
-        Ok(Node::Array(ArrayMetadata {
+        Ok(Node::array(ArrayMetadata {
             shape: lengths(self.dimensions.as_ref()),
             chunks: lengths(self.block_size.as_ref()),
             shards: None,
@@ -551,6 +558,7 @@ fn following(json: &mut Jiter<'_>) -> Result<Option<Peek>, JiterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::array::MetadataText;
 
     #[test]
     fn metadata_is_read_as_the_field_writes_it() {
@@ -610,7 +618,7 @@ mod tests {
 
     fn text_of(format: ArrayFormat, text: &str) -> String {
         match node(format, text.as_bytes()) {
-            Ok(Node::Array(metadata)) => metadata.text(),
+            Ok(Node::Array(metadata)) => MetadataText::of(&metadata).as_str().to_owned(),
             other => panic!("{text}: {other:?}"),
         }
     }

@@ -16,8 +16,10 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags, openat, stat
 use rustix::io::Errno;
 
 use super::attributes;
-use super::form::{self, ArrayFormat, Node};
+use super::form::{ArrayFormat, Node};
+use super::texts;
 use crate::model::array::ArrayMetadata;
+use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 use crate::model::known::{FileVersion, Fingerprint, KnownArrays, Said, is_settled};
 use crate::model::layout;
@@ -52,6 +54,8 @@ pub(crate) struct Marker {
     pub(crate) iterations: Option<Vec<i64>>,
     /// By what the file is known the next time; `None` if it was not read, or is to be read again.
     pub(crate) fingerprint: Option<Fingerprint>,
+    /// The row that says already what the file says.
+    pub(crate) row: Option<ArtifactId>,
 }
 
 /// What was read before, and whether what is read now is to be known the next time.
@@ -105,6 +109,7 @@ impl Marker {
             levels: Levels::default(),
             iterations: None,
             fingerprint: None,
+            row: None,
         }
     }
 }
@@ -211,7 +216,6 @@ impl Group {
                     };
                     marker.iterations = Some(attributes::iterations(&text));
                 }
-                let metadata = Arc::new(metadata);
                 if is_whole && memory.is_to_be_known(&files) {
                     let iterations = marker.iterations.clone().unwrap_or_default();
                     let said = Said::new(Arc::clone(&metadata), iterations);
@@ -252,7 +256,7 @@ impl File<'_> {
             files.extend(stat.and_then(Result::ok));
         };
         of_attributes(&mut files);
-        if fingerprint(said, self.format, &files) != known {
+        if fingerprint(said, self.format, &files) != known.fingerprint {
             return None;
         }
         if !memory.is_local {
@@ -263,13 +267,14 @@ impl File<'_> {
                 let _ = self.ask_server(path);
             }
             of_attributes(&mut files);
-            if fingerprint(said, self.format, &files) != known {
+            if fingerprint(said, self.format, &files) != known.fingerprint {
                 return None;
             }
         }
         let mut marker = Marker::of(self.format, files.first()?);
         marker.metadata = Some(Arc::clone(&said.metadata));
         marker.iterations = may_hold.then(|| said.iterations.clone());
+        marker.row = (known.written_at == marker.written_at).then_some(known.row);
         Some(marker)
     }
 
@@ -371,7 +376,7 @@ fn read(
     let Some(text) = text_of(parent, file, stat, &marker)? else {
         return Ok(None);
     };
-    match form::node(format, &text) {
+    match texts::node(format, &text) {
         Ok(node) => Ok(Some((node, marker, text))),
         Err(detail) => Err(damaged(file, &detail, &marker)),
     }
@@ -416,12 +421,19 @@ pub(super) fn text_of(
         Err(Errno::NOENT) => return Ok(None),
         Err(errno) => return Err(errno.into()),
     };
-    let mut text = Vec::with_capacity(usize::try_from(marker.bytes).unwrap_or_default() + 1);
-    // Bounded, because the file may grow while it is read.
-    std::fs::File::from(fd)
-        .take(MOST_BYTES)
-        .read_to_end(&mut text)
-        .map_err(MarkerError::Io)?;
+    let mut text = vec![0; usize::try_from(marker.bytes).unwrap_or_default() + 1];
+    let mut file = std::fs::File::from(fd);
+    let length = file.read(&mut text).map_err(MarkerError::Io)?;
+    let is_whole = length as u64 == marker.bytes;
+    text.truncate(length);
+    // The buffer has room for a byte more than there were, so that a file that is as long as it was
+    // has ended with them.
+    if !is_whole {
+        // Bounded, because the file may grow while it is read.
+        file.take(MOST_BYTES - length as u64)
+            .read_to_end(&mut text)
+            .map_err(MarkerError::Io)?;
+    }
     // Once for all that read the text.
     if let Cow::Owned(clean) = without_lone_surrogates(&text) {
         text = clean;

@@ -14,6 +14,7 @@ mod notice;
 mod path_state;
 mod pyramid;
 mod registries;
+mod texts;
 mod walk;
 
 pub use best::{BestLink, best_links};
