@@ -16,10 +16,12 @@ use crate::measure::Result;
 const LEVELS: usize = 3;
 /// What holds the names of a folder while they are read.
 const BUFFER: usize = 32 << 10;
+/// What holds the metadata of an array.
+const METADATA: usize = 4 << 10;
 
 /// Counts the bytes of the files of a tree by two threads: each folder is opened by its name and
-/// read, each file looked at.
-pub(crate) fn count(base: &Path) -> Result<u64> {
+/// read, each file looked at, and, if asked for, the metadata of each array read.
+pub(crate) fn count(base: &Path, reads_metadata: bool) -> Result<u64> {
     let mut folders = vec![base.to_path_buf()];
     for _ in 0..LEVELS {
         let inner: std::io::Result<Vec<Vec<PathBuf>>> =
@@ -29,7 +31,7 @@ pub(crate) fn count(base: &Path) -> Result<u64> {
     let (bytes, next) = (AtomicU64::new(0), AtomicUsize::new(0));
     let work = || -> rustix::io::Result<()> {
         while let Some(folder) = folders.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let found = below(rustix::fs::CWD, folder)?;
+            let found = below(rustix::fs::CWD, folder, reads_metadata)?;
             bytes.fetch_add(found, Ordering::Relaxed);
         }
         Ok(())
@@ -53,7 +55,11 @@ fn inside(folder: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-fn below(parent: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<u64> {
+fn below(
+    parent: impl AsFd,
+    name: impl rustix::path::Arg,
+    reads_metadata: bool,
+) -> rustix::io::Result<u64> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder: OwnedFd = openat(parent, name, flags, Mode::empty())?;
     let (mut bytes, mut inner) = (0, Vec::<CString>::new());
@@ -65,11 +71,18 @@ fn below(parent: impl AsFd, name: impl rustix::path::Arg) -> rustix::io::Result<
         match entry.file_type() {
             FileType::Directory if matches!(name.to_bytes(), b"." | b"..") => {}
             FileType::Directory => inner.push(name.to_owned()),
-            _ => bytes += statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?.st_size as u64,
+            _ => {
+                bytes += statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW)?.st_size as u64;
+                if reads_metadata && name.to_bytes() == b".zarray" {
+                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                    let file = openat(&folder, name, flags, Mode::empty())?;
+                    rustix::io::read(&file, &mut [0; METADATA])?;
+                }
+            }
         }
     }
     for name in inner {
-        bytes += below(&folder, name.as_c_str())?;
+        bytes += below(&folder, name.as_c_str(), reads_metadata)?;
     }
     Ok(bytes)
 }

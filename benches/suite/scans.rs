@@ -17,6 +17,24 @@ const FILES: usize = 4;
 /// Rows that a scan writes in one transaction.
 const BATCH: usize = 4096;
 
+/// Scans once more into a catalog that knows all of it.
+fn again(bench: &Bench, base: &Path, arrays: usize, cold: bool) -> Result<Done> {
+    let registry = base.join(".dalsegno");
+    if registry.exists() {
+        fs::remove_dir_all(&registry)?;
+    }
+    timed(bench.dalsegno(base).arg("init"))?;
+    timed(bench.dalsegno(base).args(["scan", "--quiet"]))?;
+    settle(base, cold)?;
+    let (time, written) = output(bench.dalsegno(base).args(["scan", "--json", "--quiet"]))?;
+    let report: serde_json::Value = serde_json::from_slice(&written)?;
+    let number = |field: &str| report["scan"][field].as_u64().unwrap_or_default();
+    if (number("adopted"), number("arrays")) != (0, arrays as u64) {
+        return Err(format!("of {arrays} arrays it found {}", number("arrays")).into());
+    }
+    Ok(Done::new(time, 1, arrays as u64))
+}
+
 /// Scans into a catalog that knows nothing yet.
 fn scan(bench: &Bench, base: &Path, arrays: usize, measure: bool, cold: bool) -> Result<Done> {
     let registry = base.join(".dalsegno");
@@ -72,16 +90,30 @@ fn du(base: &Path, arrays: usize, cold: bool) -> Result<Done> {
     Ok(Done::new(time, 1, if all { arrays as u64 } else { bytes }))
 }
 
-/// Nothing but the system calls of a walk that looks at every file, by two threads; and, if
-/// asked for, plain SQLite that writes the rows of a scan beside it.
-fn bare(base: &Path, arrays: usize, with_rows: bool, cold: bool) -> Result<Done> {
+/// What a bare walk does besides looking at every file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Besides {
+    Nothing,
+    /// Plain SQLite writes the rows of a scan beside it.
+    Rows,
+    /// That, and the metadata of each array is read.
+    RowsAndMetadata,
+}
+
+/// Nothing but the system calls of a walk that looks at every file, by two threads; and what else
+/// is asked for.
+fn bare(base: &Path, arrays: usize, besides: Besides, cold: bool) -> Result<Done> {
+    let (with_rows, reads) = (
+        besides != Besides::Nothing,
+        besides == Besides::RowsAndMetadata,
+    );
     let catalog = with_rows.then(|| empty(base)).transpose()?;
     let mut plain = catalog.map(|path| Plain::open(&path, true)).transpose()?;
     let places: Vec<Place> = (0..arrays).map(Place::at).collect();
     settle(base, cold)?;
     let start = Instant::now();
     let bytes = std::thread::scope(|scope| {
-        let walk = scope.spawn(|| bare_walk::count(base).map_err(|error| error.to_string()));
+        let walk = scope.spawn(|| bare_walk::count(base, reads).map_err(|error| error.to_string()));
         if let Some(plain) = &mut plain {
             for (number, places) in places.chunks(BATCH).enumerate() {
                 plain.record(places, number as i64)?;
@@ -151,9 +183,16 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             Side::new("scan --measure", |_| scan(shared, base, arrays, true, cold)),
             Side::new("find -name .zarray", |_| find(base, cold)),
             Side::new("du -sb", |_| du(base, arrays, cold)),
-            Side::new("bare walk", |_| bare(base, arrays, false, cold)),
-            Side::new("bare walk and rows", |_| bare(base, arrays, true, cold)),
+            Side::new("bare walk", |_| bare(base, arrays, Besides::Nothing, cold)),
+            Side::new("bare walk and rows", |_| {
+                bare(base, arrays, Besides::Rows, cold)
+            }),
+            Side::new("scan again", |_| again(shared, base, arrays, cold)),
+            Side::new("bare walk, metadata and rows", |_| {
+                bare(base, arrays, Besides::RowsAndMetadata, cold)
+            }),
         ];
+        let first_newer = sides.len();
         for (name, tool) in &newer_tools {
             sides.push(Side::new(*name, |_| newer(tool, base, arrays, cold)));
         }
@@ -182,7 +221,12 @@ pub(crate) fn run(bench: &mut Bench) -> Result<()> {
             bench.push(row(&what, side, other, None));
         }
         bench.push(row(&measured, 1, 5, None));
-        for other in 6..names.len() {
+        // Metadata that did not change is not read again, and its rows are not touched.
+        let once_more = format!("{arrays} arrays, known, {state}");
+        bench.push(row(&plain, 0, 7, None));
+        bench.push(row(&once_more, 6, 0, Some(Aim::Ratio(1.0))));
+        bench.push(row(&once_more, 6, 4, None));
+        for other in first_newer..names.len() {
             bench.push(row(&measured, 1, other, within));
         }
     }
