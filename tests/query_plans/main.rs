@@ -50,7 +50,7 @@ fn statements_about_one_artifact_search() {
         .into_iter()
         .filter(|(name, _)| *name == "intern");
     statements.extend(of_names.map(|(_, sql)| sql));
-    assert_eq!(statements.len(), 20);
+    assert_eq!(statements.len(), 22);
     for connection in [empty(), full()] {
         for sql in &statements {
             let plan = plan(&connection, sql);
