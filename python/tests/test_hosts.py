@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import pickle
@@ -11,6 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from conftest import unpack
 
 import dalsegno
 from dalsegno import errors
@@ -202,6 +204,30 @@ def test_the_store_of_dacapo_removes_nothing_elsewhere_and_goes_on(
         with pytest.raises((errors.CatalogElsewhereError, errors.NotPublishedError)):
             strict.remove(arrays[0])
         assert all((folder / "0").exists() for folder in folders)
+
+
+@pytest.mark.skipif(
+    os.environ.get("DALSEGNO_TESTS_DACAPO") == "real", reason="DaCapo would name the scores"
+)
+def test_scores_of_dacapo_are_noted_elsewhere(tmp_path: Path) -> None:
+    base = unpack("scores_affs", tmp_path)
+    with dalsegno.Registry(base, create=True, catalog=tmp_path / "c.sqlite3") as registry:
+        registry.scan()
+
+    def take_in(*arguments: str) -> subprocess.CompletedProcess[str]:
+        call = [sys.executable, "-m", "dalsegno.dacapo", "scores", "--base", str(base), *arguments]
+        return subprocess.run(call, capture_output=True, text=True)
+
+    leave_host(base)
+    done = take_in()
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("noted 30 scores of 1 run for host node1\n")
+    again = json.loads(take_in("--json").stdout)
+    assert again["noted"] == {"host": "node1"} and again["runs"] == {"affs_run": 30}
+    return_to_host(base)
+    assert json.loads(take_in("--json").stdout)["runs"] == {"affs_run": 30}
+    with dalsegno.Registry(base) as registry:
+        assert len(registry.scores()) == 30
 
 
 def test_a_seal_is_taken_back_before_an_array_is_written_again_elsewhere(base: Path) -> None:

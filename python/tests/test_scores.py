@@ -627,26 +627,6 @@ def test_the_command_takes_scores_in(tmp_path: Path) -> None:
     assert done.stderr.startswith("error[scores-invalid]: the validation scores in ")
 
 
-@standin_only
-def test_scores_are_noted_on_a_host_without_the_catalog(tmp_path: Path) -> None:
-    base = unpack("scores_affs", tmp_path)
-    catalog = tmp_path / "c.sqlite3"
-    with dalsegno.Registry(base, create=True, catalog=catalog) as registry:
-        registry.scan()
-    config = base / ".dalsegno" / "config.toml"
-    here = f'host = "{os.uname().nodename}"'
-    config.write_text(config.read_text().replace(here, 'host = "node1"'))
-    done = command(base)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.endswith("noted 30 scores of 1 run for host node1\n")
-    again = json.loads(command(base, "--json").stdout)
-    assert again["noted"] == {"host": "node1"} and again["runs"] == {"affs_run": 30}
-    config.write_text(config.read_text().replace('host = "node1"', here))
-    with dalsegno.Registry(base) as registry:
-        assert len(registry.scores()) == 30
-    assert scored(base) == by_dacapo("scores_affs")
-
-
 # With DaCapo.
 
 

@@ -146,6 +146,9 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
     let mut rows = Rows::new::<Removal>(context, format)?;
     removals.iter().try_for_each(|removal| rows.push(removal))?;
     rows.finish("the trash is empty")?;
+    for reason in registry.left_alone()? {
+        context.warn(&reason);
+    }
     // For people; in the other formats, stdout has the numbers to sum.
     if format == Format::Table && !removals.is_empty() {
         let hint = context.with_base("empty the trash with: dalsegno trash empty");

@@ -1,10 +1,13 @@
-//! Folders in the trash that no recovery settles: why, for `doctor` and the warnings of queries.
+//! Folders in the trash that no recovery settles: why, for `doctor`, `verify`, `trash list` and the
+//! warnings of queries.
 
 use super::recover::{MOST_OF_OTHERS, pending, refusal};
 use crate::catalog::Catalog;
 use crate::error::Error;
+use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
-use crate::store::{Base, Trash, TrashFolder};
+use crate::model::removal::RemovalId;
+use crate::store::{Base, StorageError, Trash, TrashFolder};
 
 /// Returns why recovery leaves folders in the trash to their owners, a sentence each.
 ///
@@ -24,17 +27,43 @@ pub(crate) fn left_alone(
         if reasons.len() == MOST_OF_OTHERS {
             break;
         }
-        let refused = match trash.folder(&id) {
-            Ok(Some(folder)) => match refusal(base, &folder)? {
-                None if catalog.removal(&id)?.is_none() => unexplained(&folder)?,
-                refused => refused,
-            },
+        let why = match trash.folder(&id) {
+            Ok(Some(folder)) => reason(catalog, base, &id, &folder)?,
             Ok(None) => None,
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(unreadable(&error)),
         };
-        reasons.extend(refused.map(|why| format!("removal {id}: {why}")));
+        reasons.extend(why.map(|why| format!("removal {id}: {why}")));
     }
     Ok(reasons)
+}
+
+/// Says why recovery leaves a folder in the trash to its owner; `None` if it settles it.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read.
+pub(crate) fn reason(
+    catalog: &Catalog,
+    base: &Base,
+    id: &RemovalId,
+    folder: &TrashFolder,
+) -> Result<Option<String>, Error> {
+    let found = refusal(base, folder).and_then(|refused| match refused {
+        None if catalog.removal(id)?.is_none() => unexplained(folder),
+        refused => Ok(refused),
+    });
+    match found {
+        // Any user may have put it there, and it must not stop a look at the rest.
+        Err(Error::Storage(error)) => Ok(Some(unreadable(&error))),
+        found => found,
+    }
+}
+
+/// Says that a folder is left alone because it cannot be read.
+pub(crate) fn unreadable(error: &StorageError) -> String {
+    format!(
+        "{}, so it is left alone; its owner, or root, can check what it holds, and move it away",
+        with_causes(error)
+    )
 }
 
 /// Says of a folder that no removal of the catalog has why recovery cannot tell what it was.

@@ -38,6 +38,7 @@ use std::time::{Duration, Instant};
 use crate::catalog::{Catalog, CatalogError, Change, OpenRemoval};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, State};
+use crate::model::causes::with_causes;
 use crate::model::clock::Timestamp;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Silent};
@@ -201,7 +202,9 @@ pub(crate) fn settle_pending(
             Ok(Settled::Problem(problem)) => recovery.problems.push(problem),
             Err(error) if error.ends_all() => return Err(error),
             Err(error) => {
-                recovery.problems.push(format!("removal {id}: {error}"));
+                recovery
+                    .problems
+                    .push(format!("removal {id}: {}", with_causes(&error)));
                 unsettled.insert(id);
             }
         }
@@ -240,7 +243,9 @@ fn purge_all(
             Ok(true) => recovery.purged.push(id.clone()),
             Ok(false) => {}
             Err(error) if error.ends_all() => return Err(error),
-            Err(error) => recovery.problems.push(format!("removal {id}: {error}")),
+            Err(error) => recovery
+                .problems
+                .push(format!("removal {id}: {}", with_causes(&error))),
         }
     }
     Ok(())

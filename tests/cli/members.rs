@@ -71,3 +71,68 @@ fn a_user_whose_groups_are_unknown_is_not_said_to_lack_a_right() {
     let words = "user 61001, who may have put it there, may not write in";
     assert!(errors.contains(words), "{errors}");
 }
+
+/// Ann puts folders into the trash that Ben may not read, and one that says nothing; Ben looks.
+const UNREADABLE: &str = r#"
+set -e
+umask 002
+cp "$1" dalsegno; chmod 755 . dalsegno
+as() { user=$1; shift; setpriv --reuid=$user --regid=$user --groups=$user,61003 "$@"; }
+mkdir base; chgrp 61003 base; chmod 2775 base
+dalsegno="$PWD/dalsegno --base $PWD/base"
+as 61001 $dalsegno init --shared -q
+trash=base/.dalsegno/trash
+as 61001 mkdir -p $trash/20260101-000001-aaaaaa/0 $trash/20260101-000002-aaaaaa/0 \
+    $trash/20260101-000003-aaaaaa/0
+as 61001 chmod 700 $trash/20260101-000001-aaaaaa
+echo '{}' | as 61001 tee $trash/20260101-000002-aaaaaa/manifest.json >/dev/null
+as 61001 chmod 600 $trash/20260101-000002-aaaaaa/manifest.json
+for call in "doctor --json" "verify --json" "trash list" "refresh"; do
+    code=0; as 61002 $dalsegno $call >out 2>err || code=$?
+    # Lines of a table are not to hide the words.
+    echo "$call: exit $code"; cat out err | sed 's/^/  /'
+done
+"#;
+
+#[test]
+fn a_folder_of_another_user_in_the_trash_stops_nothing_and_is_named_in_the_same_words() {
+    let world = World::new();
+    let mut program = world.program();
+    program.env_remove("DALSEGNO_BASE");
+    let folder = tempfile::tempdir().unwrap();
+    let what = "a folder of another user";
+    let Some(output) = mounts::run(what, UNREADABLE, &program, &[], folder.path()) else {
+        return;
+    };
+    let said = String::from_utf8(output.stdout).unwrap();
+    let said = said.replace(folder.path().to_str().unwrap(), "");
+    let parts: Vec<&str> = said.split(": exit ").collect();
+    assert_eq!(parts.len(), 5, "{said}");
+    let (doctor, verify, list, refresh) = (parts[1], parts[2], parts[3], parts[4]);
+    let trash = "/base/.dalsegno/trash/20260101-00000";
+    let not_read = |what: &str| {
+        format!(
+            "{what} failed: Permission denied (os error 13), so it is left alone; its owner, or \
+             root, can check what it holds, and move it away"
+        )
+    };
+    let words = [
+        not_read(&format!("opening {trash}1-aaaaaa")),
+        not_read(&format!("reading {trash}2-aaaaaa/manifest.json")),
+        format!(
+            "{trash}3-aaaaaa has no manifest that can be read, so it is left alone; check what it \
+             holds, and move it away by hand"
+        ),
+    ];
+    for part in [doctor, verify, list] {
+        for words in &words {
+            assert!(part.contains(words.as_str()), "{words}\n{part}");
+        }
+        assert!(!part.contains("resolves"), "no command does: {part}");
+    }
+    let codes = parts[1..]
+        .iter()
+        .map(|part| part.split('\n').next().unwrap());
+    assert_eq!(codes.collect::<Vec<_>>(), ["4", "4", "0", "0"], "{said}");
+    assert!(refresh.contains("Permission denied"), "{refresh}");
+}

@@ -12,6 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::observation::Observation;
 use crate::model::progress::{Monitor, Phase, Progress};
+use crate::ops::left_alone;
 use crate::ops::recover;
 use crate::ops::refresh;
 use crate::store::{
@@ -401,9 +402,11 @@ impl InFlight {
             let Ok(Some(folder)) = trash.folder(id) else {
                 continue;
             };
-            if recover::refusal(base, &folder)?.is_none() {
+            if left_alone::reason(catalog, base, id, &folder)?.is_none()
+                && let (Ok(removed), Ok(restored)) = (folder.manifest(), folder.restoring())
+            {
                 // Both notes, because a removal and a restore each name what they move.
-                let items = folder.manifest()?.into_iter().chain(folder.restoring()?);
+                let items = removed.into_iter().chain(restored);
                 paths.extend(items.flat_map(|items| items.items).map(|item| item.path));
             }
         }

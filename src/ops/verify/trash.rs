@@ -6,6 +6,7 @@ use crate::catalog::KeptItem;
 use crate::error::Error;
 use crate::model::name::REGISTRY_DIR;
 use crate::model::removal::{RemovalId, RemovalState};
+use crate::ops::left_alone;
 use crate::ops::recover;
 use crate::ops::remove;
 use crate::store::{self, Trash};
@@ -75,7 +76,7 @@ impl Verify<'_> {
             // It is over meanwhile.
             Ok(None) => return Ok(()),
             Err(error) => {
-                let detail = error.to_string();
+                let detail = left_alone::unreadable(&error);
                 self.in_trash(VerifyClass::TrashLeftover, id.as_str(), detail, None);
                 return Ok(());
             }
@@ -84,12 +85,17 @@ impl Verify<'_> {
             Ok(is_empty) => !is_empty,
             // It is over, and its folder went while it was read.
             Err(_) if is_gone(trash, id)? => return Ok(()),
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                let detail = left_alone::unreadable(&error);
+                self.in_trash(VerifyClass::TrashLeftover, id.as_str(), detail, None);
+                return Ok(());
+            }
         };
         let state = self.catalog.removal(id)?.map(|removal| removal.state);
         if state.is_none()
-            && let Some(why) = recover::refusal(self.base, &folder)?
+            && let Some(why) = left_alone::reason(self.catalog, self.base, id, &folder)?
         {
+            // It was committed meanwhile, and its purge renames the manifest while it is read.
             if self.catalog.removal(id)?.is_some() {
                 return Ok(());
             }
@@ -97,18 +103,6 @@ impl Verify<'_> {
             return Ok(());
         }
         let (class, detail, repair) = match state {
-            // It was committed meanwhile, and its purge renames the manifest while it is read.
-            None if has_items
-                && folder.manifest()?.is_none()
-                && self.catalog.removal(id)?.is_some() =>
-            {
-                return Ok(());
-            }
-            None if has_items && folder.manifest()?.is_none() => (
-                VerifyClass::TrashLeftover,
-                "it has no manifest that can be read",
-                None,
-            ),
             None => (
                 VerifyClass::TrashUnsettled,
                 "a removal in flight, or one that was interrupted",
