@@ -123,6 +123,11 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
         Origin::Recorded => "recorded by a caller",
         Origin::Scanned => "read from its path by a scan",
     };
+    // The files are shards: a count of chunks would be another number.
+    let counted = match metadata.and_then(|it| it.shards.as_ref()) {
+        Some(_) => format!("{} (shards)", chunks_cell(artifact)),
+        None => chunks_cell(artifact),
+    };
     let mut lines = vec![
         ("id", artifact.id.to_string()),
         ("run", artifact.key.run().to_string()),
@@ -141,7 +146,7 @@ fn describe(artifact: &Artifact) -> Vec<(&'static str, String)> {
                 .disk_bytes
                 .map_or("?".to_owned(), |bytes| bytes.to_string()),
         ),
-        ("chunks", chunks_cell(artifact)),
+        ("chunks", counted),
         ("shape", axes(metadata.and_then(|it| it.shape.as_ref()))),
         (
             "chunk shape",

@@ -47,6 +47,28 @@ fn a_chunk_that_is_a_dangling_link_is_missing() {
 }
 
 #[test]
+fn show_says_that_shards_are_counted() {
+    let world = World::new();
+    let path = "a/validation.zarr/1/v/prediction";
+    let folder = world.base.join(path);
+    fs::create_dir_all(folder.join("c")).unwrap();
+    let metadata = br#"{"zarr_format":3,"node_type":"array","shape":[8],"data_type":"uint8",
+        "chunk_grid":{"name":"regular","configuration":{"chunk_shape":[4]}},"fill_value":0,
+        "chunk_key_encoding":{"name":"default","configuration":{"separator":"/"}},
+        "codecs":[{"name":"sharding_indexed","configuration":{"chunk_shape":[1],"codecs":["bytes"],
+        "index_codecs":["bytes","crc32c"]}}]}"#;
+    fs::write(folder.join("zarr.json"), metadata).unwrap();
+    fs::write(folder.join("c/1"), [7; 4]).unwrap();
+    world.transcript("init -q\nscan -q --measure");
+    let text = world.transcript(&format!("show --table {path}"));
+    assert!(text.contains("chunks      1/2 (shards)\n"), "{text}");
+    assert!(
+        text.contains("chunk shape 1\nout| shard shape 4\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn a_seal_says_that_chunks_are_missing() {
     let world = World::new();
     write(&world, "a/validation.zarr/1/v/prediction", &["0.0", "0.1"]);

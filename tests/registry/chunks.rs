@@ -128,6 +128,41 @@ fn chunks_are_counted_as_each_format_names_them() {
     }
 }
 
+/// An array as zarr-python 2 or 3 wrote it.
+#[derive(serde::Deserialize)]
+struct Form {
+    name: String,
+    file: String,
+    metadata: serde_json::Value,
+    chunks: Vec<String>,
+    there: Option<u64>,
+    expected: Option<u64>,
+}
+
+#[test]
+fn chunks_are_counted_in_each_form_that_zarr_python_writes() {
+    let forms = include_str!("../data/chunk_forms.json");
+    let forms: Vec<Form> = serde_json::from_str(forms).unwrap();
+    let base = tempfile::tempdir().unwrap();
+    let registry = create(base.path());
+    let place = |at: usize| {
+        base.path()
+            .join(format!("r/validation.zarr/{at}/a/prediction"))
+    };
+    for (at, form) in forms.iter().enumerate() {
+        let chunks: Vec<&str> = form.chunks.iter().map(String::as_str).collect();
+        let text = form.metadata.to_string();
+        write(&place(at), (&form.file, &text), &chunks);
+    }
+    scan(&registry);
+    for (at, form) in forms.iter().enumerate() {
+        let row = registry.get(&Target::Path(place(at))).unwrap().unwrap();
+        assert_eq!(row.state, State::Present, "{}", form.name);
+        let found = (row.chunks_there, row.chunks_expected());
+        assert_eq!(found, (form.there, form.expected), "{}", form.name);
+    }
+}
+
 #[test]
 fn metadata_is_in_the_row_and_goes_where_the_row_goes() {
     let base = tempfile::tempdir().unwrap();

@@ -2,9 +2,9 @@
 //!
 //! Python's `json` writes `NaN`, `Infinity` and `-Infinity`, and zarr-python stores attributes and
 //! fill values with it; editors add a byte order mark. All of this is read, as is nesting of any
-//! depth, half of a surrogate pair, and of a repeated key the last counts, as in Python. Of the fields only those are looked
-//! at that say what a node is and which chunks it has: a field may be absent, but not have another
-//! form than its format defines.
+//! depth, half of a surrogate pair, and of a repeated key the last counts, as in Python. Of the
+//! fields only those are looked at that say what a node is and which chunks it has: a field may be
+//! absent, but not have another form than its format defines.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -50,6 +50,10 @@ pub(super) fn node(format: ArrayFormat, text: &[u8]) -> Result<Node, String> {
     // A writer that was killed leaves an empty file, which the parser's error would not say.
     if text.iter().all(u8::is_ascii_whitespace) {
         return Err("it is empty".to_owned());
+    }
+    // Java replaces what is not UTF-8; Python, which reads zarr, refuses the file.
+    if format != ArrayFormat::N5 && std::str::from_utf8(text).is_err() {
+        return Err("it is not UTF-8".to_owned());
     }
     let fields = Fields::read(text).map_err(|error| error.to_string())?;
     match format {
@@ -159,7 +163,9 @@ impl<'t> Fields<'t> {
             ("chunks", self.chunks.as_ref()),
         )?;
         // Text, or a list for a structured type; anything else has no meaning in zarr 2.
-        if let Some(JsonValue::Null | JsonValue::Bool(_) | JsonValue::Int(_)) = self.dtype {
+        let is_type =
+            |dtype: &JsonValue<'_>| matches!(dtype, JsonValue::Str(_) | JsonValue::Array(_));
+        if !self.dtype.as_ref().is_none_or(is_type) {
             return Err("\"dtype\" is not a data type".to_owned());
         }
         Ok(Node::array(ArrayMetadata {
@@ -728,6 +734,16 @@ mod tests {
                 r#"{"dtype":7}"#,
                 "\"dtype\" is not a data type",
             ),
+            (
+                ArrayFormat::Zarr2,
+                r#"{"dtype":{}}"#,
+                "\"dtype\" is not a data type",
+            ),
+            (
+                ArrayFormat::Zarr2,
+                r#"{"dtype":1.5}"#,
+                "\"dtype\" is not a data type",
+            ),
             (ArrayFormat::Zarr3, "{}", "\"node_type\" is absent"),
             (ArrayFormat::Zarr3, r#"{"node_type":"tree"}"#, "neither"),
             (
@@ -745,5 +761,26 @@ mod tests {
             let found = node(format, text.as_bytes()).unwrap_err();
             assert!(found.contains(expected), "{text}: {found}");
         }
+    }
+
+    #[test]
+    fn metadata_of_zarr_in_another_encoding_is_not_read() {
+        let text = "{\"node_type\":\"array\",\"x\":\"ü\"}";
+        let latin1 = text.replace('ü', "@").into_bytes();
+        let latin1 = latin1
+            .iter()
+            .map(|&byte| if byte == b'@' { 0xfc } else { byte });
+        let latin1: Vec<u8> = latin1.collect();
+        let utf16: Vec<u8> = std::iter::once(0xfeff)
+            .chain(text.encode_utf16())
+            .flat_map(u16::to_le_bytes)
+            .collect();
+        for format in [ArrayFormat::Zarr2, ArrayFormat::Zarr3] {
+            for text in [&latin1, &utf16] {
+                assert_eq!(node(format, text), Err("it is not UTF-8".to_owned()));
+            }
+        }
+        let n5 = b"{\"dimensions\":[1],\"dataType\":\"uint8\",\"x\":\"\xfc\"}";
+        assert!(matches!(node(ArrayFormat::N5, n5), Ok(Node::Array(_))));
     }
 }
