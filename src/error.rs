@@ -188,6 +188,19 @@ pub enum Error {
         /// Name of the link, below the run's checkpoints.
         link: String,
     },
+    /// By its time, the data at the path of what was to be removed is that of another run: the run
+    /// was renamed by hand, and its rows, pins and scores did not follow.
+    #[error(
+        "{} is, by its time, the data of {}: a run was renamed by hand",
+        .path.display(),
+        .owner.display()
+    )]
+    OfAnotherRun {
+        /// What was to be removed.
+        path: PathBuf,
+        /// Path of the row that the data is of.
+        owner: PathBuf,
+    },
     /// The new name of a run is taken, or cannot be the run's.
     #[error("the name {run} is taken by {by}")]
     RunTaken {
@@ -365,6 +378,7 @@ impl Error {
         "pinned",
         "pinned-elsewhere",
         "best-linked",
+        "of-another-run",
         "run-taken",
         "run-active",
         "run-folder-gone",
@@ -411,6 +425,7 @@ impl Error {
             Self::Pinned { .. } => "pinned",
             Self::PinnedElsewhere { .. } => "pinned-elsewhere",
             Self::BestLinked { .. } => "best-linked",
+            Self::OfAnotherRun { .. } => "of-another-run",
             Self::RunTaken { .. } => "run-taken",
             Self::RunActive { .. } => "run-active",
             Self::RunFolderGone { .. } => "run-folder-gone",
@@ -454,6 +469,7 @@ impl Error {
             | Self::Pinned { path, .. }
             | Self::PinnedElsewhere { path, .. }
             | Self::BestLinked { path, .. }
+            | Self::OfAnotherRun { path, .. }
             | Self::RunFolderGone { path }
             | Self::ChangedSince { path, .. }
             | Self::Unreadable { path, .. } => Some(path),
@@ -550,6 +566,7 @@ impl Error {
             "not-movable" => Hint::ShareFolder,
             "pinned" => Hint::Unpin,
             "best-linked" => Hint::IgnoreBestLinks,
+            "of-another-run" => Hint::FollowOrForce,
             "best-link" => Hint::MendBestLink,
             "run-taken" => Hint::GiveOtherName,
             "run-active" => Hint::EndTraining,

@@ -68,6 +68,7 @@ def test_a_code_that_has_no_class_is_an_error_all_the_same() -> None:
         ("PolicyEmptyError", ValueError),
         ("ReadOnlyError", PermissionError),
         ("PinnedError", PermissionError),
+        ("OfAnotherRunError", PermissionError),
         ("LockTimeoutError", TimeoutError),
         ("NotRecordedError", LookupError),
         ("InterruptedError", builtins.InterruptedError),

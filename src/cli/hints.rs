@@ -200,6 +200,10 @@ pub(super) fn text(hint: Hint) -> &'static str {
         Hint::MendBestLink => {
             "repair it or move it away, or ignore best links with --ignore-best-links"
         }
+        Hint::FollowOrForce => {
+            "let rows, pins and scores follow their data with: dalsegno verify --repair; or remove \
+             it all the same with --force-pinned"
+        }
         Hint::PlanAgain => "make a new plan and check it: dalsegno gc … --plan-out FILE",
         Hint::GiveOtherName => {
             "give a name that no run, folder or removal has; what is in the trash: \

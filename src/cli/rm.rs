@@ -17,7 +17,7 @@ use crate::model::removal::TrashKeep;
 use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::registry::Registry;
-use crate::store::NoticeClass;
+use crate::store::{Notice, NoticeClass};
 
 /// Names that a prompt lists; more are counted.
 const MOST_NAMES: usize = 10;
@@ -52,7 +52,8 @@ pub(super) struct Rm {
     /// Skip what cannot be removed, instead of removing nothing
     #[arg(long)]
     keep_going: bool,
-    /// Also remove what is pinned or what a best link of DaCapo protects
+    /// Also remove what is pinned, what a best link of DaCapo protects, and what is the data of
+    /// another run by its time
     #[arg(long)]
     force_pinned: bool,
     /// Also remove what a best link of DaCapo protects: the iterations that its checkpoints call
@@ -198,19 +199,10 @@ fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalP
     let options = RefreshOptions::new().measure(!command.no_count);
     let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
     drop(monitor);
-    // A pin binds the row under the name that the run had, and not what is here now.
-    let moved = seen
-        .findings
-        .iter()
-        .find(|found| found.class == NoticeClass::Moved);
-    if let (Some(moved), false) = (moved, command.force_pinned) {
-        return Err(Failure::Outside(
-            format!("{}: {}; nothing was removed", moved.path, moved.detail),
-            "let the rows follow their data with: dalsegno verify --repair; or remove it all the \
-             same with --force-pinned",
-        ));
-    }
-    context.findings_of_query(&seen.findings);
+    // What is another run's data the removal refuses by itself, unless it is forced.
+    let is_shown = |found: &Notice| command.force_pinned || found.class != NoticeClass::Moved;
+    let findings: Vec<Notice> = seen.findings.into_iter().filter(is_shown).collect();
+    context.findings_of_query(&findings);
     // Otherwise chosen again: the selection may depend on what the look has changed.
     if seen.changed == 0 {
         return Ok(plan);

@@ -127,6 +127,8 @@ hints! {
     IgnoreBestLinks = "ignore-best-links",
     /// Repair the best link, or override best links.
     MendBestLink = "mend-best-link",
+    /// Let the rows follow their data, or override that it is another run's.
+    FollowOrForce = "follow-or-force",
     /// Give a name that nothing has.
     GiveOtherName = "give-other-name",
     /// Wait for the end of the training, or say that there is none.

@@ -98,13 +98,14 @@ impl Registry {
         remove::plan_run(&self.catalog, &self.base, run, &Silent)
     }
 
-    /// Returns the artifacts of a plan that a pin or a best link binds: carrying the plan out would
+    /// Returns the artifacts of a plan that a pin or a best link binds, and the items that another
+    /// registry lies in or that are another run's by their times: carrying the plan out would
     /// refuse or skip them. Changes nothing.
     ///
     /// # Errors
-    /// [`Error`](crate::Error) if a best link cannot be read.
+    /// [`Error`](crate::Error) if a best link or the catalog cannot be read.
     pub fn protected(&self, plan: &RemovalPlan, options: &RemoveOptions) -> Result<Vec<Skipped>> {
-        remove::protected(&self.base, plan, options)
+        remove::protected(&self.catalog, &self.base, plan, options)
     }
 
     /// Context of a removal.

@@ -118,8 +118,13 @@ fn what_belongs_to_another_run_by_its_time_is_not_removed_before_its_rows_follow
     world.transcript("scan -q");
     fs::rename(base.join("er"), base.join("old")).unwrap();
     fs::rename(base.join("mito"), base.join("er")).unwrap();
-    let text = world.transcript("rm --run er --iteration 1000 --kind prediction --yes");
-    assert!(text.contains("it is the data of mito/"), "{text}");
+    let select = "rm --run er --iteration 1000 --kind prediction";
+    let text = world.transcript(&format!("{select} --dry-run"));
+    assert!(text.contains("the data of [BASE]/mito/"), "{text}");
+    assert!(text.contains("must stay"), "{text}");
+    let text = world.transcript(&format!("{select} --yes"));
+    assert!(text.contains("error[of-another-run]"), "{text}");
+    assert!(text.contains("the data of [BASE]/mito/"), "{text}");
     assert!(
         text.contains("verify --repair") && text.contains("exit 1"),
         "{text}"

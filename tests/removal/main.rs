@@ -11,6 +11,7 @@ mod beside;
 mod child;
 mod consolidated;
 mod containers;
+mod foreign;
 mod inner;
 mod keep;
 mod restore;

@@ -573,6 +573,12 @@ class BestLinkedError(Error, PermissionError):
     code = "best-linked"
 
 
+class OfAnotherRunError(Error, PermissionError):
+    """By its time, what was to be removed is the data of another run, renamed by hand."""
+
+    code = "of-another-run"
+
+
 class ChangedSincePlanError(Error, RuntimeError):
     """It is not as it was when it was planned."""
 

@@ -5,11 +5,12 @@
 //! deleting rows needs space in the log.
 
 use super::context::Removing;
+use super::foreign::of_other_runs;
 use super::plan::RemovalPlan;
 use super::protection::Protection;
 use super::report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
 use super::transaction;
-use crate::catalog::CatalogError;
+use crate::catalog::{Catalog, CatalogError};
 use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::progress::Silent;
@@ -17,11 +18,12 @@ use crate::ops::recover;
 use crate::store::Base;
 
 /// Returns the artifacts of a plan that a pin or a best link binds, and the items that another
-/// registry lies in. Changes nothing.
+/// registry lies in or that are another run's by their times. Changes nothing.
 ///
 /// # Errors
-/// [`Error`] if a best link cannot be read.
+/// [`Error`] if a best link or the catalog cannot be read.
 pub(crate) fn protected(
+    catalog: &Catalog,
     base: &Base,
     plan: &RemovalPlan,
     options: &RemoveOptions,
@@ -42,7 +44,10 @@ pub(crate) fn protected(
             Err(error) => return Err(error),
         }
     }
-    let held = transaction::holding_registries(base, plan, &Silent)?;
+    let mut held = transaction::holding_registries(base, plan, &Silent)?;
+    if !options.force_pinned {
+        held.extend(of_other_runs(catalog, base, plan, &Silent)?);
+    }
     let held = plan.items.iter().filter_map(|item| {
         let error = held.get(&item.path)?;
         Some(Skipped::new(base.path().join(&item.path), error))

@@ -75,6 +75,7 @@
 
 mod carry_out;
 mod context;
+mod foreign;
 pub(crate) mod manifest;
 mod path;
 mod plan;

@@ -21,7 +21,7 @@ pub struct RemoveOptions {
     pub keep: TrashKeep,
     /// Skip what cannot be removed, instead of removing nothing.
     pub keep_going: bool,
-    /// Remove even what a pin or a best link binds.
+    /// Remove even what a pin or a best link binds, and what is another run's by its time.
     pub force_pinned: bool,
     /// Remove even what a best link of DaCapo binds.
     pub ignore_best_links: bool,

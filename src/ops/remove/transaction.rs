@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use super::context::{Checked, Removing};
+use super::foreign::of_other_runs;
 use super::manifest;
 use super::path::folder_of_run;
 use super::plan::{Obstacle, PlannedItem, RemovalPlan, unknown};
@@ -57,6 +58,10 @@ pub(crate) fn remove(
     let trash = Trash::open_or_create(on.base)?;
     // Before the turn to write: it reads every folder of what goes.
     let mut unmovable = holding_registries(on.base, plan, on.monitor)?;
+    // With `unchanged`, each time is compared with its row within the transaction.
+    if !options.force_pinned && !options.unchanged {
+        unmovable.extend(of_other_runs(on.catalog, on.base, plan, on.monitor)?);
+    }
     if !options.keep_going
         && let Some(planned) = plan
             .items

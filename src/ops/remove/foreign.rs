@@ -1,0 +1,69 @@
+//! Data that is another run's by its time: a run was renamed by hand to the name of another one.
+//!
+//! A pin binds the row under the name that the run had, and not what is here now. So such data is
+//! removed after its rows followed it, or by force.
+
+use std::collections::HashMap;
+
+use super::plan::{PlannedItem, RemovalPlan};
+use crate::catalog::Catalog;
+use crate::error::Error;
+use crate::model::artifact::Artifact;
+use crate::model::progress::Monitor;
+use crate::ops::{refresh, twins};
+use crate::store::{self, Base, Event, StorageError, WalkOptions};
+
+/// The errors of items with data of another run, by their paths. One look at the metadata of each
+/// array, by several threads.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read, or the monitor cancels.
+pub(super) fn of_other_runs(
+    catalog: &Catalog,
+    base: &Base,
+    plan: &RemovalPlan,
+    monitor: &dyn Monitor,
+) -> Result<HashMap<String, Error>, Error> {
+    let rows: HashMap<i64, (&PlannedItem, &Artifact)> = plan
+        .items
+        .iter()
+        .flat_map(|item| {
+            item.artifacts
+                .iter()
+                .map(move |row| (row.id.0, (item, row)))
+        })
+        // Others have no time to compare.
+        .filter(|(_, (_, row))| {
+            let kind = row.key.kind();
+            row.written_at.is_some() && !kind.is_container() && !kind.is_file()
+        })
+        .collect();
+    let mut errors = HashMap::new();
+    if rows.is_empty() {
+        return Ok(errors);
+    }
+    let looks = rows.values().map(|(_, row)| refresh::look(row)).collect();
+    store::look_at(base, WalkOptions::default(), monitor, looks, |event| {
+        // What cannot be read is the removal's own checks' to refuse.
+        let Event::Looked(id, Some(seen)) = event else {
+            return Ok(());
+        };
+        if let Some((item, row)) = rows.get(&id)
+            && let Some(owner) = twins::owner(catalog, base, row, seen.written_at)?
+        {
+            errors
+                .entry(item.path.clone())
+                .or_insert(Error::OfAnotherRun {
+                    path: row.path(),
+                    owner: owner.path(),
+                });
+        }
+        Ok::<_, Error>(())
+    })?;
+    // A look that was cut short has not seen all.
+    if monitor.is_cancelled() {
+        let path = base.path().to_path_buf();
+        return Err(StorageError::Interrupted { path }.into());
+    }
+    Ok(errors)
+}

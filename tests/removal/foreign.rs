@@ -1,0 +1,110 @@
+//! Data that is another run's by its time, because a run was renamed by hand to another's name.
+
+use std::fs;
+use std::time::{Duration, UNIX_EPOCH};
+
+use dalsegno::model::progress::Silent;
+use dalsegno::{Registry, RemoveOptions};
+use tempfile::TempDir;
+
+use crate::{array, base, code, kept, key, of_run, paths, target, write};
+
+const OTHER: &str = "er/validation.zarr/1/a/prediction";
+const ITS_OWN: &str = "er/validation.zarr/2/a/prediction";
+const OWNER: &str = "mito/validation.zarr/1/a/prediction";
+
+/// `mito`, whose iteration 1 is pinned, lies in the folder of `er`; an array of `er` was copied
+/// back into it.
+fn renamed() -> (TempDir, Registry) {
+    let (folder, registry) = base();
+    for (path, seconds) in [(OTHER, 100), (ITS_OWN, 200), (OWNER, 300)] {
+        registry.record(&key(path)).unwrap();
+        write(folder.path(), path);
+        let metadata = fs::File::options()
+            .write(true)
+            .open(folder.path().join(path).join(".zarray"));
+        let written = UNIX_EPOCH + Duration::from_secs(1_600_000_000 + seconds);
+        metadata.unwrap().set_modified(written).unwrap();
+        registry.seal(&target(path)).unwrap();
+    }
+    let at = |path: &str| folder.path().join(path);
+    fs::rename(at("er"), at("old")).unwrap();
+    fs::rename(at("mito"), at("er")).unwrap();
+    fs::rename(at("old/validation.zarr/2"), at("er/validation.zarr/2")).unwrap();
+    (folder, registry)
+}
+
+#[test]
+fn what_is_another_runs_by_its_time_is_refused_in_every_removal() {
+    let (folder, registry) = renamed();
+    let before = paths(&registry);
+    for options in [RemoveOptions::default(), kept()] {
+        let removed = registry.remove_target(&target(OTHER), &options, &Silent);
+        let error = removed.unwrap_err();
+        assert_eq!(error.code(), "of-another-run");
+        assert!(error.to_string().contains(OWNER), "{error}");
+        for target in [target("er/validation.zarr")] {
+            let removed = registry.remove_target(&target, &options, &Silent);
+            assert_eq!(code(removed), "of-another-run");
+        }
+        let removed = registry.remove_many(&of_run("er"), &options, &Silent);
+        assert_eq!(code(removed), "of-another-run");
+        let run = registry.plan_run_removal(&"er".parse().unwrap()).unwrap();
+        let removed = registry.remove_planned(&run, &options, &Silent);
+        assert_eq!(code(removed), "of-another-run");
+    }
+    assert_eq!(
+        code(registry.remove_artifact(&target(OTHER))),
+        "of-another-run"
+    );
+    assert_eq!(paths(&registry), before);
+    assert!(folder.path().join(OTHER).is_dir());
+}
+
+#[test]
+fn a_preview_names_it_and_the_rest_goes_on_its_own() {
+    let (folder, registry) = renamed();
+    let chosen = registry.to_remove_selected(&of_run("er")).unwrap();
+    let plan = registry.plan_removal(chosen).unwrap();
+    let bound = registry
+        .protected(&plan, &RemoveOptions::default())
+        .unwrap();
+    assert_eq!(bound.len(), 1);
+    assert_eq!(bound[0].code, "of-another-run");
+    assert!(bound[0].path.ends_with(OTHER));
+    let forced = RemoveOptions::default().force_pinned(true);
+    assert!(registry.protected(&plan, &forced).unwrap().is_empty());
+
+    let options = RemoveOptions::default().keep_going(true);
+    let report = registry.remove_planned(&plan, &options, &Silent).unwrap();
+    assert_eq!((report.moved, report.skipped.len()), (1, 1));
+    assert_eq!(report.skipped[0].code, "of-another-run");
+    assert!(folder.path().join(OTHER).is_dir() && !folder.path().join(ITS_OWN).exists());
+
+    registry
+        .remove_target(&target(OTHER), &forced, &Silent)
+        .unwrap();
+    assert!(!folder.path().join(OTHER).exists());
+}
+
+#[test]
+fn a_copy_of_a_run_and_data_that_was_written_again_are_removed() {
+    let (folder, registry) = base();
+    for path in [OTHER, OWNER] {
+        array(&registry, path);
+    }
+    // As `cp -a` leaves it: the data of the other row is in its place too.
+    let metadata = |path: &str| folder.path().join(path).join(".zarray");
+    let written = metadata(OWNER).metadata().unwrap().modified().unwrap();
+    let copied = fs::File::options().write(true).open(metadata(OTHER));
+    copied.unwrap().set_modified(written).unwrap();
+    registry.remove_artifact(&target(OTHER)).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(metadata(OWNER))
+        .unwrap()
+        .set_modified(UNIX_EPOCH + Duration::from_secs(1_600_000_000))
+        .unwrap();
+    registry.remove_artifact(&target(OWNER)).unwrap();
+    assert_eq!(paths(&registry), [""; 0]);
+}
