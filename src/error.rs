@@ -283,7 +283,7 @@ fn level_words(pyramid: Option<&str>) -> String {
 
 impl Error {
     /// Every code that [`Error::code`] can give.
-    pub const CODES: [&'static str; 111] = [
+    pub const CODES: [&'static str; 112] = [
         "name-empty",
         "name-absolute",
         "name-dot",
