@@ -284,15 +284,11 @@ impl<'a> Walk<'a> {
                     return self.array(found, fd, listing, more, sender);
                 }
                 Ok(None) => {}
-                // It may be the metadata of a group: what is below is searched all the same.
-                Err(MarkerError::Damaged(damaged)) => {
-                    let is_pyramid = damaged.marker.is_pyramid();
-                    self.damaged(path, damaged, more, sender)?;
-                    if is_pyramid {
+                Err(error) => {
+                    if self.ends_at(path, error, more, sender)? {
                         return Ok(());
                     }
                 }
-                Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
         // What is in another registry is that one's to record and to remove.
@@ -324,14 +320,11 @@ impl<'a> Walk<'a> {
             match pyramid::probe(fd.as_fd(), Path::new("."), Some(path), self.memory) {
                 Ok(Some(marker)) => return self.plain(path, marker, more, sender),
                 Ok(None) => {}
-                Err(MarkerError::Damaged(damaged)) => {
-                    let is_pyramid = damaged.marker.is_pyramid();
-                    self.damaged(path, damaged, more, sender)?;
-                    if is_pyramid {
+                Err(error) => {
+                    if self.ends_at(path, error, more, sender)? {
                         return Ok(());
                     }
                 }
-                Err(error) => return self.send(sender, unprobed(path, error)),
             }
         }
         let parent = self.folders.keep(fd);
@@ -388,6 +381,28 @@ impl<'a> Walk<'a> {
             }));
         }
         Ok(())
+    }
+
+    /// Sends what is wrong with the metadata in a folder. Says whether the search ends there.
+    fn ends_at(
+        &self,
+        path: &Path,
+        error: MarkerError,
+        more: &mut Vec<WalkTask>,
+        sender: &WalkSender,
+    ) -> Result<bool, Stopped> {
+        match error {
+            // It may be the metadata of a group: what is below is searched all the same.
+            MarkerError::Damaged(damaged) => {
+                let is_pyramid = damaged.marker.is_pyramid();
+                self.damaged(path, damaged, more, sender)?;
+                Ok(is_pyramid)
+            }
+            error => {
+                self.send(sender, unprobed(path, error))?;
+                Ok(true)
+            }
+        }
     }
 
     /// Sends what is known of data whose metadata cannot be read, or leaves its folder to count.
