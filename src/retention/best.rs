@@ -6,7 +6,7 @@
 //! counts.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -25,8 +25,10 @@ pub(super) enum Standing<'a> {
     NoIteration,
     /// Its metric is unknown.
     Unknown,
-    /// Its metric is not a number.
+    /// Its metric is not a number, and that of others is.
     NotANumber,
+    /// No metric of those that it would be ranked with is a number.
+    NoNumber,
     /// It has a rank.
     Ranked(Rank<'a>),
     /// It stays with ranked artifacts: the kind of one that is among the best, if there is one.
@@ -42,6 +44,9 @@ pub(super) struct Rank<'a> {
     pub(super) of: u64,
     /// The score.
     pub(super) value: f64,
+    /// Whether others have the same score: the later iteration, then the first parameters come
+    /// first.
+    pub(super) is_tied: bool,
     /// Dataset of the ranking, if the artifact itself has none.
     pub(super) dataset: Option<&'a str>,
 }
@@ -259,6 +264,13 @@ pub(super) fn standings<'a>(
         rank(direction, &mut candidates, &mut standings);
     }
     let kept = kept(best, rows, &standings);
+    // What cannot be ranked stays, and so does what goes along with it.
+    let unranked: HashSet<(&RunName, i64)> = rows
+        .iter()
+        .zip(&standings)
+        .filter(|(_, standing)| **standing == Standing::NoNumber)
+        .filter_map(|(row, _)| Some((row.artifact.key.run(), row.artifact.newest_iteration()?)))
+        .collect();
     for (at, row) in rows.iter().enumerate() {
         let key = &row.artifact.key;
         if !goes_along(key.kind()) {
@@ -273,15 +285,16 @@ pub(super) fn standings<'a>(
         let is_known = scores
             .get(&place)
             .is_some_and(|scores| scores.knows(dataset));
-        standings[at] = if is_known {
-            let kinds = kept.get(&place);
-            Standing::Along(kinds.and_then(|kinds| match dataset {
-                Some(_) => kinds.get(&dataset).or_else(|| kinds.get(&None)).copied(),
-                // Without a dataset, as a checkpoint is, it stays with the best of any dataset.
-                None => kinds.values().next().copied(),
-            }))
-        } else {
-            Standing::Unknown
+        let kinds = kept.get(&place);
+        let kind = kinds.and_then(|kinds| match dataset {
+            Some(_) => kinds.get(&dataset).or_else(|| kinds.get(&None)).copied(),
+            // Without a dataset, as a checkpoint is, it stays with the best of any dataset.
+            None => kinds.values().next().copied(),
+        });
+        standings[at] = match (is_known, kind) {
+            (false, _) => Standing::Unknown,
+            (true, None) if unranked.contains(&place) => Standing::NoNumber,
+            (true, kind) => Standing::Along(kind),
         };
     }
     standings
@@ -314,11 +327,15 @@ fn rank<'a>(
     for ranking in candidates.chunk_by(|a, b| a.ranking == b.ranking) {
         let numbers = ranking.partition_point(|candidate| !candidate.entry.value.is_nan());
         let (numbers, rest) = ranking.split_at(numbers);
-        let units = || numbers.chunk_by(|a, b| unit(a) == unit(b));
-        let of = units().count() as u64;
+        let units: Vec<&[Candidate<'a>]> = numbers.chunk_by(|a, b| unit(a) == unit(b)).collect();
+        let of = units.len() as u64;
+        let value = |at: usize| units.get(at)?.first().map(|first| first.entry.value);
         // Artifacts that share a score, because it is for a whole iteration, share a rank.
-        for (nth, shared) in (1..).zip(units()) {
-            for candidate in shared {
+        for (at, shared) in units.iter().enumerate() {
+            let nth = at as u64 + 1;
+            let before = at.checked_sub(1).and_then(value);
+            let is_tied = value(at) == before || value(at) == value(at + 1);
+            for candidate in *shared {
                 let standing = &mut standings[candidate.row];
                 // A row without a dataset is in a ranking for each dataset; its best rank counts.
                 if !matches!(standing, Standing::Ranked(rank) if rank.nth <= nth) {
@@ -326,6 +343,7 @@ fn rank<'a>(
                         nth,
                         of,
                         value: candidate.entry.value,
+                        is_tied,
                         dataset: candidate.ranking,
                     });
                 }
@@ -334,8 +352,12 @@ fn rank<'a>(
         for candidate in rest {
             let standing = &mut standings[candidate.row];
             // A number in another ranking wins over NaN in this one.
-            if *standing == Standing::Unknown {
-                *standing = Standing::NotANumber;
+            match standing {
+                Standing::Unknown | Standing::NotANumber if of == 0 => {
+                    *standing = Standing::NoNumber;
+                }
+                Standing::Unknown => *standing = Standing::NotANumber,
+                _ => {}
             }
         }
     }

@@ -266,6 +266,12 @@ pub(super) fn guards(policy: &Policy, facts: &Facts<'_>, now: Timestamp) -> Vec<
             let name = best.metric.name();
             reasons.push(Reason::new("no-metric", format!("its {name} is unknown")));
         }
+        // Among these, no rule can say which is the best.
+        if facts.standing == Standing::NoNumber {
+            let name = best.metric.name();
+            let detail = format!("no {name} that it is compared with is a number");
+            reasons.push(Reason::new("no-metric", detail));
+        }
         // Kinds that the only rule does not rank would go without any rule about them.
         if facts.standing == Standing::Apart && policy.keep.is_only_best() {
             let detail = format!("the policy has no keep rule for kind {kind}");
@@ -401,13 +407,19 @@ impl fmt::Display for Grounds<'_> {
                 Standing::NoIteration => f.write_str("it has no iteration"),
                 Standing::Unknown => write!(f, "its {metric} is unknown"),
                 Standing::NotANumber => write!(f, "its {metric} is not a number"),
+                Standing::NoNumber => {
+                    write!(f, "no {metric} that it is compared with is a number")
+                }
                 Standing::Ranked(rank) => {
                     let (nth, of) = (Nth(rank.nth), rank.of);
                     write!(f, "{nth}best of {of}, {metric} {}", ShownScore(rank.value))?;
-                    match rank.dataset {
-                        Some(dataset) => write!(f, " on {dataset}"),
-                        None => Ok(()),
+                    if let Some(dataset) = rank.dataset {
+                        write!(f, " on {dataset}")?;
                     }
+                    if rank.is_tied {
+                        f.write_str("; of equal scores the latest iteration is the best")?;
+                    }
+                    Ok(())
                 }
                 Standing::Along(kept) => {
                     // Only what has an iteration can stay with others of it.

@@ -74,7 +74,38 @@ fn ties_go_to_the_later_iteration_then_to_the_first_parameters() {
     };
     let rows = || vec![of(1, 9000, "a"), of(2, 10_000, "b"), of(3, 10_000, "a")];
     assert_eq!(kept(&planned(&best(1, "f1:max"), rows())), [3]);
-    assert_eq!(kept(&planned(&best(2, "f1:max"), rows())), [3, 2]);
+    let plan = planned(&best(2, "f1:max"), rows());
+    assert_eq!(kept(&plan), [3, 2]);
+    assert_eq!(
+        text(&plan)[0],
+        "1 remove | not-kept: no rule keeps it: 3rd best of 3, f1 1; of equal scores the latest \
+         iteration is the best"
+    );
+}
+
+#[test]
+fn nothing_goes_for_a_metric_that_is_never_a_number() {
+    let of = |id, iteration, value| scored(id, output(iteration, "a"), &[score(CROP, None, value)]);
+    let along = |id, iteration| scored(id, prediction(iteration), &[score(CROP, None, f64::NAN)]);
+    let rows = || {
+        vec![
+            of(1, 1, f64::NAN),
+            of(2, 2, f64::NAN),
+            along(3, 1),
+            along(4, 2),
+        ]
+    };
+    let policy = keeping(keep_best(1, "voi:min", &[Kind::Prediction]).last(1));
+    let plan = planned(&policy, rows());
+    assert_eq!(removed(&plan), [0; 0]);
+    let reason = "no-metric: no voi that it is compared with is a number";
+    assert!(text(&plan)[0].contains(reason), "{:?}", text(&plan));
+    // One number is enough to say which are not the best.
+    let mut some = rows();
+    some.push(of(5, 3, 0.5));
+    some.push(along(6, 3));
+    let plan = planned(&keeping(keep_best(1, "voi:min", &[Kind::Prediction])), some);
+    assert_eq!(kept(&plan), [6, 5]);
 }
 
 #[test]
