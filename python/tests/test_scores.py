@@ -723,6 +723,10 @@ def test_scores_are_noted_when_dacapo_stores_them(
         # A validation of other datasets than the run has: the outputs that were asked for say it.
         validate(base, 2, [[[0.1, 1], [0.2, 1]], [[0.3, 1], [0.4, 1]]], ["other", "one"])
         assert scored(base)["r", 2, "other", "a", "voi"] == "0.2"
+        # The same datasets in another order: that of the run counts.
+        validate(base, 3, [[[0.5, 1], [0.25, 1]], [[0.75, 1], [1.0, 1]]], ["ds_v1", "ds_v2"])
+        assert scored(base)["r", 3, "ds_v2", "a", "voi"] == "0.25"
+        assert scored(base)["r", 3, "ds_v1", "b", "voi"] == "0.75"
         with dalsegno.Registry(base) as registry:
             plan = registry.plan_gc(keep_best=1, metric="voi", kind="output")
             assert plan.lines

@@ -111,11 +111,22 @@ impl Record for Artifact {
 /// Chunks that are there, of those that the metadata says: `812/1000`; `?` if they were not
 /// counted, or if a level of a pyramid is not there.
 pub(super) fn chunks_cell(artifact: &Artifact) -> String {
-    match (artifact.chunks_there, artifact.chunks_expected()) {
+    let chunks = match (artifact.chunks_there, artifact.chunks_expected()) {
         (Some(there), Some(expected)) => format!("{there}/{expected}"),
         (None, Some(expected)) => format!("?/{expected}"),
         (Some(there), None) => format!("{there}/?"),
         (None, None) => "-".to_owned(),
+    };
+    // A level that is not there is not known to lack chunks: so it is said by itself.
+    let named = artifact.metadata.iter().flat_map(|says| &says.levels);
+    let (there, absent): (Vec<_>, Vec<_>) = named.partition(|level| level.array.is_some());
+    match absent.is_empty() {
+        true => chunks,
+        false => format!(
+            "{chunks}, levels {}/{}",
+            there.len(),
+            there.len() + absent.len()
+        ),
     }
 }
 

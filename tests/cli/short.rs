@@ -235,6 +235,87 @@ fn sealed_arrays_that_lost_chunks_do_not_make_an_iteration_complete() {
 }
 
 #[test]
+fn what_only_an_age_a_pin_or_a_number_keeps_is_not_taken_for_whole() {
+    for (before, rule) in [
+        ("", "--keep-within 36h"),
+        (
+            "pin p --reason r --run a --iteration 2 -q\n",
+            "--keep-within 1h --allow-empty-group",
+        ),
+        ("", "--keep-iterations 2"),
+    ] {
+        let world = torn(2, 2);
+        let yesterday = SystemTime::now() - Duration::from_secs(24 * 3600);
+        date(&world.base.join("a/validation.zarr/2"), yesterday);
+        let text = world.transcript(&format!("{before}gc {rule} --apply --yes"));
+        let whole = world.base.join("a/validation.zarr/1/v/prediction/0");
+        assert!(whole.exists(), "{rule}: {text}");
+    }
+}
+
+/// A pyramid that names two levels, and has these with a chunk each.
+fn write_pyramid(world: &World, path: &str, levels: &[&str]) {
+    for level in levels {
+        write_pair(world, &format!("{path}/{level}"), 2);
+    }
+    let named = r#"{"multiscales":[{"datasets":[{"path":"s0"},{"path":"s1"}]}]}"#;
+    let group = world.base.join(path);
+    fs::write(group.join(".zgroup"), r#"{"zarr_format":2}"#).unwrap();
+    fs::write(group.join(".zattrs"), named).unwrap();
+}
+
+#[test]
+fn a_pyramid_that_lacks_a_level_is_shown_with_its_levels() {
+    let world = World::new();
+    write_pyramid(&world, "a/validation.zarr/1/v/prediction", &["s0", "s1"]);
+    write_pyramid(&world, "a/validation.zarr/2/v/prediction", &["s0"]);
+    world.transcript("init -q\nscan -q --measure");
+    let text = world.transcript("list --table");
+    assert!(text.contains(" 4/4\n"), "{text}");
+    assert!(text.contains(" 2/?, levels 1/2\n"), "{text}");
+    let text = world.transcript("show --table a/validation.zarr/2/v/prediction");
+    for words in ["2/?, levels 1/2", "s1 (missing)"] {
+        assert!(text.contains(words), "{text}");
+    }
+    let text = world.transcript("iterations --table");
+    assert!(
+        text.contains("v/prediction (level s1 is missing)"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_torso_of_a_pyramid_does_not_take_the_place_of_a_whole_one() {
+    for (is_sealed, is_level_there) in [(true, true), (true, false), (false, false)] {
+        for measure in ["", "scan -q --measure\n"] {
+            let world = World::new();
+            let path = |iteration: u8| format!("a/validation.zarr/{iteration}/v/prediction");
+            write_pyramid(&world, &path(1), &["s0", "s1"]);
+            write_pyramid(&world, &path(2), &["s0", "s1"]);
+            let torn = world.base.join(path(2)).join("s1");
+            match is_level_there {
+                true => ["0", "1"]
+                    .iter()
+                    .for_each(|chunk| fs::remove_file(torn.join(chunk)).unwrap()),
+                false => fs::remove_dir_all(&torn).unwrap(),
+            }
+            let two_days_ago = SystemTime::now() - Duration::from_secs(48 * 3600);
+            date(&world.base.join("a"), two_days_ago);
+            world.transcript("init -q\nscan -q");
+            if is_sealed {
+                world.transcript(&format!("seal -q {}", path(1)));
+            }
+            let text = world.transcript(&format!("{measure}gc --keep-last 1 --apply --yes"));
+            let whole = world.base.join(path(1)).join("s1/0");
+            assert!(
+                whole.exists(),
+                "{is_sealed} {is_level_there} {measure}: {text}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_plan_is_carried_out_with_a_look_at_what_stays() {
     let world = World::new();
     let path = |iteration| format!("a/validation.zarr/{iteration}/v/prediction");
