@@ -47,6 +47,9 @@ pub(super) struct Context {
     colour_err: bool,
     terminal_err: bool,
     said_notice: Cell<bool>,
+    /// Whether an answer warns of damaged arrays: where these decide something. Elsewhere they are
+    /// a part of it.
+    pub(super) warns_of_damage: Cell<bool>,
     /// The published copy that the answers are from, once it is known.
     pub(super) published: OnceCell<PublishedCopy>,
     /// What an answer knows of the disk, once it is known.
@@ -93,6 +96,7 @@ impl Context {
             colour_err: !no_colour && terminal_err,
             terminal_err,
             said_notice: Cell::new(false),
+            warns_of_damage: Cell::new(false),
             published: OnceCell::new(),
             looked: OnceCell::new(),
             noted: OnceCell::new(),
@@ -249,13 +253,13 @@ impl Context {
         }
     }
 
-    /// Lists what a look before an answer found, with one line for all damaged arrays, and says
-    /// whether something could not be read. Damaged arrays are part of the answer, and data that
-    /// contradicts its seal was read.
+    /// Lists what a look before an answer found, with at most one line for all damaged arrays, and
+    /// says whether something could not be read. Damaged arrays are part of the answer, and data
+    /// that contradicts its seal was read.
     pub(super) fn findings_of_query(&self, findings: &[Notice]) -> bool {
         let is_damaged = |found: &&Notice| found.class == NoticeClass::DamagedMetadata;
         let (damaged, others): (Vec<&Notice>, Vec<&Notice>) = findings.iter().partition(is_damaged);
-        if let [first, more @ ..] = damaged.as_slice() {
+        if let ([first, more @ ..], true) = (damaged.as_slice(), self.warns_of_damage.get()) {
             let more = match more.len() {
                 0 => String::new(),
                 more => format!(

@@ -126,6 +126,7 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
     // Presence only: sizes are not worth a walk through every array here.
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
+    context.warns_of_damage.set(true);
     let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
     let nothing = "no iteration that matches has data on disk";
     let mut rows = Rows::new::<IterationRow>(context, format)?;

@@ -43,7 +43,7 @@ pub(super) struct Selection {
     /// Only these parameters or criteria (text or glob)
     #[arg(long, value_name = "GLOB", help_heading = "Selection")]
     parameters: Vec<String>,
-    /// Only these states: reserved, present, missing
+    /// Only these states: reserved, present, missing, damaged
     #[arg(
         long,
         value_name = "STATE",

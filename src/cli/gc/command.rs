@@ -169,6 +169,7 @@ fn look(
     let monitor = context.monitor();
     let report = registry.refresh_for(Question::Gc(&request), &monitor as &dyn Monitor)?;
     drop(monitor);
+    context.warns_of_damage.set(true);
     let partly = context.findings_of_query(&report.findings);
     Ok((registry, request, partly))
 }
