@@ -9,6 +9,7 @@ use super::removal::{warn_skipped, warn_stale_lists};
 use super::render::count;
 use super::selection::Selection;
 use super::{artifacts, render};
+use crate::ops::remove::Skipped;
 use crate::ops::restore::RestoreReport;
 use crate::ops::restore::RestoreTarget;
 use crate::registry::Target;
@@ -75,7 +76,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         context.say(&format!(
             "would restore {what}{stays}; nothing was restored"
         ));
-        warn_skipped(context, &report.skipped);
+        say_left(context, &report.skipped);
         return match report.skipped.is_empty() {
             true => Ok(()),
             false => Err(Failure::Partly),
@@ -93,11 +94,20 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     }
     render::write_json(context, format, "restore", &report)?;
     context.say(&format!("restored {}", what_of(&report)));
-    warn_skipped(context, &report.skipped);
+    say_left(context, &report.skipped);
     warn_stale_lists(context, &report.stale_lists);
     match report.skipped.is_empty() {
         true => Ok(()),
         false => Err(Failure::Partly),
+    }
+}
+
+/// Says what stays in the trash, and what to do about what is in its way.
+fn say_left(context: &Context, skipped: &[Skipped]) {
+    warn_skipped(context, skipped);
+    let in_the_way = ["occupied", "not-a-folder", "not-a-file", "symlink"];
+    if skipped.iter().any(|one| in_the_way.contains(&one.code)) {
+        context.say("  next: move away what is in the way, then restore it again");
     }
 }
 

@@ -158,6 +158,48 @@ fn of_several_removals_of_one_place_the_last_comes_back() {
 }
 
 #[test]
+fn a_file_in_the_place_of_a_folder_above_is_named_for_each_array_and_the_rest_comes_back() {
+    let below = |dataset: &str| format!("r/validation.zarr/1/{dataset}/prediction");
+    for is_link in [false, true] {
+        let (folder, registry) = base();
+        for dataset in ["a", "b", "c"] {
+            array(&registry, &below(dataset));
+        }
+        array(&registry, "r/validation.zarr/2/a/prediction");
+        let container = target("r/validation.zarr");
+        let report = registry
+            .remove_target(&container, &kept(), &Silent)
+            .unwrap();
+        let id = report.removal.unwrap();
+        let place = folder.path().join("r/validation.zarr/1");
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        match is_link {
+            false => fs::write(&place, "x").unwrap(),
+            true => std::os::unix::fs::symlink("nowhere", &place).unwrap(),
+        }
+        let whole = RestoreTarget::Removal(id.clone());
+        let report = registry.restore_as_planned(&whole).unwrap();
+        assert_eq!(report.artifacts.len(), 1, "{report:?}");
+        assert_eq!(report.skipped.len(), 3, "{report:?}");
+        for skipped in &report.skipped {
+            assert_eq!(
+                skipped.code,
+                if is_link { "symlink" } else { "not-a-folder" }
+            );
+            assert!(
+                skipped.reason.contains(place.to_str().unwrap()),
+                "{skipped:?}"
+            );
+        }
+        fs::remove_file(&place).unwrap();
+        let report = registry
+            .restore_as_planned(&RestoreTarget::Removal(id))
+            .unwrap();
+        assert_eq!((report.artifacts.len(), report.skipped.len()), (3, 0));
+    }
+}
+
+#[test]
 fn an_occupied_place_is_refused_and_both_stay() {
     type Occupy = fn(&Registry);
     let cases: [(&str, Occupy, &str); 4] = [

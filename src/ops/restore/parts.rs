@@ -288,20 +288,13 @@ impl WayBack {
     /// Names what is wanted at and below a place and cannot come back.
     fn skip_all(&mut self, item: &Item<'_>, place: &str, error: Error, seen: &mut HashSet<i64>) {
         let rows = item.rows_in(place);
-        let registry = match &error {
-            Error::InnerRegistry { registry, .. } => Some(registry.clone()),
-            _ => None,
-        };
         let mut error = Some(error);
         for row in rows.iter().filter(|row| item.is_wanted(row)) {
             seen.insert(row.id.0);
-            // The given reason is that of the first row; for the others the place is simply taken.
-            let path = row.path();
-            let of_others = || match registry.clone() {
-                Some(registry) => Error::InnerRegistry { path, registry },
-                None => Error::Occupied { path },
-            };
-            self.skip(row.path(), error.take().unwrap_or_else(of_others));
+            let next = error.as_ref().map(|error| of_next(error, row));
+            if let Some(error) = std::mem::replace(&mut error, next) {
+                self.skip(row.path(), error);
+            }
         }
         if let Some(error) = error.filter(|_| rows.is_empty()) {
             self.skip(item.full(place), error);
@@ -387,6 +380,28 @@ fn obstacle_at(base: &Base, path: &str, form: EntryType) -> Result<Option<Error>
             | StorageError::OtherDevice { .. }),
         ) => Ok(Some(error.into())),
         Err(error) => Err(error.into()),
+    }
+}
+
+/// The same obstacle in the way of another row.
+fn of_next(obstacle: &Error, row: &Artifact) -> Error {
+    let path = row.path();
+    match obstacle {
+        Error::InnerRegistry { registry, .. } => Error::InnerRegistry {
+            path,
+            registry: registry.clone(),
+        },
+        // Around all of them: the path is what is to be moved away.
+        Error::Storage(StorageError::NotAFolder { path }) => {
+            StorageError::NotAFolder { path: path.clone() }.into()
+        }
+        Error::Storage(StorageError::Symlink { path }) => {
+            StorageError::Symlink { path: path.clone() }.into()
+        }
+        Error::Storage(StorageError::OtherDevice { path }) => {
+            StorageError::OtherDevice { path: path.clone() }.into()
+        }
+        _ => Error::Occupied { path },
     }
 }
 
