@@ -28,6 +28,8 @@ mod snapshots;
 mod strace;
 #[path = "gc/times.rs"]
 mod times;
+#[path = "gc/unread.rs"]
+mod unread;
 
 #[test]
 fn child_entry() {

@@ -271,9 +271,13 @@ pub(crate) fn _plan_gc(
         // One call for both, so that a fork cannot close the registry between the look and the
         // plan.
         let plan = registry.run(py, progress.as_ref(), move |registry, watch| {
-            if refresh {
-                registry.refresh_for(Question::Gc(&request), watch)?;
-            }
+            let request = match refresh {
+                true => {
+                    let report = registry.refresh_for(Question::Gc(&request), watch)?;
+                    request.unread(&report.findings)
+                }
+                false => request,
+            };
             registry.plan_gc(&request)
         })?;
         Ok(PyPlan { plan })

@@ -171,7 +171,7 @@ fn look(
     drop(monitor);
     context.warns_of_damage.set(true);
     let partly = context.findings_of_query(&report.findings);
-    Ok((registry, request, partly))
+    Ok((registry, request.unread(&report.findings), partly))
 }
 
 /// Writes the plan to the file that --plan-out names, or says how to carry it out.

@@ -12,7 +12,6 @@ use crate::model::artifact::State;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::name;
-use crate::model::removal::TrashKeep;
 use crate::model::size::{ByteCount, ParseSizeError};
 use crate::ops::gc::{GcRequest, GcRules};
 use crate::registry::Registry;
@@ -279,15 +278,11 @@ impl Rules {
             GcRules::Runs(_) => filter.kinds.clone(),
             _ => Vec::new(),
         };
-        Ok(GcRequest {
-            of: Filter { kinds, ..of },
-            rules,
-            ignore_best_links: self.ignore_best_links,
-            allow_incomplete: self.allow_incomplete,
-            // The caller sets it from the flags for the trash, which are no rules.
-            keep: TrashKeep::Configured,
-            words: words.join(", "),
-        })
+        // How long the trash keeps things is no rule: the caller sets it from its own flags.
+        Ok(GcRequest::new(Filter { kinds, ..of }, rules)
+            .ignore_best_links(self.ignore_best_links)
+            .allow_incomplete(self.allow_incomplete)
+            .words(words.join(", ")))
     }
 
     fn named(

@@ -106,7 +106,11 @@ impl Reader<'_> {
         };
         let mut artifacts = Vec::new();
         self.catalog
-            .list(&selection, self.now, Selected::All, |artifact| {
+            .list(&selection, self.now, Selected::All, |mut artifact| {
+                // Its metadata cannot be read, whatever its row says: no rule counts it.
+                if self.times.losses.is_unread(artifact.id) {
+                    artifact.state = State::Damaged;
+                }
                 // Rules decide on arrays; a container goes if all that is in it goes.
                 if !artifact.key.kind().is_container() {
                     artifacts.push(artifact);

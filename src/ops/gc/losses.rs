@@ -13,7 +13,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::path::Path;
 
+use super::request::GcRequest;
 use crate::catalog::{Catalog, Selected};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId, State};
@@ -25,16 +27,49 @@ use crate::model::observation::Observation;
 use crate::model::progress::Silent;
 use crate::ops::refresh;
 use crate::retention::{PartsByRun, Plan, Reason};
-use crate::store::{self, Base, Event, WalkOptions};
+use crate::store::{self, Base, Event, Notice, NoticeClass, WalkOptions};
 
 /// The losses that were found so far.
 #[derive(Default)]
 pub(super) struct Losses {
     seen: HashSet<ArtifactId>,
     lost: Vec<(Key, String)>,
+    /// What could not be read.
+    unread: HashSet<ArtifactId>,
 }
 
 impl Losses {
+    /// What a look at the disk could not read of what the rules decide on. Its rows say what they
+    /// said before, which nothing shows to be true now.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`] if the catalog cannot be read.
+    pub(super) fn of_unread(
+        catalog: &Catalog,
+        request: &GcRequest,
+        now: Timestamp,
+    ) -> Result<Self, Error> {
+        let mut found = Self::default();
+        if request.unread.is_empty() {
+            return Ok(found);
+        }
+        for selection in request.selections() {
+            catalog.list(&selection, now, Selected::All, |artifact| {
+                if is_unread(request, &artifact) {
+                    found.unread.insert(artifact.id);
+                    found.lost.push((artifact.key, "unreadable".to_owned()));
+                }
+                Ok::<_, Error>(ControlFlow::Continue(()))
+            })?;
+        }
+        Ok(found)
+    }
+
+    /// Whether this could not be read.
+    pub(super) fn is_unread(&self, id: ArtifactId) -> bool {
+        self.unread.contains(&id)
+    }
+
     /// Takes what was lost out of what runs have.
     pub(super) fn mark(&self, parts: &mut PartsByRun) {
         for (key, detail) in &self.lost {
@@ -138,6 +173,17 @@ impl Losses {
             Ok::<_, Error>(())
         })
     }
+}
+
+/// Whether the data of an artifact, or a folder above it, could not be read.
+fn is_unread(request: &GcRequest, artifact: &Artifact) -> bool {
+    let path = artifact.location().path();
+    let mut folders = Path::new(&path).ancestors();
+    folders.any(|folder| {
+        // In the form that notices have.
+        let notice = Notice::new(NoticeClass::Unreadable, folder, String::new());
+        request.unread.contains(&notice.path)
+    })
 }
 
 /// Whether a reason is a rule that counts complete iterations. Others keep by age, pin or number,

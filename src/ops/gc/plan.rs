@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::file::{PlanFile, file_of};
 use super::inventory::Reader;
+use super::losses::Losses;
 use super::request::{GcRequest, GcRules};
 use super::times::Times;
 use crate::catalog::Catalog;
@@ -69,6 +70,7 @@ fn plan_until_looked_at(
     now: Timestamp,
 ) -> Result<(Times, Plan), Error> {
     let mut times = Times::default();
+    times.losses = Losses::of_unread(catalog, request, now)?;
     loop {
         let reader = Reader {
             catalog,

@@ -1,5 +1,6 @@
 //! The request for a plan.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::model::filter::Filter;
@@ -7,6 +8,7 @@ use crate::model::key::Kind;
 use crate::model::removal::TrashKeep;
 use crate::retention::NamedPolicy;
 use crate::retention::{Policy, PolicyError, RunPolicy};
+use crate::store::{Notice, NoticeClass};
 
 /// The rules of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +40,8 @@ pub struct GcRequest {
     pub keep: TrashKeep,
     /// The rules in words, for readers of the plan and the history.
     pub words: String,
+    /// What a look at the disk could not read, by path, as notices have it.
+    pub(super) unread: BTreeSet<String>,
 }
 
 impl fmt::Display for GcRules {
@@ -61,6 +65,7 @@ impl GcRequest {
             ignore_best_links: false,
             allow_incomplete: false,
             keep: TrashKeep::Configured,
+            unread: BTreeSet::new(),
         }
     }
 
@@ -96,6 +101,16 @@ impl GcRequest {
     #[must_use]
     pub fn keep(mut self, keep: TrashKeep) -> Self {
         self.keep = keep;
+        self
+    }
+
+    /// Takes from the findings of a refresh what it could not read: rules do not count it, and
+    /// nothing goes for it.
+    #[must_use]
+    pub fn unread(mut self, findings: &[Notice]) -> Self {
+        let findings = findings.iter();
+        let unread = findings.filter(|found| found.class == NoticeClass::Unreadable);
+        self.unread.extend(unread.map(|found| found.path.clone()));
         self
     }
 
