@@ -242,6 +242,31 @@ fn queries_answer_while_the_recovery_of_the_log_is_stopped() {
 }
 
 #[test]
+fn a_writer_beside_a_stopped_recovery_waits_for_its_time_out_and_names_the_process() {
+    if !strace::works("a stopped writer") {
+        return;
+    }
+    let (_folder, base) = base();
+    Stopped::at(&base, "fsync", 4, &REMOVE).kill();
+    fs::remove_file(base.join(".dalsegno/catalog.sqlite3-shm")).unwrap();
+    let stopped = Stopped::at(&base, "pread64", 9, &RECORD);
+    let start = Instant::now();
+    let mut words = vec!["--lock-timeout", "3s"];
+    words.extend(RECORD);
+    let refused = run(&base, &words);
+    let took = start.elapsed();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(took >= Duration::from_secs(3), "{took:?}: {said}");
+    assert!(said.contains("error[lock-timeout]"), "{said}");
+    assert!(said.contains("locked for 3s"), "{said}");
+    let pid = format!("pid {}", stopped.pid.as_raw_nonzero());
+    assert!(said.contains(&pid), "{pid}: {said}");
+    assert!(said.contains("which is stopped"), "{said}");
+    stopped.kill();
+    assert!(run(&base, &RECORD).status.success());
+}
+
+#[test]
 fn queries_answer_while_a_scan_is_stopped_in_its_transaction() {
     if !strace::works("a stopped writer") {
         return;

@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
@@ -14,7 +14,7 @@ use super::fork::Registration;
 use super::opening::{self, OpenConnection};
 use super::options::{CatalogOptions, Durability};
 use super::place::Place;
-use super::{index, migrate, schema, wal_copy};
+use super::{index, migrate, queue, schema, wal_copy};
 use crate::catalog::error::CatalogError;
 use crate::disk::make_file;
 
@@ -30,6 +30,9 @@ const SMALLEST: u64 = 512;
 
 /// A reader waits for so long for a process that recovers the WAL.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Between two tries of a writer to open the catalog beside such a process.
+const NAP: Duration = Duration::from_millis(20);
 
 /// How often a reader tries while others change how the catalog can be reached.
 const TRIES: usize = 8;
@@ -268,7 +271,10 @@ pub(in crate::catalog) fn again(
             return Ok(opened);
         }
     };
-    let mut opened = opening::open(place, flags, prepare)?;
+    let mut opened = match access {
+        Reach::Write => wait_for_recovery(place, options, || opening::open(place, flags, prepare))?,
+        _ => opening::open(place, flags, prepare)?,
+    };
     if is_hasty {
         opened.busy_timeout(options.lock_timeout).map_err(sql)?;
     }
@@ -276,6 +282,42 @@ pub(in crate::catalog) fn again(
     opening::confirm(place, flags)?;
     opened.fill_index(place)?;
     Ok(opened)
+}
+
+/// Opens a connection that writes, for as long as the time-out says: a process that reads the log
+/// again, as after a kill, keeps out all others, and may be stopped.
+fn wait_for_recovery(
+    place: &Place,
+    options: &CatalogOptions,
+    open: impl Fn() -> Result<OpenConnection, CatalogError>,
+) -> Result<OpenConnection, CatalogError> {
+    let start = Instant::now();
+    let mut is_reported = false;
+    loop {
+        // Each try waits for up to a second, by the busy timeout.
+        match open() {
+            Err(CatalogError::LockTimeout { path, .. }) => {
+                if options.interrupt.as_ref().is_some_and(|ends| ends()) {
+                    return Err(CatalogError::Interrupted { path });
+                }
+                let waited = start.elapsed();
+                if waited >= options.lock_timeout {
+                    return Err(CatalogError::LockTimeout {
+                        path,
+                        waited: options.lock_timeout,
+                        holder: queue::recovering(place),
+                    });
+                }
+                if !is_reported && waited >= queue::PATIENCE {
+                    is_reported = true;
+                    let holder = queue::recovering(place);
+                    (options.on_wait)(holder.as_deref().unwrap_or("another process"));
+                }
+                std::thread::sleep(NAP.min(options.lock_timeout - waited));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Opens a copy that a keeper published, which is input.

@@ -272,23 +272,47 @@ impl WriteQueue {
         let inode = self.catalog.stat(TURN).ok()??.st_ino;
         let pid = (0..LOOKS).find_map(|_| {
             let locks = std::fs::read_to_string("/proc/locks").ok()?;
-            locks.lines().find_map(|line| holder_of(line, inode))
+            locks
+                .lines()
+                .find_map(|line| holder_of(line, "FLOCK", inode))
         })?;
-        // Another user's process may hide it; the pid alone still helps.
-        let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let command = command.trim_end_matches('\0').replace('\0', " ");
-        Some(match command.as_str() {
-            "" => format!("pid {pid}"),
-            command => format!("pid {pid} ({})", command.escape_debug()),
-        })
+        Some(process(pid))
     }
 }
 
-/// The pid of a line of `/proc/locks`, if it is a held lock on this inode:
+/// The process that keeps all others from opening a catalog because it reads the log again, as
+/// after a writer was killed, if the kernel shows it. Says whether it is stopped.
+pub(super) fn recovering(catalog: &Place) -> Option<String> {
+    let inode = catalog.stat("-shm").ok()??.st_ino;
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    let pid = locks
+        .lines()
+        .filter(|line| line.contains(" WRITE "))
+        .find_map(|line| holder_of(line, "POSIX", inode))?;
+    // `12 (name) T …`; a name may hold anything. `t`: by a debugger.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").map_or("", |(_, rest)| rest);
+    let is_stopped = state.starts_with(['T', 't']);
+    let stopped = if is_stopped { ", which is stopped" } else { "" };
+    Some(format!("{}{stopped}", process(pid)))
+}
+
+/// A process with its command line.
+fn process(pid: u32) -> String {
+    // Another user's process may hide it; the pid alone still helps.
+    let command = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let command = command.trim_end_matches('\0').replace('\0', " ");
+    match command.as_str() {
+        "" => format!("pid {pid}"),
+        command => format!("pid {pid} ({})", command.escape_debug()),
+    }
+}
+
+/// The pid of a line of `/proc/locks`, if it is a held lock of this kind on this inode:
 /// `1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF`. Waiting ones have `->` behind the number.
-fn holder_of(line: &str, inode: u64) -> Option<u32> {
+fn holder_of(line: &str, kind: &str, inode: u64) -> Option<u32> {
     let mut words = line.split_whitespace().skip(1);
-    if words.next()? != "FLOCK" {
+    if words.next()? != kind {
         return None;
     }
     let mut words = words.skip(2);
@@ -311,14 +335,22 @@ mod tests {
     #[test]
     fn held_locks_are_told_from_waiting_ones() {
         let line = "1: FLOCK  ADVISORY  WRITE 1234 fe:00:5678 0 EOF";
-        assert_eq!(holder_of(line, 5678), Some(1234));
-        assert_eq!(holder_of(line, 5679), None);
+        assert_eq!(holder_of(line, "FLOCK", 5678), Some(1234));
+        assert_eq!(holder_of(line, "FLOCK", 5679), None);
         assert_eq!(
-            holder_of("1: -> FLOCK  ADVISORY  WRITE 99 fe:00:5678 0 EOF", 5678),
+            holder_of(
+                "1: -> FLOCK  ADVISORY  WRITE 99 fe:00:5678 0 EOF",
+                "FLOCK",
+                5678
+            ),
             None
         );
         assert_eq!(
-            holder_of("2: POSIX  ADVISORY  WRITE 99 fe:00:5678 0 EOF", 5678),
+            holder_of(
+                "2: POSIX  ADVISORY  WRITE 99 fe:00:5678 0 EOF",
+                "FLOCK",
+                5678
+            ),
             None
         );
     }
