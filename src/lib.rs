@@ -69,6 +69,7 @@ pub use ops::target::Target;
 pub use ops::trash::EmptyReport;
 pub use ops::undo::UndoReport;
 pub use ops::unmatched::Unmatched;
+pub use ops::unscanned::OnDisk;
 pub use ops::verify::{
     Follows, Repair, RepairReport, VerifyClass, VerifyFinding, VerifyOptions, VerifyPart,
     VerifyReport,

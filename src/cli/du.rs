@@ -1,5 +1,7 @@
 //! `du`: bytes and files on disk, by group.
 
+use std::collections::BTreeMap;
+
 use clap::{Args, ValueEnum};
 use nix::unistd::{Uid, User};
 use serde::Serialize;
@@ -14,7 +16,7 @@ use super::selection::Selection;
 use crate::catalog::{DuGroup, DuRow};
 use crate::model::filter::{Except, Filter};
 use crate::model::key::Kind;
-use crate::model::removal::Removal;
+use crate::model::removal::{Removal, RemovalId};
 use crate::model::size::{ByteCount, Total};
 use crate::ops::others::OtherUse;
 use crate::ops::refresh::RefreshOptions;
@@ -155,12 +157,20 @@ impl Usage {
     }
 
     /// What is in the trash, kept or being unlinked; none if it is empty.
-    fn of_trash(removals: &[Removal], disk_bytes: ByteCount) -> Option<Self> {
+    fn of_trash(
+        removals: &[Removal],
+        others: &BTreeMap<RemovalId, Option<OtherUse>>,
+        mut disk_bytes: ByteCount,
+    ) -> Option<Self> {
         let mut arrays = 0;
         let mut total = Total::default();
         for removal in removals {
             arrays += removal.artifacts;
             total.merge(removal.total);
+        }
+        for others in others.values().flatten() {
+            total.add(Some(others.size));
+            disk_bytes.0 = disk_bytes.0.saturating_add(others.disk_bytes.0);
         }
         (!removals.is_empty()).then(|| Self {
             disk_bytes: Some(disk_bytes),
@@ -300,7 +310,14 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
     }
     // What is in the trash has no row that a filter could match.
     if is_all {
-        lines.extend(Usage::of_trash(&registry.trash()?, registry.trash_bytes()?));
+        let monitor = context.monitor();
+        let others = match command.no_refresh {
+            true => BTreeMap::new(),
+            false => registry.trash_others(&monitor)?,
+        };
+        drop(monitor);
+        let bytes = registry.trash_bytes()?;
+        lines.extend(Usage::of_trash(&registry.trash()?, &others, bytes));
     }
     if with_others {
         let monitor = context.monitor();
@@ -321,7 +338,7 @@ pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
         let reserved = Usage::new(DuPart::Reserved, reserved, Total::default());
         lines.push(reserved);
     }
-    let nothing = "nothing that matches is on disk";
+    let nothing = "nothing that matches is recorded with data";
     let mut rows = Rows::new::<Usage>(context, format)?;
     lines.iter().try_for_each(|line| rows.push(line))?;
     let written = rows.finish(nothing)?;

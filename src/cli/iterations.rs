@@ -128,7 +128,7 @@ pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Fai
     let format = context.format(command.output);
     context.warns_of_damage.set(true);
     let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
-    let nothing = "no iteration that matches has data on disk";
+    let nothing = "no iteration that matches is recorded with data";
     let mut rows = Rows::new::<IterationRow>(context, format)?;
     let mut failure = None;
     registry.iterations(&filter, |row| {

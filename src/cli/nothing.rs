@@ -4,6 +4,9 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
 use crate::model::filter::Filter;
+use crate::model::key::Kind;
+use crate::ops::unmatched::Unmatched;
+use crate::ops::unscanned::OnDisk;
 use crate::registry::Registry;
 
 impl Context {
@@ -14,9 +17,19 @@ impl Context {
         filter: &Filter,
     ) -> Result<(), Failure> {
         for unmatched in registry.unmatched(filter)? {
-            self.warn(&unmatched.to_string());
+            self.warn(&self.words(&unmatched));
         }
         Ok(())
+    }
+
+    /// What is unmatched, and how what is on disk of it is taken in.
+    fn words(&self, unmatched: &Unmatched) -> String {
+        let hint = match unmatched.on_disk {
+            Some(OnDisk::Arrays) => "take it in with: dalsegno scan",
+            Some(OnDisk::Checkpoints) => "take them in with: dalsegno scan --kind checkpoint",
+            _ => return unmatched.to_string(),
+        };
+        format!("{unmatched}; {}", self.with_base(hint))
     }
 
     /// Says after the rows of a selection, of which there were `written`, what it named in vain. A
@@ -34,6 +47,16 @@ impl Context {
         if written == 0 && format != Format::Table {
             self.say(nothing);
         }
+        let checkpoints = filter.clone().kinds([Kind::Checkpoint]);
+        if written == 0
+            && filter.kinds.is_empty()
+            && !filter.runs.is_empty()
+            && registry.names_any(&checkpoints)?
+            && !registry.names_any(filter)?
+        {
+            let hint = self.with_base("list them with: dalsegno list --kind checkpoint");
+            self.say(&format!("of that, only checkpoints are recorded; {hint}"));
+        }
         self.say_unmatched(registry, filter)
     }
 
@@ -47,7 +70,7 @@ impl Context {
     ) -> Result<Failure, Failure> {
         let unmatched = registry.unmatched(filter)?;
         let is_of_runs = unmatched.iter().any(|unmatched| unmatched.part == "run");
-        let mut words: Vec<String> = unmatched.iter().map(ToString::to_string).collect();
+        let mut words: Vec<String> = unmatched.iter().map(|one| self.words(one)).collect();
         if words.is_empty() {
             words.push("no artifact matches".to_owned());
         }

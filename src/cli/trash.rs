@@ -1,8 +1,10 @@
 //! `trash list` and `trash empty`: removals whose data is still on disk.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
@@ -10,11 +12,12 @@ use super::flags::{Format, Output};
 use super::prompt::confirm;
 use super::removal::report_purge;
 use super::render::{
-    self, Align, Column, Record, Rows, or_empty, total_cells, total_fields, total_text,
+    self, Align, Column, Record, Rows, or_empty, size_text, total_cells, total_fields, total_text,
 };
 use super::time;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
-use crate::model::size::Total;
+use crate::model::size::{ByteCount, Total};
+use crate::ops::others::OtherUse;
 use crate::retention::length;
 
 /// List what is in the trash, or empty it
@@ -62,7 +65,49 @@ fn removal(text: &str) -> Result<RemovalId, String> {
         .map_err(|_| "it is not the id of a removal; see: dalsegno trash list".to_owned())
 }
 
-impl Record for Removal {
+/// A removal, and what lies in its trash beside its artifacts.
+#[derive(Serialize)]
+struct TrashLine<'a> {
+    #[serde(flatten)]
+    removal: &'a Removal,
+    /// None if it was not counted.
+    other_bytes: Option<ByteCount>,
+    other_files: Option<u64>,
+}
+
+impl<'a> TrashLine<'a> {
+    fn new(removal: &'a Removal, others: &Others) -> Self {
+        let size = others.get(&removal.id).and_then(Option::as_ref);
+        let size = size.map(|others| others.size);
+        Self {
+            removal,
+            other_bytes: size.map(|size| size.bytes),
+            other_files: size.map(|size| size.files),
+        }
+    }
+}
+
+/// What lies in the trash of removals beside their artifacts.
+type Others = BTreeMap<RemovalId, Option<OtherUse>>;
+
+/// What else some removals have in the trash, as a clause; empty if it is nothing.
+fn others_text(removals: &[Removal], others: &Others) -> String {
+    let mut total = Total::default();
+    let kept = |removal: &&Removal| removal.state == RemovalState::Kept;
+    for removal in removals.iter().filter(kept) {
+        let of_one = others.get(&removal.id).and_then(Option::as_ref);
+        total.add(of_one.map(|others| others.size));
+    }
+    let what = match (total.files, total.uncounted) {
+        (0, 0) => return String::new(),
+        (0, _) => "?".to_owned(),
+        (files, 0) => size_text(total.bytes, files),
+        (files, _) => format!("at least {}", size_text(total.bytes, files)),
+    };
+    format!(", and {what} that the registry does not know")
+}
+
+impl Record for TrashLine<'_> {
     const NAME: &'static str = "removals";
     const COLUMNS: &'static [Column] = &[
         Column("REMOVAL", Align::Left),
@@ -70,11 +115,13 @@ impl Record for Removal {
         Column("ARTIFACTS", Align::Right),
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
+        Column("OTHERS", Align::Right),
         Column("BY", Align::Left),
         Column("PURGE AFTER", Align::Left),
         Column("REASON", Align::Prose),
     ];
-    const MINOR: &'static [&'static str] = &["FILES", "BY", "ARTIFACTS", "PURGE AFTER", "SIZE"];
+    const MINOR: &'static [&'static str] =
+        &["OTHERS", "FILES", "BY", "ARTIFACTS", "PURGE AFTER", "SIZE"];
     const FIELDS: &'static [&'static str] = &[
         "id",
         "removed_at",
@@ -88,42 +135,55 @@ impl Record for Removal {
         "bytes",
         "files",
         "uncounted",
+        "other_bytes",
+        "other_files",
     ];
 
     fn cells(&self) -> Vec<String> {
-        let [bytes, files] = total_cells(&self.total);
+        let Self { removal, .. } = self;
+        let [bytes, files] = total_cells(&removal.total);
         vec![
-            self.id.to_string(),
-            self.state.to_string(),
-            self.artifacts.to_string(),
+            removal.id.to_string(),
+            removal.state.to_string(),
+            removal.artifacts.to_string(),
             bytes,
             files,
-            self.actor.user.clone(),
+            match (self.other_bytes, self.other_files) {
+                (Some(_), Some(0)) => "-".to_owned(),
+                // It goes while it would be counted.
+                _ if removal.state != RemovalState::Kept => "-".to_owned(),
+                (Some(bytes), Some(_)) => bytes.to_string(),
+                _ => "?".to_owned(),
+            },
+            removal.actor.user.clone(),
             // Only a kept removal waits for its time.
-            match (self.state, self.purge_after) {
+            match (removal.state, removal.purge_after) {
                 (RemovalState::Kept, Some(time)) => time.to_string(),
                 (RemovalState::Kept, None) => "emptied by hand".to_owned(),
                 _ => "-".to_owned(),
             },
-            self.reason.clone().unwrap_or_else(|| "-".to_owned()),
+            removal.reason.clone().unwrap_or_else(|| "-".to_owned()),
         ]
     }
 
     fn fields(&self) -> Vec<String> {
-        let [bytes, files, uncounted] = total_fields(&self.total);
+        let Self { removal, .. } = self;
+        let [bytes, files, uncounted] = total_fields(&removal.total);
         vec![
-            self.id.to_string(),
-            self.removed_at.to_string(),
-            self.actor.user.clone(),
-            self.actor.host.clone(),
-            self.actor.pid.to_string(),
-            or_empty(self.reason.as_ref()),
-            self.state.to_string(),
-            or_empty(self.purge_after),
-            self.artifacts.to_string(),
+            removal.id.to_string(),
+            removal.removed_at.to_string(),
+            removal.actor.user.clone(),
+            removal.actor.host.clone(),
+            removal.actor.pid.to_string(),
+            or_empty(removal.reason.as_ref()),
+            removal.state.to_string(),
+            or_empty(removal.purge_after),
+            removal.artifacts.to_string(),
             bytes,
             files,
             uncounted,
+            or_empty(self.other_bytes.map(|bytes| bytes.0)),
+            or_empty(self.other_files),
         ]
     }
 }
@@ -143,8 +203,13 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
     removals
         .iter()
         .for_each(|removal| total.merge(removal.total));
-    let mut rows = Rows::new::<Removal>(context, format)?;
-    removals.iter().try_for_each(|removal| rows.push(removal))?;
+    let monitor = context.monitor();
+    let others = registry.trash_others(&monitor)?;
+    drop(monitor);
+    let mut rows = Rows::new::<TrashLine<'_>>(context, format)?;
+    for removal in &removals {
+        rows.push(&TrashLine::new(removal, &others))?;
+    }
     rows.finish("the trash is empty")?;
     for reason in registry.left_alone()? {
         context.warn(&reason);
@@ -152,7 +217,8 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
     // For people; in the other formats, stdout has the numbers to sum.
     if format == Format::Table && !removals.is_empty() {
         let hint = context.with_base("empty the trash with: dalsegno trash empty");
-        context.say(&format!("{}; {hint}", total_text(&total)));
+        let others = others_text(&removals, &others);
+        context.say(&format!("{}{others}; {hint}", total_text(&total)));
     }
     Ok(())
 }
@@ -169,7 +235,10 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
     if kept && !command.yes {
         let mut total = Total::default();
         meant.iter().for_each(|removal| total.merge(removal.total));
-        let total = total_text(&total);
+        let monitor = context.monitor();
+        let others = registry.trash_others(&monitor)?;
+        drop(monitor);
+        let total = format!("{}{}", total_text(&total), others_text(&meant, &others));
         let what = match command.older_than {
             None if !ids.is_empty() => format!(
                 "{} of the trash ({total})",

@@ -20,5 +20,6 @@ pub(crate) mod trash;
 pub(crate) mod twins;
 pub(crate) mod undo;
 pub(crate) mod unmatched;
+pub(crate) mod unscanned;
 pub mod verify;
 pub(crate) mod written;

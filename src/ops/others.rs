@@ -16,7 +16,7 @@ use crate::model::filter::{Except, Filter};
 use crate::model::key::Kind;
 use crate::model::progress::Monitor;
 use crate::model::size::{ByteCount, Size};
-use crate::store::{self, Base, Notice};
+use crate::store::{self, Base, Notice, OthersCount};
 
 /// What lies in the folders of runs and is not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -30,6 +30,16 @@ pub struct OtherUse {
     pub disk_bytes: ByteCount,
     /// Folders and files that could not be read.
     pub findings: Vec<Notice>,
+}
+
+impl OtherUse {
+    /// Adds what was counted elsewhere.
+    pub(crate) fn merge(&mut self, found: OthersCount) {
+        self.size.add(found.size);
+        let disk = &mut self.disk_bytes.0;
+        *disk = disk.saturating_add(found.disk_bytes.0);
+        self.findings.extend(found.findings);
+    }
 }
 
 /// Counts what the folders of the runs that a filter names hold besides. Other parts of the filter
@@ -67,10 +77,7 @@ pub(crate) fn others(
         let counted: HashSet<PathBuf> = recorded.into_iter().collect();
         let is_counted = |path: &Path| counted.contains(path);
         let found = store::count_others(base, [PathBuf::from(name)], &is_counted, monitor)?;
-        sum.size.add(found.size);
-        let disk = &mut sum.disk_bytes.0;
-        *disk = disk.saturating_add(found.disk_bytes.0);
-        sum.findings.extend(found.findings);
+        sum.merge(found);
     }
     Ok(sum)
 }

@@ -1,17 +1,22 @@
 //! Lists the trash and empties it.
 
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, KeptItem};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
+use crate::model::layout;
+use crate::model::name::REGISTRY_DIR;
 use crate::model::progress::Monitor;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
+use crate::ops::others::OtherUse;
 use crate::ops::recover;
 use crate::ops::remove::{Purging, purge_if};
-use crate::store::{Base, PurgeReport};
+use crate::store::{self, Base, OthersCount, PurgeReport};
 
 /// What emptying the trash did.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
@@ -34,6 +39,75 @@ pub(crate) fn removals(catalog: &Catalog) -> Result<Vec<Removal>, Error> {
     // Not by id alone: its time has a resolution of a second.
     removals.sort_by(|a, b| (a.removed_at, &a.id).cmp(&(b.removed_at, &b.id)));
     Ok(removals)
+}
+
+/// Artifacts of a removal up to which its other data is looked for: each row is read for that.
+const MOST_ARTIFACTS: u64 = 100_000;
+
+/// Counts what lies in the trash of each removal beside its artifacts: checkpoints, logs and the
+/// like, which went with the folder of a run or with a container. `None` for a removal that is being
+/// purged, in which something could not be read, or that has very many artifacts.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read, or the monitor cancels.
+pub(crate) fn others(
+    catalog: &Catalog,
+    base: &Base,
+    monitor: &dyn Monitor,
+) -> Result<BTreeMap<RemovalId, Option<OtherUse>>, Error> {
+    let mut found = BTreeMap::new();
+    for removal in removals(catalog)? {
+        let is_few = removal.artifacts <= MOST_ARTIFACTS;
+        // What is being unlinked changes while it is counted.
+        let is_countable = is_few && removal.state == RemovalState::Kept;
+        found.insert(removal.id, is_countable.then(OtherUse::default));
+    }
+    let mut items = Vec::new();
+    catalog.kept_items(|item| {
+        items.push(item);
+        Ok::<_, Error>(())
+    })?;
+    for item in &items {
+        let Some(sum) = found.get_mut(&item.removal) else {
+            continue;
+        };
+        let Some(others) = sum else { continue };
+        match of_item(catalog, base, item, monitor)? {
+            Some(count) => others.merge(count),
+            None => *sum = None,
+        }
+    }
+    Ok(found)
+}
+
+/// The same of an item.
+fn of_item(
+    catalog: &Catalog,
+    base: &Base,
+    item: &KeptItem,
+    monitor: &dyn Monitor,
+) -> Result<Option<OthersCount>, Error> {
+    let folder = Path::new(REGISTRY_DIR)
+        .join("trash")
+        .join(item.removal.as_str())
+        .join(item.item.to_string());
+    let mut counted = HashSet::new();
+    for artifact in catalog.view_removals(|view| view.of_item(&item.removal, item.item))? {
+        let path = layout::locate(&artifact.key).path();
+        // The size of a container is that of its arrays.
+        if let Ok(below) = Path::new(&path).strip_prefix(&item.path)
+            && !artifact.key.kind().is_container()
+        {
+            counted.insert(folder.join(below));
+        }
+    }
+    // An array or a checkpoint by itself.
+    if counted.contains(&folder) {
+        return Ok(Some(OthersCount::default()));
+    }
+    let is_counted = |path: &Path| counted.contains(path);
+    let count = store::count_others(base, [folder], &is_counted, monitor)?;
+    Ok(count.findings.is_empty().then_some(count))
 }
 
 /// What of the trash is purged.

@@ -11,6 +11,8 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
 use crate::model::nearest::{did_you_mean, nearest};
+use crate::ops::unscanned::{self, OnDisk};
+use crate::store::Base;
 
 /// A name or pattern in a selection that nothing recorded has. Displays as a clause with the
 /// nearest name: `no run "affinites"; did you mean "affinities"?`.
@@ -25,12 +27,33 @@ pub struct Unmatched {
     pub emptied: bool,
     /// The most similar known name, if one is similar; none for a pattern with `*` or the like.
     pub nearest: Option<String>,
+    /// Of a run: what its folder holds; none if there is no such folder.
+    pub on_disk: Option<OnDisk>,
 }
 
 impl fmt::Display for Unmatched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, name, .. } = self;
         let name = name.escape_debug();
+        match self.on_disk {
+            None => {}
+            Some(OnDisk::Arrays) => {
+                return write!(f, "{part} \"{name}\" is on disk, and not scanned");
+            }
+            Some(OnDisk::Checkpoints) => {
+                return write!(
+                    f,
+                    "{part} \"{name}\" has only checkpoints on disk, and they are not recorded"
+                );
+            }
+            Some(OnDisk::Others) if self.emptied => {}
+            Some(OnDisk::Others) => {
+                return write!(
+                    f,
+                    "{part} \"{name}\" has neither an array nor a checkpoint in its folder"
+                );
+            }
+        }
         match (self.emptied, Pattern::from(&self.name).is_glob(), *part) {
             (true, ..) => write!(f, "nothing is recorded of {part} \"{name}\"")?,
             (_, true, "parameters") => write!(f, "no parameters match \"{name}\"")?,
@@ -59,12 +82,13 @@ pub(crate) fn selects_any(
 }
 
 /// Returns the names in a filter that nothing recorded has. Datasets and parameters are looked for
-/// in the runs that the filter names.
+/// in the runs that the filter names, and folders of unknown runs in `base`, if it is given.
 ///
 /// # Errors
 /// [`Error::Catalog`] if the catalog cannot be read.
 pub(crate) fn unmatched(
     catalog: &Catalog,
+    base: Option<&Base>,
     filter: &Filter,
     now: Timestamp,
 ) -> Result<Vec<Unmatched>, Error> {
@@ -82,6 +106,10 @@ pub(crate) fn unmatched(
             name: run.as_str().to_owned(),
             emptied,
             nearest: nearest_of(catalog, run, NameOf::Run, &[])?,
+            on_disk: match base {
+                Some(base) if !run.is_glob() => unscanned::on_disk(base, run.as_str())?,
+                _ => None,
+            },
         });
     }
     // Of unknown runs every dataset would be unknown.
@@ -104,6 +132,7 @@ pub(crate) fn unmatched(
                     name: pattern.as_str().to_owned(),
                     emptied: false,
                     nearest: nearest_of(catalog, pattern, of, &runs)?,
+                    on_disk: None,
                 });
             }
         }
@@ -137,7 +166,7 @@ pub(crate) fn require_known_exclusions(
         Filter::default().parameters(wanted.parameters),
     ];
     for filter in of_each {
-        let unknown = unmatched(catalog, &filter, now)?;
+        let unknown = unmatched(catalog, None, &filter, now)?;
         if let Some(unknown) = unknown.into_iter().find(|unknown| !unknown.emptied) {
             return Err(Error::ExclusionUnknown {
                 what: unknown.to_string(),
@@ -165,6 +194,7 @@ pub(crate) fn unmatched_metrics(
         name: metric.as_str().to_owned(),
         emptied: false,
         nearest: nearest(metric.as_str(), known.iter().map(String::as_str)).map(str::to_owned),
+        on_disk: None,
     };
     Ok(metrics.iter().filter(is_unknown).map(unmatched).collect())
 }

@@ -1,5 +1,6 @@
 //! Removing, restoring, emptying the trash: the face of the protocols.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Registry;
@@ -11,6 +12,7 @@ use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{Removal, RemovalId, RemovedArtifact, TrashKeep};
 use crate::model::size::ByteCount;
 use crate::ops::left_alone;
+use crate::ops::others::OtherUse;
 use crate::ops::recover::{self, Pending, Recovery};
 use crate::ops::remove::{
     self, ArtifactToRemove, RemovalPlan, RemovalReport, RemoveOptions, Removing, Skipped,
@@ -210,6 +212,20 @@ impl Registry {
     /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
     pub fn trash_bytes(&self) -> Result<ByteCount> {
         Ok(self.catalog.trash_bytes()?)
+    }
+
+    /// Counts what lies in the trash of each removal beside its artifacts: checkpoints, logs and the
+    /// like, which went with the folder of a run or with a container. No number of
+    /// [`Registry::trash`] has it. `None` for a removal that is being purged, in which something
+    /// cannot be read, or that has over 100,000 artifacts.
+    ///
+    /// # Errors
+    /// [`Error`](crate::Error) if the catalog cannot be read, or the monitor cancels.
+    pub fn trash_others(
+        &self,
+        monitor: &dyn Monitor,
+    ) -> Result<BTreeMap<RemovalId, Option<OtherUse>>> {
+        trash::others(&self.catalog, &self.base, monitor)
     }
 
     /// Returns a removal in any state; `None` if there is no removal with this id.

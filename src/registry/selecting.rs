@@ -18,7 +18,7 @@ impl Registry {
         if !names.into_iter().any(several) && self.names_any(filter)? {
             return Ok(Vec::new());
         }
-        unmatched::unmatched(&self.catalog, filter, self.clock.now())
+        unmatched::unmatched(&self.catalog, Some(&self.base), filter, self.clock.now())
     }
 
     /// Returns the metrics that no score has, each with the most similar one that scores have.

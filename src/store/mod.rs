@@ -27,7 +27,7 @@ mod trash;
 mod workers;
 
 pub use base::{AbsenceCheck, Base, base_path};
-pub use content::{Hashed, ReadError, count_others, hash};
+pub use content::{Hashed, OthersCount, ReadError, count_others, hash};
 #[cfg(feature = "testing")]
 pub use dirs::WITHOUT_NOREPLACE;
 pub use dirs::{

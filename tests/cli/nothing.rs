@@ -1,5 +1,7 @@
 //! Selections that match nothing, and the ways in which a run is named.
 
+use std::fs;
+
 use crate::assert_transcript;
 use crate::world::{World, stdout};
 
@@ -136,4 +138,31 @@ fn a_name_that_is_to_be_left_out_and_is_unknown_stops_a_removal() {
     assert!(text.contains("would remove"), "{text}");
     let text = world.transcript("list --table");
     assert!(text.contains("mito") && text.contains("er "), "{text}");
+}
+
+#[test]
+fn a_run_that_was_not_scanned_is_told_from_one_that_does_not_exist() {
+    let world = World::runs();
+    for (path, text) in [
+        ("chk/checkpoints/iterations/1", "model"),
+        ("logs/train.log", "epoch 1\n"),
+    ] {
+        let path = world.base.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    world.transcript("init --quiet");
+    let mut text = String::new();
+    let shown = "iterations --run RUN --table\nlist --run RUN --table";
+    for run in ["er", "chk", "logs", "none", "../runs", "e?"] {
+        text += &world.transcript(&shown.replace("RUN", run));
+    }
+    text += &world.transcript("du --run er --table\nrm --run er --yes\nrm --run chk --yes");
+    // What is to be typed is what helps.
+    let all = "scan --quiet\nscan --kind checkpoint --quiet";
+    text += &world.transcript(&format!("{all}\nlist --run chk --kind checkpoint --table"));
+    for run in ["er", "chk", "logs"] {
+        text += &world.transcript(&shown.replace("RUN", run));
+    }
+    assert_transcript!("nothing_scanned", text);
 }

@@ -343,3 +343,36 @@ fn a_removal_whose_place_is_taken_is_given_up_alone_as_its_finding_says() {
     assert!(world.base.join(again).join(".zarray").exists());
     assert_eq!(ids(&world).len(), 1);
 }
+
+#[test]
+fn what_a_whole_run_took_besides_is_in_the_numbers_of_the_trash() {
+    let world = World::scanned();
+    let run = world.base.join("er");
+    fs::create_dir_all(run.join("checkpoints/iterations")).unwrap();
+    fs::write(run.join("checkpoints/iterations/500"), vec![1; 9000]).unwrap();
+    fs::write(run.join("train.log"), vec![b'x'; 5000]).unwrap();
+    let whole_run = "rm --whole-run er --trash --yes --quiet";
+    world.transcript(&format!(
+        "refresh --measure --quiet
+        rm --run mito --kind output --trash --yes --quiet
+        {whole_run}"
+    ));
+    let document = stdout(&mut world.call("du --json"));
+    let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+    let usage = document["usage"].as_array().unwrap();
+    let trash = usage.iter().find(|line| line["state"] == "trash").unwrap();
+    // The numbers of a line that is all that the program du sees, but for the trash's own folders.
+    let by_du = Command::new("du")
+        .args(["-s", "--block-size=1", ".dalsegno/trash"])
+        .current_dir(&world.base)
+        .output()
+        .unwrap();
+    let by_du = String::from_utf8(by_du.stdout).unwrap();
+    let by_du: u64 = by_du.split_whitespace().next().unwrap().parse().unwrap();
+    let disk = trash["disk_bytes"].as_u64().unwrap();
+    assert!(disk <= by_du && by_du - disk <= 40_000, "{disk} of {by_du}");
+    let mut text =
+        world.transcript("trash list --table\ntrash list\ntrash list --json\ntrash empty");
+    text += &world.transcript("trash empty --yes\ntrash list");
+    assert_transcript!("trash_others", text);
+}

@@ -272,7 +272,7 @@ macro_rules! assert_transcript {
                 (r"(?m)^(out\| version) .*", "$1 [HERE]"),
                 (r#""version": ?"[^"]*""#, r#""version":[HERE]"#),
                 (r"BY +PURGE AFTER", "BY  PURGE AFTER"),
-                (r"(?m)^(out\| \[REMOVAL\]  .*(?: \d+|\?))  [^ ]+ +(\[TIME\]|emptied|- )", "$1  [WHO]  $2"),
+                (r"(?m)^(out\| \[REMOVAL\]  .*(?: \d+|\?| -| [KMG]?i?B))  [^ ]+ +(\[TIME\]|emptied|- )", "$1  [WHO]  $2"),
                 (r"dalsegno-demo-\w+", "dalsegno-demo-[NAME]"),
             ],
             prepend_module_to_snapshot => false,

@@ -402,6 +402,10 @@ class Removal:
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int
+    other_bytes: Optional[int]
+    """Bytes of what else lies in its trash, such as checkpoints and logs of a whole run; ``None`` if
+    they were not counted, as by :meth:`dalsegno.Registry.removal`."""
+    other_files: Optional[int]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,8 @@ use dalsegno::model::artifact::Origin;
 use dalsegno::model::filter::Pattern;
 use dalsegno::model::key::Kind;
 use dalsegno::{
-    LocalArrayIdentifier, Question, RefreshOptions, ScanOptions, SealOptions, Target, VerifyOptions,
+    LocalArrayIdentifier, OnDisk, Question, RefreshOptions, ScanOptions, SealOptions, Target,
+    Unmatched, VerifyOptions,
 };
 use pyo3::prelude::*;
 use pyo3::types::PyList;
@@ -123,7 +124,14 @@ impl PyRegistry {
                     return Ok(Vec::new());
                 }
                 let unmatched = registry.unmatched(&filter)?;
-                let mut words: Vec<String> = unmatched.iter().map(ToString::to_string).collect();
+                let words = |one: &Unmatched| match one.on_disk {
+                    Some(OnDisk::Arrays) => format!("{one}; take it in with scan()"),
+                    Some(OnDisk::Checkpoints) => {
+                        format!("{one}; take them in with scan(kind='checkpoint')")
+                    }
+                    _ => one.to_string(),
+                };
+                let mut words: Vec<String> = unmatched.iter().map(words).collect();
                 if words.is_empty() && !registry.names_any(&filter)? {
                     words.push("nothing that is recorded matches the selection".to_owned());
                 }

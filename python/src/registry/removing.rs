@@ -6,7 +6,7 @@ use dalsegno::model::name::{NameError, RunName};
 use dalsegno::model::removal::{Removal, RemovalId};
 use dalsegno::{Error, RemoveOptions, RenameOptions, RestoreTarget, Target};
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyList};
 
 use super::PyRegistry;
 use crate::ask::{self, Asked, Kept, SelectionArguments};
@@ -138,8 +138,19 @@ impl PyRegistry {
 
     fn trash<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let removals: Vec<Removal> = self.run(py, None, |registry, _| registry.trash())?;
-            plain(py, &removals)
+            let (removals, others): (Vec<Removal>, _) = self.run(py, None, |registry, watch| {
+                Ok((registry.trash()?, registry.trash_others(watch)?))
+            })?;
+            let list = PyList::empty(py);
+            for removal in removals {
+                let size = others.get(&removal.id).and_then(Option::as_ref);
+                let size = size.map(|others| others.size);
+                let fields = plain(py, &removal)?;
+                fields.set_item("other_bytes", size.map(|size| size.bytes.0))?;
+                fields.set_item("other_files", size.map(|size| size.files))?;
+                list.append(fields)?;
+            }
+            Ok(list.into_any())
         })
     }
 
@@ -147,7 +158,13 @@ impl PyRegistry {
         whole(py, || {
             let id: RemovalId = id.parse().map_err(argument)?;
             let removal = self.quick(py, |registry| registry.removal(&id))?;
-            plain(py, &removal)
+            let fields = plain(py, &removal)?;
+            if removal.is_some() {
+                // Only a look at the trash counts these.
+                fields.set_item("other_bytes", py.None())?;
+                fields.set_item("other_files", py.None())?;
+            }
+            Ok(fields)
         })
     }
 

@@ -6,4 +6,4 @@ mod others;
 
 pub(super) use count::{Count, CountOf, Counted, Tally};
 pub use hash::{Hashed, ReadError, hash};
-pub use others::count_others;
+pub use others::{OthersCount, count_others};
