@@ -100,6 +100,14 @@ pub(crate) struct MetadataText {
     text: Arc<str>,
     /// The text as history hashes it for each row: quoted.
     quoted: Arc<RawValue>,
+    digest: [u8; 16],
+}
+
+/// The first half of the BLAKE3 hash.
+pub(crate) fn half_hash(bytes: &[u8]) -> [u8; 16] {
+    let mut half = [0; 16];
+    half.copy_from_slice(&blake3::hash(bytes).as_bytes()[..16]);
+    half
 }
 
 impl MetadataText {
@@ -114,6 +122,7 @@ impl MetadataText {
             let text = serde_json::to_string(&**metadata).unwrap_or_default();
             let quoted = to_raw_value(&text).unwrap_or_default();
             let text = Self {
+                digest: half_hash(text.as_bytes()),
                 text: text.into(),
                 quoted: quoted.into(),
             };
@@ -127,6 +136,11 @@ impl MetadataText {
 
     pub(crate) fn as_str(&self) -> &str {
         &self.text
+    }
+
+    /// The first half of a hash of the text.
+    pub(crate) fn digest(&self) -> [u8; 16] {
+        self.digest
     }
 }
 

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::array::{ArrayMetadata, MetadataText};
+use crate::model::array::{ArrayMetadata, MetadataText, half_hash};
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
 
@@ -46,32 +46,30 @@ pub(crate) struct Said {
     pub(crate) metadata: Arc<ArrayMetadata>,
     /// Iterations that the array says it holds.
     pub(crate) iterations: Vec<i64>,
-    digest: [u8; 32],
+    digest: [u8; 16],
 }
 
 impl Said {
     pub(crate) fn new(metadata: Arc<ArrayMetadata>, iterations: Vec<i64>) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&READER.to_le_bytes());
-        // JSON has no byte 0, which parts the two.
-        hasher
-            .update(MetadataText::of(&metadata).as_str().as_bytes())
-            .update(&[0]);
-        for iteration in &iterations {
-            hasher.update(&iteration.to_le_bytes());
+        let mut digest = MetadataText::of(&metadata).digest();
+        if !iterations.is_empty() {
+            let numbers = iterations.iter().flat_map(|number| number.to_le_bytes());
+            let bytes: Vec<u8> = digest.into_iter().chain(numbers).collect();
+            digest = half_hash(&bytes);
         }
         Self {
             metadata,
             iterations,
-            digest: hasher.finalize().into(),
+            digest,
         }
     }
 
     /// The fingerprint of the files that say this. `format`: a number for the format of the first.
     pub(crate) fn fingerprint(&self, format: u8, files: [FileVersion; 2]) -> Fingerprint {
-        // Fed at once, which takes a fifth of the time of feeding number by number.
-        let mut bytes = Vec::with_capacity(self.digest.len() + 1 + 2 * size_of::<FileVersion>());
+        // 121 bytes, which are two blocks of the hash, fed at once: a scan does this for each array.
+        let mut bytes = Vec::with_capacity(128);
         bytes.extend(self.digest);
+        bytes.extend(READER.to_le_bytes());
         bytes.push(format);
         bytes.extend(
             files

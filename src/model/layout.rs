@@ -342,8 +342,11 @@ pub(crate) fn is_place_of_array(path: &str) -> bool {
 /// Whether an array at this path may hold several iterations, as DaCapo's snapshots do.
 #[must_use]
 pub(crate) fn may_hold_iterations(path: &str) -> bool {
-    path.split('/')
-        .any(|component| component == SNAPSHOT_CONTAINER)
+    // A scan asks this of each array, and most paths have the name nowhere.
+    path.contains(SNAPSHOT_CONTAINER)
+        && path
+            .split('/')
+            .any(|component| component == SNAPSHOT_CONTAINER)
 }
 
 /// Whether a scan looks for checkpoints in a folder, given relative to the base directory.
