@@ -20,6 +20,10 @@ ARRAY = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--full", action="store_true", help="slow tests at their full length")
+
+
 def write_array(path: Path, text: str = "xx") -> Path:
     """Write a zarr array whose chunk folders are called like iterations."""
     (path / "0" / "0").mkdir(parents=True)

@@ -194,8 +194,11 @@ def train(
     rounds: list[int],
     steps: list[Callable[[World], None]],
     before: Optional[list[str]] = None,
+    wait: float = WAIT,
+    most: float = 60,
 ) -> str:
-    """Run a training that does something after each round; gives what it logged."""
+    """Run a training that does something after each round; gives what it logged. An identifier may
+    take `wait` seconds, and all of it `most` seconds."""
     python_path = os.pathsep.join(filter(None, [str(STANDIN), os.environ.get("PYTHONPATH")]))
     environment = {**os.environ, "PYTHONPATH": python_path}
     user = 0
@@ -204,7 +207,7 @@ def train(
         for path in [world.base, *world.base.rglob("*")]:
             os.chown(path, NOBODY, NOBODY)
         user = NOBODY
-    command = [*(before or []), sys.executable, "-c", CHILD, str(world.base), str(WAIT), str(user)]
+    command = [*(before or []), sys.executable, "-c", CHILD, str(world.base), str(wait), str(user)]
     process = subprocess.Popen(
         [*command, *map(str, rounds)],
         stdin=subprocess.PIPE,
@@ -230,7 +233,7 @@ def train(
     assert identifiers == [
         f"{container}/{number}/crop/prediction" for number in range(sum(rounds))
     ], log
-    assert time.monotonic() - start < 60
+    assert time.monotonic() - start < most
     kinds = re.findall(r"could not record below .*? \(([\w-]+)\)", log)
     assert len(kinds) == len(set(kinds)), "one warning for each kind of failure"
     return log
@@ -283,6 +286,39 @@ def test_a_training_goes_on_whatever_happens_to_its_registry(name: str, world: W
         # It is made again, without what was in it.
         expected = set(range(BEFORE + DURING, BEFORE + DURING + AFTER))
     assert expected <= world.recorded(), log
+
+
+def test_a_training_goes_on_while_another_program_holds_the_lock(
+    world: World, pytestconfig: pytest.Config
+) -> None:
+    """With `--full`, for 75 seconds and with the wait that is the default; else for 15 times a
+    shorter wait."""
+    rounds = 15
+    wait = 5.0 if pytestconfig.getoption("--full") else WAIT
+    world.init()
+    ends = 0.0
+
+    def fault(world: World) -> None:
+        nonlocal ends
+        lock(world)
+        ends = time.monotonic() + rounds * wait
+
+    def hold(_: World) -> None:
+        time.sleep(wait)
+
+    def mend(world: World) -> None:
+        time.sleep(max(0.0, ends - time.monotonic()))
+        unlock(world)
+
+    log = train(
+        world,
+        [BEFORE, *[1] * rounds, AFTER],
+        [fault, *[hold] * (rounds - 1), mend, nothing],
+        wait=wait,
+        most=60 + 2 * rounds * wait,
+    )
+    assert "could not record" in log
+    assert world.recorded() == set(range(BEFORE + rounds + AFTER)), log
 
 
 def mounted(folder: Path, size: str) -> None:

@@ -116,8 +116,8 @@ WORDS: dict[str, str] = {
     "give-other-name": "give a name that no run, folder or removal has; see trash()",
     "end-training": "wait until the training has ended; or pass active=True if none is at work",
     "follow-or-force": (
-        "let rows, pins and scores follow their data with verify(repair=True); or remove it all the "
-        "same with force_pinned=True"
+        "let rows, pins and scores follow their data with verify(repair=True); or remove it all "
+        "the same with force_pinned=True"
     ),
     "repair-moved": (
         "if it was renamed by hand, rows, pins and scores follow with verify(repair=True)"
