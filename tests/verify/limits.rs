@@ -52,7 +52,7 @@ fn a_repair_voids_the_seal_of_what_lost_chunks() {
     let report = world.verify();
     let detail = &report.findings[0].detail;
     assert!(
-        detail.contains("5 files, 37 bytes; counted were 6 files, 42 bytes"),
+        detail.contains("with 6 files, 42 bytes; now 5 files, 37 bytes"),
         "{detail}"
     );
     world.repair(&report.findings);

@@ -324,19 +324,22 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
         let s = if size.files == 1 { "" } else { "s" };
         format!("{} file{s}, {} bytes", size.files, size.bytes.0)
     };
+    let compared = |counted, seen| match artifact.sealed_at {
+        Some(time) => format!(
+            "sealed at {time} with {}; now {}",
+            text(counted),
+            text(seen)
+        ),
+        None => format!("counted were {}; now {}", text(counted), text(seen)),
+    };
     // Before the time, which is that of the newest level: it may be the one that has gone.
     if let Some(lost) = sight.lost_levels_of(artifact) {
         let lost = sight.lost_parts_of(artifact).unwrap_or(lost);
-        let counted = match (sight.size, artifact.size) {
-            (Some(seen), Some(counted)) => {
-                format!("{}; counted were {}; ", text(seen), text(counted))
-            }
-            _ => String::new(),
+        let detail = match (artifact.size, sight.size) {
+            (Some(counted), Some(seen)) => format!("{}; {lost}", compared(counted, seen)),
+            _ => format!("{sealed}{lost}"),
         };
-        return Some((
-            VerifyClass::ChangedFiles,
-            format!("{sealed}{counted}{lost}"),
-        ));
+        return Some((VerifyClass::ChangedFiles, detail));
     }
     // Time before size: data that was rewritten may well have another size.
     if let Some(noted) = artifact.written_at
@@ -363,14 +366,7 @@ fn changed(artifact: &Artifact, sight: &Observation) -> Option<(VerifyClass, Str
         true => VerifyClass::ChangedSize,
         false => VerifyClass::ChangedFiles,
     };
-    Some((
-        class,
-        format!(
-            "{sealed}{}; counted were {}{lost}",
-            text(seen),
-            text(counted)
-        ),
-    ))
+    Some((class, format!("{}{lost}", compared(counted, seen))))
 }
 
 /// A normalized path: without empty components and `.`.
