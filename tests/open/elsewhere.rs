@@ -408,7 +408,7 @@ fn a_renamed_keeper_and_a_moved_catalog_are_said_by_hand() {
             .catalog(&moved)
             .create(&scene.base)
     };
-    assert_eq!(code(keeper()), "catalog-missing");
+    assert_eq!(code(keeper()), "catalog-not-copied");
     fs::copy(&scene.catalog, &moved).unwrap();
     fs::remove_dir_all(scene.catalog.parent().unwrap()).unwrap();
     let other = Scene::new();
