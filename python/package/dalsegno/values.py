@@ -403,8 +403,8 @@ class Removal:
     files: Optional[int]
     uncounted: int
     other_bytes: Optional[int]
-    """Bytes of what else lies in its trash, such as checkpoints and logs of a whole run; ``None`` if
-    they were not counted, as by :meth:`dalsegno.Registry.removal`."""
+    """Bytes of what else lies in its trash, such as checkpoints and logs of a whole run; ``None``
+    if they were not counted, as by :meth:`dalsegno.Registry.removal`."""
     other_files: Optional[int]
 
 
