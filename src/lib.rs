@@ -62,7 +62,7 @@ pub use ops::remove::{
     Skipped,
 };
 pub use ops::rename::{RenameOptions, RenameReport};
-pub use ops::restore::{RestoreReport, RestoreTarget};
+pub use ops::restore::{OlderRemoved, RestoreReport, RestoreTarget};
 pub use ops::scan::{ScanOptions, ScanReport};
 pub use ops::seal::SealOptions;
 pub use ops::target::Target;

@@ -454,6 +454,15 @@ def test_a_plan_says_why_and_goes_only_where_it_is_applied(registry: Registry) -
     assert (done.plan, done.artifacts, done.skipped) == (plan.id, 2, ())
     assert [row.iteration for row in registry.list()] == [10000]
     assert "keep-last" in (next(registry.history(action="remove")).reason or "")
+    foreseen = registry.restore(done, dry_run=True)
+    assert len(foreseen.artifacts) == 2 and not (registry.base / "r/validation.zarr/9900").exists()
+    assert registry.restore(done).removals == done.removals
+    assert [row.iteration for row in registry.list()] == [9000, 9900, 10000]
+    for iteration in (9000, 9900):
+        registry.remove(run="r", iteration=iteration, keep=True)
+    newest = registry.restore(run="r", last=True)
+    assert [row.iteration for row in newest.artifacts] == [9900] and newest.older == ()
+    registry.remove(run="r", iteration=9900)
     for bad, message in (
         ({}, "no rule"),
         ({"keep_last": 0}, "keep-last 0"),

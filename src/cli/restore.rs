@@ -10,16 +10,20 @@ use super::render::count;
 use super::selection::Selection;
 use super::{artifacts, render};
 use crate::ops::remove::Skipped;
-use crate::ops::restore::RestoreReport;
-use crate::ops::restore::RestoreTarget;
+use crate::ops::restore::{OlderRemoved, RestoreReport, RestoreTarget};
 use crate::registry::Target;
+
+/// Removals and artifacts that are named one by one.
+const MOST_NAMES: usize = 3;
 
 /// Restore removed artifacts from the trash: rows and data, as they were
 ///
-/// Give removal ids (see: dalsegno trash list), paths, or a selection. If a path was removed
-/// several times, the last removal is restored. A container that was removed as a whole is restored
-/// as a whole; if a new one is at its place, what has no counterpart in that is restored. Nothing
-/// is overwritten: what is taken stays in the trash and is named, with exit code 3.
+/// Give removal ids (see: dalsegno trash list), paths, or a selection. A path or a selection
+/// restores all that is in the trash of it, whichever removals took it; --last restores only what
+/// the newest of these took. If a path was removed several times, the last removal of it is
+/// restored, and the older ones are named; they stay in the trash. A container that was removed as
+/// a whole is restored as a whole; if a new one is at its place, what has no counterpart in that is
+/// restored. Nothing is overwritten: what is taken stays in the trash and is named, with exit code 3.
 #[derive(Debug, Args)]
 pub(super) struct Restore {
     /// Removal ids or paths
@@ -27,6 +31,9 @@ pub(super) struct Restore {
     what: Vec<String>,
     #[command(flatten)]
     selection: Selection,
+    /// Of each path and of the selection, restore only what the newest removal took
+    #[arg(long)]
+    last: bool,
     /// Show what would be restored, and restore nothing
     #[arg(long, short = 'n')]
     dry_run: bool,
@@ -62,6 +69,10 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
     if !filter.is_all() {
         targets.push(RestoreTarget::Filter(filter));
     }
+    if command.last {
+        let each = targets.into_iter().map(Box::new);
+        targets = each.map(RestoreTarget::Last).collect();
+    }
     let format = context.format(command.output);
     if command.dry_run {
         let report = registry.plan_restore(&targets)?;
@@ -76,6 +87,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         context.say(&format!(
             "would restore {what}{stays}; nothing was restored"
         ));
+        say_older(context, &report.older);
         say_left(context, &report.skipped);
         return match report.skipped.is_empty() {
             true => Ok(()),
@@ -90,10 +102,12 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         report.artifacts.extend(one.artifacts);
         report.moved += one.moved;
         report.skipped.extend(one.skipped);
+        report.older.extend(one.older);
         report.stale_lists.extend(one.stale_lists);
     }
     render::write_json(context, format, "restore", &report)?;
     context.say(&format!("restored {}", what_of(&report)));
+    say_older(context, &report.older);
     say_left(context, &report.skipped);
     warn_stale_lists(context, &report.stale_lists);
     match report.skipped.is_empty() {
@@ -111,11 +125,33 @@ fn say_left(context: &Context, skipped: &[Skipped]) {
     }
 }
 
-/// What comes back, in words.
+/// What comes back and which removals took it, in words.
 fn what_of(report: &RestoreReport) -> String {
-    match report.artifacts.len() {
+    let what = match report.artifacts.len() {
         // All artifacts of the removal were back before.
-        0 if report.moved > 0 => "files that the registry does not know".to_owned(),
+        0 if report.moved > 0 => "files that the registry does not know,".to_owned(),
         artifacts => count(artifacts, "artifact"),
+    };
+    let mut removals: Vec<String> = report.removals.iter().map(ToString::to_string).collect();
+    removals.sort_unstable();
+    removals.dedup();
+    match removals.as_slice() {
+        [] => what,
+        [one] => format!("{what} from removal {one}"),
+        some if some.len() <= MOST_NAMES => format!("{what} from removals {}", some.join(", ")),
+        many => format!("{what} from {} removals", many.len()),
+    }
+}
+
+/// Names what older removals hold of the places of what came back.
+fn say_older(context: &Context, older: &[OlderRemoved]) {
+    for OlderRemoved { path, removal, .. } in older.iter().take(MOST_NAMES) {
+        context.say(&format!(
+            "{path} of the older removal {removal} stays in the trash"
+        ));
+    }
+    if older.len() > MOST_NAMES {
+        let more = count(older.len() - MOST_NAMES, "artifact");
+        context.say(&format!("and {more} of older removals; --json lists all"));
     }
 }

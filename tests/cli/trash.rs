@@ -60,6 +60,28 @@ fn restore_takes_ids_paths_and_selections() {
 }
 
 #[test]
+fn restore_says_which_removals_it_took_from_and_what_stays_of_older_ones() {
+    let world = World::scanned();
+    let array = "mito/validation.zarr/1000/crop1/prediction";
+    let metadata = std::fs::read(world.base.join(array).join(".zarray")).unwrap();
+    world.transcript(&format!("rm {array} --trash --yes -q"));
+    std::fs::create_dir_all(world.base.join(array)).unwrap();
+    std::fs::write(world.base.join(array).join(".zarray"), metadata).unwrap();
+    world.transcript(&format!("scan -q\nrm {array} --trash --yes -q"));
+    world.transcript("rm --run mito --iteration 9000 --trash --yes -q");
+    let text = world.transcript("restore --run mito --last --dry-run --table\nrestore --run mito");
+    for words in [
+        "would restore 3 artifacts from removal 2",
+        "restored 4 artifacts from removals 2",
+        &format!("{array} of the older removal 2"),
+        " stays in the trash",
+    ] {
+        assert!(text.contains(words), "{text}");
+    }
+    assert!(!text.contains("exit"), "{text}");
+}
+
+#[test]
 fn what_has_no_counterpart_is_restored_beside_a_new_container() {
     let world = World::scanned();
     let _ = world.transcript("rm mito/validation.zarr --trash --yes");

@@ -143,6 +143,12 @@ fn of_several_removals_of_one_place_the_last_comes_back() {
         let read = || fs::read_to_string(folder.path().join(ONE).join("0/0/0")).unwrap();
         let report = registry.restore_as_planned(&what).unwrap();
         assert_eq!(report.removals, std::slice::from_ref(&ids[2]));
+        let older: Vec<_> = report
+            .older
+            .iter()
+            .map(|one| (&*one.path, &one.removal))
+            .collect();
+        assert_eq!(older, [(ONE, &ids[1]), (ONE, &ids[0])]);
         assert_eq!(read(), "third");
         assert_eq!(registry.trash().unwrap().len(), 2);
         // The earlier ones by their ids, once the place is free.
@@ -197,6 +203,55 @@ fn a_file_in_the_place_of_a_folder_above_is_named_for_each_array_and_the_rest_co
             .unwrap();
         assert_eq!((report.artifacts.len(), report.skipped.len()), (3, 0));
     }
+}
+
+#[test]
+fn a_selection_comes_back_from_all_removals_or_from_the_last_of_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [1, 2, 3].map(|iteration| format!("r/validation.zarr/{iteration}/v/prediction"));
+    let mut ids = Vec::new();
+    // The second is removed twice, and the last removal is of another run.
+    for (round, path) in [&paths[0], &paths[1], &paths[1], &paths[2]]
+        .iter()
+        .enumerate()
+    {
+        let later = i64::try_from(round).unwrap() * 100;
+        let now = dalsegno::model::clock::Timestamp(crate::NOW.0 + later);
+        let registry = crate::open_at(folder.path(), now);
+        let path = match round {
+            3 => path.replacen("r/", "other/", 1),
+            _ => (*path).clone(),
+        };
+        array(&registry, &path);
+        ids.push(remove(&registry, &path));
+    }
+    let registry = crate::open_at(folder.path(), crate::NOW);
+    let last = |target| RestoreTarget::Last(Box::new(target));
+    for target in [
+        RestoreTarget::Filter(of_run("r")),
+        RestoreTarget::Path("r".into()),
+    ] {
+        let report = registry.plan_restore(&[target]).unwrap();
+        assert_eq!(report.artifacts.len(), 2);
+        assert_eq!(report.older.len(), 1);
+    }
+    let report = registry
+        .restore_as_planned(&last(RestoreTarget::Path("r".into())))
+        .unwrap();
+    assert_eq!(report.removals, std::slice::from_ref(&ids[2]));
+    assert_eq!(report.artifacts.len(), 1);
+    assert_eq!(report.older[0].removal, ids[1]);
+    assert!(!folder.path().join(&paths[0]).exists());
+    let of_one = Filter::default()
+        .runs(["r"])
+        .iterations(["1".parse().unwrap()]);
+    let report = registry
+        .restore_as_planned(&last(RestoreTarget::Filter(of_one)))
+        .unwrap();
+    assert_eq!(
+        (report.removals, report.older),
+        (vec![ids[0].clone()], vec![])
+    );
 }
 
 #[test]

@@ -306,6 +306,7 @@ class Registry:
         removal: str | None,
         path: str | os.PathLike[str] | None,
         selection: dict[str, Any] | None,
+        last: bool,
         dry_run: bool,
     ) -> dict[str, Any]: ...
     def rename_run(

@@ -14,7 +14,17 @@ from ._native import Artifact, LocalArrayIdentifier
 from ._noting import Noting
 from ._progress import Wanted, reporting
 from ._targets import Target
-from .values import EmptiedTrash, Removal, Removed, Renamed, Restored, Score, build, build_all
+from .values import (
+    EmptiedTrash,
+    GcReport,
+    Removal,
+    Removed,
+    Renamed,
+    Restored,
+    Score,
+    build,
+    build_all,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -202,9 +212,10 @@ class Removing(Asking, Noting):
 
     def restore(
         self,
-        removal: Union[str, Removed, Removal, Target, None] = None,
+        removal: Union[str, Removed, Removal, GcReport, Target, None] = None,
         *,
         path: Optional[Target] = None,
+        last: bool = False,
         dry_run: bool = False,
         **selection: Unpack[Selection],
     ) -> Restored:
@@ -214,12 +225,14 @@ class Removing(Asking, Noting):
         overwritten; the rest stays in the trash and is in ``skipped``.
 
         Args:
-            removal: Everything that a removal took: its id, or what ``remove`` gave. An artifact,
-                an identifier or a :class:`~pathlib.Path` is taken as ``path``.
+            removal: Everything that a removal took: its id, or what ``remove`` or ``apply`` gave.
+                An artifact, an identifier or a :class:`~pathlib.Path` is taken as ``path``.
             path: What was last removed from this path, or from the place of an identifier. The path
                 of a run, container or folder means everything that was removed from it.
+            last: Of a path or selection, only what the newest removal took.
             dry_run: Only say what would come back and what would stay, by what is on disk now.
-            **selection: Everything in the trash that this selects; the last of each place.
+            **selection: Everything in the trash that this selects, whichever removals took it; the
+                last of each place. The others are in ``older``, and stay in the trash.
 
         Raises:
             NotInTrashError, NotRestorableError, NoRemovalError: There is nothing to restore.
@@ -228,6 +241,11 @@ class Removing(Asking, Noting):
         given = [removal is not None, path is not None, bool(selection)]
         if sum(given) != 1:
             raise TypeError("name what is to be restored: a removal, a path or a selection")
+        if isinstance(removal, GcReport):
+            if not removal.removals:
+                raise ValueError("that plan took nothing")
+            done = [self.restore(one, last=last, dry_run=dry_run) for one in removal.removals]
+            return _together(done)
         name = removal.id if isinstance(removal, Removal) else None
         if isinstance(removal, Removed):
             name = removal.removal
@@ -239,7 +257,7 @@ class Removing(Asking, Noting):
             path = removal
         place = None if path is None else _targets.path(path)
         wanted = arguments.selection(selection) if selection else None
-        return build(Restored, self._native.restore(name, place, wanted, dry_run))
+        return build(Restored, self._native.restore(name, place, wanted, last, dry_run))
 
     def trash(self) -> List[Removal]:
         """Give the removals whose data is in the trash, oldest first."""
@@ -320,3 +338,15 @@ def _value(row: Artifact, scores: List[Score], metric: str) -> Optional[float]:
     ]
     fitting.sort(key=lambda score: score.dataset is None)
     return fitting[0].value if fitting else None
+
+
+def _together(done: List[Restored]) -> Restored:
+    """What several restores brought back."""
+    return Restored(
+        removals=tuple(one for each in done for one in each.removals),
+        artifacts=tuple(one for each in done for one in each.artifacts),
+        moved=sum(each.moved for each in done),
+        skipped=tuple(one for each in done for one in each.skipped),
+        older=tuple(one for each in done for one in each.older),
+        stale_lists=tuple(one for each in done for one in each.stale_lists),
+    )

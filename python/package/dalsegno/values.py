@@ -33,6 +33,7 @@ __all__ = [
     "LocalArrayIdentifier",
     "LocalContainerIdentifier",
     "Noted",
+    "OlderRemoved",
     "Operation",
     "Pin",
     "PinChange",
@@ -346,6 +347,15 @@ class Removed:
 
 
 @dataclass(frozen=True)
+class OlderRemoved:
+    """An artifact that stays in the trash because a newer removal took one from the same path."""
+
+    path: str
+    """Relative to the base directory."""
+    removal: str
+
+
+@dataclass(frozen=True)
 class Restored:
     """What a restore brought back, or would."""
 
@@ -354,6 +364,8 @@ class Restored:
     moved: int
     skipped: tuple[Skipped, ...]
     """What stays in the trash because something is at its place, and why."""
+    older: tuple[OlderRemoved, ...]
+    """What stays in the trash because a newer removal took something from the same path."""
     stale_lists: tuple[StaleList, ...]
     """Consolidated metadata that could not be written, and does not list what is back."""
 

@@ -92,6 +92,7 @@ impl PyRegistry {
         removal: Option<String>,
         path: Option<PathBuf>,
         selection: Option<SelectionArguments>,
+        last: bool,
         dry_run: bool,
     ) -> PyResult<Bound<'py, PyDict>> {
         whole(py, || {
@@ -101,6 +102,10 @@ impl PyRegistry {
                 (None, Some(path), _) => RestoreTarget::Path(path),
                 (None, None, Some(selection)) => RestoreTarget::Filter(selection.filter()?),
                 (None, None, None) => return Err(argument("nothing was named to restore")),
+            };
+            let target = match last {
+                true => RestoreTarget::Last(Box::new(target)),
+                false => target,
             };
             let mut report = self.run(py, None, move |registry, _| match dry_run {
                 true => registry.plan_restore(std::slice::from_ref(&target)),

@@ -66,6 +66,18 @@ pub enum RestoreTarget {
     Path(PathBuf),
     /// Every artifact in the trash that a filter selects; the most recent one of each path.
     Filter(Filter),
+    /// Of what another target names, only what the newest removal took.
+    Last(Box<RestoreTarget>),
+}
+
+/// An artifact that stays in the trash because a newer removal took one from the same path.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct OlderRemoved {
+    /// Path relative to the base directory.
+    pub path: String,
+    /// The removal that it is in.
+    pub removal: RemovalId,
 }
 
 /// What a restore brought back.
@@ -80,6 +92,8 @@ pub struct RestoreReport {
     pub moved: u64,
     /// What stays in the trash because something is at its place, and why.
     pub skipped: Vec<Skipped>,
+    /// What stays in the trash because a newer removal took something from the same path.
+    pub older: Vec<OlderRemoved>,
     /// Consolidated metadata that could not be written, and does not list what is back.
     pub stale_lists: Vec<StaleList>,
 }
@@ -96,6 +110,29 @@ pub(crate) fn restorable(
     target: &RestoreTarget,
     now: Timestamp,
 ) -> Result<Vec<RemovedArtifact>, Error> {
+    Ok(chosen(catalog, base, target, now)?.0)
+}
+
+/// What a target brings back, and what of the same places stays in older removals.
+fn chosen(
+    catalog: &Catalog,
+    base: &Base,
+    target: &RestoreTarget,
+    now: Timestamp,
+) -> Result<(Vec<RemovedArtifact>, Vec<OlderRemoved>), Error> {
+    if let RestoreTarget::Last(target) = target {
+        let (mut kept, mut older) = chosen(catalog, base, target, now)?;
+        let removals = trash::removals(catalog)?;
+        let is_of = |id: &RemovalId| kept.iter().any(|removed| removed.removal == *id);
+        let last = removals.iter().rfind(|removal| is_of(&removal.id));
+        if let Some(last) = last {
+            kept.retain(|removed| removed.removal == last.id);
+            let paths: HashSet<String> = kept.iter().map(path_of).collect();
+            older.retain(|older| paths.contains(&older.path));
+        }
+        return Ok((kept, older));
+    }
+    let mut older = Vec::new();
     let everything = Filter {
         kinds: Kind::ALL.to_vec(),
         ..Filter::default()
@@ -119,42 +156,58 @@ pub(crate) fn restorable(
             }
             kept.retain(|removed| removed.removal == *id);
             if kept.is_empty() && has_leftovers(base, id)? {
-                return Ok(kept);
+                return Ok((kept, older));
             }
         }
         RestoreTarget::Path(path) => {
             let wanted = target::relative(base, path)?;
-            let path_of = |removed: &RemovedArtifact| removed.artifact.location().path();
             // An artifact of exactly this path wins; else everything below the path is meant.
             match kept.iter().any(|removed| path_of(removed) == wanted) {
                 true => kept.retain(|removed| path_of(removed) == wanted),
                 false => kept.retain(|removed| Path::new(&path_of(removed)).starts_with(&wanted)),
             }
-            last_of_each_place(&mut kept, &trash::removals(catalog)?);
+            older = last_of_each_place(&mut kept, &trash::removals(catalog)?);
         }
-        RestoreTarget::Filter(_) => last_of_each_place(&mut kept, &trash::removals(catalog)?),
+        RestoreTarget::Filter(_) | RestoreTarget::Last(_) => {
+            older = last_of_each_place(&mut kept, &trash::removals(catalog)?);
+        }
     }
     if kept.is_empty() {
         let what = match target {
             RestoreTarget::Removal(id) => format!("removal {id}"),
             RestoreTarget::Path(path) => path.display().to_string(),
-            RestoreTarget::Filter(_) => "the selection".to_owned(),
+            RestoreTarget::Filter(_) | RestoreTarget::Last(_) => "the selection".to_owned(),
         };
         return Err(Error::NotInTrash { what });
     }
-    Ok(kept)
+    Ok((kept, older))
 }
 
-/// Keeps the most recent removal of each path: only one can come back. `removals` are in the order
-/// of their time, because ids have a resolution of a second.
-fn last_of_each_place(kept: &mut Vec<RemovedArtifact>, removals: &[Removal]) {
+fn path_of(removed: &RemovedArtifact) -> String {
+    removed.artifact.location().path()
+}
+
+/// Keeps the most recent removal of each path, because only one can come back; returns the others.
+/// `removals` are in the order of their time, because ids have a resolution of a second.
+fn last_of_each_place(kept: &mut Vec<RemovedArtifact>, removals: &[Removal]) -> Vec<OlderRemoved> {
     let ranks = removals.iter().enumerate();
     let ranks: HashMap<&RemovalId, usize> = ranks.map(|(at, removal)| (&removal.id, at)).collect();
     kept.sort_by_key(|removed| {
         let rank = ranks.get(&removed.removal).copied();
         (removed.artifact.location(), Reverse(rank))
     });
-    kept.dedup_by(|later, first| later.artifact.location() == first.artifact.location());
+    let mut older = Vec::new();
+    kept.dedup_by(|later, first| {
+        let is_older = later.artifact.location() == first.artifact.location();
+        if is_older {
+            older.push(OlderRemoved {
+                path: path_of(later),
+                removal: later.removal.clone(),
+            });
+        }
+        is_older
+    });
+    older
 }
 
 /// Brings back what a target names.
@@ -167,15 +220,17 @@ pub(crate) fn restore_target(
     target: &RestoreTarget,
     operation: NewOperation<'_>,
 ) -> Result<RestoreReport, Error> {
-    let removed = restorable(catalog, base, target, operation.at)?;
-    restore(catalog, base, operation, &removed, whole(target))
+    let (removed, older) = chosen(catalog, base, target, operation.at)?;
+    let report = restore(catalog, base, operation, &removed, whole(target))?;
+    Ok(RestoreReport { older, ..report })
 }
 
 /// The removal of which everything comes back.
 fn whole(target: &RestoreTarget) -> Option<&RemovalId> {
     match target {
         RestoreTarget::Removal(id) => Some(id),
-        _ => None,
+        RestoreTarget::Last(target) => whole(target),
+        RestoreTarget::Path(_) | RestoreTarget::Filter(_) => None,
     }
 }
 
@@ -278,7 +333,8 @@ pub(crate) fn plan_restore(
     let mut report = RestoreReport::default();
     let (mut ids, mut taken) = (HashSet::new(), HashSet::new());
     for target in targets {
-        let mut removed = restorable(catalog, base, target, now)?;
+        let (mut removed, older) = chosen(catalog, base, target, now)?;
+        report.older.extend(older);
         // What a target before this one brings back is not in the trash any more by then.
         let had_artifacts = !removed.is_empty();
         removed.retain(|one| !ids.contains(&one.artifact.id));
