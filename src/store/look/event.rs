@@ -1,11 +1,11 @@
 //! What walks and looks are asked for, and the events that they give.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 
 use super::marker::{self, Damaged, Marker};
-use super::notice::Notice;
+use super::notice::{Notice, NoticeClass};
 use crate::model::observation::{Damage, Observation};
 use crate::model::size::{ByteCount, Size};
 
@@ -83,4 +83,13 @@ pub enum Expected {
     Container,
     /// A regular file.
     File,
+}
+
+/// The event of a folder or file that cannot be read.
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Event {
+    Event::Notice(Notice::new(
+        NoticeClass::Unreadable,
+        path,
+        error.to_string(),
+    ))
 }

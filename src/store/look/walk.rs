@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, RawDir, StatxFlags, fstat, statat, statx};
 use rustix::io::Errno;
 
-use super::event::{Event, Expected, Look, observe};
+use super::event::{Event, Expected, Look, observe, unreadable};
 use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen, Memory};
 use super::notice::{Notice, NoticeClass};
 use super::pyramid;
@@ -344,8 +344,7 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let may_be_array = in_container && self.options.arrays;
-            // A search that counts reads the folder in any case, and finds the metadata while it
-            // does.
+            // A search that counts reads the folder anyway, and finds the metadata there.
             let probed = if may_be_array && !self.options.measure {
                 pyramid::probe(
                     parent.fd.as_fd(),
@@ -362,16 +361,10 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 Ok(None) => {}
-                Err(MarkerError::Damaged(damaged)) => {
-                    let is_pyramid = damaged.marker.is_pyramid();
-                    self.damaged(&child, damaged, more, sender)?;
-                    if is_pyramid {
+                Err(error) => {
+                    if self.ends_at(&child, error, more, sender)? {
                         continue;
                     }
-                }
-                Err(error) => {
-                    self.send(sender, unprobed(&child, error))?;
-                    continue;
                 }
             }
             more.push(WalkTask::Search(Search {
@@ -793,14 +786,6 @@ fn joined(path: &Path, name: &OsStr) -> PathBuf {
 fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {
     statat(folder, name, AtFlags::empty())
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-}
-
-fn unreadable(path: &Path, error: &std::io::Error) -> Event {
-    Event::Notice(Notice::new(
-        NoticeClass::Unreadable,
-        path,
-        error.to_string(),
-    ))
 }
 
 fn unprobed(path: &Path, error: MarkerError) -> Event {
