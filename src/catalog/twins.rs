@@ -80,7 +80,7 @@ impl Catalog {
     /// Gives the rows at the same place in other runs whose data was written at a time.
     ///
     /// # Errors
-    /// [`CatalogError`] if a row cannot be read.
+    /// [`CatalogError`] if the catalog cannot be read.
     pub fn twins(
         &self,
         row: &Artifact,
@@ -104,7 +104,7 @@ impl Catalog {
             .map_err(|error| self.sql("looking up an artifact", error))?;
         let mut twins = Vec::new();
         for id in ids {
-            let twin = self.one(connection, BY_ID, params![id])?;
+            let twin = readable(self.one(connection, BY_ID, params![id]))?;
             twins.extend(twin.filter(|twin| {
                 twin.state != State::Reserved && place_in_run(twin) == place_in_run(row)
             }));
@@ -131,7 +131,7 @@ impl Change<'_> {
     /// Gives the pinned rows at the same place in these runs whose data was written at a time.
     ///
     /// # Errors
-    /// [`CatalogError`] if a row cannot be read.
+    /// [`CatalogError`] if the catalog cannot be read.
     pub fn pinned_twins(
         &self,
         row: &Artifact,
@@ -150,7 +150,7 @@ impl Change<'_> {
         }
         let mut twins = Vec::new();
         for id in ids {
-            let twin = self.artifact(ArtifactId(id))?;
+            let twin = readable(self.artifact(ArtifactId(id)))?;
             twins.extend(twin.filter(|twin| {
                 !twin.pins.is_empty()
                     && twin.state != State::Reserved
@@ -158,6 +158,14 @@ impl Change<'_> {
             }));
         }
         Ok(twins)
+    }
+}
+
+/// Leaves out a damaged row: its own path and key disagree, so it says nothing of other paths.
+fn readable(row: Result<Option<Artifact>, CatalogError>) -> Result<Option<Artifact>, CatalogError> {
+    match row {
+        Err(CatalogError::Row { .. }) => Ok(None),
+        row => row,
     }
 }
 
