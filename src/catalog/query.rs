@@ -338,6 +338,19 @@ impl Catalog {
         now: Timestamp,
         mut each: impl FnMut(RowRead) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.rows_until(filter, now, |row| each(row).map(ControlFlow::Continue))
+    }
+
+    /// The same, until `each` breaks. Rows stream.
+    ///
+    /// # Errors
+    /// As [`Catalog::each_row`].
+    pub fn rows_until<E: From<CatalogError>>(
+        &self,
+        filter: &Filter,
+        now: Timestamp,
+        mut each: impl FnMut(RowRead) -> Result<ControlFlow<()>, E>,
+    ) -> Result<(), E> {
         self.read_with(|connection| {
             self.run_query(connection, &listing(filter, now, Selected::All), |row| {
                 let read = match self.artifact_of(connection, row) {
@@ -350,11 +363,11 @@ impl Catalog {
                     },
                     Err(error) => return Err(error.into()),
                 };
-                each(read)?;
-                Ok(ControlFlow::Continue(()))
+                each(read)
             })
         })
     }
+
     /// Whether a filter selects a run by its name. A pattern means what it means in a [`Filter`].
     ///
     /// # Errors

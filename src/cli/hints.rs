@@ -201,8 +201,8 @@ pub(super) fn text(hint: Hint) -> &'static str {
             "repair it or move it away, or ignore best links with --ignore-best-links"
         }
         Hint::FollowOrForce => {
-            "let rows, pins and scores follow their data with: dalsegno verify --repair; or remove \
-             it all the same with --force-pinned"
+            "let rows, pins and scores follow their data with: dalsegno verify --repair; in rm, \
+             --force-pinned removes it all the same"
         }
         Hint::PlanAgain => "make a new plan and check it: dalsegno gc … --plan-out FILE",
         Hint::GiveOtherName => {

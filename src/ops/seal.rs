@@ -25,6 +25,7 @@ use crate::model::observation::{MOST_NAMED, Observation};
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::{Monitor, Phase, Progress, Silent};
 use crate::ops::refresh;
+use crate::ops::twins::{self, Owners};
 use crate::store::{
     self, Base, Event, Hashed, Look, NoticeClass, ReadError, StorageError, WalkOptions,
 };
@@ -83,7 +84,8 @@ impl SealOptions {
 /// [`Error::NothingWritten`] if one has no data, [`Error::Unreadable`] if something below one
 /// cannot be read, [`StorageError::Changed`] if data changed in the meantime;
 /// [`Error::ChunksMissing`], [`Error::LevelsMissing`] and [`Error::ChunksUnknown`] if the options
-/// ask for complete arrays. No artifact is sealed then.
+/// ask for complete arrays; [`Error::OfAnotherRun`] if the data of one is, by its time, that of
+/// another run's row. No artifact is sealed then.
 pub(crate) fn seal(
     catalog: &Catalog,
     base: &Base,
@@ -93,7 +95,16 @@ pub(crate) fn seal(
     monitor: &dyn Monitor,
 ) -> Result<(), Error> {
     let keys = artifacts.iter().map(|artifact| &artifact.key);
-    let whole = Sealing::new(base, keys, options, monitor).seen()?;
+    let mut owners = Owners::new(catalog, base);
+    let whole = Sealing::new(base, keys, options, monitor).seen(|at, sight| {
+        let Some(row) = artifacts.get(at) else {
+            return Ok(());
+        };
+        match owners.of(row, sight.written_at)? {
+            Some(owner) => Err(twins::refusal(row, &owner)),
+            None => Ok(()),
+        }
+    })?;
     let rows: Vec<_> = artifacts
         .iter()
         .zip(whole)
@@ -122,7 +133,7 @@ pub(crate) fn notes(
     options: SealOptions,
     monitor: &dyn Monitor,
 ) -> Result<Vec<SealNote>, Error> {
-    let whole = Sealing::new(base, keys, options, monitor).seen()?;
+    let whole = Sealing::new(base, keys, options, monitor).seen(|_, _| Ok(()))?;
     let noted = keys.iter().zip(whole).map(|(key, (sight, content))| {
         let mut note = SealNote::new(
             key.clone(),
@@ -233,19 +244,34 @@ impl<'a> Sealing<'a> {
         self.base.path().join(layout::locate(key).path())
     }
 
-    /// What the data of each is, and its content hash if the options ask for one.
-    fn seen(&self) -> Result<Vec<(Observation, Option<ContentHash>)>, Error> {
+    /// What the data of each is, and its content hash if the options ask for one. `check` is given
+    /// the number of each and what was seen, before anything is read.
+    fn seen(
+        &self,
+        mut check: impl FnMut(usize, &Observation) -> Result<(), Error>,
+    ) -> Result<Vec<(Observation, Option<ContentHash>)>, Error> {
+        let mut check_all = |sights: &HashMap<i64, Observation>| {
+            let numbered = (0..).zip(0..self.keys.len());
+            let seen = numbered.filter_map(|(id, at)| Some((at, sights.get(&id)?)));
+            seen.into_iter()
+                .try_for_each(|(at, sight)| check(at, sight))
+        };
         // Look, read, look again: sizes and times that are equal before and after show that the
         // data did not change while it was read.
         let (before, contents) = match self.options.hash {
             // The first look needs times alone; sizes are compared with what was read.
-            true => (self.look(false, &Silent)?, self.read()?),
+            true => {
+                let before = self.look(false, &Silent)?;
+                check_all(&before)?;
+                (before, self.read()?)
+            }
             false => Default::default(),
         };
         self.monitor
             .begin(Phase::Measure, Some(self.keys.len() as u64));
         let mut sights = self.look(true, self.monitor)?;
         self.monitor.end();
+        check_all(&sights)?;
         let mut seen = Vec::with_capacity(self.keys.len());
         for (number, key) in (0..).zip(&self.keys) {
             let path = self.path(key);

@@ -324,7 +324,8 @@ impl Registry {
     ///
     /// # Errors
     /// [`Error::NotRecorded`] if there is no row, [`Error::NothingWritten`] if there is no data,
-    /// [`Error::Unreadable`] if the data cannot be counted.
+    /// [`Error::Unreadable`] if the data cannot be counted, [`Error::OfAnotherRun`] if it is, by its
+    /// time, another run's.
     pub fn seal(&self, target: &Target) -> Result<Artifact> {
         let artifact = self.get(target)?.ok_or_else(|| self.not_recorded(target))?;
         let artifacts = std::slice::from_ref(&artifact);

@@ -8,6 +8,7 @@ use crate::model::filter::Filter;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
 use crate::model::score::{self, Score, UnknownName};
+use crate::ops::twins;
 
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,7 +46,9 @@ impl Registry {
     ///
     /// # Errors
     /// [`PinError`](crate::model::pin::PinError) if a new pin has no reason, the pin exists with
-    /// another reason, or the target selects nothing.
+    /// another reason, or the target selects nothing; [`Error::OfAnotherRun`] if the data of an
+    /// artifact of the target is, by its time, another run's. Of a large target the first rows of
+    /// each run are looked at.
     pub fn pin(
         &self,
         name: &PinName,
@@ -54,13 +57,20 @@ impl Registry {
     ) -> Result<PinChange> {
         let now = self.clock.now();
         let pin = |what: Bound<'_>| self.catalog.pin(name, reason, what, now);
-        Ok(match target {
+        let pin_artifacts = |artifacts: &[Artifact]| -> Result<PinChange> {
+            twins::refuse_artifacts(&self.catalog, &self.base, artifacts)?;
+            Ok(pin(Bound::Artifacts(&ids(artifacts)))?)
+        };
+        match target {
             PinSelection::Filter(filter) => match as_scope(filter) {
-                Some(scope) => pin(Bound::Scopes(&scope))?,
-                None => pin(Bound::Artifacts(&ids(&self.select(filter)?)))?,
+                Some(scope) => {
+                    twins::refuse_scope(&self.catalog, &self.base, &scope, now)?;
+                    Ok(pin(Bound::Scopes(&scope))?)
+                }
+                None => pin_artifacts(&self.select(filter)?),
             },
-            PinSelection::Artifacts(artifacts) => pin(Bound::Artifacts(&ids(artifacts)))?,
-        })
+            PinSelection::Artifacts(artifacts) => pin_artifacts(artifacts),
+        }
     }
 
     /// Removes a pin, or releases a part of what it binds: the runs and iterations within those
@@ -105,9 +115,12 @@ impl Registry {
     /// recorded at its run and iteration: if not, the caller may have mistyped them.
     ///
     /// # Errors
-    /// [`Error::Catalog`] if the catalog cannot be written.
+    /// [`Error::Catalog`] if the catalog cannot be written, [`Error::OfAnotherRun`] if data of
+    /// an iteration that is scored is, by its time, another run's.
     pub fn score(&self, scores: &[Score]) -> Result<Vec<bool>> {
-        let operation = NewOperation::new(Action::Score, self.clock.now());
+        let now = self.clock.now();
+        twins::refuse_scores(&self.catalog, &self.base, scores, now)?;
+        let operation = NewOperation::new(Action::Score, now);
         self.catalog.record(operation, |recorder| {
             scores
                 .iter()

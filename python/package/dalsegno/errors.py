@@ -574,7 +574,7 @@ class BestLinkedError(Error, PermissionError):
 
 
 class OfAnotherRunError(Error, PermissionError):
-    """By its time, what was to be removed is the data of another run, renamed by hand."""
+    """By its time, the data is that of another run, renamed by hand."""
 
     code = "of-another-run"
 

@@ -20,7 +20,8 @@
 //!
 //! Notes are input. A line can record keys, which have valid names, and say of data that it is
 //! whole, not whole, or what it scored; the file's owner is who did it, whatever the line says,
-//! and a word about data of another user is refused. If others than the owner may write the file,
+//! and a word about data of another user is refused, or about data that is, by its time, another
+//! run's. If others than the owner may write the file,
 //! its owner is no proof: the user is `unknown`, and no word about data is taken. The number of
 //! files and bytes that one open looks at is bounded, and so is the time; the next one goes on.
 //!
@@ -44,6 +45,7 @@ use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Silent;
 use crate::model::score::Score;
 use crate::ops::refresh;
+use crate::ops::twins::Owners;
 use crate::store::{
     self, Base, Event, Finished, InboxFile, InboxFolder, Look, StorageError, WalkOptions,
 };
@@ -293,6 +295,7 @@ impl Fold<'_> {
                     .map(|line| (line.agent(user.clone()), line))
                     .map_err(|error| error.to_string()),
                 seen: None,
+                owner: None,
             })
             .collect();
         // Before the transaction: looking at data may take long, and others wait for the turn to
@@ -319,8 +322,23 @@ impl Fold<'_> {
             }
             Ok::<_, Error>(())
         })?;
+        let mut owners = Owners::new(self.catalog, self.base);
         for (at, read) in (0..).zip(&mut notes) {
             read.seen = seen.remove(&at);
+            let (Some(key), Some(seen)) = (read.subject(), &read.seen) else {
+                continue;
+            };
+            let row = match self.catalog.at(&layout::canonical_location(key)) {
+                Ok(row) => row,
+                // A damaged row is for the entry of the note to report.
+                Err(CatalogError::Row { .. }) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let owner = match &row {
+                Some(row) => owners.of(row, seen.written_at)?,
+                None => None,
+            };
+            read.owner = owner.map(|owner| owner.location().path());
         }
         Ok(notes)
     }
@@ -353,6 +371,12 @@ impl Fold<'_> {
             .is_some_and(|owner| file.owner != Some(0) && file.owner != Some(owner))
         {
             return Ok(Err("it is about data of another user".to_owned()));
+        }
+        if let Some(owner) = &read.owner {
+            return Ok(Err(format!(
+                "it is about what is, by its time, the data of {owner}: a run was renamed by hand; \
+                 see: dalsegno verify --repair"
+            )));
         }
         let entered = match &line.note {
             Note::Record(key) => folding.operate(who, word(Action::Record), |recorder| {
@@ -427,6 +451,8 @@ struct Read {
     note: Result<(Agent, NoteLine), String>,
     /// What its data looks like, if it is about data.
     seen: Option<Observation>,
+    /// Path of the row of another run that the data is of, by its time.
+    owner: Option<String>,
 }
 
 impl Read {
