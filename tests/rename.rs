@@ -805,6 +805,83 @@ fn a_name_whose_own_data_is_gone_is_left_to_a_person() {
     );
 }
 
+/// Runs `a` and `b` with three iterations each; one of `b` is pinned, and it is scored.
+fn two_runs() -> (TempDir, Registry) {
+    let folder = tempfile::tempdir().unwrap();
+    for (index, run) in (1..).zip(["a", "b"]) {
+        for iteration in [1, 2, 3] {
+            let path = format!("{run}/validation.zarr/{iteration}/v/prediction");
+            write_at(folder.path(), &path, index * 100 + iteration);
+        }
+    }
+    let registry = Registry::create(folder.path()).unwrap();
+    scan(&registry);
+    let filter = Filter::default().runs(["b"]);
+    pin(&registry, "p", filter.iterations(["2".parse().unwrap()]));
+    registry.score(&[score("b")]).unwrap();
+    (folder, registry)
+}
+
+#[test]
+fn a_run_follows_though_an_array_was_written_again_or_is_gone() {
+    // To a free name, and to that of another run, which has another now.
+    for names in [&[("b", "c")][..], &[("a", "old"), ("b", "a")]] {
+        for is_scanned in [false, true] {
+            for is_gone in [false, true] {
+                let (folder, registry) = two_runs();
+                let (base, mut before) = (folder.path(), rows(&registry));
+                names.iter().for_each(|(old, new)| mv(base, old, new));
+                let new = names.last().unwrap().1;
+                let first = format!("{new}/validation.zarr/1/v/prediction");
+                match is_gone {
+                    true => fs::remove_dir_all(base.join(&first)).unwrap(),
+                    false => write_at(base, &first, 900),
+                }
+                if is_scanned {
+                    scan(&registry);
+                }
+                assert!(
+                    found(&registry)
+                        .iter()
+                        .any(|line| line.starts_with("moved b "))
+                );
+                assert_eq!(repair(&registry), [""; 0]);
+                assert_eq!(found(&registry), [""; 0]);
+                let rows = rows(&registry);
+                assert_eq!(rows.len(), 6);
+                for iteration in [1, 2, 3] {
+                    let at = |run: &str| format!("{run}/validation.zarr/{iteration}/v/prediction");
+                    assert_eq!(rows[&at(new)], before.remove(&at("b")).unwrap());
+                }
+                assert!(scores(&registry)[0].starts_with(&format!("{new} ")));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_of_which_less_is_elsewhere_is_named_with_its_count() {
+    let (folder, registry) = two_runs();
+    mv(folder.path(), "b", "c");
+    for iteration in [1, 3] {
+        let path = format!("c/validation.zarr/{iteration}/v/prediction");
+        write_at(folder.path(), &path, 900);
+    }
+    let report = registry.verify(&Filter::default(), VerifyOptions::new(), &Silent);
+    let findings = report.unwrap().findings;
+    let first = findings.first().unwrap();
+    assert_eq!((first.class.as_str(), first.path.as_str()), ("moved", "b"));
+    let count = "1 of 3 arrays of b is, by time, in c";
+    assert!(first.detail.starts_with(count), "{}", first.detail);
+    assert!(
+        findings
+            .iter()
+            .all(|found| found.class.as_str() != "copied")
+    );
+    scan(&registry);
+    assert!(found(&registry).contains(&"moved b".to_owned()));
+}
+
 mod random {
     use proptest::prelude::*;
 

@@ -9,9 +9,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::lost::{below, is_seen_array};
+use super::words::counted;
 use crate::catalog::CatalogError;
 use crate::error::Error;
-use crate::model::artifact::{Artifact, Origin, State};
+use crate::model::artifact::{Artifact, ArtifactId, Origin, State};
+use crate::model::clock::Timestamp;
 use crate::model::key::Key;
 use crate::model::layout::{self, Location};
 use crate::model::name::RunName;
@@ -61,10 +63,15 @@ impl FolderRows {
     }
 }
 
-/// The rows of a folder at another path, where their data is.
+/// The rows of a folder at another path, where their data is, or most of it.
 pub(super) struct Fit {
-    /// Number of arrays that are there.
+    /// Number of arrays that are there, by their times.
     pub(super) arrays: usize,
+    /// Rows of arrays of which other data is at the path, or none.
+    pub(super) changed: Vec<ArtifactId>,
+    /// Places of rows that have their own data by its time. They were updated from data of other
+    /// rows if these get their places.
+    pub(super) at_home: Vec<String>,
     /// How many of them a scan took for new ones.
     pub(super) adopted: usize,
     /// Whether the files are those that the rows are about.
@@ -78,6 +85,24 @@ pub(super) struct Fit {
 }
 
 impl Fit {
+    /// Number of arrays of the rows.
+    pub(super) fn all(&self) -> usize {
+        self.arrays + self.changed.len()
+    }
+
+    /// Whether most of the arrays are there, and certainly these.
+    pub(super) fn is_most(&self) -> bool {
+        self.changed.is_empty() || self.is_proven && self.arrays > self.changed.len()
+    }
+
+    /// The arrays that are there, in words.
+    pub(super) fn counted(&self) -> String {
+        match self.changed.is_empty() {
+            true => counted(self.arrays as u64, "array"),
+            false => format!("{} of {}", self.arrays, counted(self.all() as u64, "array")),
+        }
+    }
+
     /// Whether the rows of another folder are those that scans made of this data, and bind nothing.
     pub(super) fn is_copied_by(&self, other: &Self) -> bool {
         let rows: HashMap<String, &Artifact> = self
@@ -89,7 +114,13 @@ impl Fit {
             let row = rows.get(&after.location().path());
             let is_about_this = row.is_some_and(|row| is_later_copy_of(before, row));
             let is_free = before.pins.is_empty() && before.sealed_at.is_none();
-            is_about_this || is_free && !is_seen_array(before)
+            // Written again on the way, or since.
+            let is_changed = row.is_some_and(|row| {
+                self.changed.contains(&row.id)
+                    && before.origin == Origin::Scanned
+                    && (before.recorded_at, before.id) > (row.recorded_at, row.id)
+            });
+            is_about_this || is_free && (is_changed || !is_seen_array(before))
         })
     }
 
@@ -101,7 +132,22 @@ impl Fit {
     }
 }
 
-/// Whether the data of a folder's rows, and none of it elsewhere, is in the folder `new`.
+/// What is at another path of a row.
+enum There {
+    /// The data of the row, by its time.
+    Own,
+    /// Nothing that the row would have at its own path either.
+    Lacking,
+    /// Data with another time, or none.
+    Other {
+        written_at: Option<Timestamp>,
+        /// Whether the row has its own data, by its time.
+        is_at_home: bool,
+    },
+}
+
+/// Which of the data of a folder's rows is in the folder `new`; `None` if it is none of it, or data
+/// is in its place that the rows were recorded for.
 ///
 /// # Errors
 /// [`Error`] if the catalog cannot be read.
@@ -113,20 +159,25 @@ pub(super) fn fit(
 ) -> Result<Option<Fit>, Error> {
     let mut fit = Fit {
         arrays: 0,
+        changed: Vec::new(),
+        at_home: Vec::new(),
         adopted: 0,
         is_proven: true,
         rows: Vec::new(),
         replaced: Vec::new(),
         occupants: Vec::new(),
     };
+    // Rows of scans about what was written again there.
+    let mut rewritten = Vec::new();
     for row in &old.rows {
         let Some(key) = old.key_in(new, row) else {
             return Ok(None);
         };
         let place = layout::canonical_location(&key);
-        let Some(is_there) = is_there(base, row, &place.path()) else {
+        let Some(there) = there(base, row, &place.path()) else {
             return Ok(None);
         };
+        let is_there = matches!(there, There::Own);
         let is_array = is_seen_array(row);
         let is_proven = is_there && (!is_array || is_same_file(base, row, &place.path()));
         if is_there && is_array {
@@ -139,18 +190,26 @@ pub(super) fn fit(
             Ok(Some(other)) if is_there && is_later_copy_of(row, &other) => return Ok(None),
             Ok(Some(other)) => {
                 let is_free = other.pins.is_empty() && other.sealed_at.is_none();
+                let is_later = is_free
+                    && other.origin == Origin::Scanned
+                    && (other.recorded_at, other.id) > (row.recorded_at, row.id);
                 // A row that says that this data is gone is about it all the same.
                 let is_of_this = matches!(other.state, State::Present | State::Missing)
                     && is_there
                     && other.written_at == row.written_at;
-                if !is_of_this {
+                let is_of_other = match there {
+                    There::Other { written_at, .. } => {
+                        written_at.is_some() && other.written_at == written_at
+                            || written_at.is_none() && other.written_at == row.written_at
+                    }
+                    There::Own | There::Lacking => false,
+                };
+                if is_of_other && is_later {
+                    rewritten.push(other);
+                } else if !is_of_this {
                     let is_free = is_free && !is_seen_array(&other);
                     fit.occupants.push((other, is_free));
-                } else if is_free
-                    && other.origin == Origin::Scanned
-                    && is_proven
-                    && (other.recorded_at, other.id) > (row.recorded_at, row.id)
-                {
+                } else if is_later && is_proven {
                     fit.adopted += usize::from(is_array);
                     fit.replaced.push(other);
                 } else {
@@ -160,18 +219,53 @@ pub(super) fn fit(
             Err(CatalogError::Row { .. }) => return Ok(None),
             Err(error) => return Err(error.into()),
         }
-        let state = match is_there {
-            true => State::Present,
-            false => row.state,
-        };
-        let after = Artifact {
-            key,
-            state,
-            ..row.clone()
-        };
+        let mut after = Artifact { key, ..row.clone() };
+        match there {
+            There::Own => after.state = State::Present,
+            There::Lacking => {}
+            There::Other {
+                written_at,
+                is_at_home,
+            } => {
+                fit.changed.push(row.id);
+                if is_at_home {
+                    fit.at_home.push(row.location().path());
+                }
+                if written_at.is_some() {
+                    after = written_again(after, written_at);
+                }
+            }
+        }
         fit.rows.push((row.clone(), after));
     }
+    // A scan saw these with the data that moved, or later: they are not those of another run.
+    let since = fit.replaced.iter().map(|row| row.recorded_at).min();
+    for other in rewritten {
+        match since.is_some_and(|since| other.recorded_at >= since) {
+            true => {
+                fit.adopted += 1;
+                fit.replaced.push(other);
+            }
+            false => fit.occupants.push((other, false)),
+        }
+    }
     Ok((fit.arrays > 0).then_some(fit))
+}
+
+/// A row whose data was written again: what was counted and sealed is of other data.
+fn written_again(row: Artifact, written_at: Option<Timestamp>) -> Artifact {
+    Artifact {
+        state: State::Present,
+        written_at,
+        size: None,
+        disk_bytes: None,
+        chunks_there: None,
+        sealed_at: None,
+        content_hash: None,
+        sealed_chunks: None,
+        data_written_at: None,
+        ..row
+    }
 }
 
 /// Whether a row is one that a scan made of the data of an older row, and binds nothing.
@@ -183,26 +277,41 @@ pub(super) fn is_later_copy_of(row: &Artifact, other: &Artifact) -> bool {
         && (row.recorded_at, row.id) > (other.recorded_at, other.id)
 }
 
-/// Whether the data of a row is at another path; `None` if that path is not the row's.
-fn is_there(base: &Base, row: &Artifact, path: &str) -> Option<bool> {
+/// What is at another path of a row; `None` if that path is not the row's.
+fn there(base: &Base, row: &Artifact, path: &str) -> Option<There> {
     let kind = row.key.kind();
     if kind.is_container() || row.state == State::Reserved {
-        return Some(false);
-    }
-    if twins::is_at_home(base, row) {
-        return None;
+        return Some(There::Lacking);
     }
     let there = store::written_at(base, Path::new(path), kind);
-    if row.state == State::Damaged || (kind.is_file() && there.is_err()) {
-        return Some(false);
+    let is_at_home = twins::is_at_home(base, row);
+    if is_at_home {
+        // It may have been updated from what is in its place now, but not if it was recorded since
+        // the data at the other path was written.
+        let written_at = there.ok().flatten()?;
+        let is_older = row.origin == Origin::Scanned || row.recorded_at <= written_at;
+        let is_other = is_older && !kind.is_file() && row.written_at != Some(written_at);
+        return is_other.then_some(There::Other {
+            written_at: Some(written_at),
+            is_at_home,
+        });
     }
-    let there = there.ok()?;
-    if row.written_at.is_some() && there == row.written_at {
-        return Some(true);
+    if row.state == State::Damaged || (kind.is_file() && there.is_err()) {
+        return Some(There::Lacking);
+    }
+    let written_at = there.unwrap_or_default();
+    if row.written_at.is_some() && written_at == row.written_at {
+        return Some(There::Own);
     }
     // What was missing before the rename is so still. A lost checkpoint says nothing of arrays.
-    let may_lack = row.state == State::Missing && there.is_none() || kind.is_file();
-    may_lack.then_some(false)
+    let may_lack = row.state == State::Missing && written_at.is_none() || kind.is_file();
+    Some(match may_lack {
+        true => There::Lacking,
+        false => There::Other {
+            written_at,
+            is_at_home,
+        },
+    })
 }
 
 /// Whether the metadata files at a path are those that a row was made of, and no copies.

@@ -4,7 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::comparison::Verify;
 use super::finding::{Follows, Repair, VerifyClass, VerifyFinding, VerifyPart};
-use super::renames::{Rename, counted};
+use super::renames::Rename;
+use super::words::counted;
 use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::name::RunName;
@@ -103,7 +104,7 @@ impl Verify<'_> {
                 class: VerifyClass::Moved,
                 path: rename.old.clone(),
                 artifact: None,
-                detail: detail(&follows, rename.fit.adopted > 0),
+                detail: detail(&follows, rename),
                 repair: Some(Repair::Follow),
                 follows: Some(follows),
             });
@@ -113,12 +114,12 @@ impl Verify<'_> {
 }
 
 /// What follows a rename, in words.
-fn detail(follows: &Follows, is_adopted: bool) -> String {
-    let adopted = match is_adopted {
+fn detail(follows: &Follows, rename: &Rename) -> String {
+    let adopted = match rename.fit.adopted > 0 {
         true => ", where a scan took its data for new",
         false => "",
     };
-    let mut what = vec![counted(follows.arrays, "array")];
+    let mut what = vec![rename.fit.counted()];
     for (count, noun) in [(follows.pins, "pin"), (follows.scores, "score")] {
         if count > 0 {
             what.push(counted(count, noun));
@@ -140,5 +141,13 @@ fn detail(follows: &Follows, is_adopted: bool) -> String {
             follows.passed.join(" and as ")
         ),
     };
-    format!("it is now {}{adopted}: {what} {follow}{passed}", follows.to)
+    let others = match rename.fit.changed.len() {
+        0 => "",
+        1 => ", and the row of the other, which was written again or is gone",
+        _ => ", and the rows of the others, which were written again or are gone",
+    };
+    format!(
+        "it is now {}{adopted}: {what} {follow}{others}{passed}",
+        follows.to
+    )
 }

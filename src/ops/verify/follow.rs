@@ -9,16 +9,25 @@ use std::path::Path;
 use super::finding::{VerifyClass, VerifyFinding};
 use super::fit::{FolderRows, fit};
 use super::lost::is_seen_array;
-use super::renames::{Candidates, Rename, Renames};
+use super::renames::{Candidates, Rename, Renames, taken};
 use crate::catalog::{Catalog, CatalogError, Change, Exchange, renamed};
 use crate::error::Error;
-use crate::model::artifact::Artifact;
+use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::operation::{Action, NewOperation};
 use crate::ops::scan;
 use crate::store::{self, Base};
+
+/// What followed its data.
+#[derive(Default)]
+pub(super) struct Followed {
+    /// The old folders that are done.
+    pub(super) folders: BTreeSet<String>,
+    /// Rows whose data was written again since, or is gone.
+    pub(super) changed: Vec<ArtifactId>,
+}
 
 /// Moves rows of renamed folders to their new paths.
 pub(super) struct Following<'a> {
@@ -30,7 +39,7 @@ pub(super) struct Following<'a> {
 
 impl Following<'_> {
     /// Gives the rows of moved runs and containers to their new paths. `findings`: all of the
-    /// verification; the new paths are some that they name. Returns the old folders that are done.
+    /// verification; the new paths are some that they name.
     ///
     /// # Errors
     /// [`Error`] if the catalog cannot be written.
@@ -38,8 +47,8 @@ impl Following<'_> {
         &self,
         moved: &[&VerifyFinding],
         findings: &[VerifyFinding],
-    ) -> Result<BTreeSet<String>, Error> {
-        let mut done = BTreeSet::new();
+    ) -> Result<Followed, Error> {
+        let mut done = Followed::default();
         if moved.is_empty() {
             return Ok(done);
         }
@@ -57,7 +66,10 @@ impl Following<'_> {
         };
         for chain in chains(renames.find(&candidates)?.renames) {
             if self.follow_together(&chain)? {
-                done.extend(chain.into_iter().map(|rename| rename.old));
+                for rename in chain {
+                    done.changed.extend(rename.fit.changed);
+                    done.folders.insert(rename.old);
+                }
             }
         }
         Ok(done)
@@ -147,12 +159,16 @@ impl Following<'_> {
         let mut exchange = Exchange::default();
         let mut fits = Vec::new();
         let olds: HashSet<&str> = chain.iter().map(|rename| rename.old.as_str()).collect();
+        let taken = taken(chain);
         for rename in chain {
             let all = change.in_container(&rename.old)?;
             let rows = FolderRows::new(&rename.old, all.clone());
             let Some(found) = fit(self.base, &rows, &rename.new, |place| change.at(place))? else {
                 return Ok(None);
             };
+            if !found.is_most() || !found.at_home.iter().all(|at| taken.contains(at)) {
+                return Ok(None);
+            }
             exchange.rows.extend(found.rows.iter().cloned());
             if let (Some(from), Ok(to)) = (rows.run, rename.new.parse::<RunName>()) {
                 exchange.rows.extend(empty_runs(&all, &olds, &from, &to));

@@ -68,6 +68,20 @@ impl Lost {
         }
     }
 
+    /// The folders of which most arrays are not in their places.
+    pub(super) fn mostly<'a>(
+        &'a self,
+        folders: &'a BTreeMap<String, Arrays>,
+    ) -> impl Iterator<Item = (&'a String, &'a Arrays)> {
+        let is_most = |folder: &String, arrays: &Arrays| {
+            let all = self.recorded.get(folder);
+            all.is_some_and(|&all| 2 * arrays.len() > all)
+        };
+        folders
+            .iter()
+            .filter(move |(folder, arrays)| is_most(folder, arrays))
+    }
+
     /// The folders of which no array is in its place.
     pub(super) fn whole<'a>(
         &'a self,

@@ -87,12 +87,32 @@ impl Renames<'_> {
                 let fit = fit.filter(|fit| fit.is_proven || strays <= fit.arrays);
                 fits.extend(fit.map(|fit| (new, fit)));
             }
+            // A part of the arrays, only if it is certainly theirs, and they are not all elsewhere.
+            let is_whole = fits.iter().any(|(_, fit)| fit.changed.is_empty());
+            fits.retain(|(_, fit)| fit.changed.is_empty() || !is_whole && fit.is_proven);
             if fits.iter().any(|(_, fit)| fit.is_proven) {
                 fits.retain(|(_, fit)| fit.is_proven);
+            }
+            // Arrays in their places are a reason to look only if others get these.
+            if fits.len() > 1 {
+                fits.retain(|(_, fit)| fit.at_home.is_empty());
             }
             let names: Vec<String> = fits.iter().map(|(new, _)| new.clone()).collect();
             match (fits.pop(), fits.is_empty()) {
                 (None, _) => {}
+                (Some((new, fit)), true) if !fit.is_most() => {
+                    // Otherwise each array is a finding of its own, and a repair ends them.
+                    let is_pinned = rows.rows.iter().any(|row| !row.pins.is_empty());
+                    let is_bound = match &rows.run {
+                        Some(run) => is_pinned || self.is_bound(run)?,
+                        None => is_pinned,
+                    };
+                    if is_bound && fit.at_home.is_empty() {
+                        found
+                            .uncertain
+                            .push((old.clone(), names, placed(&new, old, &fit)));
+                    }
+                }
                 (Some((new, fit)), true) => found.renames.push(Rename {
                     old: old.clone(),
                     new,
@@ -255,6 +275,13 @@ fn drop_shared(found: &mut Found) {
 fn drop_blocked(found: &mut Found) {
     loop {
         let moving = leaving(&found.renames);
+        let taken = taken(&found.renames);
+        let is_at_home = |rename: &Rename| !rename.fit.at_home.iter().all(|at| taken.contains(at));
+        // Its arrays were not renamed with the others.
+        if let Some(index) = found.renames.iter().position(is_at_home) {
+            found.renames.swap_remove(index);
+            continue;
+        }
         let blocked = found
             .renames
             .iter()
@@ -263,13 +290,22 @@ fn drop_blocked(found: &mut Found) {
             return;
         };
         let rename = found.renames.swap_remove(index);
-        let detail = format!(
-            "its {} are in {}, where the rows are of other data, which is gone",
-            counted(rename.fit.arrays as u64, "array"),
-            rename.new
-        );
+        let place = placed(&rename.new, &rename.old, &rename.fit);
+        let detail = format!("{place}, where the rows are of other data");
         found.uncertain.push((rename.old, vec![rename.new], detail));
     }
+}
+
+/// The paths that rows get by renames.
+pub(super) fn taken(renames: &[Rename]) -> HashSet<String> {
+    let rows = renames.iter().flat_map(|rename| &rename.fit.rows);
+    rows.map(|(_, after)| after.location().path()).collect()
+}
+
+/// How many arrays of a folder are in another, in words.
+fn placed(new: &str, old: &str, fit: &Fit) -> String {
+    let verb = if fit.arrays == 1 { "is" } else { "are" };
+    format!("{} of {old} {verb}, by time, in {new}", fit.counted())
 }
 
 /// Numbers of the rows that leave their paths for renames.
@@ -278,10 +314,4 @@ fn leaving(renames: &[Rename]) -> HashSet<i64> {
     let moved = moved.map(|(before, _)| before.id.0);
     let dropped = renames.iter().flat_map(Rename::dropped);
     moved.chain(dropped.map(|row| row.id.0)).collect()
-}
-
-/// A number of things, in words.
-pub(super) fn counted(count: u64, noun: &str) -> String {
-    let s = if count == 1 { "" } else { "s" };
-    format!("{count} {noun}{s}")
 }

@@ -99,6 +99,10 @@ pub(crate) fn repair(
     let moved = with(&|repair| repair == Repair::Follow);
     let followed = following.follow(&moved, findings)?;
     monitor.begin(Phase::Refresh, None);
+    let changed: Vec<VerifyFinding> = followed.changed.iter().map(|id| rewritten(*id)).collect();
+    for batch in changed.iter().collect::<Vec<_>>().chunks(BATCH) {
+        mending.rows(batch)?;
+    }
     let rows = with(&|repair| {
         matches!(
             repair,
@@ -122,7 +126,7 @@ pub(crate) fn repair(
     for found in findings {
         let is_mended = match found.repair {
             None => false,
-            Some(Repair::Follow) => followed.contains(&found.path),
+            Some(Repair::Follow) => followed.folders.contains(&found.path),
             Some(Repair::WithParts) => {
                 // A summary is fixed once the findings below its path are.
                 let parts = findings.iter().filter(|part| {
@@ -143,6 +147,18 @@ pub(crate) fn repair(
         }
     }
     Ok(report)
+}
+
+/// The finding about a row that followed its run to data that was written again.
+fn rewritten(row: ArtifactId) -> VerifyFinding {
+    VerifyFinding {
+        class: VerifyClass::Rewritten,
+        path: String::new(),
+        artifact: Some(row),
+        detail: String::new(),
+        repair: Some(Repair::UpdateRow),
+        follows: None,
+    }
 }
 
 /// What distinguishes a finding from others.

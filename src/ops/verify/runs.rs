@@ -39,7 +39,7 @@ impl Verify<'_> {
         let strays = || self.found.iter().chain(&self.lost.foreign);
         let mut candidates = Candidates::new();
         let runs = by_folder(strays(), |array, _| array.run.as_str().to_owned());
-        add_candidates(&mut candidates, self.lost.whole(&self.lost.runs), &runs);
+        add_candidates(&mut candidates, self.lost.mostly(&self.lost.runs), &runs);
         let renames = Renames {
             catalog: self.catalog,
             base: self.base,
@@ -61,7 +61,7 @@ impl Verify<'_> {
             renamed.chain(uncertain).collect()
         };
         let moved_runs = olds(&found);
-        let containers = self.lost.whole(&self.lost.containers);
+        let containers = self.lost.mostly(&self.lost.containers);
         let containers = containers.filter(|(folder, _)| !is_in(folder, &mut moved_runs.iter()));
         let mut candidates = Candidates::new();
         let places = by_folder(strays(), |_, container| container.to_owned());
@@ -102,6 +102,15 @@ impl Verify<'_> {
             .collect();
         // What was moved there is not also a copy.
         for (run, arrays) in found_runs.iter().filter(|(run, _)| !targets.contains(run)) {
+            // By their times, some were arrays of a run that has lost them.
+            if self
+                .lost
+                .runs
+                .values()
+                .any(|lost| !lost.is_disjoint(arrays))
+            {
+                continue;
+            }
             let paths: BTreeSet<&str> = arrays.iter().map(|(path, _)| path.as_str()).collect();
             if let Some(source) = self.source(run, &paths, &displaced)? {
                 let count = paths.len();
