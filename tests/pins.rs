@@ -13,6 +13,8 @@ mod binds;
 mod child;
 #[path = "pins/containers.rs"]
 mod containers;
+#[path = "pins/foreign.rs"]
+mod foreign;
 #[path = "pins/model.rs"]
 mod model;
 #[path = "gc/scene.rs"]

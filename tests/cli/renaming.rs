@@ -130,4 +130,18 @@ fn what_belongs_to_another_run_by_its_time_is_not_removed_before_its_rows_follow
         "{text}"
     );
     assert!(base.join("er").join(array).exists());
+    let one = format!("er/{array}");
+    for call in [
+        "seal --run er --iteration 1000 --kind prediction".to_owned(),
+        format!("pin x --reason r {one}"),
+        "pin x --reason r --run er".to_owned(),
+        "score --run er --iteration 1000 voi=0.5".to_owned(),
+    ] {
+        let text = world.transcript(&call);
+        assert!(text.contains("error[of-another-run]"), "{text}");
+        assert!(
+            text.contains("verify --repair") && text.contains("exit 1"),
+            "{text}"
+        );
+    }
 }

@@ -1,0 +1,175 @@
+//! Seals, pins and scores of what is another run's data by its time: runs were renamed by hand.
+
+use std::fs;
+
+use dalsegno::model::filter::{Filter, IterationRange};
+use dalsegno::model::key::Kind;
+use dalsegno::model::note::Note;
+use dalsegno::model::progress::Silent;
+use dalsegno::model::score::Score;
+use dalsegno::{Inbox, PinSelection, RefreshOptions, Registry, SealOptions, VerifyOptions};
+use tempfile::TempDir;
+
+use crate::scene::{base, days, get, key, of_kinds, of_run, paths, pin, scan, target, write_aged};
+
+fn path(run: &str, iteration: i64) -> String {
+    format!("{run}/validation.zarr/{iteration}/v/prediction")
+}
+
+/// Runs `a` and `b` with the same iterations, written at different times.
+fn runs() -> (TempDir, Registry) {
+    let (folder, registry) = base();
+    for (run, age) in [("a", 50), ("b", 40)] {
+        for iteration in 1..=3 {
+            let age = days(age + u64::try_from(iteration).unwrap());
+            write_aged(folder.path(), &path(run, iteration), age);
+        }
+    }
+    scan(&registry);
+    (folder, registry)
+}
+
+/// Gives the runs each other's names, as by hand.
+fn swap(base: &TempDir) {
+    let at = |run: &str| base.path().join(run);
+    fs::rename(at("a"), at("t")).unwrap();
+    fs::rename(at("b"), at("a")).unwrap();
+    fs::rename(at("t"), at("b")).unwrap();
+}
+
+fn code<T: std::fmt::Debug>(result: dalsegno::Result<T>) -> String {
+    result.map_or_else(
+        |error| error.code().to_owned(),
+        |done| panic!("not refused: {done:?}"),
+    )
+}
+
+fn score(run: &str, iteration: i64) -> Score {
+    let text = format!("run,iteration,voi\n{run},{iteration},0.5\n");
+    dalsegno::model::score::parse(&text).unwrap().remove(0)
+}
+
+fn repair(registry: &Registry) {
+    let report = registry
+        .verify(&Filter::default(), VerifyOptions::new(), &Silent)
+        .unwrap();
+    registry.repair(&report.findings, &Silent).unwrap();
+}
+
+#[test]
+fn a_seal_of_another_runs_data_is_refused() {
+    for is_swap in [true, false] {
+        let (folder, registry) = runs();
+        if is_swap {
+            swap(&folder);
+        } else {
+            fs::remove_dir_all(folder.path().join("a")).unwrap();
+            fs::rename(folder.path().join("b"), folder.path().join("a")).unwrap();
+        }
+        let before = registry.select(&of_run("a")).unwrap();
+        assert_eq!(
+            code(registry.seal(&target(&path("a", 1)))),
+            "of-another-run"
+        );
+        for hash in [false, true] {
+            let options = SealOptions::new().hash(hash);
+            let sealed = registry.seal_many(&before, options, &Silent);
+            assert_eq!(code(sealed), "of-another-run");
+        }
+        assert_eq!(registry.select(&of_run("a")).unwrap(), before);
+    }
+}
+
+#[test]
+fn data_that_was_written_again_is_sealed() {
+    let (folder, registry) = runs();
+    for iteration in 1..=3 {
+        write_aged(folder.path(), &path("a", iteration), days(5));
+    }
+    let rows = registry.select(&of_run("a")).unwrap();
+    registry
+        .seal_many(&rows, SealOptions::new(), &Silent)
+        .unwrap();
+    assert!(get(&registry, &path("a", 1)).sealed_at.is_some());
+}
+
+#[test]
+fn a_noted_seal_of_another_runs_data_is_set_aside() {
+    let (folder, registry) = runs();
+    swap(&folder);
+    let keys = [key(&path("a", 1))];
+    let inbox = Inbox::open(folder.path()).unwrap();
+    inbox.seal(&keys, SealOptions::new(), &Silent).unwrap();
+    inbox.note(Note::Failed(key(&path("a", 2)))).unwrap();
+    let before = registry.select(&of_run("a")).unwrap();
+    drop((registry, inbox));
+    let registry = Registry::open(folder.path()).unwrap();
+    assert_eq!(registry.select(&of_run("a")).unwrap(), before);
+    let refused = folder.path().join(".dalsegno/inbox/refused");
+    assert_eq!(fs::read_dir(refused).unwrap().count(), 1);
+}
+
+#[test]
+fn a_pin_on_another_runs_data_is_refused() {
+    let (folder, registry) = runs();
+    pin(&registry, "keep", &path("b", 1));
+    swap(&folder);
+    let one = vec![get(&registry, &path("a", 1))];
+    let range = IterationRange {
+        first: Some(2),
+        last: Some(2),
+    };
+    let targets = [
+        PinSelection::Artifacts(one),
+        PinSelection::Filter(of_run("a")),
+        PinSelection::Filter(of_run("b").iterations([range])),
+        PinSelection::Filter(of_kinds(&[Kind::Prediction])),
+    ];
+    for target in targets {
+        let pinned = registry.pin(&"x".parse().unwrap(), Some("figure"), &target);
+        assert_eq!(code(pinned), "of-another-run", "{target:?}");
+    }
+    assert_eq!(registry.pins().unwrap().len(), 1);
+    // What is pinned follows its data, and the same pins are taken then.
+    repair(&registry);
+    assert_eq!(get(&registry, &path("a", 1)).pins, ["keep"]);
+    let run = PinSelection::Filter(of_run("a"));
+    let change = registry.pin(&"x".parse().unwrap(), Some("figure"), &run);
+    assert_eq!(change.unwrap().artifacts, 3);
+}
+
+#[test]
+fn a_pin_on_what_has_no_data_is_taken() {
+    let (folder, registry) = runs();
+    fs::remove_dir_all(folder.path().join("a")).unwrap();
+    fs::rename(folder.path().join("b"), folder.path().join("a")).unwrap();
+    let gone = PinSelection::Filter(of_run("b"));
+    let change = registry.pin(&"x".parse().unwrap(), Some("figure"), &gone);
+    assert_eq!(change.unwrap().artifacts, 3);
+    assert_eq!(get(&registry, &path("b", 1)).pins, ["x"]);
+}
+
+#[test]
+fn a_score_of_another_runs_data_is_refused() {
+    let (folder, registry) = runs();
+    swap(&folder);
+    let scores = [score("c", 1), score("a", 1)];
+    assert_eq!(code(registry.score(&scores)), "of-another-run");
+    // An iteration without a row, and a run without one.
+    registry.score(&[score("a", 9), score("c", 1)]).unwrap();
+    repair(&registry);
+    registry.score(&scores).unwrap();
+}
+
+#[test]
+fn a_refresh_writes_into_no_row_what_is_another_runs() {
+    let (folder, registry) = runs();
+    swap(&folder);
+    let before = registry.select(&of_kinds(&[Kind::Prediction])).unwrap();
+    let options = RefreshOptions::new().all(true).measure(true).sealed(true);
+    let everything = of_kinds(&[Kind::Prediction]);
+    let report = registry.refresh(&everything, options, &Silent).unwrap();
+    assert_eq!((report.changed, report.findings.len()), (0, 6));
+    assert_eq!(registry.select(&everything).unwrap(), before);
+    assert_eq!(paths(&registry).len(), 6);
+}
