@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import os
 import pickle
 import re
 import subprocess
@@ -190,3 +191,27 @@ def test_a_panic_of_the_command_line_is_an_error(base: Path) -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert run.returncode == 1
     assert "InternalError" in run.stderr and "PanicException" not in run.stderr
+
+
+def test_data_of_another_run_is_not_sealed_pinned_or_scored(registry: dalsegno.Registry) -> None:
+    paths = [registry.base / run / "validation.zarr/1/v/prediction" for run in ("a", "b")]
+    for path, seconds in zip(paths, (100, 200)):
+        write_array(path)
+        for name in (".zarray", ".zattrs"):
+            os.utime(path / name, (seconds, seconds))
+    registry.scan()
+    (row,) = registry.list(run="a")
+    # As by hand.
+    (registry.base / "a").rename(registry.base / "t")
+    (registry.base / "b").rename(registry.base / "a")
+    (registry.base / "t").rename(registry.base / "b")
+    for call in (
+        lambda: registry.seal(row),
+        lambda: registry.pin("x", row, reason="y"),
+        lambda: registry.pin("x", run="a", reason="y"),
+        lambda: registry.score("a", 1, {"voi": 1}),
+    ):
+        with pytest.raises(errors.OfAnotherRunError) as caught:
+            call()
+        assert "verify" in str(caught.value.hint)
+    assert registry.pins() == [] and list(registry.scores()) == []
