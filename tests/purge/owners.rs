@@ -294,3 +294,36 @@ fn what_the_file_system_refuses_to_move_is_skipped_too() {
     assert_eq!(crate::count(&registry), 1);
     assert_eq!(names(&folder.path().join(TRASH)), [""; 0]);
 }
+
+/// Whoever may open a folder of the trash can lock it.
+#[test]
+fn a_removal_whose_folder_another_process_has_locked_stays_restorable() {
+    let (_folder, registry) = crate::base();
+    let path = array(&registry, ARRAY).path();
+    let removed = registry
+        .remove_target(&target(ARRAY), &crate::kept(), &Silent)
+        .unwrap();
+    let id = removed.removal.unwrap();
+    let folder = registry.base().join(TRASH).join(id.as_str());
+    let held = fs::File::open(&folder).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::LockShared).unwrap();
+
+    let emptied = registry.empty_trash(None, &Silent).unwrap();
+    assert_eq!(emptied.purged, []);
+    assert_eq!(emptied.left, std::slice::from_ref(&id));
+    let [(at, reason)] = emptied.purge.failures.as_slice() else {
+        panic!("{emptied:?}");
+    };
+    assert!(folder.ends_with(at) || at == &folder, "{at:?}");
+    assert!(reason.contains("locked"), "{reason}");
+    assert_eq!(registry.trash().unwrap()[0].state, RemovalState::Kept);
+
+    let target = dalsegno::RestoreTarget::Removal(id);
+    registry.restore(&target).unwrap();
+    assert!(path.join(".zarray").exists());
+    drop(held);
+    registry
+        .remove_target(&crate::target(ARRAY), &crate::kept(), &Silent)
+        .unwrap();
+    assert_eq!(registry.empty_trash(None, &Silent).unwrap().left, []);
+}

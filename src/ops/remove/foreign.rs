@@ -9,7 +9,7 @@ use super::plan::{PlannedItem, RemovalPlan};
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::artifact::Artifact;
-use crate::model::progress::Monitor;
+use crate::model::progress::{Monitor, Phase};
 use crate::ops::{refresh, twins};
 use crate::store::{self, Base, Event, StorageError, WalkOptions};
 
@@ -42,6 +42,7 @@ pub(super) fn of_other_runs(
     if rows.is_empty() {
         return Ok(errors);
     }
+    monitor.begin(Phase::Verify, Some(rows.len() as u64));
     let looks = rows.values().map(|(_, row)| refresh::look(row)).collect();
     store::look_at(base, WalkOptions::default(), monitor, looks, |event| {
         // What cannot be read is the removal's own checks' to refuse.
@@ -60,6 +61,7 @@ pub(super) fn of_other_runs(
         }
         Ok::<_, Error>(())
     })?;
+    monitor.end();
     // A look that was cut short has not seen all.
     if monitor.is_cancelled() {
         let path = base.path().to_path_buf();

@@ -1,6 +1,7 @@
 //! Unlinking what a removal left in the trash, and the empty folders that it left in its run.
 
 use std::collections::HashSet;
+use std::os::fd::OwnedFd;
 use std::time::Instant;
 
 use crate::catalog::{Catalog, OpenRemoval};
@@ -41,7 +42,8 @@ pub(crate) fn drop_empty(base: &Base, items: &[TrashItem], monitor: &dyn Monitor
 /// Step 7: unlinks the data of a removal in state [`RemovalState::Purging`] and marks it as purged.
 ///
 /// The report says that it is not done if another process purges it or the deadline passes.
-/// `was_kept`: if not even one file could be unlinked, it is kept as before.
+/// `kept`: the lock of a removal that was kept until now; if not even one file could be unlinked, it
+/// is kept as before.
 ///
 /// # Errors
 /// [`Error`] if the trash cannot be read or the catalog cannot be written. What cannot be unlinked
@@ -52,9 +54,10 @@ pub(crate) fn purge(
     id: &RemovalId,
     now: Timestamp,
     deadline: Option<Instant>,
-    was_kept: bool,
+    kept: Option<OwnedFd>,
     monitor: &dyn Monitor,
 ) -> Result<PurgeReport, Error> {
+    let was_kept = kept.is_some();
     let mut report = PurgeReport {
         is_done: true,
         ..PurgeReport::default()
@@ -68,7 +71,11 @@ pub(crate) fn purge(
         && let Some(folder) = trash.folder(id)?
     {
         // Of several processes one purges it, and the others leave that to it.
-        let removal = match folder.lock()? {
+        let lock = match kept {
+            Some(lock) => Some(lock),
+            None => folder.lock()?,
+        };
+        let removal = match lock {
             Some(lock) => catalog.removal(id)?.map(|removal| (lock, removal)),
             None => None,
         };
@@ -129,8 +136,9 @@ pub(crate) fn purge_if(
         deadline,
         monitor,
     } = *on;
-    let state = catalog.removal(id)?.map(|removal| removal.state);
-    if state == Some(RemovalState::Kept)
+    let state = || -> Result<_, Error> { Ok(catalog.removal(id)?.map(|removal| removal.state)) };
+    let mut lock = None;
+    if state()? == Some(RemovalState::Kept)
         && let Some(trash) = Trash::open(base)?
         && let Some(folder) = trash.folder(id)?
     {
@@ -146,6 +154,14 @@ pub(crate) fn purge_if(
                 error => error.to_string(),
             };
             report.fail(path, reason);
+            return Ok(Some(report));
+        }
+        lock = folder.lock()?;
+        // A process that purges it has said so by now; any user who may open the folder can lock it.
+        if lock.is_none() && state()? == Some(RemovalState::Kept) {
+            let mut report = PurgeReport::default();
+            let reason = "another process has locked this folder; nothing of it was unlinked";
+            report.fail(folder.path().to_path_buf(), reason.to_owned());
             return Ok(Some(report));
         }
     }
@@ -164,8 +180,8 @@ pub(crate) fn purge_if(
         Some(RemovalState::Purging) => catalog.sync_log()?,
         _ => return Ok(None),
     }
-    let was_kept = found == Some(RemovalState::Kept);
-    purge(catalog, base, id, now, deadline, was_kept, monitor).map(Some)
+    let kept = lock.filter(|_| found == Some(RemovalState::Kept));
+    purge(catalog, base, id, now, deadline, kept, monitor).map(Some)
 }
 
 /// Context of a purge.

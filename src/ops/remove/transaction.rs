@@ -164,7 +164,7 @@ fn remove_once(
     let is_kept = on.state_of(options.keep).state == RemovalState::Kept;
     if !is_kept && done.folder.is_some() {
         // The removal is committed: a purge that fails is continued later and is no error here.
-        let purged = purge(on.catalog, on.base, id, on.now, None, false, on.monitor);
+        let purged = purge(on.catalog, on.base, id, on.now, None, None, on.monitor);
         report.purge = Some(purged.unwrap_or_else(|error| PurgeReport {
             failures: vec![(trash.folder_path(id), error.to_string())],
             failed: 1,
