@@ -4,8 +4,8 @@
 //! any iteration of the run has, none of them damaged and none short. An array is short if chunks
 //! of it are missing, it is not sealed, and the same array of another iteration is sealed and has
 //! them all; or if it is sealed and lost chunks since. A pyramid that is not sealed is short too if
-//! it names a level that is not there, or if the same pyramid of another iteration is sealed and
-//! has more levels. A crash in mid-validation leaves an iteration that is not complete.
+//! it names a level that is not there, or if the same pyramid of another iteration has more levels.
+//! A crash in mid-validation leaves an iteration that is not complete.
 //!
 //! If parameter sets changed, no iteration has all of them. Then rules count those that have each
 //! kind for each dataset and are not part of another. If there are none either, rules count every
@@ -66,8 +66,8 @@ pub struct RunParts {
     whole_if_sealed: BTreeSet<Part>,
     /// Numbers of levels of pyramids that are not sealed.
     levels: BTreeMap<(i64, Part), usize>,
-    /// The most levels of sealed pyramids.
-    sealed_levels: BTreeMap<Part, usize>,
+    /// The most levels of a pyramid in any iteration.
+    most_levels: BTreeMap<Part, usize>,
 }
 
 /// The parts of each run.
@@ -99,17 +99,19 @@ impl RunParts {
         }
         let metadata = artifact.metadata.as_ref();
         let absent = metadata.and_then(|metadata| metadata.missing_levels());
-        match (artifact.levels.len(), artifact.sealed_at, absent) {
+        let levels = artifact.levels.len();
+        if levels > 0 {
+            let most = self.most_levels.entry(part.clone()).or_default();
+            *most = levels.max(*most);
+        }
+        match (artifact.sealed_at, absent) {
             // The writer's word that it is whole counts more than what the group names.
-            (levels @ 1.., Some(_), _) => {
-                let most = self.sealed_levels.entry(part.clone()).or_default();
-                *most = levels.max(*most);
-            }
-            (_, None, Some(absent)) => return self.add_loss(&artifact.key, &absent),
-            (levels @ 1.., None, None) => {
+            (Some(_), _) => {}
+            (None, Some(absent)) => return self.add_loss(&artifact.key, &absent),
+            (None, None) if levels > 0 => {
                 self.levels.insert((iteration, part.clone()), levels);
             }
-            (0, _, _) => {}
+            (None, None) => {}
         }
         // If its chunks were not counted, it counts as whole.
         if let Some((there, expected)) = artifact.chunk_counts() {
@@ -132,11 +134,11 @@ impl RunParts {
         }
     }
 
-    /// Takes out what is short: chunks or levels are missing that the sealed ones of other
-    /// iterations have.
+    /// Takes out what is short: chunks are missing that the sealed ones of other iterations have, or
+    /// levels that any other has.
     pub fn settle(&mut self) {
         for ((iteration, part), levels) in std::mem::take(&mut self.levels) {
-            if let Some(&most) = self.sealed_levels.get(&part)
+            if let Some(&most) = self.most_levels.get(&part)
                 && levels < most
             {
                 self.take_out(iteration, part, format!("levels {levels}/{most}"));

@@ -527,3 +527,35 @@ fn a_torso_is_not_what_a_policy_keeps_as_complete() {
         assert_eq!(complete, [Some(true), Some(true), Some(false)]);
     }
 }
+
+/// Without attributes nothing but other iterations says how many levels there should be.
+#[test]
+fn a_pyramid_without_attributes_lacks_the_levels_that_others_have() {
+    for last in [&["s0"][..], &["s0", "s1"]] {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path();
+        for (iteration, levels) in [(1, &["s0", "s1", "s2"][..]), (2, last)] {
+            let pyramid = format!("r/validation.n5/{iteration}/val/prediction");
+            for level in levels {
+                let metadata = r#"{"dimensions":[4],"blockSize":[4],"dataType":"uint8"}"#;
+                write(
+                    base,
+                    &format!("{pyramid}/{level}/attributes.json"),
+                    metadata,
+                );
+                write(base, &format!("{pyramid}/{level}/0"), "x");
+            }
+        }
+        let registry = create(base);
+        scan(&registry, true);
+        let mut missing = Vec::new();
+        registry
+            .iterations(&Filter::default(), |iteration| {
+                missing.push((iteration.complete, iteration.missing));
+                Ok(())
+            })
+            .unwrap();
+        let lacks = format!("val/prediction (levels {}/3)", last.len());
+        assert_eq!(missing, [(Some(true), vec![]), (Some(false), vec![lacks])]);
+    }
+}
