@@ -8,7 +8,7 @@ use crate::model::filter::Filter;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::pin::{Pin, PinName};
 use crate::model::score::{self, Score, UnknownName};
-use crate::ops::twins;
+use crate::ops::foreign;
 
 /// What a pin binds, or an unpin releases.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,13 +58,13 @@ impl Registry {
         let now = self.clock.now();
         let pin = |what: Bound<'_>| self.catalog.pin(name, reason, what, now);
         let pin_artifacts = |artifacts: &[Artifact]| -> Result<PinChange> {
-            twins::refuse_artifacts(&self.catalog, &self.base, artifacts)?;
+            foreign::refuse_artifacts(&self.catalog, &self.base, artifacts)?;
             Ok(pin(Bound::Artifacts(&ids(artifacts)))?)
         };
         match target {
             PinSelection::Filter(filter) => match as_scope(filter) {
                 Some(scope) => {
-                    twins::refuse_scope(&self.catalog, &self.base, &scope, now)?;
+                    foreign::refuse_scope(&self.catalog, &self.base, &scope, now)?;
                     Ok(pin(Bound::Scopes(&scope))?)
                 }
                 None => pin_artifacts(&self.select(filter)?),
@@ -119,7 +119,7 @@ impl Registry {
     /// an iteration that is scored is, by its time, another run's.
     pub fn score(&self, scores: &[Score]) -> Result<Vec<bool>> {
         let now = self.clock.now();
-        twins::refuse_scores(&self.catalog, &self.base, scores, now)?;
+        foreign::refuse_scores(&self.catalog, &self.base, scores, now)?;
         let operation = NewOperation::new(Action::Score, now);
         self.catalog.record(operation, |recorder| {
             scores
