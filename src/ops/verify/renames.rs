@@ -279,7 +279,11 @@ fn drop_blocked(found: &mut Found) {
         let is_at_home = |rename: &Rename| !rename.fit.at_home.iter().all(|at| taken.contains(at));
         // Its arrays were not renamed with the others.
         if let Some(index) = found.renames.iter().position(is_at_home) {
-            found.renames.swap_remove(index);
+            let rename = found.renames.swap_remove(index);
+            // Then rows of others are where its arrays are, and no repair gives these to them.
+            if rename.fit.blocked_by(&HashSet::new()).is_some() {
+                found.uncertain.push(among_others(rename));
+            }
             continue;
         }
         let blocked = found
@@ -290,10 +294,15 @@ fn drop_blocked(found: &mut Found) {
             return;
         };
         let rename = found.renames.swap_remove(index);
-        let place = placed(&rename.new, &rename.old, &rename.fit);
-        let detail = format!("{place}, where the rows are of other data");
-        found.uncertain.push((rename.old, vec![rename.new], detail));
+        found.uncertain.push(among_others(rename));
     }
+}
+
+/// A rename that is not certain, because rows of other data are where the arrays are.
+fn among_others(rename: Rename) -> (String, Vec<String>, String) {
+    let place = placed(&rename.new, &rename.old, &rename.fit);
+    let detail = format!("{place}, where the rows are of other data");
+    (rename.old, vec![rename.new], detail)
 }
 
 /// The paths that rows get by renames.
