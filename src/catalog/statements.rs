@@ -135,6 +135,7 @@ pub fn fixed() -> Vec<(&'static str, String)> {
         scores::PUT,
         scores::TAKE,
         scores::VALUE,
+        twins::AT_PLACE,
         twins::PINNED_RUNS,
         twins::TWINS,
         twins::TWIN_IN,

@@ -13,6 +13,8 @@ use super::removals::Change;
 use super::sqlite::file::Catalog;
 use crate::model::artifact::{Artifact, ArtifactId, State};
 use crate::model::clock::Timestamp;
+use crate::model::layout::Location;
+use crate::model::name::RunName;
 use crate::model::observation::Observation;
 
 /// Run by run, by the index of keys.
@@ -31,6 +33,12 @@ pub(super) const TWIN_IN: &str = "SELECT other.id FROM artifact AS mine \
        AND other.kind_id = mine.kind_id AND other.dataset_id IS mine.dataset_id \
        AND other.parameters_id IS mine.parameters_id \
      WHERE mine.id = ?1 AND other.id <> mine.id AND other.written_at = ?2";
+
+/// What is at the same place in one run.
+pub(super) const AT_PLACE: &str = "SELECT artifact.id FROM run \
+     CROSS JOIN container ON container.path = run.name || ?2 \
+     CROSS JOIN artifact ON artifact.container_id = container.id AND artifact.array = ?3 \
+     WHERE run.id = ?1 AND artifact.written_at = ?4";
 
 /// Misses in a container after which its rows are not asked about any more: in a folder with the
 /// name of another, all data is that of the other.
@@ -71,7 +79,6 @@ impl Doubts {
 pub(super) fn is_other_data(row: &Artifact, seen: &Observation) -> bool {
     let kind = row.key.kind();
     !kind.is_container()
-        && !kind.is_file()
         && seen.damage.is_none()
         && row.written_at.is_some_and(|at| at != seen.written_at)
 }
@@ -148,16 +155,50 @@ impl Change<'_> {
                 .map_err(sql)?;
             ids.extend(found);
         }
-        let mut twins = Vec::new();
-        for id in ids {
-            let twin = readable(self.artifact(ArtifactId(id)))?;
-            twins.extend(twin.filter(|twin| {
-                !twin.pins.is_empty()
-                    && twin.state != State::Reserved
-                    && place_in_run(twin) == place_in_run(row)
-            }));
-        }
+        let mut twins = self.pinned_of(ids)?;
+        twins.retain(|twin| place_in_run(twin) == place_in_run(row));
         Ok(twins)
+    }
+
+    /// Gives the pinned rows at the place of what has no row, in these runs, whose data was written
+    /// at a time. `place`: below the folder of `run`.
+    ///
+    /// # Errors
+    /// [`CatalogError`] if the catalog cannot be read.
+    pub fn pinned_at_place(
+        &self,
+        run: &RunName,
+        place: &Location,
+        written_at: Timestamp,
+        runs: &[i64],
+    ) -> Result<Vec<Artifact>, CatalogError> {
+        let Some(container) = place.container.strip_prefix(run.as_str()) else {
+            return Ok(Vec::new());
+        };
+        let array = place.array.as_deref().unwrap_or_default();
+        let mut ids: Vec<i64> = Vec::new();
+        let sql = |error| self.catalog.sql("looking up an artifact", error);
+        let mut statement = self.transaction.prepare_cached(AT_PLACE).map_err(sql)?;
+        for run in runs {
+            let found = statement
+                .query_map(params![run, container, array, written_at.0], |row| {
+                    row.get(0)
+                })
+                .and_then(Iterator::collect::<rusqlite::Result<Vec<i64>>>)
+                .map_err(sql)?;
+            ids.extend(found);
+        }
+        self.pinned_of(ids)
+    }
+
+    /// The rows of these numbers that a pin binds, and that have or had data.
+    fn pinned_of(&self, ids: Vec<i64>) -> Result<Vec<Artifact>, CatalogError> {
+        let mut pinned = Vec::new();
+        for id in ids {
+            let row = readable(self.artifact(ArtifactId(id)))?;
+            pinned.extend(row.filter(|row| !row.pins.is_empty() && row.state != State::Reserved));
+        }
+        Ok(pinned)
     }
 }
 

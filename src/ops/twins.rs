@@ -7,6 +7,8 @@ use crate::catalog::{Catalog, Change};
 use crate::error::Error;
 use crate::model::artifact::{Artifact, ArtifactId};
 use crate::model::clock::Timestamp;
+use crate::model::layout;
+use crate::model::name::RunName;
 use crate::store::{self, Base};
 
 /// Arrays of a container that were written again, after which its rows are not asked about any
@@ -24,11 +26,13 @@ pub(crate) fn owner(
     written_at: Timestamp,
 ) -> Result<Option<Artifact>, Error> {
     let kind = row.key.kind();
-    if kind.is_container() || kind.is_file() || row.written_at.is_none_or(|at| at == written_at) {
+    if kind.is_container() || row.written_at.is_none_or(|at| at == written_at) {
         return Ok(None);
     }
     let twins = catalog.twins(row, written_at)?;
-    Ok(twins.into_iter().find(|twin| !is_at_home(base, twin)))
+    let path = row.location().path();
+    let is_owner = |twin: &Artifact| may_own(base, twin, &path) && !is_at_home(base, twin);
+    Ok(twins.into_iter().find(is_owner))
 }
 
 /// Tells for many rows whose data is at their paths.
@@ -95,7 +99,7 @@ pub(crate) fn pinned_elsewhere<'a>(
     }
     for row in artifacts {
         let kind = row.key.kind();
-        if kind.is_container() || kind.is_file() {
+        if kind.is_container() {
             continue;
         }
         let path = row.location().path();
@@ -104,16 +108,62 @@ pub(crate) fn pinned_elsewhere<'a>(
             continue;
         };
         let twins = change.pinned_twins(row, written_at, &runs)?;
-        if let Some(owner) = twins.into_iter().find(|twin| !is_at_home(base, twin)) {
-            let error = Error::PinnedElsewhere {
-                path: row.path(),
-                owner: owner.location().path(),
-                pins: owner.pins.join(", "),
-            };
+        if let Some(error) = owned_by(base, &path, twins) {
             refused.insert(row.id, error);
         }
     }
     Ok(refused)
+}
+
+/// The same for what has no row: paths relative to the base directory, of arrays and files that go
+/// with a folder of the run. Gives the first error.
+///
+/// # Errors
+/// [`Error`] if the catalog cannot be read.
+pub(crate) fn unknown_pinned_elsewhere(
+    base: &Base,
+    change: &Change<'_>,
+    run: &RunName,
+    paths: impl Iterator<Item = String>,
+) -> Result<Option<Error>, Error> {
+    let runs = change.pinned_runs()?;
+    if runs.is_empty() {
+        return Ok(None);
+    }
+    for path in paths {
+        // What is no path of an artifact has no row in another run either.
+        let (Ok(key), Ok(place)) = (layout::parse(&path), layout::split(&path)) else {
+            continue;
+        };
+        let Ok(Some(written_at)) = store::written_at(base, Path::new(&path), key.kind()) else {
+            continue;
+        };
+        let twins = change.pinned_at_place(run, &place, written_at, &runs)?;
+        if let Some(error) = owned_by(base, &path, twins) {
+            return Ok(Some(error));
+        }
+    }
+    Ok(None)
+}
+
+/// The error of data that is that of a pinned row, if it is.
+fn owned_by(base: &Base, path: &str, twins: Vec<Artifact>) -> Option<Error> {
+    let is_owner = |twin: &Artifact| may_own(base, twin, path) && !is_at_home(base, twin);
+    let owner = twins.into_iter().find(is_owner)?;
+    Some(Error::PinnedElsewhere {
+        path: base.path().join(path),
+        owner: owner.location().path(),
+        pins: owner.pins.join(", "),
+    })
+}
+
+/// Whether what is at a path, of the time that a row says, has the row's size too. Compared for
+/// files only: an array would have to be counted.
+fn may_own(base: &Base, row: &Artifact, path: &str) -> bool {
+    match row.size.filter(|_| row.key.kind().is_file()) {
+        Some(size) => store::file_bytes(base, Path::new(path)) == Some(size.bytes),
+        None => true,
+    }
 }
 
 /// Whether the data of a row is in its place, by its time. What cannot be read is not.

@@ -1,10 +1,11 @@
 //! Data that is another run's by its time, because a run was renamed by hand to another's name.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
 use dalsegno::model::progress::Silent;
-use dalsegno::{Registry, RemoveOptions};
+use dalsegno::{PinSelection, Registry, RemoveOptions};
 use tempfile::TempDir;
 
 use crate::{array, base, code, kept, key, of_run, paths, target, write};
@@ -105,4 +106,85 @@ fn a_copy_of_a_run_and_data_that_was_written_again_are_removed() {
         .unwrap();
     registry.remove_artifact(&target(OWNER)).unwrap();
     assert_eq!(paths(&registry), [""; 0]);
+}
+
+const PINNED_FILE: &str = "mito/checkpoints/iterations/1";
+const FILE_THERE: &str = "er/checkpoints/iterations/1";
+
+fn pin_all_of(registry: &Registry, run: &str) {
+    let what = PinSelection::Filter(of_run(run));
+    registry
+        .pin(&"paper".parse().unwrap(), Some("figure 2"), &what)
+        .unwrap();
+}
+
+fn touch(file: &Path, seconds: u64) {
+    let file = fs::File::options().write(true).open(file).unwrap();
+    let written = UNIX_EPOCH + Duration::from_secs(1_600_000_000 + seconds);
+    file.set_modified(written).unwrap();
+}
+
+#[test]
+fn a_checkpoint_of_a_pinned_row_is_refused_by_its_time_and_size() {
+    // Rows of the first file that know it as it was, and as a scan after the rename sees it.
+    for (seconds_there, length, expected) in [
+        (100, 8, "of-another-run"),
+        (300, 8, "pinned-elsewhere"),
+        (100, 9, "ok"),
+        (300, 9, "ok"),
+    ] {
+        let (folder, registry) = base();
+        for (path, seconds) in [(FILE_THERE, seconds_there), (PINNED_FILE, 300)] {
+            let file = folder.path().join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(&file, "8 bytes.").unwrap();
+            touch(&file, seconds);
+            registry.record(&key(path)).unwrap();
+            registry.seal(&target(path)).unwrap();
+        }
+        pin_all_of(&registry, "mito");
+        let there = folder.path().join(FILE_THERE);
+        fs::rename(folder.path().join(PINNED_FILE), &there).unwrap();
+        // Another file of the same moment is not the pinned one.
+        fs::write(&there, vec![b'x'; length]).unwrap();
+        touch(&there, 300);
+        assert_eq!(
+            code(registry.remove_artifact(&target(FILE_THERE))),
+            expected
+        );
+        assert_eq!(there.exists(), expected != "ok");
+    }
+}
+
+#[test]
+fn pinned_data_without_a_row_in_the_folder_of_another_run_is_refused() {
+    let (folder, registry) = base();
+    array(&registry, OWNER);
+    registry.record(&key("er/validation.zarr")).unwrap();
+    pin_all_of(&registry, "mito");
+    let at = |path: &str| folder.path().join(path);
+    let rename = |from: &str, to: &str| fs::rename(at(from), at(to)).unwrap();
+    let _ = fs::remove_dir_all(at("er"));
+    rename("mito", "er");
+    let container = target("er/validation.zarr");
+    let remove = |options| registry.remove_target(&container, &options, &Silent);
+    let error = remove(RemoveOptions::default()).unwrap_err();
+    assert_eq!(error.code(), "pinned-elsewhere");
+    assert!(error.to_string().contains(OTHER), "{error}");
+    let run = registry.plan_run_removal(&"er".parse().unwrap()).unwrap();
+    let removed = registry.remove_planned(&run, &RemoveOptions::default(), &Silent);
+    assert_eq!(code(removed), "pinned-elsewhere");
+    assert!(at(OTHER).is_dir());
+
+    // With the pinned data at home, what is here is a copy.
+    write(folder.path(), OWNER);
+    let seen = at(OTHER).join(".zarray").metadata().unwrap();
+    let copy = fs::File::options()
+        .write(true)
+        .open(at(OWNER).join(".zarray"));
+    copy.unwrap()
+        .set_modified(seen.modified().unwrap())
+        .unwrap();
+    remove(RemoveOptions::default()).unwrap();
+    assert!(!at(OTHER).exists() && at(OWNER).is_dir());
 }

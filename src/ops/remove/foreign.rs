@@ -33,10 +33,7 @@ pub(super) fn of_other_runs(
                 .map(move |row| (row.id.0, (item, row)))
         })
         // Others have no time to compare.
-        .filter(|(_, (_, row))| {
-            let kind = row.key.kind();
-            row.written_at.is_some() && !kind.is_container() && !kind.is_file()
-        })
+        .filter(|(_, (_, row))| row.written_at.is_some() && !row.key.kind().is_container())
         .collect();
     let mut errors = HashMap::new();
     if rows.is_empty() {

@@ -12,6 +12,7 @@ use crate::model::key::{Key, Kind};
 use crate::model::layout;
 use crate::model::name::{self, RunName};
 use crate::model::progress::Silent;
+use crate::ops::twins;
 use crate::store::{self, Base, BestLink};
 
 /// Checks what binds artifacts. Reads the best links of a run once.
@@ -55,13 +56,13 @@ impl<'a> Protection<'a> {
         if let Some(run) = &planned.run {
             // A pin of any of its iterations binds the folder, which may hold their data.
             let pins = change.pins_of_run(run)?;
-            return match pins.is_empty() {
-                true => Ok(()),
-                false => Err(Error::Pinned {
+            if !pins.is_empty() {
+                return Err(Error::Pinned {
                     path: self.base.path().join(&planned.path),
                     pins: pins.join(", "),
-                }),
-            };
+                });
+            }
+            return self.check_renamed(change, planned, run, &planned.unknown);
         }
         let container = layout::parse(&planned.path)?;
         let has_links = !self.options.ignore_best_links && !self.links(&container)?.is_empty();
@@ -71,15 +72,35 @@ impl<'a> Protection<'a> {
         }
         let folder = Path::new(&planned.path);
         let contents = store::list_container(self.base, folder, &Silent)?;
-        for unknown in unknown(&planned.path, &contents, &planned.artifacts) {
-            let key = key_of(&container, &unknown);
+        let unknown = unknown(&planned.path, &contents, &planned.artifacts);
+        for unknown in &unknown {
+            let key = key_of(&container, unknown);
             let pins = change.pins_of_unknown(&key)?;
             let iterations = Vec::from_iter(key.iteration());
             self.check_protected((key.run(), &iterations), &pins, || {
-                self.base.path().join(folder).join(&unknown)
+                self.base.path().join(folder).join(unknown)
             })?;
         }
-        Ok(())
+        self.check_renamed(change, planned, container.run(), &unknown)
+    }
+
+    /// Refuses what has no row and is, by its time, the pinned data of a run that was renamed.
+    fn check_renamed(
+        &self,
+        change: &Change<'_>,
+        planned: &PlannedItem,
+        run: &RunName,
+        unknown: &[PathBuf],
+    ) -> Result<(), Error> {
+        let folder = Path::new(&planned.path);
+        // Rows have paths of text: nothing else can be theirs.
+        let paths = unknown
+            .iter()
+            .filter_map(|path| Some(folder.join(path).to_str()?.to_owned()));
+        match twins::unknown_pinned_elsewhere(self.base, change, run, paths)? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
     }
 
     fn check_pins(&mut self, now: &Artifact) -> Result<(), Error> {

@@ -10,6 +10,7 @@ use super::marker::{self, MarkerError, Memory};
 use super::pyramid;
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
+use crate::model::size::ByteCount;
 use crate::store::base::Base;
 use crate::store::error::StorageError;
 
@@ -40,6 +41,15 @@ pub fn written_at(base: &Base, path: &Path, kind: Kind) -> Result<Option<Timesta
             }),
         },
     }
+}
+
+/// Length of the file at `path`; `None` if there is no file, or it cannot be looked at.
+#[must_use]
+pub fn file_bytes(base: &Base, path: &Path) -> Option<ByteCount> {
+    let stat = statat(base.as_fd(), path, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+    let is_file = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    let bytes = u64::try_from(stat.st_size).ok()?;
+    is_file.then_some(ByteCount(bytes))
 }
 
 /// When the metadata files of the array at `path` last changed, mode and name included. A rename of

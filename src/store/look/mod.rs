@@ -25,7 +25,7 @@ pub use container::{
 pub use event::{Event, Expected, Look};
 pub use links::links_into;
 pub(crate) use marker::{disk_bytes, modified};
-pub use metadata::{changed_at, metadata_bytes, written_at};
+pub use metadata::{changed_at, file_bytes, metadata_bytes, written_at};
 pub use notice::{Notice, NoticeClass, escape};
 pub use path_state::{PathState, path_state};
 pub use registries::registries_below;
