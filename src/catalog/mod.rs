@@ -90,7 +90,8 @@ pub(crate) use sqlite::connection::check_file;
 pub use sqlite::file::Catalog;
 pub(crate) use sqlite::file::check_clock;
 pub use sqlite::health::{CatalogFiles, CatalogHealth};
-pub use sqlite::options::{CatalogOptions, Durability, Keeper, OnNotice};
+pub(crate) use sqlite::keeping::Keeping;
+pub use sqlite::options::{CatalogOptions, Durability, IsKept, Keeper, OnNotice};
 pub use sqlite::published::{PUBLISHED_FILE, published_at};
 pub use sqlite::queue::OnWait;
 #[cfg(feature = "cli")]

@@ -80,13 +80,20 @@ impl Context {
             Err(Failure::Library(error)) => *error,
             Err(failure) => return Err(failure),
         };
+        self.inbox_instead(error)
+            .map(|inbox| Opened::Inbox(Box::new(inbox)))
+    }
+
+    /// Opens the inbox after an error that says that another host has the catalog: opening gives
+    /// it, and so does a change during which another host became the keeper.
+    pub(super) fn inbox_instead(&self, error: Error) -> Result<Inbox, Failure> {
         let Error::Catalog(CatalogError::AtKeeper { host, .. }) = error else {
             return Err(error.into());
         };
         let inbox = Inbox::open(self.base()?)?;
         // A command asks once; a second answer would be the same.
         let _ = self.noted.set(NotedFor { host });
-        Ok(Opened::Inbox(Box::new(inbox)))
+        Ok(inbox)
     }
 
     /// Opens the registry for a change that brings data back, so nothing is unlinked before it.

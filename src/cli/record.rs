@@ -142,7 +142,13 @@ pub(super) fn run(context: &mut Context, command: &Record) -> Result<(), Failure
         Err(Failure::Library(error)) if error.code() == "read-only" => context.open_read_only()?,
         Err(failure) => return Err(failure),
     };
-    let recorded = registry.record(&key)?;
+    let recorded = match registry.record(&key) {
+        Ok(recorded) => recorded,
+        Err(error) => {
+            let inbox = context.inbox_instead(error)?;
+            return note(context, command, &inbox, &key);
+        }
+    };
     let outcome = RecordReport {
         is_new: recorded.is_new,
         artifact: recorded.artifact,

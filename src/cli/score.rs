@@ -245,7 +245,13 @@ fn record(context: &mut Context, scores: &[Score], format: Format) -> Result<(),
     };
     // One transaction, so a file is recorded whole or not at all. Scores that no artifact has yet
     // are recorded too: the arrays may be recorded after them.
-    let known = registry.score(scores)?;
+    let known = match registry.score(scores) {
+        Ok(known) => known,
+        Err(error) => {
+            let inbox = context.inbox_instead(error)?;
+            return note(context, &inbox, scores, format);
+        }
+    };
     let mut unknown: Vec<String> = scores
         .iter()
         .zip(&known)

@@ -226,8 +226,12 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
     context.say_unmatched(&registry, &command.subjects.filter(context))?;
     let containers = command.containers(artifacts.iter().map(|artifact| &artifact.key))?;
     let monitor = context.monitor();
-    registry.seal_many(&artifacts, command.options(), &monitor)?;
+    let sealed = registry.seal_many(&artifacts, command.options(), &monitor);
     drop(monitor);
+    if let Err(error) = sealed {
+        let inbox = context.inbox_instead(error)?;
+        return note(context, command, &inbox);
+    }
     let format = context.format(command.output);
     // For people; a program reads the rows.
     if format == Format::Table {

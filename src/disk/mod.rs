@@ -26,5 +26,5 @@ pub use confine::is_available as can_confine;
 pub(crate) use folder::Folder;
 pub(crate) use lock::{LockFile, has_mere_readers};
 pub(crate) use make::{make_file, make_folder, make_own_file, make_shared_folder};
-pub(crate) use open::{Access, open_file, read_file};
+pub(crate) use open::{Access, open_file, read_file, read_opened};
 pub(crate) use registry::{RegistryPlace, is_registry, registry_in};

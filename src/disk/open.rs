@@ -63,7 +63,15 @@ pub(crate) fn read_file(
     name: impl rustix::path::Arg,
     most: u64,
 ) -> io::Result<Vec<u8>> {
-    let file = File::from(open_file(folder, name, Access::Read)?);
+    read_opened(open_file(folder, name, Access::Read)?, most)
+}
+
+/// Reads an open file of at most `most` bytes.
+///
+/// # Errors
+/// [`ErrorKind::InvalidInput`] with words if it is larger; others as the system gives them.
+pub(crate) fn read_opened(file: OwnedFd, most: u64) -> io::Result<Vec<u8>> {
+    let file = File::from(file);
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {

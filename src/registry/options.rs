@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::Registry;
 use super::agent::{self, hostname};
 use crate::catalog::{
-    self, Catalog, CatalogError, CatalogOptions, Durability, OnNotice, OnWait, PUBLISHED_FILE,
-    RegistryDir, Tie,
+    self, Catalog, CatalogError, CatalogOptions, Durability, IsKept, Keeping, OnNotice, OnWait,
+    PUBLISHED_FILE, RegistryDir, Tie,
 };
 use crate::error::{Error, Result};
 use crate::model::clock::{Clock, SystemClock};
@@ -17,7 +17,7 @@ use crate::model::progress::{Interrupt, Monitor, Silent};
 use crate::ops::inbox::Fold;
 use crate::ops::recover::{self, Recovery};
 use crate::ops::site::{CatalogSite, Wanted};
-use crate::store::Base;
+use crate::store::{self, Base, FsKind};
 
 /// Opening waits for so long to settle what a crash left. A removal settles it too.
 const PATIENCE_AT_OPEN: Duration = Duration::from_secs(3);
@@ -285,6 +285,14 @@ impl Options {
         catalog::check_file(&path).map_err(explain)?;
         let on_notice: Arc<OnNotice> = self.on_notice.into();
         let heard = Arc::clone(&on_notice);
+        // Only such a catalog can get another host while it is open here.
+        let keeping = folder
+            .as_ref()
+            .filter(|folder| !self.read_only && (folder.elsewhere().is_some() || network.is_some()))
+            .map(|folder| {
+                let is_local = matches!(store::fs_kind(base.path()), Ok(FsKind::Local));
+                Keeping::new(folder, hostname(), network.is_some(), !is_local)
+            });
         let options = CatalogOptions {
             read_only: self.read_only,
             durability: self.durability,
@@ -295,6 +303,7 @@ impl Options {
             single_host: folder.as_ref().is_some_and(|f| f.single_host().is_some()),
             backups: folder.as_ref().map(RegistryDir::backups),
             keeper: keeper.clone(),
+            keeping: keeping.map(|keeping| -> Box<IsKept> { Box::new(move || keeping.require()) }),
             on_notice: Box::new(move |notice| heard(notice)),
             clock: Arc::clone(&self.clock),
             monitor: self.monitor,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use dalsegno::ArrayStore;
 use dalsegno::model::clock::{Clock, Timestamp};
 use dalsegno::model::filter::Filter;
 use dalsegno::model::layout;
@@ -380,6 +381,41 @@ fn on_another_host_queries_answer_from_the_copy_and_changes_name_the_keeper() {
         .unwrap();
 }
 
+/// Another host becomes the keeper while the registry is open here: the old catalog gets no change.
+#[test]
+fn a_registry_that_is_open_changes_nothing_once_another_host_has_the_catalog() {
+    let scene = Scene::new();
+    let registry = Registry::open(&scene.base).unwrap();
+    let store = dalsegno::RecordingStore::new(&scene.base).unwrap();
+    let record = |iteration| store.validation_prediction_array("run", iteration, "crop");
+    record(2).unwrap();
+    let artifact = registry.select(&Filter::default()).unwrap().remove(0);
+    let (rows_before, copied) = (rows(&registry), scene.copied_at());
+    scene.leave_host();
+    let target = Target::Id(artifact.id);
+    let data = tree(&scene.base.join("run"));
+    for refused in [
+        registry.record(&prediction("run", 5)).map(drop),
+        registry.record_many(&[prediction("run", 6)]).map(drop),
+        registry.scan(ScanOptions::default(), &Silent).map(drop),
+        registry
+            .remove_target(&target, &RemoveOptions::default(), &Silent)
+            .map(drop),
+        registry.seal(&target).map(drop),
+        registry.publish().map(drop),
+    ] {
+        assert_eq!(super::outcome(refused), "catalog-elsewhere");
+    }
+    assert_eq!(tree(&scene.base.join("run")), data);
+    record(7).unwrap();
+    assert_eq!(rows(&registry), rows_before);
+    drop((registry, store));
+    assert_eq!(scene.copied_at(), copied);
+    // The note waits for the keeper, which is this host again.
+    scene.set_config("host = \"node1\"", &format!("host = \"{}\"", host()));
+    assert_eq!(rows(&Registry::open(&scene.base).unwrap()), rows_before + 1);
+}
+
 #[test]
 fn without_a_copy_another_host_says_where_to_publish() {
     let scene = Scene::new();
@@ -494,6 +530,8 @@ fn an_open_registry_on_another_host_follows_newer_copies() {
     scene.leave_host();
     let reader = Registry::open_read_only(&scene.base).unwrap();
     assert_eq!(rows(&reader), 1);
+    // What the reader was opened on is another host; the writer is on the keeper.
+    scene.set_config("host = \"node1\"", &format!("host = \"{}\"", host()));
     writer.record(&prediction("run", 2)).unwrap();
     assert_eq!(rows(&reader), 1);
     writer.publish().unwrap().unwrap();

@@ -142,6 +142,7 @@ impl Catalog {
             return Err(connection::behind(&self.path, connection)?);
         }
         let _turn = self.queue.wait(&*self.options.on_wait)?;
+        self.require_its_host()?;
         self.require_its_file()?;
         // Of several processes that open it at once, one migrates: the others find it done here.
         if !connection::is_behind(&self.path, connection)? {
@@ -192,6 +193,8 @@ impl Catalog {
         if maker.has_recent(now)? {
             return Ok(None);
         }
+        // The backups are in the base directory, where those of the keeper are.
+        self.require_its_host()?;
         let connection = self.take()?;
         let made = maker.daily(&connection, now, monitor);
         self.give_back(connection);
@@ -278,6 +281,13 @@ impl Catalog {
                 path: self.path.clone(),
             }),
         }
+    }
+
+    /// Refuses if another host keeps the catalog by now, or this one keeps it elsewhere: a change
+    /// here would be one that no other program sees.
+    pub(super) fn require_its_host(&self) -> Result<(), CatalogError> {
+        let keeping = self.options.keeping.as_ref();
+        keeping.map_or(Ok(()), |require| require())
     }
 
     pub(in crate::catalog) fn agent_id(&self) -> Option<i64> {
@@ -423,6 +433,8 @@ impl Catalog {
         connection: &Connection,
         change: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
+        // After the wait for the turn, in which another host may have become the keeper.
+        self.require_its_host()?;
         // With the turn in hand: a rebuild holds it while it replaces the file.
         self.require_its_file()?;
         let transaction = self.begin(connection, patience)?;

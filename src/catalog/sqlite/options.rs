@@ -23,6 +23,9 @@ pub enum Durability {
 /// Called with a sentence for the user about something that went on beside a call.
 pub type OnNotice = dyn Fn(&str) + Send + Sync;
 
+/// Called before each change, with its turn in hand.
+pub type IsKept = dyn Fn() -> Result<(), CatalogError> + Send + Sync;
+
 /// The host that has a catalog which is not on this one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keeper {
@@ -66,6 +69,8 @@ pub struct CatalogOptions {
     pub backups: Option<PathBuf>,
     /// The host that has the catalog, if the file is the copy that it published.
     pub keeper: Option<Keeper>,
+    /// Refuses if this host does not keep the catalog any more; `None` if no other can get it.
+    pub keeping: Option<Box<IsKept>>,
     /// Hears of what went wrong beside a call.
     pub on_notice: Box<OnNotice>,
     /// Dates the backup before a migration.
@@ -86,6 +91,7 @@ impl Default for CatalogOptions {
             single_host: false,
             backups: None,
             keeper: None,
+            keeping: None,
             on_notice: Box::new(|_| {}),
             clock: Arc::new(SystemClock),
             monitor: Arc::new(Silent),

@@ -170,7 +170,12 @@ impl Catalog {
     }
 
     fn publish_if_due(&self, publisher: &Publisher, patience: Duration) {
-        if let Err(error) = self.try_publish_if_due(publisher, patience) {
+        let published = self.try_publish_if_due(publisher, patience);
+        // The copy is the new keeper's to make.
+        if matches!(published, Err(CatalogError::AtKeeper { .. })) {
+            return;
+        }
+        if let Err(error) = published {
             // Reported beside the call: what it did is committed all the same.
             (self.options.on_notice)(&format!(
                 "the catalog could not be published for other hosts: {}",
@@ -262,6 +267,7 @@ impl Catalog {
         _lock: &LockFile,
         publisher: &Publisher,
     ) -> Result<Timestamp, CatalogError> {
+        self.require_its_host()?;
         let staging = StagedCopy(self.beside(".publishing.sqlite3"));
         // A crash may have left one, and a copy is only made if its name is free.
         staging.clear()?;
@@ -277,7 +283,10 @@ impl Catalog {
             self.options.lock_timeout,
         );
         self.give_back(connection);
-        let placed = copied.and_then(|()| place(&staging.0, &publisher.folder, now));
+        let placed = copied
+            // The copy of a large catalog takes a while.
+            .and_then(|()| self.require_its_host())
+            .and_then(|()| place(&staging.0, &publisher.folder, now));
         if placed.is_err() {
             // What was changed is in no copy yet, so the next call tries again.
             publisher.has_written.store(true, Ordering::Relaxed);

@@ -20,10 +20,14 @@ use super::connection;
 use super::file::Catalog;
 use super::options::CatalogOptions;
 use super::place::Place;
+use super::stamp::Stamp;
 use crate::catalog::binding;
 use crate::catalog::config::{CatalogConfig, Config};
 use crate::catalog::error::CatalogError;
-use crate::disk::{Folder, RegistryPlace, make_file, make_shared_folder, read_file, registry_in};
+use crate::disk::{
+    Access, Folder, RegistryPlace, make_file, make_shared_folder, open_file, read_file,
+    read_opened, registry_in,
+};
 use crate::model::clock::Timestamp;
 use crate::model::name::REGISTRY_DIR;
 
@@ -45,6 +49,8 @@ pub struct RegistryDir {
     pub base: PathBuf,
     /// What `config.toml` says.
     pub config: Config,
+    /// Which `config.toml` said it; `None` if there is none.
+    pub(super) stamp: Option<Stamp>,
 }
 
 /// How a new registry keeps its catalog.
@@ -144,7 +150,13 @@ impl RegistryDir {
         };
         let dir = base.join(REGISTRY_DIR);
         // Bounded: others may have put a file of any size there.
-        let read = Folder::open(&dir).and_then(|dir| read_file(&dir, CONFIG_FILE, MOST_CONFIG));
+        let mut stamp = None;
+        let read = Folder::open(&dir).and_then(|dir| {
+            let file = open_file(&dir, CONFIG_FILE, Access::Read)?;
+            // Before it is read: what is written meanwhile is read by the next who looks.
+            stamp = Some(Stamp::of(&fstat(&file)?));
+            read_opened(file, MOST_CONFIG)
+        });
         let config: Config = match read.map(String::from_utf8) {
             Ok(Ok(text)) => Config::parse(&text).map_err(|error| invalid(&error.to_string()))?,
             Ok(Err(_)) => return Err(invalid("it is not UTF-8")),
@@ -166,6 +178,7 @@ impl RegistryDir {
         Ok(Self {
             base: base.to_owned(),
             config,
+            stamp,
         })
     }
 
