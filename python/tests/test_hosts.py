@@ -303,3 +303,19 @@ def test_what_a_program_did_is_in_the_copy_when_it_ends(base: Path) -> None:
     leave_host(base)
     with dalsegno.Registry(base) as registry:
         assert [artifact.iteration for artifact in registry.list()] == [1, 2, 3]
+
+
+def test_an_open_registry_notes_once_another_host_has_the_catalog(base: Path) -> None:
+    folder = written(base, 1)
+    with dalsegno.Registry(base) as registry:
+        leave_host(base)
+        with pytest.raises(errors.CatalogElsewhereError):
+            registry.remove(run="mito")
+        assert (folder / "0").exists()
+        new = registry.record("prediction", run="mito", iteration=2, dataset="crop1")
+        assert new.id is None
+        assert registry.score("mito", 1, {"voi": 0.5})
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        assert [row.iteration for row in registry.list(refresh=False)] == [1, 2]
+        assert [score.metric for score in registry.scores()] == ["voi"]

@@ -11,7 +11,7 @@ from . import _native
 from . import _targets
 from ._native import Artifact, Inbox
 from ._progress import Wanted, reporting
-from .errors import Error, NothingSelectedWarning
+from .errors import CatalogElsewhereError, Error, NothingSelectedWarning
 
 logger = logging.getLogger("dalsegno")
 
@@ -20,6 +20,8 @@ class Core:
     """An open registry: what every part of its face works with."""
 
     _native: _native.Registry
+    _given: Tuple[bool, bool, float]
+    """Read only, single host, seconds that a change waits."""
     _may_note: bool
     """Whether changes may be noted for a catalog on another host."""
     _inbox: Optional[Inbox] = None
@@ -29,6 +31,21 @@ class Core:
     def _is_elsewhere(self) -> bool:
         """Whether changes are noted, because the catalog is on another host."""
         return self._may_note and self._native.keeper is not None
+
+    def _go_elsewhere(self, error: CatalogElsewhereError) -> None:
+        """Read the published copy from now on: another host has become the keeper meanwhile.
+
+        Raises:
+            CatalogElsewhereError: Nothing may be noted here; ``error`` again.
+        """
+        if not self._may_note or self._is_elsewhere:
+            raise error
+        native = _native.Registry(
+            self._native.base, False, False, None, False, False, False, self._given[2]
+        )
+        if native.keeper is None:
+            raise error
+        self._native = native
 
     def _noting(self) -> Optional[Inbox]:
         """The inbox, if the catalog is on another host."""

@@ -10,7 +10,7 @@ from . import _arguments as arguments
 from ._arguments import Iterations, Selection, Text
 from ._core import Core
 from ._targets import Target
-from .errors import PinBindsNothingError
+from .errors import CatalogElsewhereError, PinBindsNothingError
 from .values import Pin, PinChange, Score, UnknownName, build, build_all
 
 if TYPE_CHECKING:
@@ -115,7 +115,11 @@ class Noting(Core):
             self._native.note_scores(inbox, scores)
             self._say_noted("scores are")
             return [True] * len(scores)
-        known = self._native.score(scores)
+        try:
+            known = self._native.score(scores)
+        except CatalogElsewhereError as error:
+            self._go_elsewhere(error)
+            return self._score(scores, warn=warn)
         if warn:
             self._warn(scores)
         return known

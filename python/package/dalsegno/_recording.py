@@ -11,6 +11,7 @@ from ._arguments import Text
 from ._core import Core
 from ._native import Artifact, LocalArrayIdentifier, LocalContainerIdentifier
 from ._targets import Key
+from .errors import CatalogElsewhereError
 
 
 class Recording(Core):
@@ -47,7 +48,11 @@ class Recording(Core):
         columns = _targets.columns(Key(kind, run, iteration, dataset, parameters, container))
         if self._is_elsewhere:
             return self._note_records(self._native.noted([columns]))[0]
-        return self._native.record(columns)
+        try:
+            return self._native.record(columns)
+        except CatalogElsewhereError as error:
+            self._go_elsewhere(error)
+        return self._note_records(self._native.noted([columns]))[0]
 
     def record_many(self, keys: Iterable[Key]) -> List[Artifact]:
         """Record many keys in one transaction, all or none.
@@ -58,7 +63,11 @@ class Recording(Core):
         columns = [_targets.columns(key) for key in keys]
         if self._is_elsewhere:
             return self._note_records(self._native.noted(columns))
-        return self._native.record_many(columns)
+        try:
+            return self._native.record_many(columns)
+        except CatalogElsewhereError as error:
+            self._go_elsewhere(error)
+        return self._note_records(self._native.noted(columns))
 
     def record_identifier(self, identifier: object) -> Artifact:
         """Record the array of an identifier, ours or DaCapo's, under the key that its path says.
@@ -72,7 +81,11 @@ class Recording(Core):
         inbox = self._noting()
         if inbox is not None:
             return self._note_records([self._native.noted_identifier(inbox, *place)])[0]
-        return self._native.record_identifier(*place)
+        try:
+            return self._native.record_identifier(*place)
+        except CatalogElsewhereError as error:
+            self._go_elsewhere(error)
+        return self.record_identifier(identifier)
 
     def record_prediction(self, run: Text, iteration: Union[int, str], dataset: Text) -> Artifact:
         """Record the raw prediction of a validation."""

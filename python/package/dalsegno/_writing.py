@@ -14,6 +14,7 @@ from ._native import Artifact
 from ._progress import Wanted, reporting
 from ._recording import Recording
 from ._targets import Target
+from .errors import CatalogElsewhereError
 
 logger = logging.getLogger("dalsegno")
 
@@ -55,8 +56,12 @@ class Writing(Recording):
             self._say_noted("seals are")
             return known
         chosen = [self._recorded(target) for target in _targets.targets(targets)]
-        with reporting(progress) as report:
-            return self._native.seal(chosen, hash, complete, report)
+        try:
+            with reporting(progress) as report:
+                return self._native.seal(chosen, hash, complete, report)
+        except CatalogElsewhereError as error:
+            self._go_elsewhere(error)
+        return self.seal(chosen, hash=hash, complete=complete, progress=progress)
 
     @contextmanager
     def writing(self, target: Target, *, hash: bool = False) -> Iterator[Path]:
@@ -92,14 +97,30 @@ class Writing(Recording):
             artifact = self.record_identifier(target)
         if artifact is None:
             artifact = self._recorded(_targets.target(target))
-        self._native.unseal([artifact])
+        try:
+            self._native.unseal([artifact])
+        except CatalogElsewhereError as error:
+            self._go_elsewhere(error)
+            with self.writing(target, hash=hash) as path:
+                yield path
+            return
         try:
             yield artifact.path
         except BaseException:
-            self._native.refresh(_only(artifact), True, True, None)
+            self._failed(artifact)
             logger.warning("writing failed; it is not sealed: %s", artifact.path)
             raise
-        self._native.seal([artifact], hash, False, None)
+        self.seal(artifact, hash=hash, progress=False)
+
+    def _failed(self, artifact: Artifact) -> None:
+        """Note that what was written is not whole."""
+        try:
+            self._native.refresh(_only(artifact), True, True, None)
+        except CatalogElsewhereError as error:
+            self._go_elsewhere(error)
+            inbox = self._noting()
+            assert inbox is not None, "the catalog is on another host"
+            self._native.note_failed(inbox, _targets.target(artifact), False)
 
 
 def _only(artifact: Artifact) -> Dict[str, Any]:

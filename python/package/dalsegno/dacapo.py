@@ -238,11 +238,15 @@ class ArrayStore:
         before it answers."""
         if self._elsewhere() is not None:
             return
-        if run_name is None:
-            self.registry.refresh(all=True)
-        else:
-            # A run of which nothing is recorded yet is no mistake of a training.
-            self.registry._look(arguments.selection({"run": run_name}), True)
+        try:
+            if run_name is None:
+                self.registry.refresh(all=True)
+            else:
+                # A run of which nothing is recorded yet is no mistake of a training.
+                self.registry._look(arguments.selection({"run": run_name}), True)
+        except CatalogElsewhereError:
+            # Another host became the keeper while the registry was open.
+            self._registry = None
 
     def remove(self, array_identifier: Any) -> None:
         """Remove an array: row and data.
@@ -276,6 +280,13 @@ class ArrayStore:
             return
         try:
             removed = self.registry.remove(array_identifier, keep_parents=True)
+        except CatalogElsewhereError as error:
+            # Another host became the keeper while the registry was open.
+            if self._strict:
+                raise
+            self._registry = None
+            self._keep(asked, path, error)
+            return
         except NotRecordedError:
             if not path.exists():
                 logger.warning("%s, but it doesn't exist.", asked)
