@@ -16,6 +16,7 @@ use crate::ops::seal::{self, SealOptions};
 use crate::ops::target;
 use crate::store::{Base, InboxWriter, MOST_AT_ONCE};
 
+#[cfg(feature = "cli")]
 impl Registry {
     /// Returns what is in the inbox: notes that wait, notes that could not be folded, and files that
     /// were changed after they were folded. Changes nothing.
