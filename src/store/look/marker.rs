@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat, StatxFlags, openat, statat, statx};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 
 use super::attributes;
 use super::form::{ArrayFormat, Node};
@@ -422,15 +422,15 @@ pub(super) fn text_of(
         Err(errno) => return Err(errno.into()),
     };
     let mut text = vec![0; usize::try_from(marker.bytes).unwrap_or_default() + 1];
-    let mut file = std::fs::File::from(fd);
-    let length = file.read(&mut text).map_err(MarkerError::Io)?;
+    let length = retry_on_intr(|| rustix::io::read(&fd, &mut text[..]))?;
     let is_whole = length as u64 == marker.bytes;
     text.truncate(length);
     // The buffer has room for a byte more than there were, so that a file that is as long as it was
     // has ended with them.
     if !is_whole {
         // Bounded, because the file may grow while it is read.
-        file.take(MOST_BYTES - length as u64)
+        std::fs::File::from(fd)
+            .take(MOST_BYTES - length as u64)
             .read_to_end(&mut text)
             .map_err(MarkerError::Io)?;
     }
