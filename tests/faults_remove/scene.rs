@@ -238,10 +238,16 @@ impl Case {
         let (call, number) = match behind {
             Behind::Last(_) => calls[all[all.len() - 1] + 1].clone(),
             // In the next run other threads may make the calls, and more of them: one in eight is
-            // enough.
+            // enough. A thread that had just begun must not name a call that the first thread
+            // already makes before it commits.
             Behind::Half(_) => {
-                let (call, number) = calls[all[all.len() / 2]].clone();
-                (call, number.min(all.len() / 8))
+                let half = all[all.len() / 2];
+                let is_sync = |call: &(String, usize)| call.0.ends_with("sync");
+                let committed = calls[..half].iter().rposition(is_sync).unwrap();
+                let before = all.iter().filter(|at| **at < committed);
+                let before = before.map(|at| calls[*at].1).max().unwrap_or_default();
+                let (call, number) = calls[half].clone();
+                (call, number.min(all.len() / 8).max(before + 1))
             }
         };
         Some(format!("inject={call}:signal=SIGKILL:when={number}"))

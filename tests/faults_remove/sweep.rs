@@ -90,6 +90,9 @@ impl Template {
             let left = Observed::of(&scene);
             left.assert_nothing_lost(&self.original);
             assert!(!left.trash.is_empty() || self.case == Case::RecoverNote);
+            if self.case == Case::RecoverPurge {
+                assert!(left.removals.values().any(|state| *state == 1), "{left:#?}");
+            }
         }
         scene
     }
