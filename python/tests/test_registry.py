@@ -698,6 +698,12 @@ def test_a_whole_run_is_removed_and_restored(registry: Registry, base: Path) -> 
         registry.remove_run("r")
     removed = registry.remove_run("r", force_pinned=True, keep=True)
     assert len(removed.artifacts) == 3 and not (base / "r").exists()
+    assert removed.other_files >= 1 and removed.other_bytes >= 1
+    [in_trash] = registry.trash()
+    assert (removed.other_files, removed.other_bytes) == (
+        in_trash.other_files,
+        in_trash.other_bytes,
+    )
     registry.restore(removed)
     assert (base / "r" / "log.txt").read_text() == "x"
     with pytest.raises(errors.NotRecordedError):

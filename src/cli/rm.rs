@@ -10,10 +10,13 @@ use super::prompt::confirm;
 use super::removal::{
     TrashFlags, destination, report_purge, warn_no_backup, warn_skipped, warn_stale_lists,
 };
-use super::render::{self, Align, Column, Record, Rows, total_cells, total_text};
+use super::render::{
+    self, Align, Column, Record, Rows, others_text, size_text, total_cells, total_text,
+};
 use super::subjects::Subjects;
 use crate::model::artifact::Artifact;
 use crate::model::removal::TrashKeep;
+use crate::model::size::{Size, Total, as_others};
 use crate::ops::refresh::RefreshOptions;
 use crate::ops::remove::{PlannedItem, RemovalPlan, RemovalReport, RemoveOptions, Skipped};
 use crate::registry::Registry;
@@ -46,7 +49,8 @@ pub(super) struct Rm {
     /// Reason of the removal, kept in the history
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
-    /// Do not count the bytes and files that were not counted yet, which walks those arrays
+    /// Do not count the bytes and files that were not counted yet, which walks those arrays, nor
+    /// what the registry does not know
     #[arg(long)]
     no_count: bool,
     /// Skip what cannot be removed, instead of removing nothing
@@ -72,9 +76,10 @@ impl Record for PlannedItem {
         Column("SIZE", Align::Right),
         Column("FILES", Align::Right),
         Column("ARTIFACTS", Align::Right),
+        Column("OTHERS", Align::Right),
         Column("PATH", Align::Text),
     ];
-    const MINOR: &'static [&'static str] = &["FILES", "ARTIFACTS"];
+    const MINOR: &'static [&'static str] = &["OTHERS", "FILES", "ARTIFACTS"];
     const FIELDS: &'static [&'static str] = &[
         "path",
         "is_container",
@@ -83,6 +88,8 @@ impl Record for PlannedItem {
         "files",
         "uncounted",
         "unknown",
+        "other_bytes",
+        "other_files",
     ];
 
     fn cells(&self) -> Vec<String> {
@@ -93,7 +100,12 @@ impl Record for PlannedItem {
         } else {
             self.path.clone()
         };
-        vec![bytes, files, self.artifacts.len().to_string(), path]
+        let others = match self.others {
+            Some(others) if others.files == 0 => "-".to_owned(),
+            Some(others) => others.bytes.to_string(),
+            None => "?".to_owned(),
+        };
+        vec![bytes, files, self.artifacts.len().to_string(), others, path]
     }
 
     fn fields(&self) -> Vec<String> {
@@ -106,6 +118,8 @@ impl Record for PlannedItem {
             files,
             uncounted,
             self.unknown.len().to_string(),
+            render::or_empty(self.others.map(|others| others.bytes.0)),
+            render::or_empty(self.others.map(|others| others.files)),
         ]
     }
 }
@@ -117,7 +131,9 @@ struct RemovalDocument<'a> {
     bound: &'a [Skipped],
     artifacts: usize,
     #[serde(flatten)]
-    total: crate::model::size::Total,
+    total: Total,
+    #[serde(flatten, serialize_with = "as_others")]
+    others: Option<Size>,
 }
 
 pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
@@ -192,22 +208,26 @@ fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalP
             .to_remove(context, registry, "rm", "remove")
             .and_then(|chosen| Ok(registry.plan_removal(chosen)?))
     };
-    let plan = choose()?;
+    let mut plan = choose()?;
     let artifacts: Vec<Artifact> = plan.artifacts().cloned().collect();
     let monitor = context.monitor();
     // For the prompt, which names bytes and files; the removal itself needs no counts.
     let options = RefreshOptions::new().measure(!command.no_count);
     let seen = registry.refresh_artifacts(&artifacts, options, &monitor)?;
+    // Chosen again, because the selection may depend on what the look has changed.
+    if seen.changed > 0 {
+        plan = choose()?;
+    }
+    // What goes without a row is in the numbers that the user confirms.
+    if !command.no_count {
+        registry.count_others(&mut plan, &monitor)?;
+    }
     drop(monitor);
     // What is another run's data the removal refuses by itself, unless it is forced.
     let is_shown = |found: &Notice| command.force_pinned || found.class != NoticeClass::Moved;
     let findings: Vec<Notice> = seen.findings.into_iter().filter(is_shown).collect();
     context.findings_of_query(&findings);
-    // Otherwise chosen again: the selection may depend on what the look has changed.
-    if seen.changed == 0 {
-        return Ok(plan);
-    }
-    choose()
+    Ok(plan)
 }
 
 fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> RemovalDocument<'a> {
@@ -217,6 +237,7 @@ fn document<'a>(plan: &'a RemovalPlan, bound: &'a [Skipped]) -> RemovalDocument<
         bound,
         artifacts: plan.artifacts().count(),
         total: plan.total(),
+        others: plan.others(),
     }
 }
 
@@ -259,22 +280,36 @@ fn show_plan(
     Ok(())
 }
 
-/// What a plan removes: artifacts, bytes and files.
+/// What a plan removes: artifacts, bytes and files, and those of what the registry does not know.
 fn summary(plan: &RemovalPlan) -> String {
-    let artifacts = plan.artifacts().count();
-    let s = if artifacts == 1 { "" } else { "s" };
-    format!("{artifacts} artifact{s}, {}", total_text(&plan.total()))
+    format!(
+        "{}, {}{}",
+        render::count(plan.artifacts().count(), "artifact"),
+        total_text(&plan.total()),
+        others_of(plan)
+    )
+}
+
+/// What goes beside the artifacts, as a clause; empty if it is nothing.
+fn others_of(plan: &RemovalPlan) -> String {
+    let mut others = Total::default();
+    plan.items.iter().for_each(|item| others.add(item.others));
+    others_text(&others)
 }
 
 /// What is removed although the registry does not know it, and what stays.
 fn remarks(plan: &RemovalPlan) -> Vec<String> {
     let mut lines = Vec::new();
     for item in plan.items.iter().filter(|item| !item.unknown.is_empty()) {
-        lines.push(format!(
-            "{} also contains {} that the registry does not know:",
-            item.path,
-            render::count(item.unknown.len(), "file")
-        ));
+        // The size has the metadata of groups too, which is not named.
+        let what = match item.others {
+            Some(others) => format!(
+                "{} that the registry does not know, among them",
+                size_text(others.bytes, others.files)
+            ),
+            None => "what the registry does not know".to_owned(),
+        };
+        lines.push(format!("{} also contains {what}:", item.path));
         lines.extend(names(
             item.unknown.iter().map(|path| path.display().to_string()),
         ));
@@ -315,7 +350,13 @@ fn ask(
         text.push_str(&format!("{line}\n"));
     }
     let destination = destination(registry, keep);
-    text.push_str(&format!("Remove {} {destination}? [y/N] ", summary(plan)));
+    // Else the words would be about what the registry does not know.
+    let comma = match others_of(plan).is_empty() {
+        true => "",
+        false => ",",
+    };
+    let summary = summary(plan);
+    text.push_str(&format!("Remove {summary}{comma} {destination}? [y/N] "));
     confirm(
         context,
         &text,
@@ -353,11 +394,13 @@ fn say(
         context.say("nothing was removed");
         return Ok(());
     };
-    let artifacts = report.artifacts.len();
-    let s = if artifacts == 1 { "" } else { "s" };
+    let mut others = Total::default();
+    others.add(report.others);
     context.say(&format!(
-        "removed {artifacts} artifact{s}, {} (removal {id})",
-        total_text(&report.total)
+        "removed {}, {}{} (removal {id})",
+        render::count(report.artifacts.len(), "artifact"),
+        total_text(&report.total),
+        others_text(&others)
     ));
     match &report.purge {
         Some(purge) => report_purge(context, purge),

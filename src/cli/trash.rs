@@ -12,7 +12,7 @@ use super::flags::{Format, Output};
 use super::prompt::confirm;
 use super::removal::report_purge;
 use super::render::{
-    self, Align, Column, Record, Rows, or_empty, size_text, total_cells, total_fields, total_text,
+    self, Align, Column, Record, Rows, or_empty, others_text, total_cells, total_fields, total_text,
 };
 use super::time;
 use crate::model::removal::{Removal, RemovalId, RemovalState};
@@ -91,20 +91,14 @@ impl<'a> TrashLine<'a> {
 type Others = BTreeMap<RemovalId, Option<OtherUse>>;
 
 /// What else some removals have in the trash, as a clause; empty if it is nothing.
-fn others_text(removals: &[Removal], others: &Others) -> String {
+fn others_of(removals: &[Removal], others: &Others) -> String {
     let mut total = Total::default();
     let kept = |removal: &&Removal| removal.state == RemovalState::Kept;
     for removal in removals.iter().filter(kept) {
         let of_one = others.get(&removal.id).and_then(Option::as_ref);
         total.add(of_one.map(|others| others.size));
     }
-    let what = match (total.files, total.uncounted) {
-        (0, 0) => return String::new(),
-        (0, _) => "?".to_owned(),
-        (files, 0) => size_text(total.bytes, files),
-        (files, _) => format!("at least {}", size_text(total.bytes, files)),
-    };
-    format!(", and {what} that the registry does not know")
+    others_text(&total)
 }
 
 impl Record for TrashLine<'_> {
@@ -217,7 +211,7 @@ fn run_list(context: &mut Context, command: &TrashList) -> Result<(), Failure> {
     // For people; in the other formats, stdout has the numbers to sum.
     if format == Format::Table && !removals.is_empty() {
         let hint = context.with_base("empty the trash with: dalsegno trash empty");
-        let others = others_text(&removals, &others);
+        let others = others_of(&removals, &others);
         context.say(&format!("{}{others}; {hint}", total_text(&total)));
     }
     Ok(())
@@ -238,7 +232,7 @@ fn run_empty(context: &mut Context, command: &Empty) -> Result<(), Failure> {
         let monitor = context.monitor();
         let others = registry.trash_others(&monitor)?;
         drop(monitor);
-        let total = format!("{}{}", total_text(&total), others_text(&meant, &others));
+        let total = format!("{}{}", total_text(&total), others_of(&meant, &others));
         let what = match command.older_than {
             None if !ids.is_empty() => format!(
                 "{} of the trash ({total})",

@@ -57,6 +57,18 @@ impl Size {
     }
 }
 
+/// Writes the size of what lies beside artifacts as the fields `other_bytes` and `other_files`;
+/// both are `null` if it was not counted.
+pub(crate) fn as_others<S: Serializer>(
+    size: &Option<Size>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let mut out = serializer.serialize_struct("Others", 2)?;
+    out.serialize_field("other_bytes", &size.map(|size| size.bytes))?;
+    out.serialize_field("other_files", &size.map(|size| size.files))?;
+    out.end()
+}
+
 /// Bytes and files of several artifacts, some of which may not have been counted.
 ///
 /// A size that was not counted is unknown, never 0: `uncounted` is the number of such artifacts. If

@@ -87,7 +87,7 @@ impl Registry {
 
     /// Decides what a removal of a whole run moves: its folder, with checkpoints, logs and whatever
     /// else is in it. [`PlannedItem::unknown`](crate::PlannedItem::unknown) names what the registry
-    /// does not know. Changes nothing.
+    /// does not know, and [`Registry::count_others`] counts it. Changes nothing.
     ///
     /// A removal that carries it out is refused if a pin binds the run, one of its iterations or
     /// one of its artifacts.
@@ -98,6 +98,16 @@ impl Registry {
     /// [`Error`](crate::Error) if something that the decision depends on cannot be read.
     pub fn plan_run_removal(&self, run: &RunName) -> Result<RemovalPlan> {
         remove::plan_run(&self.catalog, &self.base, run, &Silent)
+    }
+
+    /// Counts what the items of a plan hold beside their artifacts, into
+    /// [`PlannedItem::others`](crate::PlannedItem::others): checkpoints, logs, arrays without a row.
+    /// Reads each folder that no artifact has. What cannot be read leaves its item uncounted.
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`](crate::Error::Cancelled) if the monitor cancels.
+    pub fn count_others(&self, plan: &mut RemovalPlan, monitor: &dyn Monitor) -> Result<()> {
+        remove::count_others(&self.base, plan, monitor)
     }
 
     /// Returns the artifacts of a plan that a pin or a best link binds, and the items that another

@@ -266,6 +266,33 @@ fn a_whole_run_goes_with_what_the_registry_does_not_know() {
 }
 
 #[test]
+fn what_goes_without_a_row_is_in_the_numbers_that_are_confirmed() {
+    let world = world();
+    let array = world
+        .base
+        .join("mito/validation.zarr/1000/later/prediction");
+    fs::create_dir_all(&array).unwrap();
+    fs::write(array.join(".zarray"), "{}").unwrap();
+    fs::write(array.join("0"), [0; 1000]).unwrap();
+    let mut text = world.transcript(
+        "rm mito/validation.zarr --dry-run
+        rm mito/validation.zarr --dry-run --table
+        rm mito/validation.zarr --dry-run --no-count",
+    );
+    let plan = stdout(&mut world.call("rm mito/validation.zarr --dry-run --json"));
+    let plan: serde_json::Value = serde_json::from_str(&plan).unwrap();
+    for counted in [&plan["plan"], &plan["plan"]["items"][0]] {
+        assert_eq!(
+            (&counted["other_bytes"], &counted["other_files"]),
+            (&1002.into(), &2.into())
+        );
+    }
+    text.push_str(&answered(&world, "rm mito/validation.zarr", "n\n"));
+    text.push_str(&world.transcript("rm mito/validation.zarr --yes --trash"));
+    assert_transcript!("rm_without_rows", text);
+}
+
+#[test]
 fn the_next_step_for_an_inner_registry_works_when_typed() {
     let world = World::scanned();
     let inner = world

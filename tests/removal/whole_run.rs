@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::Path;
 
 use dalsegno::model::filter::Filter;
-use dalsegno::model::key::Kind;
+use dalsegno::model::key::{Key, Kind};
 use dalsegno::model::progress::Silent;
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::{
@@ -105,6 +106,43 @@ fn the_folder_goes_with_all_that_is_in_it_and_the_plan_names_what_is_unknown() {
     assert_agrees(&registry);
     let error = remove(&registry, &options()).unwrap_err();
     assert_eq!(error.code(), "not-recorded");
+}
+
+#[test]
+fn what_goes_without_a_row_is_counted_before_it_goes() {
+    let (folder, registry) = scene();
+    let base = folder.path();
+    // An array that no scan has seen, and one that was only reserved, whose metadata is gone.
+    for array in ["r/validation.zarr/9/d/prediction", "r/snapshot.zarr/1000/v"] {
+        fs::create_dir_all(base.join(array)).unwrap();
+        fs::write(base.join(array).join(".zarray"), "{}").unwrap();
+    }
+    fs::write(base.join("r/validation.zarr/.zgroup"), "{}").unwrap();
+    let reserved = Key::Prediction {
+        run: "r".parse().unwrap(),
+        iteration: 8,
+        dataset: "d".parse().unwrap(),
+        container: None,
+    };
+    let reserved = registry.record(&reserved).unwrap().artifact.path();
+    fs::create_dir_all(&reserved).unwrap();
+    fs::write(reserved.join("0"), "chunk").unwrap();
+
+    let mut plan = registry.plan_run_removal(&"r".parse().unwrap()).unwrap();
+    assert_eq!((plan.items[0].others, plan.others()), (None, None));
+    registry.count_others(&mut plan, &Silent).unwrap();
+    let others = plan.others().unwrap();
+    assert_eq!(plan.items[0].others, Some(others));
+    // Of the artifacts, one array of two files and one checkpoint.
+    let on_disk = files(&folder)
+        .iter()
+        .filter(|file| !Path::new(file).is_dir())
+        .count();
+    let on_disk = u64::try_from(on_disk).unwrap();
+    assert_eq!(others.files, on_disk - 3);
+    let removed = registry.remove_planned(&plan, &options(), &Silent).unwrap();
+    assert_eq!(removed.others, Some(others));
+    assert_eq!(removed.purge.unwrap().files, on_disk);
 }
 
 #[test]

@@ -339,6 +339,10 @@ class Removed:
     bytes: Optional[int]
     files: Optional[int]
     uncounted: int
+    other_bytes: Optional[int]
+    """Bytes of what went and has no row, such as checkpoints and logs of a whole run, with the
+    metadata of groups; ``None`` if something of it cannot be read."""
+    other_files: Optional[int]
     purge: Optional[Purge]
     """``None`` if the data is kept in the trash."""
     stale_lists: tuple[StaleList, ...]

@@ -65,20 +65,21 @@ impl PyRegistry {
             let targets = targets.unwrap_or_default();
             let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
             let mut report = self.run(py, progress.as_ref(), move |registry, watch| {
-                if let Some(run) = &whole_run {
-                    // Planned and carried out in one call; the transaction checks every row again.
-                    let plan = registry.plan_run_removal(run)?;
-                    return registry.remove_planned(&plan, &options, watch);
-                }
-                if let Some(filter) = &filter {
-                    return registry.remove_many(filter, &options, watch);
-                }
-                // All targets together, so that one transaction takes them.
-                let mut chosen = Vec::new();
-                for target in &targets {
-                    chosen.extend(registry.to_remove(target)?);
-                }
-                registry.remove_artifacts(chosen, &options, watch)
+                // Planned and carried out in one call; the transaction checks every row again.
+                let mut plan = if let Some(run) = &whole_run {
+                    registry.plan_run_removal(run)?
+                } else if let Some(filter) = &filter {
+                    registry.plan_removal(registry.to_remove_selected(filter)?)?
+                } else {
+                    // All targets together, so that one transaction takes them.
+                    let mut chosen = Vec::new();
+                    for target in &targets {
+                        chosen.extend(registry.to_remove(target)?);
+                    }
+                    registry.plan_removal(chosen)?
+                };
+                registry.count_others(&mut plan, watch)?;
+                registry.remove_planned(&plan, &options, watch)
             })?;
             // Taken out, so that they become objects and not dictionaries first.
             let removed = std::mem::take(&mut report.artifacts);

@@ -120,6 +120,17 @@ pub(in crate::cli) fn size_text(bytes: ByteCount, files: u64) -> String {
     format!("{bytes} in {}", count(files, "file"))
 }
 
+/// What goes or lies beside artifacts, as a clause; empty if it is nothing.
+pub(in crate::cli) fn others_text(others: &Total) -> String {
+    let what = match (others.files, others.uncounted) {
+        (0, 0) => return String::new(),
+        (0, _) => "?".to_owned(),
+        (files, 0) => size_text(others.bytes, files),
+        (files, _) => format!("at least {}", size_text(others.bytes, files)),
+    };
+    format!(", and {what} that the registry does not know")
+}
+
 /// Bytes and files of several artifacts in a sentence.
 pub(in crate::cli) fn total_text(total: &Total) -> String {
     let text = size_text(total.bytes, total.files);

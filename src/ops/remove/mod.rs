@@ -77,6 +77,7 @@ mod carry_out;
 mod context;
 mod foreign;
 pub(crate) mod manifest;
+mod others;
 mod path;
 mod plan;
 mod protection;
@@ -87,6 +88,7 @@ mod transaction;
 
 pub(crate) use carry_out::{back_up_first, carry_out, protected, remove_backed_up};
 pub(crate) use context::{Removing, cancelled};
+pub(crate) use others::count_others;
 pub(crate) use path::checked_item;
 pub use plan::{ArtifactToRemove, PlannedItem, RemovalPlan};
 pub(crate) use plan::{Containers, plan, plan_run};

@@ -12,7 +12,7 @@ use crate::model::clock::Timestamp;
 use crate::model::layout;
 use crate::model::name::RunName;
 use crate::model::progress::Monitor;
-use crate::model::size::Total;
+use crate::model::size::{Size, Total, as_others};
 use crate::ops::target;
 use crate::store::{self, Base, ContainerListing, EntryType};
 
@@ -68,6 +68,11 @@ pub struct PlannedItem {
     pub artifacts: Vec<Artifact>,
     /// Files in it that the registry does not know; empty unless the container was named.
     pub unknown: Vec<PathBuf>,
+    /// Bytes and files in it that no artifact has: what the registry does not know, and the
+    /// metadata of groups. `None` until [`Registry::count_others`](crate::Registry::count_others)
+    /// counts them, and if something in it cannot be read.
+    #[serde(flatten, serialize_with = "as_others")]
+    pub others: Option<Size>,
     /// Whether it is a folder or a file.
     #[serde(skip)]
     pub(super) entry_type: EntryType,
@@ -133,6 +138,16 @@ impl RemovalPlan {
     #[must_use]
     pub fn total(&self) -> Total {
         total_of(self.artifacts())
+    }
+
+    /// Sums what the items hold beside their artifacts; `None` if one was not counted.
+    #[must_use]
+    pub fn others(&self) -> Option<Size> {
+        let mut sum = Size::default();
+        for item in &self.items {
+            sum.add(item.others?);
+        }
+        Some(sum)
     }
 }
 
@@ -221,6 +236,7 @@ pub(crate) fn plan_run(
         path: run.to_string(),
         is_container: true,
         unknown: unknown(run.as_str(), &contents, &artifacts),
+        others: None,
         missing: missing(run.as_str(), &contents, &artifacts),
         artifacts,
         entry_type: EntryType::Folder,
@@ -272,6 +288,7 @@ fn plan_container(
             is_container: true,
             artifacts,
             unknown,
+            others: None,
             entry_type: EntryType::Folder,
             by_name: true,
             run: None,
@@ -302,6 +319,7 @@ fn plan_container(
                 is_container: true,
                 artifacts,
                 unknown: Vec::new(),
+                others: None,
                 entry_type: EntryType::Folder,
                 by_name: false,
                 run: None,
@@ -344,6 +362,8 @@ fn alone(artifact: Artifact) -> PlannedItem {
     PlannedItem {
         path: artifact.location().path(),
         is_container: kind.is_container(),
+        // All that is in the folder of an array is the array's.
+        others: (artifact.state.has_data() && !kind.is_container()).then(Size::default),
         artifacts: vec![artifact],
         unknown: Vec::new(),
         entry_type: if kind.is_file() {

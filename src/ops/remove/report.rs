@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::model::artifact::Artifact;
 use crate::model::causes::with_causes;
 use crate::model::removal::{RemovalId, TrashKeep};
-use crate::model::size::Total;
+use crate::model::size::{Size, Total, as_others};
 use crate::store::{PurgeReport, StaleList};
 
 /// Options of a removal.
@@ -131,6 +131,10 @@ pub struct RemovalReport {
     /// Bytes and files of what is gone, as far as they were counted.
     #[serde(flatten)]
     pub total: Total,
+    /// Bytes and files that went and that no artifact has, as the plan counted them; `None` if it
+    /// did not count all of them.
+    #[serde(flatten, serialize_with = "as_others")]
+    pub others: Option<Size>,
     /// What the purge did; `None` if the data is kept in the trash.
     pub purge: Option<PurgeReport>,
     /// Consolidated metadata that could not be written, and still lists what is gone: zarr reads

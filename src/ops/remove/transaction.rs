@@ -18,7 +18,7 @@ use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
 use crate::model::progress::Monitor;
 use crate::model::removal::{RemovalId, RemovalState};
-use crate::model::size::Total;
+use crate::model::size::{Size, Total};
 use crate::ops::inner::{self, RegistriesAround};
 use crate::ops::recover;
 use crate::ops::twins;
@@ -141,6 +141,7 @@ fn remove_once(
         skipped,
         moved: done.taken.len() as u64,
         total: Total::default(),
+        others: others_of(&checked),
         purge: None,
         stale_lists: std::mem::take(&mut done.stale_lists),
         backup_failed: None,
@@ -172,6 +173,16 @@ fn remove_once(
         }));
     }
     Ok(report)
+}
+
+/// Sums what goes beside the artifacts; `None` if the plan did not count it.
+fn others_of(checked: &[Checked<'_>]) -> Option<Size> {
+    let mut sum = Size::default();
+    // What is not there had nothing to count either.
+    for checked in checked.iter().filter(|checked| checked.item.is_some()) {
+        sum.add(checked.planned.others?);
+    }
+    Some(sum)
 }
 
 /// Step 2: checks every artifact of the plan; with `keep_going`, skips those that cannot be
