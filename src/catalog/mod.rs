@@ -38,6 +38,7 @@
 //! a creation that was killed, a folder `.dalsegno.new-*` that the next creation removes, and from
 //! a backup that was killed, a file that the next backup removes.
 
+mod below;
 mod binding;
 pub mod config;
 mod counts;

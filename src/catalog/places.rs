@@ -12,7 +12,7 @@ use super::rows::{self, names};
 use super::sqlite::file::Catalog;
 use crate::model::artifact::ArtifactId;
 use crate::model::clock::Timestamp;
-use crate::model::filter::{Except, Filter};
+use crate::model::filter::Filter;
 
 /// The highest number of a row.
 pub(super) const LAST_ROW: &str = "SELECT ifnull(max(id), 0) FROM artifact";
@@ -82,11 +82,7 @@ pub(super) fn with_data(filter: &Filter, now: Timestamp) -> Query {
 
 /// The containers with present rows of the runs that a filter names.
 pub(super) fn containers(filter: &Filter, now: Timestamp) -> Query {
-    let of = Filter {
-        runs: filter.runs.clone(),
-        except: Except::default().runs(filter.except.runs.clone()),
-        ..Filter::default()
-    };
+    let of = filter.of_runs();
     // One row of each container is enough, so most rows are not read.
     with_conditions(&of, now, |conditions| {
         format!(

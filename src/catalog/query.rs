@@ -122,8 +122,9 @@ pub(super) fn conditions(filter: &Filter, now: Timestamp) -> Query {
         query.sql.push_str(" AND +a.kind_id <> ?");
         query.values.push(rows::kind_number(*kind).into());
     }
-    // Checkpoints are selected only by their kind.
-    if filter.kinds.is_empty() {
+    query.below(&filter.below, !filter.kinds.is_empty());
+    // Checkpoints are selected only by their kind, or by their path.
+    if filter.kinds.is_empty() && filter.below.is_empty() {
         query.sql.push_str(" AND a.kind_id <> ?");
         query
             .values
@@ -178,6 +179,7 @@ impl Query {
     /// Conditions of a filter on the names and the iteration of an artifact, or of a score.
     pub(super) fn names(&mut self, filter: &Filter) {
         self.patterns(["run", "name"], &filter.runs);
+        self.runs_at(&filter.runs_at);
         self.any(&filter.iterations, |query, range| {
             match (range.first, range.last) {
                 (Some(first), Some(last)) => {

@@ -376,10 +376,9 @@ impl Catalog {
     pub fn parts(&self, filter: &Filter, now: Timestamp) -> Result<PartsByRun, CatalogError> {
         // Every part of these runs, whatever else is selected: completeness is about the run.
         let of = Filter {
-            runs: filter.runs.clone(),
             kinds: vec![Kind::Prediction, Kind::Output],
             states: vec![State::Present, State::Damaged],
-            ..Filter::default()
+            ..filter.of_runs()
         };
         let mut runs = PartsByRun::new();
         self.list(&of, now, Selected::All, |artifact| {

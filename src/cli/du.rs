@@ -12,14 +12,14 @@ use super::flags::{Format, Output};
 use super::render::{
     Align, Column, Ink, Record, Rows, or_dash, or_empty, total_cells, total_fields, total_text,
 };
-use super::selection::Selection;
+use super::selection::Asked;
 use crate::catalog::{DuGroup, DuRow};
-use crate::model::filter::{Except, Filter};
 use crate::model::key::Kind;
 use crate::model::removal::{Removal, RemovalId};
 use crate::model::size::{ByteCount, Total};
 use crate::ops::others::OtherUse;
 use crate::ops::refresh::RefreshOptions;
+use crate::registry::Registry;
 
 /// Show how much space artifacts take on disk, largest first
 ///
@@ -34,7 +34,7 @@ pub(super) struct Du {
     #[arg(long, value_enum, default_value_t = By::Run)]
     by: By,
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
@@ -282,24 +282,24 @@ impl Record for Usage {
 }
 
 pub(super) fn run(context: &mut Context, command: &Du) -> Result<(), Failure> {
-    let mut filter = command.selection.filter(context);
-    // Asked before kinds are added, which the user did not name.
-    let is_all = filter.is_all();
-    // What else lies in a run's folder is of no kind, dataset or age.
-    let of_runs = Filter {
-        runs: filter.runs.clone(),
-        except: Except::default().runs(filter.except.runs.clone()),
-        ..Filter::default()
+    let counted = |registry: &Registry| {
+        let filter = command.asked.filter(context, registry)?;
+        Ok(match filter.kinds.is_empty() {
+            // Checkpoints that were taken in take space too.
+            true => filter.kinds(Kind::ALL),
+            false => filter,
+        })
     };
-    let with_others = filter == of_runs && !command.no_refresh;
-    if filter.kinds.is_empty() {
-        // Checkpoints that were taken in take space too.
-        filter.kinds = Kind::ALL.to_vec();
-    }
     // Sizes that are known are not counted again: that would walk every array of the selection.
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().measure(true).gone(true));
     let format = context.format(command.output);
-    let (registry, mut partly) = context.open_refreshed(&filter, refresh, format)?;
+    let (registry, filter, mut partly) = context.open_refreshed(counted, refresh, format)?;
+    // Without the kinds, which the user did not name.
+    let asked = command.asked.filter(context, &registry)?;
+    let is_all = asked.is_all();
+    // What else lies in a run's folder is of no kind, dataset or age.
+    let of_runs = asked.of_runs();
+    let with_others = asked == of_runs && !command.no_refresh;
     let mut lines = Vec::new();
     let mut reserved = 0;
     for row in registry.du(&filter, command.by.into())? {

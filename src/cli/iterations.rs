@@ -6,9 +6,10 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
 use super::render::{Align, Column, Record, Rows, or_empty, total_cells, total_fields};
-use super::selection::Selection;
+use super::selection::Asked;
 use crate::catalog::IterationRow;
 use crate::ops::refresh::RefreshOptions;
+use crate::registry::Registry;
 
 /// Show which iterations of each run have validation outputs
 ///
@@ -19,7 +20,7 @@ use crate::ops::refresh::RefreshOptions;
 #[derive(Debug, Args)]
 pub(super) struct Iterations {
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
@@ -122,12 +123,12 @@ impl Record for IterationRow {
 }
 
 pub(super) fn run(context: &mut Context, command: &Iterations) -> Result<(), Failure> {
-    let filter = command.selection.filter(context);
     // Presence only: sizes are not worth a walk through every array here.
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
     context.warns_of_damage.set(true);
-    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
+    let filter = |registry: &Registry| command.asked.filter(context, registry);
+    let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = "no iteration that matches is recorded with data";
     let mut rows = Rows::new::<IterationRow>(context, format)?;
     let mut failure = None;

@@ -11,7 +11,7 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::render::Rows;
-use super::selection::Selection;
+use super::selection::Asked;
 use crate::model::artifact::Artifact;
 use crate::model::filter::Filter;
 use crate::model::size::ByteCount;
@@ -25,7 +25,7 @@ use crate::registry::Registry;
 #[derive(Debug, Args)]
 pub(super) struct ListCommand {
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
@@ -60,12 +60,14 @@ pub(super) struct ListCommand {
 }
 
 pub(super) fn run(context: &mut Context, command: &ListCommand) -> Result<(), Failure> {
-    let mut filter = command.selection.filter(context);
-    filter.min_bytes = command.min_size.map(|size| size.0);
     let limit = command.limit;
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
-    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
+    let filter = |registry: &Registry| {
+        let filter = command.asked.filter(context, registry)?;
+        Ok(filter.min_bytes(command.min_size.map(|size| size.0)))
+    };
+    let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = "no artifact matches";
     if command.null {
         let mut written = 0;

@@ -253,23 +253,25 @@ impl Context {
         }
     }
 
-    /// Opens the registry for a query of a selection. Looks for its data on disk first, if
-    /// `refresh` is given and the catalog can be written. The second value says whether something
+    /// Opens the registry for a query of a selection, which `filter` makes. Looks for its data on disk first, if
+    /// `refresh` is given and the catalog can be written. The last value says whether something
     /// could not be read.
     pub(super) fn open_refreshed(
         &self,
-        filter: &Filter,
+        filter: impl Fn(&Registry) -> Result<Filter, Failure>,
         refresh: Option<RefreshOptions>,
         format: Format,
-    ) -> Result<(Registry, bool), Failure> {
+    ) -> Result<(Registry, Filter, bool), Failure> {
         let Some(refresh) = refresh else {
             let registry = self.open_read_only()?;
+            let filter = filter(&registry)?;
             self.answers_as_of(&registry, format)?;
-            return Ok((registry, false));
+            return Ok((registry, filter, false));
         };
         self.asked(|registry| {
+            let filter = filter(&registry)?;
             let monitor = self.monitor();
-            let question = Question::Selection(filter, refresh);
+            let question = Question::Selection(&filter, refresh);
             let report = registry.refresh_for(question, &monitor as &dyn Monitor)?;
             drop(monitor);
             match registry.is_read_only() {
@@ -277,7 +279,7 @@ impl Context {
                 false => self.looked_for(&report),
             }
             let partly = self.findings_of_query(&report.findings);
-            Ok((registry, partly))
+            Ok((registry, filter, partly))
         })
     }
 

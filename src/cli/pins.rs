@@ -4,10 +4,11 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Format;
 use super::render::{self, Align, Column, Record, count, shell_word, short_time};
-use super::subjects::Subjects;
+use super::subjects::{Named, Subjects};
 use crate::catalog::PinChange;
+use crate::model::filter::Filter;
 use crate::model::pin::{Pin, PinName};
-use crate::registry::{PinSelection, Registry};
+use crate::registry::{PinSelection, Registry, Target};
 
 impl Record for Pin {
     const NAME: &'static str = "pins";
@@ -75,23 +76,42 @@ pub(super) fn target(
     name: &PinName,
     verb: &str,
 ) -> Result<PinSelection, Failure> {
-    if let Some(filter) = subjects.only_selection(context) {
+    let command = format!("{verb} {}", shell_word(name.as_str()));
+    let named = subjects.named(context, registry, &command, verb)?;
+    if let Named::Selected(filter) = named {
+        return Ok(PinSelection::Filter(*filter));
+    }
+    if let Some(filter) = runs(registry, &named)? {
         return Ok(PinSelection::Filter(filter));
     }
     let mut artifacts = Vec::new();
-    let command = format!("{verb} {}", shell_word(name.as_str()));
-    for chosen in subjects.to_remove(context, registry, &command, verb)? {
+    for chosen in subjects.to_remove(registry, &named)? {
         if chosen.whole_container {
             artifacts.extend(registry.in_container(&chosen.artifact)?);
         } else {
             artifacts.push(chosen.artifact);
         }
     }
-    context.say_unmatched(registry, &subjects.filter(context))?;
     // A path and a selection may name the same artifact.
     artifacts.sort_by_key(|artifact| artifact.id);
     artifacts.dedup_by_key(|artifact| artifact.id);
     Ok(PinSelection::Artifacts(artifacts))
+}
+
+/// The filter of the runs that are named, if nothing else is.
+fn runs(registry: &Registry, named: &Named) -> Result<Option<Filter>, Failure> {
+    let Named::Each(targets) = named else {
+        return Ok(None);
+    };
+    let mut paths = Vec::with_capacity(targets.len());
+    for target in targets {
+        match target {
+            Target::Path(path) => paths.push(registry.base_path(path)?),
+            _ => return Ok(None),
+        }
+    }
+    let filter = registry.narrowed(Filter::default(), &paths)?;
+    Ok(filter.below.is_empty().then_some(filter))
 }
 
 /// Writes the pin as it is now to stdout, if JSON was asked for.

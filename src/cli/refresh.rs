@@ -6,7 +6,7 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::Output;
 use super::render;
-use super::selection::Selection;
+use super::selection::Asked;
 use crate::ops::refresh::RefreshOptions;
 use crate::store::Notice;
 
@@ -17,7 +17,7 @@ use crate::store::Notice;
 #[derive(Debug, Args)]
 pub(super) struct Refresh {
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
     /// Also look for data that was present: it may be gone or rewritten
     #[arg(long)]
     all: bool,
@@ -39,7 +39,7 @@ pub(super) fn run(context: &mut Context, command: &Refresh) -> Result<(), Failur
         gone: false,
     };
     let monitor = context.monitor();
-    let filter = command.selection.filter(context);
+    let filter = command.asked.filter(context, &registry)?;
     let report = registry.refresh(&filter, options, &monitor)?;
     drop(monitor);
     if !filter.is_all() && report.looked_at == 0 && !registry.names_any(&filter)? {

@@ -11,7 +11,6 @@ use super::selection::Selection;
 use super::{artifacts, render};
 use crate::ops::remove::Skipped;
 use crate::ops::restore::{OlderRemoved, RestoreReport, RestoreTarget};
-use crate::registry::Target;
 
 /// Removals and artifacts that are named one by one.
 const MOST_NAMES: usize = 3;
@@ -60,10 +59,7 @@ pub(super) fn run(context: &mut Context, command: &Restore) -> Result<(), Failur
         // An id first: its form cannot be a path that a removal took.
         targets.push(match what.parse() {
             Ok(id) => RestoreTarget::Removal(id),
-            Err(_) => match context.target(registry.base(), what.as_ref()) {
-                Target::Path(path) => RestoreTarget::Path(path),
-                _ => continue,
-            },
+            Err(_) => RestoreTarget::Path(context.below_base(registry.base(), what.as_ref())),
         });
     }
     if !filter.is_all() {

@@ -13,7 +13,7 @@ use super::removal::{
 use super::render::{
     self, Align, Column, Record, Rows, others_text, size_text, total_cells, total_text,
 };
-use super::subjects::Subjects;
+use super::subjects::{Named, Subjects};
 use crate::model::artifact::Artifact;
 use crate::model::removal::TrashKeep;
 use crate::model::size::{Size, Total, as_others};
@@ -146,10 +146,14 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     }
     // A dry run also works on a read-only mount, and beside a process that hangs.
     let look = |registry: Registry| {
-        let plan = plan(context, command, &registry)?;
-        Ok((registry, plan))
+        let named = match &command.whole_run {
+            Some(_) => Named::Each(Vec::new()),
+            None => command.subjects.named(context, &registry, "rm", "remove")?,
+        };
+        let plan = plan(context, command, &registry, &named)?;
+        Ok((registry, named.filter(), plan))
     };
-    let (registry, plan) = match command.dry_run {
+    let (registry, filter, plan) = match command.dry_run {
         true => context.asked(look)?,
         false => look(context.open()?)?,
     };
@@ -158,10 +162,9 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         if format == Format::Json {
             render::document(context, "plan", &document(&plan, &[]))?;
         }
-        let filter = command.subjects.filter(context);
         return Err(context.nothing_selected(&registry, &filter, "nothing was removed")?);
     }
-    context.say_unmatched(&registry, &command.subjects.filter(context))?;
+    context.say_unmatched(&registry, &filter)?;
     let keep = command.trash.keep();
     let options = RemoveOptions {
         reason: command.reason.clone(),
@@ -198,15 +201,18 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
 }
 
 /// Plans the removal by what is on disk now: straight after a training no row knows its data.
-fn plan(context: &Context, command: &Rm, registry: &Registry) -> Result<RemovalPlan, Failure> {
-    let choose = || {
+fn plan(
+    context: &Context,
+    command: &Rm,
+    registry: &Registry,
+    named: &Named,
+) -> Result<RemovalPlan, Failure> {
+    let choose = || -> Result<RemovalPlan, Failure> {
         if let Some(run) = &command.whole_run {
             return Ok(registry.plan_run_removal(&context.run_name(run)?)?);
         }
-        command
-            .subjects
-            .to_remove(context, registry, "rm", "remove")
-            .and_then(|chosen| Ok(registry.plan_removal(chosen)?))
+        let chosen = command.subjects.to_remove(registry, named)?;
+        Ok(registry.plan_removal(chosen)?)
     };
     let mut plan = choose()?;
     let artifacts: Vec<Artifact> = plan.artifacts().cloned().collect();

@@ -8,9 +8,10 @@ use super::flags::Output;
 use super::render::{
     Align, Column, Record, Rows, or_dash, or_empty, short_time, total_cells, total_fields,
 };
-use super::selection::Selection;
+use super::selection::Asked;
 use crate::catalog::RunRow;
 use crate::ops::refresh::RefreshOptions;
+use crate::registry::Registry;
 
 /// Show what each run has
 ///
@@ -19,7 +20,7 @@ use crate::ops::refresh::RefreshOptions;
 #[derive(Debug, Args)]
 pub(super) struct Runs {
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
     /// Answer from the catalog, without a look on disk first
     #[arg(long)]
     no_refresh: bool,
@@ -104,10 +105,10 @@ impl Record for RunRow {
 }
 
 pub(super) fn run(context: &mut Context, command: &Runs) -> Result<(), Failure> {
-    let filter = command.selection.filter(context);
     let refresh = (!command.no_refresh).then_some(RefreshOptions::new().gone(true));
     let format = context.format(command.output);
-    let (registry, partly) = context.open_refreshed(&filter, refresh, format)?;
+    let filter = |registry: &Registry| command.asked.filter(context, registry);
+    let (registry, filter, partly) = context.open_refreshed(filter, refresh, format)?;
     let nothing = context.with_base("no run matches; add what is on disk with: dalsegno scan");
     let mut rows = Rows::new::<RunRow>(context, format)?;
     let mut failure = None;

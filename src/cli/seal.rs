@@ -218,12 +218,13 @@ pub(super) fn run(context: &mut Context, command: &SealCommand) -> Result<(), Fa
         Opened::Catalog(registry) => registry,
         Opened::Inbox(inbox) => return note(context, command, &inbox),
     };
-    let artifacts = command.subjects.find(context, &registry, "seal")?;
+    let named = command.subjects.named(context, &registry, "seal", "seal")?;
+    let artifacts = command.subjects.find(&registry, &named)?;
+    let filter = named.filter();
     if artifacts.is_empty() {
-        let filter = command.subjects.filter(context);
         return Err(context.nothing_selected(&registry, &filter, "nothing was sealed")?);
     }
-    context.say_unmatched(&registry, &command.subjects.filter(context))?;
+    context.say_unmatched(&registry, &filter)?;
     let containers = command.containers(artifacts.iter().map(|artifact| &artifact.key))?;
     let monitor = context.monitor();
     let sealed = registry.seal_many(&artifacts, command.options(), &monitor);

@@ -1,16 +1,18 @@
 //! The selection flags, which are the same for every command.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::context::Context;
-use super::fail::kind_error;
+use super::fail::{Failure, kind_error};
 use super::time;
 use crate::model::artifact::State;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Except, Filter, IterationRange};
 use crate::model::key::Kind;
+use crate::registry::Registry;
 
 /// Selects artifacts that match every flag; a flag with several values matches any of them.
 #[derive(Debug, Clone, Default, Args)]
@@ -126,6 +128,33 @@ fn state(text: &str) -> Result<State, String> {
         .map_err(|error: crate::model::artifact::ParseStateError| error.to_string())
 }
 
+/// What a question is about: paths, narrowed by the selection flags.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct Asked {
+    /// Only what is at these paths or below them: runs, containers, folders of iterations and
+    /// datasets, arrays, checkpoints
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    #[command(flatten)]
+    selection: Selection,
+}
+
+impl Asked {
+    /// The filter that paths and flags make. The base directory itself means everything in it.
+    pub(super) fn filter(&self, context: &Context, registry: &Registry) -> Result<Filter, Failure> {
+        let filter = self.selection.filter(context);
+        let mut paths = Vec::with_capacity(self.paths.len());
+        for path in &self.paths {
+            let path = context.below_base(registry.base(), path);
+            if path.as_os_str().is_empty() || path == registry.base() {
+                return Ok(filter);
+            }
+            paths.push(registry.base_path(path)?);
+        }
+        Ok(registry.narrowed(filter, &paths)?)
+    }
+}
+
 impl Exclude {
     fn except(&self, name: impl Fn(&str) -> String) -> Except {
         Except::default()
@@ -166,7 +195,7 @@ impl Selection {
             except: self.exclude.except(&name),
             pinned: self.pinned,
             owners: self.owner.clone(),
-            min_bytes: None,
+            ..Filter::default()
         }
     }
 }

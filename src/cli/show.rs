@@ -8,14 +8,15 @@ use super::fail::Failure;
 use super::flags::{Format, Output};
 use super::former::Shown;
 use super::render::{Rows, escape, or_dash, size_text};
-use super::subjects::Subjects;
+use super::subjects::{Named, Subjects};
+use crate::error::Error;
 use crate::model::artifact::{Artifact, Origin};
 use crate::registry::{Registry, Target};
 
 /// Show everything about artifacts
 ///
-/// If a path is no longer recorded, shows what was last removed from it, by whom and why, and
-/// whether it can be restored.
+/// The artifacts of a run or of another folder are shown as a table. If a path is no longer
+/// recorded, shows what was last removed from it, by whom and why, and whether it can be restored.
 #[derive(Debug, Args)]
 pub(super) struct ShowCommand {
     #[command(flatten)]
@@ -26,10 +27,12 @@ pub(super) struct ShowCommand {
 
 pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Failure> {
     let registry = context.open_read_only()?;
-    let shown = find(&command.subjects, context, &registry)?;
+    let named = command.subjects.named(context, &registry, "show", "show")?;
+    let (shown, is_folder) = find(&command.subjects, &registry, &named)?;
     let format = context.format(command.output);
-    // One field a line: a table of all fields would fit no terminal.
-    if format == Format::Table {
+    // One field a line: a table of all fields would fit no terminal. Of a run that would be
+    // thousands of lines.
+    if format == Format::Table && !is_folder {
         for (index, shown) in shown.iter().enumerate() {
             if index > 0 {
                 context.line("")?;
@@ -53,33 +56,51 @@ pub(super) fn run(context: &mut Context, command: &ShowCommand) -> Result<(), Fa
     if shown.is_empty() {
         context.say("no artifact matches");
     }
-    context.say_unmatched(&registry, &command.subjects.filter(context))
+    context.say_unmatched(&registry, &named.filter())
 }
 
-/// Finds the artifacts; for a path that is no longer recorded, what was last removed from it.
+/// Finds the artifacts, and says whether a path is that of a folder with several; for a path that is
+/// no longer recorded, finds what was last removed from it.
 fn find(
     subjects: &Subjects,
-    context: &Context,
     registry: &Registry,
-) -> Result<Vec<Shown>, Failure> {
+    named: &Named,
+) -> Result<(Vec<Shown>, bool), Failure> {
+    let mut is_folder = false;
+    let here = |artifact| Shown::Here(Box::new(artifact));
+    let targets = match named {
+        Named::Each(targets) => targets,
+        Named::Selected(_) => {
+            let selected = subjects.find(registry, named)?;
+            return Ok((selected.into_iter().map(here).collect(), false));
+        }
+    };
     let mut found = Vec::new();
     // What is named must exist; a selection may match nothing.
-    for target in subjects.targets(context, registry.base(), "show", "show")? {
-        let former = match (registry.get(&target)?, &target) {
-            (Some(artifact), _) => {
-                found.push(Shown::Here(Box::new(artifact)));
-                continue;
-            }
-            // A removed artifact has no row, so an id or a key no longer finds it; its path does.
-            (None, Target::Path(path)) => registry.former_at(path)?.into_iter().next(),
-            (None, _) => None,
+    for target in targets {
+        let known = match target {
+            Target::Path(path) => registry.at(path)?,
+            target => registry.get(target)?.into_iter().collect(),
         };
-        let former = former.ok_or_else(|| registry.not_recorded(&target))?;
+        if !known.is_empty() {
+            is_folder |= known.len() > 1;
+            found.extend(known.into_iter().map(here));
+            continue;
+        }
+        // A removed artifact has no row, so an id or a key no longer finds it; its path does. A run
+        // is at no such path.
+        let former = match target {
+            Target::Path(path) => match registry.former_at(path) {
+                Err(Error::Layout(_)) => Vec::new(),
+                former => former?,
+            },
+            _ => Vec::new(),
+        };
+        let former = former.into_iter().next();
+        let former = former.ok_or_else(|| registry.not_recorded(target))?;
         found.push(Shown::Former(Box::new(former)));
     }
-    let selected = subjects.selected(context, registry)?.into_iter();
-    found.extend(selected.map(|artifact| Shown::Here(Box::new(artifact))));
-    Ok(found)
+    Ok((found, is_folder))
 }
 
 /// The levels of a pyramid, with their shapes if they are known.

@@ -1,6 +1,7 @@
 //! The artifacts that a command works on: paths, ids, or a selection.
 
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -13,12 +14,12 @@ use crate::model::key::Key;
 use crate::ops::remove::ArtifactToRemove;
 use crate::registry::{Inbox, Registry, Target};
 
-/// The artifacts that a command works on.
+/// The artifacts that a command works on. With flags, paths and ids name what the flags narrow.
 #[derive(Debug, Args)]
 pub(super) struct Subjects {
-    /// Paths of artifacts
+    /// Paths of runs, containers, folders of iterations and datasets, arrays, checkpoints
     #[arg(value_name = "PATH")]
-    paths: Vec<std::path::PathBuf>,
+    paths: Vec<PathBuf>,
     /// Ids of artifacts, as show prints them
     #[arg(long, value_name = "N")]
     id: Vec<i64>,
@@ -26,21 +27,86 @@ pub(super) struct Subjects {
     selection: Selection,
 }
 
+/// What [`Subjects`] name in an open registry.
+pub(super) enum Named {
+    /// Each of these, whole.
+    Each(Vec<Target>),
+    /// What the flags select; at the paths, if there are any.
+    Selected(Box<Filter>),
+}
+
+impl Named {
+    /// The filter of a selection; of single artifacts one that selects everything.
+    pub(super) fn filter(&self) -> Filter {
+        match self {
+            Self::Each(_) => Filter::default(),
+            Self::Selected(filter) => *filter.clone(),
+        }
+    }
+}
+
 impl Subjects {
-    /// Finds them. A path or an id that is not recorded is an error.
-    pub(super) fn find(
+    /// Finds out what is named. It is a usage error if nothing is named at all; with flags, a path
+    /// or an id of which nothing is recorded is an error.
+    pub(super) fn named(
         &self,
         context: &Context,
         registry: &Registry,
         command: &str,
-    ) -> Result<Vec<Artifact>, Failure> {
-        let mut found = Vec::new();
-        for target in self.targets(context, registry.base(), command, command)? {
-            let artifact = registry.get(&target)?;
-            found.push(artifact.ok_or_else(|| registry.not_recorded(&target))?);
+        verb: &str,
+    ) -> Result<Named, Failure> {
+        let targets = self.targets(context, registry.base(), command, verb)?;
+        let filter = self.selection.filter(context);
+        if filter.is_all() {
+            return Ok(Named::Each(targets));
         }
-        found.extend(self.selected(context, registry)?);
-        Ok(found)
+        let mut paths = Vec::with_capacity(targets.len());
+        for target in &targets {
+            let is_known = match target {
+                Target::Path(path) => !registry.at(path)?.is_empty(),
+                _ => registry.get(target)?.is_some(),
+            };
+            if !is_known {
+                return Err(registry.not_recorded(target).into());
+            }
+            paths.push(match target {
+                Target::Path(path) => registry.base_path(path)?,
+                target => match registry.get(target)? {
+                    Some(artifact) => registry.base_path(artifact.path())?,
+                    None => return Err(registry.not_recorded(target).into()),
+                },
+            });
+        }
+        match paths.is_empty() {
+            true => Ok(Named::Selected(Box::new(filter))),
+            false => Ok(Named::Selected(Box::new(
+                registry.narrowed(filter, &paths)?,
+            ))),
+        }
+    }
+
+    /// Finds them. A path or an id of which nothing is recorded is an error.
+    pub(super) fn find(
+        &self,
+        registry: &Registry,
+        named: &Named,
+    ) -> Result<Vec<Artifact>, Failure> {
+        let targets = match named {
+            Named::Selected(filter) => return Ok(registry.select(filter)?),
+            Named::Each(targets) => targets,
+        };
+        let mut found = Vec::new();
+        for target in targets {
+            let here = match target {
+                Target::Path(path) => registry.at(path)?,
+                target => registry.get(target)?.into_iter().collect(),
+            };
+            if here.is_empty() {
+                return Err(registry.not_recorded(target).into());
+            }
+            found.extend(here);
+        }
+        Ok(distinct(found, |artifact| artifact.id))
     }
 
     /// Finds their keys on a host without the catalog, in its published copy. What the copy does not
@@ -58,39 +124,51 @@ impl Subjects {
             Err(Failure::Library(error)) if only_paths && error.code() == "not-published" => None,
             opened => Some(opened?),
         };
+        let Some(registry) = registry else {
+            let paths = targets.iter().filter_map(|target| match target {
+                Target::Path(path) => Some(path),
+                _ => None,
+            });
+            let keys = paths.map(|path| inbox.key_at(path));
+            return Ok(keys.collect::<Result<_, _>>()?);
+        };
+        let targets = match self.named(context, &registry, command, command)? {
+            Named::Each(targets) => targets,
+            Named::Selected(filter) => {
+                let selected = registry.select(&filter)?;
+                return Ok(selected.into_iter().map(|artifact| artifact.key).collect());
+            }
+        };
         let mut keys = Vec::new();
         for target in &targets {
-            keys.push(match (&registry, target) {
-                (Some(registry), target) => registry.key_to_note(inbox, target)?,
-                (None, Target::Path(path)) => inbox.key_at(path)?,
-                (None, Target::Key(key)) => key.clone(),
-                // Without a copy there are only paths.
-                (None, _) => continue,
-            });
+            let known = match target {
+                Target::Path(path) => registry.at(path)?,
+                _ => Vec::new(),
+            };
+            match known.is_empty() {
+                true => keys.push(registry.key_to_note(inbox, target)?),
+                false => keys.extend(known.into_iter().map(|artifact| artifact.key)),
+            }
         }
-        if let Some(registry) = &registry {
-            let selected = self.selected(context, registry)?;
-            keys.extend(selected.into_iter().map(|artifact| artifact.key));
-        }
-        Ok(keys)
+        Ok(distinct(keys, Key::to_string))
     }
 
     /// Finds them for a removal: a container that is named by path or kind includes what is in it.
     pub(super) fn to_remove(
         &self,
-        context: &Context,
         registry: &Registry,
-        command: &str,
-        verb: &str,
+        named: &Named,
     ) -> Result<Vec<ArtifactToRemove>, Failure> {
+        let targets = match named {
+            Named::Selected(filter) => return Ok(registry.to_remove_selected(filter)?),
+            Named::Each(targets) => targets,
+        };
         let mut chosen = Vec::new();
-        for target in self.targets(context, registry.base(), command, verb)? {
-            chosen.extend(registry.to_remove(&target)?);
-        }
-        let filter = self.selection.filter(context);
-        // Without flags the filter matches every artifact, which is never meant here.
-        if !filter.is_all() {
-            chosen.extend(registry.to_remove_selected(&filter)?);
+        for target in targets {
+            chosen.extend(match target {
+                Target::Path(path) => registry.to_remove_at(path)?,
+                target => registry.to_remove(target)?,
+            });
         }
         Ok(chosen)
     }
@@ -100,20 +178,8 @@ impl Subjects {
         self.paths.is_empty() && self.id.is_empty() && self.selection.is_empty()
     }
 
-    /// The filter that the selection flags make.
-    pub(super) fn filter(&self, context: &Context) -> Filter {
-        self.selection.filter(context)
-    }
-
-    /// The selection, if there are no paths and no ids besides it.
-    pub(super) fn only_selection(&self, context: &Context) -> Option<Filter> {
-        let filter = self.selection.filter(context);
-        let is_alone = self.paths.is_empty() && self.id.is_empty() && !filter.is_all();
-        is_alone.then_some(filter)
-    }
-
     /// Those that are given by path or id. It is a usage error if nothing is given at all.
-    pub(super) fn targets(
+    fn targets(
         &self,
         context: &Context,
         base: &Path,
@@ -128,33 +194,26 @@ impl Subjects {
                 ),
             ));
         }
-        let paths = self.paths.iter().map(|path| context.target(base, path));
-        let paths: Vec<Target> = paths.collect();
-        let is_base = |target: &Target| match target {
-            Target::Path(path) => path.as_os_str().is_empty() || path == base,
-            _ => false,
-        };
-        if paths.iter().any(is_base) {
+        let paths = self.paths.iter().map(|path| context.below_base(base, path));
+        let paths: Vec<PathBuf> = paths.collect();
+        if paths
+            .iter()
+            .any(|path| path.as_os_str().is_empty() || path == base)
+        {
             return Err(Failure::usage(
                 "the base directory itself is not an artifact",
-                "give the path of an array or of a container below it",
+                "give the path of a run, or of something in one",
             ));
         }
         let ids = self.id.iter().map(|&id| Target::Id(ArtifactId(id)));
-        Ok(paths.into_iter().chain(ids).collect())
+        Ok(paths.into_iter().map(Target::Path).chain(ids).collect())
     }
+}
 
-    /// Those that the selection flags select; none if there are no flags.
-    pub(super) fn selected(
-        &self,
-        context: &Context,
-        registry: &Registry,
-    ) -> Result<Vec<Artifact>, Failure> {
-        let filter = self.selection.filter(context);
-        // Without flags the filter matches every artifact, which is never meant here.
-        if filter.is_all() {
-            return Ok(Vec::new());
-        }
-        Ok(registry.select(&filter)?)
-    }
+/// Each thing once, in the order of their first places: paths may lie in each other.
+fn distinct<T, K: Eq + std::hash::Hash>(all: Vec<T>, key: impl Fn(&T) -> K) -> Vec<T> {
+    let mut seen = HashSet::new();
+    all.into_iter()
+        .filter(|one| seen.insert(key(one)))
+        .collect()
 }

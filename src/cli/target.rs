@@ -61,13 +61,18 @@ impl Context {
         }
     }
 
-    /// The artifact at a path: relative to the current folder if that is in the base directory,
-    /// else relative to the base directory.
+    /// The artifact at a path; see [`Context::below_base`].
     pub(super) fn target(&self, base: &Path, path: &Path) -> Target {
+        Target::Path(self.below_base(base, path))
+    }
+
+    /// A path relative to the current folder if that is in the base directory, else relative to the
+    /// base directory.
+    pub(super) fn below_base(&self, base: &Path, path: &Path) -> PathBuf {
         let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let is_plain = |path: &Path| !path.components().any(|part| part == Component::ParentDir);
         if absolute.starts_with(base) && is_plain(&absolute) {
-            return Target::Path(absolute);
+            return absolute;
         }
         let real = base.canonicalize().unwrap_or_else(|_| base.to_owned());
         // The last component is not resolved: a link never means what it points to.
@@ -79,13 +84,13 @@ impl Context {
             if let Ok(relative) = place.strip_prefix(&real)
                 && is_plain(relative)
             {
-                return Target::Path(base.join(relative));
+                return base.join(relative);
             }
         }
         // Outside of the base directory as a path, so it is relative to it; resolve `..` by its
         // text.
         let start = if is_plain(path) { path } else { &typed };
-        Target::Path(tidy(start))
+        tidy(start)
     }
 }
 

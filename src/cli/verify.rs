@@ -10,7 +10,7 @@ use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output, Threads};
 use super::render::{self, Align, Column, Record, Rows, or_empty};
-use super::selection::Selection;
+use super::selection::Asked;
 use crate::ops::verify::{Repair, VerifyClass, VerifyFinding, VerifyOptions, VerifyReport};
 use crate::registry::Registry;
 
@@ -32,7 +32,7 @@ use crate::registry::Registry;
 #[derive(Debug, Args)]
 pub(super) struct VerifyCommand {
     #[command(flatten)]
-    selection: Selection,
+    asked: Asked,
     /// Compare the sizes of all arrays that were counted before, not only of sealed ones
     #[arg(long, conflicts_with = "quick")]
     measure: bool,
@@ -180,7 +180,7 @@ pub(super) fn run(context: &mut Context, command: &VerifyCommand) -> Result<(), 
         threads: command.threads.get(),
     };
     let monitor = context.monitor();
-    let filter = command.selection.filter(context);
+    let filter = command.asked.filter(context, &registry)?;
     let mut report = registry.verify(&filter, options, &monitor)?;
     // No finding about nothing would read as a result.
     let found_nothing = report.rows == 0 && report.findings.is_empty();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::artifact::State;
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
-use crate::model::name::{self, NameError};
+use crate::model::name::{self, BasePath, NameError};
 pub use crate::model::pattern::Pattern;
 
 /// A range of iterations, both ends included. Exhaustive: a range has two ends.
@@ -156,7 +156,15 @@ impl Except {
 pub struct Filter {
     /// Names of runs.
     pub runs: Vec<Pattern>,
-    /// Kinds. An empty list selects every kind but checkpoints; those must be named.
+    /// What is at these paths or below them. The path of a run means that run, and not the runs
+    /// whose folders lie in its folder.
+    pub below: Vec<BasePath>,
+    /// The runs that have something at one of these paths, or below it: see [`of_runs`].
+    ///
+    /// [`of_runs`]: Self::of_runs
+    pub(crate) runs_at: Vec<BasePath>,
+    /// Kinds. An empty list selects every kind but checkpoints; those must be named, or a path in
+    /// [`below`](Self::below) that leads into the folder of their run.
     pub kinds: Vec<Kind>,
     /// Iterations. Artifacts without an iteration are selected only if this is empty.
     pub iterations: Vec<IterationRange>,
@@ -188,6 +196,13 @@ impl Filter {
     #[must_use]
     pub fn runs<P: Into<Pattern>>(mut self, runs: impl IntoIterator<Item = P>) -> Self {
         self.runs = Pattern::list(runs);
+        self
+    }
+
+    /// Selects what is at these paths or below them.
+    #[must_use]
+    pub fn below(mut self, below: impl IntoIterator<Item = BasePath>) -> Self {
+        self.below = below.into_iter().collect();
         self
     }
 
@@ -288,6 +303,16 @@ impl Filter {
             owners: Vec::new(),
             min_bytes: None,
             ..self.clone()
+        }
+    }
+
+    /// The filter of the same runs, with everything in them but checkpoints.
+    pub(crate) fn of_runs(&self) -> Self {
+        Self {
+            runs: self.runs.clone(),
+            runs_at: [self.runs_at.as_slice(), &self.below].concat(),
+            except: Except::default().runs(self.except.runs.clone()),
+            ..Self::default()
         }
     }
 

@@ -6,8 +6,8 @@
 //! written in two ways makes two names.
 //!
 //! Invariants of every value of these types: not empty, relative, no component `.` or `..`, no
-//! control character, no component over [`MAX_COMPONENT`] bytes. A [`RunName`] also never starts
-//! with the registry's own folder.
+//! control character, no component over [`MAX_COMPONENT`] bytes. A [`RunName`] and a [`BasePath`]
+//! also never start with the registry's own folder.
 
 use std::borrow::Borrow;
 use std::fmt;
@@ -31,7 +31,7 @@ pub enum NameError {
     /// The name is empty.
     #[error("the {what} name is empty")]
     Empty {
-        /// Which name: run, dataset, parameters, container.
+        /// Which name: run, dataset, parameters, container, path.
         what: &'static str,
     },
     /// The name starts with `/`.
@@ -246,6 +246,25 @@ name_type!(
     ContainerName,
     "container"
 );
+
+name_type!(
+    /// A folder or file in the base directory, by its path relative to it.
+    BasePath,
+    "path"
+);
+
+impl FromStr for BasePath {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        let name = normalise("path", text)?;
+        let first = name.split('/').next().unwrap_or_default();
+        if is_registry_dir(first) {
+            return Err(NameError::Reserved { what: "path", name });
+        }
+        Ok(Self(name))
+    }
+}
 
 impl FromStr for RunName {
     type Err = NameError;

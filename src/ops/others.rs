@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::catalog::Catalog;
 use crate::error::Error;
 use crate::model::clock::Timestamp;
-use crate::model::filter::{Except, Filter};
+use crate::model::filter::Filter;
 use crate::model::key::Kind;
 use crate::model::progress::Monitor;
 use crate::model::size::{ByteCount, Size};
@@ -55,10 +55,8 @@ pub(crate) fn others(
     monitor: &dyn Monitor,
 ) -> Result<OtherUse, Error> {
     let of = Filter {
-        runs: filter.runs.clone(),
-        except: Except::default().runs(filter.except.runs.clone()),
         kinds: Kind::ALL.to_vec(),
-        ..Filter::default()
+        ..filter.of_runs()
     };
     let mut names = Vec::new();
     catalog.runs(&of, now, |run| {

@@ -1,5 +1,6 @@
 //! How callers name one artifact: by key, by path or by number.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use crate::model::clock::Timestamp;
 use crate::model::filter::Filter;
 use crate::model::key::{Key, Kind};
 use crate::model::layout::{self, Location};
-use crate::model::name::{DatasetName, RunName};
+use crate::model::name::{BasePath, DatasetName, RunName};
 use crate::model::nearest::nearest;
 use crate::store::Base;
 
@@ -56,6 +57,14 @@ pub(crate) fn relative(base: &Base, path: &Path) -> Result<String, Error> {
     Ok(name.as_str().to_owned())
 }
 
+/// Reads a path, absolute or relative to the base directory, as one of a filter.
+///
+/// # Errors
+/// As [`relative`], and [`Error::Name`] if it leads into the registry's own folder.
+pub(crate) fn base_path(base: &Base, path: &Path) -> Result<BasePath, Error> {
+    Ok(relative(base, path)?.parse::<BasePath>()?)
+}
+
 /// Finds the artifact that a target names; `None` if the catalog has no such row.
 ///
 /// # Errors
@@ -74,6 +83,46 @@ pub(crate) fn find(
         Target::Path(path) => catalog.at(&location(base, path)?)?,
         Target::Id(id) => catalog.by_id(*id)?,
     })
+}
+
+/// Finds the artifact at a path; `None` if the catalog has no such row, or nothing can be recorded
+/// there because it is the path of a run.
+///
+/// # Errors
+/// As [`relative`], and [`Error::Catalog`].
+pub(crate) fn exact(
+    catalog: &Catalog,
+    base: &Base,
+    path: &Path,
+) -> Result<Option<Artifact>, Error> {
+    match location(base, path) {
+        Ok(place) => Ok(catalog.at(&place)?),
+        Err(Error::Layout(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Finds the artifact at a path or, if there is none, those below it.
+///
+/// # Errors
+/// As [`base_path`], and [`Error::Catalog`].
+pub(crate) fn at_or_below(
+    catalog: &Catalog,
+    base: &Base,
+    path: &Path,
+    now: Timestamp,
+) -> Result<Vec<Artifact>, Error> {
+    let place = base_path(base, path)?;
+    if let Some(artifact) = exact(catalog, base, path)? {
+        return Ok(vec![artifact]);
+    }
+    let mut found = Vec::new();
+    let below = Filter::default().below([place]);
+    catalog.list(&below, now, Selected::All, |artifact| {
+        found.push(artifact);
+        Ok::<_, CatalogError>(ControlFlow::Continue(()))
+    })?;
+    Ok(found)
 }
 
 /// The error for a target that the catalog does not have.
@@ -102,8 +151,9 @@ pub(crate) fn nearest_run(catalog: &Catalog, run: &RunName) -> Option<String> {
     nearest(run.as_str(), runs.iter().map(String::as_str)).map(str::to_owned)
 }
 
-/// The recorded path that is most similar to one that is not, or the run; none if none is similar.
-fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Option<String> {
+/// The recorded path, or folder of recorded ones, that is most similar to a path that is neither, or
+/// the run; none if none is similar.
+pub(crate) fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Option<String> {
     /// Artifacts of the run that are compared.
     const MOST: usize = 10_000;
     // What was removed from there was meant, and not what is like it.
@@ -129,10 +179,15 @@ fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Option<String> {
         return found.map(str::to_owned);
     };
     let filter = Filter::default().runs([run.as_str()]).kinds(Kind::ALL);
-    let mut paths = Vec::new();
+    let mut paths = BTreeSet::new();
+    let mut listed = 0;
     let listed = catalog.list(&filter, Timestamp(0), Selected::All, |artifact| {
-        paths.push(artifact.location().path());
-        Ok::<_, CatalogError>(match paths.len() < MOST {
+        // As deep as what was typed, which may be a folder.
+        let whole = artifact.location().path();
+        let parts: Vec<&str> = whole.split('/').take(path.split('/').count()).collect();
+        paths.insert(parts.join("/"));
+        listed += 1;
+        Ok::<_, CatalogError>(match listed < MOST {
             true => ControlFlow::Continue(()),
             false => ControlFlow::Break(()),
         })
@@ -150,7 +205,13 @@ fn nearest_path(catalog: &Catalog, base: &Base, path: &Path) -> Option<String> {
         let (typed_part, known_part) = pairs.next()?;
         let is_one = pairs.next().is_none() && typed.len() == known.len();
         let is_name = typed_part.parse::<i64>().is_err();
-        (is_one && is_name && nearest(typed_part, [*known_part]).is_some()).then_some(())
+        // The ending of a container is alike in all of them.
+        let stem = |part: &'_ str| {
+            part.rsplit_once('.')
+                .map_or(part.len(), |(stem, _)| stem.len())
+        };
+        let [typed_stem, known_stem] = [typed_part, known_part].map(|part| &part[..stem(part)]);
+        (is_one && is_name && nearest(typed_stem, [known_stem]).is_some()).then_some(())
     };
     let alike = paths.iter().filter(|known| differing(known).is_some());
     nearest(&path, alike.map(String::as_str)).map(str::to_owned)

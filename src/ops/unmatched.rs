@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -10,7 +11,9 @@ use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::model::filter::{Filter, Pattern};
 use crate::model::key::Kind;
+use crate::model::name::BasePath;
 use crate::model::nearest::{did_you_mean, nearest};
+use crate::ops::target;
 use crate::ops::unscanned::{self, OnDisk};
 use crate::store::Base;
 
@@ -19,7 +22,7 @@ use crate::store::Base;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Unmatched {
-    /// `run`, `dataset`, `parameters` or `metric`.
+    /// `run`, `path`, `dataset`, `parameters` or `metric`.
     pub part: &'static str,
     /// The name or pattern, as it was given.
     pub name: String,
@@ -55,6 +58,7 @@ impl fmt::Display for Unmatched {
             }
         }
         match (self.emptied, Pattern::from(&self.name).is_glob(), *part) {
+            (_, _, "path") => write!(f, "nothing is recorded at \"{name}\"")?,
             (true, ..) => write!(f, "nothing is recorded of {part} \"{name}\"")?,
             (_, true, "parameters") => write!(f, "no parameters match \"{name}\"")?,
             (_, true, part) => write!(f, "no {part} matches \"{name}\"")?,
@@ -94,6 +98,18 @@ pub(crate) fn unmatched(
 ) -> Result<Vec<Unmatched>, Error> {
     let selects = |filter: Filter| selects_any(catalog, &filter.kinds(Kind::ALL), now);
     let mut found = Vec::new();
+    let mut below = Vec::new();
+    for path in &filter.below {
+        if selects(Filter::default().below([path.clone()]))? {
+            below.push(path.clone());
+            continue;
+        }
+        found.push(unmatched_path(catalog, base, path)?);
+    }
+    // Below unknown paths every dataset would be unknown.
+    if below.is_empty() && !filter.below.is_empty() {
+        return Ok(found);
+    }
     let mut runs = Vec::new();
     for run in &filter.runs {
         if selects(Filter::default().runs([run.clone()]))? {
@@ -121,7 +137,9 @@ pub(crate) fn unmatched(
         ("parameters", NameOf::Parameters, &filter.parameters),
     ] {
         for pattern in patterns {
-            let one = Filter::default().runs(runs.iter().cloned());
+            let one = Filter::default()
+                .runs(runs.iter().cloned())
+                .below(below.iter().cloned());
             let is_known = selects(match of {
                 NameOf::Dataset => one.datasets([pattern.clone()]),
                 _ => one.parameters([pattern.clone()]),
@@ -138,6 +156,63 @@ pub(crate) fn unmatched(
         }
     }
     Ok(found)
+}
+
+/// A path at which nothing is recorded: a part of a run, or a folder that would be a run.
+fn unmatched_path(
+    catalog: &Catalog,
+    base: Option<&Base>,
+    path: &BasePath,
+) -> Result<Unmatched, Error> {
+    let text = path.as_str();
+    let known = catalog.names(NameOf::Run, "")?;
+    let in_run = known.iter().any(|run| Path::new(text).starts_with(run));
+    let on_disk = match base {
+        Some(base) if !in_run => unscanned::on_disk(base, text)?,
+        _ => None,
+    };
+    Ok(Unmatched {
+        part: if in_run { "path" } else { "run" },
+        name: text.to_owned(),
+        emptied: false,
+        nearest: match base {
+            Some(base) => target::nearest_path(catalog, base, Path::new(text)),
+            None => None,
+        },
+        on_disk,
+    })
+}
+
+/// Narrows a filter to what is at paths or below them. A run is named in the filter instead, so
+/// that what is done to it is done as if its name had been given.
+///
+/// # Errors
+/// [`CatalogError`] if the catalog cannot be read.
+pub(crate) fn narrowed(
+    catalog: &Catalog,
+    mut filter: Filter,
+    paths: &[BasePath],
+    now: Timestamp,
+) -> Result<Filter, Error> {
+    let mut runs = Vec::new();
+    for path in paths {
+        let name = Pattern::from(path.as_str());
+        let of_run = Filter::default().runs([name.clone()]).kinds(Kind::ALL);
+        let is_known = catalog.run_names(std::slice::from_ref(&name))? == [path.as_str()];
+        let below = || Filter::default().below([path.clone()]).kinds(Kind::ALL);
+        // A run of which nothing is left, or a folder that has a run's former name.
+        if is_known
+            && (selects_any(catalog, &of_run, now)? || !selects_any(catalog, &below(), now)?)
+        {
+            runs.push(name);
+        }
+    }
+    // Two lists of runs would be joined, and not intersected.
+    match filter.runs.is_empty() && runs.len() == paths.len() {
+        true => filter.runs = runs,
+        false => filter.below.extend(paths.iter().cloned()),
+    }
+    Ok(filter)
 }
 
 /// Refuses a selection for a removal that leaves out names which nothing recorded has: each is

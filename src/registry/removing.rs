@@ -1,6 +1,7 @@
 //! Removing, restoring, emptying the trash: the face of the protocols.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use super::Registry;
@@ -59,6 +60,17 @@ impl Registry {
     /// [`Error::NotRecorded`](crate::Error::NotRecorded) if the target has no row.
     pub fn to_remove(&self, target: &Target) -> Result<Vec<ArtifactToRemove>> {
         remove::artifacts_of_target(&self.catalog, &self.base, target)
+    }
+
+    /// Returns what a removal of a path takes: as [`to_remove`](Self::to_remove), and of a run or of
+    /// another folder what a filter with this path in [`Filter::below`] selects.
+    ///
+    /// # Errors
+    /// [`Error::NotRecorded`](crate::Error::NotRecorded) if nothing is recorded there; and as
+    /// [`base_path`](Self::base_path).
+    pub fn to_remove_at(&self, path: impl AsRef<Path>) -> Result<Vec<ArtifactToRemove>> {
+        let now = self.clock.now();
+        remove::artifacts_at(&self.catalog, &self.base, path.as_ref(), now)
     }
 
     /// Returns what a removal of a selection takes. A container goes whole only if the filter names

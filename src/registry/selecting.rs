@@ -1,12 +1,47 @@
 //! What selections and names mean, and why they mean nothing.
 
+use std::path::Path;
+
 use super::Registry;
 use crate::error::Result;
+use crate::model::artifact::Artifact;
 use crate::model::filter::{Filter, Pattern};
+use crate::model::name::BasePath;
+use crate::ops::target;
 use crate::ops::unmatched::{self, Unmatched};
 
 impl Registry {
-    /// Returns the runs, datasets and parameters in a filter that nothing recorded has, each with
+    /// Reads a path, absolute or relative to the base directory, for
+    /// [`Filter::below`]. Nothing needs to be recorded there.
+    ///
+    /// # Errors
+    /// [`Error::OutsideBase`](crate::Error::OutsideBase) if it is not below the base directory,
+    /// [`Error::Name`](crate::Error::Name) if it cannot be the path of a run or of anything in one.
+    pub fn base_path(&self, path: impl AsRef<Path>) -> Result<BasePath> {
+        target::base_path(&self.base, path.as_ref())
+    }
+
+    /// Returns the artifact at a path or, if there is none, those below it, such as those of a run
+    /// or of an iteration. Checkpoints are among them only if the path leads into the folder of
+    /// their run.
+    ///
+    /// # Errors
+    /// As [`base_path`](Self::base_path), and [`Error::Catalog`](crate::Error::Catalog) if the
+    /// catalog cannot be read.
+    pub fn at(&self, path: impl AsRef<Path>) -> Result<Vec<Artifact>> {
+        target::at_or_below(&self.catalog, &self.base, path.as_ref(), self.clock.now())
+    }
+
+    /// Narrows a filter to what is at these paths or below them. If they are runs, and the filter
+    /// names no other, it names these then.
+    ///
+    /// # Errors
+    /// [`Error::Catalog`](crate::Error::Catalog) if the catalog cannot be read.
+    pub fn narrowed(&self, filter: Filter, paths: &[BasePath]) -> Result<Filter> {
+        unmatched::narrowed(&self.catalog, filter, paths, self.clock.now())
+    }
+
+    /// Returns the runs, paths, datasets and parameters in a filter that nothing recorded has, each with
     /// the most similar known name: such a name is probably mistyped.
     ///
     /// # Errors
@@ -14,6 +49,7 @@ impl Registry {
     pub fn unmatched(&self, filter: &Filter) -> Result<Vec<Unmatched>> {
         let several = |count: usize| count > 1;
         let names = [&filter.runs, &filter.datasets, &filter.parameters].map(Vec::len);
+        let names = names.into_iter().chain([filter.below.len()]);
         // If something matches every part, a single name in a part is known.
         if !names.into_iter().any(several) && self.names_any(filter)? {
             return Ok(Vec::new());

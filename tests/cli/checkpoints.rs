@@ -28,7 +28,10 @@ fn checkpoints_are_taken_in_shown_and_removed_where_their_kind_is_named() {
         seal mito/checkpoints/iterations/3000 --table
         du --kind checkpoint --table
         iterations --kind checkpoint --table
-        rm mito/checkpoints --yes
+        rm mito/checkpoints --dry-run --table
+        list mito/checkpoints --table
+        list mito/checkpoints mito/validation.zarr/1000 --table
+        list mito --table
         rm mito/checkpoints/iterations/1000 --yes --trash
         rm --run mito --kind checkpoint --iteration 2000 --dry-run --table
         restore --run mito

@@ -257,7 +257,7 @@ fn wrong_calls_end_with_2_and_change_nothing() {
         list --json --table
         list -0 --jsonl
         list --nothing
-        list extra
+        gc extra
         nothing
         show
         seal

@@ -166,3 +166,101 @@ fn a_run_that_was_not_scanned_is_told_from_one_that_does_not_exist() {
     }
     assert_transcript!("nothing_scanned", text);
 }
+
+#[test]
+fn a_path_means_the_run_or_the_folder_that_it_names() {
+    let world = World::scanned();
+    let folder = world.base.join("mito/checkpoints/iterations");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("9000"), "weights").unwrap();
+    world.write_array("mito/sub/validation.zarr/7/crop1/prediction");
+    world.transcript("scan --quiet\nscan --kind checkpoint --quiet");
+    let paths = |line: &str| {
+        let text = stdout(&mut world.call(&format!("{line} -0 --quiet")));
+        let base = format!("{}/", world.base.display());
+        let paths = text.split_terminator('\0');
+        let paths = paths.map(|path| path.strip_prefix(&base).unwrap().to_owned());
+        paths.collect::<Vec<String>>()
+    };
+    // A run in the folder of another is another run.
+    for (path, flags) in [
+        ("mito", "--run mito"),
+        ("mito/", "--run mito"),
+        ("mito er", "--run mito --run er"),
+        ("mito/sub", "--run mito/sub"),
+        ("mito/validation.zarr/1000", "--run mito --iteration 1000"),
+        (
+            "mito/validation.zarr/1000/crop2 mito/validation.zarr/9000/crop2",
+            "--run mito --dataset crop2",
+        ),
+        (
+            "mito/validation.zarr/1000/crop1/output",
+            "--run mito --iteration 1000 --dataset crop1 --kind output",
+        ),
+        ("mito/snapshot.zarr", "--run mito --kind snapshot"),
+        ("mito/checkpoints", "--run mito --kind checkpoint"),
+        (
+            "mito/checkpoints/iterations/9000",
+            "--run mito --kind checkpoint",
+        ),
+        ("mito/extra.zarr/mesh", "--run mito --kind array"),
+        ("mito --kind output", "--run mito --kind output"),
+        (
+            "mito/validation.zarr er --iteration 500..1000 --kind prediction",
+            "--run mito --run er --iteration 500..1000 --kind prediction",
+        ),
+        (".", "--run '*'"),
+    ] {
+        let found = paths(&format!("list {path}"));
+        assert!(!found.is_empty(), "{path}");
+        assert_eq!(found, paths(&format!("list {flags}")), "{path}");
+    }
+    // Of a name that is the start of another nothing is taken.
+    assert_eq!(paths("list mito/validation.zarr/100"), Vec::<String>::new());
+    let same = |one: &str, other: &str| {
+        let [one, other] =
+            [one, other].map(|line| stdout(&mut world.call(&format!("{line} --quiet"))));
+        assert_eq!(one, other);
+    };
+    same("iterations mito --jsonl", "iterations --run mito --jsonl");
+    same("runs er --jsonl", "runs --run er --jsonl");
+    same("du mito --jsonl", "du --run mito --jsonl");
+    same("show er --jsonl", "show --run er --jsonl");
+    same("verify er --json", "verify --run er --json");
+    same(
+        "rm mito/validation.zarr/1000 --dry-run --jsonl",
+        "rm --run mito --iteration 1000 --dry-run --jsonl",
+    );
+    same(
+        "rm mito --dry-run --jsonl",
+        "rm --run mito --dry-run --jsonl",
+    );
+}
+
+#[test]
+fn a_folder_is_pinned_sealed_verified_and_removed_as_a_selection_is() {
+    let world = World::scanned();
+    let text = world.transcript(
+        "pin figure-1 mito --reason plots
+        unpin figure-1
+        pin figure-2 mito/validation.zarr/9000 --reason plots
+        pin figure-2 mito/validation.zarr/9000 --kind output
+        seal mito/validation.zarr/1000/crop1
+        verify mito/validation.zarr/1000
+        verify mito/validation.zarr/1000/crop1/prediction
+        rm mito/validation.zarr/9000 --yes
+        rm mito/validation.zarr/1000/crop1 mito/validation.zarr/1000/crop1/prediction --yes
+        rm mito/validation.zarr --kind output --iteration 1000 --dry-run --table
+        rm --id 999 --kind output --yes
+        rm mito/validation.zarr/7 --yes
+        rm mito/validation.zarr/1000/corp2 --yes
+        list mito/validation.zarr/1000/corp2
+        list mitoo
+        verify mitoo
+        seal mitoo
+        show mitoo
+        show mito/validation.zarr/9000 --table
+        list mito --table",
+    );
+    assert_transcript!("folders", text);
+}

@@ -17,6 +17,7 @@ use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::clock::Timestamp;
 use dalsegno::model::filter::{Except, Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
+use dalsegno::model::name::BasePath;
 use proptest::prelude::*;
 
 use common::NOW;
@@ -82,9 +83,36 @@ fn filter() -> impl Strategy<Value = Filter> {
         .prop_flat_map(|filter| {
             let since =
                 prop::option::weighted(0.3, (-4..4_i64).prop_map(|n| Timestamp(NOW.0 + 1_000 * n)));
-            (since, except())
-                .prop_map(move |(since, except)| filter.clone().written_since(since).except(except))
+            (since, except(), below()).prop_map(move |(since, except, below)| {
+                let filter = filter.clone().below(below);
+                filter.written_since(since).except(except)
+            })
         })
+}
+
+/// Paths of runs, of folders in them, of folders of runs, and of nothing.
+fn below() -> impl Strategy<Value = Vec<BasePath>> {
+    let paths = prop::sample::select(vec![
+        "run",
+        "run 2",
+        "a",
+        "a/b",
+        "m",
+        "R*",
+        "run/validation.zarr",
+        "run/validation.zarr/1",
+        "run/validation.zarr/1/a",
+        "run/validation.zarr/1/a/b/output",
+        "run/validation.zarr/inputs",
+        "run/checkpoints",
+        "a/b/checkpoints/iterations/1",
+        "a/b/other.n5/a",
+        "[mito]/snapshot.zarr",
+        "run/validation",
+        "nothing",
+    ]);
+    let paths = prop::collection::vec(paths.prop_map(|path| path.parse().unwrap()), 1..3);
+    prop_oneof![3 => Just(Vec::new()), 1 => paths]
 }
 
 fn except() -> impl Strategy<Value = Except> {

@@ -2,10 +2,13 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use dalsegno::model::artifact::{Artifact, State};
 use dalsegno::model::filter::{Filter, IterationRange, Pattern};
 use dalsegno::model::key::Kind;
+use dalsegno::model::layout;
+use dalsegno::model::name::BasePath;
 use dalsegno::model::size::Total;
 use dalsegno::{DuGroup, DuRow, IterationRow, RunRow};
 
@@ -111,10 +114,19 @@ fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
     let is_before = |moment| row.written_at.unwrap_or(row.recorded_at) < moment;
     let is_older = |age| is_before(NOW.minus(age));
     let of_size = |bytes| row.size.is_some_and(|size| size.bytes.0 >= bytes);
-    // Checkpoints are selected only if their kind is named.
+    // Checkpoints are selected only if their kind is named, or a path in their run.
     let is_of_kind = match filter.kinds.as_slice() {
-        [] => row.key.kind() != Kind::Checkpoint,
+        [] => !filter.below.is_empty() || row.key.kind() != Kind::Checkpoint,
         kinds => kinds.contains(&row.key.kind()),
+    };
+    let (run, path) = (row.key.run().as_str(), layout::locate(&row.key).path());
+    let is_below = |of: &str, path: &str| Path::new(path).starts_with(of);
+    let is_at = |at: &BasePath| {
+        let at = at.as_str();
+        let in_run = is_below(run, at) && run != at;
+        let by_kind = !filter.kinds.is_empty() || row.key.kind() != Kind::Checkpoint || in_run;
+        let of_run = run == at || !known[0].contains(at);
+        of_run && by_kind && is_below(at, &path)
     };
     let patterns = [&filter.runs, &filter.datasets, &filter.parameters];
     patterns
@@ -123,6 +135,7 @@ fn selects(filter: &Filter, row: &Artifact, known: &Names<'_>) -> bool {
         .zip(known)
         .all(|((patterns, name), known)| matches(patterns, name, known))
         && is_of_kind
+        && (filter.below.is_empty() || filter.below.iter().any(is_at))
         && (filter.owners.is_empty()
             || row
                 .owner

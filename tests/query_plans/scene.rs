@@ -148,6 +148,11 @@ pub(crate) fn filters() -> Vec<Filter> {
         Box::new(|filter| filter.states = vec![State::Reserved, State::Missing]),
         Box::new(|filter| filter.older_than = Some(Duration::from_millis(100))),
         Box::new(|filter| filter.min_bytes = Some(5)),
+        Box::new(|filter| filter.below = vec!["run1".parse().unwrap()]),
+        Box::new(|filter| {
+            let paths = ["run1/validation.zarr/100/crop1", "run2"];
+            filter.below = paths.map(|path| path.parse().unwrap()).to_vec();
+        }),
         Box::new(|filter| filter.owners = vec![0, 1000]),
         Box::new(move |filter| {
             filter.kinds = vec![Kind::Output];

@@ -120,7 +120,6 @@ impl Reader<'_> {
         let metric = policy.keep.best.as_ref().map(|best| &best.metric);
         let scores = self.scores_of(&selection, metric)?;
         let of_groups = Filter {
-            runs: of.runs.clone(),
             kinds: selection.kinds.clone(),
             datasets: of.datasets.clone(),
             // Excepted parameters stay: their group is not emptied.
@@ -128,7 +127,7 @@ impl Reader<'_> {
                 parameters: Vec::new(),
                 ..of.except.clone()
             },
-            ..Filter::default()
+            ..of.of_runs()
         };
         let groups = self.catalog.groups(&of_groups, self.now)?;
         let mut rows = self.rows(artifacts, &scores)?;
@@ -150,12 +149,9 @@ impl Reader<'_> {
         if plan.removed().next().is_none() {
             return Ok(());
         }
-        let of = Filter {
-            runs: match &self.request.rules {
-                GcRules::Named(named) => named.runs.clone(),
-                _ => self.request.of.runs.clone(),
-            },
-            ..Filter::default()
+        let of = match &self.request.rules {
+            GcRules::Named(named) => Filter::default().runs(named.runs.clone()),
+            _ => self.request.of.of_runs(),
         };
         plan.keep_complete(&self.parts(&of)?);
         Ok(())
@@ -172,10 +168,8 @@ impl Reader<'_> {
         let mut newest = BTreeMap::new();
         // A run is as new as its newest artifact of any kind, selected or not.
         let every_kind = Filter {
-            runs: self.request.of.runs.clone(),
-            except: Except::default().runs(self.request.of.except.runs.clone()),
             kinds: Kind::ALL.to_vec(),
-            ..Filter::default()
+            ..self.request.of.of_runs()
         };
         self.catalog.runs(&every_kind, self.now, |run| {
             newest.insert(run.run, run.last_written_at);
@@ -254,10 +248,8 @@ impl Reader<'_> {
             return Ok(ScoresByIteration::new());
         };
         let of = Filter {
-            runs: selection.runs.clone(),
             iterations: selection.iterations.clone(),
-            except: Except::default().runs(selection.except.runs.clone()),
-            ..Filter::default()
+            ..selection.of_runs()
         };
         // Scores have neither kind nor age: only runs and iterations of the selection narrow them.
         let metrics = [Pattern::from(metric.name())];

@@ -95,4 +95,4 @@ pub(crate) use plan::{Containers, plan, plan_run};
 pub(crate) use protection::Protection;
 pub(crate) use purge::{Purging, drop_empty, purge_if};
 pub use report::{BackupFailure, RemovalReport, RemoveOptions, Skipped};
-pub(crate) use select::{artifacts_of_filter, artifacts_of_target};
+pub(crate) use select::{artifacts_at, artifacts_of_filter, artifacts_of_target};

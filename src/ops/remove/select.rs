@@ -1,5 +1,7 @@
 //! Which artifacts a removal takes, by what a caller names.
 
+use std::path::Path;
+
 use super::plan::ArtifactToRemove;
 use crate::catalog::{Catalog, Selected};
 use crate::error::Error;
@@ -52,6 +54,31 @@ pub(crate) fn artifacts_of_target(
         return Err(target::not_recorded(catalog, base, target));
     }
     Ok(chosen)
+}
+
+/// Returns what a removal of a path takes: of an artifact or a container as of a target, of a run or
+/// of another folder what a filter selects there.
+///
+/// # Errors
+/// [`Error::NotRecorded`] if nothing is recorded there, and as [`target::base_path`].
+pub(crate) fn artifacts_at(
+    catalog: &Catalog,
+    base: &Base,
+    path: &Path,
+    now: Timestamp,
+) -> Result<Vec<ArtifactToRemove>, Error> {
+    let place = target::base_path(base, path)?;
+    let target = Target::Path(path.to_owned());
+    let is_exact = target::exact(catalog, base, path)?.is_some();
+    if is_exact || layout::is_container(place.as_str()) {
+        return artifacts_of_target(catalog, base, &target);
+    }
+    let filter = unmatched::narrowed(catalog, Filter::default(), &[place], now)?;
+    let chosen = artifacts_of_filter(catalog, base, &filter, now)?;
+    match chosen.is_empty() {
+        true => Err(target::not_recorded(catalog, base, &target)),
+        false => Ok(chosen),
+    }
 }
 
 /// Returns what a removal of a selection takes. A container goes whole only if the filter names its

@@ -14,7 +14,7 @@ use super::renames::{Candidates, Found, Renames};
 use crate::catalog::{CatalogError, Selected};
 use crate::error::Error;
 use crate::model::artifact::State;
-use crate::model::filter::{Except, Filter};
+use crate::model::filter::Filter;
 use crate::model::layout;
 use crate::store;
 
@@ -22,11 +22,7 @@ impl Verify<'_> {
     /// Sums up which runs were moved and which were copied, if the selection is by run only and all
     /// of it could be read: a part of a run says nothing about the run.
     pub(super) fn sum_up(&mut self) -> Result<(), Error> {
-        let only_runs = Filter {
-            runs: self.filter.runs.clone(),
-            except: Except::default().runs(self.filter.except.runs.clone()),
-            ..Filter::default()
-        };
+        let only_runs = self.filter.of_runs();
         let unread = |found: &VerifyFinding| found.class == VerifyClass::Unreadable;
         if *self.filter != only_runs || self.report.findings.iter().any(unread) {
             return Ok(());

@@ -20,7 +20,7 @@ use crate::ops::scan::{self, ScanOptions};
 use crate::store::{self, Event, Look, WalkOptions};
 
 impl Verify<'_> {
-    /// Walks the folders of the runs that the selection names for data that no row has.
+    /// Walks the folders or runs that the selection names for data that no row has.
     pub(super) fn check_tree(&mut self) -> Result<(), Error> {
         let kinds = ScanOptions::default()
             .kinds(self.filter.kinds.iter().copied())
@@ -162,8 +162,25 @@ pub(super) fn look(id: i64, key: &Key) -> Look {
     }
 }
 
-/// The folders to walk: those of the named runs if no pattern is a glob, otherwise all.
+/// The folders to walk: those that are named; else those of the named runs if no pattern is a glob,
+/// otherwise all.
 fn starts(filter: &Filter) -> Vec<PathBuf> {
+    if !filter.below.is_empty() {
+        let paths = filter.below.iter().map(|path| PathBuf::from(path.as_str()));
+        let paths: Vec<PathBuf> = paths.collect();
+        let is_inside = |path: &PathBuf| {
+            let mut others = paths.iter().filter(|other| *other != path);
+            others.any(|other| path.starts_with(other))
+        };
+        let mut outer: Vec<PathBuf> = paths
+            .iter()
+            .filter(|path| !is_inside(path))
+            .cloned()
+            .collect();
+        outer.sort_unstable();
+        outer.dedup();
+        return outer;
+    }
     if filter.runs.is_empty() || filter.runs.iter().any(|pattern| pattern.is_glob()) {
         return vec![PathBuf::new()];
     }

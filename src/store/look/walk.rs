@@ -103,16 +103,14 @@ pub fn walk_from<E: From<StorageError>>(
     monitor: &dyn Monitor,
     emit: impl FnMut(Event) -> Result<(), E>,
 ) -> Result<(), E> {
-    // A start may lie inside of a container.
-    let names_container = |path: &PathBuf| {
-        let mut names = path.iter().filter_map(OsStr::to_str);
-        names.any(layout::is_container_folder)
-    };
     let search = |path: &PathBuf| {
+        // A start may lie inside of a container, and then be an array itself.
+        let mut names = path.iter().filter_map(OsStr::to_str);
+        let in_container = names.any(layout::is_container_folder);
         WalkTask::Search(Search {
             place: FolderRef::below_base(path.clone()),
-            in_container: names_container(path),
-            may_be_array: false,
+            in_container,
+            may_be_array: in_container && options.arrays,
         })
     };
     Walk::run(
@@ -149,7 +147,7 @@ enum WalkTask {
 struct Search {
     place: FolderRef,
     in_container: bool,
-    /// Whether to count it if it turns out to be an array.
+    /// Whether it may be an array itself.
     may_be_array: bool,
 }
 
