@@ -1,13 +1,13 @@
 //! What callers ask for, read from Python: selections, keys, targets, times.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use dalsegno::model::artifact::{Artifact, ArtifactId};
 use dalsegno::model::clock::{self, Timestamp};
 use dalsegno::model::filter::{Except, Filter, Pattern};
 use dalsegno::model::key::{Key, KeyParts, Kind};
-use dalsegno::model::name::{self, DatasetName, Parameters};
+use dalsegno::model::name::{self, BasePath, DatasetName, Parameters};
 use dalsegno::model::removal::TrashKeep;
 use dalsegno::model::size::ByteCount;
 use dalsegno::{Error, Target};
@@ -21,6 +21,8 @@ use crate::values::{NOTED, PyArtifact};
 #[pyo3(from_item_all)]
 pub(crate) struct SelectionArguments {
     run: Vec<String>,
+    /// Paths, absolute or relative to the base directory.
+    below: Vec<PathBuf>,
     kind: Vec<String>,
     iteration: Vec<String>,
     dataset: Vec<String>,
@@ -55,8 +57,16 @@ where
 }
 
 impl SelectionArguments {
-    pub(crate) fn filter(self) -> PyResult<Filter> {
+    /// The filter that it makes in a base directory.
+    pub(crate) fn filter(self, py: Python<'_>, base: &Path) -> PyResult<Filter> {
+        let below = |path: PathBuf| {
+            let relative = path.strip_prefix(base).unwrap_or(&path).to_string_lossy();
+            let parsed = relative.parse::<BasePath>();
+            parsed.map_err(|error| raise(py, &Error::from(error)))
+        };
+        let below: PyResult<Vec<BasePath>> = self.below.into_iter().map(below).collect();
         Ok(Filter::default()
+            .below(below?)
             .kinds(parsed(&self.kind)?)
             .iterations(parsed(&self.iteration)?)
             .states(parsed(&self.state)?)

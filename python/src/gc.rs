@@ -240,7 +240,7 @@ pub(crate) fn _plan_gc(
 ) -> PyResult<PyPlan> {
     whole(py, || {
         let registry = registry.get();
-        let filter = selection.filter()?;
+        let filter = selection.filter(py, &registry.base)?;
         // Kept, because the request moves the kinds into its rules and a named policy needs them
         // too.
         let asked = filter.kinds.clone();

@@ -47,6 +47,9 @@ class Selection(TypedDict, total=False):
 
     run: Text | Iterable[Text]
     """Runs."""
+    below: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+    """What is at these paths or below them, absolute or relative to the base directory: runs,
+    containers, folders of iterations or datasets, arrays, checkpoints."""
     kind: str | Iterable[str]
     """Kinds; checkpoints are selected only if they are named."""
     iteration: Iterations
@@ -262,6 +265,7 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
     owners = [] if owner is None else (list(owner) if isinstance(owner, Many) else [owner])
     return {
         "run": _texts(given.get("run"), "a run"),
+        "below": _texts(given.get("below"), "a path"),
         "kind": _texts(given.get("kind"), "a kind"),
         "iteration": _iterations(given.get("iteration")),
         "dataset": _texts(given.get("dataset"), "a dataset"),

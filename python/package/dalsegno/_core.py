@@ -120,9 +120,20 @@ class Core:
             raise self._native.not_recorded(wanted)
         return found
 
+    def _named(self, named: Tuple[Union[Artifact, int, str], bool]) -> List[Artifact]:
+        """The artifact that is named; of the path of a run or another folder those below it."""
+        wanted, is_path = named
+        if not is_path or not isinstance(wanted, str):
+            return [self._recorded(wanted)]
+        found = self._native.at(wanted)
+        if not found:
+            raise self._native.not_recorded(wanted)
+        return found
+
     def _bound(
         self, targets: Any, selection: Mapping[str, Any]
     ) -> Tuple[Optional[Dict[str, Any]], Optional[List[Artifact]]]:
         if targets is not None:
-            return None, [self._recorded(target) for target in _targets.targets(targets)]
+            each = (self._named(target) for target in _targets.named(targets))
+            return None, [artifact for artifacts in each for artifact in artifacts]
         return (arguments.selection(selection) if selection else None), None

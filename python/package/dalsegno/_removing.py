@@ -50,7 +50,8 @@ class Removing(Asking, Noting):
         because files are unlinked afterwards.
 
         Args:
-            targets: Artifacts, identifiers, numbers or paths; or nothing, and a selection.
+            targets: Artifacts, identifiers, numbers or paths; or nothing, and a selection. The path
+                of a run or of a folder in it means the artifacts below it.
             reason: Why; kept in the history.
             keep: How long the data can be restored: ``True`` until the trash is emptied, ``"72h"``,
                 ``False`` not at all; ``None`` takes the setting of ``config.toml``, or not at all.
@@ -78,7 +79,7 @@ class Removing(Asking, Noting):
             "ignore_best_links": ignore_best_links,
             "keep_parents": keep_parents,
         }
-        chosen = None if targets is None else _targets.targets(targets)
+        chosen = None if targets is None else _targets.named(targets)
         wanted = arguments.selection(selection) if targets is None else None
         self._matched(wanted, stacklevel=3)
         with reporting(progress) as report:

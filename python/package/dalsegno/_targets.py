@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, List, NamedTuple, Optional, Tuple, Union
 
 from . import _arguments as arguments
@@ -74,6 +74,12 @@ def path(given: Any) -> str:
     if isinstance(found, int):
         raise TypeError("a number says no path; give the path, an identifier or an artifact")
     return os.fspath(found)
+
+
+def named(given: Any) -> List[Tuple[Union[Artifact, int, str], bool]]:
+    """One target or several, each with whether it is a path, which may be that of a folder."""
+    many = list(given) if isinstance(given, arguments.Many) else [given]
+    return [(target(one), isinstance(one, (str, PurePath))) for one in many]
 
 
 def targets(given: Any) -> List[Union[Artifact, int, str]]:

@@ -81,6 +81,14 @@ impl PyRegistry {
         })
     }
 
+    /// The artifact at a path or, if there is none, those below it.
+    fn at<'py>(&self, py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyList>> {
+        whole(py, || {
+            let found = self.run(py, None, move |registry, _| registry.at(&path))?;
+            artifacts(py, found)
+        })
+    }
+
     fn get(&self, py: Python<'_>, target: Asked) -> PyResult<Option<PyArtifact>> {
         whole(py, || {
             let target = target.target();
@@ -102,18 +110,19 @@ impl PyRegistry {
     /// Refuses a selection that cannot be read.
     fn check(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<()> {
         self.shared.check()?;
-        whole(py, || selection.filter().map(drop))
+        whole(py, || selection.filter(py, &self.base).map(drop))
     }
 
     /// Why a selection matches nothing, or which of its names do not: sentences, and none if all of
     /// it is recorded.
     fn unmatched(&self, py: Python<'_>, selection: SelectionArguments) -> PyResult<Vec<String>> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             self.run(py, None, move |registry, _| {
                 // Without a name in it, nothing can be mistyped, and nothing is a good answer.
                 let named = [
                     filter.runs.len(),
+                    filter.below.len(),
                     filter.datasets.len(),
                     filter.parameters.len(),
                 ];
@@ -153,7 +162,7 @@ impl PyRegistry {
         selection: SelectionArguments,
     ) -> PyResult<Bound<'py, PyList>> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             // Objects are made after the call, because that needs the GIL.
             let found = self.run(py, None, move |registry, _| registry.select(&filter))?;
             artifacts(py, found)
@@ -166,7 +175,7 @@ impl PyRegistry {
         selection: SelectionArguments,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             let rows = self.run(py, None, move |registry, _| {
                 // Collected without the GIL, and passed to Python at once.
                 let mut rows = Vec::new();
@@ -186,7 +195,7 @@ impl PyRegistry {
         selection: SelectionArguments,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             let rows = self.run(py, None, move |registry, _| {
                 let mut rows = Vec::new();
                 registry.runs(&filter, |row| {
@@ -206,7 +215,7 @@ impl PyRegistry {
         by: &str,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             // The words of the command line.
             let group = match by {
                 "run" => DuGroup::Run,
@@ -235,7 +244,7 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             let options = RefreshOptions::new()
                 .all(all)
                 .measure(measure)
@@ -256,7 +265,7 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<u64> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             let options = RefreshOptions::new().measure(measure).gone(true);
             self.run(py, progress.as_ref(), move |registry, watch| {
                 let question = Question::Selection(&filter, options);
@@ -328,7 +337,7 @@ impl PyRegistry {
         progress: Option<Py<PyAny>>,
     ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)> {
         whole(py, || {
-            let filter = selection.filter()?;
+            let filter = selection.filter(py, &self.base)?;
             let repair = how.repair;
             let options = VerifyOptions::new()
                 .measure(how.measure)

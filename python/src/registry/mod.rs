@@ -30,7 +30,7 @@ use crate::values::plain;
 #[pyclass(frozen, name = "Registry", module = "dalsegno._native", weakref)]
 pub(crate) struct PyRegistry {
     pub(crate) shared: Arc<Shared>,
-    base: PathBuf,
+    pub(crate) base: PathBuf,
     catalog_path: PathBuf,
     is_read_only: bool,
     keeper: Option<String>,

@@ -1,6 +1,6 @@
 //! Pins and scores, and what the inbox takes for a catalog on another host.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use dalsegno::model::artifact::Artifact;
@@ -77,12 +77,14 @@ fn pin_name(py: Python<'_>, name: &str) -> PyResult<dalsegno::model::pin::PinNam
 }
 
 fn pin_target(
+    py: Python<'_>,
+    base: &Path,
     selection: Option<SelectionArguments>,
     chosen: Option<Vec<Py<PyArtifact>>>,
 ) -> PyResult<Option<PinSelection>> {
     match (selection, chosen) {
         (_, Some(chosen)) => Ok(Some(PinSelection::Artifacts(ask::artifacts_of(chosen)))),
-        (Some(selection), None) => Ok(Some(PinSelection::Filter(selection.filter()?))),
+        (Some(selection), None) => Ok(Some(PinSelection::Filter(selection.filter(py, base)?))),
         // Nothing is named: an unpin takes this as the whole pin, a pin refuses it.
         (None, None) => Ok(None),
     }
@@ -100,8 +102,8 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let name = pin_name(py, name)?;
-            let target =
-                pin_target(selection, chosen)?.ok_or_else(|| argument("nothing to pin"))?;
+            let target = pin_target(py, &self.base, selection, chosen)?
+                .ok_or_else(|| argument("nothing to pin"))?;
             let change = self.run(py, None, move |registry, _| {
                 registry.pin(&name, reason.as_deref(), &target)
             })?;
@@ -118,7 +120,7 @@ impl PyRegistry {
     ) -> PyResult<Bound<'py, PyAny>> {
         whole(py, || {
             let name = pin_name(py, name)?;
-            let target = pin_target(selection, chosen)?;
+            let target = pin_target(py, &self.base, selection, chosen)?;
             let change = self.run(py, None, move |registry, _| {
                 registry.unpin(&name, target.as_ref())
             })?;
@@ -300,7 +302,7 @@ impl PyRegistry {
         metric: Vec<String>,
     ) -> PyResult<Vec<ScoreColumns>> {
         whole(py, || {
-            let of = selection.filter()?;
+            let of = selection.filter(py, &self.base)?;
             let metrics: Vec<Pattern> = metric.into_iter().map(Pattern::from).collect();
             self.run(py, None, move |registry, _| {
                 let query = ScoreQuery::new(of).metrics(&metrics);

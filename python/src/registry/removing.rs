@@ -42,7 +42,7 @@ impl PyRegistry {
     fn remove<'py>(
         &self,
         py: Python<'py>,
-        targets: Option<Vec<Asked>>,
+        targets: Option<Vec<(Asked, bool)>>,
         selection: Option<SelectionArguments>,
         whole_run: Option<String>,
         how: RemovalArguments,
@@ -61,9 +61,14 @@ impl PyRegistry {
                 .map(|name| name.parse())
                 .transpose()
                 .map_err(|error: NameError| raise(py, &Error::from(error)))?;
-            let filter = selection.map(SelectionArguments::filter).transpose()?;
+            let filter = selection
+                .map(|selection| selection.filter(py, &self.base))
+                .transpose()?;
             let targets = targets.unwrap_or_default();
-            let targets: Vec<Target> = targets.into_iter().map(Asked::target).collect();
+            let targets = targets.into_iter();
+            let targets: Vec<(Target, bool)> = targets
+                .map(|(asked, is_path)| (asked.target(), is_path))
+                .collect();
             let mut report = self.run(py, progress.as_ref(), move |registry, watch| {
                 // Planned and carried out in one call; the transaction checks every row again.
                 let mut plan = if let Some(run) = &whole_run {
@@ -74,7 +79,11 @@ impl PyRegistry {
                     // All targets together, so that one transaction takes them.
                     let mut chosen = Vec::new();
                     for target in &targets {
-                        chosen.extend(registry.to_remove(target)?);
+                        chosen.extend(match target {
+                            // An identifier means just its array; a path also a folder.
+                            (Target::Path(path), true) => registry.to_remove_at(path)?,
+                            (target, _) => registry.to_remove(target)?,
+                        });
                     }
                     registry.plan_removal(chosen)?
                 };
@@ -101,7 +110,9 @@ impl PyRegistry {
             let target = match (removal, path, selection) {
                 (Some(id), ..) => RestoreTarget::Removal(id.parse().map_err(argument)?),
                 (None, Some(path), _) => RestoreTarget::Path(path),
-                (None, None, Some(selection)) => RestoreTarget::Filter(selection.filter()?),
+                (None, None, Some(selection)) => {
+                    RestoreTarget::Filter(selection.filter(py, &self.base)?)
+                }
                 (None, None, None) => return Err(argument("nothing was named to restore")),
             };
             let target = match last {
