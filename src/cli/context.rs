@@ -47,6 +47,8 @@ pub(super) struct Context {
     colour_err: bool,
     terminal_err: bool,
     said_notice: Cell<bool>,
+    /// Whether it was said which base directory is used.
+    pub(super) said_base: Cell<bool>,
     /// Whether an answer warns of damaged arrays: where these decide something. Elsewhere they are
     /// a part of it.
     pub(super) warns_of_damage: Cell<bool>,
@@ -96,6 +98,7 @@ impl Context {
             colour_err: !no_colour && terminal_err,
             terminal_err,
             said_notice: Cell::new(false),
+            said_base: Cell::new(false),
             warns_of_damage: Cell::new(false),
             published: OnceCell::new(),
             looked: OnceCell::new(),

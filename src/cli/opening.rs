@@ -31,10 +31,19 @@ pub(super) enum Opened {
 
 impl Context {
     /// The base directory: --base, else the nearest parent of the current folder with a registry,
-    /// or with something in its place, which is refused when it is opened.
+    /// or with something in its place, which is refused when it is opened. Says which it is, once,
+    /// if that is not seen from the call and the current folder.
     pub(super) fn base(&self) -> Result<PathBuf, Failure> {
         // No search upwards from it: --base names the directory itself.
         if let Some(base) = &self.global.base {
+            let of_environment = std::env::var_os("DALSEGNO_BASE");
+            let here = std::env::current_dir().ok();
+            let nearest = here.and_then(|here| nearest_base(&here).map(Path::to_path_buf));
+            if of_environment.is_some_and(|of| of == *base)
+                && nearest.is_some_and(|nearest| is_other_folder(&nearest, base))
+            {
+                self.say_base(base, " (DALSEGNO_BASE)");
+            }
             return Ok(base.clone());
         }
         let here = std::env::current_dir().map_err(|error| {
@@ -43,13 +52,19 @@ impl Context {
                 "go to a folder that exists, or give --base DIR",
             )
         })?;
-        here.ancestors()
-            .find(|folder| match RegistryDir::exists(folder) {
-                Ok(exists) => exists,
-                Err(error) => matches!(error, CatalogError::NotAFolder { .. }),
-            })
-            .map(Path::to_path_buf)
-            .ok_or_else(|| CatalogError::NoRegistry { base: here.clone() }.into())
+        let Some(base) = nearest_base(&here) else {
+            return Err(CatalogError::NoRegistry { base: here }.into());
+        };
+        if base != here {
+            self.say_base(base, "");
+        }
+        Ok(base.to_path_buf())
+    }
+
+    fn say_base(&self, base: &Path, of: &str) {
+        if !self.said_base.replace(true) {
+            self.say(&format!("base directory: {}{of}", base.display()));
+        }
     }
 
     /// The options for opening a registry that follow from the global flags.
@@ -322,6 +337,21 @@ impl Context {
         }
         Ok(())
     }
+}
+
+/// The nearest folder, from this one upwards, with a registry or something in its place.
+fn nearest_base(here: &Path) -> Option<&Path> {
+    here.ancestors()
+        .find(|folder| match RegistryDir::exists(folder) {
+            Ok(exists) => exists,
+            Err(error) => matches!(error, CatalogError::NotAFolder { .. }),
+        })
+}
+
+/// Whether two paths are surely those of different folders.
+fn is_other_folder(one: &Path, other: &Path) -> bool {
+    let [one, other] = [one, other].map(|path| path.canonicalize());
+    matches!((one, other), (Ok(one), Ok(other)) if one != other)
 }
 
 /// Whether another process, or a full disk, keeps a query from writing.

@@ -178,6 +178,17 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
         unchanged: false,
         keep_parents: false,
     };
+    // Of what is named one by one there is no filter.
+    let about_all = match filter.is_all() {
+        true => None,
+        false => context.about_all_runs(registry.base(), &filter),
+    };
+    if let Some(about_all) = about_all
+        .as_ref()
+        .filter(|_| command.dry_run || command.yes)
+    {
+        context.warn(about_all);
+    }
     if command.dry_run {
         // The removal's own checks, so that the preview shows what it would refuse.
         let bound = registry.protected(&plan, &options)?;
@@ -185,7 +196,7 @@ pub(super) fn run(context: &mut Context, command: &Rm) -> Result<(), Failure> {
     }
     // No lock is held while the user decides: the transaction checks every row again.
     if !command.yes {
-        ask(context, &registry, &plan, keep)?;
+        ask(context, &registry, &plan, keep, about_all.as_deref())?;
     }
     let monitor = context.monitor();
     let report = registry.remove_planned(&plan, &options, &monitor)?;
@@ -347,6 +358,7 @@ fn ask(
     registry: &Registry,
     plan: &RemovalPlan,
     keep: TrashKeep,
+    about_all: Option<&str>,
 ) -> Result<(), Failure> {
     let mut text = String::new();
     for line in names(plan.items.iter().map(|item| item.path.clone())) {
@@ -362,6 +374,9 @@ fn ask(
         false => ",",
     };
     let summary = summary(plan);
+    if let Some(about_all) = about_all {
+        text.push_str(&format!("{about_all}\n"));
+    }
     text.push_str(&format!("Remove {summary}{comma} {destination}? [y/N] "));
     confirm(
         context,

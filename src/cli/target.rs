@@ -4,6 +4,7 @@ use std::path::{Component, Path, PathBuf};
 
 use super::context::Context;
 use super::fail::Failure;
+use crate::model::filter::Filter;
 use crate::model::layout;
 use crate::model::name::{NameError, RunName};
 use crate::registry::Target;
@@ -59,6 +60,24 @@ impl Context {
             },
             Err(_) => found.to_owned(),
         }
+    }
+
+    /// What to say of a removal that names no run, and is called in the folder of one: it is about
+    /// all of the base directory. None if it names a run, or is called elsewhere.
+    pub(super) fn about_all_runs(&self, base: &Path, filter: &Filter) -> Option<String> {
+        if !(filter.runs.is_empty() && filter.below.is_empty() && filter.except.runs.is_empty()) {
+            return None;
+        }
+        let here = std::env::current_dir().ok()?;
+        let inside = below(base, &here).filter(|path| !path.as_os_str().is_empty())?;
+        let run = match layout::split(inside.to_str()?) {
+            Ok(_) => self.run_text("."),
+            Err(_) => inside.display().to_string(),
+        };
+        Some(format!(
+            "no run is selected, so this is about all runs of {}, and not only about {run}",
+            base.display()
+        ))
     }
 
     /// The artifact at a path; see [`Context::below_base`].

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::assert_transcript;
+use crate::terminal::answered_in;
 use crate::world::{World, stdout};
 
 #[test]
@@ -99,7 +100,7 @@ fn a_run_is_also_named_by_the_path_of_its_folder() {
     });
     for (folder, names) in folders {
         for name in names {
-            let mut command = world.call(&format!("list --run {name}"));
+            let mut command = world.call(&format!("list --run {name} --quiet"));
             command.current_dir(world.base.join(folder));
             assert_eq!(stdout(&mut command), expected, "{name} in {folder}");
         }
@@ -263,4 +264,78 @@ fn a_folder_is_pinned_sealed_verified_and_removed_as_a_selection_is() {
         list mito --table",
     );
     assert_transcript!("folders", text);
+}
+
+/// What the program says in a folder of a world.
+fn said_in(world: &World, folder: &str, line: &str) -> String {
+    let mut command = world.call(line);
+    command.current_dir(world.base.join(folder));
+    world.say(&format!("{line}   # in {folder}"), &mut command)
+}
+
+#[test]
+fn in_a_folder_of_a_run_it_is_said_what_a_command_is_about() {
+    let world = World::runs();
+    let old = "mito/validation.zarr/1000/crop1/prediction/.zarray";
+    crate::gc::date(&world, old, 9);
+    world.transcript("init --quiet\nscan --quiet");
+    fs::create_dir_all(world.base.join("group/new")).unwrap();
+    let mut text = String::new();
+    for (folder, line) in [
+        ("mito", "runs --table"),
+        ("mito", "runs --table --quiet"),
+        ("mito/validation.zarr", "rm --kind output --dry-run --table"),
+        ("mito", "rm --run er --kind output --dry-run --table"),
+        ("mito", "rm . --kind output --dry-run --table"),
+        (
+            "mito",
+            "rm validation.zarr/1000/crop1/prediction --dry-run --table",
+        ),
+        ("group/new", "rm --kind input-gt --yes"),
+    ] {
+        text += &said_in(&world, folder, line);
+    }
+    text += &answered_in(&world, "mito", "rm --kind prediction --quiet", "n\n");
+    assert_transcript!("in_a_run", text);
+    let about_all =
+        "no run is selected, so this is about all runs of [BASE], and not only about mito";
+    let rules = "gc --kind prediction --keep-within 1d --allow-incomplete";
+    for (line, says) in [
+        (rules.to_owned(), true),
+        (format!("{rules} --run mito"), false),
+        (format!("{rules} --apply --yes"), true),
+    ] {
+        let said = said_in(&world, "mito", &line);
+        assert!(
+            said.contains("remove 1 artifact") || said.contains("removed 1 artifact"),
+            "{said}"
+        );
+        assert_eq!(
+            said.contains(&format!("warning: {about_all}")),
+            says,
+            "{said}"
+        );
+        if line == rules {
+            let said = answered_in(&world, "mito", &format!("{rules} --apply --quiet"), "n\n");
+            assert!(
+                said.contains(&format!("\n{about_all}\nRemove 1 artifact")),
+                "{said}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_environment_is_named_in_another_base_directory() {
+    let [world, other] = [World::scanned(), World::scanned()];
+    let said = |folder: &std::path::Path, value: &std::path::Path| {
+        let mut command = world.call("runs");
+        command.current_dir(folder).env("DALSEGNO_BASE", value);
+        String::from_utf8(command.output().unwrap().stderr).unwrap()
+    };
+    let line = format!("base directory: {} (DALSEGNO_BASE)\n", other.base.display());
+    assert_eq!(said(&world.base.join("mito"), &other.base), line);
+    for folder in [&world.dir, &other.base, &other.base.join("er")] {
+        assert_eq!(said(folder, &other.base), "", "{}", folder.display());
+    }
 }

@@ -16,11 +16,11 @@ fn rows(text: &str) -> usize {
 fn the_nearest_parent_with_a_registry_is_the_base_directory() {
     let world = World::scanned();
     let folder = world.base.join("mito/validation.zarr/1000");
-    let text = stdout(world.program().current_dir(&folder).arg("list"));
+    let text = stdout(world.program().current_dir(&folder).args(["list", "-q"]));
     assert_eq!(rows(&text), 12);
     let inner = world.base.join("mito");
     stdout(world.program().current_dir(&inner).args(["init", "-q"]));
-    let text = stdout(world.program().current_dir(&folder).arg("list"));
+    let text = stdout(world.program().current_dir(&folder).args(["list", "-q"]));
     assert_eq!(rows(&text), 0);
 }
 
@@ -86,7 +86,7 @@ fn shown(world: &World, folder: &Path, arguments: &[&str]) -> String {
             .current_dir(folder)
             .arg("show")
             .args(arguments)
-            .arg("--jsonl"),
+            .args(["--jsonl", "--quiet"]),
     );
     let artifact: serde_json::Value = serde_json::from_str(&text).unwrap();
     artifact["path"].as_str().unwrap().to_owned()

@@ -23,7 +23,13 @@ fn on_terminal(world: &World, columns: u16, line: &str, environment: &[(&str, &s
 
 /// What a person sees who answers with `answer`, with the exit code.
 pub(crate) fn answered(world: &World, line: &str, answer: &str) -> String {
+    answered_in(world, "", line, answer)
+}
+
+/// The same in a folder of the base directory.
+pub(crate) fn answered_in(world: &World, folder: &str, line: &str, answer: &str) -> String {
     let mut command = world.call(line);
+    command.current_dir(world.base.join(folder));
     let (text, code) = spoken(&mut command, 100, answer, &[("NO_COLOR", "1")]);
     let text = format!("$ dalsegno {line}\n{text}exit {}\n", code.unwrap());
     world.hide(&text)

@@ -19,6 +19,9 @@ use crate::registry::Registry;
 
 /// The flags that say how a plan is carried out.
 pub(super) struct CarryOut<'a> {
+    /// What the question says first if the plan is about all runs; see
+    /// [`Context::about_all_runs`].
+    pub(super) about_all: Option<String>,
     pub(super) yes: bool,
     pub(super) reason: Option<&'a str>,
     pub(super) trash: TrashFlags,
@@ -85,10 +88,12 @@ fn carry_out(
     if !command.yes {
         let artifacts = count(plan.items.len(), "artifact");
         let total = total_text(&plan.total());
+        let about_all = command.about_all.as_ref();
+        let about_all = about_all.map_or(String::new(), |about| format!("{about}\n"));
         confirm(
             context,
             &format!(
-                "plan {} of {}: {}\nRemove {artifacts}, {total}, {}? [y/N] ",
+                "plan {} of {}: {}\n{about_all}Remove {artifacts}, {total}, {}? [y/N] ",
                 plan.id,
                 render::short_time(plan.made_at),
                 plan.policy,

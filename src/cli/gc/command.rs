@@ -66,6 +66,7 @@ pub(in crate::cli) struct Gc {
 impl Gc {
     fn carry_out(&self) -> CarryOut<'_> {
         CarryOut {
+            about_all: None,
             yes: self.yes,
             reason: self.reason.as_deref(),
             trash: self.trash,
@@ -122,8 +123,21 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
     } else {
         context.say_unmatched(&registry, &filter)?;
     }
+    // A policy names its runs itself.
+    let about_all = match command.rules.is_named() || plan.file.items.is_empty() {
+        true => None,
+        false => context.about_all_runs(registry.base(), &filter),
+    };
+    let asks = command.apply.is_some() && !command.yes;
+    if let Some(about_all) = about_all.as_ref().filter(|_| !asks) {
+        context.warn(about_all);
+    }
     let result = match &command.apply {
-        Some(_) => apply::plan(context, &command.carry_out(), &registry, &plan),
+        Some(_) => {
+            let mut carry_out = command.carry_out();
+            carry_out.about_all = about_all;
+            apply::plan(context, &carry_out, &registry, &plan)
+        }
         // Shown before it is saved, so that the user sees it even if the file cannot be written.
         None => {
             let shown = plan::show(context, &plan, command.output);

@@ -231,6 +231,11 @@ impl Rules {
         }
     }
 
+    /// Whether the rules are those of a policy in the configuration.
+    pub(super) fn is_named(&self) -> bool {
+        self.policy.is_some()
+    }
+
     /// What is asked for: the rules, on what the filter selects.
     pub(super) fn read(
         &self,
