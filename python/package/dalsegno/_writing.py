@@ -14,7 +14,7 @@ from ._native import Artifact
 from ._progress import Wanted, reporting
 from ._recording import Recording
 from ._targets import Target
-from .errors import CatalogElsewhereError
+from .errors import CatalogElsewhereError, Error
 
 logger = logging.getLogger("dalsegno")
 
@@ -86,8 +86,8 @@ class Writing(Recording):
             try:
                 yield path
             except BaseException:
-                self._native.note_failed(inbox, wanted, False)
-                logger.warning("writing failed; it is not sealed: %s", path)
+                with _logged(path):
+                    self._native.note_failed(inbox, wanted, False)
                 raise
             self._native.note_seals(inbox, [wanted], hash, False, None)
             self._say_noted("seals are")
@@ -107,8 +107,8 @@ class Writing(Recording):
         try:
             yield artifact.path
         except BaseException:
-            self._failed(artifact)
-            logger.warning("writing failed; it is not sealed: %s", artifact.path)
+            with _logged(artifact.path):
+                self._failed(artifact)
             raise
         self.seal(artifact, hash=hash, progress=False)
 
@@ -121,6 +121,16 @@ class Writing(Recording):
             inbox = self._noting()
             assert inbox is not None, "the catalog is on another host"
             self._native.note_failed(inbox, _targets.target(artifact), False)
+
+
+@contextmanager
+def _logged(path: Path) -> Iterator[None]:
+    """Log that writing failed. The writer's error is the one to raise, so ours goes into the log."""
+    try:
+        yield
+    except Error as error:
+        logger.warning("could not note that writing failed (%s): %s", error.code, error)
+    logger.warning("writing failed; it is not sealed: %s", path)
 
 
 def _only(artifact: Artifact) -> Dict[str, Any]:
