@@ -176,6 +176,20 @@ def test_identifiers_are_given_even_if_they_cannot_be_noted(
     assert "on host node1 with: dalsegno scan" in said
 
 
+def test_the_error_of_a_writer_comes_out_even_if_it_cannot_be_noted(
+    base: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    leave_host(base)
+    folder = base / "mito/validation.zarr/3/crop1/prediction"
+    with dalsegno.Registry(base) as registry:
+        with pytest.raises(RuntimeError, match="of the writer"):
+            with registry.writing(folder):
+                (base / ".dalsegno" / "inbox").write_text("in the way")
+                raise RuntimeError("of the writer")
+    assert any("could not note that writing failed" in line for line in caplog.messages)
+    assert any("it is not sealed" in line for line in caplog.messages)
+
+
 def test_the_store_of_dacapo_removes_nothing_elsewhere_and_goes_on(
     base: Path, dacapo: None, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -204,6 +218,40 @@ def test_the_store_of_dacapo_removes_nothing_elsewhere_and_goes_on(
         with pytest.raises((errors.CatalogElsewhereError, errors.NotPublishedError)):
             strict.remove(arrays[0])
         assert all((folder / "0").exists() for folder in folders)
+
+
+def test_what_a_strict_store_gives_elsewhere_is_noted(base: Path, dacapo: None) -> None:
+    import dalsegno.dacapo
+
+    inbox = base / ".dalsegno" / "inbox"
+    leave_host(base)
+    for copy in (True, False):
+        if not copy:
+            (base / ".dalsegno" / "published.sqlite3").unlink()
+        store = dalsegno.dacapo.ArrayStore(base, strict=True)
+        number = 5 if copy else 6
+        store.validation_prediction_array("mito", number, "crop1")
+        store.validation_input_arrays("mito", f"crop{number}")
+    for file in inbox.iterdir():
+        file.unlink()
+    inbox.rmdir()
+    inbox.write_text("in the way")
+    store = dalsegno.dacapo.ArrayStore(base, strict=True)
+    with pytest.raises(errors.Error, match="inbox"):
+        store.validation_prediction_array("mito", 7, "crop1")
+
+
+def test_a_strict_store_notes_for_the_keeper(base: Path, dacapo: None) -> None:
+    import dalsegno.dacapo
+
+    # Open before another host becomes the keeper.
+    store = dalsegno.dacapo.ArrayStore(base, strict=True)
+    store.validation_prediction_array("mito", 4, "crop1")
+    leave_host(base)
+    store.validation_prediction_array("mito", 5, "crop1")
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        assert {row.iteration for row in registry.list(refresh=False)} == {1, 4, 5}
 
 
 @pytest.mark.skipif(

@@ -33,6 +33,7 @@ import logging
 import os
 import runpy
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Dict, List, Optional, Tuple, Type, Union
@@ -135,6 +136,7 @@ class ArrayStore:
         self._wait = _settings.wait if wait is None else seconds(wait, what="wait")
         self._strict = _settings.strict if strict is None else strict
         self._registry: Optional[Registry] = None
+        self._inbox: Optional[_native.Inbox] = None
         self._said_kept = False
 
     @property
@@ -162,10 +164,21 @@ class ArrayStore:
         columns = [_targets.columns(key) for key in keys]
         found = [_native.identifier(self._base, key) for key in columns]
         if self._strict:
-            self.registry._native.record_many(columns)
+            self._record(columns)
         else:
             _attempts.of(self._base).record(columns, self._wait)
         return found
+
+    def _record(self, columns: List[Any]) -> None:
+        """Record keys, or raise. Where another host has the catalog, a note is no failure."""
+        try:
+            self.registry._native.record_many(columns)
+        except _AT_KEEPER:
+            if self._inbox is None:
+                self._inbox = _native.Inbox(self._base)
+            now = int(time.time() * 1000)
+            for key in columns:
+                self._inbox.record(key, now)
 
     def _array(self, key: Key) -> Any:
         return self._theirs(*self._give(key))
