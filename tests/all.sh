@@ -184,6 +184,9 @@ if grep -E '^(tests|fuzz|target|python/tests)/' "$work/sdist"; then
     false
 fi
 
+# By itself, in each Python that is here; releases are looked at in the same way.
+bash tests/wheel.sh "$work/wheels"
+
 begin "the Python package: form and types"
 "$python_venv/bin/ruff" format --check --quiet --no-cache python
 "$python_venv/bin/ruff" check --quiet --no-cache python
