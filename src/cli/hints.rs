@@ -249,7 +249,7 @@ pub(super) fn text(hint: Hint) -> &'static str {
              touched"
         }
         Hint::RemoveLinkTarget => {
-            "remove what the link points to under its own path; see also: dalsegno verify"
+            "to remove what it points to, name that by its own path; to restore, move the link away"
         }
         Hint::GivePyramidPath => {
             "name the path of the pyramid; show lists its levels, and they stay or go with it"

@@ -177,7 +177,7 @@ hints! {
     MoveAwayAndVerify = "move-away-and-verify",
     /// Verify: the catalog or a manifest was changed by another program.
     Verify = "verify",
-    /// Remove what the symbolic link points to.
+    /// Remove what the symbolic link points to, or move the link away from where a restore goes.
     RemoveLinkTarget = "remove-link-target",
     /// Name the pyramid that a path is a level of.
     GivePyramidPath = "give-pyramid-path",

@@ -305,7 +305,7 @@ fn a_link_in_place_of_the_trash_is_moved_away_and_not_what_it_points_to() {
         let output = world.call(line).output().unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert!(said.contains("error[symlink]"), "{line}: {said}");
-        assert!(!said.contains("remove what the link points to"), "{said}");
+        assert!(!said.contains("remove what it points to"), "{said}");
         assert!(
             said.contains("a link itself and not what it points to"),
             "{said}"

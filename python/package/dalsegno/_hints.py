@@ -146,7 +146,9 @@ WORDS: dict[str, str] = {
     "verify": (
         "another program changed the catalog or a manifest; see verify(), which touches no data"
     ),
-    "remove-link-target": "remove the target of the link by its own path; see verify()",
+    "remove-link-target": (
+        "to remove what it points to, name that by its own path; to restore, move the link away"
+    ),
     "give-pyramid-path": "name the path of the pyramid; its levels stay or go with it",
     "give-array-path": (
         "give the path of an array, a container or a checkpoint in the folder of a run"
