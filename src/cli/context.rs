@@ -10,6 +10,7 @@ use super::fail::Failure;
 use super::flags::{Format, Global, Output};
 use super::progress::Bar;
 use super::render::{Room, count, escape, shell_word};
+use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::registry::Published;
 use crate::store::{Notice, NoticeClass};
@@ -183,6 +184,24 @@ impl Context {
             count(number, what),
             noted.host
         ));
+    }
+
+    /// Says that an identifier was given and not noted. In spite of `--quiet`, as an error is.
+    pub(super) fn say_not_noted(&self, error: &Error) {
+        let Some(noted) = self.noted.get() else {
+            return;
+        };
+        self.stderr(
+            "33",
+            "warning:",
+            &format!(
+                "could not note it ({}): {error}; when it is written, take it in on host {} with: \
+                 {}",
+                error.code(),
+                noted.host,
+                self.with_base("dalsegno scan")
+            ),
+        );
     }
 
     /// Prints a warning on stderr, unless `--quiet`.

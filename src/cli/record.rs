@@ -172,9 +172,10 @@ struct Noted<'a> {
     path: PathBuf,
 }
 
-/// Leaves a note for the host that has the catalog.
+/// Leaves a note for the host that has the catalog. The path follows from the key, so it is printed
+/// even if no note can be written.
 fn note(context: &mut Context, command: &Record, inbox: &Inbox, key: &Key) -> Result<(), Failure> {
-    inbox.note(Note::Record(key.clone()))?;
+    let left = inbox.note(Note::Record(key.clone()));
     let noted = Noted {
         is_new: None,
         id: None,
@@ -185,5 +186,8 @@ fn note(context: &mut Context, command: &Record, inbox: &Inbox, key: &Key) -> Re
     if !render::write_json(context, format, "artifact", &noted)? {
         context.line(&noted.path.display().to_string())?;
     }
-    Ok(())
+    left.map_err(|error| {
+        context.say_not_noted(&error);
+        Failure::Partly
+    })
 }

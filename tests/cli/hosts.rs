@@ -254,6 +254,59 @@ fn what_another_host_cannot_count_is_unknown_and_never_something_else() {
 }
 
 #[test]
+fn record_prints_the_path_even_if_no_note_can_be_left() {
+    let world = world();
+    let inbox = world.base.join(".dalsegno/inbox");
+    let clear = || match inbox.symlink_metadata() {
+        Ok(found) if found.is_dir() => fs::remove_dir_all(&inbox).unwrap(),
+        Ok(_) => fs::remove_file(&inbox).unwrap(),
+        Err(_) => {}
+    };
+    let in_the_way: [(&str, &dyn Fn()); 3] = [
+        ("a file", &|| fs::write(&inbox, "in the way").unwrap()),
+        ("a link", &|| {
+            std::os::unix::fs::symlink("..", &inbox).unwrap();
+        }),
+        ("a FIFO", &|| {
+            let mode = rustix::fs::Mode::from_raw_mode(0o600);
+            rustix::fs::mknodat(
+                rustix::fs::CWD,
+                &inbox,
+                rustix::fs::FileType::Fifo,
+                mode,
+                0,
+            )
+            .unwrap();
+        }),
+    ];
+    let call = "record prediction --run new --iteration 7 --dataset crop1 --quiet";
+    let path = world
+        .base
+        .join("new/validation.zarr/7/crop1/prediction")
+        .display()
+        .to_string();
+    for (what, place) in in_the_way {
+        clear();
+        place();
+        for format in ["", " --json"] {
+            let mut program = world.call(&format!("{call}{format}"));
+            let output = program.env("DALSEGNO_TEST_HOST", "node2").output().unwrap();
+            let (out, said) = (
+                String::from_utf8(output.stdout).unwrap(),
+                String::from_utf8(output.stderr).unwrap(),
+            );
+            assert_eq!(output.status.code(), Some(3), "{what}: {said}");
+            assert!(out.contains(&path), "{what}: {out}");
+            assert!(said.contains("could not note it"), "{what}: {said}");
+            assert!(said.contains("on host node1 with: dalsegno"), "{what}: {said}");
+        }
+    }
+    clear();
+    let said = on(&world, "node2", call);
+    assert!(said.contains("new/validation.zarr/7") && !said.contains("exit"), "{said}");
+}
+
+#[test]
 fn what_is_next_names_the_keeper_in_every_format() {
     let world = world();
     fs::create_dir_all(world.base.join(".dalsegno/trash/stranger")).unwrap();
