@@ -269,14 +269,8 @@ fn record_prints_the_path_even_if_no_note_can_be_left() {
         }),
         ("a FIFO", &|| {
             let mode = rustix::fs::Mode::from_raw_mode(0o600);
-            rustix::fs::mknodat(
-                rustix::fs::CWD,
-                &inbox,
-                rustix::fs::FileType::Fifo,
-                mode,
-                0,
-            )
-            .unwrap();
+            rustix::fs::mknodat(rustix::fs::CWD, &inbox, rustix::fs::FileType::Fifo, mode, 0)
+                .unwrap();
         }),
     ];
     let call = "record prediction --run new --iteration 7 --dataset crop1 --quiet";
@@ -298,12 +292,18 @@ fn record_prints_the_path_even_if_no_note_can_be_left() {
             assert_eq!(output.status.code(), Some(3), "{what}: {said}");
             assert!(out.contains(&path), "{what}: {out}");
             assert!(said.contains("could not note it"), "{what}: {said}");
-            assert!(said.contains("on host node1 with: dalsegno"), "{what}: {said}");
+            assert!(
+                said.contains("on host node1 with: dalsegno"),
+                "{what}: {said}"
+            );
         }
     }
     clear();
     let said = on(&world, "node2", call);
-    assert!(said.contains("new/validation.zarr/7") && !said.contains("exit"), "{said}");
+    assert!(
+        said.contains("new/validation.zarr/7") && !said.contains("exit"),
+        "{said}"
+    );
 }
 
 #[test]
