@@ -379,36 +379,6 @@ def test_a_removal_is_for_good_unless_kept(registry: Registry) -> None:
     assert registry.trash() == []
 
 
-def test_a_path_names_a_run_or_a_folder(registry: Registry, base: Path) -> None:
-    outputs(registry)
-    write_array(registry.record_prediction("r", 2000, "d").path)
-    write_array(registry.record_prediction("other", 1000, "d").path)
-    registry.refresh()
-    folder = "r/validation.zarr/1000"
-    for below in (folder, base / folder, [folder, "r/validation.zarr/1000/d"]):
-        assert [row.iteration for row in registry.list(below=below)] == [1000] * 3
-    assert [row.run for row in registry.list(below="r")] == ["r"] * 4
-    assert [row.iteration for row in registry.iterations(below=[base / "r"])] == [1000, 2000]
-    assert len(list(registry.list(below="r", kind="prediction"))) == 1
-    with pytest.warns(errors.NothingSelectedWarning, match='did you mean "r/validation.zarr/'):
-        assert list(registry.list(below="r/validation.zarr/1000/dd")) == []
-    with pytest.raises(ValueError, match="absolute"):
-        registry.list(below="/etc")
-    pinned = registry.pin("figure-3", "r/validation.zarr/2000", reason="plots")
-    assert pinned.artifacts == 1
-    with pytest.raises(errors.PinnedError):
-        registry.remove("r")
-    # An identifier is that of an array.
-    container = dalsegno.LocalContainerIdentifier(base / "r/validation.zarr")
-    with pytest.raises(errors.NotRecordedError):
-        registry.remove(container.array_identifier("1000/d"))
-    removed = registry.remove([base / folder, "other"])
-    assert len(removed.artifacts) == 4
-    with pytest.raises(errors.NotRecordedError):
-        registry.remove(folder)
-    assert [row.iteration for row in registry.list()] == [2000]
-
-
 def test_nothing_removes_everything_by_accident(registry: Registry) -> None:
     outputs(registry)
     for call in (registry.remove, registry.restore, lambda: registry.pin("x", reason="y")):

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::disk;
 use crate::model::clock::Timestamp;
 use crate::model::operation::UndoError;
 use crate::model::pin::PinError;
@@ -12,10 +13,12 @@ use crate::model::pin::PinError;
 #[non_exhaustive]
 pub enum CatalogError {
     /// The base directory has no registry.
-    #[error("{} has no registry", .base.display())]
+    #[error("{} has no registry{}", .base.display(), there_is_one(.near.as_deref()))]
     NoRegistry {
         /// Base directory.
         base: PathBuf,
+        /// A base directory above or below it that has one.
+        near: Option<PathBuf>,
     },
     /// The registry's folder exists, but its catalog does not.
     #[error("the catalog {} is gone", .path.display())]
@@ -367,7 +370,22 @@ fn by(holder: Option<&str>) -> String {
     holder.map_or(String::new(), |holder| format!(" by {holder}"))
 }
 
+/// What the error about a missing registry adds.
+fn there_is_one(near: Option<&Path>) -> String {
+    near.map_or(String::new(), |near| {
+        format!("; {} has one", near.display())
+    })
+}
+
 impl CatalogError {
+    /// The error for a base directory without a registry. Looks for one above and below it.
+    pub(crate) fn no_registry(base: &Path) -> Self {
+        Self::NoRegistry {
+            base: base.to_owned(),
+            near: disk::registry_near(base),
+        }
+    }
+
     /// Stable code of the error.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -419,7 +437,7 @@ impl CatalogError {
     pub fn path(&self) -> Option<&Path> {
         // Without a wildcard, so that a new variant has to say which path it is about.
         Some(match self {
-            Self::NoRegistry { base } => base,
+            Self::NoRegistry { base, .. } => base,
             Self::Elsewhere { given, .. } => given,
             Self::PathTaken { path, .. } => Path::new(path),
             // About the name of a pin or the number of an operation.

@@ -23,6 +23,16 @@ pub(super) fn of(error: &Error, base: Option<&Path>) -> Option<String> {
     if let (Error::Catalog(CatalogError::NotCopied { path, .. }), Some(base)) = (error, base) {
         return Some(how_to_copy(path, base));
     }
+    if let Error::Catalog(CatalogError::NoRegistry {
+        near: Some(near), ..
+    }) = error
+    {
+        let near = shell_word(&near.display().to_string());
+        return Some(format!(
+            "use that one with --base {near}, or {}",
+            text(Hint::Init)
+        ));
+    }
     let text = text(error.hint()?);
     let (placeholder, value) = match error {
         // Of several pins, each must be named in a call of its own.

@@ -1,20 +1,27 @@
 //! `init`: creates a registry in a base directory.
 
+use std::io::IsTerminal;
+use std::path::Path;
+
 use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Format, Output};
-use super::render;
+use super::prompt::confirm;
+use super::render::{self, shell_word};
 use crate::catalog::RegistryDir;
+use crate::disk::{LooksLike, looks_like, registry_above};
 use crate::error::Error;
 
 /// Create a registry in the base directory
 ///
 /// Creates the folder .dalsegno with an empty catalog and touches nothing else. If there is a
-/// registry already, nothing happens. The base directory is --base, or the current folder. If it is
-/// on a network file system, put the catalog on a local disk (--catalog), or make sure that all
+/// registry already, nothing happens. The base directory is --base, or the current folder: the one
+/// that holds the runs. If it is a run, is below another registry, or holds no run, init asks first;
+/// --here answers that. An init is taken back by removing .dalsegno, which touches no run; what is
+/// in the trash goes with it. If the base directory is on a network file system, put the catalog on a local disk (--catalog), or make sure that all
 /// writers run on this host (--single-host).
 ///
 /// With --catalog, the base directory remembers this host, the keeper. Other hosts answer from a
@@ -34,16 +41,74 @@ pub(super) struct Init {
     /// what is made there
     #[arg(long)]
     shared: bool,
+    /// Create it here even if this does not look like the folder that holds the runs
+    #[arg(long)]
+    here: bool,
     #[command(flatten)]
     output: Output,
 }
 
 #[derive(Serialize)]
 struct Created<'a> {
-    base: &'a std::path::Path,
-    catalog: &'a std::path::Path,
+    base: &'a Path,
+    catalog: &'a Path,
     id: String,
     is_new: bool,
+}
+
+/// Asks before a registry is made where it is probably not meant.
+fn ask(context: &Context, base: &Path) -> Result<(), Failure> {
+    // What is there already, or cannot be looked at, the call itself refuses or opens.
+    if !base.is_dir() || !matches!(RegistryDir::exists(base), Ok(false)) {
+        return Ok(());
+    }
+    let shown = std::path::absolute(base).unwrap_or_else(|_| base.to_owned());
+    let shown = shown.display();
+    let init = |base: &Path| {
+        let base = shell_word(&base.display().to_string());
+        format!("create it there with: dalsegno --base {base} init")
+    };
+    let (why, instead) = match (registry_above(base), looks_like(base)) {
+        (Some(above), _) => (
+            format!(
+                "{shown} is below {}, which has a registry; commands in it would no longer use \
+                 that one",
+                above.display()
+            ),
+            format!(
+                "use that one with --base {}",
+                shell_word(&above.display().to_string())
+            ),
+        ),
+        (None, LooksLike::Base) => return Ok(()),
+        (None, LooksLike::InContainer(container)) => (
+            format!("{shown} is in the container {}", container.display()),
+            "give the folder that holds the runs with --base DIR".to_owned(),
+        ),
+        (None, LooksLike::Run(name)) => {
+            let parent = base.canonicalize().ok();
+            let parent = parent.as_deref().and_then(Path::parent).unwrap_or(base);
+            (
+                format!(
+                    "{shown} looks like a run, because it has {name}; a registry is made in the \
+                     folder that holds the runs"
+                ),
+                init(parent),
+            )
+        }
+        (None, LooksLike::Other) => (
+            format!("no run was found in {shown}: no folder in it has a container or checkpoints"),
+            "give the folder that holds the runs with --base DIR".to_owned(),
+        ),
+    };
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::usage(
+            format!("{why}; nothing was created"),
+            format!("{instead}; or create it here all the same with: dalsegno init --here"),
+        ));
+    }
+    let question = format!("{why}\nCreate a registry in {shown} all the same? [y/N] ");
+    confirm(context, &question, "nothing was created", &instead)
 }
 
 pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> {
@@ -54,6 +119,9 @@ pub(super) fn run(context: &mut Context, command: &Init) -> Result<(), Failure> 
         .single_host(command.single_host)
         .keeper(command.keeper)
         .shared(command.shared);
+    if !command.here {
+        ask(context, &base)?;
+    }
     let (registry, is_new) = options.create(base)?;
     let format = context.format(command.output);
     // Only these print a result; for people, the messages below say it.

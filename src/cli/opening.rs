@@ -53,7 +53,7 @@ impl Context {
             )
         })?;
         let Some(base) = nearest_base(&here) else {
-            return Err(CatalogError::NoRegistry { base: here }.into());
+            return Err(CatalogError::no_registry(&here).into());
         };
         if base != here {
             self.say_base(base, "");

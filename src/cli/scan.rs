@@ -1,15 +1,19 @@
 //! `scan`: adds rows for what is in the base directory.
 
+use std::path::Path;
+
 use clap::Args;
 
 use super::context::Context;
 use super::fail::Failure;
 use super::flags::{Output, Threads};
-use super::render;
+use super::render::{self, shell_word};
 use super::selection;
+use crate::disk::registry_above;
 use crate::model::key::Kind;
+use crate::model::name::REGISTRY_DIR;
 use crate::ops::scan::ScanOptions;
-use crate::store::NoticeClass;
+use crate::store::{Notice, NoticeClass};
 
 /// Add every array in the base directory that has no row yet, and checkpoints on request
 ///
@@ -77,6 +81,32 @@ pub(super) fn run(context: &mut Context, command: &Scan) -> Result<(), Failure> 
             report.adopted,
             report.updated,
             render::count(report.findings.len(), "finding")
+        ));
+    }
+    let is_outside = |found: &Notice| {
+        matches!(
+            found.class,
+            NoticeClass::OutsideRun | NoticeClass::OutsideContainer
+        )
+    };
+    let outside = report
+        .findings
+        .iter()
+        .filter(|found| is_outside(found))
+        .count();
+    let parent = registry.base().parent();
+    if let (0, 0, 1.., Some(parent)) = (report.arrays, report.checkpoints, outside, parent) {
+        let word = |path: &Path| shell_word(&path.display().to_string());
+        let (base, what) = match registry_above(registry.base()) {
+            Some(above) => (above, "list"),
+            None => (parent.to_path_buf(), "init"),
+        };
+        context.warn(&format!(
+            "all arrays that were found lie outside runs; if {} is the folder that holds the runs: \
+             dalsegno --base {} {what}; take this registry back with: rm -r {}",
+            base.display(),
+            word(&base),
+            word(&registry.base().join(REGISTRY_DIR))
         ));
     }
     // Other findings, such as symbolic links, were seen and left alone: the scan itself is

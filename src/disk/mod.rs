@@ -17,8 +17,11 @@ mod confine;
 mod folder;
 mod lock;
 mod make;
+mod near;
 mod open;
 mod registry;
+#[cfg(feature = "cli")]
+mod runs;
 
 pub(crate) use confine::confined;
 #[cfg(any(test, feature = "testing"))]
@@ -26,5 +29,10 @@ pub use confine::is_available as can_confine;
 pub(crate) use folder::Folder;
 pub(crate) use lock::{LockFile, has_mere_readers};
 pub(crate) use make::{make_file, make_folder, make_own_file, make_shared_folder};
+#[cfg(feature = "cli")]
+pub(crate) use near::registry_above;
+pub(crate) use near::registry_near;
 pub(crate) use open::{Access, open_file, read_file, read_opened};
 pub(crate) use registry::{RegistryPlace, is_registry, registry_in};
+#[cfg(feature = "cli")]
+pub(crate) use runs::{LooksLike, looks_like};

@@ -74,10 +74,7 @@ impl Wanted {
             }
             (Some(path), _) | (None, Some(path)) => path,
             (None, None) => {
-                return Err(CatalogError::NoRegistry {
-                    base: base.path().to_path_buf(),
-                }
-                .into());
+                return Err(CatalogError::no_registry(base.path()).into());
             }
         };
         let mut site = CatalogSite {

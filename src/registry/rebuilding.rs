@@ -37,8 +37,7 @@ impl Options {
             place => place?,
         };
         let Some(folder) = &place.folder else {
-            let base = base.path().to_path_buf();
-            return Err(CatalogError::NoRegistry { base }.into());
+            return Err(CatalogError::no_registry(base.path()).into());
         };
         // Only the keeper has the catalog; here there is only its copy.
         if let Some(keeper) = &place.keeper {

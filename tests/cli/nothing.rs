@@ -339,3 +339,55 @@ fn the_environment_is_named_in_another_base_directory() {
         assert_eq!(said(folder, &other.base), "", "{}", folder.display());
     }
 }
+
+#[test]
+fn init_asks_where_no_registry_is_meant() {
+    let world = World::runs();
+    fs::create_dir_all(world.base.join("../elsewhere/notes")).unwrap();
+    fs::create_dir_all(world.base.join("../empty")).unwrap();
+    let mut text = String::new();
+    for folder in ["mito", "mito/validation.zarr/1000", "../elsewhere"] {
+        text += &said_in(&world, folder, "init");
+        text += &answered_in(&world, folder, "init", "n\n");
+        assert!(
+            !world.base.join(folder).join(".dalsegno").exists(),
+            "{folder}"
+        );
+    }
+    text += &said_in(&world, "../empty", "init");
+    text += &said_in(&world, "../elsewhere", "init --here");
+    text += &said_in(&world, "", "init");
+    for folder in ["mito", "er", "mito/validation.zarr"] {
+        text += &said_in(&world, folder, "init");
+    }
+    // There is one: nothing is asked.
+    text += &said_in(&world, "", "init");
+    text += &answered_in(&world, "mito", "init", "y\n");
+    text += &said_in(&world, "mito", "scan");
+    text += &said_in(&world, "mito", "scan --json --quiet")
+        .lines()
+        .last()
+        .unwrap()
+        .to_owned();
+    assert_transcript!("init_asks", text);
+}
+
+#[test]
+fn a_missing_registry_names_one_that_is_near() {
+    let world = World::scanned();
+    let mut text = String::new();
+    for (folder, line) in [
+        ("..", "list"),
+        ("", "list --base mito"),
+        ("", "list --base .."),
+        ("..", "doctor"),
+    ] {
+        let said = said_in(&world, folder, line);
+        assert!(said.contains("has no registry; [BASE] has one"), "{said}");
+        let lines = said
+            .lines()
+            .filter(|line| line.starts_with("err|") || line.starts_with("$"));
+        text.extend(lines.map(|line| format!("{line}\n")));
+    }
+    assert_transcript!("near", text);
+}

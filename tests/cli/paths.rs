@@ -19,7 +19,12 @@ fn the_nearest_parent_with_a_registry_is_the_base_directory() {
     let text = stdout(world.program().current_dir(&folder).args(["list", "-q"]));
     assert_eq!(rows(&text), 12);
     let inner = world.base.join("mito");
-    stdout(world.program().current_dir(&inner).args(["init", "-q"]));
+    stdout(
+        world
+            .program()
+            .current_dir(&inner)
+            .args(["init", "-q", "--here"]),
+    );
     let text = stdout(world.program().current_dir(&folder).args(["list", "-q"]));
     assert_eq!(rows(&text), 0);
 }

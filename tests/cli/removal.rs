@@ -303,7 +303,7 @@ fn the_next_step_for_an_inner_registry_works_when_typed() {
     world.say(
         "init",
         Command::new(env!("CARGO_BIN_EXE_dalsegno"))
-            .args(["init", "--base"])
+            .args(["init", "--here", "--base"])
             .arg(&inner),
     );
     let path = "mito/validation.zarr/9000/crop1/prediction";

@@ -139,9 +139,7 @@ impl RegistryDir {
     /// `config.toml` cannot be read.
     pub fn find(base: &Path) -> Result<Self, CatalogError> {
         if !Self::exists(base)? {
-            return Err(CatalogError::NoRegistry {
-                base: base.to_owned(),
-            });
+            return Err(CatalogError::no_registry(base));
         }
         let path = base.join(REGISTRY_DIR).join(CONFIG_FILE);
         let invalid = |detail: &str| CatalogError::Config {

@@ -1,0 +1,43 @@
+"""Paths that name runs and folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dalsegno
+import pytest
+from conftest import write_array
+from dalsegno import errors
+
+Registry = dalsegno.Registry
+
+
+def test_a_path_names_a_run_or_a_folder(registry: Registry, base: Path) -> None:
+    for number in range(3):
+        write_array(registry.record_output("r", 1000, "d", f"p{number}").path)
+    write_array(registry.record_prediction("r", 2000, "d").path)
+    write_array(registry.record_prediction("other", 1000, "d").path)
+    registry.refresh()
+    folder = "r/validation.zarr/1000"
+    for below in (folder, base / folder, [folder, "r/validation.zarr/1000/d"]):
+        assert [row.iteration for row in registry.list(below=below)] == [1000] * 3
+    assert [row.run for row in registry.list(below="r")] == ["r"] * 4
+    assert [row.iteration for row in registry.iterations(below=[base / "r"])] == [1000, 2000]
+    assert len(list(registry.list(below="r", kind="prediction"))) == 1
+    with pytest.warns(errors.NothingSelectedWarning, match='did you mean "r/validation.zarr/'):
+        assert list(registry.list(below="r/validation.zarr/1000/dd")) == []
+    with pytest.raises(ValueError, match="absolute"):
+        registry.list(below="/etc")
+    pinned = registry.pin("figure-3", "r/validation.zarr/2000", reason="plots")
+    assert pinned.artifacts == 1
+    with pytest.raises(errors.PinnedError):
+        registry.remove("r")
+    # An identifier is that of an array.
+    container = dalsegno.LocalContainerIdentifier(base / "r/validation.zarr")
+    with pytest.raises(errors.NotRecordedError):
+        registry.remove(container.array_identifier("1000/d"))
+    removed = registry.remove([base / folder, "other"])
+    assert len(removed.artifacts) == 4
+    with pytest.raises(errors.NotRecordedError):
+        registry.remove(folder)
+    assert [row.iteration for row in registry.list()] == [2000]
