@@ -193,9 +193,20 @@ impl PyPlan {
         &self.plan.file.policy
     }
 
-    fn lines<'py>(slf: &'py Bound<'py, Self>) -> PyResult<Bound<'py, PyList>> {
+    /// All lines in their order; or with `most` at most so many, those that go first.
+    #[pyo3(signature = (most=None))]
+    fn lines<'py>(
+        slf: &'py Bound<'py, Self>,
+        most: Option<usize>,
+    ) -> PyResult<Bound<'py, PyList>> {
         whole(slf.py(), || {
-            lines(slf.py(), slf.get().plan.plan.lines.iter())
+            let all = &slf.get().plan.plan.lines;
+            let Some(most) = most else {
+                return lines(slf.py(), all.iter());
+            };
+            let goes = |line: &&PlanLine| line.decision == Decision::Remove;
+            let stays = all.iter().filter(|line| !goes(line));
+            lines(slf.py(), all.iter().filter(goes).chain(stays).take(most))
         })
     }
 

@@ -354,11 +354,30 @@ impl PyArtifact {
     }
 
     fn __repr__(&self) -> String {
-        let (key, state) = (&self.0.key, self.0.state);
-        match self.id() {
-            Some(id) => format!("<Artifact {id}: {key}, {state}>"),
-            None => format!("<Artifact: {key}, noted>"),
+        let artifact = &self.0;
+        let mut words = vec![match self.id() {
+            Some(_) => artifact.state.to_string(),
+            None => "noted".to_owned(),
+        }];
+        if let Some(metadata) = self.says() {
+            let shape = metadata.shape.iter().flatten().map(u64::to_string);
+            let shape = shape.collect::<Vec<_>>().join(" × ");
+            let dtype = metadata.dtype.as_deref().unwrap_or_default();
+            words.push(format!("{shape} {dtype}").trim().to_owned());
         }
+        words.extend(artifact.size.map(|size| size.bytes.to_string()));
+        if !artifact.pins.is_empty() {
+            words.push(format!("pinned by {}", artifact.pins.join(", ")));
+        }
+        words.retain(|word| !word.is_empty());
+        let id = self.id().map(|id| format!(" {id}")).unwrap_or_default();
+        format!("<Artifact{id}: {}, {}>", artifact.key, words.join(", "))
+    }
+
+    /// A table for notebooks.
+    fn _repr_html_<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let showing = slf.py().import("dalsegno._showing")?;
+        showing.call_method1("of_artifact", (slf,))
     }
 
     fn __hash__(&self) -> u64 {

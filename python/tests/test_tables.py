@@ -50,11 +50,12 @@ def test_history_is_read_page_by_page(
         assert filled.history(action="score").to_dicts() == lines[:20]
     monkeypatch.setattr("dalsegno._listing.PAGE", 10)
     history = filled.history(action="score")
-    first = next(history)
+    rows = iter(history)
+    first = next(rows)
     # Between two pages anybody may write, and what is done then is not among them.
     for _ in range(15):
-        filled.score("r", 99, {"voi": next(history).id})
-    assert [first.id, *(one.id for one in history)][-1] == lines[19]["id"]
+        filled.score("r", 99, {"voi": next(rows).id})
+    assert [first.id, *(one.id for one in rows)][-1] == lines[19]["id"]
     with pytest.raises(ValueError, match="colour"):
         filled.history(action="colour")
     with pytest.raises(ValueError, match="limit"):

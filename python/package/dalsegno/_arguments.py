@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import operator
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from datetime import date, datetime, timedelta, timezone
 from numbers import Number
-from typing import Any, Optional, Protocol, TypedDict, Union
+from typing import Any, Optional, Protocol, TypedDict, TypeVar, Union
 
 from . import _native
 
@@ -42,43 +43,43 @@ class Selection(TypedDict, total=False):
     """What a call is about. The parts are anded, the values of one part ored; left out is any.
 
     Names of runs, datasets and parameters may be patterns with ``*``, ``?`` and ``[...]``; if the
-    registry knows the name that a pattern spells, that name is meant.
+    registry knows the name that a pattern spells, that name is meant. ``None`` is as left out.
     """
 
-    run: Text | Iterable[Text]
+    run: Text | Iterable[Text] | None
     """Runs."""
-    below: str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
+    below: str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | None
     """What is at these paths or below them, absolute or relative to the base directory: runs,
     containers, folders of iterations or datasets, arrays, checkpoints."""
-    kind: str | Iterable[str]
+    kind: str | Iterable[str] | None
     """Kinds; checkpoints are selected only if they are named."""
-    iteration: Iterations
+    iteration: Iterations | None
     """Iterations; both ends of ``"1000..2000"`` are included."""
-    dataset: Text | Iterable[Text]
+    dataset: Text | Iterable[Text] | None
     """Datasets and indices."""
-    parameters: Text | Iterable[Text]
+    parameters: Text | Iterable[Text] | None
     """Parameters and criteria."""
-    state: str | Iterable[str]
+    state: str | Iterable[str] | None
     """``reserved``, ``present``, ``missing`` or ``damaged``."""
-    older_than: Age
+    older_than: Age | None
     """Written longer ago than this; recorded longer ago, if no data was seen."""
-    before: Age
+    before: Age | None
     """Written before this time, or recorded before it if no data was seen."""
-    since: Age
+    since: Age | None
     """Written at this time or later, or recorded then if no data was seen."""
-    exclude_run: Text | Iterable[Text]
+    exclude_run: Text | Iterable[Text] | None
     """Runs to leave out."""
-    exclude_kind: str | Iterable[str]
+    exclude_kind: str | Iterable[str] | None
     """Kinds to leave out."""
-    exclude_dataset: Text | Iterable[Text]
+    exclude_dataset: Text | Iterable[Text] | None
     """Datasets and indices to leave out."""
-    exclude_parameters: Text | Iterable[Text]
+    exclude_parameters: Text | Iterable[Text] | None
     """Parameters and criteria to leave out."""
-    pinned: bool
+    pinned: bool | None
     """Only what a pin binds."""
-    owner: int | Iterable[int]
+    owner: int | Iterable[int] | None
     """Numbers of the users whose the data is."""
-    min_bytes: int | str
+    min_bytes: int | str | None
     """At least this large; artifacts without a size are not selected."""
 
 
@@ -139,6 +140,15 @@ def _texts(values: Any, what: str) -> list[str]:
     if isinstance(values, Many):
         return [name(value, what=what) for value in values]
     return [name(values, what=what)]
+
+
+def _names(given: Mapping[str, Any], part: str, what: str) -> list[str]:
+    """The names of a part of a selection. An empty list would be any, which is never meant."""
+    values = given.get(part)
+    found = _texts(values, what)
+    if values is not None and not found:
+        raise ValueError(f"no {part} is named; leave {part} out for any")
+    return found
 
 
 def _iterations(values: Any) -> list[str]:
@@ -239,6 +249,33 @@ def keep(value: Keep) -> Optional[bool | float]:
     return seconds(value, what="keep")
 
 
+_Call = TypeVar("_Call", bound=Callable[..., Any])
+
+
+def selecting(call: _Call) -> _Call:
+    """Shows each part of a selection in the signature of a call, for ``help()`` and completion."""
+    signature = inspect.signature(call)
+    own = [one for one in signature.parameters.values() if one.kind is not one.VAR_KEYWORD]
+    parts = []
+    for part, hint in Selection.__annotations__.items():
+        words = getattr(hint, "__forward_arg__", hint)
+        only = inspect.Parameter.KEYWORD_ONLY
+        parts.append(inspect.Parameter(part, only, default=None, annotation=words))
+    shown = signature.replace(parameters=[*own, *parts])
+    call.__signature__ = shown  # type: ignore[attr-defined]
+    return call
+
+
+def given(selection: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the parts that select anything: ``None`` is as left out, and so is ``pinned=False``."""
+    return {
+        part: value
+        for part, value in selection.items()
+        if not (value is None or (part == "pinned" and value is False))
+        and not (part.startswith("exclude_") and isinstance(value, Sized) and len(value) == 0)
+    }
+
+
 def selection(given: Mapping[str, Any]) -> dict[str, Any]:
     """Give a selection as the native half takes it.
 
@@ -263,14 +300,16 @@ def selection(given: Mapping[str, Any]) -> dict[str, Any]:
     since = given.get("since")
     owner = given.get("owner")
     owners = [] if owner is None else (list(owner) if isinstance(owner, Many) else [owner])
+    if owner is not None and not owners:
+        raise ValueError("no owner is named; leave owner out for any")
     return {
-        "run": _texts(given.get("run"), "a run"),
-        "below": _texts(given.get("below"), "a path"),
-        "kind": _texts(given.get("kind"), "a kind"),
+        "run": _names(given, "run", "a run"),
+        "below": _names(given, "below", "a path"),
+        "kind": _names(given, "kind", "a kind"),
         "iteration": _iterations(given.get("iteration")),
-        "dataset": _texts(given.get("dataset"), "a dataset"),
-        "parameters": _texts(given.get("parameters"), "parameters"),
-        "state": _texts(given.get("state"), "a state"),
+        "dataset": _names(given, "dataset", "a dataset"),
+        "parameters": _names(given, "parameters", "parameters"),
+        "state": _names(given, "state", "a state"),
         "older_than": age,
         "written_before": min(before, default=None),
         "written_since": None if since is None else moment(since),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, Optional, Union
 
 from . import _arguments as arguments
 from . import _targets
@@ -12,6 +12,7 @@ from ._core import Core
 from ._listing import Listing
 from ._native import Artifact
 from ._progress import Wanted, reporting
+from ._showing import Rows
 from ._targets import Target
 from .values import (
     DiskUse,
@@ -22,7 +23,7 @@ from .values import (
     Scanned,
     Verified,
     build,
-    build_all,
+    rows,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Asking(Core):
         """Give an artifact by its number, identifier or path; ``None`` if it is not recorded."""
         return self._native.get(_targets.target(target))
 
+    @arguments.selecting
     def list(self, *, refresh: bool = True, **selection: Unpack[Selection]) -> Listing:
         """List the artifacts of a selection; see :class:`Listing`.
 
@@ -48,18 +50,25 @@ class Asking(Core):
         self._native.check(arguments.selection(selection))
         wanted = self._refreshed(selection, refresh)
         runs = self._native.run_names(wanted["run"])
-        return Listing(runs, lambda run: self._native.select({**wanted, "run": [run]}))
+        return Listing(
+            runs,
+            lambda run: self._native.select({**wanted, "run": [run]}),
+            lambda: self._native.counts(wanted),
+        )
 
+    @arguments.selecting
     def iterations(
         self, *, refresh: bool = True, **selection: Unpack[Selection]
-    ) -> List[Iteration]:
+    ) -> Rows[Iteration]:
         """Give what each iteration of a selection has, in the order of run and iteration."""
-        return build_all(Iteration, self._native.iterations(self._refreshed(selection, refresh)))
+        return rows(Iteration, self._native.iterations(self._refreshed(selection, refresh)))
 
-    def runs(self, *, refresh: bool = True, **selection: Unpack[Selection]) -> List[Run]:
+    @arguments.selecting
+    def runs(self, *, refresh: bool = True, **selection: Unpack[Selection]) -> Rows[Run]:
         """Give what each run of a selection has, in the order of their names."""
-        return build_all(Run, self._native.runs(self._refreshed(selection, refresh)))
+        return rows(Run, self._native.runs(self._refreshed(selection, refresh)))
 
+    @arguments.selecting
     def du(
         self,
         by: str = "run",
@@ -68,7 +77,7 @@ class Asking(Core):
         measure: bool = True,
         progress: Wanted = None,
         **selection: Unpack[Selection],
-    ) -> List[DiskUse]:
+    ) -> Rows[DiskUse]:
         """Give what a selection takes on disk, largest first.
 
         Args:
@@ -78,8 +87,9 @@ class Asking(Core):
             progress: See :meth:`scan`.
         """
         wanted = self._refreshed(selection, refresh, measure=measure, progress=progress)
-        return build_all(DiskUse, self._native.du(wanted, by))
+        return rows(DiskUse, self._native.du(wanted, by))
 
+    @arguments.selecting
     def refresh(
         self,
         *,
@@ -130,6 +140,7 @@ class Asking(Core):
             found = self._native.scan(arguments.texts(kind, "a kind"), measure, number, report)
         return build(Scanned, found)
 
+    @arguments.selecting
     def verify(
         self,
         *,

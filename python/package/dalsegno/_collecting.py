@@ -10,6 +10,7 @@ from . import _native
 from ._arguments import Age, Iterations, Keep, Text
 from ._core import Core
 from ._progress import Wanted, reporting
+from ._showing import MOST, counted, of_values, size
 from .values import GcReport, PlanLine, Sum, build, build_all
 
 
@@ -79,6 +80,22 @@ class Plan:
     def __repr__(self) -> str:
         gone, stays = self.total_removed.artifacts, self.total_kept.artifacts
         return f"<Plan {self.id}: {gone} go, {stays} stay>"
+
+    def _repr_html_(self) -> str:
+        gone, stays = self.total_removed, self.total_kept
+        words = [
+            f"{counted(gone.artifacts, 'artifact goes', 'artifacts go')} "
+            f"({size(gone.disk_bytes, gone.uncounted)}), {stays.artifacts:,} "
+            f"{'stays' if stays.artifacts == 1 else 'stay'}",
+            f"rules: {self.policy}",
+            *(f"not met: {unmet}" for unmet in self.unmet),
+            *self.notices,
+        ]
+        lines = build_all(PlanLine, self._native.lines(MOST))
+        number = gone.artifacts + stays.artifacts
+        if number > len(lines):
+            words[0] += f"; {len(lines)} are shown, what goes first"
+        return of_values("PlanLine", lines, "; ".join(words)).html()
 
 
 def _sum(fields: Dict[str, Any]) -> Sum:

@@ -136,4 +136,5 @@ class Core:
         if targets is not None:
             each = (self._named(target) for target in _targets.named(targets))
             return None, [artifact for artifacts in each for artifact in artifacts]
-        return (arguments.selection(selection) if selection else None), None
+        given = arguments.given(selection)
+        return (arguments.selection(given) if given else None), None

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, List, Mapping, Optional, Tuple, Union
+from typing import TYPE_CHECKING, Dict, List, Mapping, Optional, Tuple, Union
 
 from . import _arguments as arguments
 from ._arguments import Iterations, Selection, Text
 from ._core import Core
+from ._showing import Rows
 from ._targets import Target
 from .errors import CatalogElsewhereError, PinBindsNothingError
-from .values import Pin, PinChange, Score, UnknownName, build, build_all
+from .values import Pin, PinChange, Score, UnknownName, build, rows
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -23,6 +24,7 @@ logger = logging.getLogger("dalsegno")
 class Noting(Core):
     """Pins and scores."""
 
+    @arguments.selecting
     def pin(
         self,
         name: str,
@@ -41,7 +43,7 @@ class Noting(Core):
         Raises:
             PinWithoutReasonError, PinTakenError, PinBindsNothingError, PinNameError
         """
-        if (targets is None) == (not selection):
+        if (targets is None) == (not arguments.given(selection)):
             raise TypeError("name what is to be pinned, either by targets or by a selection")
         wanted, chosen = self._bound(targets, selection)
         try:
@@ -50,6 +52,7 @@ class Noting(Core):
             self._matched(wanted, stacklevel=3)
             raise
 
+    @arguments.selecting
     def unpin(
         self,
         name: str,
@@ -67,23 +70,25 @@ class Noting(Core):
             self._matched(wanted, stacklevel=3)
         return change
 
-    def pins(self) -> List[Pin]:
+    def pins(self) -> Rows[Pin]:
         """Give every pin, by name."""
-        return build_all(Pin, self._native.pins())
+        return rows(Pin, self._native.pins())
 
     def score(
         self,
         run: Text,
         iteration: Union[int, str],
-        values: Mapping[str, float],
+        values: Optional[Mapping[str, float]] = None,
         *,
         dataset: Optional[Text] = None,
         parameters: Optional[Text] = None,
+        **metrics: float,
     ) -> bool:
         """Note what was measured: of an iteration, or of one dataset or parameter set of it.
 
         Args:
             values: Metrics and their values, such as ``{"voi": 0.4}``.
+            metrics: The same as arguments: ``score("r", 1000, voi=0.4)``.
 
         A dataset or parameters that the run does not have are a warning in the log, with the most
         similar name; see :meth:`unknown_names`.
@@ -96,7 +101,8 @@ class Noting(Core):
         """
         name, number = arguments.text(run, numbers=False), arguments.iteration(iteration)
         what = (arguments.optional(dataset), arguments.optional(parameters))
-        scores = [(name, number, *what, metric, float(value)) for metric, value in values.items()]
+        measured = _measured(values, metrics)
+        scores = [(name, number, *what, metric, value) for metric, value in measured.items()]
         return all(self._score(scores))
 
     def score_many(self, scores: Iterable[Score]) -> List[bool]:
@@ -150,12 +156,29 @@ class Noting(Core):
         iteration: Optional[Iterations] = None,
         dataset: Union[Text, Iterable[Text], None] = None,
         parameters: Union[Text, Iterable[Text], None] = None,
-    ) -> List[Score]:
+    ) -> Rows[Score]:
         """Give scores, in the order run, iteration, dataset, parameters, metric."""
         asked = {"run": run, "iteration": iteration, "dataset": dataset, "parameters": parameters}
         wanted = arguments.selection(asked)
         found = self._native.scores(wanted, arguments.texts(metric, "a metric"))
-        return [Score(*values) for values in found]
+        return Rows("Score", (Score(*values) for values in found))
+
+
+def _measured(
+    values: Optional[Mapping[str, float]], metrics: Mapping[str, float]
+) -> Dict[str, float]:
+    """Metrics and their values, from a mapping and from arguments."""
+    if values is None and not metrics:
+        raise TypeError("name what was measured, as in score(run, iteration, voi=0.4)")
+    given = dict(values or {})
+    for metric, value in metrics.items():
+        if metric in given:
+            raise TypeError(f"the metric {metric} is given twice")
+        # An argument that is misspelled, such as datset="crop7", would be a metric.
+        if isinstance(value, str):
+            raise TypeError(f"score() has no argument {metric}; a metric is a number: {value!r}")
+        given[metric] = value
+    return {metric: float(value) for metric, value in given.items()}
 
 
 def _score(score: Score) -> Tuple[str, str, Optional[str], Optional[str], str, float]:

@@ -13,6 +13,7 @@ from ._asking import Asking
 from ._native import Artifact, LocalArrayIdentifier
 from ._noting import Noting
 from ._progress import Wanted, reporting
+from ._showing import Rows
 from ._targets import Target
 from .values import (
     EmptiedTrash,
@@ -23,7 +24,7 @@ from .values import (
     Restored,
     Score,
     build,
-    build_all,
+    rows,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 class Removing(Asking, Noting):
     """Removing, and back."""
 
+    @arguments.selecting
     def remove(
         self,
         targets: Union[Target, Iterable[Target], None] = None,
@@ -69,7 +71,7 @@ class Removing(Asking, Noting):
             TypeError: Neither targets nor a selection is given, so that nothing removes everything
                 by accident.
         """
-        if (targets is None) == (not selection):
+        if (targets is None) == (not arguments.given(selection)):
             raise TypeError("name what is to be removed, either by targets or by a selection")
         how = {
             "reason": reason,
@@ -211,6 +213,7 @@ class Removing(Asking, Noting):
         why = reason or f"all outputs of iteration {asked['iteration']} but {words}"
         return self.remove(going, reason=why, keep=keep)
 
+    @arguments.selecting
     def restore(
         self,
         removal: Union[str, Removed, Removal, GcReport, Target, None] = None,
@@ -239,7 +242,7 @@ class Removing(Asking, Noting):
             NotInTrashError, NotRestorableError, NoRemovalError: There is nothing to restore.
             OccupiedError: Nothing can come back, because something is at each place.
         """
-        given = [removal is not None, path is not None, bool(selection)]
+        given = [removal is not None, path is not None, bool(arguments.given(selection))]
         if sum(given) != 1:
             raise TypeError("name what is to be restored: a removal, a path or a selection")
         if isinstance(removal, GcReport):
@@ -257,12 +260,12 @@ class Removing(Asking, Noting):
         elif removal is not None and not isinstance(removal, Removal):
             path = removal
         place = None if path is None else _targets.path(path)
-        wanted = arguments.selection(selection) if selection else None
+        wanted = arguments.selection(selection) if arguments.given(selection) else None
         return build(Restored, self._native.restore(name, place, wanted, last, dry_run))
 
-    def trash(self) -> List[Removal]:
+    def trash(self) -> Rows[Removal]:
         """Give the removals whose data is in the trash, oldest first."""
-        return build_all(Removal, self._native.trash())
+        return rows(Removal, self._native.trash())
 
     def removal(self, id: str) -> Optional[Removal]:
         """Give a removal in any state; ``None`` if there is no such removal."""

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, List, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Tuple, Union
 
 from . import _arguments as arguments
 from . import _targets
+from ._arguments import Selection
 from ._native import Artifact
 from ._progress import Wanted, reporting
 from ._recording import Recording
 from ._targets import Target
 from .errors import CatalogElsewhereError, Error
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger("dalsegno")
 
@@ -22,21 +26,26 @@ logger = logging.getLogger("dalsegno")
 class Writing(Recording):
     """Writing, and saying that it is done."""
 
+    @arguments.selecting
     def seal(
         self,
-        targets: Union[Target, Iterable[Target]],
+        targets: Union[Target, Iterable[Target], None] = None,
         *,
         hash: bool = False,
         complete: bool = False,
         progress: Wanted = None,
+        **selection: Unpack[Selection],
     ) -> List[Artifact]:
         """Note the writer's word that arrays are whole; count their bytes and files. All or none.
+        A selection is looked for on disk first; ``state="present"`` leaves out what has no data.
 
         On a host without the catalog, the seals are noted for the host that has it, with what the
         data is now. The artifacts are then given as the published copy has them; one that it does
         not have yet is sealed all the same, and left out of the list.
 
         Args:
+            targets: Artifacts, identifiers, numbers or paths; or nothing, and a selection. The path
+                of a run or of a folder in it means the artifacts below it.
             hash: Read all data and note its content hash, for ``verify(read_data=True)``.
             complete: Refuse arrays of which a chunk is missing. zarr leaves out chunks that hold
                 nothing but the fill value.
@@ -48,14 +57,20 @@ class Writing(Recording):
             LevelsMissingError: One lacks a level that it names, with ``complete``.
             ChunksUnknownError: The chunks of one cannot be counted, with ``complete``.
         """
+        if (targets is None) == (not arguments.given(selection)):
+            raise TypeError("name what is to be sealed, either by targets or by a selection")
+        if targets is None:
+            wanted = self._refreshed(selection, True, progress=progress)
+            targets = self._native.select(wanted)
         inbox = self._noting()
         if inbox is not None:
-            wanted = _targets.targets(targets)
+            # By path too, because the copy does not have what is newer.
+            given = [target for named in _targets.named(targets) for target in self._noted(named)]
             with reporting(progress) as report:
-                known = self._native.note_seals(inbox, wanted, hash, complete, report)
+                known = self._native.note_seals(inbox, given, hash, complete, report)
             self._say_noted("seals are")
             return known
-        chosen = [self._recorded(target) for target in _targets.targets(targets)]
+        chosen = [one for named in _targets.named(targets) for one in self._named(named)]
         try:
             with reporting(progress) as report:
                 return self._native.seal(chosen, hash, complete, report)
@@ -112,6 +127,19 @@ class Writing(Recording):
             raise
         self.seal(artifact, hash=hash, progress=False)
 
+    def _noted(
+        self, named: Tuple[Union[Artifact, int, str], bool]
+    ) -> Sequence[Union[Artifact, int, str]]:
+        """What is named, on a host without the catalog; of a folder what the copy has below it."""
+        wanted, is_path = named
+        if not is_path or not isinstance(wanted, str):
+            return [wanted]
+        try:
+            return self._native.at(wanted) or [wanted]
+        except Error:
+            # There may be no copy yet; a path says its key by itself.
+            return [wanted]
+
     def _failed(self, artifact: Artifact) -> None:
         """Note that what was written is not whole."""
         try:
@@ -125,7 +153,7 @@ class Writing(Recording):
 
 @contextmanager
 def _logged(path: Path) -> Iterator[None]:
-    """Log that writing failed. The writer's error is the one to raise, so ours goes into the log."""
+    """Log that writing failed. The writer's error is to be raised, so ours goes into the log."""
     try:
         yield
     except Error as error:

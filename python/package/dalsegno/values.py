@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Optional, TypeVar, Union, cast
 
 from ._native import Artifact, LocalArrayIdentifier, LocalContainerIdentifier
+from ._showing import Rows
 
 __all__ = [
     "Artifact",
@@ -624,6 +625,11 @@ def build(cls: type[T], fields: dict[str, Any]) -> T:
 def build_all(cls: type[T], rows: list[dict[str, Any]]) -> list[T]:
     """Make values of many rows."""
     return [build(cls, row) for row in rows]
+
+
+def rows(cls: type[T], found: list[dict[str, Any]]) -> Rows[T]:
+    """Make values of many rows, which show themselves as a table."""
+    return Rows(cls.__name__, build_all(cls, found))
 
 
 _known_hints: dict[type[Any], dict[str, Any]] = {}

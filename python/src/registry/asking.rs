@@ -1,5 +1,7 @@
 //! Recording, looking and asking.
 
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use dalsegno::DuGroup;
@@ -166,6 +168,32 @@ impl PyRegistry {
             // Objects are made after the call, because that needs the GIL.
             let found = self.run(py, None, move |registry, _| registry.select(&filter))?;
             artifacts(py, found)
+        })
+    }
+
+    /// How many artifacts of a selection each run has.
+    fn counts(
+        &self,
+        py: Python<'_>,
+        selection: SelectionArguments,
+    ) -> PyResult<HashMap<String, usize>> {
+        whole(py, || {
+            let filter = selection.filter(py, &self.base)?;
+            self.run(py, None, move |registry, _| {
+                // Streamed: no more of a row is kept than its run.
+                let mut counts = HashMap::new();
+                registry.list(&filter, |artifact| {
+                    let run = artifact.key.run().as_str();
+                    match counts.get_mut(run) {
+                        Some(count) => *count += 1,
+                        None => {
+                            counts.insert(run.to_owned(), 1);
+                        }
+                    }
+                    Ok(ControlFlow::Continue(()))
+                })?;
+                Ok(counts)
+            })
         })
     }
 

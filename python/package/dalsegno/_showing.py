@@ -1,0 +1,313 @@
+"""Tables for those who look: text for a prompt, HTML for a notebook."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Optional, SupportsIndex, TypeVar, Union, overload
+
+__all__ = ["Rows", "Table", "of_artifact", "of_artifacts", "of_values"]
+
+MOST = 20
+"""Rows that a table shows."""
+WIDEST = 40
+"""Characters that a column of text shows."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text, under their names."""
+
+    head: tuple[str, ...]
+    cells: Sequence[Sequence[str]]
+    says: str
+    """What the table is of, in a line."""
+
+    def text(self) -> str:
+        """Give the table as lines: what is long is cut in its middle."""
+        rows = [[_cut(cell) for cell in row] for row in self.cells]
+        if not rows:
+            return self.says
+        widths = [max(map(len, column)) for column in zip(self.head, *rows)]
+        lines = []
+        for row in (self.head, *rows):
+            cells = [
+                cell.rjust(width) if name in NUMBERS else cell.ljust(width)
+                for name, cell, width in zip(self.head, row, widths)
+            ]
+            lines.append("  ".join(cells).rstrip())
+        return "\n".join([*lines, self.says])
+
+    def html(self) -> str:
+        """Give the table as HTML; every text in it is escaped."""
+        says = f"<p>{_escaped(self.says)}</p>"
+        if not self.cells:
+            return f"<div>{says}</div>"
+        head = "".join(_cell("th", name, name, "") for name in self.head)
+        body = []
+        for row in self.cells:
+            cells = (_cell("td", name, _cut(cell), cell) for name, cell in zip(self.head, row))
+            body.append(f"<tr>{''.join(cells)}</tr>")
+        return (
+            f"<div><table><thead><tr>{head}</tr></thead>"
+            f"<tbody>{''.join(body)}</tbody></table>{says}</div>"
+        )
+
+
+def _cell(tag: str, name: str, shown: str, whole: str) -> str:
+    align = "right" if name in NUMBERS else "left"
+    title = f' title="{_escaped(whole)}"' if whole not in ("", shown) else ""
+    return f'<{tag} style="text-align: {align}"{title}>{_escaped(shown)}</{tag}>'
+
+
+def _escaped(words: str) -> str:
+    return html.escape(_printable(words))
+
+
+def _printable(words: str) -> str:
+    """Names may hold what turns the direction of a line, or what has no width."""
+    if words.isprintable():
+        return words
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in words)
+
+
+def _cut(cell: str) -> str:
+    cell = _printable(cell)
+    if len(cell) <= WIDEST:
+        return cell
+    # What differs is more often at the end: iterations, numbers of parameter sets.
+    half = WIDEST // 2
+    return f"{cell[: half - 1]}…{cell[-half:]}"
+
+
+def size(count: Optional[int], uncounted: int = 0) -> str:
+    """Give a number of bytes in words; ``?`` if nothing was counted."""
+    if count is None:
+        return "?"
+    least = "≥ " if uncounted else ""
+    if count < 1024:
+        return f"{least}{count} B"
+    amount, unit = float(count), "B"
+    for unit in ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB"):
+        amount /= 1024
+        # Below what would be rounded to 1024.0.
+        if amount < 1023.95:
+            break
+    return f"{least}{amount:.1f} {unit}"
+
+
+def _number(count: Optional[int], uncounted: int = 0) -> str:
+    return "?" if count is None else f"{'≥ ' if uncounted else ''}{count:,}"
+
+
+def _or_dash(value: Any) -> str:
+    return "-" if value is None else str(value)
+
+
+def _time(at: Optional[datetime]) -> str:
+    return "-" if at is None else at.strftime("%Y-%m-%d %H:%M")
+
+
+def _axes(lengths: Optional[Iterable[int]]) -> str:
+    return "?" if lengths is None else " × ".join(map(str, lengths))
+
+
+def _yes(value: Optional[bool]) -> str:
+    return "-" if value is None else "yes" if value else "no"
+
+
+Columns = dict[str, Callable[[Any], str]]
+"""The columns of a kind of value, and how each is read."""
+
+ARTIFACT: Columns = {
+    "id": lambda it: _or_dash(it.id),
+    "run": lambda it: it.run,
+    "iteration": lambda it: _or_dash(it.iteration),
+    "kind": lambda it: it.kind,
+    "dataset": lambda it: _or_dash(it.dataset),
+    "parameters": lambda it: _or_dash(it.parameters),
+    "state": lambda it: it.state,
+    "shape": lambda it: "-" if it.shape is None else _axes(it.shape),
+    "dtype": lambda it: _or_dash(it.dtype),
+    "size": lambda it: size(it.bytes),
+    "files": lambda it: _number(it.files),
+    "pins": lambda it: ", ".join(it.pins) or "-",
+}
+
+VALUES: dict[str, Columns] = {
+    "Iteration": {
+        "run": lambda it: it.run,
+        "iteration": lambda it: str(it.iteration),
+        "datasets": lambda it: f"{len(it.datasets)}/{it.datasets_of_run}",
+        "outputs": lambda it: str(it.outputs),
+        "predictions": lambda it: str(it.predictions),
+        "complete": lambda it: _yes(it.complete),
+        "damaged": lambda it: str(it.damaged),
+        "size": lambda it: size(it.bytes, it.uncounted),
+        "files": lambda it: _number(it.files, it.uncounted),
+    },
+    "Run": {
+        "run": lambda it: it.run,
+        "iterations": lambda it: str(it.iterations),
+        "last iteration": lambda it: _or_dash(it.last_iteration),
+        "present": lambda it: str(it.present),
+        "reserved": lambda it: str(it.reserved),
+        "missing": lambda it: str(it.missing),
+        "damaged": lambda it: str(it.damaged),
+        "last written": lambda it: _time(it.last_written_at),
+        "size": lambda it: size(it.bytes, it.uncounted),
+        "files": lambda it: _number(it.files, it.uncounted),
+    },
+    "DiskUse": {
+        "run": lambda it: _or_dash(it.run),
+        "kind": lambda it: _or_dash(it.kind),
+        "iteration": lambda it: _or_dash(it.iteration),
+        "dataset": lambda it: _or_dash(it.dataset),
+        "owner": lambda it: _or_dash(it.owner),
+        "arrays": lambda it: f"{it.arrays:,}",
+        "size": lambda it: size(it.bytes, it.uncounted),
+        "on disk": lambda it: size(it.disk_bytes, it.uncounted),
+        "files": lambda it: _number(it.files, it.uncounted),
+    },
+    "Score": {
+        "run": lambda it: it.run,
+        "iteration": lambda it: str(it.iteration),
+        "dataset": lambda it: _or_dash(it.dataset),
+        "parameters": lambda it: _or_dash(it.parameters),
+        "metric": lambda it: it.metric,
+        "value": lambda it: f"{it.value:g}",
+    },
+    "Pin": {
+        "name": lambda it: it.name,
+        "artifacts": lambda it: f"{it.artifacts:,}",
+        "reason": lambda it: it.reason,
+        "user": lambda it: it.user,
+        "pinned at": lambda it: _time(it.pinned_at),
+    },
+    "Removal": {
+        "removal": lambda it: it.id,
+        "removed at": lambda it: _time(it.removed_at),
+        "artifacts": lambda it: f"{it.artifacts:,}",
+        "size": lambda it: size(it.bytes, it.uncounted),
+        "files": lambda it: _number(it.files, it.uncounted),
+        "user": lambda it: it.user,
+        "reason": lambda it: _or_dash(it.reason),
+        "state": lambda it: it.state,
+        "unlinked after": lambda it: _time(it.purge_after),
+    },
+    "Operation": {
+        "id": lambda it: str(it.id),
+        "at": lambda it: _time(it.at),
+        "action": lambda it: it.action,
+        "artifacts": lambda it: f"{it.artifacts:,}",
+        "path": lambda it: _or_dash(it.path),
+        "user": lambda it: it.user,
+        "host": lambda it: it.host,
+        "reason": lambda it: _or_dash(it.reason),
+    },
+    "PlanLine": {
+        "": lambda it: "goes" if it.removed else "stays",
+        "run": lambda it: it.artifact.run,
+        "iteration": lambda it: _or_dash(it.artifact.iteration),
+        "kind": lambda it: it.artifact.kind,
+        "dataset": lambda it: _or_dash(it.artifact.dataset),
+        "parameters": lambda it: _or_dash(it.artifact.parameters),
+        "size": lambda it: size(it.artifact.bytes),
+        "why": lambda it: "; ".join(it.reasons),
+    },
+}
+"""The columns of each class of values that come as rows, by its name."""
+
+NOUNS = {
+    "Iteration": ("iteration", "iterations"),
+    "Run": ("run", "runs"),
+    "DiskUse": ("line", "lines"),
+    "Score": ("score", "scores"),
+    "Pin": ("pin", "pins"),
+    "Removal": ("removal", "removals"),
+    "Operation": ("operation", "operations"),
+}
+
+NUMBERS = frozenset(
+    "id iteration iterations datasets outputs predictions damaged size files present reserved "
+    "missing arrays artifacts value owner".split()
+) | {"last iteration", "on disk"}
+"""Columns of numbers."""
+
+_FOLDED = ("run", "kind", "iteration", "dataset", "owner")
+"""Columns of disk use that are left out unless it is summed by them."""
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """Give a number of things in words."""
+    return f"1 {one}" if number == 1 else f"{number:,} {many}"
+
+
+def of_values(name: str, values: Sequence[Any], says: str) -> Table:
+    """Give the table of values of the class with this name."""
+    columns = dict(VALUES[name])
+    if name == "DiskUse":
+        for left_out in _FOLDED:
+            if all(getattr(value, left_out) is None for value in values):
+                del columns[left_out]
+    return Table(tuple(columns), [[read(it) for read in columns.values()] for it in values], says)
+
+
+def of_artifacts(artifacts: Sequence[Any], says: str) -> Table:
+    """Give the table of artifacts."""
+    cells = [[read(it) for read in ARTIFACT.values()] for it in artifacts]
+    return Table(tuple(ARTIFACT), cells, says)
+
+
+def of_artifact(artifact: Any) -> str:
+    """Give an artifact as HTML: its fields, one under the other."""
+    fields = {name: read(artifact) for name, read in ARTIFACT.items()}
+    fields["chunks"] = "-" if artifact.chunks is None else _axes(artifact.chunks)
+    if artifact.chunks_there is not None:
+        fields["chunks there"] = f"{artifact.chunks_there:,} of {_number(artifact.chunks_expected)}"
+    fields["written"] = _time(artifact.written_at)
+    fields["sealed"] = _time(artifact.sealed_at)
+    fields["path"] = str(artifact.path)
+    rows = (
+        f'<tr><th style="text-align: left">{_escaped(name)}</th>'
+        f'<td style="text-align: left">{_escaped(value)}</td></tr>'
+        for name, value in fields.items()
+    )
+    return f"<table><tbody>{''.join(rows)}</tbody></table>"
+
+
+T = TypeVar("T")
+
+
+class Rows(list[T]):
+    """A list that shows itself as a table, as text and in notebooks."""
+
+    def __init__(self, name: str, values: Iterable[T] = ()) -> None:
+        super().__init__(values)
+        self._name = name
+
+    @overload
+    def __getitem__(self, at: SupportsIndex, /) -> T: ...
+    @overload
+    def __getitem__(self, at: slice, /) -> Rows[T]: ...
+    def __getitem__(self, at: Union[SupportsIndex, slice], /) -> Union[T, Rows[T]]:
+        if isinstance(at, slice):
+            return Rows(self._name, super().__getitem__(at))
+        return super().__getitem__(at)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Rows, (self._name, list(self))
+
+    def _table(self) -> Table:
+        says = counted(len(self), *NOUNS[self._name])
+        if len(self) > MOST:
+            says = f"{says}, of which the first {MOST} are shown"
+        return of_values(self._name, self[:MOST], says)
+
+    def __repr__(self) -> str:
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()

@@ -1,0 +1,307 @@
+"""What a notebook shows, completes and takes."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from html.parser import HTMLParser
+from typing import Any
+
+import dalsegno
+import pytest
+from conftest import write_array
+from dalsegno import Registry
+
+
+def filled(registry: Registry, runs: int = 2, iterations: int = 3) -> Registry:
+    for run in range(runs):
+        for iteration in range(iterations):
+            write_array(registry.record_output(f"r{run}", iteration, "d", "p").path)
+    registry.refresh(measure=True)
+    return registry
+
+
+class Cells(HTMLParser):
+    """The cells of the tables, and all tags."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.cells: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == [], "every tag is closed"
+
+    def handle_starttag(self, tag: str, attributes: Any) -> None:
+        self.tags.append(tag)
+        self.open.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, text: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells[-1] += text
+
+
+def test_a_listing_is_a_sequence_that_can_be_used_again(registry: Registry) -> None:
+    rows = filled(registry).list()
+    assert len(rows) == 6 and rows
+    first = list(rows)
+    assert list(rows) == first and [row.iteration for row in first] == [0, 1, 2] * 2
+    for at in (0, 2, 3, 5, -1, -6):
+        assert rows[at] == first[at]
+    for at in (6, -7):
+        with pytest.raises(IndexError, match=str(at)):
+            rows[at]
+    for part in (
+        slice(None, 2),
+        slice(2, 5),
+        slice(None, None, 2),
+        slice(-2, None),
+        slice(None, None, -1),
+        slice(4, 1, -2),
+        slice(9, None),
+        slice(None, -1),
+    ):
+        assert list(rows[part]) == first[part], part
+        assert len(rows[part]) == len(first[part])
+    assert list(reversed(rows)) == first[::-1]
+    assert first[3] in rows and rows.index(first[4]) == 4
+    assert not registry.list(state="missing")
+    assert rows[1:3].to_dicts() == [row.to_dict() for row in first[1:3]]
+
+
+def test_a_listing_stays_as_it_was_read(registry: Registry) -> None:
+    rows = filled(registry).list()
+    for row in rows:
+        registry.remove(row)
+    assert len(rows) == 6 and [row.run for row in rows] == ["r0"] * 3 + ["r1"] * 3
+    assert len(registry.list()) == 0
+
+
+def test_a_large_listing_is_read_run_by_run_and_counted_without_reading(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled(registry, runs=4)
+    registry.snapshot_container("r2")
+    registry.record_checkpoint("r3", 7)
+    everything = list(registry.list())
+    monkeypatch.setattr("dalsegno._listing.KEPT", 4)
+    rows = registry.list()
+    read: list[str] = []
+    select = rows._select
+
+    def counting(run: str) -> list[dalsegno.Artifact]:
+        read.append(run)
+        return select(run)
+
+    rows._select = counting
+    assert len(rows) == len(everything) and read == []
+    assert rows[-1].run == "r3" and read == ["r3"]
+    assert list(rows) == everything and list(rows) == everything
+    # What fits is kept; the rest is read again each time.
+    assert read.count("r0") + read.count("r3") < read.count("r1") + read.count("r2")
+
+
+def test_a_listing_of_any_selection_has_the_length_of_its_rows(registry: Registry) -> None:
+    filled(registry)
+    registry.record_checkpoint("r1", 7)
+    registry.pin("p", run="r1", iteration=1, reason="x")
+    asked: list[Any] = [
+        {},
+        {"run": "r1"},
+        {"kind": ["output", "checkpoint"]},
+        {"iteration": "1.."},
+        {"pinned": True},
+        {"min_bytes": 1},
+        {"below": "r0"},
+        {"state": "reserved"},
+        {"exclude_run": "r0"},
+    ]
+    for selection in asked:
+        rows = registry.list(**selection)
+        assert len(registry.list(**selection)) == sum(1 for _ in rows), selection
+
+
+def test_history_is_a_sequence_of_what_was_done_by_then(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        registry.score("r", number, voi=0.5)
+    monkeypatch.setattr("dalsegno._listing.PAGE", 4)
+    history = registry.history(action="score")
+    first = [one.id for one in history]
+    registry.score("r", 99, voi=0.5)
+    assert [one.id for one in history] == first
+    assert len(history) == 9 and history
+    assert history[0].id == first[0] and history[-1].id == first[-1]
+    assert [one.id for one in history[2:5]] == first[2:5]
+    assert [one.id for one in history[::-1]] == first[::-1]
+    for at in (9, -10):
+        with pytest.raises(IndexError, match=str(at)):
+            history[at]
+    assert not registry.history(action="remove")
+    assert "score" in repr(history) and "9 operations" in repr(history)
+    assert Cells(history._repr_html_()).tags.count("tr") == 10
+
+
+def test_what_is_asked_for_shows_itself_as_a_table(registry: Registry) -> None:
+    filled(registry, iterations=15)
+    registry.pin("figure", run="r1", iteration=1, reason="figure 3")
+    registry.score("r1", 1, voi=0.25)
+    registry.remove(run="r0", iteration=3, keep=True, reason="superseded")
+    shown = registry.list()
+    lines = repr(shown).splitlines()
+    assert lines[0].split()[:5] == ["id", "run", "iteration", "kind", "dataset"]
+    assert len(lines) == 22 and lines[-1] == "29 artifacts, of which the first 20 are shown"
+    of: dict[str, Any] = {
+        "r1": registry.runs(),
+        "14": registry.iterations(),
+        "2 lines": registry.du(),
+        "figure 3": registry.pins(),
+        "superseded": registry.trash(),
+        "0.25": registry.scores(),
+        "figure": registry.list(run="r1"),
+        "keep-last 1": registry.plan_gc(keep_last=1, kind="output"),
+    }
+    for words, value in of.items():
+        assert words in value._repr_html_(), words
+        Cells(value._repr_html_())
+    for words in ("r1", "2 lines", "figure 3", "superseded", "0.25"):
+        assert words in repr(of[words]), words
+    iterations = of["14"]
+    assert iterations[:2] == list(iterations)[:2] and "2 iterations" in repr(iterations[:2])
+    assert pickle.loads(pickle.dumps(iterations)) == iterations
+    assert repr(registry.list(state="missing")) == "0 artifacts"
+
+
+def test_a_plan_shows_first_what_goes(registry: Registry, base: Any) -> None:
+    import os
+
+    filled(registry, runs=1, iterations=30)
+    for path in base.rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    registry.refresh(all=True)
+    plan = registry.plan_gc(run="r0", kind="output", keep_last=10)
+    text = plan._repr_html_()
+    assert Cells(text).tags.count("tr") == 21
+    for line in (*plan.removed[:20], *plan.kept):
+        assert line.reasons
+    number = plan.total_removed.artifacts
+    assert f"{number} artifacts go" in text or number == 0
+
+
+def test_what_a_table_shows_is_escaped(registry: Registry) -> None:
+    evil = "<script>alert('x')</script>&\N{RIGHT-TO-LEFT OVERRIDE}"
+    write_array(registry.record_output("<b>r", 1, evil, '"><img src=x>').path)
+    registry.refresh(measure=True)
+    registry.pin("<i>p</i>", run="<b>r", reason=evil)
+    registry.score("<b>r", 1, {"<u>": 1.0}, dataset=evil)
+    artifact = registry.list()[0]
+    registry.remove(artifact, keep=True, reason=evil, force_pinned=True)
+    registry.undo(registry.history(action="remove")[0])
+    values: list[Any] = [
+        registry.list(),
+        artifact,
+        registry.runs(),
+        registry.iterations(),
+        registry.du(by="dataset"),
+        registry.pins(),
+        registry.scores(),
+        registry.history(),
+        registry.plan_gc(keep_last=1),
+    ]
+    for value in values:
+        text = value._repr_html_()
+        found = Cells(text)
+        assert set(found.tags) <= {"div", "table", "thead", "tbody", "tr", "th", "td", "p"}, text
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in text
+        assert "\N{RIGHT-TO-LEFT OVERRIDE}" not in repr(value) or value is artifact
+    whole = Cells(artifact._repr_html_()).cells
+    assert "<b>r" in whole and '"><img src=x>' in whole
+
+
+def test_an_artifact_shows_what_is_known_of_it(registry: Registry) -> None:
+    new = registry.record_output("r", 1, "d", "p")
+    assert repr(new).endswith("reserved>")
+    write_array(new.path)
+    registry.refresh(measure=True)
+    registry.pin("figure", run="r", reason="x")
+    (artifact,) = registry.list()
+    assert repr(artifact).endswith(f"present, 2 |u1, {artifact.bytes} B, pinned by figure>")
+    cells = Cells(artifact._repr_html_()).cells
+    fields = dict(zip(cells[::2], cells[1::2]))
+    assert fields["shape"] == "2" and fields["dtype"] == "|u1" and fields["pins"] == "figure"
+    assert fields["size"] == f"{artifact.bytes} B" and fields["state"] == "present"
+    assert fields["path"] == str(artifact.path)
+
+
+def test_a_closed_registry_shows_no_error_in_a_debugger(registry: Registry) -> None:
+    rows = filled(registry).list()
+    registry.close()
+    assert repr(rows) == "<Listing: this registry is closed>"
+
+
+SELECTING = (
+    "list iterations runs du refresh verify pin unpin remove restore seal plan_gc scores".split()
+)
+
+
+@pytest.mark.parametrize("name", SELECTING)
+def test_a_signature_shows_what_can_be_selected(name: str) -> None:
+    signature = inspect.signature(getattr(Registry, name))
+    parts = {"run", "iteration", "dataset", "parameters"}
+    if name not in ("plan_gc", "scores"):
+        parts = set(dalsegno.Selection.__annotations__)
+    assert parts <= set(signature.parameters)
+    assert not [one for one in signature.parameters.values() if one.kind is one.VAR_KEYWORD]
+    for part in parts:
+        assert signature.parameters[part].default is None
+        assert "None" in signature.parameters[part].annotation or name in ("plan_gc", "scores")
+
+
+def test_what_selects_nothing_in_particular_removes_nothing(registry: Registry) -> None:
+    filled(registry)
+    nothing: list[Any] = [
+        {},
+        {"run": None},
+        {"pinned": False},
+        {"exclude_run": []},
+        {"run": None, "iteration": None, "pinned": False},
+    ]
+    for selection in nothing:
+        with pytest.raises(TypeError, match="name what is to be removed"):
+            registry.remove(**selection)
+        with pytest.raises(TypeError, match="name what is to be pinned"):
+            registry.pin("p", reason="x", **selection)
+        with pytest.raises(TypeError, match="name what is to be restored"):
+            registry.restore(**selection)
+    for part in ("run", "kind", "iteration", "dataset", "parameters", "state", "below", "owner"):
+        # What a program computes may be empty; that is not everything.
+        empty: Any = {part: []}
+        calls: list[Any] = [registry.remove, registry.list, registry.seal]
+        for call in calls:
+            with pytest.raises(ValueError, match=f"no {part} is named"):
+                call(**empty)
+    with pytest.raises(ValueError, match="no run is named"):
+        registry.plan_gc(run=[], keep_last=1)
+    assert len(registry.list(run=None, pinned=False)) == 6
+
+
+def test_metrics_are_given_as_arguments(registry: Registry) -> None:
+    registry.record_output("r", 2, "d", "p")
+    assert registry.score("r", 2, voi=0.3, f1=1, dataset="d")
+    assert registry.score("r", 2, {"dice": 0.5}, voi=0.4)
+    found = {(one.dataset, one.metric): one.value for one in registry.scores()}
+    expected = {(None, "dice"): 0.5, (None, "voi"): 0.4, ("d", "voi"): 0.3, ("d", "f1"): 1.0}
+    assert found == expected
+    with pytest.raises(TypeError, match="voi=0.4"):
+        registry.score("r", 2)
+    with pytest.raises(TypeError, match="given twice"):
+        registry.score("r", 2, {"voi": 1.0}, voi=1.0)
+    with pytest.raises(TypeError, match="no argument datset"):
+        registry.score("r", 2, voi=0.3, datset="d")  # type: ignore[arg-type]
+    assert len(registry.scores()) == 4
