@@ -195,10 +195,7 @@ impl PyPlan {
 
     /// All lines in their order; or with `most` at most so many, those that go first.
     #[pyo3(signature = (most=None))]
-    fn lines<'py>(
-        slf: &'py Bound<'py, Self>,
-        most: Option<usize>,
-    ) -> PyResult<Bound<'py, PyList>> {
+    fn lines<'py>(slf: &'py Bound<'py, Self>, most: Option<usize>) -> PyResult<Bound<'py, PyList>> {
         whole(slf.py(), || {
             let all = &slf.get().plan.plan.lines;
             let Some(most) = most else {
