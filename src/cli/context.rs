@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::fail::Failure;
 use super::flags::{Format, Global, Output};
 use super::progress::Bar;
-use super::render::{Room, count, escape, shell_word};
+use super::render::{Room, count, escape, number, shell_word};
 use crate::error::Error;
 use crate::model::clock::Timestamp;
 use crate::registry::Published;
@@ -34,8 +34,8 @@ const FOR_KEEPER: [&str; 12] = [
 /// Bytes of output that are written at once: the capacity of a pipe on Linux.
 const OUTPUT_BUFFER: usize = 64 << 10;
 
-/// Findings that are listed on stderr; more are counted.
-const MOST_FINDINGS: usize = 20;
+/// Warnings of one kind that are listed on stderr; more are counted.
+const MOST_WARNINGS: usize = 20;
 
 pub(super) struct Context {
     pub(super) global: Global,
@@ -260,18 +260,21 @@ impl Context {
 
     /// Lists findings on stderr.
     pub(super) fn findings(&self, findings: &[Notice]) {
-        for finding in findings.iter().take(MOST_FINDINGS) {
-            self.warn(&format!(
-                "{}: {}: {}",
-                finding.class.as_str(),
-                finding.path,
-                finding.detail
-            ));
-        }
-        if findings.len() > MOST_FINDINGS {
+        let text = |finding: &Notice| {
+            let class = finding.class.as_str();
+            format!("{class}: {}: {}", finding.path, finding.detail)
+        };
+        self.warn_of(findings.iter().map(text), "findings");
+    }
+
+    /// Warns of each of several things, up to a number; the rest are counted.
+    pub(super) fn warn_of(&self, texts: impl ExactSizeIterator<Item = String>, what: &str) {
+        let more = texts.len().saturating_sub(MOST_WARNINGS);
+        texts.take(MOST_WARNINGS).for_each(|text| self.warn(&text));
+        if more > 0 {
             // Thousands of warnings would push the result off the screen.
-            let more = findings.len() - MOST_FINDINGS;
-            self.warn(&format!("and {more} more findings; --json lists them all"));
+            let more = number(more as u64);
+            self.warn(&format!("and {more} more {what}; --json lists them all"));
         }
     }
 

@@ -57,27 +57,29 @@ pub(super) fn warn_no_backup(context: &Context, failure: &BackupFailure) {
 
 /// Warns of what was skipped.
 pub(super) fn warn_skipped(context: &Context, skipped: &[Skipped]) {
-    for skipped in skipped {
+    let texts = skipped.iter().map(|skipped| {
         let (path, reason) = (skipped.path.display().to_string(), &skipped.reason);
         // Most reasons name the path.
-        context.warn(&if reason.contains(&path) {
+        if reason.contains(&path) {
             format!("skipped: {reason}")
         } else {
             format!("skipped {path}: {reason}")
-        });
-    }
+        }
+    });
+    context.warn_of(texts, "skipped");
 }
 
 /// Warns of consolidated metadata that could not be written.
 pub(super) fn warn_stale_lists(context: &Context, lists: &[StaleList]) {
-    for list in lists {
-        context.warn(&format!(
+    let texts = lists.iter().map(|list| {
+        format!(
             "the consolidated metadata {} does not agree with what is there, and could not be \
              written: {}",
             list.path.display(),
             list.reason
-        ));
-    }
+        )
+    });
+    context.warn_of(texts, "such lists");
     if !lists.is_empty() {
         // The repair rewrites the list from what is there, once the folder can be written.
         let hint = "make its folder writable, then run: dalsegno verify --repair";
@@ -87,9 +89,11 @@ pub(super) fn warn_stale_lists(context: &Context, lists: &[StaleList]) {
 
 /// Warns of what a purge could not unlink, or says that another process unlinks it.
 pub(super) fn report_purge(context: &Context, purge: &crate::store::PurgeReport) {
-    for (path, reason) in &purge.failures {
-        context.warn(&format!("could not unlink {}: {reason}", path.display()));
-    }
+    let texts = purge
+        .failures
+        .iter()
+        .map(|(path, reason)| format!("could not unlink {}: {reason}", path.display()));
+    context.warn_of(texts, "paths");
     // Failures first: without any, what is left is being unlinked by another process.
     if purge.failed > 0 {
         let hint = context.with_base("fix the cause, then run: dalsegno trash empty");

@@ -3,7 +3,7 @@
 //! Rows are sorted once, so that each group is a range of them, and facts about rows are found
 //! group by group. [`plan`] and [`explain`] ask the same rules, so they cannot disagree.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::ops::Range;
 
@@ -14,8 +14,8 @@ use super::budget::{Budget, Disk};
 use super::inventory::{GroupKey, Inventory, InventoryRow, in_order, oldest_first, time_of};
 use super::plan::{Decision, Plan, PlanError, PlanLine, Reason};
 use super::policy::Policy;
-use super::rules::{Facts, Rule, guards, guards_of_damaged};
-use crate::model::artifact::{ArtifactId, State};
+use super::rules::{Facts, RECENT, Rule, guards, guards_of_damaged};
+use crate::model::artifact::{ArtifactId, Origin, State};
 use crate::model::clock::Timestamp;
 use crate::model::key::Kind;
 use crate::model::name::RunName;
@@ -369,7 +369,7 @@ impl<'a> Planner<'a> {
     /// Notices about groups that lose an artifact which was written after their highest iteration.
     ///
     /// A run whose name is used again starts at low iterations, and `keep-last` would then keep the
-    /// old training and remove the new one.
+    /// old training and remove the new one. See [`started_again`] for what shows that.
     fn notices(&self, lines: &[PlanLine]) -> Vec<String> {
         let mut notices = self.newest_goes(lines);
         if self.policy.keep.last.is_none() {
@@ -377,22 +377,14 @@ impl<'a> Planner<'a> {
         }
         for group in &self.groups {
             let lines = &lines[group.clone()];
-            // Rows are sorted by iteration, so the last line has the highest.
-            let highest = lines
-                .last()
-                .and_then(|line| line.artifact.newest_iteration());
-            let times = lines
-                .iter()
-                .filter(|line| line.artifact.newest_iteration() == highest)
-                .map(|line| time_of(&line.artifact));
             let removed = lines
                 .iter()
                 .filter(|line| line.decision == Decision::Remove)
                 .max_by_key(|line| time_of(&line.artifact));
-            if let (Some(highest), Some(last), Some(removed)) = (highest, times.max(), removed)
-                // Written later at a lower iteration: the name may have been used again.
-                && time_of(&removed.artifact) > last
+            if let Some(removed) = removed
                 && let Some(iteration) = removed.artifact.newest_iteration()
+                && let Some((newer, highest)) = started_again(lines)
+                && newer.contains(&iteration)
             {
                 notices.push(format!(
                     "{}: iteration {iteration}, which would go, was written after iteration \
@@ -569,6 +561,45 @@ fn limit_verdict(line: &PlanLine, rule: &str) -> (bool, String) {
         },
     };
     (true, detail.to_owned())
+}
+
+/// The iterations of a second training in a group whose lines are sorted by iteration, and the
+/// highest iteration of the first; `None` if nothing shows that there were two.
+///
+/// Copied data is as old as the copy, in the order of the copy, so later times alone show nothing.
+/// A second training leaves its lowest iterations later than the highest one of the first, without
+/// an older one among them. Besides this, a caller recorded one of them after the highest was
+/// written, or there are several, written in their order, over an hour after the highest.
+fn started_again(lines: &[PlanLine]) -> Option<(BTreeSet<i64>, i64)> {
+    let mut times: BTreeMap<i64, Timestamp> = BTreeMap::new();
+    for line in lines {
+        if let Some(iteration) = line.artifact.newest_iteration() {
+            let time = time_of(&line.artifact);
+            let newest = times.entry(iteration).or_insert(time);
+            *newest = time.max(*newest);
+        }
+    }
+    let (&highest, &last) = times.last_key_value()?;
+    let is_newer = |(_, time): &(&i64, &Timestamp)| **time > last;
+    let newer: Vec<(i64, Timestamp)> = times
+        .iter()
+        .take_while(is_newer)
+        .map(|(iteration, time)| (*iteration, *time))
+        .collect();
+    if times.iter().filter(is_newer).count() > newer.len() {
+        return None;
+    }
+    let first = newer.iter().map(|(_, time)| *time).min()?;
+    let iterations: BTreeSet<i64> = newer.iter().map(|(iteration, _)| *iteration).collect();
+    let is_recorded = |line: &PlanLine| {
+        let iteration = line.artifact.newest_iteration();
+        line.artifact.origin == Origin::Recorded
+            && line.artifact.recorded_at > last
+            && iteration.is_some_and(|iteration| iterations.contains(&iteration))
+    };
+    let in_order = newer.is_sorted_by(|(_, a), (_, b)| a < b);
+    let is_apart = newer.len() > 1 && in_order && first.minus(RECENT) > last;
+    (is_apart || lines.iter().any(is_recorded)).then_some((iterations, highest))
 }
 
 fn same_group(a: &InventoryRow, b: &InventoryRow) -> bool {

@@ -464,3 +464,38 @@ fn a_plan_goes_to_a_pipe_and_comes_from_standard_input() {
     assert!(output.status.success(), "{output:?}");
     assert!(!world.base.join("er/validation.zarr/9000").exists());
 }
+
+#[test]
+fn a_plan_for_people_has_a_line_for_each_run_and_then_what_goes() {
+    let world = world();
+    let text = transcript(
+        &world,
+        "pin figure --reason paper mito/validation.zarr/9000/crop1/prediction
+        gc --keep-last 1 --table
+        gc --keep-last 1 --table --all --run er --kind output
+        gc --keep-last 9 --table
+        gc --runs --older-than 100d --table --allow-empty-group",
+    );
+    assert_transcript!("gc_short", text);
+}
+
+#[test]
+fn many_that_are_skipped_are_counted() {
+    let world = World::new();
+    for iteration in 1..=25 {
+        let path = format!("mito/validation.zarr/{iteration}/crop1/prediction");
+        write(&world, &path, 60);
+    }
+    let text = world.transcript(
+        "init --quiet
+        scan --quiet
+        gc --keep-last 1 --plan-out ../plan.json --quiet
+        pin all --reason x --run mito --quiet
+        gc --apply ../plan.json --yes",
+    );
+    assert_eq!(text.matches("skipped").count(), 21, "{text}");
+    assert!(
+        text.contains("and 4 more skipped; --json lists them all"),
+        "{text}"
+    );
+}

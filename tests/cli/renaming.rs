@@ -77,7 +77,7 @@ fn a_run_that_was_renamed_by_hand_and_scanned_gets_back_what_belonged_to_it() {
     }
     let seal = text.lines().find(|line| line.starts_with("out| sealed"));
     assert!(seal.is_some_and(|line| !line.ends_with('-')), "{text}");
-    let text = world.transcript("gc --run muto --kind prediction --keep-first 1 --table");
+    let text = world.transcript("gc --run muto --kind prediction --keep-first 1 --table --all");
     assert!(text.contains("paper"), "{text}");
 }
 

@@ -1,6 +1,7 @@
 //! Times that do not help to decide: equal, reversed, zero, in the future, and of a run's name used
 //! again.
 
+use dalsegno::model::artifact::Origin;
 use dalsegno::model::clock::Timestamp;
 use dalsegno::retention::{InventoryRow, Limits, Policy};
 
@@ -70,4 +71,41 @@ fn a_run_whose_name_was_used_again_is_reported() {
     assert_eq!(planned(&keeping(keep), again()).notices, [""; 0]);
     let usual = written(&[(1, ago(3 * DAY)), (2, ago(2 * DAY))]);
     assert_eq!(planned(&keeping(keep_last(1)), usual).notices, [""; 0]);
+}
+
+/// The same, found by a scan, which shows when data was written and nothing else.
+fn scanned(iterations: &[(i64, Timestamp)]) -> Vec<InventoryRow> {
+    let mut rows = written(iterations);
+    for row in &mut rows {
+        row.artifact.origin = Origin::Scanned;
+        row.artifact.recorded_at = NOW;
+    }
+    rows
+}
+
+#[test]
+fn times_that_a_copy_leaves_are_no_name_used_again() {
+    let at = |minutes: u32| ago(9 * DAY - minutes * DAY / 1440);
+    for copied in [
+        // By name: 10000 before 2000.
+        vec![(1000, at(0)), (10_000, at(1)), (2000, at(2)), (9000, at(3))],
+        // The highest first, the rest in order.
+        vec![(10_000, at(0)), (8000, at(1)), (9000, at(2))],
+        // In no order, with long pauses.
+        vec![(10_000, at(0)), (8000, at(900)), (7000, at(1800))],
+        vec![(10_000, at(900)), (8000, at(1800)), (7000, at(0))],
+        // One iteration that came back from a backup.
+        vec![(1000, at(5000)), (2000, at(1)), (3000, at(2))],
+    ] {
+        let plan = planned(&keeping(keep_last(1)), scanned(&copied));
+        assert_eq!(plan.notices, [""; 0], "{copied:?}");
+    }
+    let again = [
+        (9000, ago(90 * DAY)),
+        (10_000, ago(80 * DAY)),
+        (100, ago(3 * DAY)),
+        (200, ago(2 * DAY)),
+    ];
+    let plan = planned(&keeping(keep_last(1)), scanned(&again));
+    assert_eq!(plan.notices.len(), 1, "{:?}", plan.notices);
 }

@@ -25,6 +25,7 @@ pub(super) struct CarryOut<'a> {
     pub(super) yes: bool,
     pub(super) reason: Option<&'a str>,
     pub(super) trash: TrashFlags,
+    pub(super) form: plan::Form,
     pub(super) output: Output,
 }
 
@@ -58,7 +59,7 @@ pub(super) fn plan(
     let format = context.format(command.output);
     // The prompt is about these lines. Without a prompt, what was done is printed instead.
     if format == Format::Table && std::io::stdout().is_terminal() && !command.yes {
-        plan::lines(context, &made.plan, format)?;
+        plan::lines(context, &made.plan, command.form, format)?;
     }
     // Also with --yes: that a limit is not met concerns scripts most.
     for remark in made.plan.unmet.iter().chain(&made.plan.notices) {

@@ -37,6 +37,9 @@ pub(in crate::cli) struct Gc {
     selection: Selection,
     #[command(flatten)]
     rules: Rules,
+    /// List what stays too, instead of a summary for each run; TSV and JSON have all in any case
+    #[arg(long, help_heading = "Output")]
+    all: bool,
     /// Show what every rule says about one artifact
     #[arg(long, value_name = "PATH", conflicts_with_all = ["apply", "plan_out"])]
     explain: Option<PathBuf>,
@@ -70,7 +73,15 @@ impl Gc {
             yes: self.yes,
             reason: self.reason.as_deref(),
             trash: self.trash,
+            form: self.form(),
             output: self.output,
+        }
+    }
+
+    fn form(&self) -> plan::Form {
+        match self.all {
+            true => plan::Form::All,
+            false => plan::Form::Short,
         }
     }
 }
@@ -140,7 +151,7 @@ pub(in crate::cli) fn run(context: &mut Context, command: &Gc) -> Result<(), Fai
         }
         // Shown before it is saved, so that the user sees it even if the file cannot be written.
         None => {
-            let shown = plan::show(context, &plan, command.output);
+            let shown = plan::show(context, &plan, command.form(), command.output);
             shown.and_then(|()| save(context, command, &plan))
         }
     };

@@ -5,5 +5,6 @@ mod command;
 mod explain;
 mod plan;
 mod rules;
+mod summary;
 
 pub(super) use command::{Gc, run};

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::summary;
 use crate::cli::context::Context;
 use crate::cli::fail::Failure;
 use crate::cli::flags::{Format, Output};
@@ -88,7 +89,10 @@ pub(super) fn word(decision: Decision) -> &'static str {
     }
 }
 
-fn reasons(line: &PlanLine) -> String {
+/// What to say about a plan without lines.
+pub(super) const NOTHING: &str = "no present artifact matches";
+
+pub(super) fn reasons(line: &PlanLine) -> String {
     let reasons: Vec<String> = line.reasons.iter().map(ToString::to_string).collect();
     reasons.join("; ")
 }
@@ -108,7 +112,12 @@ struct PlanDocument<'a> {
 }
 
 /// Shows a plan: its lines, then the sums of what stays and what is removed.
-pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Result<(), Failure> {
+pub(super) fn show(
+    context: &mut Context,
+    plan: &GcPlan,
+    form: Form,
+    output: Output,
+) -> Result<(), Failure> {
     let totals = plan.plan.totals();
     let format = context.format(output);
     if format == Format::Json {
@@ -125,7 +134,7 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
         };
         return render::document(context, "plan", &document);
     }
-    lines(context, &plan.plan, format)?;
+    lines(context, &plan.plan, form, format)?;
     // Also without lines: a remark may say why the plan is empty.
     for remark in plan.plan.unmet.iter().chain(&plan.plan.notices) {
         context.warn(remark);
@@ -141,7 +150,12 @@ pub(super) fn show(context: &mut Context, plan: &GcPlan, output: Output) -> Resu
                 total_text(&sum.size),
             )
         };
-        context.say(&format!("would keep   {}", text(&totals.kept)));
+        let is_short = format == Format::Table && form == Form::Short;
+        let more = match is_short && totals.kept.artifacts > 0 {
+            true => "; list them too with: --all",
+            false => "",
+        };
+        context.say(&format!("would keep   {}{more}", text(&totals.kept)));
         context.say(&format!("would remove {}", text(&totals.removed)));
         context.say(&format!("plan {} by {}", plan.file.id, plan.file.policy));
     }
@@ -156,9 +170,26 @@ pub(super) fn say_goal(context: &Context, plan: &Plan) {
     }
 }
 
+/// How much of a plan a table shows. TSV and JSON have every line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Form {
+    /// A summary for each run, and what goes.
+    Short,
+    /// Every line.
+    All,
+}
+
 /// Shows the lines of a plan.
-pub(super) fn lines(context: &mut Context, plan: &Plan, format: Format) -> Result<(), Failure> {
+pub(super) fn lines(
+    context: &mut Context,
+    plan: &Plan,
+    form: Form,
+    format: Format,
+) -> Result<(), Failure> {
+    if format == Format::Table && form == Form::Short {
+        return summary::show(context, plan);
+    }
     let mut rows = Rows::new::<PlanLine>(context, format)?;
     plan.lines.iter().try_for_each(|line| rows.push(line))?;
-    rows.finish("no present artifact matches").map(|_| ())
+    rows.finish(NOTHING).map(|_| ())
 }

@@ -106,11 +106,24 @@ pub(in crate::cli) fn total_fields(total: &Total) -> [String; 3] {
     ]
 }
 
+/// A number for people: `4,651`.
+pub(in crate::cli) fn number(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// A number and a noun, in the plural if it is not one.
-pub(in crate::cli) fn count(number: impl TryInto<u64>, thing: &str) -> String {
-    match number.try_into() {
+pub(in crate::cli) fn count(things: impl TryInto<u64>, thing: &str) -> String {
+    match things.try_into() {
         Ok(1) => format!("1 {thing}"),
-        Ok(number) => format!("{number} {thing}s"),
+        Ok(things) => format!("{} {thing}s", number(things)),
         Err(_) => format!("many {thing}s"),
     }
 }

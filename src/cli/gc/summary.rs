@@ -1,0 +1,149 @@
+//! A plan in short: for each run what stays, what goes, and why the rest stays; then what goes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::plan::{NOTHING, reasons};
+use crate::cli::context::Context;
+use crate::cli::fail::Failure;
+use crate::cli::flags::Format;
+use crate::cli::render::{
+    Align, Column, Heads, Rows, number, or_dash, short_age, size_cells, total_cells,
+};
+use crate::model::name::RunName;
+use crate::retention::{Decision, Plan, PlanLine, PlanSum, Reason};
+
+const RUNS: &[Column] = &[
+    Column("RUN", Align::Text),
+    Column("KEEPS", Align::Right),
+    Column("REMOVES", Align::Right),
+    Column("SIZE", Align::Right),
+    Column("FILES", Align::Right),
+    Column("WHY THE REST STAYS", Align::Prose),
+];
+
+const GOING: &[Column] = &[
+    Column("RUN", Align::Text),
+    Column("ITERATION", Align::Right),
+    Column("KIND", Align::Left),
+    Column("DATASET", Align::Text),
+    Column("PARAMETERS", Align::Text),
+    Column("AGE", Align::Right),
+    Column("SIZE", Align::Right),
+    Column("FILES", Align::Right),
+    Column("WHY IT GOES", Align::Prose),
+];
+
+/// What a plan makes of one run.
+#[derive(Default)]
+struct RunSum<'a> {
+    kept: u64,
+    removed: PlanSum,
+    /// How many stay for each reason, by its words. An artifact counts for its first reason.
+    why: HashMap<String, (u64, &'a str)>,
+}
+
+/// Shows a plan in short, as tables.
+pub(super) fn show(context: &mut Context, plan: &Plan) -> Result<(), Failure> {
+    let mut runs: BTreeMap<&RunName, RunSum<'_>> = BTreeMap::new();
+    for line in &plan.lines {
+        let sum = runs.entry(line.artifact.key.run()).or_default();
+        match line.decision {
+            Decision::Keep => {
+                sum.kept += 1;
+                // The first reason is the strongest: guards come before rules.
+                if let Some(reason) = line.reasons.first() {
+                    let entry = sum.why.entry(words(reason));
+                    entry.or_insert((0, reason.rule)).0 += 1;
+                }
+            }
+            Decision::Remove => sum.removed.add(&line.artifact),
+        }
+    }
+    let heads = Heads::new(RUNS, &["FILES"]);
+    let mut rows = Rows::with(context, Format::Table, "runs", heads, &[""; 0])?;
+    for (run, sum) in &runs {
+        let [bytes, files] = total_cells(&sum.removed.size);
+        let cells = || {
+            vec![
+                run.to_string(),
+                number(sum.kept),
+                number(sum.removed.artifacts),
+                bytes,
+                files,
+                why(&sum.why),
+            ]
+        };
+        rows.write(&(), cells, Vec::new)?;
+    }
+    rows.finish(NOTHING)?;
+    if plan.removed().next().is_none() {
+        return Ok(());
+    }
+    context.line("")?;
+    let heads = Heads::new(GOING, &["FILES", "AGE", "KIND", "SIZE"]);
+    let mut rows = Rows::with(context, Format::Table, "lines", heads, &[""; 0])?;
+    for line in plan.removed() {
+        rows.write(&(), || going(line), Vec::new)?;
+    }
+    rows.finish(NOTHING).map(|_| ())
+}
+
+fn going(line: &PlanLine) -> Vec<String> {
+    let key = &line.artifact.key;
+    let [bytes, files] = size_cells(line.artifact.size);
+    vec![
+        key.run().to_string(),
+        or_dash(key.iteration()),
+        key.kind().to_string(),
+        or_dash(key.dataset()),
+        or_dash(key.parameters()),
+        or_dash(line.age.map(short_age)),
+        bytes,
+        files,
+        reasons(line),
+    ]
+}
+
+/// Reasons with their numbers, the most frequent first: `4,651 without a score, 3 within the last
+/// hour`.
+fn why(reasons: &HashMap<String, (u64, &str)>) -> String {
+    let mut reasons: Vec<(&String, &(u64, &str))> = reasons.iter().collect();
+    reasons.sort_by(|(a, (many, _)), (b, (few, _))| few.cmp(many).then(a.cmp(b)));
+    let texts = reasons
+        .into_iter()
+        .map(|(words, (count, _))| format!("{} {words}", number(*count)));
+    let text = texts.collect::<Vec<_>>().join(", ");
+    if text.is_empty() {
+        "-".to_owned()
+    } else {
+        text
+    }
+}
+
+/// A reason to keep something, after a number of artifacts.
+fn words(reason: &Reason) -> String {
+    let fixed = match reason.rule {
+        "recent" | "future" if reason.detail.starts_with("its run is") => "of a run in use",
+        "pinned" => "pinned",
+        "best-link" => "that DaCapo links as best",
+        "newest-checkpoint" => "that a training resumes from",
+        "last-complete" => "of the last complete iteration",
+        "recent" => "within the last hour",
+        "future" => "dated in the future",
+        "unreadable" => "that cannot be read",
+        "damaged" => "damaged",
+        "no-metric" if reason.detail.ends_with("is a number") => "whose scores are no numbers",
+        "no-metric" => "without a score",
+        "no-iteration" => "without an iteration",
+        "no-rule" => "of a kind without a rule",
+        "within-budget" => "within the limits",
+        rule => {
+            let setting = reason.setting.as_deref().unwrap_or_default();
+            return match rule {
+                "older-than" => format!("not older than {setting}"),
+                _ => format!("by {rule} {setting}").trim_end().to_owned(),
+            };
+        }
+    };
+    fixed.to_owned()
+}
