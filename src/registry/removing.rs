@@ -123,8 +123,8 @@ impl Registry {
     }
 
     /// Returns the artifacts of a plan that a pin or a best link binds, and the items that another
-    /// registry lies in or that are another run's by their times: carrying the plan out would
-    /// refuse or skip them. Changes nothing.
+    /// registry lies in, that are another run's by their times, or that this user may not move:
+    /// carrying the plan out would refuse or skip them. Changes nothing.
     ///
     /// # Errors
     /// [`Error`](crate::Error) if a best link or the catalog cannot be read.

@@ -280,8 +280,9 @@ impl<'a> Planner<'a> {
             true => "its metadata cannot be read",
             false => "its metadata cannot be read; with --state damaged such arrays go",
         };
-        // If it was asked for and stays, a guard has given the reason.
-        if goes || !is_asked {
+        // If it was asked for and stays, a guard has given the reason; what may not be read is not
+        // known to be damaged.
+        if goes || !(is_asked || row.is_unread) {
             reasons.push(Reason::new("damaged", detail));
         }
         PlanLine {

@@ -30,6 +30,7 @@ pub use base::{AbsenceCheck, Base, base_path};
 pub use content::{Hashed, OthersCount, ReadError, count_others, hash};
 #[cfg(feature = "testing")]
 pub use dirs::WITHOUT_NOREPLACE;
+pub use dirs::explain_closed;
 pub use dirs::{
     EntryId, EntryType, FsKind, disk_size, entry_at, free_bytes, fs_kind, mounts_below,
     require_movable, require_writable,
@@ -42,6 +43,7 @@ pub use listings::{
     StaleList, exchange_in_lists, linked_lists, listed_in, mend_all, mend_lists, rename_in_lists,
     stale_entries, top_groups,
 };
+pub(crate) use look::unreadable;
 pub use look::{
     BestLink, ContainerListing, Event, Expected, Look, Notice, NoticeClass, PathState, WalkOptions,
     best_links, changed_at, escape, file_bytes, has_group_metadata, is_array, is_group_file,

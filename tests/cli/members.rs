@@ -136,3 +136,76 @@ fn a_folder_of_another_user_in_the_trash_stops_nothing_and_is_named_in_the_same_
     assert_eq!(codes.collect::<Vec<_>>(), ["4", "4", "0", "0"], "{said}");
     assert!(refresh.contains("Permission denied"), "{refresh}");
 }
+
+/// Ben's registry has a folder, `$2`, that only Ann may open.
+const CLOSED: &str = r#"
+set -e
+umask 022
+cp "$1" dalsegno; chmod 755 . dalsegno
+mkdir base; chown 61002:61002 base
+as() { setpriv --reuid=61002 --regid=61002 --clear-groups "$@"; }
+for run in a b; do for iteration in 1 2; do
+    array=base/$run/validation.zarr/$iteration/crop/prediction
+    as mkdir -p $array
+    echo '{"zarr_format":3,"node_type":"array"}' | as tee $array/zarr.json >/dev/null
+done; done
+dalsegno="$PWD/dalsegno --base $PWD/base"
+as $dalsegno init -q
+as $dalsegno scan --measure -q
+find base/a base/b -exec touch -d 2026-01-01 {} +
+as $dalsegno scan -q
+chown 61001:61001 base/$2; chmod 700 base/$2
+for call in "scan" "verify --table" "seal --run a" "rm --run a --dry-run" "rm --run a --yes" \
+    "rm --whole-run a --yes" "gc --keep-last 1" "gc --keep-last 1 --apply --yes" \
+    "rm --run ? --keep-going --yes"; do
+    code=0; set -f; as $dalsegno $call >out 2>err || code=$?; set +f
+    echo "$call: exit $code"; cat out err | sed 's/^/  /'
+done
+find base/b -name zarr.json
+"#;
+
+#[test]
+fn a_folder_that_only_another_user_may_open_is_named_and_the_rest_goes() {
+    for closed in ["a", "a/validation.zarr", "a/validation.zarr/1"] {
+        let world = World::new();
+        let mut program = world.program();
+        program.env_remove("DALSEGNO_BASE");
+        let folder = tempfile::tempdir().unwrap();
+        let what = "a closed folder";
+        let Some(output) = mounts::run(what, CLOSED, &program, &[closed], folder.path()) else {
+            return;
+        };
+        let said = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let said = said.replace(folder.path().to_str().unwrap(), "");
+        let codes: Vec<&str> = said
+            .split(": exit ")
+            .skip(1)
+            .map(|part| part.split('\n').next().unwrap())
+            .collect();
+        assert_eq!(
+            codes,
+            ["3", "3", "1", "0", "1", "1", "3", "3", "3"],
+            "{closed}\n{said}{errors}"
+        );
+        assert!(!said.contains("storage-io"), "{closed}\n{said}");
+        let owner = "belongs to 61001, group 61001, mode rwx------, and this user may not";
+        // Each command names it, the preview of a removal too.
+        for part in said.split(": exit ").skip(1) {
+            assert!(part.contains(owner), "{closed}\n{part}");
+        }
+        assert!(
+            said.contains("must stay, so rm would refuse"),
+            "{closed}\n{said}"
+        );
+        // What to type names the folder that is closed.
+        let typed = format!("chmod -R g+rwX /base/{closed};");
+        assert!(said.contains(&typed), "{closed}\n{said}");
+        // Of the other run, gc took one iteration and the removal the other one.
+        assert!(
+            !said.contains("base/b/validation.zarr/1/crop/prediction/zarr.json"),
+            "{said}"
+        );
+        assert!(!said.ends_with("zarr.json\n"), "{said}");
+    }
+}

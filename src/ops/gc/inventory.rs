@@ -330,10 +330,19 @@ impl Reader<'_> {
     ) -> Result<Vec<InventoryRow>, Error> {
         let runs: BTreeSet<&RunName> = artifacts.iter().map(|known| known.key.run()).collect();
         let mut links: HashMap<(RunName, i64), Vec<String>> = HashMap::new();
+        let mut closed: HashSet<RunName> = HashSet::new();
         if !self.request.ignore_best_links {
             for run in runs {
-                // A link that cannot be read ends the plan: what it binds is unknown then.
-                for link in store::best_links(self.base, run.as_str())? {
+                let found = match store::best_links(self.base, run.as_str()) {
+                    // All of the run stays: what its links bind is unknown to this user.
+                    Err(error) if error.is_permission() => {
+                        closed.insert(run.clone());
+                        continue;
+                    }
+                    // A link that cannot be read ends the plan: what it binds is unknown then.
+                    found => found?,
+                };
+                for link in found {
                     let names = links.entry((run.clone(), link.iteration)).or_default();
                     if !names.contains(&link.name) {
                         names.push(link.name);
@@ -375,7 +384,8 @@ impl Reader<'_> {
                     .cloned()
                     .unwrap_or_default(),
                 is_newest_checkpoint,
-                is_unread: false,
+                is_unread: closed.contains(artifact.key.run())
+                    || self.times.losses.is_unread(artifact.id),
                 artifact,
             };
             self.times.date(&mut row);

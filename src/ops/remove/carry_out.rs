@@ -15,10 +15,11 @@ use crate::error::Error;
 use crate::model::causes::with_causes;
 use crate::model::progress::Silent;
 use crate::ops::recover;
-use crate::store::Base;
+use crate::store::{Base, StorageError};
 
 /// Returns the artifacts of a plan that a pin or a best link binds, and the items that another
-/// registry lies in or that are another run's by their times. Changes nothing.
+/// registry lies in, that are another run's by their times, or that this user may not move. Changes
+/// nothing.
 ///
 /// # Errors
 /// [`Error`] if a best link or the catalog cannot be read.
@@ -35,12 +36,18 @@ pub(crate) fn protected(
     };
     let mut protection = Protection::new(base, &options);
     let mut protected = Vec::new();
-    for artifact in plan.artifacts() {
-        match protection.check(artifact, artifact) {
+    let all = plan.items.iter();
+    let all = all.flat_map(|item| item.artifacts.iter().map(move |artifact| (item, artifact)));
+    for (item, artifact) in all {
+        let checked = protection.check(artifact, artifact);
+        match checked.map_err(|error| transaction::explained(base, item, error)) {
             Ok(()) => {}
-            Err(error @ (Error::Pinned { .. } | Error::BestLinked { .. })) => {
-                protected.push(Skipped::new(artifact.path(), &error));
-            }
+            Err(
+                error @ (Error::Pinned { .. }
+                | Error::BestLinked { .. }
+                // What this user may not open is refused or skipped, and the rest can go.
+                | Error::Storage(StorageError::NotMovable { .. })),
+            ) => protected.push(Skipped::new(artifact.path(), &error)),
             Err(error) => return Err(error),
         }
     }
@@ -48,6 +55,19 @@ pub(crate) fn protected(
     if !options.force_pinned {
         held.extend(of_other_runs(catalog, base, plan, &Silent)?);
     }
+    for item in &plan.items {
+        if !held.contains_key(&item.path)
+            && let Some(error) = transaction::unmovable(base, item)
+        {
+            held.insert(item.path.clone(), error);
+        }
+    }
+    // What the artifacts of an item say already is not said of it again.
+    let is_new = |path: &str| {
+        let path = base.path().join(path);
+        !protected.iter().any(|one| one.path.starts_with(&path))
+    };
+    held.retain(|path, _| is_new(path));
     let held = plan.items.iter().filter_map(|item| {
         let error = held.get(&item.path)?;
         Some(Skipped::new(base.path().join(&item.path), error))

@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::model::artifact::ArtifactId;
 use crate::model::layout;
 use crate::model::operation::{Action, NewOperation};
-use crate::model::progress::Monitor;
+use crate::model::progress::{Monitor, Silent};
 use crate::model::removal::{RemovalId, RemovalState};
 use crate::model::size::{Size, Total};
 use crate::ops::inner::{self, RegistriesAround};
@@ -216,7 +216,8 @@ fn check<'a>(
             skipped.push(Skipped::new(on.base.path().join(&planned.path), error));
             continue;
         }
-        match check_one(on, change, planned, &mut guards) {
+        let checked_one = check_one(on, change, planned, &mut guards);
+        match checked_one.map_err(|error| explained(on.base, planned, error)) {
             Ok(standing) => {
                 let number = u32::try_from(checked.len()).unwrap_or(u32::MAX);
                 let item = standing.map(|entry| TrashItem {
@@ -236,6 +237,32 @@ fn check<'a>(
         }
     }
     Ok(checked)
+}
+
+/// The error of an item that this user may not move, or may not read in full, as its check finds
+/// it. Other errors are left to the removal.
+pub(super) fn unmovable(base: &Base, planned: &PlannedItem) -> Option<Error> {
+    let path = Path::new(&planned.path);
+    let listed = match &planned.obstacle {
+        Some(Obstacle::Unreadable) => store::list_container(base, path, &Silent).map(drop),
+        _ => Ok(()),
+    };
+    let checked = listed.and_then(|()| store::require_movable(base, path, planned.entry_type));
+    checked
+        .map_err(|error| store::explain_closed(base, path, error))
+        .err()
+        .filter(|error| matches!(error, StorageError::NotMovable { .. }))
+        .map(Error::from)
+}
+
+/// Says whose the folder is that this user may not open, if that is the error.
+pub(super) fn explained(base: &Base, planned: &PlannedItem, error: Error) -> Error {
+    match error {
+        Error::Storage(error) => {
+            store::explain_closed(base, Path::new(&planned.path), error).into()
+        }
+        error => error,
+    }
 }
 
 /// What an item of a removal is checked against.

@@ -274,16 +274,12 @@ impl Verify<'_> {
     }
 
     pub(super) fn unreadable(&mut self, path: &str, error: &StorageError) {
-        // The finding has the path already, so the cause alone is enough.
-        let detail = match std::error::Error::source(error) {
-            Some(cause) => cause.to_string(),
-            None => error.to_string(),
-        };
-        self.notice(Notice::new(
-            NoticeClass::Unreadable,
-            Path::new(path),
-            detail,
-        ));
+        let path = Path::new(path);
+        // In the words of the walk, so that one folder is one finding.
+        self.notice(match error {
+            StorageError::Io { source, .. } => store::unreadable(self.base, path, source),
+            error => Notice::new(NoticeClass::Unreadable, path, error.to_string()),
+        });
     }
 
     pub(super) fn walk_options(&self, measure: bool) -> WalkOptions<'_> {

@@ -15,7 +15,7 @@ use crate::model::size::{ByteCount, Size};
 use crate::store::base::Base;
 use crate::store::dirs::open_folder;
 use crate::store::error::StorageError;
-use crate::store::look::{Notice, NoticeClass};
+use crate::store::look::{Notice, unreadable};
 
 /// What was counted.
 #[derive(Debug, Default)]
@@ -53,8 +53,7 @@ pub fn count_others(
             // Removed or replaced since its name was read.
             && !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
         {
-            let error = std::io::Error::from(errno).to_string();
-            findings.push(Notice::new(NoticeClass::Unreadable, &path, error));
+            findings.push(unreadable(base, &path, &errno.into()));
         }
     }
     Ok(OthersCount {

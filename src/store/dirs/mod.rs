@@ -3,6 +3,7 @@
 //! Everything that moves or deletes gets to its folder here: by descriptors, one name at a time,
 //! never through a symbolic link.
 
+mod closed;
 mod descend;
 mod entry;
 #[cfg(feature = "cli")]
@@ -14,6 +15,8 @@ mod movable;
 mod moves;
 mod unlinked;
 
+pub use closed::explain_closed;
+pub(crate) use closed::why_unreadable;
 pub(super) use descend::{
     IfAbsent, descend, device_of, holds_registry, may_have_folders, open_error, open_folder,
 };

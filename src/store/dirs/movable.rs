@@ -65,14 +65,14 @@ pub fn require_movable(
         return Ok(());
     }
     let (parent, name) = split(path);
-    let refuse = |what: &str, stat: Option<Stat>, why: &str| {
+    let refuse = |what: &str, (at, stat): (&Path, Option<Stat>), why: &str| {
         Err(StorageError::NotMovable {
             path: base.path().join(path),
             why: match &stat {
                 Some(stat) => format!("{what} {}, and {why}", whose(stat)),
                 None => why.to_owned(),
             },
-            share: stat.and_then(|stat| share(base, path, &stat)),
+            share: stat.and_then(|stat| share(base, at, &stat)),
         })
     };
     let folder = match descend(base, parent, IfAbsent::ReturnNone) {
@@ -84,7 +84,7 @@ pub fn require_movable(
             let at = closed.strip_prefix(base.path()).unwrap_or(closed);
             let stat = statat(base, at, AtFlags::SYMLINK_NOFOLLOW).ok();
             let what = format!("it is in {}, which", closed.display());
-            return refuse(&what, stat, "this user may not open that");
+            return refuse(&what, (at, stat), "this user may not open that");
         }
         Err(error) => return Err(error),
     };
@@ -104,7 +104,7 @@ pub fn require_movable(
         Some(Errno::PERM) => return immutable(),
         Some(_) => {
             let why = "this user may not write there";
-            return refuse("the folder above it", above, why);
+            return refuse("the folder above it", (parent, above), why);
         }
     }
     let entry = statat(&folder, name, AtFlags::SYMLINK_NOFOLLOW).ok();
@@ -112,7 +112,7 @@ pub fn require_movable(
         match denied(name, Access::WRITE_OK) {
             None => {}
             Some(Errno::PERM) => return immutable(),
-            Some(_) => return refuse("it", entry, "this user may not write in it"),
+            Some(_) => return refuse("it", (path, entry), "this user may not write in it"),
         }
     }
     if let (Some(above), Some(entry)) = (above, entry) {
@@ -131,7 +131,7 @@ pub fn require_movable(
 }
 
 /// Owner, group and mode, in words.
-fn whose(stat: &Stat) -> String {
+pub(super) fn whose(stat: &Stat) -> String {
     let mode = stat.st_mode & 0o7777;
     let bit = |bit: u32, letter: char| if mode & bit == 0 { '-' } else { letter };
     // As `ls` writes it: a capital if the special bit comes without the right to execute.
@@ -171,8 +171,8 @@ fn group_name(gid: u32) -> String {
 }
 
 /// What its owner can give to the group of the base directory, so that this user may move it: the
-/// folder of the run, if it is the same owner's.
-fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
+/// folder of the run, if it is the same owner's, else what they own.
+pub(super) fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
     let run = path.components().next()?;
     let run = Path::new(run.as_os_str());
     let of_run = statat(base, run, AtFlags::SYMLINK_NOFOLLOW).ok()?;
@@ -180,7 +180,7 @@ fn share(base: &Base, path: &Path, stat: &Stat) -> Option<Share> {
     // What another user owns, the owner of the entry cannot give.
     let folder = match of_run.st_uid == stat.st_uid {
         true => run,
-        false => split(path).0,
+        false => path,
     };
     Some(Share {
         folder: base.path().join(folder),

@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{FileType, Stat};
 
-use super::marker::{self, Damaged, Marker};
+use super::marker::{self, Damaged, Marker, MarkerError};
 use super::notice::{Notice, NoticeClass};
 use crate::model::observation::{Damage, Observation};
 use crate::model::size::{ByteCount, Size};
+use crate::store::base::Base;
+use crate::store::dirs::why_unreadable;
 
 impl From<Marker> for Observation {
     fn from(marker: Marker) -> Self {
@@ -85,11 +87,33 @@ pub enum Expected {
     File,
 }
 
+/// The notice of a folder or file that cannot be read. If the rights of this user are the cause, it
+/// says whose the folder is.
+pub(crate) fn unreadable(base: &Base, path: &Path, error: &std::io::Error) -> Notice {
+    let why = match error.kind() {
+        std::io::ErrorKind::PermissionDenied => why_unreadable(base, path),
+        _ => None,
+    };
+    let detail = match why {
+        Some(why) => format!("{error}: {why}"),
+        None => error.to_string(),
+    };
+    Notice::new(NoticeClass::Unreadable, path, detail)
+}
+
 /// The event of a folder or file that cannot be read.
-pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Event {
-    Event::Notice(Notice::new(
-        NoticeClass::Unreadable,
-        path,
-        error.to_string(),
-    ))
+pub(super) fn unread(base: &Base, path: &Path, error: &std::io::Error) -> Event {
+    Event::Notice(unreadable(base, path, error))
+}
+
+/// The event of metadata that cannot be read.
+pub(super) fn unprobed(base: &Base, path: &Path, error: MarkerError) -> Event {
+    match error {
+        MarkerError::Io(error) => unread(base, path, &error),
+        MarkerError::Damaged(damage) => Event::Notice(Notice::new(
+            NoticeClass::DamagedMetadata,
+            path,
+            damage.detail,
+        )),
+    }
 }

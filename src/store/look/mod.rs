@@ -22,6 +22,7 @@ pub use container::{
     ContainerListing, has_group_metadata, is_array, is_group_file, is_trashed_array,
     list_container, list_trashed_container,
 };
+pub(crate) use event::unreadable;
 pub use event::{Event, Expected, Look};
 pub use links::links_into;
 pub(crate) use marker::{disk_bytes, modified};

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FileType, RawDir, StatxFlags, fstat, statat, statx};
 use rustix::io::Errno;
 
-use super::event::{Event, Expected, Look, observe, unreadable};
+use super::event::{Event, Expected, Look, observe, unprobed, unread as unreadable};
 use super::marker::{self, Damaged, Marker, MarkerError, MarkersSeen, Memory};
 use super::notice::{Notice, NoticeClass};
 use super::pyramid;
@@ -221,7 +221,7 @@ impl<'a> Walk<'a> {
                 if let Err(error) = self.count(&place, &count, buffer, more) {
                     // Before `end`, which gives no size then.
                     count.fail();
-                    self.send(sender, unreadable(&place.path, &error))?;
+                    self.send(sender, unreadable(self.base, &place.path, &error))?;
                 }
                 match count.end() {
                     Some(event) => self.done(sender, event),
@@ -263,7 +263,7 @@ impl<'a> Walk<'a> {
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) if !path.as_os_str().is_empty() => {
                 return Ok(());
             }
-            Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
+            Err(errno) => return self.send(sender, unreadable(self.base, path, &errno.into())),
         };
         let has_checkpoints =
             self.options.checkpoints && path.to_str().is_some_and(layout::holds_checkpoints);
@@ -273,7 +273,7 @@ impl<'a> Walk<'a> {
                 let probed = pyramid::probe(fd.as_fd(), Path::new("."), Some(path), self.memory);
                 return self.uncounted(place.path, probed, errno, sender);
             }
-            Err(errno) => return self.send(sender, unreadable(path, &errno.into())),
+            Err(errno) => return self.send(sender, unreadable(self.base, path, &errno.into())),
         };
         if may_be_array {
             match pyramid::probe_seen(&listing.markers, fd.as_fd(), path, self.memory) {
@@ -390,7 +390,7 @@ impl<'a> Walk<'a> {
                 Ok(is_pyramid)
             }
             error => {
-                self.send(sender, unprobed(path, error))?;
+                self.send(sender, unprobed(self.base, path, error))?;
                 Ok(true)
             }
         }
@@ -406,7 +406,10 @@ impl<'a> Walk<'a> {
     ) -> Result<(), Stopped> {
         let seen = Observation::from(&damaged);
         // The event too: without it, callers would take the array for gone.
-        self.send(sender, unprobed(path, MarkerError::Damaged(damaged)))?;
+        self.send(
+            sender,
+            unprobed(self.base, path, MarkerError::Damaged(damaged)),
+        )?;
         // What may be a group is not counted: the arrays below it are, each by itself.
         if self.options.measure && seen.damage == Some(Damage::OfArray) {
             self.count_all(CountOf::Found(path.to_path_buf()), path, seen, more);
@@ -454,7 +457,7 @@ impl<'a> Walk<'a> {
         sender: &WalkSender,
     ) -> Result<(), Stopped> {
         if let Some(errno) = listing.failed {
-            self.send(sender, unreadable(&path, &errno.into()))?;
+            self.send(sender, unreadable(self.base, &path, &errno.into()))?;
         }
         let parent = self.folders.keep(fd);
         let place = |folder| self.folders.subfolder(path.join(folder), &parent);
@@ -497,12 +500,12 @@ impl<'a> Walk<'a> {
         sender: &WalkSender,
     ) -> Result<(), Stopped> {
         match probed {
-            Ok(None) => self.send(sender, unreadable(&path, &errno.into())),
+            Ok(None) => self.send(sender, unreadable(self.base, &path, &errno.into())),
             Ok(Some(marker)) => {
-                self.send(sender, unreadable(&path, &errno.into()))?;
+                self.send(sender, unreadable(self.base, &path, &errno.into()))?;
                 self.done(sender, Event::Found(path, marker.into()))
             }
-            Err(error) => self.send(sender, unprobed(&path, error)),
+            Err(error) => self.send(sender, unprobed(self.base, &path, error)),
         }
     }
 
@@ -526,7 +529,7 @@ impl<'a> Walk<'a> {
                 None => Ok(()),
             },
             Err(Errno::NOENT) => Ok(()),
-            Err(errno) => self.send(sender, unreadable(&path, &errno.into())),
+            Err(errno) => self.send(sender, unreadable(self.base, &path, &errno.into())),
         }
     }
 
@@ -546,7 +549,10 @@ impl<'a> Walk<'a> {
             Ok(sight) => sight,
             Err(MarkerError::Damaged(damaged)) => {
                 let seen = Observation::from(&damaged);
-                self.send(sender, unprobed(&look.path, MarkerError::Damaged(damaged)))?;
+                self.send(
+                    sender,
+                    unprobed(self.base, &look.path, MarkerError::Damaged(damaged)),
+                )?;
                 // What was just written must not be taken for old because its metadata is damaged.
                 if self.options.measure || self.options.times {
                     self.count_all(CountOf::Known(look.id), &look.path, seen, more);
@@ -554,7 +560,7 @@ impl<'a> Walk<'a> {
                 }
                 return self.done(sender, Event::Looked(look.id, Some(seen)));
             }
-            Err(error) => return self.done(sender, unprobed(&look.path, error)),
+            Err(error) => return self.done(sender, unprobed(self.base, &look.path, error)),
         };
         match sight {
             // A file has its size from `stat` already.
@@ -784,15 +790,4 @@ fn joined(path: &Path, name: &OsStr) -> PathBuf {
 fn leads_to_folder(folder: &OwnedFd, name: &OsStr) -> bool {
     statat(folder, name, AtFlags::empty())
         .is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory)
-}
-
-fn unprobed(path: &Path, error: MarkerError) -> Event {
-    match error {
-        MarkerError::Io(error) => unreadable(path, &error),
-        MarkerError::Damaged(damage) => Event::Notice(Notice::new(
-            NoticeClass::DamagedMetadata,
-            path,
-            damage.detail,
-        )),
-    }
 }

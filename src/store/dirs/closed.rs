@@ -1,0 +1,88 @@
+//! Whose the folder or file is that this user may not open, in words.
+
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, AtFlags, FileType, Stat, accessat, statat};
+use rustix::io::Errno;
+use rustix::process::{geteuid, getuid};
+
+use super::movable::{share, whose};
+use crate::store::base::Base;
+use crate::store::error::StorageError;
+
+/// The first part of a path, relative to the base directory, that this user may not open or read.
+/// `None` if there is none, or if it cannot be found out.
+fn closed(base: &Base, path: &Path) -> Option<(PathBuf, Stat)> {
+    // `access` asks for the real user, whose rights are not those of this process then.
+    if getuid() != geteuid() {
+        return None;
+    }
+    let mut parts: Vec<&Path> = path.ancestors().collect();
+    // From the outside: what is below a closed folder cannot be asked about.
+    parts.reverse();
+    for part in parts {
+        let name = match part.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => part,
+        };
+        let stat = statat(base, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_folder = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        let needed = match (part == path, is_folder) {
+            // Names below a folder can be asked for without listing it.
+            (false, _) => Access::EXEC_OK,
+            (true, true) => Access::READ_OK | Access::EXEC_OK,
+            (true, false) => Access::READ_OK,
+        };
+        match accessat(base, name, needed, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::ACCESS) => return Some((part.to_path_buf(), stat)),
+            Err(_) => return None,
+        }
+    }
+    None
+}
+
+/// Says whose the folder or file is that keeps this user from reading a path, relative to the base
+/// directory. `None` if permissions do not.
+pub(crate) fn why_unreadable(base: &Base, path: &Path) -> Option<String> {
+    let (closed, stat) = closed(base, path)?;
+    let whose = whose(&stat);
+    Some(if closed == path {
+        format!("it {whose}, and this user may not read it")
+    } else {
+        let closed = base.path().join(closed);
+        let closed = closed.display();
+        format!("it is in {closed}, which {whose}, and this user may not open that")
+    })
+}
+
+/// Says whose the folder is that this user may not open, of an error about data at `path`, relative
+/// to the base directory, that is to be moved. Other errors stay as they are.
+#[must_use]
+pub fn explain_closed(base: &Base, path: &Path, error: StorageError) -> StorageError {
+    if !matches!(error, StorageError::Io { .. }) || !error.is_permission() {
+        return error;
+    }
+    let at = error.path().strip_prefix(base.path()).unwrap_or(path);
+    let Some((closed, stat)) = closed(base, at) else {
+        return error;
+    };
+    let named = base.path().join(&closed);
+    let (named, whose) = (named.display(), whose(&stat));
+    let refused = "and this user may not open";
+    let why = if closed == path {
+        format!("it {whose}, {refused} it")
+    } else if path.starts_with(&closed) {
+        format!("it is in {named}, which {whose}, {refused} that")
+    } else if closed.starts_with(path) {
+        format!("{named} is in it, which {whose}, {refused} that")
+    } else {
+        // Such as the folder of its run's best links.
+        format!("it depends on {named}, which {whose}, {refused} that")
+    };
+    StorageError::NotMovable {
+        path: base.path().join(path),
+        why,
+        share: share(base, &closed, &stat),
+    }
+}
