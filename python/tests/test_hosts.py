@@ -367,3 +367,49 @@ def test_an_open_registry_notes_once_another_host_has_the_catalog(base: Path) ->
     with dalsegno.Registry(base) as registry:
         assert [row.iteration for row in registry.list(refresh=False)] == [1, 2]
         assert [score.metric for score in registry.scores()] == ["voi"]
+
+
+def test_no_change_goes_on_once_another_host_has_the_catalog(base: Path) -> None:
+    for iteration in range(1, 6):
+        written(base, iteration)
+    # Cleaning up spares what was written just now.
+    for path in (base / "mito").rglob("*"):
+        os.utime(path, (1_700_000_000, 1_700_000_000))
+    first, second = dalsegno.Registry(base), dalsegno.Registry(base)
+    with first, second:
+        first.scan()
+        first.remove(run="mito", iteration=4, keep=True)
+        first.pin("paper", run="mito", iteration=2, reason="figure 3")
+        plan = first.plan_gc(keep_last=1)
+        assert plan.removed, plan.kept
+        before = sorted(path for path in base.rglob("*") if ".dalsegno" not in path.parts)
+        trash = sorted((base / ".dalsegno" / "trash").rglob("*"))
+        leave_host(base)
+        for registry in (first, second):
+            rows, pins = list(registry.list(refresh=False)), registry.pins()
+            for change in (
+                lambda: registry.pin("more", run="mito", iteration=1, reason="a"),
+                lambda: registry.unpin("paper"),
+                lambda: registry.restore(run="mito", iteration=4),
+                lambda: registry.rename_run("mito", "other"),
+                lambda: registry.apply(plan),
+                lambda: registry.empty_trash(),
+                lambda: registry.remove(run="mito", iteration=3),
+            ):
+                with pytest.raises(errors.CatalogElsewhereError):
+                    change()
+            assert list(registry.list(refresh=False)) == rows and registry.pins() == pins
+            # A run that was renamed by hand is something to repair.
+            (base / "mito").rename(base / "moved")
+            with pytest.raises(errors.CatalogElsewhereError):
+                registry.verify(repair=True)
+            (base / "moved").rename(base / "mito")
+            # What is recorded goes to the inbox, through each handle.
+            new = registry.record("prediction", "mito", 10, "crop1" if registry is first else "b")
+            assert new.id is None
+    assert sorted(path for path in base.rglob("*") if ".dalsegno" not in path.parts) == before
+    assert sorted((base / ".dalsegno" / "trash").rglob("*")) == trash
+    return_to_host(base)
+    with dalsegno.Registry(base) as registry:
+        noted = [row.dataset for row in registry.list(refresh=False, iteration=10)]
+        assert sorted(name for name in noted if name is not None) == ["b", "crop1"]
