@@ -692,6 +692,7 @@ def test_a_damaged_catalog_is_rebuilt_from_the_disk(base: Path) -> None:
 
 def test_a_whole_run_is_removed_and_restored(registry: Registry, base: Path) -> None:
     outputs(registry)
+    registry.refresh()
     (base / "r" / "log.txt").write_text("x")
     registry.pin("p", run="r", reason="x")
     with pytest.raises(errors.PinnedError):
